@@ -1,0 +1,175 @@
+"""One stage run as SageMaker sees it: read the environment, work, leave a result or a reason.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html (output/failure)
+https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html (output/message)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from stage.environment import Options, StageEnvironment
+from stage.errors import ErrorCode, StageError
+from stage.progress import ProgressReporter, event_bridge_sink, log_sink
+from stage.result import Resources, StageOutcome, write_result
+
+MAX_REASON_CHARACTERS = 1000  # SageMaker keeps the first 1,024
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The folders of a SageMaker job below its root (/opt/ml)."""
+
+    root: Path
+
+    def processing_input(self, name: str) -> Path:
+        return self.root / "processing" / "input" / name
+
+    @property
+    def processing_output(self) -> Path:
+        return self.root / "processing" / "output"
+
+    def channel(self, name: str) -> Path:
+        return self.root / "input" / "data" / name
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    @property
+    def output(self) -> Path:
+        return self.root / "output"
+
+
+class Stopwatch:
+    """Seconds by part of the work: `with stopwatch("matching"): …`."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, part: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - start
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards."""
+
+    job_id: str
+    attempt: int
+    options: Options
+    folders: Folders
+    scratch: Path
+    progress: ProgressReporter
+    stopping: threading.Event
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+    def check_stop(self) -> None:
+        """Raise StageError(INTERRUPTED) once SageMaker has asked the job to stop (SIGTERM)."""
+        if self.stopping.is_set():
+            raise StageError(ErrorCode.INTERRUPTED, "the job was asked to stop")
+
+
+Work = Callable[[StageContext], StageOutcome]
+
+
+def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, environ: Mapping[str, str]) -> int:
+    """Run `work` under the stage contract and return the process's exit code (0, or 1 with a reason left behind).
+
+    The reason, `CODE: message`, goes to output/failure (training) and output/message (processing).
+    """
+    started = time.monotonic()
+    folders = Folders(Path(environ.get("ML_ROOT", "/opt/ml")))
+    stopping = threading.Event()
+
+    def on_sigterm(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, on_sigterm)
+    scratch = Path(tempfile.mkdtemp(prefix=f"spaceport-{stage}-"))
+    try:
+        environment = StageEnvironment.read(environ)
+        sink = event_bridge_sink(environment.status_bus, _events_client()) if environment.status_bus else log_sink
+        context = StageContext(
+            job_id=environment.job_id,
+            attempt=environment.attempt,
+            options=environment.options,
+            folders=folders,
+            scratch=scratch,
+            progress=ProgressReporter(stage, environment.job_id, environment.attempt, sink),
+            stopping=stopping,
+        )
+        folder = result_folder(folders)
+        folder.mkdir(parents=True, exist_ok=True)
+        outcome = work(context)
+        write_result(folder, stage, context.job_id, context.attempt, outcome, _resources(started))
+        context.progress.report(1.0, "done", {**outcome.counts, **outcome.metrics})
+        return 0
+    except BaseException as error:
+        failure = as_stage_error(error)
+        traceback.print_exc(file=sys.stderr)
+        _leave_reason(folders.output, failure)
+        return 1
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def as_stage_error(error: BaseException) -> StageError:
+    """The coded form of anything that can end a stage."""
+    if isinstance(error, StageError):
+        return error
+    if isinstance(error, MemoryError):
+        return StageError(ErrorCode.OUT_OF_MEMORY, str(error) or "the stage ran out of memory")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return StageError(ErrorCode.DISK_FULL, "the disk of the job's machine is full")
+    if type(error).__name__ == "OutOfMemoryError":  # torch.cuda's, without importing torch
+        return StageError(ErrorCode.OUT_OF_MEMORY, str(error))
+    if isinstance(error, KeyboardInterrupt):
+        return StageError(ErrorCode.INTERRUPTED, "the job was interrupted")
+    return StageError(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+
+def _leave_reason(output: Path, failure: StageError) -> None:
+    reason = str(failure)[:MAX_REASON_CHARACTERS]
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("failure", "message"):
+        (output / name).write_text(reason, encoding="utf-8")
+    print(reason, file=sys.stderr, flush=True)
+
+
+def _resources(started: float) -> Resources:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return Resources(
+        wall_seconds=time.monotonic() - started,
+        cpu_seconds=sum(usage.ru_utime + usage.ru_stime for usage in usages),
+        peak_memory_bytes=max(usage.ru_maxrss for usage in usages) * 1024,
+    )
+
+
+def _events_client() -> object:
+    import boto3  # only where there is a bus to report to
+
+    return boto3.client("events", region_name=os.environ.get("AWS_REGION") or None)

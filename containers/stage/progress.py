@@ -1,0 +1,92 @@
+"""Progress events: the only thing a container says to the outside while it works."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+# Position of a stage in the pipeline; docs/contracts.md, "Sequence".
+STAGE_ORDINAL = {"sfm": 1, "3dgs": 2, "compressor": 3}
+MIN_SECONDS_BETWEEN_EVENTS = 1.0
+MIN_STEP = 0.01
+
+
+class EventSink(Protocol):
+    """Takes one status event's detail; EventBridge in the cloud, a list in tests."""
+
+    def __call__(self, detail: dict[str, Any]) -> None: ...
+
+
+def sequence_number(stage: str, attempt: int, progress: float) -> int:
+    """Order of a Stage Progressed event within its job: stage, then attempt, then progress in permille."""
+    return STAGE_ORDINAL[stage] * 1_000_000 + min(attempt, 98) * 10_000 + 1 + round(progress * 1000)
+
+
+class ProgressReporter:
+    """Reports progress 0..1, never backwards and at most once a second; `report(1.0, …)` always goes out."""
+
+    def __init__(
+        self, stage: str, job_id: str, attempt: int, sink: EventSink, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._stage, self._job_id, self._attempt = stage, job_id, attempt
+        self._sink, self._clock = sink, clock
+        self._best = 0.0
+        self._sent_progress = -1.0
+        self._sent_at = float("-inf")
+
+    def report(self, progress: float, message: str, metrics: Mapping[str, Any] | None = None) -> None:
+        """Say how far the stage is (0..1), what it does now, and figures worth showing."""
+        self._best = max(self._best, min(max(progress, 0.0), 1.0))
+        now = self._clock()
+        moved = self._best - self._sent_progress >= MIN_STEP
+        waited = now - self._sent_at >= MIN_SECONDS_BETWEEN_EVENTS
+        last = self._best >= 1.0 and self._sent_progress < 1.0
+        # a stage that stands still still beats every 20 s, or its heartbeat would run out
+        beat = now - self._sent_at >= 20.0
+        if not (last or beat or (moved and waited)):
+            return
+        self._sent_progress, self._sent_at = self._best, now
+        self._sink(
+            {
+                "version": "1",
+                "jobId": self._job_id,
+                "stage": self._stage,
+                "attempt": self._attempt,
+                "sequence": sequence_number(self._stage, self._attempt, self._best),
+                "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                "progress": round(self._best, 4),
+                "message": message,
+                "metrics": dict(metrics or {}),
+            }
+        )
+
+
+def log_sink(detail: dict[str, Any]) -> None:
+    """One JSON line on standard error, where the container log is."""
+    print(json.dumps(detail), file=sys.stderr, flush=True)
+
+
+def event_bridge_sink(bus: str, events: Any) -> EventSink:
+    """Put on the status bus with `events`, a boto3 EventBridge client. A lost event is not worth a lost stage."""
+
+    def put(detail: dict[str, Any]) -> None:
+        log_sink(detail)
+        try:
+            events.put_events(
+                Entries=[
+                    {
+                        "Source": "spaceport.pipeline",
+                        "DetailType": "Stage Progressed",
+                        "EventBusName": bus,
+                        "Detail": json.dumps(detail),
+                    }
+                ]
+            )
+        except Exception as error:
+            print(f"progress event not sent: {error}", file=sys.stderr, flush=True)
+
+    return put
