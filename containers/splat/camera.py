@@ -1,0 +1,186 @@
+"""Pinhole cameras (OpenCV axes: x right, y down, z forward; pixel centres at +0.5) and `views.json`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stage.errors import ErrorCode, StageError
+from stage.result import write_json
+
+VIEWS_VERSION = 1
+Split = Literal["train", "test"]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera; lengths in pixels, `world_to_camera` a rigid (4, 4) float64 matrix."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    world_to_camera: NDArray[np.float64]
+
+    @property
+    def rotation(self) -> NDArray[np.float64]:
+        """(3, 3) world to camera."""
+        return self.world_to_camera[:3, :3]
+
+    @property
+    def translation(self) -> NDArray[np.float64]:
+        """(3,) world to camera."""
+        return self.world_to_camera[:3, 3]
+
+    @property
+    def position(self) -> NDArray[np.float64]:
+        """(3,) centre of projection in the world."""
+        return np.asarray(-self.rotation.T @ self.translation, dtype=np.float64)
+
+    @property
+    def intrinsics(self) -> NDArray[np.float64]:
+        """(3, 3) K."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
+
+    def scaled(self, factor: float) -> Camera:
+        """The same view in a picture `factor` times as large, whole pixels, the field of view kept exactly."""
+        width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
+        return self.resized(width, height)
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same view in a picture of `width` by `height` pixels."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
+        )
+
+    def project(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """World points (N, 3) to pixels (N, 2) and depths (N,); pixels mean nothing where the depth is not positive."""
+        local = np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
+        depths = local[:, 2]
+        safe = np.where(depths > 0, depths, 1.0)
+        pixels = np.stack([self.fx * local[:, 0] / safe + self.cx, self.fy * local[:, 1] / safe + self.cy], axis=1)
+        return pixels, depths
+
+
+@dataclass(frozen=True)
+class View:
+    """A photo's camera, whether it trained or was held out, and its picture's path relative to views.json, if any."""
+
+    name: str
+    split: Split
+    camera: Camera
+    image: str | None = None
+
+
+def look_at(
+    eye: ArrayLike,
+    target: ArrayLike,
+    up: ArrayLike = (0.0, 0.0, 1.0),
+    *,
+    width: int,
+    height: int,
+    field_of_view: float = 60.0,
+) -> Camera:
+    """A camera at `eye` that sees `target` in its middle; `field_of_view`: degrees along the longer side."""
+    position = np.asarray(eye, dtype=np.float64)
+    forward = np.asarray(target, dtype=np.float64) - position
+    length = float(np.linalg.norm(forward))
+    if length == 0.0:
+        raise ValueError("eye and target are the same point")
+    forward = forward / length
+    right = np.cross(forward, np.asarray(up, dtype=np.float64))
+    if np.linalg.norm(right) < 1e-9:  # looking along `up`: any right angle to it will do
+        right = np.cross(forward, np.eye(3)[int(np.argmin(np.abs(forward)))])
+    right = right / np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    world_to_camera = np.eye(4)
+    world_to_camera[:3, :3] = rotation
+    world_to_camera[:3, 3] = -rotation @ position
+    focal = 0.5 * max(width, height) / math.tan(math.radians(field_of_view) / 2)
+    return Camera(width, height, focal, focal, width / 2, height / 2, world_to_camera)
+
+
+def orbit(
+    target: ArrayLike,
+    radius: float,
+    elevation: float,
+    count: int,
+    *,
+    width: int,
+    height: int,
+    field_of_view: float = 60.0,
+    up: ArrayLike = (0.0, 0.0, 1.0),
+    start: float = 0.0,
+) -> list[Camera]:
+    """`count` cameras evenly around `target`, at `radius` from it and `elevation` degrees above its horizon.
+
+    `start` is the first camera's azimuth in degrees, counterclockwise about `up`.
+    """
+    axis = np.asarray(up, dtype=np.float64)
+    axis = axis / np.linalg.norm(axis)
+    side = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
+    side = side / np.linalg.norm(side)
+    other = np.cross(axis, side)
+    centre = np.asarray(target, dtype=np.float64)
+    rise = math.radians(elevation)
+    cameras = []
+    for azimuth in math.radians(start) + 2 * math.pi * np.arange(count) / count:
+        outward = math.cos(azimuth) * side + math.sin(azimuth) * other
+        eye = centre + radius * (math.cos(rise) * outward + math.sin(rise) * axis)
+        cameras.append(look_at(eye, centre, axis, width=width, height=height, field_of_view=field_of_view))
+    return cameras
+
+
+def write_views(path: Path, views: Sequence[View]) -> None:
+    """Write `views.json` (docs/contracts.md)."""
+    write_json(path, {"version": VIEWS_VERSION, "views": [_to_json(view) for view in views]})
+
+
+def read_views(path: Path) -> list[View]:
+    """Read `views.json`. Raises StageError(INVALID_SCENE) where it is missing or not what the contract says."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["version"] != VIEWS_VERSION:
+            raise ValueError(f"version {document['version']!r}")
+        return [_from_json(view) for view in document["views"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is not a list of views ({error!r})") from error
+
+
+def _to_json(view: View) -> dict[str, Any]:
+    camera = view.camera
+    return {
+        "name": view.name,
+        "split": view.split,
+        "width": camera.width,
+        "height": camera.height,
+        "fx": camera.fx,
+        "fy": camera.fy,
+        "cx": camera.cx,
+        "cy": camera.cy,
+        "world_to_camera": camera.world_to_camera.tolist(),
+        "image": view.image,
+    }
+
+
+def _from_json(value: dict[str, Any]) -> View:
+    matrix = np.asarray(value["world_to_camera"], dtype=np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        raise ValueError("world_to_camera is not a 4 by 4 matrix")
+    if value["split"] not in ("train", "test"):
+        raise ValueError(f"split {value['split']!r}")
+    width, height = int(value["width"]), int(value["height"])
+    fx, fy, cx, cy = (float(value[name]) for name in ("fx", "fy", "cx", "cy"))
+    if width < 1 or height < 1 or not (fx > 0 and fy > 0 and math.isfinite(cx) and math.isfinite(cy)):
+        raise ValueError(f"no camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
+    return View(value["name"], value["split"], Camera(width, height, fx, fy, cx, cy, matrix), value.get("image"))

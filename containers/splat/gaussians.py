@@ -1,0 +1,52 @@
+"""The parameters of a Gaussian splat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+
+# number of colour coefficients beyond the constant one, by degree of the spherical harmonics
+HIGHER_COEFFICIENTS = (0, 3, 8, 15)
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """N Gaussians with raw parameters as in an INRIA PLY; every array float32 and C-contiguous.
+
+    Kerbl et al., 3D Gaussian Splatting for Real-Time Radiance Field Rendering, 2023.
+    """
+
+    means: Float32  # (N, 3) world
+    quats: Float32  # (N, 4) wxyz, any length but zero
+    scales: Float32  # (N, 3) natural logarithm of the standard deviations
+    opacities: Float32  # (N,) logit
+    sh0: Float32  # (N, 3) constant colour coefficient; colour = 0.5 + 0.2820948 * sh0
+    shN: Float32  # noqa: N815  (N, K, 3) higher coefficients, K in HIGHER_COEFFICIENTS
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, np.ascontiguousarray(getattr(self, field.name), dtype=np.float32))
+        count = self.means.shape[0]
+        shapes = {"means": (count, 3), "quats": (count, 4), "scales": (count, 3), "opacities": (count,)}
+        shapes |= {"sh0": (count, 3), "shN": (count, self.shN.shape[1] if self.shN.ndim == 3 else -1, 3)}
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(f"{name} has shape {getattr(self, name).shape}, expected {shape}")
+        if self.shN.shape[1] not in HIGHER_COEFFICIENTS:
+            raise ValueError(f"shN holds {self.shN.shape[1]} coefficients, expected one of {HIGHER_COEFFICIENTS}")
+
+    def __len__(self) -> int:
+        return int(self.means.shape[0])
+
+    @property
+    def sh_degree(self) -> int:
+        """Degree of the spherical harmonics, 0 to 3."""
+        return HIGHER_COEFFICIENTS.index(self.shN.shape[1])
+
+    def select(self, which: NDArray[np.generic]) -> Gaussians:
+        """The Gaussians that `which` (mask or indices) picks, in its order."""
+        return Gaussians(**{field.name: getattr(self, field.name)[which] for field in fields(self)})

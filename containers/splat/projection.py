@@ -1,0 +1,326 @@
+"""From 3D Gaussians to 2D ones: EWA projection and view-dependent colour, with their gradients, in one pass each.
+
+Zwicker et al., EWA Splatting, 2002; conventions (blur, clamps, near plane, alpha threshold) as in gsplat, so that both
+rasterisers draw the same picture. Ye et al., Mathematical Supplement for the gsplat Library, 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import prange
+
+from splat.camera import Camera
+from splat.gaussians import Float32
+from splat.harmonics import SH_C0, sh_basis, sh_direction_gradient
+from splat.kernels import HALF, ONE, TWO, ZERO, Scalar, kernel, parallel_kernel
+
+NEAR = np.float32(0.01)  # depth below which nothing is drawn
+BLUR = np.float32(0.3)  # pixels²; added to the 2D covariance
+ALPHA_THRESHOLD = np.float32(1 / 255)  # what is fainter is not drawn
+_CLAMP = np.float32(0.15)  # the Jacobian's direction stays within the picture and this part of it beyond each side
+_BLOCK = 256  # Gaussians a task
+
+# Columns of a footprint, what blending needs of a 2D Gaussian: with d = pixel - centre,
+# sigma(d) = A/2 dx² + B dx dy + C/2 dy² (A, B, C: inverse covariance) and alpha = opacity * exp(-sigma).
+# Beyond sigma > limit alpha is below the threshold; reach x, y is half that ellipse's bounding box.
+X, Y, HALF_A, B, HALF_C, REACH_X, REACH_Y, SIGMA_LIMIT = range(8)
+
+
+@dataclass(frozen=True)
+class Projected:
+    """N Gaussians as one camera sees them."""
+
+    footprints: Float32  # (N, 8), columns above; zeros where not visible
+    depths: Float32  # (N,) along the viewing axis; -1 where not visible
+    colours: Float32  # (N, 3), clamped below at 0
+    opacities: Float32  # (N,) 0..1
+
+
+@dataclass(frozen=True)
+class ProjectedGradients:
+    """Gradients of a loss by what blending read: centres (N, 2), A, B, C (N, 3), colours (N, 3), opacities (N,)."""
+
+    centres: Float32
+    conics: Float32
+    colours: Float32
+    opacities: Float32
+
+
+@dataclass(frozen=True)
+class GaussianGradients:
+    """Gradients of a loss by the raw parameters, shapes as in `Gaussians`."""
+
+    means: Float32
+    quats: Float32
+    scales: Float32
+    opacities: Float32
+    sh0: Float32
+    shN: Float32  # noqa: N815
+
+
+def packed(camera: Camera) -> Float32:
+    """(19,) float32: rotation row by row, translation, fx, fy, cx, cy, position."""
+    intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
+    parts = (camera.rotation.ravel(), camera.translation, intrinsics, camera.position)
+    return np.concatenate(parts).astype(np.float32)
+
+
+def project(
+    means: Float32,
+    quats: Float32,
+    scales: Float32,
+    opacities: Float32,
+    sh0: Float32,
+    shN: Float32,
+    view: Float32,
+    width: int,
+    height: int,
+    degree: int,
+) -> Projected:
+    """Project raw Gaussians (shapes as in `Gaussians`) into a `packed` camera; colour up to `degree` harmonics."""
+    count = means.shape[0]
+    out = Projected(
+        np.empty((count, 8), np.float32), np.empty(count, np.float32), np.empty((count, 3), np.float32),
+        np.empty(count, np.float32),
+    )  # fmt: skip
+    _project(
+        means, quats, scales, opacities, sh0, shN, view, width, height, degree,
+        out.footprints, out.depths, out.colours, out.opacities,
+    )  # fmt: skip
+    return out
+
+
+def project_backward(
+    means: Float32,
+    quats: Float32,
+    scales: Float32,
+    shN: Float32,
+    view: Float32,
+    width: int,
+    height: int,
+    degree: int,
+    projected: Projected,
+    gradients: ProjectedGradients,
+) -> GaussianGradients:
+    """Carry `gradients` from the 2D Gaussians back to the raw parameters; zero for what was not visible."""
+    count = means.shape[0]
+    out = GaussianGradients(
+        means=np.empty_like(means),
+        quats=np.empty_like(quats),
+        scales=np.empty_like(scales),
+        opacities=np.empty(count, np.float32),
+        sh0=np.empty((count, 3), np.float32),
+        shN=np.empty_like(shN),
+    )
+    _project_backward(
+        means, quats, scales, shN, view, width, height, degree,
+        projected.depths, projected.colours, projected.opacities,
+        gradients.centres, gradients.conics, gradients.colours, gradients.opacities,
+        out.means, out.quats, out.scales, out.opacities, out.sh0, out.shN,
+    )  # fmt: skip
+    return out
+
+
+# Slots of the scratch array that `_local` fills for one Gaussian.
+_POINT = 0  # 3: camera space
+_DIRECTION = 3  # 2: x/z, y/z clamped
+_FREE = 5  # 2: 1 where the clamp did not act
+_UNIT = 7  # 4: unit quaternion
+_INVERSE_LENGTH = 11
+_ROTATION = 12  # 9
+_DEVIATION = 21  # 3: standard deviations
+_J0 = 24  # 3: first row of Jacobian @ world-to-camera rotation
+_J1 = 27  # 3
+_M0 = 30  # 3: _J0 @ rotation @ diag(deviation), so that covariance = M Mᵀ + blur
+_M1 = 33  # 3
+_SCRATCH = 36
+
+
+@kernel
+def _local(mean: Float32, quat: Float32, scale: Float32, view: Float32, width: int, height: int, s: Float32) -> bool:
+    """Fill the scratch array `s` for one Gaussian; False where it lies before the near plane."""
+    for k in range(3):
+        s[k] = view[3 * k] * mean[0] + view[3 * k + 1] * mean[1] + view[3 * k + 2] * mean[2] + view[9 + k]
+    if not s[2] >= NEAR:
+        return False
+    fx, fy, cx, cy = view[12], view[13], view[14], view[15]
+    inverse = ONE / s[2]
+    margin_x, margin_y = _CLAMP * np.float32(width) / fx, _CLAMP * np.float32(height) / fy
+    x, y = s[0] * inverse, s[1] * inverse
+    s[3] = min(max(x, -cx / fx - margin_x), (np.float32(width) - cx) / fx + margin_x)
+    s[4] = min(max(y, -cy / fy - margin_y), (np.float32(height) - cy) / fy + margin_y)
+    s[5] = ONE if s[3] == x else ZERO
+    s[6] = ONE if s[4] == y else ZERO
+
+    length2 = quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3]
+    s[11] = ONE / np.sqrt(max(length2, np.float32(1e-30)))
+    w, a, b, c = quat[0] * s[11], quat[1] * s[11], quat[2] * s[11], quat[3] * s[11]
+    s[7], s[8], s[9], s[10] = w, a, b, c
+    s[12], s[13], s[14] = ONE - TWO * (b * b + c * c), TWO * (a * b - w * c), TWO * (a * c + w * b)
+    s[15], s[16], s[17] = TWO * (a * b + w * c), ONE - TWO * (a * a + c * c), TWO * (b * c - w * a)
+    s[18], s[19], s[20] = TWO * (a * c - w * b), TWO * (b * c + w * a), ONE - TWO * (a * a + b * b)
+    for k in range(3):
+        s[21 + k] = np.exp(scale[k])
+        s[24 + k] = fx * inverse * (view[k] - s[3] * view[6 + k])
+        s[27 + k] = fy * inverse * (view[3 + k] - s[4] * view[6 + k])
+    for k in range(3):
+        s[30 + k] = (s[24] * s[12 + k] + s[25] * s[15 + k] + s[26] * s[18 + k]) * s[21 + k]
+        s[33 + k] = (s[27] * s[12 + k] + s[28] * s[15 + k] + s[29] * s[18 + k]) * s[21 + k]
+    return True
+
+
+@kernel
+def _covariance(s: Float32) -> tuple[Scalar, Scalar, Scalar, Scalar]:
+    """2D covariance xx, xy, yy with blur, and its determinant, free of the cancellation in xx·yy - xy²."""
+    xx = s[30] * s[30] + s[31] * s[31] + s[32] * s[32]
+    xy = s[30] * s[33] + s[31] * s[34] + s[32] * s[35]
+    yy = s[33] * s[33] + s[34] * s[34] + s[35] * s[35]
+    c0, c1, c2 = s[31] * s[35] - s[32] * s[34], s[32] * s[33] - s[30] * s[35], s[30] * s[34] - s[31] * s[33]
+    determinant = c0 * c0 + c1 * c1 + c2 * c2 + BLUR * (xx + yy) + BLUR * BLUR
+    return xx + BLUR, xy, yy + BLUR, determinant
+
+
+@parallel_kernel
+def _project(
+    means: Float32, quats: Float32, scales: Float32, logits: Float32, sh0: Float32, shN: Float32,
+    view: Float32, width: int, height: int, degree: int,
+    footprints: Float32, depths: Float32, colours: Float32, opacities: Float32,
+) -> None:  # fmt: skip
+    count = means.shape[0]
+    for block in prange((count + _BLOCK - 1) // _BLOCK):
+        s = np.empty(_SCRATCH, np.float32)
+        basis = np.empty(16, np.float32)
+        for i in range(block * _BLOCK, min(count, (block + 1) * _BLOCK)):
+            depths[i] = -ONE
+            for k in range(8):
+                footprints[i, k] = ZERO
+            for c in range(3):
+                colours[i, c] = ZERO
+            opacity = ONE / (ONE + np.exp(-logits[i]))
+            opacities[i] = opacity
+            if not opacity >= ALPHA_THRESHOLD or not _local(means[i], quats[i], scales[i], view, width, height, s):
+                continue
+            xx, xy, yy, determinant = _covariance(s)
+            if not determinant < np.float32(1e30):  # so large that float32 cannot hold it
+                continue
+            limit = np.log(opacity / ALPHA_THRESHOLD)
+            x, y = view[12] * s[0] / s[2] + view[14], view[13] * s[1] / s[2] + view[15]
+            reach_x, reach_y = np.sqrt(TWO * limit * xx), np.sqrt(TWO * limit * yy)
+            if x + reach_x <= ZERO or x - reach_x >= width or y + reach_y <= ZERO or y - reach_y >= height:
+                continue
+            depths[i] = s[2]
+            footprints[i, X], footprints[i, Y] = x, y
+            footprints[i, HALF_A], footprints[i, HALF_C] = HALF * yy / determinant, HALF * xx / determinant
+            footprints[i, B] = -xy / determinant
+            footprints[i, REACH_X], footprints[i, REACH_Y], footprints[i, SIGMA_LIMIT] = reach_x, reach_y, limit
+
+            dx, dy, dz = means[i, 0] - view[16], means[i, 1] - view[17], means[i, 2] - view[18]
+            inverse = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
+            sh_basis(degree, dx * inverse, dy * inverse, dz * inverse, basis)
+            red, green, blue = HALF + SH_C0 * sh0[i, 0], HALF + SH_C0 * sh0[i, 1], HALF + SH_C0 * sh0[i, 2]
+            for k in range((degree + 1) * (degree + 1) - 1):
+                red += basis[k + 1] * shN[i, k, 0]
+                green += basis[k + 1] * shN[i, k, 1]
+                blue += basis[k + 1] * shN[i, k, 2]
+            colours[i, 0], colours[i, 1], colours[i, 2] = max(red, ZERO), max(green, ZERO), max(blue, ZERO)
+
+
+@parallel_kernel
+def _project_backward(
+    means: Float32, quats: Float32, scales: Float32, shN: Float32,
+    view: Float32, width: int, height: int, degree: int,
+    depths: Float32, colours: Float32, opacities: Float32,
+    g_centres: Float32, g_conics: Float32, g_colours: Float32, g_opacities: Float32,
+    d_means: Float32, d_quats: Float32, d_scales: Float32, d_logits: Float32, d_sh0: Float32, d_shN: Float32,
+) -> None:  # fmt: skip
+    count, higher = means.shape[0], shN.shape[1]
+    active = (degree + 1) * (degree + 1)
+    for block in prange((count + _BLOCK - 1) // _BLOCK):
+        s = np.empty(_SCRATCH, np.float32)
+        basis = np.empty(16, np.float32)
+        weights = np.empty(16, np.float32)
+        g_j0 = np.empty(3, np.float32)
+        g_j1 = np.empty(3, np.float32)
+        r = np.empty(9, np.float32)  # gradient by the rotation matrix
+        for i in range(block * _BLOCK, min(count, (block + 1) * _BLOCK)):
+            if depths[i] <= ZERO:
+                d_logits[i] = ZERO
+                for k in range(3):
+                    d_means[i, k] = d_scales[i, k] = d_sh0[i, k] = ZERO
+                for k in range(4):
+                    d_quats[i, k] = ZERO
+                for k in range(higher):
+                    for c in range(3):
+                        d_shN[i, k, c] = ZERO
+                continue
+            _local(means[i], quats[i], scales[i], view, width, height, s)
+            fx, fy = view[12], view[13]
+            inverse = ONE / s[2]
+            d_logits[i] = g_opacities[i] * opacities[i] * (ONE - opacities[i])
+
+            # inverse covariance -> covariance: dS = -S⁻¹ dS⁻¹ S⁻¹
+            xx, xy, yy, determinant = _covariance(s)
+            a, b, c_ = yy / determinant, -xy / determinant, xx / determinant
+            ga, gb, gc = g_conics[i, 0], HALF * g_conics[i, 1], g_conics[i, 2]
+            t00, t01, t10, t11 = a * ga + b * gb, a * gb + b * gc, b * ga + c_ * gb, b * gb + c_ * gc
+            g_xx, g_xy, g_yy = -(t00 * a + t01 * b), -TWO * (t00 * b + t01 * c_), -(t10 * b + t11 * c_)
+
+            # covariance = M Mᵀ, M = J R diag(deviation)
+            for k in range(3):
+                g_j0[k] = g_j1[k] = ZERO
+            for k in range(3):
+                m0 = TWO * g_xx * s[30 + k] + g_xy * s[33 + k]
+                m1 = TWO * g_yy * s[33 + k] + g_xy * s[30 + k]
+                d_scales[i, k] = m0 * s[30 + k] + m1 * s[33 + k]
+                m0 *= s[21 + k]
+                m1 *= s[21 + k]
+                for row in range(3):
+                    r[3 * row + k] = s[24 + row] * m0 + s[27 + row] * m1
+                    g_j0[row] += s[12 + 3 * row + k] * m0
+                    g_j1[row] += s[12 + 3 * row + k] * m1
+
+            # rotation matrix -> unit quaternion -> raw quaternion
+            w, x, y, z = s[7], s[8], s[9], s[10]
+            qw = TWO * (x * (r[7] - r[5]) + y * (r[2] - r[6]) + z * (r[3] - r[1]))
+            qx = TWO * (y * (r[1] + r[3]) + z * (r[2] + r[6]) + w * (r[7] - r[5]) - TWO * x * (r[4] + r[8]))
+            qy = TWO * (x * (r[1] + r[3]) + z * (r[5] + r[7]) + w * (r[2] - r[6]) - TWO * y * (r[0] + r[8]))
+            qz = TWO * (x * (r[2] + r[6]) + y * (r[5] + r[7]) + w * (r[3] - r[1]) - TWO * z * (r[0] + r[4]))
+            along = qw * w + qx * x + qy * y + qz * z
+            d_quats[i, 0], d_quats[i, 1] = (qw - w * along) * s[11], (qx - x * along) * s[11]
+            d_quats[i, 2], d_quats[i, 3] = (qy - y * along) * s[11], (qz - z * along) * s[11]
+
+            # Jacobian and centre -> point in camera space
+            g_tx, g_ty, g_inverse = ZERO, ZERO, ZERO
+            for k in range(3):
+                g_tx -= fx * inverse * g_j0[k] * view[6 + k]
+                g_ty -= fy * inverse * g_j1[k] * view[6 + k]
+                g_inverse += (g_j0[k] * s[24 + k] + g_j1[k] * s[27 + k]) * s[2]
+            g_tx = g_tx * s[5] + g_centres[i, 0] * fx
+            g_ty = g_ty * s[6] + g_centres[i, 1] * fy
+            px, py = g_tx * inverse, g_ty * inverse
+            pz = -inverse * inverse * (g_inverse + g_tx * s[0] + g_ty * s[1])
+
+            # colour -> harmonics and viewing direction
+            red = g_colours[i, 0] if colours[i, 0] > ZERO else ZERO
+            green = g_colours[i, 1] if colours[i, 1] > ZERO else ZERO
+            blue = g_colours[i, 2] if colours[i, 2] > ZERO else ZERO
+            d_sh0[i, 0], d_sh0[i, 1], d_sh0[i, 2] = SH_C0 * red, SH_C0 * green, SH_C0 * blue
+            dx, dy, dz = means[i, 0] - view[16], means[i, 1] - view[17], means[i, 2] - view[18]
+            shortening = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
+            dx, dy, dz = dx * shortening, dy * shortening, dz * shortening
+            sh_basis(degree, dx, dy, dz, basis)
+            for k in range(1, active):
+                weights[k] = shN[i, k - 1, 0] * red + shN[i, k - 1, 1] * green + shN[i, k - 1, 2] * blue
+                d_shN[i, k - 1, 0] = basis[k] * red
+                d_shN[i, k - 1, 1] = basis[k] * green
+                d_shN[i, k - 1, 2] = basis[k] * blue
+            for k in range(active - 1, higher):
+                d_shN[i, k, 0] = d_shN[i, k, 1] = d_shN[i, k, 2] = ZERO
+            ux, uy, uz = sh_direction_gradient(degree, dx, dy, dz, weights)
+            along = ux * dx + uy * dy + uz * dz
+
+            d_means[i, 0] = view[0] * px + view[3] * py + view[6] * pz + (ux - dx * along) * shortening
+            d_means[i, 1] = view[1] * px + view[4] * py + view[7] * pz + (uy - dy * along) * shortening
+            d_means[i, 2] = view[2] * px + view[5] * py + view[8] * pz + (uz - dz * along) * shortening

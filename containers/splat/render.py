@@ -1,0 +1,24 @@
+"""A picture of a splat from a camera, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from splat.blending import blend
+from splat.camera import Camera
+from splat.gaussians import Float32, Gaussians
+from splat.projection import packed, project
+from splat.tiles import tile_lists
+
+
+def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)) -> Float32:
+    """Draw `gaussians` as `camera` sees them: (height, width, 3) float32 in the photos' colour space, not clamped."""
+    projected = project(
+        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh0, gaussians.shN,
+        packed(camera), camera.width, camera.height, gaussians.sh_degree,
+    )  # fmt: skip
+    lists = tile_lists(projected.footprints, projected.depths, camera.width, camera.height)
+    image, _ = blend(projected, lists, np.asarray(background, dtype=np.float32), camera.width, camera.height)
+    return image
