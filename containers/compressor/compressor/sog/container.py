@@ -1,0 +1,137 @@
+"""A SOG file's bytes: meta.json and WebP images, stored in one ZIP with flat names."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from compressor.sog import images
+from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Float64, Palette, UInt8
+from compressor.sog.webp import decode_webp, encode_webp
+from stage.errors import ErrorCode, StageError
+
+VERSION = 2
+META = "meta.json"
+_GENERATOR = "spaceport"
+_MAX_COUNT = 16383 * 16383  # the largest WebP image
+_MAX_META_BYTES = 1 << 20
+_STAMP = (1980, 1, 1, 0, 0, 0)  # equal content, equal file
+
+
+def pack_files(codes: Codes) -> dict[str, bytes]:
+    """The files of the unbundled form, by name."""
+    pictures = images.to_images(codes)
+    with ThreadPoolExecutor(4) as pool:  # the WebP encoder runs outside Python's lock
+        encoded = dict(zip(pictures, pool.map(encode_webp, pictures.values()), strict=True))
+    return {META: json.dumps(_meta(codes), separators=(",", ":")).encode(), **encoded}
+
+
+def zip_files(files: dict[str, bytes]) -> bytes:
+    """The bundled form: a ZIP whose entries are stored, since WebP does not compress further."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
+        for name, data in files.items():
+            archive.writestr(zipfile.ZipInfo(name, _STAMP), data)
+    return stream.getvalue()
+
+
+def read_codes(sog: bytes) -> Codes:
+    """The content of a bundled SOG version 2. Raises StageError(INVALID_SPLAT) where it is not one."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(sog)) as archive:
+            return unpack_files({name: _read(archive, name) for name in archive.namelist()})
+    except StageError:
+        raise
+    except Exception as error:  # a ZIP, JSON or WebP reader may raise anything at all at a hostile file
+        raise StageError(ErrorCode.INVALID_SPLAT, f"not a readable SOG file ({error})") from error
+
+
+def unpack_files(files: dict[str, bytes]) -> Codes:
+    """The content of the unbundled form. Raises ValueError, KeyError, TypeError or OSError where it is malformed."""
+    if len(files[META]) > _MAX_META_BYTES:
+        raise ValueError("meta.json is too large")
+    meta = json.loads(files[META])
+    if meta.get("version") != VERSION:
+        raise ValueError(f"SOG version {meta.get('version')!r}")
+    count = meta["count"]
+    if not isinstance(count, int) or not 1 <= count <= _MAX_COUNT:
+        raise ValueError(f"count {count!r}")
+
+    def pixels(name: str, channels: int) -> UInt8:
+        return images.pixels_of(decode_webp(files[name]), count, channels)
+
+    low, high = (pixels(name, 3).astype(np.uint16) for name in meta["means"]["files"])
+    quats = pixels(meta["quats"]["files"][0], 4)
+    if quats[:, 3].min() < 252:
+        raise ValueError("a rotation without its largest component")
+    return Codes(
+        mins=_bounds(meta["means"]["mins"]),
+        maxs=_bounds(meta["means"]["maxs"]),
+        means=low | (high << 8),
+        quats=quats,
+        scales=pixels(meta["scales"]["files"][0], 3),
+        scale_codebook=_codebook(meta["scales"]["codebook"]),
+        colours=pixels(meta["sh0"]["files"][0], 4),
+        colour_codebook=_codebook(meta["sh0"]["codebook"]),
+        palette=_palette(meta["shN"], files, count) if "shN" in meta else None,
+    )
+
+
+def _palette(meta: dict[str, Any], files: dict[str, bytes], count: int) -> Palette:
+    size, bands = meta["count"], meta["bands"]
+    if not isinstance(size, int) or not 1 <= size <= MAX_PALETTE or bands not in (1, 2, 3):
+        raise ValueError(f"a palette of {size!r} vectors in {bands!r} bands")
+    centroids, labels = (decode_webp(files[name]) for name in meta["files"])
+    vectors, found = images.palette_from(centroids, labels, size, bands, count)
+    return Palette(labels=found, codes=vectors, codebook=_codebook(meta["codebook"]))
+
+
+def _meta(codes: Codes) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "version": VERSION,
+        "asset": {"generator": _GENERATOR},
+        "count": len(codes),
+        "means": {"mins": codes.mins.tolist(), "maxs": codes.maxs.tolist(), "files": list(images.MEANS)},
+        "scales": {"codebook": _shortest(codes.scale_codebook), "files": [images.SCALES]},
+        "quats": {"files": [images.QUATS]},
+        "sh0": {"codebook": _shortest(codes.colour_codebook), "files": [images.COLOURS]},
+    }
+    if codes.palette is not None:
+        meta["shN"] = {
+            "count": len(codes.palette.codes),
+            "bands": 3,
+            "codebook": _shortest(codes.palette.codebook),
+            "files": list(images.PALETTE),
+        }
+    return meta
+
+
+def _shortest(values: Float32) -> list[float]:
+    """Decimals that read back as the same float32 without the digits of a float64."""
+    return [float(str(value)) for value in values]
+
+
+def _codebook(values: list[float]) -> Float32:
+    book = np.asarray(values, dtype=np.float64).astype(np.float32)
+    if book.shape != (CODEBOOK_SIZE,) or not np.isfinite(book).all():
+        raise ValueError("a codebook that is not 256 numbers")
+    return book
+
+
+def _bounds(values: list[float]) -> Float64:
+    bounds = np.asarray(values, dtype=np.float64)
+    if bounds.shape != (3,) or not (np.abs(bounds) < 80).all():  # e^80 is near float32's largest
+        raise ValueError("bounds that are not 3 numbers")
+    return bounds
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    info = archive.getinfo(name)
+    if info.file_size > 64 * 1024 + 64 * info.compress_size:
+        raise ValueError(f"{name} swells beyond reason")
+    return archive.read(info)
