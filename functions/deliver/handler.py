@@ -1,0 +1,34 @@
+"""The last step of the state machine: the job's report, and the list of what the customer gets."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from deliver.deliver import Deliverer, DeliverRequest
+from spaceport.clients import client
+from spaceport.observability import logger, metrics, tracer
+from spaceport.settings import Settings
+
+
+class DeliverSettings(Settings):
+    results_bucket: str
+
+
+@cache
+def deliverer() -> Deliverer:
+    return Deliverer(client("s3"), DeliverSettings.read().results_bucket)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=DeliverRequest)
+def handler(event: DeliverRequest, context: LambdaContext) -> dict[str, Any]:
+    delivery = deliverer().deliver(event)
+    logger.info("delivered", job_id=event.job_id, metrics=delivery.metrics)
+    metrics.add_metadata("jobId", event.job_id)
+    return delivery.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,72 @@
+"""The outcome of a job → one mail to the customer who gave an address."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from notify.notify import Notifier
+from spaceport.clients import client, table
+from spaceport.event_bridge import StatusMessage
+from spaceport.jobs_table import JobsTable
+from spaceport.observability import logger, metrics, tracer
+from spaceport.settings import Settings
+from spaceport.status import StatusEvent
+
+
+class NotifySettings(Settings):
+    jobs_table: str
+    idempotency_table: str
+    sender_email: str
+    link_days: int
+
+
+@cache
+def notifier() -> Notifier:
+    settings = NotifySettings.read()
+    return Notifier(
+        jobs=JobsTable(table(settings.jobs_table)),
+        s3=client("s3"),
+        ses=client("sesv2"),
+        sender=settings.sender_email,
+        link_seconds=settings.link_days * 24 * 3600,
+    )
+
+
+@cache
+def persistence() -> DynamoDBPersistenceLayer:
+    return DynamoDBPersistenceLayer(table_name=NotifySettings.read().idempotency_table)
+
+
+# one mail for a job and outcome, whatever EventBridge repeats: the key is these two and nothing else of the event
+ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_after_seconds=90 * 24 * 3600)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=StatusMessage)
+def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | None]:
+    outcome = event.status
+    ONCE.register_lambda_context(context)
+    send = idempotent_function(
+        _send, data_keyword_argument="outcome", persistence_store=persistence(), config=ONCE, key_prefix="notify"
+    )
+    sent: dict[str, str | None] = send(outcome=outcome.model_dump(by_alias=True, mode="json"))
+    logger.info("outcome notified", job_id=outcome.detail.job_id, type=outcome.type, message_id=sent["messageId"])
+    return sent
+
+
+def _send(outcome: dict[str, object]) -> dict[str, str | None]:
+    message_id = notifier().notify(StatusEvent.model_validate(outcome))
+    if message_id is not None:
+        metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=1)
+    return {"messageId": message_id}

@@ -1,0 +1,52 @@
+"""SageMaker state changes and the containers' progress → the waiting task hears of success, failure or a heartbeat."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from report_stage.parse import JobChanged, parse
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.event_bridge import ServiceEvent
+from spaceport.observability import logger, metrics, tracer
+from spaceport.platform_settings import PlatformSettings
+from spaceport.reporting import StageReporter
+from spaceport.stage_runs import StageRuns
+
+
+class ReportStageSettings(PlatformSettings):
+    stage_runs_table: str
+
+
+@cache
+def reporter() -> StageReporter:
+    settings = ReportStageSettings.read()
+    return StageReporter(
+        platform=settings.platform,
+        runs=StageRuns(table(settings.stage_runs_table)),
+        compute=Compute(client("sagemaker")),
+        s3=client("s3"),
+        stepfunctions=client("stepfunctions"),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    news = parse(event.detail_type, event.detail)
+    if news is None:
+        logger.info("not ours", detail_type=event.detail_type)
+        return {"reported": None}
+    logger.append_keys(job_id=news.run.job_id, stage=news.run.stage, attempt=news.run.attempt)
+    if not isinstance(news, JobChanged):
+        reporter().beat(news.run)
+        return {"reported": "HEARTBEAT"}
+    verdict = reporter().report(news.run)
+    logger.info("stage run looked at", fate=verdict.fate, error=verdict.error and verdict.error.code)
+    return {"reported": verdict.fate.value}

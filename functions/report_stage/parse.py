@@ -1,0 +1,32 @@
+"""What an event says about a stage run. Only *which* run: its state is asked of SageMaker, never read from an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from spaceport.stages import Stage, StageRun
+from spaceport.status import StatusType
+
+
+class JobChanged(BaseModel):
+    """SageMaker says that the run's job changed its state."""
+
+    run: StageRun
+
+
+class ProgressMade(BaseModel):
+    """The run's container says that it got further."""
+
+    run: StageRun
+
+
+def parse(detail_type: str, detail: dict[str, Any]) -> JobChanged | ProgressMade | None:
+    """None for SageMaker jobs that are not ours."""
+    if detail_type == StatusType.STAGE_PROGRESSED:
+        stage, attempt = Stage(detail["stage"]), int(detail["attempt"])
+        return ProgressMade(run=StageRun(job_id=detail["jobId"], stage=stage, attempt=attempt))
+    name = detail.get("ProcessingJobName") or detail.get("TrainingJobName") or ""
+    run = StageRun.parse(name)
+    return JobChanged(run=run) if run else None

@@ -1,0 +1,49 @@
+"""A callback task of the state machine: create the stage's SageMaker job and leave the token with the stage run."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from run_stage.run import Runner, RunRequest
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.observability import logger, metrics, tracer
+from spaceport.platform_settings import PlatformSettings
+from spaceport.reporting import StageReporter
+from spaceport.stage_runs import StageRuns
+from spaceport.status import StatusBus
+
+
+class RunStageSettings(PlatformSettings):
+    stage_runs_table: str
+
+
+@cache
+def runner() -> Runner:
+    settings = RunStageSettings.read()
+    runs = StageRuns(table(settings.stage_runs_table))
+    compute = Compute(client("sagemaker"))
+    return Runner(
+        platform=settings.platform,
+        runs=runs,
+        compute=compute,
+        bus=StatusBus(client("events"), settings.status_bus),
+        reporter=StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions")),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=RunRequest)
+def handler(event: RunRequest, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(job_id=event.job.job_id, stage=event.stage)
+    run = runner().run(event)
+    logger.info("stage run waits", job_name=run.job_name)
+    metrics.add_metric(name="StageRunsStarted", unit=MetricUnit.Count, value=1)
+    return {"jobName": run.job_name}

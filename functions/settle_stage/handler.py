@@ -1,0 +1,41 @@
+"""The Catch path of a stage: before the failure is believed, SageMaker is asked; what still runs is stopped."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from settle_stage.settle import Settler, SettleRequest
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.observability import logger, metrics, tracer
+from spaceport.platform_settings import PlatformSettings
+from spaceport.reporting import StageReporter
+from spaceport.stage_runs import StageRuns
+
+
+class SettleStageSettings(PlatformSettings):
+    stage_runs_table: str
+
+
+@cache
+def settler() -> Settler:
+    settings = SettleStageSettings.read()
+    runs = StageRuns(table(settings.stage_runs_table))
+    compute = Compute(client("sagemaker"))
+    reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
+    return Settler(runs, compute, reporter)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=SettleRequest)
+def handler(event: SettleRequest, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(job_id=event.job_id, stage=event.stage)
+    settlement = settler().settle(event)
+    logger.info("stage settled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.code)
+    return settlement.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,71 @@
+"""The last word on a stage whose task failed, timed out or lost its heartbeat."""
+
+from __future__ import annotations
+
+from pydantic import Field, ValidationError
+
+from spaceport.compute import Compute
+from spaceport.errors import ErrorCode, JobError
+from spaceport.job import Camel
+from spaceport.reporting import StageReporter
+from spaceport.stage_runs import StageRuns
+from spaceport.stages import Stage, StageOutput
+from spaceport.verdict import Fate, judge
+
+
+class TaskFailure(Camel):
+    """What Catch hands over: Step Functions writes these two names with capitals."""
+
+    error: str = Field(alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class SettleRequest(Camel):
+    job_id: str
+    stage: Stage
+    failure: TaskFailure
+
+
+class Settlement(Camel):
+    """`output` when the stage did succeed after all, else `error`."""
+
+    stage: Stage
+    attempt: int
+    succeeded: bool
+    output: StageOutput | None = None
+    error: JobError | None = None
+
+
+class Settler:
+    def __init__(self, runs: StageRuns, compute: Compute, reporter: StageReporter) -> None:
+        self._runs, self._compute, self._reporter = runs, compute, reporter
+
+    def settle(self, request: SettleRequest) -> Settlement:
+        """A completed job counts as success, however its event got lost; a running one is stopped."""
+        waiting = self._runs.latest(request.job_id, request.stage)
+        if waiting is None:  # the task failed before a run was remembered, so no job can run
+            return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
+        run = waiting.run
+        verdict = judge(run, self._compute.describe(run))
+        if verdict.fate is Fate.COMPLETED:
+            output = self._reporter.output_of(run, verdict)
+            if output is not None:
+                return Settlement(stage=run.stage, attempt=run.attempt, succeeded=True, output=output)
+        if verdict.fate is Fate.RUNNING:
+            self._compute.stop(run)
+        error = verdict.error or error_of(request.failure)
+        return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=error)
+
+
+def error_of(failure: TaskFailure) -> JobError:
+    """The coded form of what the task failed with."""
+    if failure.error in ErrorCode.__members__:
+        try:
+            return JobError.model_validate_json(failure.cause)
+        except ValidationError:
+            return JobError.of(ErrorCode(failure.error))
+    if failure.error == "States.HeartbeatTimeout":
+        return JobError.of(ErrorCode.STALLED)
+    if failure.error == "States.Timeout":
+        return JobError.of(ErrorCode.STAGE_TIMEOUT)
+    return JobError.of(ErrorCode.INTERNAL)

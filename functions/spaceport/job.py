@@ -1,0 +1,128 @@
+"""A job: one upload on its way through the pipeline. Everything here is a pure function of the uploaded object."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from spaceport.errors import ErrorCode, RejectedUpload
+
+MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
+
+
+class PipelineStep(StrEnum):
+    """Where the pipeline starts: at the photos, at sfm's output, or at a trained splat."""
+
+    FULL = "full"
+    TRAINING = "3dgs"
+    COMPRESSION = "compression"
+
+
+class Camel(BaseModel):
+    """Frozen model whose JSON names are camelCase, as in events, the state machine and the API."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class UploadedObject(Camel):
+    """The object version that S3 told us about. `version` is its versionId, or its ETag without versioning."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str
+
+    @property
+    def version(self) -> str:
+        return self.version_id or self.etag
+
+
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", max_length=254)]
+
+
+class JobOptions(Camel):
+    """What a customer may ask for, from object metadata or the API body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email | None = None
+    pipeline_step: PipelineStep = PipelineStep.FULL
+    quality: Literal["preview", "standard", "high"] = "standard"
+    training_steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    max_gaussians: Annotated[int, Field(ge=1_000, le=20_000_000)] | None = None
+    sh_degree: Annotated[int, Field(ge=0, le=3)] | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")] | None = None
+
+
+class Job(Camel):
+    """The input of one execution of the state machine."""
+
+    version: Literal["1"] = "1"
+    job_id: str
+    name: str
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    uploaded_at: datetime
+    options: JobOptions
+
+    @property
+    def uploaded(self) -> UploadedObject:
+        return UploadedObject(bucket=self.bucket, key=self.key, version_id=self.version_id, etag=self.etag)
+
+
+def job_id_of(uploaded: UploadedObject) -> str:
+    """Readable and unique: the same object version always gives the same id (at most 33 characters, a-z0-9-)."""
+    digest = hashlib.sha256("\0".join((uploaded.bucket, uploaded.key, uploaded.version)).encode()).hexdigest()[:12]
+    slug = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(uploaded.key).stem.lower()).strip("-")[:MAX_SLUG].strip("-")
+    return f"{slug or 'job'}-{digest}"
+
+
+def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
+    """Read `x-amz-meta-*`: S3 lower-cases the names, so case, '-' and '_' do not count.
+
+    Raises RejectedUpload(INVALID_OPTION) that names the option and what it may be.
+    """
+    names = {_plain(field.alias or name): field.alias or name for name, field in JobOptions.model_fields.items()}
+    values: dict[str, str] = {}
+    for raw, value in metadata.items():
+        if _plain(raw) not in names:
+            known = ", ".join(names.values())
+            raise RejectedUpload(ErrorCode.INVALID_OPTION, f"there is no setting called {raw}; there are {known}")
+        values[names[_plain(raw)]] = value.strip()
+    return parse_options({name: value for name, value in values.items() if value})
+
+
+def parse_options(values: Mapping[str, object]) -> JobOptions:
+    """Raises RejectedUpload(INVALID_OPTION) naming every option that is wrong."""
+    try:
+        return JobOptions.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, faults) from error
+
+
+def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime) -> Job:
+    return Job(
+        job_id=job_id_of(uploaded),
+        name=options.name or PurePosixPath(uploaded.key).stem or "scene",
+        bucket=uploaded.bucket,
+        key=uploaded.key,
+        version_id=uploaded.version_id,
+        etag=uploaded.etag,
+        uploaded_at=uploaded_at,
+        options=options,
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_]", "", name).lower()

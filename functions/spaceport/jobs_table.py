@@ -1,0 +1,85 @@
+"""The jobs table: one item a job. start_job writes who asked for what, track_progress how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel
+
+from spaceport.job import Job
+
+KEEP_SECONDS = 400 * 24 * 3600
+
+
+class ItemUpdate(BaseModel):
+    """One conditional write to a job's item: `values` are set if `guard` is absent or less than its new value."""
+
+    guard: str
+    values: dict[str, Any]
+
+
+class JobsTable:
+    """Partition key `jobId`."""
+
+    def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
+        self._table, self._clock = table, clock
+
+    def record(self, job: Job) -> None:
+        """Write the facts of the upload; repeating it changes nothing and never touches progress."""
+        facts = {
+            "name": job.name,
+            "bucket": job.bucket,
+            "objectKey": job.key,
+            "pipelineStep": job.options.pipeline_step.value,
+            "uploadedAt": job.uploaded_at.isoformat(),
+            "expiresAt": int(self._clock()) + KEEP_SECONDS,
+            **({"email": job.options.email} if job.options.email else {}),
+        }
+        names = {f"#{name}": name for name in facts}
+        self._table.update_item(
+            Key={"jobId": job.job_id},
+            UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in facts),
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={f":{name}": value for name, value in facts.items()},
+        )
+
+    def find(self, job_id: str) -> dict[str, Any] | None:
+        item: dict[str, Any] | None = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
+        return item
+
+    def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
+        """Make the updates that are news; returns how many were."""
+        return sum(self._apply(job_id, update) for update in updates)
+
+    def _apply(self, job_id: str, update: ItemUpdate) -> bool:
+        try:
+            self._table.update_item(
+                Key={"jobId": job_id},
+                UpdateExpression="SET " + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
+                ConditionExpression="attribute_not_exists(#guard) OR #guard < :guard",
+                ExpressionAttributeNames={"#guard": update.guard, **{f"#{i}": n for i, n in enumerate(update.values)}},
+                ExpressionAttributeValues={
+                    ":guard": _storable(update.values[update.guard]),
+                    **{f":{i}": _storable(value) for i, value in enumerate(update.values.values())},
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+
+def _storable(value: Any) -> Any:
+    """DynamoDB takes no floats."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, dict):
+        return {name: _storable(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_storable(inner) for inner in value]
+    return value

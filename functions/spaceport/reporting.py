@@ -1,0 +1,78 @@
+"""Tell the state machine what became of a stage run. Idempotent: a token that no longer waits is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from spaceport.compute import Compute
+from spaceport.cost import cost_of
+from spaceport.errors import ErrorCode, JobError
+from spaceport.results import read_json
+from spaceport.stage_runs import StageRuns
+from spaceport.stages import Platform, StageOutput, StageRun, output_uri, state_output
+from spaceport.verdict import Fate, Verdict, judge
+
+_ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
+# the state machine's data holds 256 KiB for all stages; the whole list stays in result.json
+MAX_WARNINGS = 20
+MAX_LIST = 50
+
+
+class StageReporter:
+    """Looks at SageMaker, never at logs, to decide; then answers the waiting task."""
+
+    def __init__(self, platform: Platform, runs: StageRuns, compute: Compute, s3: Any, stepfunctions: Any) -> None:
+        self._platform, self._runs, self._compute = platform, runs, compute
+        self._s3, self._stepfunctions = s3, stepfunctions
+
+    def report(self, run: StageRun) -> Verdict:
+        """Answer the task if the run has ended; a run nobody waits for, or still at work, is left alone."""
+        waiting = self._runs.find(run)
+        if waiting is None:
+            return Verdict(fate=Fate.MISSING)
+        verdict = judge(run, self._compute.describe(run))
+        if verdict.fate is Fate.COMPLETED:
+            output = self.output_of(run, verdict)
+            if output is None:
+                self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
+            else:
+                self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
+        elif verdict.error is not None:
+            self.fail(waiting.task_token, verdict.error)
+        return verdict
+
+    def output_of(self, run: StageRun, verdict: Verdict) -> StageOutput | None:
+        """What the completed run left, or None without a result.json: then it is no result."""
+        uri = output_uri(run, self._platform.results_bucket)
+        result = read_json(self._s3, f"{uri}/result.json")
+        if result is None:
+            return None
+        return StageOutput(
+            stage=run.stage,
+            attempt=run.attempt,
+            output_uri=uri,
+            counts=result["counts"],
+            metrics={n: v for n, v in result["metrics"].items() if not (isinstance(v, list) and len(v) > MAX_LIST)},
+            warnings=result["warnings"][:MAX_WARNINGS],
+            seconds=verdict.seconds,
+            cost=cost_of(self._platform.instance_types[run.stage], verdict.seconds),
+        )
+
+    def fail(self, task_token: str, error: JobError) -> None:
+        """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""
+        self._answer("send_task_failure", taskToken=task_token, error=error.code.value, cause=error.model_dump_json())
+
+    def beat(self, run: StageRun) -> None:
+        """Progress was made: the task's heartbeat starts anew."""
+        waiting = self._runs.find(run)
+        if waiting is not None:
+            self._answer("send_task_heartbeat", taskToken=waiting.task_token)
+
+    def _answer(self, call: str, **arguments: str) -> None:
+        try:
+            getattr(self._stepfunctions, call)(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _ALREADY_DONE:
+                raise

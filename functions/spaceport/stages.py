@@ -1,0 +1,245 @@
+"""Stages and stage runs: their names, and the SageMaker request of each. Pure: no AWS call here."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+from spaceport.job import Camel, Job, PipelineStep
+
+MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
+INPUT_ROOT = "/opt/ml/processing/input"
+OUTPUT_ROOT = "/opt/ml/processing/output"
+
+
+class Stage(StrEnum):
+    """Named as its container."""
+
+    SFM = "sfm"
+    TRAINING = "3dgs"
+    COMPRESSOR = "compressor"
+
+    @property
+    def ordinal(self) -> int:
+        return list(Stage).index(self) + 1
+
+    @property
+    def kind(self) -> Literal["Processing", "Training"]:
+        return "Training" if self is Stage.TRAINING else "Processing"
+
+    @property
+    def state_key(self) -> str:
+        """Where its output stands in the state machine's data: a JSONPath name may not begin with a digit."""
+        return {Stage.SFM: "sfm", Stage.TRAINING: "training", Stage.COMPRESSOR: "compressor"}[self]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds of compute a stage run may take; the state machine's timeout is longer (start-up, upload)."""
+
+    max_runtime: int
+    volume_gb: int
+
+
+LIMITS = {
+    Stage.SFM: Limits(max_runtime=3 * 3600, volume_gb=200),
+    Stage.TRAINING: Limits(max_runtime=6 * 3600, volume_gb=100),
+    Stage.COMPRESSOR: Limits(max_runtime=3600, volume_gb=50),
+}
+SPOT_WAIT_SECONDS = 3600  # how long a Spot training job may wait for capacity on top of its runtime
+
+STAGES_OF: dict[PipelineStep, tuple[Stage, ...]] = {
+    PipelineStep.FULL: (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR),
+    PipelineStep.TRAINING: (Stage.TRAINING, Stage.COMPRESSOR),
+    PipelineStep.COMPRESSION: (Stage.COMPRESSOR,),
+}
+
+
+class StageRun(Camel):
+    """One attempt at a stage of a job: one SageMaker job, whose name this is in other words."""
+
+    job_id: str
+    stage: Stage
+    attempt: int
+
+    @property
+    def job_name(self) -> str:
+        """SageMaker's job name. Raises ValueError past 63 characters, rather than cutting it silently."""
+        name = f"{self.job_id}-{self.stage}-{self.attempt}"
+        if len(name) > MAX_JOB_NAME:
+            raise ValueError(f"SageMaker job name {name!r} is longer than {MAX_JOB_NAME} characters")
+        return name
+
+    @property
+    def next_attempt(self) -> StageRun:
+        return self.model_copy(update={"attempt": self.attempt + 1})
+
+    @classmethod
+    def parse(cls, job_name: str) -> StageRun | None:
+        """The stage run a SageMaker job name stands for, or None for somebody else's job."""
+        match = re.fullmatch(r"(.+)-(sfm|3dgs|compressor)-([1-9][0-9]*)", job_name)
+        return cls(job_id=match[1], stage=Stage(match[2]), attempt=int(match[3])) if match else None
+
+
+class StageOutput(Camel):
+    """What a finished stage run hands to the state machine."""
+
+    stage: Stage
+    attempt: int
+    output_uri: str
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    warnings: list[dict[str, Any]]
+    seconds: float
+    cost: dict[str, float]
+
+
+class Platform(Camel):
+    """Where stages run: the images, machines, role and buckets that the template decides."""
+
+    images: dict[Stage, str]
+    instance_types: dict[Stage, str]
+    role_arn: str
+    results_bucket: str
+    status_bus: str
+    spot_training: bool
+
+
+def output_uri(run: StageRun, results_bucket: str) -> str:
+    """S3 folder of the run's output, without a slash at the end."""
+    base = f"s3://{results_bucket}/jobs/{run.job_id}/{run.stage}"
+    return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
+
+
+def input_uri(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> str:
+    """S3 prefix the run reads: the output of the stage before it, or the upload for the first stage of the job."""
+    stages = STAGES_OF[job.options.pipeline_step]
+    index = stages.index(run.stage)
+    if index == 0:
+        return f"s3://{job.bucket}/{job.key}"
+    return finished[stages[index - 1]].output_uri + "/"
+
+
+def environment(run: StageRun, job: Job, platform: Platform) -> dict[str, str]:
+    """The container's variables (docs/contracts.md)."""
+    options = job.options
+    wishes = {
+        "TRAINING_STEPS": options.training_steps,
+        "MAX_GAUSSIANS": options.max_gaussians,
+        "SH_DEGREE": options.sh_degree,
+    }
+    return {
+        "JOB_ID": run.job_id,
+        "ATTEMPT": str(run.attempt),
+        "STATUS_BUS": platform.status_bus,
+        "QUALITY": options.quality,
+        "SCENE_NAME": job.name,
+        **{name: str(value) for name, value in wishes.items() if value is not None},
+    }
+
+
+def create_request(run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform) -> dict[str, Any]:
+    """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
+    source = input_uri(run, job, finished)
+    if run.stage.kind == "Training":
+        return _training_request(run, job, source, platform)
+    return _processing_request(run, job, source, platform)
+
+
+def _processing_request(run: StageRun, job: Job, source: str, platform: Platform) -> dict[str, Any]:
+    limits = LIMITS[run.stage]
+    channel = "upload" if run.stage is Stage.SFM else "model"
+    return {
+        "ProcessingJobName": run.job_name,
+        "RoleArn": platform.role_arn,
+        "AppSpecification": {"ImageUri": platform.images[run.stage]},
+        "Environment": environment(run, job, platform),
+        "ProcessingInputs": [
+            {
+                "InputName": channel,
+                "S3Input": {
+                    "S3Uri": source,
+                    "LocalPath": f"{INPUT_ROOT}/{channel}",
+                    "S3DataType": "S3Prefix",
+                    "S3InputMode": "File",
+                },
+            }
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "output",
+                    "S3Output": {
+                        "S3Uri": output_uri(run, platform.results_bucket),
+                        "LocalPath": OUTPUT_ROOT,
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": platform.instance_types[run.stage],
+                "VolumeSizeInGB": limits.volume_gb,
+            }
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": limits.max_runtime},
+        "Tags": _tags(run),
+    }
+
+
+def _training_request(run: StageRun, job: Job, source: str, platform: Platform) -> dict[str, Any]:
+    limits = LIMITS[run.stage]
+    stopping = {"MaxRuntimeInSeconds": limits.max_runtime}
+    if platform.spot_training:
+        stopping["MaxWaitTimeInSeconds"] = limits.max_runtime + SPOT_WAIT_SECONDS
+    bucket = f"s3://{platform.results_bucket}/jobs/{run.job_id}"
+    return {
+        "TrainingJobName": run.job_name,
+        "RoleArn": platform.role_arn,
+        "AlgorithmSpecification": {"TrainingImage": platform.images[run.stage], "TrainingInputMode": "File"},
+        "Environment": environment(run, job, platform),
+        "InputDataConfig": [
+            {
+                "ChannelName": "scene",
+                "DataSource": {
+                    "S3DataSource": {
+                        "S3DataType": "S3Prefix",
+                        "S3Uri": source,
+                        "S3DataDistributionType": "FullyReplicated",
+                    }
+                },
+            }
+        ],
+        # uncompressed, so that the next stage and the report read single files instead of one large archive
+        "OutputDataConfig": {"S3OutputPath": f"{bucket}/{run.stage}", "CompressionType": "NONE"},
+        # shared by the attempts: a retry goes on from the checkpoint of the one before
+        "CheckpointConfig": {"S3Uri": f"{bucket}/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": platform.instance_types[run.stage],
+            "VolumeSizeInGB": limits.volume_gb,
+        },
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": platform.spot_training,
+        "Tags": _tags(run),
+    }
+
+
+def _tags(run: StageRun) -> list[dict[str, str]]:
+    return [{"Key": "spaceport:job", "Value": run.job_id}, {"Key": "spaceport:stage", "Value": run.stage}]
+
+
+def finished_stages(stages: dict[str, Any]) -> dict[Stage, StageOutput]:
+    """Read `$.stages` of the state machine's data."""
+    keys = {stage.state_key: stage for stage in Stage}
+    return {keys[key]: StageOutput.model_validate(value) for key, value in stages.items()}
+
+
+def state_output(output: StageOutput) -> str:
+    """JSON for SendTaskSuccess."""
+    return json.dumps(output.model_dump(by_alias=True, mode="json"))

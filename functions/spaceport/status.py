@@ -1,0 +1,102 @@
+"""Status events: what the pipeline says on its bus. events/schemas/status-event.schema.json is their contract."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from spaceport.errors import JobError
+from spaceport.job import Camel
+from spaceport.stages import Stage, StageRun
+
+SOURCE = "spaceport.pipeline"
+LAST_SEQUENCE = 9_999_999
+
+
+class StatusType(StrEnum):
+    JOB_STARTED = "Job Started"
+    JOB_REJECTED = "Job Rejected"
+    JOB_SUCCEEDED = "Job Succeeded"
+    JOB_FAILED = "Job Failed"
+    JOB_STOPPED = "Job Stopped"
+    STAGE_STARTED = "Stage Started"
+    STAGE_PROGRESSED = "Stage Progressed"
+    STAGE_SUCCEEDED = "Stage Succeeded"
+    STAGE_FAILED = "Stage Failed"
+
+    @property
+    def ends_job(self) -> bool:
+        return self in (self.JOB_REJECTED, self.JOB_SUCCEEDED, self.JOB_FAILED, self.JOB_STOPPED)
+
+
+class StatusDetail(Camel):
+    """The `detail` of a status event. `progress` is 0..1: the stage's in Stage events, the job's in Job events."""
+
+    version: Literal["1"] = "1"
+    job_id: str
+    stage: Stage | None = None
+    attempt: int | None = None
+    sequence: int
+    at: datetime
+    progress: float = Field(ge=0, le=1)
+    message: str
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    error: JobError | None = None
+    outputs: dict[str, str] = Field(default_factory=dict)
+    cost: dict[str, Any] = Field(default_factory=dict)
+
+
+class StatusEvent(Camel):
+    type: StatusType
+    detail: StatusDetail
+
+
+def stage_started(run: StageRun, at: datetime) -> StatusEvent:
+    detail = StatusDetail(
+        job_id=run.job_id,
+        stage=run.stage,
+        attempt=run.attempt,
+        sequence=run.stage.ordinal * 1_000_000 + min(run.attempt, 98) * 10_000,
+        at=at,
+        progress=0,
+        message="waiting for a machine" if run.attempt == 1 else f"waiting for a machine, attempt {run.attempt}",
+    )
+    return StatusEvent(type=StatusType.STAGE_STARTED, detail=detail)
+
+
+def job_rejected(job_id: str, error: JobError, at: datetime) -> StatusEvent:
+    detail = StatusDetail(job_id=job_id, sequence=0, at=at, progress=0, message=error.message, error=error)
+    return StatusEvent(type=StatusType.JOB_REJECTED, detail=detail)
+
+
+def job_ended(type_: StatusType, job_id: str, error: JobError, at: datetime) -> StatusEvent:
+    """A job that the state machine itself could not say goodbye for: stopped, or timed out."""
+    detail = StatusDetail(job_id=job_id, sequence=LAST_SEQUENCE, at=at, progress=1, message=error.message, error=error)
+    return StatusEvent(type=type_, detail=detail)
+
+
+class StatusBus:
+    """Puts status events; `events` is a boto3 EventBridge client."""
+
+    def __init__(self, events: Any, bus_name: str) -> None:
+        self._events, self._bus_name = events, bus_name
+
+    def put(self, event: StatusEvent) -> None:
+        """Raises RuntimeError when EventBridge does not take the event."""
+        detail = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
+        answer = self._events.put_events(
+            Entries=[
+                {
+                    "Source": SOURCE,
+                    "DetailType": event.type.value,
+                    "EventBusName": self._bus_name,
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        )
+        if answer.get("FailedEntryCount"):
+            raise RuntimeError(f"status event not taken: {answer['Entries']}")

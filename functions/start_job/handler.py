@@ -1,0 +1,55 @@
+"""S3 ObjectCreated → preflight → one execution of the state machine, or a rejection. Safe to deliver twice."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import client, table
+from spaceport.job import UploadedObject
+from spaceport.jobs_table import JobsTable
+from spaceport.observability import logger, metrics, tracer
+from spaceport.settings import Settings
+from spaceport.status import StatusBus
+from start_job.start import Starter
+
+
+class StartJobSettings(Settings):
+    pipeline_arn: str
+    jobs_table: str
+    status_bus: str
+
+
+@cache
+def starter() -> Starter:
+    settings = StartJobSettings.read()
+    return Starter(
+        s3=client("s3"),
+        stepfunctions=client("stepfunctions"),
+        pipeline_arn=settings.pipeline_arn,
+        jobs=JobsTable(table(settings.jobs_table)),
+        bus=StatusBus(client("events"), settings.status_bus),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=S3EventNotificationEventBridgeModel)
+def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> dict[str, Any]:
+    uploaded = UploadedObject(
+        bucket=event.detail.bucket.name,
+        key=event.detail.object.key,
+        version_id=event.detail.object.version_id or None,
+        etag=event.detail.object.etag,
+    )
+    outcome = starter().start(uploaded)
+    logger.append_keys(job_id=outcome.job_id)
+    logger.info("upload handled", outcome=outcome.model_dump(mode="json"))
+    metrics.add_metric(name="JobsRejected" if outcome.error else "JobsStarted", unit=MetricUnit.Count, value=1)
+    return outcome.model_dump(mode="json", by_alias=True)

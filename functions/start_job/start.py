@@ -1,0 +1,103 @@
+"""Turn one uploaded object into one execution, or into one rejection."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from spaceport.errors import ErrorCode, JobError, RejectedUpload
+from spaceport.job import Camel, Job, JobOptions, PipelineStep, UploadedObject, job_id_of, job_of, options_from_metadata
+from spaceport.jobs_table import JobsTable
+from spaceport.preflight import check_entries, read_entries
+from spaceport.ranged import RangedObject
+from spaceport.status import StatusBus, job_rejected
+
+
+class StartOutcome(Camel):
+    """What became of the upload: an execution, a rejection (`error`), or nothing because the object is gone."""
+
+    job_id: str
+    execution_name: str | None = None
+    error: JobError | None = None
+
+
+class Starter:
+    """Every call is safe to repeat for the same object version, also after a crash between any two of them."""
+
+    def __init__(
+        self,
+        s3: Any,
+        stepfunctions: Any,
+        pipeline_arn: str,
+        jobs: JobsTable,
+        bus: StatusBus,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._s3, self._stepfunctions, self._pipeline_arn = s3, stepfunctions, pipeline_arn
+        self._jobs, self._bus, self._clock = jobs, bus, clock
+
+    def start(self, uploaded: UploadedObject) -> StartOutcome:
+        """Raises botocore's ClientError for faults of AWS, so that the event is delivered again."""
+        job_id = job_id_of(uploaded)
+        head = self._head(uploaded)
+        if head is None:  # deleted or overwritten since: its own event speaks for the newer version
+            return StartOutcome(job_id=job_id)
+        options = JobOptions()
+        try:
+            options = options_from_metadata(head["Metadata"])
+            self._check_upload(uploaded, head["ContentLength"], options)
+        except RejectedUpload as rejection:
+            return self._reject(uploaded, head, options, rejection.error)
+        job = job_of(uploaded, options, head["LastModified"])
+        self._jobs.record(job)
+        self._start_execution(job)
+        return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
+
+    def _head(self, uploaded: UploadedObject) -> dict[str, Any] | None:
+        version = {"VersionId": uploaded.version_id} if uploaded.version_id else {}
+        try:
+            head: dict[str, Any] = self._s3.head_object(Bucket=uploaded.bucket, Key=uploaded.key, **version)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion"):
+                return None
+            raise
+        return head if head["ETag"].strip('"') == uploaded.etag.strip('"') else None
+
+    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> None:
+        if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
+            return  # a bare splat: the compressor's reader is its check
+        if size == 0:
+            raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
+        # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
+        check_entries(read_entries(RangedObject(self._s3, uploaded, size)), options.pipeline_step)  # type: ignore[arg-type]
+
+    def _reject(
+        self, uploaded: UploadedObject, head: dict[str, Any], options: JobOptions, error: JobError
+    ) -> StartOutcome:
+        # a setting can be wrong and the address right: the customer should hear of it all the same
+        address = options.email or _address(head["Metadata"])
+        job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
+        self._jobs.record(job)
+        self._bus.put(job_rejected(job.job_id, error, self._clock()))
+        return StartOutcome(job_id=job.job_id, error=error)
+
+    def _start_execution(self, job: Job) -> None:
+        document = {**job.model_dump(by_alias=True, mode="json"), "stages": {}}
+        try:
+            self._stepfunctions.start_execution(
+                stateMachineArn=self._pipeline_arn, name=job.job_id, input=json.dumps(document, sort_keys=True)
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise
+
+
+def _address(metadata: dict[str, str]) -> str | None:
+    try:
+        return options_from_metadata({name: value for name, value in metadata.items() if name.lower() == "email"}).email
+    except RejectedUpload:
+        return None

@@ -1,0 +1,49 @@
+"""An execution that was stopped, timed out or failed leaves no SageMaker job running and no customer waiting."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.event_bridge import ServiceEvent
+from spaceport.observability import logger, metrics, tracer
+from spaceport.settings import Settings
+from spaceport.stage_runs import StageRuns
+from spaceport.status import StatusBus
+from stop_job.stop import ExecutionEnded, Stopper
+
+
+class StopJobSettings(Settings):
+    stage_runs_table: str
+    status_bus: str
+
+
+@cache
+def stopper() -> Stopper:
+    settings = StopJobSettings.read()
+    return Stopper(
+        stepfunctions=client("stepfunctions"),
+        runs=StageRuns(table(settings.stage_runs_table)),
+        compute=Compute(client("sagemaker")),
+        bus=StatusBus(client("events"), settings.status_bus),
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    detail = event.detail
+    ended = ExecutionEnded(
+        execution_arn=detail["executionArn"], job_id=detail["name"], status=detail["status"], at=event.time
+    )
+    logger.append_keys(job_id=ended.job_id)
+    stopped = stopper().clean_up(ended)
+    logger.info("execution ended", status=ended.status, stopped=[run.job_name for run in stopped])
+    return {"stopped": [run.job_name for run in stopped]}

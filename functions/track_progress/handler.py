@@ -1,0 +1,34 @@
+"""Status events → the jobs table. Late and duplicate events change nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import table
+from spaceport.event_bridge import StatusMessage
+from spaceport.jobs_table import JobsTable
+from spaceport.observability import logger, tracer
+from spaceport.settings import Settings
+from track_progress.progress import updates_for
+
+
+class TrackProgressSettings(Settings):
+    jobs_table: str
+
+
+@cache
+def jobs() -> JobsTable:
+    return JobsTable(table(TrackProgressSettings.read().jobs_table))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@event_parser(model=StatusMessage)
+def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
+    status = event.status
+    news = jobs().apply(status.detail.job_id, updates_for(status))
+    logger.info("progress tracked", job_id=status.detail.job_id, type=status.type, updates=news)
+    return {"updates": news}

@@ -1,0 +1,58 @@
+"""What a status event changes in its job's item. Pure; order and repetition of events do not matter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spaceport.jobs_table import ItemUpdate
+from spaceport.stages import Stage
+from spaceport.status import StatusEvent, StatusType
+
+# share of a full job's time behind each stage, measured on the project's sample
+SHARE = {Stage.SFM: (0.0, 0.25), Stage.TRAINING: (0.25, 0.9), Stage.COMPRESSOR: (0.9, 1.0)}
+
+JOB_STATUS = {
+    StatusType.JOB_REJECTED: "REJECTED",
+    StatusType.JOB_SUCCEEDED: "SUCCEEDED",
+    StatusType.JOB_FAILED: "FAILED",
+    StatusType.JOB_STOPPED: "STOPPED",
+}
+
+
+def updates_for(event: StatusEvent) -> list[ItemUpdate]:
+    """Three independent writes, each guarded by its own rising number:
+
+    - `sequence`: the headline (status, stage, message, error, outputs) of the newest event;
+    - `progress`: the job's progress, which a retried stage never turns back;
+    - `<stage>Sequence`: that stage's own attempt, progress and metrics, also when news of a later stage came first.
+    """
+    detail = event.detail
+    shared = detail.model_dump(mode="json", by_alias=True, exclude_none=True)
+    headline: dict[str, Any] = {
+        "sequence": detail.sequence,
+        "status": JOB_STATUS.get(event.type, "RUNNING"),
+        "message": detail.message,
+        "updatedAt": shared["at"],
+        **{name: shared[name] for name in ("stage", "error") if name in shared},
+    }
+    if event.type is StatusType.JOB_SUCCEEDED:
+        headline |= {name: shared[name] for name in ("outputs", "metrics", "cost")}
+    updates = [ItemUpdate(guard="sequence", values=headline)]
+    if event.type not in (StatusType.JOB_REJECTED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED):
+        # a job that failed at 40 % stays at 40 %
+        updates.append(ItemUpdate(guard="progress", values={"progress": overall_progress(event)}))
+    if detail.stage is not None:
+        names = ("attempt", "progress", "message", "metrics", "error", "outputs", "cost")
+        facts = {name: shared[name] for name in names if name in shared} | {"status": event.type.value}
+        guard = f"{detail.stage.state_key}Sequence"
+        updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
+    return updates
+
+
+def overall_progress(event: StatusEvent) -> float:
+    """Progress of the whole job, 0..1."""
+    detail = event.detail
+    if detail.stage is None:
+        return detail.progress
+    start, end = SHARE[detail.stage]
+    return round(start + (end - start) * detail.progress, 4)
