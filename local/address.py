@@ -1,0 +1,75 @@
+"""Where the local cloud is, and clients that can reach nothing else."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+HOST = "127.0.0.1"
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"
+DEFAULT_PORT = 4566
+
+
+@dataclass(frozen=True)
+class Address:
+    """The two loopback ports of one local cloud: MiniStack's gateway and the local SageMaker."""
+
+    port: int
+    sagemaker_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def sagemaker_url(self) -> str:
+        return f"http://{HOST}:{self.sagemaker_port}"
+
+    def environment(self) -> dict[str, str]:
+        """The AWS variables with which any SDK, the AWS CLI included, talks to this cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_SAGEMAKER": self.sagemaker_url,
+            # MiniStack takes a 12-digit access key for the account
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud, whatever the caller's own AWS settings say."""
+        session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)
+        return session.client(
+            service,
+            endpoint_url=self.sagemaker_url if service == "sagemaker" else self.url,
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+        )
+
+
+def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` less every AWS_* variable, so that the user's own account and profiles stay out of reach."""
+    return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+
+
+def free_ports(count: int, preferred: int | None = None) -> list[int]:
+    """`count` different ports on which nothing listens, the first one `preferred` when that is free."""
+    with ExitStack() as held:
+        ports = []
+        for wanted in [preferred or 0, *[0] * (count - 1)]:
+            probe = held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, wanted))
+            except OSError:
+                probe.bind((HOST, 0))
+            ports.append(probe.getsockname()[1])
+        return ports

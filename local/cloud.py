@@ -1,0 +1,153 @@
+"""Starts the local cloud as a process of its own, waits until it answers, stops it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from local.address import Address, free_ports
+from local.server import server_environment
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 60.0
+STOP_SECONDS = 15.0
+STATE_FILE = "cloud.json"
+
+
+class CloudError(Exception):
+    """The local cloud did not start, or is not there."""
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A running local cloud: its address, its process, and the folder with its log, jobs and temporary files."""
+
+    address: Address
+    pid: int
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "cloud.log"
+
+    def job_log(self, sagemaker_job: str) -> Path:
+        """The log of one SageMaker job's container."""
+        return self.folder / "jobs" / sagemaker_job / "container.log"
+
+
+@contextmanager
+def attached_cloud(folder: Path, preferred_port: int | None = None) -> Iterator[Cloud]:
+    """A cloud that lives as long as the block, and never longer than this process. Raises CloudError."""
+    cloud, process = _launch(folder, preferred_port, attached=True)
+    try:
+        _wait_until_healthy(cloud, process)
+        yield cloud
+    finally:
+        assert process.stdin is not None
+        with suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        shutil.rmtree(folder / "tmp", ignore_errors=True)
+
+
+def start_detached(folder: Path, preferred_port: int | None = None) -> Cloud:
+    """Start a cloud that stays when this process ends; `stop_detached` ends it. Raises CloudError."""
+    if running := find_detached(folder):
+        raise CloudError(f"the local cloud already runs at {running.address.url} (process {running.pid})")
+    cloud, process = _launch(folder, preferred_port, attached=False)
+    try:
+        _wait_until_healthy(cloud, process)
+    except BaseException:
+        process.kill()
+        raise
+    state = {"pid": cloud.pid, **asdict(cloud.address)}
+    (folder / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+    return cloud
+
+
+def find_detached(folder: Path) -> Cloud | None:
+    """The cloud that `start_detached` left running in `folder`, if it still does."""
+    try:
+        state = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    cloud = Cloud(Address(state["port"], state["sagemaker_port"]), state["pid"], folder)
+    return cloud if _is_ours(cloud) else None
+
+
+def stop_detached(folder: Path) -> bool:
+    """Stop the cloud in `folder`; False when none runs."""
+    cloud = find_detached(folder)
+    (folder / STATE_FILE).unlink(missing_ok=True)
+    if cloud is None:
+        return False
+    os.kill(cloud.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_ours(cloud):
+        if time.monotonic() > deadline:
+            os.kill(cloud.pid, signal.SIGKILL)
+        time.sleep(0.1)
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
+    return True
+
+
+def _launch(folder: Path, preferred_port: int | None, attached: bool) -> tuple[Cloud, subprocess.Popen[bytes]]:
+    folder = folder.resolve()
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "tmp").mkdir(parents=True)
+    address = Address(*free_ports(2, preferred_port))
+    command = [sys.executable, "-m", "local.server", "--folder", str(folder)]
+    command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]
+    with (folder / "cloud.log").open("wb") as log:
+        process = subprocess.Popen(
+            command + (["--attached"] if attached else []),
+            cwd=ROOT,
+            env=server_environment(address, folder),
+            stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is for the one who started it, who then stops the cloud in order
+        )
+    return Cloud(address, process.pid, folder), process
+
+
+def _wait_until_healthy(cloud: Cloud, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    for url in (f"{cloud.address.url}/_ministack/health", f"{cloud.address.sagemaker_url}/health"):
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = cloud.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise CloudError(f"the local cloud did not start; its log, {cloud.log}, ends with:\n{tail}")
+            time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _is_ours(cloud: Cloud) -> bool:
+    """Whether the process still is the cloud: a process id alone may have gone to another process."""
+    try:
+        command = Path(f"/proc/{cloud.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"local.server" in command and str(cloud.folder.resolve()).encode() in command

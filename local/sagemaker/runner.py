@@ -1,0 +1,191 @@
+"""Runs one job from start to end: folders, inputs, container, time limit, outputs, verdict."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from local.sagemaker.container import GRACE_SECONDS, Container, Image, repository_of
+from local.sagemaker.job import COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING, Job
+from local.sagemaker.plan import Kind
+from local.sagemaker.transfer import Mirror, download_prefix, upload_archive, upload_folder
+
+POLL_SECONDS = 0.05
+CHECKPOINT_SYNC_SECONDS = 2.0
+MAX_EXIT_MESSAGE_CHARACTERS = 1024
+
+
+class JobFailed(Exception):
+    """The job's FailureReason."""
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What every job's run needs. `environment` is what all containers get: PATH, credentials, endpoint."""
+
+    s3: Any
+    folder: Path
+    images: Mapping[str, Image]
+    environment: Mapping[str, str]
+    grace_seconds: float = GRACE_SECONDS
+    checkpoint_sync_seconds: float = CHECKPOINT_SYNC_SECONDS
+
+    def run(self, job: Job) -> None:
+        """Take the job to one of its terminal states; never raises."""
+        try:
+            _Run(self, job).go()
+        except JobFailed as failure:
+            job.move(FAILED, "Failed", failure_reason=str(failure))
+        except Exception as error:
+            job.move(FAILED, "Failed", failure_reason=f"InternalServerError: {type(error).__name__}: {error}")
+
+    def log_of(self, job_name: str) -> Path:
+        """The job's log: the container's two output streams."""
+        return self.folder / job_name / "container.log"
+
+
+@dataclass
+class _Run:
+    runner: Runner
+    job: Job
+    mirror: Mirror | None = None
+    root: Path = field(init=False)
+    ml: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = self.runner.folder / self.job.name
+        self.ml = self.root / "ml"
+
+    def go(self) -> None:
+        plan = self.job.plan
+        self._prepare_folders()
+        image = self.runner.images.get(repository_of(plan.image))
+        if image is None:
+            raise JobFailed(f"ClientError: Cannot find image: {plan.image}")
+        self.job.move(IN_PROGRESS, "Downloading")
+        self._download()
+        if self.job.stop_requested.is_set():
+            self.job.move(STOPPED, "Stopped")
+            return
+        self.job.move(IN_PROGRESS, "Training")
+        code, overran = self._run_container(image)
+        stopped = self.job.stop_requested.is_set() or overran
+        self._read_exit_message()
+        if code != 0 and not stopped:
+            raise JobFailed(self._algorithm_error(code))
+        if not stopped or plan.leaves_output_when_stopped:
+            if not stopped:
+                self.job.move(IN_PROGRESS, "Uploading")
+            self._upload()
+        if overran:
+            self.job.move(STOPPED, "MaxRuntimeExceeded")
+        elif stopped:
+            self.job.move(STOPPED, "Stopped")
+        else:
+            self.job.move(COMPLETED, "Completed")
+        # only the log is worth keeping: a job's folders hold its photos and its model again
+        shutil.rmtree(self.ml, ignore_errors=True)
+
+    def _prepare_folders(self) -> None:
+        shutil.rmtree(self.root, ignore_errors=True)
+        plan = self.job.plan
+        folders = [transfer.folder for transfer in (*plan.inputs, *plan.outputs)]
+        folders += [PurePosixPath("output")] + ([plan.checkpoints.folder] if plan.checkpoints else [])
+        for folder in folders:
+            (self.ml / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in plan.files.items():
+            path = self.ml / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+    def _download(self) -> None:
+        plan = self.job.plan
+        for given in plan.inputs:
+            try:
+                count = download_prefix(self.runner.s3, given.uri, self.ml / given.folder)
+            except Exception as error:
+                raise JobFailed(f"ClientError: Data download failed: {given.uri}: {error}") from error
+            if count == 0:
+                raise JobFailed(f"ClientError: No S3 objects found under S3 URL {given.uri!r}")
+        if plan.checkpoints:
+            folder = self.ml / plan.checkpoints.folder
+            download_prefix(self.runner.s3, plan.checkpoints.uri.rstrip("/") + "/", folder)
+            self.mirror = Mirror(self.runner.s3, folder, plan.checkpoints.uri)
+            self.mirror.mark_known()
+
+    def _run_container(self, image: Image) -> tuple[int, bool]:
+        """The exit code, and whether the job's time was up."""
+        plan = self.job.plan
+        work, scratch = self.root / "work", self.root / "tmp"
+        work.mkdir()
+        scratch.mkdir()
+        environment = {
+            **self.runner.environment,
+            **plan.environment,
+            "ML_ROOT": str(self.ml),
+            "TMPDIR": str(scratch),
+            f"{plan.kind.value.upper()}_JOB_ARN": self.job.arn,
+        }
+        try:
+            container = Container(image, plan.arguments, environment, work, self.runner.log_of(self.job.name))
+        except OSError as error:
+            raise JobFailed(f"ClientError: the container does not start: {error}") from error
+        try:
+            return self._watch(container)
+        finally:
+            container.kill()
+            shutil.rmtree(work, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+            if self.mirror:
+                self.mirror.sync()
+
+    def _watch(self, container: Container) -> tuple[int, bool]:
+        started = last_sync = time.monotonic()
+        deadline = started + self.job.plan.max_runtime
+        kill_at = float("inf")
+        overran = False
+        while (code := container.wait(POLL_SECONDS)) is None:
+            now = time.monotonic()
+            overran = overran or now >= deadline
+            if kill_at == float("inf") and (overran or self.job.stop_requested.is_set()):
+                if overran:
+                    self.job.move(STOPPING, "Stopping")
+                container.terminate()
+                kill_at = now + self.runner.grace_seconds
+            elif now >= kill_at:
+                container.kill()
+            if self.mirror and now - last_sync >= self.runner.checkpoint_sync_seconds:
+                self.mirror.sync()
+                last_sync = time.monotonic()
+        return code, overran and not self.job.stop_requested.is_set()
+
+    def _upload(self) -> None:
+        plan = self.job.plan
+        for output in plan.outputs:
+            folder = self.ml / output.folder
+            try:
+                if plan.compress:
+                    upload_archive(self.runner.s3, folder, output.uri, self.root)
+                else:
+                    upload_folder(self.runner.s3, folder, output.uri)
+            except Exception as error:
+                raise JobFailed(f"ClientError: Data upload failed: {output.uri}: {error}") from error
+
+    def _read_exit_message(self) -> None:
+        message = self.ml / "output" / "message"
+        if self.job.kind is Kind.PROCESSING and message.is_file():
+            text = message.read_text(encoding="utf-8", errors="replace")
+            self.job.exit_message = text[:MAX_EXIT_MESSAGE_CHARACTERS]
+
+    def _algorithm_error(self, code: int) -> str:
+        """FailureReason of a container that ended with `code`, worded as SageMaker words it."""
+        if self.job.kind is Kind.PROCESSING:
+            return "AlgorithmError: See job logs for more information"
+        failure = self.ml / "output" / "failure"
+        text = failure.read_text(encoding="utf-8", errors="replace").strip() if failure.is_file() else ""
+        ending = f", exit code: {code}"
+        return f"AlgorithmError: {text}"[: 1024 - len(ending)] + ending

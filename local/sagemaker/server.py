@@ -1,0 +1,67 @@
+"""The API over HTTP (AWS JSON 1.1), on loopback."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from local.sagemaker.service import SageMaker
+from local.sagemaker.validation import RequestError
+
+
+class SageMakerServer:
+    """Serves `sagemaker` at 127.0.0.1:`port` in threads of its own until closed."""
+
+    def __init__(self, sagemaker: SageMaker, port: int) -> None:
+        self._sagemaker = sagemaker
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(sagemaker))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="sagemaker", daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving and stop every job."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._sagemaker.close()
+
+
+def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+            try:
+                self._answer(200, sagemaker.call(operation, json.loads(body or b"{}")))
+            except RequestError as error:
+                self._answer(400, {"__type": error.code, "message": error.message})
+            except json.JSONDecodeError as error:
+                self._answer(400, {"__type": "SerializationException", "message": str(error)})
+            except Exception as error:
+                self._answer(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
+
+        def do_GET(self) -> None:
+            self._answer(200 if self.path == "/health" else 404, {})
+
+        def _answer(self, status: int, value: dict[str, Any]) -> None:
+            body = json.dumps(value).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler

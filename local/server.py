@@ -1,0 +1,137 @@
+"""The local cloud's process: MiniStack with its patches and the local SageMaker. Started by local/cloud.py.
+
+    python -m local.server --port 4566 --sagemaker-port 4567 --folder .local/cloud [--attached]
+
+`--attached` ends the process when its standard input closes, so that it never outlives the one who started it,
+however that one ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from local.address import ACCOUNT, HOST, REGION, Address, without_aws
+from local.sagemaker.container import project_images
+from local.sagemaker.job import Job
+from local.sagemaker.runner import Runner
+from local.sagemaker.server import SageMakerServer
+from local.sagemaker.service import SageMaker
+
+
+def server_environment(address: Address, folder: Path) -> dict[str, str]:
+    """The environment this process must start with; MiniStack reads it at import and the Lambdas inherit it."""
+    temporary = folder / "tmp"
+    return {
+        **without_aws(os.environ),
+        **address.environment(),
+        "BIND_HOST": HOST,
+        "GATEWAY_PORT": str(address.port),
+        "MINISTACK_HOST": HOST,
+        "MINISTACK_REGION": REGION,
+        "MINISTACK_ACCOUNT_ID": ACCOUNT,
+        "TMPDIR": str(temporary),
+        # MiniStack removes what it takes for its own containers; here it starts none and shall see none
+        "DOCKER_HOST": f"unix://{folder}/no-docker",
+        "LOG_LEVEL": "INFO",
+        # two listeners that nothing here needs, one of them on every interface
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        # the tracer has no daemon to talk to
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "AWS_XRAY_SDK_ENABLED": "false",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--sagemaker-port", type=int, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--attached", action="store_true")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    address = Address(arguments.port, arguments.sagemaker_port)
+    asyncio.run(_serve(address, arguments.folder.resolve(), arguments.attached))
+
+
+async def _serve(address: Address, folder: Path, attached: bool) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack.app import app
+    from ministack.core import lambda_runtime
+
+    from local import patches
+
+    patches.apply()
+    sagemaker = SageMakerServer(_sagemaker(address, folder), address.sagemaker_port)
+    sagemaker.start()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if attached:
+        loop.run_in_executor(None, _wait_for_end_of_input, loop, stop)
+    config = Config()
+    config.bind = [f"{HOST}:{address.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1.0
+    try:
+        await serve(app, config, shutdown_trigger=stop.wait)
+    finally:
+        sagemaker.close()
+        lambda_runtime.reset()
+        # executions that still wait for a callback are daemon threads, the default executor's are not: leave at once
+        logging.shutdown()
+        os._exit(0)
+
+
+def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    with contextlib.suppress(OSError):
+        while sys.stdin.buffer.read(1):
+            pass
+    loop.call_soon_threadsafe(stop.set)
+
+
+def _sagemaker(address: Address, folder: Path) -> SageMaker:
+    runner = Runner(
+        s3=address.client("s3"),
+        folder=folder / "jobs",
+        images=project_images(Path(__file__).resolve().parent.parent),
+        environment={name: value for name, value in os.environ.items() if name not in _OWN_SETTINGS},
+    )
+    return SageMaker(runner, _announce, REGION, ACCOUNT)
+
+
+_OWN_SETTINGS = frozenset({"BIND_HOST", "GATEWAY_PORT", "MINISTACK_HOST", "MINISTACK_REGION", "MINISTACK_ACCOUNT_ID"})
+
+
+def _announce(job: Job) -> None:
+    """Put the job's state-change event on the default bus; only MiniStack's own process may say `aws.sagemaker`."""
+    from ministack.core.responses import request_scope
+    from ministack.services import eventbridge
+
+    entry: dict[str, Any] = {
+        "Source": "aws.sagemaker",
+        "DetailType": f"SageMaker {job.kind} Job State Change",
+        "Resources": [job.arn],
+        "Detail": json.dumps(job.event_detail()),
+    }
+    with request_scope(ACCOUNT, REGION):
+        eventbridge._put_events({"Entries": [entry]}, allow_aws_source=True)
+
+
+if __name__ == "__main__":
+    main()
