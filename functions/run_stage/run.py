@@ -58,13 +58,13 @@ class Runner:
             self._reporter.report(run)
             return run
         self._runs.remember(run, request.task_token)
+        # said before Create: a job that waits for capacity is waiting for a machine, too
+        self._bus.put(stage_started(run, self._clock()))
         job_request = create_request(run, request.job, finished_stages(request.job.stages), self._platform)
         try:
             self._compute.create(run, job_request)
         except CannotStart as refusal:
             self._reporter.fail(request.task_token, refusal.error)
-            return run
-        self._bus.put(stage_started(run, self._clock()))
         return run
 
     def _next_run(self, request: RunRequest, latest: WaitingRun | None) -> StageRun:

@@ -1,0 +1,27 @@
+"""What the Data Science SDK (2.3.0) cannot say, added to the definition it writes. Pure, on plain JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MAX_DELAY_SECONDS = 900
+
+
+def postprocess(definition: dict[str, Any]) -> dict[str, Any]:
+    """The same definition with
+
+    - jitter and a longest delay on every Retry, so that jobs that met one fault do not all come back at once;
+    - the Fail state's error and cause taken from the data (ErrorPath, CausePath), so that an execution's own error
+      is a code of the closed list.
+    """
+    states = {name: _finished(state) for name, state in definition["States"].items()}
+    return {**definition, "States": states}
+
+
+def _finished(state: dict[str, Any]) -> dict[str, Any]:
+    if "Retry" in state:
+        spread = {"MaxDelaySeconds": MAX_DELAY_SECONDS, "JitterStrategy": "FULL"}
+        state = {**state, "Retry": [{**retry, **spread} for retry in state["Retry"]]}
+    if state["Type"] == "Fail":
+        state = {**state, "ErrorPath": "$.settlement.error.code", "CausePath": "$.settlement.error.message"}
+    return state

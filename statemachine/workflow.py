@@ -1,0 +1,235 @@
+"""The pipeline as a state machine, written with the Step Functions Data Science SDK.
+
+    python statemachine/workflow.py            # writes statemachine/pipeline.asl.json
+    python statemachine/workflow.py --check    # exit 1 if the committed file is not what this code writes
+
+Runs at build time only, in the environment of statemachine/requirements.txt. `${…}` names are filled in by the
+template (DefinitionSubstitutions). What the SDK has no words for is added in postprocess.py.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from postprocess import postprocess
+from stepfunctions.steps import (
+    Catch,
+    Chain,
+    Choice,
+    ChoiceRule,
+    EventBridgePutEventsStep,
+    Fail,
+    Graph,
+    LambdaStep,
+    Pass,
+    Retry,
+    Succeed,
+)
+from stepfunctions.steps.states import State, Task
+
+PIPELINE = Path(__file__).with_name("pipeline.asl.json")
+
+# stage → (name of its states, its key in $.stages, task timeout in seconds). The timeout is longer than the
+# SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
+STAGES = {
+    "sfm": ("Sfm", "sfm", 5 * 3600),
+    "3dgs": ("Training", "training", 9 * 3600),
+    "compressor": ("Compressor", "compressor", 3 * 3600),
+}
+# a container reports at least every 20 s; starting a machine and loading its input say nothing for minutes
+HEARTBEAT_SECONDS = 1800
+JOB_TIMEOUT_SECONDS = 24 * 3600
+LAST_SEQUENCE = 9_999_999
+
+LAMBDA_FAULTS = [
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.ClientExecutionTimeoutException",
+]
+# the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
+WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
+GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
+
+
+def announce(state_id: str, detail_type: str, detail: dict[str, Any]) -> EventBridgePutEventsStep:
+    """Put a status event on the bus and leave the data as it is."""
+    common = {"version": "1", "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
+    return EventBridgePutEventsStep(
+        state_id,
+        parameters={
+            "Entries": [
+                {
+                    "Source": "spaceport.pipeline",
+                    "DetailType": detail_type,
+                    "EventBusName": "${StatusBusName}",
+                    "Detail": {**common, **detail},
+                }
+            ]
+        },
+        result_path=None,
+        retry=Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=8, backoff_rate=2),
+    )
+
+
+def failure_end() -> State:
+    """Where every failure ends: told on the bus, then a real Fail."""
+    told = announce(
+        "JobFailed",
+        "Job Failed",
+        {
+            "sequence": LAST_SEQUENCE,
+            "progress": 1,
+            "message.$": "$.settlement.error.message",
+            "error.$": "$.settlement.error",
+        },
+    )
+    told.next(Fail("Failed"))
+    return told
+
+
+def unforeseen(told: State) -> Pass:
+    """A fault of our own, in a function that decides: the customer still hears of it."""
+    error = {
+        "code": "INTERNAL",
+        "message": "Something went wrong on our side.",
+        "hint": "Upload the ZIP again; if it happens twice, reply to this mail.",
+    }
+    state = Pass("UnforeseenFailure", result={"error": error}, result_path="$.settlement")
+    state.next(told)
+    return state
+
+
+def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unforeseen_failure: State) -> State:
+    """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
+    name, key, timeout_seconds = STAGES[stage]
+    output = f"$.stages.{key}"
+    succeeded = announce(
+        f"{name}Succeeded",
+        "Stage Succeeded",
+        {
+            "stage": stage,
+            "attempt.$": f"{output}.attempt",
+            "sequence": ordinal * 1_000_000 + 999_999,
+            "progress": 1,
+            "message": "done",
+            "metrics.$": f"{output}.metrics",
+            "outputs": {"output.$": f"{output}.outputUri"},
+            "cost.$": f"{output}.cost",
+        },
+    )
+    succeeded.next(next_state)
+    stage_failed = announce(
+        f"{name}Failed",
+        "Stage Failed",
+        {
+            "stage": stage,
+            "attempt.$": "$.settlement.attempt",
+            "sequence": ordinal * 1_000_000 + 999_999,
+            "progress": 1,
+            "message.$": "$.settlement.error.message",
+            "error.$": "$.settlement.error",
+        },
+    )
+    stage_failed.next(failed)
+    adopt = Pass(f"Adopt{name}", input_path="$.settlement.output", result_path=output)
+    adopt.next(succeeded)
+    settled = Choice(f"{name}Settled")
+    settled.add_choice(ChoiceRule.BooleanEquals(variable="$.settlement.succeeded", value=True), adopt)
+    settled.default_choice(stage_failed)
+    settle = Task(
+        f"Settle{name}",
+        resource="${SettleStageFunctionArn}",
+        parameters={"jobId.$": "$.jobId", "stage": stage, "failure.$": "$.failure"},
+        result_path="$.settlement",
+        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
+    )
+    settle.next(settled)
+    run = LambdaStep(
+        f"Run{name}",
+        wait_for_callback=True,
+        parameters={
+            "FunctionName": "${RunStageFunctionArn}",
+            "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage, "job.$": "$"},
+        },
+        timeout_seconds=timeout_seconds,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        result_path=output,
+        retry=[
+            Retry(error_equals=LAMBDA_FAULTS, interval_seconds=2, max_attempts=4, backoff_rate=2),
+            Retry(error_equals=WAIT_FOR_CAPACITY, interval_seconds=60, max_attempts=10, backoff_rate=2),
+            Retry(error_equals=GO_ON_FROM_CHECKPOINT, interval_seconds=30, max_attempts=3, backoff_rate=2),
+        ],
+        catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
+    )
+    run.next(succeeded)
+    return run
+
+
+def delivery(unforeseen_failure: State) -> State:
+    deliver = Task(
+        "Deliver",
+        resource="${DeliverFunctionArn}",
+        result_path="$.delivery",
+        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
+    )
+    told = announce(
+        "JobSucceeded",
+        "Job Succeeded",
+        {
+            "sequence": LAST_SEQUENCE,
+            "progress": 1,
+            "message": "the scene is ready",
+            "metrics.$": "$.delivery.metrics",
+            "outputs.$": "$.delivery.outputs",
+            "cost.$": "$.delivery.cost",
+        },
+    )
+    return Chain([deliver, told, Succeed("Done")]).steps[0]
+
+
+def pipeline() -> Graph:
+    failed = failure_end()
+    unforeseen_failure = unforeseen(failed)
+    next_state = delivery(unforeseen_failure)
+    first_of = {}
+    for ordinal, stage in reversed(list(enumerate(STAGES, start=1))):
+        next_state = first_of[stage] = stage_states(stage, ordinal, next_state, failed, unforeseen_failure)
+    started = announce(
+        "JobStarted",
+        "Job Started",
+        {"sequence": 0, "progress": 0, "message.$": "States.Format('{} is on its way', $.name)"},
+    )
+    first_stage = Choice("FirstStage")
+    for step, stage in (("3dgs", "3dgs"), ("compression", "compressor")):
+        rule = ChoiceRule.StringEquals(variable="$.options.pipelineStep", value=step)
+        first_stage.add_choice(rule, first_of[stage])
+    first_stage.default_choice(first_of["sfm"])
+    started.next(first_stage)
+    return Graph(
+        started,
+        comment="A ZIP of drone photos becomes a compressed 3D Gaussian splat. Written by workflow.py: edit that.",
+        timeout_seconds=JOB_TIMEOUT_SECONDS,
+    )
+
+
+def definition() -> str:
+    """The state machine's definition as the committed file holds it."""
+    return json.dumps(postprocess(json.loads(pipeline().to_json())), indent=2) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    if "--check" in arguments:
+        return 0 if PIPELINE.read_text() == definition() else 1
+    PIPELINE.write_text(definition())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
