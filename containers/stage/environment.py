@@ -37,7 +37,9 @@ class StageEnvironment:
         """Parse the variables of docs/contracts.md. Raises StageError(INVALID_OPTION) naming the variable."""
         quality = environ.get("QUALITY", "standard")
         if quality not in QUALITIES:
-            raise StageError(ErrorCode.INVALID_OPTION, f"QUALITY must be one of {', '.join(QUALITIES)}, not {quality!r}")
+            raise StageError(
+                ErrorCode.INVALID_OPTION, f"QUALITY must be one of {', '.join(QUALITIES)}, not {quality!r}"
+            )
         return cls(
             job_id=environ.get("JOB_ID", "local"),
             attempt=_positive(environ, "ATTEMPT") or 1,

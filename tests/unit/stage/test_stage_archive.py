@@ -63,7 +63,8 @@ def test_backslashes_of_windows_tools_are_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "C:\\evil.jpg", "..\\evil.jpg", "x" * 300]
+    "name",
+    ["../evil.jpg", "a/../../evil.jpg", "/etc/evil.jpg", "C:/evil.jpg", "C:\\evil.jpg", "..\\evil.jpg", "x" * 300],
 )
 def test_names_that_lead_out_are_refused_before_anything_is_written(tmp_path: Path, name: str) -> None:
     archive = make_zip(tmp_path / "p.zip", {"good.jpg": b"1", name: b"2"})

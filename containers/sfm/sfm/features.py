@@ -1,0 +1,100 @@
+"""SIFT keypoints and RootSIFT descriptors of every photo.
+
+Lowe 2004 (keypoints), Arandjelović & Zisserman 2012 (RootSIFT). OpenCV finds them in about half of COLMAP's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sfm.parallel import map_in_order
+from sfm.photos import Photo
+
+WORKING_LONG_SIDE = 1600  # pixels; features of larger photos are found on a reduction
+CONTRAST_THRESHOLD = 0.02  # COLMAP's peak threshold, in OpenCV's convention
+EDGE_THRESHOLD = 10
+SMALL_SET = 20
+FEATURES_IN_SMALL_SET, FEATURES_IN_LARGE_SET = 8192, 4096
+REDUCED_GREY = {
+    1: cv2.IMREAD_GRAYSCALE,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+
+
+@dataclass(frozen=True)
+class Features:
+    """`keypoints` (N, 4) float32: x, y in pixels of the photo (pixel centres at +0.5), scale, angle in radians;
+    `descriptors` (N, 128) uint8, RootSIFT. Largest scale first.
+    """
+
+    keypoints: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+
+def features_per_photo(photos: int) -> int:
+    """Small sets match every pair and gain from more features; in large ones they only cost time."""
+    return FEATURES_IN_SMALL_SET if photos <= SMALL_SET else FEATURES_IN_LARGE_SET
+
+
+def extract_all(photos: Sequence[Photo], most: int, threads: int, progress: Callable[[int], None]) -> list[Features]:
+    """Features of each photo, in order; `progress` gets the number of photos done and may raise to stop."""
+    cv2.setNumThreads(1)  # a photo a thread beats many threads on one photo
+    found: list[Features] = []
+    for features in map_in_order(lambda photo: extract(photo.path, photo.width, photo.height, most), photos, threads):
+        found.append(features)
+        progress(len(found))
+    return found
+
+
+def extract(path: Path, width: int, height: int, most: int) -> Features:
+    """The `most` features of largest scale of the photo at `path`, which is `width` × `height` pixels."""
+    grey = read_grey(path, width, height)
+    # without the precise upscale every keypoint lies 0.25 px too far right and down (seen on synthetic blobs)
+    sift = cv2.SIFT_create(
+        contrastThreshold=CONTRAST_THRESHOLD, edgeThreshold=EDGE_THRESHOLD, enable_precise_upscale=True
+    )
+    detected = sorted(sift.detect(grey, None), key=lambda keypoint: -keypoint.size)[:most]
+    if not detected:
+        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))
+    kept, raw = sift.compute(grey, detected)
+    values = np.array([(k.pt[0], k.pt[1], k.size, k.angle) for k in kept], np.float32)
+    scale_x, scale_y = width / grey.shape[1], height / grey.shape[0]
+    keypoints = np.column_stack(
+        [
+            (values[:, 0] + 0.5) * scale_x,
+            (values[:, 1] + 0.5) * scale_y,
+            values[:, 2] / 2 * scale_x,
+            np.deg2rad(values[:, 3]),
+        ]
+    ).astype(np.float32)
+    return Features(np.ascontiguousarray(keypoints), root_sift(raw))
+
+
+def read_grey(path: Path, width: int, height: int) -> NDArray[np.uint8]:
+    """The photo in grey, long side at most WORKING_LONG_SIDE; large JPEGs are reduced while they are decoded."""
+    reduction = 1
+    while reduction < 8 and max(width, height) / (reduction * 2) >= WORKING_LONG_SIDE:
+        reduction *= 2
+    grey = cv2.imdecode(np.fromfile(path, np.uint8), REDUCED_GREY[reduction] | cv2.IMREAD_IGNORE_ORIENTATION)
+    if grey is None:
+        raise ValueError(f"{path.name} cannot be decoded")
+    long_side = max(grey.shape)
+    if long_side > WORKING_LONG_SIDE:
+        scale = WORKING_LONG_SIDE / long_side
+        size = (round(grey.shape[1] * scale), round(grey.shape[0] * scale))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, dtype=np.uint8)
+
+
+def root_sift(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Square root of the L1-normalised descriptor, in COLMAP's bytes (512 times the unit vector)."""
+    unit = descriptors / np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-12)
+    return np.clip(np.round(512 * np.sqrt(unit)), 0, 255).astype(np.uint8)

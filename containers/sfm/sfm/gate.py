@@ -1,0 +1,76 @@
+"""Whether a model is good enough to spend GPU money on, in words for the customer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sfm.photos import SkippedPhoto
+from stage.errors import ErrorCode, StageError
+from stage.result import Warning
+
+FEWEST_PHOTOS = 3
+FEWEST_REGISTERED = 5
+FAIL_BELOW_SHARE, WARN_BELOW_SHARE = 0.5, 0.8
+FEWEST_FEATURES = 100
+NAMES_IN_MESSAGE = 5
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What mapping made of the usable photos. `unregistered` are original names; `models` are sizes, largest first."""
+
+    usable: int
+    verified_pairs: int
+    models: Sequence[int]
+    unregistered: Sequence[str]
+
+    @property
+    def registered(self) -> int:
+        return self.models[0] if self.models else 0
+
+
+def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> None:
+    """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any work."""
+    if found == 0:
+        raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF or WebP)")
+    if usable < FEWEST_PHOTOS:
+        reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped[:NAMES_IN_MESSAGE])
+        raise StageError(
+            ErrorCode.TOO_FEW_PHOTOS,
+            f"{usable} usable photos of {found}; at least {FEWEST_PHOTOS} are needed, 20 or more are best"
+            + (f" ({reasons})" if reasons else ""),
+        )
+
+
+def check_features(features: Sequence[int]) -> None:
+    """Raise NO_FEATURES when fewer photos than a model needs have any detail. `features` are counts by photo."""
+    detailed = sum(count >= FEWEST_FEATURES for count in features)
+    if detailed < FEWEST_PHOTOS:
+        raise StageError(
+            ErrorCode.NO_FEATURES,
+            f"{detailed} of {len(features)} photos show enough detail to match (blurred, dark or uniform photos do not)",
+        )
+
+
+def check_registration(registration: Registration) -> list[Warning]:
+    """Raise NO_OVERLAP or LOW_REGISTRATION, or return warnings.
+
+    Sets of three or four photos pass only whole; larger ones need five photos and half of them in one model.
+    """
+    usable, registered = registration.usable, registration.registered
+    if registered == 0:
+        raise StageError(
+            ErrorCode.NO_OVERLAP,
+            f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs show the same place)",
+        )
+    share = registered / usable
+    names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])
+    others = [size for size in registration.models[1:] if size >= FEWEST_PHOTOS]
+    apart = f"; {len(others)} other groups hang together among themselves" if others else ""
+    facts = f"{registered} of {usable} photos could be placed{apart}; without a place are {names}"
+    if registered < min(FEWEST_REGISTERED, usable) or share < FAIL_BELOW_SHARE:
+        raise StageError(ErrorCode.LOW_REGISTRATION, facts)
+    if share < WARN_BELOW_SHARE:
+        return [Warning(ErrorCode.LOW_REGISTRATION, facts, list(registration.unregistered))]
+    return []

@@ -1,0 +1,158 @@
+"""From model coordinates to metres, z up and north up.
+
+Four degrees of freedom after levelling (scale, heading, two of place; height apart): a seven-degree fit would let altitudes,
+which in real sets are up to 100 m off, tilt the model. Altitudes then correct the levelling only as far as they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfm.exif import GeoPosition, Gimbal
+from sfm.geodesy import LocalFrame
+from sfm.gravity import Up, estimate_up, rotation_to_z
+from sfm.robust import fit_similarity_2d, fit_tilt
+
+Vector = NDArray[np.float64]
+
+FEWEST_POSITIONS = 3
+# of the GPS track's own extent (root mean square radius); above it, heading and scale would be guesses
+UNRELIABLE_RESIDUAL = 0.15
+FEWEST_INLIERS_SHARE = 0.5
+# what altitudes may drift by over a flight: a barometer's weather, not its scatter
+ALTITUDE_DRIFT_METRES = 2.0
+
+
+@dataclass(frozen=True)
+class PosedPhoto:
+    """A registered photo: camera-from-model rotation (3, 3), centre (3,) in the model, and what its metadata says."""
+
+    name: str
+    rotation: Vector
+    centre: Vector
+    position: GeoPosition | None
+    gimbal: Gimbal | None
+
+
+@dataclass(frozen=True)
+class Georegistration:
+    """`world = scale · rotation @ model + translation`, and how well GPS agrees. `reason` says why there is no georeference."""
+
+    scale: float
+    rotation: Vector
+    translation: Vector
+    origin: LocalFrame | None = None
+    altitude_known: bool = False
+    rms_metres: float | None = None
+    vertical_rms_metres: float | None = None
+    outliers: list[str] = field(default_factory=list)
+    up_source: str = ""
+    reason: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of georeference.json (docs/contracts.md)."""
+        origin = self.origin and {
+            "latitude": self.origin.latitude,
+            "longitude": self.origin.longitude,
+            "altitude": self.origin.altitude if self.altitude_known else None,
+        }
+        return {
+            "version": 1,
+            "georeferenced": self.origin is not None,
+            "origin": origin,
+            "crs": "ENU metres about origin" if self.origin else None,
+            "rms_metres": _rounded(self.rms_metres),
+            "vertical_rms_metres": _rounded(self.vertical_rms_metres),
+            "outliers": self.outliers,
+            "up": self.up_source,
+            "reason": self.reason,
+        }
+
+
+def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration:
+    """Level, scale and place a model with the `photos` registered in it; `points` (M, 3) give the ground, which gets z = 0."""
+    centres = np.array([photo.centre for photo in photos])
+    up = estimate_up(np.array([photo.rotation for photo in photos]), centres, [photo.gimbal for photo in photos])
+    located = [index for index, photo in enumerate(photos) if photo.position is not None]
+    positions = [position for photo in photos if (position := photo.position) is not None]
+    if len(located) < FEWEST_POSITIONS:
+        return _unscaled(up, centres, points, f"{len(located)} of {len(photos)} registered photos have a GPS position")
+    frame = LocalFrame.about(positions)
+    targets = np.array([frame.to_enu(position) for position in positions])
+    level = rotation_to_z(up.direction)
+    fit = fit_similarity_2d((centres[located] @ level.T)[:, :2], targets[:, :2])
+    extent = float(np.sqrt(np.mean(np.sum((targets[:, :2] - targets[:, :2].mean(axis=0)) ** 2, axis=1))))
+    if fit is None or extent == 0.0:
+        return _unscaled(up, centres, points, "all GPS positions are the same place")
+    share = float(fit.inliers.mean())
+    if share < FEWEST_INLIERS_SHARE or fit.rms > UNRELIABLE_RESIDUAL * extent:
+        reason = (
+            f"GPS is unreliable: it disagrees with the photos by {fit.rms:.1f} m over a flight of {extent:.1f} m radius"
+        )
+        return _unscaled(up, centres, points, reason)
+
+    cosine, sine = np.cos(fit.heading), np.sin(fit.heading)
+    rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ level
+    with_altitude = np.array([position.altitude is not None for position in positions]) & fit.inliers
+    altitude_known = int(with_altitude.sum()) >= FEWEST_POSITIONS
+    if altitude_known:
+        rotation = _level_by_altitudes(rotation, centres[located][with_altitude], targets[with_altitude], fit.scale, up)
+    placed = fit.scale * centres[located] @ rotation.T
+    residual = targets - placed
+    offset = np.append(np.mean(residual[fit.inliers, :2], axis=0), 0.0)
+    vertical_rms = None
+    if altitude_known:
+        offset[2] = np.median(residual[with_altitude, 2])
+        vertical_rms = _rms(residual[with_altitude, 2] - offset[2])
+    horizontal = np.linalg.norm(residual[:, :2] - offset[:2], axis=1)
+    ground = float(np.median((fit.scale * points @ rotation.T)[:, 2])) + float(offset[2])
+    return Georegistration(
+        scale=fit.scale,
+        rotation=rotation,
+        translation=offset - np.array([0.0, 0.0, ground]),
+        origin=LocalFrame(frame.latitude, frame.longitude, frame.altitude + ground),
+        altitude_known=altitude_known,
+        rms_metres=_rms(horizontal[fit.inliers]),
+        vertical_rms_metres=vertical_rms,
+        outliers=[photos[located[i]].name for i in np.flatnonzero(~fit.inliers)],
+        up_source=up.source,
+    )
+
+
+def _level_by_altitudes(rotation: Vector, centres: Vector, targets: Vector, scale: float, up: Up) -> Vector:
+    """Tilt the levelled model to the altitudes, held back by how sure `up` is and by how much altitudes scatter."""
+    placed = scale * centres @ rotation.T
+    placed -= placed.mean(axis=0)
+    slope = fit_tilt(
+        placed[:, :2], targets[:, 2] - placed[:, 2], np.tan(np.deg2rad(up.sigma_degrees)), ALTITUDE_DRIFT_METRES
+    )
+    # heights grow by slope · xy when the plane's normal moves to (−slope, 1)
+    normal = np.array([slope[0], slope[1], 1.0])
+    tilt = rotation_to_z(np.array([-slope[0], -slope[1], 1.0]) / np.linalg.norm(normal))
+    return np.asarray(tilt @ rotation, dtype=np.float64)
+
+
+def _unscaled(up: Up, centres: Vector, points: Vector, reason: str) -> Georegistration:
+    rotation = rotation_to_z(up.direction)
+    middle = (centres @ rotation.T).mean(axis=0)
+    ground = float(np.median((points @ rotation.T)[:, 2]))
+    return Georegistration(
+        scale=1.0,
+        rotation=rotation,
+        translation=-np.array([middle[0], middle[1], ground]),
+        up_source=up.source,
+        reason=f"{reason}; the model is level but has no scale, heading or place",
+    )
+
+
+def _rms(values: Vector) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

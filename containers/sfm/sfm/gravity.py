@@ -1,0 +1,85 @@
+"""Which way is up in a model that knows only shapes: from the gimbal's angles, else from how the cameras stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfm.exif import Gimbal
+
+Vector = NDArray[np.float64]
+
+FEWEST_GIMBALS = 3
+# gimbals that contradict each other by more are not believed (vehicles, manual roll, edited metadata)
+GIMBAL_SCATTER_DEGREES = 5.0
+GIMBAL_TILT_DEGREES, CAMERAS_TILT_DEGREES = 1.0, 5.0
+PLANE_WEIGHT, SIGN_WEIGHT = 0.3, 0.05
+
+
+@dataclass(frozen=True)
+class Up:
+    """A unit vector in model coordinates, where it comes from, and its own uncertainty (one sigma)."""
+
+    direction: Vector
+    source: str
+    sigma_degrees: float
+
+
+def estimate_up(rotations: Vector, centres: Vector, gimbals: Sequence[Gimbal | None]) -> Up:
+    """Up from `rotations` (N, 3, 3) camera-from-model, `centres` (N, 3) and the gimbals of the same photos."""
+    return _from_gimbals(rotations, gimbals) or _from_cameras(rotations, centres)
+
+
+def up_in_camera(gimbal: Gimbal) -> Vector:
+    """The unit vector up in camera axes (x right, y down, z forward)."""
+    pitch, roll = np.deg2rad(gimbal.pitch), np.deg2rad(gimbal.roll)
+    return np.array([-np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), np.sin(pitch)])
+
+
+def rotation_to_z(direction: Vector) -> Vector:
+    """(3, 3), the smallest rotation that takes a unit vector to +z (Rodrigues)."""
+    x, y, z = direction
+    if z < -1 + 1e-12:
+        return np.diag([1.0, -1.0, -1.0])
+    cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
+    return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z), dtype=np.float64)
+
+
+def _from_gimbals(rotations: Vector, gimbals: Sequence[Gimbal | None]) -> Up | None:
+    ups = np.array([R.T @ up_in_camera(g) for R, g in zip(rotations, gimbals, strict=True) if g is not None])
+    if len(ups) < FEWEST_GIMBALS:
+        return None
+    mean = _unit(ups.mean(axis=0))
+    for _ in range(10):  # geometric median on the sphere (Weiszfeld)
+        weights = 1 / np.maximum(np.linalg.norm(ups - mean, axis=1), 1e-3)
+        mean = _unit(weights @ ups)
+    angles = np.rad2deg(np.arccos(np.clip(ups @ mean, -1, 1)))
+    if float(np.median(angles)) > GIMBAL_SCATTER_DEGREES:
+        return None
+    return Up(mean, "gimbal", GIMBAL_TILT_DEGREES)
+
+
+def _from_cameras(rotations: Vector, centres: Vector) -> Up:
+    """Up is across the cameras' x axes (drones and people hold the horizon level) and across the plane they fly in.
+
+    The sign, and what is left open by a single straight line of flight, come from the cameras looking down and standing upright.
+    """
+    right, down, forward = rotations[:, 0], rotations[:, 1], rotations[:, 2]
+    upright = _unit(-(forward.mean(axis=0) + down.mean(axis=0)))
+    spread = centres - centres.mean(axis=0)
+    evidence = right.T @ right / len(right) - SIGN_WEIGHT * np.outer(upright, upright)
+    variance = float((spread**2).sum())
+    if variance > 0:
+        evidence += PLANE_WEIGHT * spread.T @ spread / variance
+    direction = np.linalg.eigh(evidence)[1][:, 0]
+    if direction @ upright < 0:
+        direction = -direction
+    return Up(direction, "cameras", CAMERAS_TILT_DEGREES)
+
+
+def _unit(vector: Vector) -> Vector:
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 1e-12 else np.array([0.0, 0.0, 1.0])

@@ -1,0 +1,38 @@
+"""A photo on its way through the stage, and one that fell out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfm.exif import Metadata
+
+# decoded by Pillow; drones and phones deliver these
+PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A usable photo: upright, 8-bit RGB JPEG at `path`; `original` is its name in the customer's archive."""
+
+    name: str
+    original: str
+    path: Path
+    width: int
+    height: int
+    metadata: Metadata
+
+    @property
+    def camera_key(self) -> tuple[str, str, float, int, int]:
+        """Photos with one key share one camera: make, model, focal length and size."""
+        data = self.metadata
+        return (data.make, data.model, round(data.focal_tag, 2), self.width, self.height)
+
+
+@dataclass(frozen=True)
+class SkippedPhoto:
+    """A photo that cannot be used, and why, in words for the customer."""
+
+    name: str
+    original: str
+    reason: str

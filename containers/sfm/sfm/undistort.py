@@ -1,0 +1,110 @@
+"""Photos and model as a pinhole camera would have them, without EXIF (which would leak places and turn images twice)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from sfm.parallel import map_in_order
+
+JPEG_QUALITY = 95
+LEGACY_MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
+
+
+@dataclass(frozen=True)
+class Undistortion:
+    """A PINHOLE camera and the remap tables (OpenCV fixed point) from its pixels to those of the photo."""
+
+    camera: pycolmap.Camera
+    coordinates: NDArray[np.int16]
+    fractions: NDArray[np.uint16]
+
+
+def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
+    """The largest pinhole view without blank borders, as COLMAP chooses it; cx and cy are honoured."""
+    pinhole = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
+    pinhole.camera_id = camera.camera_id
+    columns, rows = np.meshgrid(np.arange(pinhole.width) + 0.5, np.arange(pinhole.height) + 0.5)
+    rays = np.column_stack(
+        [
+            (columns.ravel() - pinhole.principal_point_x) / pinhole.focal_length_x,
+            (rows.ravel() - pinhole.principal_point_y) / pinhole.focal_length_y,
+            np.ones(columns.size),
+        ]
+    )
+    pixels = camera.img_from_cam(rays) - 0.5  # OpenCV counts from pixel centres
+    table = pixels.astype(np.float32).reshape(pinhole.height, pinhole.width, 2)
+    coordinates, fractions = cv2.convertMaps(table, None, cv2.CV_16SC2)
+    return Undistortion(pinhole, coordinates, fractions)
+
+
+def write_undistorted(
+    model: pycolmap.Reconstruction, photos: Path, output: Path, threads: int, progress: Callable[[int], None]
+) -> None:
+    """Write `output/images/<name>` for each registered photo and the undistorted model to `output/sparse/0`.
+
+    `progress` gets the number of photos done and may raise to stop.
+    """
+    images = output / "images"
+    images.mkdir(parents=True)
+    registered = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
+    views = {camera_id: undistortion_of(model.camera(camera_id)) for camera_id in {i.camera_id for i in registered}}
+
+    def write(item: tuple[str, int]) -> None:
+        name, camera_id = item
+        undistort_photo(photos / name, images / name, views[camera_id])
+
+    items = [(image.name, image.camera_id) for image in registered]
+    for done, _ in enumerate(map_in_order(write, items, threads), start=1):
+        progress(done)
+    folder = output / "sparse" / "0"
+    folder.mkdir(parents=True)
+    undistorted_model(model, registered, views).write(folder)
+    for path in folder.iterdir():
+        if path.name not in LEGACY_MODEL_FILES:  # rigs and frames, which are trivial here
+            path.unlink()
+
+
+def undistort_photo(source: Path, target: Path, view: Undistortion) -> None:
+    """Remap one photo and store it as a JPEG without metadata."""
+    photo = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    warped = cv2.remap(photo, view.coordinates, view.fractions, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    written, encoded = cv2.imencode(".jpg", warped, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not written:
+        raise ValueError(f"{target.name} cannot be encoded")
+    target.write_bytes(encoded.tobytes())
+
+
+def undistorted_model(
+    model: pycolmap.Reconstruction, registered: list[pycolmap.Image], views: dict[int, Undistortion]
+) -> pycolmap.Reconstruction:
+    """The model with pinhole cameras and only those 2D points that observe a 3D point."""
+    result = pycolmap.Reconstruction()
+    for view in views.values():
+        result.add_camera_with_trivial_rig(view.camera)
+    new_index: dict[tuple[int, int], int] = {}
+    for image in registered:
+        observed = image.get_observation_point2D_idxs()
+        new_index.update({(image.image_id, old): new for new, old in enumerate(observed)})
+        distorted = np.array([image.point2D(index).xy for index in observed]).reshape(-1, 2)
+        plane = model.camera(image.camera_id).cam_from_img(distorted).reshape(-1, 2)
+        keypoints = views[image.camera_id].camera.img_from_cam(np.column_stack([plane, np.ones(len(plane))]))
+        result.add_image_with_trivial_frame(
+            pycolmap.Image(
+                name=image.name, keypoints=keypoints.reshape(-1, 2), camera_id=image.camera_id, image_id=image.image_id
+            ),
+            image.cam_from_world(),
+        )
+    for point in model.points3D.values():
+        track = pycolmap.Track()
+        for element in point.track.elements:
+            track.add_element(element.image_id, new_index[element.image_id, element.point2D_idx])
+        result.add_point3D(point.xyz, track, point.color)
+    result.update_point_3d_errors()
+    return result
