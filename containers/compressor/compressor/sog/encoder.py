@@ -24,8 +24,8 @@ def arrange(gaussians: Gaussians) -> Gaussians:
     return replace(ordered, quats=quats, scales=scales)
 
 
-def quantise(arranged: Gaussians, steps: Steps) -> Codes:
-    """The SOG content of arranged Gaussians, as coarse as `steps` says."""
+def quantise(arranged: Gaussians, steps: Steps, palette: Palette | None) -> Codes:
+    """The SOG content of arranged Gaussians, as coarse as `steps` says, with the palette of `quantise_harmonics`."""
     means, mins, maxs = quantise_means(arranged.means, arranged.scales, steps.position_tolerance)
     scale_codebook = fit_codebook(arranged.scales, steps.scale_codes)
     colour_codebook = fit_codebook(arranged.sh0, steps.colour_codes)
@@ -41,7 +41,7 @@ def quantise(arranged: Gaussians, steps: Steps) -> Codes:
         scale_codebook=scale_codebook,
         colours=colours,
         colour_codebook=colour_codebook,
-        palette=quantise_harmonics(arranged, steps.palette_size),
+        palette=palette,
     )
 
 

@@ -23,11 +23,11 @@ def image_size(count: int) -> tuple[int, int]:
 def to_images(codes: Codes) -> dict[str, UInt8]:
     """Every image (H, W, 3 or 4) by file name."""
     images = {
-        MEANS[0]: _lay_out((codes.means & 255).astype(np.uint8)),
-        MEANS[1]: _lay_out((codes.means >> 8).astype(np.uint8)),
-        QUATS: _lay_out(codes.quats),
-        SCALES: _lay_out(codes.scales),
-        COLOURS: _lay_out(codes.colours),
+        MEANS[0]: lay_out((codes.means & 255).astype(np.uint8)),
+        MEANS[1]: lay_out((codes.means >> 8).astype(np.uint8)),
+        QUATS: lay_out(codes.quats),
+        SCALES: lay_out(codes.scales),
+        COLOURS: lay_out(codes.colours),
     }
     if codes.palette is not None:
         images[PALETTE[0]] = palette_image(codes.palette.codes)
@@ -39,7 +39,7 @@ def labels_image(labels: UInt16) -> UInt8:
     """Labels (N,) as low byte in red, high byte in green."""
     pixels = np.zeros((len(labels), 3), dtype=np.uint8)
     pixels[:, 0], pixels[:, 1] = labels & 255, labels >> 8
-    return _lay_out(pixels)
+    return lay_out(pixels)
 
 
 def palette_image(codes: UInt8) -> UInt8:
@@ -72,7 +72,8 @@ def palette_from(centroids: UInt8, labels: UInt8, size: int, bands: int, count: 
     return vectors, found
 
 
-def _lay_out(values: UInt8) -> UInt8:
+def lay_out(values: UInt8) -> UInt8:
+    """Pixels (N, C) row by row in an image (H, W, C); the last one fills what is left."""
     width, height = image_size(len(values))
     pixels = np.empty((width * height, values.shape[1]), dtype=np.uint8)
     pixels[: len(values)] = values

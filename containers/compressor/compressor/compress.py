@@ -1,0 +1,114 @@
+"""One splat to one SOG: search for the preset's target, pack, read back, measure, and only then believe it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from compressor.framing import Framing
+from compressor.presets import Preset, target
+from compressor.quality import HeldOut, psnr, yardstick
+from compressor.search import Found, measure_curves, search
+from compressor.sog.codes import Codes, Steps
+from compressor.sog.container import pack_files, read_codes, zip_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange
+from splat.camera import View
+from splat.gaussians import Gaussians
+from stage.errors import ErrorCode, StageError
+
+# a file whose held-out loss is over its target is searched again with half the error, at most so many times
+_TIGHTENINGS = 3
+# over this many dB of loss at the finest steps something is wrong with the splat, not with the search
+_INTOLERABLE_LOSS = 1.0
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """The file, what a viewer makes of it, and how good that is in dB."""
+
+    sog: bytes
+    decoded: Gaussians
+    steps: Steps
+    bytes_by_file: dict[str, int]
+    fidelity: float
+    psnr_before: float | None
+    psnr_after: float | None
+    target_loss: float
+
+    @property
+    def met(self) -> bool:
+        """Whether the held-out loss is within the preset's target; true where there was nothing to measure it against."""
+        return self.psnr_before is None or self.psnr_after is None or self.loss <= self.target_loss
+
+    @property
+    def loss(self) -> float:
+        """Decibels of held-out PSNR lost; 0 where there are no held-out photos."""
+        return (self.psnr_before or 0.0) - (self.psnr_after or 0.0)
+
+
+def compress(
+    gaussians: Gaussians,
+    views: Sequence[View],
+    held_out: HeldOut | None,
+    framing: Framing,
+    preset: Preset,
+    progress: Progress,
+    check_stop: Callable[[], None],
+) -> Compressed:
+    """The smallest file that meets `preset`. Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB."""
+    before = held_out.psnr(gaussians, check_stop) if held_out else None
+    goal = target(preset, before)
+    arranged = arrange(gaussians)
+    stick = yardstick(gaussians, views, framing)
+    curves = measure_curves(arranged, stick, lambda share, text: progress(0.5 * share, text))
+    budget = goal.mean_squared_error
+    for tightening in range(_TIGHTENINGS + 1):
+        check_stop()
+        found = search(arranged, curves, budget, stick, lambda share, text: progress(0.5 + 0.4 * share, text))
+        progress(0.9, "checking the file")
+        result = _packed(found, before, held_out, goal.loss, check_stop)
+        if result.met or tightening == _TIGHTENINGS:
+            break
+        budget /= 2
+    if result.loss > _INTOLERABLE_LOSS:
+        raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {result.loss:.2f} dB of held-out PSNR")
+    return result
+
+
+def _packed(
+    found: Found, before: float | None, held_out: HeldOut | None, goal: float, check_stop: Callable[[], None]
+) -> Compressed:
+    files = pack_files(found.codes)
+    sog = zip_files(files)
+    read_back = read_codes(sog)
+    if not same_codes(read_back, found.codes):
+        raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")
+    decoded = dequantise(read_back)
+    return Compressed(
+        sog=sog,
+        decoded=decoded,
+        steps=found.steps,
+        bytes_by_file={name: len(data) for name, data in files.items()},
+        fidelity=psnr(found.mean_squared_error),
+        psnr_before=before,
+        psnr_after=held_out.psnr(decoded, check_stop) if held_out else None,
+        target_loss=goal,
+    )
+
+
+def same_codes(one: Codes, other: Codes) -> bool:
+    """Whether two SOG contents are equal in every integer and every codebook."""
+
+    def same(a: object, b: object) -> bool:
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            return np.array_equal(a, b)
+        if a is None or b is None:
+            return a is b
+        return all(same(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))  # type: ignore[arg-type]
+
+    return same(one, other)

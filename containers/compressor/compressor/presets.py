@@ -1,0 +1,42 @@
+"""How much quality may be given up for bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+# what held-out photos of drone scenes reach; stands in where there are none to measure against
+TYPICAL_PSNR = 27.0
+
+
+class Preset(StrEnum):
+    """What the file is for."""
+
+    ARCHIVE = "archive"
+    WEB = "web"
+    TINY = "tiny"
+
+
+LOSS = {Preset.ARCHIVE: 0.005, Preset.WEB: 0.05, Preset.TINY: 0.3}
+"""Decibels of held-out PSNR that compression may cost."""
+
+OF_QUALITY = {"preview": Preset.TINY, "standard": Preset.WEB, "high": Preset.ARCHIVE}
+"""The preset of each of the customer's qualities."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The loss in dB that a preset allows, and the mean squared error against the original's pictures it amounts to."""
+
+    loss: float
+    mean_squared_error: float
+
+
+def target(preset: Preset, psnr_before: float | None) -> Target:
+    """The preset's target for a splat that is `psnr_before` dB from its held-out photos.
+
+    Errors of training and of compression are taken for independent: their squares add.
+    """
+    loss = LOSS[preset]
+    training_error = 10 ** (-(TYPICAL_PSNR if psnr_before is None else psnr_before) / 10)
+    return Target(loss, training_error * (10 ** (loss / 10) - 1))

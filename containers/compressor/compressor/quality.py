@@ -1,0 +1,102 @@
+"""How good is a splat? PSNR against photos that were held out, and against the splat it came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from compressor.framing import Framing
+from splat.camera import Camera, View
+from splat.gaussians import Gaussians
+from splat.render import render
+
+BACKGROUND = (0.10, 0.11, 0.13)
+_MEASURED_VIEWS = 6
+_MEASURED_PIXELS = 480  # along the longer side
+_HELD_OUT_LIMIT = 16
+_PEAK_ERROR = 1e-10  # identical pictures: 100 dB
+
+Image3 = NDArray[np.float32]
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """Cameras, and the original splat's pictures from them, against which a coarser one is measured."""
+
+    cameras: list[Camera]
+    pictures: list[Image3]
+
+    def mean_squared_error(self, gaussians: Gaussians) -> float:
+        """Of all pictures' pixels, in the colour range 0..1."""
+        errors = [
+            float(np.mean(np.square(picture - draw(gaussians, camera))))
+            for camera, picture in zip(self.cameras, self.pictures, strict=True)
+        ]
+        return float(np.mean(errors))
+
+
+def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> Yardstick:
+    """Measure from held-out cameras where there are some, else from training ones, else from all round the scene."""
+    held_out = [view.camera for view in views if view.split == "test"] or [view.camera for view in views]
+    if held_out:
+        cameras = [
+            camera.scaled(min(1.0, _MEASURED_PIXELS / max(camera.width, camera.height)))
+            for camera in _evenly(held_out, _MEASURED_VIEWS)
+        ]
+    else:
+        rises = [framing.elevation + (-12, 0, 15)[i % 3] for i in range(_MEASURED_VIEWS)]
+        cameras = [
+            framing.camera(turn, _MEASURED_PIXELS, _MEASURED_PIXELS * 3 // 4, rise)
+            for turn, rise in zip(framing.turns(_MEASURED_VIEWS), rises, strict=True)
+        ]
+    return Yardstick(cameras, [draw(gaussians, camera) for camera in cameras])
+
+
+def draw(gaussians: Gaussians, camera: Camera) -> Image3:
+    """A picture (height, width, 3) in 0..1 on the viewer page's background."""
+    return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
+
+
+def psnr(mean_squared_error: float) -> float:
+    """Decibels for the colour range 0..1."""
+    return -10 * math.log10(max(mean_squared_error, _PEAK_ERROR))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Photos that no training saw, with their cameras."""
+
+    cameras: list[Camera]
+    photos: list[NDArray[np.uint8]]
+
+    def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
+        """Mean over the photos of the PSNR of the splat's picture, drawn on black as in training."""
+        values = []
+        for camera, photo in zip(self.cameras, self.photos, strict=True):
+            check_stop()
+            picture = np.clip(render(gaussians, camera), 0, 1)
+            values.append(psnr(float(np.mean(np.square(picture - photo.astype(np.float32) / 255)))))
+        return float(np.mean(values))
+
+
+def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
+    """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none."""
+    chosen = [view for view in views if view.split == "test" and view.image and (folder / view.image).is_file()]
+    cameras, photos = [], []
+    for view in _evenly(chosen, _HELD_OUT_LIMIT):
+        with Image.open(folder / str(view.image)) as image:
+            photos.append(np.asarray(image.convert("RGB")))
+        cameras.append(view.camera.resized(image.width, image.height))
+    return HeldOut(cameras, photos) if photos else None
+
+
+def _evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
+    return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)

@@ -1,0 +1,94 @@
+"""What the stage was handed: the splat, and whatever else the training left beside it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from compressor.sog.encoder import opacity_of
+from splat.camera import View, read_views
+from splat.gaussians import Gaussians
+from splat.ply import read_ply
+from stage.archive import unpack
+from stage.errors import ErrorCode, StageError
+from stage.result import Warning
+
+# below this the rasterisers of the reference implementation and of the viewers draw nothing
+_VISIBLE = 1 / 255
+
+
+@dataclass(frozen=True)
+class Source:
+    """The splat's file, its cameras (none for a lone PLY), the folder of their photos, and whether z is up."""
+
+    ply: Path
+    gaussians: Gaussians
+    views: list[View]
+    folder: Path
+    z_up: bool
+
+
+def read_source(folder: Path, scratch: Path) -> Source:
+    """Read scene.ply and its companions from `folder`, or the only PLY there, or the only one in the only ZIP there.
+
+    Raises StageError: INVALID_SPLAT where there is no such PLY or it is malformed; the codes of an unsafe archive.
+    """
+    ply = _find_ply(folder, scratch)
+    beside = ply.parent
+    views = beside / "views.json"
+    return Source(
+        ply=ply,
+        gaussians=read_ply(ply),
+        views=read_views(views) if views.is_file() else [],
+        folder=beside,
+        z_up=_is_georeferenced(beside / "georeference.json"),
+    )
+
+
+def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
+    """The Gaussians that any renderer draws, and a warning with the number of those left out.
+
+    Raises StageError(INVALID_SPLAT) where none is left.
+    """
+    seen = opacity_of(gaussians.opacities) >= _VISIBLE
+    left_out = int(np.count_nonzero(~seen))
+    if left_out == len(gaussians):
+        raise StageError(ErrorCode.INVALID_SPLAT, f"all {len(gaussians)} Gaussians are transparent")
+    if not left_out:
+        return gaussians, []
+    kept = gaussians.select(seen)
+    # an infinite logit is an opacity of exactly 1
+    return replace(kept, opacities=np.minimum(kept.opacities, 80)), [
+        Warning("TRANSPARENT_GAUSSIANS", f"{left_out} Gaussians that no renderer draws were left out")
+    ]
+
+
+def _find_ply(folder: Path, scratch: Path) -> Path:
+    scene = folder / "scene.ply"
+    if scene.is_file():
+        return scene
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    plys = [path for path in files if path.suffix.lower() == ".ply"]
+    zips = [path for path in files if path.suffix.lower() == ".zip"]
+    if not plys and len(files) == 1 and not zips:
+        zips = files  # an upload may have lost its suffix: its content decides
+    if not plys and len(zips) == 1:
+        unpacked = unpack(zips[0], scratch, lambda name: name.suffix.lower() == ".ply")
+        if unpacked.damaged:
+            raise StageError(ErrorCode.INVALID_SPLAT, f"{', '.join(unpacked.damaged)} is damaged")
+        plys = [file.path for file in unpacked.files]
+    if len(plys) != 1:
+        raise StageError(ErrorCode.INVALID_SPLAT, f"expected one PLY with a splat, found {len(plys)}")
+    return plys[0]
+
+
+def _is_georeferenced(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8"))["georeferenced"])
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is malformed ({error!r})") from error

@@ -1,0 +1,98 @@
+"""The compressor's work under the stage contract (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from compressor.compress import Compressed, compress
+from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
+from compressor.pictures import write_orbit, write_preview
+from compressor.presets import OF_QUALITY
+from compressor.quality import BACKGROUND, held_out_photos
+from compressor.source import read_source, visible
+from compressor.viewer import BUNDLE, Pose, write_page
+from splat.ply import property_names
+from stage.contract import Folders, StageContext
+from stage.result import StageOutcome, Warning
+
+INPUT = "model"
+
+
+def result_folder(folders: Folders) -> Path:
+    """Where the stage leaves its output."""
+    return folders.processing_output
+
+
+def work(context: StageContext) -> StageOutcome:
+    """Compress the splat, verify the file, and put page and pictures beside it."""
+    watch, report = context.stopwatch, context.progress.report
+
+    def progress(start: float, end: float) -> Callable[[float, str], None]:
+        def say(share: float, text: str) -> None:
+            context.check_stop()
+            report(start + (end - start) * share, text)
+
+        return say
+
+    with watch("read"):
+        report(0.0, "reading the splat")
+        source = read_source(context.folders.processing_input(INPUT), context.scratch)
+        gaussians, warnings = visible(source.gaussians)
+        held_out = held_out_photos(source.views, source.folder)
+        framing = frame_scene(gaussians, source.views, source.z_up)
+    with watch("compress"):
+        preset = OF_QUALITY[context.options.quality]
+        result = compress(
+            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop
+        )
+    staging = context.scratch / "output"
+    (staging / "viewer").mkdir(parents=True)
+    (staging / "scene.sog").write_bytes(result.sog)
+    shutil.copyfile(source.ply, staging / "scene.ply")
+    with watch("pictures"):
+        say = progress(0.65, 0.95)
+        write_preview(staging / "preview.png", result.decoded, framing)
+        write_orbit(staging / "orbit.webp", result.decoded, framing, lambda share: say(share, "drawing the orbit"))
+    with watch("viewer"):
+        report(0.95, "writing the viewer page")
+        _write_viewer(staging / "viewer" / "index.html", result, framing, context.options.scene_name)
+    deliver(staging, context.folders.processing_output)
+    if not result.met:
+        warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
+    # a PLY like INRIA's: 4 bytes a property
+    raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
+    return StageOutcome(
+        counts={"gaussians": len(gaussians), "bytes": len(result.sog)},
+        metrics={
+            "psnrBefore": _rounded(result.psnr_before),
+            "psnrAfter": _rounded(result.psnr_after),
+            "fidelity": _rounded(result.fidelity),
+            "ratio": round(raw / len(result.sog), 2),
+            "bytesByFile": result.bytes_by_file,
+            "preset": preset.value,
+        },
+        timings=watch.seconds,
+        warnings=warnings,
+    )
+
+
+def _write_viewer(path: Path, result: Compressed, framing: Framing, name: str) -> None:
+    pose = Pose(framing.camera(0, 16, 9).position, framing.target, FIELD_OF_VIEW)
+    write_page(path, BUNDLE, result.sog, name, framing.up, pose, BACKGROUND)
+
+
+def deliver(staging: Path, folder: Path) -> None:
+    """Move every file of `staging` into `folder`, each by rename, so that half a file is never a result."""
+    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
+        goal = folder / path.relative_to(staging)
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        partial = goal.with_name(goal.name + ".partial")
+        shutil.move(path, partial)  # the scratch folder may be on another file system
+        os.replace(partial, goal)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

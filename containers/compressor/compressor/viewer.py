@@ -1,0 +1,96 @@
+"""The delivered page: one HTML file that holds the viewer and the SOG and opens by a double click."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+BUNDLE = Path(__file__).parents[1] / "viewer" / ".build"
+"""Where `npm run build` in containers/compressor/viewer puts the viewer."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Where the page's camera starts, in the splat's own coordinates; `field_of_view` in degrees along the longer side."""
+
+    position: ArrayLike
+    target: ArrayLike
+    field_of_view: float
+
+
+def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
+    """Quaternion (4,) xyzw that turns the splat's `up` into the viewer's, +y, on the shortest way."""
+    axis = np.asarray(up, dtype=np.float64)
+    axis = axis / np.linalg.norm(axis)
+    if axis[1] < -1 + 1e-9:
+        return np.array([0.0, 0.0, 1.0, 0.0])  # y-down, as most trainers leave a scene: half a turn about z
+    # half-way vector construction: q = (up × y, 1 + up · y), normalised
+    quaternion = np.array([-axis[2], 0.0, axis[0], 1.0 + axis[1]])
+    return np.asarray(quaternion / np.linalg.norm(quaternion))
+
+
+def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
+    """`vector` (3,) turned by a unit `quaternion` xyzw."""
+    q, v = np.asarray(quaternion, dtype=np.float64), np.asarray(vector, dtype=np.float64)
+    across = np.cross(q[:3], v)
+    return np.asarray(v + 2 * (q[3] * across + np.cross(q[:3], across)))
+
+
+def write_page(
+    path: Path, bundle: Path, sog: bytes, title: str, up: ArrayLike, pose: Pose, background: Sequence[float]
+) -> None:
+    """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
+    rotation = upright_rotation(up)
+    template = string.Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    page = template.substitute(
+        title=html.escape(title),
+        licence=(bundle / "LICENSE").read_text(encoding="utf-8").replace("--", "- -"),
+        viewer_css=(bundle / "viewer.css").read_text(encoding="utf-8"),
+        viewer_js=(bundle / "viewer.js").read_text(encoding="utf-8"),
+        background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * value for value in background)),
+        presentation=json.dumps(
+            {"settings": settings(rotation, pose, background), "rotation": rotation.tolist()}
+        ).replace("</", "<\\/"),
+        splat=base64.b64encode(sog).decode("ascii"),
+    )
+    path.write_text(page, encoding="utf-8")
+
+
+def settings(rotation: NDArray[np.float64], pose: Pose, background: Sequence[float]) -> dict[str, Any]:
+    """The viewer's settings, version 2: our camera and background, nothing that changes the picture's colours."""
+    off = {"enabled": False}
+    return {
+        "version": 2,
+        "tonemapping": "none",
+        "highPrecisionRendering": False,
+        "background": {"color": list(background)},
+        "postEffectSettings": {
+            "sharpness": {**off, "amount": 0},
+            "bloom": {**off, "intensity": 1, "blurLevel": 2},
+            "grading": {**off, "brightness": 1, "contrast": 1, "saturation": 1, "tint": [1, 1, 1]},
+            "vignette": {**off, "intensity": 0.5, "inner": 0.3, "outer": 0.75, "curvature": 1},
+            "fringing": {**off, "intensity": 0.5},
+        },
+        "animTracks": [],
+        "cameras": [
+            {
+                "initial": {
+                    "position": rotate(rotation, pose.position).tolist(),
+                    "target": rotate(rotation, pose.target).tolist(),
+                    "fov": pose.field_of_view,
+                }
+            }
+        ],
+        "annotations": [],
+        "startMode": "default",
+    }
