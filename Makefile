@@ -1,0 +1,49 @@
+# One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+ZIP ?=
+QUALITY ?= standard
+
+.PHONY: help demo test lint up down setup lock asl bench-pipeline clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+demo: .build/run.stamp ## the sample (or ZIP=photos.zip) through the whole pipeline on this machine
+	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)")
+
+test: .build/test.stamp ## all tests, the end-to-end run included
+	$(PYTHON) -m pytest --cov --cov-report=term
+
+lint: .build/run.stamp ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+up: .build/run.stamp ## keep the local cloud running: aws s3 cp photos.zip s3://… --endpoint-url …
+	@$(PYTHON) -m local.up
+
+down: ## stop it
+	@$(PYTHON) -m local.down
+
+setup: .build/test.stamp ## all environments, without running anything
+
+lock: .build/run.stamp ## write every world's requirements.txt anew from its requirements.in
+	scripts/lock.sh
+
+asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflow.py
+	.venv-build/bin/python statemachine/workflow.py
+
+bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
+	@$(PYTHON) -m benchmarks.pipeline
+
+clean: ## everything that the targets above made
+	rm -rf .venv .venv-build .build .local out .aws-sam
+
+# What running needs: one environment for all worlds (a test holds each world to its own list), and the viewer.
+.build/run.stamp: requirements.txt containers/compressor/viewer/package-lock.json scripts/setup.sh
+	scripts/setup.sh run
+
+# What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
+.build/test.stamp: .build/run.stamp statemachine/requirements.txt tests/peers/package-lock.json
+	scripts/setup.sh test
