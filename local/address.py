@@ -55,9 +55,11 @@ class Address:
         )
 
 
-def without_aws(environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` less every AWS_* variable, so that the user's own account and profiles stay out of reach."""
-    return {name: value for name, value in environ.items() if not name.startswith("AWS_")}
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the local cloud's processes take over from ours: the machine's settings, nobody's accounts or servers."""
+    names = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"}
+    libraries = ("OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "TORCH_", "CUDA_", "NVIDIA_")
+    return {name: value for name, value in environ.items() if name in names or name.startswith(libraries)}
 
 
 def free_ports(count: int, preferred: int | None = None) -> list[int]:

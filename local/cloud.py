@@ -47,9 +47,12 @@ class Cloud:
 
 
 @contextmanager
-def attached_cloud(folder: Path, preferred_port: int | None = None) -> Iterator[Cloud]:
-    """A cloud that lives as long as the block, and never longer than this process. Raises CloudError."""
-    cloud, process = _launch(folder, preferred_port, attached=True)
+def attached_cloud(folder: Path, preferred_port: int | None = None, root: Path = ROOT) -> Iterator[Cloud]:
+    """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
+
+    Its images run from `root`/containers; MiniStack and SageMaker are this project's in any case.
+    """
+    cloud, process = _launch(folder, preferred_port, root, attached=True)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -69,7 +72,7 @@ def start_detached(folder: Path, preferred_port: int | None = None) -> Cloud:
     """Start a cloud that stays when this process ends; `stop_detached` ends it. Raises CloudError."""
     if running := find_detached(folder):
         raise CloudError(f"the local cloud already runs at {running.address.url} (process {running.pid})")
-    cloud, process = _launch(folder, preferred_port, attached=False)
+    cloud, process = _launch(folder, preferred_port, ROOT, attached=False)
     try:
         _wait_until_healthy(cloud, process)
     except BaseException:
@@ -106,12 +109,14 @@ def stop_detached(folder: Path) -> bool:
     return True
 
 
-def _launch(folder: Path, preferred_port: int | None, attached: bool) -> tuple[Cloud, subprocess.Popen[bytes]]:
+def _launch(
+    folder: Path, preferred_port: int | None, root: Path, attached: bool
+) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "tmp").mkdir(parents=True)
     address = Address(*free_ports(2, preferred_port))
-    command = [sys.executable, "-m", "local.server", "--folder", str(folder)]
+    command = [sys.executable, "-m", "local.server", "--folder", str(folder), "--root", str(root)]
     command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]
     with (folder / "cloud.log").open("wb") as log:
         process = subprocess.Popen(

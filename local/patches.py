@@ -5,7 +5,7 @@ What AWS does, and MiniStack does not:
 1. HeartbeatSeconds of a callback task ends it with States.HeartbeatTimeout.
 2. A Lambda error in a callback task fails the task with the function's error; MiniStack waits for ever.
 3. Each attempt at a task has a task token of its own.
-4. The first SendTaskSuccess or SendTaskFailure stands, the next is refused with TaskTimedOut.
+4. The first SendTaskSuccess or SendTaskFailure stands; a closed token is refused with TaskTimedOut.
 5. MaxDelaySeconds and JitterStrategy of a Retry apply.
 6. TimeoutSecondsPath and HeartbeatSecondsPath apply.
 7. TimeoutSeconds of the state machine ends the execution as TIMED_OUT.
@@ -131,6 +131,7 @@ def _attempt(parameters: _State, token: str, execution: _State, timeout: float, 
         return _await_callback(waiting, deadline, heartbeat)
     finally:
         stepfunctions._task_tokens.pop(token, None)
+        _closed_tokens.add(token)
 
 
 def _await_callback(waiting: _State, deadline: float, heartbeat: float) -> Any:
@@ -188,9 +189,13 @@ def _send_task_heartbeat(data: _State) -> _Response:
     return response
 
 
+_closed_tokens: set[str] = set()
+
+
 def _already_settled(data: _State) -> _Response | None:
-    waiting = stepfunctions._task_tokens.get(data.get("taskToken"))
-    if waiting is None or not waiting["event"].is_set():
+    token = data.get("taskToken")
+    waiting = stepfunctions._task_tokens.get(token)
+    if token not in _closed_tokens and (waiting is None or not waiting["event"].is_set()):
         return None
     refusal: _Response = error_response_json("TaskTimedOut", "The task has already been closed", 400)
     return refusal

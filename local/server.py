@@ -1,6 +1,6 @@
 """The local cloud's process: MiniStack with its patches and the local SageMaker. Started by local/cloud.py.
 
-    python -m local.server --port 4566 --sagemaker-port 4567 --folder .local/cloud [--attached]
+    python -m local.server --port 4566 --sagemaker-port 4567 --folder .local/cloud --root . [--attached]
 
 `--attached` ends the process when its standard input closes, so that it never outlives the one who started it,
 however that one ends.
@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from local.address import ACCOUNT, HOST, REGION, Address, without_aws
+from local.address import ACCOUNT, HOST, REGION, Address, inherited
 from local.sagemaker.container import project_images
 from local.sagemaker.job import Job
 from local.sagemaker.runner import Runner
@@ -32,7 +32,7 @@ def server_environment(address: Address, folder: Path) -> dict[str, str]:
     """The environment this process must start with; MiniStack reads it at import and the Lambdas inherit it."""
     temporary = folder / "tmp"
     return {
-        **without_aws(os.environ),
+        **inherited(os.environ),
         **address.environment(),
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(address.port),
@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--sagemaker-port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -64,10 +65,10 @@ def main() -> None:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     address = Address(arguments.port, arguments.sagemaker_port)
-    asyncio.run(_serve(address, arguments.folder.resolve(), arguments.attached))
+    asyncio.run(_serve(address, arguments.folder.resolve(), arguments.root.resolve(), arguments.attached))
 
 
-async def _serve(address: Address, folder: Path, attached: bool) -> None:
+async def _serve(address: Address, folder: Path, root: Path, attached: bool) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -76,7 +77,7 @@ async def _serve(address: Address, folder: Path, attached: bool) -> None:
     from local import patches
 
     patches.apply()
-    sagemaker = SageMakerServer(_sagemaker(address, folder), address.sagemaker_port)
+    sagemaker = SageMakerServer(_sagemaker(address, folder, root), address.sagemaker_port)
     sagemaker.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -105,17 +106,14 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
     loop.call_soon_threadsafe(stop.set)
 
 
-def _sagemaker(address: Address, folder: Path) -> SageMaker:
+def _sagemaker(address: Address, folder: Path, root: Path) -> SageMaker:
     runner = Runner(
         s3=address.client("s3"),
         folder=folder / "jobs",
-        images=project_images(Path(__file__).resolve().parent.parent),
-        environment={name: value for name, value in os.environ.items() if name not in _OWN_SETTINGS},
+        images=project_images(root),
+        environment=inherited(os.environ) | address.environment(),
     )
     return SageMaker(runner, _announce, REGION, ACCOUNT)
-
-
-_OWN_SETTINGS = frozenset({"BIND_HOST", "GATEWAY_PORT", "MINISTACK_HOST", "MINISTACK_REGION", "MINISTACK_ACCOUNT_ID"})
 
 
 def _announce(job: Job) -> None:

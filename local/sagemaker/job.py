@@ -75,7 +75,9 @@ class Job:
             self._open_transition(now)
             if status in TERMINAL:
                 self.ended = self.transitions[-1]["EndTime"] = now
-        self.announce(self)
+        # a Processing job has no secondary status: SageMaker says nothing of its transfers
+        if self.kind is Kind.TRAINING or secondary not in ("Downloading", "Uploading"):
+            self.announce(self)
 
     def _open_transition(self, now: float) -> None:
         message = _STATUS_MESSAGES[self.secondary]

@@ -81,10 +81,20 @@ def _own_faults(shape: Any, value: Any, path: str) -> Iterator[str]:
         constraints.append(f"Member must have {what} less than or equal to {limits['max']}")
     if "enum" in limits and value not in limits["enum"]:
         constraints.append(f"Member must satisfy enum value set: {limits['enum']}")
-    if "pattern" in limits and not re.fullmatch(limits["pattern"], value):
+    if "pattern" in limits and not _matches(limits["pattern"], value):
         constraints.append(f"Member must satisfy regular expression pattern: {limits['pattern']}")
     for constraint in constraints:
         yield f"Value '{value}' at '{path}' failed to satisfy constraint: {constraint}"
+
+
+def _matches(pattern: str, value: str) -> bool:
+    """Java's Unicode classes in Python's words; a pattern that Python cannot read at all is not held against anyone."""
+    for java, python in ((r"\p{L}", r"\w"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d"), (r"\p{Alnum}", "a-zA-Z0-9")):
+        pattern = pattern.replace(java, python)
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        return True
 
 
 def _below(path: str, name: str) -> str:

@@ -1,0 +1,59 @@
+"""A job as its status events tell it, whatever order and however often they come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from local.customer import StatusEvent
+
+STAGES = ("sfm", "3dgs", "compressor")
+
+
+@dataclass
+class StageView:
+    """One stage: `state` is waiting, running, succeeded or failed; progress 0..1."""
+
+    name: str
+    state: str = "waiting"
+    progress: float = 0.0
+    message: str = ""
+    attempt: int = 1
+    started: datetime | None = None
+    ended: datetime | None = None
+    sequence: int = -1
+
+    def apply(self, event: StatusEvent) -> None:
+        if event.type == "Stage Started":
+            self.started = min(self.started or event.at, event.at)
+        if event.sequence <= self.sequence:
+            return
+        self.sequence = event.sequence
+        self.message, self.progress = event.message, event.progress
+        self.attempt = event.attempt or self.attempt
+        self.state = {"Stage Succeeded": "succeeded", "Stage Failed": "failed"}.get(event.type, "running")
+        if self.state != "running":
+            self.ended = event.at
+
+    def seconds(self, now: datetime) -> float:
+        """How long it has taken, or took."""
+        return ((self.ended or now) - self.started).total_seconds() if self.started else 0.0
+
+
+@dataclass
+class Board:
+    """The job's stages and, once there is one, its last event."""
+
+    stages: dict[str, StageView] = field(default_factory=lambda: {name: StageView(name) for name in STAGES})
+    job_id: str | None = None
+    last: StatusEvent | None = None
+
+    def apply(self, event: StatusEvent) -> None:
+        self.job_id = event.job_id
+        if event.ends_job:
+            self.last = event
+        elif event.stage is not None:
+            self.stages[event.stage].apply(event)
+
+    def seconds_by_stage(self, now: datetime) -> dict[str, float]:
+        return {view.name: round(view.seconds(now), 1) for view in self.stages.values() if view.started}

@@ -1,0 +1,94 @@
+"""What `sam build && sam deploy` do, for the local cloud: the template goes up as it is written."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.address import REGION, Address
+from local.bundle import build_bundle
+from local.template import load_template
+
+ARTIFACTS_BUCKET = "spaceport-local-artifacts"
+STACK = "spaceport"
+DEPLOY_SECONDS = 120.0
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+
+
+class DeployError(Exception):
+    """The stack was not created; says which resource failed and why."""
+
+
+@dataclass(frozen=True)
+class Packager:
+    """Uploads what a template's local paths name and puts S3 URIs in their place, as `sam package` does."""
+
+    put: Callable[[str, bytes], str]  # key, content → s3 URI
+    bundle: Callable[[Path], bytes]
+
+    def package(self, template: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """A copy of `template`, which stands in `folder`, that no longer refers to files."""
+        packaged = copy.deepcopy(dict(template))
+        shared = packaged.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
+        uris: dict[Path, str] = {}
+        for resource in packaged["Resources"].values():
+            properties = resource.get("Properties", {})
+            if resource["Type"] == "AWS::Serverless::Function":
+                code = (folder / properties.get("CodeUri", shared)).resolve()
+                if code not in uris:
+                    uris[code] = self._put(self.bundle(code), "zip")
+                properties["CodeUri"] = uris[code]
+            elif resource["Type"] == "AWS::Serverless::StateMachine" and "DefinitionUri" in properties:
+                definition = (folder / properties["DefinitionUri"]).read_bytes()
+                properties["DefinitionUri"] = self._put(definition, "asl.json")
+        return packaged
+
+    def _put(self, content: bytes, suffix: str) -> str:
+        return self.put(f"{hashlib.sha256(content).hexdigest()}.{suffix}", content)
+
+
+def deploy(
+    address: Address, template: Path, cache: Path, parameters: Mapping[str, str] | None = None, stack: str = STACK
+) -> dict[str, str]:
+    """Create the stack and return its outputs. Raises DeployError, BundleError."""
+    s3, cloudformation = address.client("s3"), address.client("cloudformation")
+    s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def put(key: str, content: bytes) -> str:
+        s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=content)
+        return f"s3://{ARTIFACTS_BUCKET}/{key}"
+
+    packager = Packager(put, lambda code: build_bundle(code, cache))
+    packaged = packager.package(load_template(template), template.resolve().parent)
+    put("template.json", json.dumps(packaged).encode())
+    cloudformation.create_stack(
+        StackName=stack,
+        TemplateURL=f"{address.url}/{ARTIFACTS_BUCKET}/template.json",
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in (parameters or {}).items()],
+        Capabilities=_CAPABILITIES,
+    )
+    return _wait(cloudformation, stack)
+
+
+def _wait(cloudformation: Any, stack: str) -> dict[str, str]:
+    deadline = time.monotonic() + DEPLOY_SECONDS
+    while True:
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        status = described["StackStatus"]
+        if status == "CREATE_COMPLETE":
+            return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+        if status != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
+            raise DeployError(f"stack {stack} is {status}: {_reasons(cloudformation, stack)}")
+        time.sleep(0.1)
+
+
+def _reasons(cloudformation: Any, stack: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failed = [event for event in events if event["ResourceStatus"].endswith("FAILED")]
+    return "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', '?')}" for event in failed)
