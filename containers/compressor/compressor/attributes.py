@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from compressor.sog.codebook import fit_codebook, nearest_codes
 from compressor.sog.codes import UInt8
-from compressor.sog.decoder import dequantise_harmonics, dequantise_means, dequantise_opacities, dequantise_quats
-from compressor.sog.encoder import footprint, opacity_of, quantise_harmonics, quantise_opacities
-from compressor.sog.images import labels_image, lay_out, palette_image
-from compressor.sog.means import quantise_means
-from compressor.sog.quats import quantise_quats
+from compressor.sog.decoder import dequantise_opacities
+from compressor.sog.encoder import footprint, opacity_of, quantise_opacities
+from compressor.sog.images import lay_out
+from compressor.sog.means import dequantise_means, quantise_means
+from compressor.sog.quats import dequantise_quats, quantise_quats
 from splat.gaussians import Gaussians
 
 Images = list[UInt8]
 Coarsen = Callable[[Gaussians, float], tuple[Gaussians, Images]]
-Domain = Callable[[Gaussians], NDArray[np.floating]]
+Domain = Callable[[Gaussians], NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,14 @@ class Attribute:
     domain: Domain
 
     def error(self, exact: Gaussians, coarse: Gaussians) -> float:
-        """Mean squared change, weighted by what a Gaussian covers of a picture."""
-        weights = footprint(exact)
-        change = np.square(self.domain(coarse) - self.domain(exact)).reshape(len(exact), -1).sum(axis=1)
-        return float(np.average(change, weights=weights))
+        """Mean squared change in the attribute's own numbers."""
+        return weighted_error(exact, self.domain(exact), self.domain(coarse))
+
+
+def weighted_error(splat: Gaussians, exact: NDArray[np.floating[Any]], coarse: NDArray[np.floating[Any]]) -> float:
+    """Mean squared change of numbers (N, …), weighted by what each Gaussian of `splat` covers of a picture."""
+    change = np.square(coarse - exact).reshape(len(splat), -1).sum(axis=1)
+    return float(np.average(change, weights=footprint(splat)))
 
 
 def _positions(splat: Gaussians, tolerance: float) -> tuple[Gaussians, Images]:
@@ -77,26 +82,10 @@ def _opacities(splat: Gaussians, step: float) -> tuple[Gaussians, Images]:
     return replace(splat, opacities=dequantise_opacities(codes)), [lay_out(np.repeat(codes[:, None], 3, axis=1))]
 
 
-def _harmonics(splat: Gaussians, size: float) -> tuple[Gaussians, Images]:
-    palette = quantise_harmonics(splat, int(size))
-    if palette is None:
-        return splat, []
-    found = dequantise_harmonics(palette, len(splat))[:, : splat.shN.shape[1]]
-    return replace(splat, shN=found), [palette_image(palette.codes), labels_image(palette.labels)]
-
-
 ATTRIBUTES = (
     Attribute("position_tolerance", (0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.2), 0.3, _positions, _relative_positions),
     Attribute("quaternion_step", (1, 2, 3, 4, 6, 8, 12), 4, _rotations, lambda splat: splat.quats),
     Attribute("scale_codes", (256, 192, 128, 96, 64, 48, 32, 24), 64, _scales, lambda splat: splat.scales),
     Attribute("colour_codes", (256, 192, 128, 96, 64, 48, 32), 64, _colours, lambda splat: splat.sh0),
     Attribute("opacity_step", (1, 2, 3, 4, 6, 8, 12, 16), 6, _opacities, lambda splat: opacity_of(splat.opacities)),
-)
-
-HARMONICS = Attribute(
-    "palette_size",
-    (65536, 32768, 16384, 8192, 4096, 2048, 1024, 512, 256, 128, 64),
-    1024,
-    _harmonics,
-    lambda splat: splat.shN,
 )

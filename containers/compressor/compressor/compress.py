@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from compressor.curves import Progress, measure_curves
 from compressor.framing import Framing
 from compressor.presets import Preset, target
 from compressor.quality import HeldOut, psnr, yardstick
-from compressor.search import Found, measure_curves, search
+from compressor.search import Found, search
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
@@ -23,8 +24,6 @@ from stage.errors import ErrorCode, StageError
 _TIGHTENINGS = 3
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
-
-Progress = Callable[[float, str], None]
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Compressed:
 
     @property
     def met(self) -> bool:
-        """Whether the held-out loss is within the preset's target; true where there was nothing to measure it against."""
+        """Whether the held-out loss is within the preset's target; true where there are no held-out photos."""
         return self.psnr_before is None or self.psnr_after is None or self.loss <= self.target_loss
 
     @property
@@ -65,11 +64,11 @@ def compress(
     goal = target(preset, before)
     arranged = arrange(gaussians)
     stick = yardstick(gaussians, views, framing)
-    curves = measure_curves(arranged, stick, lambda share, text: progress(0.5 * share, text))
+    curves, palettes = measure_curves(arranged, stick, lambda share, text: progress(0.5 * share, text))
     budget = goal.mean_squared_error
     for tightening in range(_TIGHTENINGS + 1):
         check_stop()
-        found = search(arranged, curves, budget, stick, lambda share, text: progress(0.5 + 0.4 * share, text))
+        found = search(arranged, curves, palettes, budget, stick, lambda share, text: progress(0.5 + 0.4 * share, text))
         progress(0.9, "checking the file")
         result = _packed(found, before, held_out, goal.loss, check_stop)
         if result.met or tightening == _TIGHTENINGS:

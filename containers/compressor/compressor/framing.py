@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ FIELD_OF_VIEW = 50.0  # degrees along the longer side
 _ELEVATIONS = (20.0, 55.0)  # a picture from straight above shows no depth, one along the ground little ground
 _FULL_TURN_GAP = 130.0  # degrees without a camera, up to which we still go round the whole scene
 _SWAY = 25.0
+_BULK = (2.0, 98.0)  # percentiles of the positions between which the scene lies
 
 Vector = NDArray[np.float64]
 
@@ -53,14 +54,25 @@ class Framing:
 
 
 def frame_scene(gaussians: Gaussians, views: Sequence[View], z_up: bool) -> Framing:
-    """Frame by the photos' cameras where there are some, else by the Gaussians alone (y-down, as most trainers write)."""
+    """Frame by the photos' cameras where there are some, else by the Gaussians alone, y-down unless `z_up`."""
     if views:
         return _by_views(gaussians, [view.camera for view in views], z_up)
     up = np.array([0.0, 0.0, 1.0]) if z_up else np.array([0.0, -1.0, 0.0])
-    solid = gaussians.means[gaussians.opacities > 0]
-    middle = np.median(solid if len(solid) else gaussians.means, axis=0).astype(np.float64)
-    reach = float(np.percentile(np.linalg.norm(gaussians.means - middle, axis=1), 85))
-    return Framing(up, _east(up), middle, 2.4 * max(reach, 1e-3), _ELEVATIONS[0], 0.0, 180.0)
+    points = _solid(gaussians).astype(np.float64)
+    low, high = np.percentile(points, _BULK, axis=0)
+    framing = Framing(up, _east(up), (low + high) / 2, 1.0, _ELEVATIONS[0], 0.0, 180.0)
+    inside = points[((points >= low) & (points <= high)).all(axis=1)]
+    distances = [_fitting_distance(inside, framing.camera(turn, 16, 9)) for turn in framing.turns(8)]
+    return replace(framing, radius=max(max(distances), 1e-3))
+
+
+def _fitting_distance(points: Vector, camera: Camera) -> float:
+    """How far back from its target, one unit ahead, a camera sees all `points` (N, 3), with a little room."""
+    local = points @ camera.rotation.T + camera.translation
+    local[:, 2] -= 1.0
+    half_width, half_height = camera.cx / camera.fx, camera.cy / camera.fy
+    needed = np.maximum(np.abs(local[:, 0]) / half_width, np.abs(local[:, 1]) / half_height) - local[:, 2]
+    return 1.05 * float(np.percentile(needed, 99.5)) if len(points) else 1.0
 
 
 def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framing:
@@ -106,8 +118,7 @@ def _up_of(cameras: list[Camera]) -> Vector:
 
 def _looked_at(gaussians: Gaussians, cameras: list[Camera]) -> Vector:
     """Middle of what the cameras see in the middle of their pictures."""
-    solid = gaussians.means[gaussians.opacities > 0]
-    points = solid if len(solid) else gaussians.means
+    points = _solid(gaussians)
     points = points[:: max(1, len(points) // 20_000)]
     seen = []
     for camera in cameras[:: max(1, len(cameras) // 40)]:
@@ -118,6 +129,12 @@ def _looked_at(gaussians: Gaussians, cameras: list[Camera]) -> Vector:
             near = np.percentile(depths[central], 70)  # what is in front hides what is behind
             seen.append(np.median(points[central & (depths <= near)], axis=0))
     return np.median(seen if seen else points, axis=0).astype(np.float64)
+
+
+def _solid(gaussians: Gaussians) -> NDArray[np.float32]:
+    """Positions of the Gaussians more than half opaque; all, where none is."""
+    solid = gaussians.means[gaussians.opacities > 0]
+    return solid if len(solid) else gaussians.means
 
 
 def _east(up: Vector) -> Vector:

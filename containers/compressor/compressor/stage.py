@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,14 @@ from compressor.pictures import write_orbit, write_preview
 from compressor.presets import OF_QUALITY
 from compressor.quality import BACKGROUND, held_out_photos
 from compressor.source import read_source, visible
-from compressor.viewer import BUNDLE, Pose, write_page
+from compressor.viewer import BUNDLE, Journey, write_page
 from splat.ply import property_names
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning
 
 INPUT = "model"
+_JOURNEY_STOPS = 16
+_JOURNEY_SECONDS = 30.0
 
 
 def result_folder(folders: Folders) -> Path:
@@ -45,9 +46,7 @@ def work(context: StageContext) -> StageOutcome:
         framing = frame_scene(gaussians, source.views, source.z_up)
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
-        result = compress(
-            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop
-        )
+        result = compress(gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop)
     staging = context.scratch / "output"
     (staging / "viewer").mkdir(parents=True)
     (staging / "scene.sog").write_bytes(result.sog)
@@ -80,8 +79,9 @@ def work(context: StageContext) -> StageOutcome:
 
 
 def _write_viewer(path: Path, result: Compressed, framing: Framing, name: str) -> None:
-    pose = Pose(framing.camera(0, 16, 9).position, framing.target, FIELD_OF_VIEW)
-    write_page(path, BUNDLE, result.sog, name, framing.up, pose, BACKGROUND)
+    positions = [framing.camera(turn, 16, 9).position for turn in framing.turns(_JOURNEY_STOPS)]
+    journey = Journey(positions, framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS)
+    write_page(path, BUNDLE, result.sog, name, framing.up, journey, BACKGROUND)
 
 
 def deliver(staging: Path, folder: Path) -> None:
@@ -91,7 +91,7 @@ def deliver(staging: Path, folder: Path) -> None:
         goal.parent.mkdir(parents=True, exist_ok=True)
         partial = goal.with_name(goal.name + ".partial")
         shutil.move(path, partial)  # the scratch folder may be on another file system
-        os.replace(partial, goal)
+        partial.replace(goal)
 
 
 def _rounded(value: float | None) -> float | None:

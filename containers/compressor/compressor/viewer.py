@@ -20,12 +20,16 @@ BUNDLE = Path(__file__).parents[1] / "viewer" / ".build"
 
 
 @dataclass(frozen=True)
-class Pose:
-    """Where the page's camera starts, in the splat's own coordinates; `field_of_view` in degrees along the longer side."""
+class Journey:
+    """The page's camera in the splat's own coordinates: it starts at the first position and goes round by the others.
 
-    position: ArrayLike
+    `field_of_view` in degrees along the longer side, `seconds` for one round.
+    """
+
+    positions: Sequence[ArrayLike]
     target: ArrayLike
     field_of_view: float
+    seconds: float
 
 
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
@@ -47,7 +51,7 @@ def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
 
 
 def write_page(
-    path: Path, bundle: Path, sog: bytes, title: str, up: ArrayLike, pose: Pose, background: Sequence[float]
+    path: Path, bundle: Path, sog: bytes, title: str, up: ArrayLike, journey: Journey, background: Sequence[float]
 ) -> None:
     """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
     rotation = upright_rotation(up)
@@ -59,16 +63,18 @@ def write_page(
         viewer_js=(bundle / "viewer.js").read_text(encoding="utf-8"),
         background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * value for value in background)),
         presentation=json.dumps(
-            {"settings": settings(rotation, pose, background), "rotation": rotation.tolist()}
+            {"settings": settings(rotation, journey, background), "rotation": rotation.tolist()}
         ).replace("</", "<\\/"),
         splat=base64.b64encode(sog).decode("ascii"),
     )
     path.write_text(page, encoding="utf-8")
 
 
-def settings(rotation: NDArray[np.float64], pose: Pose, background: Sequence[float]) -> dict[str, Any]:
-    """The viewer's settings, version 2: our camera and background, nothing that changes the picture's colours."""
+def settings(rotation: NDArray[np.float64], journey: Journey, background: Sequence[float]) -> dict[str, Any]:
+    """The viewer's settings, version 2: our cameras and background, nothing that changes the picture's colours."""
     off = {"enabled": False}
+    positions = [rotate(rotation, position).tolist() for position in journey.positions]
+    target = rotate(rotation, journey.target).tolist()
     return {
         "version": 2,
         "tonemapping": "none",
@@ -81,16 +87,25 @@ def settings(rotation: NDArray[np.float64], pose: Pose, background: Sequence[flo
             "vignette": {**off, "intensity": 0.5, "inner": 0.3, "outer": 0.75, "curvature": 1},
             "fringing": {**off, "intensity": 0.5},
         },
-        "animTracks": [],
-        "cameras": [
+        "animTracks": [
             {
-                "initial": {
-                    "position": rotate(rotation, pose.position).tolist(),
-                    "target": rotate(rotation, pose.target).tolist(),
-                    "fov": pose.field_of_view,
-                }
+                "name": "round the scene",
+                "duration": journey.seconds,
+                "frameRate": 1,
+                "loopMode": "repeat",
+                "interpolation": "spline",
+                "smoothness": 1,
+                "keyframes": {
+                    "times": [journey.seconds * i / len(positions) for i in range(len(positions))],
+                    "values": {
+                        "position": [value for position in positions for value in position],
+                        "target": target * len(positions),
+                        "fov": [journey.field_of_view] * len(positions),
+                    },
+                },
             }
         ],
+        "cameras": [{"initial": {"position": positions[0], "target": target, "fov": journey.field_of_view}}],
         "annotations": [],
-        "startMode": "default",
+        "startMode": "animTrack",
     }

@@ -54,7 +54,7 @@ def _histogram(values: Float64, weights: Float64) -> tuple[Float64, Float64]:
     bins = np.minimum((_BINS * place).astype(np.int64), _BINS - 1)
     total = np.bincount(bins, mass, minlength=_BINS)
     filled = total > 0
-    return np.bincount(bins, mass * ordered, minlength=_BINS)[filled] / total[filled], total[filled]
+    return np.bincount(bins, mass * ordered, minlength=_BINS)[filled] / total[filled], total[filled].astype(np.float64)
 
 
 @kernel

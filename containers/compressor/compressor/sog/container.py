@@ -72,7 +72,7 @@ def unpack_files(files: dict[str, bytes]) -> Codes:
     return Codes(
         mins=_bounds(meta["means"]["mins"]),
         maxs=_bounds(meta["means"]["maxs"]),
-        means=low | (high << 8),
+        means=np.bitwise_or(low, high << 8, dtype=np.uint16),
         quats=quats,
         scales=pixels(meta["scales"]["files"][0], 3),
         scale_codebook=_codebook(meta["scales"]["codebook"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from compressor.sog.codes import Codes, Float32, Palette, UInt8
@@ -35,3 +37,9 @@ def dequantise_harmonics(palette: Palette | None, count: int) -> Float32:
     if palette is None:
         return np.zeros((count, 0, 3), dtype=np.float32)
     return palette.codebook[palette.codes][palette.labels]
+
+
+def with_harmonics(gaussians: Gaussians, palette: Palette) -> Gaussians:
+    """`gaussians` with the palette's higher coefficients in place of their own, in the same degree."""
+    found = dequantise_harmonics(palette, len(gaussians))
+    return replace(gaussians, shN=found[:, : gaussians.shN.shape[1]])

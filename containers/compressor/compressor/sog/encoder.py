@@ -52,7 +52,8 @@ def opacity_of(logits: Float32) -> NDArray[np.float64]:
 
 def quantise_opacities(logits: Float32, step: int) -> UInt8:
     """Opacities of 255 (N,) in multiples of `step`, never 0: that would make a Gaussian vanish."""
-    return np.clip(np.rint(255 * opacity_of(logits) / step) * step, 1, 255).astype(np.uint8)
+    codes: UInt8 = np.clip(np.rint(255 * opacity_of(logits) / step) * step, 1, 255).astype(np.uint8)
+    return codes
 
 
 def footprint(gaussians: Gaussians) -> Float32:

@@ -66,7 +66,7 @@ def palette_from(centroids: UInt8, labels: UInt8, size: int, bands: int, count: 
         raise ValueError(f"a palette image of {centroids.shape[1]} × {centroids.shape[0]} for {size} vectors")
     vectors = centroids[:rows, :, :3].reshape(-1, coefficients, 3)[:size]
     bytes_of = pixels_of(labels, count, 2).astype(np.uint16)
-    found = bytes_of[:, 0] | (bytes_of[:, 1] << 8)
+    found: UInt16 = np.bitwise_or(bytes_of[:, 0], bytes_of[:, 1] << 8, dtype=np.uint16)
     if found.size and int(found.max()) >= size:
         raise ValueError(f"label {int(found.max())} in a palette of {size}")
     return vectors, found
@@ -79,5 +79,3 @@ def lay_out(values: UInt8) -> UInt8:
     pixels[: len(values)] = values
     pixels[len(values) :] = values[-1]
     return pixels.reshape(height, width, values.shape[1])
-
-

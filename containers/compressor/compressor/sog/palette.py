@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import faiss
 import numpy as np
@@ -66,7 +67,7 @@ def _two_level_means(points: Float32, mass: Float32, size: int) -> Float32:
 
 
 def _shares(members: NDArray[np.int64], demand: NDArray[np.float64], size: int) -> NDArray[np.int64]:
-    """Whole numbers near to `demand`'s proportions, from one (where a cell has members) to `members`, at most `size`."""
+    """Whole numbers in about `demand`'s proportions, from one (in a cell with members) to `members`; `size` in all."""
     scaled = demand / max(float(demand.sum()), 1e-30) * size
     shares: NDArray[np.int64] = np.clip(np.floor(scaled), np.minimum(members, 1), members).astype(np.int64)
     while (spare := size - int(shares.sum())) > 0 and (shares < members).any():
@@ -94,12 +95,10 @@ def _means(points: Float32, mass: Float32, count: int, points_per_mean: int) -> 
 
 def _nearest(points: Float32, palette: Float32) -> NDArray[np.int64]:
     dimensions = palette.shape[1]
-    if len(palette) <= _FLAT_SEARCH_LIMIT:
-        index = faiss.IndexFlatL2(dimensions)
-    else:
-        cells = int(1.5 * math.sqrt(len(palette)))
-        quantiser = faiss.IndexFlatL2(dimensions)
-        index = faiss.IndexIVFFlat(quantiser, dimensions, cells)
+    index: Any = faiss.IndexFlatL2(dimensions)
+    if len(palette) > _FLAT_SEARCH_LIMIT:
+        quantiser = index
+        index = faiss.IndexIVFFlat(quantiser, dimensions, int(1.5 * math.sqrt(len(palette))))
         index.cp.niter = 5
         index.cp.max_points_per_centroid = 64
         index.nprobe = _CELLS_PROBED

@@ -1,0 +1,120 @@
+"""The delivered page, opened from the disk in a headless browser, shows what our own renderer draws."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from compressor.quality import BACKGROUND, draw, psnr
+from compressor.sog.container import pack_files, zip_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange, quantise, quantise_harmonics
+from compressor.sog.codes import Steps
+from compressor.viewer import BUNDLE, Journey, write_page
+from splat.camera import look_at
+from splat.gaussians import Gaussians
+
+playwright = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--disable-quic", "--no-first-run",
+]  # fmt: skip
+WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium (apt-get install chromium)")
+
+
+def village(up: NDArray[np.float64]) -> Gaussians:
+    """A chequered floor with three coloured towers, standing upright along `up`; nothing in it is symmetric."""
+    rng = np.random.default_rng(7)
+    ground = np.stack(np.meshgrid(np.linspace(-2, 2, 60), np.linspace(-2, 2, 60)), axis=-1).reshape(-1, 2)
+    points = [np.column_stack([ground, np.zeros(len(ground))])]
+    chequer = (np.floor(ground).sum(axis=1) % 2)[:, None]
+    colours = [np.where(chequer == 0, (0.75, 0.7, 0.55), (0.3, 0.45, 0.25))]
+    for place, height, colour in (
+        ((-1, -1), 1.6, (0.8, 0.2, 0.15)),
+        ((1.2, -0.4), 1.0, (0.15, 0.3, 0.8)),
+        ((0, 1.3), 0.6, (0.9, 0.8, 0.2)),
+    ):
+        tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900, 3)) + (*place, 0)
+        points.append(tower)
+        colours.append(np.tile(colour, (len(tower), 1)))
+    means, colour = np.concatenate(points), np.concatenate(colours)
+    east = np.cross(up, (0.3, 0.5, 0.81))
+    east /= np.linalg.norm(east)
+    count = len(means)
+    shN = rng.normal(0, 0.05, (count, 3, 3))
+    return Gaussians(
+        means=means @ np.stack([east, np.cross(up, east), up]),
+        quats=rng.normal(size=(count, 4)),
+        scales=np.log(rng.uniform(0.02, 0.05, (count, 3))),
+        opacities=np.full(count, 4.0),
+        sh0=(colour - 0.5) / 0.2820948,
+        shN=shN,
+    )
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    with playwright.sync_playwright() as api:
+        context = api.chromium.launch_persistent_context(
+            tmp_path_factory.mktemp("chromium"),
+            executable_path=CHROMIUM,
+            args=FLAGS,
+            viewport={"width": WIDTH, "height": HEIGHT},
+        )
+        yield context
+        context.close()
+
+
+@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])
+def test_page_shows_our_render_upright_and_asks_for_nothing(
+    up: tuple[float, float, float], browser: object, tmp_path: Path
+) -> None:
+    axis = np.array(up, dtype=np.float64)
+    arranged = arrange(village(axis))
+    codes = quantise(arranged, Steps(), quantise_harmonics(arranged, 4096))
+    target = 0.4 * axis
+    side = np.cross(axis, (0.9, 0.1, 0.42))
+    eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis
+    page_file = tmp_path / "index.html"
+    journey = Journey([eye, -eye], target, FIELD_OF_VIEW, seconds=10)
+    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), "Village", axis, journey, BACKGROUND)
+    expected = draw(
+        dequantise(codes), look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
+    )
+
+    page = browser.new_page()  # type: ignore[attr-defined]
+    requests: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{page_file.as_uri()}?noui&noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.wait_for_timeout(1500)
+    shot = tmp_path / "shot.png"
+    page.screenshot(path=shot)
+    title = page.title()
+    page.close()
+
+    assert title == "Village"
+    assert errors == []
+    assert [url for url in requests if url.startswith("http")] == []
+    with Image.open(shot) as image:
+        seen = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    Image.fromarray(np.rint(np.hstack([seen, expected]) * 255).astype(np.uint8)).save(tmp_path / "both.png")
+    assert expected.std() > 0.1, "the render itself shows nothing"
+    score = psnr(float(np.mean(np.square(seen - expected))))
+    mirrored = psnr(float(np.mean(np.square(seen - expected[:, ::-1]))))
+    upended = psnr(float(np.mean(np.square(seen - expected[::-1]))))
+    print(f"psnr {score:.1f} dB, mirrored {mirrored:.1f}, upended {upended:.1f}, pictures in {tmp_path}")
+    assert score > 30
+    assert score > max(mirrored, upended) + 10
