@@ -1,0 +1,193 @@
+"""The committed state machine keeps the promises of docs/contracts.md, read from its definition alone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode
+from spaceport.job import PipelineStep
+from spaceport.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
+from spaceport.status import LAST_SEQUENCE, StatusType
+
+from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline, reachable, states_of, targets
+
+PIPELINE = load_pipeline()
+STATES: dict[str, dict[str, Any]] = PIPELINE["States"]
+CALLBACKS = states_of(PIPELINE, CALLBACK)
+RUN_OF = {Stage(state["Parameters"]["Payload"]["stage"]): name for name, state in CALLBACKS.items()}
+ANNOUNCEMENTS = {name: state["Parameters"]["Entries"][0] for name, state in states_of(PIPELINE, PUT_EVENTS).items()}
+TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
+# a processing job has no Spot wait; a training job may wait that long on top of its runtime
+LONGEST_JOB = {
+    stage: limits.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0)
+    for stage, limits in LIMITS.items()
+}
+
+
+def test_each_stage_has_one_callback_task() -> None:
+    assert sorted(RUN_OF) == sorted(Stage)
+    assert len(CALLBACKS) == len(Stage)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+@pytest.mark.parametrize("field", ["TimeoutSeconds", "HeartbeatSeconds", "Retry", "Catch"])
+def test_a_callback_task_can_always_end(name: str, field: str) -> None:
+    assert CALLBACKS[name].get(field)
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_task_hears_of_lost_heartbeats_before_its_timeout(name: str) -> None:
+    assert CALLBACKS[name]["HeartbeatSeconds"] < CALLBACKS[name]["TimeoutSeconds"]
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_a_callback_task_hands_over_its_token_and_all_of_the_data(name: str) -> None:
+    payload = CALLBACKS[name]["Parameters"]["Payload"]
+    assert payload["taskToken.$"] == "$$.Task.Token"
+    assert payload["job.$"] == "$"
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_task_waits_longer_than_its_job_may_take(stage: Stage) -> None:
+    assert STATES[RUN_OF[stage]]["TimeoutSeconds"] > LONGEST_JOB[stage]
+
+
+def test_the_execution_waits_longer_than_its_tasks_together() -> None:
+    assert PIPELINE["TimeoutSeconds"] > sum(state["TimeoutSeconds"] for state in CALLBACKS.values())
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_what_is_worth_the_same_again_is_retried_and_nothing_else(name: str) -> None:
+    retried = [error for retry in CALLBACKS[name]["Retry"] for error in retry["ErrorEquals"]]
+    coded = [error for error in retried if not error.startswith("Lambda.")]
+    assert sorted(coded) == sorted(RETRYABLE)
+    assert len(retried) == len(set(retried))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_retries_are_spread_in_time(name: str) -> None:
+    for retry in TASKS[name]["Retry"]:
+        assert retry["JitterStrategy"] == "FULL"
+        assert retry["BackoffRate"] > 1
+        assert retry["IntervalSeconds"] < retry["MaxDelaySeconds"]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_retried(name: str) -> None:
+    assert TASKS[name]["Retry"]
+
+
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - ANNOUNCEMENTS.keys()))
+def test_every_function_call_catches_all_errors_and_keeps_the_data(name: str) -> None:
+    assert [caught["ErrorEquals"] for caught in TASKS[name]["Catch"]] == [["States.ALL"]]
+    assert all(caught["ResultPath"].startswith("$.") for caught in TASKS[name]["Catch"])
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_failed_stage_is_settled_before_it_is_believed(stage: Stage) -> None:
+    (caught,) = STATES[RUN_OF[stage]]["Catch"]
+    settle = STATES[caught["Next"]]
+    assert settle["Resource"] == "${SettleStageFunctionArn}"
+    assert settle["Parameters"] == {"jobId.$": "$.jobId", "stage": stage.value, "failure.$": caught["ResultPath"]}
+
+
+def test_every_next_state_exists() -> None:
+    named = {target for state in STATES.values() for target in targets(state)} | {PIPELINE["StartAt"]}
+    assert named <= STATES.keys()
+
+
+def test_every_state_can_be_reached() -> None:
+    assert reachable(PIPELINE, PIPELINE["StartAt"]) == STATES.keys()
+
+
+def test_there_is_one_end_for_success_and_one_for_failure() -> None:
+    ends = {name: state["Type"] for name, state in STATES.items() if not targets(state)}
+    assert sorted(ends.values()) == ["Fail", "Succeed"]
+
+
+def failed_branches() -> list[str]:
+    """Where a failure is certain: after a settled failure, and after a fault of our own."""
+    settled = [state["Default"] for state in STATES.values() if state["Type"] == "Choice" and _asks_settlement(state)]
+    return [*settled, "UnforeseenFailure", "JobFailed"]
+
+
+def _asks_settlement(state: dict[str, Any]) -> bool:
+    return any(choice["Variable"] == "$.settlement.succeeded" for choice in state["Choices"])
+
+
+@pytest.mark.parametrize("name", failed_branches())
+def test_a_failed_branch_is_told_and_ends_in_fail(name: str) -> None:
+    after = reachable(PIPELINE, name)
+    assert "JobFailed" in after
+    assert [STATES[end]["Type"] for end in after if not targets(STATES[end])] == ["Fail"]
+
+
+def test_the_fail_state_ends_the_execution_with_the_settled_code() -> None:
+    (fail,) = [state for state in STATES.values() if state["Type"] == "Fail"]
+    assert fail["ErrorPath"] == "$.settlement.error.code"
+    assert fail["CausePath"] == "$.settlement.error.message"
+
+
+def test_an_unforeseen_failure_says_what_the_catalogue_says() -> None:
+    kind = CATALOGUE[ErrorCode.INTERNAL]
+    assert STATES["UnforeseenFailure"]["Result"] == {
+        "error": {"code": "INTERNAL", "message": kind.sentence, "hint": kind.hint}
+    }
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_output_of_a_stage_stands_at_its_state_key(stage: Stage) -> None:
+    at = f"$.stages.{stage.state_key}"
+    writers = {name: state for name, state in STATES.items() if state.get("ResultPath") == at}
+    adopt = next(state for name, state in writers.items() if name != RUN_OF[stage])
+    assert STATES[RUN_OF[stage]]["ResultPath"] == at
+    assert adopt["InputPath"] == "$.settlement.output"
+    assert len(writers) == 2
+
+
+@pytest.mark.parametrize("step", PipelineStep)
+def test_a_job_runs_the_stages_of_its_step_in_order(step: PipelineStep) -> None:
+    choice = STATES["FirstStage"]
+    chosen = {rule["StringEquals"]: rule["Next"] for rule in choice["Choices"]}
+    assert all(rule["Variable"] == "$.options.pipelineStep" for rule in choice["Choices"])
+    state, order = chosen.get(step.value, choice["Default"]), []
+    while state != "Done":
+        if state in CALLBACKS:
+            order.append(Stage(CALLBACKS[state]["Parameters"]["Payload"]["stage"]))
+        state = STATES[state]["Next"]
+    assert tuple(order) == STAGES_OF[step]
+
+
+def test_only_steps_that_customers_can_choose_are_told_apart() -> None:
+    assert {rule["StringEquals"] for rule in STATES["FirstStage"]["Choices"]} < {step.value for step in PipelineStep}
+
+
+def expected_sequence(entry: dict[str, Any]) -> int:
+    """docs/contracts.md, "Status events"."""
+    if entry["DetailType"] == StatusType.JOB_STARTED:
+        return 0
+    if entry["DetailType"].startswith("Job "):
+        return LAST_SEQUENCE
+    return Stage(entry["Detail"]["stage"]).ordinal * 1_000_000 + 999_999
+
+
+@pytest.mark.parametrize("name", ANNOUNCEMENTS)
+def test_an_announcement_has_its_place_in_the_sequence(name: str) -> None:
+    assert ANNOUNCEMENTS[name]["Detail"]["sequence"] == expected_sequence(ANNOUNCEMENTS[name])
+
+
+@pytest.mark.parametrize("name", ANNOUNCEMENTS)
+def test_an_announcement_leaves_the_data_as_it_is(name: str) -> None:
+    assert STATES[name]["ResultPath"] is None
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_both_ends_of_a_stage_are_announced_once(stage: Stage) -> None:
+    told = [e["DetailType"] for e in ANNOUNCEMENTS.values() if e["Detail"].get("stage") == stage.value]
+    assert sorted(told) == [StatusType.STAGE_FAILED, StatusType.STAGE_SUCCEEDED]
+
+
+def test_every_state_name_is_one_that_the_console_and_metrics_take() -> None:
+    assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,79}", name) for name in STATES)
