@@ -24,7 +24,7 @@ from local.address import DEFAULT_PORT
 from local.board import Board
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
-from local.deploy import DeployError, deploy
+from local.deploy import DeployError, deploy_pipeline
 from local.display import progress_display
 from local.logs import function_logs
 
@@ -64,7 +64,7 @@ def main() -> int:
 def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
     """Deploy, upload, follow, fetch, report. The exit code."""
     started = time.monotonic()
-    outputs = deploy(cloud.address, ROOT / "template.yaml", BUILD)
+    outputs = deploy_pipeline(cloud.address, ROOT)
     print(f"local cloud at {cloud.address.url}, stack up in {time.monotonic() - started:.1f} s", flush=True)
     board = Board()
     with subscribed(cloud.address, outputs["StatusBusName"]) as subscription:

@@ -53,10 +53,16 @@ class Packager:
         return self.put(f"{hashlib.sha256(content).hexdigest()}.{suffix}", content)
 
 
-def deploy(
-    address: Address, template: Path, cache: Path, parameters: Mapping[str, str] | None = None, stack: str = STACK
-) -> dict[str, str]:
-    """Create the stack and return its outputs. Raises DeployError, BundleError."""
+def deploy_pipeline(address: Address, root: Path) -> dict[str, str]:
+    """Deploy the project in `root` and verify its sender in SES, as an operator does once by hand; the outputs."""
+    template = load_template(root / "template.yaml")
+    sender = template["Parameters"]["SenderEmail"]["Default"]
+    address.client("sesv2").create_email_identity(EmailIdentity=sender)
+    return deploy(address, root / "template.yaml", root / ".build")
+
+
+def deploy(address: Address, template: Path, cache: Path, stack: str = STACK) -> dict[str, str]:
+    """Create the stack with its parameters' defaults and return its outputs. Raises DeployError, BundleError."""
     s3, cloudformation = address.client("s3"), address.client("cloudformation")
     s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
 
@@ -70,7 +76,6 @@ def deploy(
     cloudformation.create_stack(
         StackName=stack,
         TemplateURL=f"{address.url}/{ARTIFACTS_BUCKET}/template.json",
-        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in (parameters or {}).items()],
         Capabilities=_CAPABILITIES,
     )
     return _wait(cloudformation, stack)

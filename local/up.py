@@ -7,7 +7,7 @@ import sys
 from local.address import DEFAULT_PORT
 from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, start_detached, stop_detached
-from local.deploy import DeployError, deploy
+from local.deploy import DeployError, deploy_pipeline
 
 FOLDER = ROOT / ".local" / "cloud"
 
@@ -16,7 +16,7 @@ def main() -> int:
     try:
         cloud = start_detached(FOLDER, DEFAULT_PORT)
         try:
-            outputs = deploy(cloud.address, ROOT / "template.yaml", ROOT / ".build")
+            outputs = deploy_pipeline(cloud.address, ROOT)
         except BaseException:
             stop_detached(FOLDER)
             raise
