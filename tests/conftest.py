@@ -1,0 +1,20 @@
+"""What every test runs in: no real AWS account within reach, and Powertools quiet about X-Ray."""
+
+from __future__ import annotations
+
+import os
+
+# set before anything is imported: Powertools and boto3 read some of these at import
+os.environ |= {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_SESSION_TOKEN": "testing",
+    "AWS_REGION": "eu-west-1",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "POWERTOOLS_TRACE_DISABLED": "1",
+    "POWERTOOLS_SERVICE_NAME": "spaceport",
+    "POWERTOOLS_METRICS_NAMESPACE": "Spaceport",
+}
+for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+    os.environ.pop(name, None)

@@ -1,0 +1,239 @@
+"""Stand-ins for the AWS services that moto does not play honestly: SageMaker jobs and Step Functions callbacks.
+
+They keep state, refuse what AWS refuses with the same botocore ClientError, and take requests only in the shape that
+botocore's own service model allows. Nothing ends by itself: a test says when a job starts, fails or completes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Literal
+
+import botocore.session
+from botocore.exceptions import ClientError
+from botocore.validate import validate_parameters
+
+from tests.support.events import sample_event, sample_names
+
+__all__ = ["FakeJob", "FakeSageMaker", "FakeStepFunctions", "aws_error", "sample_event", "sample_names"]
+
+Kind = Literal["Processing", "Training"]
+EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+ACCOUNT = "arn:aws:{service}:eu-west-1:123456789012"
+
+
+def aws_error(code: str, operation: str, message: str = "") -> ClientError:
+    """The exception that boto3 raises when AWS answers with `code`."""
+    return ClientError({"Error": {"Code": code, "Message": message or code}}, operation)
+
+
+@cache
+def _service(name: str) -> Any:
+    return botocore.session.get_session().get_service_model(name)
+
+
+def _check(service: str, operation: str, arguments: Mapping[str, Any]) -> None:
+    """Raises botocore's ParamValidationError for a request that boto3 itself would not send."""
+    validate_parameters(dict(arguments), _service(service).operation_model(operation).input_shape)
+
+
+@dataclass
+class FakeJob:
+    """A SageMaker job. `said` holds whatever else Describe is to answer: FailureReason, ExitMessage, …"""
+
+    kind: Kind
+    request: dict[str, Any]
+    status: str = "InProgress"
+    said: dict[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def name(self) -> str:
+        name: str = self.request[f"{self.kind}JobName"]
+        return name
+
+    def described(self) -> dict[str, Any]:
+        times = {f"{self.kind}StartTime": self.started_at, f"{self.kind}EndTime": self.ended_at}
+        return {
+            **self.request,
+            f"{self.kind}JobStatus": self.status,
+            "CreationTime": EPOCH,
+            **{name: time for name, time in times.items() if time is not None},
+            **self.said,
+        }
+
+
+class FakeSageMaker:
+    """The part of boto3's SageMaker client that the pipeline calls.
+
+    `jobs`: every job by name; `created`, `stopped`: names in the order of successful calls.
+    `refuse_next(...)`: the next Create fails with that error code and creates nothing.
+    """
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, FakeJob] = {}
+        self.created: list[str] = []
+        self.stopped: list[str] = []
+        self._refusals: list[str] = []
+
+    # what SageMaker would do by itself
+
+    def refuse_next(self, code: str = "ResourceLimitExceeded") -> None:
+        self._refusals.append(code)
+
+    def start(self, name: str, after_seconds: float = 0) -> None:
+        self.jobs[name].started_at = EPOCH + timedelta(seconds=after_seconds)
+
+    def complete(self, name: str, seconds: float = 60) -> None:
+        self._end(name, "Completed", seconds, {})
+
+    def fail(self, name: str, seconds: float = 60, **said: str) -> None:
+        """`said`: FailureReason, ExitMessage, SecondaryStatus."""
+        self._end(name, "Failed", seconds, said)
+
+    def end_stopped(self, name: str, seconds: float = 60, **said: str) -> None:
+        self._end(name, "Stopped", seconds, said)
+
+    def _end(self, name: str, status: str, seconds: float, said: dict[str, Any]) -> None:
+        job = self.jobs[name]
+        job.started_at = job.started_at or EPOCH
+        job.ended_at = job.started_at + timedelta(seconds=seconds)
+        job.status, job.said = status, {**job.said, **said}
+
+    # boto3's own calls
+
+    def create_processing_job(self, **request: Any) -> dict[str, Any]:
+        return self._create("Processing", request)
+
+    def create_training_job(self, **request: Any) -> dict[str, Any]:
+        return self._create("Training", request)
+
+    def describe_processing_job(self, **request: Any) -> dict[str, Any]:
+        return self._find("Processing", "Describe", request).described()
+
+    def describe_training_job(self, **request: Any) -> dict[str, Any]:
+        return self._find("Training", "Describe", request).described()
+
+    def stop_processing_job(self, **request: Any) -> dict[str, Any]:
+        return self._stop("Processing", request)
+
+    def stop_training_job(self, **request: Any) -> dict[str, Any]:
+        return self._stop("Training", request)
+
+    def _create(self, kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
+        operation = f"Create{kind}Job"
+        _check("sagemaker", operation, request)
+        if self._refusals:
+            raise aws_error(self._refusals.pop(0), operation)
+        job = FakeJob(kind, request)
+        if job.name in self.jobs:
+            raise aws_error("ResourceInUse", operation, "Job name must be unique within an AWS account and region")
+        self.jobs[job.name] = job
+        self.created.append(job.name)
+        return {f"{kind}JobArn": f"{ACCOUNT.format(service='sagemaker')}:{kind.lower()}-job/{job.name}"}
+
+    def _find(self, kind: Kind, verb: str, request: dict[str, Any]) -> FakeJob:
+        operation = f"{verb}{kind}Job"
+        _check("sagemaker", operation, request)
+        job = self.jobs.get(request[f"{kind}JobName"])
+        if job is None or job.kind != kind:
+            message = "Could not find requested job with name: " + request[f"{kind}JobName"]
+            raise aws_error("ValidationException", operation, message)
+        return job
+
+    def _stop(self, kind: Kind, request: dict[str, Any]) -> dict[str, Any]:
+        job = self._find(kind, "Stop", request)
+        if job.status != "InProgress":
+            message = f"The request was rejected because the {kind.lower()} job is in status {job.status}."
+            raise aws_error("ValidationException", f"Stop{kind}Job", message)
+        job.status = "Stopping"
+        self.stopped.append(job.name)
+        return {}
+
+
+@dataclass
+class FakeExecution:
+    input: dict[str, Any]
+    status: str = "RUNNING"
+    error: str | None = None
+
+
+class FakeStepFunctions:
+    """The part of boto3's Step Functions client that the functions call.
+
+    A task token waits until it is answered, times out (`time_out`), or was never a token (`invalidate`).
+    `answers`: every accepted SendTask* call as (token, call, its other arguments). `executions`: by name.
+    """
+
+    def __init__(self) -> None:
+        self.executions: dict[str, FakeExecution] = {}
+        self.answers: list[tuple[str, str, dict[str, Any]]] = []
+        self._gone: dict[str, str] = {}
+
+    # what Step Functions would do by itself
+
+    def time_out(self, token: str) -> None:
+        self._gone[token] = "TaskTimedOut"
+
+    def invalidate(self, token: str) -> None:
+        self._gone[token] = "InvalidToken"
+
+    def successes(self, token: str) -> list[dict[str, Any]]:
+        """The outputs that the token's task was given: one at most."""
+        return [json.loads(said["output"]) for who, call, said in self.answers if (who, call) == (token, "success")]
+
+    def failures(self, token: str) -> list[str]:
+        """The error codes that the token's task was given: one at most."""
+        return [said["error"] for who, call, said in self.answers if (who, call) == (token, "failure")]
+
+    def heartbeats(self, token: str) -> int:
+        return sum((who, call) == (token, "heartbeat") for who, call, _ in self.answers)
+
+    # boto3's own calls
+
+    def send_task_success(self, **arguments: Any) -> dict[str, Any]:
+        return self._answer("success", "SendTaskSuccess", arguments, ends=True)
+
+    def send_task_failure(self, **arguments: Any) -> dict[str, Any]:
+        return self._answer("failure", "SendTaskFailure", arguments, ends=True)
+
+    def send_task_heartbeat(self, **arguments: Any) -> dict[str, Any]:
+        return self._answer("heartbeat", "SendTaskHeartbeat", arguments, ends=False)
+
+    def start_execution(self, **arguments: Any) -> dict[str, Any]:
+        """Step Functions takes the same name and input again as long as that execution runs."""
+        _check("stepfunctions", "StartExecution", arguments)
+        name, document = arguments["name"], json.loads(arguments["input"])
+        known = self.executions.get(name)
+        if known is not None and (known.status != "RUNNING" or known.input != document):
+            raise aws_error("ExecutionAlreadyExists", "StartExecution")
+        self.executions.setdefault(name, FakeExecution(document))
+        return {"executionArn": self.arn_of(name), "startDate": EPOCH}
+
+    def describe_execution(self, **arguments: Any) -> dict[str, Any]:
+        _check("stepfunctions", "DescribeExecution", arguments)
+        name = arguments["executionArn"].rsplit(":", 1)[-1]
+        if name not in self.executions:
+            raise aws_error("ExecutionDoesNotExist", "DescribeExecution")
+        execution = self.executions[name]
+        error = {} if execution.error is None else {"error": execution.error}
+        return {"executionArn": arguments["executionArn"], "name": name, "status": execution.status, **error}
+
+    @staticmethod
+    def arn_of(name: str) -> str:
+        return f"{ACCOUNT.format(service='states')}:execution:spaceport-dev:{name}"
+
+    def _answer(self, call: str, operation: str, arguments: dict[str, Any], ends: bool) -> dict[str, Any]:
+        _check("stepfunctions", operation, arguments)
+        token = arguments["taskToken"]
+        if token in self._gone:
+            raise aws_error(self._gone[token], operation)
+        self.answers.append((token, call, {name: value for name, value in arguments.items() if name != "taskToken"}))
+        if ends:
+            self._gone[token] = "TaskTimedOut"  # what Step Functions answers for a task that is over
+        return {}
