@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import boto3
@@ -47,12 +48,16 @@ class Address:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud, whatever the caller's own AWS settings say."""
-        session = boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)
-        return session.client(
+        return _session().client(
             service,
             endpoint_url=self.sagemaker_url if service == "sagemaker" else self.url,
             config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
         )
+
+
+@cache
+def _session() -> Any:
+    return boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

@@ -81,14 +81,14 @@ class _Run:
             if not stopped:
                 self.job.move(IN_PROGRESS, "Uploading")
             self._upload()
+        # only the log is worth keeping: a job's folders hold its photos and its model again
+        shutil.rmtree(self.ml, ignore_errors=True)
         if overran:
             self.job.move(STOPPED, "MaxRuntimeExceeded")
         elif stopped:
             self.job.move(STOPPED, "Stopped")
         else:
             self.job.move(COMPLETED, "Completed")
-        # only the log is worth keeping: a job's folders hold its photos and its model again
-        shutil.rmtree(self.ml, ignore_errors=True)
 
     def _prepare_folders(self) -> None:
         shutil.rmtree(self.root, ignore_errors=True)

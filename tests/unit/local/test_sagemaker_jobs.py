@@ -1,0 +1,328 @@
+"""Jobs from Create to their end, with tiny programs for containers and moto for S3."""
+
+import os
+import sys
+import tarfile
+import threading
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.address import Address
+from local.sagemaker.container import Image, repository_of
+from local.sagemaker.job import TERMINAL
+from local.sagemaker.runner import Runner
+from local.sagemaker.server import SageMakerServer
+from local.sagemaker.service import SageMaker
+
+ROLE = "arn:aws:iam::123456789012:role/sagemaker"
+REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport"
+PROLOGUE = "import os, sys, time, signal, pathlib; ml = pathlib.Path(os.environ['ML_ROOT'])\n"
+
+PROGRAMS = {
+    "copy": "text = (ml/'processing/input/upload/photos.zip').read_text()\n"
+    "(ml/'processing/output/out.txt').write_text(text.upper())",
+    "complain": "(ml/'output/message').write_text('NO_OVERLAP: ' + 'x' * 2000)\n"
+    "(ml/'processing/output/half.txt').write_text('half')\nsys.exit(1)",
+    "train": "(ml/'model/scene.ply').write_text(os.environ['TRAINING_JOB_NAME'] + ' ' + ' '.join(sys.argv[1:]))\n"
+    "(ml/'checkpoints/new.ckpt').write_text(' '.join(sorted(os.listdir(ml/'checkpoints'))))",
+    "give-up": "(ml/'output/failure').write_text('OUT_OF_MEMORY: too many Gaussians')\nsys.exit(3)",
+    "obey": "def leave(*_):\n    (ml/'model/partial.ply').write_text('so far')\n    sys.exit(1)\n"
+    "signal.signal(signal.SIGTERM, leave)\n(ml/'checkpoints/ready').write_text('')\ntime.sleep(60)",
+    "resist": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(ml/'checkpoints/ready').write_text('')\n"
+    "import subprocess; subprocess.run(['sleep', '60'])",
+    "die": "os.kill(os.getpid(), signal.SIGKILL)",
+    "show": "print('seen in the log'); print(os.environ['NAME'], os.getcwd())",
+}
+IMAGES = {name: Image((sys.executable, "-c", PROLOGUE + program)) for name, program in PROGRAMS.items()}
+
+SESSION = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y", region_name="us-east-1")
+
+
+class Bench:
+    """A SageMaker server on a free port with moto's S3 behind it, and the events it announced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.s3 = SESSION.client("s3")
+        self.s3.create_bucket(Bucket="bucket")
+        self.s3.put_object(Bucket="bucket", Key="in/photos.zip", Body=b"photos")
+        self.events: list[dict] = []
+        self.folder = folder
+        environment = {"PATH": os.environ["PATH"]}
+        runner = Runner(self.s3, folder, IMAGES, environment, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
+        service = SageMaker(runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012")
+        self.server = SageMakerServer(service, 0)
+        self.server.start()
+
+    def process(self, name: str, image: str, **more):
+        s3_input = {"S3Uri": "s3://bucket/in/photos.zip", "S3DataType": "S3Prefix", "S3InputMode": "File"}
+        s3_output = {"S3Uri": "s3://bucket/out", "S3UploadMode": "EndOfJob", "LocalPath": "/opt/ml/processing/output"}
+        request = {
+            "ProcessingJobName": name,
+            "RoleArn": ROLE,
+            "AppSpecification": {"ImageUri": f"{REPOSITORY}/{image}:1"},
+            "ProcessingInputs": [
+                {"InputName": "upload", "S3Input": s3_input | {"LocalPath": "/opt/ml/processing/input/upload"}}
+            ],
+            "ProcessingOutputConfig": {"Outputs": [{"OutputName": "output", "S3Output": s3_output}]},
+            "ProcessingResources": {
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
+            },
+        }
+        return self.client.create_processing_job(**{**request, **more})
+
+    def train(self, name: str, image: str, **more):
+        source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in/"}
+        request = {
+            "TrainingJobName": name,
+            "RoleArn": ROLE,
+            "AlgorithmSpecification": {"TrainingImage": f"{REPOSITORY}/{image}:1", "TrainingInputMode": "File"},
+            "InputDataConfig": [{"ChannelName": "scene", "DataSource": {"S3DataSource": source}}],
+            "OutputDataConfig": {"S3OutputPath": "s3://bucket/3dgs", "CompressionType": "NONE"},
+            "CheckpointConfig": {"S3Uri": "s3://bucket/checkpoints"},
+            "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.g4dn.xlarge", "VolumeSizeInGB": 1},
+            "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        }
+        return self.client.create_training_job(**{**request, **more})
+
+    @property
+    def client(self):
+        return self._client
+
+    def open_client(self) -> None:
+        """Outside moto, so that the calls go over HTTP."""
+        self._client = Address(0, self.server.port).client("sagemaker")
+
+    def end_of(self, kind: str, name: str, timeout: float = 20.0) -> dict:
+        describe = getattr(self.client, f"describe_{kind.lower()}_job")
+        deadline = time.monotonic() + timeout
+        while (job := describe(**{f"{kind}JobName": name}))[f"{kind}JobStatus"] not in TERMINAL:
+            assert time.monotonic() < deadline, job
+            time.sleep(0.02)
+        return job
+
+    def wait_for_key(self, key: str, timeout: float = 10.0) -> None:
+        deadline = time.monotonic() + timeout
+        while key not in self.stored():
+            assert time.monotonic() < deadline, self.stored()
+            time.sleep(0.02)
+
+    def stored(self) -> list[str]:
+        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket="bucket").get("Contents", [])]
+
+    def text(self, key: str) -> str:
+        return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+
+
+@pytest.fixture
+def bench(tmp_path):
+    mock = mock_aws(config={"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1:.*"]}}})
+    with mock:
+        bench = Bench(tmp_path)
+        bench.open_client()
+        yield bench
+        bench.server.close()
+
+
+def test_processing_runs_the_entry_point_and_uploads_its_output(bench):
+    arn = bench.process("job-1", "copy", Environment={"A": "1"})["ProcessingJobArn"]
+    job = bench.end_of("Processing", "job-1")
+    assert arn == "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/job-1"
+    assert job["ProcessingJobStatus"] == "Completed"
+    assert bench.text("out/out.txt") == "PHOTOS"
+    assert job["CreationTime"] <= job["ProcessingStartTime"] <= job["ProcessingEndTime"]
+    assert job["Environment"] == {"A": "1"}
+    assert "FailureReason" not in job
+
+
+def test_processing_that_fails_says_why_and_uploads_nothing(bench):
+    bench.process("job-1", "complain")
+    job = bench.end_of("Processing", "job-1")
+    assert job["ProcessingJobStatus"] == "Failed"
+    assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
+    assert job["ExitMessage"] == ("NO_OVERLAP: " + "x" * 2000)[:1024]
+    assert bench.stored() == ["in/photos.zip"]
+
+
+def test_training_leaves_its_model_and_checkpoints(bench):
+    bench.s3.put_object(Bucket="bucket", Key="checkpoints/old.ckpt", Body=b"old")
+    bench.train("job-3dgs-1", "train")
+    job = bench.end_of("Training", "job-3dgs-1")
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Completed"
+    assert bench.text("3dgs/job-3dgs-1/output/model/scene.ply") == "job-3dgs-1 train"
+    assert bench.text("checkpoints/new.ckpt") == "old.ckpt"
+    assert job["ModelArtifacts"]["S3ModelArtifacts"] == "s3://bucket/3dgs/job-3dgs-1/output/model/"
+    assert job["BillableTimeInSeconds"] >= 1
+    statuses = [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
+    assert statuses == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+
+
+def test_training_packs_its_model_by_default(bench, tmp_path):
+    bench.train("job-1", "train", OutputDataConfig={"S3OutputPath": "s3://bucket/3dgs"})
+    bench.end_of("Training", "job-1")
+    bench.s3.download_file("bucket", "3dgs/job-1/output/model.tar.gz", str(tmp_path / "model.tar.gz"))
+    with tarfile.open(tmp_path / "model.tar.gz") as archive:
+        assert "./scene.ply" in archive.getnames()
+
+
+def test_training_that_fails_quotes_the_failure_file_and_the_exit_code(bench):
+    bench.train("job-1", "give-up")
+    job = bench.end_of("Training", "job-1")
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Failed"
+    assert job["FailureReason"] == "AlgorithmError: OUT_OF_MEMORY: too many Gaussians, exit code: 3"
+    assert not any(key.startswith("3dgs/") for key in bench.stored())
+
+
+def test_a_killed_container_fails_with_the_shells_exit_code(bench):
+    bench.train("job-1", "die")
+    assert bench.end_of("Training", "job-1")["FailureReason"].endswith("exit code: 137")
+
+
+def test_stop_lets_a_container_leave_in_order(bench):
+    bench.train("job-1", "obey")
+    bench.wait_for_key("checkpoints/ready")  # mirrored while the container runs
+    bench.client.stop_training_job(TrainingJobName="job-1")
+    assert bench.client.describe_training_job(TrainingJobName="job-1")["TrainingJobStatus"] in ("Stopping", "Stopped")
+    job = bench.end_of("Training", "job-1")
+    assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Stopped"
+    assert "FailureReason" not in job
+    assert bench.text("3dgs/job-1/output/model/partial.ply") == "so far"
+
+
+def test_stop_kills_a_container_that_does_not_leave(bench):
+    bench.train("job-1", "resist")
+    bench.wait_for_key("checkpoints/ready")
+    started = time.monotonic()
+    bench.client.stop_training_job(TrainingJobName="job-1")
+    assert bench.end_of("Training", "job-1")["TrainingJobStatus"] == "Stopped"
+    assert 1.0 <= time.monotonic() - started < 10.0
+
+
+def test_a_job_past_its_time_is_stopped(bench):
+    bench.train("job-1", "obey", StoppingCondition={"MaxRuntimeInSeconds": 1})
+    job = bench.end_of("Training", "job-1")
+    assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+
+
+def test_what_has_ended_cannot_be_stopped(bench):
+    bench.process("job-1", "copy")
+    bench.end_of("Processing", "job-1")
+    with pytest.raises(bench.client.exceptions.ClientError, match="is in status Completed"):
+        bench.client.stop_processing_job(ProcessingJobName="job-1")
+
+
+def test_a_name_is_used_once_and_for_ever(bench):
+    bench.process("job-1", "copy")
+    bench.end_of("Processing", "job-1")
+    with pytest.raises(bench.client.exceptions.ResourceInUse):
+        bench.process("job-1", "copy")
+    bench.train("job-1", "train")  # Training has names of its own
+
+
+def test_of_two_that_create_at_once_one_wins(bench):
+    outcomes: list[str] = []
+
+    def create() -> None:
+        try:
+            bench.process("job-1", "copy")
+            outcomes.append("created")
+        except bench.client.exceptions.ResourceInUse:
+            outcomes.append("refused")
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["created", "refused", "refused", "refused"]
+
+
+def test_jobs_that_never_were_are_not_found(bench):
+    for call, message in (
+        (lambda: bench.client.describe_training_job(TrainingJobName="none"), "not found"),
+        (lambda: bench.client.describe_processing_job(ProcessingJobName="none"), "Could not find"),
+        (lambda: bench.client.stop_processing_job(ProcessingJobName="none"), "Could not find"),
+    ):
+        with pytest.raises(bench.client.exceptions.ClientError, match=message):
+            call()
+
+
+def test_missing_inputs_and_images_fail_the_job(bench):
+    bench.process("no-image", "unknown")
+    assert "Cannot find image" in bench.end_of("Processing", "no-image")["FailureReason"]
+    source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/nothing/"}
+    bench.train("no-input", "train", InputDataConfig=[{"ChannelName": "a", "DataSource": {"S3DataSource": source}}])
+    assert "No S3 objects found" in bench.end_of("Training", "no-input")["FailureReason"]
+
+
+def test_bad_requests_are_refused_before_anything_runs(bench):
+    with pytest.raises(bench.client.exceptions.ClientError, match="ValidationException"):
+        bench.process("under_score", "copy")
+    assert bench.client.list_processing_jobs()["ProcessingJobSummaries"] == []
+
+
+def test_events_tell_every_change_in_order_with_times_in_milliseconds(bench):
+    tags = [{"Key": "spaceport:job", "Value": "j"}]
+    bench.train("job-1", "train", Tags=tags, Environment={"SECRET": "x"})
+    bench.end_of("Training", "job-1")
+    assert [event["SecondaryStatus"] for event in bench.events] == [
+        "Starting",
+        "Downloading",
+        "Training",
+        "Uploading",
+        "Completed",
+    ]
+    last = bench.events[-1]
+    assert last["TrainingJobStatus"] == "Completed"
+    assert last["TrainingEndTime"] > 1.6e12
+    assert isinstance(last["SecondaryStatusTransitions"][0]["StartTime"], int)
+    assert last["Tags"] == {"spaceport:job": "j"}
+    assert "Environment" not in last
+
+
+def test_processing_events_have_no_transfers(bench):
+    bench.process("job-1", "copy")
+    bench.end_of("Processing", "job-1")
+    assert [event["ProcessingJobStatus"] for event in bench.events] == ["InProgress", "InProgress", "Completed"]
+    assert "ProcessingStartTime" not in bench.events[0]
+    assert "ProcessingStartTime" in bench.events[1]
+
+
+def test_the_log_stays_and_the_containers_folders_go(bench):
+    bench.process("job-1", "show", Environment={"NAME": "orchard"})
+    bench.end_of("Processing", "job-1")
+    lines = (bench.folder / "job-1/container.log").read_text().splitlines()
+    assert lines[0] == "seen in the log"
+    assert lines[1].startswith("orchard ")
+    assert sorted(path.name for path in (bench.folder / "job-1").iterdir()) == ["container.log"]
+
+
+def test_lists_newest_first_in_pages(bench):
+    for number in range(3):
+        bench.process(f"job-{number}", "copy")
+        bench.end_of("Processing", f"job-{number}")
+    bench.process("other", "complain")
+    bench.end_of("Processing", "other")
+
+    def names(**query) -> list[str]:
+        pages = bench.client.get_paginator("list_processing_jobs").paginate(**query)
+        return [job["ProcessingJobName"] for page in pages for job in page["ProcessingJobSummaries"]]
+
+    assert names() == ["other", "job-2", "job-1", "job-0"]
+    assert names(NameContains="job", MaxResults=2, SortBy="Name", SortOrder="Ascending") == ["job-0", "job-1", "job-2"]
+    assert names(StatusEquals="Failed") == ["other"]
+
+
+def test_closing_ends_every_container(bench):
+    bench.train("job-1", "obey")
+    bench.wait_for_key("checkpoints/ready")
+    bench.server.close()
+    assert bench.events[-1]["TrainingJobStatus"] == "Stopped"
+
+
+@pytest.mark.parametrize("suffix", ["", ":latest", "@sha256:0123", ":1@sha256:0123"])
+def test_an_image_is_known_by_its_repository(suffix):
+    assert repository_of(f"{REPOSITORY}/3dgs{suffix}") == "3dgs"
