@@ -6,11 +6,11 @@ import re
 from typing import Any
 
 import pytest
+
 from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode
 from spaceport.job import PipelineStep
 from spaceport.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
 from spaceport.status import LAST_SEQUENCE, StatusType
-
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline, reachable, states_of, targets
 
 PIPELINE = load_pipeline()

@@ -1,0 +1,110 @@
+"""Which code of functions/ a handler can reach, from its syntax alone.
+
+A function or method counts as reached when reached code mentions its name (as a name, an attribute or a string), a
+class when its name is mentioned: then its constructor runs, and its other methods wait to be mentioned in turn. That
+is a little more than what really runs, never less.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Reached:
+    """What reached code says: names and attributes, whole strings, and f-strings with None for each blank."""
+
+    names: frozenset[str]
+    strings: frozenset[str]
+    templates: frozenset[tuple[str | None, ...]]
+
+
+def reached_from(module: str) -> Reached:
+    """Everything that the code reached from the top level and the `handler` of `module` (dotted) says."""
+    modules = _imported_modules(module)
+    definitions = [found for name in sorted(modules) for found in _definitions(_tree(name))]
+    top_levels = [node for name in sorted(modules) for node in _top_level(_tree(name))]
+    words = _words(top_levels) | {"handler"}
+    nodes: list[ast.AST] = list(top_levels)
+    waiting = definitions
+    while True:
+        mentioned = [found for found in waiting if found.name in words or found.name == "__init__"]
+        if not mentioned:
+            break
+        waiting = [found for found in waiting if found not in mentioned]
+        new = [node for found in mentioned for node in _own_nodes(found)]
+        nodes += new
+        words |= _words(new)
+    return Reached(
+        names=frozenset(name for node in nodes for name in _names(node)),
+        strings=frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)),
+        templates=frozenset(_blanks(node) for node in nodes if isinstance(node, ast.JoinedStr)),
+    )
+
+
+def _imported_modules(module: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or not _path(name).is_file():
+            continue
+        found.add(name)
+        for node in ast.walk(_tree(name)):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                waiting.append(node.module)
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+    return found
+
+
+def _path(module: str) -> Path:
+    return FUNCTIONS.joinpath(*module.split(".")).with_suffix(".py")
+
+
+@cache
+def _tree(module: str) -> ast.Module:
+    return ast.parse(_path(module).read_text(encoding="utf-8"))
+
+
+def _definitions(tree: ast.AST) -> list[_Definition]:
+    return [node for node in ast.walk(tree) if isinstance(node, _Definition)]
+
+
+def _top_level(tree: ast.Module) -> Iterator[ast.AST]:
+    """What runs when the module is imported; importing a name is not yet using it."""
+    for statement in tree.body:
+        if not isinstance(statement, (*_Definition.__args__, ast.Import, ast.ImportFrom)):
+            yield from ast.walk(statement)
+
+
+def _own_nodes(definition: _Definition) -> Iterator[ast.AST]:
+    """The nodes of a definition without those of functions and classes inside it (reached on their own)."""
+    waiting: list[ast.AST] = list(ast.iter_child_nodes(definition))
+    while waiting:
+        node = waiting.pop()
+        if not isinstance(node, _Definition):
+            yield node
+            waiting += ast.iter_child_nodes(node)
+
+
+def _words(nodes: list[ast.AST]) -> set[str]:
+    strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return strings | {name for node in nodes for name in _names(node)}
+
+
+def _names(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Name):
+        return [node.id]
+    return [node.attr] if isinstance(node, ast.Attribute) else []
+
+
+def _blanks(node: ast.JoinedStr) -> tuple[str | None, ...]:
+    return tuple(str(part.value) if isinstance(part, ast.Constant) else None for part in node.values)

@@ -1,0 +1,134 @@
+"""template.yaml as tests read it: CloudFormation's short tags written out, functions with what is theirs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+from spaceport.settings import Settings
+
+TEMPLATE = Path(__file__).parents[2] / "template.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Knows !Ref, !Sub, !GetAtt and their like."""
+
+
+def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_tag)
+
+
+@dataclass(frozen=True)
+class Function:
+    """One AWS::Serverless::Function. `variables` are its own, without those of Globals."""
+
+    name: str
+    properties: dict[str, Any]
+    build_method: str | None
+    variables: frozenset[str]
+
+    @property
+    def handler_module(self) -> str:
+        module: str = self.properties["Handler"].rpartition(".")[0]
+        return module
+
+    @property
+    def package(self) -> str:
+        return self.handler_module.partition(".")[0]
+
+    def load(self) -> ModuleType:
+        """The module of its handler. Raises ImportError where Lambda would."""
+        return importlib.import_module(self.handler_module)
+
+    def settings(self) -> list[type[Settings]]:
+        """The settings that its handler reads."""
+        members = vars(self.load()).values()
+        classes = [member for member in members if isinstance(member, type) and issubclass(member, Settings)]
+        return [found for found in classes if found.__module__ == self.handler_module]
+
+    def settings_variables(self) -> set[str]:
+        return {field.upper() for settings in self.settings() for field in settings.model_fields}
+
+    def actions(self) -> set[str]:
+        """The IAM actions that its policies allow."""
+        statements = [
+            statement for policy in self.properties.get("Policies", []) for statement in policy.get("Statement", [])
+        ]
+        return {action for statement in statements for action in statement["Action"]}
+
+
+@dataclass(frozen=True)
+class Template:
+    content: dict[str, Any]
+
+    @classmethod
+    def load(cls) -> Template:
+        return cls(yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Loader))
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        parameters: dict[str, Any] = self.content["Parameters"]
+        return parameters
+
+    @property
+    def resources(self) -> dict[str, Any]:
+        resources: dict[str, Any] = self.content["Resources"]
+        return resources
+
+    @property
+    def global_variables(self) -> dict[str, Any]:
+        variables: dict[str, Any] = self.content["Globals"]["Function"]["Environment"]["Variables"]
+        return variables
+
+    @property
+    def functions(self) -> list[Function]:
+        return [
+            Function(
+                name=name,
+                properties=resource["Properties"],
+                build_method=resource.get("Metadata", {}).get("BuildMethod"),
+                variables=frozenset(resource["Properties"].get("Environment", {}).get("Variables", {})),
+            )
+            for name, resource in self.of_type("AWS::Serverless::Function").items()
+        ]
+
+    def of_type(self, kind: str) -> dict[str, Any]:
+        return {name: resource for name, resource in self.resources.items() if resource["Type"] == kind}
+
+    def references(self) -> set[str]:
+        """The logical names (and pseudo parameters) that !Ref, !GetAtt and !Sub mention, outside Parameters."""
+        return set(_references({name: part for name, part in self.content.items() if name != "Parameters"}))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            if name == "Ref":
+                yield item
+            elif name == "Fn::GetAtt":
+                yield item.partition(".")[0]
+            elif name == "Fn::Sub":
+                yield from (found.partition(".")[0] for found in re.findall(r"\$\{([^!}]+)\}", item))
+            else:
+                yield from _references(item)

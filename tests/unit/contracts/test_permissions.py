@@ -1,0 +1,108 @@
+"""Each function may do what its code does and no more.
+
+The calls are read from the code that a handler reaches; each is mapped to the IAM action that AWS checks for it
+(https://docs.aws.amazon.com/service-authorization/latest/reference/).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import botocore.loaders
+import pytest
+from botocore import xform_name
+
+from tests.support.reach import Reached, reached_from
+from tests.support.sam_template import Function, Template
+
+FUNCTIONS = {function.name: function for function in Template.load().functions}
+
+# boto3 service → prefix of its IAM actions
+PREFIX = {
+    "s3": "s3",
+    "dynamodb": "dynamodb",
+    "events": "events",
+    "sagemaker": "sagemaker",
+    "sesv2": "ses",
+    "stepfunctions": "states",
+}
+# actions whose name is not the call's
+NAMED_OTHERWISE = {"s3:HeadObject": "s3:GetObject"}
+# what else AWS checks when a call is made as our code makes it
+ALSO_CHECKED = {
+    "sagemaker:CreateProcessingJob": {"sagemaker:AddTags", "iam:PassRole"},  # Tags, RoleArn
+    "sagemaker:CreateTrainingJob": {"sagemaker:AddTags", "iam:PassRole"},
+    "s3:GetObject": {"s3:ListBucket"},  # else an object that is not there reads as forbidden
+    "ses:SendEmail": {"ses:SendRawEmail"},  # Content.Raw
+}
+# what Powertools calls on our behalf
+IDEMPOTENCY = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+# words of other things that are also operations of a service in use: re.Pattern.search
+NOT_CALLS = {"search"}
+SAGEMAKER_KINDS = ("processing", "training")
+
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+@cache
+def operations(service: str) -> dict[str, str]:
+    """boto3's method names of a service, and the API operations that they call."""
+    model = botocore.loaders.Loader().load_service_model(service, "service-2")
+    return {xform_name(operation): operation for operation in model["operations"]}
+
+
+def services(reached: Reached) -> set[str]:
+    used = {service for service in PREFIX if service in reached.strings and "client" in reached.names}
+    return used | ({"dynamodb"} if "table" in reached.names else set())
+
+
+def methods(reached: Reached) -> set[str]:
+    """Every word that could be a client's method, also where it is put together from a job's kind."""
+    spelled = {
+        "".join(part if part is not None else kind for part in template)
+        for template in reached.templates
+        for kind in SAGEMAKER_KINDS
+    }
+    return (set(reached.names) | set(reached.strings) | spelled) - NOT_CALLS
+
+
+def needed(function: Function) -> set[str]:
+    reached = reached_from(function.handler_module)
+    called = {
+        f"{PREFIX[service]}:{operations(service)[method]}"
+        for service in services(reached)
+        for method in methods(reached) & operations(service).keys()
+    }
+    actions = {NAMED_OTHERWISE.get(action, action) for action in called}
+    actions |= {extra for action in actions for extra in ALSO_CHECKED.get(action, ())}
+    if "VersionId" in reached.strings:
+        actions.add("s3:GetObjectVersion")
+    return actions | (IDEMPOTENCY if "DynamoDBPersistenceLayer" in reached.names else set())
+
+
+@each_function
+def test_a_function_may_do_all_that_its_code_does(function: Function) -> None:
+    assert needed(function) - function.actions() == set()
+
+
+@each_function
+def test_a_function_may_do_nothing_more(function: Function) -> None:
+    assert function.actions() - needed(function) == set()
+
+
+@each_function
+def test_no_action_is_a_wildcard(function: Function) -> None:
+    assert all(re.fullmatch(r"[a-z0-9]+:[A-Za-z]+", action) for action in function.actions())
+
+
+def test_every_service_that_is_called_is_known() -> None:
+    """A client of a service that is missing above would go unchecked."""
+    for function in FUNCTIONS.values():
+        reached = reached_from(function.handler_module)
+        known = {service for service in reached.strings if service in ALL_SERVICES and "client" in reached.names}
+        assert known <= PREFIX.keys() | WORDS_THAT_ARE_ALSO_SERVICES
+
+
+ALL_SERVICES = frozenset(botocore.loaders.Loader().list_available_services("service-2"))
+WORDS_THAT_ARE_ALSO_SERVICES = {"ses"}
