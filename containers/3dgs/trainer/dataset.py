@@ -1,0 +1,236 @@
+"""The scene a training run is given: posed photos, split into training and held-out views, and sparse points.
+
+The photos are trained on in a frame of their own: origin amid the points, unit length the typical distance from a
+camera to what it sees. So learning rates mean the same for a vase and a valley, and float32 serves far from the
+origin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from splat.camera import Camera, Split
+from splat.loss import Target
+from stage.archive import unpack
+from stage.errors import ErrorCode, StageError
+from trainer.colmap import Points, SparseModel, read_model
+
+MIN_PHOTOS = 2
+MIN_POINTS = 16
+HOLD_OUT_EVERY = 8
+_HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
+MIN_PHOTOS_TO_HOLD_OUT = 4
+_CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo's file, its camera in world coordinates at training resolution, and whether it trains."""
+
+    name: str
+    path: Path
+    camera: Camera
+    split: Split
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The frame of training: world = centre + scale · trained."""
+
+    centre: NDArray[np.float64]
+    scale: float
+
+    def camera(self, camera: Camera) -> Camera:
+        """A world camera in this frame."""
+        matrix = camera.world_to_camera.copy()
+        matrix[:3, 3] = (camera.rotation @ self.centre + camera.translation) / self.scale
+        return replace(camera, world_to_camera=matrix)
+
+    def points(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+        """World points (P, 3) in this frame."""
+        return (positions - self.centre) / self.scale
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Photos in order of their names; points (P, 3) in the world with colours (P, 3) 0..255; the frame of training.
+
+    `observed[name]` are the indices of the points that structure from motion found in a photo.
+    """
+
+    photos: list[Photo]
+    positions: NDArray[np.float64]
+    colours: NDArray[np.uint8]
+    observed: dict[str, NDArray[np.int64]]
+    frame: Frame
+
+    def split(self, split: Split) -> list[Photo]:
+        return [photo for photo in self.photos if photo.split == split]
+
+
+def find_scene(channel: Path, scratch: Path) -> Path:
+    """The folder holding `sparse/0` and `images` below `channel`, or in the one ZIP there, unpacked to `scratch`.
+
+    Raises StageError(INVALID_SCENE) where there is none, and what `unpack` raises.
+    """
+    found = _scene_folder(channel)
+    if found is None:
+        archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
+        if len(archives) == 1:
+            unpack(archives[0], scratch, _belongs_to_scene)
+            found = _scene_folder(scratch)
+    if found is None:
+        raise StageError(ErrorCode.INVALID_SCENE, "the input holds no sparse/0/cameras.bin, nor one ZIP that does")
+    return found
+
+
+def _scene_folder(below: Path) -> Path | None:
+    models = sorted(below.rglob("sparse/0/cameras.bin"), key=lambda path: (len(path.parts), str(path)))
+    return models[0].parents[2] if models else None
+
+
+def _belongs_to_scene(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in {".bin", ".json", ".jpg", ".jpeg", ".png"}
+
+
+def load_scene(folder: Path, long_edge: int) -> Scene:
+    """Read the scene's model; the photos' cameras are scaled to at most `long_edge` pixels.
+
+    Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or a photo is missing,
+    unreadable or not of its camera's size.
+    """
+    model = read_model(folder / "sparse" / "0")
+    if len(model.images) < MIN_PHOTOS:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
+    splits = hold_out(len(model.images))
+    photos = []
+    for image, split in zip(model.images, splits, strict=True):
+        path = folder / "images" / image.name
+        _check_photo(path, image.camera)
+        factor = min(1.0, long_edge / max(image.camera.width, image.camera.height))
+        photos.append(Photo(image.name, path, image.camera.scaled(factor), split))
+    training = {image.identifier for image, split in zip(model.images, splits, strict=True) if split == "train"}
+    used = _trained_points(model.points, training)
+    positions, colours = model.points.positions[used], model.points.colours[used]
+    if len(positions) < MIN_POINTS:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
+    frame = training_frame([photo.camera for photo in photos], positions)
+    return Scene(photos, positions, colours, _observed(model, used), frame)
+
+
+def hold_out(count: int) -> list[Split]:
+    """Every 8th photo is held out; at least one of 4 or more, none of fewer."""
+    if count < MIN_PHOTOS_TO_HOLD_OUT:
+        return ["train"] * count
+    return ["test" if index % HOLD_OUT_EVERY == _HOLD_OUT_FIRST else "train" for index in range(count)]
+
+
+def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:
+    """Finite points that at least two training photos see: a held-out photo must not give away its points."""
+    seen = np.isin(points.track_images, sorted(training))
+    pairs = np.unique(np.stack([points.track_points[seen], points.track_images[seen]]), axis=1)
+    views = np.bincount(pairs[0], minlength=len(points.positions))
+    return (views >= 2) & np.isfinite(points.positions).all(axis=1)
+
+
+def _observed(model: SparseModel, used: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
+    renumbered = np.cumsum(used) - 1
+    points, images = model.points.track_points, model.points.track_images
+    return {
+        image.name: np.unique(renumbered[points[(images == image.identifier) & used[points]]]) for image in model.images
+    }
+
+
+def training_frame(cameras: Sequence[Camera], positions: NDArray[np.float64]) -> Frame:
+    """Origin at the points' median; unit the median distance at which the cameras see points."""
+    depths = []
+    for camera in cameras:
+        pixels, depth = camera.project(positions)
+        inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        depths.append(depth[inside])
+    seen = np.concatenate(depths)
+    scale = float(np.median(seen)) if len(seen) else 0.0
+    if not (math.isfinite(scale) and scale > 0):
+        raise StageError(ErrorCode.INVALID_SCENE, "no camera sees any of the points")
+    return Frame(np.median(positions, axis=0), scale)
+
+
+def _check_photo(path: Path, camera: Camera) -> None:
+    try:
+        with Image.open(path) as picture:
+            size = picture.size
+    except FileNotFoundError:
+        raise StageError(ErrorCode.INVALID_SCENE, f"the model names {path.name}, which is not in images/") from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be read ({error})") from error
+    if size != (camera.width, camera.height):
+        raise StageError(
+            ErrorCode.INVALID_SCENE,
+            f"{path.name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}",
+        )
+
+
+class _Bounded(Generic[Value]):
+    """Remembers what was made last, up to a number of bytes."""
+
+    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
+        self._limit, self._size = limit, size
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        if key in self._values:
+            self._values.move_to_end(key)
+            return self._values[key]
+        value = make()
+        self._values[key] = value
+        self._bytes += self._size(value)
+        while self._bytes > self._limit and len(self._values) > 1:
+            _, oldest = self._values.popitem(last=False)
+            self._bytes -= self._size(oldest)
+        return value
+
+
+class PhotoStore:
+    """Decodes photos when they are wanted and keeps what fits into bounded memory."""
+
+    def __init__(self, cache_bytes: int = _CACHE_BYTES) -> None:
+        self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
+        self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+
+    def picture(self, photo: Photo) -> NDArray[np.uint8]:
+        """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
+        return self._pictures.get(photo.name, lambda: _decode(photo))
+
+    def target(self, photo: Photo, camera: Camera) -> Target:
+        """The photo as the loss wants it, at `camera`'s size."""
+
+        def make() -> Target:
+            picture = self.picture(photo)
+            if picture.shape[:2] != (camera.height, camera.width):
+                small = Image.fromarray(picture).resize((camera.width, camera.height), Image.Resampling.BOX)
+                picture = np.asarray(small)
+            return Target.of(picture.astype(np.float32) / np.float32(255))
+
+        return self._targets.get((photo.name, camera.width, camera.height), make)
+
+
+def _decode(photo: Photo) -> NDArray[np.uint8]:
+    size = (photo.camera.width, photo.camera.height)
+    try:
+        with Image.open(photo.path) as picture:
+            picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
+            return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
+    except (OSError, ValueError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{photo.name} cannot be decoded ({error})") from error

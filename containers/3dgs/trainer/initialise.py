@@ -1,0 +1,106 @@
+"""The Gaussians that training starts from: the sparse points, and more where the photos show a surface without any.
+
+Lawns, roofs and roads leave structure from motion few points, and Gaussians spread into such gaps slowly. Each
+training photo is therefore laid over with a grid; a cell without a point gets one, at the depth that the points around
+it suggest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from splat.camera import Camera
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.harmonics import SH_C0
+from trainer.dataset import PhotoStore, Scene
+
+_NEIGHBOURS = 3
+_OPACITY = 0.1
+_SMALLEST, _LARGEST = 1e-5, 0.3  # standard deviation, in units of the viewing distance
+_CELLS = 40  # along a photo's longer side
+_DEPTH_NEIGHBOURS = 8
+_MIN_OBSERVED = 12  # points in a photo below which its depths are not guessed
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Positions (P, 3) in the frame of training and colours (P, 3), 0..1."""
+
+    positions: NDArray[np.float64]
+    colours: NDArray[np.float64]
+
+
+def seed_points(scene: Scene, store: PhotoStore) -> Seeds:
+    """The scene's sparse points and those that fill the gaps between them, photo by photo."""
+    sparse = scene.frame.points(scene.positions)
+    positions, colours = sparse, scene.colours / 255.0
+    for photo in scene.split("train"):
+        observed = sparse[scene.observed[photo.name]]
+        if len(observed) < _MIN_OBSERVED:
+            continue
+        camera = scene.frame.camera(photo.camera)
+        cell = max(camera.width, camera.height) / _CELLS
+        pixels, depths = guess_depths(camera, observed, cell)
+        points = unproject(camera, pixels, depths)
+        nearest, _ = cKDTree(positions).query(points)
+        gap = nearest > 0.8 * cell * depths / camera.fx
+        picture = store.picture(photo)
+        columns, rows = pixels[gap].astype(int).T
+        positions = np.concatenate([positions, points[gap]])
+        colours = np.concatenate([colours, picture[rows, columns] / 255.0])
+    return Seeds(positions, colours)
+
+
+def guess_depths(
+    camera: Camera, observed: NDArray[np.float64], cell: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pixels (M, 2) in the middle of the grid's cells and their depths (M,), from `observed` points (P, 3) of the
+    photo.
+
+    Inverse depth is affine over the picture of a plane, so that is fitted first, and what the points around a cell
+    deviate from it is added. Cells where that gives no depth between half the nearest and twice the farthest point's
+    are left out.
+    """
+    seen, depths = camera.project(observed)
+    usable = depths > 0
+    seen, inverse = seen[usable], 1 / depths[usable]
+    across = np.arange(cell / 2, camera.width, cell)
+    down = np.arange(cell / 2, camera.height, cell)
+    pixels = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+    plane, *_ = np.linalg.lstsq(np.column_stack([seen, np.ones(len(seen))]), inverse, rcond=None)
+    deviation = inverse - seen @ plane[:2] - plane[2]
+    distances, indices = cKDTree(seen).query(pixels, k=min(_DEPTH_NEIGHBOURS, len(seen)))
+    weights = 1 / (distances + cell) ** 2
+    guess = pixels @ plane[:2] + plane[2] + (weights * deviation[indices]).sum(axis=1) / weights.sum(axis=1)
+    good = (guess > 0.5 * inverse.min()) & (guess < 2 * inverse.max())
+    return pixels[good], 1 / guess[good]
+
+
+def unproject(camera: Camera, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.float64]:
+    """World points (M, 3) seen at `pixels` (M, 2) at `depths` (M,)."""
+    x, y = (pixels - (camera.cx, camera.cy)).T / np.array([[camera.fx], [camera.fy]])
+    local = np.stack([x * depths, y * depths, depths], axis=1)
+    points: NDArray[np.float64] = (local - camera.translation) @ camera.rotation
+    return points
+
+
+def from_seeds(seeds: Seeds, sh_degree: int) -> Gaussians:
+    """Round Gaussians, as wide as the distance to the next three seeds."""
+    count = len(seeds.positions)
+    neighbours = min(_NEIGHBOURS, count - 1)
+    distances, _ = cKDTree(seeds.positions).query(seeds.positions, k=neighbours + 1)
+    spacing = np.sqrt((distances[:, 1:] ** 2).mean(axis=1)).clip(_SMALLEST, _LARGEST)
+    quats = np.zeros((count, 4))
+    quats[:, 0] = 1
+    return Gaussians(
+        means=seeds.positions.astype(np.float32),
+        quats=quats.astype(np.float32),
+        scales=np.log(spacing).astype(np.float32)[:, None].repeat(3, axis=1),
+        opacities=np.full(count, np.log(_OPACITY / (1 - _OPACITY)), dtype=np.float32),
+        sh0=((seeds.colours - 0.5) / SH_C0).astype(np.float32),
+        shN=np.zeros((count, HIGHER_COEFFICIENTS[sh_degree], 3), dtype=np.float32),
+    )

@@ -1,0 +1,141 @@
+"""One differentiable rasteriser: gsplat for CUDA tensors, our own numba kernels for all others.
+
+Both draw by the same rules (EWA with 0.3 pixels² of blur, near plane 0.01, alpha between 1/255 and 0.999, harmonics
+along the ray to the camera), and both take the raw parameters of an INRIA PLY: logarithms of the scales and logits of
+the opacities are undone inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from splat.blending import blend, blend_backward
+from splat.projection import BLUR, NEAR, project, project_backward
+from splat.tiles import tile_lists
+
+_BLACK = np.zeros(3, np.float32)
+
+
+@dataclass(frozen=True)
+class RasterInfo:
+    """By-products: which Gaussians were in the picture (N,), and what carries the gradient by their centres."""
+
+    visible: Tensor
+    means2d: Tensor  # .grad of shape (N, 2) or (1, N, 2)
+
+    @property
+    def centre_gradients(self) -> Tensor:
+        """(N, 2) gradient of the loss by the projected centres, per pixel; call after the backward pass."""
+        gradient = self.means2d.grad
+        if gradient is None:
+            raise ValueError("no backward pass has run")
+        return gradient.reshape(-1, 2)
+
+
+def rasterize(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    sh0: Tensor,
+    shN: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    width: int,
+    height: int,
+    sh_degree: int,
+) -> tuple[Tensor, Tensor, RasterInfo]:
+    """Draw N Gaussians over black: image (height, width, 3), alpha (height, width), by-products.
+
+    means (N, 3), quats (N, 4) wxyz of any length, scales (N, 3) natural logarithms, opacities (N,) logits, sh0 (N, 3),
+    shN (N, C, 3) of which the first (sh_degree + 1)² - 1 count; viewmat (4, 4) world to camera and K (3, 3) in pixels,
+    both on the CPU. Differentiable by the first six.
+    """
+    if means.is_cuda:
+        return _rasterize_gsplat(means, quats, scales, opacities, sh0, shN, viewmat, K, width, height, sh_degree)
+    means2d = torch.zeros(means.shape[0], 2, requires_grad=torch.is_grad_enabled())
+    view = _packed(viewmat, K)
+    image, alpha, visible = _Rasterize.apply(  # type: ignore[no-untyped-call]
+        means, quats, scales, opacities, sh0, shN, means2d, view, width, height, sh_degree
+    )
+    return image, alpha, RasterInfo(visible, means2d)
+
+
+def _packed(viewmat: Tensor, K: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """The camera as `splat.projection` wants it."""
+    matrix, k = viewmat.double().numpy(), K.double().numpy()
+    rotation, translation = matrix[:3, :3], matrix[:3, 3]
+    intrinsics = (k[0, 0], k[1, 1], k[0, 2], k[1, 2])
+    return np.concatenate((rotation.ravel(), translation, intrinsics, -rotation.T @ translation)).astype(np.float32)
+
+
+class _Rasterize(torch.autograd.Function):
+    """Projection, tiles and blending; the gradient by the centres leaves by way of the unused input `means2d`."""
+
+    @staticmethod
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor]:
+        *tensors, _, view, width, height, degree = inputs
+        arrays = [tensor.detach().contiguous().numpy() for tensor in tensors]
+        means, quats, scales, opacities, sh0, shN = arrays
+        projected = project(means, quats, scales, opacities, sh0, shN, view, width, height, degree)
+        lists = tile_lists(projected.footprints, projected.depths, width, height)
+        image, transmittance = blend(projected, lists, _BLACK, width, height)
+        visible = torch.from_numpy(projected.depths > 0)
+        ctx.mark_non_differentiable(visible)
+        ctx.saved = (arrays, view, width, height, degree, projected, lists, image, transmittance)
+        return torch.from_numpy(image), torch.from_numpy(1 - transmittance), visible
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        arrays, view, width, height, degree, projected, lists, image, transmittance = ctx.saved
+        g_image, g_alpha = (gradient.contiguous().numpy() for gradient in gradients[:2])
+        flat = blend_backward(projected, lists, image, transmittance, g_image, g_alpha)
+        means, quats, scales, _, _, shN = arrays
+        raw = project_backward(means, quats, scales, shN, view, width, height, degree, projected, flat)
+        outputs = (raw.means, raw.quats, raw.scales, raw.opacities, raw.sh0, raw.shN, flat.centres)
+        return (*(torch.from_numpy(output) for output in outputs), None, None, None, None)
+
+
+def _rasterize_gsplat(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    sh0: Tensor,
+    shN: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    width: int,
+    height: int,
+    sh_degree: int,
+) -> tuple[Tensor, Tensor, RasterInfo]:
+    import gsplat  # its import builds or loads CUDA code, so only where CUDA is
+
+    device, dtype = means.device, means.dtype
+    images, alphas, by_products = gsplat.rasterization(
+        means,
+        quats,
+        torch.exp(scales),
+        torch.sigmoid(opacities),
+        torch.cat([sh0[:, None], shN], dim=1),
+        viewmats=viewmat.to(device, dtype)[None],
+        Ks=K.to(device, dtype)[None],
+        width=width,
+        height=height,
+        near_plane=float(NEAR),
+        eps2d=float(BLUR),
+        sh_degree=sh_degree,
+        packed=False,
+    )
+    means2d = by_products["means2d"]
+    if means2d.requires_grad:
+        means2d.retain_grad()
+    radii = by_products["radii"].reshape(means.shape[0], -1)
+    return images[0], alphas[0, ..., 0], RasterInfo((radii > 0).all(dim=1), means2d)

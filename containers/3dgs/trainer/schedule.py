@@ -1,0 +1,79 @@
+"""How much to train and when to do what: presets and schedules as pure functions of the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stage.environment import Options
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Steps of one photo each, the longer side of the photos in pixels, the most Gaussians, the harmonics' degree."""
+
+    steps: int
+    long_edge: int
+    max_gaussians: int
+    sh_degree: int = 3
+
+
+_CPU = {
+    "preview": Budget(steps=500, long_edge=800, max_gaussians=40_000),
+    "standard": Budget(steps=1600, long_edge=1000, max_gaussians=80_000),
+    "high": Budget(steps=6000, long_edge=1600, max_gaussians=200_000),
+}
+_GPU = {
+    "preview": Budget(steps=2000, long_edge=1200, max_gaussians=200_000),
+    "standard": Budget(steps=7000, long_edge=1600, max_gaussians=1_000_000),
+    "high": Budget(steps=30_000, long_edge=3200, max_gaussians=3_000_000),
+}
+
+
+def budget(options: Options, *, cuda: bool) -> Budget:
+    """The preset of the wished quality, with the customer's own steps, cap and degree in place of its."""
+    preset = (_GPU if cuda else _CPU)[options.quality]
+    return replace(
+        preset,
+        steps=options.training_steps or preset.steps,
+        max_gaussians=options.max_gaussians or preset.max_gaussians,
+        sh_degree=preset.sh_degree if options.sh_degree is None else options.sh_degree,
+    )
+
+
+def picture_factor(step: int, steps: int) -> float:
+    """Size of the pictures at `step` (0-based) relative to full: a quarter, a half, whole."""
+    done = step / steps
+    return 0.25 if done < 0.2 else 0.5 if done < 0.6 else 1.0
+
+
+def active_degree(step: int, steps: int, degree: int) -> int:
+    """Degree of the harmonics in use at `step`: one more each fifth of the way."""
+    return min(degree, 5 * (step + 1) // steps)
+
+
+def decay(step: int, steps: int) -> float:
+    """Factor of the means' learning rate: exponentially from 1 to 1/100."""
+    return float(0.01 ** (step / steps))
+
+
+@dataclass(frozen=True)
+class Growth:
+    """When to refine, and how many Gaussians there may be then."""
+
+    first: int
+    last: int
+    every: int
+
+    @classmethod
+    def of(cls, steps: int) -> Growth:
+        """From 5 % to 70 % of the way, some thirty times."""
+        return cls(first=max(1, steps // 20), last=round(0.7 * steps), every=max(10, steps // 45))
+
+    def due(self, step: int) -> bool:
+        """Whether to refine after `step`."""
+        return self.first <= step <= self.last and (step - self.first) % self.every == 0
+
+    def allowed(self, step: int, start: int, cap: int) -> int:
+        """Gaussians allowed after refining at `step`: linear from `start` to `cap`."""
+        share = (step - self.first + self.every) / max(self.every, self.last - self.first)
+        return max(start, round(start + (cap - start) * min(1.0, share)))

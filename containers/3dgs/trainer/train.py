@@ -1,0 +1,135 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from splat.camera import Camera
+from stage.errors import ErrorCode, StageError
+from trainer.dataset import Frame, Photo, PhotoStore
+from trainer.densify import Pull, refine
+from trainer.loss import Photometric
+from trainer.optimise import Splats
+from trainer.rasterize import rasterize
+from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after a step (1-based)."""
+
+    step: int
+    loss: float
+    gaussians: int
+
+
+@dataclass
+class Trainer:
+    """Trains `splats` on `photos`, one photo a step; all randomness follows from `seed` and the step."""
+
+    photos: list[Photo]
+    frame: Frame
+    store: PhotoStore
+    budget: Budget
+    splats: Splats
+    device: torch.device
+    seed: int = 0
+    step: int = 0
+    start_count: int = 0
+    pull: Pull = field(init=False)
+    _photometric: Photometric = field(init=False, default_factory=Photometric)
+
+    def __post_init__(self) -> None:
+        self.start_count = self.start_count or len(self.splats)
+        self.pull = Pull(len(self.splats), self.device)
+        self._growth = Growth.of(self.budget.steps)
+        self._cameras = [self.frame.camera(photo.camera) for photo in self.photos]
+
+    @property
+    def degree(self) -> int:
+        """Degree of the harmonics in use by now."""
+        return active_degree(max(0, self.step - 1), self.budget.steps, self.budget.sh_degree)
+
+    def state(self) -> dict[str, Any]:
+        """All there is to save for `restored`."""
+        pull = {"total": self.pull.total, "views": self.pull.views}
+        return {"step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull}
+
+    @classmethod
+    def restored(
+        cls,
+        photos: list[Photo],
+        frame: Frame,
+        store: PhotoStore,
+        budget: Budget,
+        device: torch.device,
+        state: dict[str, Any],
+    ) -> Trainer:
+        """A trainer that goes on where `state` was taken."""
+        splats = Splats.restored(state["splats"], device)
+        trainer = cls(
+            photos, frame, store, budget, splats, device, step=state["step"], start_count=state["start_count"]
+        )
+        trainer.pull.total, trainer.pull.views = (state["pull"][name].to(device) for name in ("total", "views"))
+        return trainer
+
+    def run(self, after_step: Callable[[Progress], None]) -> None:
+        """Train to the end of the budget. Raises StageError(TRAINING_DIVERGED) where a number is not finite."""
+        while self.step < self.budget.steps:
+            loss = self.train_step()
+            after_step(Progress(self.step, loss, len(self.splats)))
+
+    def train_step(self) -> float:
+        """One photo: draw, compare, step, and refine when due. The loss."""
+        steps = self.budget.steps
+        index = photo_at(self.step, len(self.photos), self.seed)
+        factor = picture_factor(self.step, steps)
+        camera = self._cameras[index].scaled(factor)
+        degree = active_degree(self.step, steps, self.budget.sh_degree)
+        image, info = draw(self.splats, camera, degree)
+        loss = self._photometric(image, self.store.target(self.photos[index], camera))
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.splats.step(decay(self.step, steps), harmonics=degree > 0)
+        self.step += 1
+        if self.step <= self._growth.last:
+            self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height)
+        if self._growth.due(self.step):
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+            allowed = self._growth.allowed(self.step, self.start_count, self.budget.max_gaussians)
+            refine(self.splats, self.pull, allowed, generator)
+            self.pull = Pull(len(self.splats), self.device)
+        return value
+
+
+def draw(splats: Splats, camera: Camera, degree: int) -> tuple[Tensor, Any]:
+    """A picture (height, width, 3) of `splats` from a camera in their frame, and the rasteriser's by-products."""
+    image, _, info = rasterize(
+        splats["means"],
+        splats["quats"],
+        splats["scales"],
+        splats["opacities"],
+        splats["sh0"],
+        splats["shN"],
+        torch.from_numpy(camera.world_to_camera),
+        torch.from_numpy(camera.intrinsics),
+        camera.width,
+        camera.height,
+        degree,
+    )
+    return image, info
+
+
+def photo_at(step: int, count: int, seed: int) -> int:
+    """Index of the photo for `step` (0-based): every photo once an epoch, each epoch in an order of its own."""
+    epoch, place = divmod(step, count)
+    return int(np.random.default_rng((seed, epoch)).permutation(count)[place])
