@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 
 HOST = "127.0.0.1"
@@ -51,13 +54,26 @@ class Address:
         return _session().client(
             service,
             endpoint_url=self.sagemaker_url if service == "sagemaker" else self.url,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}),
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 3}, proxies={}),
         )
 
 
 @cache
 def _session() -> Any:
-    return boto3.Session(aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION)
+    """A session that reads neither profiles nor configuration files."""
+    unread = {"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    core = botocore.session.Session(session_vars=unread)
+    return boto3.Session(
+        aws_access_key_id=ACCOUNT, aws_secret_access_key="local", region_name=REGION, botocore_session=core
+    )
+
+
+def get(url: str, timeout: float = 10.0) -> bytes:
+    """GET from loopback, past any proxy. Raises urllib.error.URLError or another OSError."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=timeout) as response:
+        body: bytes = response.read()
+        return body
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:

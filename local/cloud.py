@@ -9,14 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from local.address import Address, free_ports
+from local.address import Address, free_ports, get
 from local.server import server_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -143,10 +141,10 @@ def _wait_until_healthy(cloud: Cloud, process: subprocess.Popen[bytes]) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+        get(url, timeout=2.0)
+    except OSError:
         return False
+    return True
 
 
 def _is_ours(cloud: Cloud) -> bool:

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import time
-import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from local.address import ACCOUNT, Address
+from local.address import ACCOUNT, Address, get
 from local.sagemaker.transfer import split_uri
 
 SOURCE = "spaceport.pipeline"
@@ -163,9 +162,8 @@ def fetch(address: Address, outputs: Mapping[str, str], folder: Path) -> list[Pa
 
 def inbox(address: Address, to: str) -> list[Mail]:
     """Every mail sent to an address, oldest first."""
-    url = f"{address.url}/_ministack/ses/messages?account={ACCOUNT}"
-    with urllib.request.urlopen(url, timeout=10) as response:
-        messages = json.load(response)["messages"].get(ACCOUNT, [])
+    answer = json.loads(get(f"{address.url}/_ministack/ses/messages?account={ACCOUNT}"))
+    messages = answer["messages"].get(ACCOUNT, [])
     mails = [
         Mail(tuple(message["To"]), message["Subject"], message["BodyText"] or "", message["BodyHtml"] or "")
         for message in messages

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import time
@@ -34,7 +33,7 @@ class Packager:
 
     def package(self, template: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         """A copy of `template`, which stands in `folder`, that no longer refers to files."""
-        packaged = copy.deepcopy(dict(template))
+        packaged: dict[str, Any] = json.loads(json.dumps(template))  # a copy without YAML's shared parts
         shared = packaged.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
         uris: dict[Path, str] = {}
         for resource in packaged["Resources"].values():

@@ -1,0 +1,58 @@
+"""What the terminal shows."""
+
+import io
+from datetime import UTC, datetime
+
+from rich.console import Console
+
+from local.board import Board
+from local.customer import StatusEvent
+from local.display import LinePrinter, stage_table
+
+
+def progressed(progress: float, kind: str = "Stage Progressed", message: str = "matching") -> StatusEvent:
+    sequence = 1_999_999 if kind == "Stage Succeeded" else 1_010_001 + round(progress * 1000)
+    return StatusEvent(kind, "job-1", sequence, datetime.now(UTC), progress, message, "sfm", 1)
+
+
+def test_lines_come_at_changes_and_every_ten_seconds():
+    now = [100.0]
+    lines: list[str] = []
+    board = Board()
+    printer = LinePrinter(board, lines.append, lambda: now[0])
+    for seconds, event in [
+        (0, progressed(0.0, "Stage Started", "waiting for a machine")),
+        (4, progressed(0.1)),
+        (9.9, progressed(0.2)),
+        (10, progressed(0.3)),
+        (11, progressed(1.0, "Stage Succeeded", "done")),
+    ]:
+        now[0] = 100.0 + seconds
+        board.apply(event)
+        printer(event)
+    assert [line.split() for line in lines] == [
+        ["[", "0.0", "s]", "sfm", "0%", "waiting", "for", "a", "machine"],
+        ["[", "10.0", "s]", "sfm", "30%", "matching"],
+        ["[", "11.0", "s]", "sfm", "100%", "done"],
+    ]
+
+
+def test_the_jobs_own_events_are_lines_too():
+    lines: list[str] = []
+    rejected = StatusEvent("Job Rejected", "job-1", 0, datetime.now(UTC), 0.0, "not a ZIP")
+    LinePrinter(Board(), lines.append)(rejected)
+    assert lines[0].endswith("Job Rejected: not a ZIP\n")
+
+
+def test_the_table_has_a_row_a_stage():
+    board = Board()
+    board.apply(progressed(0.25))
+    console = Console(file=io.StringIO(), width=120, color_system=None)
+    console.print(stage_table(board, 12.0))
+    sfm, training, compressor, job = console.file.getvalue().splitlines()
+    assert "25%" in sfm
+    assert "matching" in sfm
+    assert "waiting" in training
+    assert "waiting" in compressor
+    assert "12.0 s" in job
+    assert "job-1" in job
