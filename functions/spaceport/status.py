@@ -28,10 +28,6 @@ class StatusType(StrEnum):
     STAGE_SUCCEEDED = "Stage Succeeded"
     STAGE_FAILED = "Stage Failed"
 
-    @property
-    def ends_job(self) -> bool:
-        return self in (self.JOB_REJECTED, self.JOB_SUCCEEDED, self.JOB_FAILED, self.JOB_STOPPED)
-
 
 class StatusDetail(Camel):
     """The `detail` of a status event. `progress` is 0..1: the stage's in Stage events, the job's in Job events."""
@@ -47,7 +43,7 @@ class StatusDetail(Camel):
     metrics: dict[str, Any] = Field(default_factory=dict)
     error: JobError | None = None
     outputs: dict[str, str] = Field(default_factory=dict)
-    cost: dict[str, Any] = Field(default_factory=dict)
+    cost: dict[str, Any] | None = None
 
 
 class StatusEvent(Camel):

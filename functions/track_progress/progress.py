@@ -33,13 +33,14 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
         "status": JOB_STATUS.get(event.type, "RUNNING"),
         "message": detail.message,
         "updatedAt": shared["at"],
-        **{name: shared[name] for name in ("stage", "error") if name in shared},
+        # always written, so that nothing of an older event stays when this one is the newest
+        "stage": shared.get("stage"),
+        "error": shared.get("error"),
     }
     if event.type is StatusType.JOB_SUCCEEDED:
-        headline |= {name: shared[name] for name in ("outputs", "metrics", "cost")}
+        headline |= {name: shared[name] for name in ("outputs", "metrics", "cost") if name in shared}
     updates = [ItemUpdate(guard="sequence", values=headline)]
-    if event.type not in (StatusType.JOB_REJECTED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED):
-        # a job that failed at 40 % stays at 40 %
+    if detail.error is None:  # a job that failed at 40 % stays at 40 %
         updates.append(ItemUpdate(guard="progress", values={"progress": overall_progress(event)}))
     if detail.stage is not None:
         names = ("attempt", "progress", "message", "metrics", "error", "outputs", "cost")

@@ -1,0 +1,168 @@
+"""What crosses between the functions and the containers: environment, reasons, results, names (docs/contracts.md)."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaceport.compute import Compute
+from spaceport.cost import DOLLARS_PER_HOUR
+from spaceport.errors import ErrorCode, JobError
+from spaceport.job import JobOptions, UploadedObject, job_of
+from spaceport.reporting import StageReporter
+from spaceport.stages import (
+    INPUT_ROOT,
+    OUTPUT_ROOT,
+    Platform,
+    Stage,
+    StageOutput,
+    StageRun,
+    create_request,
+    environment,
+    output_uri,
+)
+from spaceport.verdict import Fate, Verdict, judge
+from stage.contract import Folders
+from stage.environment import QUALITIES, StageEnvironment
+from stage.errors import ErrorCode as ContainerErrorCode
+from stage.errors import StageError
+from stage.progress import STAGE_ORDINAL
+from stage.result import Resources, StageOutcome, Warning, write_result
+from tests.support.fakes import FakeSageMaker, FakeStepFunctions
+from tests.support.sam_template import Template
+
+PLATFORM = Platform(
+    images={stage: f"image-{stage}" for stage in Stage},
+    instance_types=dict.fromkeys(Stage, "ml.g4dn.xlarge"),
+    role_arn="arn:aws:iam::123456789012:role/stages",
+    results_bucket="results",
+    status_bus="bus",
+    spot_training=True,
+)
+UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", etag="e")
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+
+options = st.fixed_dictionaries(
+    {"quality": st.sampled_from(QUALITIES)},
+    optional={
+        "trainingSteps": st.integers(1, 100_000),
+        "maxGaussians": st.integers(1_000, 20_000_000),
+        "shDegree": st.integers(0, 3),
+        "name": st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80),
+    },
+).map(JobOptions.model_validate)
+runs = st.fixed_dictionaries(
+    {"jobId": st.just("meadow-0123456789ab"), "stage": st.sampled_from(Stage), "attempt": st.integers(1, 99)}
+).map(StageRun.model_validate)
+
+
+@given(runs, options)
+def test_a_container_reads_what_the_functions_tell_it(run: StageRun, wishes: JobOptions) -> None:
+    job = job_of(UPLOADED, wishes, AT)
+    read = StageEnvironment.read(environment(run, job, PLATFORM))
+    assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
+    assert (read.options.quality, read.options.scene_name) == (wishes.quality, job.name)
+    assert (read.options.training_steps, read.options.max_gaussians) == (wishes.training_steps, wishes.max_gaussians)
+    assert read.options.sh_degree == wishes.sh_degree
+
+
+def test_both_sides_know_the_same_qualities() -> None:
+    assert get_args(JobOptions.model_fields["quality"].annotation) == QUALITIES
+
+
+def test_both_sides_count_the_stages_alike() -> None:
+    assert {stage.value: stage.ordinal for stage in Stage} == STAGE_ORDINAL
+
+
+def test_every_reason_of_a_container_is_in_the_closed_list() -> None:
+    assert {code.value for code in ContainerErrorCode} <= {code.value for code in ErrorCode}
+
+
+@pytest.mark.parametrize("code", ContainerErrorCode)
+@pytest.mark.parametrize("stage", Stage)
+def test_the_reason_that_a_container_leaves_is_the_verdict(stage: Stage, code: ContainerErrorCode) -> None:
+    reason = str(StageError(code, "12 of 12 photos match no other photo"))
+    said = {"ExitMessage": reason} if stage.kind == "Processing" else {"FailureReason": f"AlgorithmError: {reason}"}
+    verdict = judge(
+        StageRun(job_id="a", stage=stage, attempt=1),
+        {f"{stage.kind}JobStatus": "Failed", "FailureReason": "AlgorithmError: see logs", **said},
+    )
+    assert verdict.fate is Fate.FAILED
+    assert verdict.error is not None
+    assert verdict.error.code == code.value
+
+
+@pytest.mark.parametrize("code", [code for code in ContainerErrorCode if code is not ContainerErrorCode.INTERNAL])
+def test_the_facts_of_a_reason_reach_the_customer(code: ContainerErrorCode) -> None:
+    verdict = judge(
+        StageRun(job_id="a", stage=Stage.SFM, attempt=1),
+        {"ProcessingJobStatus": "Failed", "ExitMessage": str(StageError(code, "photo 7 of 12"))},
+    )
+    assert verdict.error == JobError.of(ErrorCode(code.value), "photo 7 of 12")
+
+
+class OneObject:
+    """An S3 client that holds one object."""
+
+    def __init__(self, uri: str, body: bytes) -> None:
+        self._uri, self._body = uri, body
+
+    def get_object(self, **where: str) -> dict[str, Any]:
+        assert f"s3://{where['Bucket']}/{where['Key']}" == self._uri
+        return {"Body": io.BytesIO(self._body)}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_result_that_a_container_writes_is_read_by_the_functions(stage: Stage, tmp_path: Path) -> None:
+    run = StageRun(job_id="meadow-0123456789ab", stage=stage, attempt=2)
+    (tmp_path / "scene.ply").write_bytes(b"ply")
+    outcome = StageOutcome(
+        counts={"gaussians": 3},
+        metrics={"psnr": 24.5, "gpsRms": None},
+        timings={"training": 1.25},
+        warnings=[Warning("UNREADABLE_PHOTO", "1 photo could not be read", ["a.jpg"])],
+    )
+    write_result(tmp_path, stage.value, run.job_id, run.attempt, outcome, Resources(2.0, 3.0, 4))
+    uri = output_uri(run, PLATFORM.results_bucket)
+    s3 = OneObject(f"{uri}/result.json", (tmp_path / "result.json").read_bytes())
+    reporter = StageReporter(PLATFORM, _no_runs(), Compute(FakeSageMaker()), s3, FakeStepFunctions())
+    assert reporter.output_of(run, Verdict(fate=Fate.COMPLETED, seconds=3600)) == StageOutput(
+        stage=stage,
+        attempt=2,
+        output_uri=uri,
+        counts={"gaussians": 3},
+        metrics={"psnr": 24.5, "gpsRms": None},
+        warnings=[{"code": "UNREADABLE_PHOTO", "message": "1 photo could not be read", "names": ["a.jpg"]}],
+        seconds=3600,
+        cost={"seconds": 3600.0, "dollars": 0.736},
+    )
+
+
+def _no_runs() -> Any:
+    return None
+
+
+def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
+    folders = Folders(Path("/opt/ml"))
+    assert folders.processing_input("upload") == Path(INPUT_ROOT) / "upload"
+    assert folders.processing_output == Path(OUTPUT_ROOT)
+    training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene())
+    assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])
+    assert folders.channel(training["InputDataConfig"][0]["ChannelName"]) == Path("/opt/ml/input/data/scene")
+
+
+def _scene() -> tuple[Any, dict[Stage, StageOutput], Platform]:
+    job = job_of(UPLOADED, JobOptions.model_validate({"pipelineStep": "3dgs"}), AT)
+    return job, {}, PLATFORM
+
+
+def test_every_machine_of_the_template_has_a_price() -> None:
+    types = {name: p["Default"] for name, p in Template.load().parameters.items() if name.endswith("InstanceType")}
+    assert len(types) == len(Stage)
+    assert set(types.values()) <= DOLLARS_PER_HOUR.keys()
