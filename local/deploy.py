@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def deploy_pipeline(address: Address, root: Path) -> dict[str, str]:
 def deploy(address: Address, template: Path, cache: Path, stack: str = STACK) -> dict[str, str]:
     """Create the stack with its parameters' defaults and return its outputs. Raises DeployError, BundleError."""
     s3, cloudformation = address.client("s3"), address.client("cloudformation")
-    s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def put(key: str, content: bytes) -> str:
         s3.put_object(Bucket=ARTIFACTS_BUCKET, Key=key, Body=content)

@@ -1,0 +1,267 @@
+"""The local cloud as its users meet it: a stack of every kind of part, a job, a mail, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.address import Address
+from local.cloud import ROOT, Cloud, CloudError, attached_cloud, find_detached, start_detached, stop_detached
+from local.customer import StatusEvent, fetch, inbox, subscribed, upload, wait_for_mail
+from local.deploy import DeployError, deploy
+from local.logs import function_logs
+from local.up import instructions
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    cloud: Cloud
+    outputs: dict[str, str]
+
+    def upload(self, folder: Path, text: str, key: str) -> None:
+        (folder / "upload").write_text(text)
+        upload(self.cloud.address, self.outputs["UploadsBucket"], folder / "upload", {"email": "a@example.com"}, key)
+
+    def execution_of(self, key: str) -> dict:
+        """The execution that an upload started, once there is one."""
+        states = self.cloud.address.client("stepfunctions")
+        found: list[dict] = []
+
+        def look() -> bool:
+            for entry in states.list_executions(stateMachineArn=self.outputs["PipelineArn"])["executions"]:
+                described = states.describe_execution(executionArn=entry["executionArn"])
+                if f'"{key}"' in described["input"]:
+                    found[:] = [described]
+            return bool(found)
+
+        wait_until(look)
+        return found[0]
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory) -> Iterator[Deployed]:
+    folder = tmp_path_factory.mktemp("cloud")
+    with attached_cloud(folder / "state", root=FIXTURES) as cloud:
+        yield Deployed(cloud, deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache"))
+
+
+def test_a_job_from_upload_to_delivery_and_mail(deployed, tmp_path):
+    address, outputs = deployed.cloud.address, deployed.outputs
+    with subscribed(address, outputs["StatusBusName"]) as subscription:
+        deployed.upload(tmp_path, "hello", "hello.zip")
+        events = list(subscription.follow(60))
+    started, progressed, succeeded = events
+    assert (started.type, started.message, started.metrics) == ("Job Started", "hello.zip arrived", {"a": 1, "b": 2})
+    assert (progressed.stage, progressed.progress) == ("sfm", 0.5)
+    assert succeeded.type == "Job Succeeded"
+    assert fetch(address, succeeded.outputs, tmp_path / "out") == [tmp_path / "out/answer.txt"]
+    assert (tmp_path / "out/answer.txt").read_text() == "HELLO"
+    mail = wait_for_mail(address, "customer@example.com", 20)
+    assert mail is not None
+    assert succeeded.job_id in mail.html
+    assert inbox(address, "somebody@else.com") == []
+    assert any("NotifyFunction" in line for line in function_logs(address))
+
+
+def test_an_interrupted_stage_runs_again_under_a_new_name(deployed, tmp_path):
+    with subscribed(deployed.cloud.address, deployed.outputs["StatusBusName"]) as subscription:
+        deployed.upload(tmp_path, "fail once", "once.zip")
+        last = list(subscription.follow(60))[-1]
+    jobs = deployed.cloud.address.client("sagemaker").list_processing_jobs(NameContains=last.job_id[:40])
+    statuses = {job["ProcessingJobName"][-1]: job["ProcessingJobStatus"] for job in jobs["ProcessingJobSummaries"]}
+    assert statuses == {"1": "Failed", "2": "Completed"}
+    assert deployed.cloud.job_log(f"{last.job_id[:40]}-sfm-1").exists()
+
+
+def test_a_failure_reaches_the_end_of_the_execution_with_its_code(deployed, tmp_path):
+    deployed.upload(tmp_path, "fail", "fail.zip")
+    wait_until(lambda: deployed.execution_of("fail.zip")["status"] != "RUNNING")
+    execution = deployed.execution_of("fail.zip")
+    assert (execution["status"], execution["error"], execution["cause"]) == (
+        "FAILED",
+        "INTERRUPTED",
+        "the machine went away",
+    )
+
+
+def test_a_subscription_can_be_for_one_job(deployed):
+    events = deployed.cloud.address.client("events")
+    bus = deployed.outputs["StatusBusName"]
+    detail = '{"jobId": "%s", "sequence": 0, "at": "2026-01-01T00:00:00Z", "progress": 0, "message": ""}'
+    with subscribed(deployed.cloud.address, bus, "mine") as subscription:
+        for job in ("other", "mine", "other"):
+            entry = {"Source": "spaceport.pipeline", "DetailType": "Job Started", "EventBusName": bus}
+            events.put_events(Entries=[entry | {"Detail": detail % job}])
+        received: list[StatusEvent] = []
+        while not received:
+            received = subscription.receive()
+        received += subscription.receive(wait_seconds=1)
+    assert [event.job_id for event in received] == ["mine"]
+
+
+def test_everything_listens_on_loopback_only(deployed):
+    listening = [host for host, _port in listeners(family_of(deployed.cloud.pid))]
+    assert len(listening) >= 2  # MiniStack and SageMaker
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_a_stack_that_cannot_be_made_says_which_part(deployed, tmp_path):
+    (tmp_path / "template.yaml").write_text(
+        "Resources: {Wrong: {Type: AWS::Lambda::EventSourceMapping, Properties: {FunctionName: none}}}"
+    )
+    with pytest.raises(DeployError, match="Wrong"):
+        deploy(deployed.cloud.address, tmp_path / "template.yaml", tmp_path, stack="wrong")
+
+
+def test_stopping_the_cloud_stops_its_containers(tmp_path):
+    with attached_cloud(tmp_path / "state", root=FIXTURES) as cloud:
+        pids = with_a_sleeping_job(cloud, tmp_path)
+    wait_until(lambda: not any(alive(pid) for pid in pids), 10)
+
+
+@pytest.mark.parametrize("killed", ["owner", "cloud"])
+def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path, killed):
+    """SIGKILL gives nobody the time to clean up."""
+    program = (
+        "import sys, time; from pathlib import Path; from local.cloud import attached_cloud\n"
+        "with attached_cloud(Path(sys.argv[1]), root=Path(sys.argv[2])) as cloud:\n"
+        "    print(cloud.pid, cloud.address.port, cloud.address.sagemaker_port, flush=True); time.sleep(600)"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "state"), str(FIXTURES)], cwd=ROOT, stdout=subprocess.PIPE
+    )
+    try:
+        assert owner.stdout is not None
+        pid, port, sagemaker_port = map(int, owner.stdout.readline().split())
+        cloud = Cloud(Address(port, sagemaker_port), pid, tmp_path / "state")
+        pids = with_a_sleeping_job(cloud, tmp_path)
+        os.kill(owner.pid if killed == "owner" else pid, signal.SIGKILL)
+        wait_until(lambda: not any(alive(pid) for pid in pids), 15)
+    finally:
+        owner.kill()
+        owner.wait()
+
+
+def test_a_cloud_can_be_left_running_and_stopped_by_another_process(tmp_path):
+    folder = tmp_path / "state"
+    with left_running(folder) as cloud:
+        assert find_detached(folder) == cloud
+        with pytest.raises(CloudError, match="already runs"):
+            start_detached(folder)
+        assert cloud.address.client("s3").list_buckets()["Buckets"] == []
+    assert not alive(cloud.pid)
+    assert find_detached(folder) is None
+    assert not stop_detached(folder)
+
+
+def test_a_stale_state_file_is_not_mistaken_for_a_cloud(tmp_path):
+    (tmp_path / "cloud.json").write_text(json.dumps({"pid": os.getpid(), "port": 1, "sagemaker_port": 2}))
+    assert find_detached(tmp_path) is None
+    assert not stop_detached(tmp_path)  # and this process lives on
+
+
+def test_a_cloud_that_does_not_start_shows_its_log(tmp_path, monkeypatch):
+    monkeypatch.setattr("local.cloud.sys.executable", "/bin/false")
+    with pytest.raises(CloudError, match="did not start"), attached_cloud(tmp_path / "state"):
+        pass
+
+
+def test_the_instructions_can_be_pasted(deployed):
+    lines = instructions(deployed.cloud, deployed.outputs)
+    script = "\n".join([*(line for line in lines if line.startswith("export ")), "echo $AWS_ENDPOINT_URL"])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == deployed.cloud.address.url
+    assert any(line.startswith(f"aws s3 cp photos.zip s3://{deployed.outputs['UploadsBucket']}/") for line in lines)
+
+
+# --- helpers --------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def left_running(folder: Path) -> Iterator[Cloud]:
+    cloud = start_detached(folder)
+    try:
+        yield cloud
+    finally:
+        assert stop_detached(folder)
+
+
+def with_a_sleeping_job(cloud: Cloud, folder: Path) -> list[int]:
+    """Start a container that sleeps; the process ids of the cloud and all it has started."""
+    outputs = deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache")
+    Deployed(cloud, outputs).upload(folder, "sleep", "sleep.zip")
+    wait_until(lambda: any("-m\0sfm" in command_of(pid) for pid in family_of(cloud.pid)))
+    family = family_of(cloud.pid)
+    assert len(family) >= 3  # the cloud, the container, a Lambda worker
+    return family
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    """Neither gone nor a zombie that waits for its parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def family_of(pid: int) -> list[int]:
+    """A process and its descendants."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    family = [pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family
+
+
+def listeners(pids: list[int]) -> list[tuple[str, int]]:
+    """(address, port) of every TCP socket on which the processes listen, from /proc/net."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            try:
+                target = str(descriptor.readlink())
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                host, port = fields[1].split(":")
+                octets = ".".join(str(byte) for byte in reversed(bytes.fromhex(host))) if len(host) == 8 else host
+                found.append((octets, int(port, 16)))
+    return found

@@ -1,0 +1,257 @@
+"""Each patch of local/patches.py is needed, and works.
+
+Every probe runs on MiniStack as it comes and on the patched one. The patched one must do what AWS does. The plain one
+must not: when a new MiniStack does, its test fails here, and the patch goes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from local.address import Address, free_ports, get
+from local.cloud import attached_cloud
+from local.server import server_environment
+
+ROLE = "arn:aws:iam::123456789012:role/states"
+CALLBACK = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+PATIENCE = 8.0  # seconds until an execution that still runs counts as hanging
+
+FUNCTIONS = '''
+import boto3
+
+def keep(event, context):
+    """Leave the token where the probe finds it."""
+    key = f"{event['execution']}/{event['retryCount']}"
+    boto3.client("s3").put_object(Bucket="tokens", Key=key, Body=event["token"])
+
+def refuse(event, context):
+    raise LookupError("nothing there:\\nKeyError: 'a line that looks like another error'")
+
+def answer_twice(event, context):
+    states = boto3.client("stepfunctions")
+    states.send_task_success(taskToken=event["token"], output='"first"')
+    try:
+        states.send_task_failure(taskToken=event["token"], error="Second")
+    except states.exceptions.ClientError:
+        pass
+
+def third_time(event, context):
+    """Fails twice by its token."""
+    states = boto3.client("stepfunctions")
+    if event["retryCount"] < 2:
+        states.send_task_failure(taskToken=event["token"], error="Again")
+    else:
+        states.send_task_success(taskToken=event["token"], output='"third"')
+'''
+
+
+@dataclass
+class Probes:
+    """One MiniStack, with the functions above, and the probes that look at it."""
+
+    address: Address
+
+    def __post_init__(self) -> None:
+        self.states, self.s3 = self.address.client("stepfunctions"), self.address.client("s3")
+        self.s3.create_bucket(Bucket="tokens", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        code = io.BytesIO()
+        with zipfile.ZipFile(code, "w") as archive:
+            archive.writestr("code.py", "")
+            archive.writestr("functions.py", FUNCTIONS)
+        functions = self.address.client("lambda")
+        for name in ("keep", "refuse", "answer_twice", "third_time"):
+            functions.create_function(
+                FunctionName=name,
+                Runtime="python3.11",
+                Role=ROLE,
+                Handler=f"functions.{name}",
+                Timeout=30,
+                Code={"ZipFile": code.getvalue()},
+            )
+
+    def start(self, name: str, state: dict[str, Any], machine: dict[str, Any] | None = None) -> str:
+        definition = {"StartAt": "A", "States": {"A": {**state, "End": True}}, **(machine or {})}
+        arn = self.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
+        started = self.states.start_execution(
+            stateMachineArn=arn["stateMachineArn"], name=name, input='{"one": 1, "long": 60}'
+        )
+        return started["executionArn"]
+
+    def ended(self, execution: str, patience: float = PATIENCE) -> str:
+        """The status, and the error's name if it has one, once it runs no more."""
+        deadline = time.monotonic() + patience
+        while True:
+            found = self.states.describe_execution(executionArn=execution)
+            if found["status"] != "RUNNING" or time.monotonic() > deadline:
+                return " ".join(filter(None, (found["status"], found.get("error"))))
+            time.sleep(0.05)
+
+    def token(self, name: str, retry: int = 0) -> str:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                return self.s3.get_object(Bucket="tokens", Key=f"{name}/{retry}")["Body"].read().decode()
+            except self.s3.exceptions.NoSuchKey:
+                assert time.monotonic() < deadline, f"no token of {name}"
+                time.sleep(0.05)
+
+    # one method a probe; its name is the probe's
+
+    def heartbeat(self) -> str:
+        execution = self.start("heartbeat", callback("keep", HeartbeatSeconds=1))
+        self.token("heartbeat")
+        return self.ended(execution)
+
+    def heartbeat_path(self) -> str:
+        execution = self.start("heartbeat_path", callback("keep", HeartbeatSecondsPath="$.one"))
+        self.token("heartbeat_path")
+        return self.ended(execution)
+
+    def timeout_path(self) -> str:
+        execution = self.start("timeout_path", callback("keep", TimeoutSecondsPath="$.one"))
+        self.token("timeout_path")
+        return self.ended(execution)
+
+    def function_error(self) -> str:
+        return self.ended(self.start("function_error", callback("refuse", TimeoutSeconds=60)), 8.0).split()[0]
+
+    def error_type(self) -> str:
+        task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
+        execution = self.start("error_type", {**task, "Parameters": {"FunctionName": "refuse", "Payload": {}}})
+        return self.ended(execution, 20.0)
+
+    def token_per_attempt(self) -> int:
+        again = [{"ErrorEquals": ["Again"], "IntervalSeconds": 1, "MaxAttempts": 1}]
+        self.start("token_per_attempt", callback("keep", Retry=again))
+        first = self.token("token_per_attempt")
+        self.states.send_task_failure(taskToken=first, error="Again")
+        return len({first, self.token("token_per_attempt", retry=1)})
+
+    def first_answer(self) -> str:
+        return self.ended(self.start("first_answer", callback("answer_twice")), 20.0)
+
+    def closed_token(self) -> str:
+        execution = self.start("closed_token", callback("keep"))
+        token = self.token("closed_token")
+        self.states.send_task_success(taskToken=token, output="{}")
+        self.ended(execution)
+        return self.refusal(self.states.send_task_success, taskToken=token, output="{}")
+
+    def longest_delay(self) -> str:
+        again = [{"ErrorEquals": ["Again"], "IntervalSeconds": 1, "BackoffRate": 30, "MaxDelaySeconds": 2}]
+        return self.ended(self.start("longest_delay", callback("third_time", Retry=again)), 12.0)
+
+    def machine_timeout(self) -> str:
+        execution = self.start("machine_timeout", callback("keep"), {"TimeoutSeconds": 2})
+        return self.ended(execution)
+
+    def stopped(self) -> tuple[str, str]:
+        execution = self.start("stopped", callback("keep"))
+        token = self.token("stopped")
+        self.states.stop_execution(executionArn=execution, error="Stopped", cause="by hand")
+        refusal = self.refusal(self.states.send_task_failure, taskToken=token, error="Late")
+        time.sleep(0.5)
+        return self.ended(execution), refusal
+
+    def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
+        try:
+            call(**arguments)
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "accepted"
+
+
+def callback(function: str, **more: Any) -> dict[str, Any]:
+    payload = {"token.$": "$$.Task.Token", "execution.$": "$$.Execution.Name", "retryCount.$": "$$.State.RetryCount"}
+    return {"Type": "Task", "Resource": CALLBACK, "Parameters": {"FunctionName": function, "Payload": payload}, **more}
+
+
+ON_AWS = {
+    "heartbeat": "FAILED States.HeartbeatTimeout",
+    "heartbeat_path": "FAILED States.HeartbeatTimeout",
+    "timeout_path": "FAILED States.Timeout",
+    "function_error": "FAILED",
+    "error_type": "FAILED LookupError",
+    "token_per_attempt": 2,
+    "first_answer": "SUCCEEDED",
+    "closed_token": "TaskTimedOut",
+    "longest_delay": "SUCCEEDED",
+    "machine_timeout": "TIMED_OUT",
+    "stopped": ("ABORTED Stopped", "TaskTimedOut"),
+}
+
+
+def observe(address: Address) -> dict[str, Any]:
+    probes = Probes(address)
+    with ThreadPoolExecutor(4) as pool:
+        running = {name: pool.submit(getattr(probes, name)) for name in ON_AWS}
+        return {name: future.result() for name, future in running.items()}
+
+
+@contextmanager
+def plain_ministack(folder: Path) -> Iterator[Address]:
+    address = Address(*free_ports(2))
+    (folder / "tmp").mkdir(parents=True)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ministack"],
+            cwd=folder,
+            env=server_environment(address, folder),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until_it_answers(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def wait_until_it_answers(address: Address, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            get(f"{address.url}/_ministack/health")
+            return
+        except OSError:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory) -> dict[str, dict[str, Any]]:
+    """What each probe sees, by MiniStack: side by side, since most of it is waiting."""
+    folder = tmp_path_factory.mktemp("ministack")
+    with (
+        plain_ministack(folder / "plain") as plain,
+        attached_cloud(folder / "patched") as patched,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        plainly, mended = pool.submit(observe, plain), pool.submit(observe, patched.address)
+        return {"plain": plainly.result(), "patched": mended.result()}
+
+
+@pytest.mark.parametrize("probe", ON_AWS)
+def test_the_patched_ministack_does_what_aws_does(observed, probe):
+    assert observed["patched"][probe] == ON_AWS[probe]
+
+
+@pytest.mark.parametrize("probe", ON_AWS)
+def test_the_patch_is_still_needed(observed, probe):
+    assert observed["plain"][probe] != ON_AWS[probe], f"MiniStack does {probe} right now: take the patch out"
