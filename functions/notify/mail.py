@@ -33,7 +33,7 @@ class Links:
 
 def compose(type_: StatusType, name: str, detail: StatusDetail, links: Links, preview: bytes | None) -> EmailMessage:
     """The message without sender and receiver. `preview` is a PNG shown at the top of a success."""
-    subject = SUBJECTS[type_].format(name=name)
+    subject = " ".join(SUBJECTS[type_].format(name=name).split())  # a header is one line
     if detail.error is None:
         text, body = _success(detail, links)
     else:

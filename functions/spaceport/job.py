@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 from spaceport.errors import ErrorCode, RejectedUpload
 
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
+MAX_NAME = 80
 
 
 class PipelineStep(StrEnum):
@@ -45,7 +46,11 @@ class UploadedObject(Camel):
         return self.version_id or self.etag
 
 
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s<>,;]+@[^@\s<>,;]+\.[^@\s<>,;]+$", max_length=254)]
+# what browsers take for <input type=email> (html.spec.whatwg.org), with a dot in the domain: fit for a mail header
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254),
+]
 
 
 class JobOptions(Camel):
@@ -59,7 +64,7 @@ class JobOptions(Camel):
     training_steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_gaussians: Annotated[int, Field(ge=1_000, le=20_000_000)] | None = None
     sh_degree: Annotated[int, Field(ge=0, le=3)] | None = None
-    name: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")] | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
 
 
 class Job(Camel):
@@ -74,10 +79,6 @@ class Job(Camel):
     etag: str
     uploaded_at: datetime
     options: JobOptions
-
-    @property
-    def uploaded(self) -> UploadedObject:
-        return UploadedObject(bucket=self.bucket, key=self.key, version_id=self.version_id, etag=self.etag)
 
 
 def job_id_of(uploaded: UploadedObject) -> str:
@@ -102,6 +103,14 @@ def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
     return parse_options({name: value for name, value in values.items() if value})
 
 
+def email_from_metadata(metadata: Mapping[str, str]) -> str | None:
+    """The address alone, for a customer whose other settings are wrong; None where it is missing or wrong itself."""
+    try:
+        return options_from_metadata({name: text for name, text in metadata.items() if _plain(name) == "email"}).email
+    except RejectedUpload:
+        return None
+
+
 def parse_options(values: Mapping[str, object]) -> JobOptions:
     """Raises RejectedUpload(INVALID_OPTION) naming every option that is wrong."""
     try:
@@ -114,7 +123,7 @@ def parse_options(values: Mapping[str, object]) -> JobOptions:
 def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime) -> Job:
     return Job(
         job_id=job_id_of(uploaded),
-        name=options.name or PurePosixPath(uploaded.key).stem or "scene",
+        name=_one_line(options.name or PurePosixPath(uploaded.key).stem) or "scene",
         bucket=uploaded.bucket,
         key=uploaded.key,
         version_id=uploaded.version_id,
@@ -122,6 +131,12 @@ def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime)
         uploaded_at=uploaded_at,
         options=options,
     )
+
+
+def _one_line(text: str) -> str:
+    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())[:MAX_NAME].rstrip()
 
 
 def _plain(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import BinaryIO
 
 from spaceport.errors import ErrorCode, RejectedUpload
 from spaceport.job import PipelineStep
+from spaceport.ranged import ReadTooLong
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".dng"})
 # pictures and films that customers do send, but that no stage can read
@@ -54,12 +56,17 @@ class Entry:
     symlink: bool
 
     @property
+    def path(self) -> PurePosixPath:
+        """The name as a path: some Windows tools write backslashes."""
+        return PurePosixPath(self.name.replace("\\", "/"))
+
+    @property
     def suffix(self) -> str:
-        return PurePosixPath(self.name).suffix.lower()
+        return self.path.suffix.lower()
 
 
 def read_entries(stream: BinaryIO) -> list[Entry]:
-    """The files (not folders) of a ZIP; reads only its end. Raises RejectedUpload(NOT_A_ZIP)."""
+    """The files (not folders) of a ZIP; reads only its end. Raises RejectedUpload(NOT_A_ZIP, ARCHIVE_TOO_LARGE)."""
     try:
         with zipfile.ZipFile(stream) as archive:
             return [
@@ -71,15 +78,17 @@ def read_entries(stream: BinaryIO) -> list[Entry]:
                     symlink=info.create_system == 3 and stat.S_ISLNK(info.external_attr >> 16),
                 )
                 for info in archive.infolist()
-                if not info.is_dir()
+                if not info.orig_filename.endswith("/")
             ]
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError, ValueError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise RejectedUpload(ErrorCode.NOT_A_ZIP, str(error)) from error
+    except ReadTooLong as error:
+        raise RejectedUpload(ErrorCode.ARCHIVE_TOO_LARGE, f"its list of files takes {error}") from error
 
 
-def is_side_file(name: str) -> bool:
+def is_side_file(path: PurePosixPath) -> bool:
     """What operating systems leave in ZIPs: __MACOSX/, ._photo.jpg, .DS_Store, Thumbs.db."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = path.parts
     return "__MACOSX" in parts or parts[-1:] == ("Thumbs.db",) or any(p.startswith(".") and p != ".." for p in parts)
 
 
@@ -91,7 +100,7 @@ def check_entries(entries: Sequence[Entry], step: PipelineStep) -> int:
     if not entries:
         raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE)
     _check_safety(entries)
-    wanted = [entry for entry in entries if not is_side_file(entry.name)]
+    wanted = [entry for entry in entries if not is_side_file(entry.path)]
     if step is PipelineStep.COMPRESSION:
         return _check_splat(wanted)
     photos = [entry for entry in wanted if entry.suffix in PHOTO_SUFFIXES and entry.bytes > 0]
@@ -103,7 +112,7 @@ def check_entries(entries: Sequence[Entry], step: PipelineStep) -> int:
 
 def _check_safety(entries: Sequence[Entry]) -> None:
     for entry in entries:
-        path = PurePosixPath(entry.name.replace("\\", "/"))
+        path = entry.path
         drive = len(path.parts[0]) == 2 and path.parts[0][1] == ":" if path.parts else False
         if path.is_absolute() or ".." in path.parts or drive or "\0" in entry.name:
             raise RejectedUpload(ErrorCode.UNSAFE_ARCHIVE, f"the name {entry.name!r}")
@@ -133,7 +142,7 @@ def _check_photo_count(photos: Sequence[Entry], wanted: Sequence[Entry]) -> None
 
 
 def _check_scene(wanted: Sequence[Entry]) -> None:
-    names = {entry.name for entry in wanted}
+    names = {str(entry.path) for entry in wanted}
     missing = [f"sparse/0/{file}" for file in SCENE_FILES if not any(n.endswith(f"sparse/0/{file}") for n in names)]
     if missing:
         raise RejectedUpload(ErrorCode.INVALID_SCENE, "missing " + ", ".join(missing))

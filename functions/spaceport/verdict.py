@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from spaceport.errors import ErrorCode, JobError
-from spaceport.stages import StageRun
+from spaceport.stages import LIMITS, StageRun
 
 
 class Fate(StrEnum):
@@ -28,12 +28,14 @@ class Verdict(BaseModel):
     seconds: float = 0.0
 
 
+# what a container leaves as its reason: `CODE: facts`
+_NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)
 # SageMaker's own words for trouble that is not the container's
 _PLATFORM_FAULTS = (
     (re.compile(r"CapacityError|Insufficient ?Capacity|capacity", re.I), ErrorCode.CAPACITY),
     (re.compile(r"ResourceLimitExceeded|Throttling|Rate exceeded", re.I), ErrorCode.THROTTLED),
     (re.compile(r"Spot|MaxWaitTimeExceeded|interrupt", re.I), ErrorCode.INTERRUPTED),
-    (re.compile(r"MaxRuntimeExceeded", re.I), ErrorCode.STAGE_TIMEOUT),
+    (re.compile(r"MaxRuntimeExceeded|max(imum)? ?runtime", re.I), ErrorCode.STAGE_TIMEOUT),
     (re.compile(r"out of memory|OutOfMemory|exit code:? 137", re.I), ErrorCode.OUT_OF_MEMORY),
     (re.compile(r"No space left|DiskFull", re.I), ErrorCode.DISK_FULL),
 )
@@ -49,7 +51,17 @@ def judge(run: StageRun, described: dict[str, Any] | None) -> Verdict:
         return Verdict(fate=Fate.RUNNING, seconds=seconds)
     if status == "Completed":
         return Verdict(fate=Fate.COMPLETED, seconds=seconds)
+    if status == "Stopped" and _overran(run, described):
+        # first, since its container left when it was told to, and calls that an interruption, which is retried
+        return Verdict(fate=Fate.FAILED, error=JobError.of(ErrorCode.STAGE_TIMEOUT), seconds=seconds)
     return Verdict(fate=Fate.FAILED, error=_error_of(status, described), seconds=seconds)
+
+
+def _overran(run: StageRun, described: dict[str, Any]) -> bool:
+    """Training says so itself; of a processing job that was stopped, only its times tell."""
+    if "SecondaryStatus" in described:
+        return bool(described["SecondaryStatus"] == "MaxRuntimeExceeded")
+    return _wall_seconds(run, described) >= LIMITS[run.stage].max_runtime
 
 
 def _error_of(status: str, described: dict[str, Any]) -> JobError:
@@ -57,8 +69,8 @@ def _error_of(status: str, described: dict[str, Any]) -> JobError:
     reason = described.get("FailureReason", "")
     # the container's own words come first: `CODE: facts` in output/message (processing) or output/failure (training)
     for text in (described.get("ExitMessage", ""), reason):
-        named = re.search(r"\b([A-Z][A-Z_0-9]+): (.*)", text, re.S)
-        if named and named[1] in ErrorCode.__members__:
+        named = _NAMED.search(text)
+        if named:
             facts = re.sub(r",? ?exit code:? \d+$", "", named[2].strip())
             return JobError.of(ErrorCode(named[1]), "" if named[1] == ErrorCode.INTERNAL else facts)
     for pattern, code in _PLATFORM_FAULTS:
@@ -70,6 +82,10 @@ def _error_of(status: str, described: dict[str, Any]) -> JobError:
 def _billed_seconds(run: StageRun, described: dict[str, Any]) -> float:
     if "BillableTimeInSeconds" in described:
         return float(described["BillableTimeInSeconds"])
+    return _wall_seconds(run, described)
+
+
+def _wall_seconds(run: StageRun, described: dict[str, Any]) -> float:
     start = described.get(f"{run.stage.kind}StartTime")
     end = described.get(f"{run.stage.kind}EndTime")
     if isinstance(start, datetime) and isinstance(end, datetime):

@@ -51,5 +51,8 @@ def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) 
     outcome = starter().start(uploaded)
     logger.append_keys(job_id=outcome.job_id)
     logger.info("upload handled", outcome=outcome.model_dump(mode="json"))
-    metrics.add_metric(name="JobsRejected" if outcome.error else "JobsStarted", unit=MetricUnit.Count, value=1)
+    if outcome.error is not None:
+        metrics.add_metric(name="JobsRejected", unit=MetricUnit.Count, value=1)
+    elif outcome.execution_name is not None:
+        metrics.add_metric(name="JobsStarted", unit=MetricUnit.Count, value=1)
     return outcome.model_dump(mode="json", by_alias=True)

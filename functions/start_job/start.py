@@ -10,7 +10,17 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorCode, JobError, RejectedUpload
-from spaceport.job import Camel, Job, JobOptions, PipelineStep, UploadedObject, job_id_of, job_of, options_from_metadata
+from spaceport.job import (
+    Camel,
+    Job,
+    JobOptions,
+    PipelineStep,
+    UploadedObject,
+    email_from_metadata,
+    job_id_of,
+    job_of,
+    options_from_metadata,
+)
 from spaceport.jobs_table import JobsTable
 from spaceport.preflight import check_entries, read_entries
 from spaceport.ranged import RangedObject
@@ -58,17 +68,20 @@ class Starter:
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _head(self, uploaded: UploadedObject) -> dict[str, Any] | None:
-        version = {"VersionId": uploaded.version_id} if uploaded.version_id else {}
+        """None unless the key still holds this very version: the stages read the key, whatever it holds by then."""
         try:
-            head: dict[str, Any] = self._s3.head_object(Bucket=uploaded.bucket, Key=uploaded.key, **version)
+            head: dict[str, Any] = self._s3.head_object(Bucket=uploaded.bucket, Key=uploaded.key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey", "NoSuchVersion"):
+            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
                 return None
             raise
-        return head if head["ETag"].strip('"') == uploaded.etag.strip('"') else None
+        same_version = uploaded.version_id in (None, head.get("VersionId"))
+        return head if same_version and head["ETag"].strip('"') == uploaded.etag.strip('"') else None
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> None:
         if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
+            if size == 0:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
             return  # a bare splat: the compressor's reader is its check
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
@@ -79,7 +92,7 @@ class Starter:
         self, uploaded: UploadedObject, head: dict[str, Any], options: JobOptions, error: JobError
     ) -> StartOutcome:
         # a setting can be wrong and the address right: the customer should hear of it all the same
-        address = options.email or _address(head["Metadata"])
+        address = options.email or email_from_metadata(head["Metadata"])
         job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
         self._jobs.record(job)
         self._bus.put(job_rejected(job.job_id, error, self._clock()))
@@ -94,10 +107,3 @@ class Starter:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                 raise
-
-
-def _address(metadata: dict[str, str]) -> str | None:
-    try:
-        return options_from_metadata({name: value for name, value in metadata.items() if name.lower() == "email"}).email
-    except RejectedUpload:
-        return None
