@@ -1,0 +1,245 @@
+"""The AWS around the Lambda functions: moto for S3, DynamoDB, EventBridge, SQS and SES, fakes for the rest.
+
+Every call that a function makes goes through one counter, so that a test can let any of them be the last before a
+crash. Every status event is read back from the bus and held against its schema.
+"""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.message import EmailMessage
+from functools import cache
+from typing import Any
+
+import boto3
+import jsonschema
+import pytest
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+
+from tests.support.events import EVENTS
+from tests.support.fakes import FakeSageMaker, FakeStepFunctions
+
+REGION = "eu-west-1"
+UPLOADS = "spaceport-dev-uploads-123456789012"
+RESULTS = "spaceport-dev-results-123456789012"
+BUS = "spaceport-dev-status"
+SENDER = "spaceport@example.com"
+STATUS_SCHEMA = json.loads((EVENTS / "schemas" / "status-event.schema.json").read_text(encoding="utf-8"))
+TABLES = {
+    "jobs": [("jobId", "HASH")],
+    "stage-runs": [("jobId", "HASH"), ("stageRun", "RANGE")],
+    "idempotency": [("id", "HASH")],
+}
+ENVIRONMENT = {
+    "STATUS_BUS": BUS,
+    "JOBS_TABLE": "jobs",
+    "STAGE_RUNS_TABLE": "stage-runs",
+    "IDEMPOTENCY_TABLE": "idempotency",
+    "RESULTS_BUCKET": RESULTS,
+    "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
+    "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
+    "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",
+    "SFM_INSTANCE_TYPE": "ml.c6i.4xlarge",
+    "TRAINING_INSTANCE_TYPE": "ml.g4dn.xlarge",
+    "COMPRESSOR_INSTANCE_TYPE": "ml.c6i.4xlarge",
+    "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/spaceport",
+    "SPOT_TRAINING": "true",
+    "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
+    "SENDER_EMAIL": SENDER,
+    "LINK_DAYS": "7",
+}
+HANDLERS = ("start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify")
+_create_client, _create_resource = boto3.client, boto3.resource
+
+
+class Crash(Exception):
+    """The function's machine went away between two calls, or before an answer came."""
+
+
+@dataclass
+class LambdaContext:
+    """What Powertools reads of Lambda's context."""
+
+    function_name: str = "spaceport-test"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:eu-west-1:123456789012:function:spaceport-test"
+    aws_request_id: str = "52fdfc07-2182-154f-163f-5f0f9a621d72"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+@dataclass
+class Watch:
+    """Counts the calls that functions make. `crash_at`: the call (from 0) that is the last; `answered`: it arrived."""
+
+    calls: list[str] = field(default_factory=list)
+    crash_at: int | None = None
+    arrives: bool = False
+
+    def __call__(self, name: str, call: Callable[[], Any]) -> Any:
+        self.calls.append(name)
+        last = self.crash_at is not None and len(self.calls) > self.crash_at
+        if last and not self.arrives:
+            raise Crash(name)
+        answer = call()
+        if last:
+            raise Crash(name)
+        return answer
+
+
+class Watched:
+    """A boto3 client or table whose calls are counted."""
+
+    def __init__(self, target: Any, name: str, watch: Watch) -> None:
+        self._target, self._name, self._watch = target, name, watch
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._target, name)
+        if name == "Table":
+            return lambda table: Watched(attribute(table), self._name, self._watch)
+        if name in ("exceptions", "meta", "generate_presigned_url") or not callable(attribute):
+            return attribute
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            return self._watch(f"{self._name}.{name}", lambda: attribute(*arguments, **named))
+
+        return call
+
+
+@cache
+def _moto(kind: str, service: str) -> Any:
+    """Made once: a client of one test serves the next, moto answers whichever mock is active."""
+    return (_create_client if kind == "client" else _create_resource)(service, region_name=REGION)
+
+
+class Cloud:
+    """An account with the template's buckets, tables, bus and sender, all empty."""
+
+    def __init__(self) -> None:
+        self.sagemaker, self.stepfunctions, self.watch = FakeSageMaker(), FakeStepFunctions(), Watch()
+        self.s3, self.events = _moto("client", "s3"), _moto("client", "events")
+        self._sqs, self._seen = _moto("client", "sqs"), list[dict[str, Any]]()
+        for bucket in (UPLOADS, RESULTS):
+            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
+        dynamodb = _moto("client", "dynamodb")
+        for name, keys in TABLES.items():
+            dynamodb.create_table(
+                TableName=name,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+            )
+        self.events.create_event_bus(Name=BUS)
+        self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
+        self.events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": ["spaceport.pipeline"]}))
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        self.events.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn["QueueArn"]}])
+        _moto("client", "sesv2").create_email_identity(EmailIdentity=SENDER)
+
+    def client(self, service: str, **_settings: Any) -> Any:
+        """What boto3.client answers inside this cloud."""
+        fakes: dict[str, Any] = {"sagemaker": self.sagemaker, "stepfunctions": self.stepfunctions}
+        return Watched(fakes.get(service) or _moto("client", service), service, self.watch)
+
+    def resource(self, service: str, **_settings: Any) -> Any:
+        return Watched(_moto("resource", service), service, self.watch)
+
+    def table(self, name: str) -> Any:
+        return _moto("resource", "dynamodb").Table(name)
+
+    def item(self, job_id: str) -> dict[str, Any] | None:
+        """The job's item in the jobs table."""
+        item: dict[str, Any] | None = self.table("jobs").get_item(Key={"jobId": job_id}).get("Item")
+        return item
+
+    def upload(self, key: str, body: bytes, **metadata: str) -> dict[str, Any]:
+        """Put an object into the uploads bucket; the EventBridge event that S3 makes of it."""
+        answer = self.s3.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
+        event: dict[str, Any] = json.loads((EVENTS / "start_job" / "object-created.json").read_text(encoding="utf-8"))
+        event["detail"]["object"] |= {
+            "key": key,
+            "size": len(body),
+            "etag": answer["ETag"].strip('"'),
+            "version-id": answer["VersionId"],
+        }
+        return event
+
+    def put_result(self, uri: str, **result: Any) -> None:
+        """A stage's result.json in the folder `uri`, with whatever is not given empty."""
+        body = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], **result}
+        self.put(f"{uri}/result.json", json.dumps(body).encode())
+
+    def put(self, uri: str, body: bytes) -> None:
+        bucket, key = uri.removeprefix("s3://").split("/", 1)
+        self.s3.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def get_json(self, uri: str) -> Any:
+        bucket, key = uri.removeprefix("s3://").split("/", 1)
+        return json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def heard(self) -> list[dict[str, Any]]:
+        """Every status event on the bus so far, each valid by the published schema."""
+        while True:
+            answer = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10)
+            for message in answer.get("Messages", []):
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                event = json.loads(message["Body"])
+                jsonschema.validate(event, STATUS_SCHEMA, format_checker=jsonschema.FormatChecker())
+                self._seen.append(event)
+            if not answer.get("Messages"):
+                return list(self._seen)
+
+    def said(self) -> list[str]:
+        """The types of the status events on the bus."""
+        return [event["detail-type"] for event in self.heard()]
+
+    def mails(self) -> list[EmailMessage]:
+        sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
+        return [_parsed(message.raw_data) for message in sent]
+
+
+def _parsed(raw: str | bytes) -> EmailMessage:
+    data = raw.encode() if isinstance(raw, str) else raw
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+@contextmanager
+def cloud_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """A fresh cloud, and functions that have not run yet: as after a cold start."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        cloud = Cloud()
+        monkeypatch.setattr(boto3, "client", cloud.client)
+        monkeypatch.setattr(boto3, "resource", cloud.resource)
+        forget()
+        yield cloud
+        forget()
+
+
+def forget() -> None:
+    """Empty what the functions keep while they are warm."""
+    modules = [importlib.import_module("spaceport.clients")]
+    modules += [importlib.import_module(f"{name}.handler") for name in HANDLERS]
+    for module in modules:
+        for value in vars(module).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+def invoke(function: str, event: dict[str, Any]) -> Any:
+    """Call a function's handler as Lambda does: JSON in, JSON out."""
+    handler = importlib.import_module(f"{function}.handler").handler
+    return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
