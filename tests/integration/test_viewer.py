@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.quality import BACKGROUND, draw, psnr
+from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise, quantise_harmonics
-from compressor.sog.codes import Steps
 from compressor.viewer import BUNDLE, Journey, write_page
 from splat.camera import look_at
 from splat.gaussians import Gaussians
