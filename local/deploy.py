@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from local.address import REGION, Address
 from local.bundle import build_bundle
 from local.template import load_template
@@ -74,11 +76,14 @@ def deploy(address: Address, template: Path, cache: Path, stack: str = STACK) ->
     packager = Packager(put, lambda code: build_bundle(code, cache))
     packaged = packager.package(load_template(template), template.resolve().parent)
     put("template.json", json.dumps(packaged).encode())
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateURL=f"{address.url}/{ARTIFACTS_BUCKET}/template.json",
-        Capabilities=_CAPABILITIES,
-    )
+    try:
+        cloudformation.create_stack(
+            StackName=stack,
+            TemplateURL=f"{address.url}/{ARTIFACTS_BUCKET}/template.json",
+            Capabilities=_CAPABILITIES,
+        )
+    except ClientError as error:
+        raise DeployError(f"stack {stack} is refused: {error.response['Error']['Message']}") from error
     return _wait(cloudformation, stack)
 
 

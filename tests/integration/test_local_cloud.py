@@ -124,12 +124,21 @@ def test_everything_listens_on_loopback_only(deployed):
     assert set(listening) == {"127.0.0.1"}
 
 
-def test_a_stack_that_cannot_be_made_says_which_part(deployed, tmp_path):
-    (tmp_path / "template.yaml").write_text(
-        "Resources: {Wrong: {Type: AWS::Lambda::EventSourceMapping, Properties: {FunctionName: none}}}"
-    )
-    with pytest.raises(DeployError, match="Wrong"):
-        deploy(deployed.cloud.address, tmp_path / "template.yaml", tmp_path, stack="wrong")
+@pytest.mark.parametrize(
+    ("resource", "named"),
+    [
+        ("{Type: AWS::Nothing::Thing}", "AWS::Nothing::Thing"),
+        (
+            "{Type: AWS::StepFunctions::StateMachine, "
+            "Properties: {RoleArn: r, DefinitionS3Location: {Bucket: none, Key: none}}}",
+            "Wrong: .*not found",
+        ),
+    ],
+)
+def test_a_stack_that_cannot_be_made_says_which_part(deployed, tmp_path, resource, named):
+    (tmp_path / "template.yaml").write_text(f"Resources: {{Wrong: {resource}}}")
+    with pytest.raises(DeployError, match=named):
+        deploy(deployed.cloud.address, tmp_path / "template.yaml", tmp_path, stack=f"wrong-{abs(hash(named))}")
 
 
 def test_stopping_the_cloud_stops_its_containers(tmp_path):
