@@ -1,0 +1,81 @@
+"""One local cloud with the real template for the whole module, and a customer to use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.address import Address
+from local.cloud import ROOT, attached_cloud
+from local.customer import Mail, StatusEvent, inbox, subscribed, upload, wait_for_mail
+from local.demo import BUILD, make_sample
+from local.deploy import deploy
+
+JOB_SECONDS = 600.0
+MAIL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Uploads and waits, as a customer and a subscriber would."""
+
+    address: Address
+    stack: dict[str, str]
+
+    def send(self, photos: Path, email: str, **options: str) -> list[StatusEvent]:
+        """Upload, and follow the job to its end; its status events in the order they came."""
+        with subscribed(self.address, self.stack["StatusBusName"]) as subscription:
+            upload(self.address, self.stack["UploadsBucket"], photos, {"email": email, **options})
+            return list(subscription.follow(JOB_SECONDS))
+
+    def only_mail(self, email: str) -> Mail:
+        assert wait_for_mail(self.address, email, MAIL_SECONDS) is not None, f"no mail to {email}"
+        mails = inbox(self.address, email)
+        assert len(mails) == 1, [mail.subject for mail in mails]
+        return mails[0]
+
+    def job_item(self, job_id: str) -> dict[str, Any]:
+        item: dict[str, Any] = (
+            self.address.client("dynamodb").get_item(
+                TableName=self.stack["JobsTableName"], Key={"jobId": {"S": job_id}}
+            )
+        )["Item"]
+        return item
+
+    def execution(self, job_id: str) -> dict[str, Any]:
+        stepfunctions = self.address.client("stepfunctions")
+        arn = self.stack["PipelineArn"].replace(":stateMachine:", ":execution:") + f":{job_id}"
+        described: dict[str, Any] = stepfunctions.describe_execution(executionArn=arn)
+        return described
+
+    def sagemaker_jobs(self, job_id: str) -> list[tuple[str, str]]:
+        """(name, status) of every SageMaker job of one of ours."""
+        sagemaker = self.address.client("sagemaker")
+        processing = sagemaker.list_processing_jobs()["ProcessingJobSummaries"]
+        training = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+        named = [(job["ProcessingJobName"], job["ProcessingJobStatus"]) for job in processing]
+        named += [(job["TrainingJobName"], job["TrainingJobStatus"]) for job in training]
+        return sorted(job for job in named if job[0].startswith(job_id))
+
+    def report(self, end: StatusEvent) -> dict[str, Any]:
+        """report.json of a job that succeeded."""
+        bucket, key = end.outputs["report.json"].removeprefix("s3://").split("/", 1)
+        report: dict[str, Any] = json.load(self.address.client("s3").get_object(Bucket=bucket, Key=key)["Body"])
+        return report
+
+
+@pytest.fixture(scope="session")
+def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
+    with attached_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
+        yield Customer(cloud.address, deploy(cloud.address, ROOT / "template.yaml", BUILD))
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The sample's ZIP; poses.json with the truth lies beside it."""
+    return make_sample(BUILD)
