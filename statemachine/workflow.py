@@ -32,15 +32,17 @@ from stepfunctions.steps.states import State, Task
 
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
-# stage → (name of its states, its key in $.stages, task timeout in seconds). The timeout is longer than the
-# SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
-STAGES = {
-    "sfm": ("Sfm", "sfm", 5 * 3600),
-    "3dgs": ("Training", "training", 9 * 3600),
-    "compressor": ("Compressor", "compressor", 3 * 3600),
-}
 # a container reports at least every 20 s; starting a machine and loading its input say nothing for minutes
 HEARTBEAT_SECONDS = 1800
+# a Spot training job may wait this long for its machine, and says nothing then (functions/spaceport/stages.py)
+SPOT_WAIT_SECONDS = 3600
+# stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
+# than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
+STAGES = {
+    "sfm": ("Sfm", "sfm", 5 * 3600, HEARTBEAT_SECONDS),
+    "3dgs": ("Training", "training", 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
+    "compressor": ("Compressor", "compressor", 3 * 3600, HEARTBEAT_SECONDS),
+}
 JOB_TIMEOUT_SECONDS = 24 * 3600
 LAST_SEQUENCE = 9_999_999
 
@@ -106,7 +108,7 @@ def unforeseen(told: State) -> Pass:
 
 def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unforeseen_failure: State) -> State:
     """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
-    name, key, timeout_seconds = STAGES[stage]
+    name, key, timeout_seconds, heartbeat_seconds = STAGES[stage]
     output = f"$.stages.{key}"
     succeeded = announce(
         f"{name}Succeeded",
@@ -158,7 +160,7 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
             "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage, "job.$": "$"},
         },
         timeout_seconds=timeout_seconds,
-        heartbeat_seconds=HEARTBEAT_SECONDS,
+        heartbeat_seconds=heartbeat_seconds,
         result_path=output,
         retry=[
             Retry(error_equals=LAMBDA_FAULTS, interval_seconds=2, max_attempts=4, backoff_rate=2),

@@ -64,8 +64,8 @@ def error_of(failure: TaskFailure) -> JobError:
             return JobError.model_validate_json(failure.cause)
         except ValidationError:
             return JobError.of(ErrorCode(failure.error))
-    if failure.error == "States.HeartbeatTimeout":
+    if failure.error in ("States.Timeout", "States.HeartbeatTimeout"):
+        # Step Functions says States.Timeout of a lost heartbeat, too. A job that took too long was ended before the
+        # task by SageMaker, which says so itself (MaxRuntimeExceeded): what timed out here has stopped talking.
         return JobError.of(ErrorCode.STALLED)
-    if failure.error == "States.Timeout":
-        return JobError.of(ErrorCode.STAGE_TIMEOUT)
     return JobError.of(ErrorCode.INTERNAL)

@@ -42,6 +42,10 @@ def test_a_callback_task_hears_of_lost_heartbeats_before_its_timeout(name: str) 
     assert CALLBACKS[name]["HeartbeatSeconds"] < CALLBACKS[name]["TimeoutSeconds"]
 
 
+def test_a_training_task_does_not_take_the_wait_for_spot_capacity_for_a_lost_heartbeat() -> None:
+    assert STATES[RUN_OF[Stage.TRAINING]]["HeartbeatSeconds"] > SPOT_WAIT_SECONDS
+
+
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_a_callback_task_hands_over_its_token_and_all_of_the_data(name: str) -> None:
     payload = CALLBACKS[name]["Parameters"]["Payload"]
