@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deliver.deliver import Deliverer, DeliverRequest
 from spaceport.clients import client
-from spaceport.observability import logger, metrics, tracer
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 
 
@@ -25,10 +25,8 @@ def deliverer() -> Deliverer:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
-@metrics.log_metrics
 @event_parser(model=DeliverRequest)
 def handler(event: DeliverRequest, context: LambdaContext) -> dict[str, Any]:
     delivery = deliverer().deliver(event)
     logger.info("delivered", job_id=event.job_id, metrics=delivery.metrics)
-    metrics.add_metadata("jobId", event.job_id)
     return delivery.model_dump(mode="json", by_alias=True)

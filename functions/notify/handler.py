@@ -67,6 +67,5 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | Non
 
 def _send(outcome: dict[str, object]) -> dict[str, str | None]:
     message_id = notifier().notify(StatusEvent.model_validate(outcome))
-    if message_id is not None:
-        metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=1)
+    metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=0 if message_id is None else 1)
     return {"messageId": message_id}

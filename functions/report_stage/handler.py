@@ -12,7 +12,7 @@ from report_stage.parse import JobChanged, parse
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
-from spaceport.observability import logger, metrics, tracer
+from spaceport.observability import logger, tracer
 from spaceport.platform_settings import PlatformSettings
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
@@ -36,7 +36,6 @@ def reporter() -> StageReporter:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
-@metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     news = parse(event.detail_type, event.detail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import struct
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ def read_entries(stream: BinaryIO) -> list[Entry]:
                 for info in archive.infolist()
                 if not info.orig_filename.endswith("/")
             ]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise RejectedUpload(ErrorCode.NOT_A_ZIP, str(error)) from error
     except ReadTooLong as error:
         raise RejectedUpload(ErrorCode.ARCHIVE_TOO_LARGE, f"its list of files takes {error}") from error

@@ -51,8 +51,6 @@ def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) 
     outcome = starter().start(uploaded)
     logger.append_keys(job_id=outcome.job_id)
     logger.info("upload handled", outcome=outcome.model_dump(mode="json"))
-    if outcome.error is not None:
-        metrics.add_metric(name="JobsRejected", unit=MetricUnit.Count, value=1)
-    elif outcome.execution_name is not None:
-        metrics.add_metric(name="JobsStarted", unit=MetricUnit.Count, value=1)
+    became = "JobsRejected" if outcome.error else "JobsStarted" if outcome.execution_name else "UploadsGone"
+    metrics.add_metric(name=became, unit=MetricUnit.Count, value=1)
     return outcome.model_dump(mode="json", by_alias=True)

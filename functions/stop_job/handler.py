@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
-from spaceport.observability import logger, metrics, tracer
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 from spaceport.stage_runs import StageRuns
 from spaceport.status import StatusBus
@@ -36,7 +36,6 @@ def stopper() -> Stopper:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
-@metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     detail = event.detail

@@ -1,0 +1,225 @@
+"""Job ids, names and options: pure functions of the uploaded object."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaceport.errors import ErrorCode, RejectedUpload
+from spaceport.job import (
+    JobOptions,
+    PipelineStep,
+    UploadedObject,
+    email_from_metadata,
+    job_id_of,
+    job_of,
+    options_from_metadata,
+    parse_options,
+)
+from spaceport.stages import Stage, StageRun
+
+KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
+VERSIONS = st.none() | st.text("abcdef0123456789", min_size=1, max_size=32)
+AT = datetime(2026, 5, 4, tzinfo=UTC)
+
+
+def uploaded(key: str = "meadow.zip", version_id: str | None = "v1", etag: str = "e1") -> UploadedObject:
+    return UploadedObject(bucket="uploads", key=key, version_id=version_id, etag=etag)
+
+
+def refusal(**metadata: str) -> str:
+    with pytest.raises(RejectedUpload) as caught:
+        options_from_metadata(metadata)
+    assert caught.value.error.code is ErrorCode.INVALID_OPTION
+    return caught.value.error.message
+
+
+@given(KEYS, VERSIONS)
+def test_the_same_object_version_always_gets_the_same_id(key: str, version: str | None) -> None:
+    assert job_id_of(uploaded(key, version)) == job_id_of(uploaded(key, version))
+
+
+@given(KEYS)
+def test_an_id_has_only_what_sagemaker_and_the_event_schema_allow(key: str) -> None:
+    job_id = job_id_of(uploaded(key))
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", job_id)
+    assert len(job_id) <= 33
+
+
+@given(KEYS, KEYS)
+def test_different_keys_get_different_ids(one: str, other: str) -> None:
+    assert (job_id_of(uploaded(one)) == job_id_of(uploaded(other))) == (one == other)
+
+
+def test_an_overwritten_object_is_another_job() -> None:
+    assert job_id_of(uploaded(version_id="v1")) != job_id_of(uploaded(version_id="v2"))
+
+
+def test_without_versioning_the_etag_tells_contents_apart() -> None:
+    ids = {job_id_of(uploaded(version_id=None, etag=etag)) for etag in ("e1", "e2")}
+    assert len(ids) == 2
+
+
+def test_the_parts_of_an_identity_do_not_run_together() -> None:
+    one = UploadedObject(bucket="ab", key="c", version_id="v", etag="e")
+    other = UploadedObject(bucket="a", key="bc", version_id="v", etag="e")
+    assert job_id_of(one).split("-")[-1] != job_id_of(other).split("-")[-1]
+
+
+@pytest.mark.parametrize(
+    ("key", "start"),
+    [
+        ("flights/2026/North Meadow (1).zip", "north-meadow-1-"),
+        ("日本.zip", "job-"),
+        ("a-very-long-name-of-a-flight-over-a-meadow.zip", "a-very-long-name-of-"),
+        ("exactly-nineteen-ab -c.zip", "exactly-nineteen-ab-"),
+    ],
+)
+def test_an_id_begins_with_the_readable_part_of_the_file_name(key: str, start: str) -> None:
+    assert re.fullmatch(re.escape(start.rstrip("-")) + "-[0-9a-f]{12}", job_id_of(uploaded(key)))
+
+
+def test_without_metadata_a_job_runs_from_the_photos_at_standard_quality() -> None:
+    options = options_from_metadata({})
+    assert options == JobOptions(email=None, pipeline_step=PipelineStep.FULL, quality="standard")
+
+
+@pytest.mark.parametrize("name", ["pipelinestep", "pipelineStep", "pipeline-step", "PIPELINE_STEP"])
+def test_case_hyphens_and_underscores_in_names_do_not_count(name: str) -> None:
+    assert options_from_metadata({name: "3dgs"}).pipeline_step is PipelineStep.TRAINING
+
+
+def test_every_option_is_read_with_its_type() -> None:
+    options = options_from_metadata(
+        {
+            "email": " pilot@example.com ",
+            "pipelinestep": "compression",
+            "quality": "high",
+            "trainingsteps": "7000",
+            "maxgaussians": "250000",
+            "shdegree": "2",
+            "name": "North meadow",
+        }
+    )
+    assert options == JobOptions(
+        email="pilot@example.com",
+        pipeline_step=PipelineStep.COMPRESSION,
+        quality="high",
+        training_steps=7000,
+        max_gaussians=250_000,
+        sh_degree=2,
+        name="North meadow",
+    )
+
+
+def test_an_empty_value_is_no_wish() -> None:
+    assert options_from_metadata({"trainingsteps": " ", "email": ""}) == JobOptions()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("email", "pilot"),
+        ("email", "pilot@localhost"),
+        ("email", "a@b.c, d@e.f"),
+        ("email", "Pilot <a@example.com>"),
+        ("email", "a@" + "b" * 250 + ".com"),
+        ("pipelineStep", "sfm"),
+        ("quality", "best"),
+        ("trainingSteps", "0"),
+        ("trainingSteps", "100001"),
+        ("trainingSteps", "many"),
+        ("maxGaussians", "999"),
+        ("maxGaussians", "20000001"),
+        ("shDegree", "4"),
+        ("shDegree", "-1"),
+        ("name", "x" * 81),
+        ("name", "two\nlines"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_its_options_name(option: str, value: str) -> None:
+    assert f"{option}: " in refusal(**{option.lower(): value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("trainingSteps", "1"),
+        ("trainingSteps", "100000"),
+        ("maxGaussians", "1000"),
+        ("maxGaussians", "20000000"),
+        ("shDegree", "0"),
+        ("shDegree", "3"),
+        ("name", "x" * 80),
+    ],
+)
+def test_the_ends_of_a_range_are_in_it(option: str, value: str) -> None:
+    assert str(options_from_metadata({option: value}).model_dump(by_alias=True)[option]) == value
+
+
+def test_every_wrong_option_is_named_at_once() -> None:
+    message = refusal(quality="best", shdegree="9")
+    assert "quality: " in message
+    assert "shDegree: " in message
+
+
+def test_an_unknown_option_is_refused_with_the_names_that_there_are() -> None:
+    message = refusal(colour="red")
+    assert "no setting called colour" in message
+    assert all(alias in message for alias in ("email", "pipelineStep", "trainingSteps", "maxGaussians", "shDegree"))
+
+
+def test_an_unknown_name_in_an_api_body_is_refused_too() -> None:
+    with pytest.raises(RejectedUpload, match="colour"):
+        parse_options({"colour": "red"})
+
+
+@pytest.mark.parametrize("name", ["email", "Email", "e-mail", "E_MAIL"])
+def test_the_address_is_found_beside_settings_that_are_wrong(name: str) -> None:
+    assert email_from_metadata({"quality": "best", "colour": "red", name: "pilot@example.com"}) == "pilot@example.com"
+
+
+def test_a_wrong_address_is_no_address() -> None:
+    assert email_from_metadata({"email": "pilot"}) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "wish", "name"),
+    [
+        ("flights/meadow.zip", None, "meadow"),
+        ("flights/meadow.zip", "North meadow", "North meadow"),
+        ("two\nlines\u2028three.zip", None, "two lines three"),
+        ("\x01.zip", None, "scene"),
+        ("x" * 500 + ".zip", None, "x" * 80),
+    ],
+)
+def test_a_job_has_a_name_of_one_printable_line(key: str, wish: str | None, name: str) -> None:
+    assert job_of(uploaded(key), JobOptions(name=wish), AT).name == name
+
+
+@given(KEYS, VERSIONS)
+def test_a_job_survives_its_way_through_json(key: str, version: str | None) -> None:
+    job = job_of(uploaded(key, version), JobOptions(), AT)
+    assert type(job).model_validate_json(job.model_dump_json(by_alias=True)) == job
+
+
+@given(KEYS, st.sampled_from(Stage), st.integers(1, 10**6))
+def test_a_sagemaker_job_name_fits_and_tells_its_run(key: str, stage: Stage, attempt: int) -> None:
+    run = StageRun(job_id=job_id_of(uploaded(key)), stage=stage, attempt=attempt)
+    assert len(run.job_name) <= 63
+    assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", run.job_name)
+    assert StageRun.parse(run.job_name) == run
+
+
+def test_a_name_that_would_not_fit_is_an_error_and_not_cut() -> None:
+    with pytest.raises(ValueError, match="63"):
+        _ = StageRun(job_id="x" * 60, stage=Stage.SFM, attempt=1).job_name
+
+
+@pytest.mark.parametrize("name", ["", "somebody-elses-job", "meadow-sfm-0", "meadow-sfm-1-x", "-sfm-1", "meadow-SFM-1"])
+def test_somebody_elses_job_name_is_no_stage_run(name: str) -> None:
+    assert StageRun.parse(name) is None

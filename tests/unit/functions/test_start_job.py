@@ -1,0 +1,288 @@
+"""start_job through its handler: one upload becomes one execution or one rejection, whatever is repeated or crashes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from spaceport.errors import ErrorCode
+from spaceport.job import UploadedObject, job_id_of
+from tests.support.archives import photos, zip_of
+from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import aws_error
+
+# a crash leaves no metrics to publish, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+GOOD = zip_of(photos(6))
+TWO_PHOTOS = zip_of(photos(2))
+
+
+def job_id(event: dict[str, Any]) -> str:
+    found = event["detail"]["object"]
+    return job_id_of(
+        UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"])
+    )
+
+
+def test_an_upload_starts_one_execution_named_as_its_job(cloud: Cloud) -> None:
+    event = cloud.upload("flights/meadow.zip", GOOD, email="pilot@example.com", quality="high", trainingsteps="500")
+    answer = invoke("start_job", event)
+    assert list(cloud.stepfunctions.executions) == [job_id(event)]
+    assert answer == {"jobId": job_id(event), "executionName": job_id(event), "error": None}
+
+
+def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
+    event = cloud.upload("flights/meadow.zip", GOOD, email="pilot@example.com", quality="high", trainingsteps="500")
+    invoke("start_job", event)
+    document = cloud.stepfunctions.executions[job_id(event)].input
+    uploaded_at = document.pop("uploadedAt")
+    head = cloud.s3.head_object(Bucket=UPLOADS, Key="flights/meadow.zip")
+    assert uploaded_at == head["LastModified"].isoformat().replace("+00:00", "Z")
+    assert document == {
+        "version": "1",
+        "jobId": job_id(event),
+        "name": "meadow",
+        "bucket": UPLOADS,
+        "key": "flights/meadow.zip",
+        "versionId": event["detail"]["object"]["version-id"],
+        "etag": event["detail"]["object"]["etag"],
+        "options": {
+            "email": "pilot@example.com",
+            "pipelineStep": "full",
+            "quality": "high",
+            "trainingSteps": 500,
+            "maxGaussians": None,
+            "shDegree": None,
+            "name": None,
+        },
+        "stages": {},
+    }
+
+
+def test_the_job_is_in_the_jobs_table_before_its_first_event(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD, email="pilot@example.com", pipelinestep="full")
+    invoke("start_job", event)
+    item = cloud.item(job_id(event))
+    assert item is not None
+    assert {name: item[name] for name in ("name", "email", "objectKey", "bucket", "pipelineStep")} == {
+        "name": "meadow",
+        "email": "pilot@example.com",
+        "objectKey": "meadow.zip",
+        "bucket": UPLOADS,
+        "pipelineStep": "full",
+    }
+
+
+def test_an_accepted_upload_puts_no_event_of_its_own(cloud: Cloud) -> None:
+    invoke("start_job", cloud.upload("meadow.zip", GOOD))
+    assert cloud.heard() == []
+
+
+def test_a_duplicate_event_starts_nothing_more(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+    assert invoke("start_job", event) == invoke("start_job", event)
+    assert len(cloud.stepfunctions.executions) == 1
+
+
+def test_an_event_that_comes_again_after_the_execution_ended_starts_nothing_more(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+    first = invoke("start_job", event)
+    cloud.stepfunctions.executions[first["jobId"]].status = "SUCCEEDED"
+    assert invoke("start_job", event) == first
+    assert len(cloud.stepfunctions.executions) == 1
+
+
+def test_a_repeated_event_does_not_turn_back_what_the_job_has_reached(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+    invoke("start_job", event)
+    invoke(
+        "track_progress", sample_event("status/job-succeeded") | {"detail": job_detail(event, "status/job-succeeded")}
+    )
+    before = cloud.item(job_id(event))
+    invoke("start_job", event)
+    assert cloud.item(job_id(event)) == before
+
+
+def job_detail(event: dict[str, Any], sample: str) -> dict[str, Any]:
+    return {**sample_event(sample)["detail"], "jobId": job_id(event)}
+
+
+def final_state(cloud: Cloud, event: dict[str, Any]) -> dict[str, Any]:
+    item = cloud.item(job_id(event))
+    assert item is not None
+    return {
+        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt")},
+        "executions": [execution.input["jobId"] for execution in cloud.stepfunctions.executions.values()],
+        "said": {(said["detail-type"], said["detail"]["error"]["code"]) for said in cloud.heard()},
+    }
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("body", [GOOD, TWO_PHOTOS, b"no zip at all" * 10], ids=["accepted", "rejected", "not a zip"])
+def test_a_crash_at_any_call_and_a_second_delivery_end_as_if_nothing_had_happened(
+    cloud: Cloud, body: bytes, arrives: bool
+) -> None:
+    reference = cloud.upload("a/scene.zip", body, email="pilot@example.com")
+    invoke("start_job", reference)
+    expected = final_state(cloud, reference)
+    calls = list(cloud.watch.calls)
+    assert len(calls) >= 4
+    for crash_at in range(len(calls)):
+        event = cloud.upload("a/scene.zip", body, email="pilot@example.com")
+        already = len(cloud.stepfunctions.executions), len(cloud.heard())
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = crash_at, arrives
+        with pytest.raises(Crash):
+            invoke("start_job", event)
+        cloud.watch.crash_at = None
+        invoke("start_job", event)
+        state = final_state(cloud, event)
+        assert state["item"] == {**expected["item"], "jobId": job_id(event)}, calls[crash_at]
+        assert len(state["executions"]) - already[0] == len(expected["executions"]), calls[crash_at]
+        assert state["said"] == expected["said"], calls[crash_at]
+
+
+def test_a_deleted_object_starts_nothing(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="meadow.zip")
+    assert invoke("start_job", event) == {"jobId": job_id(event), "executionName": None, "error": None}
+    assert cloud.stepfunctions.executions == {}
+    assert cloud.item(job_id(event)) is None
+
+
+def test_an_object_that_never_was_starts_nothing(cloud: Cloud) -> None:
+    assert invoke("start_job", sample_event("start_job/object-created"))["executionName"] is None
+
+
+@pytest.mark.parametrize("second", [zip_of(photos(7)), GOOD], ids=["other bytes", "the same bytes"])
+def test_of_an_overwritten_object_only_the_newer_version_starts(cloud: Cloud, second: bytes) -> None:
+    # the stages read the key: a job of the older version would show the newer photos
+    older, newer = cloud.upload("meadow.zip", GOOD), cloud.upload("meadow.zip", second)
+    invoke("start_job", newer)
+    invoke("start_job", older)
+    assert list(cloud.stepfunctions.executions) == [job_id(newer)]
+
+
+def test_without_versioning_the_etag_tells_an_overwritten_object(cloud: Cloud) -> None:
+    older = cloud.upload("meadow.zip", GOOD)
+    del older["detail"]["object"]["version-id"]
+    cloud.upload("meadow.zip", zip_of(photos(7)))
+    assert invoke("start_job", older)["executionName"] is None
+
+
+def test_without_versioning_an_upload_starts_too(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+    del event["detail"]["object"]["version-id"]
+    answer = invoke("start_job", event)
+    assert list(cloud.stepfunctions.executions) == [answer["jobId"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", ErrorCode.EMPTY_ARCHIVE),
+        (b"hello", ErrorCode.NOT_A_ZIP),
+        (zip_of([]), ErrorCode.EMPTY_ARCHIVE),
+        (zip_of(["notes.txt"]), ErrorCode.NO_PHOTOS),
+        (zip_of(["../a.jpg"]), ErrorCode.UNSAFE_ARCHIVE),
+        (TWO_PHOTOS, ErrorCode.TOO_FEW_PHOTOS),
+    ],
+)
+def test_a_bad_upload_is_rejected_on_the_bus_with_its_code(cloud: Cloud, body: bytes, code: ErrorCode) -> None:
+    event = cloud.upload("meadow.zip", body)
+    assert invoke("start_job", event)["error"]["code"] == code
+    (said,) = cloud.heard()
+    assert (said["detail-type"], said["detail"]["jobId"]) == ("Job Rejected", job_id(event))
+    assert said["detail"]["error"]["code"] == code
+
+
+def test_a_rejected_upload_starts_no_execution(cloud: Cloud) -> None:
+    invoke("start_job", cloud.upload("meadow.zip", TWO_PHOTOS))
+    assert cloud.stepfunctions.executions == {}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "named"),
+    [({"quality": "best"}, "quality: "), ({"shdegree": "7"}, "shDegree: "), ({"colour": "red"}, "called colour")],
+)
+def test_a_wrong_option_is_rejected_by_name_before_the_zip_is_read(
+    cloud: Cloud, metadata: dict[str, str], named: str
+) -> None:
+    answer = invoke("start_job", cloud.upload("meadow.zip", GOOD, **metadata))
+    assert answer["error"]["code"] == ErrorCode.INVALID_OPTION
+    assert named in answer["error"]["message"]
+    assert "s3.get_object" not in cloud.watch.calls
+
+
+@pytest.mark.parametrize("name", ["email", "e-mail"])
+def test_an_address_beside_a_wrong_option_is_still_recorded(cloud: Cloud, name: str) -> None:
+    event = cloud.upload("meadow.zip", GOOD, **{name: "pilot@example.com"}, quality="best")
+    invoke("start_job", event)
+    assert (cloud.item(job_id(event)) or {})["email"] == "pilot@example.com"
+
+
+def test_a_wrong_address_is_rejected_and_not_recorded(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD, email="pilot")
+    assert invoke("start_job", event)["error"]["code"] == ErrorCode.INVALID_OPTION
+    assert "email" not in (cloud.item(job_id(event)) or {})
+
+
+@pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY"])
+def test_a_bare_splat_can_be_compressed(cloud: Cloud, key: str) -> None:
+    event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", pipelinestep="compression")
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+
+
+def test_a_bare_splat_of_no_bytes_is_rejected(cloud: Cloud) -> None:
+    answer = invoke("start_job", cloud.upload("scene.ply", b"", pipelinestep="compression"))
+    assert answer["error"]["code"] == ErrorCode.INVALID_SPLAT
+
+
+@pytest.mark.parametrize("step", ["full", "3dgs"])
+def test_a_bare_splat_is_no_zip_of_photos(cloud: Cloud, step: str) -> None:
+    answer = invoke("start_job", cloud.upload("scene.ply", b"ply\n", pipelinestep=step))
+    assert answer["error"]["code"] == ErrorCode.NOT_A_ZIP
+
+
+def test_a_zip_with_a_splat_can_be_compressed(cloud: Cloud) -> None:
+    event = cloud.upload("scene.zip", zip_of(["scene.ply"]), pipelinestep="compression")
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+
+
+@pytest.mark.parametrize("fault", ["head_object", "start_execution"])
+def test_a_fault_of_aws_is_raised_so_that_the_event_comes_again(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    event = cloud.upload("meadow.zip", GOOD)
+
+    def fail(**_arguments: Any) -> None:
+        raise aws_error("ServiceUnavailable", fault)
+
+    monkeypatch.setattr(cloud.s3 if fault == "head_object" else cloud.stepfunctions, fault, fail)
+    with pytest.raises(ClientError, match="ServiceUnavailable"):
+        invoke("start_job", event)
+
+
+def test_a_status_bus_that_takes_no_event_is_an_error(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = cloud.upload("meadow.zip", TWO_PHOTOS)
+    refusal = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure"}]}
+    monkeypatch.setattr(cloud.events, "put_events", lambda **_entries: refusal)
+    with pytest.raises(RuntimeError, match="InternalFailure"):
+        invoke("start_job", event)
+
+
+def test_what_became_of_an_upload_is_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("start_job", cloud.upload("good.zip", GOOD))
+    assert '"JobsStarted":[1.0]' in capsys.readouterr().out
+    invoke("start_job", cloud.upload("bad.zip", TWO_PHOTOS))
+    assert '"JobsRejected":[1.0]' in capsys.readouterr().out
+
+
+def test_an_upload_that_is_gone_is_counted_as_such(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("start_job", sample_event("start_job/object-created"))
+    printed = capsys.readouterr().out
+    assert '"UploadsGone":[1.0]' in printed
