@@ -56,4 +56,4 @@ class Board:
             self.stages[event.stage].apply(event)
 
     def seconds_by_stage(self, now: datetime) -> dict[str, float]:
-        return {view.name: round(view.seconds(now), 1) for view in self.stages.values() if view.started}
+        return {view.name: view.seconds(now) for view in self.stages.values() if view.started}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from local.address import ACCOUNT, Address, get
 from local.sagemaker.transfer import split_uri
@@ -69,9 +70,14 @@ class Mail:
     text: str
     html: str
 
-    def page(self, picture: str) -> str:
-        """The HTML with its embedded picture replaced by the file `picture`, to be read outside a mail program."""
-        return re.sub(r'src="cid:[^"]*"', f'src="{picture}"', self.html)
+    def page(self, address: Address, outputs: Mapping[str, str]) -> str:
+        """The HTML as a file in the delivered folder: its picture and its links are the files beside it."""
+        html = re.sub(r'src="cid:[^"]*"', 'src="preview.png"', self.html)
+        for name, uri in outputs.items():
+            bucket, key = split_uri(uri)
+            presigned = re.escape(f"{address.url}/{bucket}/{quote(key)}") + r'\?[^"]*'
+            html = re.sub(f'href="{presigned}"', f'href="{name}"', html)
+        return html
 
 
 class Subscription:

@@ -80,7 +80,7 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
     fetch(cloud.address, board.last.outputs, folder)
     mail = wait_for_mail(cloud.address, CUSTOMER, MAIL_SECONDS)
     if mail is not None:
-        (folder / "mail.html").write_text(mail.page("preview.png"), encoding="utf-8")
+        (folder / "mail.html").write_text(mail.page(cloud.address, board.last.outputs), encoding="utf-8")
     for line in closing_lines(board.last, folder, mail):
         print(line)
     if board.last.type != "Job Succeeded":
@@ -106,10 +106,12 @@ def summary(board: Board, now: datetime) -> dict[str, Any]:
     """The last line: jobId, status, seconds by stage, registered, photos, psnr (dB), bytes; error when it failed."""
     assert board.last is not None
     metrics = board.last.metrics
+    measured = metrics.get("seconds") or board.seconds_by_stage(now)
+    seconds = {stage: round(taken, 1) for stage, taken in measured.items()}
     result: dict[str, Any] = {
         "jobId": board.job_id,
         "status": board.last.type.removeprefix("Job ").lower(),
-        "seconds": metrics.get("seconds") or board.seconds_by_stage(now),
+        "seconds": seconds,
         **{name: metrics.get(name) for name in ("registered", "photos", "psnr", "bytes")},
     }
     if board.last.error is not None:

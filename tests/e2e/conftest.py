@@ -14,7 +14,7 @@ from local.address import Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import Mail, StatusEvent, inbox, subscribed, upload, wait_for_mail
 from local.demo import BUILD, make_sample
-from local.deploy import deploy
+from local.deploy import deploy_pipeline
 
 JOB_SECONDS = 600.0
 MAIL_SECONDS = 30.0
@@ -72,7 +72,7 @@ class Customer:
 @pytest.fixture(scope="session")
 def customer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Customer]:
     with attached_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield Customer(cloud.address, deploy(cloud.address, ROOT / "template.yaml", BUILD))
+        yield Customer(cloud.address, deploy_pipeline(cloud.address, ROOT))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from local.address import Address
 from local.board import Board
 from local.customer import Mail, StatusEvent
 from local.demo import closing_lines, summary
@@ -15,7 +16,7 @@ HEADLINE = {
     "registered": 19,
     "psnr": 24.5,
     "bytes": 1_000_000,
-    "seconds": {"sfm": 20.5, "3dgs": 60.0, "compressor": 9.0},
+    "seconds": {"sfm": 20.519, "3dgs": 60.0, "compressor": 9.0},
     "gaussians": 9,
 }
 
@@ -68,9 +69,14 @@ def test_only_what_was_delivered_is_named():
     ]
 
 
-def test_an_embedded_picture_becomes_a_file_beside_the_page():
-    mail = Mail(("a@b.c",), "s", "", '<img src="cid:preview@x"><img src="https://example.com/y.png">')
-    assert mail.page("preview.png") == '<img src="preview.png"><img src="https://example.com/y.png">'
+def test_the_mail_as_a_page_shows_the_files_beside_it():
+    signed = "http://127.0.0.1:1/results/jobs/a%20b/viewer/index.html?Signature=x&amp;Expires=1"
+    mail = Mail(
+        ("a@b.c",), "s", "", f'<img src="cid:preview@x"><a href="{signed}">A</a><a href="https://b.org/?c">B</a>'
+    )
+    assert mail.page(Address(1, 2), {"viewer/index.html": "s3://results/jobs/a b/viewer/index.html"}) == (
+        '<img src="preview.png"><a href="viewer/index.html">A</a><a href="https://b.org/?c">B</a>'
+    )
 
 
 def test_an_event_without_a_member_of_the_contract_is_an_error():
