@@ -1,0 +1,116 @@
+"""moto's Step Functions made honest enough to run our state machine, with Python callables behind Lambda ARNs.
+
+Each patch mends one fault of moto 5.2.5, whose interpreter else takes the definition as AWS does.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from moto.awslambda.exceptions import LambdaClientError
+from moto.awslambda_simple.models import LambdaSimpleBackend
+from moto.core.responses import EmptyResult
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
+    StateTaskServiceLambda,
+)
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint, HeartbeatEndpoint
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from tests.support.asl import CALLBACK, Definition
+
+Invoke = Callable[[dict[str, Any]], Any]
+PATIENT_SECONDS = 60  # longer than any job of a test takes
+
+
+class LambdaFault(Exception):
+    """Lambda itself fails with `code`, as in Lambda.ServiceException; the function may have run or not."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@contextmanager
+def executing_aws(functions: Mapping[str, Invoke]) -> Iterator[None]:
+    """moto with an executing Step Functions; a Lambda ARN ends with the name of one of `functions`."""
+    config: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"use_docker": False}}
+    with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
+        patch.setattr(LambdaSimpleBackend, "invoke", _invoker(functions))
+        patch.setattr(StateTaskServiceLambda, "_eval_execution", _with_a_token_of_its_own())
+        patch.setattr(CallbackEndpoint, "setup_heartbeat_endpoint", _setup_heartbeat_endpoint)
+        patch.setattr(StepFunctionResponse, "send_task_failure", _send_task_failure)
+        patch.setattr(retrier_decl, "time", SimpleNamespace(sleep=_do_not_wait))
+        yield
+
+
+def _invoker(functions: Mapping[str, Invoke]) -> Callable[..., bytes]:
+    """moto's own answers each call with what it was sent."""
+
+    def invoke(
+        self: LambdaSimpleBackend,
+        function_name: str,
+        qualifier: str | None,
+        body: Any,
+        headers: Any,
+        response_headers: dict[str, str],
+    ) -> bytes:
+        try:
+            answer = functions[function_name.rpartition(":")[2]](json.loads(body))
+        except LambdaFault as fault:
+            raise LambdaClientError(fault.code, "Lambda's own fault") from fault
+        except Exception as error:
+            response_headers["x-amz-function-error"] = "Unhandled"
+            answer = {"errorType": type(error).__name__, "errorMessage": str(error)}
+        return json.dumps(answer).encode()
+
+    return invoke
+
+
+def _with_a_token_of_its_own() -> Callable[[StateTaskServiceLambda, Any], None]:
+    """moto gives all attempts of a task one token; AWS gives each its own."""
+    evaluate = StateTaskServiceLambda._eval_execution
+
+    def evaluate_attempt(self: StateTaskServiceLambda, env: Any) -> None:
+        env.callback_pool_manager.add(env.states.context_object.update_task_token())
+        evaluate(self, env)
+
+    return evaluate_attempt
+
+
+_moto_setup = CallbackEndpoint.setup_heartbeat_endpoint
+
+
+def _setup_heartbeat_endpoint(self: CallbackEndpoint, heartbeat_seconds: int) -> HeartbeatEndpoint:
+    """moto loses an answer that came before the Lambda function returned."""
+    endpoint = _moto_setup(self, heartbeat_seconds)
+    if self.get_outcome() is not None:
+        endpoint.notify()  # type: ignore[no-untyped-call]
+    return endpoint
+
+
+def _send_task_failure(self: StepFunctionResponse) -> EmptyResult:
+    """moto drops the cause."""
+    backend: Any = self.stepfunction_backend
+    backend.send_task_failure(self._get_param("taskToken"), self._get_param("error"), self._get_param("cause"))
+    return EmptyResult()
+
+
+def _do_not_wait(seconds: float) -> None:
+    """Between two attempts; the States Language itself knows no interval below a second."""
+
+
+def hurried(definition: Definition, heartbeats: Mapping[str, int]) -> Definition:
+    """The same definition with the heartbeats, in seconds, of some callback tasks; the others are patient."""
+    quick = copy.deepcopy(definition)
+    for name, state in quick["States"].items():
+        if state.get("Resource") == CALLBACK:
+            state["HeartbeatSeconds"] = heartbeats.get(name, PATIENT_SECONDS)
+    return quick

@@ -1,0 +1,367 @@
+"""The control plane on moto: the committed state machine, the real handlers, and SageMaker played by the test.
+
+A test uploads a file, then plays SageMaker: it waits for jobs and completes, fails or interrupts them. What EventBridge
+would deliver to `report_stage` and `stop_job` is delivered here, at the moment that the test says.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from spaceport import clients
+from spaceport.job import PipelineStep, UploadedObject, job_id_of
+from spaceport.stages import Stage, StageRun, output_uri
+from tests.support.asl import Definition, Transition, load_pipeline
+from tests.support.events import sample_event
+from tests.support.fakes import FakeSageMaker
+from tests.support.moto_states import Invoke, executing_aws, hurried
+from tests.support.sam_template import Template
+
+Incident = Callable[[], None]
+
+UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
+HANDLERS = ("start_job", "run_stage", "report_stage", "settle_stage", "deliver", "stop_job", "track_progress")
+ROLE = "arn:aws:iam::123456789012:role/test-role"
+ARN = "arn:aws:lambda:eu-west-1:123456789012:function:{}"
+PATIENCE_SECONDS = 20
+CONTEXT = SimpleNamespace(
+    function_name="test",
+    memory_limit_in_mb=512,
+    invoked_function_arn=ARN.format("test"),
+    aws_request_id="test",
+    get_remaining_time_in_millis=lambda: 30_000,
+)
+# what each stage leaves, as far as the delivery and the report read it (docs/contracts.md)
+LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
+    Stage.SFM: {"counts": {"photos": 5, "registered": 5, "points": 900}, "metrics": {"gpsRms": 0.4}},
+    Stage.TRAINING: {"counts": {"gaussians": 1000, "steps": 300}, "metrics": {"psnr": 24.0, "ssim": 0.8}},
+    Stage.COMPRESSOR: {"counts": {"gaussians": 1000, "bytes": 20_000}, "metrics": {"psnrAfter": 23.9, "ratio": 12.0}},
+}
+
+
+def failing_with(error: Exception) -> Incident:
+    def incident() -> None:
+        raise error
+
+    return incident
+
+
+def _meet(incidents: list[Incident] | None) -> None:
+    if incidents:
+        incidents.pop(0)()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """An execution that has ended. `told`: its status events, oldest first, as a subscriber received them."""
+
+    job_id: str
+    status: str
+    error: str | None
+    cause: str | None
+    states: tuple[str, ...]
+    told: tuple[dict[str, Any], ...]
+
+    @property
+    def transitions(self) -> set[Transition]:
+        return set(zip(self.states, self.states[1:], strict=False))
+
+    def types(self) -> list[str]:
+        return [event["detail-type"] for event in self.told]
+
+
+class PipelineCloud:
+    """`before[function]`, `after[function]`: what the next calls of that function meet before they run, or after;
+    each may raise. `calls`: how often each function was called."""
+
+    def __init__(self) -> None:
+        self.sagemaker = FakeSageMaker()
+        self.before: dict[str, list[Incident]] = {}
+        self.after: dict[str, list[Incident]] = {}
+        self.calls: Counter[str] = Counter()
+        self._s3, self._stepfunctions = boto3.client("s3"), boto3.client("stepfunctions")
+        self._sqs, self._events = boto3.client("sqs"), boto3.client("events")
+        self._deploy()
+
+    # ── what a customer does ──
+
+    def upload(self, name: str, step: PipelineStep, heartbeats: Mapping[str, int] | None = None) -> str:
+        """Upload what `step` begins with and let start_job start the pipeline; returns the job's id.
+
+        `heartbeats`: callback task → seconds, for those that shall not wait long.
+        """
+        self.calls.clear()
+        self._deploy_pipeline(heartbeats or {})
+        key = f"{name}.ply" if step is PipelineStep.COMPRESSION else f"{name}.zip"
+        metadata = {"pipelinestep": step.value}
+        answer = self._s3.put_object(Bucket=UPLOADS, Key=key, Body=_upload_of(step), Metadata=metadata)
+        event = sample_event("start_job/object-created")
+        event["detail"]["bucket"]["name"] = UPLOADS
+        event["detail"]["object"] |= {"key": key, "etag": answer["ETag"].strip('"'), "version-id": answer["VersionId"]}
+        outcome = self.call("start_job", event)
+        assert outcome["error"] is None
+        uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=answer["ETag"])
+        assert outcome["jobId"] == job_id_of(uploaded)
+        job_id: str = outcome["jobId"]
+        return job_id
+
+    # ── what SageMaker does ──
+
+    def await_job(self, run: StageRun) -> None:
+        self._await(lambda: run.job_name in self.sagemaker.jobs, f"SageMaker job {run.job_name}")
+
+    def await_calls(self, function: str, count: int) -> None:
+        """Wait until `function` was called `count` times since the last upload."""
+        self._await(lambda: self.calls[function] >= count, f"call {count} of {function}")
+
+    def leave_result(self, run: StageRun) -> None:
+        """Write what the run's container would leave in S3 at its end."""
+        files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
+        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": [{"path": path} for path in files]}
+        key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
+        self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
+
+    def lose_result(self, run: StageRun) -> None:
+        key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
+        self._s3.delete_object(Bucket=RESULTS, Key=key)
+
+    def complete(self, run: StageRun) -> None:
+        self.await_job(run)
+        self.leave_result(run)
+        self.sagemaker.complete(run.job_name)
+        self.tell_of_change(run)
+
+    def fail(self, run: StageRun, reason: str) -> None:
+        """The container leaves `reason`, where SageMaker shows it for that kind of job."""
+        self.await_job(run)
+        if run.stage.kind == "Processing":
+            self.sagemaker.fail(run.job_name, ExitMessage=reason)
+        else:
+            self.sagemaker.fail(run.job_name, FailureReason=f"AlgorithmError: {reason}, exit code: 1")
+        self.tell_of_change(run)
+
+    def interrupt(self, run: StageRun) -> None:
+        """Spot capacity is taken away."""
+        self.await_job(run)
+        self.sagemaker.end_stopped(run.job_name, SecondaryStatus="Interrupted")
+        self.tell_of_change(run)
+
+    # ── what EventBridge does ──
+
+    def tell_of_change(self, run: StageRun) -> dict[str, Any]:
+        kind = run.stage.kind
+        event = sample_event("report_stage/processing-completed")
+        event["detail-type"] = f"SageMaker {kind} Job State Change"
+        status = self.sagemaker.jobs[run.job_name].status
+        event["detail"] = {f"{kind}JobName": run.job_name, f"{kind}JobStatus": status}
+        return self.call("report_stage", event)
+
+    def tell_of_progress(self, run: StageRun) -> None:
+        event = sample_event("status/stage-progressed")
+        event["detail"] |= {"jobId": run.job_id, "stage": run.stage.value, "attempt": run.attempt}
+        self.call("report_stage", event)
+
+    def tell_of_end(self, ended: Ended) -> dict[str, Any]:
+        """Step Functions' own event of an execution that failed."""
+        event = sample_event("stop_job/execution-aborted")
+        event["detail"] |= {"executionArn": self.execution_arn(ended.job_id), "name": ended.job_id}
+        event["detail"]["status"] = ended.status
+        return self.call("stop_job", event)
+
+    def track(self, told: Iterable[dict[str, Any]]) -> None:
+        """Deliver status events to track_progress, in this order."""
+        for event in told:
+            self.call("track_progress", event)
+
+    def drop_item(self, job_id: str) -> None:
+        boto3.resource("dynamodb").Table("JobsTable").delete_item(Key={"jobId": job_id})
+
+    def item(self, job_id: str) -> dict[str, Any]:
+        """The job's item of the jobs table."""
+        return dict(boto3.resource("dynamodb").Table("JobsTable").get_item(Key={"jobId": job_id})["Item"])
+
+    def end(self, job_id: str) -> Ended:
+        """Wait for the job's execution to end."""
+        arn = self.execution_arn(job_id)
+        self._await(lambda: not self._runs(arn), f"the end of {job_id}", lambda: self._state(arn))
+        described = self._describe(arn)
+        return Ended(
+            job_id=job_id,
+            status=described["status"],
+            error=described.get("error"),
+            cause=described.get("cause"),
+            states=tuple(self._states(arn)),
+            told=tuple(self._told(job_id)),
+        )
+
+    def told_since(self, job_id: str) -> list[dict[str, Any]]:
+        """Status events that came since the last look, oldest first."""
+        return self._told(job_id)
+
+    def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Invoke the real handler, between the incidents that the test has put in its way."""
+        self.calls[function] += 1
+        _meet(self.before.get(function))
+        answer = importlib.import_module(f"{function}.handler").handler(event, CONTEXT)
+        _meet(self.after.get(function))
+        document: dict[str, Any] = json.loads(json.dumps(answer))
+        return document
+
+    def execution_arn(self, job_id: str) -> str:
+        return self.pipeline_arn.replace(":stateMachine:", ":execution:") + f":{job_id}"
+
+    # ── moto ──
+
+    def _deploy(self) -> None:
+        region = {"LocationConstraint": "eu-west-1"}
+        for bucket in (UPLOADS, RESULTS):
+            self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
+        self._s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
+        template = Template.load()
+        for resource in ("JobsTable", "StageRunsTable"):
+            properties = template.resources[resource]["Properties"]
+            kept = ("BillingMode", "AttributeDefinitions", "KeySchema")
+            boto3.client("dynamodb").create_table(TableName=resource, **{name: properties[name] for name in kept})
+        self._events.create_event_bus(Name=BUS)
+        self._queue_url = self._sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
+        pattern = json.dumps({"source": ["spaceport.pipeline"]})
+        self._events.put_rule(Name="all", EventBusName=BUS, EventPattern=pattern)
+        target = {"Id": "queue", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{QUEUE}"}
+        self._events.put_targets(Rule="all", EventBusName=BUS, Targets=[target])
+        self._definition = _with_names_filled_in(hurried(load_pipeline(), {}))
+        created = self._stepfunctions.create_state_machine(
+            name="spaceport-test", definition=self._definition, roleArn=ROLE
+        )
+        self.pipeline_arn: str = created["stateMachineArn"]
+
+    def _deploy_pipeline(self, heartbeats: Mapping[str, int]) -> None:
+        definition = _with_names_filled_in(hurried(load_pipeline(), heartbeats))
+        if definition != self._definition:  # moto takes half a second to read it
+            self._stepfunctions.update_state_machine(stateMachineArn=self.pipeline_arn, definition=definition)
+            self._definition = definition
+
+    def _runs(self, arn: str) -> bool:
+        return bool(self._describe(arn)["status"] == "RUNNING")
+
+    def _describe(self, arn: str) -> dict[str, Any]:
+        return dict(self._stepfunctions.describe_execution(executionArn=arn))
+
+    def _states(self, arn: str) -> Iterator[str]:
+        history = self._stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)
+        for event in history["events"]:
+            if event["type"].endswith("StateEntered"):
+                yield event["stateEnteredEventDetails"]["name"]
+
+    def _state(self, arn: str) -> str:
+        return f"in {(['no state', *self._states(arn)])[-1]}"
+
+    def _told(self, job_id: str) -> list[dict[str, Any]]:
+        """Drain the queue; other jobs have ended and been drained before."""
+        told: list[dict[str, Any]] = []
+        while messages := self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10).get("Messages"):
+            # moto leaves the account out
+            told += [{"account": "123456789012", **json.loads(message["Body"])} for message in messages]
+            for message in messages:
+                self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
+        assert {event["detail"]["jobId"] for event in told} <= {job_id}
+        return told
+
+    @staticmethod
+    def _await(met: Callable[[], bool], what: str, instead: Callable[[], str] = lambda: "") -> None:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not met():
+            if time.monotonic() > until:
+                pytest.fail(f"{what} did not come within {PATIENCE_SECONDS} s {instead()}")
+            time.sleep(0.01)
+
+
+@contextmanager
+def pipeline_cloud() -> Iterator[PipelineCloud]:
+    """A fresh cloud, with the handlers' settings and clients made for it and forgotten afterwards."""
+    held: list[PipelineCloud] = []
+
+    def invoking(function: str) -> Invoke:
+        return lambda event: held[0].call(function, event)
+
+    functions = {name: invoking(name) for name in ("run_stage", "settle_stage", "deliver")}
+    with pytest.MonkeyPatch.context() as patch, executing_aws(functions):
+        cloud = PipelineCloud()
+        held.append(cloud)
+        for name, value in _settings(cloud.pipeline_arn).items():
+            patch.setenv(name, value)
+        forget()
+        for name in HANDLERS:
+            if name != "track_progress":  # which needs a table and no client
+                patch.setattr(f"{name}.handler.client", lambda service: _client(cloud, service))
+        yield cloud
+    forget()
+
+
+def _with_names_filled_in(pipeline: Definition) -> str:
+    """DefinitionSubstitutions, as CloudFormation fills them in."""
+    functions = {"RunStage": "run_stage", "SettleStage": "settle_stage", "Deliver": "deliver"}
+    values = {f"{name}FunctionArn": ARN.format(function) for name, function in functions.items()}
+    definition = json.dumps(pipeline)
+    for name, value in {**values, "StatusBusName": BUS}.items():
+        definition = definition.replace(f"${{{name}}}", value)
+    return definition
+
+
+def _client(cloud: PipelineCloud, service: str) -> Any:
+    return cloud.sagemaker if service == "sagemaker" else clients.client(service)
+
+
+def _settings(pipeline_arn: str) -> dict[str, str]:
+    """What the template gives the functions, for this cloud."""
+    template = Template.load()
+    machines = {
+        f"{stage}_INSTANCE_TYPE": template.parameters[f"{stage.title()}InstanceType"]["Default"]
+        for stage in ("SFM", "TRAINING", "COMPRESSOR")
+    }
+    return {
+        **{name: f"test-{name.lower()}" for name in template.global_variables if not name.startswith("POWERTOOLS")},
+        **machines,
+        "STATUS_BUS": BUS,
+        "JOBS_TABLE": "JobsTable",
+        "STAGE_RUNS_TABLE": "StageRunsTable",
+        "RESULTS_BUCKET": RESULTS,
+        "SAGEMAKER_ROLE_ARN": ROLE,
+        "SPOT_TRAINING": "true",
+        "PIPELINE_ARN": pipeline_arn,
+    }
+
+
+def forget() -> None:
+    """Drop what warm functions keep."""
+    for name in HANDLERS:
+        for member in vars(importlib.import_module(f"{name}.handler")).values():
+            if hasattr(member, "cache_clear"):
+                member.cache_clear()
+    clients.client.cache_clear()
+    clients.table.cache_clear()
+
+
+def _upload_of(step: PipelineStep) -> bytes:
+    if step is PipelineStep.COMPRESSION:
+        return b"ply\n"
+    names = [f"images/{number:06d}.jpg" for number in range(1, 6)]
+    if step is PipelineStep.TRAINING:
+        names += [f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as stream:
+        for name in names:
+            stream.writestr(name, name)
+    return archive.getvalue()
