@@ -1,7 +1,7 @@
 """A customer's ZIP unpacked by streaming, trusting nothing that it says about itself.
 
-Names are checked before a byte is written (the paths of CWE-22, links of CWE-59); sizes are counted as they arrive, for the
-central directory of a ZIP bomb lies (https://www.bamsoftware.com/hacks/zipbomb/).
+Names are checked before a byte is written (the paths of CWE-22, links of CWE-59); sizes are counted as they arrive,
+for the central directory of a ZIP bomb lies (https://www.bamsoftware.com/hacks/zipbomb/).
 """
 
 from __future__ import annotations
@@ -52,16 +52,17 @@ def unpack(
     archive: Path,
     folder: Path,
     wanted: Callable[[PurePosixPath], bool],
-    limits: ArchiveLimits = ArchiveLimits(),  # noqa: B008 - frozen
+    limits: ArchiveLimits = ArchiveLimits(),
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Unpacked:
     """Unpack the entries that `wanted` accepts into `folder`, with their own relative paths.
 
-    Folders, `__MACOSX/`, hidden files (`._*`, `.DS_Store`) and whatever `wanted` refuses are passed over. `progress` gets the
-    share of bytes done, 0..1, after every chunk; it may raise to stop. On any error `folder` may hold some files.
+    Folders, `__MACOSX/`, hidden files (`._*`, `.DS_Store`) and whatever `wanted` refuses are passed over. `progress`
+    gets the share of bytes done, 0..1, after every chunk; it may raise to stop. On any error `folder` may hold some
+    files.
 
-    Raises StageError: NOT_A_ZIP, EMPTY_ARCHIVE, ENCRYPTED_ARCHIVE, UNSAFE_ARCHIVE (paths out of the folder, links, nested
-    archives, two entries with one name, bomb ratio), ARCHIVE_TOO_LARGE.
+    Raises StageError: NOT_A_ZIP, EMPTY_ARCHIVE, ENCRYPTED_ARCHIVE, UNSAFE_ARCHIVE (paths out of the folder, links,
+    nested archives, two entries with one name, bomb ratio), ARCHIVE_TOO_LARGE.
     """
     try:
         opened = zipfile.ZipFile(archive)

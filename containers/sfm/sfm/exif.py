@@ -1,7 +1,7 @@
 """What a photo says about itself: camera, focal length, place, time, gimbal.
 
-EXIF 2.32 (CIPA DC-008) by tag number; DJI's angles from its XMP namespace (http://www.dji.com/drone-dji/1.0/). Everything a
-photo says may be missing, malformed or wrong, so each value is None unless it is plausible.
+EXIF 2.32 (CIPA DC-008) by tag number; DJI's angles from its XMP namespace (http://www.dji.com/drone-dji/1.0/).
+Everything a photo says may be missing, malformed or wrong, so each value is None unless it is plausible.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Gimbal:
 
 @dataclass(frozen=True)
 class Metadata:
-    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if unknown."""
+    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if none."""
 
     make: str = ""
     model: str = ""

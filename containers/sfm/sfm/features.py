@@ -58,7 +58,7 @@ def extract(path: Path, width: int, height: int, most: int) -> Features:
     """The `most` features of largest scale of the photo at `path`, which is `width` × `height` pixels."""
     grey = read_grey(path, width, height)
     # without the precise upscale every keypoint lies 0.25 px too far right and down (seen on synthetic blobs)
-    sift = cv2.SIFT_create(
+    sift = cv2.SIFT_create(  # type: ignore[attr-defined] # missing in OpenCV 5.0.0's stubs
         contrastThreshold=CONTRAST_THRESHOLD, edgeThreshold=EDGE_THRESHOLD, enable_precise_upscale=True
     )
     detected = sorted(sift.detect(grey, None), key=lambda keypoint: -keypoint.size)[:most]
@@ -97,4 +97,4 @@ def read_grey(path: Path, width: int, height: int) -> NDArray[np.uint8]:
 def root_sift(descriptors: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Square root of the L1-normalised descriptor, in COLMAP's bytes (512 times the unit vector)."""
     unit = descriptors / np.maximum(np.abs(descriptors).sum(axis=1, keepdims=True), 1e-12)
-    return np.clip(np.round(512 * np.sqrt(unit)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(512 * np.sqrt(unit)), 0, 255), dtype=np.uint8)

@@ -49,7 +49,7 @@ def check_features(features: Sequence[int]) -> None:
     if detailed < FEWEST_PHOTOS:
         raise StageError(
             ErrorCode.NO_FEATURES,
-            f"{detailed} of {len(features)} photos show enough detail to match (blurred, dark or uniform photos do not)",
+            f"{detailed} of {len(features)} photos show enough detail to match (blurred or dark ones do not)",
         )
 
 
@@ -62,7 +62,7 @@ def check_registration(registration: Registration) -> list[Warning]:
     if registered == 0:
         raise StageError(
             ErrorCode.NO_OVERLAP,
-            f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs show the same place)",
+            f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs match)",
         )
     share = registered / usable
     names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])

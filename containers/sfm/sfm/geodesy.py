@@ -1,4 +1,4 @@
-"""WGS 84 positions in a local east-north-up frame (NIMA TR8350.2; via earth-centred coordinates, exact at any distance)."""
+"""WGS 84 positions in a local east-north-up frame (NIMA TR8350.2, by way of earth-centred coordinates)."""
 
 from __future__ import annotations
 

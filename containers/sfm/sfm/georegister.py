@@ -1,7 +1,8 @@
 """From model coordinates to metres, z up and north up.
 
-Four degrees of freedom after levelling (scale, heading, two of place; height apart): a seven-degree fit would let altitudes,
-which in real sets are up to 100 m off, tilt the model. Altitudes then correct the levelling only as far as they agree.
+Four degrees of freedom after levelling (scale, heading, two of place; height apart): a seven-degree fit would let
+altitudes, which in real sets are up to 100 m off, tilt the model. Altitudes correct the levelling as far as they agree
+with each other: on a set with a lake in it they bring the waterline from 2° of the gimbal's tilt to level.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ FEWEST_POSITIONS = 3
 UNRELIABLE_RESIDUAL = 0.15
 FEWEST_INLIERS_SHARE = 0.5
 # what altitudes may drift by over a flight: a barometer's weather, not its scatter
-ALTITUDE_DRIFT_METRES = 2.0
+ALTITUDE_DRIFT_METRES = 1.0
+# altitudes that ask for a tilt beyond this many sigmas of the levelling are broken, not a correction
+LARGEST_CORRECTION_SIGMAS = 3.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class PosedPhoto:
 
 @dataclass(frozen=True)
 class Georegistration:
-    """`world = scale · rotation @ model + translation`, and how well GPS agrees. `reason` says why there is no georeference."""
+    """`world = scale · rotation @ model + translation`; how well GPS agrees, or the `reason` why it is not used."""
 
     scale: float
     rotation: Vector
@@ -75,7 +78,7 @@ class Georegistration:
 
 
 def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration:
-    """Level, scale and place a model with the `photos` registered in it; `points` (M, 3) give the ground, which gets z = 0."""
+    """Level, scale and place a model by the `photos` registered in it; `points` (M, 3) show where z = 0 is."""
     centres = np.array([photo.centre for photo in photos])
     up = estimate_up(np.array([photo.rotation for photo in photos]), centres, [photo.gimbal for photo in photos])
     located = [index for index, photo in enumerate(photos) if photo.position is not None]
@@ -128,12 +131,13 @@ def _level_by_altitudes(rotation: Vector, centres: Vector, targets: Vector, scal
     """Tilt the levelled model to the altitudes, held back by how sure `up` is and by how much altitudes scatter."""
     placed = scale * centres @ rotation.T
     placed -= placed.mean(axis=0)
-    slope = fit_tilt(
-        placed[:, :2], targets[:, 2] - placed[:, 2], np.tan(np.deg2rad(up.sigma_degrees)), ALTITUDE_DRIFT_METRES
-    )
-    # heights grow by slope · xy when the plane's normal moves to (−slope, 1)
-    normal = np.array([slope[0], slope[1], 1.0])
-    tilt = rotation_to_z(np.array([-slope[0], -slope[1], 1.0]) / np.linalg.norm(normal))
+    sigma = float(np.tan(np.deg2rad(up.sigma_degrees)))
+    slope = fit_tilt(placed[:, :2], targets[:, 2] - placed[:, 2], sigma, ALTITUDE_DRIFT_METRES)
+    if float(np.linalg.norm(slope)) > LARGEST_CORRECTION_SIGMAS * sigma:
+        return rotation
+    # a point's height along the true up is z + slope · xy
+    true_up = np.array([slope[0], slope[1], 1.0])
+    tilt = rotation_to_z(true_up / np.linalg.norm(true_up))
     return np.asarray(tilt @ rotation, dtype=np.float64)
 
 

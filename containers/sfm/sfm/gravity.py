@@ -15,8 +15,9 @@ Vector = NDArray[np.float64]
 FEWEST_GIMBALS = 3
 # gimbals that contradict each other by more are not believed (vehicles, manual roll, edited metadata)
 GIMBAL_SCATTER_DEGREES = 5.0
-GIMBAL_TILT_DEGREES, CAMERAS_TILT_DEGREES = 1.0, 5.0
-PLANE_WEIGHT, SIGN_WEIGHT = 0.3, 0.05
+GIMBAL_TILT_DEGREES, CAMERAS_TILT_DEGREES = 3.0, 8.0
+# the third is only to decide what the other two leave open
+PLANE_WEIGHT, UPRIGHT_WEIGHT = 0.3, 0.001
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,12 @@ def _from_gimbals(rotations: Vector, gimbals: Sequence[Gimbal | None]) -> Up | N
 def _from_cameras(rotations: Vector, centres: Vector) -> Up:
     """Up is across the cameras' x axes (drones and people hold the horizon level) and across the plane they fly in.
 
-    The sign, and what is left open by a single straight line of flight, come from the cameras looking down and standing upright.
+    The sign, and what a single straight line of flight leaves open, come from cameras looking down and being upright.
     """
     right, down, forward = rotations[:, 0], rotations[:, 1], rotations[:, 2]
     upright = _unit(-(forward.mean(axis=0) + down.mean(axis=0)))
     spread = centres - centres.mean(axis=0)
-    evidence = right.T @ right / len(right) - SIGN_WEIGHT * np.outer(upright, upright)
+    evidence = right.T @ right / len(right) - UPRIGHT_WEIGHT * np.outer(upright, upright)
     variance = float((spread**2).sum())
     if variance > 0:
         evidence += PLANE_WEIGHT * spread.T @ spread / variance

@@ -35,7 +35,8 @@ def ingest(
 ) -> tuple[list[Photo], list[SkippedPhoto]]:
     """Check every photo and move (or transcode) it to `folder/000001.jpg` …, numbered by name.
 
-    `damaged` are names whose data the archive could not give. `progress` gets the number of photos done and may raise to stop.
+    `damaged` are names whose data the archive could not give. `progress` gets the number of photos done; it may
+    raise to stop.
     """
     paths = {file.name: file.path for file in files}
     numbered = [

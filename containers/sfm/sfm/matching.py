@@ -2,34 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pycolmap
 
 from sfm.native import Send
 
-PROGRESS_STEPS = 60
-SMALLEST_BLOCK = 16
 RANDOM_SEED = 1
+WATCH_SECONDS = 0.5
 
 
 def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, send: Send) -> int:
     """Match and verify pairs of photo names into `database`; returns the number of verified pairs.
 
-    The pairs go in blocks, so that there is progress to send.
+    `send` gets the share of pairs done, 0..1.
     """
-    pycolmap.logging.minloglevel = pycolmap.logging.WARNING
+    pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
     pycolmap.set_random_seed(RANDOM_SEED)
-    matching = pycolmap.FeatureMatchingOptions(num_threads=threads, use_gpu=False)
+    listed = database.with_suffix(".pairs.txt")
+    listed.write_text("".join(f"{first} {second}\n" for first, second in pairs), encoding="utf-8")
     verification = pycolmap.TwoViewGeometryOptions()
     verification.ransac.random_seed = RANDOM_SEED
-    pairing = pycolmap.ImportedPairingOptions(match_list_path=database.with_suffix(".pairs.txt"))
-    block = max(SMALLEST_BLOCK, -(-len(pairs) // PROGRESS_STEPS))
-    for start in range(0, len(pairs), block):
-        part = pairs[start : start + block]
-        pairing.match_list_path.write_text("".join(f"{first} {second}\n" for first, second in part), encoding="utf-8")
-        pycolmap.match_image_pairs(database, matching, pairing, verification, pycolmap.Device.cpu)
-        send((start + len(part)) / len(pairs))
+    with _watching(database, len(pairs), send):
+        pycolmap.match_image_pairs(
+            database,
+            pycolmap.FeatureMatchingOptions(num_threads=threads, use_gpu=False),
+            pycolmap.ImportedPairingOptions(match_list_path=listed),
+            verification,
+            pycolmap.Device.cpu,
+        )
     with pycolmap.Database.open(database) as opened:
-        return int(opened.num_verified_image_pairs())
+        geometries = opened.read_two_view_geometries()[1]
+    return sum(len(geometry.inlier_matches) >= verification.min_num_inliers for geometry in geometries)
+
+
+@contextmanager
+def _watching(database: Path, total: int, send: Send) -> Iterator[None]:
+    """Send progress from the rows that matching writes: it has no callback, and one call for each block of pairs
+    would index every photo's descriptors again (twice the time).
+    """
+    finished = threading.Event()
+
+    def watch() -> None:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            while not finished.wait(WATCH_SECONDS):
+                (done,) = connection.execute("SELECT COUNT(*) FROM two_view_geometries").fetchone()
+                send(min(done / total, 1.0))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        finished.set()
+        watcher.join()

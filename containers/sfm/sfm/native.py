@@ -27,8 +27,8 @@ def run_native(
 ) -> Value:
     """Call `task(*arguments, send)` in a fresh process and return its value (both must pickle).
 
-    `send(share)` in the child becomes `progress(share)` here. `check_stop` is called often and raises to stop; the child is
-    then ended. Raises the child's StageError; OUT_OF_MEMORY when the kernel killed it, INTERNAL when it crashed.
+    `send(share)` in the child becomes `progress(share)` here. `check_stop` is called often and raises to stop; the
+    child is then ended. Raises the child's StageError; OUT_OF_MEMORY when the kernel killed it, INTERNAL on a crash.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)

@@ -81,7 +81,7 @@ def global_descriptors(features: Sequence[Features], seed: int = 0) -> NDArray[n
         return described.reshape(len(features), -1)
     cv2.setRNGSeed(seed)
     criteria = (cv2.TERM_CRITERIA_MAX_ITER + cv2.TERM_CRITERIA_EPS, 12, 1.0)
-    _, _, centres = cv2.kmeans(sample, words, None, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    _, _, centres = cv2.kmeans(sample, words, np.zeros(0, np.int32), criteria, 1, cv2.KMEANS_PP_CENTERS)
     for index, found in enumerate(features):
         values = found.descriptors[:DESCRIBED_PER_PHOTO].astype(np.float32)
         if len(values) == 0:

@@ -1,4 +1,4 @@
-"""The stage's work from archive to scene: each step once, in order, with progress and the gate before anything is delivered."""
+"""The stage's work from archive to scene: each step once, in order, with the gate before anything is delivered."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "meanTrackLength": round(model.compute_mean_track_length(), 3),
             "registeredShare": round(len(placed) / len(photos), 4),
             "gpsRms": georegistration.as_json()["rms_metres"],
-            "principalPointRefined": mapped.refined_principal_point,
+            "calibration": mapped.calibration,
         },
         timings=context.stopwatch.seconds,
         warnings=warnings + _warnings(skipped, unregistered, georegistration),
@@ -243,7 +243,7 @@ def _part(context: StageContext, name: str, total: float, message: str) -> Calla
 
 @contextmanager
 def _staged(folder: Path) -> Iterator[Path]:
-    """A folder beside the output whose content moves into `folder` when the block succeeds, and vanishes when it fails."""
+    """A folder whose content moves into `folder` when the block succeeds, and that vanishes when it fails."""
     staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:
         yield staging

@@ -1,4 +1,4 @@
-"""Photos and model as a pinhole camera would have them, without EXIF (which would leak places and turn images twice)."""
+"""Photos and model as a pinhole camera has them, without EXIF (which would leak places and turn images twice)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
     )
     pixels = camera.img_from_cam(rays) - 0.5  # OpenCV counts from pixel centres
     table = pixels.astype(np.float32).reshape(pinhole.height, pinhole.width, 2)
-    coordinates, fractions = cv2.convertMaps(table, None, cv2.CV_16SC2)
-    return Undistortion(pinhole, coordinates, fractions)
+    coordinates, fractions = cv2.convertMaps(table[..., 0], table[..., 1], cv2.CV_16SC2)
+    return Undistortion(pinhole, np.asarray(coordinates, np.int16), np.asarray(fractions, np.uint16))
 
 
 def write_undistorted(
@@ -74,6 +74,8 @@ def write_undistorted(
 def undistort_photo(source: Path, target: Path, view: Undistortion) -> None:
     """Remap one photo and store it as a JPEG without metadata."""
     photo = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if photo is None:
+        raise ValueError(f"{source.name} cannot be decoded")
     warped = cv2.remap(photo, view.coordinates, view.fractions, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     written, encoded = cv2.imencode(".jpg", warped, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not written:
