@@ -80,13 +80,9 @@ def unheard(stage: Stage) -> Scenario:
     """The job completes, but no event says so."""
 
     def play(cloud: PipelineCloud) -> Ended:
+        cloud.after["run_stage"] = [cloud.complete_newest_in_silence]
         job_id = cloud.upload(f"unheard-{stage}", STEP_OF[stage], hurry(stage))
-        run = first_run(job_id, stage)
-        cloud.await_job(run)
-        cloud.leave_result(run)
-        cloud.sagemaker.complete(run.job_name)
-        rest = STAGES_OF[STEP_OF[stage]][1:]
-        complete_rest(cloud, job_id, rest)
+        complete_rest(cloud, job_id, STAGES_OF[STEP_OF[stage]][1:])
         return cloud.end(job_id)
 
     return play
@@ -157,11 +153,7 @@ def invoked_too_late(cloud: PipelineCloud) -> Ended:
     """The same, but the job is over before the retry: nobody will tell of it any more."""
 
     def complete_and_fail() -> None:
-        (job,) = [job for job in cloud.sagemaker.jobs.values() if job.name.startswith("invoked-too-late-")]
-        run = StageRun.parse(job.name)
-        assert run is not None
-        cloud.leave_result(run)
-        cloud.sagemaker.complete(run.job_name)
+        cloud.complete_newest_in_silence()
         raise LambdaFault("ServiceException")
 
     cloud.after["run_stage"] = [complete_and_fail]

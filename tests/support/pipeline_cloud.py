@@ -144,6 +144,13 @@ class PipelineCloud:
         self.sagemaker.complete(run.job_name)
         self.tell_of_change(run)
 
+    def complete_newest_in_silence(self) -> None:
+        """The job that was created last completes, and its event gets lost."""
+        run = StageRun.parse(self.sagemaker.created[-1])
+        assert run is not None
+        self.leave_result(run)
+        self.sagemaker.complete(run.job_name)
+
     def fail(self, run: StageRun, reason: str) -> None:
         """The container leaves `reason`, where SageMaker shows it for that kind of job."""
         self.await_job(run)
