@@ -38,7 +38,8 @@ def compose(job: Job, stages: dict[Stage, StageOutput], results: dict[Stage, dic
 
     photos, registered = count(Stage.SFM, "photos"), count(Stage.SFM, "registered")
     before = metric(Stage.COMPRESSOR, "psnrBefore")
-    psnr = metric(Stage.COMPRESSOR, "psnrAfter") or metric(Stage.TRAINING, "psnr")
+    after = metric(Stage.COMPRESSOR, "psnrAfter")
+    psnr = metric(Stage.TRAINING, "psnr") if after is None else after
     ssim = metric(Stage.TRAINING, "ssim")
     return Report(
         job_id=job.job_id,

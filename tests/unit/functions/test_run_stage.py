@@ -1,0 +1,208 @@
+"""run_stage through its handler: exactly one SageMaker job runs for a stage, and the token that waits hears of it."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError
+
+from spaceport.compute import Compute
+from spaceport.errors import ErrorCode
+from spaceport.stages import Stage
+from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.events import sample_event, sample_names
+from tests.support.fakes import FakeSageMaker
+from tests.support.runs import ask_for, job_name, output_of, run_of, token_of
+
+# a crash leaves no metrics to publish, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+REASON = {"FailureReason": "InternalServerError: Spot instance was taken"}
+
+
+@pytest.mark.parametrize("name", sample_names("run_stage"))
+def test_the_sample_event_starts_the_stages_job(cloud: Cloud, name: str) -> None:
+    event = sample_event(name)
+    expected = job_name(Stage(event["stage"]))
+    assert invoke("run_stage", event) == {"jobName": expected}
+    assert cloud.sagemaker.created == [expected]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_runs_as_the_kind_of_job_that_it_is(cloud: Cloud, stage: Stage) -> None:
+    invoke("run_stage", ask_for(stage))
+    assert cloud.sagemaker.jobs[job_name(stage)].kind == ("Training" if stage is Stage.TRAINING else "Processing")
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_token_waits_with_the_run(cloud: Cloud, stage: Stage) -> None:
+    invoke("run_stage", ask_for(stage, "token-7"))
+    assert token_of(cloud, stage) == "token-7"
+
+
+def test_the_token_is_stored_and_the_stage_announced_before_the_job_is_created(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for())
+    order = ["dynamodb.put_item", "events.put_events", "sagemaker.create_processing_job"]
+    assert [call for call in cloud.watch.calls if call in order] == order
+
+
+def test_the_token_goes_nowhere_near_the_container(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(token="token-7"))
+    assert "token-7" not in repr(cloud.sagemaker.jobs[job_name()].request)
+
+
+@pytest.mark.parametrize(("stage", "sequence"), [(Stage.SFM, 1_010_000), (Stage.COMPRESSOR, 3_010_000)])
+def test_a_first_attempt_is_announced_in_its_place(cloud: Cloud, stage: Stage, sequence: int) -> None:
+    invoke("run_stage", ask_for(stage))
+    (said,) = cloud.heard()
+    detail = said["detail"]
+    assert said["detail-type"] == "Stage Started"
+    assert (detail["stage"], detail["attempt"], detail["sequence"]) == (stage, 1, sequence)
+    assert detail["message"] == "waiting for a machine"
+
+
+def test_a_started_stage_leaves_its_task_waiting(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for())
+    assert cloud.stepfunctions.answers == []
+
+
+def test_the_same_invocation_twice_creates_one_job(cloud: Cloud) -> None:
+    assert invoke("run_stage", ask_for()) == invoke("run_stage", ask_for()) == {"jobName": job_name()}
+    assert cloud.sagemaker.created == [job_name()]
+    assert token_of(cloud) == "token-1"
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("token", ["token-1", "token-2"], ids=["same invocation", "new task"])
+def test_a_crash_at_any_call_and_another_try_leave_one_job_that_runs_and_one_token_that_waits(
+    cloud: Cloud, arrives: bool, token: str
+) -> None:
+    invoke("run_stage", ask_for(Stage.COMPRESSOR))
+    calls = list(cloud.watch.calls)
+    assert len(calls) >= 4
+    for crash_at in range(len(calls)):
+        event, again = ask_for(token="token-1"), ask_for(token=token)
+        event["job"]["jobId"] = again["job"]["jobId"] = job_id = f"job-{crash_at}"
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = crash_at, arrives
+        with pytest.raises(Crash):
+            invoke("run_stage", event)
+        cloud.watch.crash_at = None
+        name = invoke("run_stage", again)["jobName"]
+        running = [job.name for job in cloud.sagemaker.jobs.values() if job.name.startswith(job_id + "-")]
+        assert running == [name], calls[crash_at]
+        attempt = int(name.rsplit("-", 1)[-1])
+        key = {"jobId": job_id, "stageRun": f"sfm#{attempt:04d}"}
+        assert cloud.table("stage-runs").get_item(Key=key)["Item"]["taskToken"] == token, calls[crash_at]
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_a_new_task_after_an_ended_attempt_starts_the_next(cloud: Cloud, status: str) -> None:
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
+    end = cloud.sagemaker.fail if status == "Failed" else cloud.sagemaker.end_stopped
+    end(job_name(Stage.TRAINING), **REASON)
+    assert invoke("run_stage", ask_for(Stage.TRAINING, "token-2")) == {"jobName": job_name(Stage.TRAINING, 2)}
+    assert token_of(cloud, Stage.TRAINING, 2) == "token-2"
+
+
+def test_the_next_attempt_is_announced_above_everything_of_the_one_before(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(token="token-1"))
+    cloud.sagemaker.fail(job_name(), **REASON)
+    invoke("run_stage", ask_for(token="token-2"))
+    detail = cloud.heard()[-1]["detail"]
+    assert (detail["attempt"], detail["sequence"]) == (2, 1_020_000)
+    assert detail["message"] == "waiting for a machine, attempt 2"
+
+
+def test_a_new_task_after_a_job_that_was_never_created_starts_the_next(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next()
+    invoke("run_stage", ask_for(token="token-1"))
+    invoke("run_stage", ask_for(token="token-2"))
+    assert cloud.sagemaker.created == [job_name(attempt=2)]
+
+
+def test_a_new_task_while_the_job_runs_waits_for_it_and_starts_nothing(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(token="token-1"))
+    assert invoke("run_stage", ask_for(token="token-2")) == {"jobName": job_name()}
+    assert cloud.sagemaker.created == [job_name()]
+    assert token_of(cloud) == "token-2"
+    assert cloud.stepfunctions.answers == []
+
+
+def test_a_new_task_after_the_job_completed_hears_of_success_at_once(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(token="token-1"))
+    cloud.put_result(output_of())
+    cloud.sagemaker.complete(job_name())
+    invoke("run_stage", ask_for(token="token-2"))
+    assert [success["outputUri"] for success in cloud.stepfunctions.successes("token-2")] == [output_of()]
+    assert cloud.sagemaker.created == [job_name()]
+
+
+def test_attempts_count_on_from_the_latest_past_nine(cloud: Cloud) -> None:
+    for attempt in range(1, 12):
+        invoke("run_stage", ask_for(token=f"token-{attempt}"))
+        cloud.sagemaker.fail(job_name(attempt=attempt), **REASON)
+    assert cloud.sagemaker.created[-1] == job_name(attempt=11)
+
+
+@pytest.mark.parametrize(
+    ("refused", "error"),
+    [
+        ("ResourceLimitExceeded", ErrorCode.CAPACITY),
+        ("ThrottlingException", ErrorCode.THROTTLED),
+        ("Throttling", ErrorCode.THROTTLED),
+        ("TooManyRequestsException", ErrorCode.THROTTLED),
+    ],
+)
+def test_a_refusal_that_time_mends_fails_the_task_with_a_code_that_is_retried(
+    cloud: Cloud, refused: str, error: ErrorCode
+) -> None:
+    cloud.sagemaker.refuse_next(refused)
+    invoke("run_stage", ask_for())
+    assert cloud.stepfunctions.failures("token-1") == [error]
+
+
+def test_a_refusal_that_time_does_not_mend_is_raised(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next("AccessDeniedException")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        invoke("run_stage", ask_for())
+
+
+def test_a_started_stage_run_is_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("run_stage", ask_for())
+    assert '"StageRunsStarted":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["describe", "stop"])
+def test_a_fault_of_sagemaker_other_than_not_found_is_raised(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sagemaker = FakeSageMaker()
+
+    def deny(**_arguments: str) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, verb)
+
+    monkeypatch.setattr(sagemaker, f"{verb}_processing_job", deny)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        getattr(Compute(sagemaker), verb)(run_of())
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFound", "ResourceNotFoundException"])
+def test_a_job_is_also_missing_in_the_words_of_newer_apis(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sagemaker = FakeSageMaker()
+
+    def missing(**_arguments: str) -> None:
+        raise ClientError({"Error": {"Code": code}}, "DescribeProcessingJob")
+
+    monkeypatch.setattr(sagemaker, "describe_processing_job", missing)
+    assert Compute(sagemaker).describe(run_of()) is None
+
+
+def test_a_description_that_sagemaker_finds_invalid_for_another_reason_is_raised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sagemaker = FakeSageMaker()
+
+    def invalid(**_arguments: str) -> None:
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": "1 validation error"}}, "Describe")
+
+    monkeypatch.setattr(sagemaker, "describe_processing_job", invalid)
+    with pytest.raises(ClientError, match="1 validation error"):
+        Compute(sagemaker).describe(run_of())

@@ -1,0 +1,174 @@
+"""The SageMaker request of a stage run: what it reads, where it writes, on which machine, for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spaceport.job import Job, PipelineStep
+from spaceport.platform_settings import PlatformSettings
+from spaceport.stages import (
+    LIMITS,
+    STAGES_OF,
+    Platform,
+    Stage,
+    StageOutput,
+    create_request,
+    environment,
+    finished_stages,
+    input_uri,
+    output_uri,
+)
+from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
+from tests.support.events import sample_event
+from tests.support.fakes import FakeSageMaker
+from tests.support.runs import JOB_ID, output_of, run_of
+
+FINISHED = finished_stages(sample_event("deliver/full")["stages"])
+
+
+def platform(spot: str = "true") -> Platform:
+    return PlatformSettings.read({**ENVIRONMENT, "SPOT_TRAINING": spot}).platform
+
+
+def job(step: str = "full", **options: Any) -> Job:
+    document = sample_event("run_stage/sfm")["job"]
+    del document["stages"]
+    document["options"] |= {"pipelineStep": step, **options}
+    return Job.model_validate(document)
+
+
+def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
+    return create_request(run_of(stage, attempt), job(**options), FINISHED, platform(spot))
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("spot", ["true", "false"])
+def test_a_request_has_the_shape_that_sagemaker_takes(stage: Stage, spot: str) -> None:
+    sagemaker = FakeSageMaker()
+    getattr(sagemaker, f"create_{stage.kind.lower()}_job")(**request(stage, spot=spot))
+    assert sagemaker.created == [run_of(stage).job_name]
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_the_output_lies_where_the_contract_says(stage: Stage, attempt: int) -> None:
+    assert output_uri(run_of(stage, attempt), RESULTS) == output_of(stage, attempt)
+
+
+@pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])
+def test_a_processing_job_uploads_its_output_there_at_its_end(stage: Stage) -> None:
+    (output,) = request(stage, 2)["ProcessingOutputConfig"]["Outputs"]
+    assert output["S3Output"] == {
+        "S3Uri": output_of(stage, 2),
+        "LocalPath": "/opt/ml/processing/output",
+        "S3UploadMode": "EndOfJob",
+    }
+
+
+def test_a_training_jobs_model_lands_there_uncompressed() -> None:
+    config = request(Stage.TRAINING, 2)["OutputDataConfig"]
+    assert f"{config['S3OutputPath']}/{run_of(Stage.TRAINING, 2).job_name}/output/model" == output_of(Stage.TRAINING, 2)
+    assert config["CompressionType"] == "NONE"
+
+
+@pytest.mark.parametrize(
+    ("step", "stage", "source"),
+    [
+        ("full", Stage.SFM, f"s3://{UPLOADS}/meadow.zip"),
+        ("full", Stage.TRAINING, output_of(Stage.SFM) + "/"),
+        ("full", Stage.COMPRESSOR, output_of(Stage.TRAINING) + "/"),
+        ("3dgs", Stage.TRAINING, f"s3://{UPLOADS}/meadow.zip"),
+        ("3dgs", Stage.COMPRESSOR, output_of(Stage.TRAINING) + "/"),
+        ("compression", Stage.COMPRESSOR, f"s3://{UPLOADS}/meadow.zip"),
+    ],
+)
+def test_a_stage_reads_the_stage_before_it_or_the_upload(step: str, stage: Stage, source: str) -> None:
+    assert input_uri(run_of(stage), job(step), FINISHED) == source
+
+
+@pytest.mark.parametrize(("stage", "channel"), [(Stage.SFM, "upload"), (Stage.COMPRESSOR, "model")])
+def test_a_processing_job_finds_its_input_in_the_channel_of_the_contract(stage: Stage, channel: str) -> None:
+    (given,) = request(stage)["ProcessingInputs"]
+    assert given["S3Input"]["LocalPath"] == f"/opt/ml/processing/input/{channel}"
+    assert given["S3Input"]["S3Uri"] == input_uri(run_of(stage), job(), FINISHED)
+
+
+def test_a_training_job_finds_its_input_in_the_channel_scene() -> None:
+    (given,) = request(Stage.TRAINING)["InputDataConfig"]
+    assert given["ChannelName"] == "scene"
+    assert given["DataSource"]["S3DataSource"]["S3Uri"] == output_of(Stage.SFM) + "/"
+
+
+def test_attempts_at_training_share_their_checkpoints() -> None:
+    first, second = (request(Stage.TRAINING, attempt)["CheckpointConfig"] for attempt in (1, 2))
+    assert first == second == {"S3Uri": f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_runs_its_own_image_on_its_own_machine(stage: Stage) -> None:
+    made = request(stage)
+    name = {Stage.SFM: "SFM", Stage.TRAINING: "TRAINING", Stage.COMPRESSOR: "COMPRESSOR"}[stage]
+    image = made.get("AppSpecification", {}).get("ImageUri") or made["AlgorithmSpecification"]["TrainingImage"]
+    machine = made["ResourceConfig"] if stage.kind == "Training" else made["ProcessingResources"]["ClusterConfig"]
+    assert image == ENVIRONMENT[f"{name}_IMAGE"]
+    assert machine["InstanceType"] == ENVIRONMENT[f"{name}_INSTANCE_TYPE"]
+    assert made["RoleArn"] == ENVIRONMENT["SAGEMAKER_ROLE_ARN"]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_job_is_ended_by_sagemaker_when_its_time_is_up(stage: Stage) -> None:
+    assert request(stage)["StoppingCondition"]["MaxRuntimeInSeconds"] == LIMITS[stage].max_runtime
+
+
+def test_spot_training_may_wait_an_hour_longer_than_it_runs() -> None:
+    made = request(Stage.TRAINING, spot="true")
+    assert made["EnableManagedSpotTraining"] is True
+    assert made["StoppingCondition"]["MaxWaitTimeInSeconds"] == LIMITS[Stage.TRAINING].max_runtime + 3600
+
+
+def test_training_on_demand_names_no_wait() -> None:
+    made = request(Stage.TRAINING, spot="false")
+    assert made["EnableManagedSpotTraining"] is False
+    assert "MaxWaitTimeInSeconds" not in made["StoppingCondition"]
+
+
+def test_a_container_is_told_what_the_contract_lists() -> None:
+    assert environment(run_of(Stage.TRAINING, 2), job(), platform()) == {
+        "JOB_ID": JOB_ID,
+        "ATTEMPT": "2",
+        "STATUS_BUS": "spaceport-dev-status",
+        "QUALITY": "standard",
+        "SCENE_NAME": "meadow",
+    }
+
+
+def test_a_customers_wishes_reach_the_container_zero_included() -> None:
+    told = environment(run_of(), job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high"), platform())
+    wishes = {name: told[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
+    assert wishes == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_the_environment_never_holds_a_task_token(stage: Stage) -> None:
+    assert not any("TOKEN" in name for name in request(stage)["Environment"])
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_job_is_tagged_with_its_job_and_stage(stage: Stage) -> None:
+    tags = {tag["Key"]: tag["Value"] for tag in request(stage)["Tags"]}
+    assert tags == {"spaceport:job": JOB_ID, "spaceport:stage": stage.value}
+
+
+@pytest.mark.parametrize("step", PipelineStep)
+def test_every_way_through_the_pipeline_ends_with_the_compressor(step: PipelineStep) -> None:
+    stages = STAGES_OF[step]
+    assert stages == tuple(Stage)[-len(stages) :]
+
+
+def test_the_outputs_in_the_state_machines_data_are_read_back_by_stage() -> None:
+    assert {stage: output.output_uri for stage, output in FINISHED.items()} == {
+        stage: output_of(stage) for stage in Stage
+    }
+    assert all(isinstance(output, StageOutput) for output in FINISHED.values())

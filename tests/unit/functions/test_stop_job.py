@@ -1,0 +1,110 @@
+"""stop_job through its handler: nothing keeps running, and the customer hears how the job ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spaceport.errors import ErrorCode
+from spaceport.stages import Stage
+from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import FakeExecution
+from tests.support.runs import JOB_ID, ask_for, job_name
+
+
+def ended(cloud: Cloud, status: str = "ABORTED", error: str | None = None) -> dict[str, Any]:
+    """The event of the job's execution, which ended so."""
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, status, error)
+    event = sample_event("stop_job/execution-aborted")
+    event["detail"]["status"] = status
+    return event
+
+
+def test_stopping_an_execution_stops_the_job_that_runs(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for())
+    assert invoke("stop_job", ended(cloud)) == {"stopped": [job_name()]}
+    assert cloud.sagemaker.stopped == [job_name()]
+
+
+def test_only_what_runs_is_stopped(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(Stage.SFM))
+    cloud.sagemaker.complete(job_name(Stage.SFM))
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    cloud.sagemaker.fail(job_name(Stage.TRAINING), FailureReason="Spot")
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-3"))
+    assert invoke("stop_job", ended(cloud)) == {"stopped": [job_name(Stage.TRAINING, 2)]}
+
+
+def test_a_run_whose_job_was_never_created_needs_no_stop(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next()
+    invoke("run_stage", ask_for())
+    assert invoke("stop_job", ended(cloud)) == {"stopped": []}
+
+
+def test_a_job_that_ends_between_the_look_and_the_stop_is_stopped(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("run_stage", ask_for())
+    stop = cloud.sagemaker.stop_processing_job
+
+    def too_late(**request: str) -> dict[str, Any]:
+        cloud.sagemaker.complete(job_name())
+        return stop(**request)
+
+    monkeypatch.setattr(cloud.sagemaker, "stop_processing_job", too_late)
+    invoke("stop_job", ended(cloud))
+    assert cloud.said()[-1] == "Job Stopped"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said", "code"),
+    [
+        ("ABORTED", None, "Job Stopped", ErrorCode.STOPPED),
+        ("TIMED_OUT", "States.Timeout", "Job Failed", ErrorCode.STAGE_TIMEOUT),
+        ("FAILED", "States.Runtime", "Job Failed", ErrorCode.INTERNAL),
+        ("FAILED", None, "Job Failed", ErrorCode.INTERNAL),
+        # somebody may stop an execution with any words
+        ("ABORTED", "NO_OVERLAP", "Job Stopped", ErrorCode.STOPPED),
+    ],
+)
+def test_a_job_that_could_not_say_goodbye_is_spoken_for(
+    cloud: Cloud, status: str, error: str | None, said: str, code: ErrorCode
+) -> None:
+    invoke("stop_job", ended(cloud, status, error))
+    (event,) = cloud.heard()
+    assert (event["detail-type"], event["detail"]["error"]["code"]) == (said, code)
+    assert (event["detail"]["jobId"], event["detail"]["sequence"]) == (JOB_ID, 9_999_999)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_a_job_that_failed_by_its_own_last_state_has_said_so_itself(cloud: Cloud, code: ErrorCode) -> None:
+    invoke("stop_job", ended(cloud, "FAILED", code))
+    assert cloud.heard() == []
+
+
+def test_the_farewell_is_dated_when_the_execution_ended(cloud: Cloud) -> None:
+    invoke("stop_job", ended(cloud))
+    assert cloud.heard()[0]["detail"]["at"] == sample_event("stop_job/execution-aborted")["time"]
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+def test_a_crash_at_any_call_and_a_second_delivery_leave_nothing_running(cloud: Cloud, arrives: bool) -> None:
+    invoke("run_stage", ask_for())
+    event = ended(cloud)
+    cloud.watch.calls.clear()
+    invoke("stop_job", event)
+    calls = list(cloud.watch.calls)
+    assert len(calls) == 5
+    for crash_at in range(len(calls)):
+        cloud.sagemaker.jobs[job_name()].status = "InProgress"
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = crash_at, arrives
+        with pytest.raises(Crash):
+            invoke("stop_job", event)
+        cloud.watch.crash_at = None
+        heard = len(cloud.heard())
+        invoke("stop_job", event)
+        assert cloud.sagemaker.jobs[job_name()].status == "Stopping", calls[crash_at]
+        assert len(cloud.heard()) == heard + 1, calls[crash_at]

@@ -1,0 +1,215 @@
+"""track_progress: any order of events with any duplicates gives the same item, and progress never runs backwards."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spaceport.errors import ErrorCode, JobError
+from spaceport.event_bridge import StatusMessage
+from spaceport.jobs_table import ItemUpdate, JobsTable
+from spaceport.stages import Stage
+from spaceport.status import StatusType
+from tests.support.cloud import Cloud, invoke
+from tests.support.events import sample_event, sample_names
+from tests.support.fakes import aws_error
+from track_progress.progress import updates_for
+
+JOB_ID = "meadow-0123456789ab"
+FAILED = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos").model_dump(mode="json")
+Event = dict[str, Any]
+
+
+def event(type_: str, sequence: int, progress: float, **detail: Any) -> Event:
+    base = {"version": "1", "jobId": JOB_ID, "at": f"2026-05-04T10:{sequence % 60:02d}:00Z", "message": f"m{sequence}"}
+    sample = sample_event("status/job-started")
+    return {**sample, "detail-type": type_, "detail": {**base, "sequence": sequence, "progress": progress, **detail}}
+
+
+def story(attempts: Sequence[Sequence[Sequence[float]]], fails: bool) -> list[Event]:
+    """The events of a whole job as they are put, with the sequences of docs/contracts.md.
+
+    attempts[k][a]: the progress that attempt a + 1 at stage k reported. A job that `fails` fails in its last stage.
+    """
+    told = [event("Job Started", 0, 0)]
+    stages = list(Stage)[-len(attempts) :]
+    for stage, tries in zip(stages, attempts, strict=True):
+        base = stage.ordinal * 1_000_000
+        for attempt, reports in enumerate(tries, start=1):
+            common = {"stage": stage.value, "attempt": attempt}
+            told.append(event("Stage Started", base + attempt * 10_000, 0, **common))
+            for permille in sorted({round(report * 1000) for report in reports}):
+                metrics = {"step": permille, "psnr": permille / 40, "curve": [0.5, {"x": 1.5}]}
+                sequence = base + attempt * 10_000 + 1 + permille
+                told.append(event("Stage Progressed", sequence, permille / 1000, metrics=metrics, **common))
+        last = {"stage": stage.value, "attempt": len(tries)}
+        if fails and stage is stages[-1]:
+            told.append(event("Stage Failed", base + 999_999, 1, error=FAILED, **last))
+        else:
+            outputs = {"output": f"s3://results/{stage}"}
+            extra = {"metrics": {"psnr": 24.5}, "outputs": outputs, "cost": {"seconds": 60.5, "dollars": 0.01}}
+            told.append(event("Stage Succeeded", base + 999_999, 1, **extra, **last))
+    if fails:
+        told.append(event("Job Failed", 9_999_999, 1, error=FAILED))
+    else:
+        extra = {"metrics": {"score": 74}, "outputs": {"scene.sog": "s3://results/a"}, "cost": {"seconds": 180.5}}
+        told.append(event("Job Succeeded", 9_999_999, 1, **extra))
+    return told
+
+
+STORIES = st.builds(
+    story,
+    st.lists(
+        st.lists(st.lists(st.floats(0, 1), max_size=4), min_size=1, max_size=3),
+        min_size=1,
+        max_size=3,
+    ),
+    st.booleans(),
+)
+
+
+class ItemTable:
+    """DynamoDB's update_item for a conditional SET of whole attributes: no more than JobsTable.apply asks for."""
+
+    def __init__(self) -> None:
+        self.item: dict[str, Any] = {}
+
+    def update_item(self, **request: Any) -> None:
+        names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
+        guard = names["#guard"]
+        assert request["ConditionExpression"] == "attribute_not_exists(#guard) OR #guard < :guard"
+        if guard in self.item and not self.item[guard] < values[":guard"]:
+            raise aws_error("ConditionalCheckFailedException", "UpdateItem")
+        for part in request["UpdateExpression"].removeprefix("SET ").split(", "):
+            name, value = part.split(" = ")
+            self.item[names[name]] = values[value]
+
+
+def item_after(events: Sequence[Event]) -> dict[str, Any]:
+    table = ItemTable()
+    for told in events:
+        JobsTable(table).apply(JOB_ID, updates_for(StatusMessage.model_validate(told).status))
+    return table.item
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORIES, st.data())
+def test_any_order_with_any_duplicates_gives_the_same_item(told: list[Event], data: st.DataObject) -> None:
+    again = data.draw(st.lists(st.sampled_from(told), max_size=8))
+    shuffled = data.draw(st.permutations(told + again))
+    assert item_after(shuffled) == item_after(told)
+
+
+@settings(max_examples=150, deadline=None)
+@given(STORIES, st.data())
+def test_progress_never_runs_backwards(told: list[Event], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(told))
+    seen = [item_after(shuffled[:count]).get("progress", Decimal(0)) for count in range(1, len(shuffled) + 1)]
+    assert seen == sorted(seen)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 10**6))
+def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> None:
+    told = story([[[0.2, 0.9]], [[0.5], [0.3]], [[0.7]]], fails=False)
+    renamed = [{**one, "detail": {**one["detail"], "jobId": f"job-{seed}"}} for one in told]
+    random.Random(seed).shuffle(renamed)
+    for one in (*renamed, *renamed[:5]):
+        invoke("track_progress", one)
+    item = cloud.item(f"job-{seed}")
+    assert item is not None
+    assert {name: value for name, value in item.items() if name != "jobId"} == item_after(told)
+
+
+def test_the_headline_is_the_newest_event(cloud: Cloud) -> None:
+    for name in ("job-started", "stage-started", "stage-progressed"):
+        invoke("track_progress", sample_event(f"status/{name}"))
+    item = cloud.item(JOB_ID) or {}
+    assert (item["status"], item["stage"], item["message"]) == ("RUNNING", "3dgs", "training")
+    assert item["progress"] == Decimal("0.523")
+
+
+def test_a_stages_own_state_keeps_its_attempt_progress_and_figures(cloud: Cloud) -> None:
+    invoke("track_progress", sample_event("status/stage-progressed"))
+    training = (cloud.item(JOB_ID) or {})["training"]
+    assert (training["status"], training["attempt"], training["progress"]) == ("Stage Progressed", 1, Decimal("0.42"))
+    assert training["metrics"]["psnr"] == Decimal("22.9")
+
+
+def test_news_of_an_earlier_stage_still_fills_in_that_stage(cloud: Cloud) -> None:
+    invoke("track_progress", sample_event("status/stage-succeeded"))
+    assert invoke("track_progress", sample_event("status/stage-failed")) == {"updates": 1}
+    item = cloud.item(JOB_ID) or {}
+    assert item["sfm"]["error"]["code"] == "NO_OVERLAP"
+    assert (item["stage"], item["error"]) == ("3dgs", None)
+
+
+@pytest.mark.parametrize("name", sample_names("status"))
+def test_a_duplicate_of_any_event_changes_nothing(cloud: Cloud, name: str) -> None:
+    assert invoke("track_progress", sample_event(name))["updates"] > 0
+    before = cloud.item(JOB_ID)
+    assert invoke("track_progress", sample_event(name)) == {"updates": 0}
+    assert cloud.item(JOB_ID) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("job-started", "RUNNING"),
+        ("stage-failed", "RUNNING"),
+        ("job-rejected", "REJECTED"),
+        ("job-succeeded", "SUCCEEDED"),
+        ("job-failed", "FAILED"),
+        ("job-stopped", "STOPPED"),
+    ],
+)
+def test_a_job_has_the_status_of_its_newest_event(cloud: Cloud, name: str, status: str) -> None:
+    invoke("track_progress", sample_event(f"status/{name}"))
+    assert (cloud.item(JOB_ID) or {})["status"] == status
+
+
+@pytest.mark.parametrize("end", ["job-failed", "job-stopped"])
+def test_a_job_that_did_not_succeed_stays_where_it_was(cloud: Cloud, end: str) -> None:
+    invoke("track_progress", event("Stage Progressed", 1_010_401, 0.4, stage="sfm", attempt=1))
+    invoke("track_progress", sample_event("status/stage-failed"))
+    invoke("track_progress", sample_event(f"status/{end}"))
+    assert (cloud.item(JOB_ID) or {})["progress"] == Decimal("0.1")
+
+
+def test_a_job_that_succeeded_is_all_done_and_has_its_outputs(cloud: Cloud) -> None:
+    invoke("track_progress", sample_event("status/job-succeeded"))
+    item = cloud.item(JOB_ID) or {}
+    assert item["progress"] == 1
+    assert item["outputs"] == sample_event("status/job-succeeded")["detail"]["outputs"]
+    assert (item["metrics"]["score"], item["cost"]["dollars"]) == (74, Decimal("0.0428"))
+
+
+def test_a_retried_stage_does_not_turn_progress_back(cloud: Cloud) -> None:
+    invoke("track_progress", event("Stage Progressed", 2_010_901, 0.9, stage="3dgs", attempt=1))
+    reached = (cloud.item(JOB_ID) or {})["progress"]
+    invoke("track_progress", event("Stage Started", 2_020_000, 0, stage="3dgs", attempt=2))
+    item = cloud.item(JOB_ID) or {}
+    assert item["progress"] == reached
+    assert item["training"]["attempt"] == 2
+
+
+@pytest.mark.parametrize("fault", ["ProvisionedThroughputExceededException", "ResourceNotFoundException"])
+def test_another_fault_of_dynamodb_is_raised(fault: str) -> None:
+    class Refusing:
+        def update_item(self, **_request: Any) -> None:
+            raise aws_error(fault, "UpdateItem")
+
+    with pytest.raises(ClientError, match=fault):
+        JobsTable(Refusing()).apply(JOB_ID, [ItemUpdate(guard="sequence", values={"sequence": 1})])
+
+
+@pytest.mark.parametrize("type_", StatusType)
+def test_there_is_a_sample_of_every_status_event(type_: StatusType) -> None:
+    assert sample_event(f"status/{type_.lower().replace(' ', '-')}")["detail-type"] == type_

@@ -1,0 +1,182 @@
+"""What became of a stage run, from every status and reason that SageMaker gives."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaceport.errors import CATALOGUE, ErrorCode
+from spaceport.stages import LIMITS, Stage
+from spaceport.verdict import Fate, Verdict, judge
+from tests.support.runs import run_of
+
+START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+
+
+def described(stage: Stage, status: str, seconds: float = 60, **said: Any) -> dict[str, Any]:
+    times = {f"{stage.kind}StartTime": START, f"{stage.kind}EndTime": START + timedelta(seconds=seconds)}
+    return {f"{stage.kind}JobStatus": status, **times, **said}
+
+
+def verdict(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any) -> Verdict:
+    return judge(run_of(stage), described(stage, status, seconds, **said))
+
+
+def code(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any) -> ErrorCode | None:
+    found = verdict(status, stage, seconds, **said)
+    assert found.fate is Fate.FAILED
+    return found.error.code if found.error else None
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize(
+    ("status", "fate"),
+    [
+        ("InProgress", Fate.RUNNING),
+        ("Stopping", Fate.RUNNING),
+        ("Completed", Fate.COMPLETED),
+        ("Failed", Fate.FAILED),
+        ("Stopped", Fate.FAILED),
+    ],
+)
+def test_every_status_of_sagemaker_has_a_fate(stage: Stage, status: str, fate: Fate) -> None:
+    assert verdict(status, stage).fate is fate
+
+
+def test_a_job_that_sagemaker_does_not_know_is_missing() -> None:
+    assert judge(run_of(), None) == Verdict(fate=Fate.MISSING)
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Stopping", "Completed"])
+def test_only_a_failed_run_has_an_error(status: str) -> None:
+    assert verdict(status, FailureReason="NO_OVERLAP: left over").error is None
+
+
+@pytest.mark.parametrize("named", ErrorCode)
+def test_a_processing_containers_own_code_is_believed(named: ErrorCode) -> None:
+    reason = "AlgorithmError: See job logs for more information"
+    assert code("Failed", FailureReason=reason, ExitMessage=f"{named}: some facts") is named
+
+
+@pytest.mark.parametrize("named", ErrorCode)
+def test_a_training_containers_own_code_is_believed(named: ErrorCode) -> None:
+    assert code("Failed", Stage.TRAINING, FailureReason=f"AlgorithmError: {named}: some facts, exit code: 1") is named
+
+
+def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
+    error = verdict(
+        "Failed", Stage.TRAINING, FailureReason="AlgorithmError: LOW_QUALITY: PSNR 9 dB, exit code: 1"
+    ).error
+    assert error is not None
+    assert error.message == f"{CATALOGUE[ErrorCode.LOW_QUALITY].sentence} (PSNR 9 dB)"
+
+
+def test_facts_of_several_lines_are_kept() -> None:
+    error = verdict("Failed", ExitMessage="NO_OVERLAP: one\ntwo").error
+    assert error is not None
+    assert "(one\ntwo)" in error.message
+
+
+def test_the_facts_of_an_internal_fault_are_not_for_the_customer() -> None:
+    error = verdict("Failed", ExitMessage="INTERNAL: KeyError: '/opt/ml/secret'").error
+    assert error is not None
+    assert error.message == CATALOGUE[ErrorCode.INTERNAL].sentence
+
+
+def test_a_code_after_other_words_in_capitals_is_found() -> None:
+    assert code("Failed", ExitMessage="ERROR: NO_FEATURES: 12 photos") is ErrorCode.NO_FEATURES
+
+
+@pytest.mark.parametrize("reason", ["SOMETHING_ELSE: facts", "AlgorithmError: exit code: 1", "MYNO_OVERLAP: x", ""])
+def test_a_reason_that_names_no_code_is_our_own_fault(reason: str) -> None:
+    assert code("Failed", FailureReason=reason) is ErrorCode.INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("CapacityError: Unable to provision requested ML compute capacity.", ErrorCode.CAPACITY),
+        ("InsufficientCapacityError: no ml.g5.xlarge", ErrorCode.CAPACITY),
+        ("InternalServerError: Insufficient capacity", ErrorCode.CAPACITY),
+        ("ResourceLimitExceeded: account-level limit", ErrorCode.THROTTLED),
+        ("ClientError: Rate exceeded", ErrorCode.THROTTLED),
+        ("InternalServerError: Spot instance was taken", ErrorCode.INTERRUPTED),
+        ("ClientError: training was interrupted", ErrorCode.INTERRUPTED),
+        ("AlgorithmError: the job exceeded its MaxRuntime", ErrorCode.STAGE_TIMEOUT),
+        ("AlgorithmError: , exit code: 137", ErrorCode.OUT_OF_MEMORY),
+        ("AlgorithmError: torch.OutOfMemoryError", ErrorCode.OUT_OF_MEMORY),
+        ("AlgorithmError: CUDA out of memory. Tried to allocate 2 GiB", ErrorCode.OUT_OF_MEMORY),
+        ("ClientError: Please use an instance type with more memory, or OutOfMemory", ErrorCode.OUT_OF_MEMORY),
+        ("AlgorithmError: OSError: [Errno 28] No space left on device", ErrorCode.DISK_FULL),
+        ("ClientError: DiskFull while downloading", ErrorCode.DISK_FULL),
+        ("InternalServerError: We encountered an internal error. Please try again.", ErrorCode.INTERNAL),
+        ("ClientError: Cannot pull image", ErrorCode.INTERNAL),
+    ],
+)
+def test_the_platforms_own_words_are_understood(reason: str, expected: ErrorCode) -> None:
+    assert code("Failed", Stage.TRAINING, FailureReason=reason) is expected
+
+
+def test_the_containers_word_goes_before_the_platforms() -> None:
+    assert code("Failed", ExitMessage="LOW_QUALITY: x", FailureReason="CapacityError") is ErrorCode.LOW_QUALITY
+
+
+@pytest.mark.parametrize(
+    ("secondary", "expected"),
+    [
+        ("Interrupted", ErrorCode.INTERRUPTED),
+        ("MaxWaitTimeExceeded", ErrorCode.INTERRUPTED),
+        ("MaxRuntimeExceeded", ErrorCode.STAGE_TIMEOUT),
+        ("Stopped", ErrorCode.INTERRUPTED),
+    ],
+)
+def test_the_secondary_status_tells_why_training_stopped(secondary: str, expected: ErrorCode) -> None:
+    assert code("Stopped", Stage.TRAINING, SecondaryStatus=secondary) is expected
+
+
+def test_training_out_of_time_is_no_interruption_though_its_container_says_so() -> None:
+    # an interruption is retried: the same six hours again, three times
+    said = {"SecondaryStatus": "MaxRuntimeExceeded", "FailureReason": "INTERRUPTED: checkpoint written"}
+    assert code("Stopped", Stage.TRAINING, **said) is ErrorCode.STAGE_TIMEOUT
+
+
+@pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])
+@pytest.mark.parametrize(("over", "expected"), [(0, ErrorCode.STAGE_TIMEOUT), (-1, ErrorCode.INTERRUPTED)])
+def test_a_processing_job_stopped_at_its_longest_runtime_is_out_of_time(
+    stage: Stage, over: int, expected: ErrorCode
+) -> None:
+    seconds = LIMITS[stage].max_runtime + over
+    assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: told to leave") is expected
+
+
+def test_seconds_are_from_start_to_end() -> None:
+    assert verdict("Completed", seconds=61.5).seconds == 61.5
+
+
+def test_training_seconds_are_those_that_are_billed() -> None:
+    assert verdict("Completed", Stage.TRAINING, seconds=100, BillableTimeInSeconds=30).seconds == 30
+
+
+@pytest.mark.parametrize("missing", ["ProcessingStartTime", "ProcessingEndTime"])
+def test_a_job_without_both_its_times_has_used_no_seconds(missing: str) -> None:
+    answer = described(Stage.SFM, "Failed")
+    del answer[missing]
+    assert judge(run_of(), answer).seconds == 0
+
+
+@given(
+    st.sampled_from(Stage),
+    st.sampled_from(["InProgress", "Stopping", "Completed", "Failed", "Stopped"]),
+    st.text(max_size=200),
+    st.text(max_size=200),
+    st.text(max_size=30),
+)
+def test_whatever_sagemaker_says_an_error_is_set_exactly_when_the_run_failed(
+    stage: Stage, status: str, reason: str, message: str, secondary: str
+) -> None:
+    found = verdict(status, stage, FailureReason=reason, ExitMessage=message, SecondaryStatus=secondary)
+    assert (found.error is not None) == (found.fate is Fate.FAILED)
