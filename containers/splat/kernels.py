@@ -1,11 +1,12 @@
-"""What every numba kernel here shares: compiler options and a cache folder that can be written.
+"""What every numba kernel here shares: compiler options and a cache folder that fits the sources and can be written.
 
-numba keeps compiled kernels in `__pycache__` beside the source. Where that folder is read-only (a container image)
-it wants `NUMBA_CACHE_DIR`; where nobody set that, a folder below the system's temporary one serves.
+numba recompiles a cached kernel when its own file changes, but not when a constant or a helper from another file does,
+nor when the options do. So the kernels of each state of this package have a cache folder of their own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Callable
@@ -19,18 +20,28 @@ Scalar: TypeAlias = Any  # a float32 or an unsigned index inside a kernel, for w
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
-def cache_folder(package: Path, wanted: str, temporary: Path) -> str:
-    """Where numba should cache: `wanted` if given, "" for numba's own choice, else a folder below `temporary`."""
-    if wanted or os.access(package, os.W_OK):
-        return wanted
-    return str(temporary / f"spaceport-numba-{os.getuid()}")
+def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
+    """Where to cache the kernels of `package`: below `wanted` (NUMBA_CACHE_DIR) if that is given, else in the package's
+    `__pycache__`, else, where that cannot be written, below `temporary`.
+    """
+    digest = hashlib.sha256()
+    for source in sorted(package.glob("*.py")):
+        digest.update(source.read_bytes())
+    name = f"numba-{digest.hexdigest()[:16]}"
+    if wanted:
+        return Path(wanted) / name
+    if os.access(package, os.W_OK):
+        return package / "__pycache__" / name
+    return temporary / f"spaceport-{os.getuid()}" / name
 
 
 config: Any = numba.config  # its attributes are made at import, where no type checker sees them
-config.CACHE_DIR = cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir()))
+config.CACHE_DIR = str(cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir())))
 
+# Arithmetic may be reordered and fused, which vectors need; infinities and NaNs stay what they are: kernels test for them.
+_FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 # error_model numpy: a division by zero gives inf as in numpy instead of a branch and an exception at every division
-_OPTIONS: dict[str, Any] = {"fastmath": True, "error_model": "numpy", "cache": True, "boundscheck": False}
+_OPTIONS: dict[str, Any] = {"fastmath": _FAST_MATH, "error_model": "numpy", "cache": True, "boundscheck": False}
 
 
 def kernel(function: Kernel) -> Kernel:

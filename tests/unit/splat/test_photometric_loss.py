@@ -1,0 +1,69 @@
+"""L1 + SSIM against the twin: value and gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from splat.loss import SSIM_WEIGHT, Buffers, Target, photometric_loss, window_means
+from tests.unit.splat import twin
+from tests.unit.splat.scenes import seeds
+
+
+def pictures(seed: int, height: int, width: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    photo = rng.random((height, width, 3)).astype(np.float32)
+    return (photo + noise * rng.normal(size=photo.shape)).astype(np.float32), photo
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=seeds,
+    height=st.integers(1, 30),
+    width=st.integers(1, 30),
+    noise=st.sampled_from([0.0, 1e-3, 0.1, 2.0]),
+    weight=st.sampled_from([0.0, SSIM_WEIGHT, 1.0]),
+)
+def test_value_and_gradient_agree_with_the_twin(
+    seed: int, height: int, width: int, noise: float, weight: float
+) -> None:
+    image, photo = pictures(seed, height, width, noise)
+    found = photometric_loss(image, Target.of(photo), Buffers(height, width), weight)
+    x = torch.tensor(image, dtype=torch.float64, requires_grad=True)
+    y = torch.tensor(photo, dtype=torch.float64)
+    expected = twin.photometric_loss(x, y, weight)
+    expected.backward()
+    assert found.value == pytest.approx(expected.item(), abs=1e-5)
+    assert found.ssim == pytest.approx(twin.ssim(x, y).item(), abs=1e-5)
+    assert found.l1 == pytest.approx((x - y).abs().mean().item(), rel=1e-5, abs=1e-7)
+    assert found.mse == pytest.approx(((x - y) ** 2).mean().item(), rel=1e-5, abs=1e-9)
+    reference = x.grad.numpy()
+    assert np.abs(found.gradient - reference).max() <= 1e-4 * np.abs(reference).max() + 1e-6 / image.size
+
+
+def test_a_photo_matches_itself() -> None:
+    _, photo = pictures(1, 20, 24, 0)
+    found = photometric_loss(photo, Target.of(photo), Buffers(20, 24))
+    assert found.value == pytest.approx(0, abs=1e-5)
+    assert found.ssim == pytest.approx(1, abs=1e-5)
+    assert found.mse == 0
+
+
+def test_used_buffers_do_not_shine_through() -> None:
+    image, photo = pictures(2, 17, 19, 0.3)
+    other, _ = pictures(3, 17, 19, 0.3)
+    buffers = Buffers(17, 19)
+    first = photometric_loss(image, Target.of(photo), buffers)
+    photometric_loss(other, Target.of(photo), buffers)
+    again = photometric_loss(image, Target.of(photo), buffers)
+    assert again.value == first.value
+    np.testing.assert_array_equal(again.gradient, first.gradient)
+
+
+def test_window_means_of_a_constant_fade_only_at_the_sides() -> None:
+    means = window_means(np.ones((2, 20, 20), np.float32))
+    np.testing.assert_allclose(means[:, 5:-5, 5:-5], 1, rtol=1e-6)
+    assert means[0, 0, 0] < 0.5

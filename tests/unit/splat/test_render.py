@@ -1,0 +1,48 @@
+"""Pictures of whole splats."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from splat.camera import look_at
+from splat.gaussians import Gaussians
+from splat.render import render
+from tests.unit.splat import twin
+from tests.unit.splat.scenes import HEIGHT, WIDTH, make_camera, make_gaussians
+
+
+def test_a_picture_agrees_with_the_twin_from_end_to_end() -> None:
+    gaussians, camera = make_gaussians(["plain", "huge", "flat", "behind", "opaque", "faint"] * 6, 11), make_camera()
+    tensors = [
+        torch.tensor(getattr(gaussians, name), dtype=torch.float64)
+        for name in ("means", "quats", "scales", "opacities", "sh0", "shN")
+    ]
+    flat = twin.project(
+        *tensors, torch.tensor(camera.world_to_camera), torch.tensor(camera.intrinsics), WIDTH, HEIGHT, 3
+    )
+    conics = twin.inverse(flat.covariances)
+    expected, _ = twin.blend(
+        flat.centres, conics, flat.depths, flat.colours, flat.opacities, torch.tensor([0.1, 0.2, 0.3]), WIDTH, HEIGHT
+    )
+    difference = np.abs(render(gaussians, camera, (0.1, 0.2, 0.3)) - expected.numpy())
+    assert np.quantile(difference, 0.99) < 1e-4
+    assert difference.max() < 0.02
+
+
+def test_the_nearer_gaussian_covers_the_farther() -> None:
+    opaque = np.full(2, 9.0)
+    red_then_green = (np.array([[1.0, 0, 0], [0, 1.0, 0]]) - 0.5) / 0.28209479
+    gaussians = Gaussians(
+        means=np.array([[0, 0, 1.0], [0, 0, -1.0]]),
+        quats=np.array([[1.0, 0, 0, 0]] * 2),
+        scales=np.full((2, 3), -0.5),
+        opacities=opaque,
+        sh0=red_then_green,
+        shN=np.zeros((2, 0, 3)),
+    )
+    above = render(gaussians, look_at((0, 0, 8), (0, 0, 0), width=21, height=21))
+    below = render(gaussians, look_at((0, 0, -8), (0, 0, 0), width=21, height=21))
+    np.testing.assert_allclose(above[10, 10], (1, 0, 0), atol=0.01)
+    np.testing.assert_allclose(below[10, 10], (0, 1, 0), atol=0.01)
+    assert not above[0, 0].any()

@@ -1,0 +1,109 @@
+"""PLY files: the INRIA layout to the letter, and what malformed files get."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plyfile import PlyData, PlyElement
+
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.ply import property_names, read_ply, write_ply
+from stage.errors import StageError
+from tests.unit.splat.scenes import make_gaussians
+
+FIELDS = ("means", "quats", "scales", "opacities", "sh0", "shN")
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_what_is_written_is_read_back_to_the_bit(tmp_path: Path, degree: int) -> None:
+    gaussians = make_gaussians(["plain"] * 5, degree, degree)
+    write_ply(tmp_path / "a.ply", gaussians)
+    found = read_ply(tmp_path / "a.ply")
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(gaussians, name))
+    assert found.sh_degree == degree
+
+
+def test_layout_is_inrias(tmp_path: Path) -> None:
+    gaussians = make_gaussians(["plain"] * 2, 1)
+    write_ply(tmp_path / "a.ply", gaussians)
+    data = PlyData.read(str(tmp_path / "a.ply"))
+    names = [p.name for p in data["vertex"].properties]
+    assert len(names) == 62
+    assert names == property_names(15)
+    assert names[:9] == ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
+    assert names[-8:] == ["opacity", "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3"]
+    assert data.byte_order == "<"
+    assert not data.text
+    assert not data["vertex"]["nx"].any()
+    # all coefficients of red, then green, then blue
+    assert data["vertex"]["f_rest_1"][0] == gaussians.shN[0, 1, 0]
+    assert data["vertex"]["f_rest_15"][0] == gaussians.shN[0, 0, 1]
+
+
+def vertices(gaussians: Gaussians, names: list[str], **values: float) -> PlyElement:
+    table = np.zeros(len(gaussians), dtype=[(name, "f4") for name in names])
+    for name in names:
+        table[name] = 0.5
+    for name, value in values.items():
+        table[name][1] = value
+    return PlyElement.describe(table, "vertex")
+
+
+def test_text_big_endian_and_without_normals_are_read(tmp_path: Path) -> None:
+    gaussians = make_gaussians(["plain"] * 3, 1)
+    names = [name for name in property_names(0) if not name.startswith("n")]
+    for label, options in (("text", {"text": True}), ("big", {"byte_order": ">"})):
+        PlyData([vertices(gaussians, names)], **options).write(str(tmp_path / f"{label}.ply"))
+        found = read_ply(tmp_path / f"{label}.ply")
+        assert len(found) == 3
+        assert (found.means == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [({"x": np.nan}, "means"), ({"scale_1": np.inf}, "scales"), ({"opacity": np.nan}, "opacities"),
+     ({"rot_0": 0, "rot_1": 0, "rot_2": 0, "rot_3": 0}, "length zero")],
+)  # fmt: skip
+def test_values_that_mean_nothing_are_refused(tmp_path: Path, values: dict[str, float], says: str) -> None:
+    element = vertices(make_gaussians(["plain"] * 3, 1), property_names(3), **values)
+    PlyData([element]).write(str(tmp_path / "a.ply"))
+    with pytest.raises(StageError, match=f"INVALID_SPLAT.*{says}"):
+        read_ply(tmp_path / "a.ply")
+
+
+def test_malformed_files_are_refused(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.ply"
+    write_ply(whole, make_gaussians(["plain"] * 4, 1))
+    content = whole.read_bytes()
+    cases = {
+        "empty": b"",
+        "text": b"hello\n",
+        "half": content[: len(content) // 2],
+        "header": content[:100],
+        "none": content.replace(b"vertex 4", b"vertex 0"),
+        "faces": b"ply\nformat ascii 1.0\nelement face 1\nproperty float x\nend_header\n1\n",
+        "points": b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\n1\n",
+        "words": b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nend_header\nred\n",
+        "odd": content.replace(b"property float f_rest_44\n", b"property float f_rest_x44\n"),
+    }
+    for name, data in cases.items():
+        path = tmp_path / f"{name}.ply"
+        path.write_bytes(data)
+        with pytest.raises(StageError, match="INVALID_SPLAT"):
+            read_ply(path)
+    with pytest.raises(StageError, match="INVALID_SPLAT"):
+        read_ply(tmp_path / "missing.ply")
+
+
+def test_gaussians_hold_their_shapes() -> None:
+    good = make_gaussians(["plain"] * 3, 1)
+    assert HIGHER_COEFFICIENTS[good.sh_degree] == 15
+    picked = good.select(np.array([2, 0]))
+    np.testing.assert_array_equal(picked.means, good.means[[2, 0]])
+    with pytest.raises(ValueError, match="quats"):
+        Gaussians(good.means, good.quats[:2], good.scales, good.opacities, good.sh0, good.shN)
+    with pytest.raises(ValueError, match="coefficients"):
+        Gaussians(good.means, good.quats, good.scales, good.opacities, good.sh0, good.shN[:, :4])
