@@ -20,8 +20,10 @@ from splat.camera import View
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
 
-# a file whose held-out loss is over its target is searched again with half the error, at most so many times
+# a file whose held-out loss is over its target is searched again with less error, at most so many times
 _TIGHTENINGS = 3
+# measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
+_LOSS_EXPONENT = 0.75
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
 
@@ -73,7 +75,7 @@ def compress(
         result = _packed(found, before, held_out, goal.loss, check_stop)
         if result.met or tightening == _TIGHTENINGS:
             break
-        budget /= 2
+        budget *= min(0.9, (0.9 * goal.loss / result.loss) ** (1 / _LOSS_EXPONENT))
     if result.loss > _INTOLERABLE_LOSS:
         raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {result.loss:.2f} dB of held-out PSNR")
     return result

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.attributes import ATTRIBUTES, Attribute, weighted_error
+from compressor.attributes import ATTRIBUTES, Attribute, mean_squared_change, seen
 from compressor.quality import Yardstick
 from compressor.sog.codes import MAX_PALETTE, Palette
 from compressor.sog.decoder import with_harmonics
@@ -79,7 +79,7 @@ class PaletteCurve:
                 palette,
                 label_bytes=len(encode_webp(labels_image(palette.labels))),
                 vector_bytes=len(encode_webp(palette_image(palette.codes))),
-                error=weighted_error(self.arranged, self.arranged.shN, coarse.shN),
+                error=self._error(coarse.shN),
             )
         return self.trials[size].palette
 
@@ -94,13 +94,16 @@ class PaletteCurve:
         labels = _through(at, [trial.label_bytes for trial in trials], x)
         vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
         errors = np.exp(_through(at, [np.log(max(trial.error, 1e-30)) for trial in trials], x))
-        nothing = weighted_error(self.arranged, self.arranged.shN, np.zeros_like(self.arranged.shN))
+        nothing = self._error(np.zeros_like(self.arranged.shN))
         return Curve(
             "palette_size",
             (0, *sizes),
             np.append(0.0, np.maximum(labels, 0) + vectors),
             self.sensitivity * np.append(nothing, errors),
         )
+
+    def _error(self, shN: NDArray[np.float32]) -> float:
+        return mean_squared_change(seen(self.arranged, self.arranged.shN), seen(self.arranged, shN))
 
 
 def measure_curves(

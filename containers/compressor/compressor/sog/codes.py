@@ -25,8 +25,8 @@ class Steps:
     Rounding to a multiple costs no precision in the format itself, it makes the images' bytes repeat.
     """
 
-    position_tolerance: float = 0.0  # a position moves by up to half of this, in its Gaussian's middle deviation
-    quaternion_step: int = 1  # of 255
+    position_tolerance: float = 0.0  # of what encoder.leeway allows
+    rotation_tolerance: float = 0.0  # likewise, in codes of 255
     scale_codes: int = CODEBOOK_SIZE
     colour_codes: int = CODEBOOK_SIZE
     opacity_step: int = 1  # of 255

@@ -9,12 +9,25 @@ from numpy.typing import NDArray
 
 from compressor.sog.axes import canonical_axes
 from compressor.sog.codebook import fit_codebook, nearest_codes
-from compressor.sog.codes import PALETTE_COEFFICIENTS, Codes, Float32, Palette, Steps, UInt8
+from compressor.sog.codes import (
+    CODEBOOK_SIZE,
+    PALETTE_COEFFICIENTS,
+    Codes,
+    Float32,
+    Float64,
+    Palette,
+    Steps,
+    UInt8,
+    UInt16,
+)
 from compressor.sog.curve import hilbert_order
 from compressor.sog.means import quantise_means
 from compressor.sog.palette import build_palette, sort_by_curve
 from compressor.sog.quats import quantise_quats
 from splat.gaussians import Gaussians
+
+# weights are kept within these, or a few huge Gaussians would own every codebook
+_FOOTPRINTS = (1e-3, 1e3)
 
 
 def arrange(gaussians: Gaussians) -> Gaussians:
@@ -26,9 +39,10 @@ def arrange(gaussians: Gaussians) -> Gaussians:
 
 def quantise(arranged: Gaussians, steps: Steps, palette: Palette | None) -> Codes:
     """The SOG content of arranged Gaussians, as coarse as `steps` says, with the palette of `quantise_harmonics`."""
-    means, mins, maxs = quantise_means(arranged.means, arranged.scales, steps.position_tolerance)
-    scale_codebook = fit_codebook(arranged.scales, steps.scale_codes)
-    colour_codebook = fit_codebook(arranged.sh0, steps.colour_codes)
+    weights = footprint(arranged)
+    means, mins, maxs = quantise_positions(arranged, steps.position_tolerance)
+    scale_codebook = weighted_codebook(arranged.scales, steps.scale_codes, weights)
+    colour_codebook = weighted_codebook(arranged.sh0, steps.colour_codes, weights)
     colours = np.empty((len(arranged), 4), dtype=np.uint8)
     colours[:, :3] = nearest_codes(arranged.sh0, colour_codebook)
     colours[:, 3] = quantise_opacities(arranged.opacities, steps.opacity_step)
@@ -36,7 +50,7 @@ def quantise(arranged: Gaussians, steps: Steps, palette: Palette | None) -> Code
         mins=mins,
         maxs=maxs,
         means=means,
-        quats=quantise_quats(arranged.quats, steps.quaternion_step),
+        quats=quantise_rotations(arranged, steps.rotation_tolerance),
         scales=nearest_codes(arranged.scales, scale_codebook),
         scale_codebook=scale_codebook,
         colours=colours,
@@ -56,14 +70,40 @@ def quantise_opacities(logits: Float32, step: int) -> UInt8:
     return codes
 
 
-def footprint(gaussians: Gaussians) -> Float32:
-    """How much of a picture a Gaussian covers (N,), relative to the median: opacity times its two largest deviations.
+def leeway(gaussians: Gaussians) -> NDArray[np.float64]:
+    """How far, in the scene's units, an outline may be off for equal errors in a picture (N,); of arbitrary scale.
 
-    The square root serves as its weight, so that a few huge Gaussians do not own the palette.
+    An error d in a Gaussian of deviation s and opacity a changes about s² pixels by a · d / s each: the squares sum to
+    (a · d)², whatever the size. So large Gaussians need positions as exact as small ones, faint ones do not.
     """
+    opacity = opacity_of(gaussians.opacities)
+    deviation = np.exp(np.median(gaussians.scales, axis=1).astype(np.float64))
+    return np.asarray(np.median(deviation) * np.median(opacity) / opacity)
+
+
+def footprint(gaussians: Gaussians) -> Float32:
+    """How much of a picture a Gaussian covers (N,), relative to the median: opacity times its two largest axes."""
     deviations = np.sort(gaussians.scales.astype(np.float64), axis=1)
     area = opacity_of(gaussians.opacities) * np.exp(deviations[:, 1] + deviations[:, 2])
-    return np.sqrt(np.clip(area / max(float(np.median(area)), 1e-30), 0.02, 50.0)).astype(np.float32)
+    return np.clip(area / max(float(np.median(area)), 1e-30), *_FOOTPRINTS).astype(np.float32)
+
+
+def quantise_positions(gaussians: Gaussians, tolerance: float) -> tuple[UInt16, Float64, Float64]:
+    """As `quantise_means`, with the leeway's `tolerance`-fold as step."""
+    return quantise_means(gaussians.means, tolerance * leeway(gaussians))
+
+
+def quantise_rotations(gaussians: Gaussians, tolerance: float) -> UInt8:
+    """As `quantise_quats`: a turn moves the ends of a long Gaussian far, and does nothing to a ball."""
+    deviations = np.exp(gaussians.scales.astype(np.float64))
+    length = deviations.max(axis=1) - deviations.min(axis=1)
+    return quantise_quats(gaussians.quats, tolerance * leeway(gaussians) / np.maximum(length, 1e-30))
+
+
+def weighted_codebook(values: Float32, size: int, weights: Float32) -> Float32:
+    """A codebook for `values` (N, …) whose errors count by the weight (N,) of their Gaussian."""
+    spread = np.broadcast_to(weights.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
+    return fit_codebook(values, size, weights=spread)
 
 
 def quantise_harmonics(arranged: Gaussians, size: int) -> Palette | None:
@@ -79,8 +119,8 @@ def quantise_harmonics(arranged: Gaussians, size: int) -> Palette | None:
     users = np.bincount(labels, weights, minlength=len(vectors)).astype(np.float32)
     codebook = fit_codebook(
         vectors,
-        256,
-        weights=np.repeat(users[:, None], vectors.shape[1], axis=1),
+        CODEBOOK_SIZE,
+        weights=np.broadcast_to(users[:, None], vectors.shape),
         zero=coefficients < PALETTE_COEFFICIENTS,
     )
     return Palette(labels=labels.astype(np.uint16), codes=nearest_codes(padded, codebook), codebook=codebook)

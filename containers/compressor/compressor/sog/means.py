@@ -23,24 +23,25 @@ def inverse_log_transform(values: Float64) -> Float64:
     return np.where(values < 0, -magnitude, magnitude)
 
 
-def quantise_means(means: Float32, scales: Float32, tolerance: float) -> tuple[UInt16, Float64, Float64]:
+def quantise_means(means: Float32, allowed: Float64) -> tuple[UInt16, Float64, Float64]:
     """Codes (N, 3), and the logarithmic bounds (3,), (3,) that they span.
 
-    A Gaussian's codes are rounded to multiples of the largest power of two whose step in the world stays within
-    `tolerance` times its middle standard deviation (`scales` (N, 3) hold logarithms).
+    A Gaussian's codes are rounded to multiples of the largest power of two whose step in the world is within its
+    `allowed` one (N,).
     """
     values = log_transform(means)
     low, high = values.min(axis=0), values.max(axis=0)
     extent = high - low
     unit = np.where(extent > 0, extent, 1.0) / _TOP
     exact = (values - low) / unit
-    if tolerance <= 0:
-        return np.rint(exact).astype(np.uint16), low, high
-    deviation = np.exp(np.median(scales, axis=1).astype(np.float64))
     world_step = np.exp(np.abs(values)) * unit  # d|x| = (1 + |x|) d ln(1 + |x|)
-    bits = np.floor(np.log2(np.maximum(tolerance * deviation[:, None] / world_step, 1.0)))
-    step = np.exp2(np.minimum(bits, _MOST_BITS_DROPPED))
+    step = power_of_two(allowed[:, None] / world_step, _MOST_BITS_DROPPED)
     return np.minimum(np.rint(exact / step) * step, _TOP).astype(np.uint16), low, high
+
+
+def power_of_two(limit: Float64, most: int) -> Float64:
+    """The largest power of two within `limit`, from 1 to 2^`most`."""
+    return np.asarray(np.exp2(np.clip(np.floor(np.log2(np.maximum(limit, 1.0))), 0, most)))
 
 
 def dequantise_means(codes: UInt16, low: Float64, high: Float64) -> Float32:

@@ -100,7 +100,7 @@ def _nearest(points: Float32, palette: Float32) -> NDArray[np.int64]:
         quantiser = index
         index = faiss.IndexIVFFlat(quantiser, dimensions, int(1.5 * math.sqrt(len(palette))))
         index.cp.niter = 5
-        index.cp.max_points_per_centroid = 64
+        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 64
         index.nprobe = _CELLS_PROBED
         index.train(palette)
     index.add(palette)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from compressor.sog.codes import Float32, UInt8
+from compressor.sog.codes import Float32, Float64, UInt8
+from compressor.sog.means import power_of_two
 
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 _FIRST_TAG = 252
+_MOST_BITS_DROPPED = 6
 _SQRT2 = np.sqrt(2.0)
 
 
-def quantise_quats(quats: Float32, step: int) -> UInt8:
-    """Codes (N, 4) of rotations (N, 4) wxyz of any length, on a grid of `step` codes."""
+def quantise_quats(quats: Float32, allowed: Float64) -> UInt8:
+    """Codes (N, 4) of rotations (N, 4) wxyz of any length.
+
+    Each is rounded on a grid of the largest power of two, in codes, within its `allowed` step (N,).
+    """
     unit = quats.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     rows = np.arange(len(unit))
@@ -20,8 +25,9 @@ def quantise_quats(quats: Float32, step: int) -> UInt8:
     unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
     smallest = np.take_along_axis(unit, _OTHERS[largest], axis=1)
     exact = 255 * (smallest * _SQRT2 / 2 + 0.5)
-    if step > 1:  # a grid through the middle of the range: most rotations are small once axes are canonical
-        exact = np.rint((exact - 127.5) / step) * step + 128
+    step = power_of_two(allowed, _MOST_BITS_DROPPED)[:, None]
+    # a grid through the middle of the range: most rotations are small once axes are canonical
+    exact = np.where(step > 1, np.rint((exact - 127.5) / step) * step + 128, exact)
     codes = np.empty((len(unit), 4), dtype=np.uint8)
     codes[:, :3] = np.clip(np.rint(exact), 0, 255)
     codes[:, 3] = _FIRST_TAG + largest
