@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from sample.archive import GPS_SIGMA, PhotoArchive, jpeg, name_photos, truth, write_truth
-from sample.flight import Lens, fly, ground_half
+from sample.flight import Lens, fly, ground_half, texel_for
 from sample.lighting import afternoon
 from sample.property import build_property
 from sample.render import photograph
@@ -19,11 +19,15 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="where sample.zip and poses.json go")
     parser.add_argument("--photos", type=int, default=20, help="how many (default 20, at least 8)")
     parser.add_argument("--seed", type=int, default=0, help="of the neighbourhood, the drone's drift and the GPS noise")
-    parser.add_argument("--width", type=int, default=1600, help="of the photos in pixels, a multiple of 4 (default 1600)")
+    parser.add_argument(
+        "--width", type=int, default=1600, help="of the photos in pixels, a multiple of 4 (default 1600)"
+    )
     parser.add_argument("--gps-noise", type=float, default=1.0, metavar="K", help="times 0.3 m across and 0.5 m up")
     options = parser.parse_args(words)
     if options.photos < 8 or options.width < 64 or options.width % 4 or options.seed < 0 or options.gps_noise < 0:
-        parser.error("--photos must be at least 8, --width a multiple of 4 from 64, --seed and --gps-noise not negative")
+        parser.error(
+            "--photos must be at least 8, --width a multiple of 4 from 64, --seed and --gps-noise not negative"
+        )
     return options
 
 
@@ -33,14 +37,16 @@ def main() -> None:
     began = time.monotonic()
 
     def say(text: str, end: str = "\n") -> None:
-        print(f"\r\x1b[K{text} ({time.monotonic() - began:.0f} s)" if sys.stdout.isatty() else text, end=end, flush=True)
+        print(
+            f"\r\x1b[K{text} ({time.monotonic() - began:.0f} s)" if sys.stdout.isatty() else text, end=end, flush=True
+        )
 
     options.out.mkdir(parents=True, exist_ok=True)
     lens = Lens()
     say("Laying out the property …", end="")
     scenery = build_property(ground_half(options.photos, lens), options.seed)
     say("Lighting it …", end="")
-    scene = illuminate(scenery, afternoon())
+    scene = illuminate(scenery, afternoon(), texel_for(options.width))
     sigma = (GPS_SIGMA[0] * options.gps_noise, GPS_SIGMA[1] * options.gps_noise, GPS_SIGMA[2] * options.gps_noise)
     shots = fly(options.photos, options.width, scenery.terrain, lens, options.seed)
     photos = name_photos(shots, sigma, options.seed)

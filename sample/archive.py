@@ -53,7 +53,9 @@ def jpeg(pixels: NDArray[np.uint8], photo: Photo, lens: Lens, number: int) -> by
     return stream.getvalue()
 
 
-def truth(photos: list[Photo], landmarks: dict[str, Floats], seed: int, sigma: tuple[float, float, float]) -> dict[str, Any]:
+def truth(
+    photos: list[Photo], landmarks: dict[str, Floats], seed: int, sigma: tuple[float, float, float]
+) -> dict[str, Any]:
     """What poses.json holds: the origin, each photo's true pose, intrinsics and GPS, and known points of the scene."""
     return {
         "version": 1,

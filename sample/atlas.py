@@ -48,12 +48,13 @@ def lay_out(faces: Faces, texels: Floats) -> Layout:
 @compiled
 def point_on(corners: Floats, triangular: bool, s: float, t: float, axis: int) -> float:
     """One coordinate of the point at (s, t) of a face, affine on each of the triangles that are drawn."""
-    origin = corners[0, axis]
+    origin = float(corners[0, axis])
+    first, second, last = float(corners[1, axis]), float(corners[2, axis]), float(corners[3, axis])
     if triangular:
-        return origin + s * (corners[1, axis] - origin) + t * (corners[3, axis] - origin)
+        return origin + s * (first - origin) + t * (last - origin)
     if s >= t:
-        return origin + s * (corners[1, axis] - origin) + t * (corners[2, axis] - corners[1, axis])
-    return origin + t * (corners[3, axis] - origin) + s * (corners[2, axis] - corners[3, axis])
+        return origin + s * (first - origin) + t * (second - first)
+    return origin + t * (last - origin) + s * (second - last)
 
 
 def sky_points(faces: Faces) -> tuple[Floats, Floats, NDArray[np.int64]]:
@@ -145,7 +146,13 @@ def bake(
 
 
 def bake_atlas(
-    faces: Faces, layout: Layout, grids: NDArray[np.int64], shares: Floats, light: Floats, near: ShadowMap, far: ShadowMap
+    faces: Faces,
+    layout: Layout,
+    grids: NDArray[np.int64],
+    shares: Floats,
+    light: Floats,
+    near: ShadowMap,
+    far: ShadowMap,
 ) -> NDArray[np.uint8]:
     """The atlas (rows, WIDTH, 3)."""
     atlas = np.zeros((layout.rows, WIDTH, 3), np.uint8)

@@ -55,23 +55,20 @@ def gabled(
         a, b = np.array([-xe * -side, side * ye, ze]), np.array([xe * -side, side * ye, ze])
         c, d = np.array([xe * -side, 0, ridge]), np.array([-xe * -side, 0, ridge])
         down = np.array([0, 0, -thick])
+        gutter = np.array([0, side * 0.07, -0.09])
         parts += [
             quad(a, b, c, d, tile, tile_tint),
             quad(a + down, d + down, c + down, b + down, BOARDS, wood),
             quad(a + down, b + down, b, a, BOARDS, wood),
             quad(b + down, c + down, c, b, BOARDS, wood),
             quad(d + down, a + down, a, d, BOARDS, wood),
-            tube(a + (0, side * 0.07, -0.09), b + (0, side * 0.07, -0.09), (0.07, 0.07), PLAIN, ZINC, 6),
+            tube(a + gutter, b + gutter, (0.07, 0.07), PLAIN, ZINC, 6),
         ]
-    parts.append(
-        tube((-xe, 0, ridge + 0.01), (xe, 0, ridge + 0.01), (0.13, 0.13), PLAIN, tile_tint, 6)
-    )
+    parts.append(tube((-xe, 0, ridge + 0.01), (xe, 0, ridge + 0.01), (0.13, 0.13), PLAIN, tile_tint, 6))
     return join(parts)
 
 
-def window(
-    foot: tuple[float, float, float], right: Floats, size: tuple[float, float], shutter: Tint | None
-) -> Faces:
+def window(foot: tuple[float, float, float], right: Floats, size: tuple[float, float], shutter: Tint | None) -> Faces:
     """A framed window on a wall, lower left corner `foot`, with a sill and, if given a colour, open shutters."""
     up = np.array([0, 0, 1.0])
     out = np.cross(right, up)
@@ -86,7 +83,14 @@ def window(
         corner = origin + right * (0.07 + k * (pane_width + 0.06)) + up * 0.07 + out * 0.078
         across = right * pane_width
         parts.append(
-            quad(corner, corner + across, corner + across + up * (height - 0.14), corner + up * (height - 0.14), GLASS, FRAME)
+            quad(
+                corner,
+                corner + across,
+                corner + across + up * (height - 0.14),
+                corner + up * (height - 0.14),
+                GLASS,
+                FRAME,
+            )
         )
     if shutter is not None:
         for x in (-width / 2 - 0.04, width + 0.04):
@@ -119,7 +123,7 @@ def chimney(x: float, y: float, low: float, high: float) -> Faces:
     for side in (-0.24, 0.24):
         top = high + 0.52
         parts.append(tube((x + side, y, high + 0.1), (x + side, y, top), (0.15, 0.12), PLAIN, (0.38, 0.17, 0.10)))
-        parts.append(placed(box((-0.09, -0.09, -0.05), (0.09, 0.09, 0), PLAIN, (0.02, 0.02, 0.02)), x + side, y, top))
+        parts.append(placed(box((-0.09, -0.09, -0.05), (0.09, 0.09, 0), PLAIN, (0.02, 0.02, 0.02)), (x + side, y, top)))
     return join(parts)
 
 
@@ -167,7 +171,7 @@ def wing(plan: HousePlan, middle: float, width: float, reach: float) -> Faces:
     south = np.array([1.0, 0, 0])
     body = gabled(length, width, eaves, plan.pitch, (PLASTER, plan.wall), (TILES, plan.roof))
     front = -depth - reach
-    parts = [placed(body, middle, front + length / 2, 0.0, -np.pi / 2)]
+    parts = [placed(body, (middle, front + length / 2, 0), -np.pi / 2)]
     base = ((middle - width / 2 - 0.05, front - 0.05, -0.6), (middle + width / 2 + 0.05, -depth, 0.45))
     parts.append(box(*base, STONE, (0.36, 0.33, 0.28)))
     parts.append(door((middle - 0.55, front, 0.1), south, (1.1, 2.15), (0.22, 0.055, 0.045)))
@@ -183,7 +187,7 @@ def wing(plan: HousePlan, middle: float, width: float, reach: float) -> Faces:
 def garage(roof: Tint) -> Faces:
     """A timber garage for one car, its door to the front, about its middle."""
     parts = [gabled(6.6, 4.2, 2.5, 0.52, (BOARDS, (0.25, 0.17, 0.105)), (TILES, roof))]
-    body = placed(join(parts), 0, 0, 0, np.pi / 2)
+    body = placed(join(parts), (0, 0, 0), np.pi / 2)
     gate = panel((-1.35, -3.3, 0.0), (1.0, 0, 0), (0, 0, 1.0), (2.7, 2.25, 0.05), BOARDS, (0.50, 0.49, 0.45))
     side = window((2.1, -0.5, 1.0), np.array([0, 1.0, 0]), (1.0, 0.9), None)
     return join([body, gate, side])

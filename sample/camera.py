@@ -1,4 +1,4 @@
-"""An exact pinhole camera. Axes are OpenCV's (x right, y down, z forward); pixel (0, 0) has its centre at (0.5, 0.5)."""
+"""An exact pinhole camera. Axes are OpenCV's: x right, y down, z forward. Pixel (0, 0) has its centre at (0.5, 0.5)."""
 
 from dataclasses import dataclass
 

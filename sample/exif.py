@@ -1,7 +1,6 @@
 """The metadata of a drone's photo, as EXIF 2.32 (CIPA DC-008) wants it."""
 
 from datetime import datetime
-from fractions import Fraction
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD, Base
@@ -28,8 +27,8 @@ def sexagesimal(degrees: float) -> tuple[IFDRational, IFDRational, IFDRational]:
 
 def from_sexagesimal(parts: tuple[IFDRational, IFDRational, IFDRational], reference: str) -> float:
     """Signed degrees from EXIF's degrees, minutes, seconds and N, S, E or W."""
-    whole, minutes, seconds = (Fraction(part.numerator, part.denominator) for part in parts)
-    degrees = float(whole + minutes / 60 + seconds / 3600)
+    whole, minutes, seconds = (float(part) for part in parts)
+    degrees = whole + minutes / 60 + seconds / 3600
     return -degrees if reference in "SW" else degrees
 
 
@@ -65,7 +64,11 @@ def photo_exif(lens: Lens, size: tuple[int, int], gps: Geodetic, when: datetime,
             Base.BodySerialNumber: "000001",
         }
     )
-    time = (IFDRational(when.hour, 1), IFDRational(when.minute, 1), rational(when.second + when.microsecond / 1e6, 1000))
+    time = (
+        IFDRational(when.hour, 1),
+        IFDRational(when.minute, 1),
+        rational(when.second + when.microsecond / 1e6, 1000),
+    )
     exif.get_ifd(IFD.GPSInfo).update(
         {
             GPS.GPSVersionID: b"\x02\x03\x00\x00",

@@ -19,7 +19,7 @@ def lay_out_field(lot: Lot, base: int, on_road: bool) -> None:
     """Fill a lot that has no house."""
     random = lot.random
     if base == FOREST:
-        for _ in range(26):
+        for _ in range(44):
             x, y = random.uniform(-27, 27), random.uniform(-17 if on_road else -24, 24)
             plant_wild(lot, x, y, float(random.uniform(7.5, 11.5)))
     elif base == MEADOW:

@@ -12,14 +12,14 @@ PLASTER, TILES, BRICK, STONE, BOARDS, GLASS, PAINT, SOLAR, FABRIC, BARK, PLAIN =
 @compiled
 def tiles(s: float, t: float, seed: int, tint: Rgb) -> Rgb:
     """Clay roof tiles: overlapping rows, each tile its own firing, lichen and moss in drifts."""
-    row = floor(t / 0.32)
+    row = floor(t / 0.27)
     shift = 0.5 * (int(row) & 1)
-    column = floor(s / 0.26 + shift)
-    u, v = s / 0.26 + shift - column, t / 0.32 - row
+    column = floor(s / 0.21 + shift)
+    u, v = s / 0.21 + shift - column, t / 0.27 - row
     number = hashed(int(column), int(row), seed)
     other = hashed(int(column), int(row), seed + 5)
     colour = scaled(tint, 0.70 + 0.55 * number)
-    colour = mixed(colour, scaled((0.36, 0.20, 0.12), 0.7 + 0.6 * other), 0.55 * other)
+    colour = mixed(colour, scaled((0.36, 0.20, 0.12), 0.7 + 0.6 * other), 0.45 * other)
     roll = 0.82 + 0.26 * sin(pi * u)
     lap = 0.55 + 0.45 * smoothstep(0.02, 0.22, v)
     colour = scaled(colour, roll * lap * (0.78 + 0.44 * fractal(s / 0.35, t / 0.35, 4, seed + 11)))
@@ -81,7 +81,7 @@ def stone(s: float, t: float, seed: int, tint: Rgb) -> Rgb:
 
 
 @compiled
-def glass(s: float, t: float, seed: int, tint: Rgb) -> Rgb:
+def glass(s: float, t: float, seed: int) -> Rgb:
     """A dark pane with the sky in it and a curtain behind it, painted on so that it looks the same from anywhere."""
     sky = fractal(s / 0.7 + seed, t / 0.5, 4, seed)
     colour = mixed((0.030, 0.040, 0.050), (0.20, 0.27, 0.33), smoothstep(0.30, 0.85, 0.5 * sky + 0.28 * t))
@@ -99,7 +99,7 @@ def solar(s: float, t: float, seed: int) -> Rgb:
     cu, cv = (u / 0.1633) % 1.0, (v / 0.1588) % 1.0
     cell = smoothstep(0.02, 0.09, min(min(cu, 1 - cu), min(cv, 1 - cv)))
     shade = 0.7 + 0.6 * fractal(s / 0.5, t / 0.5, 4, seed) * hashed(int(column), int(row), seed + 1)
-    shade *= 0.8 + 0.4 * hashed(int(floor(u / 0.1633)) + 9 * int(column), int(floor(v / 0.1588)) + 11 * int(row), seed)
+    shade *= 0.8 + 0.4 * hashed(int(u / 0.1633) + 9 * int(column), int(v / 0.1588) + 11 * int(row), seed)
     colour = mixed((0.20, 0.21, 0.24), scaled((0.022, 0.034, 0.082), shade), cell)
     return mixed((0.42, 0.43, 0.45), colour, smoothstep(0.012, 0.04, rim))
 
@@ -125,7 +125,7 @@ def finish_albedo(finish: int, s: float, t: float, seed: int, tint: Rgb) -> Rgb:
     if finish == STONE:
         return stone(s, t, seed, tint)
     if finish == GLASS:
-        return glass(s, t, seed, tint)
+        return glass(s, t, seed)
     if finish == SOLAR:
         return solar(s, t, seed)
     if finish == BARK:

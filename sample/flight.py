@@ -19,7 +19,7 @@ SPEED = 6.0  # metres a second between photos
 
 @dataclass(frozen=True)
 class Lens:
-    """The invented drone's camera: an exact pinhole. Its 35 mm equivalent is by the diagonal, as CIPA DCG-001 has it."""
+    """The invented drone's camera: an exact pinhole. Its 35 mm equivalent is by the diagonal (CIPA DCG-001)."""
 
     make: str = "Meridian"
     model: str = "Swift 2"
@@ -57,6 +57,11 @@ def footprint(lens: Lens) -> tuple[float, float]:
     """Ground that a photo straight down covers, metres across and along, from ALTITUDE over level land."""
     across = ALTITUDE / lens.focal_pixels(1)
     return across, 0.75 * across
+
+
+def texel_for(width: int) -> float:
+    """Metres that textures should resolve so that photos `width` pixels wide are as sharp as their pixels."""
+    return ALTITUDE / Lens().focal_pixels(width) * 0.9
 
 
 def orbit_count(photos: int) -> int:
@@ -102,9 +107,7 @@ def fly(photos: int, width: int, terrain: Terrain, lens: Lens, seed: int) -> lis
     return shots
 
 
-def strip_cameras(
-    photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator
-) -> list[Camera]:
+def strip_cameras(photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
     """Near-nadir photos, strip by strip, there and back, following the terrain; north is the picture's top."""
     plan = strips(photos, lens)
     cameras = []
@@ -121,9 +124,7 @@ def strip_cameras(
     return cameras
 
 
-def orbit_cameras(
-    photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator
-) -> list[Camera]:
+def orbit_cameras(photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
     """Oblique photos on rings round the house."""
     count = orbit_count(photos)
     base = terrain.height(*FOCUS)

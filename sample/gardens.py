@@ -118,7 +118,13 @@ def trees(lot: Lot) -> None:
         lot.tree(x, y, height, 0.25 * height, SPRUCE, spire=True)
     for x, y in ((-15.6, 18.6), (-10.4, 20.4), (-5.2, 18.8)):
         lot.tree(x, y, 4.2 * float(lot.random.uniform(0.88, 1.1)), 1.9, APPLE)
-    for x, y, size in ((-25.8, -15.8, 1.2), (-17.0, -16.6, 0.9), (25.8, 3.4, 1.0), (26.0, 9.8, 1.1), (12.2, -16.6, 0.8)):
+    for x, y, size in (
+        (-25.8, -15.8, 1.2),
+        (-17.0, -16.6, 0.9),
+        (25.8, 3.4, 1.0),
+        (26.0, 9.8, 1.1),
+        (12.2, -16.6, 0.8),
+    ):
         lot.leaves.append(plants.shrub(lot.ground(x, y), size, LIME, lot.coarseness(x, y), lot.random))
 
 

@@ -1,7 +1,7 @@
 """What covers the ground where: shapes laid over one another, and the photograph of the lit ground baken from them."""
 
 from dataclasses import dataclass
-from math import cos, hypot, sin
+from math import cos, floor, hypot, sin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class GroundPlan:
-    """The shapes of every lot. Lots tile the plane; lot (i, j) holds shapes first[i, j] to first[i, j] + counts[i, j]."""
+    """The shapes of every lot. Lots tile the plane; a lot's shapes are counts[i, j] from first[i, j]."""
 
     numbers: Floats  # (S, 8): a shape's six numbers, soft, ragged
     kinds: NDArray[np.int64]  # (S, 2): kind, material
@@ -119,8 +119,8 @@ def bake_rows(
             # Lots do not meet along a ruled line.
             wx = x + 1.6 * (value_noise(x / 2.3, y / 2.3, 431) - 0.5)
             wy = y + 1.6 * (value_noise(x / 2.3, y / 2.3, 433) - 0.5)
-            i = min(max(int(np.floor(wx / lot_x + 0.5)) - corner_x, 0), first.shape[0] - 1)
-            j = min(max(int(np.floor(wy / lot_y + 0.5)) - corner_y, 0), first.shape[1] - 1)
+            i = min(max(floor(wx / lot_x + 0.5) - corner_x, 0), first.shape[0] - 1)
+            j = min(max(floor(wy / lot_y + 0.5) - corner_y, 0), first.shape[1] - 1)
             red, green, blue = covering(x, y, texel, numbers, kinds, first[i, j], counts[i, j], base[i, j])
             height, slope_x, slope_y = surface(lines_x, lines_y, heights, x, y)
             scale = 1 / (1 + slope_x * slope_x + slope_y * slope_y) ** 0.5

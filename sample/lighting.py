@@ -5,7 +5,7 @@ All surfaces are matt, so a point looks the same from every photo, as structure 
 """
 
 from dataclasses import dataclass
-from math import cos, pi, radians, sin, sqrt
+from math import cos, floor, pi, radians, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def afternoon(azimuth: float = 232.0, elevation: float = 44.0) -> Light:
     """A clear late-summer afternoon; degrees from north, clockwise, and above the horizon."""
     a, e = radians(azimuth), radians(elevation)
     sun = np.array([sin(a) * cos(e), cos(a) * cos(e), sin(e)])
-    return Light(sun, np.array([1.26, 1.12, 0.90]), np.array([0.255, 0.315, 0.410]), np.array([0.170, 0.165, 0.115]))
+    return Light(sun, np.array([1.46, 1.29, 1.03]), np.array([0.270, 0.330, 0.425]), np.array([0.190, 0.185, 0.130]))
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def lit_share(nearest: NDArray[np.float32], frame: Floats, x: float, y: float, z
     u = (frame[0] * x + frame[1] * y + frame[2] * z - frame[9]) / frame[11] - 0.5
     v = (frame[3] * x + frame[4] * y + frame[5] * z - frame[10]) / frame[11] - 0.5
     depth = frame[6] * x + frame[7] * y + frame[8] * z + bias
-    i, j = int(np.floor(u)), int(np.floor(v))
+    i, j = floor(u), floor(v)
     if i < 2 or j < 2 or i >= nearest.shape[1] - 3 or j >= nearest.shape[0] - 3:
         return -1.0
     total = weights = 0.0
@@ -90,7 +90,7 @@ def sun_share(
 
 
 def sky_directions(count: int) -> tuple[Floats, Floats]:
-    """Directions (count, 3) spread evenly over the upper hemisphere and what share of level light each brings (sum 1)."""
+    """Directions (count, 3) spread over the upper hemisphere, and what share of level light each brings (sum 1)."""
     k = np.arange(count) + 0.5
     # Even in sin² of the zenith angle, so that each counts about the same on level ground; none at the very horizon.
     up = np.sqrt(1 - 0.97 * k / count)
@@ -115,7 +115,7 @@ def gather(
 
 
 def sky_shares(
-    primitives: Primitives, low: Floats, high: Floats, groups: list[tuple[Floats, Floats, float]], directions: int = 20
+    primitives: Primitives, low: Floats, high: Floats, groups: list[tuple[Floats, Floats, float]], directions: int = 16
 ) -> list[Floats]:
     """How much of the sky's light each point gets, 1 being level ground in the open. Groups are points (N, 3), normals
     (N, 3) and how far light wraps round them (0 for walls, more for foliage that light passes through)."""
@@ -139,7 +139,7 @@ class SkyMap:
 def sky_at(radiance: NDArray[np.float32], frame: Floats, x: float, y: float) -> tuple[float, float, float]:
     """The sky's light at a place on the ground."""
     u, v = (x - frame[0]) / frame[2] - 0.5, (y - frame[1]) / frame[2] - 0.5
-    i, j = int(np.floor(u)), int(np.floor(v))
+    i, j = floor(u), floor(v)
     if i < 0 or j < 0 or i >= radiance.shape[1] - 1 or j >= radiance.shape[0] - 1:
         return frame[3], frame[4], frame[5]
     u, v = u - i, v - j

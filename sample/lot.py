@@ -12,7 +12,9 @@ from sample.solids import Faces, Floats, placed
 from sample.terrain import Terrain
 from sample.textures import LITTER, SOIL
 
-COARSE = 2.3  # leaves beyond the flight's ground are this much larger, and fewer
+# Leaves are this much larger, and as much fewer: where the orbit looks closely, where only strips pass, and beyond.
+CLOSE, PASSED, GLANCED = 1.0, 1.6, 4.2
+CLOSE_HALF = 60.0  # metres about the origin
 FLOWERS = ((0.62, 0.10, 0.08), (0.72, 0.55, 0.06), (0.62, 0.58, 0.56), (0.40, 0.14, 0.46), (0.66, 0.26, 0.36))
 
 
@@ -37,9 +39,11 @@ class Lot:
         return self.terrain.on(*self.at(x, y))
 
     def coarseness(self, x: float, y: float) -> float:
-        """1 where the flight looks closely, COARSE where it only glances."""
-        inside = np.abs(np.array(self.at(x, y))) < self.terrain.half + 4
-        return 1.0 if bool(inside.all()) else COARSE
+        """How coarse leaves may be at a place in the lot."""
+        away = np.abs(np.array(self.at(x, y)))
+        if (away > self.terrain.half + 4).any():
+            return GLANCED
+        return CLOSE if bool((away < CLOSE_HALF).all()) else PASSED
 
     def rectangle(
         self, x: float, y: float, half: tuple[float, float], material: int, corner: float = 0.1, soft: float = 0.03,
@@ -50,7 +54,8 @@ class Lot:
         self.shapes.append(Shape(RECTANGLE, (*self.at(x, y), *half, corner, turn), material, soft, ragged))
 
     def way(
-        self, points: Sequence[tuple[float, float]], half_width: float, material: int, soft: float = 0.06, ragged: float = 0.12
+        self, points: Sequence[tuple[float, float]], half_width: float, material: int, soft: float = 0.06,
+        ragged: float = 0.12,
     ) -> None:  # fmt: skip
         """Cover a way along points; a single point makes a disc."""
         for a, b in zip(points, points[1:] or points, strict=False):
@@ -60,7 +65,7 @@ class Lot:
     def stand(self, faces: Faces, x: float, y: float, heading: float = 0.0) -> None:
         """Put a thing on the ground."""
         turn = -heading if self.mirror else heading
-        self.faces.append(placed(faces, *self.ground(x, y), turn, self.mirror))
+        self.faces.append(placed(faces, self.ground(x, y), turn, self.mirror))
 
     def tree(self, x: float, y: float, height: float, spread: float, foliage: Foliage, spire: bool = False) -> None:
         """Plant a tree, and let it shed its litter."""
@@ -68,7 +73,7 @@ class Lot:
         plant = grow(self.ground(x, y), height, spread, foliage, self.coarseness(x, y), self.random)
         self.leaves.append(plant.leaves)
         self.faces.append(plant.wood)
-        if self.coarseness(x, y) == 1.0:
+        if self.coarseness(x, y) < GLANCED:
             self.way([(x, y)], 0.34 * spread, LITTER, 0.5 * spread, 0.5 * spread)
 
     def hedge(
@@ -80,14 +85,12 @@ class Lot:
         for k in range(lengths):
             a, b = np.array(start) + way * k / lengths, np.array(start) + way * (k + 1) / lengths
             coarse = self.coarseness(*a)
-            self.leaves.append(
-                plants.hedge(self.ground(*a), self.ground(*b), size, foliage, coarse, self.random)
-            )
+            self.leaves.append(plants.hedge(self.ground(*a), self.ground(*b), size, foliage, coarse, self.random))
 
     def bed(self, x: float, y: float, half: tuple[float, float]) -> None:
         """A flower bed."""
         self.rectangle(x, y, half, SOIL, min(half) * 0.9, 0.05, 0.10)
         reach = 0.86 * half[0], 0.86 * half[1]
         coarse = self.coarseness(x, y)
-        if coarse == 1.0:
+        if coarse < GLANCED:
             self.leaves.append(plants.flower_bed(self.ground(x, y), reach, FLOWERS, coarse, self.random))

@@ -19,6 +19,13 @@ def hashed(ix: int, iy: int, seed: int) -> float:
 
 
 @compiled
+def smoothstep(low: float, high: float, value: float) -> float:
+    """0 below `low`, 1 above `high`, smooth between."""
+    t = min(max((value - low) / (high - low), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@compiled
 def value_noise(x: float, y: float, seed: int) -> float:
     """Smooth noise in [0, 1], mean 0.5, features about one unit wide."""
     fx, fy = floor(x), floor(y)
@@ -45,9 +52,26 @@ def fractal(x: float, y: float, octaves: int, seed: int) -> float:
 
 
 @compiled
+def filtered_fractal(x: float, y: float, octaves: int, seed: int, footprint: float) -> float:
+    """`fractal` averaged over about `footprint` units: octaves too fine for it fade to their mean."""
+    total, weight, weights, width = 0.0, 1.0, 0.0, 1.0
+    for octave in range(octaves):
+        clarity = smoothstep(0.7, 1.8, width / max(footprint, 1e-9))
+        if clarity > 0.0:
+            total += weight * (0.5 + clarity * (value_noise(x, y, seed + octave) - 0.5))
+        else:
+            total += weight * 0.5
+        weights += weight
+        weight *= 0.55
+        width *= 0.5
+        x, y = 1.59727 * x - 1.20363 * y + 17.3, 1.20363 * x + 1.59727 * y - 9.1
+    return total / weights
+
+
+@compiled
 def cellular(x: float, y: float, seed: int) -> tuple[float, float, float]:
-    """Distances to the nearest and second nearest feature point (one per unit cell), and the nearest's number in [0, 1)."""
-    ix, iy = int(floor(x)), int(floor(y))
+    """Distances to the nearest and the second feature point (one a unit cell), and the nearest's number in [0, 1)."""
+    ix, iy = floor(x), floor(y)
     nearest, second, number = 9.0, 9.0, 0.0
     for dy in range(-1, 2):
         for dx in range(-1, 2):
@@ -60,10 +84,3 @@ def cellular(x: float, y: float, seed: int) -> tuple[float, float, float]:
             elif distance < second:
                 second = distance
     return sqrt(nearest), sqrt(second), number
-
-
-@compiled
-def smoothstep(low: float, high: float, value: float) -> float:
-    """0 below `low`, 1 above `high`, smooth between."""
-    t = min(max((value - low) / (high - low), 0.0), 1.0)
-    return t * t * (3 - 2 * t)

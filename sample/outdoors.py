@@ -44,7 +44,9 @@ def fence_panel(length: float, height: float, tint: Tint) -> Faces:
     return join(
         [
             box((0.0, -0.03, -0.4), (length, 0.03, height), BOARDS, tint),
-            box((-0.07, -0.07, -0.4), (0.07, 0.07, height + 0.14), PLAIN, (tint[0] * 0.8, tint[1] * 0.8, tint[2] * 0.8)),
+            box(
+                (-0.07, -0.07, -0.4), (0.07, 0.07, height + 0.14), PLAIN, (tint[0] * 0.8, tint[1] * 0.8, tint[2] * 0.8)
+            ),
             box((0.0, -0.06, height - 0.03), (length, 0.06, height + 0.03), PLAIN, tint),
         ]
     )
@@ -62,7 +64,9 @@ def parasol(tint: Tint, radius: float = 1.6) -> Faces:
 def table_and_chairs() -> Faces:
     """A garden table with six chairs."""
     parts = [box((-1.0, -0.5, 0.70), (1.0, 0.5, 0.76), BOARDS, TEAK)]
-    parts += [box((x - 0.05, y - 0.05, 0), (x + 0.05, y + 0.05, 0.7), PLAIN, TEAK) for x in (-0.85, 0.85) for y in (-0.4, 0.4)]
+    parts += [
+        box((x - 0.05, y - 0.05, 0), (x + 0.05, y + 0.05, 0.7), PLAIN, TEAK) for x in (-0.85, 0.85) for y in (-0.4, 0.4)
+    ]
     for x in (-0.62, 0.0, 0.62):
         for side in (-1.0, 1.0):
             y = side * 0.86
@@ -109,7 +113,14 @@ def trampoline() -> Faces:
         inner = 1.42 / 1.75
         pad: Tint = (0.05, 0.16, 0.40)
         parts.append(
-            quad((x0, y0, 0.86), (x1, y1, 0.86), (x1 * inner, y1 * inner, 0.89), (x0 * inner, y0 * inner, 0.89), PAINT, pad)
+            quad(
+                (x0, y0, 0.86),
+                (x1, y1, 0.86),
+                (x1 * inner, y1 * inner, 0.89),
+                (x0 * inner, y0 * inner, 0.89),
+                PAINT,
+                pad,
+            )
         )
         if k % 4 == 0:
             parts.append(tube((x0, y0, 0), (x0, y0, 0.9), (0.04, 0.04), PLAIN, (0.3, 0.31, 0.33), 6))

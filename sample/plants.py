@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sample.finishes import BARK
-from sample.solids import Faces, Floats, Tint, join, tube
+from sample.jit import compiled
+from sample.solids import Faces, Floats, Tint, crossed, join, tube
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Leaves:
     centres: Floats  # (L, 3) metres
     along: Floats  # (L, 3) metres
     across: Floats  # (L, 3) metres
-    normals: Floats  # (L, 3) unit, for light: mostly the crown's own surface, so that a crown reads as a body
+    normals: Floats  # (L, 3) unit, for light: mostly the crown's, so that it reads as a body
     colours: Floats  # (L, 3) linear albedo
 
     def __len__(self) -> int:
@@ -37,25 +38,25 @@ class Plant:
 
 @dataclass(frozen=True)
 class Foliage:
-    """How a plant's leaves look: two tints they vary between, half length and width in metres, layers over a surface."""
+    """How a plant's leaves look: the tints they vary between, half length and width (m), layers over a surface."""
 
     light: Tint
     dark: Tint
-    size: tuple[float, float] = (0.17, 0.105)
-    cover: float = 1.7
+    size: tuple[float, float] = (0.105, 0.068)
+    cover: float = 1.75
 
 
-OAK = Foliage((0.135, 0.185, 0.042), (0.050, 0.092, 0.022))
-LIME = Foliage((0.180, 0.230, 0.055), (0.075, 0.125, 0.030))
-BIRCH = Foliage((0.215, 0.240, 0.070), (0.105, 0.140, 0.040), (0.13, 0.085), 1.4)
-MAPLE = Foliage((0.125, 0.150, 0.036), (0.058, 0.080, 0.022))
-COPPER_BEECH = Foliage((0.150, 0.060, 0.050), (0.060, 0.026, 0.028))
-SPRUCE = Foliage((0.070, 0.120, 0.060), (0.026, 0.056, 0.030), (0.22, 0.07), 2.2)
-WILLOW = Foliage((0.195, 0.225, 0.095), (0.100, 0.135, 0.055), (0.20, 0.065), 1.8)
-APPLE = Foliage((0.175, 0.205, 0.070), (0.080, 0.115, 0.036), (0.12, 0.08))
-CHERRY = Foliage((0.520, 0.330, 0.360), (0.300, 0.165, 0.180), (0.12, 0.08))
-BOX = Foliage((0.110, 0.165, 0.040), (0.045, 0.085, 0.024), (0.10, 0.07), 2.0)
-LAVENDER = Foliage((0.270, 0.190, 0.420), (0.105, 0.125, 0.110), (0.09, 0.06), 1.8)
+OAK = Foliage((0.145, 0.200, 0.042), (0.055, 0.100, 0.022))
+LIME = Foliage((0.200, 0.250, 0.055), (0.085, 0.140, 0.030))
+BIRCH = Foliage((0.245, 0.270, 0.075), (0.120, 0.160, 0.045), (0.085, 0.055), 1.5)
+MAPLE = Foliage((0.150, 0.175, 0.038), (0.068, 0.094, 0.024))
+COPPER_BEECH = Foliage((0.170, 0.062, 0.050), (0.066, 0.027, 0.028))
+SPRUCE = Foliage((0.080, 0.135, 0.066), (0.030, 0.062, 0.033), (0.15, 0.045), 2.1)
+WILLOW = Foliage((0.215, 0.245, 0.100), (0.110, 0.148, 0.060), (0.14, 0.042), 1.8)
+APPLE = Foliage((0.190, 0.225, 0.072), (0.085, 0.125, 0.038), (0.08, 0.055))
+CHERRY = Foliage((0.600, 0.400, 0.430), (0.340, 0.190, 0.205), (0.07, 0.055))
+BOX = Foliage((0.120, 0.180, 0.042), (0.050, 0.094, 0.026), (0.068, 0.046), 1.9)
+LAVENDER = Foliage((0.300, 0.215, 0.470), (0.110, 0.130, 0.115), (0.06, 0.035), 1.8)
 
 
 def join_leaves(parts: Iterable[Leaves]) -> Leaves:
@@ -75,18 +76,18 @@ def join_leaves(parts: Iterable[Leaves]) -> Leaves:
 
 def unit(vectors: Floats) -> Floats:
     """Each row at length one."""
-    length: Floats = np.linalg.norm(vectors, axis=1, keepdims=True)
+    length: Floats = np.sqrt((vectors**2).sum(axis=1, keepdims=True))
     return vectors / np.maximum(length, 1e-12)
 
 
 def leaves_on(
     points: Floats, outward: Floats, shade: Floats, foliage: Foliage, coarseness: float, random: np.random.Generator
 ) -> Leaves:
-    """A leaf at each point, roughly facing `outward`; `shade` (N,) in [0, 1] runs from the dark tint to the light one."""
+    """A leaf at each point, roughly facing `outward`; `shade` (N,) runs from 0, the dark tint, to 1, the light one."""
     count = len(points)
     facing = unit(outward + 0.75 * unit(random.normal(size=(count, 3))))
-    along = unit(np.cross(facing, random.normal(size=(count, 3))))
-    across = np.cross(facing, along)
+    along = unit(crossed(facing, random.normal(size=(count, 3))))
+    across = crossed(facing, along)
     size = random.uniform(0.7, 1.25, (count, 1)) * coarseness
     blend = np.clip(shade + random.normal(0, 0.20, count), 0, 1)[:, None]
     colour = np.array(foliage.dark) * (1 - blend) + np.array(foliage.light) * blend
@@ -106,26 +107,46 @@ def leaf_count(area: float, foliage: Foliage, coarseness: float) -> int:
     return max(4, int(foliage.cover * area / leaf))
 
 
-def lobed(
-    lobes: Floats, radii: Floats, foliage: Foliage, coarseness: float, random: np.random.Generator
-) -> Leaves:
+@compiled
+def clear_of(points: Floats, centres: Floats, radii: Floats) -> NDArray[np.bool_]:
+    """Which points (N, 3) lie in none of the spheres."""
+    clear = np.ones(len(points), np.bool_)
+    for n in range(len(points)):
+        for k in range(len(centres)):
+            dx, dy = points[n, 0] - centres[k, 0], points[n, 1] - centres[k, 1]
+            dz = points[n, 2] - centres[k, 2]
+            if dx * dx + dy * dy + dz * dz < radii[k] * radii[k]:
+                clear[n] = False
+                break
+    return clear
+
+
+def lobed(lobes: Floats, radii: Floats, foliage: Foliage, coarseness: float, random: np.random.Generator) -> Leaves:
     """Leaves over the union of spheres: lobes (K, 3), radii (K,)."""
     middle = lobes.mean(axis=0)
     height = max(float(np.ptp(lobes[:, 2])) + 2 * float(radii.max()), 0.5)
-    parts = []
+    points, outward, tone = [], [], []
     for lobe, radius in zip(lobes, radii, strict=True):
         count = leaf_count(4 * np.pi * radius**2, foliage, coarseness)
         directions = unit(random.normal(size=(count, 3)))
         # Bumps a third of a lobe wide break up the sphere.
-        bump = 1 + 0.13 * np.sin(directions @ random.normal(0, 4.5, (3, 3)) + random.uniform(0, 6.28, 3)).sum(axis=1) / 1.7
+        waves = np.sin(directions @ random.normal(0, 4.5, (3, 3)) + random.uniform(0, 6.28, 3))
+        bump = 0.076 * (waves[:, 0] + waves[:, 1] + waves[:, 2])
         depth = 1 - 0.16 * random.random(count) ** 2
-        points = lobe + directions * (radius * bump * depth)[:, None]
-        gap = np.linalg.norm(points[:, None] - lobes[None], axis=2) - 0.86 * radii[None]
-        outside = gap.min(axis=1) > 0
-        tone = 0.28 + 0.30 * (points[:, 2] - middle[2]) / height + 0.6 * (bump - 1) + float(random.normal(0.16, 0.10))
-        outward = unit(0.7 * directions + 0.5 * unit(points - middle))
-        parts.append(leaves_on(points[outside], outward[outside], tone[outside], foliage, coarseness, random))
-    return join_leaves(parts)
+        place = lobe + directions * (radius * (1 + bump) * depth)[:, None]
+        points.append(place)
+        outward.append(unit(0.7 * directions + 0.5 * unit(place - middle)))
+        tone.append(0.28 + 0.30 * (place[:, 2] - middle[2]) / height + 0.6 * bump + float(random.normal(0.16, 0.10)))
+    everywhere = np.concatenate(points)
+    outside = clear_of(everywhere, lobes, 0.86 * radii)
+    return leaves_on(
+        everywhere[outside],
+        np.concatenate(outward)[outside],
+        np.concatenate(tone)[outside],
+        foliage,
+        coarseness,
+        random,
+    )
 
 
 def broadleaf(
@@ -134,19 +155,20 @@ def broadleaf(
     """A round-headed tree of `height` and crown radius `spread` metres on a forked trunk."""
     crown = foot + np.array([0, 0, height - 0.48 * height + 0.02 * spread])
     half = np.array([spread, spread, 0.46 * height])
-    count = int(9 + 2.2 * spread)
+    count = int(10 + 4.0 * spread)
     golden = np.pi * (3 - np.sqrt(5))
     k = np.arange(count)
     up = 1 - 1.72 * (k + 0.5) / count
     turn = golden * k + random.uniform(0, 6.28)
     ring = np.sqrt(1 - up**2)
     shell = np.stack([ring * np.cos(turn), ring * np.sin(turn), up], 1)
-    radii = spread * random.uniform(0.34, 0.50, count)
-    lobes = crown + shell * np.maximum(half - radii[:, None] * 0.95, 0.1) * random.uniform(0.88, 1.08, (count, 1))
+    radii = spread * random.uniform(0.20, 0.48, count)
+    lobes = crown + shell * np.maximum(half - radii[:, None] * 0.95, 0.1) * random.uniform(0.72, 1.22, (count, 1))
+    lobes += random.normal(0, 0.09 * spread, (count, 3))
     lobes = np.concatenate([lobes, crown[None]])
-    radii = np.append(radii, 0.62 * spread)
+    radii = np.append(radii, 0.60 * spread)
     wood = [trunk(foot, crown, 0.045 * height * 0.55, (0.15, 0.115, 0.085))]
-    for lobe in lobes[: min(5, count)]:
+    for lobe in lobes[:5] if coarseness < 2 else []:
         wood.append(trunk(foot * 0.4 + crown * 0.6, lobe, 0.014 * height, (0.15, 0.115, 0.085)))
     return Plant(lobed(lobes, radii, foliage, coarseness, random), join(wood))
 
@@ -184,7 +206,12 @@ def shrub(foot: Floats, radius: float, foliage: Foliage, coarseness: float, rand
 
 
 def hedge(
-    start: Floats, end: Floats, size: tuple[float, float], foliage: Foliage, coarseness: float, random: np.random.Generator
+    start: Floats,
+    end: Floats,
+    size: tuple[float, float],
+    foliage: Foliage,
+    coarseness: float,
+    random: np.random.Generator,
 ) -> Leaves:
     """A clipped hedge, width by height metres, between two points on the ground."""
     width, height = size
@@ -213,16 +240,18 @@ def flower_bed(
 ) -> Leaves:
     """Cushions of flowers over an ellipse with half axes `reach`, each cushion of one tint above its green."""
     cushions = max(3, int(2.4 * np.pi * reach[0] * reach[1]))
-    parts = []
-    for _ in range(cushions):
-        angle, radius = random.uniform(0, 2 * np.pi), np.sqrt(random.random())
-        place = centre + np.array([reach[0] * radius * np.cos(angle), reach[1] * radius * np.sin(angle), 0.0])
-        size = float(random.uniform(0.22, 0.42))
-        green = Foliage((0.130, 0.190, 0.060), (0.055, 0.095, 0.030), (0.08, 0.045), 1.6)
-        parts.append(lobed(place[None], np.array([size]), green, coarseness, random))
-        tint = np.array(tints[int(random.integers(len(tints)))])
-        bloom = Foliage(tuple(tint), tuple(0.55 * tint), (0.055, 0.05), 0.8)
-        parts.append(lobed(place[None] + np.array([0, 0, 0.07]), np.array([size]), bloom, coarseness, random))
+    angle, radius = random.uniform(0, 2 * np.pi, cushions), np.sqrt(random.random(cushions))
+    offsets = np.stack([reach[0] * radius * np.cos(angle), reach[1] * radius * np.sin(angle), np.zeros(cushions)], 1)
+    sizes = random.uniform(0.22, 0.42, cushions)
+    green = Foliage((0.130, 0.190, 0.060), (0.055, 0.095, 0.030), (0.06, 0.035), 1.6)
+    parts = [lobed(centre + offsets, sizes, green, coarseness, random)]
+    kinds = random.integers(len(tints), size=cushions)
+    for kind in np.unique(kinds):
+        light = tints[kind]
+        dark = (0.55 * light[0], 0.55 * light[1], 0.55 * light[2])
+        bloom = Foliage(light, dark, (0.045, 0.040), 0.7)
+        raised = centre + offsets[kinds == kind] + np.array([0, 0, 0.07])
+        parts.append(lobed(raised, sizes[kinds == kind], bloom, coarseness, random))
     return above(join_leaves(parts), float(centre[2]) - 0.05)
 
 

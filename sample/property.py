@@ -13,7 +13,7 @@ from sample.plants import Leaves
 from sample.scene import Property
 from sample.solids import Faces, join
 from sample.terrain import REACH, build_terrain
-from sample.textures import FOREST, FURROWS, LAWN, MEADOW, STRAW
+from sample.textures import FOREST, FURROWS, LAWN, LITTER, MEADOW, STRAW
 
 FURNISHED = 110.0  # metres beyond the flight's ground where trees and houses still stand
 FIELDS = (MEADOW, STRAW, FURROWS, MEADOW, FOREST, STRAW, MEADOW)
@@ -30,9 +30,7 @@ def base_material(i: int, j: int, seed: int) -> int:
 def build_property(half: tuple[float, float], seed: int) -> Property:
     """The property about a flight over half[0] by half[1] metres either side of the origin."""
     far_i, far_j = (int((size + REACH) / pitch) + 1 for size, pitch in zip(half, LOT, strict=True))
-    bases = {
-        (i, j): base_material(i, j, seed) for i in range(-far_i, far_i + 1) for j in range(-far_j, far_j + 1)
-    }
+    bases = {(i, j): base_material(i, j, seed) for i in range(-far_i, far_i + 1) for j in range(-far_j, far_j + 1)}
     reach = [size + FURNISHED + pitch / 2 for size, pitch in zip(half, LOT, strict=True)]
     near = [(i, j) for i, j in bases if abs(i) * LOT[0] < reach[0] and abs(j) * LOT[1] < reach[1]]
     mirrored = {lot: lot != (0, 0) and hashed(*lot, 800 + seed) < 0.5 for lot in near}
@@ -53,7 +51,8 @@ def build_property(half: tuple[float, float], seed: int) -> Property:
             lay_out_garden(lot, HousePlan() if (i, j) == (0, 0) else None)
         else:
             lay_out_field(lot, bases[i, j], on_road=j % 2 == 0)
-        ground[i, j] = bases[i, j], lot.shapes
+        # Woods that have trees stand on litter; those too far for trees are painted.
+        ground[i, j] = (LITTER if bases[i, j] == FOREST else bases[i, j]), lot.shapes
         faces += lot.faces
         leaves += lot.leaves
     corner = roof_corner(HousePlan()) + terrain.on(*HOUSE_AT)

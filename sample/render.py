@@ -13,7 +13,7 @@ from sample.scene import Scene
 from sample.solids import Floats
 from sample.visibility import View, Visible, look
 
-SAMPLES = 3  # along each side of a pixel
+SAMPLES = 3  # along each side of a pixel, two or more
 HAZE = 2600.0  # metres over which the air takes 63% of the contrast
 
 Rgb = tuple[float, float, float]
@@ -85,8 +85,15 @@ def shade(
     for row in prange(rows):
         for column in range(columns):
             red = green = blue = 0.0
-            for sub in range(samples * samples):
-                j, i = row * samples + sub // samples, column * samples + sub % samples
+            # Bare ground is filtered already: the pixel's four corner samples do. Elsewhere all count.
+            stride = samples - 1
+            for j in range(row * samples, (row + 1) * samples):
+                for i in range(column * samples, (column + 1) * samples):
+                    if owner[j, i] < 0 or owner[j, i] >= face_start:
+                        stride = 1
+            side = (samples - 1) // stride + 1
+            for sub in range(side * side):
+                j, i = row * samples + sub // side * stride, column * samples + sub % side * stride
                 px, py = i + 0.5, j + 0.5
                 cx, cy = (px - focal[2]) / focal[0], (py - focal[3]) / focal[1]
                 dx = axes[0, 0] * cx + axes[1, 0] * cy + axes[2, 0]
@@ -129,7 +136,7 @@ def shade(
                 red += 0.60 + clear * (r - 0.60)
                 green += 0.70 + clear * (g - 0.70)
                 blue += 0.82 + clear * (b - 0.82)
-            share = 1.0 / (samples * samples)
+            share = 1.0 / (side * side)
             picture[row, column, 0] = red * share
             picture[row, column, 1] = green * share
             picture[row, column, 2] = blue * share
@@ -145,7 +152,7 @@ def develop(picture: NDArray[np.float32], exposure: float, out: NDArray[np.uint8
                 if value > 0.65:
                     value = 0.65 + 0.35 * (1 - np.exp((0.65 - value) / 0.35))
                 value = 12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
-                out[row, column, channel] = int(floor(value * 255 + 0.5))
+                out[row, column, channel] = floor(value * 255 + 0.5)
 
 
 def view_of(camera: Camera, samples: int) -> View:
@@ -170,7 +177,7 @@ def expose(scene: Scene, camera: Camera, samples: int = SAMPLES) -> NDArray[np.f
     return picture
 
 
-def photograph(scene: Scene, camera: Camera, exposure: float = 1.15) -> NDArray[np.uint8]:
+def photograph(scene: Scene, camera: Camera, exposure: float = 1.2) -> NDArray[np.uint8]:
     """The photo (height, width, 3), sRGB bytes."""
     picture = expose(scene, camera)
     out = np.empty(picture.shape, np.uint8)

@@ -13,8 +13,7 @@ from sample.solids import Faces, Floats
 from sample.terrain import REACH, Terrain
 from sample.visibility import Primitives
 
-TEXEL = 0.025  # metres on the ground and on faces, within the flight's rectangle
-FAR_TEXEL = 0.14  # metres beyond it
+FAR_TEXEL = 0.17  # metres on the ground beyond the flight's rectangle
 HORIZON_TEXEL = 1.2
 SHADOW_TEXEL = 0.04
 SKY_CELL = 0.4
@@ -45,14 +44,15 @@ class Scene:
 
 def within(points: Floats, half: Floats) -> NDArray[np.bool_]:
     """Which points (N, 3) lie above the rectangle of half sizes (2,)."""
-    inside: NDArray[np.bool_] = (np.abs(points[:, :2]) <= half).all(axis=1)
+    inside: NDArray[np.bool_] = np.all(np.abs(points[:, :2]) <= half, axis=1)
     return inside
 
 
-def illuminate(scenery: Property, light: Light, reach: float = 150.0) -> Scene:
-    """Bake all light. Shadows and textures are fine within the terrain's rectangle and coarse up to `reach` beyond."""
+def illuminate(scenery: Property, light: Light, texel: float, reach: float = 150.0) -> Scene:
+    """Bake all light. Shadows and textures are fine (`texel` metres) within the terrain's
+    rectangle, and coarse up to `reach` metres beyond."""
     terrain, faces, leaves = scenery.terrain, scenery.faces, scenery.leaves
-    texels = np.where(within(faces.corners[:, 0], terrain.half + 2.0), TEXEL, 4 * TEXEL)
+    texels = np.where(within(faces.corners[:, 0], terrain.half + 2.0), texel, 4 * texel)
     layout = lay_out(faces, texels)
     built, places = face_triangles(faces, layout)
     land = terrain.vertices()[terrain.triangles()]
@@ -62,7 +62,7 @@ def illuminate(scenery: Property, light: Light, reach: float = 150.0) -> Scene:
     inner = within(terrain.vertices(), terrain.half + 12.0)
     bottom, top = terrain.vertices()[inner, 2].min() - 1, terrain.vertices()[inner, 2].max() + 14
     low, high = np.array([*-terrain.half, bottom]), np.array([*terrain.half, top])
-    far_low, far_high = low - [reach, reach, 8], high + [reach, reach, 12]
+    far_low, far_high = low - np.array([reach, reach, 8]), high + np.array([reach, reach, 12])
     near_sun = shadow_map(primitives, light.sun, low, high, SHADOW_TEXEL)
     far_sun = shadow_map(primitives, light.sun, far_low, far_high, 6 * SHADOW_TEXEL)
 
@@ -77,11 +77,9 @@ def illuminate(scenery: Property, light: Light, reach: float = 150.0) -> Scene:
     on_faces, on_leaves, on_ground = sky_shares(primitives, low - edge, high + edge, groups)
     sky_light = light.sky_colour * (0.06 + 0.94 * on_ground[:, None]) + 0.06 * light.bounce
     open_sky = light.sky_colour + 0.06 * light.bounce
-    sky = SkyMap(
-        sky_light.reshape(*shape, 3).astype(np.float32), np.array([*-terrain.half, SKY_CELL, *open_sky])
-    )
+    sky = SkyMap(sky_light.reshape(*shape, 3).astype(np.float32), np.array([*-terrain.half, SKY_CELL, *open_sky]))
     colours = np.stack([light.sun, light.sun_colour, light.sky_colour, light.bounce])
-    extents = [(terrain.half, TEXEL), (terrain.half + reach, FAR_TEXEL), (terrain.half + REACH, HORIZON_TEXEL)]
+    extents = [(terrain.half, texel), (terrain.half + reach, FAR_TEXEL), (terrain.half + REACH, HORIZON_TEXEL)]
     return Scene(
         primitives,
         len(land),
@@ -96,7 +94,7 @@ def illuminate(scenery: Property, light: Light, reach: float = 150.0) -> Scene:
 
 
 def ground_grid(terrain: Terrain) -> tuple[Floats, Floats, tuple[int, int]]:
-    """Points and upright normals (N, 3) on the fine rectangle of the ground, SKY_CELL apart, and their rows and columns."""
+    """Points and upright normals (N, 3) on the ground's fine rectangle, SKY_CELL apart, and their (rows, columns)."""
     columns, rows = (int(np.ceil(2 * half / SKY_CELL)) for half in terrain.half)
     x = -terrain.half[0] + (np.arange(columns) + 0.5) * SKY_CELL
     y = -terrain.half[1] + (np.arange(rows) + 0.5) * SKY_CELL

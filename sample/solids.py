@@ -44,13 +44,13 @@ def join(parts: Iterable[Faces]) -> Faces:
     )
 
 
-def placed(faces: Faces, x: float, y: float, z: float, heading: float = 0.0, mirror: bool = False) -> Faces:
-    """Faces mirrored in x if asked, turned `heading` radians counter-clockwise, then moved to (x, y, z)."""
+def placed(faces: Faces, foot: ArrayLike, heading: float = 0.0, mirror: bool = False) -> Faces:
+    """Faces mirrored in x if asked, turned `heading` radians counter-clockwise, then moved to `foot`."""
     turn = np.array([[cos(heading), -sin(heading), 0], [sin(heading), cos(heading), 0], [0, 0, 1.0]])
     if mirror:
         turn = turn @ np.diag([-1.0, 1.0, 1.0])
     return Faces(
-        faces.corners @ turn.T + np.array([x, y, z]),
+        faces.corners @ turn.T + np.asarray(foot, np.float64),
         faces.normals @ turn.T,
         faces.triangular,
         faces.finishes,
@@ -58,20 +58,34 @@ def placed(faces: Faces, x: float, y: float, z: float, heading: float = 0.0, mir
     )
 
 
+def crossed(a: Floats, b: Floats) -> Floats:
+    """Cross products of rows (N, 3); numpy's own costs more than the rest of a face."""
+    ax, ay, az = a[:, 0], a[:, 1], a[:, 2]
+    bx, by, bz = b[:, 0], b[:, 1], b[:, 2]
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], 1)
+
+
+def flat(corners: Floats, finish: int, tint: Tint, triangular: bool = False) -> Faces:
+    """Faces of corners (N, 4, 3), counter-clockwise seen from outside; a triangle's last corner is given twice."""
+    count = len(corners)
+    if triangular:
+        normals = crossed(corners[:, 1] - corners[:, 0], corners[:, 3] - corners[:, 0])
+    else:
+        normals = crossed(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    normals /= np.sqrt((normals**2).sum(axis=1, keepdims=True))
+    return Faces(
+        corners, normals, np.full(count, triangular), np.full(count, finish), np.tile(np.array(tint), (count, 1))
+    )
+
+
 def quad(p00: ArrayLike, p10: ArrayLike, p11: ArrayLike, p01: ArrayLike, finish: int, tint: Tint) -> Faces:
     """One face, counter-clockwise seen from outside."""
-    corners = np.array([p00, p10, p11, p01], np.float64)
-    normal = np.cross(corners[2] - corners[0], corners[3] - corners[1])
-    normal /= np.linalg.norm(normal)
-    return Faces(corners[None], normal[None], np.array([False]), np.array([finish]), np.array([tint]))
+    return flat(np.array([[p00, p10, p11, p01]], np.float64), finish, tint)
 
 
 def triangle(p00: ArrayLike, p10: ArrayLike, p01: ArrayLike, finish: int, tint: Tint) -> Faces:
     """One triangle, counter-clockwise seen from outside."""
-    corners = np.array([p00, p10, p01, p01], np.float64)
-    normal = np.cross(corners[1] - corners[0], corners[3] - corners[0])
-    normal /= np.linalg.norm(normal)
-    return Faces(corners[None], normal[None], np.array([True]), np.array([finish]), np.array([tint]))
+    return flat(np.array([[p00, p10, p01, p01]], np.float64), finish, tint, triangular=True)
 
 
 def box(low: ArrayLike, high: ArrayLike, finish: int, tint: Tint, top: tuple[int, Tint] | None = None) -> Faces:
@@ -126,11 +140,13 @@ def frustum(base: Sequence[float], top: Sequence[float], z: tuple[float, float],
 
 def ring(centre: ArrayLike, axis: ArrayLike, radius: float, sides: int) -> Floats:
     """Points (sides + 1, 3) round an axis, the first repeated at the end, counter-clockwise seen from the axis' tip."""
-    w = np.asarray(axis, np.float64) / np.linalg.norm(axis)
-    u = np.cross([0.0, 1.0, 0.0] if abs(w[1]) < 0.9 else [0.0, 0.0, 1.0], w)
-    u /= np.linalg.norm(u)
-    angles = np.linspace(0, 2 * np.pi, sides + 1)[:, None]
-    return np.asarray(centre, np.float64) + radius * (np.cos(angles) * u + np.sin(angles) * np.cross(w, u))
+    w = np.asarray(axis, np.float64)[None]
+    w = w / np.sqrt((w**2).sum())
+    u = crossed(np.array([[0.0, 1.0, 0.0] if abs(w[0, 1]) < 0.9 else [0.0, 0.0, 1.0]]), w)
+    u /= np.sqrt((u**2).sum())
+    angles = (2 * np.pi / sides * np.arange(sides + 1))[:, None]
+    points: Floats = np.asarray(centre, np.float64) + radius * (np.cos(angles) * u + np.sin(angles) * crossed(w, u))
+    return points
 
 
 def tube(
@@ -139,7 +155,7 @@ def tube(
     """The mantle of a tapered cylinder from start to end."""
     axis = np.asarray(end, np.float64) - np.asarray(start, np.float64)
     low, high = ring(start, axis, radii[0], sides), ring(end, axis, radii[1], sides)
-    return join(quad(low[k], low[k + 1], high[k + 1], high[k], finish, tint) for k in range(sides))
+    return flat(np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1), finish, tint)
 
 
 def disc(
@@ -147,4 +163,5 @@ def disc(
 ) -> Faces:
     """A round plate that faces along `normal`."""
     rim = ring(centre, normal, radius, sides)
-    return join(triangle(centre, rim[k], rim[k + 1], finish, tint) for k in range(sides))
+    middle = np.broadcast_to(np.asarray(centre, np.float64), (sides, 3))
+    return flat(np.stack([middle, rim[:-1], rim[1:], rim[1:]], 1), finish, tint, triangular=True)

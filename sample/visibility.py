@@ -100,8 +100,16 @@ def set_up(
         w0, w1, w2 = v[0, 2], v[1, 2], v[2, 2]
         if parallel:
             w0, w1, w2 = (0.0, 0.0, 1.0) if leaf else (1.0, 1.0, 1.0)
-        a0, a1, a2 = scale[0] * v[0, 0] + scale[2] * w0, scale[0] * v[1, 0] + scale[2] * w1, scale[0] * v[2, 0] + scale[2] * w2
-        b0, b1, b2 = scale[1] * v[0, 1] + scale[3] * w0, scale[1] * v[1, 1] + scale[3] * w1, scale[1] * v[2, 1] + scale[3] * w2
+        a0, a1, a2 = (
+            scale[0] * v[0, 0] + scale[2] * w0,
+            scale[0] * v[1, 0] + scale[2] * w1,
+            scale[0] * v[2, 0] + scale[2] * w2,
+        )
+        b0, b1, b2 = (
+            scale[1] * v[0, 1] + scale[3] * w0,
+            scale[1] * v[1, 1] + scale[3] * w1,
+            scale[1] * v[2, 1] + scale[3] * w2,
+        )
         determinant = a0 * (b1 * w2 - b2 * w1) - a1 * (b0 * w2 - b2 * w0) + a2 * (b0 * w1 - b1 * w0)
         if abs(determinant) < 1e-12:
             continue
