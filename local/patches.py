@@ -12,6 +12,11 @@ What AWS does, and MiniStack does not:
 8. A stopped execution stays ABORTED and its task's token is closed.
 9. errorType of a failed Python function is the exception's class name.
 
+And one that is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
+the first worker is warm unpacks and compiles the same thousand files many times over.
+
+10. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
+
 tests/integration/test_ministack_patches.py shows each fault on MiniStack as it comes and its absence here, so a
 fixed MiniStack makes a test fail and its patch go.
 
@@ -24,8 +29,14 @@ from __future__ import annotations
 import contextvars
 import json
 import random
+import shutil
+import tempfile
 import threading
 import time
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ministack.core import lambda_runtime
@@ -60,6 +71,7 @@ def apply() -> None:
     lambda_runtime._PYTHON_WORKER_SCRIPT = _worker_that_names_errors(lambda_runtime._PYTHON_WORKER_SCRIPT)
     lambda_runtime.Worker.invoke = _worker_invoke
     lambda_svc._execute_function_warm = _execute_warm
+    lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _Bundle})
 
 
 # --- callback tasks -------------------------------------------------------------------------------------------------
@@ -272,3 +284,27 @@ def _execute_warm(function: _State, event: Any, request_id: str) -> _State:
     if result.get("error") and _raised.error_type:
         result["body"]["errorType"] = _raised.error_type
     return result
+
+
+# --- the code of a function -----------------------------------------------------------------------------------------
+
+_unpacking = threading.Lock()
+
+
+class _Bundle(zipfile.ZipFile):
+    """A worker's code.zip: `code` becomes a link to the folder where the same bundle was unpacked before."""
+
+    def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:
+        link = Path(path or ".")
+        if link.name != "code" or self.filename is None:
+            super().extractall(path, members, pwd)
+            return
+        folder = Path(tempfile.gettempdir()) / f"bundle-{sha256(Path(self.filename).read_bytes()).hexdigest()}"
+        with _unpacking:
+            if not folder.exists():
+                partial = folder.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                super().extractall(partial)
+                partial.rename(folder)
+        link.rmdir()
+        link.symlink_to(folder)

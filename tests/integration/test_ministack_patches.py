@@ -31,6 +31,8 @@ CALLBACK = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 PATIENCE = 8.0  # seconds until an execution that still runs counts as hanging
 
 FUNCTIONS = '''
+import os
+
 import boto3
 
 def keep(event, context):
@@ -48,6 +50,9 @@ def answer_twice(event, context):
         states.send_task_failure(taskToken=event["token"], error="Second")
     except states.exceptions.ClientError:
         pass
+
+def where(event, context):
+    return os.path.realpath(os.environ["LAMBDA_TASK_ROOT"])
 
 def third_time(event, context):
     """Fails twice by its token."""
@@ -73,12 +78,13 @@ class Probes:
             archive.writestr("code.py", "")
             archive.writestr("functions.py", FUNCTIONS)
         functions = self.address.client("lambda")
-        for name in ("keep", "refuse", "answer_twice", "third_time"):
+        handlers = {name: name for name in ("keep", "refuse", "answer_twice", "third_time", "where")}
+        for name, handler in (handlers | {"where_too": "where"}).items():
             functions.create_function(
                 FunctionName=name,
                 Runtime="python3.11",
                 Role=ROLE,
-                Handler=f"functions.{name}",
+                Handler=f"functions.{handler}",
                 Timeout=30,
                 Code={"ZipFile": code.getvalue()},
             )
@@ -167,6 +173,12 @@ class Probes:
         time.sleep(0.5)
         return self.ended(execution), refusal
 
+    def folders_of_one_bundle(self) -> int:
+        """Two functions of the same code."""
+        functions = self.address.client("lambda")
+        answers = [functions.invoke(FunctionName=name)["Payload"].read() for name in ("where", "where_too")]
+        return len(set(answers))
+
     def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
         try:
             call(**arguments)
@@ -192,6 +204,7 @@ ON_AWS = {
     "longest_delay": "SUCCEEDED",
     "machine_timeout": "TIMED_OUT",
     "stopped": ("ABORTED Stopped", "TaskTimedOut"),
+    "folders_of_one_bundle": 1,
 }
 
 
