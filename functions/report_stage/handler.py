@@ -16,6 +16,7 @@ from spaceport.observability import logger, tracer
 from spaceport.platform_settings import PlatformSettings
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
+from spaceport.verdict import Fate
 
 
 class ReportStageSettings(PlatformSettings):
@@ -47,5 +48,8 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         reporter().beat(news.run)
         return {"reported": "HEARTBEAT"}
     verdict = reporter().report(news.run)
+    if verdict.fate is Fate.RUNNING:
+        # a machine was found, or its input is there: news long before the container can speak
+        reporter().beat(news.run)
     logger.info("stage run looked at", fate=verdict.fate, error=verdict.error and verdict.error.code)
     return {"reported": verdict.fate.value}

@@ -92,7 +92,7 @@ def test_a_failed_job_fails_its_task_with_the_code_to_match_and_the_error_as_cau
 def test_sagemaker_is_asked_and_the_event_not_believed(cloud: Cloud, sample: str) -> None:
     started(cloud)
     assert invoke("report_stage", sample_event(f"report_stage/{sample}")) == {"reported": "RUNNING"}
-    assert cloud.stepfunctions.answers == []
+    assert cloud.stepfunctions.successes("token-1") + cloud.stepfunctions.failures("token-1") == []
 
 
 def test_the_sample_of_a_stopped_training_reports_an_interruption(cloud: Cloud) -> None:
@@ -167,6 +167,12 @@ def test_a_foreign_job_that_is_named_like_ours_is_left_alone(cloud: Cloud) -> No
 def test_progress_beats_the_heart_of_the_waiting_task(cloud: Cloud) -> None:
     started(cloud, Stage.TRAINING)
     assert invoke("report_stage", sample_event("status/stage-progressed")) == {"reported": "HEARTBEAT"}
+    assert cloud.stepfunctions.heartbeats("token-1") == 1
+
+
+def test_a_change_of_a_job_that_still_runs_beats_the_heart_too(cloud: Cloud) -> None:
+    started(cloud)
+    invoke("report_stage", job_changed())
     assert cloud.stepfunctions.heartbeats("token-1") == 1
 
 
