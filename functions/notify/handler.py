@@ -43,7 +43,7 @@ def notifier() -> Notifier:
 
 @cache
 def persistence() -> DynamoDBPersistenceLayer:
-    return DynamoDBPersistenceLayer(table_name=NotifySettings.read().idempotency_table)
+    return DynamoDBPersistenceLayer(NotifySettings.read().idempotency_table, boto3_client=client("dynamodb"))
 
 
 # one mail for a job and outcome, whatever EventBridge repeats: the key is these two and nothing else of the event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mimetypes import guess_type
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -49,9 +50,11 @@ class Notifier:
 
     def _link(self, uri: str) -> str:
         bucket, key = split_uri(uri)
-        url: str = self._s3.generate_presigned_url(
-            "get_object", Params={"Bucket": bucket, "Key": key}, ExpiresIn=self._link_seconds
-        )
+        params = {"Bucket": bucket, "Key": key}
+        content_type, _ = guess_type(key)
+        if content_type is not None:  # whatever the upload called it: a page must open, not download
+            params["ResponseContentType"] = content_type
+        url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self._link_seconds)
         return url
 
     def _read(self, uri: str) -> bytes | None:

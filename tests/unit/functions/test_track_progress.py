@@ -99,7 +99,7 @@ def item_after(events: Sequence[Event]) -> dict[str, Any]:
     return table.item
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STORIES, st.data())
 def test_any_order_with_any_duplicates_gives_the_same_item(told: list[Event], data: st.DataObject) -> None:
     again = data.draw(st.lists(st.sampled_from(told), max_size=8))
@@ -107,7 +107,7 @@ def test_any_order_with_any_duplicates_gives_the_same_item(told: list[Event], da
     assert item_after(shuffled) == item_after(told)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STORIES, st.data())
 def test_progress_never_runs_backwards(told: list[Event], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(told))
@@ -115,7 +115,7 @@ def test_progress_never_runs_backwards(told: list[Event], data: st.DataObject) -
     assert seen == sorted(seen)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6))
 def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> None:
     told = story([[[0.2, 0.9]], [[0.5], [0.3]], [[0.7]]], fails=False)

@@ -1,0 +1,347 @@
+"""notify through its handler: one mail for a job and outcome, that tells the customer what to do next."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from notify.mail import PREVIEW_CID, Links, compose
+from spaceport.errors import ErrorCode, JobError
+from spaceport.job import JobOptions, UploadedObject, job_of
+from spaceport.jobs_table import JobsTable
+from spaceport.status import StatusDetail, StatusType
+from tests.support.cloud import REGION, RESULTS, SENDER, Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import aws_error
+
+# a crash leaves no metrics to publish, and so does a mail that was sent before: Powertools remarks upon both
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+JOB_ID = "meadow-0123456789ab"
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+OUTCOMES = ["job-succeeded", "job-failed", "job-rejected", "job-stopped"]
+
+
+def png() -> bytes:
+    buffer = io.BytesIO()
+    Image.linear_gradient("L").resize((600, 340)).convert("RGB").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+PREVIEW = png()
+
+
+def recorded(cloud: Cloud, name: str = "meadow", email: str | None = "pilot@example.com") -> None:
+    """The job of the sample events, as start_job records it."""
+    upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
+    job = job_of(upload, JobOptions(email=email, name=name), AT)
+    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
+
+
+def outcome(name: str) -> dict[str, Any]:
+    return sample_event(f"status/{name}")
+
+
+def succeeded(cloud: Cloud, preview: bytes | None = PREVIEW) -> EmailMessage:
+    """The mail of the sample's success."""
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    if preview is not None:
+        cloud.put(event["detail"]["outputs"]["preview.png"], preview)
+    invoke("notify", event)
+    (mail,) = cloud.mails()
+    return mail
+
+
+def part(mail: EmailMessage, subtype: str) -> str:
+    found = mail.get_body((subtype,))
+    assert isinstance(found, EmailMessage)
+    return str(found.get_content())
+
+
+def text(mail: EmailMessage) -> str:
+    return part(mail, "plain")
+
+
+def html(mail: EmailMessage) -> str:
+    return part(mail, "html")
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_every_outcome_is_one_mail_to_the_address_of_the_upload(cloud: Cloud, name: str) -> None:
+    recorded(cloud)
+    answer = invoke("notify", outcome(name))
+    (mail,) = cloud.mails()
+    assert answer["messageId"]
+    assert (mail["To"], mail["From"]) == ("pilot@example.com", SENDER)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_however_often_the_event_comes_the_mail_goes_once(cloud: Cloud, name: str) -> None:
+    recorded(cloud)
+    event = outcome(name)
+    answers = [invoke("notify", {**event, "id": f"delivery-{number}"}) for number in range(3)]
+    assert len(cloud.mails()) == 1
+    assert answers == [answers[0]] * 3
+
+
+def test_different_words_for_the_same_outcome_are_one_mail(cloud: Cloud) -> None:
+    recorded(cloud)
+    event = outcome("job-failed")
+    invoke("notify", event)
+    later = {**event["detail"], "at": "2026-05-04T11:00:00.000Z", "message": "said otherwise"}
+    invoke("notify", {**event, "detail": later})
+    assert len(cloud.mails()) == 1
+
+
+def test_different_outcomes_are_different_mails(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in OUTCOMES:
+        invoke("notify", outcome(name))
+    assert len(cloud.mails()) == len(OUTCOMES)
+
+
+def test_different_jobs_are_different_mails(cloud: Cloud) -> None:
+    recorded(cloud)
+    other = JobsTable(cloud.table("jobs"))
+    upload = UploadedObject(bucket="b", key="other.zip", etag="e")
+    job = job_of(upload, JobOptions(email="other@example.com"), AT)
+    other.record(job)
+    event = outcome("job-failed")
+    invoke("notify", event)
+    invoke("notify", {**event, "detail": {**event["detail"], "jobId": job.job_id}})
+    assert [mail["To"] for mail in cloud.mails()] == ["pilot@example.com", "other@example.com"]
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_without_an_address_no_mail_goes(cloud: Cloud, name: str) -> None:
+    recorded(cloud, email=None)
+    assert invoke("notify", outcome(name)) == {"messageId": None}
+    assert cloud.mails() == []
+
+
+def test_for_a_job_that_nobody_recorded_no_mail_goes(cloud: Cloud) -> None:
+    assert invoke("notify", outcome("job-succeeded")) == {"messageId": None}
+
+
+def test_a_mail_that_ses_would_not_take_goes_with_the_next_delivery(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_mail: Any) -> None:
+        raise aws_error("TooManyRequestsException", "SendEmail")
+
+    recorded(cloud)
+    with monkeypatch.context() as busy:
+        busy.setattr(cloud.ses, "send_email", refuse)
+        with pytest.raises(ClientError, match="TooManyRequests"):
+            invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def test_mails_are_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded(cloud)
+    invoke("notify", outcome("job-failed"))
+    assert '"MailsSent":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("job-succeeded", "Your 3D scene “North meadow” is ready"),
+        ("job-failed", "Your 3D scene “North meadow” could not be made"),
+        ("job-rejected", "We could not use your upload “North meadow”"),
+        ("job-stopped", "Your 3D scene “North meadow” was stopped"),
+    ],
+)
+def test_the_subject_names_the_scene_and_what_became_of_it(cloud: Cloud, name: str, subject: str) -> None:
+    recorded(cloud, name="North meadow")
+    invoke("notify", outcome(name))
+    (mail,) = cloud.mails()
+    assert mail["Subject"] == subject
+
+
+@pytest.mark.parametrize("read", [text, html])
+def test_a_success_tells_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
+    body = read(succeeded(cloud))
+    for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB"):
+        assert said in body
+
+
+def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    event["detail"]["metrics"] = {"photos": 18}
+    invoke("notify", event)
+    (mail,) = cloud.mails()
+    body = text(mail)
+    assert not any(label in body for label in ("Photos used", "Score", "Likeness", "Gaussians", "Size"))
+
+
+def links_in(mail: EmailMessage) -> dict[str, str]:
+    """The delivered file at each link of the text part."""
+    found = re.findall(r"^([^:\n]+): (https://\S+)$", text(mail), re.M)
+    return {label: urlsplit(url).path.lstrip("/") for label, url in found}
+
+
+def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
+    folder = f"jobs/{JOB_ID}/compressor/1"
+    paths = {label: path[path.index("jobs/") :] for label, path in links_in(succeeded(cloud)).items()}
+    assert list(paths.items()) == [
+        ("Open the scene", f"{folder}/viewer/index.html"),
+        ("Download .sog", f"{folder}/scene.sog"),
+        ("Download .ply", f"{folder}/scene.ply"),
+        ("Report", f"jobs/{JOB_ID}/report.json"),
+    ]
+
+
+def test_the_links_are_signed_for_the_days_that_the_mail_promises(cloud: Cloud) -> None:
+    mail = succeeded(cloud)
+    urls = re.findall(r"https://\S+", text(mail))
+    assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(7 * 24 * 3600)}
+    assert "The links work for 7 days." in text(mail)
+
+
+def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
+    for url in re.findall(r"https://\S+", text(succeeded(cloud))):
+        parts = urlsplit(url)
+        assert parse_qs(parts.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
+        assert parts.netloc == f"{RESULTS}.s3.{REGION}.amazonaws.com"
+
+
+def test_the_page_opens_as_a_page_whatever_it_was_uploaded_as(cloud: Cloud) -> None:
+    first = re.findall(r"https://\S+", text(succeeded(cloud)))[0]
+    assert parse_qs(urlsplit(first).query)["response-content-type"] == ["text/html"]
+
+
+def test_the_html_has_the_same_links_as_the_text(cloud: Cloud) -> None:
+    mail = succeeded(cloud)
+    linked = [url.replace("&amp;", "&") for url in re.findall(r'href="([^"]+)"', html(mail))]
+    assert [urlsplit(url).path for url in linked] == [
+        urlsplit(url).path for url in re.findall(r"https://\S+", text(mail))
+    ]
+
+
+def test_the_preview_is_inside_the_mail_and_shown_by_its_id(cloud: Cloud) -> None:
+    mail = succeeded(cloud)
+    (picture,) = [found for found in mail.walk() if found.get_content_type() == "image/png"]
+    assert isinstance(picture, EmailMessage)
+    assert picture["Content-ID"] == f"<{PREVIEW_CID}>"
+    assert picture.get_content() == PREVIEW
+    assert f'src="cid:{PREVIEW_CID}"' in html(mail)
+
+
+def test_a_success_without_its_preview_still_goes(cloud: Cloud) -> None:
+    mail = succeeded(cloud, preview=None)
+    assert "cid:" not in html(mail)
+    assert not any(found.get_content_maintype() == "image" for found in mail.walk())
+
+
+def test_a_success_that_lists_no_preview_goes_without(cloud: Cloud) -> None:
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    del event["detail"]["outputs"]["preview.png"]
+    invoke("notify", event)
+    assert "cid:" not in html(cloud.mails()[0])
+
+
+def test_a_preview_that_may_not_be_read_is_an_error_and_no_mail_goes(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(**_arguments: str) -> None:
+        raise aws_error("AccessDenied", "GetObject")
+
+    recorded(cloud)
+    monkeypatch.setattr(cloud.s3, "get_object", deny)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        invoke("notify", outcome("job-succeeded"))
+    assert cloud.mails() == []
+
+
+@pytest.mark.parametrize("name", ["job-failed", "job-rejected", "job-stopped"])
+@pytest.mark.parametrize("read", [text, html])
+def test_a_failure_says_what_happened_what_to_do_and_the_code(cloud: Cloud, name: str, read: Any) -> None:
+    recorded(cloud)
+    event = outcome(name)
+    invoke("notify", event)
+    body = read(cloud.mails()[0])
+    for said in event["detail"]["error"].values():
+        assert said in body
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("read", [text, html])
+def test_every_mail_names_its_job(cloud: Cloud, name: str, read: Any) -> None:
+    recorded(cloud)
+    invoke("notify", outcome(name))
+    assert JOB_ID in read(cloud.mails()[0])
+
+
+def test_a_name_cannot_smuggle_markup_into_the_mail(cloud: Cloud) -> None:
+    recorded(cloud, name='<img src=x onerror="alert(1)"> & co')
+    invoke("notify", outcome("job-failed"))
+    body = html(cloud.mails()[0])
+    assert "<img" not in body
+    assert "&lt;img src=x onerror=&quot;alert(1)&quot;&gt; &amp; co" in body
+
+
+def test_a_dollar_sign_in_a_name_is_a_dollar_sign(cloud: Cloud) -> None:
+    recorded(cloud, name="$body ${subject} $")
+    invoke("notify", outcome("job-failed"))
+    assert "$body ${subject} $" in html(cloud.mails()[0])
+
+
+METRICS = st.fixed_dictionaries(
+    {},
+    optional={
+        "photos": st.integers(0, 5000),
+        "registered": st.integers(0, 5000),
+        "score": st.integers(0, 100),
+        "psnr": st.floats(0, 60),
+        "gaussians": st.integers(0, 10**8),
+        "bytes": st.integers(0, 10**12),
+    },
+)
+
+
+@given(st.text(min_size=1, max_size=80), METRICS)
+def test_any_name_and_figures_make_a_mail_that_reads_back(name: str, metrics: Mapping[str, Any]) -> None:
+    detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message="m", metrics=dict(metrics))
+    links = Links(urls={"Report": "https://example.com/?a=1&b=2"}, days=7)
+    message = compose(StatusType.JOB_SUCCEEDED, name, detail, links, None)
+    assert len(str(message["Subject"]).splitlines()) == 1
+    assert b"Subject: " in message.as_bytes()
+
+
+LOCAL_PART = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x17F), min_size=1, max_size=30)
+
+
+@given(LOCAL_PART)
+def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
+    try:
+        address = JobOptions(email=f"{local}@example.com").email
+    except ValueError:
+        return
+    message = EmailMessage()
+    message["To"] = address
+    assert f"To: {address}\n".encode() in message.as_bytes()
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_every_error_makes_a_mail(code: ErrorCode) -> None:
+    error = JobError.of(code, "facts & figures")
+    detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
+    mail = compose(StatusType.JOB_FAILED, "meadow", detail, Links(urls={}, days=7), None)
+    assert error.hint in text(mail)
+    assert "facts &amp; figures" in html(mail)

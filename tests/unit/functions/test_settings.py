@@ -1,0 +1,69 @@
+"""Settings come from the environment by name and type, and from nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from spaceport.clients import client, table
+from spaceport.cost import cost_of, dollars
+from spaceport.platform_settings import PlatformSettings
+from spaceport.results import split_uri
+from spaceport.settings import Settings
+from spaceport.stages import Stage
+from tests.support.cloud import ENVIRONMENT, Cloud
+
+
+class Some(Settings):
+    jobs_table: str
+    link_days: int
+
+
+def test_a_field_reads_the_variable_of_its_name() -> None:
+    assert Some.read({"JOBS_TABLE": "jobs", "LINK_DAYS": "7", "OTHER": "x"}) == Some(jobs_table="jobs", link_days=7)
+
+
+def test_a_missing_variable_is_an_error_that_names_it() -> None:
+    with pytest.raises(ValidationError, match="link_days"):
+        Some.read({"JOBS_TABLE": "jobs"})
+
+
+def test_a_variable_of_the_wrong_type_is_an_error() -> None:
+    with pytest.raises(ValidationError, match="link_days"):
+        Some.read({"JOBS_TABLE": "jobs", "LINK_DAYS": "a week"})
+
+
+@pytest.mark.parametrize(("value", "spot"), [("true", True), ("false", False)])
+def test_the_templates_word_for_spot_is_understood(value: str, spot: bool) -> None:
+    assert PlatformSettings.read({**ENVIRONMENT, "SPOT_TRAINING": value}).platform.spot_training is spot
+
+
+def test_every_stage_has_its_image_and_machine() -> None:
+    platform = PlatformSettings.read(ENVIRONMENT).platform
+    assert set(platform.images) == set(platform.instance_types) == set(Stage)
+
+
+def test_a_warm_function_keeps_its_clients(cloud: Cloud) -> None:
+    assert client("s3") is client("s3")
+    assert table("jobs") is table("jobs")
+
+
+@pytest.mark.parametrize(
+    ("uri", "parts"),
+    [
+        ("s3://bucket/some/key.json", ("bucket", "some/key.json")),
+        ("s3://bucket/a #1?.zip", ("bucket", "a #1?.zip")),
+        ("s3://bucket/", ("bucket", "")),
+    ],
+)
+def test_an_s3_uri_splits_at_its_first_slash(uri: str, parts: tuple[str, str]) -> None:
+    assert split_uri(uri) == parts
+
+
+def test_a_price_is_per_hour() -> None:
+    assert dollars("ml.g5.xlarge", 1800) == 0.704
+
+
+def test_an_unknown_machine_has_no_price() -> None:
+    assert dollars("ml.unknown", 1800) is None
+    assert cost_of("ml.unknown", 1.26) == {"seconds": 1.3}
