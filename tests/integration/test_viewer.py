@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def village(up: NDArray[np.float64]) -> Gaussians:
         ((1.2, -0.4), 1.0, (0.15, 0.3, 0.8)),
         ((0, 1.3), 0.6, (0.9, 0.8, 0.2)),
     ):
-        tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900, 3)) + (*place, 0)
+        tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900, 3)) + np.array([*place, 0])
         points.append(tower)
         colours.append(np.tile(colour, (len(tower), 1)))
     means, colour = np.concatenate(points), np.concatenate(colours)
@@ -63,7 +64,7 @@ def village(up: NDArray[np.float64]) -> Gaussians:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with playwright.sync_playwright() as api:
         context = api.chromium.launch_persistent_context(
             tmp_path_factory.mktemp("chromium"),
@@ -77,7 +78,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
 @pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])
 def test_page_shows_our_render_upright_and_asks_for_nothing(
-    up: tuple[float, float, float], browser: object, tmp_path: Path
+    up: tuple[float, float, float], browser: Any, tmp_path: Path
 ) -> None:
     axis = np.array(up, dtype=np.float64)
     arranged = arrange(village(axis))
@@ -92,7 +93,7 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
         dequantise(codes), look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     )
 
-    page = browser.new_page()  # type: ignore[attr-defined]
+    page = browser.new_page()
     requests: list[str] = []
     errors: list[str] = []
     page.on("request", lambda request: requests.append(request.url))

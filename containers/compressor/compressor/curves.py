@@ -61,10 +61,11 @@ class PaletteCurve:
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
-        """Two sizes to begin with."""
+        """Sizes to begin with: two for the slope, and that of a vector each where the format allows it (no search)."""
         count = len(self.arranged)
         sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
-        return sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
+        sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
+        return [*sizes, count] if count <= MAX_PALETTE else sizes
 
     def palette(self, size: int) -> Palette | None:
         """The palette of at most `size` vectors, none for 0; built once."""
@@ -120,9 +121,10 @@ def measure_curves(
         return curves, None
     progress(len(ATTRIBUTES) / steps, "measuring palettes")
     palettes = PaletteCurve(arranged)
-    first, second = palettes.first_sizes()
+    first, *others = palettes.first_sizes()
     probe = palettes.palette(first)
-    palettes.palette(second)
+    for size in others:
+        palettes.palette(size)
     if probe is not None and palettes.trials[first].error > 0:
         picture_error = yardstick.mean_squared_error(with_harmonics(arranged, probe))
         palettes.sensitivity = picture_error / palettes.trials[first].error

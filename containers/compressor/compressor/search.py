@@ -19,9 +19,11 @@ from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import quantise
 from splat.gaussians import Gaussians
 
-_TRIES = 5
+_TRIES = 6
 _CLOSE_ENOUGH = 0.85  # of the budget used: another try is not worth its render
 _MARGIN = 0.97
+_RETREAT = 0.8
+_LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -68,17 +70,21 @@ def search(
     """The coarsest found whose measured error is within `budget`; the finest possible where none is."""
     assumed = budget * _MARGIN
     best: Found | None = None
-    tried: set[Steps] = set()
+    over: set[Steps] = set()  # tried and found too coarse
     for attempt in range(_TRIES):
         progress(attempt / (_TRIES + 1), "searching the smallest file")
-        steps = choose([*curves, palettes.curve()] if palettes else curves, assumed)
-        if steps in tried:
+        curves_now = [*curves, palettes.curve()] if palettes else list(curves)
+        steps = choose(curves_now, assumed)
+        while steps in over and assumed > _LEAST * budget:
+            assumed *= _RETREAT
+            steps = choose(curves_now, assumed)
+        if steps in over or (best and steps == best.steps):
             break
-        tried.add(steps)
         found = _measured(arranged, steps, palettes, yardstick)
-        if found.mean_squared_error <= budget:
-            if best is None or found.mean_squared_error > best.mean_squared_error:
-                best = found
+        if found.mean_squared_error > budget:
+            over.add(steps)
+        elif best is None or found.mean_squared_error > best.mean_squared_error:
+            best = found
             if found.mean_squared_error >= _CLOSE_ENOUGH * budget:
                 break
         assumed *= _MARGIN * budget / max(found.mean_squared_error, budget / 10)

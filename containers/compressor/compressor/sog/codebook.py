@@ -29,7 +29,8 @@ def fit_codebook(
         _optimal_codes(mass, centres, book)
     if zero:
         book = np.append(book, 0.0)
-    distinct = np.unique(book.astype(np.float32))
+    # a few digits are far finer than the steps between values, and meta.json spells them out
+    distinct = np.unique(np.array([f"{value:.5g}" for value in book], dtype=np.float32))
     return np.pad(distinct, (0, CODEBOOK_SIZE - len(distinct)), mode="edge")
 
 

