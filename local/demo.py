@@ -22,6 +22,7 @@ from typing import Any
 
 from local.address import DEFAULT_PORT
 from local.board import Board
+from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
@@ -53,7 +54,7 @@ def main() -> int:
         if code == 0:
             shutil.rmtree(folder)  # the logs of a success are of no use
         return code
-    except (CloudError, DeployError, subprocess.CalledProcessError) as error:
+    except (BundleError, CloudError, DeployError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -128,9 +129,9 @@ def make_sample(build: Path) -> Path:
     if not folder.exists():
         print("making the sample's photos", flush=True)
         build.mkdir(exist_ok=True)
-        partial = tempfile.mkdtemp(prefix="sample-", dir=build)
-        subprocess.run([sys.executable, "-m", "sample", partial], cwd=ROOT, check=True)
-        Path(partial).rename(folder)
+        with tempfile.TemporaryDirectory(prefix="sample-", dir=build) as partial:
+            subprocess.run([sys.executable, "-m", "sample", f"{partial}/made"], cwd=ROOT, check=True)
+            Path(partial, "made").rename(folder)
     return folder / "sample.zip"
 
 
