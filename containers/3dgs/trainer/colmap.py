@@ -75,6 +75,8 @@ class _Reader:
 
     def skip(self, count: int) -> None:
         self._at += count
+        if self._at > len(self._data):
+            raise ValueError("the file ends too early")
 
 
 def read_model(folder: Path) -> SparseModel:

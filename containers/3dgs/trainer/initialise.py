@@ -34,8 +34,10 @@ class Seeds:
     colours: NDArray[np.float64]
 
 
-def seed_points(scene: Scene, store: PhotoStore) -> Seeds:
-    """The scene's sparse points and those that fill the gaps between them, photo by photo."""
+def seed_points(scene: Scene, store: PhotoStore, limit: int) -> Seeds:
+    """The scene's sparse points and those that fill the gaps between them, photo by photo; `limit` of them at random
+    where there are more.
+    """
     sparse = scene.frame.points(scene.positions)
     positions, colours = sparse, scene.colours / 255.0
     for photo in scene.split("train"):
@@ -52,6 +54,9 @@ def seed_points(scene: Scene, store: PhotoStore) -> Seeds:
         columns, rows = pixels[gap].astype(int).T
         positions = np.concatenate([positions, points[gap]])
         colours = np.concatenate([colours, picture[rows, columns] / 255.0])
+    if len(positions) > limit:
+        chosen = np.sort(np.random.default_rng(0).choice(len(positions), limit, replace=False))
+        positions, colours = positions[chosen], colours[chosen]
     return Seeds(positions, colours)
 
 

@@ -42,7 +42,7 @@ def budget(options: Options, *, cuda: bool) -> Budget:
 
 def picture_factor(step: int, steps: int) -> float:
     """Size of the pictures at `step` (0-based) relative to full: a quarter, a half, whole."""
-    done = step / steps
+    done = (step + 1) / steps
     return 0.25 if done < 0.2 else 0.5 if done < 0.6 else 1.0
 
 

@@ -102,7 +102,7 @@ def _start(
         trainer = Trainer.restored(photos, scene.frame, store, plan, device, state["trainer"])
         return trainer, [CurvePoint(**point) for point in state["curve"]], warnings
     context.progress.report(0.01, "placing the first Gaussians")
-    gaussians = from_seeds(seed_points(scene, store), plan.sh_degree)
+    gaussians = from_seeds(seed_points(scene, store, plan.max_gaussians), plan.sh_degree)
     trainer = Trainer(photos, scene.frame, store, plan, Splats.of(gaussians, device), device)
     return trainer, [], warnings
 

@@ -1,0 +1,38 @@
+"""Checkpoints: whole or passed over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from trainer import checkpoint
+
+
+def test_the_newest_is_loaded_and_two_are_kept(tmp_path: Path) -> None:
+    for step in (5, 100, 20):
+        checkpoint.save(tmp_path / "c", step, {"step": step, "tensor": torch.arange(3)})
+    state, damaged = checkpoint.load_latest(tmp_path / "c")
+    assert state is not None
+    assert state["step"] == 100
+    assert state["tensor"].tolist() == [0, 1, 2]
+    assert damaged == []
+    assert sorted(path.name for path in (tmp_path / "c").iterdir()) == ["step-000000020.ckpt", "step-000000100.ckpt"]
+
+
+def test_a_damaged_one_gives_way_to_the_one_before(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, {"step": 1})
+    newest = checkpoint.save(tmp_path, 2, {"step": 2})
+    content = newest.read_bytes()
+    for broken in (content[:-10], b"", content[:50] + bytes([content[50] ^ 1]) + content[51:]):
+        newest.write_bytes(broken)
+        state, damaged = checkpoint.load_latest(tmp_path)
+        assert state is not None
+        assert state["step"] == 1
+        assert damaged == [newest.name]
+
+
+def test_none_is_none(tmp_path: Path) -> None:
+    assert checkpoint.load_latest(tmp_path / "missing") == (None, [])
+    (tmp_path / "step-000000003.ckpt.partial").write_bytes(b"half")
+    assert checkpoint.load_latest(tmp_path) == (None, [])

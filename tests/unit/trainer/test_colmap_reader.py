@@ -1,0 +1,80 @@
+"""The reader of COLMAP's binary files, against a writer of our own and against COLMAP's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from splat.camera import look_at
+from stage.errors import StageError
+from tests.unit.trainer.synthetic import write_model
+from trainer.colmap import read_model
+
+POINTS = np.random.default_rng(0).normal(size=(20, 3))
+COLOURS = np.random.default_rng(1).integers(0, 255, (20, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    cameras = {
+        "b.jpg": look_at((3, 1, 2), (0, 0, 0), width=64, height=48),
+        "a ü.jpg": look_at((-3, 1, 2), (0, 0, 1), width=80, height=60),
+    }
+    write_model(tmp_path, cameras, POINTS, COLOURS)
+    return tmp_path
+
+
+def test_cameras_poses_and_points_are_read(model: Path) -> None:
+    found = read_model(model)
+    assert [image.name for image in found.images] == ["a ü.jpg", "b.jpg"]
+    camera = found.images[1].camera
+    expected = look_at((3, 1, 2), (0, 0, 0), width=64, height=48)
+    assert (camera.width, camera.height, camera.fx, camera.cy) == (64, 48, expected.fx, 24)
+    np.testing.assert_allclose(camera.world_to_camera, expected.world_to_camera, atol=1e-12)
+    np.testing.assert_array_equal(found.points.positions, POINTS)
+    np.testing.assert_array_equal(found.points.colours, COLOURS)
+    assert len(found.points.track_points) == 40
+    assert set(found.points.track_images[found.points.track_points == 3].tolist()) == {1, 2}
+
+
+def test_colmaps_own_files_are_read(tmp_path: Path) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    options = pycolmap.SyntheticDatasetOptions()
+    options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig, options.num_points3D = 1, 1, 4, 30
+    options.camera_model_id = pycolmap.CameraModelId.PINHOLE
+    options.camera_params = [500.0, 510.0, 320.0, 240.0]
+    options.camera_width, options.camera_height = 640, 480
+    truth = pycolmap.synthesize_dataset(options)
+    truth.write(str(tmp_path))
+    found = read_model(tmp_path)
+    assert len(found.images) == 4
+    for image in found.images:
+        pose = truth.find_image_with_name(image.name).cam_from_world().matrix()
+        np.testing.assert_allclose(image.camera.world_to_camera[:3], pose, atol=1e-9)
+        assert (image.camera.fx, image.camera.fy) == (500, 510)
+    ours = found.points.positions[np.lexsort(found.points.positions.T)]
+    theirs = np.array([point.xyz for point in truth.points3D.values()])
+    np.testing.assert_allclose(ours, theirs[np.lexsort(theirs.T)])
+
+
+@pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])
+def test_missing_cut_and_garbled_files_are_refused(model: Path, name: str) -> None:
+    path = model / name
+    content = path.read_bytes()
+    for broken in (content[:-5], content[:11], b"", b"\xff" * 64):
+        path.write_bytes(broken)
+        with pytest.raises(StageError, match="INVALID_SCENE"):
+            read_model(model)
+    path.unlink()
+    with pytest.raises(StageError, match=f"INVALID_SCENE.*{name}"):
+        read_model(model)
+
+
+def test_cameras_that_distort_are_refused(model: Path) -> None:
+    content = bytearray((model / "cameras.bin").read_bytes())
+    content[12] = 4  # OPENCV
+    (model / "cameras.bin").write_bytes(content)
+    with pytest.raises(StageError, match="not undistorted"):
+        read_model(model)

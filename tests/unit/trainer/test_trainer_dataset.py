@@ -1,0 +1,141 @@
+"""What a training run is given: splits, frames, photos, and what is wrong with them."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from stage.errors import StageError
+from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
+from trainer.dataset import Frame, PhotoStore, find_scene, hold_out, load_scene
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    make_scene(tmp_path / "scene")
+    return tmp_path / "scene"
+
+
+@given(count=st.integers(0, 500))
+def test_about_an_eighth_is_held_out(count: int) -> None:
+    splits = hold_out(count)
+    held_out = splits.count("test")
+    assert len(splits) == count
+    assert held_out == 0 if count < 4 else 1 <= held_out <= count / 8 + 1
+    assert splits.count("train") >= min(count, 2)
+
+
+def test_photos_are_scaled_to_the_wished_edge(scene: Path) -> None:
+    full, small = load_scene(scene, 10_000), load_scene(scene, 48)
+    assert (full.photos[0].camera.width, small.photos[0].camera.width) == (WIDTH, WIDTH // 2)
+    store = PhotoStore()
+    assert store.picture(small.photos[0]).shape == (HEIGHT // 2, WIDTH // 2, 3)
+    quarter = small.photos[0].camera.scaled(0.5)
+    target = store.target(small.photos[0], quarter)
+    assert target.planes.shape == (3, HEIGHT // 4, WIDTH // 4)
+    mean = np.asarray(Image.open(small.photos[0].path)).mean() / 255
+    assert target.planes.mean() == pytest.approx(mean, abs=0.005)
+
+
+def test_a_bounded_store_gives_the_same(scene: Path) -> None:
+    photos = load_scene(scene, 96).photos
+    tight, ample = PhotoStore(cache_bytes=1), PhotoStore()
+    for photo in photos + photos[::-1]:
+        np.testing.assert_array_equal(tight.picture(photo), ample.picture(photo))
+
+
+def test_the_frame_puts_the_scene_at_the_origin_at_distance_one(tmp_path: Path) -> None:
+    made = make_scene(tmp_path, origin=(1000, -2000, 300), size=40)
+    scene = load_scene(tmp_path, 96)
+    assert np.abs(scene.frame.points(scene.positions)).max() < 1.5
+    camera = made.cameras["000001.png"]
+    framed = scene.frame.camera(camera)
+    pixels, depths = framed.project(scene.frame.points(scene.positions))
+    expected, far = camera.project(scene.positions)
+    np.testing.assert_allclose(pixels, expected, atol=1e-6)
+    np.testing.assert_allclose(depths * scene.frame.scale, far)
+    assert np.median(depths) == pytest.approx(1, abs=0.1)
+
+
+def test_a_frame_of_no_scale_changes_nothing() -> None:
+    points = np.random.default_rng(0).normal(size=(4, 3))
+    np.testing.assert_array_equal(Frame(np.zeros(3), 1.0).points(points), points)
+
+
+def test_held_out_photos_give_no_points_away(tmp_path: Path) -> None:
+    made = make_scene(tmp_path)
+    extra = np.array([[0.0, 0.0, 5.0]])
+    truth = made.truth.means[::2].astype(np.float64)
+    everything = np.concatenate([truth, extra])
+    write_model(tmp_path / "sparse" / "0", made.cameras, everything, np.zeros((len(everything), 3), np.uint8))
+    # the last point's track: only the held-out photo (the fourth) and one other
+    content = bytearray((tmp_path / "sparse/0/points3D.bin").read_bytes())
+    track = 8 * len(made.cameras)
+    for k in range(len(made.cameras)):
+        content[len(content) - track + 8 * k : len(content) - track + 8 * k + 4] = (4 if k else 1).to_bytes(4, "little")
+    (tmp_path / "sparse/0/points3D.bin").write_bytes(content)
+    scene = load_scene(tmp_path, 96)
+    assert [photo.name for photo in scene.split("test")] == ["000004.png"]
+    assert len(scene.positions) == len(truth)
+    assert (scene.observed["000001.png"] < len(truth)).all()
+
+
+def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
+        for path in sorted(scene.rglob("*")):
+            if path.is_file():
+                archive.write(path, Path("any folder") / path.relative_to(scene))
+    found = find_scene(channel, tmp_path / "scratch")
+    assert len(load_scene(found, 96).photos) == 9
+    assert find_scene(scene, tmp_path / "scratch2") == scene
+
+
+def test_no_scene_at_all_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="INVALID_SCENE"):
+        find_scene(tmp_path, tmp_path / "scratch")
+
+
+def test_photos_that_are_missing_damaged_or_of_another_size_are_refused(scene: Path) -> None:
+    photo = scene / "images" / "000002.png"
+    Image.new("RGB", (10, 10)).save(photo)
+    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002.png has 10 by 10"):
+        load_scene(scene, 96)
+    photo.write_bytes(b"no picture")
+    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002\.png"):
+        load_scene(scene, 96)
+    photo.unlink()
+    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002\.png"):
+        load_scene(scene, 96)
+
+
+def test_a_photo_cut_short_is_refused_when_it_is_decoded(scene: Path) -> None:
+    photo = load_scene(scene, 96).photos[0]
+    photo.path.write_bytes(photo.path.read_bytes()[:2000])
+    with pytest.raises(StageError, match=r"INVALID_SCENE.*000001\.png"):
+        PhotoStore().picture(photo)
+
+
+def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
+    made = make_scene(tmp_path)
+    model = tmp_path / "sparse" / "0"
+    points, grey = made.truth.means.astype(np.float64), np.zeros((500, 3), np.uint8)
+    first = dict(list(made.cameras.items())[:1])
+    for cameras, positions, says in (
+        (first, points, "1 posed photos"),
+        (made.cameras, points[:3], "3 usable points"),
+        (made.cameras, points * np.nan, "0 usable points"),
+        (made.cameras, points + np.array([0, 0, 100.0]), "no camera sees"),
+    ):
+        shutil.rmtree(model)
+        write_model(model, cameras, positions, grey[: len(positions)])
+        with pytest.raises(StageError, match=f"INVALID_SCENE.*{says}"):
+            load_scene(tmp_path, 96)

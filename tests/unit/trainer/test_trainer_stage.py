@@ -1,0 +1,164 @@
+"""The stage from end to end on a small scene: it learns, repeats itself, stops, resumes and fails as promised."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from splat.camera import read_views
+from splat.ply import read_ply
+from splat.render import render
+from stage.contract import Folders, StageContext, run_stage
+from stage.result import StageOutcome
+from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
+from trainer import stage as trainer_stage
+from trainer import train
+from trainer.stage import result_folder, train_scene
+
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scene")
+    make_scene(folder, origin=(100, -50, 20), size=30)
+    (folder / "georeference.json").write_text('{"version": 1, "georeferenced": true}')
+    return folder
+
+
+def run(root: Path, scene: Path, work: Callable[[StageContext], StageOutcome] = train_scene, **options: str) -> int:
+    channel = root / "input" / "data" / "scene"
+    if not channel.exists():
+        channel.parent.mkdir(parents=True)
+        channel.symlink_to(scene)
+    environment = {"ML_ROOT": str(root), "TRAINING_STEPS": str(STEPS), "MAX_GAUSSIANS": "900", **options}
+    return run_stage("3dgs", result_folder, work, environment)
+
+
+@pytest.fixture(scope="module")
+def done(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("ml")
+    assert run(root, scene) == 0
+    return root / "model"
+
+
+def result(model: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((model / "result.json").read_text())
+    return document
+
+
+def test_it_learns_the_scene(done: Path) -> None:
+    found = result(done)
+    assert found["counts"] == {"gaussians": 900, "steps": STEPS, "trainViews": 8, "heldOutViews": 1}
+    metrics = found["metrics"]
+    assert metrics["psnr"] > 20
+    assert metrics["psnrTrain"] > 20
+    assert 0.3 < metrics["ssim"] <= 1
+    curve = metrics["curve"]
+    assert curve[-1]["step"] == STEPS
+    assert curve[-1]["psnr"] > curve[0]["psnr"] + 3
+    assert set(found["timings"]) == {"load", "initialise", "train", "evaluate", "write"}
+
+
+def test_it_leaves_what_the_contract_names(done: Path) -> None:
+    files = {entry["path"] for entry in result(done)["files"]}
+    assert files == {"scene.ply", "views.json", "views/000004.png", "held_out.png", "georeference.json"}
+    assert json.loads((done / "georeference.json").read_text()) == {"version": 1, "georeferenced": True}
+    views = read_views(done / "views.json")
+    assert [view.split for view in views].count("test") == 1
+    assert {view.image for view in views if view.split == "train"} == {None}
+    assert Image.open(done / "held_out.png").size == (2 * WIDTH + 8, HEIGHT)
+
+
+def test_the_splat_shows_the_held_out_photo_in_world_coordinates(done: Path) -> None:
+    gaussians = read_ply(done / "scene.ply")
+    assert gaussians.sh_degree == 3
+    assert np.abs(np.median(gaussians.means, axis=0) - (100, -50, 20)).max() < 10
+    view = next(view for view in read_views(done / "views.json") if view.split == "test")
+    photo = np.asarray(Image.open(done / str(view.image))) / 255
+    error = ((render(gaussians, view.camera).clip(0, 1) - photo) ** 2).mean()
+    assert -10 * np.log10(error) == pytest.approx(result(done)["metrics"]["psnr"], abs=0.05)
+
+
+def test_two_runs_give_the_same_file(done: Path, scene: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, scene) == 0
+    assert (tmp_path / "model" / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
+
+
+def stopping_at(step: int) -> Callable[[StageContext], StageOutcome]:
+    """The stage's work, asked to stop once training has come to `step`."""
+
+    def work(context: StageContext) -> StageOutcome:
+        original = train.Trainer.train_step
+
+        def train_step(trainer: train.Trainer) -> float:
+            if trainer.step + 1 == step:
+                context.stopping.set()
+            return original(trainer)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(train.Trainer, "train_step", train_step)
+            return train_scene(context)
+
+    return work
+
+
+def test_a_stopped_run_goes_on_as_if_it_had_not_been(done: Path, scene: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, scene, stopping_at(40)) == 1
+    folders = Folders(tmp_path)
+    assert (folders.output / "failure").read_text().startswith("INTERRUPTED")
+    assert [path.name for path in folders.checkpoints.iterdir()] == ["step-000000040.ckpt"]
+    assert not (folders.model / "scene.ply").exists()
+    assert run(tmp_path, scene) == 0
+    assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
+
+
+def test_a_checkpoint_of_another_budget_is_not_resumed(scene: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, scene, stopping_at(10)) == 1
+    assert run(tmp_path, scene, TRAINING_STEPS="12") == 0
+    assert result(tmp_path / "model")["counts"]["steps"] == 12
+
+
+def test_a_damaged_checkpoint_is_told_of(scene: Path, tmp_path: Path) -> None:
+    folder = Folders(tmp_path).checkpoints
+    folder.mkdir()
+    (folder / "step-000000005.ckpt").write_bytes(b"nothing")
+    assert run(tmp_path, scene, TRAINING_STEPS="10") == 0
+    assert [warning["code"] for warning in result(tmp_path / "model")["warnings"]] == ["DAMAGED_CHECKPOINT"]
+
+
+def test_divergence_ends_the_run(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train.Photometric, "__call__", lambda _self, image, _target: image.sum() * float("nan"))
+    assert run(tmp_path, scene) == 1
+    assert (tmp_path / "output" / "failure").read_text().startswith("TRAINING_DIVERGED")
+
+
+def test_no_scene_is_an_invalid_scene(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert run(tmp_path / "ml", empty) == 1
+    assert (tmp_path / "ml" / "output" / "message").read_text().startswith("INVALID_SCENE")
+
+
+def test_three_photos_train_without_one_held_out(tmp_path: Path) -> None:
+    make_scene(tmp_path / "scene", photos=3)
+    assert run(tmp_path / "ml", tmp_path / "scene", TRAINING_STEPS="12", SH_DEGREE="0") == 0
+    model = tmp_path / "ml" / "model"
+    found = result(model)
+    assert (found["counts"]["heldOutViews"], found["metrics"]["psnr"], found["metrics"]["ssim"]) == (0, None, None)
+    assert not (model / "held_out.png").exists()
+    assert read_ply(model / "scene.ply").sh_degree == 0
+    assert json.loads((model / "georeference.json").read_text())["georeferenced"] is False
+
+
+def test_checkpoints_are_written_while_it_trains(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_stage, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    assert run(tmp_path, scene, TRAINING_STEPS="6") == 0
+    names = sorted(path.name for path in Folders(tmp_path).checkpoints.iterdir())
+    assert names == ["step-000000005.ckpt", "step-000000006.ckpt"]
