@@ -1,4 +1,4 @@
-"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job spends its first seconds on it."""
+"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job need do it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from trainer.train import draw
 def compile_kernels() -> None:
     """Draw, compare and differentiate one small picture of one Gaussian."""
     gaussian = Gaussians(
-        means=np.zeros((1, 3)),
-        quats=np.array([[1.0, 0, 0, 0]]),
-        scales=np.full((1, 3), -2.0),
-        opacities=np.zeros(1),
-        sh0=np.zeros((1, 3)),
-        shN=np.zeros((1, 15, 3)),
+        means=np.zeros((1, 3), np.float32),
+        quats=np.array([[1, 0, 0, 0]], np.float32),
+        scales=np.full((1, 3), -2, np.float32),
+        opacities=np.zeros(1, np.float32),
+        sh0=np.zeros((1, 3), np.float32),
+        shN=np.zeros((1, 15, 3), np.float32),
     )
     camera = look_at((0, 0, 2), (0, 0, 0), width=32, height=24)
     image, _ = draw(Splats.of(gaussian, torch.device("cpu")), camera, degree=3)
