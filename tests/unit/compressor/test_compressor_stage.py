@@ -1,0 +1,252 @@
+"""The stage as SageMaker runs it: folders in, folders out, and a coded reason when it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from compressor import stage
+from compressor.framing import frame_scene
+from compressor.pictures import write_orbit, write_preview
+from compressor.quality import draw, held_out_photos, psnr, yardstick
+from compressor.sog.container import read_codes
+from compressor.sog.decoder import dequantise
+from compressor.source import read_source, visible
+from splat.camera import View, orbit, write_views
+from splat.gaussians import Gaussians
+from splat.ply import write_ply
+from splat.render import render
+from stage.contract import run_stage
+from stage.errors import ErrorCode, StageError
+
+MakeSplat = Callable[..., Gaussians]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "ml/processing/input/model"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    for name in ("viewer.js", "viewer.css", "LICENSE"):
+        (folder / name).write_text(f"/* {name} */")
+    monkeypatch.setattr(stage, "BUNDLE", folder)
+    return folder
+
+
+def run(tmp_path: Path, **environment: str) -> tuple[int, Path]:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        code = run_stage(
+            "compressor", stage.result_folder, stage.work, {"ML_ROOT": str(tmp_path / "ml"), **environment}
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return code, tmp_path / "ml/processing/output"
+
+
+def write_scene(folder: Path, splat: Gaussians) -> None:
+    """What 3dgs leaves: splat, views with two held-out photos (renders with noise), georeference."""
+    write_ply(folder / "scene.ply", splat)
+    (folder / "views").mkdir()
+    rng = np.random.default_rng(0)
+    views = []
+    for number, camera in enumerate(orbit((0, 0, 0), 5, 35, 6, width=96, height=72)):
+        image = None
+        if number % 3 == 0:
+            image = f"views/{number}.png"
+            noisy = np.clip(render(splat, camera) + rng.normal(0, 0.04, (72, 96, 3)), 0, 1)
+            Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(folder / image)
+        views.append(View(f"{number}.jpg", "test" if image else "train", camera, image))
+    write_views(folder / "views.json", views)
+    (folder / "georeference.json").write_text('{"version": 1, "georeferenced": true}')
+
+
+def test_a_trained_scene_becomes_everything_that_is_delivered(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(500, 1)
+    write_scene(model, splat)
+    code, output = run(tmp_path, QUALITY="preview", SCENE_NAME="Old mill")
+    assert code == 0
+    result = json.loads((output / "result.json").read_text())
+    files = {file["path"] for file in result["files"]}
+    assert files == {"orbit.webp", "preview.png", "scene.ply", "scene.sog", "viewer/index.html"}
+    assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
+    metrics, counts = result["metrics"], result["counts"]
+    assert counts == {"gaussians": 500, "bytes": (output / "scene.sog").stat().st_size}
+    # the photos are renders with noise of 0.04, less what clipping to black takes away
+    assert psnr(0.04**2) < metrics["psnrBefore"] < psnr(0.04**2) + 1.5
+    assert metrics["psnrBefore"] - metrics["psnrAfter"] <= 0.3
+    assert metrics["fidelity"] > metrics["psnrBefore"] + 5
+    assert metrics["ratio"] == pytest.approx(500 * 26 * 4 / counts["bytes"], abs=0.01)
+    assert set(metrics["bytesByFile"]) >= {"meta.json", "means_l.webp", "shN_labels.webp"}
+    assert "<title>Old mill</title>" in (output / "viewer/index.html").read_text()
+    assert len(dequantise(read_codes((output / "scene.sog").read_bytes()))) == 500
+
+
+def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_ply(tmp_path / "statue.ply", make_splat(60, 0))
+    with zipfile.ZipFile(model / "upload", "w") as archive:  # the name an upload has in S3 may say nothing
+        archive.write(tmp_path / "statue.ply", "folder/statue.ply")
+        archive.writestr("folder/readme.txt", "by hand")
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    result = json.loads((output / "result.json").read_text())
+    assert result["metrics"]["psnrBefore"] is result["metrics"]["psnrAfter"] is None
+    assert result["counts"]["gaussians"] == 60
+
+
+def nothing(_folder: Path, _splat: Gaussians) -> None:
+    pass
+
+
+def garbage(folder: Path, _splat: Gaussians) -> None:
+    (folder / "scene.ply").write_bytes(b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nend_header\n")
+
+
+def two(folder: Path, splat: Gaussians) -> None:
+    write_ply(folder / "a.ply", splat)
+    write_ply(folder / "b.ply", splat)
+
+
+def not_a_zip(folder: Path, _splat: Gaussians) -> None:
+    (folder / "splat.zip").write_bytes(b"PK no")
+
+
+def zip_without_ply(folder: Path, _splat: Gaussians) -> None:
+    with zipfile.ZipFile(folder / "splat.zip", "w") as archive:
+        archive.writestr("readme.txt", "nothing")
+
+
+def not_a_number(folder: Path, splat: Gaussians) -> None:
+    means = splat.means.copy()
+    means[3, 1] = np.nan
+    write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "means": means}))
+
+
+def transparent(folder: Path, splat: Gaussians) -> None:
+    write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "opacities": np.full(len(splat), -9)}))
+
+
+def broken_views(folder: Path, splat: Gaussians) -> None:
+    write_ply(folder / "scene.ply", splat)
+    (folder / "views.json").write_text("[]")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code"),
+    [
+        (nothing, ErrorCode.INVALID_SPLAT),
+        (garbage, ErrorCode.INVALID_SPLAT),
+        (two, ErrorCode.INVALID_SPLAT),
+        (not_a_zip, ErrorCode.NOT_A_ZIP),
+        (zip_without_ply, ErrorCode.INVALID_SPLAT),
+        (not_a_number, ErrorCode.INVALID_SPLAT),
+        (transparent, ErrorCode.INVALID_SPLAT),
+        (broken_views, ErrorCode.INVALID_SCENE),
+    ],
+)
+def test_bad_input_leaves_a_coded_reason_and_no_output(
+    prepare: Callable[[Path, Gaussians], None],
+    code: ErrorCode,
+    model: Path,
+    bundle: Path,
+    tmp_path: Path,
+    make_splat: MakeSplat,
+) -> None:
+    prepare(model, make_splat(40, 0))
+    exit_code, output = run(tmp_path)
+    assert exit_code == 1
+    assert (tmp_path / "ml/output/message").read_text().startswith(f"{code}: ")
+    assert list(output.rglob("*")) == []
+
+
+def test_sigterm_ends_the_stage_as_interrupted_with_nothing_written(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ply(model / "scene.ply", make_splat(300, 3))
+    reading = stage.read_source
+
+    def slow(folder: Path, scratch: Path) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(0.05)  # the handler runs between two bytecodes
+        return reading(folder, scratch)
+
+    monkeypatch.setattr(stage, "read_source", slow)
+    code, output = run(tmp_path)
+    assert code == 1
+    assert (tmp_path / "ml/output/message").read_text().startswith("INTERRUPTED: ")
+    assert list(output.rglob("*")) == []
+
+
+def test_gaussians_that_nobody_draws_are_left_out_and_named(make_splat: MakeSplat) -> None:
+    splat = make_splat(50, 0)
+    opacities = splat.opacities.copy()
+    opacities[:20], opacities[20] = -7, np.inf
+    faint = Gaussians(**{**vars(splat), "opacities": opacities})
+    kept, warnings = visible(faint)
+    assert len(kept) == 30
+    assert np.isfinite(kept.opacities).all()
+    assert [warning.code for warning in warnings] == ["TRANSPARENT_GAUSSIANS"]
+    assert warnings[0].message.startswith("20 ")
+    camera = orbit((0, 0, 0), 5, 35, 1, width=64, height=48)[0]
+    assert np.allclose(render(kept, camera), render(faint, camera), atol=1e-4)
+
+
+def test_the_source_takes_the_trainings_own_folder(model: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_scene(model, make_splat(80, 0))
+    source = read_source(model, tmp_path / "scratch")
+    assert source.z_up
+    assert len(source.views) == 6
+    held_out = held_out_photos(source.views, source.folder)
+    assert held_out is not None
+    assert [photo.shape for photo in held_out.photos] == [(72, 96, 3)] * 2
+    (model / "georeference.json").write_text("{}")
+    with pytest.raises(StageError, match=r"INVALID_SCENE: georeference\.json"):
+        read_source(model, tmp_path / "scratch")
+
+
+def test_the_yardstick_is_exact_for_the_original_and_grows_with_damage(make_splat: MakeSplat) -> None:
+    splat = make_splat(200, 0)
+    stick = yardstick(splat, [], frame_scene(splat, [], z_up=True))
+    assert stick.mean_squared_error(splat) == 0
+    errors = [stick.mean_squared_error(Gaussians(**{**vars(splat), "sh0": splat.sh0 + shift})) for shift in (0.05, 0.2)]
+    assert 0 < 5 * errors[0] < errors[1]
+    assert psnr(0.01) == pytest.approx(20)
+
+
+def test_pictures_show_the_scene_and_the_orbit_moves(tmp_path: Path, make_splat: MakeSplat) -> None:
+    splat = make_splat(300, 0)
+    framing = frame_scene(splat, [], z_up=True)
+    shares: list[float] = []
+    write_preview(tmp_path / "preview.png", splat, framing)
+    write_orbit(tmp_path / "orbit.webp", splat, framing, shares.append)
+    with Image.open(tmp_path / "preview.png") as preview:
+        assert preview.size == (1280, 720)
+        expected = draw(splat, framing.camera(0, 1280, 720))
+        assert np.abs(np.asarray(preview) / 255 - expected).max() < 0.51 / 255
+        assert np.asarray(preview).std() > 10
+    with Image.open(tmp_path / "orbit.webp") as orbit_clip:
+        assert orbit_clip.n_frames == 36
+        assert orbit_clip.info["loop"] == 0
+        frames = []
+        for number in (0, 18):
+            orbit_clip.seek(number)
+            frames.append(np.asarray(orbit_clip.convert("RGB"), dtype=np.float32))
+    assert np.abs(frames[0] - frames[1]).mean() > 2
+    assert shares[-1] == 1
