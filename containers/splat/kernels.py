@@ -38,7 +38,7 @@ def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
 config: Any = numba.config  # its attributes are made at import, where no type checker sees them
 config.CACHE_DIR = str(cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir())))
 
-# Arithmetic may be reordered and fused, which vectors need; infinities and NaNs stay what they are: kernels test for them.
+# Arithmetic may be reordered and fused, which vectors need; infinities and NaNs stay: kernels test for them.
 _FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 # error_model numpy: a division by zero gives inf as in numpy instead of a branch and an exception at every division
 _OPTIONS: dict[str, Any] = {"fastmath": _FAST_MATH, "error_model": "numpy", "cache": True, "boundscheck": False}
