@@ -6,10 +6,12 @@ for the central directory of a ZIP bomb lies (https://www.bamsoftware.com/hacks/
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +23,10 @@ ENCRYPTED_FLAG = 0x1
 LONGEST_NAME_BYTES = 255
 # below this size a high ratio is only a small file of one colour
 RATIO_MATTERS_ABOVE_BYTES = 16 << 20
+
+
+class DamagedEntryError(Exception):
+    """An entry's data cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,9 @@ def unpack(
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 done = _write(opened, entry, path, done, total, limits, progress)
-            except (zipfile.BadZipFile, zlib.error, EOFError, IndexError, OverflowError):
+            except DamagedEntryError:
                 path.unlink(missing_ok=True)
                 unpacked.damaged.append(str(name))
-            except (NotImplementedError, RuntimeError) as error:
-                raise StageError(ErrorCode.NOT_A_ZIP, f"{name}: {error}") from error
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise StageError(ErrorCode.UNSAFE_ARCHIVE, f"{name} is both a file and a folder") from error
             else:
@@ -157,8 +161,8 @@ def _write(
 ) -> int:
     """Stream one entry to `path`; returns the bytes unpacked so far in all."""
     size = 0
-    with archive.open(entry) as source, path.open("xb") as sink:
-        while chunk := source.read(CHUNK_BYTES):
+    with path.open("xb") as sink:
+        for chunk in _chunks(archive, entry):
             size += len(chunk)
             done += len(chunk)
             if done > limits.bytes:
@@ -167,3 +171,25 @@ def _write(
             sink.write(chunk)
             progress(min(done / max(total, 1), 1.0))
     return done
+
+
+def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
+    """The entry's bytes; DamagedEntryError wherever they cannot be read, StageError where this unpacker cannot."""
+    try:
+        with archive.open(entry) as source:
+            while chunk := source.read(CHUNK_BYTES):
+                yield chunk
+    except NotImplementedError as error:
+        raise StageError(ErrorCode.NOT_A_ZIP, f"{entry.filename} is packed in a way not supported ({error})") from error
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        OSError,
+        ValueError,
+        IndexError,
+        struct.error,
+    ) as e:
+        # zipfile follows offsets and sizes of broken headers wherever they lead
+        raise DamagedEntryError(str(e)) from e

@@ -32,7 +32,9 @@ def calibrate(
     """
     model.update_point_3d_errors()
     if view_spread_degrees(viewing_directions(model)) > OBLIQUE_SPREAD_DEGREES:
-        adjusted = _adjusted(model, threads, refine_focal_length=True, refine_principal_point=True)
+        adjusted = pycolmap.Reconstruction(model)
+        _adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=True)
+        _filter(adjusted)
         return (adjusted, "principal point") if _is_sane(adjusted) else (model, "none")
     if set(model.cameras) <= set(focal_priors):
         adjusted = _towards(model, focal_priors, threads)
@@ -67,29 +69,35 @@ def _towards(
         candidate = pycolmap.Reconstruction(best)
         for camera_id, camera in candidate.cameras.items():
             camera.focal_length = start[camera_id] ** (1 - share) * focal_priors[camera_id] ** share
-        candidate = _adjusted(candidate, threads, refine_focal_length=False, refine_principal_point=False)
+        _adjust(candidate, threads, refine_focal_length=False, refine_principal_point=False)
+        # over the very same observations: points that would now be filtered are part of the objection
         if candidate.compute_mean_reprojection_error() <= tolerated:
             best, accepted = candidate, share
         else:
             refused = share
         if accepted == 1.0:
             break
+    if best is not model:
+        _filter(best)
     return best
 
 
-def _adjusted(
+def _adjust(
     model: pycolmap.Reconstruction, threads: int, refine_focal_length: bool, refine_principal_point: bool
-) -> pycolmap.Reconstruction:
-    """A copy after bundle adjustment, without the observations that became outliers."""
-    adjusted = pycolmap.Reconstruction(model)
+) -> None:
+    """Bundle adjustment in place."""
     options = pycolmap.BundleAdjustmentOptions(
         refine_focal_length=refine_focal_length, refine_principal_point=refine_principal_point, print_summary=False
     )
     options.ceres.solver_options.num_threads = threads
-    pycolmap.bundle_adjustment(adjusted, options)
-    pycolmap.ObservationManager(adjusted).filter_all_points3D(MAX_REPROJECTION_ERROR, MIN_TRIANGULATION_DEGREES)
-    adjusted.update_point_3d_errors()
-    return adjusted
+    pycolmap.bundle_adjustment(model, options)
+    model.update_point_3d_errors()
+
+
+def _filter(model: pycolmap.Reconstruction) -> None:
+    """Remove the observations that became outliers, in place."""
+    pycolmap.ObservationManager(model).filter_all_points3D(MAX_REPROJECTION_ERROR, MIN_TRIANGULATION_DEGREES)
+    model.update_point_3d_errors()
 
 
 def _is_sane(model: pycolmap.Reconstruction) -> bool:

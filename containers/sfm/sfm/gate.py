@@ -67,7 +67,7 @@ def check_registration(registration: Registration) -> list[Warning]:
     share = registered / usable
     names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])
     others = [size for size in registration.models[1:] if size >= FEWEST_PHOTOS]
-    apart = f"; {len(others)} other groups hang together among themselves" if others else ""
+    apart = f"; apart from them hang together {' and '.join(map(str, others))}" if others else ""
     facts = f"{registered} of {usable} photos could be placed{apart}; without a place are {names}"
     if registered < min(FEWEST_REGISTERED, usable) or share < FAIL_BELOW_SHARE:
         raise StageError(ErrorCode.LOW_REGISTRATION, facts)

@@ -41,10 +41,11 @@ def up_in_camera(gimbal: Gimbal) -> Vector:
 
 
 def rotation_to_z(direction: Vector) -> Vector:
-    """(3, 3), the smallest rotation that takes a unit vector to +z (Rodrigues)."""
+    """(3, 3), a rotation that takes a unit vector to +z: the smallest for the upper half of directions (Rodrigues)."""
+    if direction[2] < 0:  # by way of half a turn, for Rodrigues' formula has a pole at −z
+        half_turn = np.diag([1.0, -1.0, -1.0])
+        return rotation_to_z(half_turn @ direction) @ half_turn
     x, y, z = direction
-    if z < -1 + 1e-12:
-        return np.diag([1.0, -1.0, -1.0])
     cross = np.array([[0, 0, -x], [0, 0, -y], [x, y, 0]])
     return np.asarray(np.eye(3) + cross + cross @ cross / (1 + z), dtype=np.float64)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sfm.exif import ORIENTATION, read_metadata
 from sfm.parallel import map_in_order
@@ -90,7 +90,7 @@ def _prepare(name: str, original: str, source: Path, target: Path) -> Photo:
     except UnusablePhotoError:
         raise
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … on broken files
-        raise UnusablePhotoError(f"cannot be read: {_first_line(error)}") from error
+        raise UnusablePhotoError(_why_unreadable(error)) from error
     if min(upright.size) < SMALLEST_SIDE:
         raise UnusablePhotoError(f"only {upright.width} × {upright.height} pixels")
     if is_flat(upright):
@@ -130,5 +130,9 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "is not a photo, or its beginning is damaged"
+    if "truncated" in str(error):
+        return "is cut off: part of the file is missing"
+    return f"cannot be decoded ({type(error).__name__})"

@@ -23,9 +23,9 @@ MAPPING_SHARE = 0.9  # of this step's time; the rest is calibration
 
 @dataclass(frozen=True)
 class Mapped:
-    """Photos in each model found, largest first; how the largest was calibrated (sfm.calibrate)."""
+    """The names of the photos in each model found, largest first; how the largest was calibrated (sfm.calibrate)."""
 
-    model_sizes: list[int]
+    models: list[list[str]]
     calibration: str
 
 
@@ -62,4 +62,8 @@ def map_scene(database: Path, photos: Path, output: Path, count: int, threads: i
     best, calibration = calibrate(ranked[0], priors, threads)
     best.write(output)
     send(1.0)
-    return Mapped([model.num_reg_images() for model in ranked], calibration)
+    return Mapped([_registered_names(model) for model in ranked], calibration)
+
+
+def _registered_names(model: pycolmap.Reconstruction) -> list[str]:
+    return sorted(image.name for image in model.images.values() if image.has_pose)

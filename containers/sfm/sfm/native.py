@@ -19,35 +19,32 @@ Send = Callable[[float], None]
 POLL_SECONDS = 0.2
 
 
-def run_native(
-    task: Callable[..., Value],
-    arguments: tuple[Any, ...],
-    progress: Callable[[float], None],
-    check_stop: Callable[[], None],
-) -> Value:
+def run_native(task: Callable[..., Value], arguments: tuple[Any, ...], progress: Callable[[float], None]) -> Value:
     """Call `task(*arguments, send)` in a fresh process and return its value (both must pickle).
 
-    `send(share)` in the child becomes `progress(share)` here. `check_stop` is called often and raises to stop; the
-    child is then ended. Raises the child's StageError; OUT_OF_MEMORY when the kernel killed it, INTERNAL on a crash.
+    `send(share)` in the child becomes `progress(share)` here. `progress` is called at least every POLL_SECONDS, so that
+    a long silence is no missing heartbeat, and may raise to stop; the child is then ended. Raises the child's
+    StageError; OUT_OF_MEMORY when the kernel killed it, INTERNAL on a crash.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_child, args=(sender, task, arguments), daemon=True)
     child.start()
     sender.close()
+    share = 0.0
     try:
         while True:
-            check_stop()
+            progress(share)
             if not receiver.poll(POLL_SECONDS):
                 continue
             try:
                 kind, payload = receiver.recv()
             except EOFError:
                 child.join()
-                check_stop()
+                progress(share)  # a stop that reached the whole process group is no crash
                 raise _crash(task.__name__, child.exitcode) from None
             if kind == "progress":
-                progress(payload)
+                share = payload
             elif kind == "value":
                 return payload  # type: ignore[no-any-return]
             else:

@@ -13,6 +13,7 @@ import numpy as np
 import pycolmap
 
 from sfm import gate
+from sfm.account import account
 from sfm.database import write_database
 from sfm.features import extract_all, features_per_photo
 from sfm.georegister import Georegistration, PosedPhoto, georegister
@@ -52,18 +53,19 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
     database, pairs, feature_counts = _describe_photos(context, photos, threads)
     verified, mapped, model_folder = _map_photos(context, photos, database, pairs, threads)
-    model = pycolmap.Reconstruction(model_folder) if mapped.model_sizes else pycolmap.Reconstruction()
-    placed = {image.name for image in model.images.values() if image.has_pose}
+    placed = set(mapped.models[0] if mapped.models else [])
     unregistered = [photo for photo in photos if photo.name not in placed]
+    sizes = [len(names) for names in mapped.models]
     warnings = gate.check_registration(
-        gate.Registration(len(photos), verified, mapped.model_sizes, [photo.original for photo in unregistered])
+        gate.Registration(len(photos), verified, sizes, [photo.original for photo in unregistered])
     )
+    model = pycolmap.Reconstruction(model_folder)
     with context.stopwatch("georegister"):
         georegistration = _place(model, photos)
     with _staged(context.folders.processing_output) as output:
         _deliver(context, output, model, photos[0].path.parent, georegistration, threads)
-        account = _account(photos, skipped, placed, dict(zip((p.name for p in photos), feature_counts, strict=True)))
-        write_json(output / "photos.json", account)
+        features = dict(zip((photo.name for photo in photos), feature_counts, strict=True))
+        write_json(output / "photos.json", account(photos, skipped, mapped.models, features))
         write_json(output / "georeference.json", georegistration.as_json())
     return StageOutcome(
         counts={
@@ -71,7 +73,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "usable": len(photos),
             "registered": len(placed),
             "points": model.num_points3D(),
-            "models": len(mapped.model_sizes),
+            "models": len(sizes),
             "cameras": model.num_cameras(),
             "pairs": len(pairs),
             "verifiedPairs": verified,
@@ -84,7 +86,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "calibration": mapped.calibration,
         },
         timings=context.stopwatch.seconds,
-        warnings=warnings + _warnings(skipped, unregistered, georegistration),
+        warnings=warnings + _warnings(photos, skipped, unregistered, georegistration),
     )
 
 
@@ -122,12 +124,12 @@ def _map_photos(
     """Match and map in child processes: verified pairs, the models found, the folder of the largest."""
     with context.stopwatch("matching"):
         progress = _part(context, "matching", 1.0, "matching photos")
-        verified = run_native(match_pairs, (database, pairs, threads), progress, context.check_stop)
+        verified = run_native(match_pairs, (database, pairs, threads), progress)
     folder = context.scratch / "model"
     with context.stopwatch("mapping"):
         progress = _part(context, "mapping", 1.0, "placing cameras")
         arguments = (database, photos[0].path.parent, folder, len(photos), threads)
-        return verified, run_native(map_scene, arguments, progress, context.check_stop), folder
+        return verified, run_native(map_scene, arguments, progress), folder
 
 
 def _place(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Georegistration:
@@ -176,29 +178,11 @@ def _points(model: pycolmap.Reconstruction) -> np.ndarray[Any, np.dtype[np.float
     return np.array([point.xyz for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
 
 
-def _account(
-    photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], placed: set[str], features: dict[str, int]
-) -> list[dict[str, Any]]:
-    """photos.json: every photo of the archive, what became of it, and why not if it did not."""
-    rows: list[dict[str, Any]] = [
-        {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
-        for photo in skipped
-    ]
-    for photo in photos:
-        row: dict[str, Any] = {"name": photo.name, "original": photo.original, "registered": photo.name in placed}
-        if photo.name not in placed:
-            few = features[photo.name] < gate.FEWEST_FEATURES
-            row["reason"] = (
-                f"only {features[photo.name]} features: blurred, dark or uniform"
-                if few
-                else "too little overlap with the others"
-            )
-        rows.append(row)
-    return sorted(rows, key=lambda row: str(row["name"]))
-
-
 def _warnings(
-    skipped: Sequence[SkippedPhoto], unregistered: Sequence[Photo], georegistration: Georegistration
+    photos: Sequence[Photo],
+    skipped: Sequence[SkippedPhoto],
+    unregistered: Sequence[Photo],
+    georegistration: Georegistration,
 ) -> list[Warning]:
     warnings = []
     if skipped:
@@ -210,8 +194,8 @@ def _warnings(
     if georegistration.reason:
         warnings.append(Warning("NOT_GEOREFERENCED", georegistration.reason))
     if georegistration.outliers:
-        message = f"the GPS of {len(georegistration.outliers)} photos disagrees with the model"
-        warnings.append(Warning("GPS_OUTLIERS", message, georegistration.outliers))
+        names = [photo.original for photo in photos if photo.name in georegistration.outliers]
+        warnings.append(Warning("GPS_OUTLIERS", f"the GPS of {len(names)} photos disagrees with the model", names))
     return warnings
 
 

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from stage.archive import ArchiveLimits, unpack
 from stage.errors import ErrorCode, StageError
 

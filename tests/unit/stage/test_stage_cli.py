@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from stage import __version__, cli
 from stage.contract import StageContext
 from stage.result import StageOutcome

@@ -1,0 +1,152 @@
+"""Calibration and undistortion on models whose truth is known (COLMAP's own synthetic scenes)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pycolmap
+import pytest
+from scipy.spatial.transform import Rotation
+
+from sfm.calibrate import calibrate, view_spread_degrees
+from sfm.undistort import undistort_photo, undistorted_model, undistortion_of
+
+
+def nadir_flight(focal: float, tilt: float = 0.0, seed: int = 0) -> pycolmap.Reconstruction:
+    """Twelve photos down on rolling ground, a tenth of a pixel of noise, the camera shaking by `tilt` degrees.
+
+    Without any tilt, focal length and height over ground cannot be told apart at all.
+    """
+    rng = np.random.default_rng(seed)
+    model = pycolmap.Reconstruction()
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", focal, 800, 600)
+    model.add_camera_with_trivial_rig(camera)
+    ground = np.column_stack([rng.uniform(-50, 50, (700, 2)), rng.normal(0, 1.5, 700)])
+    seen: list[list[tuple[int, int]]] = [[] for _ in ground]
+    for index in range(12):
+        centre = np.array([-18.0 + 12 * (index % 4), -12.0 + 12 * (index // 4), 40.0]) + rng.normal(0, 0.5, 3)
+        down = Rotation.from_rotvec(np.deg2rad(rng.normal(0, tilt, 3))).as_matrix() @ np.diag([1.0, -1.0, -1.0])
+        pose = pycolmap.Rigid3d(pycolmap.Rotation3d(down), -down @ centre)
+        local = (ground - centre) @ down.T
+        pixels = camera.img_from_cam(local) + rng.normal(0, 0.1, (len(ground), 2))
+        inside = np.flatnonzero(((pixels > 0) & (pixels < [800, 600])).all(axis=1))
+        for row, point in enumerate(inside):
+            seen[point].append((index + 1, row))
+        image = pycolmap.Image(name=f"{index}.jpg", keypoints=pixels[inside], camera_id=1, image_id=index + 1)
+        model.add_image_with_trivial_frame(image, pose)
+    for xyz, observations in zip(ground, seen, strict=True):
+        if len(observations) >= 3:
+            track = pycolmap.Track()
+            for image_id, row in observations:
+                track.add_element(image_id, row)
+            model.add_point3D(xyz, track, np.array([90, 120, 60], np.uint8))
+    return model
+
+
+def squashed(model: pycolmap.Reconstruction, factor: float) -> pycolmap.Reconstruction:
+    """The same photos explained by a focal length `factor` times as long and heights to match."""
+    result = pycolmap.Reconstruction(model)
+    result.camera(1).focal_length = model.camera(1).focal_length * factor
+    stretch = np.diag([1.0, 1.0, factor])
+    for point in result.points3D.values():
+        point.xyz = stretch @ point.xyz
+    for image in result.images.values():
+        rotation = image.cam_from_world().rotation
+        centre = stretch @ image.projection_center()
+        image.frame.rig_from_world = pycolmap.Rigid3d(rotation, -rotation.matrix() @ centre)
+    options = pycolmap.BundleAdjustmentOptions(refine_focal_length=False, print_summary=False)
+    pycolmap.bundle_adjustment(result, options)
+    return result
+
+
+def test_a_drifted_focal_length_comes_back_towards_exif() -> None:
+    drifted = squashed(nadir_flight(700), 1.12)
+    calibrated, what = calibrate(drifted, {1: 700.0}, 1)
+    assert what == "focal length towards EXIF"
+    assert calibrated.camera(1).focal_length == pytest.approx(700, rel=1e-9)
+    assert calibrated.compute_mean_reprojection_error() <= 1.005 * drifted.compute_mean_reprojection_error()
+
+
+def test_a_wrong_exif_focal_length_is_refused_by_the_photos() -> None:
+    model = nadir_flight(700, tilt=4.0)
+    calibrated, _ = calibrate(model, {1: 1400.0}, 1)
+    assert calibrated.camera(1).focal_length < 720
+    assert calibrated.num_points3D() == model.num_points3D()
+
+
+def test_without_exif_a_nadir_model_stays_as_it_is() -> None:
+    model = nadir_flight(700)
+    calibrated, what = calibrate(model, {}, 1)
+    assert calibrated is model
+    assert what == "none"
+
+
+def test_oblique_photos_give_away_the_principal_point() -> None:
+    options = pycolmap.SyntheticDatasetOptions(
+        num_rigs=1, num_cameras_per_rig=1, num_frames_per_rig=12, num_points3D=300, num_points2D_without_point3D=0
+    )
+    options.camera_params = [1280.0, 532.0, 372.0, 0.05]  # 20 px right of the middle, 12 px above it
+    model = pycolmap.synthesize_dataset(options)
+    noise = pycolmap.SyntheticNoiseOptions(point2D_stddev=0.2)
+    pycolmap.synthesize_noise(noise, model)
+    (camera,) = model.cameras.values()
+    true_point = (camera.principal_point_x, camera.principal_point_y)
+    camera.principal_point_x, camera.principal_point_y = 512.0, 384.0
+    pycolmap.bundle_adjustment(model, pycolmap.BundleAdjustmentOptions(print_summary=False))
+    calibrated, what = calibrate(model, {}, 1)
+    assert what == "principal point"
+    (camera,) = calibrated.cameras.values()
+    assert (camera.principal_point_x, camera.principal_point_y) == pytest.approx(true_point, abs=2.0)
+
+
+def test_view_spread() -> None:
+    assert view_spread_degrees(np.tile([0.0, 0, -1], (5, 1))) == pytest.approx(0, abs=1e-5)
+    turns = np.deg2rad(np.arange(0, 360, 45))
+    ring = np.column_stack([np.cos(turns), np.sin(turns), -np.ones(8)]) / np.sqrt(2)
+    assert view_spread_degrees(ring) == pytest.approx(45)
+    assert view_spread_degrees(np.array([[1.0, 0, 0], [-1, 0, 0]])) == 180
+
+
+def distorted_camera() -> pycolmap.Camera:
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 500, 640, 480)
+    camera.params = [500.0, 332.0, 231.0, -0.12]
+    return camera
+
+
+def test_what_is_straight_in_the_world_is_straight_in_the_picture(tmp_path: Path) -> None:
+    camera = distorted_camera()
+    view = undistortion_of(camera)
+    columns, rows = np.meshgrid(np.arange(640) + 0.5, np.arange(480) + 0.5)
+    plane = camera.cam_from_img(np.column_stack([columns.ravel(), rows.ravel()])).reshape(480, 640, 2)
+    # stripes at x = −0.2 and 0.25 of the plane in front of the camera
+    stripes = sum(np.exp(-((plane[..., 0] - x) ** 2) / (2 * 0.004**2)) for x in (-0.2, 0.25))
+    cv2.imwrite(str(tmp_path / "in.png"), np.repeat((stripes * 220)[..., None], 3, axis=2).astype(np.uint8))
+    undistort_photo(tmp_path / "in.png", tmp_path / "out.jpg", view)
+    result = cv2.imread(str(tmp_path / "out.jpg"), cv2.IMREAD_GRAYSCALE).astype(float)
+    assert result.shape == (view.camera.height, view.camera.width)
+    for x in (-0.2, 0.25):
+        expected = x * view.camera.focal_length_x + view.camera.principal_point_x
+        window = slice(int(expected) - 8, int(expected) + 9)
+        weights = result[:, window]
+        found = (weights * (np.arange(window.start, window.stop) + 0.5)).sum(axis=1) / weights.sum(axis=1)
+        assert np.abs(found - expected).max() < 0.25
+
+
+def test_the_undistorted_model_keeps_its_geometry() -> None:
+    model = nadir_flight(700)
+    model.camera(1).params = [700.0, 410.0, 305.0, 0.03]
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    view = undistortion_of(model.camera(1))
+    result = undistorted_model(model, images, {1: view})
+    assert result.num_points3D() == model.num_points3D()
+    assert result.compute_num_observations() == model.compute_num_observations()
+    before = {image.name: image for image in images}
+    for image in result.images.values():
+        old = before[image.name]
+        np.testing.assert_allclose(image.cam_from_world().matrix(), old.cam_from_world().matrix())
+        seen = [point.xy for point in old.get_observation_points2D()]
+        expected = [model.camera(1).cam_from_img(xy) for xy in seen]
+        got = [result.camera(1).cam_from_img(point.xy) for point in image.get_observation_points2D()]
+        np.testing.assert_allclose(got, expected, atol=1e-9)

@@ -1,0 +1,79 @@
+"""Fits that outliers cannot pull."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfm.robust import fit_similarity_2d, fit_tilt
+
+
+def similar(source: np.ndarray, scale: float, heading: float, shift: tuple[float, float]) -> np.ndarray:
+    c, s = np.cos(heading), np.sin(heading)
+    return scale * source @ np.array([[c, -s], [s, c]]).T + np.array(shift)
+
+
+@given(st.floats(0.01, 100), st.floats(-3, 3), st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))
+def test_an_exact_similarity_is_found(scale: float, heading: float, east: float, north: float) -> None:
+    source = np.random.default_rng(0).normal(size=(12, 2))
+    fit = fit_similarity_2d(source, similar(source, scale, heading, (east, north)))
+    assert fit is not None
+    assert fit.scale == pytest.approx(scale, rel=1e-6)
+    assert np.angle(np.exp(1j * (fit.heading - heading))) == pytest.approx(0, abs=1e-6)
+    np.testing.assert_allclose(fit.shift, [east, north], atol=1e-5 * (1 + abs(east) + abs(north)))
+    assert fit.inliers.all()
+
+
+def test_a_third_of_outliers_is_named_and_does_not_pull() -> None:
+    rng = np.random.default_rng(3)
+    source = rng.uniform(-10, 10, (30, 2))
+    target = similar(source, 8.0, 0.7, (100, -50)) + rng.normal(0, 0.3, (30, 2))
+    target[:10] += rng.uniform(40, 80, (10, 2))
+    fit = fit_similarity_2d(source, target)
+    assert fit is not None
+    assert fit.inliers.tolist() == [False] * 10 + [True] * 20
+    assert fit.scale == pytest.approx(8.0, rel=0.01)
+    assert fit.heading == pytest.approx(0.7, abs=0.01)
+    assert 0.2 < fit.rms < 0.6
+
+
+def test_three_positions_are_enough_and_none_is_an_outlier() -> None:
+    source = np.array([[0.0, 0], [1, 0], [0, 1]])
+    fit = fit_similarity_2d(source, similar(source, 30.0, 0.1, (0, 0)) + np.array([[0.5, 0], [0, 0], [0, -0.5]]))
+    assert fit is not None
+    assert fit.inliers.all()
+    assert fit.scale == pytest.approx(30, rel=0.05)
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+def test_positions_all_in_one_place_have_no_fit(which: str) -> None:
+    spread, same = np.random.default_rng(0).normal(size=(6, 2)), np.ones((6, 2))
+    assert (fit_similarity_2d(same, spread) if which == "source" else fit_similarity_2d(spread, same)) is None
+
+
+def test_many_positions_use_a_sample_of_hypotheses() -> None:
+    rng = np.random.default_rng(4)
+    source = rng.uniform(-50, 50, (400, 2))
+    target = similar(source, 2.0, -1.0, (5, 5))
+    target[:80] += 500
+    fit = fit_similarity_2d(source, target)
+    assert fit is not None
+    assert fit.scale == pytest.approx(2.0)
+    assert fit.inliers.sum() == 320
+
+
+def test_tilt_follows_altitudes_that_agree() -> None:
+    rng = np.random.default_rng(5)
+    places = rng.uniform(-100, 100, (40, 2))
+    heights = places @ [0.03, -0.02] + 120 + rng.normal(0, 0.2, 40)
+    heights[:4] += 100
+    np.testing.assert_allclose(fit_tilt(places, heights, 0.05, 1.0), [0.03, -0.02], atol=4e-3)
+
+
+def test_tilt_stays_level_where_altitudes_are_noise_or_places_are_few() -> None:
+    rng = np.random.default_rng(6)
+    places = rng.uniform(-30, 30, (12, 2))
+    assert np.abs(fit_tilt(places, rng.normal(0, 60, 12), 0.05, 1.0)).max() < 0.03
+    assert np.abs(fit_tilt(np.zeros((3, 2)), np.array([1.0, 2.0, 3.0]), 0.05, 1.0)).max() < 1e-9

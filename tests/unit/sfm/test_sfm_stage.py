@@ -1,0 +1,183 @@
+"""The whole stage on a small flight with known poses, through its entry point."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycolmap
+import pytest
+from PIL import Image
+
+from sfm.exif import GeoPosition
+from sfm.geodesy import LocalFrame
+from sfm.stage import reconstruct_scene
+from stage.contract import run_stage
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def upload(root: Path, photos: dict[str, bytes]) -> Path:
+    folder = root / "processing" / "input" / "upload"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "photos.zip", "w") as archive:
+        for name, data in photos.items():
+            archive.writestr(name, data)
+    return folder / "photos.zip"
+
+
+def run(root: Path) -> int:
+    return run_stage("sfm", lambda folders: folders.processing_output, reconstruct_scene, {"ML_ROOT": str(root)})
+
+
+def reason(root: Path) -> str:
+    return (root / "output" / "message").read_text()
+
+
+@pytest.fixture(scope="module")
+def scene(flight: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of one run: the flight, one photo cut off, one photo twice."""
+    root = tmp_path_factory.mktemp("ml")
+    first = flight.photos["DJI_8.JPG"]
+    upload(root, {**flight.photos, "cut.jpg": first[: len(first) // 2], "sub/copy.jpg": first, "notes.txt": b"hello"})
+    assert run(root) == 0, reason(root)
+    return root / "processing" / "output"
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_every_good_photo_is_registered_and_counted(scene: Path) -> None:
+    result = read_json(scene / "result.json")
+    assert result["stage"] == "sfm"
+    counts, metrics = result["counts"], result["metrics"]
+    assert (counts["photos"], counts["usable"], counts["registered"]) == (10, 8, 8)
+    assert counts["points"] > 500
+    assert metrics["reprojectionError"] < 0.6
+    assert metrics["meanTrackLength"] > 2.5
+    assert metrics["gpsRms"] < 0.2
+    assert set(result["timings"]) >= {"unpack", "ingest", "features", "matching", "mapping", "undistort"}
+
+
+def test_the_cut_photo_and_the_copy_are_named(scene: Path) -> None:
+    account = {row["original"]: row for row in read_json(scene / "photos.json")}
+    assert len(account) == 10
+    assert not account["cut.jpg"]["registered"]
+    assert "cut off" in account["cut.jpg"]["reason"]
+    assert account["sub/copy.jpg"]["reason"] == "same photo as DJI_8.JPG"
+    assert account["DJI_15.JPG"] == {"name": "000008.jpg", "original": "DJI_15.JPG", "registered": True}
+    (warning,) = [w for w in read_json(scene / "result.json")["warnings"] if w["code"] == "PHOTOS_SKIPPED"]
+    assert warning["names"] == ["cut.jpg", "sub/copy.jpg"]
+
+
+def test_the_files_are_those_of_the_contract(scene: Path) -> None:
+    files = {path.relative_to(scene).as_posix() for path in scene.rglob("*") if path.is_file()}
+    images = {f"images/{i:06d}.jpg" for i in range(1, 9)}
+    model = {f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")}
+    assert files == images | model | {"photos.json", "georeference.json", "cameras.png", "result.json"}
+    assert {row["path"] for row in read_json(scene / "result.json")["files"]} == files - {"result.json"}
+
+
+def test_cameras_are_where_they_were_metric_and_north_up(scene: Path, flight: Any) -> None:
+    georeference = read_json(scene / "georeference.json")
+    assert georeference["georeferenced"] is True
+    origin = LocalFrame(*georeference["origin"].values())
+    from_truth = origin.to_enu(GeoPosition(46.84, -91.99, 150.0))  # the flight's own origin
+    model = pycolmap.Reconstruction(scene / "sparse" / "0")
+    images = sorted(model.images.values(), key=lambda image: image.name)
+    centres = np.array([image.projection_center() for image in images])
+    np.testing.assert_allclose(centres, flight.centres + from_truth, atol=1.0)
+    rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
+    traces = np.einsum("nij,nij->n", rotations, flight.rotations)
+    assert np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1, 1))).max() < 1.5
+    heights = np.array([point.xyz[2] for point in model.points3D.values()])
+    assert np.median(heights) == pytest.approx(0, abs=0.3)
+    assert 8 < np.percentile(heights, 99.5) < 13  # the highest block stands 11 m above the ground
+
+
+def test_images_are_pinhole_without_exif_and_points_project_where_they_were_seen(scene: Path) -> None:
+    model = pycolmap.Reconstruction(scene / "sparse" / "0")
+    for camera in model.cameras.values():
+        assert camera.model_name == "PINHOLE"
+        assert camera.focal_length_x == pytest.approx(500, rel=0.05)
+    errors = []
+    for image in model.images.values():
+        with Image.open(scene / "images" / image.name) as photo:
+            assert dict(photo.getexif()) == {}
+            assert photo.size == (image.camera.width, image.camera.height)
+        for observed in image.get_observation_points2D():
+            projected = image.project_point(model.point3D(observed.point3D_id).xyz)
+            errors.append(float(np.linalg.norm(projected - observed.xy)))
+    assert np.mean(errors) < 0.7
+
+
+def test_the_picture_shows_something(scene: Path) -> None:
+    with Image.open(scene / "cameras.png") as picture:
+        assert picture.width > 600
+        assert len(picture.convert("RGB").getcolors(1 << 24)) > 100
+
+
+def test_two_photos_are_too_few_and_nothing_is_left_behind(tmp_path: Path, flight: Any) -> None:
+    upload(tmp_path, dict(list(flight.photos.items())[:2]))
+    assert run(tmp_path) == 1
+    assert reason(tmp_path).startswith("TOO_FEW_PHOTOS: 2 usable photos of 2")
+    assert list((tmp_path / "processing" / "output").iterdir()) == []
+
+
+def test_no_photos_and_no_zip(tmp_path: Path) -> None:
+    upload(tmp_path / "a", {"readme.txt": b"hello"})
+    assert run(tmp_path / "a") == 1
+    assert reason(tmp_path / "a").startswith("NO_PHOTOS")
+    upload(tmp_path / "b", {}).write_bytes(b"not a zip")
+    assert run(tmp_path / "b") == 1
+    assert reason(tmp_path / "b").startswith("NOT_A_ZIP")
+    assert run(tmp_path / "c") == 1
+    assert reason(tmp_path / "c").startswith("NOT_A_ZIP: expected one uploaded file")
+
+
+def test_unrelated_photos_do_not_overlap(tmp_path: Path, unrelated: dict[str, bytes]) -> None:
+    upload(tmp_path, unrelated)
+    assert run(tmp_path) == 1
+    assert reason(tmp_path).startswith("NO_OVERLAP: no two of the 4 photos")
+    assert list((tmp_path / "processing" / "output").iterdir()) == []
+
+
+def test_sigterm_leaves_soon_with_a_reason_and_no_output(tmp_path: Path, flight: Any) -> None:
+    upload(tmp_path, flight.photos)
+    path = os.pathsep.join(str(REPOSITORY / part) for part in ("containers", "containers/sfm"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sfm"],
+        env={**os.environ, "ML_ROOT": str(tmp_path), "PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    process.stderr.readline()  # the first progress event: it works
+    process.send_signal(signal.SIGTERM)
+    start = time.monotonic()
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert time.monotonic() - start < 30
+    assert reason(tmp_path).startswith("INTERRUPTED")
+    assert list((tmp_path / "processing" / "output").iterdir()) == []
+
+
+def test_version_is_printed() -> None:
+    path = os.pathsep.join(str(REPOSITORY / part) for part in ("containers", "containers/sfm"))
+    shown = subprocess.run(
+        [sys.executable, "-m", "sfm", "--version"],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith("spaceport sfm ")
