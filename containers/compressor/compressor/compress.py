@@ -11,7 +11,7 @@ from compressor.curves import Progress, measure_curves
 from compressor.framing import Framing
 from compressor.presets import Preset, target
 from compressor.quality import HeldOut, psnr, yardstick
-from compressor.search import Found, search
+from compressor.search import Found, attempt, search
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
@@ -68,17 +68,26 @@ def compress(
     stick = yardstick(gaussians, views, framing)
     curves, palettes = measure_curves(arranged, stick, lambda share, text: progress(0.5 * share, text))
     budget = goal.mean_squared_error
+    if held_out is not None and before is not None:
+        # compression's error is not quite independent of training's: one try tells by how much
+        trial = attempt(arranged, curves, palettes, budget, stick)
+        loss = before - held_out.psnr(dequantise(trial.codes), check_stop)
+        budget = min(budget, _tightened(trial.mean_squared_error, loss, goal.loss))
     for tightening in range(_TIGHTENINGS + 1):
-        check_stop()
         found = search(arranged, curves, palettes, budget, stick, lambda share, text: progress(0.5 + 0.4 * share, text))
         progress(0.9, "checking the file")
         result = _packed(found, before, held_out, goal.loss, check_stop)
         if result.met or tightening == _TIGHTENINGS:
             break
-        budget *= min(0.9, (0.9 * goal.loss / result.loss) ** (1 / _LOSS_EXPONENT))
+        budget = min(0.9 * budget, _tightened(found.mean_squared_error, result.loss, goal.loss))
     if result.loss > _INTOLERABLE_LOSS:
         raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {result.loss:.2f} dB of held-out PSNR")
     return result
+
+
+def _tightened(mean_squared_error: float, loss: float, allowed: float) -> float:
+    """The error at which the loss should be just within what is allowed."""
+    return float(mean_squared_error * (0.9 * allowed / max(loss, 0.1 * allowed)) ** (1 / _LOSS_EXPONENT))
 
 
 def _packed(

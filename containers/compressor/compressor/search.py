@@ -71,8 +71,8 @@ def search(
     assumed = budget * _MARGIN
     best: Found | None = None
     over: set[Steps] = set()  # tried and found too coarse
-    for attempt in range(_TRIES):
-        progress(attempt / (_TRIES + 1), "searching the smallest file")
+    for number in range(_TRIES):
+        progress(number / (_TRIES + 1), "searching the smallest file")
         curves_now = [*curves, palettes.curve()] if palettes else list(curves)
         steps = choose(curves_now, assumed)
         while steps in over and assumed > _LEAST * budget:
@@ -92,6 +92,18 @@ def search(
         return best
     progress(_TRIES / (_TRIES + 1), "falling back to the finest steps")
     return _measured(arranged, Steps(), palettes, yardstick)
+
+
+def attempt(
+    arranged: Gaussians,
+    curves: Sequence[Curve],
+    palettes: PaletteCurve | None,
+    budget: float,
+    yardstick: Yardstick,
+) -> Found:
+    """What the curves alone say is best for `budget`, measured; it may miss."""
+    steps = choose([*curves, palettes.curve()] if palettes else list(curves), budget)
+    return _measured(arranged, steps, palettes, yardstick)
 
 
 def _measured(arranged: Gaussians, steps: Steps, palettes: PaletteCurve | None, yardstick: Yardstick) -> Found:
