@@ -52,6 +52,13 @@ LAMBDA_FAULTS = [
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.ClientExecutionTimeoutException",
+    "Lambda.Unknown",
+    # AWS calls inside the function: throttled, refused for a moment, not answered
+    "ClientError",
+    "ConditionalCheckFailedException",
+    "ConnectTimeoutError",
+    "EndpointConnectionError",
+    "ReadTimeoutError",
 ]
 # the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
 WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]

@@ -26,7 +26,7 @@ class NotifySettings(Settings):
     jobs_table: str
     idempotency_table: str
     sender_email: str
-    link_days: int
+    link_hours: int
 
 
 @cache
@@ -37,7 +37,7 @@ def notifier() -> Notifier:
         s3=client("s3"),
         ses=client("sesv2"),
         sender=settings.sender_email,
-        link_seconds=settings.link_days * 24 * 3600,
+        link_seconds=settings.link_hours * 3600,
     )
 
 

@@ -25,10 +25,10 @@ SUBJECTS = {
 
 @dataclass(frozen=True)
 class Links:
-    """Links into the delivery that expire after `days`, by what the customer reads; the first is the button."""
+    """Links into the delivery that expire after `hours`, by what the customer reads; the first is the button."""
 
     urls: dict[str, str]
-    days: int
+    hours: int
 
 
 def compose(type_: StatusType, name: str, detail: StatusDetail, links: Links, preview: bytes | None) -> EmailMessage:
@@ -58,7 +58,7 @@ def compose(type_: StatusType, name: str, detail: StatusDetail, links: Links, pr
 
 def _success(detail: StatusDetail, links: Links) -> tuple[str, str]:
     figures = _figures(detail.metrics)
-    note = f"The links work for {links.days} days."
+    note = f"The links work for {links.hours} hours."
     named = [f"{label}: {url}" for label, url in links.urls.items()]
     text = "\n".join([*(f"{label}: {value}" for label, value in figures), "", *named, "", note])
     rows = "".join(

@@ -37,7 +37,7 @@ class Notifier:
         outputs = outcome.detail.outputs
         urls = {label: self._link(outputs[name]) for name, label in LINKED.items() if name in outputs}
         preview = self._read(outputs["preview.png"]) if "preview.png" in outputs else None
-        links = Links(urls=urls, days=self._link_seconds // 86400)
+        links = Links(urls=urls, hours=self._link_seconds // 3600)
         message = compose(outcome.type, str(item["name"]), outcome.detail, links, preview)
         message["From"], message["To"] = self._sender, address
         answer = self._ses.send_email(

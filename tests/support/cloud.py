@@ -55,7 +55,7 @@ ENVIRONMENT = {
     "SPOT_TRAINING": "true",
     "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
     "SENDER_EMAIL": SENDER,
-    "LINK_DAYS": "7",
+    "LINK_HOURS": "6",
 }
 HANDLERS = ("start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify")
 _create_client, _create_resource = boto3.client, boto3.resource

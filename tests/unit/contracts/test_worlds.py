@@ -49,11 +49,13 @@ class World:
 
     @property
     def requirements(self) -> list[str]:
-        """The lines of requirements.in, without comments. Fails where there is no such file."""
+        """The lines of requirements.in (and requirements-cuda.in), without comments. Fails where there is none."""
         path = self.folder / "requirements.in"
         assert path.is_file(), f"{path.relative_to(ROOT)} is missing: it lists what {self.name} imports"
-        lines = [line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
-        return [line for line in lines if line]
+        lists = [path, *self.folder.glob("requirements-cuda.in")]
+        text = "\n".join(file.read_text(encoding="utf-8") for file in lists)
+        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+        return [line for line in lines if line and not line.startswith("-r ")]
 
     @property
     def required(self) -> set[str]:

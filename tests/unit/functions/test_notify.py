@@ -206,11 +206,11 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
     ]
 
 
-def test_the_links_are_signed_for_the_days_that_the_mail_promises(cloud: Cloud) -> None:
+def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud) -> None:
     mail = succeeded(cloud)
     urls = re.findall(r"https://\S+", text(mail))
-    assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(7 * 24 * 3600)}
-    assert "The links work for 7 days." in text(mail)
+    assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
+    assert "The links work for 6 hours." in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
@@ -318,7 +318,7 @@ METRICS = st.fixed_dictionaries(
 @given(st.text(min_size=1, max_size=80), METRICS)
 def test_any_name_and_figures_make_a_mail_that_reads_back(name: str, metrics: Mapping[str, Any]) -> None:
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message="m", metrics=dict(metrics))
-    links = Links(urls={"Report": "https://example.com/?a=1&b=2"}, days=7)
+    links = Links(urls={"Report": "https://example.com/?a=1&b=2"}, hours=6)
     message = compose(StatusType.JOB_SUCCEEDED, name, detail, links, None)
     assert len(str(message["Subject"]).splitlines()) == 1
     assert b"Subject: " in message.as_bytes()
@@ -342,6 +342,6 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
 def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     error = JobError.of(code, "facts & figures")
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
-    mail = compose(StatusType.JOB_FAILED, "meadow", detail, Links(urls={}, days=7), None)
+    mail = compose(StatusType.JOB_FAILED, "meadow", detail, Links(urls={}, hours=6), None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)

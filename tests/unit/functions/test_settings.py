@@ -16,21 +16,21 @@ from tests.support.cloud import ENVIRONMENT, Cloud
 
 class Some(Settings):
     jobs_table: str
-    link_days: int
+    link_hours: int
 
 
 def test_a_field_reads_the_variable_of_its_name() -> None:
-    assert Some.read({"JOBS_TABLE": "jobs", "LINK_DAYS": "7", "OTHER": "x"}) == Some(jobs_table="jobs", link_days=7)
+    assert Some.read({"JOBS_TABLE": "jobs", "LINK_HOURS": "6", "OTHER": "x"}) == Some(jobs_table="jobs", link_hours=6)
 
 
 def test_a_missing_variable_is_an_error_that_names_it() -> None:
-    with pytest.raises(ValidationError, match="link_days"):
+    with pytest.raises(ValidationError, match="link_hours"):
         Some.read({"JOBS_TABLE": "jobs"})
 
 
 def test_a_variable_of_the_wrong_type_is_an_error() -> None:
-    with pytest.raises(ValidationError, match="link_days"):
-        Some.read({"JOBS_TABLE": "jobs", "LINK_DAYS": "a week"})
+    with pytest.raises(ValidationError, match="link_hours"):
+        Some.read({"JOBS_TABLE": "jobs", "LINK_HOURS": "a while"})
 
 
 @pytest.mark.parametrize(("value", "spot"), [("true", True), ("false", False)])
