@@ -19,6 +19,16 @@ def compiled(function: Kernel) -> Kernel:
     return cast(Kernel, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
 
 
+def compiled_as(signature: str) -> Callable[[Kernel], Kernel]:
+    """Compile a scalar function for one signature. Without it numba makes one copy for every literal seed it meets,
+    which costs most of a minute before the first photo."""
+
+    def compile_once(function: Kernel) -> Kernel:
+        return cast(Kernel, numba.njit(signature, cache=True, error_model="numpy", nogil=True)(function))
+
+    return compile_once
+
+
 def compiled_parallel(function: Kernel) -> Kernel:
     """Compile a loop over `prange`; each iteration must write only its own cells."""
     return cast(Kernel, numba.njit(cache=True, error_model="numpy", nogil=True, parallel=True)(function))

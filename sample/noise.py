@@ -6,10 +6,10 @@ lattice does not show, and cellular noise (Worley 1996) for pebbles, stones and 
 
 from math import floor, sqrt
 
-from sample.jit import compiled
+from sample.jit import compiled_as
 
 
-@compiled
+@compiled_as("f8(i8, i8, i8)")
 def hashed(ix: int, iy: int, seed: int) -> float:
     """A number in [0, 1) for a lattice cell."""
     h = (ix * 374761393 + iy * 668265263 + seed * 974711321) & 0xFFFFFFFF
@@ -18,14 +18,14 @@ def hashed(ix: int, iy: int, seed: int) -> float:
     return float((h ^ (h >> 15)) & 0xFFFFFFFF) / 4294967296.0
 
 
-@compiled
+@compiled_as("f8(f8, f8, f8)")
 def smoothstep(low: float, high: float, value: float) -> float:
     """0 below `low`, 1 above `high`, smooth between."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)
 
 
-@compiled
+@compiled_as("f8(f8, f8, i8)")
 def value_noise(x: float, y: float, seed: int) -> float:
     """Smooth noise in [0, 1], mean 0.5, features about one unit wide."""
     fx, fy = floor(x), floor(y)
@@ -38,7 +38,7 @@ def value_noise(x: float, y: float, seed: int) -> float:
     return low * (1 - v) + high * v
 
 
-@compiled
+@compiled_as("f8(f8, f8, i8, i8)")
 def fractal(x: float, y: float, octaves: int, seed: int) -> float:
     """Sum of `octaves` of value noise, each half as wide and weighing 0.55 of the one before; in [0, 1], mean 0.5."""
     total, weight, weights = 0.0, 1.0, 0.0
@@ -51,7 +51,7 @@ def fractal(x: float, y: float, octaves: int, seed: int) -> float:
     return total / weights
 
 
-@compiled
+@compiled_as("f8(f8, f8, i8, i8, f8)")
 def filtered_fractal(x: float, y: float, octaves: int, seed: int, footprint: float) -> float:
     """`fractal` averaged over about `footprint` units: octaves too fine for it fade to their mean."""
     total, weight, weights, width = 0.0, 1.0, 0.0, 1.0
@@ -68,7 +68,7 @@ def filtered_fractal(x: float, y: float, octaves: int, seed: int, footprint: flo
     return total / weights
 
 
-@compiled
+@compiled_as("UniTuple(f8, 3)(f8, f8, i8)")
 def cellular(x: float, y: float, seed: int) -> tuple[float, float, float]:
     """Distances to the nearest and the second feature point (one a unit cell), and the nearest's number in [0, 1)."""
     ix, iy = floor(x), floor(y)

@@ -7,7 +7,7 @@ fades to its mean, which keeps coarse maps free of aliasing.
 
 from math import floor, pi, sin
 
-from sample.jit import compiled
+from sample.jit import compiled, compiled_as
 from sample.noise import cellular, filtered_fractal, hashed, smoothstep, value_noise
 
 MEADOW, LAWN, GRAVEL, PAVING, COBBLES, ASPHALT, SOIL, WATER, LITTER, FURROWS, STRAW, COPING, FOREST = range(13)
@@ -33,7 +33,7 @@ def resolved(width: float, footprint: float) -> float:
     return smoothstep(0.7, 1.8, width / footprint)
 
 
-@compiled
+@compiled_as("f8(f8, f8, f8, f8, f8, i8)")
 def speck(x: float, y: float, cell: float, share: float, radius: float, seed: int) -> float:
     """1 inside scattered dots (blossoms, stones), soft at the rim; `share` of the cells hold one."""
     ix, iy = floor(x / cell), floor(y / cell)
@@ -46,7 +46,7 @@ def speck(x: float, y: float, cell: float, share: float, radius: float, seed: in
     return 1 - smoothstep(0.5, 1.3, (px * px + py * py) ** 0.5 / size)
 
 
-@compiled
+@compiled_as("f8(f8, f8, f8, i8)")
 def grain(x: float, y: float, footprint: float, seed: int) -> float:
     """Blades and crumbs, 24 to 5 cm: about -1 to 1, mean 0."""
     return (
