@@ -122,6 +122,7 @@ def test_no_or_absurd_focal_length_is_none(details: dict[int, object]) -> None:
     assert focal_in_pixels(details, "", 4000, 3000) is None
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of what it skips
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=20))
 def test_broken_metadata_never_raises(flips: list[tuple[int, int]]) -> None:
