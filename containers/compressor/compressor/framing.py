@@ -16,6 +16,8 @@ FIELD_OF_VIEW = 50.0  # degrees along the longer side
 _ELEVATIONS = (20.0, 55.0)  # a picture from straight above shows no depth, one along the ground little ground
 _FULL_TURN_GAP = 130.0  # degrees without a camera, up to which we still go round the whole scene
 _SWAY = 25.0
+_FARTHEST = 2.0  # times the photos' own distance
+_CORE = (20.0, 80.0)  # percentiles of the positions that a picture should hold where photos say what matters
 _BULK = (2.0, 98.0)  # percentiles of the positions between which the scene lies
 
 Vector = NDArray[np.float64]
@@ -91,15 +93,22 @@ def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framin
     all_round = len(cameras) > 2 and float(gaps.max()) <= _FULL_TURN_GAP
     widest = int(gaps.argmax())
     middle = (order[widest] + gaps[widest] + (360 - gaps[widest]) / 2) % 360
-    return Framing(
+    framing = Framing(
         up=up,
         east=east,
         target=target,
-        radius=float(np.median(distances)),
+        radius=1.0,
         elevation=elevation,
         azimuth=float(azimuths[nearest] if all_round else middle),
         sway=180.0 if all_round else _SWAY,
     )
+    seen_from = float(np.median(distances))
+    points = _solid(gaussians).astype(np.float64)
+    low, high = np.percentile(points, _CORE, axis=0)
+    core = points[((points >= low) & (points <= high)).all(axis=1)]
+    fitting = max(_fitting_distance(core, framing.camera(turn, 16, 9)) for turn in framing.turns(4))
+    # a drone sees a part of the site at a time; the picture may stand back, but not so far that it shows the fringes
+    return replace(framing, radius=float(np.clip(fitting, seen_from, _FARTHEST * seen_from)))
 
 
 def _up_of(cameras: list[Camera]) -> Vector:
