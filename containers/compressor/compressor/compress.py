@@ -13,7 +13,7 @@ from compressor.presets import Preset, target
 from compressor.quality import HeldOut, psnr, yardstick
 from compressor.search import Found, attempt, search
 from compressor.sog.codes import Codes, Steps
-from compressor.sog.container import pack_files, read_codes, zip_files
+from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange
 from splat.camera import View
@@ -93,8 +93,7 @@ def _tightened(mean_squared_error: float, loss: float, allowed: float) -> float:
 def _packed(
     found: Found, before: float | None, held_out: HeldOut | None, goal: float, check_stop: Callable[[], None]
 ) -> Compressed:
-    files = pack_files(found.codes)
-    sog = zip_files(files)
+    sog = zip_files(pack_files(found.codes))
     read_back = read_codes(sog)
     if not same_codes(read_back, found.codes):
         raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")
@@ -103,7 +102,7 @@ def _packed(
         sog=sog,
         decoded=decoded,
         steps=found.steps,
-        bytes_by_file={name: len(data) for name, data in files.items()},
+        bytes_by_file=entry_sizes(sog),
         fidelity=psnr(found.mean_squared_error),
         psnr_before=before,
         psnr_after=held_out.psnr(decoded, check_stop) if held_out else None,

@@ -124,6 +124,7 @@ def measure_curves(
     first, *others = palettes.first_sizes()
     probe = palettes.palette(first)
     for size in others:
+        progress((len(ATTRIBUTES) + 0.5) / steps, f"measuring a palette of {size}")
         palettes.palette(size)
     if probe is not None and palettes.trials[first].error > 0:
         picture_error = yardstick.mean_squared_error(with_harmonics(arranged, probe))

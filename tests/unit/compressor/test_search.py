@@ -138,7 +138,7 @@ def test_compress_keeps_the_held_out_loss_and_verifies_its_file(make_splat: Make
     assert result.psnr_before is not None
     assert result.psnr_before - result.psnr_after <= LOSS[Preset.WEB]
     assert len(read_codes(result.sog)) == 900
-    assert sum(result.bytes_by_file.values()) < len(result.sog)
+    assert 0.8 * len(result.sog) < sum(result.bytes_by_file.values()) < len(result.sog)
 
 
 def test_a_stop_ends_the_compression(make_splat: MakeSplat) -> None:

@@ -41,6 +41,12 @@ def zip_files(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def entry_sizes(sog: bytes) -> dict[str, int]:
+    """Bytes of each file inside a bundled SOG, as stored there."""
+    with zipfile.ZipFile(io.BytesIO(sog)) as archive:
+        return {info.filename: info.compress_size for info in archive.infolist()}
+
+
 def read_codes(sog: bytes) -> Codes:
     """The content of a bundled SOG version 2. Raises StageError(INVALID_SPLAT) where it is not one."""
     try:
