@@ -36,16 +36,18 @@ def main() -> None:
     options = arguments()
     began = time.monotonic()
 
-    def say(text: str, end: str = "\n") -> None:
-        print(
-            f"\r\x1b[K{text} ({time.monotonic() - began:.0f} s)" if sys.stdout.isatty() else text, end=end, flush=True
-        )
+    def say(text: str, end: str = "") -> None:
+        # One line that is written over on a terminal, a line each in a log.
+        if sys.stdout.isatty():
+            print(f"\r\x1b[K{text} ({time.monotonic() - began:.0f} s)", end=end, flush=True)
+        else:
+            print(text, flush=True)
 
     options.out.mkdir(parents=True, exist_ok=True)
     lens = Lens()
-    say("Laying out the property …", end="")
+    say("Laying out the property …")
     scenery = build_property(ground_half(options.photos, lens), options.seed)
-    say("Lighting it …", end="")
+    say("Lighting it …")
     scene = illuminate(scenery, afternoon(), texel_for(options.width))
     sigma = (GPS_SIGMA[0] * options.gps_noise, GPS_SIGMA[1] * options.gps_noise, GPS_SIGMA[2] * options.gps_noise)
     shots = fly(options.photos, options.width, scenery.terrain, lens, options.seed)
@@ -53,10 +55,10 @@ def main() -> None:
     target = options.out / "sample.zip"
     with PhotoArchive(target) as archive:
         for number, photo in enumerate(photos, start=1):
-            say(f"Photo {number} of {len(photos)}", end="")
+            say(f"Photo {number} of {len(photos)}")
             archive.add(photo, jpeg(photograph(scene, photo.shot.camera), photo, lens, number))
     write_truth(options.out / "poses.json", truth(photos, scenery.landmarks, options.seed, sigma))
-    say(f"{len(photos)} photos in {target}, {target.stat().st_size / 1e6:.1f} MB")
+    say(f"{len(photos)} photos in {target}, {target.stat().st_size / 1e6:.1f} MB", end="\n")
 
 
 if __name__ == "__main__":
