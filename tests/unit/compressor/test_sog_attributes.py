@@ -76,13 +76,14 @@ def test_one_plane_of_positions_has_no_extent_and_survives() -> None:
 
 @settings(deadline=None)
 @given(arrays(np.float32, (9, 4), elements=st.floats(-10, 10, width=32)))
-def test_rotations_come_back_as_unit_quaternions_within_a_degree(quats: np.ndarray) -> None:
+def test_rotations_come_back_as_unit_quaternions_within_the_formats_precision(quats: np.ndarray) -> None:
     quats[np.abs(quats).max(axis=1) < 1e-3] = (1, 0, 0, 0)
     codes = quantise_quats(quats, np.zeros(9))
     back = dequantise_quats(codes)
     assert np.allclose(np.linalg.norm(back, axis=1), 1, atol=1e-6)
     assert (codes[:, 3] >= 252).all()
-    assert np.degrees(angle_between(quats, back)).max() < 1.0
+    # half a code is 0.0028; worst where all four components are alike and the largest takes up the others' errors
+    assert np.degrees(angle_between(quats, back)).max() < 1.2
 
 
 @pytest.mark.parametrize(("allowed", "distinct"), [(1, 256), (4, 66), (16, 18), (63, 10)])
