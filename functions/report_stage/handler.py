@@ -13,19 +13,15 @@ from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.observability import logger, tracer
-from spaceport.platform_settings import PlatformSettings
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
+from spaceport.stage_settings import StageSettings
 from spaceport.verdict import Fate
-
-
-class ReportStageSettings(PlatformSettings):
-    stage_runs_table: str
 
 
 @cache
 def reporter() -> StageReporter:
-    settings = ReportStageSettings.read()
+    settings = StageSettings.read()
     return StageReporter(
         platform=settings.platform,
         runs=StageRuns(table(settings.stage_runs_table)),

@@ -13,19 +13,15 @@ from run_stage.run import Runner, RunRequest
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.observability import logger, metrics, tracer
-from spaceport.platform_settings import PlatformSettings
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
+from spaceport.stage_settings import StageSettings
 from spaceport.status import StatusBus
-
-
-class RunStageSettings(PlatformSettings):
-    stage_runs_table: str
 
 
 @cache
 def runner() -> Runner:
-    settings = RunStageSettings.read()
+    settings = StageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute = Compute(client("sagemaker"))
     return Runner(

@@ -12,18 +12,14 @@ from settle_stage.settle import Settler, SettleRequest
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.observability import logger, tracer
-from spaceport.platform_settings import PlatformSettings
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
-
-
-class SettleStageSettings(PlatformSettings):
-    stage_runs_table: str
+from spaceport.stage_settings import StageSettings
 
 
 @cache
 def settler() -> Settler:
-    settings = SettleStageSettings.read()
+    settings = StageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute = Compute(client("sagemaker"))
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))

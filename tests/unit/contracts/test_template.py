@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spaceport.platform_settings import PlatformSettings
+from spaceport.stage_settings import StageSettings
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Function, Template
 
@@ -75,15 +75,13 @@ def test_a_missing_variable_is_named(function: Function) -> None:
 
 def test_settings_take_the_words_of_the_template() -> None:
     """`SpotTraining` is a string with two allowed values, the setting a boolean."""
-    spot = [
-        _platform_settings({"SPOT_TRAINING": word}) for word in TEMPLATE.parameters["SpotTraining"]["AllowedValues"]
-    ]
+    spot = [_stage_settings({"SPOT_TRAINING": word}) for word in TEMPLATE.parameters["SpotTraining"]["AllowedValues"]]
     assert [settings.spot_training for settings in spot] == [True, False]
 
 
-def _platform_settings(variables: dict[str, str]) -> PlatformSettings:
-    others = {name.upper(): "x" for name in PlatformSettings.model_fields}
-    return PlatformSettings.read({**others, **variables})
+def _stage_settings(variables: dict[str, str]) -> StageSettings:
+    others = {name.upper(): "x" for name in StageSettings.model_fields}
+    return StageSettings.read({**others, **variables})
 
 
 def test_every_parameter_is_used() -> None:

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from spaceport.clients import client, table
 from spaceport.cost import cost_of, dollars
-from spaceport.platform_settings import PlatformSettings
 from spaceport.results import split_uri
 from spaceport.settings import Settings
+from spaceport.stage_settings import StageSettings
 from spaceport.stages import Stage
 from tests.support.cloud import ENVIRONMENT, Cloud
 
@@ -35,11 +35,11 @@ def test_a_variable_of_the_wrong_type_is_an_error() -> None:
 
 @pytest.mark.parametrize(("value", "spot"), [("true", True), ("false", False)])
 def test_the_templates_word_for_spot_is_understood(value: str, spot: bool) -> None:
-    assert PlatformSettings.read({**ENVIRONMENT, "SPOT_TRAINING": value}).platform.spot_training is spot
+    assert StageSettings.read({**ENVIRONMENT, "SPOT_TRAINING": value}).platform.spot_training is spot
 
 
 def test_every_stage_has_its_image_and_machine() -> None:
-    platform = PlatformSettings.read(ENVIRONMENT).platform
+    platform = StageSettings.read(ENVIRONMENT).platform
     assert set(platform.images) == set(platform.instance_types) == set(Stage)
 
 

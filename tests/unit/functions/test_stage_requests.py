@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spaceport.job import Job, PipelineStep
-from spaceport.platform_settings import PlatformSettings
+from spaceport.stage_settings import StageSettings
 from spaceport.stages import (
     LIMITS,
     STAGES_OF,
@@ -29,7 +29,7 @@ FINISHED = finished_stages(sample_event("deliver/full")["stages"])
 
 
 def platform(spot: str = "true") -> Platform:
-    return PlatformSettings.read({**ENVIRONMENT, "SPOT_TRAINING": spot}).platform
+    return StageSettings.read({**ENVIRONMENT, "SPOT_TRAINING": spot}).platform
 
 
 def job(step: str = "full", **options: Any) -> Job:

@@ -1,4 +1,4 @@
-"""The settings of the functions that start or price SageMaker jobs."""
+"""The settings of the functions that start, look at or settle stage runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from spaceport.settings import Settings
 from spaceport.stages import Platform, Stage
 
 
-class PlatformSettings(Settings):
+class StageSettings(Settings):
     sfm_image: str
     training_image: str
     compressor_image: str
@@ -17,6 +17,7 @@ class PlatformSettings(Settings):
     results_bucket: str
     status_bus: str
     spot_training: bool
+    stage_runs_table: str
 
     @property
     def platform(self) -> Platform:
