@@ -41,7 +41,7 @@ clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), and the viewer.
-.build/run.stamp: requirements.txt containers/compressor/viewer/package-lock.json scripts/setup.sh
+.build/run.stamp: requirements.txt containers/compressor/viewer/package-lock.json containers/compressor/viewer/build.mjs scripts/setup.sh
 	scripts/setup.sh run
 
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.

@@ -22,14 +22,14 @@ environment() { # folder, requirements: a virtual environment that holds exactly
 }
 
 node_project() { # folder: its locked npm packages, with the Node.js that came with .venv
-  (PATH="$PWD/.venv/bin:$PATH" && cd "$1" && npm ci --silent --no-audit --no-fund)
+  (PATH="$PWD/.venv/bin:$PATH" && cd "$1" && npm ci --ignore-scripts --silent --no-audit --no-fund)
 }
 
 run() {
   environment .venv requirements.txt
   say "building the viewer"
   node_project containers/compressor/viewer
-  (PATH="$PWD/.venv/bin:$PATH" && cd containers/compressor/viewer && node build.mjs >/dev/null)
+  (PATH="$PWD/.venv/bin:$PATH" && cd containers/compressor/viewer && npm run --silent build >/dev/null)
 }
 
 tests() {

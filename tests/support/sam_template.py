@@ -62,7 +62,7 @@ class Function:
         """The settings that its handler reads."""
         members = vars(self.load()).values()
         classes = [member for member in members if isinstance(member, type) and issubclass(member, Settings)]
-        return [found for found in classes if found.__module__ == self.handler_module]
+        return [found for found in classes if found is not Settings]
 
     def settings_variables(self) -> set[str]:
         return {field.upper() for settings in self.settings() for field in settings.model_fields}
