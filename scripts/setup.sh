@@ -2,7 +2,7 @@
 # Sets up what `make` needs, from nothing but Python 3.11: scripts/setup.sh run|test. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-say() { printf '\033[1m%s\033[0m\n' "$*" >&2; }
+say() { echo "-- $*" >&2; }
 
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
