@@ -41,7 +41,8 @@ def test_value_and_gradient_agree_with_the_twin(
     assert found.l1 == pytest.approx((x - y).abs().mean().item(), rel=1e-5, abs=1e-7)
     assert found.mse == pytest.approx(((x - y) ** 2).mean().item(), rel=1e-5, abs=1e-9)
     reference = x.grad.numpy()
-    assert np.abs(found.gradient - reference).max() <= 1e-4 * np.abs(reference).max() + 1e-6 / image.size
+    # where the pictures agree, terms of up to 1 / C2 (1,100) cancel in float32: 3.4e-6 was the worst of 1,500 scenes
+    assert np.abs(found.gradient - reference).max() <= 1e-4 * np.abs(reference).max() + 1e-5 / image.size
 
 
 def test_a_photo_matches_itself() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from trainer.dropout import LARGEST_RATE, leave_out, rate_at
+from trainer.dropout import final_rate, leave_out, rate_at
 
 
 def generator() -> torch.Generator:
@@ -39,5 +39,12 @@ def test_gradients_reach_the_kept_and_stay_finite() -> None:
 
 
 def test_the_rate_rises() -> None:
-    assert rate_at(0, 100) == 0
-    assert 0 < rate_at(50, 100) < rate_at(99, 100) < LARGEST_RATE
+    assert rate_at(0, 100, 0.3) == 0
+    assert 0 < rate_at(50, 100, 0.3) < rate_at(99, 100, 0.3) < 0.3
+
+
+def test_many_views_need_little_left_out() -> None:
+    rates = [final_rate(views) for views in (0, 1, 6, 12, 100)]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] == 0.5
+    assert rates[-1] < 0.05

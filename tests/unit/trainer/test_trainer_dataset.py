@@ -14,7 +14,7 @@ from PIL import Image
 
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
-from trainer.dataset import Frame, PhotoStore, find_scene, hold_out, load_scene
+from trainer.dataset import Frame, PhotoStore, find_scene, hold_out, load_scene, views_per_point
 
 
 @pytest.fixture
@@ -62,6 +62,15 @@ def test_the_frame_puts_the_scene_at_the_origin_at_distance_one(tmp_path: Path) 
     np.testing.assert_allclose(pixels, expected, atol=1e-6)
     np.testing.assert_allclose(depths * scene.frame.scale, far)
     assert np.median(depths) == pytest.approx(1, abs=0.1)
+
+
+def test_views_per_point_counts_the_pictures_it_falls_into(tmp_path: Path) -> None:
+    made = make_scene(tmp_path, photos=4)
+    cameras = list(made.cameras.values())
+    middle, behind = np.zeros((1, 3)), np.array([[0, 0, 100.0]])
+    assert views_per_point(cameras, middle) == 4
+    assert views_per_point(cameras, behind) == 0
+    assert views_per_point(cameras, np.concatenate([middle, behind])) == 2
 
 
 def test_a_frame_of_no_scale_changes_nothing() -> None:
