@@ -154,16 +154,23 @@ def _observed(model: SparseModel, used: NDArray[np.bool_]) -> dict[str, NDArray[
 
 def training_frame(cameras: Sequence[Camera], positions: NDArray[np.float64]) -> Frame:
     """Origin at the points' median; unit the median distance at which the cameras see points."""
-    depths = []
-    for camera in cameras:
-        pixels, depth = camera.project(positions)
-        inside = (depth > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
-        depths.append(depth[inside])
-    seen = np.concatenate(depths)
+    seen = np.concatenate([_depths_seen(camera, positions) for camera in cameras])
     scale = float(np.median(seen)) if len(seen) else 0.0
     if not (math.isfinite(scale) and scale > 0):
         raise StageError(ErrorCode.INVALID_SCENE, "no camera sees any of the points")
     return Frame(np.median(positions, axis=0), scale)
+
+
+def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -> float:
+    """How many of the cameras have a point in their picture, on average over the points (P, 3)."""
+    return sum(len(_depths_seen(camera, positions)) for camera in cameras) / len(positions)
+
+
+def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Depths of the points that fall into the camera's picture."""
+    pixels, depths = camera.project(positions)
+    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    return depths[inside]
 
 
 def _check_photo(path: Path, camera: Camera) -> None:

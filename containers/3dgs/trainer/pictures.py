@@ -33,7 +33,7 @@ def save_side_by_side(path: Path, pairs: Sequence[tuple[Picture, Picture]]) -> N
         sheet.paste(left, (0, top))
         sheet.paste(right, (left.width + _GAP, top))
         top += left.height + _GAP
-    sheet.save(path, optimize=True)
+    sheet.save(path)
 
 
 def _fitted(picture: Picture) -> Image.Image:

@@ -21,7 +21,8 @@ from stage.contract import Folders, StageContext
 from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
-from trainer.dataset import PhotoStore, Scene, find_scene, load_scene
+from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.dropout import final_rate
 from trainer.evaluate import Score, mean_psnr, mean_ssim, render_photo, score_all
 from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
@@ -95,15 +96,16 @@ def _start(
 ) -> tuple[Trainer, list[CurvePoint], list[Warning]]:
     """A trainer at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     photos = scene.split("train")
+    dropout = final_rate(views_per_point([photo.camera for photo in photos], scene.positions))
     fingerprint = _fingerprint(scene, plan)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
     warnings = [Warning("DAMAGED_CHECKPOINT", "a damaged checkpoint was passed over", damaged)] if damaged else []
     if state is not None and state["fingerprint"] == fingerprint:
-        trainer = Trainer.restored(photos, scene.frame, store, plan, device, state["trainer"])
+        trainer = Trainer.restored(photos, scene.frame, store, plan, dropout, device, state["trainer"])
         return trainer, [CurvePoint(**point) for point in state["curve"]], warnings
     context.progress.report(0.01, "placing the first Gaussians")
     gaussians = from_seeds(seed_points(scene, store, plan.max_gaussians), plan.sh_degree)
-    trainer = Trainer(photos, scene.frame, store, plan, Splats.of(gaussians, device), device)
+    trainer = Trainer(photos, scene.frame, store, plan, Splats.of(gaussians, device), dropout, device)
     return trainer, [], warnings
 
 

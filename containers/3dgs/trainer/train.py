@@ -44,6 +44,7 @@ class Trainer:
     store: PhotoStore
     budget: Budget
     splats: Splats
+    dropout: float  # share of the Gaussians left out at the end
     device: torch.device
     seed: int = 0
     step: int = 0
@@ -74,13 +75,14 @@ class Trainer:
         frame: Frame,
         store: PhotoStore,
         budget: Budget,
+        dropout: float,
         device: torch.device,
         state: dict[str, Any],
     ) -> Trainer:
         """A trainer that goes on where `state` was taken."""
         splats = Splats.restored(state["splats"], device)
         trainer = cls(
-            photos, frame, store, budget, splats, device, step=state["step"], start_count=state["start_count"]
+            photos, frame, store, budget, splats, dropout, device, step=state["step"], start_count=state["start_count"]
         )
         trainer.pull.total, trainer.pull.views = (state["pull"][name].to(device) for name in ("total", "views"))
         return trainer
@@ -99,7 +101,7 @@ class Trainer:
         camera = self._cameras[index].scaled(factor)
         degree = active_degree(self.step, steps, self.budget.sh_degree)
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-        opacities = leave_out(self.splats["opacities"], rate_at(self.step, steps), chance)
+        opacities = leave_out(self.splats["opacities"], rate_at(self.step, steps, self.dropout), chance)
         image, info = draw(self.splats, camera, degree, opacities)
         loss = self._photometric(image, self.store.target(self.photos[index], camera))
         loss = loss + OPACITY_WEIGHT * torch.sigmoid(self.splats["opacities"]).mean()
