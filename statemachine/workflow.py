@@ -216,8 +216,8 @@ def pipeline() -> Graph:
         {"sequence": 0, "progress": 0, "message.$": "States.Format('{} is on its way', $.name)"},
     )
     first_stage = Choice("FirstStage")
-    for step, stage in (("3dgs", "3dgs"), ("compression", "compressor")):
-        rule = ChoiceRule.StringEquals(variable="$.options.pipelineStep", value=step)
+    for stage in ("3dgs", "compressor"):
+        rule = ChoiceRule.StringEquals(variable="$.firstStage", value=stage)
         first_stage.add_choice(rule, first_of[stage])
     first_stage.default_choice(first_of["sfm"])
     started.next(first_stage)

@@ -38,6 +38,12 @@ class ErrorCode(StrEnum):
     STALLED = "STALLED"
     STAGE_TIMEOUT = "STAGE_TIMEOUT"
     STOPPED = "STOPPED"
+    # a request about a job
+    NO_SUCH_JOB = "NO_SUCH_JOB"
+    JOB_RUNNING = "JOB_RUNNING"
+    NOT_REUSABLE = "NOT_REUSABLE"
+    RESULT_DAMAGED = "RESULT_DAMAGED"
+    # ourselves
     INTERNAL = "INTERNAL"
 
 
@@ -158,6 +164,22 @@ CATALOGUE: dict[ErrorCode, ErrorKind] = {
         "The job was stopped on request.",
         "Upload the ZIP again whenever you like.",
     ),
+    ErrorCode.NO_SUCH_JOB: ErrorKind(
+        "There is no such job.",
+        "Check the job's id; jobs that ended more than 90 days ago cannot be stopped or run again.",
+    ),
+    ErrorCode.JOB_RUNNING: ErrorKind(
+        "The job is running already.",
+        "Wait until it has ended, or stop it first.",
+    ),
+    ErrorCode.NOT_REUSABLE: ErrorKind(
+        "The job cannot be run again from there.",
+        "Run it again from an earlier stage, or upload the photos again.",
+    ),
+    ErrorCode.RESULT_DAMAGED: ErrorKind(
+        "What an earlier stage left is no longer as it was.",
+        "Run the job again from an earlier stage, or upload the photos again.",
+    ),
     ErrorCode.INTERNAL: ErrorKind(
         "Something went wrong on our side.",
         "Upload the ZIP again; if it happens twice, reply to this mail.",
@@ -182,6 +204,14 @@ class JobError(BaseModel):
 
 class RejectedUpload(Exception):
     """The upload cannot become a job; carries the coded reason."""
+
+    def __init__(self, code: ErrorCode, facts: str = "") -> None:
+        self.error = JobError.of(code, facts)
+        super().__init__(f"{code}: {self.error.message}")
+
+
+class RefusedRequest(Exception):
+    """A request about a job that cannot be met; carries the coded reason."""
 
     def __init__(self, code: ErrorCode, facts: str = "") -> None:
         self.error = JobError.of(code, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,8 +28,8 @@ class JobsTable:
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def record(self, job: Job) -> None:
-        """Write the facts of the upload; repeating it changes nothing and never touches progress."""
+    def record(self, job: Job, more: Mapping[str, Any] | None = None) -> None:
+        """Write the facts of the upload and `more`; repeating it changes nothing and never touches progress."""
         facts = {
             "name": job.name,
             "bucket": job.bucket,
@@ -38,6 +38,7 @@ class JobsTable:
             "uploadedAt": job.uploaded_at.isoformat(),
             "expiresAt": int(self._clock()) + KEEP_SECONDS,
             **({"email": job.options.email} if job.options.email else {}),
+            **(more or {}),
         }
         names = {f"#{name}": name for name in facts}
         self._table.update_item(

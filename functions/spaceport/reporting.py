@@ -9,15 +9,12 @@ from botocore.exceptions import ClientError
 from spaceport.compute import Compute
 from spaceport.cost import cost_of
 from spaceport.errors import ErrorCode, JobError
-from spaceport.results import read_json
+from spaceport.results import output_from, read_json
 from spaceport.stage_runs import StageRuns
 from spaceport.stages import Platform, StageOutput, StageRun, output_uri, state_output
 from spaceport.verdict import Fate, Verdict, judge
 
 _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
-# the state machine's data holds 256 KiB for all stages; the whole list stays in result.json
-MAX_WARNINGS = 20
-MAX_LIST = 50
 
 
 class StageReporter:
@@ -49,16 +46,8 @@ class StageReporter:
         result = read_json(self._s3, f"{uri}/result.json")
         if result is None:
             return None
-        return StageOutput(
-            stage=run.stage,
-            attempt=run.attempt,
-            output_uri=uri,
-            counts=result["counts"],
-            metrics={n: v for n, v in result["metrics"].items() if not (isinstance(v, list) and len(v) > MAX_LIST)},
-            warnings=result["warnings"][:MAX_WARNINGS],
-            seconds=verdict.seconds,
-            cost=cost_of(self._platform.instance_types[run.stage], verdict.seconds),
-        )
+        cost = cost_of(self._platform.instance_types[run.stage], verdict.seconds)
+        return output_from(result, run, uri, verdict.seconds, cost)
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""

@@ -8,6 +8,12 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from spaceport.stages import StageOutput, StageRun
+
+# the state machine's data holds 256 KiB for all stages; the whole lists stay in result.json
+MAX_WARNINGS = 20
+MAX_LIST = 50
+
 
 def split_uri(uri: str) -> tuple[str, str]:
     """`s3://bucket/some/key` → (bucket, key)."""
@@ -26,3 +32,17 @@ def read_json(s3: Any, uri: str) -> dict[str, Any] | None:
         raise
     value: dict[str, Any] = json.loads(body)
     return value
+
+
+def output_from(result: dict[str, Any], run: StageRun, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:
+    """What the state machine carries on of a `result.json` that lies below `uri`."""
+    return StageOutput(
+        stage=run.stage,
+        attempt=run.attempt,
+        output_uri=uri,
+        counts=result["counts"],
+        metrics={n: v for n, v in result["metrics"].items() if not (isinstance(v, list) and len(v) > MAX_LIST)},
+        warnings=result["warnings"][:MAX_WARNINGS],
+        seconds=seconds,
+        cost=cost,
+    )

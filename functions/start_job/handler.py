@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.clients import client, table
+from spaceport.executions import Executions
 from spaceport.job import UploadedObject
 from spaceport.jobs_table import JobsTable
 from spaceport.observability import logger, metrics, tracer
@@ -30,8 +31,7 @@ def starter() -> Starter:
     settings = StartJobSettings.read()
     return Starter(
         s3=client("s3"),
-        stepfunctions=client("stepfunctions"),
-        pipeline_arn=settings.pipeline_arn,
+        executions=Executions(client("stepfunctions"), settings.pipeline_arn),
         jobs=JobsTable(table(settings.jobs_table)),
         bus=StatusBus(client("events"), settings.status_bus),
     )

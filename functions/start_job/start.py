@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from spaceport.errors import ErrorCode, JobError, RejectedUpload
+from spaceport.executions import Executions, execution_input
 from spaceport.job import (
     Camel,
-    Job,
     JobOptions,
     PipelineStep,
     UploadedObject,
@@ -24,7 +21,9 @@ from spaceport.job import (
 from spaceport.jobs_table import JobsTable
 from spaceport.preflight import check_entries, read_entries
 from spaceport.ranged import RangedObject
+from spaceport.stages import STAGES_OF
 from spaceport.status import StatusBus, job_rejected
+from spaceport.uploads import head_of
 
 
 class StartOutcome(Camel):
@@ -41,19 +40,18 @@ class Starter:
     def __init__(
         self,
         s3: Any,
-        stepfunctions: Any,
-        pipeline_arn: str,
+        executions: Executions,
         jobs: JobsTable,
         bus: StatusBus,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._s3, self._stepfunctions, self._pipeline_arn = s3, stepfunctions, pipeline_arn
+        self._s3, self._executions = s3, executions
         self._jobs, self._bus, self._clock = jobs, bus, clock
 
     def start(self, uploaded: UploadedObject) -> StartOutcome:
         """Raises botocore's ClientError for faults of AWS, so that the event is delivered again."""
         job_id = job_id_of(uploaded)
-        head = self._head(uploaded)
+        head = head_of(self._s3, uploaded)
         if head is None:  # deleted or overwritten since: its own event speaks for the newer version
             return StartOutcome(job_id=job_id)
         options = JobOptions()
@@ -64,19 +62,8 @@ class Starter:
             return self._reject(uploaded, head, options, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
         self._jobs.record(job)
-        self._start_execution(job)
+        self._executions.begin(job_id, execution_input(job, STAGES_OF[options.pipeline_step][0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
-
-    def _head(self, uploaded: UploadedObject) -> dict[str, Any] | None:
-        """None unless the key still holds this very version: the stages read the key, whatever it holds by then."""
-        try:
-            head: dict[str, Any] = self._s3.head_object(Bucket=uploaded.bucket, Key=uploaded.key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return None
-            raise
-        same_version = uploaded.version_id in (None, head.get("VersionId"))
-        return head if same_version and head["ETag"].strip('"') == uploaded.etag.strip('"') else None
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> None:
         if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
@@ -97,13 +84,3 @@ class Starter:
         self._jobs.record(job)
         self._bus.put(job_rejected(job.job_id, error, self._clock()))
         return StartOutcome(job_id=job.job_id, error=error)
-
-    def _start_execution(self, job: Job) -> None:
-        document = {**job.model_dump(by_alias=True, mode="json"), "stages": {}}
-        try:
-            self._stepfunctions.start_execution(
-                stateMachineArn=self._pipeline_arn, name=job.job_id, input=json.dumps(document, sort_keys=True)
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
-                raise

@@ -222,7 +222,23 @@ class FakeStepFunctions:
             raise aws_error("ExecutionDoesNotExist", "DescribeExecution")
         execution = self.executions[name]
         error = {} if execution.error is None else {"error": execution.error}
-        return {"executionArn": arguments["executionArn"], "name": name, "status": execution.status, **error}
+        return {
+            "executionArn": arguments["executionArn"],
+            "name": name,
+            "status": execution.status,
+            "input": json.dumps(execution.input),
+            **error,
+        }
+
+    def stop_execution(self, **arguments: Any) -> dict[str, Any]:
+        _check("stepfunctions", "StopExecution", arguments)
+        name = arguments["executionArn"].rsplit(":", 1)[-1]
+        if name not in self.executions:
+            raise aws_error("ExecutionDoesNotExist", "StopExecution")
+        execution = self.executions[name]
+        if execution.status == "RUNNING":
+            execution.status, execution.error = "ABORTED", arguments.get("error")
+        return {"stopDate": EPOCH}
 
     @staticmethod
     def arn_of(name: str) -> str:

@@ -59,6 +59,7 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
             "shDegree": None,
             "name": None,
         },
+        "firstStage": "sfm",
         "stages": {},
     }
 

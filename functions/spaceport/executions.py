@@ -1,0 +1,94 @@
+"""Executions of the state machine: one a job, named as the job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel
+
+from spaceport.job import Camel, Job
+from spaceport.stages import Stage, StageOutput
+
+
+class Rerun(Camel):
+    """What an execution repeats: `of` a job, from a stage on. `request_id` tells a repeated request from a new one."""
+
+    of: str
+    from_stage: Stage
+    request_id: str | None = None
+
+
+class Execution(BaseModel):
+    """What Step Functions says of an execution. `input` is as `execution_input` wrote it."""
+
+    job_id: str
+    status: str
+    input: dict[str, Any]
+
+    @property
+    def running(self) -> bool:
+        return self.status in ("RUNNING", "PENDING_REDRIVE")
+
+    @property
+    def job(self) -> Job:
+        return Job.model_validate({name: self.input.get(name) for name in _JOB_NAMES})
+
+    @property
+    def rerun(self) -> Rerun | None:
+        return Rerun.model_validate(self.input["rerun"]) if "rerun" in self.input else None
+
+
+_JOB_NAMES = [field.alias or name for name, field in Job.model_fields.items()]
+
+
+def execution_input(
+    job: Job, first_stage: Stage, stages: Mapping[Stage, StageOutput] | None = None, rerun: Rerun | None = None
+) -> str:
+    """The state machine's data as JSON: the job, where to begin, and the outputs of the stages before that.
+
+    Equal arguments give equal text: Step Functions takes a repeated start for the same only then.
+    """
+    outputs = {
+        stage.state_key: output.model_dump(by_alias=True, mode="json") for stage, output in (stages or {}).items()
+    }
+    document = {**job.model_dump(by_alias=True, mode="json"), "firstStage": first_stage.value, "stages": outputs}
+    if rerun is not None:
+        document["rerun"] = rerun.model_dump(by_alias=True, mode="json")
+    return json.dumps(document, sort_keys=True)
+
+
+class Executions:
+    """`stepfunctions` is a boto3 client. Every call is safe to repeat."""
+
+    def __init__(self, stepfunctions: Any, pipeline_arn: str) -> None:
+        self._stepfunctions, self._pipeline_arn = stepfunctions, pipeline_arn
+
+    def begin(self, job_id: str, document: str) -> bool:
+        """Start the job's execution. False when one of that name is there that has another input or has ended."""
+        try:
+            self._stepfunctions.start_execution(stateMachineArn=self._pipeline_arn, name=job_id, input=document)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise
+            return False
+        return True
+
+    def lookup(self, job_id: str) -> Execution | None:
+        """None for a job that was never started, or that ended more than 90 days ago."""
+        try:
+            found = self._stepfunctions.describe_execution(executionArn=self._arn(job_id))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+            return None
+        return Execution(job_id=job_id, status=found["status"], input=json.loads(found["input"]))
+
+    def abort(self, job_id: str, error: str, cause: str) -> None:
+        """End it as ABORTED, whatever it is waiting for."""
+        self._stepfunctions.stop_execution(executionArn=self._arn(job_id), error=error, cause=cause)
+
+    def _arn(self, job_id: str) -> str:
+        return f"{self._pipeline_arn.replace(':stateMachine:', ':execution:')}:{job_id}"

@@ -1,0 +1,60 @@
+"""A job that is cancelled: its execution ends, and stop_job does the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from spaceport.cancel import Cancellation, Canceller
+from spaceport.errors import ErrorCode, RefusedRequest
+from spaceport.executions import Executions
+from tests.support.cloud import ENVIRONMENT, Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import FakeExecution
+from tests.support.runs import JOB_ID, ask_for, job_name
+
+# a mail that was sent before is not counted again, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+
+@pytest.fixture
+def canceller(cloud: Cloud) -> Canceller:
+    return Canceller(Executions(cloud.client("stepfunctions"), ENVIRONMENT["PIPELINE_ARN"]))
+
+
+def test_the_execution_is_aborted_with_the_code_of_a_stop(cloud: Cloud, canceller: Canceller) -> None:
+    cloud.stepfunctions.executions[JOB_ID] = execution = FakeExecution({})
+    assert canceller.cancel(JOB_ID) == Cancellation(job_id=JOB_ID, status="RUNNING", stopping=True)
+    assert (execution.status, execution.error) == ("ABORTED", "STOPPED")
+
+
+def test_its_sagemaker_job_is_stopped_the_bus_told_and_one_mail_sent(cloud: Cloud, canceller: Canceller) -> None:
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
+    cloud.table("jobs").put_item(Item={"jobId": JOB_ID, "name": "meadow", "email": "pilot@example.com"})
+    invoke("run_stage", ask_for())
+    canceller.cancel(JOB_ID)
+    aborted = sample_event("stop_job/execution-aborted")
+    for _ in range(2):  # EventBridge may deliver it again
+        invoke("stop_job", aborted)
+    for said in [said for said in cloud.heard() if said["detail-type"] == "Job Stopped"]:
+        invoke("notify", {"account": "123456789012", **said})  # moto leaves the account out
+    assert cloud.sagemaker.stopped == [job_name()]
+    assert [mail["Subject"] for mail in cloud.mails()] == ["Your 3D scene “meadow” was stopped"]
+
+
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"])
+def test_a_job_that_has_ended_stays_as_it_is(cloud: Cloud, canceller: Canceller, status: str) -> None:
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, status)
+    assert canceller.cancel(JOB_ID) == Cancellation(job_id=JOB_ID, status=status, stopping=False)
+    assert "stepfunctions.stop_execution" not in cloud.watch.calls
+
+
+def test_cancelling_twice_is_cancelling_once(cloud: Cloud, canceller: Canceller) -> None:
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
+    assert [canceller.cancel(JOB_ID).stopping for _ in range(2)] == [True, False]
+
+
+def test_a_job_that_never_was_is_refused_by_name(canceller: Canceller) -> None:
+    with pytest.raises(RefusedRequest) as refused:
+        canceller.cancel(JOB_ID)
+    assert refused.value.error.code is ErrorCode.NO_SUCH_JOB
+    assert JOB_ID in refused.value.error.message
