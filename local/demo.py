@@ -97,7 +97,13 @@ def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[st
     lines = [""]
     if last.error is not None:
         lines += [f"{last.type}: {last.error['message']}", f"What to do: {last.error['hint']}"]
-    shown = {"scene.sog": "splat", "viewer/index.html": "viewer", "preview.png": "picture", "orbit.webp": "orbit"}
+    shown = {
+        "scene.sog": "splat",
+        "viewer/index.html": "viewer",
+        "report.html": "report",
+        "preview.png": "picture",
+        "orbit.webp": "orbit",
+    }
     lines += [f"{label:<8} {folder / name}" for name, label in shown.items() if name in last.outputs]
     lines.append(f"{'mail':<8} {folder / 'mail.html'} ({mail.subject})" if mail else f"{'mail':<8} none came")
     return lines

@@ -7,23 +7,29 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from deliver.report import Report, compose
+from deliver.page import Pictures, render
+from deliver.report import DeliveredFile, Report, compose
 from spaceport.job import Camel, Job
-from spaceport.results import read_json
+from spaceport.results import read_bytes, read_json
 from spaceport.stages import Stage, StageOutput, finished_stages
 
 # delivered name → (stage, file in the stage's output); only what the stage's result.json lists is delivered
 DELIVERED = {
     "scene.sog": (Stage.COMPRESSOR, "scene.sog"),
     "scene.ply": (Stage.COMPRESSOR, "scene.ply"),
+    "scene.spz": (Stage.COMPRESSOR, "scene.spz"),
     "viewer/index.html": (Stage.COMPRESSOR, "viewer/index.html"),
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
+    "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),
     "orbit.webp": (Stage.COMPRESSOR, "orbit.webp"),
     "sfm/cameras.png": (Stage.SFM, "cameras.png"),
+    "sfm/cloud.json": (Stage.SFM, "cloud.json"),
+    "sfm/thumbnails.jpg": (Stage.SFM, "thumbnails.jpg"),
     "sfm/photos.json": (Stage.SFM, "photos.json"),
     "sfm/georeference.json": (Stage.SFM, "georeference.json"),
     "3dgs/held_out.png": (Stage.TRAINING, "held_out.png"),
 }
+MOST_PAIRS = 6  # photos beside their renders in report.html
 
 
 class DeliverRequest(Job):
@@ -47,25 +53,55 @@ class Deliverer:
         self._s3, self._bucket = s3, results_bucket
 
     def deliver(self, request: DeliverRequest) -> Delivery:
-        """Write report.json (again, the same, if repeated) and return the delivery.
+        """Write report.json and report.html (again, the same, if repeated) and return the delivery.
 
         Raises ValueError when a stage's result.json has gone since the stage reported it.
         """
         stages = finished_stages(request.stages)
         results = {stage: self._result_of(output) for stage, output in stages.items()}
-        report = compose(request, stages, results)
-        key = f"jobs/{request.job_id}/report.json"
+        outputs = outputs_of(stages, results)
+        report = compose(
+            request,
+            stages,
+            results,
+            photos=self._json(outputs.get("sfm/photos.json")) or [],
+            georeference=self._json(outputs.get("sfm/georeference.json")) or {},
+            files=files_of(results),
+        )
+        page = render(report, self._pictures(report, stages, outputs))
         body = json.dumps(report.model_dump(by_alias=True, mode="json"), indent=2, ensure_ascii=False)
-        self._s3.put_object(Bucket=self._bucket, Key=key, Body=body.encode(), ContentType="application/json")
-        outputs = outputs_of(stages, results) | {"report.json": f"s3://{self._bucket}/{key}"}
+        outputs["report.html"] = self._put(request.job_id, "report.html", page, "text/html; charset=utf-8")
+        outputs["report.json"] = self._put(request.job_id, "report.json", body, "application/json")
         return Delivery(outputs=outputs, metrics=headline(report), cost=report.cost)
+
+    def _put(self, job_id: str, name: str, text: str, content_type: str) -> str:
+        key = f"jobs/{job_id}/{name}"
+        self._s3.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), ContentType=content_type)
+        return f"s3://{self._bucket}/{key}"
 
     def _result_of(self, output: StageOutput) -> dict[str, Any]:
         uri = f"{output.output_uri}/result.json"
-        result = read_json(self._s3, uri)
+        result: dict[str, Any] | None = read_json(self._s3, uri)
         if result is None:
             raise ValueError(f"no result at {uri}")
         return result
+
+    def _json(self, uri: str | None) -> Any:
+        return None if uri is None else read_json(self._s3, uri)
+
+    def _pictures(self, report: Report, stages: dict[Stage, StageOutput], outputs: dict[str, str]) -> Pictures:
+        """What there is of them: a report without a picture is better than none."""
+        views = report.held_out
+        chosen = [views[i * len(views) // MOST_PAIRS] for i in range(MOST_PAIRS)] if len(views) > MOST_PAIRS else views
+        pairs = {
+            view.name: read_bytes(self._s3, f"{stages[Stage.COMPRESSOR].output_uri}/{view.picture}") for view in chosen
+        }
+        poster, cameras = (outputs.get(name) for name in ("poster.jpg", "sfm/cameras.png"))
+        return Pictures(
+            poster=read_bytes(self._s3, poster) if poster else None,
+            cameras=read_bytes(self._s3, cameras) if cameras else None,
+            pairs={name: picture for name, picture in pairs.items() if picture is not None},
+        )
 
 
 def outputs_of(stages: dict[Stage, StageOutput], results: dict[Stage, dict[str, Any]]) -> dict[str, str]:
@@ -76,6 +112,16 @@ def outputs_of(stages: dict[Stage, StageOutput], results: dict[Stage, dict[str, 
         if path in listed.get(stage, set())
     }
     return files | {f"{stage}/result.json": f"{output.output_uri}/result.json" for stage, output in stages.items()}
+
+
+def files_of(results: dict[Stage, dict[str, Any]]) -> list[DeliveredFile]:
+    """Names and sizes of the delivered files that a customer downloads."""
+    sizes = {(stage, file["path"]): file["bytes"] for stage, result in results.items() for file in result["files"]}
+    return [
+        DeliveredFile(name=name, bytes=sizes[source])
+        for name, source in DELIVERED.items()
+        if source in sizes and source[0] is Stage.COMPRESSOR
+    ]
 
 
 def headline(report: Report) -> dict[str, Any]:

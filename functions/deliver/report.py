@@ -1,63 +1,159 @@
-"""The job's report: what the customer may know about quality, size, time and money. Pure."""
+"""The job's report: what the customer may know about quality, photos, size, time and money. Pure."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job
+from spaceport.job import Camel, Job, JobOptions
 from spaceport.stages import Stage, StageOutput
 
 
+class PhotoLine(Camel):
+    """One photo of the upload, by the customer's own name for it; `reason`: why it was not used."""
+
+    name: str
+    used: bool
+    reason: str | None = None
+
+
+class HeldOutView(Camel):
+    """A photo that no training saw, against the splat before and after compression: PSNR in dB, SSIM 0..1."""
+
+    name: str
+    psnr_before: float
+    psnr_after: float
+    ssim_before: float
+    ssim_after: float
+    picture: str
+
+
+class ScorePart(Camel):
+    """`points` of `most`; `why`: the figure behind it and how it counts."""
+
+    name: str
+    points: float
+    most: int
+    why: str
+
+
+class CurvePoint(Camel):
+    """Held-out PSNR (dB) after `step` steps of training."""
+
+    step: int
+    psnr: float
+    gaussians: int
+    seconds: float
+
+
+class DeliveredFile(Camel):
+    name: str
+    bytes: int
+
+
+class Georeference(Camel):
+    """Where on Earth the scene's origin is, and how far the GPS of the photos is from the model (RMS)."""
+
+    latitude: float
+    longitude: float
+    altitude: float
+    rms_metres: float | None
+
+
 class Report(Camel):
-    """`report.json`. PSNR (dB) and SSIM are of held-out photos, PSNR after compression; None: not measured."""
+    """`report.json`. PSNR (dB) and SSIM are of held-out photos, after compression unless named; None: not measured."""
 
     version: Literal["1"] = "1"
     job_id: str
     name: str
+    uploaded_at: datetime
+    options: JobOptions
     photos: int | None
     registered: int | None
+    photo_list: list[PhotoLine]
+    georeference: Georeference | None
     gps_rms_metres: float | None
     gaussians: int | None
     psnr: float | None
     psnr_before_compression: float | None
     ssim: float | None
+    ssim_before_compression: float | None
+    held_out: list[HeldOutView]
+    training_curve: list[CurvePoint]
     bytes: int | None
     compression_ratio: float | None
+    files: list[DeliveredFile]
     score: int | None
+    score_parts: list[ScorePart]
     seconds: dict[str, float]
+    timings: dict[str, dict[str, float]]
     cost: dict[str, Any]
     warnings: list[dict[str, Any]]
 
 
-def compose(job: Job, stages: dict[Stage, StageOutput], results: dict[Stage, dict[str, Any]]) -> Report:
+def compose(
+    job: Job,
+    stages: dict[Stage, StageOutput],
+    results: dict[Stage, dict[str, Any]],
+    photos: list[dict[str, Any]],
+    georeference: dict[str, Any],
+    files: list[DeliveredFile],
+) -> Report:
+    """`photos` and `georeference` are sfm's photos.json and georeference.json, empty for a job without them."""
+
     def count(stage: Stage, name: str) -> int | None:
         return results[stage]["counts"].get(name) if stage in results else None
 
     def metric(stage: Stage, name: str) -> Any:
         return results[stage]["metrics"].get(name) if stage in results else None
 
-    photos, registered = count(Stage.SFM, "photos"), count(Stage.SFM, "registered")
-    before = metric(Stage.COMPRESSOR, "psnrBefore")
-    after = metric(Stage.COMPRESSOR, "psnrAfter")
-    psnr = metric(Stage.TRAINING, "psnr") if after is None else after
-    ssim = metric(Stage.TRAINING, "ssim")
+    def measured(after_compression: str, at_training: str) -> Any:
+        value = metric(Stage.COMPRESSOR, after_compression)
+        return metric(Stage.TRAINING, at_training) if value is None else value
+
+    given, registered = count(Stage.SFM, "photos"), count(Stage.SFM, "registered")
+    psnr, ssim = measured("psnrAfter", "psnr"), measured("ssimAfter", "ssim")
+    parts = score_parts(psnr, ssim, given, registered)
     return Report(
         job_id=job.job_id,
         name=job.name,
-        photos=photos,
+        uploaded_at=job.uploaded_at,
+        options=job.options.model_copy(update={"email": None}),  # a report is passed on, an address is not
+        photos=given,
         registered=registered,
+        photo_list=[
+            PhotoLine(name=photo["original"], used=photo["registered"], reason=photo.get("reason")) for photo in photos
+        ],
+        georeference=_georeference(georeference),
         gps_rms_metres=metric(Stage.SFM, "gpsRms"),
         gaussians=count(Stage.COMPRESSOR, "gaussians"),
         psnr=psnr,
-        psnr_before_compression=before,
+        psnr_before_compression=metric(Stage.COMPRESSOR, "psnrBefore"),
         ssim=ssim,
+        ssim_before_compression=metric(Stage.COMPRESSOR, "ssimBefore"),
+        held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], photos),
+        training_curve=[CurvePoint.model_validate(point) for point in metric(Stage.TRAINING, "curve") or []],
         bytes=count(Stage.COMPRESSOR, "bytes"),
         compression_ratio=metric(Stage.COMPRESSOR, "ratio"),
-        score=score(psnr, ssim, registered / photos if photos and registered is not None else None),
+        files=files,
+        score=round(sum(part.points for part in parts)) if parts else None,
+        score_parts=parts,
         seconds={stage.value: output.seconds for stage, output in stages.items()},
+        timings={stage.value: result.get("timings", {}) for stage, result in results.items()},
         cost=total_cost(stages),
         warnings=[warning for result in results.values() for warning in result["warnings"]],
     )
+
+
+def _georeference(given: dict[str, Any]) -> Georeference | None:
+    origin = given.get("origin")
+    return Georeference(**origin, rms_metres=given.get("rms_metres")) if origin else None
+
+
+def _held_out(views: list[dict[str, Any]], photos: list[dict[str, Any]]) -> list[HeldOutView]:
+    """The compressor knows the stages' names of photos, the customer his own."""
+    originals = {photo["name"]: photo["original"] for photo in photos}
+    return [HeldOutView.model_validate({**view, "name": originals.get(view["name"], view["name"])}) for view in views]
 
 
 def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
@@ -69,12 +165,35 @@ def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
     return {**total, "stages": by_stage}
 
 
-def score(psnr: float | None, ssim: float | None, registered_share: float | None) -> int | None:
+def score_parts(psnr: float | None, ssim: float | None, photos: int | None, registered: int | None) -> list[ScorePart]:
     """Out of 100: half sharpness (held-out PSNR, 15 dB → 0, 30 dB → 1), 30 likeness (SSIM), 20 photos used.
 
-    None without held-out photos: a number then would be a guess.
+    Empty without held-out photos: a number then would be a guess.
     """
-    if psnr is None or ssim is None or registered_share is None:
-        return None
-    sharpness = min(max((psnr - 15) / 15, 0), 1)
-    return round(50 * sharpness + 30 * min(max(ssim, 0), 1) + 20 * registered_share)
+    if psnr is None or ssim is None or not photos or registered is None:
+        return []
+    share = registered / photos
+    return [
+        ScorePart(
+            name="Sharpness",
+            points=round(50 * _within(0, (psnr - 15) / 15, 1), 1),
+            most=50,
+            why=f"{psnr:.1f} dB PSNR on photos kept aside: 15 dB gives none, 30 dB all",
+        ),
+        ScorePart(
+            name="Likeness",
+            points=round(30 * _within(0, ssim, 1), 1),
+            most=30,
+            why=f"SSIM {ssim:.2f} on photos kept aside: 0 gives none, 1 all",
+        ),
+        ScorePart(
+            name="Photos used",
+            points=round(20 * share, 1),
+            most=20,
+            why=f"{registered} of {photos} photos found their place",
+        ),
+    ]
+
+
+def _within(low: float, value: float, high: float) -> float:
+    return min(max(value, low), high)

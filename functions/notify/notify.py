@@ -5,11 +5,9 @@ from __future__ import annotations
 from mimetypes import guess_type
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from notify.mail import Links, compose
 from spaceport.jobs_table import JobsTable
-from spaceport.results import split_uri
+from spaceport.results import read_bytes, split_uri
 from spaceport.status import StatusEvent
 
 # delivered name → what the customer reads; in this order
@@ -17,7 +15,7 @@ LINKED = {
     "viewer/index.html": "Open the scene",
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
-    "report.json": "Report",
+    "report.html": "Report",
 }
 
 
@@ -36,7 +34,7 @@ class Notifier:
             return None
         outputs = outcome.detail.outputs
         urls = {label: self._link(outputs[name]) for name, label in LINKED.items() if name in outputs}
-        preview = self._read(outputs["preview.png"]) if "preview.png" in outputs else None
+        preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
         links = Links(urls=urls, hours=self._link_seconds // 3600)
         message = compose(outcome.type, str(item["name"]), outcome.detail, links, preview)
         message["From"], message["To"] = self._sender, address
@@ -56,13 +54,3 @@ class Notifier:
             params["ResponseContentType"] = content_type
         url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self._link_seconds)
         return url
-
-    def _read(self, uri: str) -> bytes | None:
-        bucket, key = split_uri(uri)
-        try:
-            body: bytes = self._s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-                return None  # a mail without its picture is better than none
-            raise
-        return body

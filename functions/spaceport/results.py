@@ -21,17 +21,22 @@ def split_uri(uri: str) -> tuple[str, str]:
     return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}/")
 
 
-def read_json(s3: Any, uri: str) -> dict[str, Any] | None:
-    """The JSON object at `uri`, or None where there is none."""
+def read_bytes(s3: Any, uri: str) -> bytes | None:
+    """The object at `uri`, or None where there is none."""
     bucket, key = split_uri(uri)
     try:
-        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
         if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
             return None
         raise
-    value: dict[str, Any] = json.loads(body)
-    return value
+    return body
+
+
+def read_json(s3: Any, uri: str) -> Any:
+    """The JSON at `uri`, or None where there is none."""
+    body = read_bytes(s3, uri)
+    return None if body is None else json.loads(body)
 
 
 def output_from(result: dict[str, Any], run: StageRun, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:

@@ -13,15 +13,18 @@ from compressor.quality import draw
 from splat.gaussians import Gaussians
 
 _PREVIEW_SIZE = (1280, 720)
+_POSTER_QUALITY = 82
 _ORBIT_SIZE = (480, 270)
 _ORBIT_FRAMES = 36
 _FRAME_MILLISECONDS = 110
 _ORBIT_QUALITY = 60
 
 
-def write_preview(path: Path, gaussians: Gaussians, framing: Framing) -> None:
-    """A still picture, 1280 × 720, with the viewer page's first camera."""
-    _to_image(draw(gaussians, framing.camera(0, *_PREVIEW_SIZE))).save(path, "PNG", optimize=True)
+def write_preview(path: Path, poster: Path, gaussians: Gaussians, framing: Framing) -> None:
+    """A still picture, 1280 × 720, with the viewer page's first camera; `poster` is the same, small enough to mail."""
+    picture = _to_image(draw(gaussians, framing.camera(0, *_PREVIEW_SIZE)))
+    picture.save(path, "PNG", optimize=True)
+    picture.save(poster, "JPEG", quality=_POSTER_QUALITY, optimize=True, progressive=True)
 
 
 def write_orbit(path: Path, gaussians: Gaussians, framing: Framing, progress: Callable[[float], None]) -> None:

@@ -72,8 +72,9 @@ def psnr(mean_squared_error: float) -> float:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Photos that no training saw, with their cameras."""
+    """Photos that no training saw, with their names and cameras."""
 
+    names: list[str]
     cameras: list[Camera]
     photos: list[NDArray[np.uint8]]
 
@@ -90,12 +91,13 @@ class HeldOut:
 def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
     """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none."""
     chosen = [view for view in views if view.split == "test" and view.image and (folder / view.image).is_file()]
-    cameras, photos = [], []
+    names, cameras, photos = [], [], []
     for view in _evenly(chosen, _HELD_OUT_LIMIT):
         with Image.open(folder / str(view.image)) as image:
             photos.append(np.asarray(image.convert("RGB")))
+        names.append(view.name)
         cameras.append(view.camera.resized(image.width, image.height))
-    return HeldOut(cameras, photos) if photos else None
+    return HeldOut(names, cameras, photos) if photos else None
 
 
 def _evenly(items: Sequence[_Item], limit: int) -> list[_Item]:

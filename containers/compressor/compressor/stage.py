@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from compressor.comparison import compare
 from compressor.compress import Compressed, compress
 from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
 from compressor.pictures import write_orbit, write_preview
@@ -52,9 +53,16 @@ def work(context: StageContext) -> StageOutcome:
     (staging / "scene.sog").write_bytes(result.sog)
     shutil.copyfile(source.ply, staging / "scene.ply")
     with watch("pictures"):
-        say = progress(0.65, 0.95)
-        write_preview(staging / "preview.png", result.decoded, framing)
+        say = progress(0.65, 0.9)
+        write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing)
         write_orbit(staging / "orbit.webp", result.decoded, framing, lambda share: say(share, "drawing the orbit"))
+    with watch("compare"):
+        say = progress(0.9, 0.95)
+        views = (
+            compare(held_out, gaussians, result.decoded, staging, lambda share: say(share, "comparing with the photos"))
+            if held_out
+            else []
+        )
     with watch("viewer"):
         report(0.95, "writing the viewer page")
         _write_viewer(staging / "viewer" / "index.html", result, framing, context.options.scene_name)
@@ -68,6 +76,9 @@ def work(context: StageContext) -> StageOutcome:
         metrics={
             "psnrBefore": _rounded(result.psnr_before),
             "psnrAfter": _rounded(result.psnr_after),
+            "ssimBefore": _mean_ssim([view.ssim_before for view in views]),
+            "ssimAfter": _mean_ssim([view.ssim_after for view in views]),
+            "views": [view.as_json() for view in views],
             "fidelity": _rounded(result.fidelity),
             "ratio": round(raw / len(result.sog), 2),
             "bytesByFile": result.bytes_by_file,
@@ -92,6 +103,10 @@ def deliver(staging: Path, folder: Path) -> None:
         partial = goal.with_name(goal.name + ".partial")
         shutil.move(path, partial)  # the scratch folder may be on another file system
         partial.replace(goal)
+
+
+def _mean_ssim(values: list[float]) -> float | None:
+    return round(sum(values) / len(values), 4) if values else None
 
 
 def _rounded(value: float | None) -> float | None:

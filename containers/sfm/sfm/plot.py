@@ -40,6 +40,11 @@ def plot_cameras(path: Path, centres: Vector, forward: Vector, points: Vector, c
     axes.set_ylabel(f"north ({unit})" if metric else f"y ({unit})", color=INK)
     axes.set_title(f"{len(centres)} cameras, {len(points):,} points, from above", color=INK, fontsize=11)
     axes.tick_params(colors=INK)
+    if metric:
+        axes.annotate(
+            "N", xy=(0.97, 0.97), xytext=(0.97, 0.89), xycoords="axes fraction", color=INK, ha="center", va="top",
+            fontsize=12, fontweight="bold", arrowprops={"arrowstyle": "-|>", "color": INK, "lw": 1.5},
+        )  # fmt: skip
     for spine in axes.spines.values():
         spine.set_color("#3a424d")
     figure.tight_layout()

@@ -14,6 +14,7 @@ import pycolmap
 
 from sfm import gate
 from sfm.account import account
+from sfm.cloud import cloud_json, write_thumbnails
 from sfm.database import write_database
 from sfm.features import extract_all, features_per_photo
 from sfm.georegister import Georegistration, PosedPhoto, georegister
@@ -163,15 +164,16 @@ def _deliver(
         progress = _part(context, "undistort", model.num_reg_images(), "undistorting photos")
         write_undistorted(model, photos, output, threads, progress)
     with context.stopwatch("plot"):
-        images = [image for image in model.images.values() if image.has_pose]
-        plot_cameras(
-            output / "cameras.png",
-            np.array([image.projection_center() for image in images]),
-            np.array([image.viewing_direction() for image in images]),
-            _points(model),
-            np.array([point.color for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3),
-            metric=georegistration.origin is not None,
-        )
+        images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
+        names = [image.name for image in images]
+        centres = np.array([image.projection_center() for image in images])
+        forward = np.array([image.viewing_direction() for image in images])
+        points = _points(model)
+        colors = np.array([point.color for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
+        metric = georegistration.origin is not None
+        plot_cameras(output / "cameras.png", centres, forward, points, colors, metric)
+        write_json(output / "cloud.json", cloud_json(names, centres, forward, points, colors, metric))
+        write_thumbnails(output / "thumbnails.jpg", [output / "images" / name for name in names])
 
 
 def _points(model: pycolmap.Reconstruction) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -85,7 +85,8 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert code == 0
     result = json.loads((output / "result.json").read_text())
     files = {file["path"] for file in result["files"]}
-    assert files == {"orbit.webp", "preview.png", "scene.ply", "scene.sog", "viewer/index.html"}
+    pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
+    assert files == {"scene.ply", "scene.sog", "viewer/index.html", *pictures}
     assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
     metrics, counts = result["metrics"], result["counts"]
     assert counts == {"gaussians": 500, "bytes": (output / "scene.sog").stat().st_size}
@@ -93,6 +94,14 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert psnr(0.04**2) < metrics["psnrBefore"] < psnr(0.04**2) + 1.5
     assert metrics["psnrBefore"] - metrics["psnrAfter"] <= 0.3
     assert metrics["fidelity"] > metrics["psnrBefore"] + 5
+    assert [view["name"] for view in metrics["views"]] == ["0.jpg", "3.jpg"]
+    for end in ("Before", "After"):
+        mean = np.mean([view[f"psnr{end}"] for view in metrics["views"]])
+        assert mean == pytest.approx(metrics[f"psnr{end}"], abs=2e-3)
+        assert 0 < metrics[f"ssim{end}"] < 1
+    with Image.open(output / "held_out/3.jpg") as sheet, Image.open(model / "views/3.png") as photo:
+        left = np.asarray(sheet.crop((0, 0, 96, 72)), float)
+        assert np.abs(left - np.asarray(photo, float)).mean() < 12
     assert metrics["ratio"] == pytest.approx(500 * 26 * 4 / counts["bytes"], abs=0.01)
     assert set(metrics["bytesByFile"]) >= {"meta.json", "means_l.webp", "shN_labels.webp"}
     assert "<title>Old mill</title>" in (output / "viewer/index.html").read_text()
@@ -234,7 +243,7 @@ def test_pictures_show_the_scene_and_the_orbit_moves(tmp_path: Path, make_splat:
     splat = make_splat(300, 0)
     framing = frame_scene(splat, [], z_up=True)
     shares: list[float] = []
-    write_preview(tmp_path / "preview.png", splat, framing)
+    write_preview(tmp_path / "preview.png", tmp_path / "poster.jpg", splat, framing)
     write_orbit(tmp_path / "orbit.webp", splat, framing, shares.append)
     with Image.open(tmp_path / "preview.png") as preview:
         assert preview.size == (1280, 720)

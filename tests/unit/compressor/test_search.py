@@ -132,7 +132,11 @@ def test_compress_keeps_the_held_out_loss_and_verifies_its_file(make_splat: Make
     cameras = [framing.camera(turn, 96, 64) for turn in (0, 120)]
     rng = np.random.default_rng(0)
     noisy = [np.clip(draw(splat, camera) + rng.normal(0, 0.05, (64, 96, 3)), 0, 1) for camera in cameras]
-    held_out = HeldOut(cameras, [np.rint(photo * 255).astype(np.uint8) for photo in noisy])
+    held_out = HeldOut(
+        [str(number) for number in range(len(noisy))],
+        cameras,
+        [np.rint(photo * 255).astype(np.uint8) for photo in noisy],
+    )
     result = compress(splat, [], held_out, framing, Preset.WEB, silent, lambda: None)
     assert result.met
     assert result.psnr_before is not None

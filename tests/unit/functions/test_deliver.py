@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deliver.report import score
+from deliver.chart import ticks
+from deliver.report import score_parts
 from spaceport.stages import Stage
 from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, output_of
 
 FILES = {
-    Stage.SFM: ["cameras.png", "photos.json", "georeference.json", "images/000001.jpg"],
+    Stage.SFM: ["cameras.png", "cloud.json", "thumbnails.jpg", "photos.json", "georeference.json", "images/000001.jpg"],
     Stage.TRAINING: ["scene.ply", "held_out.png", "views.json"],
-    Stage.COMPRESSOR: ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "orbit.webp"],
+    Stage.COMPRESSOR: ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "poster.jpg", "orbit.webp"],
 }
 REPORT = f"s3://{RESULTS}/jobs/{JOB_ID}/report.json"
+PAGE = f"s3://{RESULTS}/jobs/{JOB_ID}/report.html"
+PHOTOS = [
+    {"name": "000001.jpg", "original": "DJI <1>.JPG", "registered": True},
+    {"name": "000002.jpg", "original": "DJI_2.JPG", "registered": False, "reason": "blurred & dark"},
+]
+PLACE = {"origin": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0}, "rms_metres": 0.35}
+VIEW = {"psnrBefore": 24.1, "psnrAfter": 24.05, "ssimBefore": 0.79, "ssimAfter": 0.78}
+JPEG, MAP = b"\xff\xd8 a picture", b"\x89PNG a map"
 
 
 def after(cloud: Cloud, *stages: Stage, warnings: dict[Stage, list[dict[str, Any]]] | None = None) -> dict[str, Any]:
@@ -47,7 +58,10 @@ def test_the_sample_event_delivers_everything_by_name(cloud: Cloud) -> None:
         "scene.ply": f"{compressor}/scene.ply",
         "viewer/index.html": f"{compressor}/viewer/index.html",
         "preview.png": f"{compressor}/preview.png",
+        "poster.jpg": f"{compressor}/poster.jpg",
         "orbit.webp": f"{compressor}/orbit.webp",
+        "sfm/cloud.json": f"{sfm}/cloud.json",
+        "sfm/thumbnails.jpg": f"{sfm}/thumbnails.jpg",
         "sfm/cameras.png": f"{sfm}/cameras.png",
         "sfm/photos.json": f"{sfm}/photos.json",
         "sfm/georeference.json": f"{sfm}/georeference.json",
@@ -55,13 +69,14 @@ def test_the_sample_event_delivers_everything_by_name(cloud: Cloud) -> None:
         "sfm/result.json": f"{sfm}/result.json",
         "3dgs/result.json": f"{training}/result.json",
         "compressor/result.json": f"{compressor}/result.json",
+        "report.html": PAGE,
         "report.json": REPORT,
     }
 
 
 def test_only_what_a_stage_says_it_left_is_delivered(cloud: Cloud) -> None:
     event = after(cloud, *Stage)
-    cloud.put_result(output_of(Stage.COMPRESSOR), counts={}, files=[{"path": "scene.sog"}])
+    cloud.put_result(output_of(Stage.COMPRESSOR), counts={}, files=[{"path": "scene.sog", "bytes": 5}])
     outputs = invoke("deliver", event)["outputs"]
     assert "scene.sog" in outputs
     assert "preview.png" not in outputs
@@ -94,26 +109,92 @@ def test_a_sum_with_an_unknown_price_is_no_price(cloud: Cloud) -> None:
     assert "dollars" not in cost
 
 
-def test_the_report_holds_quality_size_time_and_money(cloud: Cloud) -> None:
-    delivery = invoke("deliver", after(cloud, *Stage))
+def with_pictures(cloud: Cloud) -> dict[str, Any]:
+    """The state machine's data of a job whose stages left photos' account, place, pictures and held-out views."""
+    event = after(cloud, *Stage)
+    sfm, training, compressor = (output_of(stage) for stage in Stage)
+    cloud.put(f"{sfm}/photos.json", json.dumps(PHOTOS).encode())
+    cloud.put(f"{sfm}/georeference.json", json.dumps(PLACE).encode())
+    cloud.put(f"{sfm}/cameras.png", MAP)
+    for name in ("poster.jpg", "held_out/000001.jpg"):
+        cloud.put(f"{compressor}/{name}", JPEG)
+    curve = [{"step": step, "psnr": 20 + step / 100, "gaussians": 1000 * step, "seconds": 9} for step in (100, 200)]
+    compressed = event["stages"]["compressor"]
+    views = [{"name": "000001.jpg", "picture": "held_out/000001.jpg", **VIEW}]
+    cloud.put_result(
+        compressor,
+        counts=compressed["counts"],
+        metrics=compressed["metrics"] | {"views": views, "ssimBefore": 0.79, "ssimAfter": 0.77},
+        files=[{"path": path, "bytes": 1000, "sha256": "0"} for path in FILES[Stage.COMPRESSOR]],
+    )
+    trained = event["stages"]["training"]
+    cloud.put_result(training, counts=trained["counts"], metrics=trained["metrics"] | {"curve": curve})
+    return event
+
+
+def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> None:
+    delivery = invoke("deliver", with_pictures(cloud))
     report = cloud.get_json(REPORT)
     assert report["cost"] == delivery["cost"]
-    assert {name: report[name] for name in report if name not in ("cost", "seconds")} == {
+    left_out = ("cost", "seconds", "timings", "files", "scoreParts", "options", "trainingCurve", "uploadedAt")
+    assert {name: report[name] for name in report if name not in left_out} == {
         "version": "1",
         "jobId": JOB_ID,
         "name": "meadow",
         "photos": 18,
         "registered": 18,
+        "photoList": [
+            {"name": "DJI <1>.JPG", "used": True, "reason": None},
+            {"name": "DJI_2.JPG", "used": False, "reason": "blurred & dark"},
+        ],
+        "georeference": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0, "rmsMetres": 0.35},
         "gpsRmsMetres": 0.35,
         "gaussians": 100_000,
         "psnr": 24.05,
         "psnrBeforeCompression": 24.1,
-        "ssim": 0.78,
+        "ssim": 0.77,
+        "ssimBeforeCompression": 0.79,
+        "heldOut": [{"name": "DJI <1>.JPG", "picture": "held_out/000001.jpg", **VIEW}],
         "bytes": 1_400_000,
         "compressionRatio": 16.8,
-        "score": 74,
+        "score": 73,
         "warnings": [],
     }
+    assert [point["psnr"] for point in report["trainingCurve"]] == [21.0, 22.0]
+    assert {"name": "scene.sog", "bytes": 1000} in report["files"]
+    assert sum(part["points"] for part in report["scoreParts"]) == pytest.approx(report["score"], abs=0.5)
+
+
+def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_tells(cloud: Cloud) -> None:
+    invoke("deliver", with_pictures(cloud))
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    page = answer["Body"].read().decode()
+    assert answer["ContentType"] == "text/html; charset=utf-8"
+    sources = re.findall(r'(?:src|href)="([^"]{0,60})', page)
+    assert len(sources) == 3
+    assert all(source.startswith("data:image/") for source in sources)
+    assert base64.b64encode(JPEG).decode() in page
+    assert base64.b64encode(MAP).decode() in page
+    for told in ("DJI &lt;1&gt;.JPG", "blurred &amp; dark", "73 of 100", "24.05 dB", "47.100000°", "$0.0428", "1.4 MB"):
+        assert told in page, told
+    assert "s3://" not in page
+
+
+def test_no_address_goes_into_a_report_that_is_passed_on(cloud: Cloud) -> None:
+    event = after(cloud, *Stage)
+    event["options"]["email"] = "pilot@example.com"
+    invoke("deliver", event)
+    for name in ("report.html", "report.json"):
+        body = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/{name}")["Body"].read().decode()
+        assert "pilot@example.com" not in body
+
+
+def test_a_page_without_figures_leaves_their_sections_out(cloud: Cloud) -> None:
+    invoke("deliver", after(cloud, Stage.COMPRESSOR))
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    assert "Time and money" in page
+    for absent in ("How the score is made", "Where the cameras stood", "kept aside", "Left out"):
+        assert absent not in page
 
 
 def test_the_report_has_every_warning_of_every_stage(cloud: Cloud) -> None:
@@ -170,24 +251,33 @@ def test_the_delivery_fills_the_job_succeeded_event_of_the_samples(cloud: Cloud)
 def test_the_score_runs_from_unusable_to_as_good_as_the_photos(
     psnr: float, ssim: float, registered: float, expected: int
 ) -> None:
-    assert score(psnr, ssim, registered) == expected
+    parts = score_parts(psnr, ssim, 1000, round(1000 * registered))
+    assert round(sum(part.points for part in parts)) == expected
 
 
-@pytest.mark.parametrize("missing", range(3))
+@pytest.mark.parametrize("missing", range(4))
 def test_without_one_of_its_figures_there_is_no_score(missing: int) -> None:
-    figures: list[float | None] = [24.0, 0.8, 1.0]
+    figures: list[Any] = [24.0, 0.8, 20, 20]
     figures[missing] = None
-    assert score(*figures) is None
+    assert score_parts(*figures) == []
 
 
-@given(st.floats(0, 60), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 10))
+@given(st.floats(0, 60), st.floats(-1, 1), st.integers(0, 50), st.floats(0, 10))
 def test_a_score_is_0_to_100_and_better_pictures_never_lower_it(
-    psnr: float, ssim: float, registered: float, better: float
+    psnr: float, ssim: float, registered: int, better: float
 ) -> None:
-    low, high = score(psnr, ssim, registered), score(psnr + better, ssim, registered)
-    assert low is not None
-    assert high is not None
+    low, high = (
+        sum(part.points for part in score_parts(value, ssim, 50, registered)) for value in (psnr, psnr + better)
+    )
     assert 0 <= low <= high <= 100
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_are_few_and_hold_the_range_between_them(low: float, span: float) -> None:
+    found = ticks(low, low + span)
+    assert 2 <= len(found) <= 8
+    assert found[0] <= low + 1e-6 * span + 1e-9 * abs(low)
+    assert found[-1] >= low + span - 1e-6 * span - 1e-9 * abs(low)
 
 
 def test_the_report_is_written_for_people_to_read(cloud: Cloud) -> None:

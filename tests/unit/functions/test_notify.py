@@ -202,7 +202,7 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
         ("Open the scene", f"{folder}/viewer/index.html"),
         ("Download .sog", f"{folder}/scene.sog"),
         ("Download .ply", f"{folder}/scene.ply"),
-        ("Report", f"jobs/{JOB_ID}/report.json"),
+        ("Report", f"jobs/{JOB_ID}/report.html"),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ import pycolmap
 import pytest
 from PIL import Image
 
+from sfm.cloud import cloud_json
 from sfm.exif import GeoPosition
 from sfm.geodesy import LocalFrame
 from sfm.stage import reconstruct_scene
@@ -68,6 +70,41 @@ def test_every_good_photo_is_registered_and_counted(scene: Path) -> None:
     assert set(result["timings"]) >= {"unpack", "ingest", "features", "matching", "mapping", "undistort"}
 
 
+def test_the_cloud_shows_every_camera_where_the_model_has_it(scene: Path) -> None:
+    model = pycolmap.Reconstruction(scene / "sparse" / "0")
+    cloud = read_json(scene / "cloud.json")
+    images = {image.name: image for image in model.images.values()}
+    assert {camera["name"] for camera in cloud["cameras"]} == set(images)
+    for camera in cloud["cameras"]:
+        image = images[camera["name"]]
+        assert np.allclose(np.add(camera["position"], cloud["centre"]), image.projection_center(), atol=2e-3)
+        assert np.allclose(camera["forward"], image.viewing_direction(), atol=1e-3)
+    positions = np.frombuffer(base64.b64decode(cloud["points"]["positions"]), "<f4").reshape(-1, 3)
+    colors = np.frombuffer(base64.b64decode(cloud["points"]["colors"]), np.uint8).reshape(-1, 3)
+    assert len(positions) == len(colors) == cloud["points"]["count"] == model.num_points3D()
+    known = np.array([point.xyz for point in model.points3D.values()])
+    assert np.allclose(np.sort(positions[:, 0] + cloud["centre"][0]), np.sort(known[:, 0]), atol=1e-3)
+
+
+def test_a_large_cloud_is_thinned_evenly() -> None:
+    points = np.linspace(0, 1, 50_000)[:, None] * np.ones(3)
+    cloud = cloud_json(["a.jpg"], np.zeros((1, 3)), np.ones((1, 3)), points, 255 * points, metric=False)
+    positions = np.frombuffer(base64.b64decode(cloud["points"]["positions"]), "<f4").reshape(-1, 3)
+    assert len(positions) == 20_000
+    assert np.abs(np.diff(positions[:, 0]) - 1 / 20_000).max() < 4e-5
+
+
+def test_the_contact_sheet_holds_the_photos_in_order(scene: Path) -> None:
+    with Image.open(scene / "thumbnails.jpg") as sheet, Image.open(scene / "images/000003.jpg") as photo:
+        assert sheet.size == (8 * 160, 120)
+        small = photo.convert("RGB")
+        small.thumbnail((160, 120))
+        left, top = 2 * 160 + (160 - small.width) // 2, (120 - small.height) // 2
+        cell = sheet.crop((left, top, left + small.width, top + small.height))
+        coarse = [np.asarray(picture.resize((16, 12), Image.Resampling.BOX), float) for picture in (cell, small)]
+        assert np.abs(coarse[0] - coarse[1]).mean() < 4
+
+
 def test_the_cut_photo_and_the_copy_are_named(scene: Path) -> None:
     account = {row["original"]: row for row in read_json(scene / "photos.json")}
     assert len(account) == 10
@@ -83,7 +120,8 @@ def test_the_files_are_those_of_the_contract(scene: Path) -> None:
     files = {path.relative_to(scene).as_posix() for path in scene.rglob("*") if path.is_file()}
     images = {f"images/{i:06d}.jpg" for i in range(1, 9)}
     model = {f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")}
-    assert files == images | model | {"photos.json", "georeference.json", "cameras.png", "result.json"}
+    pictures = {"cameras.png", "cloud.json", "thumbnails.jpg"}
+    assert files == images | model | {"photos.json", "georeference.json", "result.json", *pictures}
     assert {row["path"] for row in read_json(scene / "result.json")["files"]} == files - {"result.json"}
 
 

@@ -1,0 +1,77 @@
+"""Held-out photos beside what the delivered file shows of them, and how much of the likeness compression took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from compressor.quality import HeldOut, Image3, psnr
+from splat.camera import Camera
+from splat.gaussians import Gaussians
+from splat.loss import Buffers, Target, photometric_loss
+from splat.render import render
+
+_GAP = 6  # pixels between photo and render
+_WIDTH = 800  # of one of the two pictures, at most
+_QUALITY = 85
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """PSNR (dB) and SSIM of one held-out photo against the splat before and after compression."""
+
+    name: str
+    psnr_before: float
+    psnr_after: float
+    ssim_before: float
+    ssim_after: float
+    picture: str
+
+    def as_json(self) -> dict[str, str | float]:
+        """As result.json lists it; `picture` is the file, photo left and delivered render right."""
+        return {
+            "name": self.name,
+            "psnrBefore": round(self.psnr_before, 3),
+            "psnrAfter": round(self.psnr_after, 3),
+            "ssimBefore": round(self.ssim_before, 4),
+            "ssimAfter": round(self.ssim_after, 4),
+            "picture": self.picture,
+        }
+
+
+def compare(
+    held_out: HeldOut, before: Gaussians, after: Gaussians, output: Path, progress: Callable[[float], None]
+) -> list[Comparison]:
+    """Score every held-out photo and write `output`/held_out/<name>.jpg; `progress` gets the share done, 0..1."""
+    (output / "held_out").mkdir()
+    compared = []
+    for index, (name, camera, photo) in enumerate(zip(held_out.names, held_out.cameras, held_out.photos, strict=True)):
+        truth = photo.astype(np.float32) / 255
+        original, delivered = _draw(before, camera), _draw(after, camera)
+        (psnr_before, ssim_before), (psnr_after, ssim_after) = _score(truth, original), _score(truth, delivered)
+        picture = str(PurePosixPath("held_out") / f"{PurePosixPath(name).stem}.jpg")
+        _side_by_side(truth, delivered).save(output / picture, "JPEG", quality=_QUALITY, optimize=True)
+        compared.append(Comparison(name, psnr_before, psnr_after, ssim_before, ssim_after, picture))
+        progress((index + 1) / len(held_out.names))
+    return compared
+
+
+def _draw(gaussians: Gaussians, camera: Camera) -> Image3:
+    """On black, as in training."""
+    return np.clip(render(gaussians, camera), 0, 1)
+
+
+def _score(truth: Image3, picture: Image3) -> tuple[float, float]:
+    found = photometric_loss(picture, Target.of(truth), Buffers(*picture.shape[:2]))
+    return psnr(found.mse), found.ssim
+
+
+def _side_by_side(photo: Image3, picture: Image3) -> Image.Image:
+    gap = np.ones((photo.shape[0], _GAP, 3), np.float32)
+    sheet = Image.fromarray(np.rint(np.hstack([photo, gap, picture]) * 255).astype(np.uint8))
+    sheet.thumbnail((2 * _WIDTH + _GAP, 2 * _WIDTH))
+    return sheet

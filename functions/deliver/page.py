@@ -1,0 +1,230 @@
+"""report.html: the report as one page that needs nothing beside it, pictures included. Pure."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from string import Template
+
+from deliver.chart import bar, line_chart
+from deliver.report import PhotoLine, Report
+from spaceport.cost import PRICES_AS_OF
+
+TEMPLATE = Path(__file__).parent / "templates" / "report.html"
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Bytes of the pictures: the scene (JPEG), the camera map (PNG), photo beside render by the photo's name (JPEG)."""
+
+    poster: bytes | None = None
+    cameras: bytes | None = None
+    pairs: dict[str, bytes] = field(default_factory=dict)
+
+
+def render(report: Report, pictures: Pictures) -> str:
+    """The page's HTML; parts without figures are left out."""
+    parts = [
+        _score(report),
+        _photos(report),
+        _camera_map(report, pictures.cameras),
+        _held_out(report, pictures.pairs),
+        _training(report),
+        _stages(report),
+        _files(report),
+        _warnings(report),
+    ]
+    name = escape(report.name)
+    poster = "" if pictures.poster is None else _image(pictures.poster, "jpeg", f"The scene {report.name}")
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        name=name,
+        poster=poster,
+        subtitle=f"Uploaded {report.uploaded_at:%d %B %Y, %H:%M} UTC · quality {escape(report.options.quality)}",
+        figures="".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in _headline(report)),
+        sections="\n".join(part for part in parts if part),
+        job_id=escape(report.job_id),
+    )
+
+
+def _headline(report: Report) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if report.score is not None:
+        found.append(("Score", f"{report.score} of 100"))
+    if report.photos is not None and report.registered is not None:
+        found.append(("Photos used", f"{report.registered} of {report.photos}"))
+    if report.psnr is not None:
+        found.append(("Likeness", f"{report.psnr:.1f} dB"))
+    if report.gaussians is not None:
+        found.append(("Gaussians", f"{report.gaussians:,}"))
+    if report.bytes is not None:
+        found.append(("Compressed", megabytes(report.bytes)))
+    if "dollars" in report.cost:
+        found.append(("Machines", f"${report.cost['dollars']:.2f}"))
+    return found
+
+
+def _score(report: Report) -> str:
+    if not report.score_parts:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(part.name)}{bar(part.points / part.most, f'{part.points:g} of {part.most}')}</td>"
+        f'<td class="soft">{escape(part.why)}</td><td class="number">{part.points:.1f} of {part.most}</td></tr>'
+        for part in report.score_parts
+    )
+    total = f'<tfoot><tr><td>Score</td><td></td><td class="number">{report.score} of 100</td></tr></tfoot>'
+    return _section("How the score is made", f"<table><tbody>{rows}</tbody>{total}</table>")
+
+
+def _photos(report: Report) -> str:
+    if report.photos is None:
+        return ""
+    refused = [photo for photo in report.photo_list if not photo.used]
+    used = [photo for photo in report.photo_list if photo.used]
+    body = f"<p>{report.registered} of {report.photos} photos are in the scene.</p>"
+    if refused:
+        rows = "".join(f"<tr><td>{escape(p.name)}</td><td>{escape(p.reason or '')}</td></tr>" for p in refused)
+        body += f"<table><thead><tr><th>Left out</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table>"
+    if used:
+        body += f"<details><summary>The {len(used)} photos used</summary>{_names(used)}</details>"
+    return _section("Photos", body)
+
+
+def _names(photos: list[PhotoLine]) -> str:
+    return '<ul class="names">' + "".join(f"<li>{escape(photo.name)}</li>" for photo in photos) + "</ul>"
+
+
+def _camera_map(report: Report, cameras: bytes | None) -> str:
+    if cameras is None:
+        return ""
+    place = report.georeference
+    if place is None:
+        note = "<p>The photos carry no usable GPS: the map has no scale and its north is not the world's.</p>"
+    else:
+        rms = "" if place.rms_metres is None else f" The photos' GPS is {place.rms_metres:.2f} m off the cameras (RMS)."
+        note = (
+            f"<p>North is up, distances are in metres about {place.latitude:.6f}°, {place.longitude:.6f}°, "
+            f"{place.altitude:.1f} m.{rms}</p>"
+        )
+    return _section("Where the cameras stood", note + _image(cameras, "png", "Cameras and points from above", "map"))
+
+
+def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
+    if not report.held_out:
+        return ""
+    note = (
+        "<p>Every 8th photo is kept aside and never trained on. Likeness is measured against these, in decibels "
+        "(PSNR: more is better, 30 is very good) and as structural similarity (SSIM, at most 1).</p>"
+    )
+    rows = "".join(
+        f'<tr><td>{escape(view.name)}</td><td class="number">{view.psnr_before:.2f} dB</td>'
+        f'<td class="number">{view.psnr_after:.2f} dB</td><td class="number">{view.ssim_before:.3f}</td>'
+        f'<td class="number">{view.ssim_after:.3f}</td></tr>'
+        for view in report.held_out
+    )
+    means = (report.psnr_before_compression, report.psnr, report.ssim_before_compression, report.ssim)
+    formats = ("{:.2f} dB", "{:.2f} dB", "{:.3f}", "{:.3f}")
+    foot = "".join(
+        f'<td class="number">{"–" if mean is None else form.format(mean)}</td>'
+        for mean, form in zip(means, formats, strict=True)
+    )
+    heads = ("PSNR trained", "compressed", "SSIM trained", "compressed")
+    head = "".join(f'<th class="number">{text}</th>' for text in heads)
+    table = (
+        f'<div class="scroll"><table><thead><tr><th>Photo</th>{head}</tr></thead><tbody>{rows}</tbody>'
+        f"<tfoot><tr><td>Mean</td>{foot}</tr></tfoot></table></div>"
+    )
+    figures = "".join(
+        f'<figure class="pair"><figcaption><span>{escape(view.name)}: photo left, scene right</span>'
+        f"<span>{view.psnr_after:.1f} dB, SSIM {view.ssim_after:.2f}</span></figcaption>"
+        f"{_image(pairs[view.name], 'jpeg', f'{view.name}: photo left, scene right')}</figure>"
+        for view in report.held_out
+        if view.name in pairs
+    )
+    return _section("Photos kept aside, and the scene from the same place", note + figures + table)
+
+
+def _training(report: Report) -> str:
+    if len(report.training_curve) < 2:
+        return ""
+    points = [(float(point.step), point.psnr) for point in report.training_curve]
+    last = report.training_curve[-1]
+    note = f"<p>{last.step:,} steps, {last.gaussians:,} Gaussians, {last.psnr:.1f} dB on photos kept aside.</p>"
+    return _section("How the training went", note + line_chart(points, "step", "dB"))
+
+
+def _stages(report: Report) -> str:
+    costs = report.cost["stages"]
+    longest = max((cost["seconds"] for cost in costs.values()), default=0.0)
+    rows = "".join(
+        f"<tr><td>{escape(stage)}{bar(cost['seconds'] / longest if longest else 0, stage)}</td>"
+        f'<td class="soft">{escape(_parts(report.timings.get(stage, {})))}</td>'
+        f'<td class="number">{duration(cost["seconds"])}</td><td class="number">{_dollars(cost)}</td></tr>'
+        for stage, cost in costs.items()
+    )
+    foot = (
+        f'<td>All</td><td></td><td class="number">{duration(report.cost["seconds"])}</td>'
+        f'<td class="number">{_dollars(report.cost)}</td>'
+    )
+    note = (
+        f'<p class="soft">Machine time as billed, at the list prices of {PRICES_AS_OF}; '
+        "Spot capacity costs less, so this is an upper bound.</p>"
+    )
+    head = '<tr><th>Stage</th><th>of which</th><th class="number">Time</th><th class="number">Cost</th></tr>'
+    table = f"<table><thead>{head}</thead><tbody>{rows}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
+    return _section("Time and money", f'<div class="scroll">{table}</div>{note}')
+
+
+def _parts(timings: dict[str, float]) -> str:
+    """The three longest parts of a stage."""
+    longest = sorted(timings.items(), key=lambda item: -item[1])[:3]
+    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in longest if seconds >= 0.1)
+
+
+def _dollars(cost: dict[str, float]) -> str:
+    return f"${cost['dollars']:.4f}" if "dollars" in cost else "–"
+
+
+def _files(report: Report) -> str:
+    if not report.files:
+        return ""
+    rows = "".join(
+        f'<tr><td>{escape(file.name)}</td><td class="number">{megabytes(file.bytes)}</td></tr>' for file in report.files
+    )
+    ratio = report.compression_ratio
+    note = "" if ratio is None else f"<p>The .sog is {ratio:.1f} times smaller than the splat it was made from.</p>"
+    return _section("Files", f"{note}<table><tbody>{rows}</tbody></table>")
+
+
+def _warnings(report: Report) -> str:
+    if not report.warnings:
+        return ""
+    items = "".join(
+        f'<p class="warning">{escape(str(warning["message"]))} '
+        f'<span class="soft">{escape(str(warning["code"]))}</span></p>'
+        for warning in report.warnings
+    )
+    return _section("Worth knowing", items)
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{title}</h2>{body}</section>"
+
+
+def _image(content: bytes, kind: str, alt: str, css: str = "") -> str:
+    data = base64.b64encode(content).decode("ascii")
+    return f'<img src="data:image/{kind};base64,{data}" alt="{escape(alt)}"{f" class={css}" if css else ""}>'
+
+
+def megabytes(count: int) -> str:
+    """Bytes for people, in the decimal units of file managers."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 8.2 s, 3 min 12 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
