@@ -17,7 +17,7 @@ from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise, quantise_harmonics
-from compressor.viewer import BUNDLE, Journey, write_page
+from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.camera import look_at
 from splat.gaussians import Gaussians
 
@@ -88,7 +88,7 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
     eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis
     page_file = tmp_path / "index.html"
     journey = Journey([eye, -eye], target, FIELD_OF_VIEW, seconds=10)
-    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), "Village", axis, journey, BACKGROUND)
+    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", axis, journey, BACKGROUND))
     expected = draw(
         dequantise(codes), look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     )

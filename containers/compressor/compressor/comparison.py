@@ -50,7 +50,7 @@ def compare(
     (output / "held_out").mkdir()
     compared = []
     for index, (name, camera, photo) in enumerate(zip(held_out.names, held_out.cameras, held_out.photos, strict=True)):
-        truth = photo.astype(np.float32) / 255
+        truth = photo.astype(np.float32) / np.float32(255)
         original, delivered = _draw(before, camera), _draw(after, camera)
         (psnr_before, ssim_before), (psnr_after, ssim_after) = _score(truth, original), _score(truth, delivered)
         picture = str(PurePosixPath("held_out") / f"{PurePosixPath(name).stem}.jpg")

@@ -13,14 +13,15 @@ from compressor.pictures import write_orbit, write_preview
 from compressor.presets import OF_QUALITY
 from compressor.quality import BACKGROUND, held_out_photos
 from compressor.source import read_source, visible
-from compressor.viewer import BUNDLE, Journey, write_page
+from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.ply import property_names
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning
 
 INPUT = "model"
 _JOURNEY_STOPS = 16
-_JOURNEY_SECONDS = 30.0
+_JOURNEY_SECONDS = 60.0
+_DOWNLOADS = ("scene.ply", "scene.spz")
 
 
 def result_folder(folders: Folders) -> Path:
@@ -65,7 +66,7 @@ def work(context: StageContext) -> StageOutcome:
         )
     with watch("viewer"):
         report(0.95, "writing the viewer page")
-        _write_viewer(staging / "viewer" / "index.html", result, framing, context.options.scene_name)
+        _write_viewer(staging, result, framing, context.options.scene_name, metric=source.z_up)
     deliver(staging, context.folders.processing_output)
     if not result.met:
         warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
@@ -89,10 +90,18 @@ def work(context: StageContext) -> StageOutcome:
     )
 
 
-def _write_viewer(path: Path, result: Compressed, framing: Framing, name: str) -> None:
+def _write_viewer(staging: Path, result: Compressed, framing: Framing, name: str, *, metric: bool) -> None:
     positions = [framing.camera(turn, 16, 9).position for turn in framing.turns(_JOURNEY_STOPS)]
-    journey = Journey(positions, framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS)
-    write_page(path, BUNDLE, result.sog, name, framing.up, journey, BACKGROUND)
+    page = Page(
+        title=name,
+        up=framing.up,
+        journey=Journey(positions, framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
+        background=BACKGROUND,
+        poster=(staging / "poster.jpg").read_bytes(),
+        metric=metric,
+        downloads={file: (staging / file).stat().st_size for file in _DOWNLOADS if (staging / file).is_file()},
+    )
+    write_page(staging / "viewer" / "index.html", BUNDLE, result.sog, page)
 
 
 def deliver(staging: Path, folder: Path) -> None:

@@ -6,8 +6,8 @@ import base64
 import html
 import json
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,21 @@ class Journey:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Page:
+    """What the page shows around the splat: `up` in the splat's coordinates, the background's colour 0..1, the picture
+    shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the page's
+    folder, by name (scene.ply)."""
+
+    title: str
+    up: ArrayLike
+    journey: Journey
+    background: Sequence[float]
+    poster: bytes | None = None
+    metric: bool = False
+    downloads: Mapping[str, int] = field(default_factory=dict)
+
+
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
     """Quaternion (4,) xyzw that turns the splat's `up` into the viewer's, +y, on the shortest way."""
     axis = np.asarray(up, dtype=np.float64)
@@ -50,24 +65,38 @@ def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(v + 2 * (q[3] * across + np.cross(q[:3], across)))
 
 
-def write_page(
-    path: Path, bundle: Path, sog: bytes, title: str, up: ArrayLike, journey: Journey, background: Sequence[float]
-) -> None:
+def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
     """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
-    rotation = upright_rotation(up)
-    template = string.Template(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(
-        title=html.escape(title),
+    rotation = upright_rotation(page.up)
+    parts = resources.files(__package__)
+    presentation = {
+        "settings": settings(rotation, page.journey, page.background),
+        "rotation": rotation.tolist(),
+        "target": rotate(rotation, page.journey.target).tolist(),
+        "metric": page.metric,
+        "title": page.title,
+        "downloads": {
+            Path(name).suffix[1:]: {"path": f"../{name}", "bytes": size} for name, size in page.downloads.items()
+        },
+    }
+    template = string.Template(parts.joinpath("page.html").read_text(encoding="utf-8"))
+    text = template.substitute(
+        title=html.escape(page.title),
         licence=(bundle / "LICENSE").read_text(encoding="utf-8").replace("--", "- -"),
         viewer_css=(bundle / "viewer.css").read_text(encoding="utf-8"),
         viewer_js=(bundle / "viewer.js").read_text(encoding="utf-8"),
-        background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * value for value in background)),
-        presentation=json.dumps(
-            {"settings": settings(rotation, journey, background), "rotation": rotation.tolist()}
-        ).replace("</", "<\\/"),
+        page_css=parts.joinpath("page.css").read_text(encoding="utf-8"),
+        page_js=parts.joinpath("page.js").read_text(encoding="utf-8"),
+        background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * value for value in page.background)),
+        poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
+        presentation=json.dumps(presentation).replace("</", "<\\/"),
         splat=base64.b64encode(sog).decode("ascii"),
     )
-    path.write_text(page, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
+
+
+def _data_url(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def settings(rotation: NDArray[np.float64], journey: Journey, background: Sequence[float]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compressor.viewer import Journey, rotate, settings, upright_rotation, write_page
+from compressor.viewer import Journey, Page, rotate, settings, upright_rotation, write_page
 
 JOURNEY = Journey([(3, 0, 1), (0, 3, 1), (-3, 0, 1)], (0, 0, 1), 50, seconds=30)
 
@@ -52,7 +52,9 @@ def test_settings_turn_the_whole_journey() -> None:
 def test_the_page_holds_everything_and_escapes_the_name(bundle: Path, tmp_path: Path) -> None:
     page_file = tmp_path / "index.html"
     sog = bytes(range(256)) * 3
-    write_page(page_file, bundle, sog, "Tom & <script>", (0, 0, 1), JOURNEY, (0.1, 0.2, 0.3))
+    poster = b"\xff\xd8 poster"
+    content = Page("Tom & <script>", (0, 0, 1), JOURNEY, (0.1, 0.2, 0.3), poster, True, {"scene.ply": 1_000_000})
+    write_page(page_file, bundle, sog, content)
     page = page_file.read_text()
     assert "<title>Tom &amp; &lt;script&gt;</title>" in page
     assert "var Supersplat = { cost: '$5' };" in page
@@ -61,13 +63,19 @@ def test_the_page_holds_everything_and_escapes_the_name(bundle: Path, tmp_path: 
     assert base64.b64decode(payload[1]) == sog
     presentation = re.search(r'id="presentation">(.*?)</script>', page)
     assert presentation is not None
-    assert json.loads(presentation[1])["settings"]["annotations"] == []
-    assert not re.search(r"""(src|href)\s*=""", page)
+    told = json.loads(presentation[1])
+    assert told["settings"]["annotations"] == []
+    assert told["title"] == "Tom & <script>"
+    assert told["metric"] is True
+    assert told["target"] == pytest.approx([0, 1, 0])
+    assert told["downloads"] == {"ply": {"path": "../scene.ply", "bytes": 1_000_000}}
+    assert f"url('data:image/jpeg;base64,{base64.b64encode(poster).decode()}')" in page
+    assert not re.search(r"""\s(src|href)\s*=\s*["']""", page)
     # the licence stands in a comment, which two dashes would end
     assert "Permission is granted - - to all" in page
 
 
 def test_a_viewer_that_was_not_built_is_an_error_not_a_broken_page(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        write_page(tmp_path / "index.html", tmp_path / "nothing", b"", "x", (0, 0, 1), JOURNEY, (0, 0, 0))
+        write_page(tmp_path / "index.html", tmp_path / "nothing", b"", Page("x", (0, 0, 1), JOURNEY, (0, 0, 0)))
     assert not (tmp_path / "index.html").exists()

@@ -1,0 +1,160 @@
+const byId = (id) => document.getElementById(id);
+const asked = new URLSearchParams(location.search);
+const { settings, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
+const poster = byId('poster');
+const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
+
+function fail(text) {
+    poster.classList.remove('gone');
+    poster.classList.add('failed');
+    byId('message').textContent = text;
+    document.documentElement.dataset.loaded = 'failed';
+}
+
+if (asked.has('noui')) {
+    poster.hidden = true;
+}
+if (!document.createElement('canvas').getContext('webgl2') && !navigator.gpu) {
+    fail('This browser cannot draw 3D scenes: it has no WebGL 2. Switch hardware acceleration on, or open the page in another browser.');
+} else {
+    start().catch((error) => fail(`The scene could not be shown: ${error.message}`));
+}
+
+async function start() {
+    const contentUrl = 'data:application/zip;base64,' + byId('splat').textContent;
+    const viewer = await Supersplat.createViewer({
+        container: byId('viewer'),
+        settings,
+        contentUrl,
+        contentFilename: 'scene.sog',
+        contents: fetch(contentUrl),
+        ui: false,
+        noanim: still,
+        renderer: asked.has('webgl') ? 'webgl' : 'webgpu'
+    });
+    // the viewer takes every splat for y-down; ours says itself which way is up
+    viewer.app.root.on('childinsert', (entity) => {
+        if (entity.name === 'gsplat') {
+            entity.setLocalRotation(...rotation);
+        }
+    });
+    viewer.events.on('progress:changed', (percent) => {
+        byId('bar').setAttribute('aria-valuenow', Math.round(percent));
+        byId('bar').firstElementChild.style.width = `${percent}%`;
+    });
+    const shown = () => {
+        poster.classList.add('gone');
+        if (!asked.has('noui')) {
+            addControls(viewer, contentUrl);
+        }
+        document.documentElement.dataset.loaded = 'true';
+    };
+    if (viewer.state.loaded) {
+        shown();
+    } else {
+        viewer.events.once('loaded:changed', shown);
+    }
+}
+
+function addControls(viewer, contentUrl) {
+    const icons = {
+        play: '<path d="M7 5v14l12-7z"/>',
+        pause: '<path d="M8 5v14M16 5v14"/>',
+        reset: '<path d="M4 12a8 8 0 1 0 3-6.2M4 4v5h5"/>',
+        save: '<path d="M12 4v11m-5-5 5 5 5-5M5 20h14"/>',
+        ask: '<path d="M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.01"/>',
+        full: '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>'
+    };
+    const draw = (id, icon = id) => {
+        byId(id).innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${icons[icon]}</svg>`;
+    };
+    ['reset', 'save', 'ask', 'full'].forEach((id) => draw(id));
+    const turning = () => viewer.state.cameraMode === 'anim' && !viewer.state.animationPaused;
+    const showPlay = () => {
+        draw('play', turning() ? 'pause' : 'play');
+        byId('play').setAttribute('aria-pressed', String(turning()));
+    };
+    viewer.events.on('cameraMode:changed', showPlay);
+    viewer.events.on('animationPaused:changed', showPlay);
+    byId('play').onclick = () => {
+        const pause = turning();
+        viewer.state.cameraMode = 'anim';
+        viewer.state.animationPaused = pause;
+        showPlay();
+    };
+    byId('reset').onclick = () => viewer.resetCamera();
+    byId('full').onclick = () => (viewer.state.isFullscreen ? viewer.exitFullscreen() : viewer.requestFullscreen()).catch(() => {});
+    for (const [button, panel] of [['save', 'downloads'], ['ask', 'help']]) {
+        byId(button).onclick = () => {
+            byId(panel).hidden = !byId(panel).hidden;
+            byId(button).setAttribute('aria-expanded', String(!byId(panel).hidden));
+        };
+    }
+    addEventListener('keydown', (event) => {
+        if (event.key === 'Escape') {
+            byId('downloads').hidden = byId('help').hidden = true;
+        }
+    });
+    showPlay();
+    listDownloads(contentUrl);
+    byId('controls').hidden = false;
+    if (metric) {
+        byId('scale').hidden = false;
+        viewer.app.on('frameend', () => drawScale(viewer));
+        drawScale(viewer);
+    }
+}
+
+// The .sog is in this page. The other files lie beside it, or wherever the link that led here says (#ply=https://…):
+// a page opened by a signed link has no right to its neighbours.
+async function listDownloads(contentUrl) {
+    const sog = await (await fetch(contentUrl)).blob();
+    const linked = new URLSearchParams(location.hash.slice(1));
+    offer('Compressed splat', 'sog', URL.createObjectURL(sog), sog.size);
+    for (const [kind, label] of [['ply', 'Full splat'], ['spz', 'Compressed splat']]) {
+        const link = linked.get(kind);
+        const beside = downloads[kind];
+        if (link && /^https?:/.test(link)) {
+            offer(label, kind, link, beside?.bytes);
+        } else if (beside && (location.protocol === 'file:' || await isThere(beside.path))) {
+            offer(label, kind, beside.path, beside.bytes);
+        }
+    }
+}
+
+async function isThere(path) {
+    return (await fetch(path, { method: 'HEAD' }).catch(() => ({ ok: false }))).ok;
+}
+
+function offer(label, kind, href, bytes) {
+    const link = document.createElement('a');
+    link.href = href;
+    link.download = `${title}.${kind}`;
+    const size = document.createElement('span');
+    size.textContent = bytes === undefined ? '' : `${(bytes / 1e6).toFixed(1)} MB`;
+    link.append(`${label} (.${kind})`, size);
+    byId('downloads').append(link);
+}
+
+// How long a round number of metres is on the screen, as far away as the middle of the scene.
+function drawScale(viewer) {
+    const camera = viewer.app.root.findComponent('camera');
+    const at = camera.entity.getPosition();
+    const ahead = camera.entity.forward;
+    const depth = (target[0] - at.x) * ahead.x + (target[1] - at.y) * ahead.y + (target[2] - at.z) * ahead.z;
+    const across = camera.horizontalFov ? innerWidth : innerHeight;
+    const pixels = across / (2 * Math.tan(camera.fov * Math.PI / 360) * depth);
+    const bar = byId('scale');
+    bar.style.visibility = depth > 0 ? 'visible' : 'hidden';
+    if (depth <= 0) {
+        return;
+    }
+    const longest = Math.min(160, innerWidth / 3) / pixels;
+    const power = 10 ** Math.floor(Math.log10(longest));
+    const metres = [5, 2, 1].find((factor) => factor * power <= longest) * power;
+    const text = metres >= 1000 ? `${metres / 1000} km` : metres >= 1 ? `${metres} m` : `${+(metres * 100).toPrecision(1)} cm`;
+    bar.firstElementChild.style.width = `${metres * pixels}px`;
+    if (bar.lastElementChild.textContent !== text) {
+        bar.lastElementChild.textContent = text;
+    }
+}
