@@ -17,6 +17,7 @@ from notify.notify import Notifier
 from spaceport.clients import client, table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
+from spaceport.links import Links
 from spaceport.observability import logger, metrics, tracer
 from spaceport.settings import Settings
 from spaceport.status import StatusEvent
@@ -25,6 +26,7 @@ from spaceport.status import StatusEvent
 class NotifySettings(Settings):
     jobs_table: str
     idempotency_table: str
+    results_bucket: str
     sender_email: str
     link_hours: int
 
@@ -32,12 +34,13 @@ class NotifySettings(Settings):
 @cache
 def notifier() -> Notifier:
     settings = NotifySettings.read()
+    s3 = client("s3")
     return Notifier(
         jobs=JobsTable(table(settings.jobs_table)),
-        s3=client("s3"),
+        s3=s3,
         ses=client("sesv2"),
+        links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
         sender=settings.sender_email,
-        link_seconds=settings.link_hours * 3600,
     )
 
 

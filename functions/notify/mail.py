@@ -24,14 +24,16 @@ SUBJECTS = {
 
 
 @dataclass(frozen=True)
-class Links:
-    """Links into the delivery that expire after `hours`, by what the customer reads; the first is the button."""
+class MailLinks:
+    """MailLinks into the delivery that expire after `hours`, by what the customer reads; the first is the button."""
 
     urls: dict[str, str]
     hours: int
 
 
-def compose(type_: StatusType, name: str, detail: StatusDetail, links: Links, preview: bytes | None) -> EmailMessage:
+def compose(
+    type_: StatusType, name: str, detail: StatusDetail, links: MailLinks, preview: bytes | None
+) -> EmailMessage:
     """The message without sender and receiver. `preview` is a PNG shown at the top of a success."""
     subject = " ".join(SUBJECTS[type_].format(name=name).split())  # a header is one line
     if detail.error is None:
@@ -56,7 +58,7 @@ def compose(type_: StatusType, name: str, detail: StatusDetail, links: Links, pr
     return message
 
 
-def _success(detail: StatusDetail, links: Links) -> tuple[str, str]:
+def _success(detail: StatusDetail, links: MailLinks) -> tuple[str, str]:
     figures = _figures(detail.metrics)
     note = f"The links work for {links.hours} hours."
     named = [f"{label}: {url}" for label, url in links.urls.items()]

@@ -43,6 +43,11 @@ class ErrorCode(StrEnum):
     JOB_RUNNING = "JOB_RUNNING"
     NOT_REUSABLE = "NOT_REUSABLE"
     RESULT_DAMAGED = "RESULT_DAMAGED"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    NOT_PERMITTED = "NOT_PERMITTED"
+    NO_SUCH_OBJECT = "NO_SUCH_OBJECT"
+    NO_SUCH_UPLOAD = "NO_SUCH_UPLOAD"
+    UPLOAD_INCOMPLETE = "UPLOAD_INCOMPLETE"
     # ourselves
     INTERNAL = "INTERNAL"
 
@@ -179,6 +184,26 @@ CATALOGUE: dict[ErrorCode, ErrorKind] = {
     ErrorCode.RESULT_DAMAGED: ErrorKind(
         "What an earlier stage left is no longer as it was.",
         "Run the job again from an earlier stage, or upload the photos again.",
+    ),
+    ErrorCode.INVALID_REQUEST: ErrorKind(
+        "The request is not as the API expects it.",
+        "Compare it with /openapi.json.",
+    ),
+    ErrorCode.NOT_PERMITTED: ErrorKind(
+        "This file is not yours to use, or its bucket is not one that jobs may start from.",
+        "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
+    ),
+    ErrorCode.NO_SUCH_OBJECT: ErrorKind(
+        "There is no such file in the bucket.",
+        "Check the URL; bucket and key are case-sensitive.",
+    ),
+    ErrorCode.NO_SUCH_UPLOAD: ErrorKind(
+        "There is no such upload, or it has ended.",
+        "Begin a new one by POST /uploads; one that nothing came for is given up after seven days.",
+    ),
+    ErrorCode.UPLOAD_INCOMPLETE: ErrorKind(
+        "Parts of the upload have not arrived.",
+        "GET the upload for links to the missing parts, send them and complete it again.",
     ),
     ErrorCode.INTERNAL: ErrorKind(
         "Something went wrong on our side.",

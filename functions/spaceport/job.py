@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from email.header import decode_header, make_header
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from spaceport.errors import ErrorCode, RejectedUpload
 
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
 MAX_NAME = 80
+OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
 
 
 class PipelineStep(StrEnum):
@@ -96,11 +98,18 @@ def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
     names = {_plain(field.alias or name): field.alias or name for name, field in JobOptions.model_fields.items()}
     values: dict[str, str] = {}
     for raw, value in metadata.items():
+        if raw == OWNER_METADATA:
+            continue
         if _plain(raw) not in names:
             known = ", ".join(names.values())
             raise RejectedUpload(ErrorCode.INVALID_OPTION, f"there is no setting called {raw}; there are {known}")
-        values[names[_plain(raw)]] = value.strip()
+        values[names[_plain(raw)]] = _decoded(value).strip()
     return parse_options({name: value for name, value in values.items() if value})
+
+
+def owner_by_email(email: str) -> str:
+    """The owner of a job that came with an address and no token."""
+    return f"mailto:{email.lower()}"
 
 
 def email_from_metadata(metadata: Mapping[str, str]) -> str | None:
@@ -137,6 +146,14 @@ def _one_line(text: str) -> str:
     """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return " ".join(printable.split())[:MAX_NAME].rstrip()
+
+
+def _decoded(text: str) -> str:
+    """Metadata are HTTP headers: what is not ASCII comes as RFC 2047 has it."""
+    try:
+        return str(make_header(decode_header(text))) if "=?" in text else text
+    except (LookupError, ValueError):  # it only looks like that
+        return text
 
 
 def _plain(name: str) -> str:

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from spaceport.job import Job
 
+BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
 KEEP_SECONDS = 400 * 24 * 3600
 
 
@@ -51,6 +53,18 @@ class JobsTable:
     def find(self, job_id: str) -> dict[str, Any] | None:
         item: dict[str, Any] | None = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
         return item
+
+    def of_owner(self, owner: str, limit: int, until: str | None = None) -> list[dict[str, Any]]:
+        """At most `limit` jobs of an owner, the newest upload first; `until`: only uploads of then and before."""
+        condition = Key("owner").eq(owner)
+        answer = self._table.query(
+            IndexName=BY_OWNER,
+            KeyConditionExpression=condition & Key("uploadedAt").lte(until) if until else condition,
+            ScanIndexForward=False,
+            Limit=limit,
+        )
+        items: list[dict[str, Any]] = answer["Items"]
+        return items
 
     def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
         """Make the updates that are news; returns how many were."""

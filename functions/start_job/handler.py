@@ -16,8 +16,8 @@ from spaceport.job import UploadedObject
 from spaceport.jobs_table import JobsTable
 from spaceport.observability import logger, metrics, tracer
 from spaceport.settings import Settings
+from spaceport.starting import Starter
 from spaceport.status import StatusBus
-from start_job.start import Starter
 
 
 class StartJobSettings(Settings):

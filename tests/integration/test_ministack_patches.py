@@ -179,6 +179,34 @@ class Probes:
         answers = [functions.invoke(FunctionName=name)["Payload"].read() for name in ("where", "where_too")]
         return len(set(answers))
 
+    def api_of_a_stack(self) -> list[str]:
+        """The routes of an HTTP API that a stack describes by OpenAPI, each with its kind of authorization."""
+        arn = self.address.client("lambda").get_function(FunctionName="where")["Configuration"]["FunctionArn"]
+        integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": arn, "payloadFormatVersion": "2.0"}
+        authorizer = {
+            "type": "jwt",
+            "identitySource": "$request.header.Authorization",
+            "jwtConfiguration": {"issuer": "https://issuer.example.com", "audience": ["us"]},
+        }
+        body = {
+            "openapi": "3.0.1",
+            "info": {"title": "probe", "version": "1"},
+            "paths": {
+                "/open": {"get": {"x-amazon-apigateway-integration": integration}},
+                "/mine": {"get": {"x-amazon-apigateway-integration": integration, "security": [{"token": []}]}},
+            },
+            "components": {
+                "securitySchemes": {"token": {"type": "oauth2", "x-amazon-apigateway-authorizer": authorizer}}
+            },
+        }
+        resources = {"Probed": {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Body": body}}}
+        cloudformation, gateway = self.address.client("cloudformation"), self.address.client("apigatewayv2")
+        cloudformation.create_stack(StackName="probe", TemplateBody=json.dumps({"Resources": resources}))
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="probe", WaiterConfig={"Delay": 1})
+        (api,) = gateway.get_apis()["Items"]
+        routes = gateway.get_routes(ApiId=api["ApiId"])["Items"]
+        return sorted(f"{route['RouteKey']} {route['AuthorizationType']}" for route in routes)
+
     def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
         try:
             call(**arguments)
@@ -205,6 +233,7 @@ ON_AWS = {
     "machine_timeout": "TIMED_OUT",
     "stopped": ("ABORTED Stopped", "TaskTimedOut"),
     "folders_of_one_bundle": 1,
+    "api_of_a_stack": ["GET /mine JWT", "GET /open NONE"],
 }
 
 

@@ -56,8 +56,11 @@ ENVIRONMENT = {
     "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
     "SENDER_EMAIL": SENDER,
     "LINK_HOURS": "6",
+    "SOURCE_BUCKETS": f"{UPLOADS},permitted-bucket",
 }
-HANDLERS = ("start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify")
+HANDLERS = (
+    "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
+)  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 
 
@@ -135,11 +138,18 @@ class Cloud:
         self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         dynamodb = _moto("client", "dynamodb", None)
         for name, keys in TABLES.items():
+            indexed = [("owner", "HASH"), ("uploadedAt", "RANGE")] if name == "jobs" else []
+            index = {
+                "IndexName": "byOwner",
+                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in indexed],
+                "Projection": {"ProjectionType": "ALL"},
+            }
             dynamodb.create_table(
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys],
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys + indexed],
                 KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
+                **({"GlobalSecondaryIndexes": [index]} if indexed else {}),
             )
         self.events.create_event_bus(Name=BUS)
         self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]

@@ -35,7 +35,7 @@ def reached_from(module: str) -> Reached:
     nodes: list[ast.AST] = list(top_levels)
     waiting = definitions
     while True:
-        mentioned = [found for found in waiting if found.name in words or found.name == "__init__"]
+        mentioned = [found for found in waiting if found.name in words or found.name == "__init__" or _is_route(found)]
         if not mentioned:
             break
         waiting = [found for found in waiting if found not in mentioned]
@@ -46,6 +46,15 @@ def reached_from(module: str) -> Reached:
         names=frozenset(name for node in nodes for name in _names(node)),
         strings=frozenset(n.value for n in nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)),
         templates=frozenset(_blanks(node) for node in nodes if isinstance(node, ast.JoinedStr)),
+    )
+
+
+def _is_route(found: _Definition) -> bool:
+    """Whether its decorator hands it to the API's resolver, which calls it by no name: `@app.get(…)`."""
+    called = [node.func if isinstance(node, ast.Call) else node for node in found.decorator_list]
+    return any(
+        isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "app"
+        for node in called
     )
 
 

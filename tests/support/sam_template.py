@@ -129,6 +129,9 @@ def _references(value: Any) -> Iterator[str]:
             elif name == "Fn::GetAtt":
                 yield item.partition(".")[0]
             elif name == "Fn::Sub":
-                yield from (found.partition(".")[0] for found in re.findall(r"\$\{([^!}]+)\}", item))
+                text, given = item if isinstance(item, list) else (item, {})
+                yield from _references(given)
+                mentioned = {found.partition(".")[0] for found in re.findall(r"\$\{([^!}]+)\}", text)}
+                yield from mentioned - given.keys()
             else:
                 yield from _references(item)

@@ -28,7 +28,14 @@ PREFIX = {
     "stepfunctions": "states",
 }
 # actions whose name is not the call's
-NAMED_OTHERWISE = {"s3:HeadObject": "s3:GetObject"}
+NAMED_OTHERWISE = {
+    "s3:HeadObject": "s3:GetObject",
+    "s3:ListObjectsV2": "s3:ListBucket",
+    "s3:CreateMultipartUpload": "s3:PutObject",
+    "s3:UploadPart": "s3:PutObject",
+    "s3:CompleteMultipartUpload": "s3:PutObject",
+    "s3:ListParts": "s3:ListMultipartUploadParts",
+}
 # what else AWS checks when a call is made as our code makes it
 ALSO_CHECKED = {
     "sagemaker:CreateProcessingJob": {"sagemaker:AddTags", "iam:PassRole"},  # Tags, RoleArn

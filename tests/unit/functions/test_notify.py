@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from notify.mail import PREVIEW_CID, Links, compose
+from notify.mail import PREVIEW_CID, MailLinks, compose
 from spaceport.errors import ErrorCode, JobError
 from spaceport.job import JobOptions, UploadedObject, job_of
 from spaceport.jobs_table import JobsTable
@@ -318,7 +318,7 @@ METRICS = st.fixed_dictionaries(
 @given(st.text(min_size=1, max_size=80), METRICS)
 def test_any_name_and_figures_make_a_mail_that_reads_back(name: str, metrics: Mapping[str, Any]) -> None:
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message="m", metrics=dict(metrics))
-    links = Links(urls={"Report": "https://example.com/?a=1&b=2"}, hours=6)
+    links = MailLinks(urls={"Report": "https://example.com/?a=1&b=2"}, hours=6)
     message = compose(StatusType.JOB_SUCCEEDED, name, detail, links, None)
     assert len(str(message["Subject"]).splitlines()) == 1
     assert b"Subject: " in message.as_bytes()
@@ -342,6 +342,6 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
 def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     error = JobError.of(code, "facts & figures")
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
-    mail = compose(StatusType.JOB_FAILED, "meadow", detail, Links(urls={}, hours=6), None)
+    mail = compose(StatusType.JOB_FAILED, "meadow", detail, MailLinks(urls={}, hours=6), None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)

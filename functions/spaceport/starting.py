@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from spaceport.errors import ErrorCode, JobError, RejectedUpload
 from spaceport.executions import Executions, execution_input
 from spaceport.job import (
+    OWNER_METADATA,
     Camel,
     JobOptions,
     PipelineStep,
@@ -17,6 +19,7 @@ from spaceport.job import (
     job_id_of,
     job_of,
     options_from_metadata,
+    owner_by_email,
 )
 from spaceport.jobs_table import JobsTable
 from spaceport.preflight import check_entries, read_entries
@@ -34,6 +37,14 @@ class StartOutcome(Camel):
     error: JobError | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A wish that came by the API: the job's options, and whose job it is."""
+
+    options: JobOptions
+    owner: str
+
+
 class Starter:
     """Every call is safe to repeat for the same object version, also after a crash between any two of them."""
 
@@ -48,20 +59,23 @@ class Starter:
         self._s3, self._executions = s3, executions
         self._jobs, self._bus, self._clock = jobs, bus, clock
 
-    def start(self, uploaded: UploadedObject) -> StartOutcome:
-        """Raises botocore's ClientError for faults of AWS, so that the event is delivered again."""
+    def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
+        """`asked`: who wants what, where the object's own metadata does not say it.
+
+        Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
+        """
         job_id = job_id_of(uploaded)
         head = head_of(self._s3, uploaded)
         if head is None:  # deleted or overwritten since: its own event speaks for the newer version
             return StartOutcome(job_id=job_id)
         options = JobOptions()
         try:
-            options = options_from_metadata(head["Metadata"])
+            options = asked.options if asked else options_from_metadata(head["Metadata"])
             self._check_upload(uploaded, head["ContentLength"], options)
         except RejectedUpload as rejection:
-            return self._reject(uploaded, head, options, rejection.error)
+            return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job)
+        self._jobs.record(job, _owned(head["Metadata"], options.email, asked))
         self._executions.begin(job_id, execution_input(job, STAGES_OF[options.pipeline_step][0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
@@ -76,11 +90,23 @@ class Starter:
         check_entries(read_entries(RangedObject(self._s3, uploaded, size)), options.pipeline_step)  # type: ignore[arg-type]
 
     def _reject(
-        self, uploaded: UploadedObject, head: dict[str, Any], options: JobOptions, error: JobError
+        self,
+        uploaded: UploadedObject,
+        head: dict[str, Any],
+        options: JobOptions,
+        asked: Asked | None,
+        error: JobError,
     ) -> StartOutcome:
         # a setting can be wrong and the address right: the customer should hear of it all the same
         address = options.email or email_from_metadata(head["Metadata"])
         job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
-        self._jobs.record(job)
+        self._jobs.record(job, _owned(head["Metadata"], address, asked))
         self._bus.put(job_rejected(job.job_id, error, self._clock()))
         return StartOutcome(job_id=job.job_id, error=error)
+
+
+def _owned(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> dict[str, str]:
+    """Whose job it is: the API's caller, who also stands in the metadata of what he uploaded by the API; else the
+    address that came with the upload, which a token must carry verified."""
+    owner = asked.owner if asked else metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)
+    return {"owner": owner} if owner else {}

@@ -1,0 +1,34 @@
+"""Who calls: what API Gateway's JWT authorizer has verified before the function runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from spaceport.job import owner_by_email
+
+
+@dataclass(frozen=True)
+class Caller:
+    """`subject` is the token's `sub`; `email` its address, where the issuer has verified that."""
+
+    subject: str
+    email: str | None = None
+
+    @classmethod
+    def of(cls, claims: Mapping[str, Any]) -> Caller:
+        """Raises KeyError without `sub`: no authorizer lets such a token through."""
+        verified = str(claims.get("email_verified", "")).lower() == "true"  # a word in API Gateway's claims
+        return cls(subject=str(claims["sub"]), email=str(claims["email"]) if verified and "email" in claims else None)
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Every value of a job's `owner` that means this caller."""
+        return (self.subject, *((owner_by_email(self.email),) if self.email else ()))
+
+    @property
+    def prefix(self) -> str:
+        """Where the caller's uploads lie in the uploads bucket."""
+        return f"users/{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}/"

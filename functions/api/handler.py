@@ -1,0 +1,239 @@
+"""The HTTP API. API Gateway has checked the token before a request comes here (docs/contracts.md, "HTTP API")."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from api.caller import Caller
+from api.models import (
+    JobId,
+    JobList,
+    JobView,
+    Problem,
+    RerunAnswer,
+    RerunBody,
+    StartedJob,
+    StartJobRequest,
+    StopAnswer,
+    Upload,
+    UploadId,
+    UploadRequest,
+)
+from api.openapi import problems, schema_of
+from api.problem import CONTENT_TYPE, plain_problem, problem_of
+from api.service import RejectedJob, Service
+from api.uploads import Uploads
+from spaceport.cancel import Canceller
+from spaceport.clients import client, table
+from spaceport.errors import ErrorCode, JobError, RefusedRequest, RejectedUpload
+from spaceport.executions import Executions
+from spaceport.job import job_id_of
+from spaceport.jobs_table import JobsTable
+from spaceport.links import Links
+from spaceport.observability import logger, tracer
+from spaceport.rerun import Rerunner
+from spaceport.settings import Settings
+from spaceport.starting import Starter
+from spaceport.status import StatusBus
+
+
+class ApiSettings(Settings):
+    jobs_table: str
+    status_bus: str
+    pipeline_arn: str
+    results_bucket: str
+    source_buckets: str
+    link_hours: int
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        """Buckets that jobs may start from; uploads go to the first."""
+        return tuple(name for name in self.source_buckets.split(",") if name)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@cache
+def service() -> Service:
+    settings = ApiSettings.read()
+    s3, jobs = client("s3"), JobsTable(table(settings.jobs_table))
+    executions = Executions(client("stepfunctions"), settings.pipeline_arn)
+    return Service(
+        s3=s3,
+        jobs=jobs,
+        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus)),
+        canceller=Canceller(executions),
+        rerunner=Rerunner(s3, executions, jobs),
+        links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
+        buckets=settings.buckets,
+        clock=_now,
+    )
+
+
+@cache
+def uploads() -> Uploads:
+    return Uploads(client("s3"), ApiSettings.read().buckets[0], _now)
+
+
+app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
+ACCEPTED = HTTPStatus.ACCEPTED.value
+CREATED = HTTPStatus.CREATED.value
+
+
+def caller() -> Caller:
+    claims = app.current_event.request_context.authorizer.jwt_claim
+    return Caller.of(claims or {})
+
+
+@app.post("/start-job", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StartedJob, 403, 404, 415))
+def start_job(request: Annotated[StartJobRequest, Body()]) -> StartedJob:
+    """Start a job from a file in S3. The same version of a file is one job, however often it is asked for."""
+    return service().start(request, caller())
+
+
+@app.post("/uploads", status_code=CREATED, tags=["uploads"], responses=problems(CREATED, Upload, 415))
+def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
+    """Begin an upload in parts. PUT each part to its link, then complete the upload."""
+    return uploads().begin(request, caller())
+
+
+@app.get("/uploads/<upload_id>", tags=["uploads"], responses=problems(200, Upload, 404))
+def look_at_upload(upload_id: Annotated[UploadId, Path()]) -> Upload:
+    """What has arrived, and links for the next 100 parts that have not: to go on after a break."""
+    return uploads().look(upload_id, caller())
+
+
+@app.post("/uploads/<upload_id>/complete", tags=["uploads"], responses=problems(200, StartedJob, 404, 409))
+def complete_upload(upload_id: Annotated[UploadId, Path()]) -> StartedJob:
+    """All parts have been sent: the job starts. It shows up at GET /jobs/{jobId} within seconds."""
+    return StartedJob(job_id=job_id_of(uploads().complete(upload_id, caller())), created=True)
+
+
+@app.delete("/uploads/<upload_id>", status_code=204, tags=["uploads"], responses=problems(204, None, 404))
+def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[None]:
+    """Give the upload up and delete the parts that arrived."""
+    uploads().abandon(upload_id, caller())
+    return Response(status_code=204)
+
+
+@app.get("/jobs", tags=["jobs"], responses=problems(200, JobList))
+def list_jobs(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    before: Annotated[str | None, Query(max_length=100, pattern=r"^\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+~[a-z0-9-]+$")] = None,
+) -> JobList:
+    """Your jobs, newest first."""
+    return service().list(caller(), limit, before)
+
+
+@app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
+def look_at_job(job_id: Annotated[JobId, Path()]) -> JobView:
+    """Stage, percent, estimate, figures, and links to all there is so far."""
+    return service().look(job_id, caller())
+
+
+@app.post("/jobs/<job_id>/stop", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StopAnswer, 404))
+def stop_job(job_id: Annotated[JobId, Path()]) -> StopAnswer:
+    """Stop a job and the machine it runs on. A job that has ended is left as it is."""
+    cancellation = service().stop(job_id, caller())
+    return StopAnswer(job_id=job_id, stopping=cancellation.stopping)
+
+
+@app.post(
+    "/jobs/<job_id>/rerun",
+    status_code=ACCEPTED,
+    tags=["jobs"],
+    responses=problems(ACCEPTED, RerunAnswer, 404, 409, 415),
+)
+def rerun_job(
+    job_id: Annotated[JobId, Path()],
+    body: Annotated[RerunBody, Body()],
+    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=100)] = None,
+) -> RerunAnswer:
+    """Run again from a stage on, with what the stages before have left, as a job of its own."""
+    rerun = service().rerun(job_id, body, idempotency_key, caller())
+    return RerunAnswer(job_id=rerun.job_id, rerun_of=rerun.rerun_of, reused=list(rerun.reused))
+
+
+@app.get("/openapi.json", include_in_schema=False)
+def openapi() -> dict[str, Any]:
+    """This API's own description; no token needed."""
+    return schema_of(app)
+
+
+def refused(error: RefusedRequest) -> Response[str]:
+    return answer(problem_of(error.error))
+
+
+def rejected_upload(error: RejectedUpload) -> Response[str]:
+    return answer(problem_of(error.error))
+
+
+def rejected_job(error: RejectedJob) -> Response[str]:
+    return answer(problem_of(error.error, error.job_id))
+
+
+def invalid_request(error: RequestValidationError) -> Response[str]:
+    faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, faults)))
+
+
+def undecodable(_error: UnicodeDecodeError) -> Response[str]:
+    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, "the body is not UTF-8")))
+
+
+def unforeseen(error: Exception) -> Response[str]:
+    logger.exception("request failed")
+    return answer(problem_of(JobError.of(ErrorCode.INTERNAL)))
+
+
+REFUSALS = {
+    RefusedRequest: refused,
+    RejectedUpload: rejected_upload,
+    RejectedJob: rejected_job,
+    RequestValidationError: invalid_request,
+    UnicodeDecodeError: undecodable,
+    Exception: unforeseen,
+}
+for kind, refuse in REFUSALS.items():
+    app.exception_handler(kind)(refuse)
+
+
+@app.not_found
+def not_found(_error: NotFoundError) -> Response[str]:
+    event = app.current_event
+    return answer(plain_problem(HTTPStatus.NOT_FOUND, f"There is no {event.http_method} {event.path}."))
+
+
+def answer(problem: Problem) -> Response[str]:
+    body = problem.model_dump_json(by_alias=True, exclude_none=True)
+    return Response(status_code=problem.status, content_type=CONTENT_TYPE, body=body)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    logger.info("request", method=event["requestContext"]["http"]["method"], path=event.get("rawPath"))
+    if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
+        problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
+        return {
+            "statusCode": problem.status,
+            "headers": {"Content-Type": CONTENT_TYPE},
+            "body": problem.model_dump_json(by_alias=True, exclude_none=True),
+        }
+    return app.resolve(event, context)
+
+
+def _is_json(content_type: str) -> bool:
+    """Powertools would read forms too, and stumble over one that is malformed."""
+    return content_type.partition(";")[0].strip().lower() in ("", "application/json")

@@ -1,0 +1,152 @@
+"""What goes over the API: requests and answers. Names are camelCase; unknown names in requests are refused."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from spaceport.errors import ErrorCode
+from spaceport.job import Camel, Email, JobOptions, PipelineStep
+from spaceport.stages import Stage
+
+MAX_UPLOAD_BYTES = 50 * 1000**3
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
+UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
+JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
+
+
+class StartJobRequest(Camel):
+    """Start a job from a file that lies in S3."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    s3_url: Annotated[str, Field(min_length=6, max_length=2048, examples=["s3://my-bucket/flights/meadow.zip"])]
+    email: Email | None = None
+    pipeline_step: PipelineStep = PipelineStep.FULL
+    options: Annotated[
+        dict[str, str | int], Field(default_factory=dict, description="As on an upload: quality, name, trainingSteps …")
+    ]
+
+
+class StartedJob(Camel):
+    """`created` is false where this very version of the file had its job already: that is the job you get."""
+
+    job_id: str
+    created: bool
+
+
+class UploadRequest(JobOptions):
+    """A file to come, and what to do with it."""
+
+    file_name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/\\]+$")]
+    bytes: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)]
+
+
+class PartLink(Camel):
+    """PUT the part's bytes here; the answer's headers need not be kept."""
+
+    number: int
+    url: str
+
+
+class Upload(Camel):
+    """An upload under way. Part n (from 1) holds the bytes from (n - 1) * partBytes on."""
+
+    upload_id: str
+    bytes: int
+    part_bytes: int
+    part_count: int
+    received: list[int]
+    links: list[PartLink]
+    expires_at: datetime
+
+
+class StageView(Camel):
+    """`startedAt` and `endedAt` by the stage's own events."""
+
+    stage: Stage
+    status: Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "REUSED"]
+    progress: float
+    message: str = ""
+    attempt: int | None = None
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    cost: dict[str, Any] | None = None
+
+
+class ErrorView(Camel):
+    code: ErrorCode
+    message: str
+    hint: str
+
+
+class JobSummary(Camel):
+    job_id: str
+    name: str
+    status: JobStatus
+    stage: Stage | None
+    progress: float
+    uploaded_at: datetime
+    rerun_of: str | None = None
+
+
+class JobView(JobSummary):
+    """A job as far as it is. Links expire; ask again for new ones. `secondsLeft` is an estimate."""
+
+    pipeline_step: PipelineStep
+    message: str
+    seconds_left: float | None
+    stages: list[StageView]
+    metrics: dict[str, Any]
+    cost: dict[str, Any] | None
+    error: ErrorView | None
+    links: dict[str, str]
+    links_expire_at: datetime
+
+
+class JobList(Camel):
+    """`next`: pass it as `before` for older jobs; null on the last page."""
+
+    jobs: list[JobSummary]
+    next: str | None
+
+
+class StopAnswer(Camel):
+    """`stopping` is false for a job that had ended before."""
+
+    job_id: str
+    stopping: bool
+
+
+class RerunBody(Camel):
+    """Run again from a stage on; `options` are those to change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    from_stage: Annotated[Stage, Field(alias="from")]
+    options: dict[str, str | int] = Field(default_factory=dict)
+
+
+class RerunAnswer(Camel):
+    job_id: str
+    rerun_of: str
+    reused: list[Stage]
+
+
+class Problem(Camel):
+    """RFC 9457. `code` is from the closed list of errors, `hint` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: ErrorCode | None = None
+    hint: str | None = None
+    job_id: str | None = None
+
+
+class GatewayMessage(Camel):
+    """What API Gateway says when it lets a request not through."""
+
+    message: str

@@ -1,0 +1,125 @@
+"""What the API does, for a caller who is known: every call looks first whether the job is his."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from api.caller import Caller
+from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
+from api.source import parse_s3_url
+from api.views import summary_of, view_of
+from spaceport.cancel import Cancellation, Canceller
+from spaceport.errors import ErrorCode, JobError, RefusedRequest
+from spaceport.job import UploadedObject, job_id_of, parse_options
+from spaceport.jobs_table import JobsTable
+from spaceport.links import Links
+from spaceport.rerun import Rerunner, RerunRequest, StartedRerun
+from spaceport.starting import Asked, Starter
+
+
+class RejectedJob(Exception):
+    """The file cannot become a job: it has an id, under which it can be looked up, and a coded reason."""
+
+    def __init__(self, job_id: str, error: JobError) -> None:
+        self.job_id, self.error = job_id, error
+        super().__init__(f"{job_id}: {error.code}")
+
+
+class Service:
+    """`s3` is a boto3 client; `buckets` are those that jobs may start from, the uploads bucket first."""
+
+    def __init__(
+        self,
+        s3: Any,
+        jobs: JobsTable,
+        starter: Starter,
+        canceller: Canceller,
+        rerunner: Rerunner,
+        links: Links,
+        buckets: tuple[str, ...],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._s3, self._jobs, self._starter = s3, jobs, starter
+        self._canceller, self._rerunner = canceller, rerunner
+        self._links, self._buckets, self._clock = links, buckets, clock
+
+    def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
+        """Raises RefusedRequest, RejectedUpload for wrong options, RejectedJob for a file that cannot work."""
+        uploaded = self._find(request.s3_url, caller)
+        wishes = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
+        options = parse_options({name: value for name, value in wishes.items() if value is not None})
+        job_id = job_id_of(uploaded)
+        item = self._jobs.find(job_id)
+        if item is not None:
+            if item.get("owner") not in caller.owners:
+                raise RefusedRequest(ErrorCode.NOT_PERMITTED)
+            return StartedJob(job_id=job_id, created=False)
+        outcome = self._starter.start(uploaded, Asked(options, caller.subject))
+        if outcome.error is not None:
+            raise RejectedJob(job_id, outcome.error)
+        if outcome.execution_name is None:  # replaced between two looks
+            raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
+        return StartedJob(job_id=job_id, created=True)
+
+    def _find(self, url: str, caller: Caller) -> UploadedObject:
+        address = parse_s3_url(url)
+        if address.bucket not in self._buckets:
+            raise RefusedRequest(ErrorCode.NOT_PERMITTED, address.bucket)
+        others = address.key.startswith("users/") and not address.key.startswith(caller.prefix)
+        if address.bucket == self._buckets[0] and others:
+            raise RefusedRequest(ErrorCode.NOT_PERMITTED)
+        try:
+            head = self._s3.head_object(Bucket=address.bucket, Key=address.key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NoSuchBucket"):
+                raise
+            raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT) from None
+        if address.version_id not in (None, head.get("VersionId")):
+            raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT, "there is a newer version")
+        return UploadedObject(
+            bucket=address.bucket, key=address.key, version_id=head.get("VersionId"), etag=head["ETag"].strip('"')
+        )
+
+    def list(self, caller: Caller, limit: int, before: str | None) -> JobList:
+        """The caller's jobs, newest first; `before` is the `next` of an earlier page."""
+        time, _, last_id = (before or "").partition("~")
+        found = [item for owner in caller.owners for item in self._jobs.of_owner(owner, limit + 1, time or None)]
+        items = sorted(found, key=_age, reverse=True)
+        if before:  # uploads of one second share their time
+            items = [item for item in items if _age(item) < (time, last_id)]
+        page = items[:limit]
+        more = len(items) > limit
+        return JobList(jobs=[summary_of(item) for item in page], next="~".join(_age(page[-1])) if more else None)
+
+    def look(self, job_id: str, caller: Caller) -> JobView:
+        """Raises RefusedRequest(NO_SUCH_JOB)."""
+        item = self._own(job_id, caller)
+        now = self._clock()
+        expire = now + timedelta(seconds=self._links.seconds)
+        return view_of(item, self._links.sign, self._links.snapshots(job_id), now, expire)
+
+    def stop(self, job_id: str, caller: Caller) -> Cancellation:
+        """Raises RefusedRequest(NO_SUCH_JOB)."""
+        self._own(job_id, caller)
+        return self._canceller.cancel(job_id)
+
+    def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
+        """Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION)."""
+        self._own(job_id, caller)
+        request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
+        return self._rerunner.rerun(request)
+
+    def _own(self, job_id: str, caller: Caller) -> dict[str, Any]:
+        """To others a job does not exist."""
+        item = self._jobs.find(job_id)
+        if item is None or item.get("owner") not in caller.owners:
+            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
+        return item
+
+
+def _age(item: dict[str, Any]) -> tuple[str, str]:
+    return str(item["uploadedAt"]), str(item["jobId"])

@@ -1,0 +1,193 @@
+"""Uploads straight into S3, in parts by signed links, that go on where they broke off.
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import itertools
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.header import Header
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from api.caller import Caller
+from api.models import PartLink, Upload, UploadRequest
+from spaceport.errors import ErrorCode, RefusedRequest
+from spaceport.job import OWNER_METADATA, UploadedObject
+
+MIB = 1024 * 1024
+SMALLEST_PART = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips
+MOST_PARTS = 10_000
+MOST_LINKS = 100  # an answer's worth
+LINK_SECONDS = 3600
+_GONE = ("NoSuchUpload", "404", "NoSuchKey")
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """What an uploadId says, in clear: nothing in it is secret, and S3 checks all but the sizes."""
+
+    key: str
+    s3_upload: str
+    bytes: int
+    part_bytes: int
+
+    @property
+    def part_count(self) -> int:
+        return -(-self.bytes // self.part_bytes)
+
+    def size_of(self, number: int) -> int:
+        """Bytes of part `number`, 1 …"""
+        return min(self.part_bytes, self.bytes - (number - 1) * self.part_bytes)
+
+    def encode(self) -> str:
+        text = json.dumps([self.key, self.s3_upload, self.bytes, self.part_bytes], ensure_ascii=False)
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    @classmethod
+    def decode(cls, upload_id: str) -> Ticket:
+        """Raises RefusedRequest(NO_SUCH_UPLOAD) for anything that `encode` did not make."""
+        try:
+            padded = upload_id + "=" * (-len(upload_id) % 4)
+            key, s3_upload, size, part = json.loads(base64.urlsafe_b64decode(padded))
+        except (ValueError, binascii.Error, TypeError):
+            raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
+        whole = all(isinstance(number, int) and number > 0 for number in (size, part))
+        if not (isinstance(key, str) and isinstance(s3_upload, str) and whole and size <= part * MOST_PARTS):
+            raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD)
+        return cls(key, s3_upload, size, part)
+
+
+def part_bytes_for(size: int) -> int:
+    """The smallest whole number of MiB, 8 or more, of which 10,000 parts hold `size` bytes."""
+    return max(SMALLEST_PART, -(-size // MOST_PARTS // MIB) * MIB)
+
+
+def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
+    """The object's metadata, in ASCII as HTTP headers are: other letters as RFC 2047 has them, as S3 itself does."""
+    options = request.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"file_name", "bytes"})
+    options = {"email": caller.email, **options} if caller.email else options
+    return {name: _ascii(str(value)) for name, value in options.items()} | {OWNER_METADATA: caller.subject}
+
+
+def _ascii(text: str) -> str:
+    return text if text.isascii() else Header(text, "utf-8", maxlinelen=10_000).encode()
+
+
+class Uploads:
+    """`s3` is a boto3 client. `clock` gives the time in UTC."""
+
+    def __init__(self, s3: Any, bucket: str, clock: Callable[[], datetime]) -> None:
+        self._s3, self._bucket, self._clock = s3, bucket, clock
+
+    def begin(self, request: UploadRequest, caller: Caller) -> Upload:
+        key = f"{caller.prefix}{uuid.uuid4().hex}/{request.file_name}"
+        answer = self._s3.create_multipart_upload(
+            Bucket=self._bucket, Key=key, Metadata=metadata_of(request, caller), ContentType="application/zip"
+        )
+        ticket = Ticket(key, answer["UploadId"], request.bytes, part_bytes_for(request.bytes))
+        return self._state(ticket, {})
+
+    def look(self, upload_id: str, caller: Caller) -> Upload:
+        """What has arrived, and links for the next missing parts. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
+        ticket = _own(upload_id, caller)
+        return self._state(ticket, self._received(ticket))
+
+    def complete(self, upload_id: str, caller: Caller) -> UploadedObject:
+        """Make the parts one object; safe to repeat.
+
+        Raises RefusedRequest: UPLOAD_INCOMPLETE naming the missing parts, NO_SUCH_UPLOAD.
+        """
+        ticket = _own(upload_id, caller)
+        try:
+            received = self._received(ticket)
+        except RefusedRequest:
+            return self._completed(ticket)
+        missing = [number for number in range(1, ticket.part_count + 1) if number not in received]
+        if missing:
+            some = ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")
+            raise RefusedRequest(ErrorCode.UPLOAD_INCOMPLETE, f"{len(missing)} of {ticket.part_count}: {some}")
+        answer = self._s3.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=ticket.key,
+            UploadId=ticket.s3_upload,
+            MultipartUpload={"Parts": [{"PartNumber": n, "ETag": received[n]} for n in sorted(received)]},
+        )
+        return self._object(ticket, answer)
+
+    def abandon(self, upload_id: str, caller: Caller) -> None:
+        """Give the parts up; an upload that is gone is given up. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
+        ticket = _own(upload_id, caller)
+        try:
+            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=ticket.key, UploadId=ticket.s3_upload)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+
+    def _completed(self, ticket: Ticket) -> UploadedObject:
+        """What an earlier call has completed."""
+        try:
+            return self._object(ticket, self._s3.head_object(Bucket=self._bucket, Key=ticket.key))
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _GONE:
+                raise
+            raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
+
+    def _object(self, ticket: Ticket, answer: Mapping[str, Any]) -> UploadedObject:
+        return UploadedObject(
+            bucket=self._bucket, key=ticket.key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"')
+        )
+
+    def _received(self, ticket: Ticket) -> dict[int, str]:
+        """ETags by number of the parts that arrived whole."""
+        where = {"Bucket": self._bucket, "Key": ticket.key, "UploadId": ticket.s3_upload}
+        found: dict[int, str] = {}
+        marker = 0
+        while True:
+            try:
+                answer = self._s3.list_parts(**where, PartNumberMarker=marker)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _GONE:
+                    raise
+                raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
+            for part in answer.get("Parts", []):
+                number = part["PartNumber"]
+                if number <= ticket.part_count and part["Size"] == ticket.size_of(number):
+                    found[number] = part["ETag"]
+            if not answer.get("IsTruncated"):
+                return found
+            marker = answer["NextPartNumberMarker"]
+
+    def _state(self, ticket: Ticket, received: Mapping[int, str]) -> Upload:
+        missing = (number for number in range(1, ticket.part_count + 1) if number not in received)
+        next_ones = itertools.islice(missing, MOST_LINKS)
+        return Upload(
+            upload_id=ticket.encode(),
+            bytes=ticket.bytes,
+            part_bytes=ticket.part_bytes,
+            part_count=ticket.part_count,
+            received=sorted(received),
+            links=[PartLink(number=number, url=self._link(ticket, number)) for number in next_ones],
+            expires_at=self._clock() + timedelta(seconds=LINK_SECONDS),
+        )
+
+    def _link(self, ticket: Ticket, number: int) -> str:
+        where = {"Bucket": self._bucket, "Key": ticket.key, "UploadId": ticket.s3_upload, "PartNumber": number}
+        url: str = self._s3.generate_presigned_url("upload_part", Params=where, ExpiresIn=LINK_SECONDS)
+        return url
+
+
+def _own(upload_id: str, caller: Caller) -> Ticket:
+    """Raises RefusedRequest(NO_SUCH_UPLOAD) for somebody else's: to others it does not exist."""
+    ticket = Ticket.decode(upload_id)
+    if not ticket.key.startswith(caller.prefix):
+        raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD)
+    return ticket

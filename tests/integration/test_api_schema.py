@@ -1,0 +1,49 @@
+"""The API is as it describes itself: schemathesis sends what /openapi.json allows and what it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+
+from api.handler import handler
+from tests.support.cloud import Cloud, cloud_of
+from tests.support.http_api import wsgi
+
+AUTHORIZED = {"Authorization": "Bearer pilot"}
+NOT_OURS = [
+    # which methods a path has is API Gateway's to say: it answers 404 for a route that is not there, never 405
+    schemathesis.checks.unsupported_method,
+    # 422 also says what no schema can: that an address is not one of S3, that an option is out of range
+    schemathesis.checks.positive_data_acceptance,
+    # a number may come as text, as it does in an object's metadata
+    schemathesis.checks.negative_data_rejection,
+]
+schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi(handler))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cloud() -> Iterator[Cloud]:
+    with pytest.MonkeyPatch.context() as patch, cloud_of(patch) as fresh:
+        yield fresh
+
+
+@schema.parametrize()
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_answers_are_those_that_the_description_promises(case: schemathesis.Case) -> None:
+    case.call_and_validate(headers=AUTHORIZED, excluded_checks=NOT_OURS)
+
+
+def test_every_route_of_the_description_wants_a_token() -> None:
+    described = schema.raw_schema
+    assert described["security"] == [{"token": []}]
+    for path, methods in described["paths"].items():
+        for method in methods:
+            answer = (
+                schema[path][method.upper()]
+                .Case(path_parameters={"job_id": "meadow-0123456789ab", "upload_id": "AAAA"})
+                .call()
+            )
+            assert answer.status_code == 401, f"{method} {path}"

@@ -1,0 +1,351 @@
+"""The API through its handler: whose job is whose, what an upload needs, and refusals that say what to do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.source import ObjectAddress, parse_s3_url
+from api.uploads import MIB, Ticket, part_bytes_for
+from spaceport.errors import RefusedRequest
+from spaceport.job import JobOptions, UploadedObject, job_id_of, job_of
+from spaceport.jobs_table import JobsTable
+from tests.support.archives import photos, zip_of
+from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.http_api import PILOT, Answer, call
+
+STRANGER = {"sub": "stranger-2", "email": "stranger@example.com", "email_verified": "true"}
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+JOB_ID = "meadow-0123456789ab"
+PHOTOS = zip_of(photos(8))
+
+
+def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
+    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata)
+
+
+def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
+    upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
+    job = job_of(upload, JobOptions(name="Meadow"), at).model_copy(update={"job_id": job_id})
+    JobsTable(cloud.table("jobs")).record(job, {"owner": owner})
+
+
+def told(*names: str) -> None:
+    for name in names:
+        invoke("track_progress", sample_event(f"status/{name}"))
+
+
+def is_problem(answer: Answer, status: int, code: str) -> bool:
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json
+    assert problem["type"] == f"urn:spaceport:error:{code}"
+    assert problem["title"]
+    assert problem["hint"]
+    return bool(problem["code"] == code)
+
+
+# ── start-job ──
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://my-bucket/a folder/big meadow.zip",
+        "https://my-bucket.s3.amazonaws.com/a%20folder/big%20meadow.zip",
+        "https://my-bucket.s3.eu-west-1.amazonaws.com/a%20folder/big%20meadow.zip",
+        "https://my-bucket.s3-eu-west-1.amazonaws.com/a%20folder/big%20meadow.zip",
+        "https://my-bucket.s3.dualstack.eu-west-1.amazonaws.com/a%20folder/big%20meadow.zip",
+        "https://s3.amazonaws.com/my-bucket/a%20folder/big%20meadow.zip",
+        "https://s3.eu-central-1.amazonaws.com/my-bucket/a%20folder/big%20meadow.zip?X-Amz-Signature=abc",
+    ],
+)
+def test_every_way_to_write_an_address_is_understood(url: str) -> None:
+    assert parse_s3_url(url) == ObjectAddress("my-bucket", "a folder/big meadow.zip")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "s3://",
+        "s3://bucket",
+        "s3://bucket/",
+        "s3://UPPER/key",
+        "http://bucket.s3.amazonaws.com/key",
+        "https://example.com/bucket/key",
+        "https://bucket.s3.amazonaws.com.evil.example/key",
+        "https://evil.example/?x=.s3.amazonaws.com/key",
+        "https://s3.amazonaws.com/",
+        "https://user@bucket.s3.amazonaws.com/key",
+        "file:///etc/passwd",
+        "https://[::1/key",
+    ],
+)
+def test_anything_else_is_refused(url: str) -> None:
+    with pytest.raises(RefusedRequest, match="INVALID_REQUEST"):
+        parse_s3_url(url)
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1).map(str.strip).filter(bool))
+def test_a_key_survives_any_letters(key: str) -> None:
+    assert parse_s3_url(f"s3://my-bucket/{key}").key == key
+
+
+def test_a_file_in_the_bucket_becomes_the_callers_job(cloud: Cloud) -> None:
+    put_photos(cloud)
+    answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip", "options": {"quality": "preview"}})
+    assert answer.status == 202, answer.body
+    job_id = answer.json["jobId"]
+    assert answer.json["created"] is True
+    item = cloud.item(job_id)
+    assert item is not None
+    assert item["owner"] == "pilot-1"
+    (execution,) = cloud.stepfunctions.executions.values()
+    assert execution.input["options"]["quality"] == "preview"
+
+
+def test_asked_twice_it_is_one_job(cloud: Cloud) -> None:
+    put_photos(cloud)
+    first, again = (call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip"}) for _ in range(2))
+    assert again.json == {"jobId": first.json["jobId"], "created": False}
+
+
+def test_a_bucket_that_is_not_permitted_is_refused(cloud: Cloud) -> None:
+    assert is_problem(call("POST", "/start-job", {"s3Url": "s3://elsewhere/a.zip"}), 403, "NOT_PERMITTED")
+    assert is_problem(call("POST", "/start-job", {"s3Url": f"s3://{RESULTS}/a.zip"}), 403, "NOT_PERMITTED")
+
+
+def test_a_file_that_is_not_there_is_not_found(cloud: Cloud) -> None:
+    assert is_problem(call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/none.zip"}), 404, "NO_SUCH_OBJECT")
+
+
+def test_a_file_that_cannot_work_is_refused_with_its_reason_and_job(cloud: Cloud) -> None:
+    cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"this is no archive at all")
+    answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/a.zip"})
+    assert is_problem(answer, 422, "NOT_A_ZIP")
+    assert cloud.item(answer.json["jobId"]) is not None
+
+
+def test_a_wrong_option_is_named(cloud: Cloud) -> None:
+    put_photos(cloud)
+    answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip", "options": {"quality": "best"}})
+    assert is_problem(answer, 422, "INVALID_OPTION")
+    assert "quality" in answer.json["detail"]
+    unknown = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip", "speed": 3})
+    assert is_problem(unknown, 422, "INVALID_REQUEST")
+    assert "speed" in unknown.json["detail"]
+
+
+def test_nobody_starts_from_somebody_elses_upload(cloud: Cloud) -> None:
+    begun = call("POST", "/uploads", {"fileName": "a.zip", "bytes": len(PHOTOS)}).json
+    key = Ticket.decode(begun["uploadId"]).key
+    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS)
+    body = {"s3Url": f"s3://{UPLOADS}/{key}"}
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert call("POST", "/start-job", body).status == 202
+
+
+def test_nobody_takes_over_a_job_that_came_with_somebody_elses_address(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", PHOTOS, email="pilot@example.com")
+    job_id = invoke("start_job", event)["jobId"]
+    body = {"s3Url": f"s3://{UPLOADS}/meadow.zip"}
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert call("POST", "/start-job", body).json == {"jobId": job_id, "created": False}
+
+
+# ── uploads ──
+
+
+def send(cloud: Cloud, upload: dict[str, Any], numbers: list[int], body: bytes) -> None:
+    """Do what a browser does with the links."""
+    ticket = Ticket.decode(upload["uploadId"])
+    for number in numbers:
+        part = body[(number - 1) * upload["partBytes"] :][: upload["partBytes"]]
+        cloud.s3.upload_part(Bucket=UPLOADS, Key=ticket.key, UploadId=ticket.s3_upload, PartNumber=number, Body=part)
+
+
+def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: Cloud) -> None:
+    body = bytes(17 * MIB) + PHOTOS
+    asked = {"fileName": "Bäume.zip", "bytes": len(body), "name": "Große Wiese", "quality": "high"}
+    upload = call("POST", "/uploads", asked).json
+    assert (upload["partCount"], upload["received"]) == (3, [])
+    assert [link["number"] for link in upload["links"]] == [1, 2, 3]
+    send(cloud, upload, [1, 3], body)
+    path = f"/uploads/{upload['uploadId']}"
+    broken = call("GET", path).json
+    assert (broken["received"], [link["number"] for link in broken["links"]]) == ([1, 3], [2])
+    incomplete = call("POST", f"{path}/complete")
+    assert is_problem(incomplete, 409, "UPLOAD_INCOMPLETE")
+    assert "1 of 3: 2" in incomplete.json["detail"]
+    send(cloud, upload, [2], body)
+    done = call("POST", f"{path}/complete")
+    assert done.status == 200, done.body
+    assert call("POST", f"{path}/complete").json == done.json
+    key = Ticket.decode(upload["uploadId"]).key
+    head = cloud.s3.head_object(Bucket=UPLOADS, Key=key)
+    assert head["ContentLength"] == len(body)
+    uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
+    assert done.json["jobId"] == job_id_of(uploaded)
+    # what S3 then tells start_job makes the job of the one who uploaded, with his wishes
+    event = sample_event("start_job/object-created")
+    told = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
+    event["detail"]["object"] |= told
+    invoke("start_job", event)
+    item = cloud.item(done.json["jobId"])
+    assert item is not None
+    assert (item["owner"], item["name"], item["email"]) == ("pilot-1", "Große Wiese", "pilot@example.com")
+
+
+def test_a_part_of_the_wrong_size_is_asked_for_again(cloud: Cloud) -> None:
+    upload = call("POST", "/uploads", {"fileName": "a.zip", "bytes": 1000}).json
+    send(cloud, upload, [1], bytes(900))
+    assert call("GET", f"/uploads/{upload['uploadId']}").json["received"] == []
+
+
+def test_an_upload_is_nobody_elses(cloud: Cloud) -> None:
+    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
+    for method, more in (("GET", ""), ("POST", "/complete"), ("DELETE", "")):
+        assert is_problem(call(method, path + more, claims=STRANGER), 404, "NO_SUCH_UPLOAD")
+
+
+def test_an_upload_given_up_is_gone(cloud: Cloud) -> None:
+    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
+    assert [call("DELETE", path).status for _ in range(2)] == [204, 204]
+    assert is_problem(call("GET", path), 404, "NO_SUCH_UPLOAD")
+    assert is_problem(call("POST", f"{path}/complete"), 404, "NO_SUCH_UPLOAD")
+
+
+@pytest.mark.parametrize("nonsense", ["x", "AAAA", "W10", "WzEsMiwzLDRd", "bm90IGpzb24"])
+def test_an_id_that_is_none_is_no_upload(cloud: Cloud, nonsense: str) -> None:
+    assert is_problem(call("GET", f"/uploads/{nonsense}"), 404, "NO_SUCH_UPLOAD")
+
+
+@pytest.mark.parametrize("body", [{"fileName": "../a.zip", "bytes": 1}, {"fileName": "a", "bytes": 50 * 1000**3 + 1}])
+def test_an_upload_that_cannot_be_is_refused(cloud: Cloud, body: dict[str, Any]) -> None:
+    assert is_problem(call("POST", "/uploads", body), 422, "INVALID_REQUEST")
+
+
+@given(st.integers(1, 50 * 1000**3))
+def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
+    ticket = Ticket("k", "u", size, part_bytes_for(size))
+    assert ticket.part_count <= 10_000
+    assert ticket.part_bytes >= 8 * MIB
+    assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0
+    assert (ticket.part_count - 1) * ticket.part_bytes + ticket.size_of(ticket.part_count) == size
+    assert Ticket.decode(ticket.encode()) == ticket
+
+
+# ── jobs ──
+
+
+def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> None:
+    recorded(cloud)
+    told("job-started", "stage-started", "stage-progressed", "stage-succeeded")
+    view = call("GET", f"/jobs/{JOB_ID}").json
+    assert (view["name"], view["status"]) == ("Meadow", "RUNNING")
+    assert 0 < view["progress"] < 1
+    assert [stage["stage"] for stage in view["stages"]] == ["sfm", "3dgs", "compressor"]
+    assert view["error"] is None
+
+
+def test_a_finished_job_shows_its_figures_and_links_that_work(cloud: Cloud) -> None:
+    recorded(cloud)
+    told("job-succeeded")
+    view = call("GET", f"/jobs/{JOB_ID}").json
+    assert (view["status"], view["progress"], view["metrics"]["score"]) == ("SUCCEEDED", 1.0, 74)
+    link = view["links"]["viewer/index.html"]
+    assert link.startswith("https://")
+    assert "X-Amz-Signature" in link
+    assert "s3://" not in link
+
+
+def test_the_snapshots_of_a_training_are_linked_in_their_order(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in ("100.jpg", "1000.jpg", "200.jpg", "state.pt"):
+        cloud.put(f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/snapshots/{name}", b"x")
+    links = call("GET", f"/jobs/{JOB_ID}").json["links"]
+    assert list(links) == ["snapshots/100.jpg", "snapshots/200.jpg", "snapshots/1000.jpg"]
+
+
+def test_a_failure_is_told_with_what_to_do(cloud: Cloud) -> None:
+    recorded(cloud)
+    told("job-failed")
+    error = call("GET", f"/jobs/{JOB_ID}").json["error"]
+    assert error["code"] == sample_event("status/job-failed")["detail"]["error"]["code"]
+    assert error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("GET", "", None), ("POST", "/stop", None), ("POST", "/rerun", {"from": "3dgs"})],
+)
+def test_somebody_elses_job_does_not_exist(cloud: Cloud, method: str, path: str, body: Any) -> None:
+    recorded(cloud)
+    assert is_problem(call(method, f"/jobs/{JOB_ID}{path}", body, claims=STRANGER), 404, "NO_SUCH_JOB")
+    assert is_problem(call(method, f"/jobs/none{path}", body), 404, "NO_SUCH_JOB")
+
+
+@pytest.mark.parametrize(("verified", "status"), [("true", 200), ("false", 404)])
+def test_a_job_that_came_by_mail_address_is_his_whose_address_is_verified(
+    cloud: Cloud, verified: str, status: int
+) -> None:
+    recorded(cloud, owner="mailto:pilot@example.com")
+    claims = {**PILOT, "sub": "new", "email": "Pilot@Example.com", "email_verified": verified}
+    assert call("GET", f"/jobs/{JOB_ID}", claims=claims).status == status
+
+
+def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> None:
+    for number in range(5):  # two of one second, some by token and some by address
+        owner = "pilot-1" if number % 2 else "mailto:pilot@example.com"
+        recorded(cloud, owner, f"job-{number}", AT.replace(second=number // 2))
+    recorded(cloud, "stranger-2", "other")
+    seen: list[str] = []
+    before = None
+    while True:
+        page = call("GET", "/jobs", query={"limit": 2, **({"before": before} if before else {})}).json
+        seen += [job["jobId"] for job in page["jobs"]]
+        before = page["next"]
+        if before is None:
+            break
+    assert seen == ["job-4", "job-3", "job-2", "job-1", "job-0"]
+
+
+def test_a_job_is_stopped_by_its_owner(cloud: Cloud) -> None:
+    put_photos(cloud)
+    job_id = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip"}).json["jobId"]
+    assert call("POST", f"/jobs/{job_id}/stop").json == {"jobId": job_id, "stopping": True}
+    assert call("POST", f"/jobs/{job_id}/stop").json == {"jobId": job_id, "stopping": False}
+
+
+def test_a_job_is_run_again_by_its_owner_once_a_request(cloud: Cloud) -> None:
+    put_photos(cloud)
+    job_id = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip"}).json["jobId"]
+    running = call("POST", f"/jobs/{job_id}/rerun", {"from": "sfm"})
+    assert is_problem(running, 409, "JOB_RUNNING")
+    call("POST", f"/jobs/{job_id}/stop")
+    answers = [call("POST", f"/jobs/{job_id}/rerun", {"from": "sfm"}, idempotency_key="once") for _ in range(2)]
+    assert [answer.status for answer in answers] == [202, 202]
+    assert answers[0].json == answers[1].json
+    assert answers[0].json["rerunOf"] == job_id
+    assert call("GET", f"/jobs/{answers[0].json['jobId']}").status == 200
+
+
+def test_what_is_not_there_is_a_problem_too(cloud: Cloud) -> None:
+    answer = call("GET", "/nothing")
+    assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
+def test_a_fault_of_ours_is_told_without_its_insides(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(JobsTable, "find", broken)
+    answer = call("GET", f"/jobs/{JOB_ID}")
+    assert is_problem(answer, 500, "INTERNAL")
+    assert "secret" not in answer.body
