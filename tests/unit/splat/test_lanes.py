@@ -1,0 +1,63 @@
+"""Sixteen lanes at once compute what numpy computes element by element."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from splat.gaussians import Float32
+from splat.kernels import parallel_kernel
+from splat.lanes import LANES, any_of, both, broadcast, greatest, lane_numbers, least, load, select, store, total
+
+numbers = st.floats(-1e3, 1e3, width=32)
+rows = arrays(np.float32, LANES, elements=numbers)
+HALF = np.float32(0.5)
+
+
+@parallel_kernel
+def arithmetic(a: Float32, b: Float32, x: float, out: Float32) -> None:
+    for _ in numba.prange(1):
+        p, q = load(a, 0), load(b, 0)
+        s = broadcast(x)
+        s += p - q
+        store(out, 0, s)
+        store(out, 16, p * q + lane_numbers())
+        store(out, 32, p / (x * x + HALF) - x)
+        store(out, 48, select(both(p < q, p >= x), p, x))
+        store(out, 64, select(both(p > q, p <= x), least(p, x), greatest(q, x)))
+        out[80] = total(p)
+        out[81] = HALF if any_of(p > q) else x
+
+
+@settings(deadline=None)  # compiled at the first call
+@given(a=rows, b=rows, x=numbers)
+def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
+    x = np.float32(x)
+    out = np.empty(82, np.float32)
+    arithmetic(a, b, x, out)
+    wanted = np.concatenate(
+        [
+            x + (a - b),
+            a * b + np.arange(LANES, dtype=np.float32),
+            a / (x * x + HALF) - x,
+            np.where((a < b) & (a >= x), a, x),
+            np.where((a > b) & (a <= x), np.minimum(a, x), np.maximum(b, x)),
+            [a.astype(np.float64).sum(), HALF if (a > b).any() else x],
+        ]
+    )
+    np.testing.assert_allclose(out, wanted, rtol=3e-6, atol=2e-3)  # products may be fused into sums
+
+
+def test_loads_and_stores_need_no_alignment() -> None:
+    source, target = np.arange(40, dtype=np.float32), np.zeros(40, np.float32)
+
+    @numba.njit
+    def shifted(a: Float32, b: Float32) -> None:
+        store(b, 5, load(a, 3))
+
+    shifted(source, target)
+    np.testing.assert_array_equal(target[5:21], source[3:19])
+    assert target[:5].sum() == target[21:].sum() == 0
