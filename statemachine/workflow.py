@@ -36,15 +36,18 @@ PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 HEARTBEAT_SECONDS = 1800
 # a Spot training job may wait this long for its machine, and says nothing then (functions/spaceport/stages.py)
 SPOT_WAIT_SECONDS = 3600
+# a run may wait this long in the queue for a machine of the account's quota; dispatch keeps its heartbeat
+QUEUE_SECONDS = 3 * 24 * 3600
 # stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
 # than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
 STAGES = {
-    "sfm": ("Sfm", "sfm", 5 * 3600, HEARTBEAT_SECONDS),
-    "3dgs": ("Training", "training", 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
-    "compressor": ("Compressor", "compressor", 3 * 3600, HEARTBEAT_SECONDS),
+    "sfm": ("Sfm", "sfm", QUEUE_SECONDS + 5 * 3600, HEARTBEAT_SECONDS),
+    "3dgs": ("Training", "training", QUEUE_SECONDS + 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
+    "compressor": ("Compressor", "compressor", QUEUE_SECONDS + 3 * 3600, HEARTBEAT_SECONDS),
 }
-JOB_TIMEOUT_SECONDS = 24 * 3600
+JOB_TIMEOUT_SECONDS = 12 * 24 * 3600
 LAST_SEQUENCE = 9_999_999
+FAILED_SEQUENCE = 9_999_998  # below success: a redrive of what failed may succeed
 
 LAMBDA_FAULTS = [
     "Lambda.ServiceException",
@@ -63,6 +66,7 @@ LAMBDA_FAULTS = [
 # the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
 WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
 GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
+TRY_WITH_HALF = ["OUT_OF_MEMORY"]  # once, and only where the stage can do with fewer Gaussians
 
 
 def announce(state_id: str, detail_type: str, detail: dict[str, Any]) -> EventBridgePutEventsStep:
@@ -91,7 +95,7 @@ def failure_end() -> State:
         "JobFailed",
         "Job Failed",
         {
-            "sequence": LAST_SEQUENCE,
+            "sequence": FAILED_SEQUENCE,
             "progress": 1,
             "message.$": "$.settlement.error.message",
             "error.$": "$.settlement.error",
@@ -138,7 +142,7 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
         {
             "stage": stage,
             "attempt.$": "$.settlement.attempt",
-            "sequence": ordinal * 1_000_000 + 999_999,
+            "sequence": ordinal * 1_000_000 + 999_998,
             "progress": 1,
             "message.$": "$.settlement.error.message",
             "error.$": "$.settlement.error",
@@ -159,6 +163,8 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     settle.next(settled)
+    half = Retry(error_equals=TRY_WITH_HALF, interval_seconds=5, max_attempts=1, backoff_rate=2)
+    with_half = [half] if stage == "3dgs" else []
     run = LambdaStep(
         f"Run{name}",
         wait_for_callback=True,
@@ -171,8 +177,9 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
         result_path=output,
         retry=[
             Retry(error_equals=LAMBDA_FAULTS, interval_seconds=2, max_attempts=4, backoff_rate=2),
-            Retry(error_equals=WAIT_FOR_CAPACITY, interval_seconds=60, max_attempts=10, backoff_rate=2),
+            Retry(error_equals=WAIT_FOR_CAPACITY, interval_seconds=60, max_attempts=48, backoff_rate=2),
             Retry(error_equals=GO_ON_FROM_CHECKPOINT, interval_seconds=30, max_attempts=3, backoff_rate=2),
+            *with_half,
         ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
     )

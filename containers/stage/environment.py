@@ -20,6 +20,7 @@ class Options:
     max_gaussians: int | None = None
     sh_degree: int | None = None
     scene_name: str = "scene"
+    gaussians_divisor: int = 1  # not a wish: what the cap is divided by after a run for which memory did not do
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class StageEnvironment:
                 training_steps=_positive(environ, "TRAINING_STEPS"),
                 max_gaussians=_positive(environ, "MAX_GAUSSIANS"),
                 sh_degree=_whole(environ, "SH_DEGREE", 0, 3),
+                gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 scene_name=environ.get("SCENE_NAME", "scene"),
             ),
         )

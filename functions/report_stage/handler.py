@@ -8,20 +8,27 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from report_stage.orphans import Orphans
 from report_stage.parse import JobChanged, parse
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
+from spaceport.executions import Executions
 from spaceport.observability import logger, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
+from spaceport.stages import StageRun
 from spaceport.verdict import Fate
+
+
+class ReportStageSettings(StageSettings):
+    pipeline_arn: str
 
 
 @cache
 def reporter() -> StageReporter:
-    settings = StageSettings.read()
+    settings = ReportStageSettings.read()
     return StageReporter(
         platform=settings.platform,
         runs=StageRuns(table(settings.stage_runs_table)),
@@ -29,6 +36,18 @@ def reporter() -> StageReporter:
         s3=client("s3"),
         stepfunctions=client("stepfunctions"),
     )
+
+
+@cache
+def orphans() -> Orphans:
+    settings = ReportStageSettings.read()
+    executions = Executions(client("stepfunctions"), settings.pipeline_arn)
+    return Orphans(StageRuns(table(settings.stage_runs_table)), executions, Compute(client("sagemaker")))
+
+
+def beat(run: StageRun) -> None:
+    if not reporter().beat(run) and orphans().stop(run):
+        logger.warning("orphan stopped", job_name=run.job_name)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -41,11 +60,11 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         return {"reported": None}
     logger.append_keys(job_id=news.run.job_id, stage=news.run.stage, attempt=news.run.attempt)
     if not isinstance(news, JobChanged):
-        reporter().beat(news.run)
+        beat(news.run)
         return {"reported": "HEARTBEAT"}
     verdict = reporter().report(news.run)
     if verdict.fate is Fate.RUNNING:
         # a machine was found, or its input is there: news long before the container can speak
-        reporter().beat(news.run)
+        beat(news.run)
     logger.info("stage run looked at", fate=verdict.fate, error=verdict.error and verdict.error.code)
     return {"reported": verdict.fate.value}

@@ -27,6 +27,5 @@ def parse(detail_type: str, detail: dict[str, Any]) -> JobChanged | ProgressMade
     if detail_type == StatusType.STAGE_PROGRESSED:
         stage, attempt = Stage(detail["stage"]), int(detail["attempt"])
         return ProgressMade(run=StageRun(job_id=detail["jobId"], stage=stage, attempt=attempt))
-    name = detail.get("ProcessingJobName") or detail.get("TrainingJobName") or ""
-    run = StageRun.parse(name)
+    run = StageRun.of_event(detail)
     return JobChanged(run=run) if run else None

@@ -24,12 +24,14 @@ def runner() -> Runner:
     settings = StageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute = Compute(client("sagemaker"))
+    s3 = client("s3")
     return Runner(
         platform=settings.platform,
         runs=runs,
         compute=compute,
         bus=StatusBus(client("events"), settings.status_bus),
-        reporter=StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions")),
+        reporter=StageReporter(settings.platform, runs, compute, s3, client("stepfunctions")),
+        s3=s3,
     )
 
 

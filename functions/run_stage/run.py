@@ -8,13 +8,25 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from spaceport.capacity import Queue
 from spaceport.compute import CannotStart, Compute
+from spaceport.errors import ErrorCode
 from spaceport.job import Camel, Job
 from spaceport.reporting import StageReporter
+from spaceport.results import write_text
 from spaceport.stage_runs import StageRuns, WaitingRun
-from spaceport.stages import Platform, Stage, StageRun, create_request, finished_stages
-from spaceport.status import StatusBus, stage_started
-from spaceport.verdict import Fate, judge
+from spaceport.stages import (
+    Course,
+    Platform,
+    Stage,
+    StageRun,
+    create_request,
+    finished_stages,
+    manifest_of,
+    next_course,
+)
+from spaceport.status import StatusBus, stage_queued, stage_started
+from spaceport.verdict import Fate, Verdict, judge
 
 
 class JobSoFar(Job):
@@ -33,8 +45,31 @@ class RunRequest(Camel):
     job: JobSoFar
 
 
+class Attempt(Camel):
+    """The stage run that a task is to wait for, its course, and whether its job is still to be created."""
+
+    run: StageRun
+    course: Course = Course()
+    begin: bool
+
+
+def attempt_for(request: RunRequest, latest: WaitingRun | None, verdict: Verdict | None) -> Attempt:
+    """Given the stage's latest attempt and what became of it. Pure.
+
+    An attempt whose job was never created is still to be made; one that runs or has completed is waited for; after
+    one that failed comes the next, unless it is this very task's own.
+    """
+    if latest is None or verdict is None:
+        return Attempt(run=StageRun(job_id=request.job.job_id, stage=request.stage, attempt=1), begin=True)
+    if verdict.fate is not Fate.FAILED or latest.task_token == request.task_token:
+        return Attempt(run=latest.run, course=latest.course, begin=verdict.fate is Fate.MISSING)
+    run = latest.run.next_attempt
+    out_of_memory = verdict.error is not None and verdict.error.code is ErrorCode.OUT_OF_MEMORY
+    return Attempt(run=run, course=next_course(latest.course, run.attempt, out_of_memory), begin=True)
+
+
 class Runner:
-    """Everything it calls is handed in."""
+    """Everything it calls is handed in; `s3` is a boto3 client."""
 
     def __init__(
         self,
@@ -43,34 +78,46 @@ class Runner:
         compute: Compute,
         bus: StatusBus,
         reporter: StageReporter,
+        s3: Any,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._platform, self._runs, self._compute = platform, runs, compute
-        self._bus, self._reporter, self._clock = bus, reporter, clock
+        self._bus, self._reporter, self._s3, self._clock = bus, reporter, s3, clock
+        self._queue = Queue(runs, compute, bus, reporter, clock)
 
     def run(self, request: RunRequest) -> StageRun:
-        """Raises ClientError for faults of AWS; quotas and throttling fail the task as CAPACITY, THROTTLED."""
+        """Raises ClientError for faults of AWS; throttling fails the task as THROTTLED. A run for which there is no
+        machine waits in the queue, and its task with it."""
         latest = self._runs.latest(request.job.job_id, request.stage)
-        run = self._next_run(request, latest)
-        if latest is not None and run == latest.run and latest.task_token != request.task_token:
-            # the attempt before is still there (its invocation failed after Create): wait for it, start nothing
+        verdict = judge(latest.run, self._compute.describe(latest.run)) if latest else None
+        attempt = attempt_for(request, latest, verdict)
+        if latest is None or attempt.run != latest.run:
+            self._runs.remember(attempt.run, request.task_token, attempt.course)
+        elif latest.task_token != request.task_token:
             self._runs.adopt(latest, request.task_token)
-            self._reporter.report(run)
-            return run
-        self._runs.remember(run, request.task_token)
-        # said before Create: a job that waits for capacity is waiting for a machine, too
-        self._bus.put(stage_started(run, self._clock()))
-        job_request = create_request(run, request.job, finished_stages(request.job.stages), self._platform)
-        try:
-            self._compute.create(run, job_request)
-        except CannotStart as refusal:
-            self._reporter.fail(request.task_token, refusal.error)
-        return run
+        if attempt.begin:
+            self._begin(request, attempt)
+        else:
+            self._reporter.report(attempt.run)
+        return attempt.run
 
-    def _next_run(self, request: RunRequest, latest: WaitingRun | None) -> StageRun:
-        if latest is None:
-            return StageRun(job_id=request.job.job_id, stage=request.stage, attempt=1)
-        if latest.task_token == request.task_token:
-            return latest.run
-        ended = judge(latest.run, self._compute.describe(latest.run)).fate in (Fate.FAILED, Fate.MISSING)
-        return latest.run.next_attempt if ended else latest.run
+    def _begin(self, request: RunRequest, attempt: Attempt) -> None:
+        run, job = attempt.run, request.job
+        self._bus.put(stage_started(run, self._clock()))
+        manifest = manifest_of(run, job, self._platform.results_bucket)
+        if manifest is not None:
+            write_text(self._s3, manifest.uri, manifest.body)
+        finished = finished_stages(job.stages)
+        job_request = create_request(run, job, finished, self._platform, attempt.course)
+        others_wait = any(waiting.run != run for waiting in self._runs.queue(run.stage))
+        if not others_wait:
+            try:
+                return self._compute.create(run, job_request)
+            except CannotStart as refusal:
+                if refusal.error.code is not ErrorCode.CAPACITY:
+                    return self._reporter.fail(request.task_token, refusal.error)
+        self._runs.queue_up(run, request.task_token, job_request, job.uploaded_at.isoformat())
+        self._bus.put(stage_queued(run, self._clock()))
+        if others_wait:  # there may be a machine by now, and it is theirs
+            self._queue.serve(run.stage)
+        return None

@@ -46,6 +46,8 @@ class Settler:
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
         run = waiting.run
+        if waiting.queued:  # those who keep its task alive have not come by: there is still no machine
+            self._runs.leave_queue(run)
         verdict = judge(run, self._compute.describe(run))
         if verdict.fate is Fate.COMPLETED:
             output = self._reporter.output_of(run, verdict)
@@ -53,7 +55,9 @@ class Settler:
                 return Settlement(stage=run.stage, attempt=run.attempt, succeeded=True, output=output)
         if verdict.fate is Fate.RUNNING:
             self._compute.stop(run)
-        error = verdict.error or error_of(request.failure)
+        never_served = waiting.queued and verdict.fate is Fate.MISSING
+        failure = JobError.of(ErrorCode.CAPACITY) if never_served else error_of(request.failure)
+        error = verdict.error or failure
         return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=error)
 
 

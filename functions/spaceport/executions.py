@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import Enum, auto
+from typing import Any, Literal, get_args
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
@@ -41,6 +43,23 @@ class Execution(BaseModel):
         return Rerun.model_validate(self.input["rerun"]) if "rerun" in self.input else None
 
 
+class Parting(Enum):
+    """Whether the state machine has said itself how its job ended."""
+
+    SILENT = auto()
+    BEGUN = auto()  # it was about to, and may have
+    SAID = auto()
+
+
+class Ended(BaseModel):
+    """An execution that did not succeed. Its name is the jobId."""
+
+    job_id: str
+    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
+    at: datetime
+
+
+_PARTINGS = ("JobSucceeded", "JobFailed")  # the states that put the job's last event on the bus
 _JOB_NAMES = [field.alias or name for name, field in Job.model_fields.items()]
 
 
@@ -90,5 +109,38 @@ class Executions:
         """End it as ABORTED, whatever it is waiting for."""
         self._stepfunctions.stop_execution(executionArn=self._arn(job_id), error=error, cause=cause)
 
+    def parting(self, job_id: str) -> Parting:
+        """Look at the end of its history. Raises ClientError for one that AWS has forgotten."""
+        history = self._stepfunctions.get_execution_history(
+            executionArn=self._arn(job_id), reverseOrder=True, maxResults=100, includeExecutionData=False
+        )
+        seen = {(event["type"], _state_of(event)) for event in history["events"]}
+        if any(("TaskStateExited", state) in seen for state in _PARTINGS):
+            return Parting.SAID
+        return Parting.BEGUN if any(("TaskStateEntered", state) in seen for state in _PARTINGS) else Parting.SILENT
+
+    def ended_between(self, begun_after: datetime, after: datetime, before: datetime) -> Iterator[Ended]:
+        """Those that ended badly in that time, of those that began after `begun_after`."""
+        for status in get_args(Ended.model_fields["status"].annotation):
+            more: dict[str, str] = {}
+            while True:
+                page = self._stepfunctions.list_executions(
+                    stateMachineArn=self._pipeline_arn, statusFilter=status, maxResults=1000, **more
+                )
+                for found in page["executions"]:
+                    if after <= found["stopDate"] < before:
+                        yield Ended(job_id=found["name"], status=status, at=found["stopDate"])
+                # newest begun first: what follows is older still
+                oldest = min((found["startDate"] for found in page["executions"]), default=begun_after)
+                if "nextToken" not in page or oldest <= begun_after:
+                    break
+                more = {"nextToken": page["nextToken"]}
+
     def _arn(self, job_id: str) -> str:
         return f"{self._pipeline_arn.replace(':stateMachine:', ':execution:')}:{job_id}"
+
+
+def _state_of(event: Mapping[str, Any]) -> str | None:
+    details = event.get("stateEnteredEventDetails") or event.get("stateExitedEventDetails") or {}
+    name: str | None = details.get("name")
+    return name

@@ -53,15 +53,16 @@ class StageReporter:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""
         self._answer("send_task_failure", taskToken=task_token, error=error.code.value, cause=error.model_dump_json())
 
-    def beat(self, run: StageRun) -> None:
-        """Progress was made: the task's heartbeat starts anew."""
+    def beat(self, run: StageRun) -> bool:
+        """Progress was made: the task's heartbeat starts anew. False when no task waits for the run any more."""
         waiting = self._runs.find(run)
-        if waiting is not None:
-            self._answer("send_task_heartbeat", taskToken=waiting.task_token)
+        return waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
 
-    def _answer(self, call: str, **arguments: str) -> None:
+    def _answer(self, call: str, **arguments: str) -> bool:
         try:
             getattr(self._stepfunctions, call)(**arguments)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _ALREADY_DONE:
                 raise
+            return False
+        return True

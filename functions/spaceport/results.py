@@ -39,6 +39,11 @@ def read_json(s3: Any, uri: str) -> Any:
     return None if body is None else json.loads(body)
 
 
+def write_text(s3: Any, uri: str, text: str) -> None:
+    bucket, key = split_uri(uri)
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
 def output_from(result: dict[str, Any], run: StageRun, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:
     """What the state machine carries on of a `result.json` that lies below `uri`."""
     return StageOutput(

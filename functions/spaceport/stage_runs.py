@@ -1,33 +1,50 @@
-"""The stage runs table: which task token waits for which SageMaker job. Tokens never leave the control plane."""
+"""The stage runs table: which task token waits for which SageMaker job, and which runs wait for a machine.
+
+Tokens never leave the control plane.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
+from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from spaceport.stages import Stage, StageRun
+from spaceport.stages import Course, Stage, StageRun
 
 KEEP_SECONDS = 30 * 24 * 3600
 
 
 class WaitingRun(BaseModel):
-    """A stage run and the token its callback task waits with."""
+    """A stage run and the token its callback task waits with.
+
+    `request`: the arguments of its Create call, while it waits for a machine.
+    """
 
     run: StageRun
     task_token: str
+    course: Course = Course()
+    request: dict[str, Any] | None = None
+
+    @property
+    def queued(self) -> bool:
+        return self.request is not None
 
 
 class StageRuns:
-    """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`)."""
+    """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).
+
+    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (when its job was uploaded).
+    """
 
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def remember(self, run: StageRun, task_token: str) -> None:
+    def remember(self, run: StageRun, task_token: str, course: Course) -> None:
         """Store the token of a new run, or again of the same invocation repeated.
 
         Raises ConditionalCheckFailedException when another token already waits for this run.
@@ -38,6 +55,7 @@ class StageRuns:
                 "stage": run.stage.value,
                 "attempt": run.attempt,
                 "taskToken": task_token,
+                "course": course.model_dump(),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
             },
             ConditionExpression=Attr("jobId").not_exists() | Attr("taskToken").eq(task_token),
@@ -54,6 +72,49 @@ class StageRuns:
             ConditionExpression="taskToken = :old",
             ExpressionAttributeValues={":new": task_token, ":old": waiting.task_token},
         )
+
+    def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], uploaded_at: str) -> None:
+        """Let the run wait for a machine, behind those of earlier uploads.
+
+        Raises ConditionalCheckFailedException when another token took the run over meanwhile.
+        """
+        self._table.update_item(
+            Key=self._key(run),
+            UpdateExpression="SET queuedFor = :stage, queuedAt = :at, createRequest = :request",
+            ConditionExpression="taskToken = :token",
+            ExpressionAttributeValues={
+                ":stage": run.stage.value,
+                ":at": f"{uploaded_at}#{run.job_id}",
+                ":request": json.dumps(request),
+                ":token": task_token,
+            },
+        )
+
+    def leave_queue(self, run: StageRun) -> bool:
+        """The run waits for a machine no more; False when it did not."""
+        try:
+            self._table.update_item(
+                Key=self._key(run),
+                UpdateExpression="REMOVE queuedFor, queuedAt, createRequest",
+                ConditionExpression="attribute_exists(queuedFor)",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    def queue(self, stage: Stage) -> Iterator[WaitingRun]:
+        """The runs that wait for a machine, earliest upload first. An index is behind its table by moments."""
+        more: dict[str, Any] = {}
+        while True:
+            page = self._table.query(
+                IndexName="queue", KeyConditionExpression=Key("queuedFor").eq(stage.value), Limit=50, **more
+            )
+            yield from (_waiting(item) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def find(self, run: StageRun) -> WaitingRun | None:
         item = self._table.get_item(Key=self._key(run), ConsistentRead=True).get("Item")
@@ -75,4 +136,7 @@ class StageRuns:
 
 def _waiting(item: dict[str, Any]) -> WaitingRun:
     run = StageRun(job_id=item["jobId"], stage=Stage(item["stage"]), attempt=int(item["attempt"]))
-    return WaitingRun(run=run, task_token=item["taskToken"])
+    request = json.loads(item["createRequest"]) if "createRequest" in item else None
+    return WaitingRun(
+        run=run, task_token=item["taskToken"], course=Course.model_validate(item["course"]), request=request
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -83,6 +84,25 @@ class StageRun(Camel):
         match = re.fullmatch(r"(.+)-(sfm|3dgs|compressor)-([1-9][0-9]*)", job_name)
         return cls(job_id=match[1], stage=Stage(match[2]), attempt=int(match[3])) if match else None
 
+    @classmethod
+    def of_event(cls, detail: Mapping[str, Any]) -> StageRun | None:
+        """The stage run that a SageMaker state change is about, or None for somebody else's job."""
+        return cls.parse(detail.get("ProcessingJobName") or detail.get("TrainingJobName") or "")
+
+
+class Course(Camel):
+    """How an attempt goes about its stage: the cap on Gaussians is divided by `divisor`, the checkpoints are those
+    that attempt `since` began."""
+
+    divisor: int = 1
+    since: int = 1
+
+
+def next_course(course: Course, next_attempt: int, out_of_memory: bool) -> Course:
+    """Go on from the checkpoint; but where memory ran out, begin again with half of the Gaussians: the checkpoint
+    holds too many already."""
+    return Course(divisor=course.divisor * 2, since=next_attempt) if out_of_memory else course
+
 
 class StageOutput(Camel):
     """What a finished stage run hands to the state machine."""
@@ -114,22 +134,44 @@ def output_uri(run: StageRun, results_bucket: str) -> str:
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
 
 
-def input_uri(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> str:
-    """S3 prefix the run reads: the output of the stage before it, or the upload for the first stage of the job."""
+class Manifest(Camel):
+    """A list of the objects that a run reads, for `uri`."""
+
+    uri: str
+    body: str
+
+
+def manifest_of(run: StageRun, job: Job, results_bucket: str) -> Manifest | None:
+    """The list that names the upload, for the first stage of a job; None for the others, which read whole folders.
+
+    The upload's own URI would be a prefix to SageMaker: `a.zip` finds `a.zip.bak`, too.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+    """
+    if run.stage is not STAGES_OF[job.options.pipeline_step][0]:
+        return None
+    folder, slash, name = job.key.rpartition("/")
+    body = json.dumps([{"prefix": f"s3://{job.bucket}/{folder}{slash}"}, name])
+    return Manifest(uri=f"s3://{results_bucket}/jobs/{run.job_id}/upload.manifest", body=body)
+
+
+def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
+    """What the run reads: the output of the stage before it, or the upload for the first stage of the job."""
+    manifest = manifest_of(run, job, results_bucket)
+    if manifest is not None:
+        return {"S3DataType": "ManifestFile", "S3Uri": manifest.uri}
     stages = STAGES_OF[job.options.pipeline_step]
-    index = stages.index(run.stage)
-    if index == 0:
-        return f"s3://{job.bucket}/{job.key}"
-    return finished[stages[index - 1]].output_uri + "/"
+    before = finished[stages[stages.index(run.stage) - 1]]
+    return {"S3DataType": "S3Prefix", "S3Uri": before.output_uri + "/"}
 
 
-def environment(run: StageRun, job: Job, platform: Platform) -> dict[str, str]:
+def environment(run: StageRun, job: Job, platform: Platform, course: Course) -> dict[str, str]:
     """The container's variables (docs/contracts.md)."""
     options = job.options
     wishes = {
         "TRAINING_STEPS": options.training_steps,
         "MAX_GAUSSIANS": options.max_gaussians,
         "SH_DEGREE": options.sh_degree,
+        "GAUSSIANS_DIVISOR": course.divisor if course.divisor > 1 else None,
     }
     return {
         "JOB_ID": run.job_id,
@@ -141,31 +183,31 @@ def environment(run: StageRun, job: Job, platform: Platform) -> dict[str, str]:
     }
 
 
-def create_request(run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform) -> dict[str, Any]:
+def create_request(
+    run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform, course: Course
+) -> dict[str, Any]:
     """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
-    source = input_uri(run, job, finished)
+    source = source_of(run, job, finished, platform.results_bucket)
+    variables = environment(run, job, platform, course)
     if run.stage.kind == "Training":
-        return _training_request(run, job, source, platform)
-    return _processing_request(run, job, source, platform)
+        return _training_request(run, variables, source, platform, course)
+    return _processing_request(run, variables, source, platform)
 
 
-def _processing_request(run: StageRun, job: Job, source: str, platform: Platform) -> dict[str, Any]:
+def _processing_request(
+    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform
+) -> dict[str, Any]:
     limits = LIMITS[run.stage]
     channel = "upload" if run.stage is Stage.SFM else "model"
     return {
         "ProcessingJobName": run.job_name,
         "RoleArn": platform.role_arn,
         "AppSpecification": {"ImageUri": platform.images[run.stage]},
-        "Environment": environment(run, job, platform),
+        "Environment": variables,
         "ProcessingInputs": [
             {
                 "InputName": channel,
-                "S3Input": {
-                    "S3Uri": source,
-                    "LocalPath": f"{INPUT_ROOT}/{channel}",
-                    "S3DataType": "S3Prefix",
-                    "S3InputMode": "File",
-                },
+                "S3Input": {**source, "LocalPath": f"{INPUT_ROOT}/{channel}", "S3InputMode": "File"},
             }
         ],
         "ProcessingOutputConfig": {
@@ -192,7 +234,9 @@ def _processing_request(run: StageRun, job: Job, source: str, platform: Platform
     }
 
 
-def _training_request(run: StageRun, job: Job, source: str, platform: Platform) -> dict[str, Any]:
+def _training_request(
+    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, course: Course
+) -> dict[str, Any]:
     limits = LIMITS[run.stage]
     stopping = {"MaxRuntimeInSeconds": limits.max_runtime}
     if platform.spot_training:
@@ -202,23 +246,17 @@ def _training_request(run: StageRun, job: Job, source: str, platform: Platform) 
         "TrainingJobName": run.job_name,
         "RoleArn": platform.role_arn,
         "AlgorithmSpecification": {"TrainingImage": platform.images[run.stage], "TrainingInputMode": "File"},
-        "Environment": environment(run, job, platform),
+        "Environment": variables,
         "InputDataConfig": [
             {
                 "ChannelName": "scene",
-                "DataSource": {
-                    "S3DataSource": {
-                        "S3DataType": "S3Prefix",
-                        "S3Uri": source,
-                        "S3DataDistributionType": "FullyReplicated",
-                    }
-                },
+                "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
             }
         ],
         # uncompressed, so that the next stage and the report read single files instead of one large archive
         "OutputDataConfig": {"S3OutputPath": f"{bucket}/{run.stage}", "CompressionType": "NONE"},
-        # shared by the attempts: a retry goes on from the checkpoint of the one before
-        "CheckpointConfig": {"S3Uri": f"{bucket}/checkpoints", "LocalPath": "/opt/ml/checkpoints"},
+        # shared by the attempts of a course: a retry goes on from the checkpoint of the one before
+        "CheckpointConfig": {"S3Uri": f"{bucket}/checkpoints/{course.since}/", "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {
             "InstanceCount": 1,
             "InstanceType": platform.instance_types[run.stage],

@@ -15,6 +15,8 @@ from spaceport.stages import Stage, StageRun
 
 SOURCE = "spaceport.pipeline"
 LAST_SEQUENCE = 9_999_999
+# below success: an execution that failed may be redriven and succeed, and nothing turns a success back
+FAILED_SEQUENCE = 9_999_998
 
 
 class StatusType(StrEnum):
@@ -56,12 +58,39 @@ def stage_started(run: StageRun, at: datetime) -> StatusEvent:
         job_id=run.job_id,
         stage=run.stage,
         attempt=run.attempt,
-        sequence=run.stage.ordinal * 1_000_000 + min(run.attempt, 98) * 10_000,
+        sequence=_sequence(run),
         at=at,
         progress=0,
         message="waiting for a machine" if run.attempt == 1 else f"waiting for a machine, attempt {run.attempt}",
     )
     return StatusEvent(type=StatusType.STAGE_STARTED, detail=detail)
+
+
+def stage_queued(run: StageRun, at: datetime) -> StatusEvent:
+    """SageMaker has no machine for the run now."""
+    return _stage_progressed(run, 0, "waiting for capacity", at)
+
+
+def stage_begun(run: StageRun, at: datetime) -> StatusEvent:
+    """A run that waited for capacity has got its machine."""
+    return _stage_progressed(run, 0.001, "a machine was found", at)
+
+
+def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime) -> StatusEvent:
+    detail = StatusDetail(
+        job_id=run.job_id,
+        stage=run.stage,
+        attempt=run.attempt,
+        sequence=_sequence(run) + 1 + round(progress * 1000),
+        at=at,
+        progress=progress,
+        message=message,
+    )
+    return StatusEvent(type=StatusType.STAGE_PROGRESSED, detail=detail)
+
+
+def _sequence(run: StageRun) -> int:
+    return run.stage.ordinal * 1_000_000 + min(run.attempt, 98) * 10_000
 
 
 def job_rejected(job_id: str, error: JobError, at: datetime) -> StatusEvent:
@@ -71,7 +100,9 @@ def job_rejected(job_id: str, error: JobError, at: datetime) -> StatusEvent:
 
 def job_ended(type_: StatusType, job_id: str, error: JobError, at: datetime) -> StatusEvent:
     """A job that the state machine itself could not say goodbye for: stopped, or timed out."""
-    detail = StatusDetail(job_id=job_id, sequence=LAST_SEQUENCE, at=at, progress=1, message=error.message, error=error)
+    detail = StatusDetail(
+        job_id=job_id, sequence=FAILED_SEQUENCE, at=at, progress=1, message=error.message, error=error
+    )
     return StatusEvent(type=type_, detail=detail)
 
 

@@ -11,14 +11,16 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
+from spaceport.executions import Ended, Executions
 from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 from spaceport.stage_runs import StageRuns
 from spaceport.status import StatusBus
-from stop_job.stop import ExecutionEnded, Stopper
+from stop_job.stop import Stopper
 
 
 class StopJobSettings(Settings):
+    pipeline_arn: str
     stage_runs_table: str
     status_bus: str
 
@@ -27,7 +29,7 @@ class StopJobSettings(Settings):
 def stopper() -> Stopper:
     settings = StopJobSettings.read()
     return Stopper(
-        stepfunctions=client("stepfunctions"),
+        executions=Executions(client("stepfunctions"), settings.pipeline_arn),
         runs=StageRuns(table(settings.stage_runs_table)),
         compute=Compute(client("sagemaker")),
         bus=StatusBus(client("events"), settings.status_bus),
@@ -39,9 +41,7 @@ def stopper() -> Stopper:
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     detail = event.detail
-    ended = ExecutionEnded(
-        execution_arn=detail["executionArn"], job_id=detail["name"], status=detail["status"], at=event.time
-    )
+    ended = Ended(job_id=detail["name"], status=detail["status"], at=event.time)
     logger.append_keys(job_id=ended.job_id)
     stopped = stopper().clean_up(ended)
     logger.info("execution ended", status=ended.status, stopped=[run.job_name for run in stopped])

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
-
-from pydantic import BaseModel
-
 from spaceport.compute import Compute
 from spaceport.errors import ErrorCode, JobError
-from spaceport.stage_runs import StageRuns
+from spaceport.executions import Ended, Executions, Parting
+from spaceport.stage_runs import StageRuns, WaitingRun
 from spaceport.stages import StageRun
 from spaceport.status import StatusBus, StatusEvent, StatusType, job_ended
 from spaceport.verdict import Fate, judge
 
 
-class ExecutionEnded(BaseModel):
-    """Of Step Functions' 'Execution Status Change': the execution's name is the jobId."""
-
-    execution_arn: str
-    job_id: str
-    status: Literal["FAILED", "TIMED_OUT", "ABORTED"]
-    at: datetime
-
-
 class Stopper:
-    """`stepfunctions` is a boto3 client."""
+    """Everything it calls is handed in. Safe to repeat."""
 
-    def __init__(self, stepfunctions: Any, runs: StageRuns, compute: Compute, bus: StatusBus) -> None:
-        self._stepfunctions, self._runs, self._compute, self._bus = stepfunctions, runs, compute, bus
+    def __init__(self, executions: Executions, runs: StageRuns, compute: Compute, bus: StatusBus) -> None:
+        self._executions, self._runs, self._compute, self._bus = executions, runs, compute, bus
 
-    def clean_up(self, ended: ExecutionEnded) -> list[StageRun]:
-        """Stop what still runs; then say how the job ended, if the state machine had no chance to."""
-        running = [waiting.run for waiting in self._runs.of_job(ended.job_id) if self._still_runs(waiting.run)]
+    def clean_up(self, ended: Ended, last_chance: bool = False) -> list[StageRun]:
+        """Stop what still runs; then say how the job ended, unless the state machine did.
+
+        Of a farewell that it had only begun nobody can tell at once whether it went out; `last_chance` is when it
+        should have arrived long ago.
+        """
+        runs = self._runs.of_job(ended.job_id)
+        for waiting in runs:
+            if waiting.queued:
+                self._runs.leave_queue(waiting.run)
+        running = [waiting.run for waiting in runs if self._still_runs(waiting)]
         for run in running:
             self._compute.stop(run)
-        error = self._stepfunctions.describe_execution(executionArn=ended.execution_arn).get("error", "")
-        if ended.status != "FAILED" or error not in ErrorCode.__members__:
+        parting = self._executions.parting(ended.job_id)
+        if parting is Parting.SILENT or (parting is Parting.BEGUN and last_chance):
             self._bus.put(farewell(ended))
         return running
 
-    def _still_runs(self, run: StageRun) -> bool:
-        return judge(run, self._compute.describe(run)).fate is Fate.RUNNING
+    def _still_runs(self, waiting: WaitingRun) -> bool:
+        return judge(waiting.run, self._compute.describe(waiting.run)).fate is Fate.RUNNING
 
 
-def farewell(ended: ExecutionEnded) -> StatusEvent:
-    """Stopped on request, out of time, or failed in a way the state machine did not foresee.
-
-    Its own Fail state, whose error is a code of the closed list, comes after a Job Failed event of its own.
-    """
+def farewell(ended: Ended) -> StatusEvent:
+    """Stopped on request, out of time, or failed in a way the state machine did not foresee."""
     if ended.status == "ABORTED":
         return job_ended(StatusType.JOB_STOPPED, ended.job_id, JobError.of(ErrorCode.STOPPED), ended.at)
     code = ErrorCode.STAGE_TIMEOUT if ended.status == "TIMED_OUT" else ErrorCode.INTERNAL

@@ -17,6 +17,7 @@ from local.sagemaker.validation import RequestError
 
 ML = PurePosixPath("/opt/ml")
 DAY_SECONDS = 86_400
+DATA_TYPES = ("S3Prefix", "ManifestFile")
 
 
 class Kind(StrEnum):
@@ -26,10 +27,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Transfer:
-    """A folder, relative to the job's /opt/ml, and the S3 URI it is filled from or copied to."""
+    """A folder, relative to the job's /opt/ml, and the S3 URI it is filled from or copied to.
+
+    `manifest`: the URI is that of a list of objects to fill it with, and no prefix.
+    """
 
     folder: PurePosixPath
     uri: str
+    manifest: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def plan_processing(request: Mapping[str, Any]) -> Plan:
         image=application["ImageUri"],
         arguments=tuple(application.get("ContainerArguments", ())),
         environment=dict(request.get("Environment", {})),
-        inputs=tuple(Transfer(_below_ml(given["LocalPath"], "processing"), given["S3Uri"]) for given in inputs),
+        inputs=tuple(_filled_from(given, _below_ml(given["LocalPath"], "processing")) for given in inputs),
         outputs=tuple(Transfer(_below_ml(given["LocalPath"], "processing"), given["S3Uri"]) for given in outputs),
         max_runtime=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DAY_SECONDS),
         files={
@@ -95,7 +100,7 @@ def plan_training(request: Mapping[str, Any]) -> Plan:
         arguments=tuple(algorithm.get("ContainerArguments", ("train",))),
         environment={"TRAINING_JOB_NAME": name} | request.get("Environment", {}),
         inputs=tuple(
-            Transfer(PurePosixPath("input/data") / channel, source["S3Uri"]) for channel, source in channels.items()
+            _filled_from(source, PurePosixPath("input/data") / channel) for channel, source in channels.items()
         ),
         outputs=(Transfer(PurePosixPath("model"), output),),
         max_runtime=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DAY_SECONDS),
@@ -115,9 +120,14 @@ def _channels(request: Mapping[str, Any]) -> list[dict[str, Any]]:
     channels: list[dict[str, Any]] = request.get("InputDataConfig", [])
     for channel in channels:
         source = channel["DataSource"].get("S3DataSource")
-        if source is None or source["S3DataType"] != "S3Prefix":
-            raise RequestError("ValidationException", "only S3DataSource channels of S3DataType S3Prefix work here")
+        if source is None or source["S3DataType"] not in DATA_TYPES:
+            types = " and ".join(DATA_TYPES)
+            raise RequestError("ValidationException", f"only S3DataSource channels of S3DataType {types} work here")
     return channels
+
+
+def _filled_from(source: Mapping[str, Any], folder: PurePosixPath) -> Transfer:
+    return Transfer(folder, source["S3Uri"], manifest=source["S3DataType"] == "ManifestFile")
 
 
 def _check_spot(stopping: Mapping[str, Any]) -> None:

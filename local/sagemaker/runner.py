@@ -12,7 +12,7 @@ from typing import Any
 from local.sagemaker.container import GRACE_SECONDS, Container, Image, repository_of
 from local.sagemaker.job import COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING, Job
 from local.sagemaker.plan import Kind
-from local.sagemaker.transfer import Mirror, download_prefix, upload_archive, upload_folder
+from local.sagemaker.transfer import Mirror, download_listed, download_prefix, upload_archive, upload_folder
 
 POLL_SECONDS = 0.05
 CHECKPOINT_SYNC_SECONDS = 2.0
@@ -106,7 +106,8 @@ class _Run:
         plan = self.job.plan
         for given in plan.inputs:
             try:
-                count = download_prefix(self.runner.s3, given.uri, self.ml / given.folder)
+                download = download_listed if given.manifest else download_prefix
+                count = download(self.runner.s3, given.uri, self.ml / given.folder)
             except Exception as error:
                 raise JobFailed(f"ClientError: Data download failed: {given.uri}: {error}") from error
             if count == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,21 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> int:
             s3.download_file(bucket, entry["Key"], str(path))
             count += 1
     return count
+
+
+def download_listed(s3: Any, uri: str, folder: Path) -> int:
+    """Copy the objects that the manifest at `uri` names below `folder`, without their common prefix; returns how many.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+    """
+    bucket, key = split_uri(uri)
+    common, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    source, prefix = split_uri(common["prefix"])
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        s3.download_file(source, prefix + name, str(path))
+    return len(names)
 
 
 def upload_folder(s3: Any, folder: Path, uri: str) -> int:

@@ -39,6 +39,10 @@ TABLES = {
     "stage-runs": [("jobId", "HASH"), ("stageRun", "RANGE")],
     "idempotency": [("id", "HASH")],
 }
+INDEXES = {
+    "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
+    "stage-runs": {"queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")]},
+}
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
     "JOBS_TABLE": "jobs",
@@ -60,6 +64,7 @@ ENVIRONMENT = {
 }
 HANDLERS = (
     "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
+    "dispatch", "sweep_jobs",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 
@@ -138,18 +143,23 @@ class Cloud:
         self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         dynamodb = _moto("client", "dynamodb", None)
         for name, keys in TABLES.items():
-            indexed = [("owner", "HASH"), ("uploadedAt", "RANGE")] if name == "jobs" else []
-            index = {
-                "IndexName": "byOwner",
-                "KeySchema": [{"AttributeName": key, "KeyType": kind} for key, kind in indexed],
-                "Projection": {"ProjectionType": "ALL"},
-            }
+            indexes = INDEXES.get(name, {})
+            attributes = [*keys, *(key for index in indexes.values() for key in index)]
             dynamodb.create_table(
                 TableName=name,
                 BillingMode="PAY_PER_REQUEST",
-                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in keys + indexed],
-                KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys],
-                **({"GlobalSecondaryIndexes": [index]} if indexed else {}),
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key, _ in attributes],
+                KeySchema=_schema(keys),
+                **(
+                    {
+                        "GlobalSecondaryIndexes": [
+                            {"IndexName": index, "KeySchema": _schema(of), "Projection": {"ProjectionType": "ALL"}}
+                            for index, of in indexes.items()
+                        ]
+                    }
+                    if indexes
+                    else {}
+                ),
             )
         self.events.create_event_bus(Name=BUS)
         self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
@@ -218,6 +228,10 @@ class Cloud:
     def mails(self) -> list[EmailMessage]:
         sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
         return [_parsed(message.raw_data) for message in sent]
+
+
+def _schema(keys: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"AttributeName": key, "KeyType": kind} for key, kind in keys]
 
 
 def _parsed(raw: str | bytes) -> EmailMessage:

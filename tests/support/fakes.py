@@ -23,6 +23,7 @@ __all__ = ["FakeJob", "FakeSageMaker", "FakeStepFunctions", "aws_error", "sample
 
 Kind = Literal["Processing", "Training"]
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+RUNNING = ("InProgress", "Stopping")
 ACCOUNT = "arn:aws:{service}:eu-west-1:123456789012"
 
 
@@ -72,13 +73,15 @@ class FakeSageMaker:
     """The part of boto3's SageMaker client that the pipeline calls.
 
     `jobs`: every job by name; `created`, `stopped`: names in the order of successful calls.
-    `refuse_next(...)`: the next Create fails with that error code and creates nothing.
+    `refuse_next(...)`: the next Create fails with that error code and creates nothing. `quota`: how many jobs of a kind
+    may run at once.
     """
 
     def __init__(self) -> None:
         self.jobs: dict[str, FakeJob] = {}
         self.created: list[str] = []
         self.stopped: list[str] = []
+        self.quota: int | None = None
         self._refusals: list[str] = []
 
     # what SageMaker would do by itself
@@ -133,6 +136,9 @@ class FakeSageMaker:
         job = FakeJob(kind, request)
         if job.name in self.jobs:
             raise aws_error("ResourceInUse", operation, "Job name must be unique within an AWS account and region")
+        running = sum(other.kind == kind and other.status in RUNNING for other in self.jobs.values())
+        if self.quota is not None and running >= self.quota:
+            raise aws_error("ResourceLimitExceeded", operation)
         self.jobs[job.name] = job
         self.created.append(job.name)
         return {f"{kind}JobArn": f"{ACCOUNT.format(service='sagemaker')}:{kind.lower()}-job/{job.name}"}
@@ -158,9 +164,23 @@ class FakeSageMaker:
 
 @dataclass
 class FakeExecution:
+    """`states`: the names of those it entered; all but the last it left, and the last one too if it has ended by it."""
+
     input: dict[str, Any]
     status: str = "RUNNING"
     error: str | None = None
+    states: list[str] = field(default_factory=list)
+    started_at: datetime = EPOCH
+    stopped_at: datetime = EPOCH
+
+    def history(self) -> list[dict[str, Any]]:
+        """Newest first."""
+        events: list[dict[str, Any]] = []
+        for number, name in enumerate(self.states, start=1):
+            events.append({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}})
+            if number < len(self.states):
+                events.append({"type": "TaskStateExited", "stateExitedEventDetails": {"name": name}})
+        return events[::-1]
 
 
 class FakeStepFunctions:
@@ -229,6 +249,24 @@ class FakeStepFunctions:
             "input": json.dumps(execution.input),
             **error,
         }
+
+    def get_execution_history(self, **arguments: Any) -> dict[str, Any]:
+        _check("stepfunctions", "GetExecutionHistory", arguments)
+        name = arguments["executionArn"].rsplit(":", 1)[-1]
+        if name not in self.executions:
+            raise aws_error("ExecutionDoesNotExist", "GetExecutionHistory")
+        assert arguments["reverseOrder"], "the fake knows no other order"
+        return {"events": self.executions[name].history()[: arguments["maxResults"]]}
+
+    def list_executions(self, **arguments: Any) -> dict[str, Any]:
+        """In pages of two, newest first."""
+        _check("stepfunctions", "ListExecutions", arguments)
+        found = [(n, e) for n, e in self.executions.items() if e.status == arguments["statusFilter"]]
+        found.sort(key=lambda one: one[1].started_at, reverse=True)
+        start = int(arguments.get("nextToken", 0))
+        page = [{"name": n, "startDate": e.started_at, "stopDate": e.stopped_at} for n, e in found[start : start + 2]]
+        more = {"nextToken": str(start + 2)} if start + 2 < len(found) else {}
+        return {"executions": page, **more}
 
     def stop_execution(self, **arguments: Any) -> dict[str, Any]:
         _check("stepfunctions", "StopExecution", arguments)

@@ -23,6 +23,7 @@ import pytest
 
 from spaceport import clients
 from spaceport.job import PipelineStep, UploadedObject, job_id_of
+from spaceport.stage_runs import StageRuns
 from spaceport.stages import Stage, StageRun, output_uri
 from tests.support.asl import Definition, Transition, load_pipeline
 from tests.support.events import sample_event
@@ -33,7 +34,16 @@ from tests.support.sam_template import Template
 Incident = Callable[[], None]
 
 UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
-HANDLERS = ("start_job", "run_stage", "report_stage", "settle_stage", "deliver", "stop_job", "track_progress")
+HANDLERS = (
+    "start_job",
+    "run_stage",
+    "report_stage",
+    "settle_stage",
+    "deliver",
+    "stop_job",
+    "dispatch",
+    "track_progress",
+)
 ROLE = "arn:aws:iam::123456789012:role/test-role"
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:{}"
 PATIENCE_SECONDS = 20
@@ -126,6 +136,11 @@ class PipelineCloud:
     def await_calls(self, function: str, count: int) -> None:
         """Wait until `function` was called `count` times since the last upload."""
         self._await(lambda: self.calls[function] >= count, f"call {count} of {function}")
+
+    def await_queue(self, stage: Stage) -> None:
+        """Wait until some run waits for a machine."""
+        runs = StageRuns(boto3.resource("dynamodb").Table("StageRunsTable"))
+        self._await(lambda: any(runs.queue(stage)), f"a {stage} run in the queue")
 
     def leave_result(self, run: StageRun) -> None:
         """Write what the run's container would leave in S3 at its end."""
@@ -240,8 +255,9 @@ class PipelineCloud:
         template = Template.load()
         for resource in ("JobsTable", "StageRunsTable"):
             properties = template.resources[resource]["Properties"]
-            kept = ("BillingMode", "AttributeDefinitions", "KeySchema")
-            boto3.client("dynamodb").create_table(TableName=resource, **{name: properties[name] for name in kept})
+            kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
+            given = {name: properties[name] for name in kept if name in properties}
+            boto3.client("dynamodb").create_table(TableName=resource, **given)
         self._events.create_event_bus(Name=BUS)
         self._queue_url = self._sqs.create_queue(QueueName=QUEUE)["QueueUrl"]
         pattern = json.dumps({"source": ["spaceport.pipeline"]})

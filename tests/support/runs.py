@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from spaceport.stage_runs import StageRuns
 from spaceport.stages import Stage, StageRun
 from tests.support.cloud import RESULTS, Cloud
 from tests.support.events import sample_event
@@ -51,3 +52,8 @@ def job_changed(stage: Stage = Stage.SFM, attempt: int = 1, name: str | None = N
     event["detail-type"] = f"SageMaker {kind} Job State Change"
     event["detail"] = {f"{kind}JobName": name or job_name(stage, attempt), f"{kind}JobStatus": "Completed"}
     return event
+
+
+def waiting(stage: Stage, cloud: Cloud) -> list[str]:
+    """The SageMaker job names of the runs that wait for a machine, in their order."""
+    return [waiting.run.job_name for waiting in StageRuns(cloud.table("stage-runs")).queue(stage)]

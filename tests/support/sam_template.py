@@ -59,10 +59,12 @@ class Function:
         return importlib.import_module(self.handler_module)
 
     def settings(self) -> list[type[Settings]]:
-        """The settings that its handler reads."""
+        """The settings that its handler reads; those that they extend are part of them."""
         members = vars(self.load()).values()
         classes = [member for member in members if isinstance(member, type) and issubclass(member, Settings)]
-        return [found for found in classes if found is not Settings]
+        return [
+            found for found in classes if not any(other is not found and issubclass(other, found) for other in classes)
+        ]
 
     def settings_variables(self) -> set[str]:
         return {field.upper() for settings in self.settings() for field in settings.model_fields}

@@ -36,7 +36,7 @@ def budget(options: Options, *, cuda: bool) -> Budget:
     return replace(
         preset,
         steps=options.training_steps or preset.steps,
-        max_gaussians=options.max_gaussians or preset.max_gaussians,
+        max_gaussians=max(1, (options.max_gaussians or preset.max_gaussians) // options.gaussians_divisor),
         sh_degree=preset.sh_degree if options.sh_degree is None else options.sh_degree,
     )
 

@@ -19,6 +19,7 @@ from spaceport.reporting import StageReporter
 from spaceport.stages import (
     INPUT_ROOT,
     OUTPUT_ROOT,
+    Course,
     Platform,
     Stage,
     StageOutput,
@@ -62,14 +63,14 @@ runs = st.fixed_dictionaries(
 ).map(StageRun.model_validate)
 
 
-@given(runs, options)
-def test_a_container_reads_what_the_functions_tell_it(run: StageRun, wishes: JobOptions) -> None:
+@given(runs, options, st.builds(Course, divisor=st.sampled_from([1, 2, 4])))
+def test_a_container_reads_what_the_functions_tell_it(run: StageRun, wishes: JobOptions, course: Course) -> None:
     job = job_of(UPLOADED, wishes, AT)
-    read = StageEnvironment.read(environment(run, job, PLATFORM))
+    read = StageEnvironment.read(environment(run, job, PLATFORM, course))
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
     assert (read.options.quality, read.options.scene_name) == (wishes.quality, job.name)
     assert (read.options.training_steps, read.options.max_gaussians) == (wishes.training_steps, wishes.max_gaussians)
-    assert read.options.sh_degree == wishes.sh_degree
+    assert (read.options.sh_degree, read.options.gaussians_divisor) == (wishes.sh_degree, course.divisor)
 
 
 def test_both_sides_know_the_same_qualities() -> None:
@@ -152,7 +153,7 @@ def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
     folders = Folders(Path("/opt/ml"))
     assert folders.processing_input("upload") == Path(INPUT_ROOT) / "upload"
     assert folders.processing_output == Path(OUTPUT_ROOT)
-    training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene())
+    training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), Course())
     assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])
     assert folders.channel(training["InputDataConfig"][0]["ChannelName"]) == Path("/opt/ml/input/data/scene")
 

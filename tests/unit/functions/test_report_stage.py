@@ -11,7 +11,7 @@ from spaceport.errors import CATALOGUE, ErrorCode, JobError
 from spaceport.stages import Stage
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
-from tests.support.fakes import aws_error
+from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of
 
 
@@ -194,3 +194,35 @@ def test_late_progress_of_a_task_that_has_ended_is_done(cloud: Cloud) -> None:
     started(cloud, Stage.TRAINING)
     cloud.stepfunctions.time_out("token-1")
     assert invoke("report_stage", sample_event("status/stage-progressed")) == {"reported": "HEARTBEAT"}
+
+
+@pytest.mark.parametrize("status", ["ABORTED", "TIMED_OUT", "FAILED"])
+@pytest.mark.parametrize("news", ["job changed", "progress"])
+def test_a_job_whose_execution_has_ended_is_stopped_by_its_own_news(cloud: Cloud, status: str, news: str) -> None:
+    """Its execution ended before the job was created, or the event of that end was lost."""
+    started(cloud)
+    cloud.stepfunctions.time_out("token-1")
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, status)
+    invoke("report_stage", job_changed() if news == "job changed" else progressed())
+    assert cloud.sagemaker.stopped == [job_name()]
+
+
+def test_a_job_whose_task_is_between_two_attempts_runs_on(cloud: Cloud) -> None:
+    started(cloud)
+    cloud.stepfunctions.time_out("token-1")
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
+    invoke("report_stage", job_changed())
+    assert cloud.sagemaker.stopped == []
+
+
+def test_a_job_of_another_stack_is_left_alone(cloud: Cloud) -> None:
+    started(cloud)
+    cloud.table("stage-runs").delete_item(Key={"jobId": JOB_ID, "stageRun": "sfm#0001"})
+    invoke("report_stage", progressed())
+    assert cloud.sagemaker.stopped == []
+
+
+def progressed() -> dict[str, Any]:
+    event = sample_event("status/stage-progressed")
+    event["detail"] |= {"jobId": JOB_ID, "stage": "sfm", "attempt": 1}
+    return event

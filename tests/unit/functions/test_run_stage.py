@@ -113,11 +113,40 @@ def test_the_next_attempt_is_announced_above_everything_of_the_one_before(cloud:
     assert detail["message"] == "waiting for a machine, attempt 2"
 
 
-def test_a_new_task_after_a_job_that_was_never_created_starts_the_next(cloud: Cloud) -> None:
-    cloud.sagemaker.refuse_next()
+def test_a_new_task_after_a_job_that_was_never_created_creates_that_one(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next("ThrottlingException")
     invoke("run_stage", ask_for(token="token-1"))
     invoke("run_stage", ask_for(token="token-2"))
-    assert cloud.sagemaker.created == [job_name(attempt=2)]
+    assert cloud.sagemaker.created == [job_name()]
+    assert token_of(cloud) == "token-2"
+
+
+def test_the_same_task_after_its_job_failed_hears_of_that_and_starts_nothing(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(token="token-1"))
+    cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 12 of 12")
+    invoke("run_stage", ask_for(token="token-1"))
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.NO_OVERLAP]
+    assert cloud.sagemaker.created == [job_name()]
+
+
+def test_a_new_task_after_memory_ran_out_begins_with_half_of_the_gaussians(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
+    cloud.sagemaker.fail(job_name(Stage.TRAINING), FailureReason="AlgorithmError: OUT_OF_MEMORY: 16 GiB, exit code: 1")
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    cloud.sagemaker.end_stopped(job_name(Stage.TRAINING, 2), SecondaryStatus="Interrupted")
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-3"))
+    requests = [cloud.sagemaker.jobs[job_name(Stage.TRAINING, attempt)].request for attempt in (1, 2, 3)]
+    assert [made["Environment"].get("GAUSSIANS_DIVISOR") for made in requests] == [None, "2", "2"]
+    assert [made["CheckpointConfig"]["S3Uri"].rsplit("/", 2)[1] for made in requests] == ["1", "2", "2"]
+
+
+def test_the_first_stage_finds_its_upload_in_a_list_of_its_own(cloud: Cloud) -> None:
+    event = ask_for()
+    invoke("run_stage", event)
+    source = cloud.sagemaker.jobs[job_name()].request["ProcessingInputs"][0]["S3Input"]
+    assert source["S3DataType"] == "ManifestFile"
+    prefix, name = cloud.get_json(source["S3Uri"])
+    assert prefix["prefix"] + name == f"s3://{event['job']['bucket']}/{event['job']['key']}"
 
 
 def test_a_new_task_while_the_job_runs_waits_for_it_and_starts_nothing(cloud: Cloud) -> None:
@@ -145,20 +174,17 @@ def test_attempts_count_on_from_the_latest_past_nine(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "error"),
+    "refused",
     [
-        ("ResourceLimitExceeded", ErrorCode.CAPACITY),
-        ("ThrottlingException", ErrorCode.THROTTLED),
-        ("Throttling", ErrorCode.THROTTLED),
-        ("TooManyRequestsException", ErrorCode.THROTTLED),
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
     ],
 )
-def test_a_refusal_that_time_mends_fails_the_task_with_a_code_that_is_retried(
-    cloud: Cloud, refused: str, error: ErrorCode
-) -> None:
+def test_a_throttled_start_fails_the_task_with_a_code_that_is_retried(cloud: Cloud, refused: str) -> None:
     cloud.sagemaker.refuse_next(refused)
     invoke("run_stage", ask_for())
-    assert cloud.stepfunctions.failures("token-1") == [error]
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.THROTTLED]
 
 
 def test_a_refusal_that_time_does_not_mend_is_raised(cloud: Cloud) -> None:

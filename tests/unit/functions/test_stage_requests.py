@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,14 +12,17 @@ from spaceport.stage_settings import StageSettings
 from spaceport.stages import (
     LIMITS,
     STAGES_OF,
+    Course,
     Platform,
     Stage,
     StageOutput,
     create_request,
     environment,
     finished_stages,
-    input_uri,
+    manifest_of,
+    next_course,
     output_uri,
+    source_of,
 )
 from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.events import sample_event
@@ -40,7 +44,7 @@ def job(step: str = "full", **options: Any) -> Job:
 
 
 def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
-    return create_request(run_of(stage, attempt), job(**options), FINISHED, platform(spot))
+    return create_request(run_of(stage, attempt), job(**options), FINISHED, platform(spot), Course())
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -76,23 +80,39 @@ def test_a_training_jobs_model_lands_there_uncompressed() -> None:
 @pytest.mark.parametrize(
     ("step", "stage", "source"),
     [
-        ("full", Stage.SFM, f"s3://{UPLOADS}/meadow.zip"),
         ("full", Stage.TRAINING, output_of(Stage.SFM) + "/"),
         ("full", Stage.COMPRESSOR, output_of(Stage.TRAINING) + "/"),
-        ("3dgs", Stage.TRAINING, f"s3://{UPLOADS}/meadow.zip"),
         ("3dgs", Stage.COMPRESSOR, output_of(Stage.TRAINING) + "/"),
-        ("compression", Stage.COMPRESSOR, f"s3://{UPLOADS}/meadow.zip"),
     ],
 )
-def test_a_stage_reads_the_stage_before_it_or_the_upload(step: str, stage: Stage, source: str) -> None:
-    assert input_uri(run_of(stage), job(step), FINISHED) == source
+def test_a_later_stage_reads_all_that_the_stage_before_it_left(step: str, stage: Stage, source: str) -> None:
+    assert source_of(run_of(stage), job(step), FINISHED, RESULTS) == {"S3DataType": "S3Prefix", "S3Uri": source}
+    assert manifest_of(run_of(stage), job(step), RESULTS) is None
+
+
+@pytest.mark.parametrize("step", PipelineStep)
+def test_the_first_stage_reads_the_upload_and_nothing_whose_key_begins_like_it(step: PipelineStep) -> None:
+    first = STAGES_OF[step][0]
+    manifest = manifest_of(run_of(first), job(step), RESULTS)
+    assert manifest is not None
+    source = source_of(run_of(first), job(step), FINISHED, RESULTS)
+    assert source == {"S3DataType": "ManifestFile", "S3Uri": manifest.uri}
+    assert json.loads(manifest.body) == [{"prefix": f"s3://{UPLOADS}/"}, "meadow.zip"]
+
+
+def test_an_upload_in_a_folder_lies_at_the_top_of_its_channel() -> None:
+    """What a manifest names is copied to below the channel without its prefix."""
+    deep = job().model_copy(update={"key": "pilots/anna/flight 7.zip"})
+    manifest = manifest_of(run_of(Stage.SFM), deep, RESULTS)
+    assert manifest is not None
+    assert json.loads(manifest.body) == [{"prefix": f"s3://{UPLOADS}/pilots/anna/"}, "flight 7.zip"]
 
 
 @pytest.mark.parametrize(("stage", "channel"), [(Stage.SFM, "upload"), (Stage.COMPRESSOR, "model")])
 def test_a_processing_job_finds_its_input_in_the_channel_of_the_contract(stage: Stage, channel: str) -> None:
     (given,) = request(stage)["ProcessingInputs"]
     assert given["S3Input"]["LocalPath"] == f"/opt/ml/processing/input/{channel}"
-    assert given["S3Input"]["S3Uri"] == input_uri(run_of(stage), job(), FINISHED)
+    assert given["S3Input"]["S3Uri"] == source_of(run_of(stage), job(), FINISHED, RESULTS)["S3Uri"]
 
 
 def test_a_training_job_finds_its_input_in_the_channel_scene() -> None:
@@ -103,7 +123,21 @@ def test_a_training_job_finds_its_input_in_the_channel_scene() -> None:
 
 def test_attempts_at_training_share_their_checkpoints() -> None:
     first, second = (request(Stage.TRAINING, attempt)["CheckpointConfig"] for attempt in (1, 2))
-    assert first == second == {"S3Uri": f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    expected = {"S3Uri": f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/1/", "LocalPath": "/opt/ml/checkpoints"}
+    assert first == second == expected
+
+
+def test_after_memory_ran_out_training_begins_anew_with_half_of_the_gaussians() -> None:
+    course = next_course(Course(), 3, out_of_memory=True)
+    made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), course)
+    assert made["Environment"]["GAUSSIANS_DIVISOR"] == "2"
+    assert made["CheckpointConfig"]["S3Uri"] == f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/3/"
+
+
+def test_an_interruption_keeps_the_course() -> None:
+    course = next_course(Course(), 3, out_of_memory=True)
+    assert next_course(course, 4, out_of_memory=False) == course
+    assert next_course(course, 5, out_of_memory=True) == Course(divisor=4, since=5)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -135,7 +169,7 @@ def test_training_on_demand_names_no_wait() -> None:
 
 
 def test_a_container_is_told_what_the_contract_lists() -> None:
-    assert environment(run_of(Stage.TRAINING, 2), job(), platform()) == {
+    assert environment(run_of(Stage.TRAINING, 2), job(), platform(), Course()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
         "STATUS_BUS": "spaceport-dev-status",
@@ -145,7 +179,8 @@ def test_a_container_is_told_what_the_contract_lists() -> None:
 
 
 def test_a_customers_wishes_reach_the_container_zero_included() -> None:
-    told = environment(run_of(), job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high"), platform())
+    wished = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
+    told = environment(run_of(), wished, platform(), Course())
     wishes = {name: told[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert wishes == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 

@@ -73,3 +73,8 @@ def test_checkpoints_have_a_folder_of_their_own():
     plan = plan_training({**TRAINING, "CheckpointConfig": {"S3Uri": "s3://b/checkpoints"}})
     assert plan.checkpoints == Transfer(PurePosixPath("checkpoints"), "s3://b/checkpoints")
     assert plan_training(TRAINING).checkpoints is None
+
+
+def test_a_manifest_names_what_a_folder_is_filled_with():
+    plan = plan_processing(processing(S3DataType="ManifestFile"))
+    assert plan.inputs == (Transfer(PurePosixPath("processing/input/upload"), "s3://b/k", manifest=True),)

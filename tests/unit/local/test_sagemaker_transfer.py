@@ -1,5 +1,6 @@
 """S3 prefixes as SageMaker reads them, and checkpoints that only ever grow."""
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from local.sagemaker.transfer import Mirror, download_prefix, local_name, split_uri, upload_archive, upload_folder
+from local.sagemaker.transfer import (
+    Mirror,
+    download_listed,
+    download_prefix,
+    local_name,
+    split_uri,
+    upload_archive,
+    upload_folder,
+)
 
 
 @pytest.fixture
@@ -102,3 +111,12 @@ def test_a_mirror_copies_what_is_new_or_changed_and_deletes_nothing(s3, tmp_path
     (tmp_path / "100.ckpt").unlink()
     assert mirror.sync() == 0
     assert keys(s3) == ["checkpoints/100.ckpt", "checkpoints/200.ckpt"]
+
+
+def test_what_a_manifest_lists_is_copied_and_nothing_that_begins_like_it(s3, tmp_path):
+    for key in ("flights/a.zip", "flights/a.zip.bak", "flights/b.zip"):
+        s3.put_object(Bucket="bucket", Key=key, Body=key.encode())
+    listed = [{"prefix": "s3://bucket/flights/"}, "a.zip"]
+    s3.put_object(Bucket="bucket", Key="list.manifest", Body=json.dumps(listed).encode())
+    assert download_listed(s3, "s3://bucket/list.manifest", tmp_path) == 1
+    assert files_below(tmp_path) == {"a.zip": "flights/a.zip"}

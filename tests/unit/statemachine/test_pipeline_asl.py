@@ -67,11 +67,17 @@ def test_the_execution_waits_longer_than_its_tasks_together() -> None:
 def test_what_is_worth_the_same_again_is_retried_and_nothing_else(name: str) -> None:
     retried = [error for retry in CALLBACKS[name]["Retry"] for error in retry["ErrorEquals"]]
     coded = [error for error in retried if error in ErrorCode.__members__]
-    assert sorted(coded) == sorted(RETRYABLE)
+    smaller = [ErrorCode.OUT_OF_MEMORY] if CALLBACKS[name]["Parameters"]["Payload"]["stage"] == Stage.TRAINING else []
+    assert sorted(coded) == sorted([*RETRYABLE, *smaller])
     # the rest are faults of Lambda and of botocore, by the name of the exception's class
     faults = set(retried) - set(coded) - {"ConditionalCheckFailedException"}  # made by the DynamoDB client itself
     assert all(fault.startswith("Lambda.") or hasattr(botocore.exceptions, fault) for fault in faults)
     assert len(retried) == len(set(retried))
+
+
+def test_training_is_tried_once_with_fewer_gaussians() -> None:
+    (smaller,) = [retry for retry in STATES[RUN_OF[Stage.TRAINING]]["Retry"] if "OUT_OF_MEMORY" in retry["ErrorEquals"]]
+    assert (smaller["ErrorEquals"], smaller["MaxAttempts"]) == (["OUT_OF_MEMORY"], 1)
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -182,9 +188,10 @@ def expected_sequence(entry: dict[str, Any]) -> int:
     """docs/contracts.md, "Status events"."""
     if entry["DetailType"] == StatusType.JOB_STARTED:
         return 0
-    if entry["DetailType"].startswith("Job "):
-        return LAST_SEQUENCE
-    return Stage(entry["Detail"]["stage"]).ordinal * 1_000_000 + 999_999
+    failed = entry["DetailType"] in (StatusType.JOB_FAILED, StatusType.STAGE_FAILED)
+    last = LAST_SEQUENCE if entry["DetailType"].startswith("Job ") else 999_999
+    ordinal = Stage(entry["Detail"]["stage"]).ordinal if "stage" in entry["Detail"] else 0
+    return ordinal * 1_000_000 + last - failed
 
 
 @pytest.mark.parametrize("name", ANNOUNCEMENTS)

@@ -29,6 +29,11 @@ def test_the_customers_wishes_come_first() -> None:
     assert (found.steps, found.max_gaussians, found.sh_degree) == (7, 99, 0)
 
 
+@pytest.mark.parametrize(("wished", "most"), [(None, 40_000), (1000, 500), (1, 1)])
+def test_after_memory_ran_out_the_cap_is_divided(wished: int | None, most: int) -> None:
+    assert budget(Options(max_gaussians=wished, gaussians_divisor=2), cuda=False).max_gaussians == most
+
+
 @given(total=steps)
 def test_pictures_and_harmonics_only_grow(total: int) -> None:
     walk = range(0, total, max(1, total // 50))

@@ -1,0 +1,51 @@
+"""A machine is free, or five minutes have passed: stage runs that wait for capacity get on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from dispatch.dispatch import Dispatcher
+from spaceport.capacity import Queue
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.event_bridge import ServiceEvent
+from spaceport.executions import Executions
+from spaceport.observability import logger, tracer
+from spaceport.reporting import StageReporter
+from spaceport.stage_runs import StageRuns
+from spaceport.stage_settings import StageSettings
+from spaceport.stages import StageRun
+from spaceport.status import StatusBus
+
+
+class DispatchSettings(StageSettings):
+    pipeline_arn: str
+
+
+@cache
+def dispatcher() -> Dispatcher:
+    settings = DispatchSettings.read()
+    runs = StageRuns(table(settings.stage_runs_table))
+    compute, bus = Compute(client("sagemaker")), StatusBus(client("events"), settings.status_bus)
+    reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
+    queue = Queue(runs, compute, bus, reporter, lambda: datetime.now(UTC))
+    return Dispatcher(queue, runs, reporter, Executions(client("stepfunctions"), settings.pipeline_arn))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    if event.source == "aws.sagemaker":
+        ended = StageRun.of_event(event.detail)
+        served = dispatcher().machine_freed(ended.stage) if ended else []
+    else:
+        served = dispatcher().look_round()
+    if served:
+        logger.info("machines found", served=[run.job_name for run in served])
+    return {"served": [run.job_name for run in served]}

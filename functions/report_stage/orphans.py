@@ -1,0 +1,26 @@
+"""A SageMaker job whose execution has ended: what should have stopped it came too early, or never."""
+
+from __future__ import annotations
+
+from spaceport.compute import Compute
+from spaceport.executions import Executions
+from spaceport.stage_runs import StageRuns
+from spaceport.stages import StageRun
+
+
+class Orphans:
+    """Everything it calls is handed in."""
+
+    def __init__(self, runs: StageRuns, executions: Executions, compute: Compute) -> None:
+        self._runs, self._executions, self._compute = runs, executions, compute
+
+    def stop(self, run: StageRun) -> bool:
+        """Stop the run's job if its execution has ended. A task that fails and is retried has no token for a moment;
+        and a run that we know nothing of may be another stack's."""
+        if self._runs.find(run) is None:
+            return False
+        execution = self._executions.lookup(run.job_id)
+        if execution is not None and execution.running:
+            return False
+        self._compute.stop(run)
+        return True

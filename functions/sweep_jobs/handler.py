@@ -1,0 +1,54 @@
+"""Every ten minutes: jobs whose end nobody heard of are cleaned up after, and their customers told."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import client, table
+from spaceport.compute import Compute
+from spaceport.event_bridge import ServiceEvent
+from spaceport.executions import Executions
+from spaceport.jobs_table import JobsTable
+from spaceport.observability import logger, metrics, tracer
+from spaceport.settings import Settings
+from spaceport.stage_runs import StageRuns
+from spaceport.status import StatusBus
+from stop_job.stop import Stopper
+from sweep_jobs.sweep import Sweeper
+
+
+class SweepJobsSettings(Settings):
+    pipeline_arn: str
+    jobs_table: str
+    stage_runs_table: str
+    status_bus: str
+
+
+@cache
+def sweeper() -> Sweeper:
+    settings = SweepJobsSettings.read()
+    executions = Executions(client("stepfunctions"), settings.pipeline_arn)
+    stopper = Stopper(
+        executions=executions,
+        runs=StageRuns(table(settings.stage_runs_table)),
+        compute=Compute(client("sagemaker")),
+        bus=StatusBus(client("events"), settings.status_bus),
+    )
+    return Sweeper(executions, JobsTable(table(settings.jobs_table)), stopper)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    swept = sweeper().sweep(event.time)
+    metrics.add_metric(name="JobsSwept", unit=MetricUnit.Count, value=len(swept))
+    if swept:
+        logger.warning("ends that nobody heard of", jobs=swept)
+    return {"swept": swept}

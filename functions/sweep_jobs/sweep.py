@@ -1,0 +1,34 @@
+"""Find jobs that ended and were never told: Step Functions' own events come with best effort only.
+
+https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from spaceport.executions import Executions
+from spaceport.jobs_table import JobsTable
+from spaceport.status import FAILED_SEQUENCE
+from stop_job.stop import Stopper
+
+GRACE = timedelta(minutes=10)  # by then every event of an end has come that will come
+LOOK_BACK = timedelta(hours=2)  # several sweeps see each end, should one of them fail
+LONGEST_JOB = timedelta(days=13)  # longer than the state machine's TimeoutSeconds
+
+
+class Sweeper:
+    """Everything it calls is handed in."""
+
+    def __init__(self, executions: Executions, jobs: JobsTable, stopper: Stopper) -> None:
+        self._executions, self._jobs, self._stopper = executions, jobs, stopper
+
+    def sweep(self, now: datetime) -> list[str]:
+        """Clean up after executions whose end the jobs table knows nothing of; returns their jobs' ids."""
+        swept = []
+        for ended in self._executions.ended_between(now - LONGEST_JOB, now - LOOK_BACK, now - GRACE):
+            item = self._jobs.find(ended.job_id) or {}
+            if item.get("sequence", 0) < FAILED_SEQUENCE:
+                self._stopper.clean_up(ended, last_chance=True)
+                swept.append(ended.job_id)
+        return swept

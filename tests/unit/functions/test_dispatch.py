@@ -1,0 +1,223 @@
+"""The queue for machines: run_stage puts into it what SageMaker has no machine for, dispatch serves it in order."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from spaceport.errors import ErrorCode
+from spaceport.stages import Stage
+from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import FakeExecution
+from tests.support.runs import ask_for, waiting
+
+# a crash leaves no metrics to publish, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+UPLOADED = "2026-05-04T{:02d}:00:00Z"
+
+
+def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "") -> None:
+    """The task of the job that was uploaded at `number` o'clock."""
+    event = ask_for(stage, token or f"token-{number}")
+    event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
+    invoke("run_stage", event)
+
+
+def name(number: int, stage: Stage = Stage.TRAINING) -> str:
+    return f"job-{number}-{stage}-1"
+
+
+def ended(number: int, stage: Stage = Stage.TRAINING) -> dict[str, Any]:
+    event = sample_event("dispatch/job-stopped")
+    event["detail-type"] = f"SageMaker {stage.kind} Job State Change"
+    event["detail"] = {f"{stage.kind}JobName": name(number, stage), f"{stage.kind}JobStatus": "Completed"}
+    return event
+
+
+def look_round() -> list[str]:
+    served: list[str] = invoke("dispatch", sample_event("dispatch/scheduled"))["served"]
+    return served
+
+
+@pytest.fixture
+def one_machine(cloud: Cloud) -> Cloud:
+    cloud.sagemaker.quota = 1
+    return cloud
+
+
+def test_what_has_no_machine_waits_and_so_does_its_task(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    assert one_machine.sagemaker.created == [name(1)]
+    assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+    assert one_machine.stepfunctions.answers == []
+
+
+def test_a_job_that_waits_for_capacity_says_so_and_when_it_has_found_some(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.sagemaker.complete(name(1))
+    invoke("dispatch", ended(1))
+    told = [said["detail"] for said in one_machine.heard() if said["detail"]["jobId"] == "job-2"]
+    assert [said["message"] for said in told] == [
+        "waiting for a machine",
+        "waiting for capacity",
+        "a machine was found",
+    ]
+    assert [said["sequence"] for said in told] == [2_010_000, 2_010_001, 2_010_002]
+
+
+def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
+    """Whatever order their tasks came in, and with a newcomer at every change of hands."""
+    late_first = [*range(10, 0, -1), *range(11, 24)]
+    for number in late_first:
+        ask(number)
+    order = [10]
+    while waiting(Stage.TRAINING, one_machine):
+        one_machine.sagemaker.complete(name(order[-1]))
+        (served,) = invoke("dispatch", ended(order[-1]))["served"]
+        order.append(int(served.split("-")[1]))
+    assert order == [10, *range(1, 10), *range(11, 24)]
+
+
+def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
+    for number in (1, 2):
+        ask(number)
+    one_machine.sagemaker.complete(name(1))  # and nobody has told dispatch yet
+    ask(3)
+    assert one_machine.sagemaker.created == [name(1), name(2)]
+    assert waiting(Stage.TRAINING, one_machine) == [name(3)]
+
+
+def test_each_stage_has_a_queue_of_its_own(one_machine: Cloud) -> None:
+    for stage in (Stage.SFM, Stage.TRAINING):
+        ask(1, stage, f"token-{stage}")
+        ask(2, stage, f"token-2-{stage}")
+    one_machine.sagemaker.complete(name(1, Stage.SFM))
+    assert invoke("dispatch", ended(1, Stage.SFM)) == {"served": [name(2, Stage.SFM)]}
+    assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+
+
+def test_a_machine_that_became_free_unheard_is_found_by_looking_round(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.sagemaker.complete(name(1))
+    assert look_round() == [name(2)]
+
+
+def test_looking_round_keeps_waiting_tasks_alive(one_machine: Cloud) -> None:
+    for number in (1, 2, 3):
+        ask(number)
+    look_round()
+    beats = {number: one_machine.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)}
+    assert beats == {1: 0, 2: 1, 3: 1}
+
+
+def test_a_job_that_was_stopped_while_it_waited_leaves_the_queue(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.stepfunctions.executions["job-2"] = FakeExecution({}, "ABORTED")
+    one_machine.stepfunctions.time_out("token-2")
+    look_round()
+    assert waiting(Stage.TRAINING, one_machine) == []
+
+
+def test_a_run_between_two_attempts_of_its_task_keeps_its_place(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.stepfunctions.executions["job-2"] = FakeExecution({})
+    one_machine.stepfunctions.time_out("token-2")
+    look_round()
+    ask(2, token="token-2-again")
+    one_machine.sagemaker.complete(name(1))
+    assert look_round() == [name(2)]
+    look_round()
+    assert one_machine.sagemaker.created == [name(1), name(2)]
+
+
+def test_a_request_that_is_wrong_does_not_hold_up_those_behind_it(one_machine: Cloud) -> None:
+    for number in (1, 2, 3):
+        ask(number)
+    one_machine.sagemaker.complete(name(1))
+    one_machine.sagemaker.refuse_next("ValidationException")
+    assert look_round() == [name(2), name(3)]
+    assert one_machine.stepfunctions.failures("token-2") == [ErrorCode.INTERNAL]
+    assert one_machine.sagemaker.created == [name(1), name(3)]
+
+
+def test_a_fault_of_sagemaker_is_raised_and_nobody_loses_a_place(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.sagemaker.complete(name(1))
+    one_machine.sagemaker.refuse_next("InternalFailure")
+    with pytest.raises(ClientError, match="InternalFailure"):
+        look_round()
+    assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+
+
+def test_somebody_elses_job_serves_nobody(one_machine: Cloud) -> None:
+    event = ended(1)
+    event["detail"]["TrainingJobName"] = "another-teams-job"
+    assert invoke("dispatch", event) == {"served": []}
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+def test_a_crash_at_any_call_and_another_look_leave_one_job_for_each_run(one_machine: Cloud, arrives: bool) -> None:
+    one_machine.sagemaker.quota = 0
+    ask(1)
+    one_machine.sagemaker.quota = None
+    one_machine.watch.calls.clear()
+    look_round()
+    calls = list(one_machine.watch.calls)
+    assert len(calls) >= 4
+    for number in range(2, len(calls) + 2):
+        one_machine.sagemaker.quota = 0
+        ask(number)
+        one_machine.sagemaker.quota = None
+        one_machine.watch.calls.clear()
+        one_machine.watch.crash_at, one_machine.watch.arrives = number - 2, arrives
+        with pytest.raises(Crash):
+            look_round()
+        one_machine.watch.crash_at = None
+        look_round()
+        assert one_machine.sagemaker.created.count(name(number)) == 1
+        assert waiting(Stage.TRAINING, one_machine) == []
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(st.sampled_from(["ask", "complete", "complete unheard", "look round"]), max_size=25))
+def test_whatever_happens_machines_are_given_in_order_and_none_stands_idle(cloud: Cloud, moves: list[str]) -> None:
+    sagemaker = cloud.sagemaker
+    sagemaker.quota, sagemaker.jobs, sagemaker.created = 2, {}, []
+    for item in cloud.table("stage-runs").scan()["Items"]:
+        cloud.table("stage-runs").delete_item(Key={key: item[key] for key in ("jobId", "stageRun")})
+    asked = 0
+    for move in [*moves, "look round"]:
+        if move == "ask" and asked < 23:
+            asked += 1
+            ask(asked)
+        elif move == "look round":
+            look_round()
+        elif running := [job.name for job in sagemaker.jobs.values() if job.status == "InProgress"]:
+            sagemaker.complete(running[0])
+            if move == "complete":
+                invoke("dispatch", ended(int(running[0].split("-")[1])))
+    running = [job.name for job in sagemaker.jobs.values() if job.status == "InProgress"]
+    assert sagemaker.created == [name(number) for number in range(1, len(sagemaker.created) + 1)]
+    assert len(running) == 2 or not waiting(Stage.TRAINING, cloud)
+
+
+def test_what_waits_is_created_as_it_would_have_been(one_machine: Cloud) -> None:
+    ask(1)
+    ask(2)
+    one_machine.sagemaker.complete(name(1))
+    look_round()
+    first, second = (json.dumps(one_machine.sagemaker.jobs[name(number)].request) for number in (1, 2))
+    assert second == first.replace("job-1", "job-2")

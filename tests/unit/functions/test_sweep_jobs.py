@@ -1,0 +1,81 @@
+"""sweep_jobs through its handler: an end that nobody was told of is told after all, once."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from spaceport.stages import Stage
+from tests.support.cloud import Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import FakeExecution
+from tests.support.runs import JOB_ID, ask_for, job_name
+
+# a second sweep adds nothing to count, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+NOW = datetime.fromisoformat(sample_event("sweep_jobs/scheduled")["time"])
+
+
+def ended(cloud: Cloud, status: str, minutes_ago: float, *states: str, job_id: str = JOB_ID) -> None:
+    at = NOW - timedelta(minutes=minutes_ago)
+    started = at - timedelta(hours=1)
+    execution = FakeExecution({}, status, states=list(states), started_at=started, stopped_at=at)
+    cloud.stepfunctions.executions[job_id] = execution
+
+
+def sweep() -> list[str]:
+    swept: list[str] = invoke("sweep_jobs", sample_event("sweep_jobs/scheduled"))["swept"]
+    return swept
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [("ABORTED", "Job Stopped"), ("TIMED_OUT", "Job Failed"), ("FAILED", "Job Failed")]
+)
+def test_an_end_whose_event_was_lost_is_told(cloud: Cloud, status: str, said: str) -> None:
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    ended(cloud, status, 11, "JobStarted", "FirstStage", "RunTraining")
+    assert sweep() == [JOB_ID]
+    assert cloud.said()[-1] == said
+    assert cloud.sagemaker.stopped == [job_name(Stage.TRAINING)]
+
+
+def test_what_was_told_is_not_told_again(cloud: Cloud) -> None:
+    ended(cloud, "ABORTED", 11)
+    sweep()
+    (said,) = cloud.heard()
+    invoke("track_progress", {"account": "123456789012", **said})
+    assert sweep() == []
+    assert len(cloud.heard()) == 1
+
+
+@pytest.mark.parametrize("minutes_ago", [0, 9.9, 121])
+def test_an_end_is_left_alone_while_its_events_may_still_come_and_when_it_is_long_past(
+    cloud: Cloud, minutes_ago: float
+) -> None:
+    ended(cloud, "ABORTED", minutes_ago)
+    assert sweep() == []
+
+
+def test_a_farewell_that_was_begun_and_never_arrived_is_said_after_all(cloud: Cloud) -> None:
+    ended(cloud, "ABORTED", 11, "JobStarted", "JobFailed")
+    sweep()
+    assert cloud.said() == ["Job Stopped"]
+
+
+def test_a_farewell_that_was_said_is_on_its_way_however_late_it_is(cloud: Cloud) -> None:
+    ended(cloud, "FAILED", 11, "JobStarted", "JobFailed", "Failed")
+    sweep()
+    assert cloud.said() == []
+
+
+def test_every_page_is_read(cloud: Cloud) -> None:
+    for number in range(5):
+        ended(cloud, "ABORTED", 20 + number, job_id=f"job-{number}")
+    assert sorted(sweep()) == [f"job-{number}" for number in range(5)]
+
+
+def test_a_success_is_nobodys_business(cloud: Cloud) -> None:
+    ended(cloud, "SUCCEEDED", 11)
+    assert sweep() == []
