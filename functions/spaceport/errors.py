@@ -25,7 +25,9 @@ class ErrorCode(StrEnum):
     # the photos
     NO_FEATURES = "NO_FEATURES"
     NO_OVERLAP = "NO_OVERLAP"
+    DISCONNECTED = "DISCONNECTED"
     LOW_REGISTRATION = "LOW_REGISTRATION"
+    GPS_UNRELIABLE = "GPS_UNRELIABLE"
     TIME_BUDGET = "TIME_BUDGET"
     TRAINING_DIVERGED = "TRAINING_DIVERGED"
     LOW_QUALITY = "LOW_QUALITY"
@@ -118,9 +120,17 @@ CATALOGUE: dict[ErrorCode, ErrorKind] = {
         "The photos do not overlap, so they cannot be put together.",
         "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
     ),
+    ErrorCode.DISCONNECTED: ErrorKind(
+        "The photos show separate places that share no view, and none of them has half of the photos.",
+        "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
+    ),
     ErrorCode.LOW_REGISTRATION: ErrorKind(
         "Fewer than half of the photos could be put together.",
         "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
+    ),
+    ErrorCode.GPS_UNRELIABLE: ErrorKind(
+        "The GPS positions in the photos contradict the photos, so the scene has no true scale, north or place.",
+        "Wait for a good satellite fix before take-off, keep the photos' EXIF data, or add a gcp_list.txt to the ZIP.",
     ),
     ErrorCode.TIME_BUDGET: ErrorKind(
         "Working out the camera positions took longer than allowed.",

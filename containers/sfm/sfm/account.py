@@ -2,40 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from sfm.gate import FEWEST_FEATURES
+from sfm.geodesy import LocalFrame
 from sfm.photos import Photo, SkippedPhoto
 
+# of the median distance of photos from their middle: a photo that far off shows another place
+FAR_AWAY = 20.0
+FAR_AWAY_METRES = 500.0
 
-def account(
-    photos: Sequence[Photo],
-    skipped: Sequence[SkippedPhoto],
-    models: Sequence[Sequence[str]],
-    features: Mapping[str, int],
-) -> list[dict[str, Any]]:
-    """Rows `{name, original, registered, reason?}` in order of names.
 
-    `models` are the names in each model found, the delivered one first; `features` are counts by name.
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about photos by name: number of features, the blurred ones, pairs whose matches fit, and the names
+    in each model found, the delivered one first.
+    """
+
+    features: Mapping[str, int]
+    blurred: Collection[str]
+    verified_pairs: Iterable[tuple[str, str]]
+    models: Sequence[Sequence[str]]
+    cut_short: bool = False
+
+
+def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: Evidence) -> list[dict[str, Any]]:
+    """Rows `{name, original, registered, features?, blurred?, reason?}` in order of names; a photo that was skipped
+    has a reason and no features.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
         for photo in skipped
     ]
-    placed = set(models[0])
+    placed = set(evidence.models[0])
+    partners: dict[str, list[str]] = {photo.name: [] for photo in photos}
+    for first, second in evidence.verified_pairs:
+        partners[first].append(second)
+        partners[second].append(first)
+    distances = metres_from_the_middle(photos)
     for photo in photos:
-        row: dict[str, Any] = {"name": photo.name, "original": photo.original, "registered": photo.name in placed}
+        row: dict[str, Any] = {
+            "name": photo.name,
+            "original": photo.original,
+            "registered": photo.name in placed,
+            "features": evidence.features[photo.name],
+            "blurred": photo.name in evidence.blurred,
+        }
         if photo.name not in placed:
-            row["reason"] = _likely_reason(photo.name, models[1:], features[photo.name])
+            row["reason"] = _likely_reason(photo.name, evidence, partners[photo.name], distances)
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["name"]))
 
 
-def _likely_reason(name: str, other_models: Sequence[Sequence[str]], features: int) -> str:
+def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
+    """By name, how far outside the set a photo's GPS lies; only photos that are FAR_AWAY."""
+    located = [(photo.name, position) for photo in photos if (position := photo.metadata.position) is not None]
+    if not located:
+        return {}
+    frame = LocalFrame.about([position for _, position in located])
+    metres = np.array([np.linalg.norm(frame.to_enu(position)[:2]) for _, position in located])
+    limit = max(FAR_AWAY * float(np.median(metres)), FAR_AWAY_METRES)
+    return {name: float(away) for (name, _), away in zip(located, metres, strict=True) if away > limit}
+
+
+def _likely_reason(name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]) -> str:
+    features = evidence.features[name]
     if features < FEWEST_FEATURES:
         return f"shows too little detail ({features} features): blurred, dark or uniform"
-    group = next((model for model in other_models if name in model), None)
+    if name in evidence.blurred:
+        return "is blurred"
+    group = next((model for model in evidence.models[1:] if name in model), None)
     if group is not None:
         return f"overlaps only with a separate group of {len(group)} photos"
-    return "overlaps too little with the other photos"
+    if name in distances:
+        return f"was taken {distances[name] / 1000:.1f} km from the other photos, by its GPS"
+    if evidence.cut_short:
+        return "was not reached when time ran out"
+    if not partners:
+        return "matches no other photo: it shows another place, or overlaps too little"
+    return f"overlaps too little: it matches only {len(partners)} other photo{'s' if len(partners) > 1 else ''}"

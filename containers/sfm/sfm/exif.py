@@ -1,6 +1,7 @@
 """What a photo says about itself: camera, focal length, place, time, gimbal.
 
-EXIF 2.32 (CIPA DC-008) by tag number; DJI's angles from its XMP namespace (http://www.dji.com/drone-dji/1.0/).
+EXIF 2.32 (CIPA DC-008) by tag number; the gimbal's angles from XMP: DJI's namespace (http://www.dji.com/drone-dji/1.0/),
+which Autel and others write too, and Parrot's (http://www.parrot.com/drone-parrot/1.0/), whose angles are the same.
 Everything a photo says may be missing, malformed or wrong, so each value is None unless it is plausible.
 """
 
@@ -8,20 +9,21 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from sfm.sensors import FULL_FRAME_DIAGONAL_MM, sensor_diagonal_mm
+
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
-MAKE, MODEL, ORIENTATION = 271, 272, 274
+MAKE, MODEL, ORIENTATION, XMP_PACKET = 271, 272, 274, 700
 DATE_TIME_ORIGINAL, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 36867, 37386, 41989
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
 FOCAL_PLANE_X_RESOLUTION, FOCAL_PLANE_RESOLUTION_UNIT = 41486, 41488
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
-# 35 mm equivalents compare diagonals with a 36 × 24 mm frame
-FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 PLAUSIBLE_FOCAL = (0.3, 20.0)  # of the long side
 
 
@@ -57,18 +59,36 @@ class Metadata:
 
 def read_metadata(image: Image.Image) -> Metadata:
     """Metadata of an opened photo; never raises on malformed EXIF or XMP."""
+    return _metadata(image.getexif, image.info.get("xmp"), image.width, image.height)
+
+
+def read_raw_metadata(path: Path, width: int, height: int) -> Metadata:
+    """Metadata of a DNG, whose tags are those of the TIFF file that it is, developed to `width` × `height` pixels."""
+
+    with path.open("rb") as file:
+
+        def tags() -> Image.Exif:
+            exif = Image.Exif()
+            exif.load_from_fp(file)
+            return exif
+
+        return _metadata(tags, None, width, height)
+
+
+def _metadata(read_tags: Callable[[], Image.Exif], xmp: object, width: int, height: int) -> Metadata:
     try:
-        exif = image.getexif()
+        exif = read_tags()
         main, details, gps = dict(exif), dict(exif.get_ifd(EXIF_IFD)), dict(exif.get_ifd(GPS_IFD))
     except Exception:  # Pillow's EXIF parser raises many kinds on broken tags
         main, details, gps = {}, {}, {}
-    xmp = image.info.get("xmp", b"")
+    xmp = xmp or main.get(XMP_PACKET) or b""
     text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
     upright = main.get(ORIENTATION, 1) in (0, 1)
+    make, model = _text(main.get(MAKE)), _text(main.get(MODEL))
     return Metadata(
-        make=_text(main.get(MAKE)),
-        model=_text(main.get(MODEL)),
-        focal=focal_in_pixels(details, text, image.width, image.height),
+        make=make,
+        model=model,
+        focal=focal_in_pixels(details, text, width, height, sensor_diagonal_mm(make, model)),
         focal_tag=_number(details.get(FOCAL_LENGTH)) or _number(details.get(FOCAL_LENGTH_35MM)) or 0.0,
         position=_position(gps),
         gimbal=_gimbal(text) if upright else None,
@@ -76,11 +96,14 @@ def read_metadata(image: Image.Image) -> Metadata:
     )
 
 
-def focal_in_pixels(details: Mapping[int, Any], xmp: str, width: int, height: int) -> float | None:
+def focal_in_pixels(
+    details: Mapping[int, Any], xmp: str, width: int, height: int, sensor_diagonal: float | None = None
+) -> float | None:
     """Focal length in pixels of a photo of `width` × `height`, or None.
 
     The tags speak of the photo as taken: a resized photo scales them by its width over EXIF's. In order of trust: DJI's
-    calibrated focal length, focal length with the sensor's resolution, the 35 mm equivalent.
+    calibrated focal length, focal length with the sensor's resolution, the 35 mm equivalent (which compares diagonals
+    with a 36 × 24 mm frame), focal length over the known `sensor_diagonal` (mm).
     """
     long_side = max(width, height)
     taken = max(_number(details.get(PIXEL_X_DIMENSION)) or 0, _number(details.get(PIXEL_Y_DIMENSION)) or 0)
@@ -97,6 +120,8 @@ def focal_in_pixels(details: Mapping[int, Any], xmp: str, width: int, height: in
         candidates.append(millimetres * resolution / unit * scale)
     if equivalent:
         candidates.append(equivalent / FULL_FRAME_DIAGONAL_MM * _sensor_diagonal(width, height))
+    if millimetres and sensor_diagonal:
+        candidates.append(millimetres / sensor_diagonal * _sensor_diagonal(width, height))
     low, high = PLAUSIBLE_FOCAL
     return next((focal for focal in candidates if low < focal / long_side < high), None)
 
@@ -139,15 +164,16 @@ def _degrees(value: object) -> float | None:
 
 
 def _gimbal(xmp: str) -> Gimbal | None:
-    pitch, roll = _xmp_number(xmp, "GimbalPitchDegree"), _xmp_number(xmp, "GimbalRollDegree")
+    pitch = _xmp_number(xmp, "(?:Gimbal|Camera)PitchDegree")
+    roll = _xmp_number(xmp, "(?:Gimbal|Camera)RollDegree")
     if pitch is None or not -180 <= pitch <= 180:
         return None
     return Gimbal(pitch, roll or 0.0)
 
 
 def _xmp_number(xmp: str, name: str) -> float | None:
-    """The value of `drone-dji:<name>`, which is an attribute or an element by firmware."""
-    match = re.search(rf"drone-dji:{name}(?:=\"|>)\s*([+-]?\d+(?:\.\d+)?)", xmp)
+    """The value of the drone makers' property `name` (a pattern), which is an attribute or an element by firmware."""
+    match = re.search(rf"(?:drone-dji|drone-parrot):{name}(?:=\"|>)\s*([+-]?\d+(?:\.\d+)?)", xmp)
     return _number(match.group(1)) if match else None
 
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sfm.blur import blur_effect
 from sfm.parallel import map_in_order
 from sfm.photos import Photo
 
@@ -32,11 +33,12 @@ REDUCED_GREY = {
 @dataclass(frozen=True)
 class Features:
     """`keypoints` (N, 4) float32: x, y in pixels of the photo (pixel centres at +0.5), scale, angle in radians;
-    `descriptors` (N, 128) uint8, RootSIFT. Largest scale first.
+    `descriptors` (N, 128) uint8, RootSIFT. Largest scale first. `blur` of the photo, 0..1 (sfm.blur).
     """
 
     keypoints: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
+    blur: float = 0.0
 
 
 def features_per_photo(photos: int) -> int:
@@ -63,7 +65,7 @@ def extract(path: Path, width: int, height: int, most: int) -> Features:
     )
     detected = sorted(sift.detect(grey, None), key=lambda keypoint: -keypoint.size)[:most]
     if not detected:
-        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))
+        return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), blur_effect(grey))
     kept, raw = sift.compute(grey, detected)
     values = np.array([(k.pt[0], k.pt[1], k.size, k.angle) for k in kept], np.float32)
     scale_x, scale_y = width / grey.shape[1], height / grey.shape[0]
@@ -75,7 +77,7 @@ def extract(path: Path, width: int, height: int, most: int) -> Features:
             np.deg2rad(values[:, 3]),
         ]
     ).astype(np.float32)
-    return Features(np.ascontiguousarray(keypoints), root_sift(raw))
+    return Features(np.ascontiguousarray(keypoints), root_sift(raw), blur_effect(grey))
 
 
 def read_grey(path: Path, width: int, height: int) -> NDArray[np.uint8]:

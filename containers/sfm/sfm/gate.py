@@ -18,12 +18,15 @@ NAMES_IN_MESSAGE = 5
 
 @dataclass(frozen=True)
 class Registration:
-    """What mapping made of the usable photos. `unregistered` are original names; `models` are sizes, largest first."""
+    """What mapping made of the usable photos. `unregistered` are original names; `models` are sizes, largest first;
+    `cut_short` when time ran out before every photo had been tried.
+    """
 
     usable: int
     verified_pairs: int
     models: Sequence[int]
     unregistered: Sequence[str]
+    cut_short: bool = False
 
     @property
     def registered(self) -> int:
@@ -33,7 +36,7 @@ class Registration:
 def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> None:
     """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any work."""
     if found == 0:
-        raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF or WebP)")
+        raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
     if usable < FEWEST_PHOTOS:
         reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped[:NAMES_IN_MESSAGE])
         raise StageError(
@@ -54,23 +57,29 @@ def check_features(features: Sequence[int]) -> None:
 
 
 def check_registration(registration: Registration) -> list[Warning]:
-    """Raise NO_OVERLAP or LOW_REGISTRATION, or return warnings.
+    """Raise NO_OVERLAP, DISCONNECTED, LOW_REGISTRATION or TIME_BUDGET, or return warnings.
 
     Sets of three or four photos pass only whole; larger ones need five photos and half of them in one model.
     """
     usable, registered = registration.usable, registration.registered
-    if registered == 0:
+    share = registered / usable
+    enough = registered >= min(FEWEST_REGISTERED, usable) and share >= FAIL_BELOW_SHARE
+    if registered == 0 and not registration.cut_short:
         raise StageError(
             ErrorCode.NO_OVERLAP,
             f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs match)",
         )
-    share = registered / usable
     names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])
     others = [size for size in registration.models[1:] if size >= FEWEST_PHOTOS]
     apart = f"; apart from them hang together {' and '.join(map(str, others))}" if others else ""
     facts = f"{registered} of {usable} photos could be placed{apart}; without a place are {names}"
-    if registered < min(FEWEST_REGISTERED, usable) or share < FAIL_BELOW_SHARE:
-        raise StageError(ErrorCode.LOW_REGISTRATION, facts)
+    if registration.cut_short:
+        if not enough:
+            raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos had a place when time ran out")
+        return [Warning(ErrorCode.TIME_BUDGET, f"time ran out: {facts}", list(registration.unregistered))]
+    if not enough:
+        separate = others and (registered + sum(others)) / usable >= FAIL_BELOW_SHARE
+        raise StageError(ErrorCode.DISCONNECTED if separate else ErrorCode.LOW_REGISTRATION, facts)
     if share < WARN_BELOW_SHARE:
         return [Warning(ErrorCode.LOW_REGISTRATION, facts, list(registration.unregistered))]
     return []

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sfm.control import ControlFit, Residual
 from sfm.exif import GeoPosition, Gimbal
 from sfm.geodesy import LocalFrame
 from sfm.gravity import Up, estimate_up, rotation_to_z
@@ -44,7 +45,9 @@ class PosedPhoto:
 
 @dataclass(frozen=True)
 class Georegistration:
-    """`world = scale · rotation @ model + translation`; how well GPS agrees, or the `reason` why it is not used."""
+    """`world = scale · rotation @ model + translation`; how well its source (`GPS` or `control points`) agrees, or the
+    `reason` why the model has no place; `unreliable` when that is positions that contradict the photos.
+    """
 
     scale: float
     rotation: Vector
@@ -56,6 +59,9 @@ class Georegistration:
     outliers: list[str] = field(default_factory=list)
     up_source: str = ""
     reason: str | None = None
+    unreliable: bool = False
+    source: str | None = None
+    control_points: tuple[Residual, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The content of georeference.json (docs/contracts.md)."""
@@ -74,6 +80,11 @@ class Georegistration:
             "outliers": self.outliers,
             "up": self.up_source,
             "reason": self.reason,
+            "source": self.source,
+            "control_points": [
+                {"name": p.name, "residual_metres": _rounded(p.metres), "photos": p.photos, "used": p.used}
+                for p in self.control_points
+            ],
         }
 
 
@@ -84,20 +95,21 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     located = [index for index, photo in enumerate(photos) if photo.position is not None]
     positions = [position for photo in photos if (position := photo.position) is not None]
     if len(located) < FEWEST_POSITIONS:
-        return _unscaled(up, centres, points, f"{len(located)} of {len(photos)} registered photos have a GPS position")
+        reason = f"{len(located)} of {len(photos)} registered photos have a GPS position"
+        return _unscaled(up, centres, points, reason, unreliable=False)
     frame = LocalFrame.about(positions)
     targets = np.array([frame.to_enu(position) for position in positions])
     level = rotation_to_z(up.direction)
     fit = fit_similarity_2d((centres[located] @ level.T)[:, :2], targets[:, :2])
     extent = float(np.sqrt(np.mean(np.sum((targets[:, :2] - targets[:, :2].mean(axis=0)) ** 2, axis=1))))
     if fit is None or extent == 0.0:
-        return _unscaled(up, centres, points, "all GPS positions are the same place")
+        return _unscaled(up, centres, points, "all GPS positions are the same place", unreliable=True)
     share = float(fit.inliers.mean())
     if share < FEWEST_INLIERS_SHARE or fit.rms > UNRELIABLE_RESIDUAL * extent:
         reason = (
             f"GPS is unreliable: it disagrees with the photos by {fit.rms:.1f} m over a flight of {extent:.1f} m radius"
         )
-        return _unscaled(up, centres, points, reason)
+        return _unscaled(up, centres, points, reason, unreliable=True)
 
     cosine, sine = np.cos(fit.heading), np.sin(fit.heading)
     rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ level
@@ -124,6 +136,24 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
         vertical_rms_metres=vertical_rms,
         outliers=[photos[located[i]].name for i in np.flatnonzero(~fit.inliers)],
         up_source=up.source,
+        source="GPS",
+    )
+
+
+def by_control_points(fit: ControlFit, points: Vector) -> Georegistration:
+    """The placement that control points ask for; `points` (M, 3) of the model show where z = 0 is."""
+    rotated = fit.scale * points @ fit.rotation.T
+    ground = float(np.median(rotated[:, 2])) + float(fit.translation[2])
+    return Georegistration(
+        scale=fit.scale,
+        rotation=fit.rotation,
+        translation=fit.translation - np.array([0.0, 0.0, ground]),
+        origin=LocalFrame(fit.frame.latitude, fit.frame.longitude, fit.frame.altitude + ground),
+        altitude_known=True,
+        rms_metres=fit.rms_metres,
+        up_source="control points",
+        source="control points",
+        control_points=fit.residuals,
     )
 
 
@@ -141,7 +171,7 @@ def _level_by_altitudes(rotation: Vector, centres: Vector, targets: Vector, scal
     return np.asarray(tilt @ rotation, dtype=np.float64)
 
 
-def _unscaled(up: Up, centres: Vector, points: Vector, reason: str) -> Georegistration:
+def _unscaled(up: Up, centres: Vector, points: Vector, reason: str, unreliable: bool) -> Georegistration:
     rotation = rotation_to_z(up.direction)
     middle = (centres @ rotation.T).mean(axis=0)
     ground = float(np.median((points @ rotation.T)[:, 2]))
@@ -151,6 +181,7 @@ def _unscaled(up: Up, centres: Vector, points: Vector, reason: str) -> Georegist
         translation=-np.array([middle[0], middle[1], ground]),
         up_source=up.source,
         reason=f"{reason}; the model is level but has no scale, heading or place",
+        unreliable=unreliable,
     )
 
 

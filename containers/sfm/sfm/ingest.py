@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from sfm.exif import ORIENTATION, read_metadata
+from sfm.decode import UnusablePhotoError, decode
+from sfm.native import Send
 from sfm.parallel import map_in_order
-from sfm.photos import Photo, SkippedPhoto
+from sfm.photos import RAW_SUFFIXES, Photo, SkippedPhoto
 from stage.archive import UnpackedFile
 
 SMALLEST_SIDE = 160  # pixels; below it there is nothing to match
-LARGEST_PIXELS = 250_000_000
 TRANSCODE_QUALITY = 97
 # a JPEG of one flat colour (lens cap, failed exposure) has no detail to match
 FLAT_STANDARD_DEVIATION = 1.0
-
-
-class UnusablePhotoError(Exception):
-    """Why a photo is skipped."""
+# a photo of 50 MP and what it passes through take half a gigabyte
+MOST_AT_ONCE = 8
 
 
 def ingest(
@@ -31,33 +29,43 @@ def ingest(
     damaged: Sequence[str],
     folder: Path,
     threads: int,
-    progress: Callable[[int], None],
+    send: Send,
 ) -> tuple[list[Photo], list[SkippedPhoto]]:
     """Check every photo and move (or transcode) it to `folder/000001.jpg` …, numbered by name.
 
-    `damaged` are names whose data the archive could not give. `progress` gets the number of photos done; it may
-    raise to stop.
+    `damaged` are names whose data the archive could not give. `send` gets the share of photos done, 0..1. Decoders of
+    other people's files crash at times, so this runs in a child process.
     """
     paths = {file.name: file.path for file in files}
     numbered = [
         (f"{number:06d}.jpg", original, paths.get(original))
         for number, original in enumerate(sorted([*paths, *damaged], key=natural_key), start=1)
     ]
+    developed = _developed_by_the_camera(list(paths))
     folder.mkdir(parents=True, exist_ok=True)
     photos: list[Photo] = []
     skipped: list[SkippedPhoto] = []
     first_with_digest: dict[str, str] = {}
-    results = map_in_order(lambda item: _ingest_one(*item, folder), numbered, threads)
-    for (name, original, _), (result, digest) in zip(numbered, results, strict=True):
+
+    def prepare(item: tuple[str, str, Path | None]) -> tuple[Photo, str] | str:
+        name, original, source = item
+        if original in developed:
+            return f"same shot as {developed[original]}"
+        return _ingest_one(name, original, source, folder)
+
+    results = map_in_order(prepare, numbered, min(threads, MOST_AT_ONCE))
+    for (name, original, _), result in zip(numbered, results, strict=True):
         if isinstance(result, str):
             skipped.append(SkippedPhoto(name, original, result))
-        elif digest in first_with_digest:
-            result.path.unlink()
-            skipped.append(SkippedPhoto(name, original, f"same photo as {first_with_digest[digest]}"))
         else:
-            first_with_digest[digest] = original
-            photos.append(result)
-        progress(len(photos) + len(skipped))
+            photo, digest = result
+            first = first_with_digest.setdefault(digest, original)
+            if first == original:
+                photos.append(photo)
+            else:
+                photo.path.unlink()
+                skipped.append(SkippedPhoto(name, original, f"same photo as {first}"))
+        send((len(photos) + len(skipped)) / len(numbered))
     return photos, skipped
 
 
@@ -66,73 +74,43 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
-def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> tuple[Photo | str, str]:
-    """The photo, or why it is skipped; and the digest of its bytes."""
+def _developed_by_the_camera(names: Sequence[str]) -> dict[str, str]:
+    """Raw file → the JPEG beside it of the same name: drones can store each shot as both."""
+    stems = {
+        str(path.with_suffix("")).lower(): str(path)
+        for path in map(PurePosixPath, names)
+        if path.suffix.lower() not in RAW_SUFFIXES
+    }
+    raws = [path for path in map(PurePosixPath, names) if path.suffix.lower() in RAW_SUFFIXES]
+    return {str(raw): stems[stem] for raw in raws if (stem := str(raw.with_suffix("")).lower()) in stems}
+
+
+def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> tuple[Photo, str] | str:
+    """The photo and the digest of its pixels (the same shot may come in two files), or why it is skipped."""
     if source is None:
-        return "its data in the archive is damaged", ""
+        return "its data in the archive is damaged"
     try:
-        with source.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return _prepare(name, original, source, folder / name), digest
+        decoded = decode(source)
     except UnusablePhotoError as error:
-        return str(error), ""
-
-
-def _prepare(name: str, original: str, source: Path, target: Path) -> Photo:
-    try:
-        with Image.open(source) as image:
-            if image.width * image.height > LARGEST_PIXELS:
-                raise UnusablePhotoError(f"{image.width} × {image.height} pixels are too many")
-            image.load()  # Pillow raises on truncated data
-            metadata = read_metadata(image)
-            as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and _orientation(image) in (0, 1)
-            upright = image if as_it_is else ImageOps.exif_transpose(to_rgb(image))
-    except UnusablePhotoError:
-        raise
-    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … on broken files
-        raise UnusablePhotoError(_why_unreadable(error)) from error
-    if min(upright.size) < SMALLEST_SIDE:
-        raise UnusablePhotoError(f"only {upright.width} × {upright.height} pixels")
-    if is_flat(upright):
-        raise UnusablePhotoError("shows nothing but one flat colour")
-    if as_it_is:
+        return str(error)
+    picture = decoded.picture
+    if min(picture.size) < SMALLEST_SIDE:
+        return f"only {picture.width} × {picture.height} pixels"
+    if is_flat(picture):
+        return "shows nothing but one flat colour"
+    digest = hashlib.blake2b(repr(picture.size).encode())
+    digest.update(picture.tobytes())
+    target = folder / name
+    if decoded.as_it_is:
         source.replace(target)
     else:
-        upright.save(target, "JPEG", quality=TRANSCODE_QUALITY, subsampling=0)
+        picture.save(target, "JPEG", quality=TRANSCODE_QUALITY, subsampling=0)
         source.unlink()
-    return Photo(name, original, target, upright.width, upright.height, metadata)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. Keeps EXIF orientation."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        low, high = np.percentile(values, (0.1, 99.9))
-        grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-        converted = Image.fromarray(grey).convert("RGB")
-    else:
-        converted = image.convert("RGB")
-    converted.getexif()[ORIENTATION] = _orientation(image)
-    return converted
+    photo = Photo(name, original, target, picture.width, picture.height, decoded.metadata)
+    return photo, digest.hexdigest()
 
 
 def is_flat(image: Image.Image) -> bool:
     """Whether a photo has no detail at all."""
     small = np.asarray(image.resize((64, 64), Image.Resampling.BOX).convert("L"), dtype=np.float64)
     return float(small.std()) < FLAT_STANDARD_DEVIATION
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # as in read_metadata
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _why_unreadable(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "is not a photo, or its beginning is damaged"
-    if "truncated" in str(error):
-        return "is cut off: part of the file is missing"
-    return f"cannot be decoded ({type(error).__name__})"

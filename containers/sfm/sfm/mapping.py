@@ -6,6 +6,8 @@ with two refinements (COLMAP: five) halves the time and gives the same model.
 
 from __future__ import annotations
 
+import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +25,20 @@ MAPPING_SHARE = 0.9  # of this step's time; the rest is calibration
 
 @dataclass(frozen=True)
 class Mapped:
-    """The names of the photos in each model found, largest first; how the largest was calibrated (sfm.calibrate)."""
+    """The names of the photos in each model found, largest first; how the largest was calibrated (sfm.calibrate);
+    whether time ran out.
+    """
 
     models: list[list[str]]
     calibration: str
+    cut_short: bool
 
 
-def map_scene(database: Path, photos: Path, output: Path, count: int, threads: int, send: Send) -> Mapped:
-    """Map the `count` photos in `database` and write the largest model, calibrated, to `output` (none: nothing)."""
+def map_scene(database: Path, output: Path, count: int, threads: int, seconds: float, send: Send) -> Mapped:
+    """Map the `count` photos in `database` and write the largest model, calibrated, to `output` (none: nothing).
+
+    After `seconds` (infinite: no limit) no further photo is tried.
+    """
     pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
     pycolmap.set_random_seed(RANDOM_SEED)
     options = pycolmap.IncrementalPipelineOptions(
@@ -40,8 +48,11 @@ def map_scene(database: Path, photos: Path, output: Path, count: int, threads: i
         ba_global_frames_ratio=GLOBAL_ADJUSTMENT_RATIO,
         ba_global_points_ratio=GLOBAL_ADJUSTMENT_RATIO,
         ba_global_max_refinements=GLOBAL_REFINEMENTS,
+        extract_colors=False,
+        max_runtime_seconds=max(math.ceil(seconds), 1) if math.isfinite(seconds) else -1,
     )
     registered = 0
+    began = time.monotonic()
 
     def on_photo() -> None:
         nonlocal registered
@@ -51,10 +62,11 @@ def map_scene(database: Path, photos: Path, output: Path, count: int, threads: i
     every = output / "every"
     every.mkdir(parents=True)
     models = pycolmap.incremental_mapping(
-        database, photos, every, options, initial_image_pair_callback=on_photo, next_image_callback=on_photo
+        database, database.parent, every, options, initial_image_pair_callback=on_photo, next_image_callback=on_photo
     )
+    cut_short = time.monotonic() - began >= seconds
     if not models:
-        return Mapped([], "none")
+        return Mapped([], "none", cut_short)
     ranked = sorted(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
     with pycolmap.Database.open(database) as opened:
         cameras = opened.read_all_cameras()
@@ -62,7 +74,7 @@ def map_scene(database: Path, photos: Path, output: Path, count: int, threads: i
     best, calibration = calibrate(ranked[0], priors, threads)
     best.write(output)
     send(1.0)
-    return Mapped([_registered_names(model) for model in ranked], calibration)
+    return Mapped([_registered_names(model) for model in ranked], calibration, cut_short)
 
 
 def _registered_names(model: pycolmap.Reconstruction) -> list[str]:

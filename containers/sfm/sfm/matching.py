@@ -16,8 +16,8 @@ RANDOM_SEED = 1
 WATCH_SECONDS = 0.5
 
 
-def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, send: Send) -> int:
-    """Match and verify pairs of photo names into `database`; returns the number of verified pairs.
+def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, send: Send) -> None:
+    """Match and verify pairs of photo names into `database`; what is there when the process is ended stays usable.
 
     `send` gets the share of pairs done, 0..1.
     """
@@ -35,9 +35,20 @@ def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, 
             verification,
             pycolmap.Device.cpu,
         )
+
+
+def verified_pairs(database: Path) -> list[tuple[str, str]]:
+    """The pairs of photo names in `database` whose matches a geometry explains."""
+    fewest = pycolmap.TwoViewGeometryOptions().min_num_inliers
     with pycolmap.Database.open(database) as opened:
-        geometries = opened.read_two_view_geometries()[1]
-    return sum(len(geometry.inlier_matches) >= verification.min_num_inliers for geometry in geometries)
+        names = {image.image_id: image.name for image in opened.read_all_images()}
+        pair_ids, geometries = opened.read_two_view_geometries()
+    return [
+        (names[first], names[second])
+        for pair_id, geometry in zip(pair_ids, geometries, strict=True)
+        if len(geometry.inlier_matches) >= fewest
+        for first, second in (pycolmap.pair_id_to_image_pair(pair_id),)
+    ]
 
 
 @contextmanager

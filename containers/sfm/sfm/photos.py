@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sfm.exif import Metadata
 
-# decoded by Pillow; drones and phones deliver these
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+# what drones and phones deliver (the preflight accepts the same; a test holds the two together)
+RAW_SUFFIXES = frozenset({".dng"})
+PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class SkippedPhoto:
-    """A photo that cannot be used, and why, in words for the customer."""
+    """A photo that is not used, and why, in words for the customer."""
 
     name: str
     original: str

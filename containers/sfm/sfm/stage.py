@@ -6,42 +6,59 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import numpy as np
 import pycolmap
 
 from sfm import gate
-from sfm.account import account
-from sfm.cloud import cloud_json, write_thumbnails
-from sfm.database import write_database
-from sfm.features import extract_all, features_per_photo
-from sfm.georegister import Georegistration, PosedPhoto, georegister
+from sfm.account import Evidence, account
+from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
+from sfm.describe import Described, describe_photos
+from sfm.gcp import FILE_NAMES
 from sfm.ingest import ingest
 from sfm.mapping import Mapped, map_scene
-from sfm.matching import match_pairs
+from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
-from sfm.pairs import choose_pairs
 from sfm.parallel import available_cores
+from sfm.parts import part_progress
 from sfm.photos import PHOTO_SUFFIXES, Photo, SkippedPhoto
-from sfm.plot import plot_cameras
+from sfm.placing import lost_places, place
+from sfm.plot import plot_scene
+from sfm.remarks import photo_warnings, place_warnings
 from sfm.undistort import write_undistorted
-from stage.archive import unpack
+from stage.archive import UnpackedFile, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
-from stage.result import StageOutcome, Warning, write_json
+from stage.result import StageOutcome, write_json
 
-# where each part begins on the way from 0 to 1, by its measured share of the time
-PARTS = {
-    "unpack": 0.0,
-    "ingest": 0.02,
-    "features": 0.05,
-    "matching": 0.25,
-    "mapping": 0.6,
-    "undistort": 0.9,
-    "end": 0.99,
-}
+
+@dataclass(frozen=True)
+class Upload:
+    """What the archive holds: photos that can be used, those that cannot, and lists of control points."""
+
+    photos: list[Photo]
+    skipped: list[SkippedPhoto]
+    gcp_files: list[UnpackedFile]
+
+    @property
+    def folder(self) -> Path:
+        """Where the usable photos lie."""
+        return self.photos[0].path.parent
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What matching and mapping made of the photos; `model` is the folder of the largest model, if there is one."""
+
+    described: Described
+    verified: list[tuple[str, str]]
+    mapped: Mapped
+    model: Path
+
+    @property
+    def placed(self) -> frozenset[str]:
+        return frozenset(self.mapped.models[0] if self.mapped.models else [])
 
 
 def reconstruct_scene(context: StageContext) -> StageOutcome:
@@ -49,161 +66,137 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
 
     Nothing appears in the output folder unless the whole stage succeeded. Raises StageError.
     """
-    threads = available_cores()
-    photos, skipped = _read_photos(context, threads)
+    work = _Work(context, TimeBudget(job_seconds(context.folders.root)), available_cores())
+    upload = work.read_upload()
+    photos, skipped = upload.photos, upload.skipped
     gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
-    database, pairs, feature_counts = _describe_photos(context, photos, threads)
-    verified, mapped, model_folder = _map_photos(context, photos, database, pairs, threads)
-    placed = set(mapped.models[0] if mapped.models else [])
-    unregistered = [photo for photo in photos if photo.name not in placed]
-    sizes = [len(names) for names in mapped.models]
+    try:
+        solved = work.solve(upload)
+    except OutOfTimeError:
+        facts = f"{len(photos)} photos were not placed within {work.budget.seconds:.0f} s"
+        raise StageError(ErrorCode.TIME_BUDGET, facts) from None
+    unregistered = [photo for photo in photos if photo.name not in solved.placed]
+    sizes = [len(names) for names in solved.mapped.models]
     warnings = gate.check_registration(
-        gate.Registration(len(photos), verified, sizes, [photo.original for photo in unregistered])
+        gate.Registration(
+            len(photos),
+            len(solved.verified),
+            sizes,
+            [photo.original for photo in unregistered],
+            solved.mapped.cut_short,
+        )
     )
-    model = pycolmap.Reconstruction(model_folder)
+    model = pycolmap.Reconstruction(solved.model)
     with context.stopwatch("georegister"):
-        georegistration = _place(model, photos)
-    with _staged(context.folders.processing_output) as output:
-        _deliver(context, output, model, photos[0].path.parent, georegistration, threads)
-        features = dict(zip((photo.name for photo in photos), feature_counts, strict=True))
-        write_json(output / "photos.json", account(photos, skipped, mapped.models, features))
+        georegistration, gcp_warnings = place(model, upload)
+        model.write(solved.model)
+    evidence = Evidence(
+        solved.described.features,
+        solved.described.blurred,
+        solved.verified,
+        solved.mapped.models,
+        solved.mapped.cut_short,
+    )
+    rows = account(photos, skipped, evidence)
+    with staged(context.folders.processing_output) as output:
+        work.undistort(solved.model, upload.folder, output, len(solved.placed))
+        with context.stopwatch("plot"):
+            overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
+        write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
             "usable": len(photos),
-            "registered": len(placed),
+            "registered": len(solved.placed),
             "points": model.num_points3D(),
             "models": len(sizes),
             "cameras": model.num_cameras(),
-            "pairs": len(pairs),
-            "verifiedPairs": verified,
+            "pairs": len(solved.described.pairs),
+            "verifiedPairs": len(solved.verified),
         },
         metrics={
             "reprojectionError": round(model.compute_mean_reprojection_error(), 4),
             "meanTrackLength": round(model.compute_mean_track_length(), 3),
-            "registeredShare": round(len(placed) / len(photos), 4),
+            "registeredShare": round(len(solved.placed) / len(photos), 4),
             "gpsRms": georegistration.as_json()["rms_metres"],
-            "calibration": mapped.calibration,
+            "meanOverlap": round(overlap.mean, 2),
+            "overlapShare": round(overlap.enough_share, 4),
+            "calibration": solved.mapped.calibration,
         },
         timings=context.stopwatch.seconds,
-        warnings=warnings + _warnings(photos, skipped, unregistered, georegistration),
+        warnings=warnings + gcp_warnings + photo_warnings(rows) + place_warnings(photos, georegistration),
     )
 
 
-def _read_photos(context: StageContext, threads: int) -> tuple[list[Photo], list[SkippedPhoto]]:
-    archive = _only_file(context.folders.processing_input("upload"))
-    with context.stopwatch("unpack"):
-        unpacked = unpack(
-            archive, context.scratch / "archive", is_photo, progress=_part(context, "unpack", 1.0, "unpacking")
-        )
-    with context.stopwatch("ingest"):
-        total = len(unpacked.files) + len(unpacked.damaged)
-        progress = _part(context, "ingest", total, "checking photos")
-        return ingest(unpacked.files, unpacked.damaged, context.scratch / "photos", threads, progress)
+@dataclass(frozen=True)
+class _Work:
+    """The steps, each in a child process of its own, with the stage's clock and progress."""
+
+    context: StageContext
+    budget: TimeBudget
+    threads: int
+
+    def read_upload(self) -> Upload:
+        archive = _only_file(self.context.folders.processing_input("upload"))
+        with self.context.stopwatch("unpack"):
+            unpacked = unpack(
+                archive, self.context.scratch / "archive", is_wanted, progress=self._part("unpack", "unpacking")
+            )
+        files = [file for file in unpacked.files if is_photo(file.name)]
+        damaged = [name for name in unpacked.damaged if is_photo(name)]
+        gcp_files = [file for file in unpacked.files if not is_photo(file.name)]
+        if not files and not damaged:
+            return Upload([], [], gcp_files)
+        with self.context.stopwatch("ingest"):
+            progress = self._part("ingest", "checking photos", len(files) + len(damaged))
+            arguments = (files, damaged, self.context.scratch / "photos", self.threads)
+            photos, skipped = run_native(ingest, arguments, progress)
+        return Upload(photos, skipped, gcp_files)
+
+    def solve(self, upload: Upload) -> Solved:
+        """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
+        photos, database = upload.photos, self.context.scratch / "colmap.db"
+        with self.context.stopwatch("features"):
+            progress = self._part("features", "finding features in photos", len(photos))
+            arguments = (database, photos, self.threads)
+            described = run_native(describe_photos, arguments, self.budget.ending(MATCHED_BY, progress))
+        gate.check_features(list(described.features.values()))
+        with self.context.stopwatch("matching"):
+            verified, all_matched = self._match(database, described.pairs)
+        folder = self.context.scratch / "model"
+        with self.context.stopwatch("mapping"):
+            progress = self._part("mapping", "placing cameras", len(photos))
+            task = (database, folder, len(photos), self.threads, self.budget.left(MAPPED_BY))
+            mapped = run_native(map_scene, task, self.budget.ending(CALIBRATED_BY, progress))
+        return Solved(described, verified, replace(mapped, cut_short=mapped.cut_short or not all_matched), folder)
+
+    def _match(self, database: Path, pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
+        """The verified pairs, and whether there was time to match all."""
+        progress = self._part("matching", "matching pairs of photos", len(pairs))
+        try:
+            run_native(match_pairs, (database, pairs, self.threads), self.budget.ending(MATCHED_BY, progress))
+        except OutOfTimeError:
+            return verified_pairs(database), False
+        return verified_pairs(database), True
+
+    def undistort(self, model: Path, photos: Path, output: Path, count: int) -> None:
+        with self.context.stopwatch("undistort"):
+            progress = self._part("undistort", "undistorting photos", count)
+            run_native(write_undistorted, (model, photos, output, self.threads), progress)
+
+    def _part(self, name: str, message: str, total: int = 1) -> Callable[[float], None]:
+        return part_progress(self.context, self.budget, name, message, total)
 
 
-def _describe_photos(
-    context: StageContext, photos: Sequence[Photo], threads: int
-) -> tuple[Path, list[tuple[str, str]], list[int]]:
-    """The database with features, the pairs of names to match, and the number of features by photo."""
-    with context.stopwatch("features"):
-        progress = _part(context, "features", len(photos), "finding features")
-        features = extract_all(photos, features_per_photo(len(photos)), threads, progress)
-        counts = [len(found.keypoints) for found in features]
-        gate.check_features(counts)
-        database = context.scratch / "colmap.db"
-        write_database(database, photos, features)
-    with context.stopwatch("pairs"):
-        pairs = [(photos[i].name, photos[j].name) for i, j in choose_pairs(photos, features)]
-    return database, pairs, counts
-
-
-def _map_photos(
-    context: StageContext, photos: Sequence[Photo], database: Path, pairs: Sequence[tuple[str, str]], threads: int
-) -> tuple[int, Mapped, Path]:
-    """Match and map in child processes: verified pairs, the models found, the folder of the largest."""
-    with context.stopwatch("matching"):
-        progress = _part(context, "matching", 1.0, "matching photos")
-        verified = run_native(match_pairs, (database, pairs, threads), progress)
-    folder = context.scratch / "model"
-    with context.stopwatch("mapping"):
-        progress = _part(context, "mapping", 1.0, "placing cameras")
-        arguments = (database, photos[0].path.parent, folder, len(photos), threads)
-        return verified, run_native(map_scene, arguments, progress), folder
-
-
-def _place(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> Georegistration:
-    """Georegister the model and move it there."""
-    metadata = {photo.name: photo.metadata for photo in photos}
-    posed = [
-        PosedPhoto(
-            image.name,
-            image.cam_from_world().rotation.matrix(),
-            image.projection_center(),
-            metadata[image.name].position,
-            metadata[image.name].gimbal,
-        )
-        for image in sorted(model.images.values(), key=lambda image: image.name)
-        if image.has_pose
-    ]
-    result = georegister(posed, _points(model))
-    model.transform(pycolmap.Sim3d(result.scale, pycolmap.Rotation3d(result.rotation), result.translation))
-    return result
-
-
-def _deliver(
-    context: StageContext,
-    output: Path,
-    model: pycolmap.Reconstruction,
-    photos: Path,
-    georegistration: Georegistration,
-    threads: int,
-) -> None:
-    with context.stopwatch("undistort"):
-        progress = _part(context, "undistort", model.num_reg_images(), "undistorting photos")
-        write_undistorted(model, photos, output, threads, progress)
-    with context.stopwatch("plot"):
-        images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
-        names = [image.name for image in images]
-        centres = np.array([image.projection_center() for image in images])
-        forward = np.array([image.viewing_direction() for image in images])
-        points = _points(model)
-        colors = np.array([point.color for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
-        metric = georegistration.origin is not None
-        plot_cameras(output / "cameras.png", centres, forward, points, colors, metric)
-        write_json(output / "cloud.json", cloud_json(names, centres, forward, points, colors, metric))
-        write_thumbnails(output / "thumbnails.jpg", [output / "images" / name for name in names])
-
-
-def _points(model: pycolmap.Reconstruction) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([point.xyz for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
-
-
-def _warnings(
-    photos: Sequence[Photo],
-    skipped: Sequence[SkippedPhoto],
-    unregistered: Sequence[Photo],
-    georegistration: Georegistration,
-) -> list[Warning]:
-    warnings = []
-    if skipped:
-        reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped)
-        warnings.append(Warning("PHOTOS_SKIPPED", reasons, [photo.original for photo in skipped]))
-    if unregistered:
-        names = [photo.original for photo in unregistered]
-        warnings.append(Warning("PHOTOS_NOT_REGISTERED", f"{len(names)} photos could not be placed", names))
-    if georegistration.reason:
-        warnings.append(Warning("NOT_GEOREFERENCED", georegistration.reason))
-    if georegistration.outliers:
-        names = [photo.original for photo in photos if photo.name in georegistration.outliers]
-        warnings.append(Warning("GPS_OUTLIERS", f"the GPS of {len(names)} photos disagrees with the model", names))
-    return warnings
-
-
-def is_photo(name: PurePosixPath) -> bool:
+def is_photo(name: str) -> bool:
     """Whether an entry of the archive is a photo, by its suffix."""
-    return name.suffix.lower() in PHOTO_SUFFIXES
+    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
+
+
+def is_wanted(name: PurePosixPath) -> bool:
+    """Whether an entry of the archive is a photo, by its suffix, or a list of control points."""
+    return is_photo(name.name) or name.name.lower() in FILE_NAMES
 
 
 def _only_file(folder: Path) -> Path:
@@ -213,22 +206,8 @@ def _only_file(folder: Path) -> Path:
     return files[0]
 
 
-def _part(context: StageContext, name: str, total: float, message: str) -> Callable[[float], None]:
-    """Progress of one part: takes how much of `total` is done; stops the stage when it was asked to."""
-    names = list(PARTS)
-    low, high = PARTS[name], PARTS[names[names.index(name) + 1]]
-
-    def progress(done: float) -> None:
-        context.check_stop()
-        share = min(done / max(total, 1e-9), 1.0)
-        text = f"{message} {done:.0f}/{total:.0f}" if total > 1 else message
-        context.progress.report(low + (high - low) * share, text)
-
-    return progress
-
-
 @contextmanager
-def _staged(folder: Path) -> Iterator[Path]:
+def staged(folder: Path) -> Iterator[Path]:
     """A folder whose content moves into `folder` when the block succeeds, and that vanishes when it fails."""
     staging = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder))
     try:

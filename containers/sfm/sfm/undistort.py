@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from sfm.native import Send
 from sfm.parallel import map_in_order
 
 JPEG_QUALITY = 95
@@ -44,35 +45,64 @@ def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
     return Undistortion(pinhole, np.asarray(coordinates, np.int16), np.asarray(fractions, np.uint16))
 
 
-def write_undistorted(
-    model: pycolmap.Reconstruction, photos: Path, output: Path, threads: int, progress: Callable[[int], None]
-) -> None:
-    """Write `output/images/<name>` for each registered photo and the undistorted model to `output/sparse/0`.
+def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: int, send: Send) -> None:
+    """Write `output/images/<name>` for each photo registered in the model at `model_folder`, and the undistorted model
+    to `output/sparse/0` (runs in a child process).
 
-    `progress` gets the number of photos done and may raise to stop.
+    `send` gets the share of photos done, 0..1.
     """
+    model = pycolmap.Reconstruction(model_folder)
     images = output / "images"
     images.mkdir(parents=True)
     registered = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     views = {camera_id: undistortion_of(model.camera(camera_id)) for camera_id in {i.camera_id for i in registered}}
+    result = undistorted_model(model, registered, views)
+    colors = PointColors()
 
-    def write(item: tuple[str, int]) -> None:
-        name, camera_id = item
-        undistort_photo(photos / name, images / name, views[camera_id])
+    def write(image: pycolmap.Image) -> NDArray[np.uint8]:
+        picture = undistort_photo(photos / image.name, images / image.name, views[image.camera_id])
+        return picture_at(picture, np.array([point.xy for point in image.points2D]).reshape(-1, 2))
 
-    items = [(image.name, image.camera_id) for image in registered]
-    for done, _ in enumerate(map_in_order(write, items, threads), start=1):
-        progress(done)
+    pictured = sorted(result.images.values(), key=lambda image: image.name)
+    for done, (image, seen) in enumerate(zip(pictured, map_in_order(write, pictured, threads), strict=True), start=1):
+        colors.add([point.point3D_id for point in image.points2D], seen)
+        send(done / len(pictured))
+    for point_id, color in colors.means().items():
+        result.point3D(point_id).color = color
     folder = output / "sparse" / "0"
     folder.mkdir(parents=True)
-    undistorted_model(model, registered, views).write(folder)
+    result.write(folder)
     for path in folder.iterdir():
         if path.name not in LEGACY_MODEL_FILES:  # rigs and frames, which are trivial here
             path.unlink()
 
 
-def undistort_photo(source: Path, target: Path, view: Undistortion) -> None:
-    """Remap one photo and store it as a JPEG without metadata."""
+class PointColors:
+    """Mean colours of 3D points over the photos that see them."""
+
+    def __init__(self) -> None:
+        self._sums: dict[int, NDArray[np.int64]] = {}
+
+    def add(self, point_ids: Sequence[int], colors: NDArray[np.uint8]) -> None:
+        """Count in the `colors` (N, 3) at which one photo shows the points."""
+        for point_id, color in zip(point_ids, colors, strict=True):
+            if point_id not in self._sums:
+                self._sums[point_id] = np.zeros(4, np.int64)
+            self._sums[point_id] += (*color, 1)
+
+    def means(self) -> dict[int, NDArray[np.uint8]]:
+        return {point_id: np.round(s[:3] / s[3]).astype(np.uint8) for point_id, s in self._sums.items()}
+
+
+def picture_at(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """(N, 3) RGB of a BGR `picture` in the pixels that `places` (N, 2; x, y) lie in."""
+    columns = np.clip(places[:, 0].astype(int), 0, picture.shape[1] - 1)
+    rows = np.clip(places[:, 1].astype(int), 0, picture.shape[0] - 1)
+    return np.asarray(picture[rows, columns][:, ::-1])
+
+
+def undistort_photo(source: Path, target: Path, view: Undistortion) -> NDArray[np.uint8]:
+    """Remap one photo and store it as a JPEG without metadata; returns the picture (H, W, 3), BGR."""
     photo = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if photo is None:
         raise ValueError(f"{source.name} cannot be decoded")
@@ -81,6 +111,7 @@ def undistort_photo(source: Path, target: Path, view: Undistortion) -> None:
     if not written:
         raise ValueError(f"{target.name} cannot be encoded")
     target.write_bytes(encoded.tobytes())
+    return np.asarray(warped, np.uint8)
 
 
 def undistorted_model(

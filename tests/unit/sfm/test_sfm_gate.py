@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from sfm.account import account
-from sfm.exif import Metadata
+from sfm.account import Evidence, account
+from sfm.exif import GeoPosition, Metadata
 from sfm.gate import Registration, check_features, check_photos, check_registration
+from sfm.georegister import Georegistration
 from sfm.photos import Photo, SkippedPhoto
+from sfm.remarks import photo_warnings, place_warnings
 from stage.errors import ErrorCode, StageError
 
 
@@ -69,19 +74,59 @@ def test_enough_photos_and_features_pass() -> None:
         check_features([100, 5000, 99, 0])
 
 
+def test_separate_places_without_half_of_the_photos_are_disconnected() -> None:
+    with pytest.raises(StageError) as caught:
+        check_registration(registration(20, 8, 7))
+    assert caught.value.code is ErrorCode.DISCONNECTED
+    assert "apart from them hang together 7" in caught.value.message
+
+
+def test_a_partial_model_is_delivered_when_it_has_half_of_the_photos_and_time_ran_out() -> None:
+    (warning,) = check_registration(Registration(10, 12, [6], ["a.jpg"], cut_short=True))
+    assert warning.code == "TIME_BUDGET"
+    assert "6 of 10" in warning.message
+    for models in ([4], []):
+        with pytest.raises(StageError) as caught:
+            check_registration(Registration(10, 12, models, ["a.jpg"], cut_short=True))
+        assert caught.value.code is ErrorCode.TIME_BUDGET
+
+
+def photo(number: int, position: GeoPosition | None = None) -> Photo:
+    return Photo(f"{number}.jpg", f"IMG_{number}.JPG", Path(), 10, 10, Metadata(position=position))
+
+
 def test_the_account_names_every_photo_and_why() -> None:
-    photos = [Photo(f"{i}.jpg", f"IMG_{i}.JPG", None, 10, 10, Metadata()) for i in (1, 3, 4, 5)]  # type: ignore[arg-type]
-    rows = account(
-        photos,
-        [SkippedPhoto("2.jpg", "IMG_2.JPG", "is cut off")],
-        [["1.jpg"], ["3.jpg", "9.jpg"]],
-        {"1.jpg": 500, "3.jpg": 500, "4.jpg": 12, "5.jpg": 500},
-    )
-    assert [row["registered"] for row in rows] == [True, False, False, False, False]
+    home, away = GeoPosition(47.0, 8.0, 400.0), GeoPosition(47.1, 8.0, 400.0)
+    photos = [photo(1, home), *(photo(i, home) for i in (3, 4, 5, 6, 7)), photo(8, away)]
+    features = dict.fromkeys([p.name for p in photos], 500) | {"4.jpg": 12}
+    evidence = Evidence(features, {"6.jpg"}, [("1.jpg", "5.jpg"), ("1.jpg", "3.jpg")], [["1.jpg"], ["3.jpg", "9.jpg"]])
+    rows = account(photos, [SkippedPhoto("2.jpg", "IMG_2.JPG", "is cut off")], evidence)
+    assert [row["name"] for row in rows] == [f"{i}.jpg" for i in range(1, 9)]
+    assert [row["registered"] for row in rows] == [True] + 7 * [False]
     assert [row.get("reason") for row in rows] == [
         None,
         "is cut off",
         "overlaps only with a separate group of 2 photos",
         "shows too little detail (12 features): blurred, dark or uniform",
-        "overlaps too little with the other photos",
+        "overlaps too little: it matches only 1 other photo",
+        "is blurred",
+        "matches no other photo: it shows another place, or overlaps too little",
+        "was taken 11.1 km from the other photos, by its GPS",
     ]
+    remarks = {warning.code: warning for warning in photo_warnings(rows)}
+    assert remarks["PHOTOS_SKIPPED"].names == ["IMG_2.JPG"]
+    assert remarks["PHOTOS_BLURRED"].names == ["IMG_6.JPG"]
+    assert remarks["PHOTOS_NOT_REGISTERED"].names == [f"IMG_{i}.JPG" for i in range(3, 9)]
+    assert "IMG_8.JPG: was taken 11.1 km" in remarks["PHOTOS_NOT_REGISTERED"].message
+
+
+def test_photos_that_were_not_reached_say_so() -> None:
+    evidence = Evidence({"1.jpg": 500, "2.jpg": 500}, (), [("1.jpg", "2.jpg")], [["1.jpg"]], cut_short=True)
+    assert account([photo(1), photo(2)], [], evidence)[1]["reason"] == "was not reached when time ran out"
+
+
+@pytest.mark.parametrize(("unreliable", "code"), [(True, "GPS_UNRELIABLE"), (False, "NOT_GEOREFERENCED")])
+def test_a_model_without_a_place_says_why(unreliable: bool, code: str) -> None:
+    placed = Georegistration(1.0, np.eye(3), np.zeros(3), reason="because", unreliable=unreliable)
+    (warning,) = place_warnings([photo(1)], placed)
+    assert (warning.code, warning.message) == (code, "because")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,40 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
     return stream.getvalue()
 
 
+def dng(image: Image.Image) -> bytes:
+    """An uncompressed 16-bit DNG of an RGGB sensor (Adobe DNG Specification 1.4), as large as LibRaw accepts."""
+    pixels = np.asarray(image, np.uint16) * 128
+    mosaic = pixels[..., 1].copy()
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = pixels[0::2, 0::2, 0], pixels[1::2, 1::2, 2]
+    raw = mosaic.astype("<u2").tobytes()
+    rational = struct.Struct("<2I").pack
+    matrix = b"".join(struct.pack("<2i", value, 1000) for value in (1000, 0, 0, 0, 1000, 0, 0, 0, 1000))
+    tags = [
+        (254, 4, struct.pack("<I", 0)), (256, 4, struct.pack("<I", image.width)),
+        (257, 4, struct.pack("<I", image.height)), (258, 3, struct.pack("<H", 16)), (259, 3, struct.pack("<H", 1)),
+        (262, 3, struct.pack("<H", 32803)), (271, 2, b"DJI\0"), (272, 2, b"FC6310\0"),
+        (273, 4, b"RAW!"), (274, 3, struct.pack("<H", 1)), (277, 3, struct.pack("<H", 1)),
+        (278, 4, struct.pack("<I", image.height)), (279, 4, struct.pack("<I", len(raw))),
+        (33421, 3, struct.pack("<2H", 2, 2)), (33422, 1, bytes([0, 1, 1, 2])), (34665, 4, b"EXIF"),
+        (50706, 1, bytes([1, 4, 0, 0])), (50708, 2, b"DJI FC6310\0"), (50717, 4, struct.pack("<I", 128 * 255)),
+        (50721, 10, matrix), (50728, 5, rational(1, 1) * 3), (50778, 3, struct.pack("<H", 21)),
+    ]  # fmt: skip
+    sizes = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 10: 8}
+    place = 8 + 2 + 12 * len(tags) + 4
+    exif_at = place + sum(len(value) + len(value) % 2 for _, _, value in tags if len(value) > 4)
+    focal = struct.pack("<HHHIII", 1, 37386, 5, 1, exif_at + 18, 0) + rational(88, 10)
+    links = {b"RAW!": struct.pack("<I", exif_at + len(focal)), b"EXIF": struct.pack("<I", exif_at)}
+    entries, extra = b"", b""
+    for tag, kind, value in tags:
+        entries += struct.pack("<HHI", tag, kind, len(value) // sizes[kind])
+        if len(value) > 4:
+            entries += struct.pack("<I", place + len(extra))
+            extra += value + b"\0" * (len(value) % 2)
+        else:
+            entries += links.get(value, value).ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + struct.pack("<I", 0) + extra + focal + raw
+
+
 def run(
     tmp_path: Path, files: dict[str, bytes], damaged: tuple[str, ...] = ()
 ) -> tuple[list[Photo], list[SkippedPhoto]]:
@@ -32,12 +68,13 @@ def run(
     source.mkdir()
     unpacked = []
     for index, (name, data) in enumerate(files.items()):
-        path = source / f"{index}.bin"
+        path = source / f"{index}{Path(name).suffix}"
         path.write_bytes(data)
         unpacked.append(UnpackedFile(name, path))
-    done: list[int] = []
-    result = ingest(unpacked, damaged, tmp_path / "photos", 2, done.append)
-    assert done == list(range(1, len(files) + len(damaged) + 1))
+    shares: list[float] = []
+    result = ingest(unpacked, damaged, tmp_path / "photos", 2, shares.append)
+    count = len(files) + len(damaged)
+    assert shares == [done / count for done in range(1, count + 1)]
     return result
 
 
@@ -51,7 +88,7 @@ def test_a_good_jpeg_is_moved_unchanged_and_named_by_number(tmp_path: Path) -> N
     assert skipped == []
 
 
-@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "HEIF"])
 def test_other_formats_become_rgb_jpegs(tmp_path: Path, kind: str) -> None:
     (photo,), _ = run(tmp_path, {"a": encoded(picture(), kind)})
     with Image.open(photo.path) as image:
@@ -101,6 +138,43 @@ def test_an_orientation_that_does_not_exist_is_ignored(tmp_path: Path) -> None:
     assert (photo.width, photo.height) == (240, 180)
 
 
+def test_a_dng_is_developed_with_its_tags(tmp_path: Path) -> None:
+    (photo,), _ = run(tmp_path, {"raw/DJI_1.DNG": dng(picture())})
+    with Image.open(photo.path) as image:
+        assert (image.format, image.size) == ("JPEG", (photo.width, photo.height))
+        shown = np.asarray(image.convert("L"), float).ravel()
+    truth = np.asarray(picture().convert("L"), float).ravel()
+    assert np.corrcoef(shown, truth)[0, 1] > 0.8
+    assert (photo.metadata.make, photo.metadata.model) == ("DJI", "FC6310")
+    assert photo.metadata.focal == pytest.approx(8.8 / np.hypot(13.2, 8.8) * np.hypot(photo.width, photo.height))
+
+
+def test_a_cut_dng_is_named(tmp_path: Path) -> None:
+    whole = dng(picture())
+    photos, (skipped,) = run(tmp_path, {"a.dng": whole[: len(whole) // 2], "b.jpg": encoded(picture())})
+    assert len(photos) == 1
+    assert "cut off" in skipped.reason
+
+
+def test_the_same_shot_as_raw_and_jpeg_or_with_other_metadata_counts_once(tmp_path: Path) -> None:
+    data = encoded(picture(), "PNG")
+    files = {"a/DJI_1.JPG": encoded(picture(seed=1)), "a/DJI_1.DNG": dng(picture(seed=1)), "x.png": data}
+    photos, skipped = run(tmp_path, files | {"y.tif": encoded(picture(), "TIFF")})
+    assert [photo.original for photo in photos] == ["a/DJI_1.JPG", "x.png"]
+    assert {s.original: s.reason for s in skipped} == {
+        "a/DJI_1.DNG": "same shot as a/DJI_1.JPG",
+        "y.tif": "same photo as x.png",
+    }
+
+
+def test_more_pixels_than_memory_allows_are_refused_before_decoding(tmp_path: Path) -> None:
+    huge = bytearray(encoded(Image.new("L", (64, 64)), "PNG"))
+    huge[16:24] = (40_000).to_bytes(4, "big") * 2
+    huge[29:33] = zlib.crc32(huge[12:29]).to_bytes(4, "big")
+    _, (skipped,) = run(tmp_path, {"huge.png": bytes(huge)})
+    assert "too many" in skipped.reason
+
+
 def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
     good = encoded(picture())
     files = {
@@ -131,7 +205,7 @@ def test_progress_may_stop_the_work(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(picture()))
 
-    def stop(_done: int) -> None:
+    def stop(_share: float) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):

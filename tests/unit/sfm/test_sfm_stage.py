@@ -111,7 +111,9 @@ def test_the_cut_photo_and_the_copy_are_named(scene: Path) -> None:
     assert not account["cut.jpg"]["registered"]
     assert "cut off" in account["cut.jpg"]["reason"]
     assert account["sub/copy.jpg"]["reason"] == "same photo as DJI_8.JPG"
-    assert account["DJI_15.JPG"] == {"name": "000008.jpg", "original": "DJI_15.JPG", "registered": True}
+    row = account["DJI_15.JPG"]
+    assert (row["name"], row["registered"], row["blurred"]) == ("000008.jpg", True, False)
+    assert row["features"] > 500
     (warning,) = [w for w in read_json(scene / "result.json")["warnings"] if w["code"] == "PHOTOS_SKIPPED"]
     assert warning["names"] == ["cut.jpg", "sub/copy.jpg"]
 
@@ -120,7 +122,7 @@ def test_the_files_are_those_of_the_contract(scene: Path) -> None:
     files = {path.relative_to(scene).as_posix() for path in scene.rglob("*") if path.is_file()}
     images = {f"images/{i:06d}.jpg" for i in range(1, 9)}
     model = {f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")}
-    pictures = {"cameras.png", "cloud.json", "thumbnails.jpg"}
+    pictures = {"cameras.png", "overlap.png", "cloud.json", "thumbnails.jpg"}
     assert files == images | model | {"photos.json", "georeference.json", "result.json", *pictures}
     assert {row["path"] for row in read_json(scene / "result.json")["files"]} == files - {"result.json"}
 
@@ -162,6 +164,22 @@ def test_the_picture_shows_something(scene: Path) -> None:
     with Image.open(scene / "cameras.png") as picture:
         assert picture.width > 600
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 100
+    with Image.open(scene / "overlap.png") as picture:
+        assert picture.width > 600
+    metrics = read_json(scene / "result.json")["metrics"]
+    assert 2 < metrics["meanOverlap"] < 8
+    assert 0.4 < metrics["overlapShare"] <= 1
+
+
+def test_points_have_the_colours_of_the_photos(scene: Path) -> None:
+    model = pycolmap.Reconstruction(scene / "sparse" / "0")
+    (image,) = [image for image in model.images.values() if image.name == "000001.jpg"]
+    observed = image.get_observation_points2D()
+    with Image.open(scene / "images" / image.name) as photo:
+        pixels = np.asarray(photo.convert("RGB"), float)
+    seen = np.array([pixels[int(p.xy[1]), int(p.xy[0])] for p in observed])
+    stored = np.array([model.point3D(p.point3D_id).color for p in observed], float)
+    assert np.corrcoef(seen.ravel(), stored.ravel())[0, 1] > 0.9
 
 
 def test_two_photos_are_too_few_and_nothing_is_left_behind(tmp_path: Path, flight: Any) -> None:

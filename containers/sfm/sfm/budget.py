@@ -1,0 +1,57 @@
+"""How long the stage may take: SageMaker ends a job at its MaxRuntimeInSeconds with nothing to show for it.
+
+The limit stands in the request, which the container finds in config/processingjobconfig.json:
+https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+# by which share of the time each part has to be over, so that what follows can still deliver
+MATCHED_BY, MAPPED_BY, CALIBRATED_BY = 0.5, 0.8, 0.9
+NAMED_IN = Path("config") / "processingjobconfig.json"
+
+
+class OutOfTimeError(Exception):
+    """A part has used up its share."""
+
+
+class TimeBudget:
+    """Counts from its making; `seconds` infinite is no limit."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def elapsed(self) -> float:
+        return self._clock() - self._began
+
+    def left(self, share: float) -> float:
+        """Seconds until `share` of the budget is used; never below zero."""
+        return max(self.seconds * share - self.elapsed, 0.0)
+
+    def ending(self, share: float, progress: Callable[[float], None]) -> Callable[[float], None]:
+        """`progress` that raises OutOfTimeError once `share` of the budget is used."""
+
+        def checked(done: float) -> None:
+            if self.left(share) == 0:
+                raise OutOfTimeError
+            progress(done)
+
+        return checked
+
+
+def job_seconds(root: Path) -> float:
+    """The MaxRuntimeInSeconds of the processing job whose folders are below `root`; infinite where nothing says."""
+    try:
+        request = json.loads((root / NAMED_IN).read_text(encoding="utf-8"))
+        return float(request["StoppingCondition"]["MaxRuntimeInSeconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return math.inf

@@ -1,0 +1,106 @@
+"""Scale, heading, tilt and place of a model from ground control points: the surveyor's word over the drone's GPS.
+
+Each point is triangulated from its marks (two photos or more), then the similarity of seven degrees of freedom that
+takes the triangulated points to the surveyed ones is found robustly (Umeyama 1991 in LO-RANSAC, as pycolmap has them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pycolmap
+from numpy.typing import NDArray
+
+from sfm.gcp import ControlPoint
+from sfm.geodesy import LocalFrame
+
+Vector = NDArray[np.float64]
+
+FEWEST_POINTS, FEWEST_MARKS = 3, 2
+# a surveyed point marked by hand is good to centimetres; beyond this it is a wrong mark or another point
+OUTLIER_METRES = 0.5
+# of the points' own extent: points on one line leave the model free to turn about it
+LEAST_WIDTH = 0.02
+RANDOM_SEED = 1
+
+
+@dataclass(frozen=True)
+class Residual:
+    """How far a control point lies from where the model has it, and whether the fit uses it."""
+
+    name: str
+    metres: float
+    photos: int
+    used: bool
+
+
+@dataclass(frozen=True)
+class ControlFit:
+    """`enu = scale · rotation @ model + translation` in metres of `frame`; the rms over the points used."""
+
+    scale: float
+    rotation: Vector
+    translation: Vector
+    frame: LocalFrame
+    rms_metres: float
+    residuals: tuple[Residual, ...]
+
+
+class TooFewControlPointsError(Exception):
+    """Why the control points cannot place the model, in words for the customer."""
+
+
+def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlPoint]) -> ControlFit:
+    """Place `model` by `points`. Raises TooFewControlPointsError."""
+    located = [
+        (point, xyz, count) for point in points for xyz, count in (_triangulate(model, point),) if xyz is not None
+    ]
+    if len(located) < FEWEST_POINTS:
+        raise TooFewControlPointsError(
+            f"{len(located)} of {len(points)} control points are marked in {FEWEST_MARKS} registered photos or more; "
+            f"{FEWEST_POINTS} are needed"
+        )
+    frame = LocalFrame.about([point.position for point, _, _ in located])
+    source = np.array([xyz for _, xyz, _ in located])
+    target = np.array([frame.to_enu(point.position) for point, _, _ in located])
+    spread = np.linalg.svd(target - target.mean(axis=0), compute_uv=False)
+    if spread[1] < LEAST_WIDTH * spread[0]:
+        raise TooFewControlPointsError("the control points lie on one line")
+    options = pycolmap.RANSACOptions(max_error=OUTLIER_METRES, random_seed=RANDOM_SEED)
+    similarity = pycolmap.estimate_sim3d_robust(source, target, options)
+    errors = np.full(len(located), np.inf)
+    if similarity is not None:
+        errors = np.linalg.norm(np.array([similarity * xyz for xyz in source]) - target, axis=1)
+    used = errors <= OUTLIER_METRES
+    if similarity is None or int(used.sum()) < max(FEWEST_POINTS, len(located) / 2):
+        raise TooFewControlPointsError(f"the control points contradict each other by more than {OUTLIER_METRES} m")
+    return ControlFit(
+        scale=float(similarity.scale),
+        rotation=similarity.rotation.matrix(),
+        translation=np.asarray(similarity.translation, dtype=np.float64),
+        frame=frame,
+        rms_metres=float(np.sqrt(np.mean(errors[used] ** 2))),
+        residuals=tuple(
+            Residual(point.name, float(error), count, bool(is_used))
+            for (point, _, count), error, is_used in zip(located, errors, used, strict=True)
+        ),
+    )
+
+
+def _triangulate(model: pycolmap.Reconstruction, point: ControlPoint) -> tuple[Vector | None, int]:
+    """The point in model coordinates, or None, and in how many registered photos it is marked."""
+    poses, rays = [], []
+    for mark in point.marks:
+        image = model.find_image_with_name(mark.photo)
+        if image is None or not image.has_pose:
+            continue
+        on_plane = model.camera(image.camera_id).cam_from_img(np.array([[mark.column, mark.row]])).reshape(-1)
+        ray = np.append(on_plane, 1.0)
+        poses.append(image.cam_from_world().matrix())
+        rays.append(ray / np.linalg.norm(ray))
+    if len(poses) < FEWEST_MARKS:
+        return None, len(poses)
+    xyz = pycolmap.triangulate_multi_view_point(poses, np.array(rays))
+    return (None if xyz is None else np.asarray(xyz, dtype=np.float64).reshape(3)), len(poses)

@@ -1,0 +1,94 @@
+"""Photo files of every accepted format decoded whole: Pillow, libheif for HEIC, LibRaw for DNG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pillow_heif
+import rawpy
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
+from sfm.photos import RAW_SUFFIXES
+
+LARGEST_PIXELS = 250_000_000
+# the size is checked before anything is decoded; Pillow's own limit would only warn
+Image.MAX_IMAGE_PIXELS = None
+pillow_heif.register_heif_opener()
+
+
+class UnusablePhotoError(Exception):
+    """Why a photo is skipped, in words for the customer."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright 8-bit RGB picture. `as_it_is`: the file itself is a JPEG of just these pixels."""
+
+    picture: Image.Image
+    metadata: Metadata
+    as_it_is: bool
+
+
+def decode(path: Path) -> Decoded:
+    """Decode every pixel of the file at `path`. Raises UnusablePhotoError on anything that no photo should be."""
+    try:
+        return _develop(path) if path.suffix.lower() in RAW_SUFFIXES else _open(path)
+    except UnusablePhotoError:
+        raise
+    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … on broken files
+        raise UnusablePhotoError(_why_unreadable(error)) from error
+
+
+def _open(path: Path) -> Decoded:
+    with Image.open(path) as image:
+        _check_size(image.width, image.height)
+        image.load()  # Pillow raises on truncated data
+        metadata = read_metadata(image)
+        as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and _orientation(image) in (0, 1)
+        return Decoded(image if as_it_is else ImageOps.exif_transpose(to_rgb(image)), metadata, as_it_is)
+
+
+def _develop(path: Path) -> Decoded:
+    """A DNG in the camera's white balance, turned upright by LibRaw."""
+    with rawpy.imread(str(path)) as raw:
+        _check_size(raw.sizes.width, raw.sizes.height)
+        pixels = raw.postprocess(use_camera_wb=True, output_bps=8)
+    picture = Image.fromarray(pixels)
+    return Decoded(picture, read_raw_metadata(path, picture.width, picture.height), as_it_is=False)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. Keeps EXIF orientation."""
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image, dtype=np.float64)
+        low, high = np.percentile(values, (0.1, 99.9))
+        grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+        converted = Image.fromarray(grey).convert("RGB")
+    else:
+        converted = image.convert("RGB")
+    converted.getexif()[ORIENTATION] = _orientation(image)
+    return converted
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > LARGEST_PIXELS:
+        raise UnusablePhotoError(f"{width} × {height} pixels are too many")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # as in read_metadata
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _why_unreadable(error: Exception) -> str:
+    if isinstance(error, (UnidentifiedImageError, rawpy.LibRawFileUnsupportedError)):
+        return "is not a photo, or its beginning is damaged"
+    if "truncated" in str(error) or isinstance(error, rawpy.LibRawIOError):
+        return "is cut off: part of the file is missing"
+    return f"cannot be decoded ({type(error).__name__})"

@@ -1,0 +1,117 @@
+"""Ground control points from `gcp_list.txt`, the format of OpenDroneMap (https://docs.opendronemap.org/gcp/).
+
+The first line names the coordinate system (`EPSG:32632`, `WGS84 UTM 32N`, `+proj=utm …`); each further line is a mark:
+`east north height column row photo [name] …`, or longitude and latitude for the first two in a geographic system.
+Columns and rows are pixels of the photo as it is seen upright.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+
+from sfm.exif import GeoPosition
+
+FILE_NAMES = frozenset({"gcp_list.txt"})
+MOST_BYTES = 4 << 20
+FIELDS = 6
+
+
+class UnusableGcpFileError(Exception):
+    """What is wrong with the file, in words for the customer."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where one photo shows a control point; pixels, the top left corner of the picture is (0, 0)."""
+
+    photo: str
+    column: float
+    row: float
+
+
+@dataclass(frozen=True)
+class ControlPoint:
+    """A surveyed place and the photos that show it."""
+
+    name: str
+    position: GeoPosition
+    marks: tuple[Mark, ...]
+
+
+def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
+    """Control points in order of appearance. `names` are the photos' own by their lower-case base names; marks in other
+    photos are passed over. Raises UnusableGcpFileError naming the line.
+    """
+    lines = [(number, line.strip()) for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise UnusableGcpFileError("the file is empty")
+    to_geographic = _transformer(lines[0][1])
+    marks: dict[tuple[str, float, float, float], list[Mark]] = {}
+    for number, line in lines[1:]:
+        key, mark = _mark(number, line)
+        photo = names.get(PurePosixPath(mark.photo.replace("\\", "/")).name.lower())
+        if photo is not None:
+            marks.setdefault(key, []).append(Mark(photo, mark.column, mark.row))
+    return [
+        ControlPoint(name or f"point {index}", _position(to_geographic, *place), tuple(found))
+        for index, ((name, *place), found) in enumerate(marks.items(), start=1)
+    ]
+
+
+def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
+    """Lower-case base name → name, from original → name; base names that two photos share tell neither."""
+    found: dict[str, str] = {}
+    shared: set[str] = set()
+    for original, name in originals.items():
+        base = PurePosixPath(original).name.lower()
+        if base in found:
+            shared.add(base)
+        found[base] = name
+    return {base: name for base, name in found.items() if base not in shared}
+
+
+def _transformer(header: str) -> Transformer:
+    utm = re.fullmatch(r"WGS84\s+UTM\s+(\d{1,2})\s*([NS])", header, re.IGNORECASE)
+    try:
+        crs = CRS.from_epsg((32600 if utm[2].upper() == "N" else 32700) + int(utm[1])) if utm else CRS(header)
+        return Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
+    except ProjError as error:
+        raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
+
+
+def _mark(number: int, line: str) -> tuple[tuple[str, float, float, float], Mark]:
+    fields = line.split("\t") if line.count("\t") >= FIELDS - 1 else line.split()
+    try:
+        x, y, z, column, row = (float(field) for field in fields[:5])
+        photo = fields[5].strip()
+    except (ValueError, IndexError) as error:
+        raise UnusableGcpFileError(f"line {number} is not “east north height column row photo”") from error
+    if not all(map(math.isfinite, (x, y, z, column, row))):
+        raise UnusableGcpFileError(f"line {number} holds a number that is none")
+    name = fields[6].strip() if len(fields) > FIELDS else ""
+    return (name, x, y, z), Mark(photo, column, row)
+
+
+def _position(to_geographic: Transformer, x: float, y: float, z: float) -> GeoPosition:
+    longitude, latitude = to_geographic.transform(x, y)
+    if not (math.isfinite(longitude) and math.isfinite(latitude)):
+        raise UnusableGcpFileError(f"{x:g}, {y:g} is no place in its coordinate system")
+    return GeoPosition(latitude, longitude, z)
+
+
+def decoded_lines(content: bytes) -> str:
+    """The text of a file that some editor saved: UTF-8, else Latin-1. Raises UnusableGcpFileError beyond MOST_BYTES."""
+    if len(content) > MOST_BYTES:
+        raise UnusableGcpFileError(f"{len(content)} bytes are too many")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")

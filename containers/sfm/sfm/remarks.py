@@ -1,0 +1,47 @@
+"""What the customer should know about a scene that was made all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sfm.georegister import Georegistration
+from sfm.photos import Photo
+from stage.errors import ErrorCode
+from stage.result import Warning
+
+
+def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
+    """From the rows of photos.json (sfm.account): photos left out, photos without a place, blurred ones."""
+    skipped = [row for row in rows if "features" not in row]
+    lost = [row for row in rows if "features" in row and not row["registered"]]
+    blurred = [row["original"] for row in rows if row.get("blurred")]
+    warnings = []
+    if skipped:
+        warnings.append(Warning("PHOTOS_SKIPPED", _reasons(skipped), [row["original"] for row in skipped]))
+    if lost:
+        message = f"{len(lost)} photos could not be placed: {_reasons(lost)}"
+        warnings.append(Warning("PHOTOS_NOT_REGISTERED", message, [row["original"] for row in lost]))
+    if blurred:
+        warnings.append(Warning("PHOTOS_BLURRED", f"{len(blurred)} photos are blurred", blurred))
+    return warnings
+
+
+def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) -> list[Warning]:
+    """From how the model was placed on the earth."""
+    warnings = []
+    if georegistration.reason:
+        code = ErrorCode.GPS_UNRELIABLE if georegistration.unreliable else "NOT_GEOREFERENCED"
+        warnings.append(Warning(code, georegistration.reason))
+    if georegistration.outliers:
+        names = [photo.original for photo in photos if photo.name in georegistration.outliers]
+        warnings.append(Warning("GPS_OUTLIERS", f"the GPS of {len(names)} photos disagrees with the model", names))
+    unused = [point.name for point in georegistration.control_points if not point.used]
+    if unused:
+        message = f"{len(unused)} control points disagree with the others and are not used"
+        warnings.append(Warning("CONTROL_POINT_OUTLIERS", message, unused))
+    return warnings
+
+
+def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{row['original']}: {row['reason']}" for row in rows)
