@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 ZIP ?=
 QUALITY ?= standard
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline clean
+.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -36,6 +36,9 @@ asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflo
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline
+
+bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLMAP 3.8 (SETS="a.zip b.zip": on these too)
+	@$(PYTHON) -m benchmarks.sfm $(SETS)
 
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .build .local out .aws-sam
