@@ -16,9 +16,11 @@ import pytest
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise, quantise_harmonics
+from compressor.sog.encoder import arrange, quantise
+from compressor.sog.harmonics import quantise_harmonics
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.ply import read_ply
+from tests.support.splats import even_sensitivity
 
 CLI = Path(__file__).parents[1] / "peers/node_modules/@playcanvas/splat-transform/bin/cli.mjs"
 NODE = shutil.which("node", path=sysconfig.get_path("scripts")) or shutil.which("node")
@@ -57,12 +59,13 @@ def random_splat(count: int, degree: int) -> Gaussians:
 @pytest.mark.parametrize("bundled", [True, False], ids=["zip", "folder"])
 @pytest.mark.parametrize(
     ("degree", "steps"),
-    [(0, Steps()), (1, Steps(palette_size=70)), (2, Steps()), (3, Steps(0.3, 16, 64, 64, 6, 200))],
+    [(0, Steps()), (1, Steps(palette_size=70)), (2, Steps()), (3, Steps(0.01, 0.01, 0.01, 0.01, 0.01, 200))],
     ids=["degree 0", "degree 1", "degree 2", "degree 3 coarse"],
 )
 def test_splat_transform_reads_what_we_read(degree: int, steps: Steps, bundled: bool, tmp_path: Path) -> None:
     arranged = arrange(random_splat(1500, degree))
-    codes = quantise(arranged, steps, quantise_harmonics(arranged, steps.palette_size))
+    even = even_sensitivity(len(arranged))
+    codes = quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
     files = pack_files(codes)
     source = tmp_path / ("scene.sog" if bundled else "meta.json")
     if bundled:

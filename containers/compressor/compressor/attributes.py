@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.sog.codebook import nearest_codes
-from compressor.sog.codes import UInt8
+from compressor.sog.codes import Sensitivity, UInt8
 from compressor.sog.decoder import dequantise_opacities
 from compressor.sog.encoder import (
-    footprint,
-    leeway,
-    opacity_of,
+    quantise_colours,
     quantise_opacities,
     quantise_positions,
     quantise_rotations,
-    weighted_codebook,
+    quantise_scales,
 )
 from compressor.sog.images import lay_out
 from compressor.sog.means import dequantise_means
@@ -27,114 +24,62 @@ from compressor.sog.quats import dequantise_quats
 from splat.gaussians import Gaussians
 
 Images = list[UInt8]
-Coarsen = Callable[[Gaussians, float], tuple[Gaussians, Images]]
-Domain = Callable[[Gaussians], NDArray[np.floating[Any]]]
+Coarsen = Callable[[Gaussians, Sensitivity, float], tuple[Gaussians, Images]]
+
+LADDER = (0.0, *(2.0**exponent for exponent in range(-25, -8)))
+"""Errors that a whole splat's attribute may cause in its pictures, from fine to coarse (Steps)."""
+PROBE = 2.0**-17
+"""The step at which the expected error is compared with that of real pictures."""
 
 
 @dataclass(frozen=True)
 class Attribute:
-    """One field of `Steps`: its values from fine to coarse, and how to try one alone.
+    """One field of `Steps`, and how to try it alone.
 
-    `coarsen` gives the splat with only this attribute quantised, and the images that hold it; `domain` the numbers in
-    which its error is measured.
+    `coarsen` gives the splat with only this attribute quantised, each Gaussian by its share of an error, and the images
+    that hold it.
     """
 
     name: str
-    ladder: tuple[float, ...]
-    probe: float
     coarsen: Coarsen
-    domain: Domain
-
-    def error(self, exact: Gaussians, coarse: Gaussians) -> float:
-        """Mean squared change, in numbers that count alike in a picture."""
-        return mean_squared_change(self.domain(exact), self.domain(coarse))
+    expected: Callable[[Gaussians, Gaussians, Sensitivity], float]
 
 
-def mean_squared_change(exact: NDArray[np.floating[Any]], coarse: NDArray[np.floating[Any]]) -> float:
-    """Mean over the Gaussians of the squared distance of their rows (N, …)."""
-    return float(np.square(coarse - exact).sum() / len(exact))
+def weighted_error(exact: NDArray[np.floating[Any]], coarse: NDArray[np.floating[Any]], weights: Any) -> float:
+    """The expected squared error in a picture: Σ sensitivity · change²."""
+    return float((weights * np.square(coarse.astype(np.float64) - exact)).sum())
 
 
-def seen(splat: Gaussians, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Values (N, …) scaled so that the squares of their errors count by what each Gaussian covers of a picture."""
-    weights = np.sqrt(footprint(splat).astype(np.float64))
-    return np.asarray(values * weights.reshape(-1, *[1] * (values.ndim - 1)))
-
-
-def _positions(splat: Gaussians, tolerance: float) -> tuple[Gaussians, Images]:
-    codes, low, high = quantise_positions(splat, tolerance)
+def _positions(splat: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[Gaussians, Images]:
+    codes, low, high = quantise_positions(splat, sensitivity, share)
     images = [lay_out((codes & 255).astype(np.uint8)), lay_out((codes >> 8).astype(np.uint8))]
     return replace(splat, means=dequantise_means(codes, low, high)), images
 
 
-def _relative_positions(splat: Gaussians) -> NDArray[np.float64]:
-    """Positions in each Gaussian's leeway."""
-    return np.asarray(splat.means / leeway(splat)[:, None])
-
-
-def _rotations(splat: Gaussians, tolerance: float) -> tuple[Gaussians, Images]:
-    codes = quantise_rotations(splat, tolerance)
+def _rotations(splat: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[Gaussians, Images]:
+    codes = quantise_rotations(splat, sensitivity, share)
     return replace(splat, quats=dequantise_quats(codes)), [lay_out(codes)]
 
 
-def _rotation_parts(splat: Gaussians) -> NDArray[np.float64]:
-    """Quaternions times the length that they turn, in each Gaussian's leeway."""
-    deviations = np.exp(splat.scales.astype(np.float64))
-    length = deviations.max(axis=1) - deviations.min(axis=1)
-    return np.asarray(splat.quats * (length / leeway(splat))[:, None])
-
-
-def _scales(splat: Gaussians, size: float) -> tuple[Gaussians, Images]:
-    codebook = weighted_codebook(splat.scales, int(size), footprint(splat))
-    codes = nearest_codes(splat.scales, codebook)
+def _scales(splat: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[Gaussians, Images]:
+    codes, codebook = quantise_scales(splat, sensitivity, share)
     return replace(splat, scales=codebook[codes]), [lay_out(codes)]
 
 
-def _colours(splat: Gaussians, size: float) -> tuple[Gaussians, Images]:
-    codebook = weighted_codebook(splat.sh0, int(size), footprint(splat))
-    codes = nearest_codes(splat.sh0, codebook)
+def _colours(splat: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[Gaussians, Images]:
+    codes, codebook = quantise_colours(splat, sensitivity, share)
     return replace(splat, sh0=codebook[codes]), [lay_out(codes)]
 
 
-def _opacities(splat: Gaussians, step: float) -> tuple[Gaussians, Images]:
-    codes = quantise_opacities(splat.opacities, int(step))
+def _opacities(splat: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[Gaussians, Images]:
+    codes = quantise_opacities(splat, sensitivity, share)
     return replace(splat, opacities=dequantise_opacities(codes)), [lay_out(np.repeat(codes[:, None], 3, axis=1))]
 
 
 ATTRIBUTES = (
-    Attribute(
-        "position_tolerance",
-        ladder=(0, 0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8),
-        probe=0.3,
-        coarsen=_positions,
-        domain=_relative_positions,
-    ),
-    Attribute(
-        "rotation_tolerance",
-        ladder=(0, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64),
-        probe=16,
-        coarsen=_rotations,
-        domain=_rotation_parts,
-    ),
-    Attribute(
-        "scale_codes",
-        ladder=(256, 192, 128, 96, 64, 48, 32, 24),
-        probe=64,
-        coarsen=_scales,
-        domain=lambda splat: seen(splat, splat.scales),
-    ),
-    Attribute(
-        "colour_codes",
-        ladder=(256, 192, 128, 96, 64, 48, 32, 24),
-        probe=64,
-        coarsen=_colours,
-        domain=lambda splat: seen(splat, splat.sh0),
-    ),
-    Attribute(
-        "opacity_step",
-        ladder=(1, 2, 3, 4, 6, 8, 12, 16),
-        probe=6,
-        coarsen=_opacities,
-        domain=lambda splat: opacity_of(splat.opacities),
-    ),
+    Attribute("positions", _positions, lambda a, b, s: weighted_error(a.means, b.means, s.means)),
+    Attribute("rotations", _rotations, lambda a, b, s: weighted_error(a.quats, b.quats, s.quats)),
+    Attribute("scales", _scales, lambda a, b, s: weighted_error(a.scales, b.scales, s.scales)),
+    Attribute("colours", _colours, lambda a, b, s: weighted_error(a.sh0, b.sh0, s.colours[:, None])),
+    Attribute("opacities", _opacities, lambda a, b, s: weighted_error(a.opacities, b.opacities, s.opacities)),
 )

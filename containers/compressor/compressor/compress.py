@@ -7,11 +7,12 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from compressor.curves import Progress, measure_curves
+from compressor.curves import Arranged, Progress, measure_curves
 from compressor.framing import Framing
 from compressor.presets import Preset, target
 from compressor.quality import HeldOut, psnr, yardstick
 from compressor.search import Found, attempt, search
+from compressor.sensitivity import measure_sensitivity
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
@@ -65,9 +66,11 @@ def compress(
     """The smallest file that meets `preset`. Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB."""
     before = held_out.psnr(gaussians, check_stop) if held_out else None
     goal = target(preset, before)
-    arranged = arrange(gaussians)
     stick = yardstick(gaussians, views, framing)
-    curves, palettes = measure_curves(arranged, stick, _part(progress, 0.0, 0.5))
+    progress(0.0, "measuring what matters in pictures")
+    ordered = arrange(gaussians)
+    arranged = Arranged(ordered, measure_sensitivity(ordered, views, framing, check_stop))
+    curves, palettes = measure_curves(arranged, stick, _part(progress, 0.1, 0.4))
     budget = goal.mean_squared_error
     if held_out is not None and before is not None:
         # compression's error is not quite independent of training's: one try tells by how much

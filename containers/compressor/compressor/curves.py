@@ -1,24 +1,25 @@
 """Rate and distortion of each attribute, step by step, from few measurements.
 
-Errors of the attributes are small and independent, so their squares add in a picture. One render with one attribute
-coarsened tells how a picture's error follows from that attribute's own error; the latter is known for every step
-without a render, and bytes come from the images of a sample.
+Errors of the attributes are small and independent, so their squares add in a picture. The sensitivities say what error
+to expect of a step; one render with one attribute coarsened tells how far to believe them, and bytes come from the
+images of a sample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.attributes import ATTRIBUTES, Attribute, mean_squared_change, seen
+from compressor.attributes import ATTRIBUTES, LADDER, PROBE, Attribute
 from compressor.quality import Yardstick
-from compressor.sog.codes import MAX_PALETTE, Palette
+from compressor.sog.codes import MAX_PALETTE, Palette, Sensitivity
 from compressor.sog.decoder import with_harmonics
-from compressor.sog.encoder import quantise_harmonics
+from compressor.sog.encoder import share_of
+from compressor.sog.harmonics import absorb, quantise_harmonics, seen_error
 from compressor.sog.images import labels_image, palette_image
 from compressor.sog.webp import encode_webp
 from splat.gaussians import Gaussians
@@ -26,9 +27,24 @@ from splat.gaussians import Gaussians
 _SAMPLE = 65536
 _BLOCKS = 16
 _SMALLEST_PALETTE = 64
-_FIRST_PALETTES = (512, 4096)
+_FIRST_PALETTES = (256, 2048)
 
 Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A splat in the file's order, and how its numbers matter."""
+
+    gaussians: Gaussians
+    sensitivity: Sensitivity
+
+    def __len__(self) -> int:
+        return len(self.gaussians)
+
+    def select(self, which: NDArray[np.generic]) -> Arranged:
+        """The Gaussians that `which` picks."""
+        return Arranged(self.gaussians.select(which), self.sensitivity.select(which))
 
 
 @dataclass(frozen=True)
@@ -56,12 +72,12 @@ class PaletteCurve:
     The largest palettes cost more time than all else, so they are built only when the search asks for them.
     """
 
-    arranged: Gaussians
-    sensitivity: float = 1.0
+    arranged: Arranged
+    correction: float = 1.0
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
-        """Sizes to begin with: two for the slope, and that of a vector each where the format allows it (no search)."""
+        """Sizes to begin with: two for the slope, and that of a vector each where it is cheap (no search)."""
         count = len(self.arranged)
         sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
         sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
@@ -72,17 +88,22 @@ class PaletteCurve:
         if size == 0:
             return None
         if size not in self.trials:
-            palette = quantise_harmonics(self.arranged, size)
+            palette = quantise_harmonics(self.arranged.gaussians, self.arranged.sensitivity, size)
             if palette is None:
                 return None
-            coarse = with_harmonics(self.arranged, palette)
             self.trials[size] = _Trial(
                 palette,
                 label_bytes=len(encode_webp(labels_image(palette.labels))),
                 vector_bytes=len(encode_webp(palette_image(palette.codes))),
-                error=self._error(coarse.shN),
+                error=self._error(with_harmonics(self.arranged.gaussians, palette).shN),
             )
         return self.trials[size].palette
+
+    def pictured(self, size: int) -> Gaussians:
+        """The splat with nothing lost but by the palette of `size`."""
+        palette = self.trials[size].palette
+        gaussians = self.arranged.gaussians
+        return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
     def curve(self) -> Curve:
         """Sizes from none to the format's most, in half octaves."""
@@ -95,59 +116,62 @@ class PaletteCurve:
         labels = _through(at, [trial.label_bytes for trial in trials], x)
         vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
         errors = np.exp(_through(at, [np.log(max(trial.error, 1e-30)) for trial in trials], x))
-        nothing = self._error(np.zeros_like(self.arranged.shN))
+        nothing = self._error(np.zeros_like(self.arranged.gaussians.shN))
         return Curve(
             "palette_size",
             (0, *sizes),
             np.append(0.0, np.maximum(labels, 0) + vectors),
-            self.sensitivity * np.append(nothing, errors),
+            self.correction * np.append(nothing, errors),
         )
 
     def _error(self, shN: NDArray[np.float32]) -> float:
-        return mean_squared_change(seen(self.arranged, self.arranged.shN), seen(self.arranged, shN))
+        """Expected of vectors in place of the splat's own, once the constant coefficient has made up for some."""
+        missed = shN - self.arranged.gaussians.shN
+        return seen_error(self.arranged.sensitivity, missed)
 
 
 def measure_curves(
-    arranged: Gaussians, yardstick: Yardstick, progress: Progress
+    arranged: Arranged, yardstick: Yardstick, progress: Progress
 ) -> tuple[list[Curve], PaletteCurve | None]:
     """The curves of every attribute, and that of the palette where the splat has higher colour coefficients."""
     sample = _sample(arranged)
     steps = len(ATTRIBUTES) + 1
     curves = []
     for place, attribute in enumerate(ATTRIBUTES):
-        progress(place / steps, f"measuring {attribute.name.replace('_', ' ')}")
+        progress(place / steps, f"measuring {attribute.name}")
         curves.append(_measure(attribute, arranged, sample, yardstick))
-    if not arranged.shN.any():
+    if not arranged.gaussians.shN.any():
         return curves, None
     progress(len(ATTRIBUTES) / steps, "measuring palettes")
     palettes = PaletteCurve(arranged)
     first, *others = palettes.first_sizes()
-    probe = palettes.palette(first)
-    for size in others:
+    for size in (first, *others):
         progress((len(ATTRIBUTES) + 0.5) / steps, f"measuring a palette of {size}")
         palettes.palette(size)
-    if probe is not None and palettes.trials[first].error > 0:
-        picture_error = yardstick.mean_squared_error(with_harmonics(arranged, probe))
-        palettes.sensitivity = picture_error / palettes.trials[first].error
+    if palettes.trials[first].error > 0:
+        picture_error = yardstick.mean_squared_error(palettes.pictured(first))
+        palettes.correction = picture_error / palettes.trials[first].error
     return curves, palettes
 
 
-def _measure(attribute: Attribute, arranged: Gaussians, sample: Gaussians, yardstick: Yardstick) -> Curve:
+def _measure(attribute: Attribute, arranged: Arranged, sample: Arranged, yardstick: Yardstick) -> Curve:
     scale = len(arranged) / len(sample)
-    probe, _ = attribute.coarsen(arranged, attribute.probe)
-    own_error = attribute.error(arranged, probe)
-    sensitivity = yardstick.mean_squared_error(probe) / own_error if own_error > 0 else 0.0
+    exact = arranged.gaussians
+    probe, _ = attribute.coarsen(exact, arranged.sensitivity, share_of(PROBE, exact))
+    expected = attribute.expected(exact, probe, arranged.sensitivity)
+    correction = yardstick.mean_squared_error(probe) / expected if expected > 0 else 0.0
 
     def trial(value: float) -> tuple[float, float]:
-        coarse, images = attribute.coarsen(sample, value)
-        return scale * sum(len(encode_webp(image)) for image in images), attribute.error(sample, coarse)
+        coarse, images = attribute.coarsen(sample.gaussians, sample.sensitivity, share_of(value, exact))
+        error = attribute.expected(sample.gaussians, coarse, sample.sensitivity)
+        return scale * sum(len(encode_webp(image)) for image in images), scale * correction * error
 
     with ThreadPoolExecutor(4) as pool:
-        sizes, errors = zip(*pool.map(trial, attribute.ladder), strict=True)
-    return Curve(attribute.name, attribute.ladder, np.array(sizes), sensitivity * np.array(errors))
+        sizes, errors = zip(*pool.map(trial, LADDER), strict=True)
+    return Curve(attribute.name, LADDER, np.array(sizes), np.array(errors))
 
 
-def _sample(arranged: Gaussians) -> Gaussians:
+def _sample(arranged: Arranged) -> Arranged:
     """Evenly spread blocks of neighbours along the curve, so that a sample's images compress like the whole's."""
     count = len(arranged)
     if count <= _SAMPLE:

@@ -49,7 +49,7 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
     if held_out:
         cameras = [
             camera.scaled(min(1.0, _MEASURED_PIXELS / max(camera.width, camera.height)))
-            for camera in _evenly(held_out, _MEASURED_VIEWS)
+            for camera in evenly(held_out, _MEASURED_VIEWS)
         ]
     else:
         rises = [framing.elevation + (-12, 0, 15)[i % 3] for i in range(_MEASURED_VIEWS)]
@@ -92,7 +92,7 @@ def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
     """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none."""
     chosen = [view for view in views if view.split == "test" and view.image and (folder / view.image).is_file()]
     names, cameras, photos = [], [], []
-    for view in _evenly(chosen, _HELD_OUT_LIMIT):
+    for view in evenly(chosen, _HELD_OUT_LIMIT):
         with Image.open(folder / str(view.image)) as image:
             photos.append(np.asarray(image.convert("RGB")))
         names.append(view.name)
@@ -100,5 +100,5 @@ def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
     return HeldOut(names, cameras, photos) if photos else None
 
 
-def _evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
+def evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
     return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from compressor.curves import Curve, PaletteCurve, Progress
+from compressor.curves import Arranged, Curve, PaletteCurve, Progress
 from compressor.quality import Yardstick
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import quantise
-from splat.gaussians import Gaussians
 
 _TRIES = 6
 _CLOSE_ENOUGH = 0.85  # of the budget used: another try is not worth its render
@@ -60,7 +59,7 @@ def choose(curves: Sequence[Curve], budget: float) -> Steps:
 
 
 def search(
-    arranged: Gaussians,
+    arranged: Arranged,
     curves: Sequence[Curve],
     palettes: PaletteCurve | None,
     budget: float,
@@ -95,7 +94,7 @@ def search(
 
 
 def attempt(
-    arranged: Gaussians,
+    arranged: Arranged,
     curves: Sequence[Curve],
     palettes: PaletteCurve | None,
     budget: float,
@@ -106,8 +105,10 @@ def attempt(
     return _measured(arranged, steps, palettes, yardstick)
 
 
-def _measured(arranged: Gaussians, steps: Steps, palettes: PaletteCurve | None, yardstick: Yardstick) -> Found:
-    codes = quantise(arranged, steps, palettes.palette(steps.palette_size) if palettes else None)
+def _measured(arranged: Arranged, steps: Steps, palettes: PaletteCurve | None, yardstick: Yardstick) -> Found:
+    codes = quantise(
+        arranged.gaussians, arranged.sensitivity, steps, palettes.palette(steps.palette_size) if palettes else None
+    )
     return Found(codes, steps, yardstick.mean_squared_error(dequantise(codes)))
 
 

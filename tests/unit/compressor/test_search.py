@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.compress import compress
-from compressor.curves import Curve, PaletteCurve, measure_curves
+from compressor.curves import Arranged, Curve, PaletteCurve, measure_curves
 from compressor.framing import frame_scene
 from compressor.presets import LOSS, OF_QUALITY, Preset, target
 from compressor.quality import HeldOut, Yardstick, draw, psnr, yardstick
 from compressor.search import choose, search
+from compressor.sensitivity import measure_sensitivity
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, read_codes
 from compressor.sog.decoder import dequantise
@@ -25,7 +26,7 @@ from stage.environment import QUALITIES
 from stage.errors import ErrorCode, StageError
 
 MakeSplat = Callable[..., Gaussians]
-NAMES = ("position_tolerance", "scale_codes", "colour_codes")
+NAMES = ("positions", "scales", "colours")
 
 
 def silent(_share: float, _text: str) -> None:
@@ -33,17 +34,18 @@ def silent(_share: float, _text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def scene(make_splat: MakeSplat) -> Gaussians:
-    return arrange(make_splat(900, 2))
+def scene(make_splat: MakeSplat) -> Arranged:
+    splat = arrange(make_splat(900, 2))
+    return Arranged(splat, measure_sensitivity(splat, [], frame_scene(splat, [], z_up=True), lambda: None))
 
 
 @pytest.fixture(scope="module")
-def stick(scene: Gaussians) -> Yardstick:
-    return yardstick(scene, [], frame_scene(scene, [], z_up=True))
+def stick(scene: Arranged) -> Yardstick:
+    return yardstick(scene.gaussians, [], frame_scene(scene.gaussians, [], z_up=True))
 
 
 @pytest.fixture(scope="module")
-def measured(scene: Gaussians, stick: Yardstick) -> tuple[list[Curve], PaletteCurve | None]:
+def measured(scene: Arranged, stick: Yardstick) -> tuple[list[Curve], PaletteCurve | None]:
     return measure_curves(scene, stick, silent)
 
 
@@ -84,8 +86,8 @@ def test_the_choice_keeps_the_budget_and_is_near_the_best(seed: int, share: floa
 
 def test_a_budget_for_all_takes_the_coarsest_and_one_for_nothing_the_finest() -> None:
     curves = [Curve(name, (0, 1), np.array([9.0, 3.0]), np.array([0.1, 0.5])) for name in NAMES]
-    assert choose(curves, 10) == Steps(position_tolerance=1, scale_codes=1, colour_codes=1)
-    assert choose(curves, 0) == Steps(position_tolerance=0, scale_codes=0, colour_codes=0)
+    assert choose(curves, 10) == Steps(positions=1, scales=1, colours=1)
+    assert choose(curves, 0) == Steps(positions=0, scales=0, colours=0)
 
 
 def test_curves_cost_less_and_err_more_from_fine_to_coarse(measured: tuple[list[Curve], PaletteCurve]) -> None:
@@ -101,7 +103,7 @@ def test_curves_cost_less_and_err_more_from_fine_to_coarse(measured: tuple[list[
 
 @pytest.mark.parametrize("decibels", [34, 42, 50])
 def test_the_search_meets_its_budget_without_wasting_it(
-    decibels: float, scene: Gaussians, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
+    decibels: float, scene: Arranged, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
 ) -> None:
     found = search(scene, *measured, 10 ** (-decibels / 10), stick, silent)
     assert decibels <= psnr(found.mean_squared_error) < decibels + 4
@@ -110,7 +112,7 @@ def test_the_search_meets_its_budget_without_wasting_it(
 
 
 def test_more_loss_makes_a_smaller_file(
-    scene: Gaussians, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
+    scene: Arranged, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
 ) -> None:
     sizes = [
         sum(map(len, pack_files(search(scene, *measured, 10 ** (-decibels / 10), stick, silent).codes).values()))
@@ -121,7 +123,7 @@ def test_more_loss_makes_a_smaller_file(
 
 
 def test_an_impossible_budget_gets_the_finest_steps(
-    scene: Gaussians, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
+    scene: Arranged, stick: Yardstick, measured: tuple[list[Curve], PaletteCurve]
 ) -> None:
     assert search(scene, *measured, 1e-12, stick, silent).steps == Steps()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from compressor.sog.axes import canonical_axes
 from compressor.sog.codebook import fit_codebook, nearest_codes
 from compressor.sog.curve import hilbert_order
 from compressor.sog.decoder import dequantise_opacities
-from compressor.sog.encoder import quantise_opacities
+from compressor.sog.encoder import quantise_colours, quantise_opacities, quantise_positions, quantise_scales
 from compressor.sog.means import dequantise_means, inverse_log_transform, log_transform, quantise_means
 from compressor.sog.quats import dequantise_quats, quantise_quats
+from splat.gaussians import Gaussians
+from tests.support.splats import even_sensitivity
 
 
 def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -49,7 +52,7 @@ def test_the_log_transform_undoes_itself(means: np.ndarray) -> None:
 @given(st.floats(0.1, 1e5), st.integers(0, 1000))
 def test_positions_come_back_within_half_a_code(extent: float, seed: int) -> None:
     means = np.random.default_rng(seed).normal(0, extent, (50, 3)).astype(np.float32)
-    codes, low, high = quantise_means(means, np.zeros(50))
+    codes, low, high = quantise_means(means, np.zeros((50, 3)))
     back = dequantise_means(codes, low, high)
     half_code = (high - low) / 65535 / 2
     assert (np.abs(log_transform(back) - log_transform(means)) <= half_code * 1.001 + 1e-6).all()
@@ -59,7 +62,7 @@ def test_a_larger_allowance_moves_a_position_further_but_never_over_half_of_it()
     rng = np.random.default_rng(1)
     means = rng.uniform(-3, 3, (2000, 3)).astype(np.float32)
     allowed = rng.choice([0.0, 0.001, 0.01, 0.1], 2000)
-    codes, low, high = quantise_means(means, allowed)
+    codes, low, high = quantise_means(means, np.repeat(allowed[:, None], 3, axis=1))
     moved = np.abs(dequantise_means(codes, low, high) - means).max(axis=1)
     finest = (high - low).max() / 65535 * 4  # a code at |x| = 3
     assert (moved <= np.maximum(allowed, finest) * 0.55).all()
@@ -70,7 +73,7 @@ def test_a_larger_allowance_moves_a_position_further_but_never_over_half_of_it()
 
 def test_one_plane_of_positions_has_no_extent_and_survives() -> None:
     means = np.array([[1, 2, 5], [3, 4, 5]], dtype=np.float32)
-    codes, low, high = quantise_means(means, np.zeros(2))
+    codes, low, high = quantise_means(means, np.zeros((2, 3)))
     assert np.allclose(dequantise_means(codes, low, high), means, rtol=1e-4)
 
 
@@ -78,7 +81,7 @@ def test_one_plane_of_positions_has_no_extent_and_survives() -> None:
 @given(arrays(np.float32, (9, 4), elements=st.floats(-10, 10, width=32)))
 def test_rotations_come_back_as_unit_quaternions_within_the_formats_precision(quats: np.ndarray) -> None:
     quats[np.abs(quats).max(axis=1) < 1e-3] = (1, 0, 0, 0)
-    codes = quantise_quats(quats, np.zeros(9))
+    codes = quantise_quats(quats, np.zeros((9, 4)))
     back = dequantise_quats(codes)
     assert np.allclose(np.linalg.norm(back, axis=1), 1, atol=1e-6)
     assert (codes[:, 3] >= 252).all()
@@ -89,7 +92,7 @@ def test_rotations_come_back_as_unit_quaternions_within_the_formats_precision(qu
 @pytest.mark.parametrize(("allowed", "distinct"), [(1, 256), (4, 66), (16, 18), (63, 10)])
 def test_a_coarser_rotation_uses_fewer_codes_and_stays_near(allowed: float, distinct: int) -> None:
     quats = np.random.default_rng(2).normal(size=(5000, 4)).astype(np.float32)
-    codes = quantise_quats(quats, np.full(5000, float(allowed)))
+    codes = quantise_quats(quats, np.full((5000, 4), allowed / 255 * np.sqrt(2)))
     assert len(np.unique(codes[:, :3])) <= distinct
     assert np.degrees(angle_between(quats, dequantise_quats(codes))).mean() < 0.5 * allowed
 
@@ -162,11 +165,61 @@ def test_nearest_codes_are_nearest_and_use_no_repeated_entry() -> None:
     assert np.allclose(np.abs(book[codes] - values), np.abs(values[:, None] - book[None, :]).min(axis=1))
 
 
+def opacity_codes(logits: np.ndarray, share: float = 0.0) -> np.ndarray:
+    count = len(logits)
+    splat = Gaussians(
+        means=np.zeros((count, 3)),
+        quats=np.ones((count, 4)),
+        scales=np.zeros((count, 3)),
+        opacities=logits,
+        sh0=np.zeros((count, 3)),
+        shN=np.zeros((count, 0, 3)),
+    )
+    return quantise_opacities(splat, even_sensitivity(count), share)
+
+
 def test_opacities_are_rounded_and_never_vanish() -> None:
     logits = np.array([-50, -8, 0, 2, 50, np.inf], dtype=np.float32)
-    assert quantise_opacities(logits, 1).tolist() == [1, 1, 128, 225, 255, 255]
-    assert set(quantise_opacities(np.linspace(-9, 9, 500, dtype=np.float32), 16)) <= {1, *range(0, 256, 16), 255}
+    assert opacity_codes(logits).tolist() == [1, 1, 128, 225, 255, 255]
+    assert set(opacity_codes(np.linspace(-2, 2, 500, dtype=np.float32), share=10.0)) <= set(range(32, 256, 32))
     back = dequantise_opacities(np.arange(1, 256, dtype=np.uint8))
     assert np.isfinite(back).all()
     assert (np.diff(back) > 0).all()
-    assert quantise_opacities(back, 1).tolist() == list(range(1, 256))
+    assert opacity_codes(back).tolist() == list(range(1, 256))
+
+
+def test_what_pictures_notice_is_rounded_less() -> None:
+    splat = sheet()
+    even = even_sensitivity(len(splat))
+    noticed = np.arange(len(splat)) % 2 == 0
+    uneven = replace(
+        even,
+        means=np.where(noticed[:, None], 100, 1) * even.means,
+        scales=np.where(noticed[:, None], 100, 1) * even.scales,
+        colours=np.where(noticed, 100, 1) * even.colours,
+    )
+    share = 0.003
+    means, low, high = quantise_positions(splat, uneven, 1e-3 * share)  # at most 8 bits of a position are dropped
+    scales, scale_book = quantise_scales(splat, uneven, share)
+    colours, colour_book = quantise_colours(splat, uneven, share)
+    for exact, coarse in (
+        (splat.means, dequantise_means(means, low, high)),
+        (splat.scales, scale_book[scales]),
+        (splat.sh0, colour_book[colours]),
+    ):
+        errors = np.square(coarse - exact).mean(axis=1)
+        # steps are powers of two: the errors' ratio is 100 within a factor of four on either side
+        assert 25 < errors[~noticed].mean() / errors[noticed].mean() < 400
+        assert errors[~noticed].mean() < share
+
+
+def sheet(count: int = 4000) -> Gaussians:
+    rng = np.random.default_rng(9)
+    return Gaussians(
+        means=rng.uniform(-2, 2, (count, 3)),
+        quats=rng.normal(size=(count, 4)),
+        scales=rng.uniform(-4, 1, (count, 3)),
+        opacities=rng.normal(size=count),
+        sh0=rng.uniform(-2, 2, (count, 3)),
+        shN=np.zeros((count, 0, 3)),
+    )

@@ -18,18 +18,20 @@ from compressor.compress import same_codes
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import META, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise, quantise_harmonics
+from compressor.sog.encoder import arrange, quantise
+from compressor.sog.harmonics import quantise_harmonics
 from compressor.sog.images import image_size, palette_image
 from compressor.sog.webp import decode_webp, encode_webp
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
+from tests.support.splats import even_sensitivity
 
 MakeSplat = Callable[..., Gaussians]
 
 
 def encode(splat: Gaussians, steps: Steps = Steps(palette_size=32)) -> Codes:  # noqa: B008 - frozen
-    arranged = arrange(splat)
-    return quantise(arranged, steps, quantise_harmonics(arranged, steps.palette_size))
+    arranged, even = arrange(splat), even_sensitivity(len(splat))
+    return quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
 
 
 def outcome(sog: bytes) -> str:
@@ -52,11 +54,11 @@ def sog(make_splat: MakeSplat) -> bytes:
     seed=st.integers(0, 1000),
     steps=st.builds(
         Steps,
-        position_tolerance=st.floats(0, 2),
-        rotation_tolerance=st.floats(0, 100),
-        scale_codes=st.integers(2, 256),
-        colour_codes=st.integers(2, 256),
-        opacity_step=st.integers(1, 40),
+        positions=st.floats(0, 2),
+        rotations=st.floats(0, 2),
+        scales=st.floats(0, 2),
+        colours=st.floats(0, 2),
+        opacities=st.floats(0, 2),
         palette_size=st.integers(1, 100),
     ),
 )
@@ -68,8 +70,7 @@ def test_whatever_is_written_reads_back_the_same(
 
 
 def test_the_finest_steps_keep_a_splat(make_splat: MakeSplat) -> None:
-    splat = arrange(make_splat(300, 3))
-    back = dequantise(quantise(splat, Steps(), quantise_harmonics(splat, 65536)))
+    back, splat = dequantise(encode(make_splat(300, 3), Steps())), arrange(make_splat(300, 3))
     assert np.abs(back.means - splat.means).max() < 1e-4
     assert np.abs(back.scales - splat.scales).max() < 0.02
     assert np.abs(back.sh0 - splat.sh0).max() < 0.02

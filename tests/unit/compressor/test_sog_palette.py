@@ -8,9 +8,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.sog.encoder import quantise_harmonics
+from compressor.sog.harmonics import quantise_harmonics
 from compressor.sog.palette import _shares, build_palette, sort_by_curve
 from splat.gaussians import Gaussians
+from tests.support.splats import even_sensitivity
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -75,7 +76,7 @@ def test_shares_respect_members_and_sum(cells: list[tuple[int, float]], extra: i
 
 def test_lower_degrees_are_padded_with_exact_zeros(make_splat: MakeSplat) -> None:
     for degree, coefficients in ((1, 3), (2, 8)):
-        palette = quantise_harmonics(make_splat(200, degree), 64)
+        palette = quantise_harmonics(make_splat(200, degree), even_sensitivity(200), 64)
         assert palette is not None
         values = palette.codebook[palette.codes]
         assert values.shape[1:] == (15, 3)
@@ -85,6 +86,7 @@ def test_lower_degrees_are_padded_with_exact_zeros(make_splat: MakeSplat) -> Non
 
 def test_no_palette_without_coefficients_or_where_all_are_zero(make_splat: MakeSplat) -> None:
     flat = make_splat(50, 0)
-    assert quantise_harmonics(flat, 64) is None
+    assert quantise_harmonics(flat, even_sensitivity(50), 64) is None
     dark = make_splat(50, 2)
-    assert quantise_harmonics(Gaussians(**{**vars(dark), "shN": np.zeros((50, 8, 3))}), 64) is None
+    dark = Gaussians(**{**vars(dark), "shN": np.zeros((50, 8, 3))})
+    assert quantise_harmonics(dark, even_sensitivity(50), 64) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +22,40 @@ PALETTE_COEFFICIENTS = 15
 class Steps:
     """How coarse each attribute is written; the defaults are the finest the format holds.
 
-    Rounding to a multiple costs no precision in the format itself, it makes the images' bytes repeat.
+    Of each attribute the expected squared error that its rounding may cause in a picture (colours 0..1, mean over the
+    pixels and channels). Rounding costs no precision in the format itself, it makes the images' bytes repeat.
     """
 
-    position_tolerance: float = 0.0  # of what encoder.leeway allows
-    rotation_tolerance: float = 0.0  # likewise, in codes of 255
-    scale_codes: int = CODEBOOK_SIZE
-    colour_codes: int = CODEBOOK_SIZE
-    opacity_step: int = 1  # of 255
+    positions: float = 0.0
+    rotations: float = 0.0
+    scales: float = 0.0
+    colours: float = 0.0
+    opacities: float = 0.0
     palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What pictures make of a change: N Gaussians' parameters (raw, as in `Gaussians`) and how errors in them count.
+
+    An error d in a parameter with sensitivity h adds h·d² to the pictures' mean squared error, as long as d is small.
+    """
+
+    means: Float32  # (N, 3)
+    quats: Float32  # (N, 4)
+    scales: Float32  # (N, 3)
+    opacities: Float32  # (N,)
+    colours: Float32  # (N,) of each channel of the colour, as seen
+    directions: Float32  # (N, 16) Σ Yk over the views, weighted as `colours`: which harmonics are seen
+    harmonics: Float64  # (15, 15) d of the higher coefficients adds colours·dᵀ·harmonics·d, the constant one adapted
+
+    def __len__(self) -> int:
+        return int(self.colours.shape[0])
+
+    def select(self, which: NDArray[np.generic]) -> Sensitivity:
+        """Of the Gaussians that `which` (mask or indices) picks, in its order."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Sensitivity(**{name: part if name == "harmonics" else part[which] for name, part in parts.items()})
 
 
 @dataclass(frozen=True)

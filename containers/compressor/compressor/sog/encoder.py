@@ -1,4 +1,10 @@
-"""Gaussians to a SOG file's integers: the only place where something is lost."""
+"""Gaussians to a SOG file's integers: the only place where something is lost.
+
+Each number is rounded as coarsely as its own sensitivity allows: at high rates a file is smallest for its error where
+all numbers add the same squared error to the pictures (Shoham and Gersho, Efficient bit allocation for an arbitrary
+set of quantizers, 1988). Steps are powers of two of the finest, so that a number rounded coarsely falls on values that
+finely rounded ones use too, and the images' bytes repeat.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +15,17 @@ from numpy.typing import NDArray
 
 from compressor.sog.axes import canonical_axes
 from compressor.sog.codebook import fit_codebook, nearest_codes
-from compressor.sog.codes import (
-    CODEBOOK_SIZE,
-    PALETTE_COEFFICIENTS,
-    Codes,
-    Float32,
-    Float64,
-    Palette,
-    Steps,
-    UInt8,
-    UInt16,
-)
+from compressor.sog.codes import CODEBOOK_SIZE, Codes, Float32, Float64, Palette, Sensitivity, Steps, UInt8, UInt16
 from compressor.sog.curve import hilbert_order
-from compressor.sog.means import quantise_means
-from compressor.sog.palette import build_palette, sort_by_curve
+from compressor.sog.harmonics import absorb
+from compressor.sog.means import power_of_two, quantise_means
 from compressor.sog.quats import quantise_quats
 from splat.gaussians import Gaussians
 
-# weights are kept within these, or a few huge Gaussians would own every codebook
-_FOOTPRINTS = (1e-3, 1e3)
+# codebook indices are dropped in steps of at most 2 to this
+_MOST_BITS_DROPPED = 5
+# below this slope of the sigmoid an opacity is as good as 0 or 1
+_LEAST_SLOPE = 1e-4
 
 
 def arrange(gaussians: Gaussians) -> Gaussians:
@@ -37,26 +35,58 @@ def arrange(gaussians: Gaussians) -> Gaussians:
     return replace(ordered, quats=quats, scales=scales)
 
 
-def quantise(arranged: Gaussians, steps: Steps, palette: Palette | None) -> Codes:
+def quantise(arranged: Gaussians, sensitivity: Sensitivity, steps: Steps, palette: Palette | None) -> Codes:
     """The SOG content of arranged Gaussians, as coarse as `steps` says, with the palette of `quantise_harmonics`."""
-    weights = footprint(arranged)
-    means, mins, maxs = quantise_positions(arranged, steps.position_tolerance)
-    scale_codebook = weighted_codebook(arranged.scales, steps.scale_codes, weights)
-    colour_codebook = weighted_codebook(arranged.sh0, steps.colour_codes, weights)
-    colours = np.empty((len(arranged), 4), dtype=np.uint8)
-    colours[:, :3] = nearest_codes(arranged.sh0, colour_codebook)
-    colours[:, 3] = quantise_opacities(arranged.opacities, steps.opacity_step)
+    means, mins, maxs = quantise_positions(arranged, sensitivity, share_of(steps.positions, arranged))
+    scales, scale_codebook = quantise_scales(arranged, sensitivity, share_of(steps.scales, arranged))
+    absorbed = replace(arranged, sh0=absorb(arranged, sensitivity, palette))
+    colours, colour_codebook = quantise_colours(absorbed, sensitivity, share_of(steps.colours, arranged))
+    opacities = quantise_opacities(arranged, sensitivity, share_of(steps.opacities, arranged))
     return Codes(
         mins=mins,
         maxs=maxs,
         means=means,
-        quats=quantise_rotations(arranged, steps.rotation_tolerance),
-        scales=nearest_codes(arranged.scales, scale_codebook),
+        quats=quantise_rotations(arranged, sensitivity, share_of(steps.rotations, arranged)),
+        scales=scales,
         scale_codebook=scale_codebook,
-        colours=colours,
+        colours=np.concatenate([colours, opacities[:, None]], axis=1),
         colour_codebook=colour_codebook,
         palette=palette,
     )
+
+
+def share_of(error: float, gaussians: Gaussians) -> float:
+    """Each Gaussian's share of an error that all of them may cause together."""
+    return error / len(gaussians)
+
+
+def quantise_positions(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[UInt16, Float64, Float64]:
+    """Codes (N, 3) and their bounds; each Gaussian may cause an error of `share`."""
+    return quantise_means(gaussians.means, _steps(sensitivity.means, share))
+
+
+def quantise_rotations(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> UInt8:
+    """Codes (N, 4); each Gaussian may cause an error of `share`."""
+    return quantise_quats(gaussians.quats, _steps(sensitivity.quats, share))
+
+
+def quantise_scales(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[UInt8, Float32]:
+    """Codes (N, 3) and codebook (256,); each Gaussian may cause an error of `share`."""
+    return _quantise_by_book(gaussians.scales, sensitivity.scales, share)
+
+
+def quantise_colours(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[UInt8, Float32]:
+    """Codes (N, 3) of the constant coefficient and codebook (256,); each Gaussian may cause an error of `share`."""
+    return _quantise_by_book(gaussians.sh0, np.repeat(sensitivity.colours[:, None], 3, axis=1), share)
+
+
+def quantise_opacities(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> UInt8:
+    """Opacities of 255 (N,), never 0: that would make a Gaussian vanish. Each may cause an error of `share`."""
+    opacity = opacity_of(gaussians.opacities)
+    slope = 255 * np.maximum(opacity * (1 - opacity), _LEAST_SLOPE)  # codes a logit
+    step = power_of_two(_steps(sensitivity.opacities, share) * slope, _MOST_BITS_DROPPED)
+    codes: UInt8 = np.clip(np.rint(255 * opacity / step) * step, 1, 255).astype(np.uint8)
+    return codes
 
 
 def opacity_of(logits: Float32) -> NDArray[np.float64]:
@@ -64,63 +94,22 @@ def opacity_of(logits: Float32) -> NDArray[np.float64]:
     return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
 
 
-def quantise_opacities(logits: Float32, step: int) -> UInt8:
-    """Opacities of 255 (N,) in multiples of `step`, never 0: that would make a Gaussian vanish."""
-    codes: UInt8 = np.clip(np.rint(255 * opacity_of(logits) / step) * step, 1, 255).astype(np.uint8)
-    return codes
+def _steps(sensitivity: Float32, share: float) -> Float64:
+    """The step of each number whose rounding causes its part of `share`: uniform errors have a variance of step²/12."""
+    numbers = 1 if sensitivity.ndim == 1 else sensitivity.shape[1]
+    return np.asarray(np.sqrt(12 * share / numbers / sensitivity.astype(np.float64)))
 
 
-def leeway(gaussians: Gaussians) -> NDArray[np.float64]:
-    """How far, in the scene's units, an outline may be off for equal errors in a picture (N,); of arbitrary scale.
-
-    An error d in a Gaussian of deviation s and opacity a changes about s² pixels by a · d / s each: the squares sum to
-    (a · d)², whatever the size. So large Gaussians need positions as exact as small ones, faint ones do not.
-    """
-    opacity = opacity_of(gaussians.opacities)
-    deviation = np.exp(np.median(gaussians.scales, axis=1).astype(np.float64))
-    return np.asarray(np.median(deviation) * np.median(opacity) / opacity)
-
-
-def footprint(gaussians: Gaussians) -> Float32:
-    """How much of a picture a Gaussian covers (N,), relative to the median: opacity times its two largest axes."""
-    deviations = np.sort(gaussians.scales.astype(np.float64), axis=1)
-    area = opacity_of(gaussians.opacities) * np.exp(deviations[:, 1] + deviations[:, 2])
-    return np.clip(area / max(float(np.median(area)), 1e-30), *_FOOTPRINTS).astype(np.float32)
-
-
-def quantise_positions(gaussians: Gaussians, tolerance: float) -> tuple[UInt16, Float64, Float64]:
-    """As `quantise_means`, with the leeway's `tolerance`-fold as step."""
-    return quantise_means(gaussians.means, tolerance * leeway(gaussians))
-
-
-def quantise_rotations(gaussians: Gaussians, tolerance: float) -> UInt8:
-    """As `quantise_quats`: a turn moves the ends of a long Gaussian far, and does nothing to a ball."""
-    deviations = np.exp(gaussians.scales.astype(np.float64))
-    length = deviations.max(axis=1) - deviations.min(axis=1)
-    return quantise_quats(gaussians.quats, tolerance * leeway(gaussians) / np.maximum(length, 1e-30))
-
-
-def weighted_codebook(values: Float32, size: int, weights: Float32) -> Float32:
-    """A codebook for `values` (N, …) whose errors count by the weight (N,) of their Gaussian."""
-    spread = np.broadcast_to(weights.reshape(-1, *[1] * (values.ndim - 1)), values.shape)
-    return fit_codebook(values, size, weights=spread)
-
-
-def quantise_harmonics(arranged: Gaussians, size: int) -> Palette | None:
-    """A palette of up to `size` vectors; None where there are no higher coefficients or all are zero."""
-    count, coefficients, _ = arranged.shN.shape
-    if not arranged.shN.any():
-        return None
-    weights = footprint(arranged)
-    vectors, labels = build_palette(arranged.shN.reshape(count, -1), weights, size)
-    vectors, labels = sort_by_curve(vectors, labels)
-    padded = np.zeros((len(vectors), PALETTE_COEFFICIENTS, 3), dtype=np.float32)
-    padded[:, :coefficients] = vectors.reshape(len(vectors), coefficients, 3)
-    users = np.bincount(labels, weights, minlength=len(vectors)).astype(np.float32)
-    codebook = fit_codebook(
-        vectors,
-        CODEBOOK_SIZE,
-        weights=np.broadcast_to(users[:, None], vectors.shape),
-        zero=coefficients < PALETTE_COEFFICIENTS,
-    )
-    return Palette(labels=labels.astype(np.uint16), codes=nearest_codes(padded, codebook), codebook=codebook)
+def _quantise_by_book(values: Float32, sensitivity: Float32, share: float) -> tuple[UInt8, Float32]:
+    """The finest codebook for `values` (N, 3), and codes that skip its entries where the error allows."""
+    book = fit_codebook(values, CODEBOOK_SIZE, weights=sensitivity)
+    codes = nearest_codes(values, book)
+    if share <= 0:
+        return codes, book
+    distinct = np.unique(book)
+    if len(distinct) < 2:
+        return codes, book
+    gap = np.gradient(distinct.astype(np.float64))[codes]
+    step = power_of_two(_steps(sensitivity, share) / gap, _MOST_BITS_DROPPED)
+    coarse: UInt8 = np.clip(np.rint(codes / step) * step, 0, len(distinct) - 1).astype(np.uint8)
+    return coarse, book

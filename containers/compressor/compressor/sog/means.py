@@ -26,8 +26,8 @@ def inverse_log_transform(values: Float64) -> Float64:
 def quantise_means(means: Float32, allowed: Float64) -> tuple[UInt16, Float64, Float64]:
     """Codes (N, 3), and the logarithmic bounds (3,), (3,) that they span.
 
-    A Gaussian's codes are rounded to multiples of the largest power of two whose step in the world is within its
-    `allowed` one (N,).
+    Each is rounded to a multiple of the largest power of two whose step in the world is within its `allowed` one
+    (N, 3).
     """
     values = log_transform(means)
     low, high = values.min(axis=0), values.max(axis=0)
@@ -35,7 +35,7 @@ def quantise_means(means: Float32, allowed: Float64) -> tuple[UInt16, Float64, F
     unit = np.where(extent > 0, extent, 1.0) / _TOP
     exact = (values - low) / unit
     world_step = np.exp(np.abs(values)) * unit  # d|x| = (1 + |x|) d ln(1 + |x|)
-    step = power_of_two(allowed[:, None] / world_step, _MOST_BITS_DROPPED)
+    step = power_of_two(allowed / world_step, _MOST_BITS_DROPPED)
     return np.minimum(np.rint(exact / step) * step, _TOP).astype(np.uint16), low, high
 
 

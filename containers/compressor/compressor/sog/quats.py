@@ -16,7 +16,7 @@ _SQRT2 = np.sqrt(2.0)
 def quantise_quats(quats: Float32, allowed: Float64) -> UInt8:
     """Codes (N, 4) of rotations (N, 4) wxyz of any length.
 
-    Each is rounded on a grid of the largest power of two, in codes, within its `allowed` step (N,).
+    Each component is rounded on a grid of the largest power of two, in codes, within its `allowed` step (N, 4).
     """
     unit = quats.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
@@ -25,7 +25,8 @@ def quantise_quats(quats: Float32, allowed: Float64) -> UInt8:
     unit *= np.where(unit[rows, largest] < 0, -1.0, 1.0)[:, None]
     smallest = np.take_along_axis(unit, _OTHERS[largest], axis=1)
     exact = 255 * (smallest * _SQRT2 / 2 + 0.5)
-    step = power_of_two(allowed, _MOST_BITS_DROPPED)[:, None]
+    codes_allowed = np.take_along_axis(allowed, _OTHERS[largest], axis=1) * 255 * _SQRT2 / 2
+    step = power_of_two(codes_allowed, _MOST_BITS_DROPPED)
     # a grid through the middle of the range: most rotations are small once axes are canonical
     exact = np.where(step > 1, np.rint((exact - 127.5) / step) * step + 128, exact)
     codes = np.empty((len(unit), 4), dtype=np.uint8)
