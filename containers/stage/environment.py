@@ -19,6 +19,7 @@ class Options:
     training_steps: int | None = None
     max_gaussians: int | None = None
     sh_degree: int | None = None
+    training_seconds: int | None = None
     scene_name: str = "scene"
     gaussians_divisor: int = 1  # not a wish: what the cap is divided by after a run for which memory did not do
 
@@ -52,6 +53,7 @@ class StageEnvironment:
                 max_gaussians=_positive(environ, "MAX_GAUSSIANS"),
                 sh_degree=_whole(environ, "SH_DEGREE", 0, 3),
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
+                training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
             ),
         )

@@ -29,6 +29,7 @@ MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
 _HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
+_MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 Value = TypeVar("Value")
@@ -36,12 +37,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo's file, its camera in world coordinates at training resolution, and whether it trains."""
+    """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
+    a picture of the photo's size, black where the photo shows what is not to be learnt.
+    """
 
     name: str
     path: Path
     camera: Camera
     split: Split
+    mask: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +122,13 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     for image, split in zip(model.images, splits, strict=True):
         path = folder / "images" / image.name
         _check_photo(path, image.camera)
+        mask: Path | None = folder / "masks" / f"{image.name}.png"
+        if mask is not None and mask.is_file():
+            _check_photo(mask, image.camera)
+        else:
+            mask = None
         factor = min(1.0, long_edge / max(image.camera.width, image.camera.height))
-        photos.append(Photo(image.name, path, image.camera.scaled(factor), split))
+        photos.append(Photo(image.name, path, image.camera.scaled(factor), split, mask))
     training = {image.identifier for image, split in zip(model.images, splits, strict=True) if split == "train"}
     used = _trained_points(model.points, training)
     positions, colours = model.points.positions[used], model.points.colours[used]
@@ -215,10 +224,12 @@ class PhotoStore:
     def __init__(self, cache_bytes: int = _CACHE_BYTES) -> None:
         self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
         self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+        self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
 
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
-        return self._pictures.get(photo.name, lambda: _decode(photo))
+        size = (photo.camera.width, photo.camera.height)
+        return self._pictures.get(photo.name, lambda: _decode(photo.path, size))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
         """The photo as the loss wants it, at `camera`'s size."""
@@ -232,12 +243,23 @@ class PhotoStore:
 
         return self._targets.get((photo.name, camera.width, camera.height), make)
 
+    def mask(self, photo: Photo, camera: Camera) -> NDArray[np.bool_] | None:
+        """(height, width) at `camera`'s size, False where the photo's mask is black; None where it has none.
 
-def _decode(photo: Photo) -> NDArray[np.uint8]:
-    size = (photo.camera.width, photo.camera.height)
+        Raises StageError(INVALID_SCENE) if it is damaged.
+        """
+        path = photo.mask
+        if path is None:
+            return None
+        size = (camera.width, camera.height)
+        return self._masks.get((photo.name, *size), lambda: _decode(path, size)[..., 0] >= _MASKED_BELOW)
+
+
+def _decode(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture's (height, width, 3) bytes at `size` (width, height)."""
     try:
-        with Image.open(photo.path) as picture:
+        with Image.open(path) as picture:
             picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
             return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
     except (OSError, ValueError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{photo.name} cannot be decoded ({error})") from error
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error

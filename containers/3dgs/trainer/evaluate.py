@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from splat.loss import Buffers, photometric_loss
 from trainer.dataset import Frame, Photo, PhotoStore
+from trainer.loss import seen_only
 from trainer.optimise import Splats
 from trainer.train import draw
 
@@ -33,11 +34,15 @@ def render_photo(splats: Splats, frame: Frame, photo: Photo, degree: int) -> NDA
 
 
 def score(splats: Splats, frame: Frame, photo: Photo, store: PhotoStore, degree: int) -> Score:
-    """Compare the render of `photo`'s view with the photo, without any compensation."""
+    """Compare the render of `photo`'s view with the photo, without any compensation, where its mask lets through."""
     image = render_photo(splats, frame, photo, degree)
-    target = store.target(photo, photo.camera)
+    target, mask = store.target(photo, photo.camera), store.mask(photo, photo.camera)
+    share = 1.0
+    if mask is not None:
+        image, share = seen_only(torch.from_numpy(image), target, mask).numpy(), max(float(mask.mean()), 1e-6)
     compared = photometric_loss(image, target, Buffers(*image.shape[:2]))
-    return Score(photo.name, -10 * math.log10(max(compared.mse, 1e-10)), compared.ssim)
+    psnr = -10 * math.log10(max(compared.mse / share, 1e-10))
+    return Score(photo.name, psnr, 1 - (1 - compared.ssim) / share)
 
 
 def score_all(

@@ -50,6 +50,9 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int) -> Seeds:
         points = unproject(camera, pixels, depths)
         nearest, _ = cKDTree(positions).query(points)
         gap = nearest > 0.8 * cell * depths / camera.fx
+        mask = store.mask(photo, photo.camera)
+        if mask is not None:
+            gap &= mask[pixels[:, 1].astype(int), pixels[:, 0].astype(int)]
         picture = store.picture(photo)
         columns, rows = pixels[gap].astype(int).T
         positions = np.concatenate([positions, points[gap]])

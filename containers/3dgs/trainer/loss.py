@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
@@ -29,6 +30,14 @@ class Photometric:
             buffers = self._buffers[height, width] = Buffers(height, width)
         loss: Tensor = _FusedLoss.apply(image, target, buffers)  # type: ignore[no-untyped-call]
         return loss
+
+
+def seen_only(image: Tensor, target: Target, mask: NDArray[np.bool_]) -> Tensor:
+    """`image` (height, width, 3) with the photo's own pixels where `mask` (height, width) is False, so that nothing is
+    learnt from those.
+    """
+    photo = torch.from_numpy(target.planes).permute(1, 2, 0).to(image.device)
+    return torch.where(torch.from_numpy(mask).to(image.device)[..., None], image, photo)
 
 
 class _FusedLoss(torch.autograd.Function):

@@ -21,6 +21,14 @@ def as_bytes(image: NDArray[np.float32]) -> Picture:
     return (image.clip(0, 1) * 255 + 0.5).astype(np.uint8)
 
 
+def save_snapshot(path: Path, picture: Picture) -> None:
+    """Save a picture small enough to be looked at over the net, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    _fitted(picture).save(partial, "JPEG", quality=85)
+    partial.replace(path)
+
+
 def save_side_by_side(path: Path, pairs: Sequence[tuple[Picture, Picture]]) -> None:
     """Save pairs (photo, render) of equal size as rows of one picture, photo left; at most six, evenly chosen."""
     chosen = [pairs[i] for i in np.linspace(0, len(pairs) - 1, min(len(pairs), _MAX_ROWS)).round().astype(int)]

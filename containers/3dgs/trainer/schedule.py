@@ -9,12 +9,15 @@ from stage.environment import Options
 
 @dataclass(frozen=True)
 class Budget:
-    """Steps of one photo each, the longer side of the photos in pixels, the most Gaussians, the harmonics' degree."""
+    """Steps of one photo each, the longer side of the photos in pixels, the most Gaussians, the harmonics' degree, and
+    the seconds after which training ends with what it has.
+    """
 
     steps: int
     long_edge: int
     max_gaussians: int
     sh_degree: int = 3
+    seconds: float | None = None
 
 
 # On 2 cores with AVX-512 and 16 to 31 photos to train on: preview some 25 s, standard some 95 s.
@@ -38,13 +41,18 @@ def budget(options: Options, *, cuda: bool) -> Budget:
         steps=options.training_steps or preset.steps,
         max_gaussians=max(1, (options.max_gaussians or preset.max_gaussians) // options.gaussians_divisor),
         sh_degree=preset.sh_degree if options.sh_degree is None else options.sh_degree,
+        seconds=options.training_seconds,
     )
 
 
 def picture_factor(step: int, steps: int) -> float:
-    """Size of the pictures at `step` (0-based) relative to full: a quarter, a half, whole."""
+    """Size of the pictures at `step` (0-based) relative to full: a quarter, a half, whole.
+
+    A drone scene of 28 photos, 800 steps: whole pictures from 60 % on 26.65 dB in 64 CPU seconds, from 70 % on 26.63
+    dB in 50.
+    """
     done = (step + 1) / steps
-    return 0.25 if done < 0.2 else 0.5 if done < 0.6 else 1.0
+    return 0.25 if done < 0.25 else 0.5 if done < 0.7 else 1.0
 
 
 def active_degree(step: int, steps: int, degree: int) -> int:

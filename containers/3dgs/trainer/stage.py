@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -26,15 +26,15 @@ from trainer.dropout import final_rate
 from trainer.evaluate import Score, mean_psnr, mean_ssim, render_photo, score_all
 from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
-from trainer.pictures import as_bytes, save_side_by_side
+from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget, budget
 from trainer.train import Progress, Trainer
+from trainer.watch import CurvePoint, due, plateaued
 
 CHANNEL = "scene"
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
-_CURVE_POINTS = 20
 _TRAINED = (0.05, 0.93)  # the share of the stage's progress that training takes
-_CURVE_VIEWS = 4  # training views scored for the curve where none is held out
+_CURVE_VIEWS = 4  # views scored for the curve: held-out ones, training ones where none is held out
 
 
 def result_folder(folders: Folders) -> Path:
@@ -56,7 +56,10 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("initialise"):
         trainer, curve, warnings = _start(context, scene, store, plan, device)
     with context.stopwatch("train"):
-        curve = _train(context, scene, store, trainer, curve)
+        curve, ended = _train(context, scene, store, trainer, curve)
+    if ended == "time":
+        facts = f"training ended after {trainer.step} of {plan.steps} steps: its {plan.seconds} seconds were over"
+        warnings.append(Warning("TIME_BUDGET", facts, []))
     with context.stopwatch("evaluate"):
         held_out, trained = _evaluate(context, scene, store, trainer)
     with context.stopwatch("write"):
@@ -74,21 +77,12 @@ def train_scene(context: StageContext) -> StageOutcome:
             "psnrTrain": mean_psnr(trained),
             "views": [asdict(score) for score in held_out],
             "curve": [asdict(point) for point in curve],
+            "ended": ended,
             "device": device.type,
         },
         timings=dict(context.stopwatch.seconds),
         warnings=warnings,
     )
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """PSNR over some views, held out where there are any, after `step` steps."""
-
-    step: int
-    gaussians: int
-    psnr: float
-    seconds: float
 
 
 def _start(
@@ -111,31 +105,42 @@ def _start(
 
 def _train(
     context: StageContext, scene: Scene, store: PhotoStore, trainer: Trainer, curve: list[CurvePoint]
-) -> list[CurvePoint]:
-    """Train to the end, reporting, checkpointing and watching for the signal to stop. The curve, complete."""
+) -> tuple[list[CurvePoint], str]:
+    """Train to the end, reporting, checkpointing and watching for the signal to stop.
+
+    The curve, complete, and what ended the training: `steps`, `time` or `plateau`. Each point of the curve leaves a
+    picture of the first watched view in `checkpoints/snapshots/<step>.jpg`.
+    """
     steps = trainer.budget.steps
     fingerprint = _fingerprint(scene, trainer.budget)
     watched = scene.split("test")[:_CURVE_VIEWS] or scene.split("train")[:_CURVE_VIEWS]
     curve = list(curve)
     started, saved_at = time.monotonic(), time.monotonic()
     before = curve[-1].seconds if curve else 0.0
+    ended = "steps"
 
     def save() -> None:
         points = [asdict(point) for point in curve]
         state = {"fingerprint": fingerprint, "trainer": trainer.state(), "curve": points}
         checkpoint.save(context.folders.checkpoints, trainer.step, state)
 
-    def after_step(progress: Progress) -> None:
-        nonlocal saved_at
+    def after_step(progress: Progress) -> bool:
+        nonlocal saved_at, ended
         if context.stopping.is_set():
             save()
             context.check_stop()
-        if progress.step * _CURVE_POINTS // steps != (progress.step - 1) * _CURVE_POINTS // steps:
-            seconds = before + time.monotonic() - started
+        seconds = before + time.monotonic() - started
+        if due(progress.step, steps):
             psnr = mean_psnr(score_all(trainer.splats, scene.frame, watched, store, trainer.degree))
             if psnr is None or not trainer.splats.finite():
                 raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
             curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(seconds, 2)))
+            picture = as_bytes(render_photo(trainer.splats, scene.frame, watched[0], trainer.degree))
+            save_snapshot(context.folders.checkpoints / "snapshots" / f"{progress.step}.jpg", picture)
+            if plateaued(curve, trainer.growth.last):
+                ended = "plateau"
+        if trainer.budget.seconds is not None and seconds >= trainer.budget.seconds and progress.step < steps:
+            ended = "time"
         if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
             save()
             saved_at = time.monotonic()
@@ -143,9 +148,10 @@ def _train(
         figures: dict[str, Any] = {"step": progress.step, "steps": steps, "gaussians": progress.gaussians}
         figures |= {"loss": round(progress.loss, 4), "psnr": curve[-1].psnr if curve else None}
         context.progress.report(share, "training", figures)
+        return ended == "steps"
 
     trainer.run(after_step)
-    return curve
+    return curve, ended
 
 
 def _evaluate(

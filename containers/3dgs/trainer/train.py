@@ -16,7 +16,8 @@ from stage.errors import ErrorCode, StageError
 from trainer.dataset import Frame, Photo, PhotoStore
 from trainer.densify import Pull, refine
 from trainer.dropout import leave_out, rate_at
-from trainer.loss import Photometric
+from trainer.exposure import Exposures
+from trainer.loss import Photometric, seen_only
 from trainer.optimise import Splats
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
@@ -50,12 +51,14 @@ class Trainer:
     step: int = 0
     start_count: int = 0
     pull: Pull = field(init=False)
+    exposures: Exposures = field(init=False)
     _photometric: Photometric = field(init=False, default_factory=Photometric)
 
     def __post_init__(self) -> None:
         self.start_count = self.start_count or len(self.splats)
         self.pull = Pull(len(self.splats), self.device)
-        self._growth = Growth.of(self.budget.steps)
+        self.exposures = Exposures(len(self.photos), self.device)
+        self.growth = Growth.of(self.budget.steps)
         self._cameras = [self.frame.camera(photo.camera) for photo in self.photos]
 
     @property
@@ -66,7 +69,13 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All there is to save for `restored`."""
         pull = {"total": self.pull.total, "views": self.pull.views}
-        return {"step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull}
+        return {
+            "step": self.step,
+            "start_count": self.start_count,
+            "splats": self.splats.state(),
+            "exposures": self.exposures.state(),
+            "pull": pull,
+        }
 
     @classmethod
     def restored(
@@ -84,14 +93,19 @@ class Trainer:
         trainer = cls(
             photos, frame, store, budget, splats, dropout, device, step=state["step"], start_count=state["start_count"]
         )
+        trainer.exposures.restore(state["exposures"])
         trainer.pull.total, trainer.pull.views = (state["pull"][name].to(device) for name in ("total", "views"))
         return trainer
 
-    def run(self, after_step: Callable[[Progress], None]) -> None:
-        """Train to the end of the budget. Raises StageError(TRAINING_DIVERGED) where a number is not finite."""
+    def run(self, after_step: Callable[[Progress], bool]) -> None:
+        """Train to the end of the budget, or until `after_step` says False: that it need not go on.
+
+        Raises StageError(TRAINING_DIVERGED) where a number is not finite.
+        """
         while self.step < self.budget.steps:
             loss = self.train_step()
-            after_step(Progress(self.step, loss, len(self.splats)))
+            if not after_step(Progress(self.step, loss, len(self.splats))):
+                return
 
     def train_step(self) -> float:
         """One photo: draw, compare, step, and refine when due. The loss."""
@@ -103,18 +117,23 @@ class Trainer:
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         opacities = leave_out(self.splats["opacities"], rate_at(self.step, steps, self.dropout), chance)
         image, info = draw(self.splats, camera, degree, opacities)
-        loss = self._photometric(image, self.store.target(self.photos[index], camera))
+        image = self.exposures.applied(image, index)
+        target, mask = self.store.target(self.photos[index], camera), self.store.mask(self.photos[index], camera)
+        if mask is not None:
+            image = seen_only(image, target, mask)
+        loss = self._photometric(image, target)
         loss = loss + OPACITY_WEIGHT * torch.sigmoid(self.splats["opacities"]).mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
         loss.backward()  # type: ignore[no-untyped-call]
         self.splats.step(decay(self.step, steps), harmonics=degree > 0)
+        self.exposures.step(decay(self.step, steps))
         self.step += 1
-        if self.step <= self._growth.last:
+        if self.step <= self.growth.last:
             self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height)
-        if self._growth.due(self.step):
-            allowed = self._growth.allowed(self.step, self.start_count, self.budget.max_gaussians)
+        if self.growth.due(self.step):
+            allowed = self.growth.allowed(self.step, self.start_count, self.budget.max_gaussians)
             refine(self.splats, self.pull, allowed, chance)
             self.pull = Pull(len(self.splats), self.device)
         return value

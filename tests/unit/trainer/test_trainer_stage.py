@@ -113,7 +113,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(done: Path, scene: Path, tm
     assert run(tmp_path, scene, stopping_at(40)) == 1
     folders = Folders(tmp_path)
     assert (folders.output / "failure").read_text().startswith("INTERRUPTED")
-    assert [path.name for path in folders.checkpoints.iterdir()] == ["step-000000040.ckpt"]
+    assert [path.name for path in folders.checkpoints.glob("*.ckpt")] == ["step-000000040.ckpt"]
     assert not (folders.model / "scene.ply").exists()
     assert run(tmp_path, scene) == 0
     assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
@@ -160,5 +160,37 @@ def test_three_photos_train_without_one_held_out(tmp_path: Path) -> None:
 def test_checkpoints_are_written_while_it_trains(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_stage, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     assert run(tmp_path, scene, TRAINING_STEPS="6") == 0
-    names = sorted(path.name for path in Folders(tmp_path).checkpoints.iterdir())
-    assert names == ["step-000000005.ckpt", "step-000000006.ckpt"]
+    names = sorted(path.name for path in Folders(tmp_path).checkpoints.glob("*"))
+    assert names == ["snapshots", "step-000000005.ckpt", "step-000000006.ckpt"]
+
+
+def test_pictures_of_the_first_held_out_view_are_left_while_it_trains(done: Path) -> None:
+    found = result(done)["metrics"]
+    snapshots = done.parent / "checkpoints" / "snapshots"
+    assert {path.name for path in snapshots.iterdir()} == {f"{point['step']}.jpg" for point in found["curve"]}
+    last = np.asarray(Image.open(snapshots / f"{STEPS}.jpg")) / 255
+    photo = np.asarray(Image.open(done / "views" / "000004.png")) / 255
+    assert -10 * np.log10(((last - photo) ** 2).mean()) == pytest.approx(found["views"][0]["psnr"], abs=1.0)
+    assert found["ended"] == "steps"
+
+
+def test_a_time_budget_ends_training_with_what_it_has(scene: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, scene, TRAINING_STEPS="100000", TRAINING_SECONDS="1") == 0
+    found = result(tmp_path / "model")
+    assert 0 < found["counts"]["steps"] < 100_000
+    assert found["metrics"]["ended"] == "time"
+    assert [warning["code"] for warning in found["warnings"]] == ["TIME_BUDGET"]
+    assert len(read_ply(tmp_path / "model" / "scene.ply")) == found["counts"]["gaussians"]
+
+
+def test_a_plateau_ends_training(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_stage, "plateaued", lambda curve, _settled: len(curve) == 3)
+    assert run(tmp_path, scene, TRAINING_STEPS="24") == 0
+    found = result(tmp_path / "model")
+    assert (found["counts"]["steps"], found["metrics"]["ended"]) == (6, "plateau")
+
+
+@pytest.mark.parametrize("name", ["TRAINING_STEPS", "TRAINING_SECONDS", "MAX_GAUSSIANS"])
+def test_no_budget_at_all_is_refused_by_name(scene: Path, tmp_path: Path, name: str) -> None:
+    assert run(tmp_path, scene, **{name: "0"}) == 1
+    assert (tmp_path / "output" / "failure").read_text().startswith(f"INVALID_OPTION: {name}")
