@@ -9,16 +9,34 @@ compile() { # input, further options
   shift
   .venv/bin/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
     --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file "${input%.in}.txt" "$@" "$input"
+  # a build for one kind of machine (+cpu) is that machine's business: the version is everybody's
+  sed -i -E 's/^([A-Za-z0-9_.-]+==[0-9.]+)\+[a-z0-9]+/\1/; /^# The following packages/d' "${input%.in}.txt"
+}
+
+drop() { # file, names: takes packages and their hashes out of a list
+  .venv/bin/python - "$@" <<'END'
+import re, sys
+from pathlib import Path
+
+path, names = Path(sys.argv[1]), set(sys.argv[2:])
+entries = re.split(r"(?m)^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"))
+path.write_text("".join(entry for entry in entries if entry.partition("==")[0] not in names), encoding="utf-8")
+END
 }
 
 compile requirements.in
-for world in containers/sfm containers/3dgs containers/compressor local sample tests; do
+for world in local sample tests; do
   compile "$world/requirements.in" --constraint requirements.txt
 done
 
+# what is shipped is locked to the files themselves
+for world in functions containers/sfm containers/3dgs containers/compressor; do
+  compile "$world/requirements.in" --constraint requirements.txt --generate-hashes
+done
+# torch has another file for each kind of machine; the image takes it by its version
+drop containers/3dgs/requirements.txt torch
 # Lambda's runtime brings boto3 and what it needs; bundles are installed without dependencies
-compile functions/requirements.in --constraint requirements.txt
-sed -i -E '/^(boto3|botocore|s3transfer|python-dateutil|six|urllib3)==/d' functions/requirements.txt
+drop functions/requirements.txt boto3 botocore s3transfer python-dateutil six urllib3
 
 # an environment of its own: nothing of the SageMaker SDK agrees with the rest
 compile statemachine/requirements.in
