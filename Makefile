@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 ZIP ?=
+IMAGES ?=
 QUALITY ?= standard
 
 .PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm clean
@@ -9,8 +10,8 @@ QUALITY ?= standard
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: .build/run.stamp ## the sample (or ZIP=photos.zip) through the whole pipeline on this machine
-	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)")
+demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers) through the whole pipeline on this machine
+	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	$(PYTHON) -m pytest --cov --cov-report=term

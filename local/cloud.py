@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,12 +45,15 @@ class Cloud:
 
 
 @contextmanager
-def attached_cloud(folder: Path, preferred_port: int | None = None, root: Path = ROOT) -> Iterator[Cloud]:
+def attached_cloud(
+    folder: Path, preferred_port: int | None = None, root: Path = ROOT, images: Mapping[str, str] | None = None
+) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
-    Its images run from `root`/containers; MiniStack and SageMaker are this project's in any case.
+    Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
+    MiniStack and SageMaker are this project's in any case.
     """
-    cloud, process = _launch(folder, preferred_port, root, attached=True)
+    cloud, process = _launch(folder, preferred_port, root, attached=True, images=images)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -108,7 +111,7 @@ def stop_detached(folder: Path) -> bool:
 
 
 def _launch(
-    folder: Path, preferred_port: int | None, root: Path, attached: bool
+    folder: Path, preferred_port: int | None, root: Path, attached: bool, images: Mapping[str, str] | None = None
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -116,6 +119,8 @@ def _launch(
     address = Address(*free_ports(2, preferred_port))
     command = [sys.executable, "-m", "local.server", "--folder", str(folder), "--root", str(root)]
     command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]
+    if images:
+        command += ["--images", json.dumps(dict(images)), "--engine", os.environ.get("DOCKER_HOST", "")]
     with (folder / "cloud.log").open("wb") as log:
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),

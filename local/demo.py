@@ -28,6 +28,7 @@ from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_fo
 from local.deploy import DeployError, deploy_pipeline
 from local.display import progress_display
 from local.logs import function_logs
+from local.sagemaker.engine import EngineError, build_images
 
 BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
@@ -40,6 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
     parser.add_argument("--quality", choices=QUALITIES, default="standard")
+    parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
@@ -49,12 +51,13 @@ def main() -> int:
             parser.error(f"there is no file {photos}")
         # a folder of its own, so that two demos side by side do not meet
         folder = ROOT / ".local" / f"demo-{os.getpid()}"
-        with attached_cloud(folder, DEFAULT_PORT) as cloud:
+        images = build_images(ROOT) if arguments.images else None
+        with attached_cloud(folder, DEFAULT_PORT, images=images) as cloud:
             code = run(cloud, photos, arguments.quality, arguments.out)
         if code == 0:
             shutil.rmtree(folder)  # the logs of a success are of no use
         return code
-    except (BundleError, CloudError, DeployError, subprocess.CalledProcessError) as error:
+    except (BundleError, CloudError, DeployError, EngineError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

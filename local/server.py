@@ -17,11 +17,13 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from local.address import ACCOUNT, HOST, REGION, Address, inherited
-from local.sagemaker.container import project_images
+from local.sagemaker.container import Image, project_images
+from local.sagemaker.engine import engine_images
 from local.sagemaker.job import Job
 from local.sagemaker.runner import Runner
 from local.sagemaker.server import SageMakerServer
@@ -58,6 +60,8 @@ def main() -> None:
     parser.add_argument("--sagemaker-port", type=int, required=True)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
+    parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
+    parser.add_argument("--engine", default="", help="where the container engine is, as DOCKER_HOST says it")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -65,10 +69,12 @@ def main() -> None:
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     address = Address(arguments.port, arguments.sagemaker_port)
-    asyncio.run(_serve(address, arguments.folder.resolve(), arguments.root.resolve(), arguments.attached))
+    root: Path = arguments.root.resolve()
+    images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
+    asyncio.run(_serve(address, arguments.folder.resolve(), images, arguments.attached))
 
 
-async def _serve(address: Address, folder: Path, root: Path, attached: bool) -> None:
+async def _serve(address: Address, folder: Path, images: Mapping[str, Image], attached: bool) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -77,7 +83,7 @@ async def _serve(address: Address, folder: Path, root: Path, attached: bool) -> 
     from local import patches
 
     patches.apply()
-    sagemaker = SageMakerServer(_sagemaker(address, folder, root), address.sagemaker_port)
+    sagemaker = SageMakerServer(_sagemaker(address, folder, images), address.sagemaker_port)
     sagemaker.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -106,12 +112,12 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
     loop.call_soon_threadsafe(stop.set)
 
 
-def _sagemaker(address: Address, folder: Path, root: Path) -> SageMaker:
+def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image]) -> SageMaker:
     runner = Runner(
         s3=address.client("s3"),
         folder=folder / "jobs",
-        images=project_images(root),
-        environment=inherited(os.environ) | address.environment(),
+        images=images,
+        environment=address.environment(),
     )
     return SageMaker(runner, _announce, REGION, ACCOUNT)
 

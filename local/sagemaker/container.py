@@ -1,4 +1,4 @@
-"""A container as a process: its entry point, its own /opt/ml, stopped as SageMaker stops it."""
+"""A running container and its image: here a process with its own /opt/ml, stopped as SageMaker stops it."""
 
 from __future__ import annotations
 
@@ -9,18 +9,56 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
+
+from local.address import inherited
 
 GRACE_SECONDS = 120.0  # between SIGTERM and SIGKILL, as in SageMaker
 
 
 @dataclass(frozen=True)
-class Image:
-    """What stands in for a container image: the command of its entry point and the folders Python imports from."""
+class RunFolders:
+    """A run's own folders on this machine: its /opt/ml, where it starts, what it may fill and lose."""
+
+    ml: Path
+    work: Path
+    scratch: Path
+
+
+class Image(Protocol):
+    """Something that containers are started from."""
+
+    def start(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], folders: RunFolders, log: Path
+    ) -> Container:
+        """Start a container with the job's own `environment`; its output, both streams, goes to `log`.
+
+        Raises OSError when there is nothing to start.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ProcessImage:
+    """What stands in for an image: the command of its entry point, and the folders Python imports from.
+
+    `machine` is what a process needs of this machine to run at all: PATH and the like.
+    """
 
     command: tuple[str, ...]
     python_path: tuple[Path, ...] = ()
+    machine: Mapping[str, str] = field(default_factory=lambda: inherited(os.environ))
+
+    def start(
+        self, arguments: tuple[str, ...], environment: Mapping[str, str], folders: RunFolders, log: Path
+    ) -> Container:
+        """See Image.start."""
+        path = {"PYTHONPATH": os.pathsep.join(map(str, self.python_path))} if self.python_path else {}
+        own = {"ML_ROOT": str(folders.ml), "TMPDIR": str(folders.scratch), "PYTHONUNBUFFERED": "1"}
+        command = [*dying_with_parent(), *self.command, *arguments]
+        return Container(open_process(command, {**self.machine, **environment, **path, **own}, folders.work, log))
 
 
 def project_images(root: Path) -> dict[str, Image]:
@@ -28,7 +66,7 @@ def project_images(root: Path) -> dict[str, Image]:
     containers = root / "containers"
     modules = {"sfm": "sfm", "3dgs": "trainer", "compressor": "compressor"}
     return {
-        repository: Image((sys.executable, "-m", module), (containers, containers / repository))
+        repository: ProcessImage((sys.executable, "-m", module), (containers, containers / repository))
         for repository, module in modules.items()
     }
 
@@ -39,23 +77,10 @@ def repository_of(image_uri: str) -> str:
 
 
 class Container:
-    """A running container. Its output, both streams, goes to `log`."""
+    """A running container, by the process that holds it."""
 
-    def __init__(
-        self, image: Image, arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path, log: Path
-    ) -> None:
-        """Start it in `folder`. Raises OSError when the command is not there."""
-        path = {"PYTHONPATH": os.pathsep.join(map(str, image.python_path))} if image.python_path else {}
-        with log.open("ab") as stream:
-            self._process = subprocess.Popen(
-                [*_dying_with_parent(), *image.command, *arguments],
-                cwd=folder,
-                env={**environment, **path, "PYTHONUNBUFFERED": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
 
     @property
     def pid(self) -> int:
@@ -84,7 +109,23 @@ class Container:
             os.killpg(self._process.pid, signal.SIGKILL)
 
 
-def _dying_with_parent() -> list[str]:
+def open_process(
+    command: list[str], environment: Mapping[str, str], folder: Path, log: Path
+) -> subprocess.Popen[bytes]:
+    """Start `command` in a session of its own, both its output streams to `log`. Raises OSError."""
+    with log.open("ab") as stream:
+        return subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def dying_with_parent() -> list[str]:
     """A prefix that makes Linux end the process when this one is killed; nothing where setpriv is missing."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from local.sagemaker.container import GRACE_SECONDS, Container, Image, repository_of
+from local.sagemaker.container import GRACE_SECONDS, Container, Image, RunFolders, repository_of
 from local.sagemaker.job import COMPLETED, FAILED, IN_PROGRESS, STOPPED, STOPPING, Job
 from local.sagemaker.plan import Kind
 from local.sagemaker.transfer import Mirror, download_listed, download_prefix, upload_archive, upload_folder
@@ -25,7 +25,7 @@ class JobFailed(Exception):
 
 @dataclass(frozen=True)
 class Runner:
-    """What every job's run needs. `environment` is what all containers get: PATH, credentials, endpoint."""
+    """What every job's run needs. `environment` is what all containers get: credentials and endpoints."""
 
     s3: Any
     folder: Path
@@ -127,12 +127,11 @@ class _Run:
         environment = {
             **self.runner.environment,
             **plan.environment,
-            "ML_ROOT": str(self.ml),
-            "TMPDIR": str(scratch),
             f"{plan.kind.value.upper()}_JOB_ARN": self.job.arn,
         }
         try:
-            container = Container(image, plan.arguments, environment, work, self.runner.log_of(self.job.name))
+            folders = RunFolders(self.ml, work, scratch)
+            container = image.start(plan.arguments, environment, folders, self.runner.log_of(self.job.name))
         except OSError as error:
             raise JobFailed(f"ClientError: the container does not start: {error}") from error
         try:

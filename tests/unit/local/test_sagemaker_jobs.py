@@ -1,6 +1,5 @@
 """Jobs from Create to their end, with tiny programs for containers and moto for S3."""
 
-import os
 import sys
 import tarfile
 import threading
@@ -12,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from local.address import Address
-from local.sagemaker.container import Image, repository_of
+from local.sagemaker.container import ProcessImage, repository_of
 from local.sagemaker.job import TERMINAL
 from local.sagemaker.runner import Runner
 from local.sagemaker.server import SageMakerServer
@@ -37,7 +36,7 @@ PROGRAMS = {
     "die": "os.kill(os.getpid(), signal.SIGKILL)",
     "show": "print('seen in the log'); print(os.environ['NAME'], os.getcwd())",
 }
-IMAGES = {name: Image((sys.executable, "-c", PROLOGUE + program)) for name, program in PROGRAMS.items()}
+IMAGES = {name: ProcessImage((sys.executable, "-c", PROLOGUE + program)) for name, program in PROGRAMS.items()}
 
 SESSION = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y", region_name="us-east-1")
 
@@ -51,8 +50,7 @@ class Bench:
         self.s3.put_object(Bucket="bucket", Key="in/photos.zip", Body=b"photos")
         self.events: list[dict] = []
         self.folder = folder
-        environment = {"PATH": os.environ["PATH"]}
-        runner = Runner(self.s3, folder, IMAGES, environment, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
+        runner = Runner(self.s3, folder, IMAGES, {}, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
         service = SageMaker(runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012")
         self.server = SageMakerServer(service, 0)
         self.server.start()

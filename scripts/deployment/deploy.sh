@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds, checks and pushes the stages' images: scripts/deployment/deploy.sh sfm|3dgs|compressor|all
+#
+# An image is tagged by the commit it is built from, and a tag that ECR has is not pushed again, so the script may be
+# repeated at will. Its last line is the ImageTag for `sam deploy`.
+#
+#   STAGE          the stack's Stage parameter: its repositories are spaceport-$STAGE/…   (dev)
+#   ACCELERATOR    cpu or cuda, for 3dgs                                                   (cuda)
+#   BASE_DIGEST    sha256:… of the base image; without it, what the registry says now, and it is printed
+#   REGISTRY       host of the registry; without it, this account's ECR in AWS_REGION
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+STAGE=${STAGE:-dev}
+ACCELERATOR=${ACCELERATOR:-cuda}
+BASE=python:3.11-slim-bookworm
+
+say() { echo "-- $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+case ${1:-} in
+  sfm | 3dgs | compressor) images=("$1") ;;
+  all) images=(sfm 3dgs compressor) ;;
+  *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+esac
+
+command -v docker >/dev/null || fail "docker is needed"
+[ -z "$(git status --porcelain -- containers)" ] || fail "containers/ has changes that no commit names: commit them first"
+# the commit that last changed what is in the images: a change elsewhere builds nothing anew
+tag=$(git log -1 --format=%h --abbrev=12 -- containers)
+
+if [ -z "${REGISTRY:-}" ]; then
+  : "${AWS_REGION:=$(aws configure get region)}"
+  REGISTRY=$(aws sts get-caller-identity --query Account --output text).dkr.ecr.$AWS_REGION.amazonaws.com
+  aws ecr get-login-password --region "$AWS_REGION" | docker login --username AWS --password-stdin "$REGISTRY" >/dev/null
+fi
+
+base_digest() { # what the base image's name stands for in its registry
+  docker pull --quiet --platform linux/amd64 "$BASE" >/dev/null
+  docker image inspect --format '{{index .RepoDigests 0}}' "$BASE" | sed 's/.*@//'
+}
+
+pushed() { docker manifest inspect "$1" >/dev/null 2>&1; }
+
+check() { # reference, name: the entry point answers; no known critical hole where a scanner is at hand
+  [ "$(docker run --rm "$1" --version | cut -d' ' -f1,2)" = "spaceport $2" ] || fail "$1 does not start"
+  if command -v trivy >/dev/null; then
+    trivy image --quiet --severity CRITICAL --ignore-unfixed --exit-code 1 "$1"
+  else
+    say "no trivy here: ECR scans $2 when it is pushed"
+  fi
+}
+
+for name in "${images[@]}"; do
+  reference=$REGISTRY/spaceport-$STAGE/$name:$tag
+  if pushed "$reference"; then
+    say "$reference is there already"
+    continue
+  fi
+  : "${BASE_DIGEST:=$(base_digest)}"
+  say "building $reference on $BASE@$BASE_DIGEST"
+  docker build --platform linux/amd64 --file "containers/$name/Dockerfile" --tag "$reference" \
+    --build-arg BASE_DIGEST="$BASE_DIGEST" --build-arg ACCELERATOR="$ACCELERATOR" \
+    --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
+    --label org.opencontainers.image.base.digest="$BASE_DIGEST" containers
+  check "$reference" "$name"
+  docker push "$reference"
+done
+echo "$tag"
