@@ -54,7 +54,7 @@ class EngineImage:
     ) -> Container:
         """See Image.start. The container sees the run's /opt/ml, and this machine's loopback for its events."""
         name = f"spaceport-{uuid.uuid4().hex[:12]}"
-        command = [ENGINE, "run", "--rm", "--name", name, "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
+        command = [ENGINE, "run", "--name", name, "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
         command += ["--volume", f"{folders.ml}:/opt/ml"]
         for variable, value in environment.items():
             command += ["--env", f"{variable}={value}"]
@@ -73,6 +73,6 @@ class EngineContainer(Container):
         self._machine = machine
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container; nothing where it is gone already."""
+        """SIGKILL to everything in the container, and remove it: with --rm its exit code can be lost."""
         subprocess.run([ENGINE, "rm", "--force", self._name], env=dict(self._machine), check=False, capture_output=True)
         super().kill()
