@@ -16,6 +16,7 @@ from sample.exif import photo_exif
 from sample.flight import Lens, Shot
 from sample.geodesy import Geodetic, enu_to_geodetic
 from sample.solids import Floats
+from sample.xmp import photo_xmp
 
 ORIGIN = Geodetic(47.3612, 8.5306, 512.0)
 TAKE_OFF = datetime(2024, 8, 24, 13, 42, 7, tzinfo=UTC)
@@ -49,7 +50,7 @@ def jpeg(pixels: NDArray[np.uint8], photo: Photo, lens: Lens, number: int) -> by
     camera = photo.shot.camera
     exif = photo_exif(lens, (camera.width, camera.height), photo.gps, photo.taken, number)
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=QUALITY, subsampling="4:2:0", exif=exif)
+    Image.fromarray(pixels).save(stream, "JPEG", quality=QUALITY, subsampling="4:2:0", exif=exif, xmp=photo_xmp(camera))
     return stream.getvalue()
 
 

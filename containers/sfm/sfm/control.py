@@ -69,13 +69,13 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
     if spread[1] < LEAST_WIDTH * spread[0]:
         raise TooFewControlPointsError("the control points lie on one line")
     options = pycolmap.RANSACOptions(max_error=OUTLIER_METRES, random_seed=RANDOM_SEED)
-    similarity = pycolmap.estimate_sim3d_robust(source, target, options)
-    errors = np.full(len(located), np.inf)
-    if similarity is not None:
-        errors = np.linalg.norm(np.array([similarity * xyz for xyz in source]) - target, axis=1)
-    used = errors <= OUTLIER_METRES
-    if similarity is None or int(used.sum()) < max(FEWEST_POINTS, len(located) / 2):
+    found = pycolmap.estimate_sim3d_robust(source, target, options)
+    # three points always agree on some similarity; of more, most have to
+    if found is None or found["num_inliers"] < max(FEWEST_POINTS, len(located) / 2 + 1e-9):
         raise TooFewControlPointsError(f"the control points contradict each other by more than {OUTLIER_METRES} m")
+    similarity: pycolmap.Sim3d = found["tgt_from_src"]
+    errors = np.linalg.norm(np.array([similarity * xyz for xyz in source]) - target, axis=1)
+    used = errors <= OUTLIER_METRES
     return ControlFit(
         scale=float(similarity.scale),
         rotation=similarity.rotation.matrix(),

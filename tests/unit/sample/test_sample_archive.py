@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -94,6 +95,23 @@ def test_gps_noise_is_as_large_as_asked() -> None:
     assert errors((0.0, 0.0, 0.0)) == pytest.approx(np.zeros((600, 3)), abs=1e-6)
     assert errors(GPS_SIGMA).std(axis=0) == pytest.approx([0.3, 0.3, 0.5], rel=0.12)
     assert errors(GPS_SIGMA).mean(axis=0) == pytest.approx([0, 0, 0], abs=0.08)
+
+
+def test_gimbal_angles_say_which_way_is_up(made: Path) -> None:
+    poses = json.loads((made / "poses.json").read_text())["photos"]
+    with zipfile.ZipFile(made / "sample.zip") as archive:
+        for pose in poses:
+            with Image.open(archive.open(pose["name"])) as photo:
+                packet = photo.info["xmp"].decode()
+            pitch, roll, yaw = (
+                np.radians(float(re.search(rf'drone-dji:Gimbal{axis}Degree="([+-][\d.]+)"', packet)[1]))
+                for axis in ("Pitch", "Roll", "Yaw")
+            )
+            rotation = np.array(pose["world_to_camera"])[:3, :3]
+            up = [-np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), np.sin(pitch)]
+            forward = [np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)]
+            np.testing.assert_allclose(rotation[:, 2], up, atol=0.004)
+            np.testing.assert_allclose(rotation[2], forward, atol=0.004)
 
 
 def test_a_corner_of_the_house_is_drawn_where_its_pose_says(made: Path) -> None:

@@ -30,7 +30,17 @@ class Flight:
 @pytest.fixture(scope="session")
 def flight() -> Flight:
     """Eight nadir photos in two rows, flown up and back, GPS within centimetres."""
-    rng = np.random.default_rng(7)
+    return fly(7)
+
+
+@pytest.fixture(scope="session")
+def elsewhere() -> Flight:
+    """The same flight over another place that looks otherwise."""
+    return fly(8)
+
+
+def fly(seed: int) -> Flight:
+    rng = np.random.default_rng(seed)
     blocks = [(0.0, texture(rng), (-GROUND_METRES / 2, GROUND_METRES / 2, GROUND_METRES))]
     for east, north, side, height in ((-14, 10, 9, 6), (6, 14, 7, 9), (12, -8, 10, 4), (-8, -12, 8, 8), (0, 0, 5, 11)):
         blocks.append((float(height), texture(rng), (east - side / 2, north + side / 2, float(side))))

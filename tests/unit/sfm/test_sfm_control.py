@@ -1,0 +1,182 @@
+"""Ground control points: the list's format, and a model placed by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pycolmap
+import pytest
+from scipy.spatial.transform import Rotation
+
+from sfm.control import TooFewControlPointsError, fit_control_points
+from sfm.exif import GeoPosition, Metadata
+from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, decoded_lines, parse_gcp_list
+from sfm.geodesy import LocalFrame
+from sfm.photos import Photo
+from sfm.placing import place
+from stage.archive import UnpackedFile
+
+PHOTOS = {"dji_1.jpg": "000001.jpg", "dji_2.jpg": "000002.jpg"}
+# 48° N on the middle meridian of zone 32, by the series of the meridian's arc (Snyder 1987, 3-21) times 0.9996
+UTM = (500_000.0, 5_316_300.29)
+
+
+@pytest.mark.parametrize(
+    "header", ["EPSG:32632", "WGS84 UTM 32N", "wgs84 utm 32n", "+proj=utm +zone=32 +datum=WGS84 +units=m +no_defs"]
+)
+def test_marks_of_one_place_are_one_point(header: str) -> None:
+    lines = f"{UTM[0]} {UTM[1]} 520.5 100.5 200 DJI_1.JPG church\n{UTM[0]} {UTM[1]} 520.5 300 400 sub/DJI_2.JPG church"
+    (point,) = parse_gcp_list(f"{header}\n# a remark\n\n{lines}\n", PHOTOS)
+    assert point.name == "church"
+    assert (point.position.latitude, point.position.longitude) == pytest.approx((48.0, 9.0), abs=1e-5)
+    assert point.position.altitude == 520.5
+    assert point.marks == (Mark("000001.jpg", 100.5, 200.0), Mark("000002.jpg", 300.0, 400.0))
+
+
+def test_geographic_tabs_spaces_in_names_and_strangers() -> None:
+    text = "\ufeffEPSG:4326\r\n11.5\t48.1\t500\t1\t2\tmy photo.jpg\tA\r\n11.6\t48.1\t500\t1\t2\tnot here.jpg\tB\r\n"
+    (point,) = parse_gcp_list(text, {"my photo.jpg": "000007.jpg"})
+    assert point == ControlPoint("A", GeoPosition(48.1, 11.5, 500.0), (Mark("000007.jpg", 1.0, 2.0),))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("somewhere in Europe\n1 2 3 4 5 a.jpg", "no coordinate system"),
+        ("EPSG:4326\n1 2 3 4 5", "line 2"),
+        ("EPSG:4326\n\n11.5 x 3 4 5 a.jpg", "line 3"),
+        ("EPSG:4326\n11 48 nan 4 5 dji_1.jpg", "a number that is none"),
+        ("EPSG:32632\n9e30 48 3 4 5 dji_1.jpg", "no place"),
+    ],
+)
+def test_a_list_that_cannot_be_read_says_why(text: str, words: str) -> None:
+    with pytest.raises(UnusableGcpFileError, match=words):
+        parse_gcp_list(text, PHOTOS)
+
+
+def test_names_that_two_photos_share_tell_neither() -> None:
+    assert by_base_name({"a/1.JPG": "x", "b/1.jpg": "y", "2.jpg": "z"}) == {"2.jpg": "z"}
+
+
+def test_old_editors_and_huge_files() -> None:
+    assert decoded_lines("Kirche Süd".encode("latin-1")) == "Kirche Süd"
+    with pytest.raises(UnusableGcpFileError):
+        decoded_lines(b"0" * (5 << 20))
+
+
+FRAME = LocalFrame(47.0, 8.0, 400.0)
+GROUND = np.array([[-20.0, -15, 0], [22, -12, 3], [18, 20, -2], [-17, 16, 5], [0, 2, 8.0]])
+
+
+def flight() -> pycolmap.Reconstruction:
+    """Six photos of the ground from 40 m, all in metres, then moved, turned and shrunk as models come out."""
+    options = pycolmap.SyntheticDatasetOptions(num_frames_per_rig=2, num_points3D=50)
+    options.num_rigs, options.num_cameras_per_rig = 1, 1
+    model = pycolmap.Reconstruction()
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 700, 800, 600)
+    camera.params = [700.0, 405.0, 298.0, 0.04]
+    model.add_camera_with_trivial_rig(camera)
+    rng = np.random.default_rng(3)
+    for index in range(6):
+        centre = np.array([-10.0 + 10 * (index % 3), -8.0 + 16 * (index // 3), 40.0])
+        down = Rotation.from_rotvec(rng.normal(0, 0.05, 3)).as_matrix() @ np.diag([1.0, -1.0, -1.0])
+        pixels = camera.img_from_cam((GROUND - centre) @ down.T)
+        image = pycolmap.Image(name=f"{index}.jpg", keypoints=pixels, camera_id=1, image_id=index + 1)
+        model.add_image_with_trivial_frame(image, pycolmap.Rigid3d(pycolmap.Rotation3d(down), -down @ centre))
+    for row, xyz in enumerate(GROUND):
+        track = pycolmap.Track()
+        for image_id in range(1, 7):
+            track.add_element(image_id, row)
+        model.add_point3D(xyz, track, np.zeros(3, np.uint8))
+    turn = pycolmap.Rotation3d(Rotation.from_rotvec([0.4, -1.1, 0.3]).as_matrix())
+    model.transform(pycolmap.Sim3d(0.07, turn, np.array([3.0, -2.0, 1.0])))
+    return model
+
+
+def surveyed(model: pycolmap.Reconstruction, noise: float = 0.0) -> list[ControlPoint]:
+    """The ground's points as a surveyor and a patient customer give them."""
+    rng = np.random.default_rng(5)
+    points = []
+    for row, xyz in enumerate(GROUND):
+        latitude = FRAME.latitude + xyz[1] / 111_177.0
+        longitude = FRAME.longitude + xyz[0] / 76_057.0
+        marks = tuple(
+            Mark(image.name, *(image.point2D(row).xy + rng.normal(0, noise, 2))) for image in model.images.values()
+        )
+        points.append(ControlPoint(f"P{row}", GeoPosition(latitude, longitude, 400.0 + xyz[2]), marks))
+    return points
+
+
+def test_control_points_give_metres_heading_and_tilt() -> None:
+    model = flight()
+    fit = fit_control_points(model, surveyed(model, noise=0.3))
+    model.transform(pycolmap.Sim3d(fit.scale, pycolmap.Rotation3d(fit.rotation), fit.translation))
+    assert fit.rms_metres < 0.05
+    assert [residual.used for residual in fit.residuals] == 5 * [True]
+    offset = fit.frame.to_enu(GeoPosition(FRAME.latitude, FRAME.longitude, FRAME.altitude))
+    found = np.array([model.point3D(i).xyz for i in sorted(model.points3D)])
+    np.testing.assert_allclose(found, GROUND + offset, atol=0.08)
+
+
+def test_a_wrong_mark_is_left_out_and_named() -> None:
+    model = flight()
+    points = surveyed(model)
+    wrong = points[4].position
+    points[4] = ControlPoint("P4", GeoPosition(wrong.latitude, wrong.longitude, 430.0), points[4].marks)
+    fit = fit_control_points(model, points)
+    assert [residual.used for residual in fit.residuals] == [True, True, True, True, False]
+    assert fit.residuals[4].metres == pytest.approx(22.0, abs=0.5)
+    assert fit.rms_metres < 0.02
+
+
+def test_what_cannot_place_a_model_says_why() -> None:
+    model = flight()
+    points = surveyed(model)
+    with pytest.raises(TooFewControlPointsError, match="2 of 2"):
+        fit_control_points(model, points[:2])
+    once = [ControlPoint(p.name, p.position, p.marks[:1]) for p in points]
+    with pytest.raises(TooFewControlPointsError, match="0 of 5"):
+        fit_control_points(model, once)
+    line = [ControlPoint(p.name, GeoPosition(47.0 + 1e-4 * i, 8.0, 400.0), p.marks) for i, p in enumerate(points)]
+    with pytest.raises(TooFewControlPointsError, match="one line"):
+        fit_control_points(model, line)
+    mixed = [ControlPoint(p.name, points[-1 - i].position, p.marks) for i, p in enumerate(points[:4])]
+    with pytest.raises(TooFewControlPointsError, match="contradict"):
+        fit_control_points(model, mixed)
+
+
+class Sent:
+    """An upload of the flight's photos and one list."""
+
+    def __init__(self, path: Path) -> None:
+        self.photos = [Photo(f"{i}.jpg", f"DJI_{i}.JPG", path, 800, 600, Metadata()) for i in range(6)]
+        self.gcp_files = [UnpackedFile("gcp_list.txt", path)]
+
+
+def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_told(tmp_path: Path) -> None:
+    model = flight()
+    path = tmp_path / "gcp_list.txt"
+    lines = [
+        f"{point.position.longitude:.10f} {point.position.latitude:.10f} {point.position.altitude} "
+        f"{mark.column} {mark.row} DJI_{mark.photo.removesuffix('.jpg')}.JPG {point.name}"
+        for point in surveyed(model)
+        for mark in point.marks
+    ]
+    path.write_text("\n".join(["EPSG:4326", *lines]))
+    georegistration, warnings = place(model, Sent(path))
+    assert warnings == []
+    content = georegistration.as_json()
+    assert (content["georeferenced"], content["source"]) == (True, "control points")
+    assert content["rms_metres"] < 0.02
+    assert [point["name"] for point in content["control_points"]] == [f"P{i}" for i in range(5)]
+    heights = [point.xyz[2] for point in model.points3D.values()]
+    assert np.median(heights) == pytest.approx(0, abs=1e-6)
+    assert content["origin"]["altitude"] == pytest.approx(403.0, abs=0.1)
+
+    path.write_text("EPSG:4326\nnonsense")
+    georegistration, (warning,) = place(flight(), Sent(path))
+    assert warning.code == "CONTROL_POINTS_UNUSED"
+    assert "line 2" in warning.message
+    assert georegistration.as_json()["georeferenced"] is False
