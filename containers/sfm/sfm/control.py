@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pycolmap
@@ -69,7 +70,7 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
     if spread[1] < LEAST_WIDTH * spread[0]:
         raise TooFewControlPointsError("the control points lie on one line")
     options = pycolmap.RANSACOptions(max_error=OUTLIER_METRES, random_seed=RANDOM_SEED)
-    found = pycolmap.estimate_sim3d_robust(source, target, options)
+    found: Any = pycolmap.estimate_sim3d_robust(source, target, options)  # a dict, whatever its stub says
     # three points always agree on some similarity; of more, most have to
     if found is None or found["num_inliers"] < max(FEWEST_POINTS, len(located) / 2 + 1e-9):
         raise TooFewControlPointsError(f"the control points contradict each other by more than {OUTLIER_METRES} m")
