@@ -5,7 +5,7 @@ ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm clean
+.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -40,6 +40,9 @@ bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 
 bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLMAP 3.8 (SETS="a.zip b.zip": on these too)
 	@$(PYTHON) -m benchmarks.sfm $(SETS)
+
+bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (MODEL=folder: another splat)
+	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(if $(MODEL),--model "$(MODEL)")
 
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .build .local out .aws-sam

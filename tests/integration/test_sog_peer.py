@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
+from compressor.spz import write_spz
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.ply import read_ply
 from tests.support.splats import even_sensitivity
@@ -78,3 +80,20 @@ def test_splat_transform_reads_what_we_read(degree: int, steps: Steps, bundled: 
     for name in ("means", "scales", "opacities", "sh0", "shN"):
         assert np.array_equal(getattr(ours, name), getattr(theirs, name)), name
     assert np.abs(ours.quats - theirs.quats).max() <= 1e-6
+
+
+@pytest.mark.parametrize("degree", [0, 3])
+def test_splat_transform_reads_our_spz_as_the_same_splat(degree: int, tmp_path: Path) -> None:
+    splat = random_splat(300, degree)
+    near = replace(splat, means=np.clip(splat.means, -100, 100), scales=np.clip(splat.scales, -9, 5))
+    write_spz(tmp_path / "scene.spz", near, antialiased=False)
+    splat_transform(tmp_path / "scene.spz", tmp_path / "peer.ply")
+    theirs = read_ply(tmp_path / "peer.ply")
+    assert np.abs(theirs.means - near.means).max() < 0.51 / 4096 + 1e-5
+    assert np.abs(theirs.scales - near.scales).max() < 0.51 / 16
+    unit = near.quats / np.linalg.norm(near.quats, axis=1, keepdims=True)
+    found = theirs.quats / np.linalg.norm(theirs.quats, axis=1, keepdims=True)
+    assert np.abs(np.abs((unit * found).sum(axis=1)) - 1).max() < 1e-5
+    if degree:
+        inside = np.abs(near.shN) < 0.9
+        assert np.abs(theirs.shN - near.shN)[inside].max() < 8.6 / 128

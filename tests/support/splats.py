@@ -18,5 +18,6 @@ def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
         opacities=np.full(count, value, np.float32),
         colours=np.full(count, value, np.float32),
         directions=directions,
+        seen=np.ones(count, np.bool_),
         harmonics=np.eye(15),
     )

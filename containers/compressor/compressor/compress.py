@@ -17,6 +17,7 @@ from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange
+from compressor.strays import strays
 from splat.camera import View
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
@@ -62,14 +63,21 @@ def compress(
     preset: Preset,
     progress: Progress,
     check_stop: Callable[[], None],
+    *,
+    antialiased: bool = False,
 ) -> Compressed:
-    """The smallest file that meets `preset`. Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB."""
+    """The smallest file that meets `preset`, without strays where there are `views`.
+
+    Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB.
+    """
     before = held_out.psnr(gaussians, check_stop) if held_out else None
     goal = target(preset, before)
     stick = yardstick(gaussians, views, framing)
     progress(0.0, "measuring what matters in pictures")
     ordered = arrange(gaussians)
     arranged = Arranged(ordered, measure_sensitivity(ordered, views, framing, check_stop))
+    if views:  # a lone splat's cameras are unknown, and with them what they saw
+        arranged = arranged.select(~strays(ordered, arranged.sensitivity.seen))
     curves, palettes = measure_curves(arranged, stick, _part(progress, 0.1, 0.4))
     budget = goal.mean_squared_error
     if held_out is not None and before is not None:
@@ -80,7 +88,7 @@ def compress(
     results: list[Compressed] = []
     for number in range(_ROUNDS):
         found = search(arranged, curves, palettes, budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
-        result = _packed(found, before, held_out, goal.loss, check_stop)
+        result = _packed(found, before, held_out, goal.loss, antialiased, check_stop)
         results.append(result)
         wanted = min(goal.mean_squared_error, _error_for(found.mean_squared_error, result.loss, goal.loss))
         if result.met and (result.loss >= _CLOSE_ENOUGH * goal.loss or wanted <= budget):
@@ -104,9 +112,14 @@ def _error_for(mean_squared_error: float, loss: float, allowed: float) -> float:
 
 
 def _packed(
-    found: Found, before: float | None, held_out: HeldOut | None, goal: float, check_stop: Callable[[], None]
+    found: Found,
+    before: float | None,
+    held_out: HeldOut | None,
+    goal: float,
+    antialiased: bool,
+    check_stop: Callable[[], None],
 ) -> Compressed:
-    sog = zip_files(pack_files(found.codes))
+    sog = zip_files(pack_files(found.codes, antialiased=antialiased))
     read_back = read_codes(sog)
     if not same_codes(read_back, found.codes):
         raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")

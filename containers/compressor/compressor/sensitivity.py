@@ -118,6 +118,7 @@ class _Tally:
             opacities=self._bounded(self._opacities),
             colours=self._bounded(self._directions[:, 0]),
             directions=self._blended_directions(full[0] / constant),
+            seen=self._opacities > 0,
             harmonics=(full[1:, 1:] - np.outer(full[1:, 0], full[0, 1:]) / constant) / constant,
         )
 

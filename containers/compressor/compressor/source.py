@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +23,17 @@ _VISIBLE = 1 / 255
 
 @dataclass(frozen=True)
 class Source:
-    """The splat's file, its cameras (none for a lone PLY), the folder of their photos, and whether z is up."""
+    """The splat's file, its cameras (none for a lone PLY), the folder of their photos, and what is known of it.
+
+    `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
+    """
 
     ply: Path
     gaussians: Gaussians
     views: list[View]
     folder: Path
     z_up: bool
+    antialiased: bool
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
@@ -45,6 +50,7 @@ def read_source(folder: Path, scratch: Path) -> Source:
         views=read_views(views) if views.is_file() else [],
         folder=beside,
         z_up=_is_georeferenced(beside / "georeference.json"),
+        antialiased=_is_antialiased(ply),
     )
 
 
@@ -83,6 +89,15 @@ def _find_ply(folder: Path, scratch: Path) -> Path:
     if len(plys) != 1:
         raise StageError(ErrorCode.INVALID_SPLAT, f"expected one PLY with a splat, found {len(plys)}")
     return plys[0]
+
+
+def _is_antialiased(ply: Path) -> bool:
+    """Whether the PLY's header has the comment that training writes for an opacity compensated for the blur."""
+    with ply.open("rb") as stream:
+        for line in itertools.takewhile(lambda line: line.strip() != b"end_header", stream):
+            if line.split() == [b"comment", b"antialiased"]:
+                return True
+    return False
 
 
 def _is_georeferenced(path: Path) -> bool:

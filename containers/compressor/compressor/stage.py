@@ -12,7 +12,9 @@ from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
 from compressor.pictures import write_orbit, write_preview
 from compressor.presets import OF_QUALITY
 from compressor.quality import BACKGROUND, held_out_photos
+from compressor.sog.encoder import arrange
 from compressor.source import read_source, visible
+from compressor.spz import write_spz
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.ply import property_names
 from stage.contract import Folders, StageContext
@@ -48,11 +50,15 @@ def work(context: StageContext) -> StageOutcome:
         framing = frame_scene(gaussians, source.views, source.z_up)
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
-        result = compress(gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop)
+        result = compress(
+            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop,
+            antialiased=source.antialiased,
+        )  # fmt: skip
     staging = context.scratch / "output"
     (staging / "viewer").mkdir(parents=True)
     (staging / "scene.sog").write_bytes(result.sog)
     shutil.copyfile(source.ply, staging / "scene.ply")
+    write_spz(staging / "scene.spz", arrange(gaussians), antialiased=source.antialiased)
     with watch("pictures"):
         say = progress(0.65, 0.9)
         write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing)
@@ -68,12 +74,14 @@ def work(context: StageContext) -> StageOutcome:
         report(0.95, "writing the viewer page")
         _write_viewer(staging, result, framing, context.options.scene_name, metric=source.z_up)
     deliver(staging, context.folders.processing_output)
+    if left_out := len(gaussians) - len(result.decoded):
+        warnings.append(Warning("STRAY_GAUSSIANS", f"{left_out} Gaussians in no camera's picture, far off or alone"))
     if not result.met:
         warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
     # a PLY like INRIA's: 4 bytes a property
     raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
     return StageOutcome(
-        counts={"gaussians": len(gaussians), "bytes": len(result.sog)},
+        counts={"gaussians": len(result.decoded), "bytes": len(result.sog)},
         metrics={
             "psnrBefore": _rounded(result.psnr_before),
             "psnrAfter": _rounded(result.psnr_after),

@@ -86,7 +86,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     result = json.loads((output / "result.json").read_text())
     files = {file["path"] for file in result["files"]}
     pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
-    assert files == {"scene.ply", "scene.sog", "viewer/index.html", *pictures}
+    assert files == {"scene.ply", "scene.sog", "scene.spz", "viewer/index.html", *pictures}
     assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
     metrics, counts = result["metrics"], result["counts"]
     assert counts == {"gaussians": 500, "bytes": (output / "scene.sog").stat().st_size}

@@ -47,6 +47,7 @@ class Sensitivity:
     opacities: Float32  # (N,)
     colours: Float32  # (N,) of each channel of the colour, as seen
     directions: Float32  # (N, 16) Σ Yk over the views, weighted as `colours`: which harmonics are seen
+    seen: NDArray[np.bool_]  # (N,) whether any view showed it at all
     harmonics: Float64  # (15, 15) d of the higher coefficients adds colours·dᵀ·harmonics·d, the constant one adapted
 
     def __len__(self) -> int:

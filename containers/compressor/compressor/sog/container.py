@@ -23,12 +23,12 @@ _MAX_META_BYTES = 1 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)  # equal content, equal file
 
 
-def pack_files(codes: Codes) -> dict[str, bytes]:
-    """The files of the unbundled form, by name."""
+def pack_files(codes: Codes, *, antialiased: bool = False) -> dict[str, bytes]:
+    """The files of the unbundled form, by name; `antialiased`: the splat was trained for a compensated blur."""
     pictures = images.to_images(codes)
     with ThreadPoolExecutor(4) as pool:  # the WebP encoder runs outside Python's lock
         encoded = dict(zip(pictures, pool.map(encode_webp, pictures.values()), strict=True))
-    return {META: json.dumps(_meta(codes), separators=(",", ":")).encode(), **encoded}
+    return {META: json.dumps(_meta(codes, antialiased), separators=(",", ":")).encode(), **encoded}
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
@@ -98,11 +98,12 @@ def _palette(meta: dict[str, Any], files: dict[str, bytes], count: int) -> Palet
     return Palette(labels=found, codes=vectors, codebook=_codebook(meta["codebook"]))
 
 
-def _meta(codes: Codes) -> dict[str, Any]:
+def _meta(codes: Codes, antialiased: bool) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "version": VERSION,
         "asset": {"generator": _GENERATOR},
         "count": len(codes),
+        "antialias": antialiased,
         "means": {"mins": codes.mins.tolist(), "maxs": codes.maxs.tolist(), "files": list(images.MEANS)},
         "scales": {"codebook": _shortest(codes.scale_codebook), "files": [images.SCALES]},
         "quats": {"files": [images.QUATS]},

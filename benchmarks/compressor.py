@@ -1,0 +1,194 @@
+"""`make bench-compressor`: our SOG beside splat-transform's SOG and SPZ 4 in one run; the presets; what size costs.
+
+Quality is that of pictures from held-out cameras, decoded against original, in our renderer; every reader's bytes are
+decoded by the reader itself. Seconds are CPU seconds. The last line is one line of JSON, figures by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compressor_peers import convert
+from benchmarks.compressor_scenes import ROOT, trained_sample
+from compressor.compress import compress
+from compressor.curves import Arranged, measure_curves
+from compressor.framing import Framing, frame_scene
+from compressor.presets import Preset
+from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
+from compressor.search import search
+from compressor.sensitivity import measure_sensitivity
+from compressor.sog.codes import Steps
+from compressor.sog.container import pack_files, read_codes, zip_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange, quantise
+from compressor.sog.harmonics import quantise_harmonics
+from compressor.source import read_source, visible
+from splat.camera import View
+from splat.gaussians import Gaussians
+from splat.ply import write_ply
+
+SIZES = (50_000, 250_000, 1_000_000)
+SCALE_DECIBELS = 47.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A trained splat and what its files are measured by."""
+
+    gaussians: Gaussians
+    views: list[View]
+    framing: Framing
+    held_out: HeldOut | None
+    stick: Yardstick
+
+    def decibels(self, decoded: Gaussians) -> float:
+        return round(psnr(self.stick.mean_squared_error(decoded)), 2)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One file."""
+
+    name: str
+    bytes: int
+    decibels: float
+    cpu_seconds: float
+
+
+def read_scene(folder: Path) -> Scene:
+    with tempfile.TemporaryDirectory() as scratch:
+        source = read_source(folder, Path(scratch))
+    gaussians, _ = visible(source.gaussians)
+    framing = frame_scene(gaussians, source.views, source.z_up)
+    stick = yardstick(gaussians, source.views, framing)
+    return Scene(gaussians, source.views, framing, held_out_photos(source.views, source.folder), stick)
+
+
+def at_palette(scene: Scene, palette_size: int) -> Row:
+    """Our finest file with a palette of the peer's size."""
+    started = time.process_time()
+    ordered = arrange(scene.gaussians)
+    sensitivity = measure_sensitivity(ordered, scene.views, scene.framing, lambda: None)
+    codes = quantise(ordered, sensitivity, Steps(), quantise_harmonics(ordered, sensitivity, palette_size))
+    sog = zip_files(pack_files(codes))
+    seconds = time.process_time() - started
+    return Row("ours, the peer's palette size", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)
+
+
+def at_decibels(scene: Scene, decibels: float) -> Row:
+    """Our smallest file of at least `decibels`, everything from the splat on counted."""
+    started = time.process_time()
+    ordered = arrange(scene.gaussians)
+    arranged = Arranged(ordered, measure_sensitivity(ordered, scene.views, scene.framing, lambda: None))
+    curves, palettes = measure_curves(arranged, scene.stick, silent)
+    found = search(arranged, curves, palettes, 10 ** (-decibels / 10), scene.stick, silent)
+    sog = zip_files(pack_files(found.codes))
+    seconds = time.process_time() - started
+    return Row(f"ours at {decibels:.1f} dB", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)
+
+
+def silent(_share: float, _text: str) -> None:
+    pass
+
+
+def compare(scene: Scene, folder: Path) -> list[Row]:
+    """Everybody's files of one scene."""
+    ply = folder / "scene.ply"
+    write_ply(ply, scene.gaussians)
+    sog, spz = convert(ply, folder / "peer.sog"), convert(ply, folder / "peer.spz")
+    palette = read_codes(sog.path.read_bytes()).palette
+    rows = [
+        Row("splat-transform SOG", sog.bytes, scene.decibels(sog.decoded), sog.cpu_seconds),
+        Row("splat-transform SPZ 4", spz.bytes, scene.decibels(spz.decoded), spz.cpu_seconds),
+    ]
+    if palette is not None:
+        rows.append(at_palette(scene, len(palette.codes)))
+    return rows + [at_decibels(scene, decibels) for decibels in (50.0, 45.0, rows[1].decibels)]
+
+
+def presets(scene: Scene) -> list[dict[str, Any]]:
+    """What each preset costs in held-out PSNR against the photos; nothing where there are no such photos."""
+    if scene.held_out is None:
+        return []
+    lines = []
+    for preset in Preset:
+        result = compress(scene.gaussians, scene.views, scene.held_out, scene.framing, preset, silent, lambda: None)
+        loss = round(result.loss, 4)
+        lines.append({"preset": preset.value, "bytes": len(result.sog), "loss_db": loss, "fidelity": result.fidelity})
+    return lines
+
+
+def scaling(model: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
+    """Each size in a process of its own, whose peak memory is its own."""
+    return [
+        json.loads(
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.compressor_scale", str(model), str(size), str(SCALE_DECIBELS)],
+                cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
+            ).stdout.splitlines()[-1]
+        )
+        for size in sizes
+    ]  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="a folder as 3dgs leaves it; the project's sample without it")
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="Gaussians of the enlarged scenes")
+    arguments = parser.parse_args()
+    model = arguments.model or trained_sample(ROOT / ".build")
+    scene = read_scene(model)
+    at_decibels(scene, 45.0)  # compiles the kernels, which is not to be counted
+    with tempfile.TemporaryDirectory(prefix="spaceport-bench-") as folder:
+        rows = compare(scene, Path(folder))
+    print_rows(f"{len(scene.gaussians):,} Gaussians", rows)
+    lines = presets(scene)
+    for line in lines:
+        print(f"{line['preset']:<10} {line['bytes']:>11,} bytes {line['loss_db']:>8.4f} dB of held-out PSNR lost")
+    sizes = scaling(model, tuple(arguments.sizes))
+    for size in sizes:
+        print(
+            f"{size['gaussians']:>9,} Gaussians {size['bytes']:>11,} bytes 1:{size['ratio']:.1f} "
+            f"{size['decibels']:.2f} dB {size['cpu_s']:.1f} CPU-s {size['peak_mb']:,} MB"
+        )
+    print(json.dumps(figures(len(scene.gaussians), rows, lines, sizes)))
+    return 0
+
+
+def print_rows(title: str, rows: list[Row]) -> None:
+    peer = rows[0]
+    print(f"{title:<32} {'bytes':>11} {'of SOG':>7} {'dB':>7} {'CPU-s':>8}")
+    for row in rows:
+        share = row.bytes / peer.bytes
+        print(f"{row.name:<32} {row.bytes:>11,} {share:>7.3f} {row.decibels:>7.2f} {row.cpu_seconds:>8.1f}")
+
+
+def figures(count: int, rows: list[Row], lines: list[dict[str, Any]], sizes: list[dict[str, float]]) -> dict[str, Any]:
+    """Figures by name."""
+    sog, spz, *ours = rows
+    named: dict[str, Any] = {"gaussians": count}
+    names = ["at_palette", "at_50", "at_45", "at_spz"][-len(ours) :]
+    for name, row in [("sog", sog), ("spz", spz), *zip(names, ours, strict=True)]:
+        named |= {
+            f"{name}_bytes": row.bytes, f"{name}_db": row.decibels, f"{name}_cpu_s": round(row.cpu_seconds, 2)
+        }  # fmt: skip
+    named |= {f"{name}_of_sog": round(row.bytes / sog.bytes, 4) for name, row in zip(names, ours, strict=True)}
+    named["at_spz_of_spz"] = round(ours[-1].bytes / spz.bytes, 4)
+    if names[0] == "at_palette":
+        named["cpu_ratio"] = round(sog.cpu_seconds / ours[0].cpu_seconds, 1)
+    named |= {f"{line['preset']}_{key}": line[key] for line in lines for key in ("bytes", "loss_db")}
+    for size in sizes:
+        named |= {f"{key}_{size['gaussians']}": size[key] for key in ("bytes", "ratio", "decibels", "cpu_s", "peak_mb")}
+    return named
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""PlayCanvas's splat-transform 3.7.0 (tests/peers): its SOG and its SPZ 4, with the CPU seconds that they took."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import subprocess
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from splat.gaussians import Gaussians
+from splat.ply import read_ply
+
+ROOT = Path(__file__).parents[1]
+CLI = ROOT / "tests/peers/node_modules/@playcanvas/splat-transform/bin/cli.mjs"
+
+
+@dataclass(frozen=True)
+class PeerFile:
+    """What the peer wrote, what it reads back from it, and what writing took."""
+
+    path: Path
+    decoded: Gaussians
+    cpu_seconds: float
+
+    @property
+    def bytes(self) -> int:
+        return self.path.stat().st_size
+
+
+def convert(source: Path, goal: Path) -> PeerFile:
+    """Have the peer write `goal` (.sog or .spz, version 4) from a PLY and decode it again."""
+    before = _children_seconds()
+    _transform(source, goal)
+    seconds = _children_seconds() - before
+    back = goal.with_name(goal.name + ".ply")
+    _transform(goal, back)
+    return PeerFile(goal, read_ply(back), seconds)
+
+
+def _transform(source: Path, goal: Path) -> None:
+    node = shutil.which("node", path=sysconfig.get_path("scripts"))
+    if node is None or not CLI.is_file():
+        raise SystemExit("needs splat-transform: make test sets it up")
+    subprocess.run([node, CLI, "-w", "-q", "-g", "cpu", source, goal], check=True)
+
+
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,68 @@
+"""Splats to compress: trained by this project, and enlarged ones to see what size costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from local.demo import make_sample
+from splat.gaussians import Gaussians
+
+ROOT = Path(__file__).parents[1]
+GAUSSIANS = 50_000
+
+
+def trained_sample(build: Path) -> Path:
+    """The folder of the sample's splat of 50,000 Gaussians as 3dgs leaves it, trained once into `build`."""
+    folder = build / "bench-compressor"
+    if not (folder / "model/result.json").is_file():
+        upload = folder / "processing/input/upload"
+        upload.mkdir(parents=True, exist_ok=True)
+        (upload / "sample.zip").write_bytes(make_sample(build).read_bytes())
+        _run("sfm", folder)
+        scene = folder / "input/data/scene"
+        scene.parent.mkdir(parents=True, exist_ok=True)
+        (folder / "processing/output").rename(scene)
+        _run("trainer", folder)
+    return folder / "model"
+
+
+def _run(stage: str, root: Path) -> None:
+    print(f"running {stage} on the sample", flush=True)
+    environment = {
+        **os.environ,
+        "ML_ROOT": str(root),
+        "MAX_GAUSSIANS": str(GAUSSIANS),
+        "PYTHONPATH": ":".join(str(ROOT / "containers" / part) for part in ("", "sfm", "3dgs", "compressor")),
+    }
+    subprocess.run([sys.executable, "-m", stage], env=environment, stderr=subprocess.DEVNULL, check=True)
+
+
+def enlarged(splat: Gaussians, count: int) -> Gaussians:
+    """A splat of `count` Gaussians with the statistics of a trained one.
+
+    Each Gaussian is repeated, its copies scattered by its own extent, smaller, and all of their parameters jittered.
+    """
+    rng = np.random.default_rng(0)
+    source = rng.permutation(np.resize(np.arange(len(splat)), count))
+    spread = np.exp(splat.scales[source])
+    shrink = np.log(count / len(splat)) / 3  # as much volume as before
+
+    def jitter(values: np.ndarray, deviation: float) -> np.ndarray:
+        return np.asarray(values + deviation * rng.standard_normal(values.shape, dtype=np.float32))
+
+    picked = splat.select(source)
+    return replace(
+        picked,
+        means=picked.means + spread * rng.standard_normal(picked.means.shape, dtype=np.float32),
+        quats=jitter(picked.quats, 0.1),
+        scales=jitter(picked.scales, 0.2) - np.float32(max(shrink, 0.0)),
+        opacities=jitter(picked.opacities, 0.5),
+        sh0=jitter(picked.sh0, 0.05),
+        shN=jitter(picked.shN, 0.005),
+    )

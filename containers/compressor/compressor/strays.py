@@ -1,0 +1,54 @@
+"""Gaussians that belong to nothing: far outside the scene or alone in the air, and in no camera's picture.
+
+Deliberately timid: whatever any measured view sees stays, wherever it is.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.gaussians import Gaussians
+
+_BULK = (1.0, 99.0)  # percentiles of the positions
+_ROOM = 3.0  # times the longest side of the bulk that still belongs to the scene, all round
+_CELLS = 64  # of the bulk's longest side: the neighbourhood of a Gaussian is 3 of them wide
+_LEAST_NEIGHBOURS = 2
+
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+
+def strays(gaussians: Gaussians, seen: Mask) -> Mask:
+    """Which Gaussians (N,) to leave out: those not `seen` (N,) that are out of bounds or have no neighbours."""
+    unseen = np.flatnonzero(~seen)
+    out = np.zeros(len(gaussians), dtype=np.bool_)
+    if len(unseen) == 0:
+        return out
+    points = gaussians.means.astype(np.float64)
+    low, high = np.percentile(points, _BULK, axis=0)
+    room = _ROOM * max(float((high - low).max()), 1e-9)
+    far = ((points[unseen] < low - room) | (points[unseen] > high + room)).any(axis=1)
+    cell = max(float((high - low).max()), 1e-9) / _CELLS
+    out[unseen] = far | (_neighbours(points, unseen, low, cell) < _LEAST_NEIGHBOURS)
+    return out
+
+
+def _neighbours(points: NDArray[np.float64], which: NDArray[np.int64], low: NDArray[np.float64], cell: float) -> Counts:
+    """How many others are in the cell of each of `which`, or in the 26 around it."""
+    reach = 1 << 20  # cells to either side; farther ones share the last
+    cells = np.clip(np.floor((points - low) / cell), -reach, reach).astype(np.int64) + reach + 1
+    radix = np.int64(2 * reach + 3)
+
+    def key(places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return (places[:, 0] * radix + places[:, 1]) * radix + places[:, 2]
+
+    keys, counts = np.unique(key(cells), return_counts=True)
+    total = np.zeros(len(which), dtype=np.int64)
+    for offset in itertools.product((-1, 0, 1), repeat=3):
+        wanted = key(cells[which] + np.array(offset))
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        total += np.where(keys[at] == wanted, counts[at], 0)
+    return total - 1

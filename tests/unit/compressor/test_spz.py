@@ -1,0 +1,84 @@
+"""SPZ files, decoded here as the format's own documentation says."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compressor.spz import fractional_bits, write_spz
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+
+MakeSplat = Callable[..., Gaussians]
+
+
+def decode(data: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+    raw = gzip.decompress(data)
+    magic, version, count, degree, bits, flags, _ = struct.unpack_from("<IIIBBBB", raw)
+    higher = HIGHER_COEFFICIENTS[degree]
+    sizes = {"positions": 9, "alphas": 1, "colours": 3, "scales": 3, "rotations": 4, "sh": 3 * higher}
+    parts, at = {}, 16
+    for name, size in sizes.items():
+        parts[name] = np.frombuffer(raw, np.uint8, count * size, at).reshape(count, size).astype(np.int64)
+        at += count * size
+    assert at == len(raw)
+    triples = parts["positions"].reshape(count, 3, 3)
+    fixed = triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16
+    parts["positions"] = np.where(fixed >= 1 << 23, fixed - (1 << 24), fixed) / (1 << bits)
+    words = parts["rotations"] @ (1 << 8 * np.arange(4))
+    quats = np.zeros((count, 4))
+    for i, word in enumerate(words):
+        largest, rest = word >> 30, []
+        for component in reversed([c for c in range(4) if c != largest]):
+            code, word = word & 1023, word >> 10
+            quats[i, component] = (code & 511) / 511 * np.sqrt(0.5) * (-1 if code & 512 else 1)
+            rest.append(component)
+        quats[i, largest] = np.sqrt(max(0.0, 1 - np.square(quats[i]).sum()))
+    parts["rotations"] = quats
+    return {"magic": magic, "version": version, "degree": degree, "flags": flags}, parts
+
+
+@settings(deadline=None, max_examples=20)
+@given(count=st.integers(1, 60), degree=st.integers(0, 3), seed=st.integers(0, 99), antialiased=st.booleans())
+def test_what_is_written_decodes_to_the_splat(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_splat: MakeSplat,
+    count: int,
+    degree: int,
+    seed: int,
+    antialiased: bool,
+) -> None:
+    splat = make_splat(count, degree, seed)
+    path = tmp_path_factory.mktemp("spz") / "scene.spz"
+    write_spz(path, splat, antialiased=antialiased)
+    header, parts = decode(path.read_bytes())
+    assert header == {"magic": 0x5053474E, "version": 3, "degree": degree, "flags": int(antialiased)}
+    assert np.abs(parts["positions"] - splat.means).max() <= 0.5 / 4096 + 1e-6
+    assert np.abs(parts["alphas"][:, 0] / 255 - 1 / (1 + np.exp(-splat.opacities))).max() <= 0.51 / 255
+    assert np.abs(parts["scales"] / 16 - 10 - splat.scales).max() <= 0.51 / 16
+    assert np.abs((parts["colours"] / 255 - 0.5) / 0.15 - splat.sh0).max() <= 0.51 / 255 / 0.15
+    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
+    assert np.abs(np.abs((parts["rotations"] * unit[:, [1, 2, 3, 0]]).sum(axis=1)) - 1).max() < 1e-5
+    if degree:
+        coefficients = (parts["sh"] / 128 - 1).reshape(count, -1, 3)
+        assert np.abs(coefficients - splat.shN).max() <= 8.6 / 128
+
+
+@given(st.floats(1e-3, 1e6))
+def test_positions_use_the_bits_that_the_scene_leaves(extent: float) -> None:
+    bits = fractional_bits(np.array([[extent, -extent / 2, 0]], dtype=np.float32))
+    assert extent * 2**bits < 2**23 or bits == 0
+    assert bits == 12 or extent * 2 ** (bits + 1) * 2 >= 2**23
+
+
+def test_a_failed_write_leaves_nothing_that_looks_whole(tmp_path: Path, make_splat: MakeSplat) -> None:
+    (tmp_path / "scene.spz.partial").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_spz(tmp_path / "scene.spz", make_splat(3, 0), antialiased=False)
+    assert not (tmp_path / "scene.spz").exists()
