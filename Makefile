@@ -5,7 +5,7 @@ ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor clean
+.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -43,6 +43,9 @@ bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLM
 
 bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (MODEL=folder: another splat)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(if $(MODEL),--model "$(MODEL)")
+
+bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train $(if $(SCENE),--scene "$(SCENE)")
 
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .build .local out .aws-sam
