@@ -5,7 +5,7 @@ ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train clean
+.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -46,6 +46,9 @@ bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG an
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train $(if $(SCENE),--scene "$(SCENE)")
+
+bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
+	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
 
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .build .local out .aws-sam

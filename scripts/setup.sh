@@ -27,9 +27,12 @@ node_project() { # folder: its locked npm packages, with the Node.js that came w
 
 run() {
   environment .venv requirements.txt
-  say "building the viewer"
+  say "compiling the CPU kernels; building the viewer"
+  PYTHONPATH=containers:containers/3dgs .venv/bin/python -m trainer.warm &
+  local kernels=$!
   node_project containers/compressor/viewer
   (PATH="$PWD/.venv/bin:$PATH" && cd containers/compressor/viewer && npm run --silent build >/dev/null)
+  wait "$kernels"
 }
 
 tests() {

@@ -27,7 +27,7 @@ from trainer.colmap import Points, SparseModel, read_model
 MIN_PHOTOS = 2
 MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
-_HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
+HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
 _MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
@@ -142,7 +142,7 @@ def hold_out(count: int) -> list[Split]:
     """Every 8th photo is held out; at least one of 4 or more, none of fewer."""
     if count < MIN_PHOTOS_TO_HOLD_OUT:
         return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == _HOLD_OUT_FIRST else "train" for index in range(count)]
+    return ["test" if index % HOLD_OUT_EVERY == HOLD_OUT_FIRST else "train" for index in range(count)]
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:

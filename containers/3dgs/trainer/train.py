@@ -16,7 +16,6 @@ from stage.errors import ErrorCode, StageError
 from trainer.dataset import Frame, Photo, PhotoStore
 from trainer.densify import Pull, refine
 from trainer.dropout import leave_out, rate_at
-from trainer.exposure import Exposures
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Splats
 from trainer.rasterize import RasterInfo, rasterize
@@ -51,13 +50,11 @@ class Trainer:
     step: int = 0
     start_count: int = 0
     pull: Pull = field(init=False)
-    exposures: Exposures = field(init=False)
     _photometric: Photometric = field(init=False, default_factory=Photometric)
 
     def __post_init__(self) -> None:
         self.start_count = self.start_count or len(self.splats)
         self.pull = Pull(len(self.splats), self.device)
-        self.exposures = Exposures(len(self.photos), self.device)
         self.growth = Growth.of(self.budget.steps)
         self._cameras = [self.frame.camera(photo.camera) for photo in self.photos]
 
@@ -69,13 +66,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """All there is to save for `restored`."""
         pull = {"total": self.pull.total, "views": self.pull.views}
-        return {
-            "step": self.step,
-            "start_count": self.start_count,
-            "splats": self.splats.state(),
-            "exposures": self.exposures.state(),
-            "pull": pull,
-        }
+        return {"step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull}
 
     @classmethod
     def restored(
@@ -93,7 +84,6 @@ class Trainer:
         trainer = cls(
             photos, frame, store, budget, splats, dropout, device, step=state["step"], start_count=state["start_count"]
         )
-        trainer.exposures.restore(state["exposures"])
         trainer.pull.total, trainer.pull.views = (state["pull"][name].to(device) for name in ("total", "views"))
         return trainer
 
@@ -117,7 +107,6 @@ class Trainer:
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         opacities = leave_out(self.splats["opacities"], rate_at(self.step, steps, self.dropout), chance)
         image, info = draw(self.splats, camera, degree, opacities)
-        image = self.exposures.applied(image, index)
         target, mask = self.store.target(self.photos[index], camera), self.store.mask(self.photos[index], camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -128,7 +117,6 @@ class Trainer:
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
         loss.backward()  # type: ignore[no-untyped-call]
         self.splats.step(decay(self.step, steps), harmonics=degree > 0)
-        self.exposures.step(decay(self.step, steps))
         self.step += 1
         if self.step <= self.growth.last:
             self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height)

@@ -1,0 +1,93 @@
+"""What a customer can send that cannot be trained on ends at once, by its code and with nothing left behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stage.contract import Folders, run_stage
+from tests.unit.trainer.synthetic import make_scene, write_model
+from trainer.colmap import read_model
+from trainer.stage import result_folder, train_scene
+
+
+def rewrite(scene: Path, photos: int, points: Callable[[np.ndarray], np.ndarray] = lambda points: points) -> None:
+    """The scene's model with its first `photos` cameras and with other points."""
+    model = read_model(scene / "sparse" / "0")
+    cameras = {image.name: image.camera for image in model.images[:photos]}
+    positions = points(model.points.positions)
+    write_model(scene / "sparse" / "0", cameras, positions, model.points.colours[: len(positions)])
+
+
+def without_model(scene: Path) -> None:
+    shutil.rmtree(scene / "sparse")
+
+
+def with_empty_files(scene: Path) -> None:
+    for path in (scene / "sparse" / "0").iterdir():
+        path.write_bytes(b"")
+
+
+def without_images(scene: Path) -> None:
+    shutil.rmtree(scene / "images")
+
+
+def with_one_camera(scene: Path) -> None:
+    rewrite(scene, 1)
+
+
+def without_a_camera(scene: Path) -> None:
+    rewrite(scene, 0)
+
+
+def with_nan_points(scene: Path) -> None:
+    rewrite(scene, 9, lambda points: np.full_like(points, np.nan))
+
+
+def without_points(scene: Path) -> None:
+    rewrite(scene, 9, lambda points: points[:0])
+
+
+def with_points_that_no_camera_sees(scene: Path) -> None:
+    rewrite(scene, 9, lambda points: points + np.array([0, 0, 1000.0]))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        without_model,
+        with_empty_files,
+        without_images,
+        with_one_camera,
+        without_a_camera,
+        with_nan_points,
+        without_points,
+        with_points_that_no_camera_sees,
+    ],
+)
+def test_a_scene_that_cannot_be_trained_on_is_invalid(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    spoil(scene)
+    environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "10"}
+    assert run_stage("3dgs", result_folder, train_scene, environment) == 1
+    assert (tmp_path / "output" / "failure").read_text().startswith("INVALID_SCENE: ")
+    assert list(Folders(tmp_path).model.iterdir()) == []
+    assert not Folders(tmp_path).checkpoints.exists()
+
+
+def test_a_few_nan_points_among_good_ones_are_left_out(tmp_path: Path) -> None:
+    def spoilt(points: np.ndarray) -> np.ndarray:
+        points = points.copy()
+        points[::3] = np.nan
+        return points
+
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    rewrite(scene, 9, spoilt)
+    environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
+    assert run_stage("3dgs", result_folder, train_scene, environment) == 0
