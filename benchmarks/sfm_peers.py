@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import pycolmap
@@ -25,7 +25,9 @@ COLMAP_STEPS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run took and gave. Errors in pixels of the photos, GPS in metres; None where a peer has none."""
+    """What one run took and gave. Errors in pixels of the photos, GPS in metres (None where a peer has none), wall
+    seconds by part of the stage.
+    """
 
     cpu_seconds: float
     peak_bytes: int
@@ -34,6 +36,11 @@ class Figures:
     points: int
     reprojection_error: float
     gps_rms: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)
+
+    def share(self, part: str) -> float:
+        """Of the time of all parts."""
+        return self.parts[part] / sum(self.parts.values())
 
     def as_figures(self) -> dict[str, float | int | None]:
         found: dict[str, float | int | None] = {
@@ -65,6 +72,7 @@ def run_stage(archive: Path, ml_root: Path, photos: Path) -> Figures:
         result["counts"]["points"],
         result["metrics"]["reprojectionError"],
         result["metrics"]["gpsRms"],
+        result["timings"],
     )
 
 

@@ -88,7 +88,7 @@ def _metadata(read_tags: Callable[[], Image.Exif], xmp: object, width: int, heig
     return Metadata(
         make=make,
         model=model,
-        focal=focal_in_pixels(details, text, width, height, sensor_diagonal_mm(make, model)),
+        focal=focal_in_pixels(details, text, width, height, lambda: sensor_diagonal_mm(make, model)),
         focal_tag=_number(details.get(FOCAL_LENGTH)) or _number(details.get(FOCAL_LENGTH_35MM)) or 0.0,
         position=_position(gps),
         gimbal=_gimbal(text) if upright else None,
@@ -97,13 +97,13 @@ def _metadata(read_tags: Callable[[], Image.Exif], xmp: object, width: int, heig
 
 
 def focal_in_pixels(
-    details: Mapping[int, Any], xmp: str, width: int, height: int, sensor_diagonal: float | None = None
+    details: Mapping[int, Any], xmp: str, width: int, height: int, sensor: Callable[[], float | None] = lambda: None
 ) -> float | None:
     """Focal length in pixels of a photo of `width` × `height`, or None.
 
     The tags speak of the photo as taken: a resized photo scales them by its width over EXIF's. In order of trust: DJI's
     calibrated focal length, focal length with the sensor's resolution, the 35 mm equivalent (which compares diagonals
-    with a 36 × 24 mm frame), focal length over the known `sensor_diagonal` (mm).
+    with a 36 × 24 mm frame), focal length over what `sensor` says of the sensor's diagonal (mm).
     """
     long_side = max(width, height)
     taken = max(_number(details.get(PIXEL_X_DIMENSION)) or 0, _number(details.get(PIXEL_Y_DIMENSION)) or 0)
@@ -120,8 +120,8 @@ def focal_in_pixels(
         candidates.append(millimetres * resolution / unit * scale)
     if equivalent:
         candidates.append(equivalent / FULL_FRAME_DIAGONAL_MM * _sensor_diagonal(width, height))
-    if millimetres and sensor_diagonal:
-        candidates.append(millimetres / sensor_diagonal * _sensor_diagonal(width, height))
+    elif millimetres and not candidates and (diagonal := sensor()):
+        candidates.append(millimetres / diagonal * _sensor_diagonal(width, height))
     low, high = PLAUSIBLE_FOCAL
     return next((focal for focal in candidates if low < focal / long_side < high), None)
 

@@ -1,16 +1,17 @@
 """How large a camera's sensor is, for photos whose EXIF has the focal length in millimetres and nothing to go with it.
 
 Crop factors (the diagonal of 36 × 24 mm over the sensor's) come from the lensfun project's camera database
-(https://lensfun.github.io, CC BY-SA 3.0, read through lensfunpy), which knows interchangeable-lens and compact cameras,
-and for drones from the table below: the sensor formats of the makers' specification pages.
+(https://lensfun.github.io, CC BY-SA 3.0, as the package lensfunpy brings it), which knows system and compact
+cameras, and for drones from the table below: the sensor formats of the makers' specification pages.
 """
 
 from __future__ import annotations
 
 import math
 from functools import cache
-
-import lensfunpy
+from importlib.util import find_spec
+from pathlib import Path
+from xml.etree import ElementTree
 
 FULL_FRAME_DIAGONAL_MM = math.hypot(36, 24)
 # active areas in millimetres by what drone makers call the format
@@ -63,12 +64,22 @@ def sensor_diagonal_mm(make: str, model: str) -> float | None:
     return FULL_FRAME_DIAGONAL_MM / crop if crop else None
 
 
-@cache
 def _crop_factor(make: str, model: str) -> float | None:
-    found = _cameras().find_cameras(make, model)
-    return float(found[0].crop_factor) if found else None
+    return _lensfun().get((make.lower(), model.lower()))
 
 
 @cache
-def _cameras() -> lensfunpy.Database:
-    return lensfunpy.Database(load_common=False)
+def _lensfun() -> dict[tuple[str, str], float]:
+    """Crop factors by maker and model, both in lower case, from the files that lensfunpy brings (its library, which
+    needs GLib, is not loaded).
+    """
+    spec = find_spec("lensfunpy")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    found: dict[tuple[str, str], float] = {}
+    for path in sorted(Path(spec.submodule_search_locations[0], "db_files").glob("*.xml")):
+        for camera in ElementTree.parse(path).iter("camera"):
+            maker, model, crop = (camera.findtext(name, "") for name in ("maker", "model", "cropfactor"))
+            if crop:
+                found[maker.lower(), model.lower()] = float(crop)
+    return found

@@ -33,9 +33,9 @@ def test_unknown_cameras_have_none(make: str, model: str) -> None:
 
 
 def test_millimetres_over_the_sensor_are_the_last_resort() -> None:
-    assert focal_in_pixels({37386: 8.8}, "", 5472, 3648, 15.86) == pytest.approx(3650, rel=0.01)
+    assert focal_in_pixels({37386: 8.8}, "", 5472, 3648, lambda: 15.86) == pytest.approx(3650, rel=0.01)
     # the 35 mm equivalent is the photo's own word
-    assert focal_in_pixels({37386: 8.8, 41989: 24}, "", 5472, 3648, 99.0) == pytest.approx(3648, rel=0.01)
+    assert focal_in_pixels({37386: 8.8, 41989: 24}, "", 5472, 3648, lambda: 99.0) == pytest.approx(3648, rel=0.01)
 
 
 def test_a_photo_without_35_mm_equivalent_gets_its_focal_length_by_its_camera() -> None:
