@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compressor.curves import Arranged
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
 from compressor.spz import write_spz
+from compressor.streamed import Layout, write_streamed
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.ply import read_ply
 from tests.support.splats import even_sensitivity
@@ -97,3 +99,19 @@ def test_splat_transform_reads_our_spz_as_the_same_splat(degree: int, tmp_path: 
     if degree:
         inside = np.abs(near.shN) < 0.9
         assert np.abs(theirs.shN - near.shN)[inside].max() < 8.6 / 128
+
+
+def test_splat_transform_reads_our_streamed_sog(tmp_path: Path) -> None:
+    arranged = Arranged(arrange(random_splat(600, 1)), even_sensitivity(600))
+    layout = Layout(leaf=128, leaves_per_file=2, levels=2)
+    write_streamed(tmp_path / "lod", arranged, Steps(), layout, lambda _share: None, antialiased=False)
+    for level, count in ((0, 600), (1, 150)):
+        peer = tmp_path / f"{level}.ply"
+        assert NODE is not None
+        lod = tmp_path / "lod/lod-meta.json"
+        subprocess.run([NODE, CLI, "-w", "-q", "-g", "cpu", "-L", str(level), lod, peer], check=True, timeout=120)
+        theirs = read_ply(peer)
+        assert len(theirs) == count
+        if level == 0:
+            both = [np.sort(splat.means, axis=0) for splat in (theirs, arranged.gaussians)]
+            assert np.allclose(*both, rtol=1e-2, atol=1e-3)

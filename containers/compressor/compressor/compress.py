@@ -33,9 +33,10 @@ _INTOLERABLE_LOSS = 1.0
 
 @dataclass(frozen=True)
 class Compressed:
-    """The file, what a viewer makes of it, and how good that is in dB."""
+    """The file, what it was made of, what a viewer makes of it, and how good that is in dB."""
 
     sog: bytes
+    arranged: Arranged
     decoded: Gaussians
     steps: Steps
     bytes_by_file: dict[str, int]
@@ -88,7 +89,7 @@ def compress(
     results: list[Compressed] = []
     for number in range(_ROUNDS):
         found = search(arranged, curves, palettes, budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
-        result = _packed(found, before, held_out, goal.loss, antialiased, check_stop)
+        result = _packed(arranged, found, before, held_out, goal.loss, antialiased, check_stop)
         results.append(result)
         wanted = min(goal.mean_squared_error, _error_for(found.mean_squared_error, result.loss, goal.loss))
         if result.met and (result.loss >= _CLOSE_ENOUGH * goal.loss or wanted <= budget):
@@ -112,6 +113,7 @@ def _error_for(mean_squared_error: float, loss: float, allowed: float) -> float:
 
 
 def _packed(
+    arranged: Arranged,
     found: Found,
     before: float | None,
     held_out: HeldOut | None,
@@ -126,6 +128,7 @@ def _packed(
     decoded = dequantise(read_back)
     return Compressed(
         sog=sog,
+        arranged=arranged,
         decoded=decoded,
         steps=found.steps,
         bytes_by_file=entry_sizes(sog),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,18 +117,20 @@ class PaletteCurve:
         labels = _through(at, [trial.label_bytes for trial in trials], x)
         vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
         errors = np.exp(_through(at, [np.log(max(trial.error, 1e-30)) for trial in trials], x))
-        nothing = self._error(np.zeros_like(self.arranged.gaussians.shN))
         return Curve(
             "palette_size",
             (0, *sizes),
             np.append(0.0, np.maximum(labels, 0) + vectors),
-            self.correction * np.append(nothing, errors),
+            self.correction * np.append(self._without, errors),
         )
+
+    @cached_property
+    def _without(self) -> float:
+        return seen_error(self.arranged.sensitivity, self.arranged.gaussians.shN)
 
     def _error(self, shN: NDArray[np.float32]) -> float:
         """Expected of vectors in place of the splat's own, once the constant coefficient has made up for some."""
-        missed = shN - self.arranged.gaussians.shN
-        return seen_error(self.arranged.sensitivity, missed)
+        return seen_error(self.arranged.sensitivity, shN - self.arranged.gaussians.shN)
 
 
 def measure_curves(

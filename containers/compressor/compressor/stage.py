@@ -15,12 +15,15 @@ from compressor.quality import BACKGROUND, held_out_photos
 from compressor.sog.encoder import arrange
 from compressor.source import read_source, visible
 from compressor.spz import write_spz
+from compressor.streamed import Layout, write_streamed
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.ply import property_names
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning
 
 INPUT = "model"
+STREAM_FROM = 1_000_000
+"""Gaussians above which a scene is also written in levels of detail, to be streamed."""
 _JOURNEY_STOPS = 16
 _JOURNEY_SECONDS = 60.0
 _DOWNLOADS = ("scene.ply", "scene.spz")
@@ -51,7 +54,7 @@ def work(context: StageContext) -> StageOutcome:
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
         result = compress(
-            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.65), context.check_stop,
+            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.6), context.check_stop,
             antialiased=source.antialiased,
         )  # fmt: skip
     staging = context.scratch / "output"
@@ -59,6 +62,13 @@ def work(context: StageContext) -> StageOutcome:
     (staging / "scene.sog").write_bytes(result.sog)
     shutil.copyfile(source.ply, staging / "scene.ply")
     write_spz(staging / "scene.spz", arrange(gaussians), antialiased=source.antialiased)
+    if len(result.arranged) > STREAM_FROM:
+        with watch("stream"):
+            say = progress(0.6, 0.65)
+            write_streamed(
+                staging / "lod", result.arranged, result.steps, Layout(),
+                lambda share: say(share, "writing levels of detail"), antialiased=source.antialiased,
+            )  # fmt: skip
     with watch("pictures"):
         say = progress(0.65, 0.9)
         write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -118,6 +119,29 @@ def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path
     result = json.loads((output / "result.json").read_text())
     assert result["metrics"]["psnrBefore"] is result["metrics"]["psnrAfter"] is None
     assert result["counts"]["gaussians"] == 60
+
+
+def test_a_large_scene_is_streamed_too(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "STREAM_FROM", 100)
+    write_ply(model / "scene.ply", make_splat(120, 0))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    meta = json.loads((output / "lod/lod-meta.json").read_text())
+    assert meta["counts"] == [120, 30, 8]
+    assert all((output / "lod" / name).is_file() for name in meta["filenames"])
+
+
+def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_ply(model / "scene.ply", make_splat(40, 0))
+    header, body = (model / "scene.ply").read_bytes().split(b"element vertex", 1)
+    (model / "scene.ply").write_bytes(header + b"comment antialiased\nelement vertex" + body)
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    with zipfile.ZipFile(output / "scene.sog") as archive:
+        assert json.loads(archive.read("meta.json"))["antialias"] is True
+    assert gzip.decompress((output / "scene.spz").read_bytes())[14] == 1
 
 
 def nothing(_folder: Path, _splat: Gaussians) -> None:

@@ -1,0 +1,95 @@
+"""Fewer Gaussians for a view from afar: neighbours in the file become one that looks like them together.
+
+Means and covariances are those of the mixture, colours the mixture's mean, and the opacity is such that as much of a
+picture stays covered. Kerbl et al., A Hierarchical 3D Gaussian Representation for Real-Time Rendering of Very Large
+Datasets, 2024.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.sog.codes import Float64
+from compressor.sog.encoder import opacity_of
+from splat.gaussians import Gaussians
+
+_MOST_OPAQUE = 0.99
+_LEAST_DEVIATION = 1e-7
+
+
+def merged(gaussians: Gaussians, group: int) -> Gaussians:
+    """One Gaussian for every `group` consecutive ones (the last for what is left), in order along the curve."""
+    starts = np.arange(0, len(gaussians), group)
+    opacity = opacity_of(gaussians.opacities)
+    deviations = np.exp(gaussians.scales.astype(np.float64))
+    area = opacity * _area(deviations)
+    total = np.add.reduceat(area, starts)
+    share = area / np.repeat(total, _sizes(starts, len(gaussians)))
+
+    def mean(values: NDArray[np.floating[Any]]) -> Float64:
+        weighted = values.astype(np.float64) * share.reshape(-1, *[1] * (values.ndim - 1))
+        return np.asarray(np.add.reduceat(weighted, starts, axis=0))
+
+    means = mean(gaussians.means)
+    offset = gaussians.means - np.repeat(means, _sizes(starts, len(gaussians)), axis=0)
+    covariances = mean(_covariances(gaussians.quats, deviations) + offset[:, :, None] * offset[:, None, :])
+    variances, axes = np.linalg.eigh(covariances)
+    axes[:, :, 0] *= np.linalg.det(axes)[:, None]
+    merged_deviations = np.sqrt(np.maximum(variances, _LEAST_DEVIATION**2))
+    covered = np.clip(total / _area(merged_deviations), 1 / 255, _MOST_OPAQUE)
+    return Gaussians(
+        means=means.astype(np.float32),
+        quats=_quaternions(axes).astype(np.float32),
+        scales=np.log(merged_deviations).astype(np.float32),
+        opacities=np.log(covered / (1 - covered)).astype(np.float32),
+        sh0=mean(gaussians.sh0).astype(np.float32),
+        shN=mean(gaussians.shN).astype(np.float32),
+    )
+
+
+def _sizes(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.diff(starts, append=count)
+
+
+def _area(deviations: Float64) -> Float64:
+    """What a Gaussian covers seen from a middling side (N,): the sum of its three faces' areas."""
+    a, b, c = deviations.T
+    return np.asarray(a * b + b * c + c * a)
+
+
+def _covariances(quats: NDArray[np.float32], deviations: Float64) -> Float64:
+    w, x, y, z = (quats.astype(np.float64) / np.linalg.norm(quats, axis=1, keepdims=True)).T
+    rotation = np.stack(
+        [
+            1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
+            2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
+            2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
+        ],
+        axis=1,
+    ).reshape(-1, 3, 3)  # fmt: skip
+    half = rotation * deviations[:, None, :]
+    return np.asarray(np.einsum("nij,nkj->nik", half, half))
+
+
+def _quaternions(rotations: Float64) -> Float64:
+    """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3): Shepperd, Quaternion from Rotation Matrix, 1978."""
+    diagonal = np.diagonal(rotations, axis1=1, axis2=2)
+    trace = diagonal.sum(axis=1)
+    squares = np.stack([1 + trace, *(1 + 2 * diagonal - trace[:, None]).T], axis=1)
+    r = rotations
+    off = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]], axis=1)
+    on = np.stack([r[:, 0, 1] + r[:, 1, 0], r[:, 0, 2] + r[:, 2, 0], r[:, 1, 2] + r[:, 2, 1]], axis=1)
+    candidates = np.stack(
+        [
+            np.stack([squares[:, 0], off[:, 0], off[:, 1], off[:, 2]], axis=1),
+            np.stack([off[:, 0], squares[:, 1], on[:, 0], on[:, 1]], axis=1),
+            np.stack([off[:, 1], on[:, 0], squares[:, 2], on[:, 2]], axis=1),
+            np.stack([off[:, 2], on[:, 1], on[:, 2], squares[:, 3]], axis=1),
+        ],
+        axis=1,
+    )
+    best = candidates[np.arange(len(r)), squares.argmax(axis=1)]
+    return np.asarray(best / np.linalg.norm(best, axis=1, keepdims=True))

@@ -1,0 +1,168 @@
+"""Streamed SOG for scenes of millions: `lod-meta.json`, and unbundled SOGs of a part at a level of detail each.
+
+https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/streamed-sog/ A viewer picks a level for every
+leaf of the tree and loads the files that hold them. Each part is encoded by itself, so memory does not grow with the
+scene beyond the splat's own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compressor.curves import Arranged
+from compressor.merge import merged
+from compressor.sog.codes import Float64, Sensitivity, Steps
+from compressor.sog.container import META, pack_files
+from compressor.sog.encoder import quantise
+from compressor.sog.harmonics import quantise_harmonics
+from splat.gaussians import Gaussians
+
+LOD_META = "lod-meta.json"
+_VERSION = 1
+_GENERATOR = "spaceport"
+_REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
+_LEAST_PALETTE = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a scene is cut: Gaussians a leaf (a power of `group`, times whatever), leaves a file, and the levels."""
+
+    leaf: int = 32768
+    leaves_per_file: int = 8
+    levels: int = 3
+    group: int = 4  # Gaussians of a level that become one of the next
+
+
+def write_streamed(
+    folder: Path,
+    arranged: Arranged,
+    steps: Steps,
+    layout: Layout,
+    progress: Callable[[float], None],
+    *,
+    antialiased: bool,
+) -> None:
+    """Write the scene below `folder`, as coarse as `steps`; `lod-meta.json` last. `progress` gets the share done."""
+    count = len(arranged)
+    starts = range(0, count, layout.leaf)
+    leaves = [(start, min(start + layout.leaf, count)) for start in starts]
+    filenames: list[str] = []
+    nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]
+    counts = [0] * layout.levels
+    for level in range(layout.levels):
+        # a coarser level's leaves are smaller: its files hold more of them
+        per_file = layout.leaves_per_file * layout.group**level
+        for number, first in enumerate(range(0, len(leaves), per_file)):
+            chosen = range(first, min(first + per_file, len(leaves)))
+            parts = [_at_level(_slice(arranged, *leaves[i]), level, layout.group) for i in chosen]
+            offset = 0
+            for i, part in zip(chosen, parts, strict=True):
+                nodes[i]["lods"][str(level)] = {"file": len(filenames), "offset": offset, "count": len(part)}
+                offset += len(part)
+            counts[level] += offset
+            name = f"{level}_{number}/{META}"
+            filenames.append(name)
+            _write_unit((folder / name).parent, _joined(parts), _share(steps, offset, count), antialiased)
+            progress((level + (chosen.stop / len(leaves))) / layout.levels)
+    meta = {
+        "version": _VERSION,
+        "asset": {"generator": _GENERATOR},
+        "count": sum(counts),
+        "counts": counts,
+        "lodLevels": layout.levels,
+        "filenames": filenames,
+        "tree": _tree(nodes),
+    }
+    (folder / LOD_META).write_text(json.dumps(meta, separators=(",", ":")), encoding="utf-8")
+
+
+def _slice(arranged: Arranged, start: int, end: int) -> Arranged:
+    return arranged.select(np.arange(start, end))
+
+
+def _at_level(part: Arranged, level: int, group: int) -> Arranged:
+    for _ in range(level):
+        gaussians = merged(part.gaussians, group)
+        starts = np.arange(0, len(part), group)
+        part = Arranged(gaussians, _merged_sensitivity(part.sensitivity, starts))
+    return part
+
+
+def _merged_sensitivity(sensitivity: Sensitivity, starts: Any) -> Sensitivity:
+    """What pictures see of the members together, they see of the one in their place."""
+
+    def total(values: Any) -> Any:
+        return np.add.reduceat(values, starts, axis=0)
+
+    return replace(
+        sensitivity,
+        means=total(sensitivity.means),
+        quats=total(sensitivity.quats),
+        scales=total(sensitivity.scales),
+        opacities=total(sensitivity.opacities),
+        colours=total(sensitivity.colours),
+        directions=total(sensitivity.directions),
+        seen=np.logical_or.reduceat(sensitivity.seen, starts),
+    )
+
+
+def _joined(parts: list[Arranged]) -> Arranged:
+    def join(pieces: list[Any]) -> dict[str, Any]:
+        values = [vars(piece) for piece in pieces]
+        return {name: np.concatenate([value[name] for value in values]) for name in values[0] if name != "harmonics"}
+
+    gaussians = Gaussians(**join([part.gaussians for part in parts]))
+    whole = parts[0].sensitivity.harmonics
+    return Arranged(gaussians, Sensitivity(**join([part.sensitivity for part in parts]), harmonics=whole))
+
+
+def _share(steps: Steps, part: int, whole: int) -> Steps:
+    """A part may cause its share of the whole's errors, and has its share of the palette."""
+    share = min(1.0, part / whole)
+    size = steps.palette_size
+    return Steps(
+        positions=steps.positions * share,
+        rotations=steps.rotations * share,
+        scales=steps.scales * share,
+        colours=steps.colours * share,
+        opacities=steps.opacities * share,
+        palette_size=max(_LEAST_PALETTE, round(size * share)) if size else 0,
+    )
+
+
+def _write_unit(folder: Path, part: Arranged, steps: Steps, antialiased: bool) -> None:
+    palette = quantise_harmonics(part.gaussians, part.sensitivity, steps.palette_size) if steps.palette_size else None
+    codes = quantise(part.gaussians, part.sensitivity, steps, palette)
+    folder.mkdir(parents=True)
+    for name, data in pack_files(codes, antialiased=antialiased).items():
+        (folder / name).write_bytes(data)
+
+
+def _bounds(gaussians: Gaussians, start: int, end: int) -> dict[str, Any]:
+    reach = _REACH * np.exp(gaussians.scales[start:end].astype(np.float64).max(axis=1))[:, None]
+    low: Float64 = (gaussians.means[start:end] - reach).min(axis=0)
+    high: Float64 = (gaussians.means[start:end] + reach).max(axis=0)
+    return {"bound": {"min": _rounded(low), "max": _rounded(high)}, "lods": {}}
+
+
+def _rounded(values: Float64) -> list[float]:
+    return [float(f"{value:.7g}") for value in values]
+
+
+def _tree(nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Halve the row of leaves, neighbours along the curve, until one is left."""
+    if len(nodes) == 1:
+        return nodes[0]
+    middle = len(nodes) // 2
+    children = [_tree(nodes[:middle]), _tree(nodes[middle:])]
+    bounds = [child["bound"] for child in children]
+    low = np.min([bound["min"] for bound in bounds], axis=0).tolist()
+    high = np.max([bound["max"] for bound in bounds], axis=0).tolist()
+    return {"bound": {"min": low, "max": high}, "children": children}

@@ -1,0 +1,88 @@
+"""Streamed SOG: every Gaussian once a level, where the tree says, and coarser levels that look alike from afar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compressor.curves import Arranged
+from compressor.merge import merged
+from compressor.quality import draw, psnr
+from compressor.sog.codes import Steps
+from compressor.sog.container import unpack_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange
+from compressor.streamed import LOD_META, Layout, write_streamed
+from splat.camera import orbit
+from splat.gaussians import Gaussians
+from tests.support.splats import even_sensitivity
+
+MakeSplat = Callable[..., Gaussians]
+LAYOUT = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
+
+
+def leaves(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [leaf for child in node["children"] for leaf in leaves(child)] if "children" in node else [node]
+
+
+def unit(folder: Path) -> Gaussians:
+    return dequantise(unpack_files({path.name: path.read_bytes() for path in folder.iterdir()}))
+
+
+@pytest.fixture
+def written(tmp_path: Path, make_splat: MakeSplat) -> tuple[Path, Gaussians]:
+    splat = arrange(make_splat(500, 2))
+    shares: list[float] = []
+    arranged = Arranged(splat, even_sensitivity(len(splat)))
+    write_streamed(tmp_path, arranged, Steps(palette_size=100), LAYOUT, shares.append, antialiased=True)
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    return tmp_path, splat
+
+
+def test_the_tree_says_where_every_gaussian_of_every_level_lies(written: tuple[Path, Gaussians]) -> None:
+    folder, splat = written
+    meta = json.loads((folder / LOD_META).read_text())
+    assert meta["lodLevels"] == 3
+    assert meta["counts"][0] == 500
+    assert meta["counts"][1] == sum(-(-min(64, 500 - start) // 4) for start in range(0, 500, 64))
+    units = [unit((folder / name).parent) for name in meta["filenames"]]
+    start = 0
+    for leaf in leaves(meta["tree"]):
+        low, high = np.array(leaf["bound"]["min"]), np.array(leaf["bound"]["max"])
+        for place in leaf["lods"].values():
+            means = units[place["file"]].means[place["offset"] : place["offset"] + place["count"]]
+            assert len(means) == place["count"]
+            assert ((means >= low) & (means <= high)).all()
+        fine = leaf["lods"]["0"]
+        found = units[fine["file"]].means[fine["offset"] : fine["offset"] + fine["count"]]
+        assert np.allclose(found, splat.means[start : start + fine["count"]], atol=1e-3)
+        start += fine["count"]
+    assert start == 500
+
+
+def test_merged_gaussians_look_alike_from_afar(make_splat: MakeSplat) -> None:
+    splat = arrange(make_splat(3000, 1))
+    coarse = merged(splat, 4)
+    assert len(coarse) == 750
+    (far,) = orbit((0, 0, 0), 30, 50, 1, width=96, height=72)
+    dropped = splat.select(np.arange(0, 3000, 4))
+
+    def alike(other: Gaussians) -> float:
+        return psnr(float(np.mean(np.square(draw(splat, far) - draw(other, far)))))
+
+    assert alike(coarse) > 28
+    assert alike(coarse) > alike(dropped) + 3
+
+
+def test_a_group_of_one_stays_as_it_was(make_splat: MakeSplat) -> None:
+    splat = make_splat(200, 1)
+    same = merged(splat, 1)
+    (camera,) = orbit((0, 0, 0), 6, 50, 1, width=64, height=48)
+    faint = Gaussians(**{**vars(splat), "opacities": np.minimum(splat.opacities, 4)})
+    assert np.allclose(draw(same, camera), draw(faint, camera), atol=0.02)
