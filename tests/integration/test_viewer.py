@@ -16,10 +16,12 @@ from compressor.quality import BACKGROUND, draw, psnr
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise, quantise_harmonics
+from compressor.sog.encoder import arrange, quantise
+from compressor.sog.harmonics import quantise_harmonics
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.camera import look_at
 from splat.gaussians import Gaussians
+from tests.support.splats import even_sensitivity
 
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium")
@@ -82,7 +84,8 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
 ) -> None:
     axis = np.array(up, dtype=np.float64)
     arranged = arrange(village(axis))
-    codes = quantise(arranged, Steps(), quantise_harmonics(arranged, 4096))
+    even, steps = even_sensitivity(len(arranged)), Steps()
+    codes = quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
     target = 0.4 * axis
     side = np.cross(axis, (0.9, 0.1, 0.42))
     eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis
