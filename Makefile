@@ -41,6 +41,16 @@ bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLMAP 3.8 (SETS="a.zip b.zip": on these too)
 	@$(PYTHON) -m benchmarks.sfm $(SETS)
 
+SFM_500 = .build/sample-500
+$(SFM_500)/poses.json:
+	$(PYTHON) -m sample $(SFM_500) --photos 500 --width 800
+
+bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18, 36, 72, 150 and 500 photos, and foretold
+	@$(PYTHON) -m benchmarks.sfm_scaling $(SFM_500) --plot docs/images/sfm_scaling.png
+
+bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mapping 500 photos
+	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_mappers $(SFM_500)
+
 bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (MODEL=folder: another splat)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(if $(MODEL),--model "$(MODEL)")
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pycolmap
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
 
 
 def pose_errors(scene: Path, truth: Path) -> dict[str, float | int | str | None]:
@@ -20,18 +23,24 @@ def pose_errors(scene: Path, truth: Path) -> dict[str, float | int | str | None]
     views = np.array([true[original[image.name]] for image in images])
     expected = -np.einsum("nji,nj->ni", views[:, :3, :3], views[:, :3, 3])
     found = np.array([image.projection_center() for image in images])
-    similarity = pycolmap.estimate_sim3d(found, expected)
-    if similarity is None:
-        raise ValueError("the cameras all stand in one place")
-    turn = similarity.rotation.matrix()
-    errors = np.linalg.norm(np.array([similarity * centre for centre in found]) - expected, axis=1)
+    errors, turn, span = aligned(found, expected)
     rotations = np.array([image.cam_from_world().rotation.matrix() @ turn.T for image in images])
     traces = np.einsum("nij,nij->n", rotations, views[:, :3, :3])
     angles = np.rad2deg(np.arccos(np.clip((traces - 1) / 2, -1, 1)))
-    span = float(np.linalg.norm(np.ptp(expected, axis=0)))
     return {
         "truth_centres_mean_percent": round(100 * float(errors.mean()) / span, 5),
         "truth_centres_max_percent": round(100 * float(errors.max()) / span, 5),
         "truth_rotations_mean_degrees": round(float(angles.mean()), 5),
         "truth_rotations_max_degrees": round(float(angles.max()), 5),
     }
+
+
+def aligned(found: Vector, expected: Vector) -> tuple[Vector, Vector, float]:
+    """Distances (N,) of points `found` (N, 3) from where they are `expected` after the best similarity, its rotation
+    (3, 3), and the span of the expected ones. Raises ValueError where there is no similarity.
+    """
+    similarity = pycolmap.estimate_sim3d(found, expected)
+    if similarity is None:
+        raise ValueError("the cameras all stand in one place")
+    errors = np.linalg.norm(np.array([similarity * centre for centre in found]) - expected, axis=1)
+    return errors, similarity.rotation.matrix(), float(np.linalg.norm(np.ptp(expected, axis=0)))
