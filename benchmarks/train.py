@@ -23,7 +23,7 @@ from benchmarks.train_peer import opensplat_seconds_a_step
 from benchmarks.train_speed import Cost, cost_at, line_through, save_plot, spread_over
 from trainer.dataset import PhotoStore, Scene, load_scene, views_per_point
 from trainer.dropout import final_rate
-from trainer.evaluate import mean_psnr, mean_ssim, score_all
+from trainer.evaluate import mean, score_all
 from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
 from trainer.schedule import Budget
@@ -94,7 +94,7 @@ def trained(scene: Scene, steps: int, cap: int) -> dict[str, float | int | None]
     trainer.run(lambda _progress: True)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     scores = score_all(splats, scene.frame, scene.split("test"), store, 3)
-    psnr, ssim = mean_psnr(scores), mean_ssim(scores)
+    psnr, ssim = mean(score.psnr for score in scores), mean(score.ssim for score in scores)
     print(f"{steps:>5} steps {wall:6.1f} s wall {cpu:6.1f} s CPU  {psnr:.2f} dB  SSIM {ssim:.3f}", flush=True)
     named = {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "psnr": psnr, "ssim": ssim}
     return {f"train_{steps}_{name}": value and round(value, 3) for name, value in named.items()}

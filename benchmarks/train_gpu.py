@@ -21,7 +21,7 @@ import torch
 from trainer import dataset
 from trainer.dataset import PhotoStore, load_scene, views_per_point
 from trainer.dropout import final_rate
-from trainer.evaluate import mean_psnr, score_all
+from trainer.evaluate import mean, score_all
 from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
 from trainer.schedule import Budget
@@ -69,7 +69,7 @@ def spaceport(folder: Path, steps: int) -> Figures:
     trainer.run(lambda _progress: True)
     torch.cuda.synchronize()
     seconds = time.monotonic() - started
-    psnr = mean_psnr(score_all(splats, scene.frame, scene.split("test"), store, 3))
+    psnr = mean(score.psnr for score in score_all(splats, scene.frame, scene.split("test"), store, 3))
     return {
         "psnr": psnr,
         "train_s": round(seconds, 1),

@@ -23,7 +23,7 @@ from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
 from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import final_rate
-from trainer.evaluate import Score, mean_psnr, mean_ssim, render_photo, score_all
+from trainer.evaluate import Score, mean, render_photo, score_all
 from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
@@ -72,9 +72,10 @@ def train_scene(context: StageContext) -> StageOutcome:
             "heldOutViews": len(held_out),
         },
         metrics={
-            "psnr": mean_psnr(held_out),
-            "ssim": mean_ssim(held_out),
-            "psnrTrain": mean_psnr(trained),
+            "psnr": mean(score.psnr for score in held_out),
+            "ssim": mean(score.ssim for score in held_out),
+            "gmsd": mean(score.gmsd for score in held_out),
+            "psnrTrain": mean(score.psnr for score in trained),
             "views": [asdict(score) for score in held_out],
             "curve": [asdict(point) for point in curve],
             "ended": ended,
@@ -131,7 +132,8 @@ def _train(
             context.check_stop()
         seconds = before + time.monotonic() - started
         if due(progress.step, steps):
-            psnr = mean_psnr(score_all(trainer.splats, scene.frame, watched, store, trainer.degree))
+            scores = score_all(trainer.splats, scene.frame, watched, store, trainer.degree)
+            psnr = mean(score.psnr for score in scores)
             if psnr is None or not trainer.splats.finite():
                 raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
             curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(seconds, 2)))

@@ -60,6 +60,7 @@ def test_it_learns_the_scene(done: Path) -> None:
     assert metrics["psnr"] > 20
     assert metrics["psnrTrain"] > 20
     assert 0.3 < metrics["ssim"] <= 1
+    assert 0 < metrics["gmsd"] < 0.2
     curve = metrics["curve"]
     assert curve[-1]["step"] == STEPS
     assert curve[-1]["psnr"] > curve[0]["psnr"] + 3
