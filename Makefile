@@ -61,12 +61,12 @@ bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
 
 clean: ## everything that the targets above made
-	rm -rf .venv .venv-build .build .local out .aws-sam
+	rm -rf .venv .venv-build .venv-sam .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), and the viewer.
 .build/run.stamp: requirements.txt containers/compressor/viewer/package-lock.json containers/compressor/viewer/build.mjs scripts/setup.sh
 	scripts/setup.sh run
 
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
-.build/test.stamp: .build/run.stamp statemachine/requirements.txt tests/peers/package-lock.json
+.build/test.stamp: .build/run.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
 	scripts/setup.sh test

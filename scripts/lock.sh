@@ -40,3 +40,5 @@ drop functions/requirements.txt boto3 botocore s3transfer python-dateutil six ur
 
 # an environment of its own: nothing of the SageMaker SDK agrees with the rest
 compile statemachine/requirements.in
+# … and the SAM CLI does not agree with the local cloud
+compile tests/sam/requirements.in

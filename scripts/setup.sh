@@ -37,6 +37,7 @@ run() {
 
 tests() {
   environment .venv-build statemachine/requirements.txt
+  environment .venv-sam tests/sam/requirements.txt
   node_project tests/peers
   if ! command -v chromium >/dev/null; then
     say "installing Debian's chromium for the browser tests"
