@@ -63,8 +63,10 @@ bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .venv-sam .build .local out .aws-sam
 
-# What running needs: one environment for all worlds (a test holds each world to its own list), and the viewer.
-.build/run.stamp: requirements.txt containers/compressor/viewer/package-lock.json containers/compressor/viewer/build.mjs scripts/setup.sh
+# What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
+VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs)
+WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
+.build/run.stamp: requirements.txt $(VIEWER) $(WEB) scripts/setup.sh
 	scripts/setup.sh run
 
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.

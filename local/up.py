@@ -8,6 +8,7 @@ from local.address import DEFAULT_PORT
 from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, start_detached, stop_detached
 from local.deploy import DeployError, deploy_pipeline
+from local.web import publish
 
 FOLDER = ROOT / ".local" / "cloud"
 
@@ -17,6 +18,7 @@ def main() -> int:
         cloud = start_detached(FOLDER, DEFAULT_PORT)
         try:
             outputs = deploy_pipeline(cloud.address, ROOT)
+            page = publish(cloud.address, outputs, ROOT / "web" / ".build")
         except BaseException:
             stop_detached(FOLDER)
             raise
@@ -24,6 +26,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     print("\n".join(instructions(cloud, outputs)))
+    print(f"# the customer's page: {page}")
     return 0
 
 

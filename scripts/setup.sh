@@ -27,11 +27,13 @@ node_project() { # folder: its locked npm packages, with the Node.js that came w
 
 run() {
   environment .venv requirements.txt
-  say "compiling the CPU kernels; building the viewer"
+  say "compiling the CPU kernels; building the viewer and the page"
   PYTHONPATH=containers:containers/3dgs .venv/bin/python -m trainer.warm &
-  local kernels=$!
-  node_project containers/compressor/viewer
-  (PATH="$PWD/.venv/bin:$PATH" && cd containers/compressor/viewer && npm run --silent build >/dev/null)
+  local kernels=$! folder
+  for folder in containers/compressor/viewer web; do
+    node_project "$folder"
+    (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
+  done
   wait "$kernels"
 }
 

@@ -115,13 +115,13 @@ class Uploads:
         if missing:
             some = ", ".join(map(str, missing[:10])) + (" …" if len(missing) > 10 else "")
             raise RefusedRequest(ErrorCode.UPLOAD_INCOMPLETE, f"{len(missing)} of {ticket.part_count}: {some}")
-        answer = self._s3.complete_multipart_upload(
+        self._s3.complete_multipart_upload(
             Bucket=self._bucket,
             Key=ticket.key,
             UploadId=ticket.s3_upload,
             MultipartUpload={"Parts": [{"PartNumber": n, "ETag": received[n]} for n in sorted(received)]},
         )
-        return self._object(ticket, answer)
+        return self._completed(ticket)
 
     def abandon(self, upload_id: str, caller: Caller) -> None:
         """Give the parts up; an upload that is gone is given up. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
@@ -133,17 +133,15 @@ class Uploads:
                 raise
 
     def _completed(self, ticket: Ticket) -> UploadedObject:
-        """What an earlier call has completed."""
+        """What this or an earlier call has completed, by the words in which S3 tells start_job of it."""
         try:
-            return self._object(ticket, self._s3.head_object(Bucket=self._bucket, Key=ticket.key))
+            head = self._s3.head_object(Bucket=self._bucket, Key=ticket.key)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _GONE:
                 raise
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
-
-    def _object(self, ticket: Ticket, answer: Mapping[str, Any]) -> UploadedObject:
         return UploadedObject(
-            bucket=self._bucket, key=ticket.key, version_id=answer.get("VersionId"), etag=answer["ETag"].strip('"')
+            bucket=self._bucket, key=ticket.key, version_id=head.get("VersionId"), etag=head["ETag"].strip('"')
         )
 
     def _received(self, ticket: Ticket) -> dict[int, str]:

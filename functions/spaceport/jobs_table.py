@@ -37,9 +37,11 @@ class JobsTable:
             "bucket": job.bucket,
             "objectKey": job.key,
             "pipelineStep": job.options.pipeline_step.value,
+            "quality": job.options.quality,
             "uploadedAt": job.uploaded_at.isoformat(),
             "expiresAt": int(self._clock()) + KEEP_SECONDS,
             **({"email": job.options.email} if job.options.email else {}),
+            **({"trainingSteps": job.options.training_steps} if job.options.training_steps else {}),
             **(more or {}),
         }
         names = {f"#{name}": name for name in facts}
@@ -65,6 +67,18 @@ class JobsTable:
         )
         items: list[dict[str, Any]] = answer["Items"]
         return items
+
+    def mark(self, job_id: str, moments: Mapping[str, str]) -> dict[str, Any]:
+        """Keep the first value of each of `moments`; the whole item as it is then."""
+        answer = self._table.update_item(
+            Key={"jobId": job_id},
+            UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in moments),
+            ExpressionAttributeNames={f"#{name}": name for name in moments},
+            ExpressionAttributeValues={f":{name}": value for name, value in moments.items()},
+            ReturnValues="ALL_NEW",
+        )
+        item: dict[str, Any] = answer["Attributes"]
+        return item
 
     def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
         """Make the updates that are news; returns how many were."""

@@ -71,23 +71,24 @@ class Starter:
         options = JobOptions()
         try:
             options = asked.options if asked else options_from_metadata(head["Metadata"])
-            self._check_upload(uploaded, head["ContentLength"], options)
+            photos = self._check_upload(uploaded, head["ContentLength"], options)
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job, _owned(head["Metadata"], options.email, asked))
+        self._jobs.record(job, {**_owned(head["Metadata"], options.email, asked), "photos": photos})
         self._executions.begin(job_id, execution_input(job, STAGES_OF[options.pipeline_step][0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
-    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> None:
+    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
+        """How many photos there are. Raises RejectedUpload."""
         if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
             if size == 0:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
-            return  # a bare splat: the compressor's reader is its check
+            return 0  # a bare splat: the compressor's reader is its check
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
-        check_entries(read_entries(RangedObject(self._s3, uploaded, size)), options.pipeline_step)  # type: ignore[arg-type]
+        return check_entries(read_entries(RangedObject(self._s3, uploaded, size)), options.pipeline_step)  # type: ignore[arg-type]
 
     def _reject(
         self,

@@ -11,17 +11,35 @@ from spaceport.clients import table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
 from spaceport.observability import logger, tracer
+from spaceport.pace import PaceTable
 from spaceport.settings import Settings
+from spaceport.stages import Stage
+from track_progress.estimate import Estimator
 from track_progress.progress import updates_for
 
 
 class TrackProgressSettings(Settings):
     jobs_table: str
+    pace_table: str
+    sfm_instance_type: str
+    training_instance_type: str
+    compressor_instance_type: str
 
 
 @cache
 def jobs() -> JobsTable:
     return JobsTable(table(TrackProgressSettings.read().jobs_table))
+
+
+@cache
+def estimator() -> Estimator:
+    settings = TrackProgressSettings.read()
+    machines = {
+        Stage.SFM: settings.sfm_instance_type,
+        Stage.TRAINING: settings.training_instance_type,
+        Stage.COMPRESSOR: settings.compressor_instance_type,
+    }
+    return Estimator(jobs(), PaceTable(table(settings.pace_table)), machines)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -30,5 +48,6 @@ def jobs() -> JobsTable:
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     status = event.status
     news = jobs().apply(status.detail.job_id, updates_for(status))
+    estimator().follow(status)
     logger.info("progress tracked", job_id=status.detail.job_id, type=status.type, updates=news)
     return {"updates": news}

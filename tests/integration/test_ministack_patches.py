@@ -207,6 +207,22 @@ class Probes:
         routes = gateway.get_routes(ApiId=api["ApiId"])["Items"]
         return sorted(f"{route['RouteKey']} {route['AuthorizationType']}" for route in routes)
 
+    def version_of_an_event(self) -> bool:
+        """Whether S3 tells EventBridge of the very version that it answered."""
+        sqs, events = self.address.client("sqs"), self.address.client("events")
+        queue = sqs.create_queue(QueueName="s3-events")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.put_rule(Name="s3", EventPattern='{"source": ["aws.s3"]}')
+        events.put_targets(Rule="s3", Targets=[{"Id": "queue", "Arn": arn}])
+        self.s3.create_bucket(Bucket="versions", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+        self.s3.put_bucket_notification_configuration(
+            Bucket="versions", NotificationConfiguration={"EventBridgeConfiguration": {}}
+        )
+        version = self.s3.put_object(Bucket="versions", Key="a", Body=b"a")["VersionId"]
+        (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
+        return json.loads(message["Body"])["detail"]["object"].get("version-id") == version
+
     def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
         try:
             call(**arguments)
@@ -233,6 +249,7 @@ ON_AWS = {
     "machine_timeout": "TIMED_OUT",
     "stopped": ("ABORTED Stopped", "TaskTimedOut"),
     "folders_of_one_bundle": 1,
+    "version_of_an_event": True,
     "api_of_a_stack": ["GET /mine JWT", "GET /open NONE"],
 }
 

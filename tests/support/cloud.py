@@ -38,6 +38,7 @@ TABLES = {
     "jobs": [("jobId", "HASH")],
     "stage-runs": [("jobId", "HASH"), ("stageRun", "RANGE")],
     "idempotency": [("id", "HASH")],
+    "pace": [("pace", "HASH")],
 }
 INDEXES = {
     "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
@@ -48,6 +49,7 @@ ENVIRONMENT = {
     "JOBS_TABLE": "jobs",
     "STAGE_RUNS_TABLE": "stage-runs",
     "IDEMPOTENCY_TABLE": "idempotency",
+    "PACE_TABLE": "pace",
     "RESULTS_BUCKET": RESULTS,
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",

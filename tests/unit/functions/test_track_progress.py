@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -125,7 +126,10 @@ def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> N
         invoke("track_progress", one)
     item = cloud.item(f"job-{seed}")
     assert item is not None
-    assert {name: value for name, value in item.items() if name != "jobId"} == item_after(told)
+    # when what was first heard is the estimate's affair, not the job's state
+    assert {name: value for name, value in item.items() if name in item_after(told)} == item_after(told)
+    heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId")
+    assert [name for name in item if name not in item_after(told) and not heard.fullmatch(name)] == []
 
 
 def test_the_headline_is_the_newest_event(cloud: Cloud) -> None:

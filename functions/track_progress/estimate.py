@@ -1,0 +1,89 @@
+"""When a job will be done: every event of a stage is a moment of its pace, and its end is a lesson."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from spaceport.jobs_table import ItemUpdate, JobsTable
+from spaceport.pace import TENTHS, Pace, PaceTable, job_left, learnt, stage_left, stages_of, units
+from spaceport.stages import Stage
+from spaceport.status import StatusDetail, StatusEvent, StatusType
+
+
+class Estimator:
+    """`machines`: the instance type of each stage, since a pace is a machine's."""
+
+    def __init__(self, jobs: JobsTable, paces: PaceTable, machines: Mapping[Stage, str]) -> None:
+        self._jobs, self._paces, self._machines = jobs, paces, machines
+
+    def follow(self, event: StatusEvent) -> None:
+        """Write the job's `eta`, as news of this event has it; learn from a stage that ended well."""
+        detail = event.detail
+        if detail.stage is None or event.type is StatusType.STAGE_FAILED:
+            return
+        item = self._jobs.mark(detail.job_id, moments(event))
+        if "pipelineStep" not in item:  # told before the job was recorded
+            return
+        quality = str(item.get("quality", "standard"))
+        stages = stages_of(item)
+        paces = {stage: self._paces.read(stage, self._machines[stage], quality) for stage in stages}
+        left = job_left(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
+        eta = (detail.at + timedelta(seconds=left)).isoformat()
+        self._jobs.apply(
+            detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "eta": eta})]
+        )
+        if event.type is StatusType.STAGE_SUCCEEDED and (lesson := lesson_of(detail, item)):
+            pace = learnt(paces[detail.stage], work=units(detail.stage, item), **lesson)
+            self._paces.write(detail.stage, self._machines[detail.stage], quality, pace)
+
+
+def moments(event: StatusEvent) -> dict[str, str]:
+    """What the event is the first to tell, of its attempt at the stage: asked for, at work, at a tenth, learnt from."""
+    detail = event.detail
+    assert detail.stage is not None
+    prefix, at = f"{detail.stage.state_key}{detail.attempt or 1}", detail.at.isoformat()
+    if event.type is StatusType.STAGE_STARTED:
+        return {f"{prefix}Asked": at}
+    if event.type is StatusType.STAGE_PROGRESSED:
+        tenth = int(detail.progress * TENTHS)
+        return {f"{prefix}Began": at, **({f"{prefix}At{tenth}": at} if 0 < tenth < TENTHS else {})}
+    return {f"{prefix}Ended": at}
+
+
+def left_in(event: StatusEvent, item: Mapping[str, Any], pace: Pace) -> float:
+    """Seconds left in the event's own stage."""
+    detail = event.detail
+    assert detail.stage is not None
+    if event.type is StatusType.STAGE_SUCCEEDED:
+        return 0.0
+    work = units(detail.stage, item)
+    if event.type is StatusType.STAGE_STARTED:
+        return pace.waiting + pace.per_unit * work
+    return stage_left(pace, work, detail.progress, _since(item, detail, "Began") or 0.0)
+
+
+def lesson_of(detail: StatusDetail, item: Mapping[str, Any]) -> dict[str, Any] | None:
+    """None for a stage that never told of itself, or whose end was told before."""
+    seconds, waited = _since(item, detail, "Began"), _since(item, detail, "Asked")
+    first_told = item.get(_name(detail, "Ended")) == detail.at.isoformat()
+    if not seconds or waited is None or not first_told:
+        return None
+    began = datetime.fromisoformat(item[_name(detail, "Began")])
+    marks = {
+        tenth: (datetime.fromisoformat(item[name]) - began).total_seconds()
+        for tenth in range(1, TENTHS)
+        if (name := _name(detail, f"At{tenth}")) in item
+    }
+    return {"waited": waited - seconds, "seconds": seconds, "marks": marks}
+
+
+def _name(detail: StatusDetail, moment: str) -> str:
+    assert detail.stage is not None
+    return f"{detail.stage.state_key}{detail.attempt or 1}{moment}"
+
+
+def _since(item: Mapping[str, Any], detail: StatusDetail, moment: str) -> float | None:
+    at = item.get(_name(detail, moment))
+    return None if at is None else (detail.at - datetime.fromisoformat(at)).total_seconds()

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Builds the customer's page and publishes it for a deployed stack: scripts/deployment/web.sh STACK. Needs the AWS CLI.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+stack=${1:?usage: scripts/deployment/web.sh STACK}
+
+output() { # the stack's output of that name, or nothing
+  aws cloudformation describe-stacks --stack-name "$stack" \
+    --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text | sed 's/^None$//'
+}
+
+(cd web && npm ci --ignore-scripts --silent --no-audit --no-fund && npm run --silent build)
+sign_in=$(output SignInUrl)
+bucket=$(output WebBucket)
+# an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these two variables
+cat >web/.build/config.json <<JSON
+{
+  "apiUrl": "$(output ApiUrl)",
+  "clientId": "$(output TokenAudience)",
+  "signInUrl": "${SIGN_IN_URL:-$sign_in/oauth2/authorize}",
+  "tokenUrl": "${TOKEN_URL:-$sign_in/oauth2/token}"
+}
+JSON
+aws s3 sync web/.build "s3://$bucket" --delete --cache-control "public, max-age=300"
+echo "published at $(output WebUrl); CloudFront may show the old page for five minutes"

@@ -1,0 +1,165 @@
+"""The estimate of when a job is done: learnt from one scene, held against another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spaceport.job import JobOptions, UploadedObject, job_of
+from spaceport.jobs_table import JobsTable
+from spaceport.pace import PRIOR, TENTHS, Pace, gone_at, learnt, stage_left
+from spaceport.stages import Stage
+from tests.support.cloud import Cloud, invoke
+from tests.support.events import sample_event
+
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+# seconds of a training of 2,000 steps at every 100th, on two cores (report.json, "trainingCurve"): a real beach, then
+# the project's sample, which shared the machine and compiled its kernels in the first steps
+BEACH = (
+    1.3,
+    2.4,
+    3.5,
+    4.7,
+    7.3,
+    10.0,
+    12.9,
+    16.3,
+    19.9,
+    23.1,
+    26.8,
+    30.3,
+    38.0,
+    45.4,
+    52.5,
+    59.6,
+    66.5,
+    74.0,
+    81.1,
+    88.3,
+)
+SAMPLE = (
+    16.8, 19.1, 21.5, 23.8, 28.8, 33.6, 38.7, 44.2, 49.5, 55.0, 61.4, 68.7, 84.6, 100.1, 115.2, 129.8, 143.4, 157.4,
+    171.3, 184.9,
+)  # fmt: skip
+
+
+def recorded(cloud: Cloud, job_id: str) -> None:
+    upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
+    job = job_of(upload, JobOptions(), AT).model_copy(update={"job_id": job_id})
+    JobsTable(cloud.table("jobs")).record(job, {"photos": 20})
+
+
+def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metrics: Any) -> None:
+    event = sample_event(f"status/{kind}")
+    sequence = {"stage-started": 2_010_000, "stage-succeeded": 2_999_999}.get(kind, 2_010_001 + round(1000 * progress))
+    at = (AT + timedelta(seconds=seconds)).isoformat()
+    told = {"jobId": job_id, "stage": "3dgs", "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
+    event["detail"] |= {**told, "metrics": metrics}
+    invoke("track_progress", event)
+
+
+def train(cloud: Cloud, job_id: str, curve: tuple[float, ...]) -> list[tuple[float, float]]:
+    """Play a training by its curve: (share of its time gone, relative error of its estimated length) at each event."""
+    recorded(cloud, job_id)
+    tell(job_id, "stage-started", 0)
+    tell(job_id, "stage-progressed", 1, 0.05, steps=2000, gaussians=80_000)
+    errors = []
+    end = curve[-1] + 4
+    for index, seconds in enumerate(curve):
+        tell(job_id, "stage-progressed", 1 + seconds, 0.05 + 0.88 * (index + 1) / 20, steps=2000, gaussians=80_000)
+        left = seconds_left_of_stage(cloud, job_id, 1 + seconds)
+        errors.append((seconds / end, abs(1 + seconds + left - end) / end))
+    tell(job_id, "stage-succeeded", end, 1.0, steps=2000, gaussians=80_000)
+    return errors
+
+
+def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
+    """The estimate without what it foresees for the compressor."""
+    item = cloud.item(job_id)
+    assert item is not None
+    left = (datetime.fromisoformat(str(item["eta"])) - AT).total_seconds() - now
+    pace = PRIOR[Stage.COMPRESSOR]
+    return left - pace.waiting - pace.per_unit * 80_000
+
+
+def test_from_mid_stage_on_the_estimate_is_within_a_quarter_also_where_nothing_was_learnt(cloud: Cloud) -> None:
+    errors = train(cloud, "first", SAMPLE)
+    assert max(error for gone, error in errors if gone >= 0.5) < 0.25
+    # half of the progress comes well before half of the time
+    assert max(error for _, error in errors[9:]) < 0.25
+
+
+def test_what_one_scene_taught_holds_for_the_next(cloud: Cloud) -> None:
+    train(cloud, "beach", BEACH)
+    errors = train(cloud, "sample", SAMPLE)
+    assert max(error for _, error in errors[9:]) < 0.25
+    straight = max(abs(1 - (seconds / ((i + 1) / 20)) / SAMPLE[-1]) for i, seconds in enumerate(SAMPLE) if i >= 9)
+    assert straight > 0.35, "a straight line would do as well"
+
+
+def test_a_stage_that_ended_before_it_told_of_itself_teaches_nothing(cloud: Cloud) -> None:
+    recorded(cloud, "silent")
+    tell("silent", "stage-started", 0)
+    tell("silent", "stage-succeeded", 5, 1.0)
+    assert cloud.table("pace").scan()["Items"] == []
+
+
+def test_the_same_end_told_twice_is_one_lesson(cloud: Cloud) -> None:
+    train(cloud, "twice", BEACH)
+    before = cloud.table("pace").scan()["Items"]
+    tell("twice", "stage-succeeded", BEACH[-1] + 9, 1.0, steps=2000)
+    assert cloud.table("pace").scan()["Items"] == before
+
+
+def test_an_old_event_does_not_set_the_estimate_back(cloud: Cloud) -> None:
+    train(cloud, "late", BEACH)
+    item = cloud.item("late")
+    assert item is not None
+    tell("late", "stage-progressed", 20, 0.3)
+    again = cloud.item("late")
+    assert again is not None
+    assert again["eta"] == item["eta"]
+
+
+def test_an_event_of_a_job_not_yet_recorded_is_no_fault(cloud: Cloud) -> None:
+    tell("unknown", "stage-started", 0)
+    item = cloud.item("unknown")
+    assert item is not None
+    assert "eta" not in item
+
+
+paces = st.builds(
+    lambda waiting, per_unit, steps: Pace(
+        waiting=waiting, per_unit=per_unit, gone=(0.0, *(sum(steps[:i]) / sum(steps) for i in range(1, 10)), 1.0)
+    ),
+    st.floats(0, 600),
+    st.floats(1e-6, 100),
+    st.lists(st.floats(0.01, 1), min_size=TENTHS, max_size=TENTHS),
+)
+
+
+@given(paces, st.floats(0, 1), st.floats(0, 1))
+def test_time_runs_with_progress(pace: Pace, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert 0 <= gone_at(pace, low) <= gone_at(pace, high) <= 1
+
+
+@given(paces, st.floats(1, 1e5), st.floats(0.5, 1))
+def test_a_stage_that_keeps_the_pace_is_foreseen_exactly(pace: Pace, work: float, progress: float) -> None:
+    total = pace.per_unit * work
+    gone = gone_at(pace, progress)
+    assert stage_left(pace, work, progress, gone * total) == pytest.approx((1 - gone) * total, rel=1e-6, abs=1e-9)
+
+
+@given(paces, st.floats(1, 1e4), st.floats(1, 1e5), st.dictionaries(st.integers(1, 9), st.floats(0, 1e4)))
+def test_what_was_learnt_is_a_pace_again(pace: Pace, seconds: float, work: float, marks: dict[int, float]) -> None:
+    after = learnt(pace, 10, seconds, work, marks)
+    assert all(later >= earlier - 1e-12 for earlier, later in pairwise(after.gone))
+    assert (after.gone[0], after.runs) == (0.0, 1)
+    assert after.gone[-1] == pytest.approx(1)
+    assert after.per_unit == pytest.approx(seconds / work)

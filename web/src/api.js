@@ -1,0 +1,43 @@
+// The HTTP API, with the caller's token. A refusal is thrown as ApiError with the problem's own words.
+
+export class ApiError extends Error {
+    constructor(status, problem) {
+        super(problem.detail ?? problem.message ?? `The server answered ${status}.`);
+        this.status = status;
+        this.code = problem.code;
+        this.hint = problem.hint;
+    }
+}
+
+export class Api {
+    constructor(base, session) {
+        this.base = base;
+        this.session = session;
+    }
+
+    async call(method, path, body, headers = {}) {
+        const token = await this.session.token();
+        const answer = await fetch(this.base + path, {
+            method,
+            headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+            body: body && JSON.stringify(body)
+        });
+        if (answer.status === 204) {
+            return null;
+        }
+        const content = await answer.json().catch(() => ({}));
+        if (!answer.ok) {
+            throw new ApiError(answer.status, content);
+        }
+        return content;
+    }
+
+    beginUpload = (request) => this.call('POST', '/uploads', request);
+    lookAtUpload = (id) => this.call('GET', `/uploads/${id}`);
+    completeUpload = (id) => this.call('POST', `/uploads/${id}/complete`);
+    abandonUpload = (id) => this.call('DELETE', `/uploads/${id}`);
+    listJobs = (before) => this.call('GET', '/jobs' + (before ? `?before=${encodeURIComponent(before)}` : ''));
+    lookAtJob = (id) => this.call('GET', `/jobs/${id}`);
+    stopJob = (id) => this.call('POST', `/jobs/${id}/stop`);
+    rerunJob = (id, body, key) => this.call('POST', `/jobs/${id}/rerun`, body, { 'Idempotency-Key': key });
+}

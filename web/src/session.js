@@ -1,0 +1,93 @@
+// Who is signed in: authorization code with PKCE (RFC 7636) at the issuer's own page, then tokens that are refreshed.
+
+const STORE = 'spaceport.session';
+const EARLY = 60; // seconds before its end that a token is refreshed
+
+const decode = (part) => JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))));
+const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
+
+export class Session {
+    // config: { clientId, signInUrl, tokenUrl, tokens? }; `tokens` come with a local cloud, whose only customer you are
+    constructor(config, storage = localStorage) {
+        this.config = config;
+        this.storage = storage;
+        this.tokens = config.tokens ?? JSON.parse(storage.getItem(STORE) ?? 'null');
+    }
+
+    get signedIn() {
+        return this.tokens !== null && this.tokens !== undefined;
+    }
+
+    get email() {
+        return this.signedIn ? decode(this.tokens.id_token.split('.')[1]).email : undefined;
+    }
+
+    async token() {
+        if (!this.signedIn) {
+            throw new Error('Please sign in.');
+        }
+        const { exp } = decode(this.tokens.id_token.split('.')[1]);
+        if (exp - Date.now() / 1000 < EARLY) {
+            await this.exchange({ grant_type: 'refresh_token', refresh_token: this.tokens.refresh_token });
+        }
+        return this.tokens.id_token;
+    }
+
+    async exchange(grant) {
+        const answer = await fetch(this.config.tokenUrl, {
+            method: 'POST',
+            headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+            body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
+        });
+        if (!answer.ok) {
+            this.signOut();
+            throw new Error('Your session has ended. Please sign in again.');
+        }
+        this.tokens = { ...this.tokens, ...(await answer.json()) };
+        this.storage.setItem(STORE, JSON.stringify(this.tokens));
+    }
+
+    async signIn() {
+        const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
+        const state = base64url(crypto.getRandomValues(new Uint8Array(16)));
+        sessionStorage.setItem(STORE, JSON.stringify({ verifier, state, back: location.hash }));
+        const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
+        const query = new URLSearchParams({
+            response_type: 'code',
+            client_id: this.config.clientId,
+            redirect_uri: this.redirect,
+            scope: 'openid email',
+            state,
+            code_challenge: base64url(new Uint8Array(digest)),
+            code_challenge_method: 'S256'
+        });
+        location.assign(`${this.config.signInUrl}?${query}`);
+    }
+
+    // On the way back from the issuer's page; true when it was one.
+    async finishSignIn() {
+        const query = new URLSearchParams(location.search);
+        const asked = JSON.parse(sessionStorage.getItem(STORE) ?? 'null');
+        if (!query.has('code') || asked === null || query.get('state') !== asked.state) {
+            return false;
+        }
+        sessionStorage.removeItem(STORE);
+        history.replaceState(null, '', location.pathname + asked.back);
+        await this.exchange({
+            grant_type: 'authorization_code',
+            code: query.get('code'),
+            redirect_uri: this.redirect,
+            code_verifier: asked.verifier
+        });
+        return true;
+    }
+
+    signOut() {
+        this.tokens = null;
+        this.storage.removeItem(STORE);
+    }
+
+    get redirect() {
+        return location.origin + location.pathname;
+    }
+}

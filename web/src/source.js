@@ -1,0 +1,107 @@
+// What a customer chose, as bytes in parts: a file as it is, or a folder's photos zipped on the way.
+import { downloadZip, predictLength } from 'client-zip';
+
+const PHOTO = /\.(jpe?g|png|tiff?|webp|heic|heif|dng)$/i;
+
+export class FileSource {
+    constructor(file) {
+        this.file = file;
+        this.name = file.name;
+        this.bytes = file.size;
+        this.photos = [];
+        this.fingerprint = `${file.name}/${file.size}/${file.lastModified}`;
+    }
+
+    // Parts whose number (from 1) is not in `received`, in order: { number, blob }.
+    async *parts(partBytes, received) {
+        for (let number = 1; (number - 1) * partBytes < this.bytes; number += 1) {
+            if (!received.has(number)) {
+                const start = (number - 1) * partBytes;
+                yield { number, blob: this.file.slice(start, Math.min(start + partBytes, this.bytes)) };
+            }
+        }
+    }
+}
+
+// Photos are stored, not deflated: they would not shrink, and the archive's length is known before it is made. The same
+// photos in the same order make the same bytes, so that an upload goes on after the page was closed.
+export class FolderSource {
+    constructor(name, files) {
+        const photos = files.filter(({ path }) => PHOTO.test(path) && !/(^|\/)(\.|__MACOSX\/)/.test(path));
+        photos.sort((a, b) => (a.path < b.path ? -1 : 1));
+        this.photos = photos.map(({ file }) => file);
+        this.entries = photos.map(({ path, file }) => ({ name: path, input: file, size: file.size, lastModified: new Date(file.lastModified) }));
+        this.name = `${name || 'photos'}.zip`;
+        this.bytes = Number(predictLength(this.entries.map(({ name: path, size }) => ({ name: path, size }))));
+        const newest = photos.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0);
+        this.fingerprint = `${this.name}/${this.bytes}/${photos.length}/${newest}`;
+    }
+
+    async *parts(partBytes, received) {
+        const reader = downloadZip(this.entries).body.getReader();
+        let pieces = [];
+        let held = 0;
+        let number = 1;
+        try {
+            for (;;) {
+                const { done, value } = await reader.read();
+                let rest = value;
+                while (rest && held + rest.length >= partBytes) {
+                    const taken = partBytes - held;
+                    pieces.push(rest.subarray(0, taken));
+                    rest = rest.subarray(taken);
+                    if (!received.has(number)) {
+                        yield { number, blob: new Blob(pieces) };
+                    }
+                    pieces = [];
+                    held = 0;
+                    number += 1;
+                }
+                if (rest?.length) {
+                    pieces.push(rest);
+                    held += rest.length;
+                }
+                if (done) {
+                    break;
+                }
+            }
+            if (held && !received.has(number)) {
+                yield { number, blob: new Blob(pieces) };
+            }
+        } finally {
+            reader.cancel().catch(() => {});
+        }
+    }
+}
+
+// What was dropped: the one file, or the photos of all folders and files.
+export async function sourceOfDrop(transfer) {
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    if (entries.length === 1 && entries[0].isFile) {
+        return new FileSource(transfer.files[0]);
+    }
+    const files = (await Promise.all(entries.map((entry) => walk(entry)))).flat();
+    return new FolderSource(entries.length === 1 ? entries[0].name : 'photos', files);
+}
+
+export function sourceOfFolder(list) {
+    const files = [...list].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+    return new FolderSource(files[0]?.path.split('/')[0], files);
+}
+
+async function walk(entry) {
+    if (entry.isFile) {
+        const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+        return [{ path: entry.fullPath.replace(/^\//, ''), file }];
+    }
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) { // a browser hands out a hundred at a time
+        const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+        if (!some.length) {
+            break;
+        }
+        found.push(...some);
+    }
+    return (await Promise.all(found.map(walk))).flat();
+}

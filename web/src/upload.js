@@ -1,0 +1,174 @@
+// One upload in parts, three at a time, that waits out a dropped connection and goes on where it stopped.
+
+const STORE = 'spaceport.uploads';
+const AT_ONCE = 3;
+const LONGEST_WAIT = 30_000;
+
+const remembered = () => JSON.parse(localStorage.getItem(STORE) ?? '{}');
+
+function remember(fingerprint, uploadId) {
+    const all = remembered();
+    if (uploadId) {
+        all[fingerprint] = uploadId;
+    } else {
+        delete all[fingerprint];
+    }
+    localStorage.setItem(STORE, JSON.stringify(all));
+}
+
+export class Uploader {
+    // `tell({ sent, bytes, state })`: state is sending, waiting or paused
+    constructor(api, source, options, tell) {
+        Object.assign(this, { api, source, options, tell });
+        this.inFlight = new Map(); // part number → { request, loaded }
+        this.done = 0;
+        this.paused = false;
+        this.given = new AbortController();
+    }
+
+    // Resolves to the job's id. Throws ApiError, or AbortError after `giveUp`.
+    async run() {
+        await this.begin();
+        const received = new Set(this.upload.received);
+        this.done = [...received].reduce((sum, number) => sum + this.size(number), 0);
+        this.report();
+        const parts = this.source.parts(this.upload.partBytes, received);
+        const workers = Array.from({ length: AT_ONCE }, () => this.work(parts));
+        await Promise.all(workers);
+        const { jobId } = await this.patiently(() => this.api.completeUpload(this.upload.uploadId));
+        remember(this.source.fingerprint, null);
+        return jobId;
+    }
+
+    async begin() {
+        const known = remembered()[this.source.fingerprint];
+        if (known) {
+            try {
+                this.upload = await this.patiently(() => this.api.lookAtUpload(known));
+                return;
+            } catch (error) {
+                if (error.status !== 404) {
+                    throw error;
+                }
+            }
+        }
+        const request = { fileName: this.source.name, bytes: this.source.bytes, ...this.options };
+        this.upload = await this.patiently(() => this.api.beginUpload(request));
+        remember(this.source.fingerprint, this.upload.uploadId);
+    }
+
+    async work(parts) {
+        for (;;) {
+            const { value, done } = await parts.next();
+            if (done) {
+                return;
+            }
+            await this.patiently(() => this.send(value));
+            this.done += value.blob.size;
+            this.inFlight.delete(value.number);
+            this.report();
+        }
+    }
+
+    async send({ number, blob }) {
+        await this.resumed();
+        const url = await this.link(number);
+        await new Promise((resolve, reject) => {
+            const request = new XMLHttpRequest();
+            this.inFlight.set(number, { request, loaded: 0 });
+            request.open('PUT', url);
+            request.upload.onprogress = ({ loaded }) => {
+                this.inFlight.set(number, { request, loaded });
+                this.report();
+            };
+            request.onload = () => {
+                if (request.status === 200) {
+                    resolve();
+                } else {
+                    this.upload.links = []; // expired, most likely
+                    reject(new Error(`S3 answered ${request.status}`));
+                }
+            };
+            request.onerror = () => reject(new Error('The connection dropped.'));
+            request.onabort = () => reject(new Error('Paused.'));
+            request.send(blob);
+        }).finally(() => this.inFlight.delete(number));
+    }
+
+    // Links come a hundred at a time and live an hour.
+    async link(number) {
+        const find = () => this.upload.links.find((link) => link.number === number)?.url;
+        if (!find() || Date.parse(this.upload.expiresAt) - Date.now() < 60_000) {
+            const fresh = await this.api.lookAtUpload(this.upload.uploadId);
+            Object.assign(this.upload, { links: fresh.links, expiresAt: fresh.expiresAt });
+        }
+        return find();
+    }
+
+    // Tries again, ever more slowly, and at once when the browser says that it is back on line.
+    async patiently(attempt) {
+        for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+            this.given.signal.throwIfAborted();
+            try {
+                return await attempt();
+            } catch (error) {
+                const refused = error.status >= 400 && error.status < 500 && error.status !== 429;
+                if (refused || this.given.signal.aborted) {
+                    throw this.given.signal.aborted ? this.given.signal.reason : error;
+                }
+                if (!this.paused) {
+                    this.report('waiting');
+                    await new Promise((resolve) => {
+                        const timer = setTimeout(resolve, wait);
+                        const now = () => { clearTimeout(timer); resolve(); };
+                        addEventListener('online', now, { once: true });
+                        this.given.signal.addEventListener('abort', now, { once: true });
+                    });
+                }
+            }
+        }
+    }
+
+    pause() {
+        this.paused = true;
+        this.woken = new Promise((resolve) => { this.wake = resolve; });
+        for (const { request } of this.inFlight.values()) {
+            request.abort();
+        }
+        this.report();
+    }
+
+    resume() {
+        this.paused = false;
+        this.wake?.();
+        this.report();
+    }
+
+    async resumed() {
+        if (this.paused) {
+            await this.woken;
+            this.given.signal.throwIfAborted();
+        }
+    }
+
+    async giveUp() {
+        this.given.abort();
+        this.resume();
+        for (const { request } of this.inFlight.values()) {
+            request.abort();
+        }
+        remember(this.source.fingerprint, null);
+        if (this.upload) {
+            await this.api.abandonUpload(this.upload.uploadId);
+        }
+    }
+
+    report(state = this.paused ? 'paused' : 'sending') {
+        const moving = [...this.inFlight.values()].reduce((sum, { loaded }) => sum + loaded, 0);
+        this.tell({ sent: Math.min(this.done + moving, this.source.bytes), bytes: this.source.bytes, state });
+    }
+
+    size(number) {
+        return Math.min(this.upload.partBytes, this.upload.bytes - (number - 1) * this.upload.partBytes);
+    }
+}
