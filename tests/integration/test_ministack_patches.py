@@ -219,9 +219,16 @@ class Probes:
         self.s3.put_bucket_notification_configuration(
             Bucket="versions", NotificationConfiguration={"EventBridgeConfiguration": {}}
         )
-        version = self.s3.put_object(Bucket="versions", Key="a", Body=b"a")["VersionId"]
+        version = self.s3.put_object(Bucket="versions", Key="a", Body=b"abcdef")["VersionId"]
         (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
         return json.loads(message["Body"])["detail"]["object"].get("version-id") == version
+
+    def range_of_a_version(self) -> str:
+        self.s3.create_bucket(Bucket="ranges", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.s3.put_bucket_versioning(Bucket="ranges", VersioningConfiguration={"Status": "Enabled"})
+        version = self.s3.put_object(Bucket="ranges", Key="a", Body=b"abcdef")["VersionId"]
+        part = self.s3.get_object(Bucket="ranges", Key="a", VersionId=version, Range="bytes=1-2")
+        return part["Body"].read().decode()
 
     def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
         try:
@@ -250,6 +257,7 @@ ON_AWS = {
     "stopped": ("ABORTED Stopped", "TaskTimedOut"),
     "folders_of_one_bundle": 1,
     "version_of_an_event": True,
+    "range_of_a_version": "bc",
     "api_of_a_stack": ["GET /mine JWT", "GET /open NONE"],
 }
 

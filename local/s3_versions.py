@@ -1,6 +1,8 @@
-"""What MiniStack's S3 leaves out of the events it hands to EventBridge: which version of the object they are about.
+"""What MiniStack's S3 leaves out where an object has versions: events on EventBridge name theirs, and a version named
+in a GET can be read in ranges.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ _version: contextvars.ContextVar[str | None] = contextvars.ContextVar("version o
 
 _original_fire = s3._fire_s3_event
 _original_dispatch = eventbridge._dispatch_event
+_original_get = s3._get_object
 
 
 def apply() -> None:
-    """Say the version from now on."""
+    """Put both right from now on."""
     s3._fire_s3_event = _fire
+    s3._get_object = _get
     eventbridge._dispatch_event = _dispatch
 
 
@@ -38,3 +42,18 @@ def _dispatch(event: dict[str, Any], *more: Any, **named: Any) -> Any:
         detail["object"]["version-id"] = version
         event = {**event, "Detail": json.dumps(detail)}
     return _original_dispatch(event, *more, **named)
+
+
+def _get(bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None) -> Any:
+    status, answered, body = _original_get(bucket, key, headers, query)
+    wanted = headers.get("range", "")
+    if status != 200 or not wanted or not (query or {}).get("versionId"):
+        return status, answered, body
+    found = s3._parse_range(wanted, len(body))
+    if found is None:
+        return status, answered, body
+    first, last = found
+    # a checksum is of the whole object
+    kept = {name: text for name, text in answered.items() if not name.lower().startswith("x-amz-checksum")}
+    kept |= {"Content-Range": f"bytes {first}-{last}/{len(body)}", "Content-Length": str(last - first + 1)}
+    return 206, kept, body[first : last + 1]
