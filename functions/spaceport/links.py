@@ -8,6 +8,8 @@ from typing import Any
 
 from spaceport.results import split_uri
 
+_SNAPSHOT = re.compile(r"(?P<since>\d+)/snapshots/(?P<step>\d+)\.jpg")
+
 
 class Links:
     """`s3` is a boto3 client; `seconds` is how long a link lives, and no longer than the credentials that sign it."""
@@ -27,11 +29,11 @@ class Links:
 
     def snapshots(self, job_id: str) -> dict[str, str]:
         """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""
-        prefix = f"jobs/{job_id}/checkpoints/snapshots/"
+        prefix = f"jobs/{job_id}/checkpoints/"
         answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
         steps = sorted(
-            (int(found[1]), entry["Key"])
+            (int(found["step"]), int(found["since"]), entry["Key"])
             for entry in answer.get("Contents", [])
-            if (found := re.fullmatch(r"(\d+)\.jpg", entry["Key"].removeprefix(prefix)))
-        )
-        return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, key in steps}
+            if (found := _SNAPSHOT.fullmatch(entry["Key"].removeprefix(prefix)))
+        )  # of two beginnings the later one's
+        return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, _since, key in steps}

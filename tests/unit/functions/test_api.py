@@ -267,10 +267,17 @@ def test_a_finished_job_shows_its_figures_and_links_that_work(cloud: Cloud) -> N
 
 def test_the_snapshots_of_a_training_are_linked_in_their_order(cloud: Cloud) -> None:
     recorded(cloud)
-    for name in ("100.jpg", "1000.jpg", "200.jpg", "state.pt"):
-        cloud.put(f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/snapshots/{name}", b"x")
+    for name in (
+        "1/snapshots/100.jpg",
+        "1/snapshots/1000.jpg",
+        "1/snapshots/200.jpg",
+        "1/state.pt",
+        "3/snapshots/200.jpg",
+    ):
+        cloud.put(f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/{name}", b"x")
     links = call("GET", f"/jobs/{JOB_ID}").json["links"]
     assert list(links) == ["snapshots/100.jpg", "snapshots/200.jpg", "snapshots/1000.jpg"]
+    assert "checkpoints/3/snapshots/200.jpg" in links["snapshots/200.jpg"]
 
 
 def test_a_failure_is_told_with_what_to_do(cloud: Cloud) -> None:
