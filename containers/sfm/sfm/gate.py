@@ -63,6 +63,8 @@ def check_registration(registration: Registration) -> list[Warning]:
     """
     usable, registered = registration.usable, registration.registered
     share = registered / usable
+    if share == 1:
+        return []
     enough = registered >= min(FEWEST_REGISTERED, usable) and share >= FAIL_BELOW_SHARE
     if registered == 0 and not registration.cut_short:
         raise StageError(

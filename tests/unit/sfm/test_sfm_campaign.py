@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import sfm.stage
+from sfm.budget import OutOfTimeError
+from sfm.matching import match_pairs
+from sfm.native import run_native
 from sfm.stage import reconstruct_scene
 from stage.contract import run_stage
 
@@ -163,3 +167,28 @@ def test_no_time_is_a_code_and_leaves_nothing(flight: Any, tmp_path: Path) -> No
     assert code == 1
     assert reason(tmp_path).startswith("TIME_BUDGET")
     assert list(scene.iterdir()) == []
+
+
+def test_the_part_that_was_matched_in_time_is_delivered(
+    flight: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time runs out while pairs are matched: what hangs together by then is the scene, and the rest is named."""
+    names = {f"{number:06d}.jpg" for number in range(1, 7)}
+
+    def until_six_are_matched(task: Callable[..., Any], arguments: tuple[Any, ...], progress: Any) -> Any:
+        if task is not match_pairs:
+            return run_native(task, arguments, progress)
+        database, pairs, threads = arguments
+        run_native(task, (database, [pair for pair in pairs if names.issuperset(pair)], threads), progress)
+        raise OutOfTimeError
+
+    monkeypatch.setattr(sfm.stage, "run_native", until_six_are_matched)
+    code, scene = run(tmp_path, flight.photos)
+    assert code == 0, reason(tmp_path)
+    result = json.loads((scene / "result.json").read_text())
+    assert result["counts"]["registered"] == 6
+    (late,) = [warning for warning in result["warnings"] if warning["code"] == "TIME_BUDGET"]
+    assert late["names"] == ["DJI_14.JPG", "DJI_15.JPG"]
+    assert len(list((scene / "images").iterdir())) == 6
+    rows = {row["original"]: row for row in json.loads((scene / "photos.json").read_text())}
+    assert rows["DJI_15.JPG"]["reason"] == "was not reached when time ran out"

@@ -85,6 +85,7 @@ def test_a_partial_model_is_delivered_when_it_has_half_of_the_photos_and_time_ra
     (warning,) = check_registration(Registration(10, 12, [6], ["a.jpg"], cut_short=True))
     assert warning.code == "TIME_BUDGET"
     assert "6 of 10" in warning.message
+    assert check_registration(Registration(10, 12, [10], [], cut_short=True)) == []
     for models in ([4], []):
         with pytest.raises(StageError) as caught:
             check_registration(Registration(10, 12, models, ["a.jpg"], cut_short=True))
