@@ -14,12 +14,16 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from sfm.features import WORKING_LONG_SIDE
+
 OBLIQUE_SPREAD_DEGREES = 15.0
 LARGEST_PRINCIPAL_POINT_SHIFT = 0.1  # of the image size
 # how much reprojection error the way towards EXIF's focal length may cost, and how finely the way is searched
 TOLERATED_ERROR = 1.005
 BISECTIONS = 3
 MAX_REPROJECTION_ERROR = 4.0  # pixels, COLMAP's own filter
+# what is farther off at the end, in pixels of the picture that features are found in, was matched wrongly
+LAST_REPROJECTION_ERROR = 1.5
 MIN_TRIANGULATION_DEGREES = 1.5
 
 
@@ -40,6 +44,14 @@ def calibrate(
         adjusted = _towards(model, focal_priors, threads)
         return (adjusted, "focal length towards EXIF") if adjusted is not model else (model, "none")
     return model, "none"
+
+
+def without_outliers(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
+    """The model without the observations that stand out once its cameras are right."""
+    kept = pycolmap.Reconstruction(model)
+    scale = max(max(camera.width, camera.height) / WORKING_LONG_SIDE for camera in model.cameras.values())
+    _filter(kept, LAST_REPROJECTION_ERROR * max(scale, 1.0))
+    return kept
 
 
 def viewing_directions(model: pycolmap.Reconstruction) -> NDArray[np.float64]:
@@ -94,9 +106,9 @@ def _adjust(
     model.update_point_3d_errors()
 
 
-def _filter(model: pycolmap.Reconstruction) -> None:
-    """Remove the observations that became outliers, in place."""
-    pycolmap.ObservationManager(model).filter_all_points3D(MAX_REPROJECTION_ERROR, MIN_TRIANGULATION_DEGREES)
+def _filter(model: pycolmap.Reconstruction, most: float = MAX_REPROJECTION_ERROR) -> None:
+    """Remove the observations that are off by more than `most` pixels, in place."""
+    pycolmap.ObservationManager(model).filter_all_points3D(most, MIN_TRIANGULATION_DEGREES)
     model.update_point_3d_errors()
 
 

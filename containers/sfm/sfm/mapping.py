@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pycolmap
 
-from sfm.calibrate import calibrate
+from sfm.calibrate import calibrate, without_outliers
 from sfm.native import Send
 
 GLOBAL_ADJUSTMENT_RATIO = 1.4
@@ -76,7 +76,7 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
         cameras = opened.read_all_cameras()
     priors = {camera.camera_id: camera.focal_length for camera in cameras if camera.has_prior_focal_length}
     best, calibration = calibrate(ranked[0], priors, threads)
-    best.write(output)
+    without_outliers(best).write(output)
     send(1.0)
     return Mapped([_registered_names(model) for model in ranked], calibration, cut_short)
 

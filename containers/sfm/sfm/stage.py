@@ -13,12 +13,12 @@ import pycolmap
 
 from sfm import gate
 from sfm.account import Evidence, account
-from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
+from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, VERIFIED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.gcp import FILE_NAMES
 from sfm.ingest import ingest
 from sfm.mapping import Mapped, map_scene
-from sfm.matching import match_pairs, verified_pairs
+from sfm.matching import match_pairs, verified_pairs, verify_pairs
 from sfm.native import run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
@@ -173,12 +173,18 @@ class _Work:
 
     def _match(self, database: Path, pairs: Sequence[tuple[str, str]]) -> tuple[list[tuple[str, str]], bool]:
         """The verified pairs, and whether there was time to match all."""
+        in_time = True
         progress = self._part("matching", "matching pairs of photos", len(pairs))
         try:
             run_native(match_pairs, (database, pairs, self.threads), self.budget.ending(MATCHED_BY, progress))
         except OutOfTimeError:
-            return verified_pairs(database), False
-        return verified_pairs(database), True
+            in_time = False
+        progress = self._part("verifying", "checking pairs of photos", len(pairs))
+        try:
+            run_native(verify_pairs, (database,), self.budget.ending(VERIFIED_BY, progress))
+        except OutOfTimeError:
+            in_time = False
+        return verified_pairs(database), in_time
 
     def undistort(self, model: Path, photos: Path, output: Path, count: int) -> None:
         with self.context.stopwatch("undistort"):

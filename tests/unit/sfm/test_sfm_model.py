@@ -10,7 +10,7 @@ import pycolmap
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sfm.calibrate import calibrate, view_spread_degrees
+from sfm.calibrate import calibrate, view_spread_degrees, without_outliers
 from sfm.undistort import undistort_photo, undistorted_model, undistortion_of
 
 
@@ -99,6 +99,19 @@ def test_oblique_photos_give_away_the_principal_point() -> None:
     assert what == "principal point"
     (camera,) = calibrated.cameras.values()
     assert (camera.principal_point_x, camera.principal_point_y) == pytest.approx(true_point, abs=2.0)
+
+
+@pytest.mark.parametrize(("width", "loses"), [(800, True), (3200, False)])
+def test_observations_that_stand_out_are_left_out(width: int, loses: bool) -> None:
+    """Two pixels are far for a photo that features were found in whole, near for one of twice that size."""
+    model = nadir_flight(700)
+    model.camera(1).width = width
+    image = model.image(1)
+    first = image.get_observation_point2D_idxs()[0]
+    image.point2D(first).xy = np.add(image.point2D(first).xy, (2.0, 0.0))
+    kept = without_outliers(model)
+    assert model.compute_num_observations() - kept.compute_num_observations() == int(loses)
+    assert kept.num_points3D() >= model.num_points3D() - int(loses)
 
 
 def test_view_spread() -> None:
