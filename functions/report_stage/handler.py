@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -14,7 +15,7 @@ from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.executions import Executions
-from spaceport.observability import logger, tracer
+from spaceport.observability import logger, metrics, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
@@ -52,6 +53,7 @@ def beat(run: StageRun) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     news = parse(event.detail_type, event.detail)
@@ -66,5 +68,8 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if verdict.fate is Fate.RUNNING:
         # a machine was found, or its input is there: news long before the container can speak
         beat(news.run)
+    spent = reporter().bill(news.run, verdict)
+    if spent:
+        metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
     logger.info("stage run looked at", fate=verdict.fate, error=verdict.error and verdict.error.code)
     return {"reported": verdict.fate.value}

@@ -19,9 +19,13 @@ from spaceport.stage_settings import StageSettings
 from spaceport.status import StatusBus
 
 
+class RunStageSettings(StageSettings):
+    job_budget_dollars: float
+
+
 @cache
 def runner() -> Runner:
-    settings = StageSettings.read()
+    settings = RunStageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute = Compute(client("sagemaker"))
     s3 = client("s3")
@@ -32,6 +36,7 @@ def runner() -> Runner:
         bus=StatusBus(client("events"), settings.status_bus),
         reporter=StageReporter(settings.platform, runs, compute, s3, client("stepfunctions")),
         s3=s3,
+        budget=settings.job_budget_dollars,
     )
 
 

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, Field
 
 from spaceport.capacity import Queue
 from spaceport.compute import CannotStart, Compute
-from spaceport.errors import ErrorCode
+from spaceport.cost import dollars, seconds_for
+from spaceport.errors import ErrorCode, JobError
 from spaceport.job import Camel, Job
 from spaceport.reporting import StageReporter
 from spaceport.results import write_text
@@ -22,6 +23,7 @@ from spaceport.stages import (
     StageRun,
     create_request,
     finished_stages,
+    machine_for,
     manifest_of,
     next_course,
 )
@@ -69,7 +71,7 @@ def attempt_for(request: RunRequest, latest: WaitingRun | None, verdict: Verdict
 
 
 class Runner:
-    """Everything it calls is handed in; `s3` is a boto3 client."""
+    """Everything it calls is handed in; `s3` is a boto3 client, `budget` the dollars that a job may cost."""
 
     def __init__(
         self,
@@ -79,10 +81,12 @@ class Runner:
         bus: StatusBus,
         reporter: StageReporter,
         s3: Any,
+        budget: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._platform, self._runs, self._compute = platform, runs, compute
         self._bus, self._reporter, self._s3, self._clock = bus, reporter, s3, clock
+        self._budget = budget
         self._queue = Queue(runs, compute, bus, reporter, clock)
 
     def run(self, request: RunRequest) -> StageRun:
@@ -107,8 +111,14 @@ class Runner:
         manifest = manifest_of(run, job, self._platform.results_bucket)
         if manifest is not None:
             write_text(self._s3, manifest.uri, manifest.body)
+        spent = self._spent_before(run)
+        affordable = seconds_for(self._platform.instance_type(run.stage, job), self._budget - spent)
+        if not affordable:
+            facts = f"{spent:.2f} of {self._budget:.2f} dollars"
+            return self._reporter.fail(request.task_token, JobError.of(ErrorCode.BUDGET_SPENT, facts))
+        machine = machine_for(run, job, self._platform, affordable)
         finished = finished_stages(job.stages)
-        job_request = create_request(run, job, finished, self._platform, attempt.course)
+        job_request = create_request(run, job, finished, self._platform, attempt.course, machine)
         others_wait = any(waiting.run != run for waiting in self._runs.queue(run.stage))
         if not others_wait:
             try:
@@ -121,3 +131,9 @@ class Runner:
         if others_wait:  # there may be a machine by now, and it is theirs
             self._queue.serve(run.stage)
         return None
+
+    def _spent_before(self, run: StageRun) -> float:
+        """Dollars that the job's other runs have cost, failed attempts included."""
+        others = [waiting.run for waiting in self._runs.of_job(run.job_id) if waiting.run != run]
+        verdicts = [judge(other, self._compute.describe(other)) for other in others]
+        return sum(dollars(verdict.instance_type, verdict.seconds) or 0.0 for verdict in verdicts)

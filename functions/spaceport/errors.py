@@ -39,6 +39,7 @@ class ErrorCode(StrEnum):
     INTERRUPTED = "INTERRUPTED"
     STALLED = "STALLED"
     STAGE_TIMEOUT = "STAGE_TIMEOUT"
+    BUDGET_SPENT = "BUDGET_SPENT"
     STOPPED = "STOPPED"
     # a request about a job
     NO_SUCH_JOB = "NO_SUCH_JOB"
@@ -174,6 +175,10 @@ CATALOGUE: dict[ErrorCode, ErrorKind] = {
     ErrorCode.STAGE_TIMEOUT: ErrorKind(
         "The job took longer than allowed, so we ended it.",
         "Send fewer photos, or choose a quicker quality.",
+    ),
+    ErrorCode.BUDGET_SPENT: ErrorKind(
+        "The job used up the money that one job may cost, so we ended it.",
+        "Send fewer photos or choose a quicker quality, or ask the operator for a larger budget.",
     ),
     ErrorCode.STOPPED: ErrorKind(
         "The job was stopped on request.",

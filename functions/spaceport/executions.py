@@ -119,6 +119,19 @@ class Executions:
             return Parting.SAID
         return Parting.BEGUN if any(("TaskStateEntered", state) in seen for state in _PARTINGS) else Parting.SILENT
 
+    def oldest_running(self) -> datetime | None:
+        """When the execution began that has run for longest; None when none runs."""
+        begun: list[datetime] = []
+        more: dict[str, str] = {}
+        while True:
+            page = self._stepfunctions.list_executions(
+                stateMachineArn=self._pipeline_arn, statusFilter="RUNNING", maxResults=1000, **more
+            )
+            begun += [found["startDate"] for found in page["executions"]]
+            if "nextToken" not in page:
+                return min(begun, default=None)
+            more = {"nextToken": page["nextToken"]}
+
     def ended_between(self, begun_after: datetime, after: datetime, before: datetime) -> Iterator[Ended]:
         """Those that ended badly in that time, of those that began after `begun_after`."""
         for status in get_args(Ended.model_fields["status"].annotation):

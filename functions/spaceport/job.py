@@ -55,6 +55,9 @@ Email = Annotated[
 ]
 
 
+Quality = Literal["preview", "standard", "high"]
+
+
 class JobOptions(Camel):
     """What a customer may ask for, from object metadata or the API body."""
 
@@ -62,7 +65,7 @@ class JobOptions(Camel):
 
     email: Email | None = None
     pipeline_step: PipelineStep = PipelineStep.FULL
-    quality: Literal["preview", "standard", "high"] = "standard"
+    quality: Quality = "standard"
     training_steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_gaussians: Annotated[int, Field(ge=1_000, le=20_000_000)] | None = None
     sh_degree: Annotated[int, Field(ge=0, le=3)] | None = None

@@ -29,7 +29,7 @@ class Links:
 
     def snapshots(self, job_id: str) -> dict[str, str]:
         """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""
-        prefix = f"jobs/{job_id}/checkpoints/"
+        prefix = f"intermediates/{job_id}/checkpoints/"
         answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
         steps = sorted(
             (int(found["step"]), int(found["since"]), entry["Key"])

@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from spaceport.compute import Compute
-from spaceport.cost import cost_of
+from spaceport.cost import cost_of, dollars
 from spaceport.errors import ErrorCode, JobError
 from spaceport.results import output_from, read_json
 from spaceport.stage_runs import StageRuns
@@ -46,8 +46,19 @@ class StageReporter:
         result = read_json(self._s3, f"{uri}/result.json")
         if result is None:
             return None
-        cost = cost_of(self._platform.instance_types[run.stage], verdict.seconds)
+        cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), verdict])
         return output_from(result, run, uri, verdict.seconds, cost)
+
+    def _before(self, run: StageRun) -> list[Verdict]:
+        """What became of the earlier attempts: they were paid for, too."""
+        earlier = [run.model_copy(update={"attempt": attempt}) for attempt in range(1, run.attempt)]
+        return [judge(attempt, self._compute.describe(attempt)) for attempt in earlier]
+
+    def bill(self, run: StageRun, verdict: Verdict) -> float:
+        """Dollars that have been spent and were not counted before, however often SageMaker says that a job ended."""
+        price = dollars(verdict.instance_type, verdict.seconds)
+        over = verdict.fate in (Fate.COMPLETED, Fate.FAILED)
+        return price if over and price and self._runs.bill(run, price) else 0.0
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""

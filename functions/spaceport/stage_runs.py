@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, Key
@@ -89,6 +90,21 @@ class StageRuns:
                 ":token": task_token,
             },
         )
+
+    def bill(self, run: StageRun, dollars: float) -> bool:
+        """Note what the ended run has cost; False when it was noted before, or the run is unknown."""
+        try:
+            self._table.update_item(
+                Key=self._key(run),
+                UpdateExpression="SET dollars = :dollars",
+                ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
+                ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def leave_queue(self, run: StageRun) -> bool:
         """The run waits for a machine no more; False when it did not."""

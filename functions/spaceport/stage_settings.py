@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from spaceport.job import Quality
 from spaceport.settings import Settings
 from spaceport.stages import Platform, Stage
 
@@ -10,13 +13,15 @@ class StageSettings(Settings):
     sfm_image: str
     training_image: str
     compressor_image: str
-    sfm_instance_type: str
-    training_instance_type: str
-    compressor_instance_type: str
+    sfm_instance_types: str
+    training_instance_types: str
+    compressor_instance_types: str
     sagemaker_role_arn: str
     results_bucket: str
     status_bus: str
     spot_training: bool
+    stage_subnets: str
+    stage_security_groups: str
     stage_runs_table: str
 
     @property
@@ -28,12 +33,23 @@ class StageSettings(Settings):
                 Stage.COMPRESSOR: self.compressor_image,
             },
             instance_types={
-                Stage.SFM: self.sfm_instance_type,
-                Stage.TRAINING: self.training_instance_type,
-                Stage.COMPRESSOR: self.compressor_instance_type,
+                Stage.SFM: _by_quality(self.sfm_instance_types),
+                Stage.TRAINING: _by_quality(self.training_instance_types),
+                Stage.COMPRESSOR: _by_quality(self.compressor_instance_types),
             },
             role_arn=self.sagemaker_role_arn,
             results_bucket=self.results_bucket,
             status_bus=self.status_bus,
             spot_training=self.spot_training,
+            subnets=_listed(self.stage_subnets),
+            security_groups=_listed(self.stage_security_groups),
         )
+
+
+def _by_quality(instance_types: str) -> dict[Quality, str]:
+    """A list in the order of the qualities. Raises ValueError when it is not one for each."""
+    return dict(zip(get_args(Quality), _listed(instance_types), strict=True))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

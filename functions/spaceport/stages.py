@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job, PipelineStep
+from spaceport.job import Camel, Job, PipelineStep, Quality
 
 MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
 INPUT_ROOT = "/opt/ml/processing/input"
@@ -118,19 +118,36 @@ class StageOutput(Camel):
 
 
 class Platform(Camel):
-    """Where stages run: the images, machines, role and buckets that the template decides."""
+    """Where stages run: the images, machines, role, buckets and network that the template decides."""
 
     images: dict[Stage, str]
-    instance_types: dict[Stage, str]
+    instance_types: dict[Stage, dict[Quality, str]]
     role_arn: str
     results_bucket: str
     status_bus: str
     spot_training: bool
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+
+    def instance_type(self, stage: Stage, job: Job) -> str:
+        return self.instance_types[stage][job.options.quality]
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The request's VpcConfig; none without a network of our own."""
+        config = {"Subnets": list(self.subnets), "SecurityGroupIds": list(self.security_groups)}
+        return {"VpcConfig": config} if self.subnets else {}
+
+
+def folder_of(run: StageRun, results_bucket: str) -> str:
+    """S3 folder of a run's job: what customers get is kept, what only later stages read expires after 14 days."""
+    kept = "jobs" if run.stage is Stage.COMPRESSOR else "intermediates"
+    return f"s3://{results_bucket}/{kept}/{run.job_id}"
 
 
 def output_uri(run: StageRun, results_bucket: str) -> str:
     """S3 folder of the run's output, without a slash at the end."""
-    base = f"s3://{results_bucket}/jobs/{run.job_id}/{run.stage}"
+    base = f"{folder_of(run, results_bucket)}/{run.stage}"
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
 
 
@@ -151,7 +168,7 @@ def manifest_of(run: StageRun, job: Job, results_bucket: str) -> Manifest | None
         return None
     folder, slash, name = job.key.rpartition("/")
     body = json.dumps([{"prefix": f"s3://{job.bucket}/{folder}{slash}"}, name])
-    return Manifest(uri=f"s3://{results_bucket}/jobs/{run.job_id}/upload.manifest", body=body)
+    return Manifest(uri=f"s3://{results_bucket}/intermediates/{run.job_id}/upload.manifest", body=body)
 
 
 def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
@@ -183,21 +200,34 @@ def environment(run: StageRun, job: Job, platform: Platform, course: Course) -> 
     }
 
 
+class Machine(Camel):
+    """What a stage run gets to work with: one instance, for `seconds` at most."""
+
+    instance_type: str
+    seconds: int
+
+
+def machine_for(run: StageRun, job: Job, platform: Platform, affordable: int) -> Machine:
+    """`affordable`: seconds that the job's budget still pays for."""
+    return Machine(
+        instance_type=platform.instance_type(run.stage, job), seconds=min(LIMITS[run.stage].max_runtime, affordable)
+    )
+
+
 def create_request(
-    run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform, course: Course
+    run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform, course: Course, machine: Machine
 ) -> dict[str, Any]:
     """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
     source = source_of(run, job, finished, platform.results_bucket)
     variables = environment(run, job, platform, course)
     if run.stage.kind == "Training":
-        return _training_request(run, variables, source, platform, course)
-    return _processing_request(run, variables, source, platform)
+        return _training_request(run, variables, source, platform, course, machine)
+    return _processing_request(run, variables, source, platform, machine)
 
 
 def _processing_request(
-    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform
+    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, machine: Machine
 ) -> dict[str, Any]:
-    limits = LIMITS[run.stage]
     channel = "upload" if run.stage is Stage.SFM else "model"
     return {
         "ProcessingJobName": run.job_name,
@@ -225,23 +255,28 @@ def _processing_request(
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": 1,
-                "InstanceType": platform.instance_types[run.stage],
-                "VolumeSizeInGB": limits.volume_gb,
+                "InstanceType": machine.instance_type,
+                "VolumeSizeInGB": LIMITS[run.stage].volume_gb,
             }
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": limits.max_runtime},
+        "NetworkConfig": {"EnableInterContainerTrafficEncryption": True, **platform.network},
+        "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
         "Tags": _tags(run),
     }
 
 
 def _training_request(
-    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, course: Course
+    run: StageRun,
+    variables: dict[str, str],
+    source: dict[str, str],
+    platform: Platform,
+    course: Course,
+    machine: Machine,
 ) -> dict[str, Any]:
-    limits = LIMITS[run.stage]
-    stopping = {"MaxRuntimeInSeconds": limits.max_runtime}
+    stopping = {"MaxRuntimeInSeconds": machine.seconds}
     if platform.spot_training:
-        stopping["MaxWaitTimeInSeconds"] = limits.max_runtime + SPOT_WAIT_SECONDS
-    bucket = f"s3://{platform.results_bucket}/jobs/{run.job_id}"
+        stopping["MaxWaitTimeInSeconds"] = machine.seconds + SPOT_WAIT_SECONDS
+    folder = folder_of(run, platform.results_bucket)
     return {
         "TrainingJobName": run.job_name,
         "RoleArn": platform.role_arn,
@@ -254,14 +289,16 @@ def _training_request(
             }
         ],
         # uncompressed, so that the next stage and the report read single files instead of one large archive
-        "OutputDataConfig": {"S3OutputPath": f"{bucket}/{run.stage}", "CompressionType": "NONE"},
+        "OutputDataConfig": {"S3OutputPath": f"{folder}/{run.stage}", "CompressionType": "NONE"},
         # shared by the attempts of a course: a retry goes on from the checkpoint of the one before
-        "CheckpointConfig": {"S3Uri": f"{bucket}/checkpoints/{course.since}/", "LocalPath": "/opt/ml/checkpoints"},
+        "CheckpointConfig": {"S3Uri": f"{folder}/checkpoints/{course.since}/", "LocalPath": "/opt/ml/checkpoints"},
         "ResourceConfig": {
             "InstanceCount": 1,
-            "InstanceType": platform.instance_types[run.stage],
-            "VolumeSizeInGB": limits.volume_gb,
+            "InstanceType": machine.instance_type,
+            "VolumeSizeInGB": LIMITS[run.stage].volume_gb,
         },
+        "EnableInterContainerTrafficEncryption": True,
+        **platform.network,
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": platform.spot_training,
         "Tags": _tags(run),

@@ -21,11 +21,12 @@ class Fate(StrEnum):
 
 
 class Verdict(BaseModel):
-    """`error` is set when fate is FAILED; `seconds` is billed compute so far."""
+    """`error` is set when fate is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
 
     fate: Fate
     error: JobError | None = None
     seconds: float = 0.0
+    instance_type: str = ""
 
 
 # what a container leaves as its reason: `CODE: facts`
@@ -46,22 +47,35 @@ def judge(run: StageRun, described: dict[str, Any] | None) -> Verdict:
     if described is None:
         return Verdict(fate=Fate.MISSING)
     status = described[f"{run.stage.kind}JobStatus"]
-    seconds = _billed_seconds(run, described)
+    bill = {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
     if status in ("InProgress", "Stopping"):
-        return Verdict(fate=Fate.RUNNING, seconds=seconds)
+        return Verdict(fate=Fate.RUNNING, **bill)
     if status == "Completed":
-        return Verdict(fate=Fate.COMPLETED, seconds=seconds)
+        return Verdict(fate=Fate.COMPLETED, **bill)
     if status == "Stopped" and _overran(run, described):
         # first, since its container left when it was told to, and calls that an interruption, which is retried
-        return Verdict(fate=Fate.FAILED, error=JobError.of(ErrorCode.STAGE_TIMEOUT), seconds=seconds)
-    return Verdict(fate=Fate.FAILED, error=_error_of(status, described), seconds=seconds)
+        short = _max_runtime(run, described) < LIMITS[run.stage].max_runtime
+        code = ErrorCode.BUDGET_SPENT if short else ErrorCode.STAGE_TIMEOUT
+        return Verdict(fate=Fate.FAILED, error=JobError.of(code), **bill)
+    return Verdict(fate=Fate.FAILED, error=_error_of(status, described), **bill)
 
 
 def _overran(run: StageRun, described: dict[str, Any]) -> bool:
     """Training says so itself; of a processing job that was stopped, only its times tell."""
     if "SecondaryStatus" in described:
         return bool(described["SecondaryStatus"] == "MaxRuntimeExceeded")
-    return _wall_seconds(run, described) >= LIMITS[run.stage].max_runtime
+    return _wall_seconds(run, described) >= _max_runtime(run, described)
+
+
+def _max_runtime(run: StageRun, described: dict[str, Any]) -> int:
+    """What the run was given: less than its stage's limit where the job's budget paid for no more."""
+    given: int = described.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", LIMITS[run.stage].max_runtime)
+    return given
+
+
+def _instance_type(described: dict[str, Any]) -> str:
+    cluster = described.get("ResourceConfig") or described.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return str(cluster.get("InstanceType", ""))
 
 
 def _error_of(status: str, described: dict[str, Any]) -> JobError:

@@ -49,6 +49,7 @@ def sweeper() -> Sweeper:
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     swept = sweeper().sweep(event.time)
     metrics.add_metric(name="JobsSwept", unit=MetricUnit.Count, value=len(swept))
+    metrics.add_metric(name="OldestJobHours", unit=MetricUnit.NoUnit, value=sweeper().oldest_job_hours(event.time))
     if swept:
         logger.warning("ends that nobody heard of", jobs=swept)
     return {"swept": swept}

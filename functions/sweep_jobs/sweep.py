@@ -32,3 +32,8 @@ class Sweeper:
                 self._stopper.clean_up(ended, last_chance=True)
                 swept.append(ended.job_id)
         return swept
+
+    def oldest_job_hours(self, now: datetime) -> float:
+        """How long the oldest running job has been running; 0 when none runs."""
+        begun = self._executions.oldest_running()
+        return 0.0 if begun is None else round((now - begun) / timedelta(hours=1), 2)

@@ -351,7 +351,7 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
     """What the template gives the functions, for this cloud."""
     template = Template.load()
     machines = {
-        f"{stage}_INSTANCE_TYPE": template.parameters[f"{stage.title()}InstanceType"]["Default"]
+        f"{stage}_INSTANCE_TYPES": template.parameters[f"{stage.title()}InstanceTypes"]["Default"]
         for stage in ("SFM", "TRAINING", "COMPRESSOR")
     }
     return {
@@ -363,6 +363,9 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         "RESULTS_BUCKET": RESULTS,
         "SAGEMAKER_ROLE_ARN": ROLE,
         "SPOT_TRAINING": "true",
+        "STAGE_SUBNETS": "",
+        "STAGE_SECURITY_GROUPS": "",
+        "JOB_BUDGET_DOLLARS": "25",
         "PIPELINE_ARN": pipeline_arn,
     }
 

@@ -11,8 +11,8 @@ from tests.support.events import sample_event
 
 JOB_ID = "meadow-0123456789ab"
 OUTPUTS = {
-    Stage.SFM: f"s3://{RESULTS}/jobs/{JOB_ID}/sfm/{{attempt}}",
-    Stage.TRAINING: f"s3://{RESULTS}/jobs/{JOB_ID}/3dgs/{JOB_ID}-3dgs-{{attempt}}/output/model",
+    Stage.SFM: f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/{{attempt}}",
+    Stage.TRAINING: f"s3://{RESULTS}/intermediates/{JOB_ID}/3dgs/{JOB_ID}-3dgs-{{attempt}}/output/model",
     Stage.COMPRESSOR: f"s3://{RESULTS}/jobs/{JOB_ID}/compressor/{{attempt}}",
 }
 

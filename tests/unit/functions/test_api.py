@@ -274,7 +274,7 @@ def test_the_snapshots_of_a_training_are_linked_in_their_order(cloud: Cloud) -> 
         "1/state.pt",
         "3/snapshots/200.jpg",
     ):
-        cloud.put(f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/{name}", b"x")
+        cloud.put(f"s3://{RESULTS}/intermediates/{JOB_ID}/checkpoints/{name}", b"x")
     links = call("GET", f"/jobs/{JOB_ID}").json["links"]
     assert list(links) == ["snapshots/100.jpg", "snapshots/200.jpg", "snapshots/1000.jpg"]
     assert "checkpoints/3/snapshots/200.jpg" in links["snapshots/200.jpg"]

@@ -230,7 +230,7 @@ def test_a_psnr_of_nought_after_compression_is_not_glossed_over(cloud: Cloud) ->
 
 def test_a_result_that_has_gone_is_an_error_that_names_it(cloud: Cloud) -> None:
     event = after(cloud, *Stage)
-    key = f"jobs/{JOB_ID}/sfm/1/result.json"
+    key = f"intermediates/{JOB_ID}/sfm/1/result.json"
     cloud.s3.delete_object(Bucket=RESULTS, Key=key)
     with pytest.raises(ValueError, match=key):
         invoke("deliver", event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of
+
+# most events cost nothing to count, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
 def started(cloud: Cloud, stage: Stage = Stage.SFM, token: str = "token-1") -> None:
@@ -42,9 +46,39 @@ def test_a_success_says_what_it_cost(cloud: Cloud) -> None:
     assert output["cost"] == {"seconds": 3600.0, "dollars": 0.816}
 
 
-def test_a_machine_without_a_known_price_has_no_dollars(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SFM_INSTANCE_TYPE", "ml.m7i.large")
+def test_a_success_says_what_the_attempts_before_it_cost(cloud: Cloud) -> None:
+    started(cloud)
+    cloud.sagemaker.fail(job_name(), seconds=1800, FailureReason="InternalServerError: the machine was lost")
+    started(cloud, token="token-2")
+    cloud.put_result(output_of(attempt=2))
+    cloud.sagemaker.complete(job_name(attempt=2), seconds=3600)
+    invoke("report_stage", job_changed(attempt=2))
+    (output,) = cloud.stepfunctions.successes("token-2")
+    assert output["cost"] == {"seconds": 5400.0, "dollars": 1.224}
+
+
+def spent(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """The metric that the alarm on a day's spend adds up."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    return [value for line in lines for value in line.get("Spend", [])]
+
+
+@pytest.mark.parametrize("end", ["complete", "fail", "end_stopped"])
+def test_what_a_run_has_cost_is_counted_once_however_it_ended_and_however_often_that_is_said(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], end: str
+) -> None:
+    started(cloud)
+    cloud.put_result(output_of())
+    invoke("report_stage", job_changed())
+    getattr(cloud.sagemaker, end)(job_name(), 3600)
+    for _ in range(3):
+        invoke("report_stage", job_changed())
+    assert spent(capsys) == [0.816]
+
+
+def test_a_machine_without_a_known_price_has_no_dollars(cloud: Cloud) -> None:
     completed(cloud, seconds=10)
+    cloud.sagemaker.jobs[job_name()].request["ProcessingResources"]["ClusterConfig"]["InstanceType"] = "ml.m7i.large"
     invoke("report_stage", job_changed())
     assert cloud.stepfunctions.successes("token-1")[0]["cost"] == {"seconds": 10.0}
 
@@ -136,7 +170,7 @@ def test_a_crash_at_any_call_and_a_second_delivery_answer_once(cloud: Cloud, arr
     cloud.watch.calls.clear()
     invoke("report_stage", job_changed())
     calls = list(cloud.watch.calls)
-    assert len(calls) == 4
+    assert len(calls) == 5
     for crash_at in range(len(calls)):
         cloud.stepfunctions.answers.clear()
         cloud.stepfunctions._gone.clear()

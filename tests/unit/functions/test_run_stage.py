@@ -232,3 +232,40 @@ def test_a_description_that_sagemaker_finds_invalid_for_another_reason_is_raised
     monkeypatch.setattr(sagemaker, "describe_processing_job", invalid)
     with pytest.raises(ClientError, match="1 validation error"):
         Compute(sagemaker).describe(run_of())
+
+
+# ── The job's budget ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def time_of(cloud: Cloud, stage: Stage, attempt: int = 1) -> int:
+    seconds: int = cloud.sagemaker.jobs[job_name(stage, attempt)].request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    return seconds
+
+
+def test_a_run_gets_no_more_time_than_the_budget_pays_for(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_BUDGET_DOLLARS", "0.408")  # half an hour of a c6i.4xlarge
+    invoke("run_stage", ask_for(Stage.SFM))
+    assert time_of(cloud, Stage.SFM) == 1800
+
+
+def test_every_earlier_run_counts_against_the_budget_failed_or_not(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_BUDGET_DOLLARS", "2")
+    invoke("run_stage", ask_for(Stage.SFM))
+    cloud.sagemaker.complete(job_name(Stage.SFM), seconds=3600)  # 0.816
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
+    cloud.sagemaker.fail(job_name(Stage.TRAINING), seconds=3600, **REASON)  # 0.7364
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    assert time_of(cloud, Stage.TRAINING, 2) == int((2 - 0.816 - 0.7364) / 0.7364 * 3600)
+
+
+def test_a_job_that_has_spent_its_budget_fails_and_starts_no_machine(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOB_BUDGET_DOLLARS", "0.82")
+    invoke("run_stage", ask_for(Stage.SFM))
+    cloud.sagemaker.complete(job_name(Stage.SFM), seconds=3600)
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    assert cloud.stepfunctions.failures("token-2") == [ErrorCode.BUDGET_SPENT]
+    assert cloud.sagemaker.created == [job_name(Stage.SFM)]

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from spaceport.clients import client, table
-from spaceport.cost import cost_of, dollars
+from spaceport.cost import dollars
 from spaceport.results import split_uri
 from spaceport.settings import Settings
 from spaceport.stage_settings import StageSettings
@@ -66,4 +66,3 @@ def test_a_price_is_per_hour() -> None:
 
 def test_an_unknown_machine_has_no_price() -> None:
     assert dollars("ml.unknown", 1800) is None
-    assert cost_of("ml.unknown", 1.26) == {"seconds": 1.3}

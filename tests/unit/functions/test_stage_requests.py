@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from spaceport.job import Job, PipelineStep
 from spaceport.stage_settings import StageSettings
@@ -13,12 +15,14 @@ from spaceport.stages import (
     LIMITS,
     STAGES_OF,
     Course,
+    Machine,
     Platform,
     Stage,
     StageOutput,
     create_request,
     environment,
     finished_stages,
+    machine_for,
     manifest_of,
     next_course,
     output_uri,
@@ -44,7 +48,13 @@ def job(step: str = "full", **options: Any) -> Job:
 
 
 def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
-    return create_request(run_of(stage, attempt), job(**options), FINISHED, platform(spot), Course())
+    return create_request(
+        run_of(stage, attempt), job(**options), FINISHED, platform(spot), Course(), machine(stage, **options)
+    )
+
+
+def machine(stage: Stage, affordable: int = 10**6, **options: Any) -> Machine:
+    return machine_for(run_of(stage), job(**options), platform(), affordable)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -123,15 +133,15 @@ def test_a_training_job_finds_its_input_in_the_channel_scene() -> None:
 
 def test_attempts_at_training_share_their_checkpoints() -> None:
     first, second = (request(Stage.TRAINING, attempt)["CheckpointConfig"] for attempt in (1, 2))
-    expected = {"S3Uri": f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/1/", "LocalPath": "/opt/ml/checkpoints"}
+    expected = {"S3Uri": f"s3://{RESULTS}/intermediates/{JOB_ID}/checkpoints/1/", "LocalPath": "/opt/ml/checkpoints"}
     assert first == second == expected
 
 
 def test_after_memory_ran_out_training_begins_anew_with_half_of_the_gaussians() -> None:
     course = next_course(Course(), 3, out_of_memory=True)
-    made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), course)
+    made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), course, machine(Stage.TRAINING))
     assert made["Environment"]["GAUSSIANS_DIVISOR"] == "2"
-    assert made["CheckpointConfig"]["S3Uri"] == f"s3://{RESULTS}/jobs/{JOB_ID}/checkpoints/3/"
+    assert made["CheckpointConfig"]["S3Uri"] == f"s3://{RESULTS}/intermediates/{JOB_ID}/checkpoints/3/"
 
 
 def test_an_interruption_keeps_the_course() -> None:
@@ -141,19 +151,41 @@ def test_an_interruption_keeps_the_course() -> None:
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_a_stage_runs_its_own_image_on_its_own_machine(stage: Stage) -> None:
-    made = request(stage)
+@pytest.mark.parametrize(("quality", "place"), [("preview", 0), ("standard", 1), ("high", 2)])
+def test_a_stage_runs_its_own_image_on_its_own_machine(stage: Stage, quality: str, place: int) -> None:
+    made = request(stage, quality=quality)
     name = {Stage.SFM: "SFM", Stage.TRAINING: "TRAINING", Stage.COMPRESSOR: "COMPRESSOR"}[stage]
     image = made.get("AppSpecification", {}).get("ImageUri") or made["AlgorithmSpecification"]["TrainingImage"]
-    machine = made["ResourceConfig"] if stage.kind == "Training" else made["ProcessingResources"]["ClusterConfig"]
+    cluster = made["ResourceConfig"] if stage.kind == "Training" else made["ProcessingResources"]["ClusterConfig"]
     assert image == ENVIRONMENT[f"{name}_IMAGE"]
-    assert machine["InstanceType"] == ENVIRONMENT[f"{name}_INSTANCE_TYPE"]
+    assert cluster["InstanceType"] == ENVIRONMENT[f"{name}_INSTANCE_TYPES"].split(",")[place]
     assert made["RoleArn"] == ENVIRONMENT["SAGEMAKER_ROLE_ARN"]
 
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_is_ended_by_sagemaker_when_its_time_is_up(stage: Stage) -> None:
     assert request(stage)["StoppingCondition"]["MaxRuntimeInSeconds"] == LIMITS[stage].max_runtime
+
+
+@given(st.sampled_from(Stage), st.integers(60, 10**6))
+def test_no_run_gets_more_time_than_its_stage_allows_or_its_job_can_pay(stage: Stage, affordable: int) -> None:
+    assert machine(stage, affordable).seconds == min(affordable, LIMITS[stage].max_runtime)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_stage_runs_in_the_network_that_the_template_made(stage: Stage) -> None:
+    own = StageSettings.read({**ENVIRONMENT, "STAGE_SUBNETS": "subnet-1,subnet-2", "STAGE_SECURITY_GROUPS": "sg-1"})
+    made = create_request(run_of(stage), job(), FINISHED, own.platform, Course(), machine(stage))
+    network = made if stage.kind == "Training" else made["NetworkConfig"]
+    assert network["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
+    assert network["EnableInterContainerTrafficEncryption"] is True
+    getattr(FakeSageMaker(), f"create_{stage.kind.lower()}_job")(**made)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_without_a_network_of_its_own_a_stage_asks_for_none(stage: Stage) -> None:
+    made = request(stage)
+    assert "VpcConfig" not in (made if stage.kind == "Training" else made["NetworkConfig"])
 
 
 def test_spot_training_may_wait_an_hour_longer_than_it_runs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -79,3 +80,23 @@ def test_every_page_is_read(cloud: Cloud) -> None:
 def test_a_success_is_nobodys_business(cloud: Cloud) -> None:
     ended(cloud, "SUCCEEDED", 11)
     assert sweep() == []
+
+
+def hours(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """The metric that the alarm on the oldest job looks at."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    return [value for line in lines for value in line["OldestJobHours"]]
+
+
+def test_the_oldest_running_job_is_measured(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    for number, age in enumerate([3, 30, 12]):
+        begun = NOW - timedelta(hours=age)
+        cloud.stepfunctions.executions[f"job-{number}"] = FakeExecution({}, "RUNNING", started_at=begun)
+    ended(cloud, "SUCCEEDED", 60 * 40, job_id="long-past")
+    sweep()
+    assert hours(capsys) == [30.0]
+
+
+def test_where_nothing_runs_nothing_is_old(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep()
+    assert hours(capsys) == [0.0]

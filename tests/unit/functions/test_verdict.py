@@ -180,3 +180,16 @@ def test_whatever_sagemaker_says_an_error_is_set_exactly_when_the_run_failed(
 ) -> None:
     found = verdict(status, stage, FailureReason=reason, ExitMessage=message, SecondaryStatus=secondary)
     assert (found.error is not None) == (found.fate is Fate.FAILED)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_run_that_its_jobs_budget_cut_short_says_so(stage: Stage) -> None:
+    said: dict[str, Any] = {"StoppingCondition": {"MaxRuntimeInSeconds": 600}}
+    if stage.kind == "Training":
+        said["SecondaryStatus"] = "MaxRuntimeExceeded"
+    assert code("Stopped", stage, seconds=600, **said) is ErrorCode.BUDGET_SPENT
+
+
+@pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])
+def test_a_run_that_was_stopped_before_its_budget_was_spent_was_interrupted(stage: Stage) -> None:
+    assert code("Stopped", stage, 599, StoppingCondition={"MaxRuntimeInSeconds": 600}) is ErrorCode.INTERRUPTED
