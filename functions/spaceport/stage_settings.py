@@ -9,13 +9,27 @@ from spaceport.settings import Settings
 from spaceport.stages import Platform, Stage
 
 
-class StageSettings(Settings):
-    sfm_image: str
-    training_image: str
-    compressor_image: str
+class MachineSettings(Settings):
+    """The machines of each stage, as lists in the order of the qualities."""
+
     sfm_instance_types: str
     training_instance_types: str
     compressor_instance_types: str
+
+    @property
+    def instance_types(self) -> dict[Stage, dict[Quality, str]]:
+        """Raises ValueError when a list has not one machine for each quality."""
+        return {
+            Stage.SFM: _by_quality(self.sfm_instance_types),
+            Stage.TRAINING: _by_quality(self.training_instance_types),
+            Stage.COMPRESSOR: _by_quality(self.compressor_instance_types),
+        }
+
+
+class StageSettings(MachineSettings):
+    sfm_image: str
+    training_image: str
+    compressor_image: str
     sagemaker_role_arn: str
     results_bucket: str
     status_bus: str
@@ -32,11 +46,7 @@ class StageSettings(Settings):
                 Stage.TRAINING: self.training_image,
                 Stage.COMPRESSOR: self.compressor_image,
             },
-            instance_types={
-                Stage.SFM: _by_quality(self.sfm_instance_types),
-                Stage.TRAINING: _by_quality(self.training_instance_types),
-                Stage.COMPRESSOR: _by_quality(self.compressor_instance_types),
-            },
+            instance_types=self.instance_types,
             role_arn=self.sagemaker_role_arn,
             results_bucket=self.results_bucket,
             status_bus=self.status_bus,
@@ -47,7 +57,6 @@ class StageSettings(Settings):
 
 
 def _by_quality(instance_types: str) -> dict[Quality, str]:
-    """A list in the order of the qualities. Raises ValueError when it is not one for each."""
     return dict(zip(get_args(Quality), _listed(instance_types), strict=True))
 
 

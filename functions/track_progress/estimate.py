@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from spaceport.job import Quality
 from spaceport.jobs_table import ItemUpdate, JobsTable
 from spaceport.pace import TENTHS, Pace, PaceTable, job_left, learnt, stage_left, stages_of, units
 from spaceport.stages import Stage
@@ -13,9 +14,9 @@ from spaceport.status import StatusDetail, StatusEvent, StatusType
 
 
 class Estimator:
-    """`machines`: the instance type of each stage, since a pace is a machine's."""
+    """`machines`: the instance type of each stage and quality, since a pace is a machine's."""
 
-    def __init__(self, jobs: JobsTable, paces: PaceTable, machines: Mapping[Stage, str]) -> None:
+    def __init__(self, jobs: JobsTable, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
         self._jobs, self._paces, self._machines = jobs, paces, machines
 
     def follow(self, event: StatusEvent) -> None:
@@ -26,9 +27,9 @@ class Estimator:
         item = self._jobs.mark(detail.job_id, moments(event))
         if "pipelineStep" not in item:  # told before the job was recorded
             return
-        quality = str(item.get("quality", "standard"))
+        quality: Quality = item.get("quality", "standard")
         stages = stages_of(item)
-        paces = {stage: self._paces.read(stage, self._machines[stage], quality) for stage in stages}
+        paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
         left = job_left(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
         eta = (detail.at + timedelta(seconds=left)).isoformat()
         self._jobs.apply(
@@ -36,7 +37,7 @@ class Estimator:
         )
         if event.type is StatusType.STAGE_SUCCEEDED and (lesson := lesson_of(detail, item)):
             pace = learnt(paces[detail.stage], work=units(detail.stage, item), **lesson)
-            self._paces.write(detail.stage, self._machines[detail.stage], quality, pace)
+            self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
 
 
 def moments(event: StatusEvent) -> dict[str, str]:

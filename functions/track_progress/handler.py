@@ -12,18 +12,14 @@ from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
 from spaceport.observability import logger, tracer
 from spaceport.pace import PaceTable
-from spaceport.settings import Settings
-from spaceport.stages import Stage
+from spaceport.stage_settings import MachineSettings
 from track_progress.estimate import Estimator
 from track_progress.progress import updates_for
 
 
-class TrackProgressSettings(Settings):
+class TrackProgressSettings(MachineSettings):
     jobs_table: str
     pace_table: str
-    sfm_instance_type: str
-    training_instance_type: str
-    compressor_instance_type: str
 
 
 @cache
@@ -34,12 +30,7 @@ def jobs() -> JobsTable:
 @cache
 def estimator() -> Estimator:
     settings = TrackProgressSettings.read()
-    machines = {
-        Stage.SFM: settings.sfm_instance_type,
-        Stage.TRAINING: settings.training_instance_type,
-        Stage.COMPRESSOR: settings.compressor_instance_type,
-    }
-    return Estimator(jobs(), PaceTable(table(settings.pace_table)), machines)
+    return Estimator(jobs(), PaceTable(table(settings.pace_table)), settings.instance_types)
 
 
 @logger.inject_lambda_context(clear_state=True)
