@@ -174,6 +174,8 @@ def test_a_crash_at_any_call_and_a_second_delivery_answer_once(cloud: Cloud, arr
     for crash_at in range(len(calls)):
         cloud.stepfunctions.answers.clear()
         cloud.stepfunctions._gone.clear()
+        key = {"jobId": JOB_ID, "stageRun": "sfm#0001"}
+        cloud.table("stage-runs").update_item(Key=key, UpdateExpression="REMOVE dollars")
         cloud.watch.calls.clear()
         cloud.watch.crash_at, cloud.watch.arrives = crash_at, arrives
         with pytest.raises(Crash):
