@@ -21,6 +21,9 @@ from tests.support.moto_states import LambdaFault
 from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with, pipeline_cloud
 from tests.support.status_events import faults
 
+# most events cost nothing to count, which Powertools remarks upon
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
 NAMES = {Stage.SFM: "Sfm", Stage.TRAINING: "Training", Stage.COMPRESSOR: "Compressor"}
 # the step that begins with a stage, so that a scenario about that stage runs no other before it
 STEP_OF = {
@@ -322,8 +325,8 @@ def test_each_stage_reads_what_the_stage_before_left(played: Played) -> None:
     jobs = played.cloud.sagemaker.jobs
     training = jobs[f"{job_id}-3dgs-1"].request["InputDataConfig"][0]["DataSource"]["S3DataSource"]["S3Uri"]
     compressor = jobs[f"{job_id}-compressor-1"].request["ProcessingInputs"][0]["S3Input"]["S3Uri"]
-    assert training == f"s3://test-results/jobs/{job_id}/sfm/1/"
-    assert compressor == f"s3://test-results/jobs/{job_id}/3dgs/{job_id}-3dgs-1/output/model/"
+    assert training == f"s3://test-results/intermediates/{job_id}/sfm/1/"
+    assert compressor == f"s3://test-results/intermediates/{job_id}/3dgs/{job_id}-3dgs-1/output/model/"
 
 
 def test_the_customer_gets_the_figures_of_all_stages(played: Played) -> None:
@@ -408,7 +411,7 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(played: Played) -> 
     attempts = [f"{ended.job_id}-3dgs-{attempt}" for attempt in (1, 2, 3)]
     checkpoints = {played.cloud.sagemaker.jobs[job].request["CheckpointConfig"]["S3Uri"] for job in attempts}
     assert ended.status == "SUCCEEDED"
-    assert checkpoints == {f"s3://test-results/jobs/{ended.job_id}/checkpoints/1/"}
+    assert checkpoints == {f"s3://test-results/intermediates/{ended.job_id}/checkpoints/1/"}
 
 
 def test_the_output_of_the_attempt_that_succeeded_is_taken(played: Played) -> None:

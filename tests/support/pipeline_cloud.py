@@ -145,7 +145,7 @@ class PipelineCloud:
     def leave_result(self, run: StageRun) -> None:
         """Write what the run's container would leave in S3 at its end."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
-        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": [{"path": path} for path in files]}
+        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": [{"path": path, "bytes": 1, "sha256": "0"} for path in files]}
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
         self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
 
@@ -253,7 +253,7 @@ class PipelineCloud:
             self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
         self._s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         template = Template.load()
-        for resource in ("JobsTable", "StageRunsTable"):
+        for resource in ("JobsTable", "StageRunsTable", "PaceTable"):
             properties = template.resources[resource]["Properties"]
             kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
             given = {name: properties[name] for name in kept if name in properties}
@@ -360,6 +360,7 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         "STATUS_BUS": BUS,
         "JOBS_TABLE": "JobsTable",
         "STAGE_RUNS_TABLE": "StageRunsTable",
+        "PACE_TABLE": "PaceTable",
         "RESULTS_BUCKET": RESULTS,
         "SAGEMAKER_ROLE_ARN": ROLE,
         "SPOT_TRAINING": "true",
