@@ -145,7 +145,8 @@ class PipelineCloud:
     def leave_result(self, run: StageRun) -> None:
         """Write what the run's container would leave in S3 at its end."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
-        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": [{"path": path, "bytes": 1, "sha256": "0"} for path in files]}
+        listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
+        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": listed}
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
         self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
 
