@@ -40,10 +40,12 @@ def calibrate(
         _adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=True)
         _filter(adjusted)
         return (adjusted, "principal point") if _is_sane(adjusted) else (model, "none")
+    adjusted = pycolmap.Reconstruction(model)  # over all points: mapping leaves the redundant out
+    _adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
     if set(model.cameras) <= set(focal_priors):
-        adjusted = _towards(model, focal_priors, threads)
-        return (adjusted, "focal length towards EXIF") if adjusted is not model else (model, "none")
-    return model, "none"
+        best = _towards(adjusted, focal_priors, threads)
+        return (best, "focal length towards EXIF") if best is not adjusted else (adjusted, "none")
+    return adjusted, "none"
 
 
 def without_outliers(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:

@@ -76,11 +76,22 @@ def test_a_wrong_exif_focal_length_is_refused_by_the_photos() -> None:
     assert calibrated.num_points3D() == model.num_points3D()
 
 
-def test_without_exif_a_nadir_model_stays_as_it_is() -> None:
+def test_an_unfinished_model_gives_a_wrong_exif_no_freedom() -> None:
+    model = nadir_flight(700, tilt=4.0)
+    rng = np.random.default_rng(1)
+    for point in model.points3D.values():
+        point.xyz = point.xyz + rng.normal(0, 0.1, 3)
+    model.update_point_3d_errors()
+    calibrated, _ = calibrate(model, {1: 770.0}, 1)
+    assert calibrated.camera(1).focal_length < 720
+
+
+def test_without_exif_a_nadir_model_is_only_finished() -> None:
     model = nadir_flight(700)
     calibrated, what = calibrate(model, {}, 1)
-    assert calibrated is model
     assert what == "none"
+    assert calibrated.compute_mean_reprojection_error() <= model.compute_mean_reprojection_error()
+    assert (calibrated.camera(1).principal_point_x, calibrated.camera(1).principal_point_y) == (400, 300)
 
 
 def test_oblique_photos_give_away_the_principal_point() -> None:
