@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +25,7 @@ from trainer import stage as trainer_stage
 from trainer import train
 from trainer.stage import result_folder, train_scene
 
+REPOSITORY = Path(__file__).parents[3]
 STEPS = 60
 
 
@@ -118,6 +123,29 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(done: Path, scene: Path, tm
     assert not (folders.model / "scene.ply").exists()
     assert run(tmp_path, scene) == 0
     assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
+
+
+def test_sigterm_leaves_a_checkpoint(scene: Path, tmp_path: Path) -> None:
+    """SageMaker grants 120 seconds between SIGTERM and SIGKILL, on Spot as well."""
+    channel = tmp_path / "input" / "data" / "scene"
+    channel.parent.mkdir(parents=True)
+    channel.symlink_to(scene)
+    path = os.pathsep.join(str(REPOSITORY / part) for part in ("containers", "containers/3dgs"))
+    options = {"ML_ROOT": str(tmp_path), "PYTHONPATH": path, "TRAINING_STEPS": "100000", "MAX_GAUSSIANS": "900"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer", "train"], env={**os.environ, **options}, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if '"step"' in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=120)
+    assert process.returncode == 1
+    folders = Folders(tmp_path)
+    assert (folders.output / "failure").read_text().startswith("INTERRUPTED")
+    assert len(list(folders.checkpoints.glob("*.ckpt"))) == 1
+    assert not (folders.model / "scene.ply").exists()
 
 
 def test_a_checkpoint_of_another_budget_is_not_resumed(scene: Path, tmp_path: Path) -> None:
