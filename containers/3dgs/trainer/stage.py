@@ -42,12 +42,19 @@ def result_folder(folders: Folders) -> Path:
     return folders.model
 
 
+def memory_of(device: torch.device) -> int:
+    """Bytes of the memory that Gaussians are trained in."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def train_scene(context: StageContext) -> StageOutcome:
     """Train and leave the results. Raises StageError: INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (checkpointed)."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    plan = budget(context.options, cuda=device.type == "cuda")
+    plan = budget(context.options, memory_of(device), cuda=device.type == "cuda")
     with context.stopwatch("load"):
         context.progress.report(0.0, "reading the scene")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
@@ -55,6 +62,9 @@ def train_scene(context: StageContext) -> StageOutcome:
     store = PhotoStore()
     with context.stopwatch("initialise"):
         trainer, curve, warnings = _start(context, scene, store, plan, device)
+    if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
+        facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
+        warnings.append(Warning("GAUSSIANS_CAPPED", facts, []))
     with context.stopwatch("train"):
         curve, ended = _train(context, scene, store, trainer, curve)
     if ended == "time":

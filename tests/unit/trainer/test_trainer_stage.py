@@ -162,6 +162,14 @@ def test_a_damaged_checkpoint_is_told_of(scene: Path, tmp_path: Path) -> None:
     assert [warning["code"] for warning in result(tmp_path / "model")["warnings"]] == ["DAMAGED_CHECKPOINT"]
 
 
+def test_a_wish_beyond_memory_is_cut_and_told_of(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer_stage, "memory_of", lambda _device: 3_000_000)
+    assert run(tmp_path, scene, TRAINING_STEPS="20") == 0
+    found = result(tmp_path / "model")
+    assert found["counts"]["gaussians"] <= 500
+    assert [warning["code"] for warning in found["warnings"]] == ["GAUSSIANS_CAPPED"]
+
+
 def test_divergence_ends_the_run(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(train.Photometric, "__call__", lambda _self, image, _target: image.sum() * float("nan"))
     assert run(tmp_path, scene) == 1

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stage.environment import QUALITIES, Options
-from trainer.schedule import Growth, active_degree, budget, decay, picture_factor
+from trainer.schedule import Growth, active_degree, affordable, budget, decay, picture_factor
 from trainer.train import photo_at
 
 steps = st.integers(1, 40_000)
+PLENTY = 10**12  # bytes
 
 
 @pytest.mark.parametrize("cuda", [False, True])
 def test_presets_grow_with_the_quality(cuda: bool) -> None:
-    budgets = [budget(Options(quality=quality), cuda=cuda) for quality in QUALITIES]
+    budgets = [budget(Options(quality=quality), PLENTY, cuda=cuda) for quality in QUALITIES]
     for less, more in pairwise(budgets):
         assert less.steps < more.steps
         assert less.long_edge <= more.long_edge
@@ -25,13 +26,20 @@ def test_presets_grow_with_the_quality(cuda: bool) -> None:
 
 
 def test_the_customers_wishes_come_first() -> None:
-    found = budget(Options(training_steps=7, max_gaussians=99, sh_degree=0), cuda=False)
+    found = budget(Options(training_steps=7, max_gaussians=99, sh_degree=0), PLENTY, cuda=False)
     assert (found.steps, found.max_gaussians, found.sh_degree) == (7, 99, 0)
 
 
 @pytest.mark.parametrize(("wished", "most"), [(None, 40_000), (1000, 500), (1, 1)])
 def test_after_memory_ran_out_the_cap_is_divided(wished: int | None, most: int) -> None:
-    assert budget(Options(max_gaussians=wished, gaussians_divisor=2), cuda=False).max_gaussians == most
+    assert budget(Options(max_gaussians=wished, gaussians_divisor=2), PLENTY, cuda=False).max_gaussians == most
+
+
+@given(memory=st.integers(0, 10**12), wished=st.integers(1, 10**8))
+def test_memory_bounds_every_wish(memory: int, wished: int) -> None:
+    found = budget(Options(max_gaussians=wished), memory, cuda=False).max_gaussians
+    assert found == min(wished, affordable(memory))
+    assert found == 1 or found * 1350 <= memory
 
 
 @given(total=steps)
