@@ -46,14 +46,18 @@ class Cloud:
 
 @contextmanager
 def attached_cloud(
-    folder: Path, preferred_port: int | None = None, root: Path = ROOT, images: Mapping[str, str] | None = None
+    folder: Path,
+    preferred_port: int | None = None,
+    root: Path = ROOT,
+    images: Mapping[str, str] | None = None,
+    quotas: Mapping[str, int] | None = None,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
     Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
-    MiniStack and SageMaker are this project's in any case.
+    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it.
     """
-    cloud, process = _launch(folder, preferred_port, root, attached=True, images=images)
+    cloud, process = _launch(folder, preferred_port, root, attached=True, images=images, quotas=quotas)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -111,7 +115,12 @@ def stop_detached(folder: Path) -> bool:
 
 
 def _launch(
-    folder: Path, preferred_port: int | None, root: Path, attached: bool, images: Mapping[str, str] | None = None
+    folder: Path,
+    preferred_port: int | None,
+    root: Path,
+    attached: bool,
+    images: Mapping[str, str] | None = None,
+    quotas: Mapping[str, int] | None = None,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -121,6 +130,8 @@ def _launch(
     command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]
     if images:
         command += ["--images", json.dumps(dict(images)), "--engine", os.environ.get("DOCKER_HOST", "")]
+    if quotas:
+        command += ["--quotas", json.dumps(dict(quotas))]
     with (folder / "cloud.log").open("wb") as log:
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),

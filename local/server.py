@@ -48,9 +48,6 @@ def server_environment(address: Address, folder: Path) -> dict[str, str]:
         # two listeners that nothing here needs, one of them on every interface
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # the tracer has no daemon to talk to
-        "POWERTOOLS_TRACE_DISABLED": "true",
-        "AWS_XRAY_SDK_ENABLED": "false",
     }
 
 
@@ -61,6 +58,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
     parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
+    parser.add_argument("--quotas", type=json.loads, default={}, help="SageMaker machines by instance type, as JSON")
     parser.add_argument("--engine", default="", help="where the container engine is, as DOCKER_HOST says it")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
@@ -71,10 +69,11 @@ def main() -> None:
     address = Address(arguments.port, arguments.sagemaker_port)
     root: Path = arguments.root.resolve()
     images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
-    asyncio.run(_serve(address, arguments.folder.resolve(), images, arguments.attached))
+    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas)
+    asyncio.run(_serve(address, sagemaker, arguments.attached))
 
 
-async def _serve(address: Address, folder: Path, images: Mapping[str, Image], attached: bool) -> None:
+async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -83,7 +82,7 @@ async def _serve(address: Address, folder: Path, images: Mapping[str, Image], at
     from local import patches
 
     patches.apply()
-    sagemaker = SageMakerServer(_sagemaker(address, folder, images), address.sagemaker_port)
+    sagemaker = SageMakerServer(jobs, address.sagemaker_port)
     sagemaker.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -112,14 +111,14 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
     loop.call_soon_threadsafe(stop.set)
 
 
-def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image]) -> SageMaker:
+def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int]) -> SageMaker:
     runner = Runner(
         s3=address.client("s3"),
         folder=folder / "jobs",
         images=images,
         environment=address.environment(),
     )
-    return SageMaker(runner, _announce, REGION, ACCOUNT)
+    return SageMaker(runner, _announce, REGION, ACCOUNT, quotas)
 
 
 def _announce(job: Job) -> None:

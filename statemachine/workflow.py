@@ -36,8 +36,9 @@ PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 HEARTBEAT_SECONDS = 1800
 # a Spot training job may wait this long for its machine, and says nothing then (functions/spaceport/stages.py)
 SPOT_WAIT_SECONDS = 3600
-# a run may wait this long in the queue for a machine of the account's quota; dispatch keeps its heartbeat
-QUEUE_SECONDS = 3 * 24 * 3600
+# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
+# through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
+QUEUE_SECONDS = 15 * 24 * 3600
 # stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
 # than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
 STAGES = {
@@ -45,27 +46,45 @@ STAGES = {
     "3dgs": ("Training", "training", QUEUE_SECONDS + 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
     "compressor": ("Compressor", "compressor", QUEUE_SECONDS + 3 * 3600, HEARTBEAT_SECONDS),
 }
-JOB_TIMEOUT_SECONDS = 12 * 24 * 3600
+JOB_TIMEOUT_SECONDS = 46 * 24 * 3600
 LAST_SEQUENCE = 9_999_999
 FAILED_SEQUENCE = 9_999_998  # below success: a redrive of what failed may succeed
 
-LAMBDA_FAULTS = [
-    "Lambda.ServiceException",
-    "Lambda.AWSLambdaException",
-    "Lambda.SdkClientException",
-    "Lambda.TooManyRequestsException",
-    "Lambda.ClientExecutionTimeoutException",
-    "Lambda.Unknown",
-    # AWS calls inside the function: throttled, refused for a moment, not answered
-    "ClientError",
-    "ConditionalCheckFailedException",
-    "ConnectTimeoutError",
-    "EndpointConnectionError",
-    "ReadTimeoutError",
-]
 # the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
 WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
 GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
+# what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault
+# of AWS or of ours on the way there (Lambda's, botocore's, a function's own), under too many names to list
+FINAL = [
+    "States.Timeout",
+    "States.HeartbeatTimeout",
+    "NOT_A_ZIP",
+    "EMPTY_ARCHIVE",
+    "ENCRYPTED_ARCHIVE",
+    "UNSAFE_ARCHIVE",
+    "ARCHIVE_TOO_LARGE",
+    "NO_PHOTOS",
+    "UNSUPPORTED_PHOTOS",
+    "TOO_FEW_PHOTOS",
+    "TOO_MANY_PHOTOS",
+    "INVALID_OPTION",
+    "INVALID_SCENE",
+    "INVALID_SPLAT",
+    "NO_FEATURES",
+    "NO_OVERLAP",
+    "LOW_REGISTRATION",
+    "DISCONNECTED",
+    "GPS_UNRELIABLE",
+    "TIME_BUDGET",
+    "TRAINING_DIVERGED",
+    "LOW_QUALITY",
+    "OUT_OF_MEMORY",
+    "DISK_FULL",
+    "STALLED",
+    "STAGE_TIMEOUT",
+    "BUDGET_SPENT",
+    "INTERNAL",
+]
 TRY_WITH_HALF = ["OUT_OF_MEMORY"]  # once, and only where the stage can do with fewer Gaussians
 
 
@@ -176,10 +195,11 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
         heartbeat_seconds=heartbeat_seconds,
         result_path=output,
         retry=[
-            Retry(error_equals=LAMBDA_FAULTS, interval_seconds=2, max_attempts=4, backoff_rate=2),
             Retry(error_equals=WAIT_FOR_CAPACITY, interval_seconds=60, max_attempts=48, backoff_rate=2),
             Retry(error_equals=GO_ON_FROM_CHECKPOINT, interval_seconds=30, max_attempts=3, backoff_rate=2),
             *with_half,
+            Retry(error_equals=FINAL, interval_seconds=1, max_attempts=0, backoff_rate=2),
+            Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=6, backoff_rate=2),
         ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
     )

@@ -18,7 +18,7 @@ from spaceport.clients import client, table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
-from spaceport.observability import logger, metrics, tracer
+from spaceport.observability import logger, metrics
 from spaceport.settings import Settings
 from spaceport.status import StatusEvent
 
@@ -54,7 +54,6 @@ ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_afte
 
 
 @logger.inject_lambda_context(clear_state=True)
-@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | None]:

@@ -9,6 +9,7 @@ from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
 from spaceport.results import read_bytes
 from spaceport.status import StatusEvent
+from track_progress.progress import JOB_STATUS, updates_for
 
 # delivered name → what the customer reads; in this order
 LINKED = {
@@ -27,10 +28,15 @@ class Notifier:
         self._links, self._sender = links, sender
 
     def notify(self, outcome: StatusEvent) -> str | None:
-        """SES's message id, or None for a job without an address."""
+        """SES's message id, or None where there is nothing to say or nobody to say it to.
+
+        Two may say how one job ended: the state machine, and whoever cleaned up after it before its word arrived.
+        Whichever reaches the job's item first is what happened, and the only one that is mailed.
+        """
+        self._jobs.apply(outcome.detail.job_id, updates_for(outcome))
         item = self._jobs.find(outcome.detail.job_id) or {}
         address = item.get("email")
-        if not address:
+        if not address or item["status"] != JOB_STATUS[outcome.type]:
             return None
         outputs = outcome.detail.outputs
         urls = {label: self._links.sign(outputs[name]) for name, label in LINKED.items() if name in outputs}

@@ -119,7 +119,7 @@ class Runner:
         machine = machine_for(run, job, self._platform, affordable)
         finished = finished_stages(job.stages)
         job_request = create_request(run, job, finished, self._platform, attempt.course, machine)
-        others_wait = any(waiting.run != run for waiting in self._runs.queue(run.stage))
+        others_wait = self._queue.others_wait(run, machine.instance_type)
         if not others_wait:
             try:
                 return self._compute.create(run, job_request)

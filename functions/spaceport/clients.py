@@ -5,18 +5,22 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from botocore.config import Config
 
-# S3 takes no links signed by version 2, boto3's default for them, on buckets made after June 2020
-# (aws.amazon.com/blogs/aws/amazon-s3-update-sigv2-deprecation-period-extended-modified); virtual: the regional host
-CONFIGS = {"s3": Config(signature_version="s3v4", s3={"addressing_style": "virtual"})}
+@cache
+def config(service: str) -> Any:
+    """botocore's configuration for a service, or None for its defaults."""
+    from botocore.config import Config
+
+    # S3 takes no links signed by version 2, boto3's default for them, on buckets made after June 2020
+    # (aws.amazon.com/blogs/aws/amazon-s3-update-sigv2-deprecation-period-extended-modified); virtual: the regional host
+    return Config(signature_version="s3v4", s3={"addressing_style": "virtual"}) if service == "s3" else None
 
 
 @cache
 def client(service: str) -> Any:
     import boto3
 
-    return boto3.client(service, config=CONFIGS.get(service))
+    return boto3.client(service, config=config(service))
 
 
 @cache

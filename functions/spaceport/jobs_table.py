@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
@@ -58,10 +57,11 @@ class JobsTable:
 
     def of_owner(self, owner: str, limit: int, until: str | None = None) -> list[dict[str, Any]]:
         """At most `limit` jobs of an owner, the newest upload first; `until`: only uploads of then and before."""
-        condition = Key("owner").eq(owner)
         answer = self._table.query(
             IndexName=BY_OWNER,
-            KeyConditionExpression=condition & Key("uploadedAt").lte(until) if until else condition,
+            KeyConditionExpression="#owner = :owner" + (" AND uploadedAt <= :until" if until else ""),
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": owner, **({":until": until} if until else {})},
             ScanIndexForward=False,
             Limit=limit,
         )

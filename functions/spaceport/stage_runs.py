@@ -5,31 +5,33 @@ Tokens never leave the control plane.
 
 from __future__ import annotations
 
+import heapq
 import json
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.conditions import Attr, Key
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from spaceport.stages import Course, Stage, StageRun
 
-KEEP_SECONDS = 30 * 24 * 3600
+KEEP_SECONDS = 60 * 24 * 3600
 
 
 class WaitingRun(BaseModel):
     """A stage run and the token its callback task waits with.
 
-    `request`: the arguments of its Create call, while it waits for a machine.
+    While it waits for a machine, `request` holds the arguments of its Create call and `queued_at` when its job was
+    uploaded.
     """
 
     run: StageRun
     task_token: str
     course: Course = Course()
     request: dict[str, Any] | None = None
+    queued_at: str = ""
 
     @property
     def queued(self) -> bool:
@@ -59,7 +61,8 @@ class StageRuns:
                 "course": course.model_dump(),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
             },
-            ConditionExpression=Attr("jobId").not_exists() | Attr("taskToken").eq(task_token),
+            ConditionExpression="attribute_not_exists(jobId) OR taskToken = :token",
+            ExpressionAttributeValues={":token": task_token},
         )
 
     def adopt(self, waiting: WaitingRun, task_token: str) -> None:
@@ -120,12 +123,20 @@ class StageRuns:
             return False
         return True
 
-    def queue(self, stage: Stage) -> Iterator[WaitingRun]:
-        """The runs that wait for a machine, earliest upload first. An index is behind its table by moments."""
+    def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
+        """The runs of these stages that wait for a machine, earliest upload first. An index is behind its table by
+        moments."""
+        return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.queued_at)
+
+    def _queue_of(self, stage: Stage) -> Iterator[WaitingRun]:
         more: dict[str, Any] = {}
         while True:
             page = self._table.query(
-                IndexName="queue", KeyConditionExpression=Key("queuedFor").eq(stage.value), Limit=50, **more
+                IndexName="queue",
+                KeyConditionExpression="queuedFor = :stage",
+                ExpressionAttributeValues={":stage": stage.value},
+                Limit=50,
+                **more,
             )
             yield from (_waiting(item) for item in page["Items"])
             if "LastEvaluatedKey" not in page:
@@ -138,7 +149,9 @@ class StageRuns:
 
     def of_job(self, job_id: str) -> list[WaitingRun]:
         """Every run of a job, oldest attempt first within a stage."""
-        answer = self._table.query(KeyConditionExpression=Key("jobId").eq(job_id), ConsistentRead=True)
+        answer = self._table.query(
+            KeyConditionExpression="jobId = :job", ExpressionAttributeValues={":job": job_id}, ConsistentRead=True
+        )
         return [_waiting(item) for item in answer["Items"]]
 
     def latest(self, job_id: str, stage: Stage) -> WaitingRun | None:
@@ -154,5 +167,9 @@ def _waiting(item: dict[str, Any]) -> WaitingRun:
     run = StageRun(job_id=item["jobId"], stage=Stage(item["stage"]), attempt=int(item["attempt"]))
     request = json.loads(item["createRequest"]) if "createRequest" in item else None
     return WaitingRun(
-        run=run, task_token=item["taskToken"], course=Course.model_validate(item["course"]), request=request
+        run=run,
+        task_token=item["taskToken"],
+        course=Course.model_validate(item["course"]),
+        request=request,
+        queued_at=item.get("queuedAt", ""),
     )

@@ -28,6 +28,11 @@ class Stage(StrEnum):
         return list(Stage).index(self) + 1
 
     @property
+    def of_its_kind(self) -> list[Stage]:
+        """The stages whose SageMaker jobs are of one kind with this stage's: they share the quotas of machines."""
+        return [other for other in Stage if other.kind == self.kind]
+
+    @property
     def kind(self) -> Literal["Processing", "Training"]:
         return "Training" if self is Stage.TRAINING else "Processing"
 
@@ -143,6 +148,15 @@ def folder_of(run: StageRun, results_bucket: str) -> str:
     """S3 folder of a run's job: what customers get is kept, what only later stages read expires after 14 days."""
     kept = "jobs" if run.stage is Stage.COMPRESSOR else "intermediates"
     return f"s3://{results_bucket}/{kept}/{run.job_id}"
+
+
+def instance_type_in(request: Mapping[str, Any]) -> str:
+    """The type of machine that a Create request asks for."""
+    resources = (
+        request["ResourceConfig"] if "ResourceConfig" in request else request["ProcessingResources"]["ClusterConfig"]
+    )
+    machine: str = resources["InstanceType"]
+    return machine
 
 
 def output_uri(run: StageRun, results_bucket: str) -> str:

@@ -21,12 +21,14 @@ from spaceport.job import (
     options_from_metadata,
     owner_by_email,
 )
-from spaceport.jobs_table import JobsTable
+from spaceport.jobs_table import ItemUpdate, JobsTable
 from spaceport.preflight import check_entries, read_entries
 from spaceport.ranged import RangedObject
 from spaceport.stages import STAGES_OF
 from spaceport.status import StatusBus, job_rejected
 from spaceport.uploads import head_of
+
+REPLACED = "the upload was deleted or replaced before the job began"
 
 
 class StartOutcome(Camel):
@@ -67,6 +69,7 @@ class Starter:
         job_id = job_id_of(uploaded)
         head = head_of(self._s3, uploaded)
         if head is None:  # deleted or overwritten since: its own event speaks for the newer version
+            self._close(job_id)
             return StartOutcome(job_id=job_id)
         options = JobOptions()
         try:
@@ -78,6 +81,12 @@ class Starter:
         self._jobs.record(job, {**_owned(head["Metadata"], options.email, asked), "photos": photos})
         self._executions.begin(job_id, execution_input(job, STAGES_OF[options.pipeline_step][0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
+
+    def _close(self, job_id: str) -> None:
+        """A delivery before this one may have recorded the job and crashed before it started it: nobody else will."""
+        if self._jobs.find(job_id) is not None:
+            said = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
+            self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=said)])
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
         """How many photos there are. Raises RejectedUpload."""

@@ -14,7 +14,7 @@ from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # by then every event of an end has come that will come
 LOOK_BACK = timedelta(hours=2)  # several sweeps see each end, should one of them fail
-LONGEST_JOB = timedelta(days=13)  # longer than the state machine's TimeoutSeconds
+LONGEST_JOB = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
 
 
 class Sweeper:

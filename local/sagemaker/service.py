@@ -19,12 +19,17 @@ CLOSE_SECONDS = 5.0
 
 @dataclass
 class SageMaker:
-    """Jobs by kind and name, each run in a thread of its own. `announce` is called at every state change."""
+    """Jobs by kind and name, each run in a thread of its own. `announce` is called at every state change.
+
+    `quotas`: the account's, in machines by instance type; each kind of job has its own, as in AWS, and a type that is
+    not named has none.
+    """
 
     runner: Runner
     announce: Announce
     region: str
     account: str
+    quotas: Mapping[str, int] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
     _jobs: dict[tuple[Kind, str], Job] = field(default_factory=dict)
     _threads: list[threading.Thread] = field(default_factory=list)
@@ -60,11 +65,23 @@ class SageMaker:
         with self._lock:
             if (kind, name) in self._jobs:
                 raise RequestError("ResourceInUse", f"Job name must be unique, and a job with this name exists: {arn}")
+            self._check_quota(kind, request)
             self._jobs[kind, name] = job
             thread = threading.Thread(target=self._run, args=(job,), name=name, daemon=True)
             self._threads = [other for other in self._threads if other.is_alive()] + [thread]
         thread.start()
         return {f"{kind}JobArn": arn}
+
+    def _check_quota(self, kind: Kind, request: Mapping[str, Any]) -> None:
+        machine = _machine(kind, request)
+        at_work = sum(
+            not job.finished and other is kind and _machine(kind, job.request) == machine
+            for (other, _), job in self._jobs.items()
+        )
+        if at_work >= self.quotas.get(machine, at_work + 1):
+            usage = f"'{machine} for {kind.lower()} job usage' is {self.quotas[machine]} Instances"
+            message = f"The account-level service limit {usage}, with current utilization of {at_work} Instances"
+            raise RequestError("ResourceLimitExceeded", f"{message} and a request delta of 1 Instances.")
 
     def _run(self, job: Job) -> None:
         self.announce(job)
@@ -116,6 +133,13 @@ class SageMaker:
     def _running(self) -> list[Job]:
         with self._lock:
             return [job for job in self._jobs.values() if not job.finished]
+
+
+def _machine(kind: Kind, request: Mapping[str, Any]) -> str:
+    """The instance type that the job asks for."""
+    resources = request["ResourceConfig"] if kind is Kind.TRAINING else request["ProcessingResources"]["ClusterConfig"]
+    machine: str = resources["InstanceType"]
+    return machine
 
 
 def _sort_key(request: Mapping[str, Any]) -> Callable[[Job], Any]:

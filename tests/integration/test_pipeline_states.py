@@ -198,7 +198,7 @@ def invoked_in_vain(cloud: PipelineCloud) -> Ended:
 
 def broken(cloud: PipelineCloud) -> Ended:
     """A fault of our own in the function that starts the stage."""
-    cloud.before["run_stage"] = [failing_with(KeyError("results_bucket"))]
+    cloud.before["run_stage"] = [failing_with(KeyError("results_bucket"))] * 7
     return cloud.end(cloud.upload("broken", PipelineStep.COMPRESSION))
 
 

@@ -24,7 +24,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from spaceport.clients import CONFIGS
+from spaceport.clients import config
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -130,9 +130,11 @@ class Watched:
 
 
 @cache
-def _moto(kind: str, service: str, config: Any) -> Any:
+def _moto(kind: str, service: str) -> Any:
     """Made once: a client of one test serves the next, moto answers whichever mock is active."""
-    return (_create_client if kind == "client" else _create_resource)(service, region_name=REGION, config=config)
+    return (_create_client if kind == "client" else _create_resource)(
+        service, region_name=REGION, config=config(service)
+    )
 
 
 class Cloud:
@@ -140,13 +142,13 @@ class Cloud:
 
     def __init__(self) -> None:
         self.sagemaker, self.stepfunctions, self.watch = FakeSageMaker(), FakeStepFunctions(), Watch()
-        self.s3 = _moto("client", "s3", CONFIGS["s3"])
-        self.events, self.ses = _moto("client", "events", None), _moto("client", "sesv2", None)
-        self._sqs, self._seen = _moto("client", "sqs", None), list[dict[str, Any]]()
+        self.s3 = _moto("client", "s3")
+        self.events, self.ses = _moto("client", "events"), _moto("client", "sesv2")
+        self._sqs, self._seen = _moto("client", "sqs"), list[dict[str, Any]]()
         for bucket in (UPLOADS, RESULTS):
             self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
-        dynamodb = _moto("client", "dynamodb", None)
+        dynamodb = _moto("client", "dynamodb")
         for name, keys in TABLES.items():
             indexes = INDEXES.get(name, {})
             attributes = [*keys, *(key for index in indexes.values() for key in index)]
@@ -173,16 +175,16 @@ class Cloud:
         self.events.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn["QueueArn"]}])
         self.ses.create_email_identity(EmailIdentity=SENDER)
 
-    def client(self, service: str, config: Any = None, **_settings: Any) -> Any:
+    def client(self, service: str, **_settings: Any) -> Any:
         """What boto3.client answers inside this cloud."""
         fakes: dict[str, Any] = {"sagemaker": self.sagemaker, "stepfunctions": self.stepfunctions}
-        return Watched(fakes.get(service) or _moto("client", service, config), service, self.watch)
+        return Watched(fakes.get(service) or _moto("client", service), service, self.watch)
 
     def resource(self, service: str, **_settings: Any) -> Any:
-        return Watched(_moto("resource", service, None), service, self.watch)
+        return Watched(_moto("resource", service), service, self.watch)
 
     def table(self, name: str) -> Any:
-        return _moto("resource", "dynamodb", None).Table(name)
+        return _moto("resource", "dynamodb").Table(name)
 
     def item(self, job_id: str) -> dict[str, Any] | None:
         """The job's item in the jobs table."""

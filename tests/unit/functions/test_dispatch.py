@@ -20,11 +20,11 @@ from tests.support.runs import ask_for, waiting
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
-UPLOADED = "2026-05-04T{:02d}:00:00Z"
+UPLOADED = "2026-05-04T10:{:02d}:00Z"
 
 
 def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "") -> None:
-    """The task of the job that was uploaded at `number` o'clock."""
+    """The task of the job that was uploaded at `number` past ten."""
     event = ask_for(stage, token or f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
     invoke("run_stage", event)
@@ -76,15 +76,17 @@ def test_a_job_that_waits_for_capacity_says_so_and_when_it_has_found_some(one_ma
 
 def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
     """Whatever order their tasks came in, and with a newcomer at every change of hands."""
-    late_first = [*range(10, 0, -1), *range(11, 24)]
+    late_first = [*range(10, 0, -1), *range(11, 51)]
     for number in late_first:
         ask(number)
     order = [10]
-    while waiting(Stage.TRAINING, one_machine):
+    while left := waiting(Stage.TRAINING, one_machine):
+        look_round()  # every five minutes
+        assert all(one_machine.stepfunctions.heartbeats(f"token-{run.split('-')[1]}") == len(order) for run in left)
         one_machine.sagemaker.complete(name(order[-1]))
         (served,) = invoke("dispatch", ended(order[-1]))["served"]
         order.append(int(served.split("-")[1]))
-    assert order == [10, *range(1, 10), *range(11, 24)]
+    assert order == [10, *range(1, 10), *range(11, 51)]
 
 
 def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
@@ -103,6 +105,20 @@ def test_each_stage_has_a_queue_of_its_own(one_machine: Cloud) -> None:
     one_machine.sagemaker.complete(name(1, Stage.SFM))
     assert invoke("dispatch", ended(1, Stage.SFM)) == {"served": [name(2, Stage.SFM)]}
     assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+
+
+def test_the_later_stage_of_an_early_upload_goes_before_the_earlier_stage_of_a_late_one(one_machine: Cloud) -> None:
+    """Both are processing jobs on one type of machine, and the quota is one."""
+    ask(1, Stage.SFM)
+    for number in (2, 3):
+        ask(number, Stage.SFM)
+    one_machine.sagemaker.complete(name(1, Stage.SFM))
+    assert invoke("dispatch", ended(1, Stage.SFM)) == {"served": [name(2, Stage.SFM)]}
+    ask(1, Stage.COMPRESSOR, "token-1-again")
+    assert waiting(Stage.COMPRESSOR, one_machine) == [name(1, Stage.COMPRESSOR)]
+    one_machine.sagemaker.complete(name(2, Stage.SFM))
+    assert invoke("dispatch", ended(2, Stage.SFM)) == {"served": [name(1, Stage.COMPRESSOR)]}
+    assert waiting(Stage.SFM, one_machine) == [name(3, Stage.SFM)]
 
 
 def test_a_machine_that_became_free_unheard_is_found_by_looking_round(one_machine: Cloud) -> None:

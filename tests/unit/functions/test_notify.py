@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -105,11 +106,29 @@ def test_different_words_for_the_same_outcome_are_one_mail(cloud: Cloud) -> None
     assert len(cloud.mails()) == 1
 
 
-def test_different_outcomes_are_different_mails(cloud: Cloud) -> None:
+@pytest.mark.parametrize("names", list(itertools.permutations(["job-failed", "job-stopped"])), ids=" ".join)
+def test_of_two_words_about_one_end_the_first_is_mailed_and_stands(cloud: Cloud, names: tuple[str, str]) -> None:
+    """The state machine had begun to say that the job failed when it was stopped, and stop_job says so, too."""
     recorded(cloud)
-    for name in OUTCOMES:
+    for name in names:
         invoke("notify", outcome(name))
-    assert len(cloud.mails()) == len(OUTCOMES)
+    assert len(cloud.mails()) == 1
+    assert (cloud.item(JOB_ID) or {})["status"] == names[0].removeprefix("job-").upper()
+
+
+def test_a_failure_that_a_redrive_turns_into_a_success_is_two_mails(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in ("job-failed", "job-succeeded", "job-failed", "job-stopped"):
+        invoke("notify", outcome(name))
+    assert len(cloud.mails()) == 2
+    assert (cloud.item(JOB_ID) or {})["status"] == "SUCCEEDED"
+
+
+def test_nothing_is_mailed_after_a_success(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in ("job-succeeded", "job-failed", "job-stopped"):
+        invoke("notify", outcome(name))
+    assert len(cloud.mails()) == 1
 
 
 def test_different_jobs_are_different_mails(cloud: Cloud) -> None:

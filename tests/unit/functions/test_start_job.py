@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from spaceport.errors import ErrorCode
 from spaceport.job import UploadedObject, job_id_of
+from spaceport.starting import REPLACED
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
@@ -287,3 +288,27 @@ def test_an_upload_that_is_gone_is_counted_as_such(cloud: Cloud, capsys: pytest.
     invoke("start_job", sample_event("start_job/object-created"))
     printed = capsys.readouterr().out
     assert '"UploadsGone":[1.0]' in printed
+
+
+def test_a_job_that_was_recorded_and_whose_upload_was_replaced_before_it_began_is_closed(cloud: Cloud) -> None:
+    """The start crashed in between, and S3's next delivery finds another version."""
+    event = cloud.upload("meadow.zip", GOOD)
+    cloud.watch.crash_at = next_call(cloud, event, "stepfunctions.start_execution")
+    with pytest.raises(Crash):
+        invoke("start_job", event)
+    cloud.watch.crash_at = None
+    cloud.upload("meadow.zip", TWO_PHOTOS)
+    assert invoke("start_job", event)["executionName"] is None
+    item = cloud.item(job_id(event))
+    assert item is not None
+    assert (item["status"], item["message"]) == ("REJECTED", REPLACED)
+
+
+def next_call(cloud: Cloud, event: dict[str, Any], name: str) -> int:
+    """How many calls come before the call of that name when another upload of the same kind is started."""
+    other = cloud.upload("other.zip", GOOD)
+    cloud.watch.calls.clear()
+    invoke("start_job", other)
+    before = cloud.watch.calls.index(name)
+    cloud.watch.calls.clear()
+    return before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from local.address import Address
@@ -33,6 +34,7 @@ PROGRAMS = {
     "signal.signal(signal.SIGTERM, leave)\n(ml/'checkpoints/ready').write_text('')\ntime.sleep(60)",
     "resist": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(ml/'checkpoints/ready').write_text('')\n"
     "import subprocess; subprocess.run(['sleep', '60'])",
+    "wait": "time.sleep(60)",
     "die": "os.kill(os.getpid(), signal.SIGKILL)",
     "show": "print('seen in the log'); print(os.environ['NAME'], os.getcwd())",
 }
@@ -51,7 +53,10 @@ class Bench:
         self.events: list[dict] = []
         self.folder = folder
         runner = Runner(self.s3, folder, IMAGES, {}, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
-        service = SageMaker(runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012")
+        self.quotas: dict[str, int] = {}
+        service = SageMaker(
+            runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
+        )
         self.server = SageMakerServer(service, 0)
         self.server.start()
 
@@ -123,6 +128,18 @@ def bench(tmp_path):
         bench.open_client()
         yield bench
         bench.server.close()
+
+
+def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench):
+    bench.quotas |= {"ml.m5.xlarge": 1}
+    bench.process("job-1", "wait")
+    with pytest.raises(ClientError, match="for processing job usage' is 1 Instances") as refused:
+        bench.process("job-2", "copy")
+    assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"
+    bench.train("job-3", "copy")  # another kind, and another machine
+    bench.client.stop_processing_job(ProcessingJobName="job-1")
+    bench.end_of("Processing", "job-1")
+    bench.process("job-2", "copy")
 
 
 def test_processing_runs_the_entry_point_and_uploads_its_output(bench):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import botocore.exceptions
 import pytest
 
 from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode
 from spaceport.job import PipelineStep
+from spaceport.stage_runs import KEEP_SECONDS
 from spaceport.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
 from spaceport.status import LAST_SEQUENCE, StatusType
+from stage.errors import ErrorCode as ContainerCode
+from sweep_jobs.sweep import LONGEST_JOB as LONGEST_EXECUTION
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline, reachable, states_of, targets
 
 PIPELINE = load_pipeline()
@@ -59,25 +61,45 @@ def test_a_task_waits_longer_than_its_job_may_take(stage: Stage) -> None:
     assert STATES[RUN_OF[stage]]["TimeoutSeconds"] > LONGEST_JOB[stage]
 
 
+@pytest.mark.parametrize("stage", Stage)
+def test_with_one_machine_fifty_jobs_get_through_though_each_takes_the_longest_it_may(stage: Stage) -> None:
+    assert STATES[RUN_OF[stage]]["TimeoutSeconds"] > 50 * LONGEST_JOB[stage]
+
+
+def test_whoever_looks_for_a_job_looks_longer_than_it_may_take() -> None:
+    assert LONGEST_EXECUTION.total_seconds() > PIPELINE["TimeoutSeconds"]
+    assert PIPELINE["TimeoutSeconds"] < KEEP_SECONDS
+
+
 def test_the_execution_waits_longer_than_its_tasks_together() -> None:
     assert PIPELINE["TimeoutSeconds"] > sum(state["TimeoutSeconds"] for state in CALLBACKS.values())
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
-def test_what_is_worth_the_same_again_is_retried_and_nothing_else(name: str) -> None:
-    retried = [error for retry in CALLBACKS[name]["Retry"] for error in retry["ErrorEquals"]]
-    coded = [error for error in retried if error in ErrorCode.__members__]
+def test_what_is_worth_the_same_again_is_retried_and_nothing_else_that_has_a_code(name: str) -> None:
+    retried = [e for retry in CALLBACKS[name]["Retry"] if retry["MaxAttempts"] for e in retry["ErrorEquals"]]
     smaller = [ErrorCode.OUT_OF_MEMORY] if CALLBACKS[name]["Parameters"]["Payload"]["stage"] == Stage.TRAINING else []
-    assert sorted(coded) == sorted([*RETRYABLE, *smaller])
-    # the rest are faults of Lambda and of botocore, by the name of the exception's class
-    faults = set(retried) - set(coded) - {"ConditionalCheckFailedException"}  # made by the DynamoDB client itself
-    assert all(fault.startswith("Lambda.") or hasattr(botocore.exceptions, fault) for fault in faults)
-    assert len(retried) == len(set(retried))
+    assert sorted(retried) == sorted([*RETRYABLE, *smaller, "States.ALL"])
+
+
+@pytest.mark.parametrize("name", CALLBACKS)
+def test_what_settles_a_stage_is_final_and_every_fault_on_the_way_is_tried_again(name: str) -> None:
+    """Retry is read in its order: States.ALL, which stands last, must find no code left that a stage can end with."""
+    *named, last = CALLBACKS[name]["Retry"]
+    (final,) = [set(retry["ErrorEquals"]) for retry in named if retry["MaxAttempts"] == 0]
+    by_us = {ErrorCode.BUDGET_SPENT, ErrorCode.STALLED, ErrorCode.INTERNAL}
+    by_sagemaker = {ErrorCode.STAGE_TIMEOUT, ErrorCode.DISK_FULL, ErrorCode.OUT_OF_MEMORY, *by_us}
+    by_a_container = {ErrorCode(code.value) for code in ContainerCode}
+    assert final >= {"States.Timeout", "States.HeartbeatTimeout", *((by_sagemaker | by_a_container) - set(RETRYABLE))}
+    assert final <= {"States.Timeout", "States.HeartbeatTimeout", *ErrorCode} - set(RETRYABLE)
+    assert last["ErrorEquals"] == ["States.ALL"]
+    assert last["MaxAttempts"] > 0
 
 
 def test_training_is_tried_once_with_fewer_gaussians() -> None:
-    (smaller,) = [retry for retry in STATES[RUN_OF[Stage.TRAINING]]["Retry"] if "OUT_OF_MEMORY" in retry["ErrorEquals"]]
-    assert (smaller["ErrorEquals"], smaller["MaxAttempts"]) == (["OUT_OF_MEMORY"], 1)
+    retries = STATES[RUN_OF[Stage.TRAINING]]["Retry"]
+    first = next(retry for retry in retries if "OUT_OF_MEMORY" in retry["ErrorEquals"])
+    assert (first["ErrorEquals"], first["MaxAttempts"]) == (["OUT_OF_MEMORY"], 1)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -44,9 +44,9 @@ def test_the_committed_definition_is_what_workflow_writes(build_python: Path) ->
 def test_check_refuses_a_stale_definition_and_writing_mends_it(build_python: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(STATEMACHINE, tmp_path / "statemachine"))
     committed = (folder / "pipeline.asl.json").read_text()
-    (folder / "pipeline.asl.json").write_text(
-        committed.replace('"TimeoutSeconds": 1036800', '"TimeoutSeconds": 1036801')
-    )
+    stale = json.loads(committed)
+    stale["TimeoutSeconds"] += 1
+    (folder / "pipeline.asl.json").write_text(json.dumps(stale, indent=2) + "\n")
     script = (
         "import json, workflow; stale = workflow.main(['--check']); workflow.main([]); "
         "print(json.dumps([stale, workflow.main(['--check'])]))"
