@@ -1,0 +1,128 @@
+"""SageMaker with a will of its own: jobs wait, run, speak and end as real ones do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Literal
+
+from spaceport.stages import LIMITS, StageRun
+from tests.campaign.storage import Storage
+from tests.campaign.world import World
+from tests.support.fakes import RUNNING, FakeSageMaker
+
+# how jobs end, by how often
+FATES = {
+    "completes": 60,
+    "completes in silence": 8,  # no progress, no event of its end
+    "wrong photos": 6,
+    "out of memory": 6,
+    "killed": 4,  # SIGKILL by the kernel for its memory
+    "interrupted": 8,
+    "told to leave": 3,  # SIGTERM, and its container says so on its way out
+    "no capacity": 3,
+    "disk full": 2,
+    "hangs": 3,
+}
+# those of which the container names the reason itself
+NAMED = {
+    "wrong photos": "NO_OVERLAP",
+    "out of memory": "OUT_OF_MEMORY",
+    "told to leave": "INTERRUPTED",
+    "disk full": "DISK_FULL",
+}
+
+
+class Machines(FakeSageMaker):
+    """`changed`: a job's state changed; `progressed`: its container says so. `twice` collects runs that met another
+    running job of their stage."""
+
+    def __init__(
+        self,
+        world: World,
+        storage: Storage,
+        changed: Callable[[StageRun, str], None],
+        progressed: Callable[[StageRun, float], None],
+    ) -> None:
+        super().__init__()
+        self._world, self._storage, self._changed, self._progressed = world, storage, changed, progressed
+        self.twice: list[str] = []
+
+    def _create(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._create(kind, request)
+        run = StageRun.parse(request[f"{kind}JobName"])
+        assert run is not None
+        for name in self.created[:-1]:
+            other = StageRun.parse(name)
+            assert other is not None
+            same = (other.job_id, other.stage) == (run.job_id, run.stage)
+            if same and self.jobs[name].status == "InProgress":
+                self.twice.append(run.job_name)
+        self._world.after(self._world.random.uniform(60, 600), lambda: self._begin(run))
+        return answer
+
+    def _stop(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
+        answer = super()._stop(kind, request)
+        name = request[f"{kind}JobName"]
+        run = StageRun.parse(name)
+        assert run is not None
+        self._world.after(self._world.random.uniform(1, 120), lambda: self._finish(run, "told to stop"))
+        return answer
+
+    def _begin(self, run: StageRun) -> None:
+        if self.jobs[run.job_name].status != "InProgress":
+            return
+        names = list(FATES) if self._world.faults.crash else ["completes"]
+        (fate,) = self._world.random.choices(names, [FATES[name] for name in names])
+        silent = fate == "completes in silence"
+        seconds = self._world.random.uniform(300, 5000)
+        if not silent:
+            self._changed(run, "InProgress")
+            beats = max(1, int(seconds / 400))
+            for beat in range(1, beats + 1):
+                share = beat / (beats + 1)
+                self._world.after(seconds * share, lambda share=share: self._speak(run, share))  # type: ignore[misc]
+        if fate == "hangs":
+            seconds = float(LIMITS[run.stage].max_runtime)
+        self._world.after(seconds, lambda: self._finish(run, fate))
+
+    def _speak(self, run: StageRun, share: float) -> None:
+        if self.jobs[run.job_name].status == "InProgress":
+            self._progressed(run, share)
+
+    def _finish(self, run: StageRun, fate: str) -> None:
+        name = run.job_name
+        if self.jobs[name].status not in RUNNING:
+            return
+        if self.jobs[name].status == "Stopping":
+            fate = "told to stop"
+        training = run.stage.kind == "Training"
+        if fate.startswith("completes"):
+            self._leave_result(run)
+            self.complete(name)
+        elif fate == "told to stop":
+            self.end_stopped(name)
+        elif fate == "interrupted":
+            self.end_stopped(name, **({"SecondaryStatus": "Interrupted"} if training else {}))
+        elif fate == "hangs":
+            status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
+            self.end_stopped(name, LIMITS[run.stage].max_runtime, **status)
+        elif fate == "no capacity":
+            self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
+        elif fate == "killed":
+            self.fail(name, FailureReason="AlgorithmError: , exit code: 137")
+        else:
+            said = f"{NAMED[fate]}: as found"
+            self.fail(name, **({"FailureReason": f"AlgorithmError: {said}"} if training else {"ExitMessage": said}))
+        if fate != "completes in silence":
+            self._changed(run, self.jobs[name].status)
+
+    def _leave_result(self, run: StageRun) -> None:
+        request = self.jobs[run.job_name].request
+        if run.stage.kind == "Training":
+            uri = f"{request['OutputDataConfig']['S3OutputPath']}/{run.job_name}/output/model"
+        else:
+            uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        result = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], "timings": {}}
+        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(result).encode())

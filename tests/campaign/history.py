@@ -1,0 +1,231 @@
+"""One history: customers upload, stop and rerun, an operator redrives; then what must hold is looked at."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from spaceport.cancel import Canceller
+from spaceport.errors import RefusedRequest
+from spaceport.executions import Executions
+from spaceport.job import UploadedObject, job_id_of
+from spaceport.jobs_table import JobsTable
+from spaceport.rerun import Rerunner, RerunRequest
+from spaceport.stages import Stage
+from spaceport.starting import REPLACED
+from tests.campaign.machine import Execution
+from tests.campaign.pipeline import Pipeline, running_pipeline
+from tests.campaign.world import Crash, Faults
+from tests.support.archives import photos, zip_of
+from tests.support.cloud import ENVIRONMENT, UPLOADS
+from tests.support.fakes import RUNNING
+
+LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
+FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
+GOOD, BAD = zip_of(photos(6)), zip_of(photos(2))
+
+
+@dataclass
+class Seen:
+    """What was watched while the history ran."""
+
+    faults: list[str] = field(default_factory=list)
+
+    def item_written(self, before: dict[str, Any], after: dict[str, Any]) -> None:
+        for name in ("progress", "sequence", "sfmSequence", "trainingSequence", "compressorSequence"):
+            if name in before and after.get(name, -1) < before[name]:
+                self.faults.append(f"{after['jobId']}: {name} fell from {before[name]} to {after.get(name)}")
+
+
+@dataclass(frozen=True)
+class Report:
+    """`faults`: every invariant that did not hold, in words."""
+
+    seed: int
+    faults: tuple[str, ...]
+    jobs: int
+    outcomes: Counter[str]
+    invocations: int
+    dead_letters: int
+
+
+def draw_faults(seed: int) -> Faults:
+    """A history of its own weather: from none to all of it."""
+    weather = random.Random(seed ^ 0x5EED)
+    strength = weather.choice([0.0, 0.3, 1.0, 1.0, 2.0])
+    return Faults(
+        crash=0.01 * strength,
+        throttle=0.01 * strength,
+        duplicate=0.15 * strength,
+        lost=0.15 * strength,
+        late=0.08 * strength,
+        stale=0.1 * strength,
+        interleave=0.05 * strength,
+    )
+
+
+class Customers:
+    """They act at random times, and again when a call of theirs fails."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline, self._world = pipeline, pipeline.world
+        self.job_ids: list[str] = []
+        self.redriven: set[str] = set()
+        self.rerun_ids: list[str] = []
+
+    def arrive(self) -> None:
+        chance = self._world.random
+        for number in range(chance.randint(1, 4)):
+            key = chance.choice([f"flight-{number}.zip", "meadow.zip"])  # one key may be uploaded over another
+            self._world.after(chance.uniform(0, 7200), lambda key=key: self.upload(key))  # type: ignore[misc]
+
+    def upload(self, key: str) -> None:
+        chance = self._world.random
+        (body,) = chance.choices([GOOD, BAD], [9, 1])
+        metadata = {"email": "pilot@example.com"}
+        answer = self._pipeline.storage.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
+        etag = answer["ETag"].strip('"')
+        described = {"key": key, "size": len(body), "etag": etag, "version-id": answer["VersionId"]}
+        detail = {
+            "version": "0",
+            "bucket": {"name": UPLOADS},
+            "object": {**described, "sequencer": "1"},
+            "request-id": "C3D13FE58DE4C810",
+            "requester": "123456789012",
+            "source-ip-address": "1.2.3.4",
+            "reason": chance.choice(["PutObject", "CompleteMultipartUpload"]),
+        }
+        self._pipeline.uploaded(self._pipeline.event("Object Created", "aws.s3", detail))
+        uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=etag)
+        job_id = job_id_of(uploaded)
+        self.job_ids.append(job_id)
+        if self._world.happens(0.1):
+            self._world.after(chance.uniform(0, 20_000), lambda: self._cancel(job_id))
+        if self._world.happens(0.2):
+            self._world.after(chance.uniform(20_000, 100_000), lambda: self._rerun(job_id, f"button-{job_id}"))
+        if self._world.happens(0.1):
+            self._world.after(chance.uniform(10_000, 100_000), lambda: self._redrive(job_id))
+
+    def maybe_cancel(self, execution: Execution) -> None:
+        """Just as it enters a state, which is when a stop has most to get wrong."""
+        if self._world.happens(0.02) and self._world.faults.crash:
+            self._world.after(self._world.random.uniform(0, 2), lambda: self._cancel(execution.name))
+
+    def _cancel(self, job_id: str) -> None:
+        try:
+            Canceller(self.executions()).cancel(job_id)
+        except RefusedRequest:
+            pass
+        except (ClientError, Crash):
+            self._world.after(30, lambda: self._cancel(job_id))
+
+    def _rerun(self, job_id: str, request_id: str) -> None:
+        stage = self._world.random.choice(list(Stage))
+        client, table = self._pipeline.client, self._pipeline.table
+        rerunner = Rerunner(client("s3"), self.executions(), JobsTable(table("jobs")))
+        request = RerunRequest(job_id=job_id, from_stage=stage, request_id=request_id)
+
+        def press() -> None:
+            try:
+                self.rerun_ids.append(rerunner.rerun(request).job_id)
+            except RefusedRequest:
+                pass
+            except (ClientError, Crash):
+                self._world.after(30, press)
+
+        press()
+        if self._world.happens(0.5):
+            self._world.after(self._world.random.uniform(1, 10_000), press)
+
+    def _redrive(self, job_id: str) -> None:
+        if job_id in self._pipeline.machine.executions and self._pipeline.machine.redrive(job_id):
+            self.redriven.add(job_id)
+
+    def executions(self) -> Executions:
+        return Executions(self._pipeline.client("stepfunctions"), ENVIRONMENT["PIPELINE_ARN"])
+
+
+def play(seed: int) -> Report:
+    """Play the history of `seed` to its end and look."""
+    seen = Seen()
+    with running_pipeline(seed, draw_faults(seed)) as pipeline:
+        pipeline.jobs.watch = seen.item_written
+        pipeline.machines.quota = pipeline.world.random.choice([1, 1, 2, None])
+        customers = Customers(pipeline)
+        pipeline.machine.entered = customers.maybe_cancel
+        customers.arrive()
+        pipeline.world.run(LONG_ENOUGH)
+        faults = (*seen.faults, *what_does_not_hold(pipeline, customers))
+    statuses = Counter(str(item.get("status")) for item in pipeline.jobs.items.values())
+    return Report(seed, faults, len(customers.job_ids), statuses, pipeline.invocations, pipeline.dead_letters)
+
+
+def what_does_not_hold(pipeline: Pipeline, customers: Customers) -> list[str]:
+    faults = [f"{name} ran beside another of its stage" for name in pipeline.machines.twice]
+    running = [job.name for job in pipeline.machines.jobs.values() if job.status in RUNNING]
+    faults += [f"{name} still runs" for name in running]
+    executions = pipeline.machine.executions
+    faults += [f"{one.name} is still {one.status}" for one in executions.values() if one.status == "RUNNING"]
+    faults += [f"{one.name} has a token that waits" for one in executions.values() if one.token]
+    faults += [f"{key} still queues" for key, item in pipeline.runs.items.items() if "queuedFor" in item]
+    items = {key[0]: item for key, item in pipeline.jobs.items.items()}
+    faults += [f"{name} has no item" for name in executions if name not in items]
+    for job_id, item in items.items():
+        faults += _faults_of(job_id, item, pipeline, job_id in customers.redriven)
+    faults += _lost(pipeline, customers, set(items))
+    pressed = Counter(customers.rerun_ids)
+    faults += [f"{one} is no rerun that anybody asked for" for one in executions if "-r" in one and one not in pressed]
+    return faults
+
+
+def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: bool) -> list[str]:
+    faults = []
+    status = item.get("status")
+    if status not in FINAL:
+        faults.append(f"{job_id} ended nowhere: {status}")
+    execution = pipeline.machine.executions.get(job_id)
+    ended = execution.status if execution else "none"
+    told = {event["stateEnteredEventDetails"]["name"] for event in _entered(execution)}
+    begun = {"SUCCEEDED"} if "JobSucceeded" in told else {"FAILED"} if "JobFailed" in told else set()
+    expected = {
+        "none": {"REJECTED"},
+        "SUCCEEDED": {"SUCCEEDED"},
+        "FAILED": {"FAILED"},
+        "TIMED_OUT": {"FAILED"},
+        "ABORTED": {"STOPPED", *begun},  # it may have been stopped in the midst of its own last word
+    }[ended]
+    if redriven and ended != "SUCCEEDED":
+        expected = {"FAILED", "STOPPED", *begun}
+    if status not in expected:
+        faults.append(f"{job_id} is told as {status}, and its execution ended as {ended}")
+    if item.get("message") == REPLACED:
+        return faults  # nobody is told: the newer upload is
+    mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
+    if any(count > 1 for count in mails.values()):
+        faults.append(f"{job_id} got a mail twice: {dict(mails)}")
+    # a redrive may turn a failure that was told into a success
+    if len(mails) != 1 and not (redriven and "Job Succeeded" in mails and len(mails) == 2):
+        faults.append(f"{job_id} got {sorted(mails) or 'no mail'}")
+    if status not in {type_.removeprefix("Job ").upper() for type_ in mails}:
+        faults.append(f"{job_id} is {status}, and its mails say {sorted(mails)}")
+    return faults
+
+
+def _entered(execution: Execution | None) -> list[dict[str, Any]]:
+    return [event for event in execution.history if event["type"] == "TaskStateEntered"] if execution else []
+
+
+def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str]:
+    """An upload that was overwritten before anybody looked is spoken for by the newer one; all others are jobs."""
+    newest: dict[str, str] = {}
+    for (bucket, key), versions in pipeline.storage.objects.items():
+        if bucket == UPLOADS and versions[-1] is not None:
+            last = versions[-1]
+            uploaded = UploadedObject(bucket=bucket, key=key, version_id=f"v{last.number}", etag=last.etag)
+            newest[key] = job_id_of(uploaded)
+    lost = [f"{job_id} was lost" for job_id in newest.values() if job_id not in known]
+    return lost + [f"{job_id} came from nowhere" for job_id in known if job_id.split("-r")[0] not in customers.job_ids]

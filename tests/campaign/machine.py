@@ -1,0 +1,332 @@
+"""Step Functions in memory: the committed state machine in virtual time, with the API that the functions call."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.campaign.world import Crash, World
+from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline
+from tests.support.fakes import aws_error
+
+# what Step Functions calls a function's death, and its own failure to call one
+DEATHS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "Lambda.ServiceException")
+RESULTS = {"${SettleStageFunctionArn}": "settle_stage", "${DeliverFunctionArn}": "deliver"}
+Json = dict[str, Any]
+
+
+class StateError(Exception):
+    """A state failed, with Step Functions' name for the error."""
+
+    def __init__(self, error: str, cause: str = "") -> None:
+        self.error, self.cause = error, cause
+        super().__init__(error)
+
+
+@dataclass
+class Execution:
+    name: str
+    input: Json
+    data: Json
+    started_at: Any
+    status: str = "RUNNING"
+    stopped_at: Any = None
+    state: str = ""
+    entered_at: Any = None
+    token: str | None = None  # of the task that waits
+    visit: int = 0  # rises with every attempt at a state: what was set for an earlier one is void
+    beats: int = 0  # rises with every heartbeat of a task
+    tries: Counter[int] = field(default_factory=Counter)
+    history: list[Json] = field(default_factory=list)
+    transitions: int = 0
+
+
+class Machine:
+    """`invoke(function, event)` runs a function; `told` receives what a state puts on the bus; `ended` an execution's
+    status change, which comes with best effort only."""
+
+    def __init__(
+        self,
+        world: World,
+        invoke: Callable[[str, Json], Any],
+        put_event: Callable[[str, Json], None],
+        ended: Callable[[Execution], None],
+    ) -> None:
+        self._world, self._invoke, self._put_event, self._ended = world, invoke, put_event, ended
+        self._definition = load_pipeline()
+        self.entered: Callable[[Execution], None] = lambda execution: None
+        self.executions: dict[str, Execution] = {}
+        self.tokens: dict[str, Execution] = {}
+
+    # ── the API ──
+
+    def start_execution(self, stateMachineArn: str, name: str, input: str) -> Json:
+        document = json.loads(input)
+        known = self.executions.get(name)
+        if known is not None:
+            if known.status != "RUNNING" or known.input != document:
+                raise aws_error("ExecutionAlreadyExists", "StartExecution")
+            return {}
+        execution = Execution(name, document, copy.deepcopy(document), self._world.at())
+        self.executions[name] = execution
+        self._world.after(self._definition["TimeoutSeconds"], lambda: self._end(execution, "TIMED_OUT"))
+        self._world.after(0.1, lambda: self._enter(execution, self._definition["StartAt"]))
+        return {}
+
+    def describe_execution(self, executionArn: str) -> Json:
+        execution = self._find(executionArn)
+        return {"name": execution.name, "status": execution.status, "input": json.dumps(execution.input)}
+
+    def stop_execution(self, executionArn: str, error: str, cause: str) -> Json:
+        self._end(self._find(executionArn), "ABORTED")
+        return {}
+
+    def get_execution_history(self, executionArn: str, maxResults: int, **_: Any) -> Json:
+        return {"events": self._find(executionArn).history[::-1][:maxResults]}
+
+    def list_executions(self, statusFilter: str, **_: Any) -> Json:
+        found = [one for one in self.executions.values() if one.status == statusFilter]
+        pages = [{"name": one.name, "startDate": one.started_at, "stopDate": one.stopped_at} for one in found]
+        return {"executions": sorted(pages, key=lambda one: one["startDate"], reverse=True)}
+
+    def send_task_success(self, taskToken: str, output: str) -> None:
+        execution = self._waiting(taskToken)
+        self._succeed(execution, json.loads(output))
+
+    def send_task_failure(self, taskToken: str, error: str, cause: str) -> None:
+        self._fail(self._waiting(taskToken), StateError(error, cause))
+
+    def send_task_heartbeat(self, taskToken: str) -> None:
+        self._watch_heartbeat(self._waiting(taskToken))
+
+    def redrive(self, name: str) -> bool:
+        """RedriveExecution, as an operator calls it: go on from the state that failed or was cut off."""
+        execution = self.executions[name]
+        if execution.status not in ("FAILED", "ABORTED", "TIMED_OUT"):
+            return False
+        execution.status, execution.stopped_at, execution.tries = "RUNNING", None, Counter()
+        self._enter(execution, execution.state)
+        return True
+
+    # ── the States Language ──
+
+    def _enter(self, execution: Execution, name: str) -> None:
+        if execution.status != "RUNNING":
+            return
+        if name != execution.state:
+            execution.tries = Counter()
+        execution.state, execution.entered_at = name, self._world.at()
+        execution.transitions += 1
+        state = self._state(execution)
+        self.entered(execution)
+        if state["Type"] == "Task":
+            execution.history.append({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}})
+        self._attempt(execution)
+
+    def _attempt(self, execution: Execution) -> None:
+        if execution.status != "RUNNING":
+            return
+        execution.visit += 1
+        state = self._state(execution)
+        try:
+            if state["Type"] == "Task":
+                self._task(execution, state)
+            elif state["Type"] == "Choice":
+                self._enter(execution, self._choose(execution, state))
+            elif state["Type"] == "Pass":
+                given = (
+                    copy.deepcopy(state["Result"]) if "Result" in state else _read(execution.data, state["InputPath"])
+                )
+                self._succeed(execution, given)
+            else:
+                self._end(execution, "SUCCEEDED" if state["Type"] == "Succeed" else "FAILED")
+        except StateError as error:
+            self._fail(execution, error)
+
+    def _task(self, execution: Execution, state: Json) -> None:
+        visit = execution.visit
+        if state["Resource"] == CALLBACK:
+            self._callback(execution, state)
+            return
+        parameters = _fill(state["Parameters"], execution, None) if "Parameters" in state else execution.data
+        if state["Resource"] == PUT_EVENTS:
+            (entry,) = parameters["Entries"]
+            if self._world.happens(self._world.faults.throttle):
+                raise StateError("EventBridge.ThrottlingException")
+            self._put_event(entry["DetailType"], entry["Detail"])
+            if self._world.happens(self._world.faults.throttle):  # taken, and the answer lost
+                raise StateError("States.TaskFailed")
+            answer: Any = {}
+        else:
+            answer = self._call(RESULTS[state["Resource"]], parameters)
+        self._world.after(self._world.random.uniform(0, 1), lambda: self._answered(execution, visit, answer))
+
+    def _answered(self, execution: Execution, visit: int, answer: Any) -> None:
+        if execution.status == "RUNNING" and execution.visit == visit:
+            self._succeed(execution, answer)
+
+    def _callback(self, execution: Execution, state: Json) -> None:
+        execution.token = token = f"{execution.name}/{execution.visit}"
+        self.tokens[token] = execution
+        self._watch_heartbeat(execution)
+        self._world.after(state["TimeoutSeconds"], lambda: self._time_out(execution, token))
+        payload = _fill(state["Parameters"], execution, token)["Payload"]
+
+        def call() -> None:
+            try:
+                self._call("run_stage", payload)
+            except StateError as error:
+                if execution.token == token:
+                    self._fail(execution, error)
+
+        self._world.after(self._world.random.uniform(0, 1), call)
+
+    def _call(self, function: str, event: Json) -> Any:
+        """Raises StateError as Step Functions names what the function died of or raised."""
+        try:
+            return self._invoke(function, event)
+        except Crash as crash:
+            raise StateError(self._world.random.choice(DEATHS)) from crash
+        except Exception as error:
+            raise StateError(type(error).__name__, str(error)) from error
+
+    def _watch_heartbeat(self, execution: Execution) -> None:
+        token, state = execution.token, self._state(execution)
+        execution.beats += 1
+        beats = execution.beats
+
+        def silent() -> None:
+            if execution.token == token and execution.beats == beats:
+                self._fail(execution, StateError("States.HeartbeatTimeout"))
+
+        self._world.after(state["HeartbeatSeconds"], silent)
+
+    def _time_out(self, execution: Execution, token: str) -> None:
+        if execution.token == token:
+            self._fail(execution, StateError("States.Timeout"))
+
+    def _succeed(self, execution: Execution, answer: Any) -> None:
+        execution.token = None
+        state = self._state(execution)
+        _write(execution, state.get("ResultPath", "$"), answer)
+        if state["Type"] == "Task":
+            left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": execution.state}}
+            execution.history.append(left)
+        self._go_on(execution, state["Next"])
+
+    def _go_on(self, execution: Execution, name: str) -> None:
+        self._world.after(0.1, lambda: self._enter(execution, name))
+
+    def _fail(self, execution: Execution, error: StateError) -> None:
+        execution.token = None
+        execution.visit += 1
+        state = self._state(execution)
+        for number, retry in enumerate(state.get("Retry", [])):
+            if _matches(error.error, retry["ErrorEquals"]):
+                if execution.tries[number] < retry["MaxAttempts"]:
+                    delay = retry["IntervalSeconds"] * retry["BackoffRate"] ** execution.tries[number]
+                    execution.tries[number] += 1
+                    execution.transitions += 1
+                    longest = min(delay, retry["MaxDelaySeconds"])
+                    self._again_after(execution, self._world.random.uniform(0, longest))
+                    return
+                break
+        for catch in state.get("Catch", []):
+            if _matches(error.error, catch["ErrorEquals"]):
+                _write(execution, catch["ResultPath"], {"Error": error.error, "Cause": error.cause})
+                self._go_on(execution, catch["Next"])
+                return
+        self._end(execution, "FAILED")
+
+    def _again_after(self, execution: Execution, seconds: float) -> None:
+        visit = execution.visit
+
+        def again() -> None:
+            if execution.status == "RUNNING" and execution.visit == visit:
+                self._attempt(execution)
+
+        self._world.after(seconds, again)
+
+    def _choose(self, execution: Execution, state: Json) -> str:
+        for choice in state["Choices"]:
+            value = _read(execution.data, choice["Variable"])
+            if value == choice.get("StringEquals", choice.get("BooleanEquals")):
+                return str(choice["Next"])
+        return str(state["Default"])
+
+    def _end(self, execution: Execution, status: str) -> None:
+        if execution.status != "RUNNING":
+            return
+        execution.status, execution.stopped_at, execution.token = status, self._world.at(), None
+        execution.visit += 1
+        self._ended(execution)
+
+    def _state(self, execution: Execution) -> Json:
+        state: Json = self._definition["States"][execution.state]
+        return state
+
+    def _find(self, arn: str) -> Execution:
+        name = arn.rpartition(":")[2]
+        if name not in self.executions:
+            raise aws_error("ExecutionDoesNotExist", "DescribeExecution")
+        return self.executions[name]
+
+    def _waiting(self, token: str) -> Execution:
+        execution = self.tokens.get(token)
+        if execution is None or execution.token != token:
+            raise aws_error("TaskTimedOut", "SendTask")
+        return execution
+
+
+def _matches(error: str, wanted: list[str]) -> bool:
+    if error in wanted:
+        return True
+    if "States.ALL" in wanted:
+        return True
+    return error == "States.HeartbeatTimeout" and "States.Timeout" in wanted
+
+
+def _fill(template: Any, execution: Execution, token: str | None) -> Any:
+    if isinstance(template, list):
+        return [_fill(item, execution, token) for item in template]
+    if not isinstance(template, dict):
+        return template
+    return dict(_filled(template, execution, token))
+
+
+def _filled(template: Json, execution: Execution, token: str | None) -> Iterator[tuple[str, Any]]:
+    for name, value in template.items():
+        if not name.endswith(".$"):
+            yield name, _fill(value, execution, token)
+        elif value == "$$.Task.Token":
+            yield name[:-2], token
+        elif value == "$$.State.EnteredTime":
+            yield name[:-2], execution.entered_at.isoformat()
+        elif value.startswith("States.Format("):
+            text, _, path = value.removeprefix("States.Format('").rstrip(")").partition("', ")
+            yield name[:-2], text.replace("{}", str(_read(execution.data, path)))
+        else:
+            yield name[:-2], _read(execution.data, value)
+
+
+def _read(data: Any, path: str) -> Any:
+    """Raises StateError for a path that leads nowhere, as Step Functions does."""
+    for part in path.removeprefix("$").split(".")[1:]:
+        if part not in data:
+            raise StateError("States.ParameterPathFailure", path)
+        data = data[part]
+    return copy.deepcopy(data)
+
+
+def _write(execution: Execution, path: str | None, value: Any) -> None:
+    if path is None:
+        return
+    *parents, last = path.removeprefix("$.").split(".")
+    place = execution.data
+    for part in parents:
+        place = place.setdefault(part, {})
+    place[last] = copy.deepcopy(value)

@@ -1,0 +1,224 @@
+"""The real handlers, joined to the AWS of the campaign as template.yaml joins them to AWS."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyItemAlreadyExistsError,
+    IdempotencyItemNotFoundError,
+)
+from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
+
+from spaceport.stages import StageRun
+from spaceport.status import SOURCE, StatusType
+from tests.campaign.compute import Machines
+from tests.campaign.machine import Execution, Machine
+from tests.campaign.storage import Mail, Storage
+from tests.campaign.tables import Table
+from tests.campaign.world import Crash, Faults, Faulty, World
+from tests.support.cloud import ENVIRONMENT, HANDLERS, LambdaContext, forget
+
+OUTCOMES = (StatusType.JOB_REJECTED, StatusType.JOB_SUCCEEDED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED)
+TRIES = 3  # Lambda runs an event that failed twice more, then it is a dead letter
+REDRIVE_SECONDS = 6 * 3600.0  # until somebody answers the alarm
+Json = dict[str, Any]
+
+
+class Once(BasePersistenceLayer):
+    """The idempotency table. A record that was begun and never ended holds for a minute."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world, self._records = world, dict[str, tuple[DataRecord, float]]()
+
+    def _get_record(self, idempotency_key: str) -> DataRecord:
+        if idempotency_key not in self._records:
+            raise IdempotencyItemNotFoundError
+        return self._records[idempotency_key][0]
+
+    def _put_record(self, data_record: DataRecord) -> None:
+        known = self._records.get(data_record.idempotency_key)
+        if known and (known[0].status == "COMPLETED" or self._world.now < known[1] + 60):
+            raise IdempotencyItemAlreadyExistsError
+        self._records[data_record.idempotency_key] = (data_record, self._world.now)
+
+    def _update_record(self, data_record: DataRecord) -> None:
+        self._records[data_record.idempotency_key] = (data_record, self._world.now)
+
+    def _delete_record(self, data_record: DataRecord) -> None:
+        self._records.pop(data_record.idempotency_key, None)
+
+
+class Bus:
+    """EventBridge's PutEvents, as the functions and the state machine use it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def put_events(self, Entries: list[Json]) -> Json:
+        for entry in Entries:
+            self._pipeline.told(entry["DetailType"], json.loads(entry["Detail"]))
+        return {"FailedEntryCount": 0}
+
+
+class Pipeline:
+    """All of it. `dead_letters` counts the events that were redriven."""
+
+    def __init__(self, seed: int, faults: Faults) -> None:
+        self.world = World(seed, faults)
+        self.storage, self.mail = Storage(self.world), Mail()
+        self.jobs = Table(self.world, ("jobId",), index=("owner", "uploadedAt"))
+        self.paces = Table(self.world, ("pace",))
+        self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
+        self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
+        self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
+        self.once = Once(self.world)
+        self.dead_letters = 0
+        self.invocations = 0
+        self._clients = {
+            "s3": self.storage,
+            "sagemaker": self.machines,
+            "stepfunctions": self.machine,
+            "events": Bus(self),
+        }
+        self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
+        self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
+
+    def client(self, service: str) -> Any:
+        # a crash between SES's yes and the record of it is the one place where a mail may go out twice
+        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world)
+
+    def table(self, name: str) -> Any:
+        return Faulty({"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces}[name], self.world)
+
+    # ── EventBridge and Lambda ──
+
+    def told(self, type_: str, detail: Json) -> None:
+        """A status event is on the bus, which is durable."""
+        event = self.event(type_, SOURCE, detail)
+        self.world.deliver(lambda: self.invoke_later("track_progress", event), durable=True)
+        if type_ in OUTCOMES:
+            self.world.deliver(lambda: self.invoke_later("notify", event), durable=True)
+        if type_ == StatusType.STAGE_PROGRESSED:
+            self.world.deliver(lambda: self.invoke_later("report_stage", event), durable=True)
+
+    def uploaded(self, event: Json) -> None:
+        self.world.deliver(lambda: self.invoke_later("start_job", event), durable=True)
+
+    def invoke_later(self, function: str, event: Json, tries: int = TRIES) -> None:
+        """An asynchronous invocation with its retries; what fails for good is a dead letter, and is redriven."""
+        try:
+            self._invoke(function, event)
+        except (Exception, Crash):
+            if tries > 1:
+                wait = 60 * (TRIES - tries + 1)
+                self.world.after(wait, lambda: self.invoke_later(function, event, tries - 1))
+            else:
+                self.dead_letters += 1
+                self.world.after(REDRIVE_SECONDS, lambda: self.invoke_later(function, event))
+
+    def _invoke(self, function: str, event: Json) -> Any:
+        self.invocations += 1
+        handler = importlib.import_module(f"{function}.handler").handler
+        if function == "notify":
+            self.mail.about.append((event["detail"]["jobId"], event["detail-type"]))
+        try:
+            with self.world.function():
+                return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+        finally:
+            if function == "notify":
+                self.mail.about.pop()
+
+    def _job_changed(self, run: StageRun, status: str) -> None:
+        kind = run.stage.kind
+        detail = {f"{kind}JobName": run.job_name, f"{kind}JobStatus": status}
+        event = self.event(f"SageMaker {kind} Job State Change", "aws.sagemaker", detail)
+        self.world.deliver(lambda: self.invoke_later("report_stage", event), durable=False)
+        if status in ("Completed", "Failed", "Stopped"):
+            self.world.deliver(lambda: self.invoke_later("dispatch", event), durable=False)
+
+    def _progressed(self, run: StageRun, share: float) -> None:
+        sequence = run.stage.ordinal * 1_000_000 + run.attempt * 10_000 + 1 + round(share * 1000)
+        detail = {
+            "version": "1",
+            "jobId": run.job_id,
+            "stage": run.stage.value,
+            "attempt": run.attempt,
+            "sequence": sequence,
+            "at": self.world.at().isoformat(),
+            "progress": share,
+            "message": "getting on",
+        }
+        if not self.world.happens(self.world.faults.lost):  # the container's PutEvents may fail
+            self.told(StatusType.STAGE_PROGRESSED, detail)
+
+    def _execution_ended(self, execution: Execution) -> None:
+        if execution.status == "SUCCEEDED":
+            return
+        arn = f"{ENVIRONMENT['PIPELINE_ARN'].replace(':stateMachine:', ':execution:')}:{execution.name}"
+        detail = {"executionArn": arn, "name": execution.name, "status": execution.status}
+        event = self.event("Step Functions Execution Status Change", "aws.states", detail)
+        self.world.deliver(lambda: self.invoke_later("stop_job", event), durable=False)
+
+    def _scheduled(self) -> Json:
+        return self.event("Scheduled Event", "aws.events", {})
+
+    def _every(self, seconds: float, do: Any) -> None:
+        def again() -> None:
+            if self._at_work():
+                do()
+            self._every(seconds, do)
+
+        self.world.after(seconds, again)
+
+    def _at_work(self) -> bool:
+        """Else a schedule would find nothing to do: fifty days are long."""
+        ended = self.world.at() - timedelta(hours=3)
+        executions = self.machine.executions.values()
+        return any(one.stopped_at is None or one.stopped_at > ended for one in executions)
+
+    def event(self, type_: str, source: str, detail: Json) -> Json:
+        return {
+            "version": "0",
+            "id": "6a7e8feb-b491-4cf7-a9f1-bf3703467718",
+            "detail-type": type_,
+            "source": source,
+            "account": "123456789012",
+            "time": self.world.at().isoformat(),
+            "region": "eu-west-1",
+            "resources": [],
+            "detail": detail,
+        }
+
+
+@contextlib.contextmanager
+def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
+    """The handlers' settings, clients and tables are the pipeline's inside the block."""
+    pipeline = Pipeline(seed, faults)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.filterwarnings("ignore", message="No application metrics")
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        forget()
+        for name in HANDLERS:
+            module = importlib.import_module(f"{name}.handler")
+            for attribute, value in (("client", pipeline.client), ("table", pipeline.table)):
+                patch.setattr(module, attribute, value, raising=False)
+        patch.setattr("notify.handler.persistence", lambda: pipeline.once)
+        logging.disable(logging.CRITICAL)
+        try:
+            yield pipeline
+        finally:
+            logging.disable(logging.NOTSET)
+            forget()

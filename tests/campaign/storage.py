@@ -1,0 +1,88 @@
+"""S3 in memory, and mail."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tests.campaign.world import World
+from tests.support.fakes import aws_error
+
+
+@dataclass(frozen=True)
+class Version:
+    number: int
+    body: bytes
+    metadata: Mapping[str, str]
+    at: datetime
+
+    @property
+    def etag(self) -> str:
+        return hashlib.md5(self.body, usedforsecurity=False).hexdigest()
+
+
+class Storage:
+    """Every version of every object; `None` marks a deletion."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.objects: dict[tuple[str, str], list[Version | None]] = {}
+
+    def put_object(self, Bucket: str, Key: str, Body: bytes, Metadata: Any = None, **_: Any) -> dict[str, str]:
+        versions = self.objects.setdefault((Bucket, Key), [])
+        version = Version(len(versions) + 1, bytes(Body), Metadata or {}, self._world.at())
+        versions.append(version)
+        return {"VersionId": f"v{version.number}", "ETag": f'"{version.etag}"'}
+
+    def delete_object(self, Bucket: str, Key: str) -> None:
+        self.objects[Bucket, Key].append(None)
+
+    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
+        found = self._find(Bucket, Key, None, "404")
+        return {
+            "ContentLength": len(found.body),
+            "ETag": f'"{found.etag}"',
+            "VersionId": f"v{found.number}",
+            "LastModified": found.at,
+            "Metadata": dict(found.metadata),
+        }
+
+    def get_object(
+        self, Bucket: str, Key: str, Range: str = "", IfMatch: str = "", VersionId: str | None = None
+    ) -> dict[str, Any]:
+        found = self._find(Bucket, Key, VersionId, "NoSuchKey")
+        if IfMatch and IfMatch.strip('"') != found.etag:
+            raise aws_error("PreconditionFailed", "GetObject")
+        body = found.body
+        if Range:
+            first, last = Range.removeprefix("bytes=").split("-")
+            body = body[int(first) : int(last) + 1]
+        return {"Body": io.BytesIO(body)}
+
+    def generate_presigned_url(self, _operation: str, Params: Mapping[str, str], ExpiresIn: int) -> str:
+        return f"https://s3.test/{Params['Bucket']}/{Params['Key']}?expires={ExpiresIn}"
+
+    def _find(self, bucket: str, key: str, version_id: str | None, code: str) -> Version:
+        versions = self.objects.get((bucket, key), [])
+        found = versions[-1] if versions else None
+        if version_id is not None:
+            found = next((one for one in versions if one and f"v{one.number}" == version_id), None)
+        if found is None:
+            raise aws_error(code, "S3")
+        return found
+
+
+class Mail:
+    """`about`: the outcomes that are being told, one while another is. `sent`: those that went out."""
+
+    def __init__(self) -> None:
+        self.about: list[tuple[str, str]] = []
+        self.sent: list[tuple[str, str]] = []
+
+    def send_email(self, **_: Any) -> dict[str, str]:
+        self.sent.append(self.about[-1])
+        return {"MessageId": f"mail-{len(self.sent)}"}

@@ -1,0 +1,118 @@
+"""Virtual time, and the faults that may meet any call."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.support.fakes import aws_error
+
+EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+FUNCTION_SECONDS = 60.0  # the template's Timeout
+QUIET_AFTER = 3 * 86_400.0  # seconds; from then on nothing goes wrong any more, so that all must come to rest
+
+
+class Crash(BaseException):
+    """The function's machine is gone: no handler of its own sees this."""
+
+
+@dataclass(frozen=True)
+class Faults:
+    """Chances. A crash and a throttle are per call to AWS, the others per event."""
+
+    crash: float = 0.0
+    throttle: float = 0.0
+    duplicate: float = 0.0
+    lost: float = 0.0  # of events that come with best effort only
+    late: float = 0.0
+    stale: float = 0.0  # of reads of an index
+    interleave: float = 0.0  # that others act between two calls of a function
+
+
+class World:
+    """Runs what is due in the order of time; what is due together, in a random order."""
+
+    def __init__(self, seed: int, faults: Faults) -> None:
+        self.random, self._faults, self.now = random.Random(seed), faults, 0.0
+        self._due: list[tuple[float, float, int, Callable[[], None]]] = []
+        self._count = itertools.count()
+        self._deadlines: list[float] = []  # of the functions that run, the innermost last
+
+    @property
+    def faults(self) -> Faults:
+        return self._faults if self.now < QUIET_AFTER else Faults()
+
+    def happens(self, chance: float) -> bool:
+        return chance > 0 and self.random.random() < chance
+
+    def at(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.now)
+
+    def seconds(self) -> float:
+        return self.at().timestamp()
+
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
+        heapq.heappush(self._due, (self.now + seconds, self.random.random(), next(self._count), do))
+
+    def run(self, until: float) -> None:
+        while self._due and self._due[0][0] <= until:
+            self.now, _, _, do = heapq.heappop(self._due)
+            do()
+        self.now = until
+
+    def others_act(self) -> None:
+        """What is due next happens now, while functions are between two calls."""
+        if self._due and self._due[0][0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
+            self.now, _, _, do = heapq.heappop(self._due)
+            do()
+
+    @contextmanager
+    def function(self) -> Iterator[None]:
+        """A function runs inside the block: whatever happens meanwhile, it does not outlive its timeout."""
+        self._deadlines.append(self.now + FUNCTION_SECONDS)
+        try:
+            yield
+        finally:
+            self._deadlines.pop()
+
+    def deliver(self, take: Callable[[], None], durable: bool) -> None:
+        """An event on its way: soon or late, once or more, and not at all if it is lost."""
+        if not durable and self.happens(self.faults.lost):
+            return
+        for _ in range(1 + self.happens(self.faults.duplicate)):
+            late = self.random.uniform(60, 4000) if self.happens(self.faults.late) else 0
+            self.after(self.random.uniform(0, 2) + late, take)
+
+
+class Faulty:
+    """A client whose every call may be throttled, or be the last before a crash: before it arrives or after."""
+
+    def __init__(self, target: Any, world: World) -> None:
+        self._target, self._world = target, world
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._target, name)
+        if not callable(attribute):
+            return attribute
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            faults = self._world.faults
+            if self._world.happens(faults.interleave):
+                self._world.others_act()
+            if self._world.happens(faults.throttle):
+                raise aws_error(self._world.random.choice(["ThrottlingException", "InternalFailure"]), name)
+            crash = self._world.happens(faults.crash)
+            if crash and self._world.happens(0.5):
+                raise Crash(name)
+            answer = attribute(*arguments, **named)
+            if crash:
+                raise Crash(name)
+            return answer
+
+        return call

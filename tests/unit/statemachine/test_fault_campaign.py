@@ -1,0 +1,24 @@
+"""Two hundred seeded histories of faults; `make campaign` plays more (tests/campaign)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.campaign.history import play
+
+HISTORIES, GROUPS = 200, 10
+
+
+@pytest.mark.parametrize("group", range(GROUPS))
+def test_whatever_goes_wrong_every_upload_reaches_one_end_and_is_told_once(group: int) -> None:
+    reports = [play(seed) for seed in range(group, HISTORIES, GROUPS)]
+    assert {f"seed {report.seed}": report.faults for report in reports if report.faults} == {}
+
+
+def test_a_seed_plays_the_same_history_again() -> None:
+    assert play(7) == play(7)
+
+
+def test_the_histories_see_every_kind_of_end() -> None:
+    ends = {status for seed in range(12) for status in play(seed).outcomes}
+    assert ends == {"SUCCEEDED", "FAILED", "STOPPED", "REJECTED"}
