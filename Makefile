@@ -4,8 +4,9 @@ PYTHON := .venv/bin/python
 ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
+HISTORIES ?= 2000
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu clean
+.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -59,6 +60,15 @@ bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, st
 
 bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
+
+campaign: .build/run.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
+	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
+
+bench-orchestration: .build/run.stamp ## overhead, cold starts, 1,000 uploads (UPLOADS=), a day of 100,000 jobs simulated
+	@PYTHONPATH=functions:. $(PYTHON) -m benchmarks.orchestration $(if $(UPLOADS),--uploads $(UPLOADS))
+
+redrive: .build/run.stamp ## STACK=spaceport: give dead letters back to their functions (docs/runbook.md)
+	@$(PYTHON) scripts/redrive.py $(STACK) $(FUNCTIONS)
 
 clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .venv-sam .build .local out .aws-sam

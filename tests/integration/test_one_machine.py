@@ -1,0 +1,65 @@
+"""One machine of each type in the account's quota, several uploads, on the local cloud with stub containers."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from datetime import datetime
+from itertools import pairwise
+
+import pytest
+
+from benchmarks.orchestration_load import Stack, stub_stack, zip_of_photos
+from local.customer import StatusEvent, subscribed
+
+UPLOADS = 5
+END_SECONDS = 120.0
+Span = tuple[datetime, datetime]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory):
+    with stub_stack(tmp_path_factory.mktemp("one"), machines=1) as deployed:
+        yield deployed
+
+
+@pytest.fixture(scope="module")
+def events(stack: Stack) -> dict[str, list[StatusEvent]]:
+    """All that was told of each job."""
+    heard: dict[str, list[StatusEvent]] = defaultdict(list)
+    with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
+        for number in range(UPLOADS):
+            stack.upload(f"flight-{number}.zip", zip_of_photos(number))
+        deadline = time.monotonic() + END_SECONDS
+        while sum(event.ends_job for told in heard.values() for event in told) < UPLOADS:
+            assert time.monotonic() < deadline, {job: told[-1].message for job, told in heard.items()}
+            for event in subscription.receive():
+                heard[event.job_id].append(event)
+    return heard
+
+
+def spans(stack: Stack, kind: str) -> dict[str, Span]:
+    """When each SageMaker job of a kind was created and when it ended, by the job's name, earliest first."""
+    client = stack.address.client("sagemaker")
+    found = getattr(client, f"list_{kind.lower()}_jobs")(SortBy="CreationTime", SortOrder="Ascending", MaxResults=100)
+    jobs = found[f"{kind}JobSummaries"]
+    ends = "ProcessingEndTime" if kind == "Processing" else "TrainingEndTime"
+    return {job[f"{kind}JobName"]: (job["CreationTime"], job[ends]) for job in jobs}
+
+
+def test_all_get_through(events: dict[str, list[StatusEvent]]) -> None:
+    assert [next(event.type for event in told if event.ends_job) for told in events.values()] == (
+        ["Job Succeeded"] * UPLOADS
+    )
+
+
+@pytest.mark.parametrize("kind", ["Processing", "Training"])
+def test_no_two_jobs_are_on_the_machine_at_once(stack: Stack, events: dict[str, list[StatusEvent]], kind: str) -> None:
+    assert all(before[1] <= after[0] for before, after in pairwise(spans(stack, kind).values()))
+
+
+def test_whoever_waits_for_a_machine_says_so(events: dict[str, list[StatusEvent]]) -> None:
+    waited = [job_id for job_id, told in events.items() if any(e.message == "waiting for capacity" for e in told)]
+    found = [job_id for job_id, told in events.items() if any(e.message == "a machine was found" for e in told)]
+    assert len(waited) >= 1
+    assert waited == found
