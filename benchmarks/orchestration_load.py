@@ -111,7 +111,8 @@ def stub_stack(folder: Path, machines: int = MACHINES) -> Iterator[Stack]:
         place.mkdir(parents=True)
         shutil.copy(stub, place / "__main__.py")
     parameters = load_template(ROOT / "template.yaml")["Parameters"]
-    types = {parameters[f"{stage}InstanceType"]["Default"] for stage in ("Sfm", "Training", "Compressor")}
+    names = [parameters[f"{stage}InstanceTypes"]["Default"] for stage in ("Sfm", "Training", "Compressor")]
+    types = {machine.strip() for listed in names for machine in listed.split(",")}
     quotas = dict.fromkeys(types, machines)
     with attached_cloud(folder / "cloud", root=folder / "stubs", quotas=quotas) as cloud:
         yield Stack(cloud.address, deploy_pipeline(cloud.address, ROOT))
