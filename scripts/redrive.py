@@ -48,6 +48,7 @@ def edges_of(cloudformation: Any, stack: str) -> list[Edge]:
         for found in page["StackResourceSummaries"]
     }
     names = sorted(logical.removesuffix(QUEUE) for logical in physical if logical.endswith(QUEUE))
+    names = [name for name in names if name + FUNCTION in physical]
     return [Edge(name, physical[name + FUNCTION], physical[name + QUEUE]) for name in names]
 
 

@@ -61,8 +61,9 @@ def job_id(stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any]) ->
 
 
 def test_every_queue_of_dead_letters_has_its_function(edges: dict[str, Edge]) -> None:
-    queues = Template.load().of_type("AWS::SQS::Queue")
-    assert sorted(edges) == sorted(name.removesuffix("DeadLetters") for name in queues)
+    functions = Template.load().functions
+    names = [function.name for function in functions if "DeadLetterQueue" in function.properties]
+    assert sorted(edges) == sorted(name.removesuffix("Function") for name in names)
 
 
 def test_letters_that_are_only_looked_at_stay(stack: Stack, edges: dict[str, Edge]) -> None:
