@@ -6,7 +6,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -21,6 +21,9 @@ lint: .build/run.stamp ## ruff and mypy
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
+	@$(PYTHON) -m scripts.audit
 
 up: .build/run.stamp ## keep the local cloud running: aws s3 cp photos.zip s3://… --endpoint-url …
 	@$(PYTHON) -m local.up
@@ -71,7 +74,7 @@ redrive: .build/run.stamp ## STACK=spaceport: give dead letters back to their fu
 	@$(PYTHON) scripts/redrive.py $(STACK) $(FUNCTIONS)
 
 clean: ## everything that the targets above made
-	rm -rf .venv .venv-build .venv-sam .build .local out .aws-sam
+	rm -rf .venv .venv-build .venv-sam .venv-audit .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs)
@@ -82,3 +85,7 @@ WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.ht
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
 .build/test.stamp: .build/run.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
 	scripts/setup.sh test
+
+# What auditing needs on top of running: the tools, whose pins agree with nothing else.
+.build/audit.stamp: .build/run.stamp tests/audit/requirements.txt
+	scripts/setup.sh audit

@@ -25,7 +25,7 @@ from local.address import ACCOUNT, HOST, REGION, Address, inherited
 from local.sagemaker.container import Image, project_images
 from local.sagemaker.engine import engine_images
 from local.sagemaker.job import Job
-from local.sagemaker.runner import Runner
+from local.sagemaker.runner import Access, Runner
 from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
@@ -45,6 +45,7 @@ def server_environment(address: Address, folder: Path) -> dict[str, str]:
         # MiniStack removes what it takes for its own containers; here it starts none and shall see none
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "LOG_LEVEL": "INFO",
+        "AUTH": "true",  # policies are enforced (local/iam.py)
         # two listeners that nothing here needs, one of them on every interface
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -79,10 +80,11 @@ async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
     from ministack.app import app
     from ministack.core import lambda_runtime
 
-    from local import patches
+    from local import iam, patches
 
     patches.apply()
-    sagemaker = SageMakerServer(jobs, address.sagemaker_port)
+    iam.apply()
+    sagemaker = SageMakerServer(jobs, address.sagemaker_port, iam.authorize_sagemaker)
     sagemaker.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -112,12 +114,13 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 
 def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int]) -> SageMaker:
-    runner = Runner(
-        s3=address.client("s3"),
-        folder=folder / "jobs",
-        images=images,
-        environment=address.environment(),
-    )
+    from local.iam import assume_role
+
+    def access(job: Job) -> Access:
+        role = assume_role(job.request["RoleArn"], job.name)
+        return Access(address.client("s3", role), {**address.environment(), **role.environment()})
+
+    runner = Runner(access, folder=folder / "jobs", images=images)
     return SageMaker(runner, _announce, REGION, ACCOUNT, quotas)
 
 

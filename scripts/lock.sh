@@ -40,3 +40,5 @@ drop containers/3dgs/requirements.txt torch
 compile statemachine/requirements.in
 # … and the SAM CLI does not agree with the local cloud
 compile tests/sam/requirements.in
+# … nor does what `make audit` runs
+compile tests/audit/requirements.in

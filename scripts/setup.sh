@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, from nothing but Python 3.11: scripts/setup.sh run|test. Safe to run again.
+# Sets up what `make` needs, from nothing but Python 3.11: scripts/setup.sh run|test|audit. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "-- $*" >&2; }
@@ -52,6 +52,7 @@ mkdir -p .build
 case ${1:-} in
   run) run ;;
   test) tests ;;
-  *) say "usage: scripts/setup.sh run|test"; exit 2 ;;
+  audit) environment .venv-audit tests/audit/requirements.txt ;;
+  *) say "usage: scripts/setup.sh run|test|audit"; exit 2 ;;
 esac
 touch ".build/$1.stamp"

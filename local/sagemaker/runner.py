@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -24,13 +24,20 @@ class JobFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Runner:
-    """What every job's run needs. `environment` is what all containers get: credentials and endpoints."""
+class Access:
+    """What a job has of its role: the S3 client of its transfers, and its container's credentials and endpoints."""
 
     s3: Any
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What every job's run needs. `access` is asked for each job."""
+
+    access: Callable[[Job], Access]
     folder: Path
     images: Mapping[str, Image]
-    environment: Mapping[str, str]
     grace_seconds: float = GRACE_SECONDS
     checkpoint_sync_seconds: float = CHECKPOINT_SYNC_SECONDS
 
@@ -52,11 +59,13 @@ class Runner:
 class _Run:
     runner: Runner
     job: Job
+    access: Access = field(init=False)
     mirror: Mirror | None = None
     root: Path = field(init=False)
     ml: Path = field(init=False)
 
     def __post_init__(self) -> None:
+        self.access = self.runner.access(self.job)
         self.root = self.runner.folder / self.job.name
         self.ml = self.root / "ml"
 
@@ -107,15 +116,15 @@ class _Run:
         for given in plan.inputs:
             try:
                 download = download_listed if given.manifest else download_prefix
-                count = download(self.runner.s3, given.uri, self.ml / given.folder)
+                count = download(self.access.s3, given.uri, self.ml / given.folder)
             except Exception as error:
                 raise JobFailed(f"ClientError: Data download failed: {given.uri}: {error}") from error
             if count == 0:
                 raise JobFailed(f"ClientError: No S3 objects found under S3 URL {given.uri!r}")
         if plan.checkpoints:
             folder = self.ml / plan.checkpoints.folder
-            download_prefix(self.runner.s3, plan.checkpoints.uri.rstrip("/") + "/", folder)
-            self.mirror = Mirror(self.runner.s3, folder, plan.checkpoints.uri)
+            download_prefix(self.access.s3, plan.checkpoints.uri.rstrip("/") + "/", folder)
+            self.mirror = Mirror(self.access.s3, folder, plan.checkpoints.uri)
             self.mirror.mark_known()
 
     def _run_container(self, image: Image) -> tuple[int, bool]:
@@ -125,7 +134,7 @@ class _Run:
         work.mkdir()
         scratch.mkdir()
         environment = {
-            **self.runner.environment,
+            **self.access.environment,
             **plan.environment,
             f"{plan.kind.value.upper()}_JOB_ARN": self.job.arn,
         }
@@ -169,9 +178,9 @@ class _Run:
             folder = self.ml / output.folder
             try:
                 if plan.compress:
-                    upload_archive(self.runner.s3, folder, output.uri, self.root)
+                    upload_archive(self.access.s3, folder, output.uri, self.root)
                 else:
-                    upload_folder(self.runner.s3, folder, output.uri)
+                    upload_folder(self.access.s3, folder, output.uri)
             except Exception as error:
                 raise JobFailed(f"ClientError: Data upload failed: {output.uri}: {error}") from error
 

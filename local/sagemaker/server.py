@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from local.sagemaker.service import SageMaker
 from local.sagemaker.validation import RequestError
 
+# (headers, operation, request); raises RequestError for what the caller may not do
+Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any]], None]
+
 
 class SageMakerServer:
-    """Serves `sagemaker` at 127.0.0.1:`port` in threads of its own until closed."""
+    """Serves `sagemaker` at 127.0.0.1:`port` in threads of its own until closed, to those whom `authorize` lets in."""
 
-    def __init__(self, sagemaker: SageMaker, port: int) -> None:
+    def __init__(self, sagemaker: SageMaker, port: int, authorize: Authorize) -> None:
         self._sagemaker = sagemaker
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(sagemaker))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(sagemaker, authorize))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="sagemaker", daemon=True)
 
@@ -34,7 +38,7 @@ class SageMakerServer:
         self._sagemaker.close()
 
 
-def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
+def _handler(sagemaker: SageMaker, authorize: Authorize) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -42,7 +46,9 @@ def _handler(sagemaker: SageMaker) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
             try:
-                self._answer(200, sagemaker.call(operation, json.loads(body or b"{}")))
+                request = json.loads(body or b"{}")
+                authorize(dict(self.headers), operation, request)
+                self._answer(200, sagemaker.call(operation, request))
             except RequestError as error:
                 self._answer(400, {"__type": error.code, "message": error.message})
             except json.JSONDecodeError as error:

@@ -14,7 +14,7 @@ from moto import mock_aws
 from local.address import Address
 from local.sagemaker.container import ProcessImage, repository_of
 from local.sagemaker.job import TERMINAL
-from local.sagemaker.runner import Runner
+from local.sagemaker.runner import Access, Runner
 from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
@@ -52,12 +52,13 @@ class Bench:
         self.s3.put_object(Bucket="bucket", Key="in/photos.zip", Body=b"photos")
         self.events: list[dict] = []
         self.folder = folder
-        runner = Runner(self.s3, folder, IMAGES, {}, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
+        access = Access(self.s3, {})
+        runner = Runner(lambda job: access, folder, IMAGES, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
         self.quotas: dict[str, int] = {}
         service = SageMaker(
             runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
         )
-        self.server = SageMakerServer(service, 0)
+        self.server = SageMakerServer(service, 0, lambda headers, operation, request: None)
         self.server.start()
 
     def process(self, name: str, image: str, **more):

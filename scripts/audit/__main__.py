@@ -1,0 +1,53 @@
+"""python -m scripts.audit: exit code 1 where something is neither clean nor argued, 2 where a tool did not run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from scripts.audit import tools
+from scripts.audit.findings import Finding, judge, load_argued
+from scripts.audit.sbom import write_sboms
+from scripts.audit.tools import ROOT, ToolFailed
+
+EXCEPTIONS = ROOT / "tests" / "audit" / "exceptions.yaml"
+CHECKS: dict[str, Callable[[], list[Finding]]] = {
+    "checkov": tools.checkov,
+    "parliament": tools.parliament,
+    "detect-secrets": tools.secrets,
+}
+
+
+def main() -> int:
+    findings: list[Finding] = []
+    ran: set[str] = set()
+    try:
+        for name, check in CHECKS.items():
+            found = check()
+            print(f"{name}: {len(found)} findings")
+            findings += found
+            ran.add(name)
+        for path in write_sboms(ROOT / ".build" / "sbom"):
+            print(f"bill of material: {path.relative_to(ROOT)}")
+    except ToolFailed as failure:
+        print(failure, file=sys.stderr)
+        return 2
+    try:  # whoever has no way out to the feed can still build
+        found = tools.advisories()
+        print(f"pip-audit: {len(found)} findings")
+        findings += found
+        ran.add("pip-audit")
+    except ToolFailed as failure:
+        print(f"pip-audit: {failure}")
+    verdict = judge(findings, load_argued(EXCEPTIONS), ran)
+    for finding in verdict.open:
+        print(f"open: {finding}")
+    for argued in verdict.stale:
+        print(f"no longer needed in {EXCEPTIONS.relative_to(ROOT)}: {argued}")
+    clean = not verdict.open and not verdict.stale
+    print(f"{len(findings) - len(verdict.open)} argued, {len(verdict.open)} open, {len(verdict.stale)} stale")
+    return 0 if clean else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
