@@ -3,7 +3,7 @@
 MiniStack decides (AUTH=true, local/server.py): functions get credentials of their own roles, bucket policies and key
 policies apply, and signatures are checked. What is added here is what stands beside MiniStack or differs from AWS:
 
-- SageMaker is ours, so its calls are authorized here by MiniStack's own evaluator; its jobs get their role's credentials.
+- SageMaker is ours: its calls are authorized here, by MiniStack's evaluator; its jobs get their role's credentials.
 - SES asks for `ses:SendEmail` on the sender's identity, under the key `ses:FromAddress`; MiniStack asks on no resource.
 - Nothing leaves this machine, so loopback counts as TLS; the buckets' policies refuse anything else.
 
