@@ -1,0 +1,39 @@
+"""samconfig.toml: one environment for each stage, with parameters that the template has."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.sam_template import Template
+
+CONFIG = tomllib.loads((Path(__file__).parents[3] / "samconfig.toml").read_text(encoding="utf-8"))
+STAGES = ("dev", "prod")
+
+
+def deployed_with(stage: str) -> dict[str, str]:
+    deploy: dict[str, Any] = CONFIG[stage]["deploy"]["parameters"]
+    return dict(pair.split("=", 1) for pair in deploy["parameter_overrides"].split())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_is_a_stack_of_its_own(stage: str) -> None:
+    assert CONFIG[stage]["global"]["parameters"]["stack_name"] == f"spaceport-{stage}"
+    assert deployed_with(stage)["Stage"] == stage
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_its_parameters_are_ones_that_the_template_takes(stage: str) -> None:
+    parameters = Template.load().parameters
+    for name, value in deployed_with(stage).items():
+        assert value in parameters[name].get("AllowedValues", [value])
+        assert re.fullmatch(parameters[name].get("AllowedPattern", ".*"), value)
+
+
+def test_production_is_audited_and_nothing_is_changed_there_unseen() -> None:
+    assert deployed_with("prod")["AuditTrail"] == "true"
+    assert CONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
