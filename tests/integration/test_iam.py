@@ -91,12 +91,11 @@ def test_a_job_gets_from_upload_to_mail_with_the_roles_permissions(stack: Stack,
 def test_a_stage_runs_with_the_role_of_its_job(stack: Stack, tmp_path: Path) -> None:
     succeeded = stack.send(tmp_path, "caller@example.com")[-1]
     results = stack.address.client("s3")
-    prefix = f"jobs/{succeeded.job_id}/"
-    found = results.list_objects_v2(Bucket=stack.outputs["ResultsBucket"], Prefix=prefix)["Contents"]
+    found = results.list_objects_v2(Bucket=stack.outputs["ResultsBucket"])["Contents"]
     callers = [
         json.load(results.get_object(Bucket=stack.outputs["ResultsBucket"], Key=entry["Key"])["Body"])
         for entry in found
-        if entry["Key"].endswith("/caller.json")
+        if entry["Key"].endswith("/caller.json") and succeeded.job_id in entry["Key"]
     ]
     assert len(callers) == 3
     assert all(f"assumed-role/{stack.physical['SageMakerRole']}/" in caller for caller in callers)

@@ -34,6 +34,7 @@ def test_its_parameters_are_ones_that_the_template_takes(stage: str) -> None:
         assert re.fullmatch(parameters[name].get("AllowedPattern", ".*"), value)
 
 
-def test_production_is_audited_and_nothing_is_changed_there_unseen() -> None:
-    assert deployed_with("prod")["AuditTrail"] == "true"
+def test_production_is_audited_runs_in_its_own_network_and_changes_nothing_unseen() -> None:
+    given = deployed_with("prod")
+    assert (given["AuditTrail"], given["PrivateNetwork"]) == ("true", "true")
     assert CONFIG["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
