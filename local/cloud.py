@@ -51,13 +51,16 @@ def attached_cloud(
     root: Path = ROOT,
     images: Mapping[str, str] | None = None,
     quotas: Mapping[str, int] | None = None,
+    enforce_iam: bool = False,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
     Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
-    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it.
+    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it. With
+    `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
+    and an evaluation a call.
     """
-    cloud, process = _launch(folder, preferred_port, root, attached=True, images=images, quotas=quotas)
+    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -121,6 +124,7 @@ def _launch(
     attached: bool,
     images: Mapping[str, str] | None = None,
     quotas: Mapping[str, int] | None = None,
+    enforce_iam: bool = False,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -136,7 +140,7 @@ def _launch(
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),
             cwd=ROOT,
-            env=server_environment(address, folder),
+            env=server_environment(address, folder, enforce_iam),
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -30,7 +30,7 @@ from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
 
-def server_environment(address: Address, folder: Path) -> dict[str, str]:
+def server_environment(address: Address, folder: Path, enforce_iam: bool = False) -> dict[str, str]:
     """The environment this process must start with; MiniStack reads it at import and the Lambdas inherit it."""
     temporary = folder / "tmp"
     return {
@@ -45,7 +45,7 @@ def server_environment(address: Address, folder: Path) -> dict[str, str]:
         # MiniStack removes what it takes for its own containers; here it starts none and shall see none
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "LOG_LEVEL": "INFO",
-        "AUTH": "true",  # policies are enforced (local/iam.py)
+        "AUTH": str(enforce_iam).lower(),  # local/iam.py
         # two listeners that nothing here needs, one of them on every interface
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
@@ -114,9 +114,9 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 
 def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int]) -> SageMaker:
-    from local.iam import assume_role
-
     def access(job: Job) -> Access:
+        from local.iam import assume_role  # which imports MiniStack
+
         role = assume_role(job.request["RoleArn"], job.name)
         return Access(address.client("s3", role), {**address.environment(), **role.environment()})
 

@@ -33,9 +33,6 @@ def queue(stack: tuple[Address, dict[str, str]]) -> str:
     sqs = address.client("sqs")
     url: str = sqs.create_queue(QueueName="listener")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    allowed = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
-    policy = {"Version": "2012-10-17", "Statement": [{**allowed, "Resource": arn}]}
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
     address.client("sns").subscribe(TopicArn=outputs["AlarmsTopicArn"], Protocol="sqs", Endpoint=arn)
     return url
 

@@ -73,7 +73,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with attached_cloud(tmp_path_factory.mktemp("cloud"), root=FIXTURES) as cloud:
+    with attached_cloud(tmp_path_factory.mktemp("cloud"), root=FIXTURES, enforce_iam=True) as cloud:
         outputs = deploy_pipeline(cloud.address, ROOT)
         resources = cloud.address.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
         yield Stack(
