@@ -55,8 +55,8 @@ bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18
 bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mapping 500 photos
 	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_mappers $(SFM_500)
 
-bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (MODEL=folder: another splat)
-	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(if $(MODEL),--model "$(MODEL)")
+bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (SETS="a.zip b.zip": on these too)
+	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(SETS)
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train $(if $(SCENE),--scene "$(SCENE)")

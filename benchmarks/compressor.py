@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compressor_peers import convert
-from benchmarks.compressor_scenes import ROOT, trained_sample
+from benchmarks.compressor_scenes import ROOT, trained
 from compressor.compress import compress
 from compressor.curves import Arranged, measure_curves
 from compressor.framing import Framing, frame_scene
@@ -31,9 +31,9 @@ from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
 from compressor.source import read_source, visible
+from local.demo import make_sample
 from splat.camera import View
 from splat.gaussians import Gaussians
-from splat.ply import write_ply
 
 SIZES = (50_000, 250_000, 1_000_000)
 SCALE_DECIBELS = 47.0
@@ -99,11 +99,9 @@ def silent(_share: float, _text: str) -> None:
     pass
 
 
-def compare(scene: Scene, folder: Path) -> list[Row]:
-    """Everybody's files of one scene."""
-    ply = folder / "scene.ply"
-    write_ply(ply, scene.gaussians)
-    sog, spz = convert(ply, folder / "peer.sog"), convert(ply, folder / "peer.spz")
+def compare(scene: Scene, model: Path) -> list[Row]:
+    """Everybody's files of the splat in the folder `model`."""
+    sog, spz = (convert(model / "scene.ply", model / f"peer/scene.{kind}") for kind in ("sog", "spz"))
     palette = read_codes(sog.path.read_bytes()).palette
     rows = [
         Row("splat-transform SOG", sog.bytes, scene.decibels(sog.decoded), sog.cpu_seconds),
@@ -141,26 +139,43 @@ def scaling(model: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=Path, help="a folder as 3dgs leaves it; the project's sample without it")
+    parser.add_argument("sets", type=Path, nargs="*", help="further ZIPs of photos, or folders as 3dgs leaves them")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="Gaussians of the enlarged scenes")
     arguments = parser.parse_args()
-    model = arguments.model or trained_sample(ROOT / ".build")
+    build = ROOT / ".build"
+    models = {
+        path.stem: path if path.is_dir() else trained(path, build) for path in [make_sample(build), *arguments.sets]
+    }
+    compile_kernels(read_scene(models["sample"]))
+    named: dict[str, Any] = {}
+    for name, model in models.items():
+        named |= {f"{name}_{key}": value for key, value in beside_peers(name, model).items()}
+    for size in scaling(models["sample"], tuple(arguments.sizes)):
+        print(
+            f"{size['gaussians']:>9,} Gaussians {size['bytes']:>11,} bytes 1:{size['ratio']:.1f} "
+            f"{size['decibels']:.2f} dB {size['cpu_s']:.1f} CPU-s {size['peak_mb']:,} MB",
+            flush=True,
+        )
+        named |= {f"{key}_{size['gaussians']}": size[key] for key in ("bytes", "ratio", "decibels", "cpu_s", "peak_mb")}
+    print(json.dumps(named))
+    return 0
+
+
+def beside_peers(name: str, model: Path) -> dict[str, Any]:
+    """Figures of one set by name, printed as a table too."""
     scene = read_scene(model)
-    at_decibels(scene, 45.0)  # compiles the kernels, which is not to be counted
-    with tempfile.TemporaryDirectory(prefix="spaceport-bench-") as folder:
-        rows = compare(scene, Path(folder))
-    print_rows(f"{len(scene.gaussians):,} Gaussians", rows)
+    rows = compare(scene, model)
+    print_rows(f"{name}, {len(scene.gaussians):,} Gaussians", rows)
     lines = presets(scene)
     for line in lines:
         print(f"{line['preset']:<10} {line['bytes']:>11,} bytes {line['loss_db']:>8.4f} dB of held-out PSNR lost")
-    sizes = scaling(model, tuple(arguments.sizes))
-    for size in sizes:
-        print(
-            f"{size['gaussians']:>9,} Gaussians {size['bytes']:>11,} bytes 1:{size['ratio']:.1f} "
-            f"{size['decibels']:.2f} dB {size['cpu_s']:.1f} CPU-s {size['peak_mb']:,} MB"
-        )
-    print(json.dumps(figures(len(scene.gaussians), rows, lines, sizes)))
-    return 0
+    print(flush=True)
+    return figures(len(scene.gaussians), rows, lines)
+
+
+def compile_kernels(scene: Scene) -> None:
+    """Which is not to be counted."""
+    at_decibels(scene, 45.0)
 
 
 def print_rows(title: str, rows: list[Row]) -> None:
@@ -171,7 +186,7 @@ def print_rows(title: str, rows: list[Row]) -> None:
         print(f"{row.name:<32} {row.bytes:>11,} {share:>7.3f} {row.decibels:>7.2f} {row.cpu_seconds:>8.1f}")
 
 
-def figures(count: int, rows: list[Row], lines: list[dict[str, Any]], sizes: list[dict[str, float]]) -> dict[str, Any]:
+def figures(count: int, rows: list[Row], lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Figures by name."""
     sog, spz, *ours = rows
     named: dict[str, Any] = {"gaussians": count}
@@ -185,8 +200,6 @@ def figures(count: int, rows: list[Row], lines: list[dict[str, Any]], sizes: lis
     if names[0] == "at_palette":
         named["cpu_ratio"] = round(sog.cpu_seconds / ours[0].cpu_seconds, 1)
     named |= {f"{line['preset']}_{key}": line[key] for line in lines for key in ("bytes", "loss_db")}
-    for size in sizes:
-        named |= {f"{key}_{size['gaussians']}": size[key] for key in ("bytes", "ratio", "decibels", "cpu_s", "peak_mb")}
     return named
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 import subprocess
@@ -30,13 +31,19 @@ class PeerFile:
 
 
 def convert(source: Path, goal: Path) -> PeerFile:
-    """Have the peer write `goal` (.sog or .spz, version 4) from a PLY and decode it again."""
-    before = _children_seconds()
-    _transform(source, goal)
-    seconds = _children_seconds() - before
-    back = goal.with_name(goal.name + ".ply")
-    _transform(goal, back)
-    return PeerFile(goal, read_ply(back), seconds)
+    """Have the peer write `goal` (.sog or .spz, version 4) from a PLY and decode it again.
+
+    It takes minutes, so both files and the seconds that they took stay where they are, for the next run.
+    """
+    back, took = goal.with_name(goal.name + ".ply"), goal.with_name(goal.name + ".json")
+    if not took.is_file():
+        goal.parent.mkdir(parents=True, exist_ok=True)
+        before = _children_seconds()
+        _transform(source, goal)
+        seconds = _children_seconds() - before
+        _transform(goal, back)
+        took.write_text(json.dumps({"cpu_seconds": seconds}), encoding="utf-8")
+    return PeerFile(goal, read_ply(back), json.loads(took.read_text(encoding="utf-8"))["cpu_seconds"])
 
 
 def _transform(source: Path, goal: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.compressor import Scene, at_decibels, read_scene
+from benchmarks.compressor import Scene, at_decibels, compile_kernels, read_scene
 from benchmarks.compressor_scenes import enlarged
 from compressor.quality import yardstick
 from splat.ply import property_names
@@ -17,7 +17,7 @@ from splat.ply import property_names
 def main() -> int:
     model, count, decibels = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     trained = read_scene(model)
-    at_decibels(trained, 40.0)  # compiles the kernels
+    compile_kernels(trained)
     gaussians = enlarged(trained.gaussians, count)
     stick = yardstick(gaussians, trained.views, trained.framing)
     scene = Scene(gaussians, trained.views, trained.framing, None, stick)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,30 +12,30 @@ from pathlib import Path
 
 import numpy as np
 
-from local.demo import make_sample
 from splat.gaussians import Gaussians
 
 ROOT = Path(__file__).parents[1]
 GAUSSIANS = 50_000
 
 
-def trained_sample(build: Path) -> Path:
-    """The folder of the sample's splat of 50,000 Gaussians as 3dgs leaves it, trained once into `build`."""
-    folder = build / "bench-compressor"
+def trained(photos: Path, build: Path) -> Path:
+    """The folder of the splat of 50,000 Gaussians that this project makes of a ZIP of photos, trained once."""
+    digest = hashlib.sha256(photos.read_bytes()).hexdigest()[:12]
+    folder = build / f"bench-compressor-{photos.stem}-{digest}"
     if not (folder / "model/result.json").is_file():
         upload = folder / "processing/input/upload"
         upload.mkdir(parents=True, exist_ok=True)
-        (upload / "sample.zip").write_bytes(make_sample(build).read_bytes())
-        _run("sfm", folder)
+        shutil.copyfile(photos, upload / photos.name)
+        _run("sfm", folder, photos.stem)
         scene = folder / "input/data/scene"
         scene.parent.mkdir(parents=True, exist_ok=True)
         (folder / "processing/output").rename(scene)
-        _run("trainer", folder)
+        _run("trainer", folder, photos.stem)
     return folder / "model"
 
 
-def _run(stage: str, root: Path) -> None:
-    print(f"running {stage} on the sample", flush=True)
+def _run(stage: str, root: Path, name: str) -> None:
+    print(f"running {stage} on {name}", flush=True)
     environment = {
         **os.environ,
         "ML_ROOT": str(root),

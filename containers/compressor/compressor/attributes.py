@@ -26,8 +26,10 @@ from splat.gaussians import Gaussians
 Images = list[UInt8]
 Coarsen = Callable[[Gaussians, Sensitivity, float], tuple[Gaussians, Images]]
 
-LADDER = (0.0, *(2.0**exponent for exponent in range(-25, -8)))
-"""Errors that a whole splat's attribute may cause in its pictures, from fine to coarse (Steps)."""
+LADDER = (0.0, *(2.0**exponent for exponent in range(-25, -8, 2)))
+"""Errors that a whole splat's attribute may cause in its pictures, from fine to coarse (Steps): those measured."""
+FINE_LADDER = (0.0, *(2.0 ** (quarters / 4) for quarters in range(-100, -35)))
+"""Those to choose from: what lies between measured ones is interpolated."""
 PROBE = 2.0**-17
 """The step at which the expected error is compared with that of real pictures."""
 

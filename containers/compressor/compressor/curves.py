@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.attributes import ATTRIBUTES, LADDER, PROBE, Attribute
+from compressor.attributes import ATTRIBUTES, FINE_LADDER, LADDER, PROBE, Attribute
 from compressor.quality import Yardstick
 from compressor.sog.codes import MAX_PALETTE, Palette, Sensitivity
 from compressor.sog.decoder import with_harmonics
@@ -29,6 +29,7 @@ _SAMPLE = 65536
 _BLOCKS = 16
 _SMALLEST_PALETTE = 64
 _FIRST_PALETTES = (256, 2048)
+_NO_ERROR = 1e-30  # whose logarithm is still a number
 
 Progress = Callable[[float, str], None]
 
@@ -74,7 +75,7 @@ class PaletteCurve:
     """
 
     arranged: Arranged
-    correction: float = 1.0
+    yardstick: Yardstick
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
@@ -96,15 +97,9 @@ class PaletteCurve:
                 palette,
                 label_bytes=len(encode_webp(labels_image(palette.labels))),
                 vector_bytes=len(encode_webp(palette_image(palette.codes))),
-                error=self._error(with_harmonics(self.arranged.gaussians, palette).shN),
+                error=self.yardstick.mean_squared_error(self._pictured(palette)),
             )
         return self.trials[size].palette
-
-    def pictured(self, size: int) -> Gaussians:
-        """The splat with nothing lost but by the palette of `size`."""
-        palette = self.trials[size].palette
-        gaussians = self.arranged.gaussians
-        return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
     def curve(self) -> Curve:
         """Sizes from none to the format's most, in half octaves."""
@@ -116,21 +111,27 @@ class PaletteCurve:
         at = np.log2(known)
         labels = _through(at, [trial.label_bytes for trial in trials], x)
         vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
-        errors = np.exp(_through(at, [np.log(max(trial.error, 1e-30)) for trial in trials], x))
+        errors = np.exp(_through(at, [np.log(max(trial.error, _NO_ERROR)) for trial in trials], x))
         return Curve(
             "palette_size",
             (0, *sizes),
             np.append(0.0, np.maximum(labels, 0) + vectors),
-            self.correction * np.append(self._without, errors),
+            np.append(self._without, errors),
         )
 
     @cached_property
     def _without(self) -> float:
-        return seen_error(self.arranged.sensitivity, self.arranged.gaussians.shN)
+        """The error with no palette at all, as far off its expectation as that of the smallest palette."""
+        size = min(self.trials)
+        missed = with_harmonics(self.arranged.gaussians, self.trials[size].palette).shN - self.arranged.gaussians.shN
+        expected = seen_error(self.arranged.sensitivity, missed)
+        correction = self.trials[size].error / expected if expected > 0 else 1.0
+        return correction * seen_error(self.arranged.sensitivity, self.arranged.gaussians.shN)
 
-    def _error(self, shN: NDArray[np.float32]) -> float:
-        """Expected of vectors in place of the splat's own, once the constant coefficient has made up for some."""
-        return seen_error(self.arranged.sensitivity, shN - self.arranged.gaussians.shN)
+    def _pictured(self, palette: Palette) -> Gaussians:
+        """The splat with nothing lost but by `palette`."""
+        gaussians = self.arranged.gaussians
+        return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
 
 def measure_curves(
@@ -146,14 +147,10 @@ def measure_curves(
     if not arranged.gaussians.shN.any():
         return curves, None
     progress(len(ATTRIBUTES) / steps, "measuring palettes")
-    palettes = PaletteCurve(arranged)
-    first, *others = palettes.first_sizes()
-    for size in (first, *others):
+    palettes = PaletteCurve(arranged, yardstick)
+    for size in palettes.first_sizes():
         progress((len(ATTRIBUTES) + 0.5) / steps, f"measuring a palette of {size}")
         palettes.palette(size)
-    if palettes.trials[first].error > 0:
-        picture_error = yardstick.mean_squared_error(palettes.pictured(first))
-        palettes.correction = picture_error / palettes.trials[first].error
     return curves, palettes
 
 
@@ -171,7 +168,13 @@ def _measure(attribute: Attribute, arranged: Arranged, sample: Arranged, yardsti
 
     with ThreadPoolExecutor(4) as pool:
         sizes, errors = zip(*pool.map(trial, LADDER), strict=True)
-    return Curve(attribute.name, LADDER, np.array(sizes), np.array(errors))
+    at, x = np.log2(LADDER[1:]), np.log2(FINE_LADDER[1:])
+    return Curve(
+        attribute.name,
+        FINE_LADDER,
+        np.append(sizes[0], np.interp(x, at, sizes[1:])),
+        np.append(errors[0], np.exp(np.interp(x, at, np.log(np.maximum(errors[1:], _NO_ERROR))))),
+    )
 
 
 def _sample(arranged: Arranged) -> Arranged:

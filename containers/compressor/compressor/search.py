@@ -18,9 +18,9 @@ from compressor.sog.codes import Codes, Steps
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import quantise
 
-_TRIES = 6
-_CLOSE_ENOUGH = 0.85  # of the budget used: another try is not worth its render
-_MARGIN = 0.97
+_TRIES = 8
+_CLOSE_ENOUGH = 0.96  # of the budget used: another try is not worth its render
+_MARGIN = 0.985
 _RETREAT = 0.8
 _LEAST = 1e-3
 

@@ -7,6 +7,8 @@ coefficient takes over, at no cost.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,6 +23,7 @@ _WEIGHTS = (1e-3, 1e3)
 # of the mean diagonal, added to it: directions that no view has still count a little
 _UNSEEN = 0.05
 _CODEBOOK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, CODEBOOK_SIZE)
+_CODEBOOK_SAMPLE = 8192
 _CODEBOOK_SHARE = 0.15  # of the vectors' own error, which the codebook's rounding may add
 
 
@@ -39,18 +42,29 @@ def quantise_harmonics(arranged: Gaussians, sensitivity: Sensitivity, size: int)
     inverse = np.asarray(np.linalg.inv(root), dtype=np.float64)
     exact[:, :coefficients] = _transform(vectors.reshape(len(vectors), coefficients, 3), inverse)
     users = np.bincount(labels, weights, minlength=len(vectors)).astype(np.float32)
-    for codes in _CODEBOOK_SIZES:
-        codebook = fit_codebook(
-            exact[:, :coefficients],
-            codes,
-            weights=np.broadcast_to(users[:, None, None], (len(vectors), coefficients, 3)),
-            zero=coefficients < PALETTE_COEFFICIENTS,
-        )
-        rounded = nearest_codes(exact, codebook)
-        missed = (codebook[rounded] - exact)[:, :coefficients]
-        if _error(_transform(missed, root).reshape(len(vectors), -1), users) <= allowed:
-            break
+    codebook = _codebook(exact, coefficients, users, root, allowed)
+    rounded = nearest_codes(exact, codebook)
     return Palette(labels=labels.astype(np.uint16), codes=rounded, codebook=codebook)
+
+
+def _codebook(exact: Float32, coefficients: int, users: Float32, root: Float64, allowed: float) -> Float32:
+    """The smallest codebook for vectors (K, 15, 3) that adds at most `allowed`; its size is found on some of them."""
+    chosen = np.linspace(0, len(exact) - 1, min(len(exact), _CODEBOOK_SAMPLE)).astype(np.int64)
+    some, weights = exact[chosen, :coefficients], users[chosen]
+    budget = allowed * float(weights.sum() / max(float(users.sum()), 1e-30))
+    zero = coefficients < PALETTE_COEFFICIENTS
+
+    def fit(vectors: Float32, mass: Float32, size: int) -> Float32:
+        spread = np.broadcast_to(mass[:, None, None], vectors.shape)
+        return fit_codebook(vectors, size, weights=spread, zero=zero)
+
+    def suffices(size: int) -> bool:
+        book = fit(some, weights, size)
+        missed = book[nearest_codes(some, book)] - some
+        return _error(_transform(missed, root).reshape(len(some), -1), weights) <= budget
+
+    place = bisect_left(_CODEBOOK_SIZES[:-1], True, key=suffices)
+    return fit(exact[:, :coefficients], users, _CODEBOOK_SIZES[place])
 
 
 def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> Float32:

@@ -11,18 +11,20 @@ from numpy.typing import NDArray
 
 from compressor.sog.codes import Float32
 
-_ITERATIONS = 8
+_ITERATIONS = 5
 _SEED = 1
 _POINTS_PER_COARSE_CELL = 256
+_POINTS_PER_VECTOR = 256
 _FLAT_SEARCH_LIMIT = 1024
-_CELLS_PROBED = 8
+_CELLS_PROBED = 2
 
 
 def build_palette(vectors: Float32, weights: Float32, size: int) -> tuple[Float32, NDArray[np.int64]]:
     """Up to `size` vectors (K, D) and the index (N,) of one near each of `vectors` (N, D).
 
-    √K coarse cells, each given its share of the palette by its points and their spread, then one Lloyd step over all
-    through an inverted file (Jégou et al., Product Quantization for Nearest Neighbor Search, 2011).
+    √K coarse cells, each given its share of the palette by its points and their spread; then every point looks for a
+    nearer vector beyond its cell, through an inverted file (Jégou et al., Product Quantization for Nearest Neighbor
+    Search, 2011), and the vectors move to the middle of those that chose them.
     """
     points = np.ascontiguousarray(vectors, dtype=np.float32)
     if len(points) <= size:
@@ -35,7 +37,7 @@ def build_palette(vectors: Float32, weights: Float32, size: int) -> tuple[Float3
     for dimension in range(points.shape[1]):
         moment = np.bincount(labels, mass * points[:, dimension], minlength=len(palette))
         palette[used, dimension] = moment[used] / total[used]
-    return palette, _nearest(points, palette)
+    return palette, labels
 
 
 def sort_by_curve(palette: Float32, labels: NDArray[np.int64]) -> tuple[Float32, NDArray[np.int64]]:
@@ -62,7 +64,7 @@ def _two_level_means(points: Float32, mass: Float32, size: int) -> Float32:
     parts = []
     for chosen, share in zip(np.split(order, np.cumsum(members)[:-1]), shares, strict=True):
         if share:
-            parts.append(_means(points[chosen], mass[chosen], int(share), len(points)))
+            parts.append(_means(points[chosen], mass[chosen], int(share), _POINTS_PER_VECTOR))
     return np.concatenate(parts)
 
 
