@@ -18,13 +18,11 @@ from typing import Any
 
 from benchmarks.compressor_peers import convert
 from benchmarks.compressor_scenes import ROOT, trained
-from compressor.compress import compress
-from compressor.curves import Arranged, measure_curves
+from compressor.compress import arrange_measured, compress, prepare
 from compressor.framing import Framing, frame_scene
 from compressor.presets import Preset
 from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
-from compressor.search import search
-from compressor.sensitivity import measure_sensitivity
+from compressor.sensitivity import cameras_of, measure_sensitivity
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
@@ -86,10 +84,11 @@ def at_palette(scene: Scene, palette_size: int) -> Row:
 def at_decibels(scene: Scene, decibels: float) -> Row:
     """Our smallest file of at least `decibels`, everything from the splat on counted."""
     started = time.process_time()
-    ordered = arrange(scene.gaussians)
-    arranged = Arranged(ordered, measure_sensitivity(ordered, scene.views, scene.framing, lambda: None))
-    curves, palettes = measure_curves(arranged, scene.stick, silent)
-    found = search(arranged, curves, palettes, 10 ** (-decibels / 10), scene.stick, silent)
+    budget = 10 ** (-decibels / 10)
+    arranged = arrange_measured(scene.gaussians, scene.views, scene.framing, lambda: None)
+    cameras = cameras_of(scene.views, scene.framing)
+    ready = prepare(arranged, budget, scene.stick, cameras, silent, lambda: None)
+    found = ready.search(budget, scene.stick, silent)
     sog = zip_files(pack_files(found.codes))
     seconds = time.process_time() - started
     return Row(f"ours at {decibels:.1f} dB", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from compressor.curves import Arranged, Progress, measure_curves
+from compressor.curves import Arranged, Curve, PaletteCurve, Progress, measure_curves
 from compressor.framing import Framing
-from compressor.presets import Preset, target
-from compressor.quality import HeldOut, psnr, yardstick
+from compressor.presets import Preset, Target, target
+from compressor.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.search import Found, attempt, search
-from compressor.sensitivity import measure_sensitivity
+from compressor.sensitivity import cameras_of, measure_sensitivity
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange
 from compressor.strays import strays
-from splat.camera import View
+from compressor.thinning import Thinned, thin
+from splat.camera import Camera, View
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
 
@@ -27,13 +28,18 @@ _ROUNDS = 4
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
+# a budget of which more than this went into leaving Gaussians out is spent anew, without
+_MOST_SPENT = 1 / 3
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """The file, what it was made of, what a viewer makes of it, and how good that is in dB."""
+    """The file, what it was made of, what a viewer makes of it, and how good that is in dB.
+
+    `strays` belonged to nothing, `thinned` were left out for the preset.
+    """
 
     sog: bytes
     arranged: Arranged
@@ -44,6 +50,8 @@ class Compressed:
     psnr_before: float | None
     psnr_after: float | None
     target_loss: float
+    strays: int
+    thinned: int
 
     @property
     def met(self) -> bool:
@@ -75,21 +83,20 @@ def compress(
     goal = target(preset, before)
     stick = yardstick(gaussians, views, framing)
     progress(0.0, "measuring what matters in pictures")
-    ordered = arrange(gaussians)
-    arranged = Arranged(ordered, measure_sensitivity(ordered, views, framing, check_stop))
-    if views:  # a lone splat's cameras are unknown, and with them what they saw
-        arranged = arranged.select(~strays(ordered, arranged.sensitivity.seen))
-    curves, palettes = measure_curves(arranged, stick, _part(progress, 0.1, 0.4))
+    whole = arrange_measured(gaussians, views, framing, check_stop)
+    # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
+    budget = 0.0 if preset is Preset.ARCHIVE or not views else goal.mean_squared_error
+    ready = prepare(whole, budget, stick, cameras_of(views, framing), _part(progress, 0.05, 0.4), check_stop)
     budget = goal.mean_squared_error
     if held_out is not None and before is not None:
-        # compression's error is not quite independent of training's: one try tells by how much
-        trial = attempt(arranged, curves, palettes, budget, stick)
-        loss = before - held_out.psnr(dequantise(trial.codes), check_stop)
-        budget = min(budget, _error_for(trial.mean_squared_error, loss, goal.loss))
+        budget = _believed(ready, goal, before, held_out, stick, check_stop)
+        if ready.spent > _MOST_SPENT * budget:
+            ready = prepare(whole, 0.0, stick, [], _part(progress, 0.25, 0.2), check_stop)
+            budget = _believed(ready, goal, before, held_out, stick, check_stop)
     results: list[Compressed] = []
     for number in range(_ROUNDS):
-        found = search(arranged, curves, palettes, budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
-        result = _packed(arranged, found, before, held_out, goal.loss, antialiased, check_stop)
+        found = ready.search(budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
+        result = _packed(ready.arranged, found, before, held_out, goal.loss, antialiased, check_stop)
         results.append(result)
         wanted = min(goal.mean_squared_error, _error_for(found.mean_squared_error, result.loss, goal.loss))
         if result.met and (result.loss >= _CLOSE_ENOUGH * goal.loss or wanted <= budget):
@@ -99,7 +106,61 @@ def compress(
     best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
     if best.loss > _INTOLERABLE_LOSS:
         raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {best.loss:.2f} dB of held-out PSNR")
-    return best
+    return replace(best, strays=len(gaussians) - len(whole), thinned=len(whole) - len(ready.arranged))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A splat with its attributes' curves, ready to be searched; `spent`: the error of what was left out of it."""
+
+    arranged: Arranged
+    curves: list[Curve]
+    palettes: PaletteCurve | None
+    spent: float
+
+    def search(self, budget: float, yardstick: Yardstick, progress: Progress) -> Found:
+        """The smallest content within an error of `budget` against the yardstick's pictures."""
+        return search(self.arranged, self.curves, self.palettes, budget, yardstick, progress, spent=self.spent)
+
+
+def arrange_measured(
+    gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
+) -> Arranged:
+    """In the file's order, with what matters in pictures, without strays where there are `views`."""
+    ordered = arrange(gaussians)
+    arranged = Arranged(ordered, measure_sensitivity(ordered, views, framing, check_stop))
+    return arranged.select(~strays(ordered, arranged.sensitivity.seen)) if views else arranged
+
+
+def prepare(
+    arranged: Arranged,
+    budget: float,
+    yardstick: Yardstick,
+    cameras: Sequence[Camera],
+    progress: Progress,
+    check_stop: Callable[[], None],
+) -> Prepared:
+    """Measure the curves, without the Gaussians that a squared error of `budget` has room to leave out."""
+    progress(0.0, "leaving out what nobody misses")
+    thinned = thin(arranged, budget, yardstick, cameras, check_stop) if budget > 0 else Thinned(arranged, 0.0)
+    left = thinned.arranged
+    own = yardstick if left is arranged else yardstick.of(left.gaussians)
+    return Prepared(left, *measure_curves(left, own, _part(progress, 0.3, 0.7)), thinned.error)
+
+
+def _believed(
+    ready: Prepared,
+    goal: Target,
+    before: float,
+    held_out: HeldOut,
+    stick: Yardstick,
+    check_stop: Callable[[], None],
+) -> float:
+    """The budget for `goal`: compression's error is not quite independent of training's; one try tells by how much."""
+    room = goal.mean_squared_error - ready.spent
+    trial = attempt(ready.arranged, ready.curves, ready.palettes, room, stick)
+    loss = before - held_out.psnr(dequantise(trial.codes), check_stop)
+    return min(goal.mean_squared_error, _error_for(trial.mean_squared_error, loss, goal.loss))
 
 
 def _part(progress: Progress, start: float, length: float) -> Progress:
@@ -136,6 +197,8 @@ def _packed(
         psnr_before=before,
         psnr_after=held_out.psnr(decoded, check_stop) if held_out else None,
         target_loss=goal,
+        strays=0,
+        thinned=0,
     )
 
 

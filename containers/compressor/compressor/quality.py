@@ -42,6 +42,10 @@ class Yardstick:
         ]
         return float(np.mean(errors))
 
+    def of(self, gaussians: Gaussians) -> Yardstick:
+        """The same cameras, with the pictures of another splat."""
+        return Yardstick(self.cameras, [draw(gaussians, camera) for camera in self.cameras])
+
 
 def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> Yardstick:
     """Measure from held-out cameras where there are some, else from training ones, else from all round the scene."""

@@ -65,16 +65,22 @@ def search(
     budget: float,
     yardstick: Yardstick,
     progress: Progress,
+    *,
+    spent: float = 0.0,
 ) -> Found:
-    """The coarsest found whose measured error is within `budget`; the finest possible where none is."""
-    assumed = budget * _MARGIN
+    """The coarsest found whose measured error is within `budget`, `spent` of it before any rounding.
+
+    The finest possible where there is none.
+    """
+    room = budget - spent
+    assumed = room * _MARGIN
     best: Found | None = None
     over: set[Steps] = set()  # tried and found too coarse
     for number in range(_TRIES):
         progress(number / (_TRIES + 1), "searching the smallest file")
         curves_now = [*curves, palettes.curve()] if palettes else list(curves)
         steps = choose(curves_now, assumed)
-        while steps in over and assumed > _LEAST * budget:
+        while steps in over and assumed > _LEAST * room:
             assumed *= _RETREAT
             steps = choose(curves_now, assumed)
         if steps in over or (best and steps == best.steps):
@@ -84,9 +90,9 @@ def search(
             over.add(steps)
         elif best is None or found.mean_squared_error > best.mean_squared_error:
             best = found
-            if found.mean_squared_error >= _CLOSE_ENOUGH * budget:
+            if found.mean_squared_error - spent >= _CLOSE_ENOUGH * room:
                 break
-        assumed *= _MARGIN * budget / max(found.mean_squared_error, budget / 10)
+        assumed *= _MARGIN * room / max(found.mean_squared_error - spent, room / 10)
     if best is not None:
         return best
     progress(_TRIES / (_TRIES + 1), "falling back to the finest steps")

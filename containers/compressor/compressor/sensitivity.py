@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.framing import Framing
-from compressor.quality import BACKGROUND, evenly
+from compressor.gradients import render_from
+from compressor.quality import evenly
 from compressor.sog.codes import PALETTE_COEFFICIENTS, Float32, Float64, Sensitivity
-from splat.blending import blend, blend_backward
 from splat.camera import Camera, View
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0, sh_basis
 from splat.kernels import kernel
-from splat.projection import packed, project, project_backward
-from splat.tiles import tile_lists
 
 _PIXELS = 480  # along the longer side
 _TRAINING_VIEWS = 24
@@ -39,7 +37,7 @@ def measure_sensitivity(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
 ) -> Sensitivity:
     """Of `gaussians` seen from the training cameras and from all round; held-out cameras stay unseen."""
-    cameras = _cameras(views, framing)
+    cameras = cameras_of(views, framing)
     passes = max(1, min(_ROUNDS * len(cameras), _WORK // len(gaussians)))
     if passes < len(cameras):
         cameras = evenly(cameras, max(passes, _ORBIT_VIEWS))
@@ -52,7 +50,8 @@ def measure_sensitivity(
     return tally.sensitivity()
 
 
-def _cameras(views: Sequence[View], framing: Framing) -> list[Camera]:
+def cameras_of(views: Sequence[View], framing: Framing) -> list[Camera]:
+    """Some of the training cameras, and some from all round the scene."""
     training = evenly([view.camera for view in views if view.split == "train"], _TRAINING_VIEWS)
     around = _ORBIT_VIEWS if training else _ORBIT_VIEWS + _TRAINING_VIEWS
     rises = [framing.elevation + (-12, 0, 15)[i % 3] for i in range(around)]
@@ -84,20 +83,12 @@ class _Tally:
         self._harmonics = np.zeros((_FULL, _FULL))
 
     def add(self, camera: Camera, rounds: int, rng: np.random.Generator) -> None:
-        g, view = self._gaussians, packed(camera)
-        size = (camera.width, camera.height)
-        projected = project(g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN, view, *size, g.sh_degree)
-        lists = tile_lists(projected.footprints, projected.depths, *size)
-        background = np.asarray(BACKGROUND, np.float32)
-        image, transmittance = blend(projected, lists, np.zeros(3, np.float32), *size)
-        # view dependence moves no outline: positions are taken to act on outlines alone, which spares its gradient
-        none = np.zeros((len(g), 0, 3), np.float32)
+        g = self._gaussians
+        rendering = render_from(g, camera)
+        shape = rendering.colour.shape
         colours = np.zeros(len(g), np.float32)
         for _ in range(rounds):
-            noise = (2 * rng.integers(0, 2, image.shape, dtype=np.int8) - 1).astype(np.float32)
-            by_alpha = -(noise * background).sum(axis=2)
-            gradients = blend_backward(projected, lists, image, transmittance, noise, by_alpha)
-            raw = project_backward(g.means, g.quats, g.scales, none, view, *size, 0, projected, gradients)
+            raw = rendering.backward((2 * rng.integers(0, 2, shape, dtype=np.int8) - 1).astype(np.float32))
             self._means += np.square(raw.means) / rounds
             self._quats += np.square(raw.quats) / rounds
             self._scales += np.square(raw.scales) / rounds
@@ -106,7 +97,7 @@ class _Tally:
         _add_directions(
             g.means, camera.position.astype(np.float32), colours / SH_C0**2, self._directions, self._harmonics
         )
-        self._numbers += image.size
+        self._numbers += rendering.colour.size
 
     def sensitivity(self) -> Sensitivity:
         full = self._harmonics / self._numbers

@@ -84,14 +84,16 @@ def work(context: StageContext) -> StageOutcome:
         report(0.95, "writing the viewer page")
         _write_viewer(staging, result, framing, context.options.scene_name, metric=source.z_up)
     deliver(staging, context.folders.processing_output)
-    if left_out := len(gaussians) - len(result.decoded):
-        warnings.append(Warning("STRAY_GAUSSIANS", f"{left_out} Gaussians in no camera's picture, far off or alone"))
+    if result.strays:
+        warnings.append(
+            Warning("STRAY_GAUSSIANS", f"{result.strays} Gaussians in no camera's picture, far off or alone")
+        )
     if not result.met:
         warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
     # a PLY like INRIA's: 4 bytes a property
     raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
     return StageOutcome(
-        counts={"gaussians": len(result.decoded), "bytes": len(result.sog)},
+        counts={"gaussians": len(result.decoded), "thinned": result.thinned, "bytes": len(result.sog)},
         metrics={
             "psnrBefore": _rounded(result.psnr_before),
             "psnrAfter": _rounded(result.psnr_after),

@@ -90,7 +90,9 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert files == {"scene.ply", "scene.sog", "scene.spz", "viewer/index.html", *pictures}
     assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
     metrics, counts = result["metrics"], result["counts"]
-    assert counts == {"gaussians": 500, "bytes": (output / "scene.sog").stat().st_size}
+    assert counts["gaussians"] + counts["thinned"] == 500
+    assert counts["gaussians"] > 350
+    assert counts["bytes"] == (output / "scene.sog").stat().st_size
     # the photos are renders with noise of 0.04, less what clipping to black takes away
     assert psnr(0.04**2) < metrics["psnrBefore"] < psnr(0.04**2) + 1.5
     assert metrics["psnrBefore"] - metrics["psnrAfter"] <= 0.3
@@ -106,7 +108,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert metrics["ratio"] == pytest.approx(500 * 26 * 4 / counts["bytes"], abs=0.01)
     assert set(metrics["bytesByFile"]) >= {"meta.json", "means_l.webp", "shN_labels.webp"}
     assert "<title>Old mill</title>" in (output / "viewer/index.html").read_text()
-    assert len(dequantise(read_codes((output / "scene.sog").read_bytes()))) == 500
+    assert len(dequantise(read_codes((output / "scene.sog").read_bytes()))) == counts["gaussians"]
 
 
 def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:

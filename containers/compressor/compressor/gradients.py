@@ -1,0 +1,55 @@
+"""A picture, and the way back from its pixels to the splat's parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from compressor.quality import BACKGROUND
+from compressor.sog.codes import Float32
+from splat.blending import blend, blend_backward
+from splat.camera import Camera
+from splat.gaussians import Gaussians
+from splat.projection import GaussianGradients, Projected, packed, project, project_backward
+from splat.tiles import TileLists, tile_lists
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What a camera sees of a splat, with all that its gradients need."""
+
+    gaussians: Gaussians
+    camera: Camera
+    projected: Projected
+    lists: TileLists
+    colour: Float32  # (H, W, 3) without the background
+    transmittance: Float32  # (H, W)
+
+    @property
+    def picture(self) -> Float32:
+        """(H, W, 3) on the viewer's background."""
+        return self.colour + self.transmittance[:, :, None] * np.asarray(BACKGROUND, np.float32)
+
+    def backward(self, by_pixel: Float32) -> GaussianGradients:
+        """Gradients of the raw parameters from those of the picture (H, W, 3); none of the higher coefficients.
+
+        View dependence moves no outline: positions are taken to act on outlines alone, which spares its gradient.
+        """
+        g, camera = self.gaussians, self.camera
+        by_transmittance = -(by_pixel * np.asarray(BACKGROUND, np.float32)).sum(axis=2)
+        gradients = blend_backward(
+            self.projected, self.lists, self.colour, self.transmittance, by_pixel, by_transmittance
+        )
+        none = np.zeros((len(g), 0, 3), np.float32)
+        size = (camera.width, camera.height)
+        return project_backward(g.means, g.quats, g.scales, none, packed(camera), *size, 0, self.projected, gradients)
+
+
+def render_from(gaussians: Gaussians, camera: Camera) -> Rendering:
+    """Draw `gaussians`, ready for gradients."""
+    g, size = gaussians, (camera.width, camera.height)
+    projected = project(g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN, packed(camera), *size, g.sh_degree)
+    lists = tile_lists(projected.footprints, projected.depths, *size)
+    colour, transmittance = blend(projected, lists, np.zeros(3, np.float32), *size)
+    return Rendering(gaussians, camera, projected, lists, colour, transmittance)

@@ -1,0 +1,79 @@
+"""Gaussians that are left out, and the others that make up for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from compressor.compress import arrange_measured, prepare
+from compressor.curves import Arranged
+from compressor.framing import Framing, frame_scene
+from compressor.quality import Yardstick, psnr, yardstick
+from compressor.sensitivity import cameras_of
+from compressor.thinning import fitted, missed, thin
+from splat.camera import Camera
+from splat.gaussians import Gaussians
+
+MakeSplat = Callable[..., Gaussians]
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def framing(make_splat: MakeSplat) -> Framing:
+    return frame_scene(make_splat(900, 1), [], z_up=True)
+
+
+@pytest.fixture(scope="module")
+def scene(make_splat: MakeSplat, framing: Framing) -> Arranged:
+    return arrange_measured(make_splat(900, 1), [], framing, nothing)
+
+
+@pytest.fixture(scope="module")
+def cameras(framing: Framing) -> list[Camera]:
+    return [camera.scaled(0.25) for camera in cameras_of([], framing)]
+
+
+@pytest.fixture(scope="module")
+def stick(scene: Arranged, framing: Framing) -> Yardstick:
+    return yardstick(scene.gaussians, [], framing)
+
+
+def test_what_is_expected_to_be_missed_is(scene: Arranged, stick: Yardstick) -> None:
+    expected = missed(scene)
+    tried = np.argsort(expected)[-200::20]
+    measured = [stick.mean_squared_error(scene.gaussians.select(np.arange(len(scene)) != number)) for number in tried]
+    assert np.mean(measured) == pytest.approx(np.mean(expected[tried]), rel=0.5)
+    assert np.corrcoef(np.log(measured), np.log(expected[tried]))[0, 1] > 0.6
+
+
+def test_the_others_make_up_for_what_is_left_out(scene: Arranged, stick: Yardstick, cameras: list[Camera]) -> None:
+    left = scene.select(np.sort(np.argsort(missed(scene))[135:])).gaussians
+    before = stick.mean_squared_error(left)
+    after = stick.mean_squared_error(fitted(left, scene.gaussians, cameras, nothing))
+    assert psnr(after) > psnr(before) + 2
+
+
+def test_thinning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Yardstick, cameras: list[Camera]) -> None:
+    counts = []
+    for budget in (1e-8, 1e-4, 1e-2):
+        thinned = thin(scene, budget, stick, cameras, nothing)
+        assert thinned.error == pytest.approx(stick.mean_squared_error(thinned.arranged.gaussians), abs=1e-12)
+        assert thinned.error <= budget / 3
+        counts.append(len(thinned.arranged))
+    assert counts[0] > counts[2]
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_a_thinned_splat_is_searched_within_the_whole_budget(
+    scene: Arranged, stick: Yardstick, cameras: list[Camera]
+) -> None:
+    budget = 1e-4
+    ready = prepare(scene, budget, stick, cameras, lambda _share, _text: None, nothing)
+    assert 0 < ready.spent < budget
+    found = ready.search(budget, stick, lambda _share, _text: None)
+    assert ready.spent < found.mean_squared_error <= budget
