@@ -6,7 +6,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-sfm bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -50,7 +50,7 @@ $(SFM_500)/poses.json:
 	$(PYTHON) -m sample $(SFM_500) --photos 500 --width 800
 
 bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18, 36, 72, 150 and 500 photos, and foretold
-	@$(PYTHON) -m benchmarks.sfm_scaling $(SFM_500) --plot docs/images/sfm_scaling.png
+	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_scaling $(SFM_500) --plot docs/images/sfm_scaling.png
 
 bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mapping 500 photos
 	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_mappers $(SFM_500)
@@ -59,7 +59,7 @@ bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG an
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(SETS)
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train $(if $(SCENE),--scene "$(SCENE)")
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png $(if $(SCENE),--scene "$(SCENE)")
 
 bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"

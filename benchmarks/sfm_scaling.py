@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.sfm_peers import Figures, run_stage
+from sfm.pairs import EXHAUSTIVE_UP_TO
 
 SIZES = (18, 36, 72, 150, 500)
 FAR = 5000
@@ -38,7 +39,7 @@ def main() -> int:
             write_middle(arguments.folder, archive, size)
             measured[size] = run_stage(archive, Path(folder) / "ml", Path(folder) / "photos")
         print(line(size, measured[size]), flush=True)
-    exponent, factor = power_law(list(measured), [figures.cpu_seconds for figures in measured.values()])
+    exponent, factor = power_law({size: figures.cpu_seconds for size, figures in measured.items()})
     if arguments.plot:
         plot(arguments.plot, measured, exponent, factor)
     print(json.dumps(named(measured, exponent, factor)))
@@ -55,9 +56,10 @@ def write_middle(folder: Path, archive: Path, size: int) -> None:
             target.writestr(photos[index]["name"], source.read(photos[index]["name"]))
 
 
-def power_law(sizes: Sequence[int], seconds: Sequence[float]) -> tuple[float, float]:
-    """(b, a) of seconds = a · photos^b, least squares of logarithms."""
-    exponent, constant = np.polyfit(np.log(sizes), np.log(seconds), 1)
+def power_law(seconds: Mapping[int, float]) -> tuple[float, float]:
+    """(b, a) of seconds = a · photos^b, least squares of logarithms, over the sets that are not matched whole."""
+    large = [size for size in seconds if size > EXHAUSTIVE_UP_TO]
+    exponent, constant = np.polyfit(np.log(large), np.log([seconds[size] for size in large]), 1)
     return float(exponent), float(np.exp(constant))
 
 
@@ -93,6 +95,7 @@ def plot(path: Path, measured: dict[int, Figures], exponent: float, factor: floa
     )
     axes.set_xscale("log")
     axes.set_yscale("log")
+    axes.set_ylim(top=2 * factor * FAR**exponent)
     axes.set_xlabel("photos")
     axes.set_ylabel("CPU seconds of the sfm stage")
     axes.grid(which="both", alpha=0.3)
