@@ -79,7 +79,7 @@ class Pipeline:
         self.world = World(seed, faults)
         self.storage, self.mail = Storage(self.world), Mail()
         self.jobs = Table(self.world, ("jobId",), index=("owner", "uploadedAt"))
-        self.paces = Table(self.world, ("pace",))
+        self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
         self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
         self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
         self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
@@ -100,7 +100,8 @@ class Pipeline:
         return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world)
 
     def table(self, name: str) -> Any:
-        return Faulty({"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces}[name], self.world)
+        tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
+        return Faulty(tables[name], self.world)
 
     # ── EventBridge and Lambda ──
 
