@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.address import REGION, Address
+from local.address import ACCOUNT, REGION, Address
 from local.bundle import build_bundle
 from local.template import load_template
 
@@ -60,11 +60,18 @@ def deploy_pipeline(address: Address, root: Path) -> dict[str, str]:
     template = load_template(root / "template.yaml")
     sender = template["Parameters"]["SenderEmail"]["Default"]
     address.client("sesv2").create_email_identity(EmailIdentity=sender)
-    return deploy(address, root / "template.yaml", root / ".build")
+    stage = template["Parameters"]["Stage"]["Default"]
+    page = f"{address.url}/spaceport-{stage}-web-{ACCOUNT}/index.html"
+    return deploy(address, root / "template.yaml", root / ".build", {"PageUrl": page, "WebhookTargets": "any"})
 
 
-def deploy(address: Address, template: Path, cache: Path, stack: str = STACK) -> dict[str, str]:
-    """Create the stack with its parameters' defaults and return its outputs. Raises DeployError, BundleError."""
+def deploy(
+    address: Address, template: Path, cache: Path, parameters: Mapping[str, str] | None = None, stack: str = STACK
+) -> dict[str, str]:
+    """Create the stack, with its own defaults for other parameters, and return its outputs.
+
+    Raises DeployError, BundleError.
+    """
     s3, cloudformation = address.client("s3"), address.client("cloudformation")
     with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
         s3.create_bucket(Bucket=ARTIFACTS_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -80,6 +87,7 @@ def deploy(address: Address, template: Path, cache: Path, stack: str = STACK) ->
         cloudformation.create_stack(
             StackName=stack,
             TemplateURL=f"{address.url}/{ARTIFACTS_BUCKET}/template.json",
+            Parameters=[{"ParameterKey": name, "ParameterValue": value} for name, value in (parameters or {}).items()],
             Capabilities=_CAPABILITIES,
         )
     except ClientError as error:

@@ -21,11 +21,6 @@ def api_url(address: Address, outputs: Mapping[str, str]) -> str:
     return f"{address.url}/_aws/execute-api/{api_id}/$default"
 
 
-def page_url(address: Address, outputs: Mapping[str, str]) -> str:
-    """The page is of one origin with API and buckets, so that no browser asks anybody for leave."""
-    return f"{address.url}/{outputs['WebBucket']}/index.html"
-
-
 def sign_in(address: Address, outputs: Mapping[str, str], email: str = PILOT) -> dict[str, Any]:
     """Tokens of a customer in the stack's own user pool: `id_token`, `refresh_token`."""
     cognito = address.client("cognito-idp")
@@ -44,7 +39,10 @@ def sign_in(address: Address, outputs: Mapping[str, str], email: str = PILOT) ->
 
 
 def publish(address: Address, outputs: Mapping[str, str], built: Path) -> str:
-    """Put the built page and its config.json into the web bucket; the page's URL."""
+    """Put the built page and its config.json into the web bucket; the page's URL.
+
+    The page is of one origin with API and buckets, so that no browser asks anybody for leave.
+    """
     s3 = address.client("s3")
     config = {
         "apiUrl": api_url(address, outputs),
@@ -56,4 +54,4 @@ def publish(address: Address, outputs: Mapping[str, str], built: Path) -> str:
     for name, body in {**files, "config.json": json.dumps(config).encode()}.items():
         kind = guess_type(name)[0] or "application/octet-stream"
         s3.put_object(Bucket=outputs["WebBucket"], Key=name, Body=body, ContentType=kind)
-    return page_url(address, outputs)
+    return outputs["WebUrl"]

@@ -18,6 +18,7 @@ from api.models import (
     JobId,
     JobList,
     JobView,
+    NewWebhook,
     Problem,
     RerunAnswer,
     RerunBody,
@@ -27,11 +28,14 @@ from api.models import (
     Upload,
     UploadId,
     UploadRequest,
+    WebhookRequest,
+    WebhookView,
 )
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem, problem_of
 from api.service import RejectedJob, Service
 from api.uploads import Uploads
+from api.webhooks import Webhooks
 from spaceport.cancel import Canceller
 from spaceport.clients import client, table
 from spaceport.errors import ErrorCode, JobError, RefusedRequest, RejectedUpload
@@ -44,6 +48,7 @@ from spaceport.rerun import Rerunner
 from spaceport.settings import Settings
 from spaceport.starting import Starter
 from spaceport.status import StatusBus
+from spaceport.webhooks import Targets, WebhookTable
 
 
 class ApiSettings(Settings):
@@ -53,6 +58,8 @@ class ApiSettings(Settings):
     results_bucket: str
     source_buckets: str
     link_hours: int
+    webhook_table: str
+    webhook_targets: Targets
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -84,6 +91,12 @@ def service() -> Service:
 @cache
 def uploads() -> Uploads:
     return Uploads(client("s3"), ApiSettings.read().buckets[0], _now)
+
+
+@cache
+def webhooks() -> Webhooks:
+    settings = ApiSettings.read()
+    return Webhooks(WebhookTable(table(settings.webhook_table)), settings.webhook_targets)
 
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
@@ -163,6 +176,25 @@ def rerun_job(
     """Run again from a stage on, with what the stages before have left, as a job of its own."""
     rerun = service().rerun(job_id, body, idempotency_key, caller())
     return RerunAnswer(job_id=rerun.job_id, rerun_of=rerun.rerun_of, reused=list(rerun.reused))
+
+
+@app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
+def set_webhook(request: Annotated[WebhookRequest, Body()]) -> NewWebhook:
+    """Be called about your jobs, with a new secret each time that you set it. Calls are signed (Standard Webhooks)."""
+    return webhooks().set(request, caller())
+
+
+@app.get("/webhook", tags=["webhook"], responses=problems(200, WebhookView))
+def look_at_webhook() -> WebhookView:
+    """Where you are called."""
+    return webhooks().look(caller())
+
+
+@app.delete("/webhook", status_code=204, tags=["webhook"], responses=problems(204, None))
+def remove_webhook() -> Response[None]:
+    """Be called no more."""
+    webhooks().remove(caller())
+    return Response(status_code=204)
 
 
 @app.get("/openapi.json", include_in_schema=False)

@@ -134,6 +134,27 @@ class RerunAnswer(Camel):
     reused: list[Stage]
 
 
+class WebhookRequest(Camel):
+    """Where to call when a job is started, rejected, ready, failed or stopped."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: Annotated[str, Field(min_length=8, max_length=2048, examples=["https://example.com/spaceport"])]
+
+
+class NewWebhook(Camel):
+    """Keep the secret: it verifies the calls (standardwebhooks.com) and is not shown again."""
+
+    url: str
+    secret: str
+
+
+class WebhookView(Camel):
+    """`url` is null where there is none."""
+
+    url: str | None
+
+
 class Problem(Camel):
     """RFC 9457. `code` is from the closed list of errors, `hint` says what to do."""
 

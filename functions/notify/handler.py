@@ -1,4 +1,4 @@
-"""The outcome of a job → one mail to the customer who gave an address."""
+"""The start and the outcome of a job → one mail each to the customer who gave an address."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from notify.notify import Notifier
+from notify.notify import Notifier, Sending
 from spaceport.clients import client, table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
+from spaceport.mailboxes import MailboxTable
 from spaceport.observability import logger, metrics
 from spaceport.settings import Settings
 from spaceport.status import StatusEvent
@@ -26,9 +27,13 @@ from spaceport.status import StatusEvent
 class NotifySettings(Settings):
     jobs_table: str
     idempotency_table: str
+    mailbox_table: str
     results_bucket: str
     sender_email: str
     link_hours: int
+    configuration_set: str
+    page_url: str
+    api_url: str
 
 
 @cache
@@ -37,10 +42,11 @@ def notifier() -> Notifier:
     s3 = client("s3")
     return Notifier(
         jobs=JobsTable(table(settings.jobs_table)),
+        mailboxes=MailboxTable(table(settings.mailbox_table)),
         s3=s3,
         ses=client("sesv2"),
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
-        sender=settings.sender_email,
+        sending=Sending(settings.sender_email, settings.configuration_set, settings.page_url, settings.api_url),
     )
 
 
@@ -49,7 +55,7 @@ def persistence() -> DynamoDBPersistenceLayer:
     return DynamoDBPersistenceLayer(NotifySettings.read().idempotency_table, boto3_client=client("dynamodb"))
 
 
-# one mail for a job and outcome, whatever EventBridge repeats: the key is these two and nothing else of the event
+# one mail for a job and type of event, whatever EventBridge repeats: the key is these two and nothing else of the event
 ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_after_seconds=90 * 24 * 3600)
 
 

@@ -1,8 +1,9 @@
-"""The customer's mail, in HTML and text. Pure: figures and links in, message out."""
+"""The customer's mails, in HTML and text. Pure: figures and links in, message out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from html import escape
 from pathlib import Path
@@ -16,6 +17,7 @@ PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"
 
 SUBJECTS = {
+    StatusType.JOB_STARTED: "Your 3D scene “{name}” is being made",
     StatusType.JOB_SUCCEEDED: "Your 3D scene “{name}” is ready",
     StatusType.JOB_FAILED: "Your 3D scene “{name}” could not be made",
     StatusType.JOB_REJECTED: "We could not use your upload “{name}”",
@@ -25,32 +27,41 @@ SUBJECTS = {
 
 @dataclass(frozen=True)
 class MailLinks:
-    """MailLinks into the delivery that expire after `hours`, by what the customer reads; the first is the button."""
+    """`delivered`: links into the delivery that expire after `hours`, by what the customer reads, the first of them the
+    button; `job`: the job's own page; `stop`: the page that ends these mails."""
 
-    urls: dict[str, str]
+    delivered: dict[str, str]
     hours: int
+    job: str
+    stop: str
+
+
+@dataclass(frozen=True)
+class Letter:
+    """What a mail says, before it is text or HTML. `links` by what the customer reads; the first is the button."""
+
+    lead: str
+    links: dict[str, str]
+    figures: list[tuple[str, str]] = field(default_factory=list)
+    advice: str | None = None
+    note: str | None = None
 
 
 def compose(
-    type_: StatusType, name: str, detail: StatusDetail, links: MailLinks, preview: bytes | None
+    type_: StatusType,
+    item: Mapping[str, Any],
+    detail: StatusDetail,
+    links: MailLinks,
+    preview: bytes | None,
 ) -> EmailMessage:
-    """The message without sender and receiver. `preview` is a PNG shown at the top of a success."""
-    subject = " ".join(SUBJECTS[type_].format(name=name).split())  # a header is one line
-    if detail.error is None:
-        text, body = _success(detail, links)
-    else:
-        text, body = _failure(detail.error)
+    """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
+    subject = " ".join(SUBJECTS[type_].format(name=item["name"]).split())  # a header is one line
+    letter = _letter(type_, item, detail, links)
     message = EmailMessage()
     message["Subject"] = subject
-    message.set_content(f"{subject}\n\n{text}\n\nJob {detail.job_id}\n")
-    shown = preview if detail.error is None else None
-    picture = (
-        f'<tr><td><img src="cid:{PREVIEW_CID}" width="600" alt="Preview" style="display:block;width:100%"></td></tr>'
-        if shown is not None
-        else ""
-    )
-    html = _fill("page", subject=escape(subject), picture=picture, body=body, job_id=escape(detail.job_id))
-    message.add_alternative(html, subtype="html")
+    message.set_content(_text(subject, letter, detail.job_id, links.stop))
+    shown = preview if type_ is StatusType.JOB_SUCCEEDED else None
+    message.add_alternative(_html(subject, letter, detail.job_id, links.stop, shown is not None), subtype="html")
     if shown is not None:
         html_part = message.get_body(("html",))
         assert isinstance(html_part, EmailMessage)
@@ -58,33 +69,64 @@ def compose(
     return message
 
 
-def _success(detail: StatusDetail, links: MailLinks) -> tuple[str, str]:
-    figures = _figures(detail.metrics)
-    note = f"The links work for {links.hours} hours."
-    named = [f"{label}: {url}" for label, url in links.urls.items()]
-    text = "\n".join([*(f"{label}: {value}" for label, value in figures), "", *named, "", note])
-    rows = "".join(
-        f'<tr><td style="padding:4px 16px 4px 0;color:#6b7a75">{escape(label)}</td><td><b>{escape(value)}</b></td></tr>'
-        for label, value in figures
-    )
-    (first_label, first_url), *others = links.urls.items()
-    more = " · ".join(f'<a href="{escape(url)}" style="color:#14745a">{escape(label)}</a>' for label, url in others)
-    html = _fill(
-        "success", rows=rows, first_url=escape(first_url), first_label=escape(first_label), links=more, note=note
-    )
-    return text, html
+def _letter(type_: StatusType, item: Mapping[str, Any], detail: StatusDetail, links: MailLinks) -> Letter:
+    if type_ is StatusType.JOB_STARTED:
+        lead = "Your upload has arrived and looks good. We write again when the scene is ready; you can close the page."
+        return Letter(lead, {"Watch it grow": links.job}, figures=_wishes(item))
+    if detail.error is None:
+        note = f"The links work for {links.hours} hours. The job’s page makes new ones."
+        figures = _figures(detail.metrics)
+        return Letter("It opens in your browser.", {**links.delivered, "The job’s page": links.job}, figures, note=note)
+    return _failure(detail.error, links)
 
 
-def _failure(error: JobError) -> tuple[str, str]:
-    text = f"{error.message}\n\nWhat to do: {error.hint}\n\nError {error.code}"
-    return text, _fill("failure", what=escape(error.message), hint=escape(error.hint), code=escape(error.code))
+def _failure(error: JobError, links: MailLinks) -> Letter:
+    return Letter(error.message, {"The job’s page": links.job}, advice=error.hint, note=f"Error {error.code}")
+
+
+def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:
+    parts = [
+        subject,
+        letter.lead,
+        f"What to do: {letter.advice}" if letter.advice else "",
+        "\n".join(f"{label}: {value}" for label, value in letter.figures),
+        "\n".join(f"{label}: {url}" for label, url in letter.links.items()),
+        letter.note or "",
+        f"Job {job_id}\nNo more mails about your scenes: {stop}",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _html(subject: str, letter: Letter, job_id: str, stop: str, picture: bool) -> str:
+    (first_label, first_url), *others = letter.links.items()
+    return _fill(
+        "page",
+        subject=escape(subject),
+        picture=_fill("picture", cid=PREVIEW_CID, alt=escape(subject)) if picture else "",
+        lead=escape(letter.lead),
+        advice=_fill("advice", advice=escape(letter.advice)) if letter.advice else "",
+        figures="".join(_fill("figure", label=escape(a), value=escape(b)) for a, b in letter.figures),
+        first_url=escape(first_url),
+        first_label=escape(first_label),
+        links=" · ".join(_fill("link", url=escape(url), label=escape(label)).strip() for label, url in others),
+        note=escape(letter.note or ""),
+        job_id=escape(job_id),
+        stop=escape(stop),
+    )
 
 
 def _fill(template: str, **values: str) -> str:
     return Template((TEMPLATES / f"{template}.html").read_text(encoding="utf-8")).substitute(values)
 
 
-def _figures(metrics: dict[str, Any]) -> list[tuple[str, str]]:
+def _wishes(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was asked for, as far as it was recorded."""
+    photos = int(item.get("photos", 0))
+    figures = [("Photos", f"{photos:,}")] if photos else []
+    return [*figures, *([("Quality", str(item["quality"]))] if "quality" in item else [])]
+
+
+def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a customer asks first, as far as it was measured."""
     figures = []
     if "photos" in metrics and "registered" in metrics:
@@ -97,4 +139,11 @@ def _figures(metrics: dict[str, Any]) -> list[tuple[str, str]]:
         figures.append(("Gaussians", f"{metrics['gaussians']:,}"))
     if "bytes" in metrics:
         figures.append(("Size", f"{metrics['bytes'] / 1e6:.1f} MB"))
+    if "seconds" in metrics:
+        figures.append(("Time at work", _duration(sum(metrics["seconds"].values()))))
     return figures
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    return f"{round(seconds)} s" if seconds < 90 else f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"

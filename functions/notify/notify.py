@@ -1,12 +1,14 @@
-"""Send the mail of a job's outcome."""
+"""Send the mail of a job's start or outcome."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from notify.mail import MailLinks, compose
 from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
+from spaceport.mailboxes import MailboxTable
 from spaceport.results import read_bytes
 from spaceport.status import StatusEvent
 from track_progress.progress import JOB_STATUS, updates_for
@@ -16,38 +18,65 @@ LINKED = {
     "viewer/index.html": "Open the scene",
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
+    "scene.spz": "Download .spz",
     "report.html": "Report",
 }
+
+
+@dataclass(frozen=True)
+class Sending:
+    """`sender`: the From address; `configuration_set`: SES's, which tells of bounces; `page` and `api`: URLs."""
+
+    sender: str
+    configuration_set: str
+    page: str
+    api: str
 
 
 class Notifier:
     """`ses` is a boto3 SESv2 client."""
 
-    def __init__(self, jobs: JobsTable, s3: Any, ses: Any, links: Links, sender: str) -> None:
-        self._jobs, self._s3, self._ses = jobs, s3, ses
-        self._links, self._sender = links, sender
+    def __init__(
+        self, jobs: JobsTable, mailboxes: MailboxTable, s3: Any, ses: Any, links: Links, sending: Sending
+    ) -> None:
+        self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
+        self._links, self._sending = links, sending
 
-    def notify(self, outcome: StatusEvent) -> str | None:
-        """SES's message id, or None where there is nothing to say or nobody to say it to.
+    def notify(self, event: StatusEvent) -> str | None:
+        """SES's message id, or None where there is nothing to say or nobody to say it to: an address may be missing or
+        take no more mails.
 
         Two may say how one job ended: the state machine, and whoever cleaned up after it before its word arrived.
         Whichever reaches the job's item first is what happened, and the only one that is mailed.
         """
-        self._jobs.apply(outcome.detail.job_id, updates_for(outcome))
-        item = self._jobs.find(outcome.detail.job_id) or {}
+        ended = JOB_STATUS.get(event.type)
+        if ended is not None:
+            self._jobs.apply(event.detail.job_id, updates_for(event))
+        item = self._jobs.find(event.detail.job_id) or {}
         address = item.get("email")
-        if not address or item["status"] != JOB_STATUS[outcome.type]:
+        if not address or (ended is not None and item["status"] != ended):
             return None
-        outputs = outcome.detail.outputs
-        urls = {label: self._links.sign(outputs[name]) for name, label in LINKED.items() if name in outputs}
+        mailbox = self._mailboxes.open(address)
+        if mailbox.closed:
+            return None
+        outputs = event.detail.outputs
+        links = MailLinks(
+            delivered={label: self._links.sign(outputs[name]) for name, label in LINKED.items() if name in outputs},
+            hours=self._links.seconds // 3600,
+            job=f"{self._sending.page}#job={event.detail.job_id}",
+            stop=f"{self._sending.page}#unsubscribe={mailbox.reference}",
+        )
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
-        links = MailLinks(urls=urls, hours=self._links.seconds // 3600)
-        message = compose(outcome.type, str(item["name"]), outcome.detail, links, preview)
-        message["From"], message["To"] = self._sender, address
+        message = compose(event.type, item, event.detail, links, preview)
+        message["From"], message["To"] = self._sending.sender, address
+        # RFC 8058: the mail program's own button
+        message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         answer = self._ses.send_email(
-            FromEmailAddress=self._sender,
+            FromEmailAddress=self._sending.sender,
             Destination={"ToAddresses": [address]},
             Content={"Raw": {"Data": message.as_bytes()}},
+            ConfigurationSetName=self._sending.configuration_set,
         )
         message_id: str = answer["MessageId"]
         return message_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +18,10 @@ from local.cloud import ROOT, attached_cloud
 from local.customer import wait_for_mail
 from local.deploy import deploy_pipeline
 from local.web import PILOT, publish
-from tests.support.browser import chromium, needs_chromium
+from tests.support.browser import PHONE, chromium, look, needs_chromium
 
 pytestmark = needs_chromium
 PLAYED = Path(__file__).parent / "fixtures" / "page"
-# where screenshots go for people to look at; pytest's own folder otherwise
-PICTURES = os.environ.get("PAGE_PICTURES")
-PHONE = {"width": 390, "height": 844}
 
 
 @dataclass(frozen=True)
@@ -68,11 +66,6 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     padding = os.urandom(9 * 1024 * 1024)
     (folder / "DJI_0008.JPG").write_bytes((folder / "DJI_0000.JPG").read_bytes() + padding)
     return folder
-
-
-def look(page: Any, name: str, tmp_path: Path) -> None:
-    folder = Path(PICTURES) if PICTURES else tmp_path
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
 
 
 def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path, tmp_path: Path) -> None:
@@ -198,6 +191,19 @@ def test_a_refused_upload_says_why_and_what_to_do(site: Site, page: Any, tmp_pat
     assert page.inner_text("#job-status") == "refused"
     assert "not a ZIP" in page.inner_text("#job-error")
     look(page, "refused", tmp_path)
+
+
+def test_a_mails_own_link_ends_the_mails_and_takes_that_back(site: Site, page: Any, tmp_path: Path) -> None:
+    mail = wait_for_mail(site.cloud.address, PILOT, 30)
+    assert mail is not None
+    link = re.search(rf"{re.escape(site.url)}#unsubscribe=\S+", mail.text)
+    assert link is not None
+    page.goto(link[0])
+    page.click("#mails-stop")
+    page.wait_for_selector("#mails-again:not([hidden])")
+    look(page, "mails", tmp_path)
+    page.click("#mails-again")
+    page.wait_for_function("document.getElementById('mails-text').textContent.includes('again')")
 
 
 def test_every_control_has_a_name_and_the_keyboard_reaches_it(site: Site, page: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ FLAGS = [
     "--ignore-gpu-blocklist", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-quic", "--no-first-run",
 ]  # fmt: skip
+PHONE = {"width": 390, "height": 844}
+# where screenshots go for people to look at; a test's own folder otherwise
+PICTURES = os.environ.get("PAGE_PICTURES")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium (apt-get install chromium)")
 
 
@@ -30,3 +34,8 @@ def chromium(folder: Path, width: int, height: int, **more: Any) -> Iterator[Any
         )
         yield context
         context.close()
+
+
+def look(page: Any, name: str, folder: Path) -> None:
+    """A picture of the whole page."""
+    page.screenshot(path=Path(PICTURES or folder) / f"{name}.png", full_page=True)

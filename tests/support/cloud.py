@@ -39,6 +39,8 @@ TABLES = {
     "stage-runs": [("jobId", "HASH"), ("stageRun", "RANGE")],
     "idempotency": [("id", "HASH")],
     "pace": [("pace", "HASH")],
+    "mailboxes": [("address", "HASH")],
+    "webhooks": [("owner", "HASH")],
 }
 INDEXES = {
     "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
@@ -63,13 +65,20 @@ ENVIRONMENT = {
     "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/spaceport",
     "SPOT_TRAINING": "true",
     "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
+    "MAILBOX_TABLE": "mailboxes",
+    "WEBHOOK_TABLE": "webhooks",
+    "WEBHOOK_TARGETS": "any",
+    "WEBHOOK_QUEUE": "https://sqs.eu-west-1.amazonaws.com/123456789012/calls",
     "SENDER_EMAIL": SENDER,
+    "CONFIGURATION_SET": "spaceport-dev",
+    "PAGE_URL": "https://page.example.com/",
+    "API_URL": "https://api.example.com",
     "LINK_HOURS": "6",
     "SOURCE_BUCKETS": f"{UPLOADS},permitted-bucket",
 }
 HANDLERS = (
     "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
-    "dispatch", "sweep_jobs",
+    "dispatch", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 
@@ -174,6 +183,7 @@ class Cloud:
         arn = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
         self.events.put_targets(Rule="all", EventBusName=BUS, Targets=[{"Id": "1", "Arn": arn["QueueArn"]}])
         self.ses.create_email_identity(EmailIdentity=SENDER)
+        self.ses.create_configuration_set(ConfigurationSetName=ENVIRONMENT["CONFIGURATION_SET"])
 
     def client(self, service: str, **_settings: Any) -> Any:
         """What boto3.client answers inside this cloud."""

@@ -32,6 +32,14 @@ export class Api {
         return content;
     }
 
+    // What a mail's own link may do; nobody needs to be signed in for it.
+    async setMails(mailbox, wanted) {
+        const answer = await fetch(`${this.base}/unsubscribe/${encodeURIComponent(mailbox)}`, { method: wanted ? 'DELETE' : 'POST' });
+        if (!answer.ok) {
+            throw new ApiError(answer.status, await answer.json().catch(() => ({})));
+        }
+    }
+
     beginUpload = (request) => this.call('POST', '/uploads', request);
     lookAtUpload = (id) => this.call('GET', `/uploads/${id}`);
     completeUpload = (id) => this.call('POST', `/uploads/${id}/complete`);

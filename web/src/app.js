@@ -40,17 +40,37 @@ function route(session) {
     page?.close();
     page = null;
     byId('notice').hidden = true;
-    const jobId = new URLSearchParams(location.hash.slice(1)).get('job');
-    byId('welcome').hidden = session.signedIn;
-    byId('home').hidden = !session.signedIn || Boolean(jobId);
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    const jobId = wanted.get('job');
+    const mailbox = wanted.get('unsubscribe');
+    byId('mails').hidden = !mailbox;
+    byId('welcome').hidden = session.signedIn || Boolean(mailbox);
+    byId('home').hidden = !session.signedIn || Boolean(jobId ?? mailbox);
     document.title = 'Spaceport';
-    if (session.signedIn && jobId) {
+    if (mailbox) {
+        offerMails(mailbox);
+    } else if (session.signedIn && jobId) {
         page = new JobPage(api, jobId, fail);
         page.run();
         byId('main').focus();
     } else if (session.signedIn) {
         listJobs().catch(fail);
     }
+}
+
+function offerMails(mailbox) {
+    async function set(subscribed) {
+        try {
+            await api.setMails(mailbox, subscribed);
+            byId('mails-text').textContent = subscribed ? 'We write to you again.' : 'You get no more mails about your scenes.';
+            byId('mails-stop').hidden = !subscribed;
+            byId('mails-again').hidden = subscribed;
+        } catch (error) {
+            fail(error);
+        }
+    }
+    byId('mails-stop').onclick = () => set(false);
+    byId('mails-again').onclick = () => set(true);
 }
 
 async function listJobs(before) {

@@ -68,13 +68,14 @@ export class JobPage {
         if (view.error) {
             byId('job-error').replaceChildren(make('p', view.error.message), make('p', view.error.hint), make('p', view.error.code, { className: 'soft' }));
         }
+        byId('job-progress').hidden = view.status === 'REJECTED';
         this.showStages(view);
         this.showPictures(view.links);
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
         }
-        if (ended(view.status)) {
+        if (ended(view.status) && view.status !== 'REJECTED') {
             this.once('again', () => this.offerRerun(view));
         }
     }

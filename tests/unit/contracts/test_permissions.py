@@ -25,6 +25,7 @@ PREFIX = {
     "events": "events",
     "sagemaker": "sagemaker",
     "sesv2": "ses",
+    "sqs": "sqs",
     "stepfunctions": "states",
 }
 # actions whose name is not the call's

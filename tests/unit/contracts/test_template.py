@@ -141,7 +141,17 @@ def test_a_bundle_copies_every_package_of_functions() -> None:
 def test_an_event_that_no_retry_helps_is_kept(function: Function) -> None:
     """What EventBridge invokes has a dead letter queue at rule and function; Step Functions retries by itself."""
     events = {
-        name: event for name, event in function.properties.get("Events", {}).items() if event["Type"] != "HttpApi"
-    }  # who calls the API hears of a failure himself
+        name: event
+        for name, event in function.properties.get("Events", {}).items()
+        if event["Type"] not in ("HttpApi", "SQS")  # who calls the API hears of a failure himself
+    }
     assert all("DeadLetterConfig" in event["Properties"] for event in events.values())
     assert ("DeadLetterQueue" in function.properties) == bool(events)
+
+
+@each_function
+def test_a_queue_that_feeds_a_function_has_dead_letters_of_its_own(function: Function) -> None:
+    for event in function.properties.get("Events", {}).values():
+        if event["Type"] == "SQS":
+            queue = event["Properties"]["Queue"]["Fn::GetAtt"].partition(".")[0]
+            assert "RedrivePolicy" in TEMPLATE.resources[queue]["Properties"]

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 JOB_ID = "meadow-0123456789ab"
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 OUTCOMES = ["job-succeeded", "job-failed", "job-rejected", "job-stopped"]
+MAILED = ["job-started", *OUTCOMES]
+PAGE, API = "https://page.example.com/", "https://api.example.com"
 
 
 def png() -> bytes:
@@ -79,8 +81,8 @@ def html(mail: EmailMessage) -> str:
     return part(mail, "html")
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
-def test_every_outcome_is_one_mail_to_the_address_of_the_upload(cloud: Cloud, name: str) -> None:
+@pytest.mark.parametrize("name", MAILED)
+def test_the_start_and_every_outcome_is_one_mail_to_the_address_of_the_upload(cloud: Cloud, name: str) -> None:
     recorded(cloud)
     answer = invoke("notify", outcome(name))
     (mail,) = cloud.mails()
@@ -88,7 +90,7 @@ def test_every_outcome_is_one_mail_to_the_address_of_the_upload(cloud: Cloud, na
     assert (mail["To"], mail["From"]) == ("pilot@example.com", SENDER)
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("name", MAILED)
 def test_however_often_the_event_comes_the_mail_goes_once(cloud: Cloud, name: str) -> None:
     recorded(cloud)
     event = outcome(name)
@@ -143,7 +145,7 @@ def test_different_jobs_are_different_mails(cloud: Cloud) -> None:
     assert [mail["To"] for mail in cloud.mails()] == ["pilot@example.com", "other@example.com"]
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("name", MAILED)
 def test_without_an_address_no_mail_goes(cloud: Cloud, name: str) -> None:
     recorded(cloud, email=None)
     assert invoke("notify", outcome(name)) == {"messageId": None}
@@ -178,6 +180,7 @@ def test_mails_are_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("name", "subject"),
     [
+        ("job-started", "Your 3D scene “North meadow” is being made"),
         ("job-succeeded", "Your 3D scene “North meadow” is ready"),
         ("job-failed", "Your 3D scene “North meadow” could not be made"),
         ("job-rejected", "We could not use your upload “North meadow”"),
@@ -194,7 +197,7 @@ def test_the_subject_names_the_scene_and_what_became_of_it(cloud: Cloud, name: s
 @pytest.mark.parametrize("read", [text, html])
 def test_a_success_tells_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
     body = read(succeeded(cloud))
-    for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB"):
+    for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB", "3 min"):
         assert said in body
 
 
@@ -210,8 +213,13 @@ def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
 
 def links_in(mail: EmailMessage) -> dict[str, str]:
     """The delivered file at each link of the text part."""
-    found = re.findall(r"^([^:\n]+): (https://\S+)$", text(mail), re.M)
+    found = re.findall(rf"^([^:\n]+): (https://{RESULTS}\S+)$", text(mail), re.M)
     return {label: urlsplit(url).path.lstrip("/") for label, url in found}
+
+
+def delivered_in(body: str) -> list[str]:
+    """The links into the results bucket."""
+    return re.findall(rf"https://{RESULTS}[^\s\"]+", body)
 
 
 def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
@@ -225,31 +233,53 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", MAILED)
+@pytest.mark.parametrize("read", [text, html])
+def test_every_mail_leads_to_the_jobs_page_and_to_the_end_of_mails(cloud: Cloud, name: str, read: Any) -> None:
+    recorded(cloud)
+    invoke("notify", outcome(name))
+    body = read(cloud.mails()[0])
+    assert f"{PAGE}#job={JOB_ID}" in body
+    assert f"{PAGE}#unsubscribe=" in body
+
+
+@pytest.mark.parametrize("name", MAILED)
+@pytest.mark.parametrize("read", [text, html])
+def test_no_address_inside_s3_is_in_sight(cloud: Cloud, name: str, read: Any) -> None:
+    recorded(cloud)
+    invoke("notify", outcome(name))
+    assert "s3://" not in read(cloud.mails()[0])
+
+
+def test_the_mail_of_a_start_tells_what_was_asked_for(cloud: Cloud) -> None:
+    recorded(cloud)
+    invoke("notify", outcome("job-started"))
+    assert "Quality: standard" in text(cloud.mails()[0])
+
+
 def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud) -> None:
     mail = succeeded(cloud)
-    urls = re.findall(r"https://\S+", text(mail))
+    urls = delivered_in(text(mail))
     assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
     assert "The links work for 6 hours." in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
-    for url in re.findall(r"https://\S+", text(succeeded(cloud))):
+    for url in delivered_in(text(succeeded(cloud))):
         parts = urlsplit(url)
         assert parse_qs(parts.query)["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
         assert parts.netloc == f"{RESULTS}.s3.{REGION}.amazonaws.com"
 
 
 def test_the_page_opens_as_a_page_whatever_it_was_uploaded_as(cloud: Cloud) -> None:
-    first = re.findall(r"https://\S+", text(succeeded(cloud)))[0]
+    first = delivered_in(text(succeeded(cloud)))[0]
     assert parse_qs(urlsplit(first).query)["response-content-type"] == ["text/html"]
 
 
 def test_the_html_has_the_same_links_as_the_text(cloud: Cloud) -> None:
     mail = succeeded(cloud)
     linked = [url.replace("&amp;", "&") for url in re.findall(r'href="([^"]+)"', html(mail))]
-    assert [urlsplit(url).path for url in linked] == [
-        urlsplit(url).path for url in re.findall(r"https://\S+", text(mail))
-    ]
+    assert linked == re.findall(r"https://\S+", text(mail))
 
 
 def test_the_preview_is_inside_the_mail_and_shown_by_its_id(cloud: Cloud) -> None:
@@ -299,7 +329,7 @@ def test_a_failure_says_what_happened_what_to_do_and_the_code(cloud: Cloud, name
         assert said in body
 
 
-@pytest.mark.parametrize("name", OUTCOMES)
+@pytest.mark.parametrize("name", MAILED)
 @pytest.mark.parametrize("read", [text, html])
 def test_every_mail_names_its_job(cloud: Cloud, name: str, read: Any) -> None:
     recorded(cloud)
@@ -321,6 +351,9 @@ def test_a_dollar_sign_in_a_name_is_a_dollar_sign(cloud: Cloud) -> None:
     assert "$body ${subject} $" in html(cloud.mails()[0])
 
 
+LINKS = MailLinks(
+    {"Report": "https://example.com/?a=1&b=2"}, hours=6, job=f"{PAGE}#job=j", stop=f"{PAGE}#unsubscribe=a.b"
+)
 METRICS = st.fixed_dictionaries(
     {},
     optional={
@@ -337,8 +370,7 @@ METRICS = st.fixed_dictionaries(
 @given(st.text(min_size=1, max_size=80), METRICS)
 def test_any_name_and_figures_make_a_mail_that_reads_back(name: str, metrics: Mapping[str, Any]) -> None:
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message="m", metrics=dict(metrics))
-    links = MailLinks(urls={"Report": "https://example.com/?a=1&b=2"}, hours=6)
-    message = compose(StatusType.JOB_SUCCEEDED, name, detail, links, None)
+    message = compose(StatusType.JOB_SUCCEEDED, {"name": name}, detail, LINKS, None)
     assert len(str(message["Subject"]).splitlines()) == 1
     assert b"Subject: " in message.as_bytes()
 
@@ -361,6 +393,6 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
 def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     error = JobError.of(code, "facts & figures")
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
-    mail = compose(StatusType.JOB_FAILED, "meadow", detail, MailLinks(urls={}, hours=6), None)
+    mail = compose(StatusType.JOB_FAILED, {"name": "meadow"}, detail, LINKS, None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)

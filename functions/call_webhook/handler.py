@@ -1,0 +1,57 @@
+"""Status events from their queue → the customer's webhook. A call that fails goes back, for longer each time; after
+the last attempt the queue hands it to its dead letters."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import cache, partial
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from call_webhook.call import Caller, wait_after
+from call_webhook.post import Undelivered, post
+from spaceport.clients import client, table
+from spaceport.event_bridge import StatusMessage
+from spaceport.jobs_table import JobsTable
+from spaceport.observability import logger, tracer
+from spaceport.settings import Settings
+from spaceport.webhooks import Targets, WebhookTable
+
+
+class CallWebhookSettings(Settings):
+    jobs_table: str
+    webhook_table: str
+    webhook_queue: str
+    webhook_targets: Targets
+
+
+@cache
+def caller() -> Caller:
+    settings = CallWebhookSettings.read()
+    return Caller(
+        jobs=JobsTable(table(settings.jobs_table)),
+        webhooks=WebhookTable(table(settings.webhook_table)),
+        post=partial(post, targets=settings.webhook_targets),
+        clock=time.time,
+    )
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str | None]:
+    (message,) = event["Records"]  # a batch of one, so that each has its own waits
+    status = StatusMessage.model_validate(json.loads(message["body"])).status
+    attempts = int(message["attributes"]["ApproximateReceiveCount"])
+    try:
+        called = caller().call(status)
+    except Undelivered:
+        client("sqs").change_message_visibility(
+            QueueUrl=CallWebhookSettings.read().webhook_queue,
+            ReceiptHandle=message["receiptHandle"],
+            VisibilityTimeout=wait_after(attempts),
+        )
+        raise
+    logger.info("webhook called", job_id=status.detail.job_id, type=status.type, message_id=called, attempts=attempts)
+    return {"messageId": called}

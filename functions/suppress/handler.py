@@ -1,0 +1,49 @@
+"""SES's bounces and complaints → no more mails to that address.
+
+https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import table
+from spaceport.event_bridge import ServiceEvent
+from spaceport.mailboxes import Closed, MailboxTable
+from spaceport.observability import logger, tracer
+from spaceport.settings import Settings
+
+
+class SuppressSettings(Settings):
+    mailbox_table: str
+
+
+@cache
+def mailboxes() -> MailboxTable:
+    return MailboxTable(table(SuppressSettings.read().mailbox_table))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, int]:
+    closed = list(closings(event.detail))
+    for address, reason in closed:
+        mailboxes().close(address, reason, event.time)
+    logger.info("mail came back", type=event.detail["eventType"], closed=len(closed))
+    return {"closed": len(closed)}
+
+
+def closings(detail: Mapping[str, Any]) -> Iterator[tuple[str, Closed]]:
+    """Which addresses the event speaks against. A mailbox that is full today (a transient bounce) stays open."""
+    if detail["eventType"] == "Complaint":
+        for recipient in detail["complaint"]["complainedRecipients"]:
+            yield recipient["emailAddress"], Closed.COMPLAINED
+    elif detail["eventType"] == "Bounce" and detail["bounce"]["bounceType"] == "Permanent":
+        for recipient in detail["bounce"]["bouncedRecipients"]:
+            yield recipient["emailAddress"], Closed.BOUNCED

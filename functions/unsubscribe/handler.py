@@ -1,0 +1,46 @@
+"""`POST /unsubscribe/{mailbox}`: the one click of RFC 8058, which carries no token but the reference from the mail;
+`DELETE` takes it back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from spaceport.clients import table
+from spaceport.mailboxes import MailboxTable
+from spaceport.observability import logger, tracer
+from spaceport.settings import Settings
+
+
+class UnsubscribeSettings(Settings):
+    mailbox_table: str
+
+
+@cache
+def mailboxes() -> MailboxTable:
+    return MailboxTable(table(UnsubscribeSettings.read().mailbox_table))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    reference = event["pathParameters"]["mailbox"]
+    if event["requestContext"]["http"]["method"] == "DELETE":
+        subscribed = done = mailboxes().subscribe(reference)
+    else:
+        subscribed, done = False, mailboxes().unsubscribe(reference, datetime.now(UTC))
+    logger.info("mailbox changed", done=done, subscribed=subscribed)
+    if done:
+        return _answer(200, "application/json", {"subscribed": subscribed})
+    detail = "This link belongs to no address, or the address takes no mails."
+    return _answer(
+        404, "application/problem+json", {"type": "about:blank", "title": "Not Found", "status": 404, "detail": detail}
+    )
+
+
+def _answer(status: int, kind: str, body: dict[str, Any]) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"Content-Type": kind}, "body": json.dumps(body)}

@@ -1,0 +1,254 @@
+"""Webhooks through the API and call_webhook, against a receiver on loopback: signed, tried again, given up."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import Any
+
+import boto3
+import pytest
+
+from call_webhook.call import LONGEST_WAIT, wait_after
+from call_webhook.post import Undelivered, post
+from spaceport.job import JobOptions, UploadedObject, job_of
+from spaceport.jobs_table import JobsTable
+from spaceport.webhooks import Targets, fault_of, signature
+from tests.support.cloud import Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.http_api import PILOT, call
+from tests.support.receiver import Receiver, receiver
+from tests.unit.functions.test_notify import AT, JOB_ID
+
+OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-stopped"]
+
+
+def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
+    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), JobOptions(name="meadow"), AT)
+    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}), {"owner": owner})
+
+
+def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
+    """The secret."""
+    answer = call("PUT", "/webhook", {"url": hook.url + path})
+    assert answer.status == 200
+    secret: str = answer.json["secret"]
+    return secret
+
+
+def deliver(name: str, attempts: int = 1, receipt: str = "r") -> Any:
+    """As SQS hands on what EventBridge has put into the queue."""
+    record = {
+        "messageId": "m",
+        "receiptHandle": receipt,
+        "body": json.dumps(sample_event(f"status/{name}")),
+        "attributes": {"ApproximateReceiveCount": str(attempts)},
+    }
+    return invoke("call_webhook", {"Records": [record]})
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_the_receiver_reads_what_happened_and_verifies_who_says_so(cloud: Cloud, name: str) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        secret = set_webhook(hook)
+        assert deliver(name) == {"messageId": f"{JOB_ID}-{name}"}
+    (taken,) = hook.calls
+    assert taken.path == "/in?from=spaceport"
+    assert taken.verified(secret)
+    assert not taken.verified(secret.replace(secret[-6], "A" if secret[-6] != "A" else "B"))
+    said = json.loads(taken.body)
+    event = sample_event(f"status/{name}")
+    assert (said["type"], said["timestamp"], said["data"]["jobId"]) == (
+        event["detail-type"],
+        event["detail"]["at"].replace(".000Z", "Z"),
+        JOB_ID,
+    )
+    assert said["data"].get("error", {}).get("code") == event["detail"].get("error", {}).get("code")
+    assert b"s3://" not in taken.body
+
+
+def test_the_signature_is_that_of_the_standards_own_example() -> None:
+    """From the specification's test vectors."""
+    body = b'{"test": 2432232314}'
+    signed = signature("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_every_attempt_has_the_same_id(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        set_webhook(hook)
+        for _ in range(3):
+            deliver("job-succeeded")
+    assert {taken.headers["webhook-id"] for taken in hook.calls} == {f"{JOB_ID}-job-succeeded"}
+
+
+def test_a_job_of_somebody_else_calls_nobody(cloud: Cloud) -> None:
+    recorded(cloud, owner="somebody")
+    with receiver() as hook:
+        set_webhook(hook)
+        assert deliver("job-succeeded") == {"messageId": None}
+    assert hook.calls == []
+
+
+def test_a_job_that_came_by_mail_address_calls_him_whose_address_it_is(cloud: Cloud) -> None:
+    recorded(cloud, owner="mailto:pilot@example.com")
+    with receiver() as hook:
+        set_webhook(hook)
+        deliver("job-succeeded")
+    assert len(hook.calls) == 1
+
+
+def test_what_is_taken_away_is_called_no_more(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        set_webhook(hook)
+        assert call("GET", "/webhook").json == {"url": f"{hook.url}/in?from=spaceport"}
+        assert call("DELETE", "/webhook").status == 204
+        assert call("GET", "/webhook").json == {"url": None}
+        deliver("job-succeeded")
+    assert hook.calls == []
+
+
+def test_setting_it_again_draws_a_new_secret(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        first, second = set_webhook(hook), set_webhook(hook)
+        deliver("job-succeeded")
+    assert first != second
+    assert hook.calls[0].verified(second)
+    assert not hook.calls[0].verified(first)
+
+
+def test_one_customer_does_not_see_anothers(cloud: Cloud) -> None:
+    with receiver() as hook:
+        set_webhook(hook)
+    assert call("GET", "/webhook", claims={"sub": "stranger"}).json == {"url": None}
+
+
+class Queue:
+    """The queue of the template with its dead letters; short of waits, so that a test sees them pass."""
+
+    def __init__(self, most: int) -> None:
+        self.sqs = boto3.client("sqs")
+        self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        policy = json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": most})
+        self.url = self.sqs.create_queue(QueueName="calls", Attributes={"RedrivePolicy": policy})["QueueUrl"]
+
+    def work(self) -> bool:
+        """One message as Lambda takes it; False where none is there to take."""
+        answer = self.sqs.receive_message(QueueUrl=self.url, AttributeNames=["ApproximateReceiveCount"])
+        for message in answer.get("Messages", []):
+            record = {
+                "body": message["Body"],
+                "receiptHandle": message["ReceiptHandle"],
+                "attributes": message["Attributes"],
+            }
+            try:
+                invoke("call_webhook", {"Records": [record]})
+            except Undelivered:
+                return True
+            self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
+            return True
+        return False
+
+
+@pytest.fixture
+def queue(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Queue:
+    monkeypatch.setattr("call_webhook.handler.wait_after", lambda attempts: 0)
+    made = Queue(most=4)
+    monkeypatch.setenv("WEBHOOK_QUEUE", made.url)
+    return made
+
+
+def test_after_faults_of_the_receiver_the_call_comes_again(cloud: Cloud, queue: Queue) -> None:
+    recorded(cloud)
+    queue.sqs.send_message(QueueUrl=queue.url, MessageBody=json.dumps(sample_event("status/job-succeeded")))
+    with receiver(500, 503) as hook:
+        secret = set_webhook(hook)
+        while queue.work():
+            pass
+    assert len(hook.calls) == 3
+    assert all(taken.verified(secret) for taken in hook.calls)
+    assert "Messages" not in queue.sqs.receive_message(QueueUrl=queue.dead)
+
+
+def test_a_receiver_that_never_answers_well_is_given_up(cloud: Cloud, queue: Queue) -> None:
+    recorded(cloud)
+    sent = sample_event("status/job-succeeded")
+    queue.sqs.send_message(QueueUrl=queue.url, MessageBody=json.dumps(sent))
+    with receiver(always=500) as hook:
+        set_webhook(hook)
+        while queue.work():
+            pass
+    assert len(hook.calls) == 4
+    (kept,) = queue.sqs.receive_message(QueueUrl=queue.dead)["Messages"]
+    assert json.loads(kept["Body"]) == sent
+
+
+def test_the_waits_grow_to_half_a_day() -> None:
+    assert [wait_after(attempts) for attempts in range(1, 9)] == [5, 20, 80, 320, 1280, 5120, 20480, LONGEST_WAIT]
+
+
+def test_the_next_attempt_waits_as_long_as_the_attempts_so_far_say(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(cloud)
+    asked: list[dict[str, Any]] = []
+    sqs = type("Sqs", (), {"change_message_visibility": lambda self, **named: asked.append(named)})()
+    monkeypatch.setattr("call_webhook.handler.client", lambda service: sqs)
+    with receiver(always=500) as hook:
+        set_webhook(hook)
+        with pytest.raises(Undelivered, match="answered 500"):
+            deliver("job-succeeded", attempts=3, receipt="r3")
+    assert [(named["ReceiptHandle"], named["VisibilityTimeout"]) for named in asked] == [("r3", 80)]
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with receiver(302) as hook, pytest.raises(Undelivered, match="answered 302"):
+        post(hook.url, b"{}", {}, Targets.ANY)
+    assert len(hook.calls) == 1
+
+
+def test_nobody_there_is_undelivered() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(Undelivered, match="ConnectionRefused"):
+        post(f"http://127.0.0.1:{port}/", b"{}", {}, Targets.ANY)
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "169.254.169.254", "10.0.0.1", "192.168.1.1", "[::1]", "0.0.0.0", "[fd00::1]"]
+)
+def test_our_own_network_is_not_to_be_called(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "create_connection", lambda *_: pytest.fail("connected"))
+    with pytest.raises(Undelivered, match="not on the internet"):
+        post(f"https://{host}/", b"{}", {}, Targets.PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("https://example.com/in", None),
+        ("http://example.com/in", "must begin with https://"),
+        ("ftp://example.com", "must begin with https://"),
+        ("https://user:word@example.com", "no user"),
+        ("https://example.com/#x", "no fragment"),
+        ("https:///in", "names no host"),
+        ("https://[::1", "not a URL"),
+        ("https://example.com:99999/", "not a URL"),
+    ],
+)
+def test_only_urls_that_can_be_called_are_taken(url: str, fault: str | None) -> None:
+    found = fault_of(url, Targets.PUBLIC)
+    assert (found is None) == (fault is None)
+    assert fault is None or (found is not None and fault in found)
+
+
+def test_the_api_refuses_a_url_by_its_fault(cloud: Cloud) -> None:
+    answer = call("PUT", "/webhook", {"url": "ftp://example.com"})
+    assert (answer.status, answer.json["code"]) == (422, "INVALID_REQUEST")
+    assert "must begin with" in answer.json["detail"]
