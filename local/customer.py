@@ -70,6 +70,11 @@ class Mail:
     text: str
     html: str
 
+    @property
+    def tells_outcome(self) -> bool:
+        """Whether it is of a job's end; the other kind says that one was started."""
+        return not self.subject.endswith("is being made")
+
     def page(self, address: Address, outputs: Mapping[str, str]) -> str:
         """The HTML as a file in the delivered folder: its picture and its links are the files beside it."""
         html = re.sub(r'src="cid:[^"]*"', 'src="preview.png"', self.html)
@@ -178,9 +183,9 @@ def inbox(address: Address, to: str) -> list[Mail]:
 
 
 def wait_for_mail(address: Address, to: str, timeout: float) -> Mail | None:
-    """The last mail to an address, waiting for the first at most `timeout` seconds."""
+    """The last mail to an address of a job's outcome, waiting for the first at most `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while not (mails := inbox(address, to)):
+    while not (mails := [mail for mail in inbox(address, to) if mail.tells_outcome]):
         if time.monotonic() > deadline:
             return None
         time.sleep(MAIL_POLL_SECONDS)

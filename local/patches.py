@@ -14,11 +14,12 @@ What AWS does, and MiniStack does not:
 10. The Body of an HTTP API makes its routes, authorizers and CORS (local/http_api.py).
 11. S3's events on EventBridge name the version of the object (local/s3_versions.py).
 12. A version of an object that a GET names can be read in ranges (the same file).
+13. A stack can have an archive of an event bus (local/archives.py).
 
 And one that is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
 the first worker is warm unpacks and compiles the same thousand files many times over.
 
-13. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
+14. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
 
 tests/integration/test_ministack_patches.py shows each fault on MiniStack as it comes and its absence here, so a
 fixed MiniStack makes a test fail and its patch go.
@@ -46,7 +47,7 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, new_uuid, now_iso
 from ministack.services import lambda_svc, stepfunctions
 
-from local import http_api, s3_versions
+from local import archives, http_api, s3_versions
 
 CALLBACK_RESOURCE = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 
@@ -78,6 +79,7 @@ def apply() -> None:
     lambda_svc._execute_function_warm = _execute_warm
     http_api.apply()
     s3_versions.apply()
+    archives.apply()
     lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _Bundle})
 
 

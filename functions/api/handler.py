@@ -134,10 +134,10 @@ def complete_upload(upload_id: Annotated[UploadId, Path()]) -> StartedJob:
 
 
 @app.delete("/uploads/<upload_id>", status_code=204, tags=["uploads"], responses=problems(204, None, 404))
-def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[None]:
+def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[str]:
     """Give the upload up and delete the parts that arrived."""
     uploads().abandon(upload_id, caller())
-    return Response(status_code=204)
+    return nothing()
 
 
 @app.get("/jobs", tags=["jobs"], responses=problems(200, JobList))
@@ -191,16 +191,20 @@ def look_at_webhook() -> WebhookView:
 
 
 @app.delete("/webhook", status_code=204, tags=["webhook"], responses=problems(204, None))
-def remove_webhook() -> Response[None]:
+def remove_webhook() -> Response[str]:
     """Be called no more."""
     webhooks().remove(caller())
-    return Response(status_code=204)
+    return nothing()
 
 
 @app.get("/openapi.json", include_in_schema=False)
 def openapi() -> dict[str, Any]:
     """This API's own description; no token needed."""
     return schema_of(app)
+
+
+def nothing() -> Response[str]:
+    return Response(status_code=HTTPStatus.NO_CONTENT.value, body="")
 
 
 def refused(error: RefusedRequest) -> Response[str]:

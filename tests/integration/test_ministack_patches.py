@@ -207,6 +207,19 @@ class Probes:
         routes = gateway.get_routes(ApiId=api["ApiId"])["Items"]
         return sorted(f"{route['RouteKey']} {route['AuthorizationType']}" for route in routes)
 
+    def archive_of_a_stack(self) -> str:
+        """How a stack fares that has an archive of its bus."""
+        bus: dict[str, Any] = {"Type": "AWS::Events::EventBus", "Properties": {"Name": "archived"}}
+        source = {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["x"]}, "RetentionDays": 3}
+        resources = {"Bus": bus, "Kept": {"Type": "AWS::Events::Archive", "Properties": source}}
+        cloudformation = self.address.client("cloudformation")
+        cloudformation.create_stack(StackName="archive", TemplateBody=json.dumps({"Resources": resources}))
+        while (stack := cloudformation.describe_stacks(StackName="archive")["Stacks"][0])["StackStatus"].endswith(
+            "_IN_PROGRESS"
+        ):
+            time.sleep(0.1)
+        return str(stack["StackStatus"])
+
     def version_of_an_event(self) -> bool:
         """Whether S3 tells EventBridge of the very version that it answered."""
         sqs, events = self.address.client("sqs"), self.address.client("events")
@@ -258,6 +271,7 @@ ON_AWS = {
     "folders_of_one_bundle": 1,
     "version_of_an_event": True,
     "range_of_a_version": "bc",
+    "archive_of_a_stack": "CREATE_COMPLETE",
     "api_of_a_stack": ["GET /mine JWT", "GET /open NONE"],
 }
 
