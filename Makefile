@@ -6,7 +6,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -41,6 +41,9 @@ asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflo
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline
+
+bench-customer: .build/test.stamp ## what the customer waits for: the estimate's error, POST /start-job, the viewer's first picture
+	@$(PYTHON) -m benchmarks.customer --quality $(QUALITY)
 
 bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLMAP 3.8 (SETS="a.zip b.zip": on these too)
 	@$(PYTHON) -m benchmarks.sfm $(SETS)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import functools
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +24,12 @@ from compressor.sog.harmonics import quantise_harmonics
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.camera import look_at
 from splat.gaussians import Gaussians
+from tests.support.browser import chromium, needs_chromium
 from tests.support.splats import even_sensitivity
 
-playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-quic", "--no-first-run",
-]  # fmt: skip
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium (apt-get install chromium)")
+pytestmark = needs_chromium
 
 
 def village(up: NDArray[np.float64]) -> Gaussians:
@@ -67,34 +64,47 @@ def village(up: NDArray[np.float64]) -> Gaussians:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with playwright.sync_playwright() as api:
-        context = api.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("chromium"),
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            viewport={"width": WIDTH, "height": HEIGHT},
-        )
+    with chromium(tmp_path_factory.mktemp("chromium"), WIDTH, HEIGHT) as context:
         yield context
-        context.close()
 
 
-@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])
-def test_page_shows_our_render_upright_and_asks_for_nothing(
-    up: tuple[float, float, float], browser: Any, tmp_path: Path
-) -> None:
-    axis = np.array(up, dtype=np.float64)
+def delivered(page_file: Path, axis: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Write the village's page; the first picture that it should show."""
     arranged = arrange(village(axis))
     even, steps = even_sensitivity(len(arranged)), Steps()
     codes = quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
     target = 0.4 * axis
     side = np.cross(axis, (0.9, 0.1, 0.42))
     eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis
-    page_file = tmp_path / "index.html"
     journey = Journey([eye, -eye], target, FIELD_OF_VIEW, seconds=10)
     write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", axis, journey, BACKGROUND))
-    expected = draw(
-        dequantise(codes), look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
-    )
+    camera = look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
+    return draw(dequantise(codes), camera)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The folder over HTTP on loopback."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])
+def test_page_shows_our_render_upright_and_asks_for_nothing(
+    up: tuple[float, float, float], browser: Any, tmp_path: Path
+) -> None:
+    page_file = tmp_path / "index.html"
+    expected = delivered(page_file, np.array(up, dtype=np.float64))
 
     page = browser.new_page()
     requests: list[str] = []
@@ -122,3 +132,23 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
     print(f"psnr {score:.1f} dB, mirrored {mirrored:.1f}, upended {upended:.1f}, pictures in {tmp_path}")
     assert score > 30
     assert score > max(mirrored, upended) + 10
+
+
+def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:
+    """By iframe, from another origin, sandboxed but for scripts."""
+    (tmp_path / "viewer").mkdir()
+    (tmp_path / "site").mkdir()
+    delivered(tmp_path / "viewer" / "index.html", np.array([0.0, 0.0, 1.0]))
+    with served(tmp_path / "viewer") as viewer, served(tmp_path / "site") as site:
+        frame = f'<iframe src="{viewer}/index.html?noanim" width="600" height="380" sandbox="allow-scripts"></iframe>'
+        (tmp_path / "site" / "index.html").write_text(f"<!doctype html><title>Blog</title>{frame}")
+        page = browser.new_page()
+        page.goto(f"{site}/index.html")
+        inside = page.frames[1]
+        inside.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+        page.wait_for_timeout(1000)
+        shot = tmp_path / "embedded.png"
+        page.locator("iframe").screenshot(path=shot)
+        page.close()
+    with Image.open(shot) as image:
+        assert np.asarray(image.convert("L")).std() > 20, "the frame shows nothing"

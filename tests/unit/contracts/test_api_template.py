@@ -1,0 +1,67 @@
+"""API Gateway, as template.yaml sets it up, and the API's function agree: routes, tokens, CORS, throttling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from api.handler import app
+from api.openapi import schema_of
+from tests.support.sam_template import Template
+
+TEMPLATE = Template.load()
+API = TEMPLATE.resources["Api"]["Properties"]
+OPEN = {("GET", "/openapi.json"), ("POST", "/unsubscribe/{mailbox}"), ("DELETE", "/unsubscribe/{mailbox}")}
+
+
+def routes() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Function, `METHOD /path` with nameless parameters, and the event's properties."""
+    for function in TEMPLATE.functions:
+        for event in function.properties.get("Events", {}).values():
+            if event["Type"] == "HttpApi":
+                properties = event["Properties"]
+                yield function.name, f"{properties['Method']} {_nameless(properties['Path'])}", properties
+
+
+def _nameless(path: str) -> str:
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+def described() -> set[str]:
+    paths = schema_of(app)["paths"]
+    return {f"{method.upper()} {_nameless(path)}" for path, methods in paths.items() for method in methods}
+
+
+def test_the_gateway_has_the_routes_that_the_api_describes_and_no_others() -> None:
+    given = {route for function, route, _ in routes() if function == "ApiFunction"}
+    assert given == described() | {"GET /openapi.json"}
+
+
+def test_every_route_wants_a_token_but_those_that_are_meant_for_all() -> None:
+    assert API["Auth"]["DefaultAuthorizer"] in API["Auth"]["Authorizers"]
+    without = {
+        (properties["Method"], properties["Path"])
+        for _, _, properties in routes()
+        if properties.get("Auth", {}).get("Authorizer") == "NONE"
+    }
+    assert without == OPEN
+
+
+def test_a_page_of_a_permitted_origin_may_call_every_route() -> None:
+    cors = API["CorsConfiguration"]
+    assert {route.partition(" ")[0] for _, route, _ in routes()} <= set(cors["AllowMethods"])
+    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
+    assert "*" not in str(cors["AllowOrigins"])
+
+
+def test_api_and_buckets_permit_the_same_origins() -> None:
+    for bucket in ("UploadsBucket", "ResultsBucket"):
+        (rule,) = TEMPLATE.resources[bucket]["Properties"]["CorsConfiguration"]["CorsRules"]
+        assert rule["AllowedOrigins"] == API["CorsConfiguration"]["AllowOrigins"]
+
+
+def test_requests_are_throttled() -> None:
+    settings = API["DefaultRouteSettings"]
+    assert settings["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
+    assert settings["ThrottlingBurstLimit"] >= TEMPLATE.parameters["ApiRequestsPerSecond"]["Default"]
