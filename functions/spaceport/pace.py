@@ -24,33 +24,46 @@ _TRAINING = (0.0, 0.07, 0.10, 0.15, 0.21, 0.29, 0.41, 0.59, 0.755, 0.92, 1.0)
 
 
 class Pace(BaseModel):
-    """`waiting`: seconds until a machine is at work; `per_unit`: seconds for a unit of work; `gone`: the share of the
-    stage's time that is over at each tenth of its progress, rising from 0 to 1."""
+    """`waiting`: seconds until a machine is at work; `per_unit`: seconds for a unit of work; `usual`: the units that a
+    job has, for as long as nobody has told how many this one has; `gone`: the share of the stage's time that is over
+    at each tenth of its progress, rising from 0 to 1."""
 
     waiting: float
     per_unit: float
+    usual: float
     gone: tuple[float, ...] = Field(default=_EVEN, min_length=TENTHS + 1, max_length=TENTHS + 1)
     runs: int = 0
 
 
 # before anything was learnt: the sample on two cores
-PRIOR = {
-    Stage.SFM: Pace(waiting=30, per_unit=1.2),
-    Stage.TRAINING: Pace(waiting=30, per_unit=0.1, gone=_TRAINING),
-    Stage.COMPRESSOR: Pace(waiting=30, per_unit=2.5e-4),
+_PRIOR = {
+    Stage.SFM: Pace(waiting=30, per_unit=1.2, usual=100),
+    Stage.TRAINING: Pace(waiting=30, per_unit=0.1, usual=2000, gone=_TRAINING),
+    Stage.COMPRESSOR: Pace(waiting=30, per_unit=2.5e-4, usual=80_000),
 }
-_USUAL_PHOTOS, _USUAL_STEPS, _USUAL_GAUSSIANS = 100, 7000, 500_000
+_SHARE_OF_STANDARD = {"preview": 0.4, "standard": 1.0, "high": 3.0}  # steps, and about Gaussians too
 
 
-def units(stage: Stage, item: Mapping[str, Any]) -> float:
+def prior(stage: Stage, quality: str) -> Pace:
+    pace = _PRIOR[stage]
+    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD.get(quality, 1.0)
+    return pace.model_copy(update={"usual": pace.usual * share})
+
+
+def told_units(stage: Stage, item: Mapping[str, Any]) -> float | None:
     """The stage's work, as far as the job's item tells: photos, steps, Gaussians."""
-    told = item.get(stage.state_key, {}).get("metrics", {})
     trained = item.get(Stage.TRAINING.state_key, {}).get("metrics", {})
     if stage is Stage.SFM:
-        return float(item.get("photos", 0) or _USUAL_PHOTOS)
-    if stage is Stage.TRAINING:
-        return float(told.get("steps") or item.get("trainingSteps") or _USUAL_STEPS)
-    return float(trained.get("gaussians") or _USUAL_GAUSSIANS)
+        told = item.get("photos")
+    elif stage is Stage.TRAINING:
+        told = trained.get("steps") or item.get("trainingSteps")
+    else:
+        told = trained.get("gaussians")
+    return float(told) if told else None
+
+
+def units(stage: Stage, item: Mapping[str, Any], pace: Pace) -> float:
+    return told_units(stage, item) or pace.usual
 
 
 def gone_at(pace: Pace, progress: float) -> float:
@@ -81,7 +94,9 @@ def job_left(
 ) -> float:
     """Seconds to the end of the job: the rest of the current stage, and those after it."""
     later = stages[stages.index(current) + 1 :]
-    return left_in_current + sum(paces[stage].waiting + paces[stage].per_unit * units(stage, item) for stage in later)
+    return left_in_current + sum(
+        paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later
+    )
 
 
 def stages_of(item: Mapping[str, Any]) -> tuple[Stage, ...]:
@@ -104,6 +119,7 @@ def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mappin
     return Pace(
         waiting=mixed(pace.waiting, waited),
         per_unit=mixed(pace.per_unit, seconds / max(work, 1e-9)),
+        usual=mixed(pace.usual, work),
         gone=tuple(mixed(old, new) for old, new in zip(pace.gone, gone, strict=True)),
         runs=pace.runs + 1,
     )
@@ -117,7 +133,7 @@ class PaceTable:
 
     def read(self, stage: Stage, machine: str, quality: str) -> Pace:
         item = self._table.get_item(Key={"pace": f"{stage}/{machine}/{quality}"}).get("Item")
-        return Pace.model_validate_json(item["learnt"]) if item else PRIOR[stage]
+        return Pace.model_validate_json(item["learnt"]) if item else prior(stage, quality)
 
     def write(self, stage: Stage, machine: str, quality: str, pace: Pace) -> None:
         """The last of two runs that end at once stands: a sample less, no harm."""

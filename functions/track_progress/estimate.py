@@ -36,7 +36,7 @@ class Estimator:
             detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "eta": eta})]
         )
         if event.type is StatusType.STAGE_SUCCEEDED and (lesson := lesson_of(detail, item)):
-            pace = learnt(paces[detail.stage], work=units(detail.stage, item), **lesson)
+            pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **lesson)
             self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
 
 
@@ -59,7 +59,7 @@ def left_in(event: StatusEvent, item: Mapping[str, Any], pace: Pace) -> float:
     assert detail.stage is not None
     if event.type is StatusType.STAGE_SUCCEEDED:
         return 0.0
-    work = units(detail.stage, item)
+    work = units(detail.stage, item, pace)
     if event.type is StatusType.STAGE_STARTED:
         return pace.waiting + pace.per_unit * work
     return stage_left(pace, work, detail.progress, _since(item, detail, "Began") or 0.0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spaceport.job import JobOptions, UploadedObject, job_of
 from spaceport.jobs_table import JobsTable
-from spaceport.pace import PRIOR, TENTHS, Pace, gone_at, learnt, stage_left
+from spaceport.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
 from spaceport.stages import Stage
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
@@ -83,7 +83,7 @@ def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
     item = cloud.item(job_id)
     assert item is not None
     left = (datetime.fromisoformat(str(item["eta"])) - AT).total_seconds() - now
-    pace = PRIOR[Stage.COMPRESSOR]
+    pace = prior(Stage.COMPRESSOR, "standard")
     return left - pace.waiting - pace.per_unit * 80_000
 
 
@@ -116,6 +116,19 @@ def test_the_same_end_told_twice_is_one_lesson(cloud: Cloud) -> None:
     assert cloud.table("pace").scan()["Items"] == before
 
 
+def test_work_that_nobody_has_told_of_yet_is_what_jobs_had_before(cloud: Cloud) -> None:
+    train(cloud, "first", SAMPLE)
+    (item,) = cloud.table("pace").scan()["Items"]
+    assert units(Stage.TRAINING, {}, Pace.model_validate_json(item["learnt"])) == 2000
+    assert units(Stage.TRAINING, {"trainingSteps": 300}, prior(Stage.TRAINING, "high")) == 300
+    assert units(Stage.SFM, {"photos": 0}, prior(Stage.SFM, "high")) == 100
+
+
+def test_a_better_quality_is_foreseen_to_take_longer() -> None:
+    work = [units(Stage.TRAINING, {}, prior(Stage.TRAINING, quality)) for quality in ("preview", "standard", "high")]
+    assert work == sorted(set(work))
+
+
 def test_an_old_event_does_not_set_the_estimate_back(cloud: Cloud) -> None:
     train(cloud, "late", BEACH)
     item = cloud.item("late")
@@ -135,7 +148,10 @@ def test_an_event_of_a_job_not_yet_recorded_is_no_fault(cloud: Cloud) -> None:
 
 paces = st.builds(
     lambda waiting, per_unit, steps: Pace(
-        waiting=waiting, per_unit=per_unit, gone=(0.0, *(sum(steps[:i]) / sum(steps) for i in range(1, 10)), 1.0)
+        waiting=waiting,
+        per_unit=per_unit,
+        usual=1,
+        gone=(0.0, *(sum(steps[:i]) / sum(steps) for i in range(1, 10)), 1.0),
     ),
     st.floats(0, 600),
     st.floats(1e-6, 100),
