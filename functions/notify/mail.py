@@ -99,13 +99,14 @@ def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:
 
 def _html(subject: str, letter: Letter, job_id: str, stop: str, picture: bool) -> str:
     (first_label, first_url), *others = letter.links.items()
+    rows = "".join(_fill("figure", label=escape(label), value=escape(value)) for label, value in letter.figures)
     return _fill(
         "page",
         subject=escape(subject),
         picture=_fill("picture", cid=PREVIEW_CID, alt=escape(subject)) if picture else "",
         lead=escape(letter.lead),
         advice=_fill("advice", advice=escape(letter.advice)) if letter.advice else "",
-        figures="".join(_fill("figure", label=escape(a), value=escape(b)) for a, b in letter.figures),
+        figures=_fill("figures", rows=rows) if rows else "",
         first_url=escape(first_url),
         first_label=escape(first_label),
         links=" · ".join(_fill("link", url=escape(url), label=escape(label)).strip() for label, url in others),

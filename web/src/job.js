@@ -130,7 +130,11 @@ export class JobPage {
         }
         if (links['sfm/cloud.json']) {
             this.once('cloud', async () => {
-                const cloud = await (await fetch(links['sfm/cloud.json'])).json();
+                const cloud = await fetch(links['sfm/cloud.json']).then((answer) => answer.json()).catch(() => null);
+                if (cloud === null) {
+                    this.shown.delete('cloud'); // the connection dropped; the next look tries again
+                    return;
+                }
                 byId('cloud').hidden = false;
                 byId('cloud-text').textContent = `${cloud.cameras.length} cameras, ${cloud.points.count.toLocaleString('en')} points`;
                 showCloud(byId('cloud-canvas'), cloud);
