@@ -98,12 +98,12 @@ def request(method: str, url: str, token: str, body: Any = None) -> Any:
     sent = None if body is None else json.dumps(body).encode()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(urllib.request.Request(url, sent, headers, method=method), timeout=20) as answer:
+    with opener.open(urllib.request.Request(url, sent, headers, method=method), timeout=60) as answer:
         content = answer.read()
         return json.loads(content) if content else None
 
 
-def until(condition: Callable[[], bool], subscriber: Subscriber, seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], subscriber: Subscriber, seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, subscriber.taken
@@ -153,7 +153,7 @@ def test_a_customers_webhook_is_called_signed_and_again_after_a_fault(site: Site
     assert key == "hooked.zip"
     with receiver(500) as hook:
         secret = request("PUT", f"{api}/webhook", token, {"url": hook.url})["secret"]
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while "job-succeeded" not in "".join(call.headers["webhook-id"] for call in hook.calls):
             assert time.monotonic() < deadline, [call.headers["webhook-id"] for call in hook.calls]
             time.sleep(0.1)
