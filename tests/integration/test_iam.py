@@ -201,6 +201,9 @@ def invoke_notify(functions: Any, stack: Stack) -> Any:
 
 BEYOND = [
     Beyond("StartJobFunctionRole", "s3", put("UploadsBucket", "a.zip"), "s3:PutObject"),
+    Beyond("SuppressFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
+    Beyond("UnsubscribeFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
+    Beyond("CallWebhookFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("StartJobFunctionRole", "sagemaker", create_job_as("SageMakerRole"), "sagemaker:CreateProcessingJob"),
     Beyond("RunStageFunctionRole", "s3", put("ResultsBucket", "jobs/a/report.json"), "s3:PutObject"),
     Beyond("RunStageFunctionRole", "sagemaker", create_job_as("ApiFunctionRole"), "iam:PassRole"),
