@@ -213,7 +213,10 @@ class Probes:
         source = {"SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["x"]}, "RetentionDays": 3}
         resources = {"Bus": bus, "Kept": {"Type": "AWS::Events::Archive", "Properties": source}}
         cloudformation = self.address.client("cloudformation")
-        cloudformation.create_stack(StackName="archive", TemplateBody=json.dumps({"Resources": resources}))
+        try:
+            cloudformation.create_stack(StackName="archive", TemplateBody=json.dumps({"Resources": resources}))
+        except ClientError as error:
+            return str(error.response["Error"]["Message"])
         while (stack := cloudformation.describe_stacks(StackName="archive")["Stacks"][0])["StackStatus"].endswith(
             "_IN_PROGRESS"
         ):
