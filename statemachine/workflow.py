@@ -100,6 +100,7 @@ def announce(state_id: str, detail_type: str, detail: dict[str, Any]) -> EventBr
                     "DetailType": detail_type,
                     "EventBusName": "${StatusBusName}",
                     "Detail": {**common, **detail},
+                    "TraceHeader.$": "$.traceHeader",
                 }
             ]
         },

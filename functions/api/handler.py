@@ -43,7 +43,7 @@ from spaceport.executions import Executions
 from spaceport.job import job_id_of
 from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.rerun import Rerunner
 from spaceport.settings import Settings
 from spaceport.starting import Starter
@@ -258,6 +258,7 @@ def answer(problem: Problem) -> Response[str]:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("request", method=event["requestContext"]["http"]["method"], path=event.get("rawPath"))
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):

@@ -15,7 +15,7 @@ from call_webhook.post import Undelivered, post
 from spaceport.clients import client, table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 from spaceport.webhooks import Targets, WebhookTable
 
@@ -39,6 +39,7 @@ def caller() -> Caller:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str | None]:
     (message,) = event["Records"]  # a batch of one, so that each has its own waits
     status = StatusMessage.model_validate(json.loads(message["body"])).status

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deliver.deliver import Deliverer, DeliverRequest
 from spaceport.clients import client
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 
 
@@ -24,6 +24,7 @@ def deliverer() -> Deliverer:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=DeliverRequest)
 def handler(event: DeliverRequest, context: LambdaContext) -> dict[str, Any]:
     delivery = deliverer().deliver(event)

@@ -15,7 +15,7 @@ from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.executions import Executions
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
@@ -38,6 +38,7 @@ def dispatcher() -> Dispatcher:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if event.source == "aws.sagemaker":

@@ -19,7 +19,7 @@ from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
 from spaceport.links import Links
 from spaceport.mailboxes import MailboxTable
-from spaceport.observability import logger, metrics
+from spaceport.observability import logger, metrics, tracer
 from spaceport.settings import Settings
 from spaceport.status import StatusEvent
 
@@ -60,6 +60,7 @@ ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_afte
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.executions import Executions
-from spaceport.observability import logger, metrics
+from spaceport.observability import logger, metrics, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
@@ -52,6 +52,7 @@ def beat(run: StageRun) -> None:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from run_stage.run import Runner, RunRequest
 from spaceport.clients import client, table
 from spaceport.compute import Compute
-from spaceport.observability import logger, metrics
+from spaceport.observability import logger, metrics, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
@@ -41,6 +41,7 @@ def runner() -> Runner:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=RunRequest)
 def handler(event: RunRequest, context: LambdaContext) -> dict[str, Any]:

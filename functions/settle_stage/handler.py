@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from settle_stage.settle import Settler, SettleRequest
 from spaceport.clients import client, table
 from spaceport.compute import Compute
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.reporting import StageReporter
 from spaceport.stage_runs import StageRuns
 from spaceport.stage_settings import StageSettings
@@ -27,6 +27,7 @@ def settler() -> Settler:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=SettleRequest)
 def handler(event: SettleRequest, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(job_id=event.job_id, stage=event.stage)

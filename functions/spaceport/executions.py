@@ -73,7 +73,12 @@ def execution_input(
     outputs = {
         stage.state_key: output.model_dump(by_alias=True, mode="json") for stage, output in (stages or {}).items()
     }
-    document = {**job.model_dump(by_alias=True, mode="json"), "firstStage": first_stage.value, "stages": outputs}
+    document = {
+        **job.model_dump(by_alias=True, mode="json"),
+        "traceHeader": job.trace_header,
+        "firstStage": first_stage.value,
+        "stages": outputs,
+    }
     if rerun is not None:
         document["rerun"] = rerun.model_dump(by_alias=True, mode="json")
     return json.dumps(document, sort_keys=True)
@@ -85,10 +90,12 @@ class Executions:
     def __init__(self, stepfunctions: Any, pipeline_arn: str) -> None:
         self._stepfunctions, self._pipeline_arn = stepfunctions, pipeline_arn
 
-    def begin(self, job_id: str, document: str) -> bool:
+    def begin(self, job: Job, document: str) -> bool:
         """Start the job's execution. False when one of that name is there that has another input or has ended."""
         try:
-            self._stepfunctions.start_execution(stateMachineArn=self._pipeline_arn, name=job_id, input=document)
+            self._stepfunctions.start_execution(
+                stateMachineArn=self._pipeline_arn, name=job.job_id, input=document, traceHeader=job.trace_header
+            )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
                 raise

@@ -85,6 +85,15 @@ class Job(Camel):
     uploaded_at: datetime
     options: JobOptions
 
+    @property
+    def trace_header(self) -> str:
+        """One X-Ray trace for all that is done for the job, from the upload to the mail; always the same for it.
+
+        docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html: the second it began, and 96 bits.
+        """
+        digest = hashlib.sha256(self.job_id.encode()).hexdigest()[:24]
+        return f"Root=1-{int(self.uploaded_at.timestamp()):08x}-{digest};Sampled=1"
+
 
 def job_id_of(uploaded: UploadedObject) -> str:
     """Readable and unique: the same object version always gives the same id (at most 33 characters, a-z0-9-)."""

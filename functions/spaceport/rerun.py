@@ -118,7 +118,7 @@ class Rerunner:
         told = {name: item[name] for stage in before for name in (stage.state_key, f"{stage.state_key}Sequence")}
         inherited = {name: item[name] for name in INHERITED if name in item}
         self._jobs.record(job, {**inherited, **told, "rerunOf": wanted.of, "rerunFrom": wanted.from_stage.value})
-        return self._executions.begin(job_id, execution_input(job, wanted.from_stage, reused, wanted))
+        return self._executions.begin(job, execution_input(job, wanted.from_stage, reused, wanted))
 
     def _check_upload(self, job: Job) -> None:
         uploaded = UploadedObject(bucket=job.bucket, key=job.key, version_id=job.version_id, etag=job.etag)

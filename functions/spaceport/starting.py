@@ -79,7 +79,7 @@ class Starter:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
         self._jobs.record(job, {**_owned(head["Metadata"], options.email, asked), "photos": photos})
-        self._executions.begin(job_id, execution_input(job, STAGES_OF[options.pipeline_step][0]))
+        self._executions.begin(job, execution_input(job, STAGES_OF[options.pipeline_step][0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:

@@ -14,7 +14,7 @@ from spaceport.clients import client, table
 from spaceport.executions import Executions
 from spaceport.job import UploadedObject
 from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, metrics
+from spaceport.observability import logger, metrics, tracer
 from spaceport.settings import Settings
 from spaceport.starting import Starter
 from spaceport.status import StatusBus
@@ -38,6 +38,7 @@ def starter() -> Starter:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from spaceport.clients import client, table
 from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.executions import Ended, Executions
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 from spaceport.stage_runs import StageRuns
 from spaceport.status import StatusBus
@@ -37,6 +37,7 @@ def stopper() -> Stopper:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     detail = event.detail

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.clients import table
 from spaceport.event_bridge import ServiceEvent
 from spaceport.mailboxes import Closed, MailboxTable
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 
 
@@ -29,6 +29,7 @@ def mailboxes() -> MailboxTable:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, int]:
     closed = list(closings(event.detail))

@@ -14,7 +14,7 @@ from spaceport.compute import Compute
 from spaceport.event_bridge import ServiceEvent
 from spaceport.executions import Executions
 from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, metrics
+from spaceport.observability import logger, metrics, tracer
 from spaceport.settings import Settings
 from spaceport.stage_runs import StageRuns
 from spaceport.status import StatusBus
@@ -43,6 +43,7 @@ def sweeper() -> Sweeper:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from spaceport.clients import table
 from spaceport.event_bridge import StatusMessage
 from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.pace import PaceTable
 from spaceport.stage_settings import MachineSettings
 from track_progress.estimate import Estimator
@@ -34,6 +34,7 @@ def estimator() -> Estimator:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     status = event.status

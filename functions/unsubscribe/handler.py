@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from spaceport.clients import table
 from spaceport.mailboxes import MailboxTable
-from spaceport.observability import logger
+from spaceport.observability import logger, tracer
 from spaceport.settings import Settings
 
 
@@ -26,6 +26,7 @@ def mailboxes() -> MailboxTable:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     reference = event["pathParameters"]["mailbox"]
     if event["requestContext"]["http"]["method"] == "DELETE":

@@ -64,7 +64,7 @@ class Machine:
 
     # ── the API ──
 
-    def start_execution(self, stateMachineArn: str, name: str, input: str) -> Json:
+    def start_execution(self, stateMachineArn: str, name: str, input: str, traceHeader: str) -> Json:
         document = json.loads(input)
         known = self.executions.get(name)
         if known is not None:

@@ -172,6 +172,7 @@ class FakeExecution:
     states: list[str] = field(default_factory=list)
     started_at: datetime = EPOCH
     stopped_at: datetime = EPOCH
+    trace_header: str | None = None
 
     def history(self) -> list[dict[str, Any]]:
         """Newest first."""
@@ -232,7 +233,7 @@ class FakeStepFunctions:
         known = self.executions.get(name)
         if known is not None and (known.status != "RUNNING" or known.input != document):
             raise aws_error("ExecutionAlreadyExists", "StartExecution")
-        self.executions.setdefault(name, FakeExecution(document))
+        self.executions.setdefault(name, FakeExecution(document, trace_header=arguments.get("traceHeader")))
         return {"executionArn": self.arn_of(name), "startDate": EPOCH}
 
     def describe_execution(self, **arguments: Any) -> dict[str, Any]:

@@ -223,3 +223,13 @@ def test_a_name_that_would_not_fit_is_an_error_and_not_cut() -> None:
 @pytest.mark.parametrize("name", ["", "somebody-elses-job", "meadow-sfm-0", "meadow-sfm-1-x", "-sfm-1", "meadow-SFM-1"])
 def test_somebody_elses_job_name_is_no_stage_run(name: str) -> None:
     assert StageRun.parse(name) is None
+
+
+@given(KEYS, st.datetimes(min_value=datetime(2006, 3, 14), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
+def test_a_job_has_one_trace_in_the_form_that_xray_takes(key: str, at: datetime) -> None:
+    one, same, other = (
+        job_of(found, JobOptions(), at).trace_header for found in (uploaded(key), uploaded(key), uploaded(key, "v2"))
+    )
+    assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Sampled=1", one)
+    assert int(one[7:15], 16) == int(at.timestamp())
+    assert one == same != other

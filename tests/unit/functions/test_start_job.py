@@ -41,6 +41,7 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
     invoke("start_job", event)
     document = cloud.stepfunctions.executions[job_id(event)].input
     uploaded_at = document.pop("uploadedAt")
+    assert document.pop("traceHeader") == cloud.stepfunctions.executions[job_id(event)].trace_header
     head = cloud.s3.head_object(Bucket=UPLOADS, Key="flights/meadow.zip")
     assert uploaded_at == head["LastModified"].isoformat().replace("+00:00", "Z")
     assert document == {

@@ -234,3 +234,8 @@ def test_both_ends_of_a_stage_are_announced_once(stage: Stage) -> None:
 
 def test_every_state_name_is_one_that_the_console_and_metrics_take() -> None:
     assert all(re.fullmatch(r"[A-Za-z][A-Za-z0-9]{0,79}", name) for name in STATES)
+
+
+@pytest.mark.parametrize("name", ANNOUNCEMENTS)
+def test_whatever_the_state_machine_says_belongs_to_the_jobs_trace(name: str) -> None:
+    assert ANNOUNCEMENTS[name]["TraceHeader.$"] == "$.traceHeader"
