@@ -35,6 +35,8 @@ for world in functions containers/sfm containers/3dgs containers/compressor; do
 done
 # torch has another file for each kind of machine; the image takes it by its version
 drop containers/3dgs/requirements.txt torch
+# Lambda's runtime brings boto3 and what it needs; bundles are installed without dependencies
+drop functions/requirements.txt boto3 botocore s3transfer python-dateutil six urllib3
 
 # an environment of its own: nothing of the SageMaker SDK agrees with the rest
 compile statemachine/requirements.in
