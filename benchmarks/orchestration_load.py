@@ -195,7 +195,7 @@ def _mails(stack: Stack, expected: int) -> Counter[int]:
     """How many of the load's jobs got no mail, one, two …; the last mails come a moment after the last events."""
     deadline = time.monotonic() + JOB_SECONDS
     while True:
-        subjects = Counter(mail.subject for mail in inbox(stack.address, EMAIL) if "load-" in mail.subject)
+        subjects = Counter(mail.subject for mail in inbox(stack.address, EMAIL) if mail.tells_outcome)
         if len(subjects) == expected or time.monotonic() > deadline:
             return Counter(subjects.values()) + Counter({0: expected - len(subjects)})
         time.sleep(1)

@@ -165,7 +165,8 @@ def state_of(stack: Stack, job_id: str) -> dict[str, Any]:
 
 
 def mails_about(stack: Stack, name: str) -> int:
-    return sum(f"“{name}”" in mail.subject for mail in inbox(stack.address, EMAIL))
+    """Mails of the outcome of jobs of that name."""
+    return sum(mail.tells_outcome and f"“{name}”" in mail.subject for mail in inbox(stack.address, EMAIL))
 
 
 def all_calls(stack: Stack) -> int:
