@@ -103,19 +103,19 @@ class Stack:
 
 
 @contextmanager
-def stub_stack(folder: Path, machines: int = MACHINES) -> Iterator[Stack]:
+def stub_stack(folder: Path, machines: int = MACHINES, parameters: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """The project's stack, its stages played by benchmarks/orchestration_stub.py."""
     stub = Path(__file__).with_name("orchestration_stub.py")
     for repository, package in (("sfm", "sfm"), ("3dgs", "trainer"), ("compressor", "compressor")):
         place = folder / "stubs" / "containers" / repository / package
         place.mkdir(parents=True)
         shutil.copy(stub, place / "__main__.py")
-    parameters = load_template(ROOT / "template.yaml")["Parameters"]
-    names = [parameters[f"{stage}InstanceTypes"]["Default"] for stage in ("Sfm", "Training", "Compressor")]
+    declared = load_template(ROOT / "template.yaml")["Parameters"]
+    names = [declared[f"{stage}InstanceTypes"]["Default"] for stage in ("Sfm", "Training", "Compressor")]
     types = {machine.strip() for listed in names for machine in listed.split(",")}
     quotas = dict.fromkeys(types, machines)
     with attached_cloud(folder / "cloud", root=folder / "stubs", quotas=quotas) as cloud:
-        yield Stack(cloud.address, deploy_pipeline(cloud.address, ROOT))
+        yield Stack(cloud.address, deploy_pipeline(cloud.address, ROOT, parameters))
 
 
 def zip_of_photos(number: int) -> bytes:

@@ -55,14 +55,19 @@ class Packager:
         return self.put(f"{hashlib.sha256(content).hexdigest()}.{suffix}", content)
 
 
-def deploy_pipeline(address: Address, root: Path) -> dict[str, str]:
-    """Deploy the project in `root` and verify its sender in SES, as an operator does once by hand; the outputs."""
-    template = load_template(root / "template.yaml")
-    sender = template["Parameters"]["SenderEmail"]["Default"]
-    address.client("sesv2").create_email_identity(EmailIdentity=sender)
-    stage = template["Parameters"]["Stage"]["Default"]
-    page = f"{address.url}/spaceport-{stage}-web-{ACCOUNT}/index.html"
-    return deploy(address, root / "template.yaml", root / ".build", {"PageUrl": page, "WebhookTargets": "any"})
+def deploy_pipeline(address: Address, root: Path, parameters: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Deploy the project in `root` and verify its sender in SES, as an operator does once by hand; the outputs.
+
+    `parameters` of the template stand in for its defaults.
+    """
+    defaults = {
+        name: given.get("Default") for name, given in load_template(root / "template.yaml")["Parameters"].items()
+    }
+    chosen = defaults | dict(parameters or {})
+    address.client("sesv2").create_email_identity(EmailIdentity=chosen["SenderEmail"])
+    page = f"{address.url}/spaceport-{chosen['Stage']}-web-{ACCOUNT}/index.html"
+    own = {"PageUrl": page, "WebhookTargets": "any"}
+    return deploy(address, root / "template.yaml", root / ".build", own | dict(parameters or {}))
 
 
 def deploy(

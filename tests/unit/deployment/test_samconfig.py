@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.sam_template import Template
+from tests.support.samconfig import CONFIG, deployed_with
 
-CONFIG = tomllib.loads((Path(__file__).parents[3] / "samconfig.toml").read_text(encoding="utf-8"))
 STAGES = ("dev", "prod")
-
-
-def deployed_with(stage: str) -> dict[str, str]:
-    deploy: dict[str, Any] = CONFIG[stage]["deploy"]["parameters"]
-    return dict(pair.split("=", 1) for pair in deploy["parameter_overrides"].split())
 
 
 @pytest.mark.parametrize("stage", STAGES)
