@@ -166,7 +166,7 @@ def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
 
 
 def score_parts(psnr: float | None, ssim: float | None, photos: int | None, registered: int | None) -> list[ScorePart]:
-    """Out of 100: half sharpness (held-out PSNR, 15 dB → 0, 30 dB → 1), 30 likeness (SSIM), 20 photos used.
+    """Out of 100: half likeness (held-out PSNR, 15 dB → 0, 30 dB → 1), 30 structure (SSIM), 20 photos used.
 
     Empty without held-out photos: a number then would be a guess.
     """
@@ -175,13 +175,13 @@ def score_parts(psnr: float | None, ssim: float | None, photos: int | None, regi
     share = registered / photos
     return [
         ScorePart(
-            name="Sharpness",
+            name="Likeness",
             points=round(50 * _within(0, (psnr - 15) / 15, 1), 1),
             most=50,
             why=f"{psnr:.1f} dB PSNR on photos kept aside: 15 dB gives none, 30 dB all",
         ),
         ScorePart(
-            name="Likeness",
+            name="Structure",
             points=round(30 * _within(0, ssim, 1), 1),
             most=30,
             why=f"SSIM {ssim:.2f} on photos kept aside: 0 gives none, 1 all",
