@@ -58,6 +58,7 @@ def cold_starts(cache: Path) -> tuple[list[ColdStart], Bundle]:
 def _cold_start(function: str, bundle: Path) -> ColdStart:
     environment = {
         "PYTHONPATH": str(bundle),
+        "LAMBDA_TASK_ROOT": str(bundle),  # as Lambda sets it; by this X-Ray knows where it is
         "AWS_DEFAULT_REGION": "eu-west-1",
         "PATH": "/usr/bin:/bin",
     }

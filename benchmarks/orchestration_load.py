@@ -28,6 +28,7 @@ from local.logs import function_logs
 from local.template import load_template
 
 EMAIL = "load@example.com"
+LOAD = "load-"  # what the names of the load's uploads begin with
 MACHINES = 2  # of each kind: as many as the cores here
 JOB_SECONDS = 120.0
 _REPORT = re.compile(r"Billed Duration: (\d+) ms\s+Memory Size: (\d+) MB")
@@ -166,7 +167,7 @@ def run_load(stack: Stack, uploads: int, report: Callable[[int], None]) -> Load:
     ended: dict[str, str] = {}
     with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
         for number in range(uploads):
-            stack.upload(f"load-{number:04}.zip", zip_of_photos(number))
+            stack.upload(f"{LOAD}{number:04}.zip", zip_of_photos(number))
             _hear(subscription, ended, wait_seconds=0)
         while len(ended) < uploads:
             if _hear(subscription, ended, wait_seconds=1):
@@ -195,7 +196,8 @@ def _mails(stack: Stack, expected: int) -> Counter[int]:
     """How many of the load's jobs got no mail, one, two …; the last mails come a moment after the last events."""
     deadline = time.monotonic() + JOB_SECONDS
     while True:
-        subjects = Counter(mail.subject for mail in inbox(stack.address, EMAIL) if mail.tells_outcome)
+        mails = [mail for mail in inbox(stack.address, EMAIL) if mail.tells_outcome]
+        subjects = Counter(mail.subject for mail in mails if LOAD in mail.subject)
         if len(subjects) == expected or time.monotonic() > deadline:
             return Counter(subjects.values()) + Counter({0: expected - len(subjects)})
         time.sleep(1)
@@ -204,7 +206,7 @@ def _mails(stack: Stack, expected: int) -> Counter[int]:
 def _executions(stack: Stack) -> dict[str, int]:
     client = stack.address.client("stepfunctions")
     pages = client.get_paginator("list_executions").paginate(stateMachineArn=stack.outputs["PipelineArn"])
-    found = [one for page in pages for one in page["executions"] if one["name"].startswith("load-")]
+    found = [one for page in pages for one in page["executions"] if one["name"].startswith(LOAD)]
     return dict(Counter(one["status"] for one in found))
 
 
