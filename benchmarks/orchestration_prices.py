@@ -15,6 +15,7 @@ MAIL = 0.10 / 1000
 WRITES_A_STATUS_EVENT = 3  # track_progress: headline, progress, the stage's own part
 WRITES_A_STAGE_RUN = 1
 STAGES = 3
+MAILS = 2  # of the start and of the outcome
 
 
 def dollars_a_job(transitions: float, invocations: float, gb_seconds: float, status_events: float) -> dict[str, float]:
@@ -25,6 +26,6 @@ def dollars_a_job(transitions: float, invocations: float, gb_seconds: float, sta
         "lambda": invocations * INVOCATION + gb_seconds * GB_SECOND,
         "eventBridge": status_events * CUSTOM_EVENT,
         "dynamoDb": writes * WRITE_UNIT,
-        "ses": MAIL,
+        "ses": MAILS * MAIL,
     }
     return {**parts, "total": sum(parts.values())}
