@@ -64,13 +64,14 @@ class Upload(Camel):
 
 
 class StageView(Camel):
-    """`startedAt` and `endedAt` by the stage's own events."""
+    """`secondsLeft` to the stage's end, as foretold: of the stage at work and of those that wait for it."""
 
     stage: Stage
     status: Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "REUSED"]
     progress: float
     message: str = ""
     attempt: int | None = None
+    seconds_left: float | None = None
     metrics: dict[str, Any] = Field(default_factory=dict)
     cost: dict[str, Any] | None = None
 

@@ -30,13 +30,14 @@ def view_of(
 ) -> JobView:
     """`sign` makes a link of an s3 URI; `more` are URIs by name that the item does not know of."""
     step = PipelineStep(item["pipelineStep"])
-    stages = [_stage(stage, item) for stage in STAGES_OF[step]]
+    left = _seconds_left(item, now)
+    stages = [_stage(stage, item, left.get(stage)) for stage in STAGES_OF[step]]
     uris = {**_early(item), **more, **item.get("outputs", {})}
     return JobView(
         **_summary(item),
         pipeline_step=step,
         message=item.get("message", "waiting to start"),
-        seconds_left=_seconds_left(item, now),
+        seconds_left=left.get(STAGES_OF[step][-1]),
         stages=stages,
         metrics=plain(item.get("metrics", {})),
         cost=plain(item.get("cost")),
@@ -58,15 +59,17 @@ def _summary(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _stage(stage: Stage, item: Mapping[str, Any]) -> StageView:
+def _stage(stage: Stage, item: Mapping[str, Any], seconds_left: float | None) -> StageView:
     told = item.get(stage.state_key)
     if told is None:
-        return StageView(stage=stage, status="WAITING", progress=0)
+        return StageView(stage=stage, status="WAITING", progress=0, seconds_left=seconds_left)
     again = item.get("rerunFrom")
     reused = again is not None and stage.ordinal < Stage(again).ordinal
+    status = "REUSED" if reused else _STAGE_STATUS[StatusType(told["status"])]
     return StageView(
         stage=stage,
-        status="REUSED" if reused else _STAGE_STATUS[StatusType(told["status"])],
+        status=status,
+        seconds_left=seconds_left if status == "RUNNING" else None,
         progress=float(told.get("progress", 0)),
         message=told.get("message", ""),
         attempt=int(told["attempt"]) if "attempt" in told else None,
@@ -82,10 +85,13 @@ def _early(item: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _seconds_left(item: Mapping[str, Any], now: datetime) -> float | None:
-    if item.get("status") != "RUNNING" or "eta" not in item:
-        return None
-    return max(0.0, round((datetime.fromisoformat(item["eta"]) - now).total_seconds(), 1))
+def _seconds_left(item: Mapping[str, Any], now: datetime) -> dict[Stage, float]:
+    """To the end of the current stage and of each after it; empty for a job that does not run or told nothing yet."""
+    etas = item.get("etas", {}) if item.get("status") == "RUNNING" else {}
+    return {
+        Stage(stage): max(0.0, round((datetime.fromisoformat(eta) - now).total_seconds(), 1))
+        for stage, eta in etas.items()
+    }
 
 
 def plain(value: Any) -> Any:

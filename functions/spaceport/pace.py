@@ -9,7 +9,7 @@ gone at every tenth of the progress.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -85,18 +85,17 @@ def stage_left(pace: Pace, work: float, progress: float, elapsed: float) -> floa
     return (1 - gone) * ((1 - trust) * foreseen + trust * seen)
 
 
-def job_left(
+def left_until_ends(
     stages: Sequence[Stage],
     current: Stage,
     left_in_current: float,
     paces: Mapping[Stage, Pace],
     item: Mapping[str, Any],
-) -> float:
-    """Seconds to the end of the job: the rest of the current stage, and those after it."""
+) -> dict[Stage, float]:
+    """Seconds to the end of the current stage and of each after it; the last one's is the job's."""
     later = stages[stages.index(current) + 1 :]
-    return left_in_current + sum(
-        paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later
-    )
+    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later]
+    return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
 
 
 def stages_of(item: Mapping[str, Any]) -> tuple[Stage, ...]:

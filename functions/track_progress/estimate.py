@@ -8,7 +8,7 @@ from typing import Any
 
 from spaceport.job import Quality
 from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.pace import TENTHS, Pace, PaceTable, job_left, learnt, stage_left, stages_of, units
+from spaceport.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, stages_of, units
 from spaceport.stages import Stage
 from spaceport.status import StatusDetail, StatusEvent, StatusType
 
@@ -20,7 +20,8 @@ class Estimator:
         self._jobs, self._paces, self._machines = jobs, paces, machines
 
     def follow(self, event: StatusEvent) -> None:
-        """Write the job's `eta`, as news of this event has it; learn from a stage that ended well."""
+        """Write `etas`, the ends of the current stage and of those after it, as news of this event has them; learn
+        from a stage that ended well."""
         detail = event.detail
         if detail.stage is None or event.type is StatusType.STAGE_FAILED:
             return
@@ -30,10 +31,10 @@ class Estimator:
         quality: Quality = item.get("quality", "standard")
         stages = stages_of(item)
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
-        left = job_left(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
-        eta = (detail.at + timedelta(seconds=left)).isoformat()
+        left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
+        etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
         self._jobs.apply(
-            detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "eta": eta})]
+            detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "etas": etas})]
         )
         if event.type is StatusType.STAGE_SUCCEEDED and (lesson := lesson_of(detail, item)):
             pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **lesson)

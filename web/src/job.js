@@ -104,10 +104,17 @@ export class JobPage {
             const bar = make('progress', undefined, { max: 1, value: share });
             bar.setAttribute('aria-label', STAGES[stage.stage]);
             const words = { WAITING: 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
-            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + this.figures(stage), { className: 'soft' }));
+            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + this.figures(stage) + this.foreseen(stage), { className: 'soft' }));
             return row;
         });
         byId('stages').replaceChildren(...rows);
+    }
+
+    foreseen({ status, secondsLeft }) {
+        if (secondsLeft === null) {
+            return '';
+        }
+        return status === 'RUNNING' ? `, about ${duration(secondsLeft)} left` : `, done in about ${duration(secondsLeft)}`;
     }
 
     figures({ metrics }) {

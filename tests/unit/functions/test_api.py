@@ -254,6 +254,21 @@ def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> 
     assert view["error"] is None
 
 
+def test_a_job_says_when_it_and_each_of_its_stages_will_be_done(cloud: Cloud) -> None:
+    recorded(cloud)
+    told("job-started")
+    unknown = call("GET", f"/jobs/{JOB_ID}").json
+    assert [unknown["secondsLeft"], *(stage["secondsLeft"] for stage in unknown["stages"])] == [None] * 4
+    told("stage-started", "stage-progressed")
+    view = call("GET", f"/jobs/{JOB_ID}").json
+    left = {stage["stage"]: stage["secondsLeft"] for stage in view["stages"]}
+    assert left["sfm"] is None  # its end was not told of, nor is it foretold
+    assert 0 <= left["3dgs"] <= left["compressor"] == view["secondsLeft"]
+    told("stage-succeeded")
+    done = call("GET", f"/jobs/{JOB_ID}").json
+    assert [stage["secondsLeft"] is None for stage in done["stages"]] == [True, True, False]
+
+
 def test_a_finished_job_shows_its_figures_and_links_that_work(cloud: Cloud) -> None:
     recorded(cloud)
     told("job-succeeded")
