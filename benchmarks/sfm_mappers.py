@@ -26,7 +26,7 @@ from benchmarks.sfm_truth import Vector, aligned
 from sfm.describe import describe_photos
 from sfm.ingest import ingest
 from sfm.mapping import map_scene
-from sfm.matching import match_pairs, verify_pairs
+from sfm.matching import match_pairs
 from sfm.parallel import available_cores
 from stage.archive import unpack
 
@@ -76,7 +76,6 @@ def main() -> int:
         database = scratch / "colmap.db"
         described = describe_photos(database, photos, threads, lambda _share: None)
         match_pairs(database, described.pairs, threads, lambda _share: None)
-        verify_pairs(database, lambda _share: None)
         originals = {photo.name: photo.original for photo in photos}
         for mapper in MAPPERS:
             folder = scratch / mapper

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # by which share of the time each part has to be over, so that what follows can still deliver
-MATCHED_BY, VERIFIED_BY, MAPPED_BY, CALIBRATED_BY = 0.5, 0.55, 0.8, 0.9
+MATCHED_BY, MAPPED_BY, CALIBRATED_BY = 0.55, 0.8, 0.9
 NAMED_IN = Path("config") / "processingjobconfig.json"
 
 

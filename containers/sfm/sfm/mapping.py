@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pycolmap
 
-from sfm.calibrate import calibrate, without_outliers
+from sfm.calibrate import CONVERGED, calibrate, without_outliers
+from sfm.features import tolerance
 from sfm.native import Send
 
 GLOBAL_ADJUSTMENT_RATIO = 1.4
@@ -51,10 +52,14 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
         ba_global_points_ratio=GLOBAL_ADJUSTMENT_RATIO,
         ba_global_max_refinements=GLOBAL_REFINEMENTS,
         ba_local_max_refinements=LOCAL_REFINEMENTS,
+        ba_global_function_tolerance=CONVERGED,
         extract_colors=False,
         max_runtime_seconds=max(math.ceil(seconds), 1) if math.isfinite(seconds) else -1,
     )
     options.mapper.ba_global_ignore_redundant_points3D = True
+    with pycolmap.Database.open(database) as opened:
+        cameras = opened.read_all_cameras()
+    _adapt_thresholds(options, max(max(camera.width, camera.height) for camera in cameras))
     registered = 0
     began = time.monotonic()
 
@@ -72,13 +77,21 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
     if not models:
         return Mapped([], "none", cut_short)
     ranked = sorted(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
-    with pycolmap.Database.open(database) as opened:
-        cameras = opened.read_all_cameras()
     priors = {camera.camera_id: camera.focal_length for camera in cameras if camera.has_prior_focal_length}
     best, calibration = calibrate(ranked[0], priors, threads)
     without_outliers(best).write(output)
     send(1.0)
     return Mapped([_registered_names(model) for model in ranked], calibration, cut_short)
+
+
+def _adapt_thresholds(options: pycolmap.IncrementalPipelineOptions, long_side: int) -> None:
+    """COLMAP's thresholds in pixels, in place, for photos of `long_side`."""
+    mapper, triangulation = options.mapper, options.triangulation
+    mapper.abs_pose_max_error = tolerance(mapper.abs_pose_max_error, long_side)
+    mapper.filter_max_reproj_error = tolerance(mapper.filter_max_reproj_error, long_side)
+    mapper.init_max_error = tolerance(mapper.init_max_error, long_side)
+    triangulation.merge_max_reproj_error = tolerance(triangulation.merge_max_reproj_error, long_side)
+    triangulation.complete_max_reproj_error = tolerance(triangulation.complete_max_reproj_error, long_side)
 
 
 def _registered_names(model: pycolmap.Reconstruction) -> list[str]:

@@ -12,9 +12,8 @@ PARTS = {
     "unpack": 0.0,
     "ingest": 0.01,
     "features": 0.03,
-    "matching": 0.35,
-    "verifying": 0.65,
-    "mapping": 0.7,
+    "matching": 0.4,
+    "mapping": 0.63,
     "undistort": 0.93,
     "end": 0.99,
 }

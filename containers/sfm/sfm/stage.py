@@ -13,12 +13,12 @@ import pycolmap
 
 from sfm import gate
 from sfm.account import Evidence, account
-from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, VERIFIED_BY, OutOfTimeError, TimeBudget, job_seconds
+from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.gcp import FILE_NAMES
 from sfm.ingest import ingest
 from sfm.mapping import Mapped, map_scene
-from sfm.matching import match_pairs, verified_pairs, verify_pairs
+from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
@@ -177,11 +177,6 @@ class _Work:
         progress = self._part("matching", "matching pairs of photos", len(pairs))
         try:
             run_native(match_pairs, (database, pairs, self.threads), self.budget.ending(MATCHED_BY, progress))
-        except OutOfTimeError:
-            in_time = False
-        progress = self._part("verifying", "checking pairs of photos", len(pairs))
-        try:
-            run_native(verify_pairs, (database,), self.budget.ending(VERIFIED_BY, progress))
         except OutOfTimeError:
             in_time = False
         return verified_pairs(database), in_time
