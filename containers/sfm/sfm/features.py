@@ -24,7 +24,8 @@ WORKING_LONG_SIDE = 1200
 USUAL_LONG_SIDE = 1600
 CONTRAST_THRESHOLD = 0.02  # COLMAP's peak threshold, in OpenCV's convention
 EDGE_THRESHOLD = 10
-SMALL_SET = 20
+# photos; with 4,096 features each, 36 photos of jwcate have 44 % of the points that COLMAP's defaults have, with 8,192 73 %
+SMALL_SET = 100
 FEATURES_IN_SMALL_SET, FEATURES_IN_LARGE_SET = 8192, 4096
 REDUCED_GREY = {
     1: cv2.IMREAD_GRAYSCALE,
@@ -51,7 +52,7 @@ def tolerance(pixels: float, long_side: int) -> float:
 
 
 def features_per_photo(photos: int) -> int:
-    """Small sets match every pair and gain from more features; in large ones they only cost time."""
+    """Large sets have points enough and cost enough with fewer."""
     return FEATURES_IN_SMALL_SET if photos <= SMALL_SET else FEATURES_IN_LARGE_SET
 
 
