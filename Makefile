@@ -15,7 +15,7 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
-	$(PYTHON) -m pytest --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
 lint: .build/run.stamp ## ruff and mypy
 	$(PYTHON) -m ruff check .
