@@ -12,7 +12,8 @@ import pytest
 
 from local.cloud import ROOT, attached_cloud
 from local.customer import subscribed, upload
-from tests.support.sam_template import Function, Template
+from tests.support.events import samples_for
+from tests.support.sam_template import Template
 
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
 FUNCTIONS = {function.name: function for function in Template.load().functions}
@@ -75,11 +76,6 @@ def lambda_image_is_here() -> bool:
     return found.returncode == 0
 
 
-def sample_event(function: Function) -> Path:
-    own = ROOT / "events" / function.package
-    return min((own if own.is_dir() else ROOT / "events" / "status").glob("*.json"))
-
-
 @pytest.mark.engine
 @pytest.mark.skipif(not lambda_image_is_here(), reason="no container engine with Lambda's image here")
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -92,7 +88,15 @@ def test_a_function_starts_from_its_bundle_and_gets_through_its_event(built: Pat
     text = text.replace("      Variables:\n", f"      Variables:\n        {variables}\n", 1)
     template.write_text(text.replace("CodeUri: ", f"CodeUri: {built.parent}/"), encoding="utf-8")
     done = sam(
-        *("local", "invoke", name, "--template", str(template), "--event", str(sample_event(FUNCTIONS[name]))),
+        *(
+            "local",
+            "invoke",
+            name,
+            "--template",
+            str(template),
+            "--event",
+            str(samples_for(FUNCTIONS[name].package)[0]),
+        ),
         "--skip-pull-image",
         AWS_ACCESS_KEY_ID="none",
         AWS_SECRET_ACCESS_KEY="none",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EVENTS = Path(__file__).parents[2] / "events"
+TAKE_STATUS_EVENTS = ("track_progress", "notify")
 
 
 def sample_event(name: str) -> dict[str, Any]:
@@ -18,3 +19,8 @@ def sample_event(name: str) -> dict[str, Any]:
 def sample_names(folder: str) -> list[str]:
     """The names in one folder of events/, as sample_event takes them."""
     return sorted(f"{folder}/{path.stem}" for path in (EVENTS / folder).glob("*.json"))
+
+
+def samples_for(package: str) -> list[Path]:
+    """The files of a function's sample events; those of the status bus lie together."""
+    return sorted((EVENTS / ("status" if package in TAKE_STATUS_EVENTS else package)).glob("*.json"))

@@ -10,6 +10,7 @@ import pytest
 
 from spaceport.stage_settings import StageSettings
 from tests.support.asl import PIPELINE
+from tests.support.events import samples_for
 from tests.support.sam_template import Function, Template
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +30,11 @@ def test_the_handler_can_be_called(function: Function) -> None:
 def test_every_function_folder_has_a_function_and_the_other_way_round() -> None:
     folders = {path.parent.name for path in (ROOT / "functions").glob("*/handler.py")}
     assert folders == {function.package for function in FUNCTIONS.values()}
+
+
+@each_function
+def test_every_function_has_a_sample_of_its_event(function: Function) -> None:
+    assert samples_for(function.package)
 
 
 @each_function

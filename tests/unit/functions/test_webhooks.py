@@ -38,13 +38,16 @@ def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
 
 def deliver(name: str, attempts: int = 1, receipt: str = "r") -> Any:
     """As SQS hands on what EventBridge has put into the queue."""
-    record = {
-        "messageId": "m",
-        "receiptHandle": receipt,
-        "body": json.dumps(sample_event(f"status/{name}")),
-        "attributes": {"ApproximateReceiveCount": str(attempts)},
-    }
-    return invoke("call_webhook", {"Records": [record]})
+    event = sample_event("call_webhook/job-succeeded")
+    (record,) = event["Records"]
+    record |= {"receiptHandle": receipt, "body": json.dumps(sample_event(f"status/{name}"))}
+    record["attributes"]["ApproximateReceiveCount"] = str(attempts)
+    return invoke("call_webhook", event)
+
+
+def test_the_sample_holds_the_sample_status_event() -> None:
+    (record,) = sample_event("call_webhook/job-succeeded")["Records"]
+    assert json.loads(record["body"]) == sample_event("status/job-succeeded")
 
 
 @pytest.mark.parametrize("name", OUTCOMES)
