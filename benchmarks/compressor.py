@@ -18,11 +18,11 @@ from typing import Any
 
 from benchmarks.compressor_peers import convert
 from benchmarks.compressor_scenes import ROOT, trained
-from compressor.compress import arrange_measured, compress, prepare
+from compressor.compress import arrange_measured, compress, prepare, sights_of
 from compressor.framing import Framing, frame_scene
 from compressor.presets import Preset
 from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
-from compressor.sensitivity import cameras_of, measure_sensitivity
+from compressor.sensitivity import measure_sensitivity
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
@@ -86,8 +86,8 @@ def at_decibels(scene: Scene, decibels: float) -> Row:
     started = time.process_time()
     budget = 10 ** (-decibels / 10)
     arranged = arrange_measured(scene.gaussians, scene.views, scene.framing, lambda: None)
-    cameras = cameras_of(scene.views, scene.framing)
-    ready = prepare(arranged, budget, scene.stick, cameras, silent, lambda: None)
+    seen = sights_of(arranged, scene.views, scene.framing)
+    ready = prepare(arranged, budget, scene.stick, seen, silent, lambda: None, leave_out=True)
     found = ready.search(budget, scene.stick, silent)
     sog = zip_files(pack_files(found.codes))
     seconds = time.process_time() - started

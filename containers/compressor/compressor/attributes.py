@@ -30,8 +30,8 @@ LADDER = (0.0, *(2.0**exponent for exponent in range(-25, -8, 2)))
 """Errors that a whole splat's attribute may cause in its pictures, from fine to coarse (Steps): those measured."""
 FINE_LADDER = (0.0, *(2.0 ** (quarters / 4) for quarters in range(-100, -35)))
 """Those to choose from: what lies between measured ones is interpolated."""
-PROBE = 2.0**-17
-"""The step at which the expected error is compared with that of real pictures."""
+PROBES = (2.0**-21, 2.0**-17)
+"""The steps at which the expected error is compared with that of real pictures."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from compressor.compensation import Compensation
 from compressor.curves import Arranged, Curve, PaletteCurve, Progress, measure_curves
+from compressor.fitting import MOST_FITTED, Sights, sights
 from compressor.framing import Framing
 from compressor.presets import Preset, Target, target
 from compressor.quality import HeldOut, Yardstick, psnr, yardstick
@@ -19,7 +21,7 @@ from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange
 from compressor.strays import strays
 from compressor.thinning import Thinned, thin
-from splat.camera import Camera, View
+from splat.camera import View
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
 
@@ -85,13 +87,16 @@ def compress(
     progress(0.0, "measuring what matters in pictures")
     whole = arrange_measured(gaussians, views, framing, check_stop)
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
-    budget = 0.0 if preset is Preset.ARCHIVE or not views else goal.mean_squared_error
-    ready = prepare(whole, budget, stick, cameras_of(views, framing), _part(progress, 0.05, 0.4), check_stop)
+    seen = sights_of(whole, views, framing)
+    ready = prepare(
+        whole, goal.mean_squared_error, stick, seen, _part(progress, 0.05, 0.4), check_stop,
+        leave_out=bool(views) and preset is not Preset.ARCHIVE,
+    )  # fmt: skip
     budget = goal.mean_squared_error
     if held_out is not None and before is not None:
         budget = _believed(ready, goal, before, held_out, stick, check_stop)
         if ready.spent > _MOST_SPENT * budget:
-            ready = prepare(whole, 0.0, stick, [], _part(progress, 0.25, 0.2), check_stop)
+            ready = prepare(whole, budget, stick, seen, _part(progress, 0.25, 0.2), check_stop, leave_out=False)
             budget = _believed(ready, goal, before, held_out, stick, check_stop)
     results: list[Compressed] = []
     for number in range(_ROUNDS):
@@ -117,10 +122,15 @@ class Prepared:
     curves: list[Curve]
     palettes: PaletteCurve | None
     spent: float
+    compensation: Compensation | None
 
     def search(self, budget: float, yardstick: Yardstick, progress: Progress) -> Found:
         """The smallest content within an error of `budget` against the yardstick's pictures."""
-        return search(self.arranged, self.curves, self.palettes, budget, yardstick, progress, spent=self.spent)
+
+        def rounded(allowed: float) -> Found:
+            return search(self.arranged, self.curves, self.palettes, allowed, yardstick, progress, spent=self.spent)
+
+        return self.compensation.smallest(budget, rounded, yardstick) if self.compensation else rounded(budget)
 
 
 def arrange_measured(
@@ -132,20 +142,32 @@ def arrange_measured(
     return arranged.select(~strays(ordered, arranged.sensitivity.seen)) if views else arranged
 
 
+def sights_of(arranged: Arranged, views: Sequence[View], framing: Framing) -> Sights | None:
+    """What can be fitted to; None without `views`, or where a fit would take too long."""
+    return sights(arranged.gaussians, cameras_of(views, framing)) if views and len(arranged) <= MOST_FITTED else None
+
+
 def prepare(
     arranged: Arranged,
     budget: float,
     yardstick: Yardstick,
-    cameras: Sequence[Camera],
+    seen: Sights | None,
     progress: Progress,
     check_stop: Callable[[], None],
+    *,
+    leave_out: bool,
 ) -> Prepared:
-    """Measure the curves, without the Gaussians that a squared error of `budget` has room to leave out."""
+    """Measure the curves for a squared error of about `budget`.
+
+    Gaussians that it has room to leave out are, with `leave_out`.
+    """
     progress(0.0, "leaving out what nobody misses")
-    thinned = thin(arranged, budget, yardstick, cameras, check_stop) if budget > 0 else Thinned(arranged, 0.0)
+    thinned = thin(arranged, budget, yardstick, seen, check_stop) if leave_out else Thinned(arranged, 0.0)
     left = thinned.arranged
     own = yardstick if left is arranged else yardstick.of(left.gaussians)
-    return Prepared(left, *measure_curves(left, own, _part(progress, 0.3, 0.7)), thinned.error)
+    curves, palettes = measure_curves(left, own, budget, _part(progress, 0.3, 0.7))
+    compensation = Compensation(left, palettes, seen, check_stop) if seen else None
+    return Prepared(left, curves, palettes, thinned.error, compensation)
 
 
 def _believed(

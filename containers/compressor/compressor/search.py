@@ -7,7 +7,7 @@ quantised in full and rendered; where the truth differs from the model, the mode
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def search(
     room = budget - spent
     assumed = room * _MARGIN
     best: Found | None = None
+    chosen: Steps | None = None
     over: set[Steps] = set()  # tried and found too coarse
     for number in range(_TRIES):
         progress(number / (_TRIES + 1), "searching the smallest file")
@@ -83,13 +84,13 @@ def search(
         while steps in over and assumed > _LEAST * room:
             assumed *= _RETREAT
             steps = choose(curves_now, assumed)
-        if steps in over or (best and steps == best.steps):
+        if steps in over or steps == chosen:
             break
         found = _measured(arranged, steps, palettes, yardstick)
         if found.mean_squared_error > budget:
             over.add(steps)
         elif best is None or found.mean_squared_error > best.mean_squared_error:
-            best = found
+            best, chosen = found, steps
             if found.mean_squared_error - spent >= _CLOSE_ENOUGH * room:
                 break
         assumed *= _MARGIN * room / max(found.mean_squared_error - spent, room / 10)
@@ -112,6 +113,8 @@ def attempt(
 
 
 def _measured(arranged: Arranged, steps: Steps, palettes: PaletteCurve | None, yardstick: Yardstick) -> Found:
+    if palettes:
+        steps = replace(steps, bit_price=palettes.bit_price)
     codes = quantise(
         arranged.gaussians, arranged.sensitivity, steps, palettes.palette(steps.palette_size) if palettes else None
     )

@@ -134,11 +134,13 @@ def _share(steps: Steps, part: int, whole: int) -> Steps:
         colours=steps.colours * share,
         opacities=steps.opacities * share,
         palette_size=max(_LEAST_PALETTE, round(size * share)) if size else 0,
+        bit_price=steps.bit_price,
     )
 
 
 def _write_unit(folder: Path, part: Arranged, steps: Steps, antialiased: bool) -> None:
-    palette = quantise_harmonics(part.gaussians, part.sensitivity, steps.palette_size) if steps.palette_size else None
+    size, price = steps.palette_size, steps.bit_price
+    palette = quantise_harmonics(part.gaussians, part.sensitivity, size, price) if size else None
     codes = quantise(part.gaussians, part.sensitivity, steps, palette)
     folder.mkdir(parents=True)
     for name, data in pack_files(codes, antialiased=antialiased).items():

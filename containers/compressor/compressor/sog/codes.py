@@ -32,6 +32,7 @@ class Steps:
     colours: float = 0.0
     opacities: float = 0.0
     palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
+    bit_price: float = 0.0  # error that a label one bit shorter may cost
 
 
 @dataclass(frozen=True)

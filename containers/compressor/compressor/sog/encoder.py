@@ -24,6 +24,8 @@ from splat.gaussians import Gaussians
 
 # codebook indices are dropped in steps of at most 2 to this
 _MOST_BITS_DROPPED = 5
+# a scale's logarithm, beyond which the picture is no longer linear in it
+_MOST_SCALE_STEP = 1.0
 # below this slope of the sigmoid an opacity is as good as 0 or 1
 _LEAST_SLOPE = 1e-4
 
@@ -40,8 +42,7 @@ def quantise(arranged: Gaussians, sensitivity: Sensitivity, steps: Steps, palett
     means, mins, maxs = quantise_positions(arranged, sensitivity, share_of(steps.positions, arranged))
     scales, scale_codebook = quantise_scales(arranged, sensitivity, share_of(steps.scales, arranged))
     absorbed = replace(arranged, sh0=absorb(arranged, sensitivity, palette))
-    colours, colour_codebook = quantise_colours(absorbed, sensitivity, share_of(steps.colours, arranged))
-    opacities = quantise_opacities(arranged, sensitivity, share_of(steps.opacities, arranged))
+    colours, colour_codebook = _quantise_shades(absorbed, sensitivity, steps)
     return Codes(
         mins=mins,
         maxs=maxs,
@@ -49,10 +50,23 @@ def quantise(arranged: Gaussians, sensitivity: Sensitivity, steps: Steps, palett
         quats=quantise_rotations(arranged, sensitivity, share_of(steps.rotations, arranged)),
         scales=scales,
         scale_codebook=scale_codebook,
-        colours=np.concatenate([colours, opacities[:, None]], axis=1),
+        colours=colours,
         colour_codebook=colour_codebook,
         palette=palette,
     )
+
+
+def recoloured(codes: Codes, gaussians: Gaussians, sensitivity: Sensitivity, steps: Steps) -> Codes:
+    """`codes` with the opacities and constant colours of `gaussians`."""
+    colours, codebook = _quantise_shades(gaussians, sensitivity, steps)
+    return replace(codes, colours=colours, colour_codebook=codebook)
+
+
+def _quantise_shades(gaussians: Gaussians, sensitivity: Sensitivity, steps: Steps) -> tuple[UInt8, Float32]:
+    """Codes (N, 4) of constant colours and opacities, and the codebook (256,) of the colours."""
+    colours, codebook = quantise_colours(gaussians, sensitivity, share_of(steps.colours, gaussians))
+    opacities = quantise_opacities(gaussians, sensitivity, share_of(steps.opacities, gaussians))
+    return np.concatenate([colours, opacities[:, None]], axis=1), codebook
 
 
 def share_of(error: float, gaussians: Gaussians) -> float:
@@ -72,7 +86,7 @@ def quantise_rotations(gaussians: Gaussians, sensitivity: Sensitivity, share: fl
 
 def quantise_scales(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[UInt8, Float32]:
     """Codes (N, 3) and codebook (256,); each Gaussian may cause an error of `share`."""
-    return _quantise_by_book(gaussians.scales, sensitivity.scales, share)
+    return _quantise_by_book(gaussians.scales, sensitivity.scales, share, _MOST_SCALE_STEP)
 
 
 def quantise_colours(gaussians: Gaussians, sensitivity: Sensitivity, share: float) -> tuple[UInt8, Float32]:
@@ -100,8 +114,10 @@ def _steps(sensitivity: Float32, share: float) -> Float64:
     return np.asarray(np.sqrt(12 * share / numbers / sensitivity.astype(np.float64)))
 
 
-def _quantise_by_book(values: Float32, sensitivity: Float32, share: float) -> tuple[UInt8, Float32]:
-    """The finest codebook for `values` (N, 3), and codes that skip its entries where the error allows."""
+def _quantise_by_book(
+    values: Float32, sensitivity: Float32, share: float, most: float = np.inf
+) -> tuple[UInt8, Float32]:
+    """The finest codebook for `values` (N, 3), and codes that skip its entries where the error allows, up to `most`."""
     book = fit_codebook(values, CODEBOOK_SIZE, weights=sensitivity)
     codes = nearest_codes(values, book)
     if share <= 0:
@@ -110,6 +126,6 @@ def _quantise_by_book(values: Float32, sensitivity: Float32, share: float) -> tu
     if len(distinct) < 2:
         return codes, book
     gap = np.gradient(distinct.astype(np.float64))[codes]
-    step = power_of_two(_steps(sensitivity, share) / gap, _MOST_BITS_DROPPED)
+    step = power_of_two(np.minimum(_steps(sensitivity, share), most) / gap, _MOST_BITS_DROPPED)
     coarse: UInt8 = np.clip(np.rint(codes / step) * step, 0, len(distinct) - 1).astype(np.uint8)
     return coarse, book

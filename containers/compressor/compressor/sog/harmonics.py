@@ -10,13 +10,22 @@ from __future__ import annotations
 from bisect import bisect_left
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from compressor.sog.codebook import fit_codebook, nearest_codes
-from compressor.sog.codes import CODEBOOK_SIZE, PALETTE_COEFFICIENTS, Float32, Float64, Palette, Sensitivity
-from compressor.sog.decoder import dequantise_harmonics
-from compressor.sog.palette import build_palette, sort_by_curve
+from compressor.sog.codes import (
+    CODEBOOK_SIZE,
+    PALETTE_COEFFICIENTS,
+    Float32,
+    Float64,
+    Palette,
+    Sensitivity,
+    UInt16,
+)
+from compressor.sog.palette import Indices, build_palette, sort_by_use
 from splat.gaussians import Gaussians
+from splat.kernels import parallel_kernel
 
 # weights are kept within these, or a few huge Gaussians would own every vector
 _WEIGHTS = (1e-3, 1e3)
@@ -25,22 +34,35 @@ _UNSEEN = 0.05
 _CODEBOOK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, CODEBOOK_SIZE)
 _CODEBOOK_SAMPLE = 8192
 _CODEBOOK_SHARE = 0.15  # of the vectors' own error, which the codebook's rounding may add
+_ERROR_SAMPLE = 1 << 16
 
 
-def quantise_harmonics(arranged: Gaussians, sensitivity: Sensitivity, size: int) -> Palette | None:
-    """A palette of up to `size` vectors; None where there are no higher coefficients or all are zero."""
+def quantise_harmonics(
+    arranged: Gaussians, sensitivity: Sensitivity, size: int, bit_price: float = 0.0
+) -> Palette | None:
+    """A palette of up to `size` vectors; None where there are no higher coefficients or all are zero.
+
+    `bit_price`: the squared error of the pictures that a label one bit shorter may cost.
+    """
     count, coefficients, _ = arranged.shN.shape
     if not arranged.shN.any():
         return None
-    weights = np.clip(sensitivity.colours / np.median(sensitivity.colours), *_WEIGHTS).astype(np.float32)
-    root = _metric_root(sensitivity, coefficients)
-    seen = np.ascontiguousarray(_transform(arranged.shN, root).reshape(count, -1))
-    vectors, labels = build_palette(seen, weights, size)
-    vectors, labels = sort_by_curve(vectors, labels)
-    allowed = _CODEBOOK_SHARE * _error(seen - vectors[labels], weights)
+    typical = float(np.median(sensitivity.colours))
+    weights = np.clip(sensitivity.colours / typical, *_WEIGHTS).astype(np.float32)
+    metric = sensitivity.harmonics[:coefficients, :coefficients].astype(np.float64)
+    diagonal = max(float(np.trace(metric)) / coefficients, 1e-30)
+    root = np.linalg.cholesky(metric / diagonal + _UNSEEN * np.eye(coefficients))
+
+    def seen(which: Indices) -> Float32:
+        return np.ascontiguousarray(_transform(arranged.shN[which], root).reshape(len(which), -1))
+
+    vectors, labels = build_palette(seen, weights, size, bit_price / (typical * diagonal))
+    vectors, labels = sort_by_use(vectors, labels)
+    sample = np.linspace(0, count - 1, min(count, _ERROR_SAMPLE)).astype(np.int64)
+    missed = _error(seen(sample) - vectors[labels[sample]], weights[sample])
+    allowed = _CODEBOOK_SHARE * missed * float(weights.sum()) / float(weights[sample].sum())
     exact = np.zeros((len(vectors), PALETTE_COEFFICIENTS, 3), dtype=np.float32)
-    inverse = np.asarray(np.linalg.inv(root), dtype=np.float64)
-    exact[:, :coefficients] = _transform(vectors.reshape(len(vectors), coefficients, 3), inverse)
+    exact[:, :coefficients] = _transform(vectors.reshape(len(vectors), coefficients, 3), np.linalg.inv(root))
     users = np.bincount(labels, weights, minlength=len(vectors)).astype(np.float32)
     codebook = _codebook(exact, coefficients, users, root, allowed)
     rounded = nearest_codes(exact, codebook)
@@ -72,30 +94,55 @@ def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | No
 
     The least squares in colour over those directions; without a palette all is missed.
     """
-    missed = gaussians.shN
-    if palette is not None:
-        missed = missed - dequantise_harmonics(palette, len(gaussians))[:, : missed.shape[1]]
-    seen = sensitivity.directions[:, 1 : missed.shape[1] + 1] / sensitivity.directions[:, :1]
-    return np.asarray(gaussians.sh0 + np.einsum("nk,nkc->nc", seen, missed), dtype=np.float32)
+    out = np.empty_like(gaussians.sh0)
+    _absorb(gaussians.sh0, gaussians.shN, sensitivity.directions, *_written(gaussians, palette), out)
+    return out
 
 
-def seen_error(sensitivity: Sensitivity, missed: Float32) -> float:
-    """The expected squared error in a picture of higher coefficients that are off by `missed` (N, K, 3)."""
-    metric = sensitivity.harmonics[: missed.shape[1], : missed.shape[1]].astype(np.float32)
-    by_gaussian = (np.einsum("kl,nlc->nkc", metric, missed) * missed).sum(axis=(1, 2))
-    return float((by_gaussian * sensitivity.colours).sum())
+def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> float:
+    """The expected squared error in a picture of `palette` in place of the higher coefficients, or of none at all."""
+    out = np.empty(len(gaussians), np.float32)
+    metric = sensitivity.harmonics.astype(np.float32)
+    _missed(gaussians.shN, metric, sensitivity.colours, *_written(gaussians, palette), out)
+    return float(out.sum(dtype=np.float64))
 
 
-def _metric_root(sensitivity: Sensitivity, coefficients: int) -> Float64:
-    """Cholesky root (K, K) of how errors in the coefficients count, of a mean diagonal of one."""
-    metric = sensitivity.harmonics[:coefficients, :coefficients].astype(np.float64)
-    mean = max(float(np.trace(metric)) / coefficients, 1e-30)
-    return np.asarray(np.linalg.cholesky(metric / mean + _UNSEEN * np.eye(coefficients)), dtype=np.float64)
+def _written(gaussians: Gaussians, palette: Palette | None) -> tuple[Float32, UInt16]:
+    """Vectors (K, 15, 3) and labels (N,), all of one zero vector without a palette."""
+    if palette is None:
+        return np.zeros((1, PALETTE_COEFFICIENTS, 3), np.float32), np.zeros(len(gaussians), np.uint16)
+    return palette.codebook[palette.codes], palette.labels
+
+
+@parallel_kernel
+def _absorb(
+    sh0: Float32, shN: Float32, directions: Float32, vectors: Float32, labels: UInt16, out: Float32
+) -> None:  # fmt: skip
+    for i in prange(sh0.shape[0]):
+        for c in range(3):
+            total = np.float32(0)
+            for k in range(shN.shape[1]):
+                total += directions[i, k + 1] * (shN[i, k, c] - vectors[labels[i], k, c])
+            out[i, c] = sh0[i, c] + total / directions[i, 0]
+
+
+@parallel_kernel
+def _missed(
+    shN: Float32, metric: Float32, weights: Float32, vectors: Float32, labels: UInt16, out: Float32
+) -> None:  # fmt: skip
+    for i in prange(shN.shape[0]):
+        total = np.float32(0)
+        for c in range(3):
+            for k in range(shN.shape[1]):
+                missed = shN[i, k, c] - vectors[labels[i], k, c]
+                for j in range(shN.shape[1]):
+                    total += metric[k, j] * missed * (shN[i, j, c] - vectors[labels[i], j, c])
+        out[i] = weights[i] * total
 
 
 def _transform(shN: NDArray[np.float32], root: Float64) -> Float32:
     """Coefficients (N, K, 3) in coordinates whose squared distance is the colours'."""
-    return np.asarray(np.einsum("nkc,kj->njc", shN, root.astype(np.float32)), dtype=np.float32)
+    return np.asarray(np.matmul(root.astype(np.float32).T, shN), dtype=np.float32)
 
 
 def _error(vectors: Float32, weights: Float32) -> float:

@@ -1,53 +1,72 @@
-"""A palette of vectors for the higher colour coefficients: weighted k-means in two levels, so that it stays fast."""
+"""A palette of vectors for the higher colour coefficients, whose labels are short where little depends on them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.sog.codes import Float32
+from compressor.sog.codes import Float32, Float64
 
 _ITERATIONS = 5
 _SEED = 1
 _POINTS_PER_COARSE_CELL = 256
 _POINTS_PER_VECTOR = 256
 _FLAT_SEARCH_LIMIT = 1024
-_CELLS_PROBED = 2
+_CELLS_PROBED = 4
+# points that the vectors are made for, and how many of them at least a vector; the others only choose among them
+_SAMPLE = 1 << 18
+_SAMPLE_PER_VECTOR = 8
+_ROUNDS = 2
+# a point's choice: so many near vectors, and so many whose labels are cheap
+_NEAR, _CHEAP = 16, 32
+_CHUNK = 1 << 16
+
+Indices = NDArray[np.int64]
+Points = Callable[[Indices], Float32]
+"""Makes the points (n, D) of the indices (n,): all of a large scene's at once would fill the memory."""
 
 
-def build_palette(vectors: Float32, weights: Float32, size: int) -> tuple[Float32, NDArray[np.int64]]:
-    """Up to `size` vectors (K, D) and the index (N,) of one near each of `vectors` (N, D).
+def build_palette(points: Points, weights: Float32, size: int, bit_price: float) -> tuple[Float32, Indices]:
+    """Up to `size` vectors (K, D) and the label (N,) of one for each of the N points.
 
-    √K coarse cells, each given its share of the palette by its points and their spread; then every point looks for a
-    nearer vector beyond its cell, through an inverted file (Jégou et al., Product Quantization for Nearest Neighbor
-    Search, 2011), and the vectors move to the middle of those that chose them.
+    √K coarse cells, each given its share of the palette by its points and their spread. Then every point takes the
+    vector of the least weight · distance² + `bit_price` · bits of its label, and the vectors move to the middle of
+    those that chose them (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989). What hardly
+    matters shares few cheap labels. A bit costs nothing in the first round.
     """
-    points = np.ascontiguousarray(vectors, dtype=np.float32)
-    if len(points) <= size:
-        return points.copy(), np.arange(len(points))
-    mass = np.ascontiguousarray(weights, dtype=np.float32)
-    palette = _two_level_means(points, mass, size)
-    labels = _nearest(points, palette)
-    total = np.bincount(labels, mass, minlength=len(palette))
-    used = total > 0
-    for dimension in range(points.shape[1]):
-        moment = np.bincount(labels, mass * points[:, dimension], minlength=len(palette))
-        palette[used, dimension] = moment[used] / total[used]
-    return palette, labels
+    count = len(weights)
+    if count <= size:
+        return points(np.arange(count)), np.arange(count)
+    chosen = np.linspace(0, count - 1, min(count, max(_SAMPLE, _SAMPLE_PER_VECTOR * size))).astype(np.int64)
+    some, mass = points(chosen), np.ascontiguousarray(weights[chosen])
+    palette, price = _two_level_means(some, mass, size), np.zeros(size, np.float32)
+    for _ in range(_ROUNDS):
+        labels = _Choice(palette, price).labels(some, mass)
+        palette, users = _moved(some.__getitem__, mass, labels, palette)
+        palette, users = palette[users > 0], users[users > 0]
+        price = (-bit_price * np.log2(users / users.sum())).astype(np.float32)
+    choice = _Choice(palette, price)
+    labels = np.concatenate([choice.labels(points(part), weights[part]) for part in _parts(count)])
+    return _moved(points, weights, labels, palette)[0], labels
 
 
-def sort_by_curve(palette: Float32, labels: NDArray[np.int64]) -> tuple[Float32, NDArray[np.int64]]:
-    """The palette in order of its users' mean place in the file, unused vectors dropped: labels become smooth."""
+def sort_by_use(palette: Float32, labels: Indices) -> tuple[Float32, Indices]:
+    """The palette from the most to the least used vector, unused ones dropped: the labels' high bytes become small."""
     users = np.bincount(labels, minlength=len(palette))
-    place = np.bincount(labels, np.arange(len(labels)), minlength=len(palette)) / np.maximum(users, 1)
-    order = np.argsort(np.where(users > 0, place, np.inf), kind="stable")[: np.count_nonzero(users)]
+    order = np.argsort(-users, kind="stable")[: np.count_nonzero(users)]
     rank = np.empty(len(palette), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return palette[order], rank[labels]
+
+
+def _parts(count: int) -> Iterator[Indices]:
+    for start in range(0, count, _CHUNK):
+        yield np.arange(start, min(start + _CHUNK, count))
 
 
 def _two_level_means(points: Float32, mass: Float32, size: int) -> Float32:
@@ -68,10 +87,10 @@ def _two_level_means(points: Float32, mass: Float32, size: int) -> Float32:
     return np.concatenate(parts)
 
 
-def _shares(members: NDArray[np.int64], demand: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+def _shares(members: Indices, demand: Float64, size: int) -> Indices:
     """Whole numbers in about `demand`'s proportions, from one (in a cell with members) to `members`; `size` in all."""
     scaled = demand / max(float(demand.sum()), 1e-30) * size
-    shares: NDArray[np.int64] = np.clip(np.floor(scaled), np.minimum(members, 1), members).astype(np.int64)
+    shares: Indices = np.clip(np.floor(scaled), np.minimum(members, 1), members).astype(np.int64)
     while (spare := size - int(shares.sum())) > 0 and (shares < members).any():
         need = np.where(shares < members, demand / np.maximum(shares, 1), -1.0)
         shares[np.argsort(-need, kind="stable")[: min(spare, int((shares < members).sum()))]] += 1
@@ -95,15 +114,48 @@ def _means(points: Float32, mass: Float32, count: int, points_per_mean: int) -> 
     return np.array(kmeans.centroids, dtype=np.float32)
 
 
-def _nearest(points: Float32, palette: Float32) -> NDArray[np.int64]:
-    dimensions = palette.shape[1]
-    index: Any = faiss.IndexFlatL2(dimensions)
-    if len(palette) > _FLAT_SEARCH_LIMIT:
-        quantiser = index
-        index = faiss.IndexIVFFlat(quantiser, dimensions, int(1.5 * math.sqrt(len(palette))))
-        index.cp.niter = 5
-        index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, 64
-        index.nprobe = _CELLS_PROBED
-        index.train(palette)
-    index.add(palette)
-    return np.asarray(index.search(points, 1)[1][:, 0], dtype=np.int64)
+def _moved(points: Points, weights: Float32, labels: Indices, palette: Float32) -> tuple[Float32, Indices]:
+    """Each vector in the middle of its points, and how many (K,) they are."""
+    total, moments = np.zeros(len(palette)), np.zeros(palette.shape)
+    for part in _parts(len(labels)):
+        some, mass, chosen = points(part), weights[part], labels[part]
+        total += np.bincount(chosen, mass, minlength=len(palette))
+        for dimension in range(some.shape[1]):
+            moments[:, dimension] += np.bincount(chosen, mass * some[:, dimension], minlength=len(palette))
+    middle = np.where(total[:, None] > 0, moments / np.maximum(total, 1e-30)[:, None], palette)
+    return middle.astype(np.float32), np.bincount(labels, minlength=len(palette))
+
+
+class _Choice:
+    """What points choose from `palette` (K, D), where the label of each vector has its `price` (K,)."""
+
+    def __init__(self, palette: Float32, price: Float32) -> None:
+        self._price, self._near = price, min(_NEAR, len(palette)) if price.any() else 1
+        self._cheap = np.argsort(price, kind="stable")[:_CHEAP]
+        self._vectors = palette[self._cheap]
+        dimensions = palette.shape[1]
+        self._index: Any = faiss.IndexFlatL2(dimensions)
+        if len(palette) > _FLAT_SEARCH_LIMIT:
+            # an inverted file: Jégou et al., Product Quantization for Nearest Neighbor Search, 2011
+            self._cells = self._index
+            self._index = faiss.IndexIVFFlat(self._cells, dimensions, int(1.5 * math.sqrt(len(palette))))
+            self._index.cp.niter = 5
+            self._index.cp.min_points_per_centroid, self._index.cp.max_points_per_centroid = 1, 64
+            self._index.nprobe = _CELLS_PROBED
+            self._index.train(palette)
+        self._index.add(palette)
+
+    def labels(self, points: Float32, mass: Float32) -> Indices:
+        """Of the least mass · distance² + price, among the nearest vectors and the cheapest."""
+        distances, found = self._index.search(points, self._near)
+        if self._near == 1:
+            return np.asarray(found[:, 0], dtype=np.int64)
+        rows = np.arange(len(points))
+        cost = np.where(found >= 0, mass[:, None] * distances + self._price[found], np.inf)
+        place = cost.argmin(axis=1)
+        labels, least = found[rows, place], cost[rows, place]
+        vectors = self._vectors
+        squares = np.square(points).sum(axis=1)[:, None] + np.square(vectors).sum(axis=1) - 2 * points @ vectors.T
+        cost = mass[:, None] * squares + self._price[self._cheap]
+        place = cost.argmin(axis=1)
+        return np.asarray(np.where(cost[rows, place] < least, self._cheap[place], labels), dtype=np.int64)
