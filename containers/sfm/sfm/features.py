@@ -24,7 +24,8 @@ WORKING_LONG_SIDE = 1200
 USUAL_LONG_SIDE = 1600
 CONTRAST_THRESHOLD = 0.02  # COLMAP's peak threshold, in OpenCV's convention
 EDGE_THRESHOLD = 10
-# photos; with 4,096 features each, 36 photos of jwcate have 44 % of the points that COLMAP's defaults have, with 8,192 73 %
+# photos; with 4,096 features each, 36 photos of jwcate have 44 % of the points that COLMAP's defaults have, with 8,192
+# 73 %
 SMALL_SET = 100
 FEATURES_IN_SMALL_SET, FEATURES_IN_LARGE_SET = 8192, 4096
 REDUCED_GREY = {
