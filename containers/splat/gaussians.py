@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
 
 # number of colour coefficients beyond the constant one, by degree of the spherical harmonics
 HIGHER_COEFFICIENTS = (0, 3, 8, 15)

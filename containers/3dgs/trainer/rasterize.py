@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from splat.blending import blend, blend_backward
+from splat.gaussians import Float64
 from splat.projection import BLUR, NEAR, project, project_backward
 from splat.tiles import tile_lists
 
@@ -67,12 +68,12 @@ def rasterize(
     return image, alpha, RasterInfo(visible, means2d)
 
 
-def _packed(viewmat: Tensor, K: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _packed(viewmat: Tensor, K: Tensor) -> Float64:
     """The camera as `splat.projection` wants it."""
     matrix, k = viewmat.double().numpy(), K.double().numpy()
     rotation, translation = matrix[:3, :3], matrix[:3, 3]
     intrinsics = (k[0, 0], k[1, 1], k[0, 2], k[1, 2])
-    return np.concatenate((rotation.ravel(), translation, intrinsics, -rotation.T @ translation)).astype(np.float32)
+    return np.concatenate((rotation.ravel(), translation, intrinsics, -rotation.T @ translation))
 
 
 class _Rasterize(torch.autograd.Function):
@@ -97,8 +98,8 @@ class _Rasterize(torch.autograd.Function):
         arrays, view, width, height, degree, projected, lists, image, transmittance = ctx.saved
         g_image, g_alpha = (gradient.contiguous().numpy() for gradient in gradients[:2])
         flat = blend_backward(projected, lists, image, transmittance, g_image, g_alpha)
-        means, quats, scales, _, _, shN = arrays
-        raw = project_backward(means, quats, scales, shN, view, width, height, degree, projected, flat)
+        means, quats, scales, opacities, _, shN = arrays
+        raw = project_backward(means, quats, scales, opacities, shN, view, width, height, degree, projected, flat)
         outputs = (raw.means, raw.quats, raw.scales, raw.opacities, raw.sh0, raw.shN, flat.centres)
         return (*(torch.from_numpy(output) for output in outputs), None, None, None, None)
 

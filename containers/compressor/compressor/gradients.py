@@ -43,7 +43,9 @@ class Rendering:
         )
         none = np.zeros((len(g), 0, 3), np.float32)
         size = (camera.width, camera.height)
-        return project_backward(g.means, g.quats, g.scales, none, packed(camera), *size, 0, self.projected, gradients)
+        return project_backward(
+            g.means, g.quats, g.scales, g.opacities, none, packed(camera), *size, 0, self.projected, gradients
+        )
 
 
 def render_from(gaussians: Gaussians, camera: Camera) -> Rendering:
