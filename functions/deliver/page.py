@@ -103,9 +103,10 @@ def _camera_map(report: Report, cameras: bytes | None) -> str:
         note = "<p>The photos carry no usable GPS: the map has no scale and its north is not the world's.</p>"
     else:
         rms = "" if place.rms_metres is None else f" The photos' GPS is {place.rms_metres:.2f} m off the cameras (RMS)."
+        height = "" if place.altitude is None else f", {place.altitude:.1f} m"
         note = (
-            f"<p>North is up, distances are in metres about {place.latitude:.6f}°, {place.longitude:.6f}°, "
-            f"{place.altitude:.1f} m.{rms}</p>"
+            f"<p>North is up, distances are in metres about {place.latitude:.6f}°, {place.longitude:.6f}°{height}."
+            f"{rms}</p>"
         )
     return _section("Where the cameras stood", note + _image(cameras, "png", "Cameras and points from above", "map"))
 

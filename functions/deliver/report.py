@@ -52,11 +52,14 @@ class DeliveredFile(Camel):
 
 
 class Georeference(Camel):
-    """Where on Earth the scene's origin is, and how far the GPS of the photos is from the model (RMS)."""
+    """Where on Earth the scene's origin is, and how far the GPS of the photos is from the model (RMS).
+
+    No altitude where the photos have none, or contradict each other.
+    """
 
     latitude: float
     longitude: float
-    altitude: float
+    altitude: float | None
     rms_metres: float | None
 
 

@@ -23,11 +23,15 @@ from sfm.robust import fit_similarity_2d, fit_tilt
 Vector = NDArray[np.float64]
 
 FEWEST_POSITIONS = 3
+SAME_PLACE_METRES = 0.1
 # of the GPS track's own extent (root mean square radius); above it, heading and scale would be guesses
 UNRELIABLE_RESIDUAL = 0.15
 FEWEST_INLIERS_SHARE = 0.5
 # what altitudes may drift by over a flight: a barometer's weather, not its scatter
 ALTITUDE_DRIFT_METRES = 1.0
+# altitudes that contradict the photos by more than this, and by as large a share of the flight as makes GPS unreliable,
+# are neither a height above the sea nor a reason to tilt
+UNRELIABLE_ALTITUDE_METRES = 5.0
 # altitudes that ask for a tilt beyond this many sigmas of the levelling are broken, not a correction
 LARGEST_CORRECTION_SIGMAS = 3.0
 
@@ -54,6 +58,7 @@ class Georegistration:
     translation: Vector
     origin: LocalFrame | None = None
     altitude_known: bool = False
+    altitude_contradictory: bool = False
     rms_metres: float | None = None
     vertical_rms_metres: float | None = None
     outliers: list[str] = field(default_factory=list)
@@ -102,7 +107,7 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     level = rotation_to_z(up.direction)
     fit = fit_similarity_2d((centres[located] @ level.T)[:, :2], targets[:, :2])
     extent = float(np.sqrt(np.mean(np.sum((targets[:, :2] - targets[:, :2].mean(axis=0)) ** 2, axis=1))))
-    if fit is None or extent == 0.0:
+    if fit is None or extent < SAME_PLACE_METRES:
         return _unscaled(up, centres, points, "all GPS positions are the same place", unreliable=True)
     share = float(fit.inliers.mean())
     if share < FEWEST_INLIERS_SHARE or fit.rms > UNRELIABLE_RESIDUAL * extent:
@@ -114,14 +119,19 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     cosine, sine = np.cos(fit.heading), np.sin(fit.heading)
     rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ level
     with_altitude = np.array([position.altitude is not None for position in positions]) & fit.inliers
-    altitude_known = int(with_altitude.sum()) >= FEWEST_POSITIONS
-    if altitude_known:
-        rotation = _level_by_altitudes(rotation, centres[located][with_altitude], targets[with_altitude], fit.scale, up)
+    has_altitude = int(with_altitude.sum()) >= FEWEST_POSITIONS
+    contradictory = False
+    if has_altitude:
+        tilted = _level_by_altitudes(rotation, centres[located][with_altitude], targets[with_altitude], fit.scale, up)
+        off = targets[with_altitude, 2] - (fit.scale * centres[located][with_altitude] @ tilted.T)[:, 2]
+        limit = max(UNRELIABLE_ALTITUDE_METRES, UNRELIABLE_RESIDUAL * extent)
+        contradictory = float(np.median(np.abs(off - np.median(off)))) > limit
+        rotation = rotation if contradictory else tilted
     placed = fit.scale * centres[located] @ rotation.T
     residual = targets - placed
     offset = np.append(np.mean(residual[fit.inliers, :2], axis=0), 0.0)
     vertical_rms = None
-    if altitude_known:
+    if has_altitude:
         offset[2] = np.median(residual[with_altitude, 2])
         vertical_rms = _rms(residual[with_altitude, 2] - offset[2])
     horizontal = np.linalg.norm(residual[:, :2] - offset[:2], axis=1)
@@ -131,7 +141,8 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
         rotation=rotation,
         translation=offset - np.array([0.0, 0.0, ground]),
         origin=LocalFrame(frame.latitude, frame.longitude, frame.altitude + ground),
-        altitude_known=altitude_known,
+        altitude_known=has_altitude and not contradictory,
+        altitude_contradictory=contradictory,
         rms_metres=_rms(horizontal[fit.inliers]),
         vertical_rms_metres=vertical_rms,
         outliers=[photos[located[i]].name for i in np.flatnonzero(~fit.inliers)],

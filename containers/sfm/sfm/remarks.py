@@ -36,6 +36,10 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
     if georegistration.outliers:
         names = [photo.original for photo in photos if photo.name in georegistration.outliers]
         warnings.append(Warning("GPS_OUTLIERS", f"the GPS of {len(names)} photos disagrees with the model", names))
+    if georegistration.altitude_contradictory:
+        metres = f"{georegistration.vertical_rms_metres:.0f} m"
+        message = f"the photos' altitudes contradict each other by {metres}: they are not used"
+        warnings.append(Warning("ALTITUDE_UNRELIABLE", message))
     unused = [point.name for point in georegistration.control_points if not point.used]
     if unused:
         message = f"{len(unused)} control points disagree with the others and are not used"

@@ -180,6 +180,16 @@ def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_te
     assert "s3://" not in page
 
 
+def test_a_scene_whose_photos_know_no_altitude_is_delivered(cloud: Cloud) -> None:
+    event = with_pictures(cloud)
+    place = {"origin": {"latitude": 47.1, "longitude": 8.5, "altitude": None}, "rms_metres": 0.35}
+    cloud.put(f"{output_of(Stage.SFM)}/georeference.json", json.dumps(place).encode())
+    invoke("deliver", event)
+    assert cloud.get_json(REPORT)["georeference"]["altitude"] is None
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    assert "47.100000°, 8.500000°." in answer["Body"].read().decode()
+
+
 def test_no_address_goes_into_a_report_that_is_passed_on(cloud: Cloud) -> None:
     event = after(cloud, *Stage)
     event["options"]["email"] = "pilot@example.com"

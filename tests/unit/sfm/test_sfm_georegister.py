@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from sfm.exif import GeoPosition, Gimbal
 from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, georegister
+from sfm.remarks import place_warnings
 
 TRUTH = LocalFrame(46.84, -91.99, 150.0)
 NADIR = np.array([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]])
@@ -86,6 +87,24 @@ def test_an_altitude_offset_or_a_broken_altimeter_tilts_less_than_the_gimbals_ow
         assert np.rad2deg(np.arccos(up[2])) < 3.0
 
 
+@pytest.mark.parametrize(
+    "altitudes",
+    [np.repeat([0.0, 100.0], 10), np.random.default_rng(1).normal(0, 40, 20), np.linspace(0, 95, 20)],
+    ids=["another battery", "noise", "drift"],
+)
+def test_contradictory_altitudes_neither_tilt_nor_name_a_height(altitudes: np.ndarray) -> None:
+    scene = Scene()
+    level = scene.register()
+    scene.gps[:, 2] += altitudes
+    result = scene.register()
+    up = result.rotation @ scene.spin @ np.array([0, 0, 1.0])
+    assert np.rad2deg(np.arccos(up[2])) < 2.0
+    assert result.as_json()["origin"]["altitude"] is None
+    assert result.scale == pytest.approx(level.scale, rel=1e-3)
+    (warning,) = place_warnings([], result)
+    assert warning.code == "ALTITUDE_UNRELIABLE"
+
+
 def test_agreeing_altitudes_correct_a_gimbal_that_is_off() -> None:
     scene = Scene(gimbals=True)
     tilt = Rotation.from_euler("x", 2.5, degrees=True).as_matrix()
@@ -119,7 +138,7 @@ def test_two_positions_are_not_enough_and_one_place_is_none() -> None:
     scene = Scene()
     few = [replace(p, position=p.position if i < 2 else None) for i, p in enumerate(scene.photos())]
     assert "2 of 20 registered photos have a GPS position" in str(scene.register(few).reason)
-    same = [replace(p, position=GeoPosition(46.0, 7.0, 100.0)) for p in scene.photos()]
+    same = [replace(p, position=GeoPosition(46.0 + 1 / 3, 7.1, 100.0)) for p in scene.photos()]
     assert "same place" in str(scene.register(same).reason)
 
 
