@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compressor_peers import convert
-from benchmarks.compressor_scenes import ROOT, trained
-from compressor.compress import arrange_measured, compress, prepare, sights_of
+from benchmarks.compressor_scenes import ROOT, enlarged, trained
+from compressor.compress import compress, measured, prepare, sights_of
+from compressor.curves import Arranged
 from compressor.framing import Framing, frame_scene
 from compressor.presets import Preset
 from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
@@ -32,6 +33,7 @@ from compressor.source import read_source, visible
 from local.demo import make_sample
 from splat.camera import View
 from splat.gaussians import Gaussians
+from splat.ply import write_ply
 
 SIZES = (50_000, 250_000, 1_000_000)
 SCALE_DECIBELS = 47.0
@@ -84,14 +86,18 @@ def at_palette(scene: Scene, palette_size: int) -> Row:
 def at_decibels(scene: Scene, decibels: float) -> Row:
     """Our smallest file of at least `decibels`, everything from the splat on counted."""
     started = time.process_time()
-    budget = 10 ** (-decibels / 10)
-    arranged = arrange_measured(scene.gaussians, scene.views, scene.framing, lambda: None)
-    seen = sights_of(arranged, scene.views, scene.framing)
-    ready = prepare(arranged, budget, scene.stick, seen, silent, lambda: None, leave_out=True)
-    found = ready.search(budget, scene.stick, silent)
-    sog = zip_files(pack_files(found.codes))
+    arranged = measured(arrange(scene.gaussians), scene.views, scene.framing, lambda: None)
+    sog = smallest(arranged, scene.views, scene.framing, scene.stick, decibels)
     seconds = time.process_time() - started
     return Row(f"ours at {decibels:.1f} dB", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)
+
+
+def smallest(arranged: Arranged, views: list[View], framing: Framing, stick: Yardstick, decibels: float) -> bytes:
+    """The smallest file found whose pictures are `decibels` near."""
+    budget = 10 ** (-decibels / 10)
+    seen = sights_of(arranged, views, framing)
+    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, leave_out=True)
+    return zip_files(pack_files(ready.search(budget, stick, silent).codes))
 
 
 def silent(_share: float, _text: str) -> None:
@@ -117,7 +123,9 @@ def presets(scene: Scene) -> list[dict[str, Any]]:
         return []
     lines = []
     for preset in Preset:
-        result = compress(scene.gaussians, scene.views, scene.held_out, scene.framing, preset, silent, lambda: None)
+        result = compress(
+            arrange(scene.gaussians), scene.views, scene.held_out, scene.framing, preset, silent, lambda: None
+        )
         loss = round(result.loss, 4)
         lines.append({"preset": preset.value, "bytes": len(result.sog), "loss_db": loss, "fidelity": result.fidelity})
     return lines
@@ -125,15 +133,15 @@ def presets(scene: Scene) -> list[dict[str, Any]]:
 
 def scaling(model: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
     """Each size in a process of its own, whose peak memory is its own."""
-    return [
-        json.loads(
-            subprocess.run(
-                [sys.executable, "-m", "benchmarks.compressor_scale", str(model), str(size), str(SCALE_DECIBELS)],
-                cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True,
-            ).stdout.splitlines()[-1]
-        )
-        for size in sizes
-    ]  # fmt: skip
+    splat, lines = read_scene(model).gaussians, []
+    for size in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            ply = Path(folder) / "scene.ply"
+            write_ply(ply, enlarged(splat, size))
+            command = [sys.executable, "-m", "benchmarks.compressor_scale", str(model), str(ply), str(SCALE_DECIBELS)]
+            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        lines.append(json.loads(done.stdout.splitlines()[-1]))
+    return lines
 
 
 def main() -> int:

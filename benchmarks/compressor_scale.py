@@ -1,4 +1,8 @@
-"""One enlarged scene at a given quality, in a process of its own: `… MODEL COUNT DECIBELS`; one line of JSON."""
+"""One enlarged scene at a given quality, in a process of its own: `… MODEL SPLAT.ply DECIBELS`; one line of JSON.
+
+The cameras are those of MODEL. Seconds are counted from the splat in memory to the file; memory is all of the
+process's, reading included.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +12,37 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.compressor import Scene, at_decibels, compile_kernels, read_scene
-from benchmarks.compressor_scenes import enlarged
-from compressor.quality import yardstick
-from splat.ply import property_names
+from benchmarks.compressor import read_scene, smallest
+from compressor.compress import measured
+from compressor.quality import psnr, yardstick
+from compressor.sog.container import read_codes
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import arrange
+from splat.ply import property_names, read_ply
 
 
 def main() -> int:
-    model, count, decibels = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    model, splat, decibels = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
     trained = read_scene(model)
-    compile_kernels(trained)
-    gaussians = enlarged(trained.gaussians, count)
-    stick = yardstick(gaussians, trained.views, trained.framing)
-    scene = Scene(gaussians, trained.views, trained.framing, None, stick)
-    started = time.process_time()
-    row = at_decibels(scene, decibels)
+    views, framing = trained.views, trained.framing
+    del trained
+    gaussians = read_ply(splat)
+    stick = yardstick(gaussians, views, framing)
+    count = len(gaussians)
     raw = count * 4 * (len(property_names(gaussians.shN.shape[1])) - 3)  # without the normals, that nobody reads
+    started = time.process_time()
+    arranged = measured(arrange(gaussians), views, framing, lambda: None)
+    del gaussians
+    sog = smallest(arranged, views, framing, stick, decibels)
+    seconds = time.process_time() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
         "gaussians": count,
-        "bytes": row.bytes,
-        "ratio": round(raw / row.bytes, 2),
-        "decibels": row.decibels,
-        "cpu_s": round(time.process_time() - started, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3),
+        "bytes": len(sog),
+        "ratio": round(raw / len(sog), 2),
+        "decibels": round(psnr(stick.mean_squared_error(dequantise(read_codes(sog)))), 2),
+        "cpu_s": round(seconds, 1),
+        "peak_mb": round(peak / 1e3),
     }
     print(json.dumps(figures))
     return 0

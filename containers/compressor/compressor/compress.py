@@ -18,7 +18,6 @@ from compressor.sensitivity import cameras_of, measure_sensitivity
 from compressor.sog.codes import Codes, Steps
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange
 from compressor.strays import strays
 from compressor.thinning import Thinned, thin
 from splat.camera import View
@@ -77,7 +76,7 @@ def compress(
     *,
     antialiased: bool = False,
 ) -> Compressed:
-    """The smallest file that meets `preset`, without strays where there are `views`.
+    """The smallest file of arranged `gaussians` that meets `preset`, without strays where there are `views`.
 
     Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB.
     """
@@ -85,7 +84,7 @@ def compress(
     goal = target(preset, before)
     stick = yardstick(gaussians, views, framing)
     progress(0.0, "measuring what matters in pictures")
-    whole = arrange_measured(gaussians, views, framing, check_stop)
+    whole = measured(gaussians, views, framing, check_stop)
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
     seen = sights_of(whole, views, framing)
     ready = prepare(
@@ -133,13 +132,11 @@ class Prepared:
         return self.compensation.smallest(budget, rounded, yardstick) if self.compensation else rounded(budget)
 
 
-def arrange_measured(
-    gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
-) -> Arranged:
-    """In the file's order, with what matters in pictures, without strays where there are `views`."""
-    ordered = arrange(gaussians)
-    arranged = Arranged(ordered, measure_sensitivity(ordered, views, framing, check_stop))
-    return arranged.select(~strays(ordered, arranged.sensitivity.seen)) if views else arranged
+def measured(gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]) -> Arranged:
+    """Arranged `gaussians` with what matters in pictures, without strays where there are `views`."""
+    arranged = Arranged(gaussians, measure_sensitivity(gaussians, views, framing, check_stop))
+    stray = strays(gaussians, arranged.sensitivity.seen) if views else np.zeros(len(gaussians), dtype=np.bool_)
+    return arranged.select(~stray) if stray.any() else arranged
 
 
 def sights_of(arranged: Arranged, views: Sequence[View], framing: Framing) -> Sights | None:
@@ -164,7 +161,8 @@ def prepare(
     progress(0.0, "leaving out what nobody misses")
     thinned = thin(arranged, budget, yardstick, seen, check_stop) if leave_out else Thinned(arranged, 0.0)
     left = thinned.arranged
-    own = yardstick if left is arranged else yardstick.of(left.gaussians)
+    some = yardstick.every_other()
+    own = some if left is arranged else some.of(left.gaussians)
     curves, palettes = measure_curves(left, own, budget, _part(progress, 0.3, 0.7))
     compensation = Compensation(left, palettes, seen, check_stop) if seen else None
     return Prepared(left, curves, palettes, thinned.error, compensation)

@@ -29,6 +29,7 @@ _SAMPLE = 65536
 _BLOCKS = 16
 _SMALLEST_PALETTE = 64
 _FIRST_PALETTES = (256, 4096)
+_FIRST_LARGE_PALETTES = (4096, 32768)
 # measured on trained scenes: a bit a Gaussian less, of some hundred, is worth about this part of the error
 _BIT_PRICE = 1 / 80
 _NO_ERROR = 1e-30  # whose logarithm is still a number
@@ -59,6 +60,7 @@ class Curve:
     values: tuple[float, ...]
     bytes: NDArray[np.float64]
     error: NDArray[np.float64]
+    correction: float = 1.0  # measured of expected error, where fine
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class PaletteCurve:
         count = len(self.arranged)
         sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
         sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
-        return [*sizes, count] if count <= MAX_PALETTE else sizes
+        return [*sizes, count] if count <= MAX_PALETTE else list(_FIRST_LARGE_PALETTES)
 
     def palette(self, size: int) -> Palette | None:
         """The palette of at most `size` vectors, none for 0; built once."""
@@ -106,9 +108,10 @@ class PaletteCurve:
         return self.trials[size].palette
 
     def curve(self) -> Curve:
-        """Sizes from none to the format's most, in half octaves."""
+        """Sizes from none to the format's most, in half octaves; in whole ones where a palette takes long."""
         most = min(MAX_PALETTE, len(self.arranged))
-        octaves = np.arange(2 * np.log2(_SMALLEST_PALETTE), 2 * np.log2(MAX_PALETTE) + 1) / 2
+        pace = 1.0 if len(self.arranged) > 4 * MAX_PALETTE else 0.5
+        octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, pace)
         sizes = sorted({int(size) for size in np.rint(2**octaves) if size < most} | {most} | set(self.trials))
         x, known = np.log2(sizes), sorted(self.trials)
         trials = [self.trials[size] for size in known]
@@ -154,7 +157,9 @@ def measure_curves(
     if not arranged.gaussians.shN.any():
         return curves, None
     progress(len(ATTRIBUTES) / steps, "measuring palettes")
-    palettes = PaletteCurve(arranged, yardstick, _BIT_PRICE * budget / len(arranged))
+    # where few pictures say what matters, more than they say does
+    missed = max(1.0, next(curve.correction for curve in curves if curve.name == "colours"))
+    palettes = PaletteCurve(arranged, yardstick, _BIT_PRICE * budget / len(arranged) / missed)
     for size in palettes.first_sizes():
         progress((len(ATTRIBUTES) + 0.5) / steps, f"measuring a palette of {size}")
         palettes.palette(size)
@@ -181,13 +186,13 @@ def _measure(attribute: Attribute, arranged: Arranged, sample: Arranged, yardsti
         sizes, errors = zip(*pool.map(trial, LADDER), strict=True)
     at, x = np.log2(LADDER[1:]), np.log2(FINE_LADDER[1:])
     believed = np.exp(np.interp(x, np.log2(PROBES), np.log(corrections)))
+    between = np.exp(np.interp(x, at, np.log(np.maximum(errors[1:], _NO_ERROR))))
     return Curve(
         attribute.name,
         FINE_LADDER,
         np.append(sizes[0], np.interp(x, at, sizes[1:])),
-        np.append(
-            corrections[0] * errors[0], believed * np.exp(np.interp(x, at, np.log(np.maximum(errors[1:], _NO_ERROR))))
-        ),
+        np.append(corrections[0] * errors[0], believed * between),
+        corrections[0],
     )
 
 

@@ -22,7 +22,7 @@ _TRIES = 8
 _CLOSE_ENOUGH = 0.96  # of the budget used: another try is not worth its render
 _MARGIN = 0.985
 _RETREAT = 0.8
-_LEAST = 1e-3
+_LEAST, _MOST = 1e-3, 30.0
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,9 @@ def search(
         steps = choose(curves_now, assumed)
         while steps in over and assumed > _LEAST * room:
             assumed *= _RETREAT
+            steps = choose(curves_now, assumed)
+        while steps == chosen and assumed < _MOST * room:  # the model fears more than there is
+            assumed /= _RETREAT
             steps = choose(curves_now, assumed)
         if steps in over or steps == chosen:
             break

@@ -30,6 +30,8 @@ _WORK = 4_500_000
 _SEED = 7
 # what few passes see little of still counts this part of what the median does: nobody knows every future view
 _LEAST = 1 / 8
+# and this part of the mean over the passes squared: few of them miss much of what matters in other views
+_LEAST_OF_MEAN = 7.0
 _FULL = PALETTE_COEFFICIENTS + 1
 
 
@@ -75,6 +77,7 @@ class _Tally:
         count = len(gaussians)
         self._gaussians = gaussians
         self._numbers = 0
+        self._passes = 0
         self._means = np.zeros((count, 3), np.float32)
         self._quats = np.zeros((count, 4), np.float32)
         self._scales = np.zeros((count, 3), np.float32)
@@ -98,6 +101,7 @@ class _Tally:
             g.means, camera.position.astype(np.float32), colours / SH_C0**2, self._directions, self._harmonics
         )
         self._numbers += rendering.colour.size
+        self._passes += rounds
 
     def sensitivity(self) -> Sensitivity:
         full = self._harmonics / self._numbers
@@ -115,7 +119,9 @@ class _Tally:
 
     def _bounded(self, sums: Float32) -> Float32:
         seen = sums[sums > 0]
-        least = _LEAST * float(np.median(seen)) if seen.size else 1.0
+        least = 1.0
+        if seen.size:
+            least = max(_LEAST * float(np.median(seen)), _LEAST_OF_MEAN / self._passes**2 * float(sums.mean()))
         return np.asarray(np.maximum(sums, least) / self._numbers, dtype=np.float32)
 
     def _blended_directions(self, usual: Float64) -> Float32:

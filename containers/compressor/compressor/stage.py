@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from compressor.comparison import compare
@@ -48,7 +49,11 @@ def work(context: StageContext) -> StageOutcome:
     with watch("read"):
         report(0.0, "reading the splat")
         source = read_source(context.folders.processing_input(INPUT), context.scratch)
+        # a PLY like INRIA's: 4 bytes a property
+        raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
         gaussians, warnings = visible(source.gaussians)
+        gaussians = arrange(gaussians)
+        source = replace(source, gaussians=gaussians)  # a large scene's fill the memory: none is kept twice
         held_out = held_out_photos(source.views, source.folder)
         framing = frame_scene(gaussians, source.views, source.z_up)
     with watch("compress"):
@@ -61,7 +66,7 @@ def work(context: StageContext) -> StageOutcome:
     (staging / "viewer").mkdir(parents=True)
     (staging / "scene.sog").write_bytes(result.sog)
     shutil.copyfile(source.ply, staging / "scene.ply")
-    write_spz(staging / "scene.spz", arrange(gaussians), antialiased=source.antialiased)
+    write_spz(staging / "scene.spz", gaussians, antialiased=source.antialiased)
     if len(result.arranged) > STREAM_FROM:
         with watch("stream"):
             say = progress(0.6, 0.65)
@@ -90,8 +95,6 @@ def work(context: StageContext) -> StageOutcome:
         )
     if not result.met:
         warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
-    # a PLY like INRIA's: 4 bytes a property
-    raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
     return StageOutcome(
         counts={"gaussians": len(result.decoded), "thinned": result.thinned, "bytes": len(result.sog)},
         metrics={

@@ -49,9 +49,11 @@ def thin(
     def without(share: float) -> Arranged:
         return arranged.select(np.sort(order[int(share * len(order)) :]))
 
+    some = yardstick.every_other()
+
     def error(share: float) -> float:
         check_stop()
-        return yardstick.mean_squared_error(without(share).gaussians)
+        return some.mean_squared_error(without(share).gaussians)
 
     def most(error_allowed: float) -> float:
         place = bisect_right(_SHARES, error_allowed, key=error)
@@ -63,8 +65,10 @@ def thin(
         found = yardstick.mean_squared_error(left.gaussians)
         if found <= _TOLERANCE * allowed:
             return Thinned(left, found)
-    share = most(allowed)
-    return Thinned(without(share), error(share)) if share else Thinned(arranged, 0.0)
+    if not (share := most(allowed)):
+        return Thinned(arranged, 0.0)
+    left = without(share)
+    return Thinned(left, yardstick.mean_squared_error(left.gaussians))
 
 
 def missed(arranged: Arranged) -> Float32:

@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compressor.compress import arrange_measured, prepare
+from compressor.compress import measured, prepare
 from compressor.curves import Arranged
 from compressor.fitting import Sights, fitted, sights
 from compressor.framing import Framing, frame_scene
 from compressor.quality import Yardstick, psnr, yardstick
 from compressor.sensitivity import cameras_of
+from compressor.sog.encoder import arrange
 from compressor.thinning import missed, thin
 from splat.gaussians import Gaussians
 
@@ -31,7 +32,7 @@ def framing(make_splat: MakeSplat) -> Framing:
 
 @pytest.fixture(scope="module")
 def scene(make_splat: MakeSplat, framing: Framing) -> Arranged:
-    return arrange_measured(make_splat(900, 1), [], framing, nothing)
+    return measured(arrange(make_splat(900, 1)), [], framing, nothing)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from compressor.sog.codes import CODEBOOK_SIZE, Float32, Float64, UInt8
 from splat.kernels import kernel
 
 _BINS = 4096
+_SAMPLE = 1 << 18  # rows of values are enough for a histogram
 
 
 def fit_codebook(
@@ -18,8 +19,9 @@ def fit_codebook(
 
     The last distinct value repeats to fill the book. With `zero`, 0 is one of the values.
     """
-    flat = values.ravel().astype(np.float64)
-    importance = np.ones(flat.shape) if weights is None else weights.ravel().astype(np.float64)
+    every = max(1, len(values) // _SAMPLE)
+    flat = values[::every].ravel().astype(np.float64)
+    importance = np.ones(flat.shape) if weights is None else weights[::every].ravel().astype(np.float64)
     centres, mass = _histogram(flat, importance)
     wanted = size - 1 if zero else size
     if len(centres) <= wanted:

@@ -17,13 +17,13 @@ _SEED = 1
 _POINTS_PER_COARSE_CELL = 256
 _POINTS_PER_VECTOR = 256
 _FLAT_SEARCH_LIMIT = 1024
-_CELLS_PROBED = 4
+_CELLS_PROBED, _CELLS_PROBED_IN_LARGE = 4, 2
 # points that the vectors are made for, and how many of them at least a vector; the others only choose among them
 _SAMPLE = 1 << 18
-_SAMPLE_PER_VECTOR = 8
+_SAMPLE_PER_VECTOR = 2
 _ROUNDS = 2
 # a point's choice: so many near vectors, and so many whose labels are cheap
-_NEAR, _CHEAP = 16, 32
+_NEAR, _NEAR_IN_LARGE, _CHEAP = 16, 8, 32
 _CHUNK = 1 << 16
 
 Indices = NDArray[np.int64]
@@ -42,16 +42,17 @@ def build_palette(points: Points, weights: Float32, size: int, bit_price: float)
     count = len(weights)
     if count <= size:
         return points(np.arange(count)), np.arange(count)
+    large = count > _SAMPLE
     chosen = np.linspace(0, count - 1, min(count, max(_SAMPLE, _SAMPLE_PER_VECTOR * size))).astype(np.int64)
     some, mass = points(chosen), np.ascontiguousarray(weights[chosen])
     palette, price = _two_level_means(some, mass, size), np.zeros(size, np.float32)
     for _ in range(_ROUNDS):
-        labels = _Choice(palette, price).labels(some, mass)
+        labels = _Choice(palette, price, large=large).labels(some.__getitem__, mass)
         palette, users = _moved(some.__getitem__, mass, labels, palette)
         palette, users = palette[users > 0], users[users > 0]
         price = (-bit_price * np.log2(users / users.sum())).astype(np.float32)
-    choice = _Choice(palette, price)
-    labels = np.concatenate([choice.labels(points(part), weights[part]) for part in _parts(count)])
+    choice = _Choice(palette, price, large=large)
+    labels = choice.labels(points, weights)
     return _moved(points, weights, labels, palette)[0], labels
 
 
@@ -129,8 +130,9 @@ def _moved(points: Points, weights: Float32, labels: Indices, palette: Float32) 
 class _Choice:
     """What points choose from `palette` (K, D), where the label of each vector has its `price` (K,)."""
 
-    def __init__(self, palette: Float32, price: Float32) -> None:
-        self._price, self._near = price, min(_NEAR, len(palette)) if price.any() else 1
+    def __init__(self, palette: Float32, price: Float32, *, large: bool) -> None:
+        near = _NEAR_IN_LARGE if large else _NEAR
+        self._price, self._near = price, min(near, len(palette)) if price.any() else 1
         self._cheap = np.argsort(price, kind="stable")[:_CHEAP]
         self._vectors = palette[self._cheap]
         dimensions = palette.shape[1]
@@ -141,12 +143,15 @@ class _Choice:
             self._index = faiss.IndexIVFFlat(self._cells, dimensions, int(1.5 * math.sqrt(len(palette))))
             self._index.cp.niter = 5
             self._index.cp.min_points_per_centroid, self._index.cp.max_points_per_centroid = 1, 64
-            self._index.nprobe = _CELLS_PROBED
+            self._index.nprobe = _CELLS_PROBED_IN_LARGE if large else _CELLS_PROBED
             self._index.train(palette)
         self._index.add(palette)
 
-    def labels(self, points: Float32, mass: Float32) -> Indices:
-        """Of the least mass · distance² + price, among the nearest vectors and the cheapest."""
+    def labels(self, points: Points, weights: Float32) -> Indices:
+        """Of the least weight · distance² + price, among the nearest vectors and the cheapest."""
+        return np.concatenate([self._labels(points(part), weights[part]) for part in _parts(len(weights))])
+
+    def _labels(self, points: Float32, mass: Float32) -> Indices:
         distances, found = self._index.search(points, self._near)
         if self._near == 1:
             return np.asarray(found[:, 0], dtype=np.int64)
