@@ -112,6 +112,38 @@ def test_oblique_photos_give_away_the_principal_point() -> None:
     assert (camera.principal_point_x, camera.principal_point_y) == pytest.approx(true_point, abs=2.0)
 
 
+def test_a_short_ring_that_looks_down_alike_keeps_the_principal_point() -> None:
+    """There a shifted one is the same as cameras that pitch a little more."""
+    rng = np.random.default_rng(3)
+    model = pycolmap.Reconstruction()
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 830, 1200, 900)
+    model.add_camera_with_trivial_rig(camera)
+    points = np.column_stack([rng.uniform(-9, 9, (400, 2)), rng.uniform(0, 3, 400)])
+    seen: list[list[tuple[int, int]]] = [[] for _ in points]
+    for number, angle in enumerate(np.deg2rad(np.linspace(0, 110, 8)), start=1):
+        centre = np.array([35 * np.cos(angle), 35 * np.sin(angle), 20.0])
+        forward = -centre / np.linalg.norm(centre)
+        right = np.cross(forward, [0.0, 0, 1])
+        right /= np.linalg.norm(right)
+        rotation = np.array([right, np.cross(forward, right), forward])
+        local = (points - centre) @ rotation.T
+        pixels = local[:, :2] / local[:, 2:] * 830 + [600, 450] + rng.normal(0, 0.3, (400, 2))
+        pose = pycolmap.Rigid3d(pycolmap.Rotation3d(rotation), -rotation @ centre)
+        image = pycolmap.Image(name=f"{number}.jpg", keypoints=pixels, camera_id=1, image_id=number)
+        model.add_image_with_trivial_frame(image, pose)
+        for index in range(400):
+            seen[index].append((number, index))
+    for point, elements in zip(points, seen, strict=True):
+        track = pycolmap.Track()
+        for element in elements:
+            track.add_element(*element)
+        model.add_point3D(point, track, np.zeros(3, np.uint8))
+    calibrated, what = calibrate(model, {}, 1)
+    assert what == "none"
+    assert (calibrated.camera(1).principal_point_x, calibrated.camera(1).principal_point_y) == (600, 450)
+    assert calibrated.camera(1).focal_length == pytest.approx(830, rel=0.005)
+
+
 @pytest.mark.parametrize(("width", "loses"), [(800, True), (3200, False)])
 def test_observations_that_stand_out_are_left_out(width: int, loses: bool) -> None:
     """Two pixels are far for a photo that features were found in whole, near for one of twice that size."""
