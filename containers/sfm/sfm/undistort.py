@@ -15,6 +15,7 @@ from sfm.native import Send
 from sfm.parallel import map_in_order
 
 JPEG_QUALITY = 95
+STRIP = 256  # rows; the rays of all pixels of a photo of 48 megapixels would take 3 GB
 LEGACY_MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 
@@ -31,18 +32,22 @@ def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
     """The largest pinhole view without blank borders, as COLMAP chooses it; cx and cy are honoured."""
     pinhole = pycolmap.undistort_camera(pycolmap.UndistortCameraOptions(), camera)
     pinhole.camera_id = camera.camera_id
-    columns, rows = np.meshgrid(np.arange(pinhole.width) + 0.5, np.arange(pinhole.height) + 0.5)
-    rays = np.column_stack(
-        [
-            (columns.ravel() - pinhole.principal_point_x) / pinhole.focal_length_x,
-            (rows.ravel() - pinhole.principal_point_y) / pinhole.focal_length_y,
-            np.ones(columns.size),
-        ]
-    )
-    pixels = camera.img_from_cam(rays) - 0.5  # OpenCV counts from pixel centres
-    table = pixels.astype(np.float32).reshape(pinhole.height, pinhole.width, 2)
-    coordinates, fractions = cv2.convertMaps(table[..., 0], table[..., 1], cv2.CV_16SC2)
-    return Undistortion(pinhole, np.asarray(coordinates, np.int16), np.asarray(fractions, np.uint16))
+    coordinates = np.empty((pinhole.height, pinhole.width, 2), np.int16)
+    fractions = np.empty((pinhole.height, pinhole.width), np.uint16)
+    for top in range(0, pinhole.height, STRIP):
+        strip = slice(top, min(top + STRIP, pinhole.height))
+        columns, rows = np.meshgrid(np.arange(pinhole.width) + 0.5, np.arange(strip.start, strip.stop) + 0.5)
+        rays = np.column_stack(
+            [
+                (columns.ravel() - pinhole.principal_point_x) / pinhole.focal_length_x,
+                (rows.ravel() - pinhole.principal_point_y) / pinhole.focal_length_y,
+                np.ones(columns.size),
+            ]
+        )
+        pixels = camera.img_from_cam(rays) - 0.5  # OpenCV counts from pixel centres
+        table = pixels.astype(np.float32).reshape(*columns.shape, 2)
+        coordinates[strip], fractions[strip] = cv2.convertMaps(table[..., 0], table[..., 1], cv2.CV_16SC2)
+    return Undistortion(pinhole, coordinates, fractions)
 
 
 def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: int, send: Send) -> None:

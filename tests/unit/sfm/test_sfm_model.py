@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -188,6 +189,15 @@ def test_what_is_straight_in_the_world_is_straight_in_the_picture(tmp_path: Path
         weights = result[:, window]
         found = (weights * (np.arange(window.start, window.stop) + 0.5)).sum(axis=1) / weights.sum(axis=1)
         assert np.abs(found - expected).max() < 0.25
+
+
+def test_a_large_photo_takes_little_more_memory_than_its_tables() -> None:
+    camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 3500, 4000, 3000)
+    tracemalloc.start()
+    view = undistortion_of(camera)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * (view.coordinates.nbytes + view.fractions.nbytes)
 
 
 def test_the_undistorted_model_keeps_its_geometry() -> None:
