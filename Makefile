@@ -6,7 +6,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -60,6 +60,9 @@ bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mappi
 
 bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (SETS="a.zip b.zip": on these too)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(SETS)
+
+bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gaussians cost (SIZES="50000 …": only these)
+	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png $(if $(SCENE),--scene "$(SCENE)")

@@ -8,49 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.compressor_peers import convert
-from benchmarks.compressor_scenes import ROOT, enlarged, trained
-from compressor.compress import compress, measured, prepare, sights_of
-from compressor.curves import Arranged
-from compressor.framing import Framing, frame_scene
+from benchmarks.compressor_scaling import named as named_by_size
+from benchmarks.compressor_scaling import scaling
+from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, silent, smallest, trained
+from compressor.compress import compress, measured
 from compressor.presets import Preset
-from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.sensitivity import measure_sensitivity
 from compressor.sog.codes import Steps
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
-from compressor.source import read_source, visible
-from local.demo import make_sample
-from splat.camera import View
-from splat.gaussians import Gaussians
-from splat.ply import write_ply
 
 SIZES = (50_000, 250_000, 1_000_000)
-SCALE_DECIBELS = 47.0
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A trained splat and what its files are measured by."""
-
-    gaussians: Gaussians
-    views: list[View]
-    framing: Framing
-    held_out: HeldOut | None
-    stick: Yardstick
-
-    def decibels(self, decoded: Gaussians) -> float:
-        return round(psnr(self.stick.mean_squared_error(decoded)), 2)
 
 
 @dataclass(frozen=True)
@@ -61,15 +38,6 @@ class Row:
     bytes: int
     decibels: float
     cpu_seconds: float
-
-
-def read_scene(folder: Path) -> Scene:
-    with tempfile.TemporaryDirectory() as scratch:
-        source = read_source(folder, Path(scratch))
-    gaussians, _ = visible(source.gaussians)
-    framing = frame_scene(gaussians, source.views, source.z_up)
-    stick = yardstick(gaussians, source.views, framing)
-    return Scene(gaussians, source.views, framing, held_out_photos(source.views, source.folder), stick)
 
 
 def at_palette(scene: Scene, palette_size: int) -> Row:
@@ -90,18 +58,6 @@ def at_decibels(scene: Scene, decibels: float) -> Row:
     sog = smallest(arranged, scene.views, scene.framing, scene.stick, decibels)
     seconds = time.process_time() - started
     return Row(f"ours at {decibels:.1f} dB", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)
-
-
-def smallest(arranged: Arranged, views: list[View], framing: Framing, stick: Yardstick, decibels: float) -> bytes:
-    """The smallest file found whose pictures are `decibels` near."""
-    budget = 10 ** (-decibels / 10)
-    seen = sights_of(arranged, views, framing)
-    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, leave_out=True)
-    return zip_files(pack_files(ready.search(budget, stick, silent).codes))
-
-
-def silent(_share: float, _text: str) -> None:
-    pass
 
 
 def compare(scene: Scene, model: Path) -> list[Row]:
@@ -131,39 +87,19 @@ def presets(scene: Scene) -> list[dict[str, Any]]:
     return lines
 
 
-def scaling(model: Path, sizes: tuple[int, ...]) -> list[dict[str, float]]:
-    """Each size in a process of its own, whose peak memory is its own."""
-    splat, lines = read_scene(model).gaussians, []
-    for size in sizes:
-        with tempfile.TemporaryDirectory() as folder:
-            ply = Path(folder) / "scene.ply"
-            write_ply(ply, enlarged(splat, size))
-            command = [sys.executable, "-m", "benchmarks.compressor_scale", str(model), str(ply), str(SCALE_DECIBELS)]
-            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        lines.append(json.loads(done.stdout.splitlines()[-1]))
-    return lines
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sets", type=Path, nargs="*", help="further ZIPs of photos, or folders as 3dgs leaves them")
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="Gaussians of the enlarged scenes")
     arguments = parser.parse_args()
     build = ROOT / ".build"
-    models = {
-        path.stem: path if path.is_dir() else trained(path, build) for path in [make_sample(build), *arguments.sets]
-    }
+    models = {"sample": sample_model(build)}
+    models |= {path.stem: path if path.is_dir() else trained(path, build) for path in arguments.sets}
     compile_kernels(read_scene(models["sample"]))
     named: dict[str, Any] = {}
     for name, model in models.items():
         named |= {f"{name}_{key}": value for key, value in beside_peers(name, model).items()}
-    for size in scaling(models["sample"], tuple(arguments.sizes)):
-        print(
-            f"{size['gaussians']:>9,} Gaussians {size['bytes']:>11,} bytes 1:{size['ratio']:.1f} "
-            f"{size['decibels']:.2f} dB {size['cpu_s']:.1f} CPU-s {size['peak_mb']:,} MB",
-            flush=True,
-        )
-        named |= {f"{key}_{size['gaussians']}": size[key] for key in ("bytes", "ratio", "decibels", "cpu_s", "peak_mb")}
+    named |= named_by_size(scaling(models["sample"], tuple(arguments.sizes)))
     print(json.dumps(named))
     return 0
 

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.compressor import read_scene, smallest
+from benchmarks.compressor_scenes import read_scene, smallest
 from compressor.compress import measured
 from compressor.quality import psnr, yardstick
 from compressor.sog.container import read_codes

@@ -7,15 +7,64 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from compressor.compress import prepare, sights_of
+from compressor.curves import Arranged
+from compressor.framing import Framing, frame_scene
+from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
+from compressor.sog.container import pack_files, zip_files
+from compressor.source import read_source, visible
+from local.demo import make_sample
+from splat.camera import View
 from splat.gaussians import Gaussians
 
 ROOT = Path(__file__).parents[1]
 GAUSSIANS = 50_000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A trained splat and what its files are measured by."""
+
+    gaussians: Gaussians
+    views: list[View]
+    framing: Framing
+    held_out: HeldOut | None
+    stick: Yardstick
+
+    def decibels(self, decoded: Gaussians) -> float:
+        return round(psnr(self.stick.mean_squared_error(decoded)), 2)
+
+
+def read_scene(folder: Path) -> Scene:
+    with tempfile.TemporaryDirectory() as scratch:
+        source = read_source(folder, Path(scratch))
+    gaussians, _ = visible(source.gaussians)
+    framing = frame_scene(gaussians, source.views, source.z_up)
+    stick = yardstick(gaussians, source.views, framing)
+    return Scene(gaussians, source.views, framing, held_out_photos(source.views, source.folder), stick)
+
+
+def smallest(arranged: Arranged, views: list[View], framing: Framing, stick: Yardstick, decibels: float) -> bytes:
+    """The smallest file found whose pictures are `decibels` near."""
+    budget = 10 ** (-decibels / 10)
+    seen = sights_of(arranged, views, framing)
+    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, leave_out=True)
+    return zip_files(pack_files(ready.search(budget, stick, silent).codes))
+
+
+def silent(_share: float, _text: str) -> None:
+    pass
+
+
+def sample_model(build: Path) -> Path:
+    """The folder of the splat that this project makes of its own sample."""
+    return trained(make_sample(build), build)
 
 
 def trained(photos: Path, build: Path) -> Path:

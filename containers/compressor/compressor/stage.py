@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,8 @@ def work(context: StageContext) -> StageOutcome:
     staging = context.scratch / "output"
     (staging / "viewer").mkdir(parents=True)
     (staging / "scene.sog").write_bytes(result.sog)
+    with zipfile.ZipFile(staging / "scene.sog") as archive:  # unbundled, for a server that hands out single files
+        archive.extractall(staging / "sog")
     shutil.copyfile(source.ply, staging / "scene.ply")
     write_spz(staging / "scene.spz", gaussians, antialiased=source.antialiased)
     if len(result.arranged) > STREAM_FROM:

@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 from compressor import stage
+from compressor.compress import same_codes
 from compressor.framing import frame_scene
 from compressor.pictures import write_orbit, write_preview
 from compressor.quality import draw, held_out_photos, psnr, yardstick
-from compressor.sog.container import read_codes
+from compressor.sog.container import read_codes, unpack_files
 from compressor.sog.decoder import dequantise
 from compressor.source import read_source, visible
 from splat.camera import View, orbit, write_views
@@ -87,7 +88,12 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     result = json.loads((output / "result.json").read_text())
     files = {file["path"] for file in result["files"]}
     pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
-    assert files == {"scene.ply", "scene.sog", "scene.spz", "viewer/index.html", *pictures}
+    unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
+    assert files == {"scene.ply", "scene.sog", "scene.spz", "viewer/index.html", *pictures, *unbundled}
+    assert same_codes(
+        unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),
+        read_codes((output / "scene.sog").read_bytes()),
+    )
     assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
     metrics, counts = result["metrics"], result["counts"]
     assert counts["gaussians"] + counts["thinned"] == 500
