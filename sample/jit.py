@@ -12,6 +12,9 @@ import numba
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 prange = numba.prange
+config: Any = numba.config  # its attributes are made at import, where no type checker sees them
+# TBB last, as in splat/kernels.py: it may spin for ever at the end of a process
+config.THREADING_LAYER_PRIORITY = ["omp", "workqueue", "tbb"]
 
 
 def compiled(function: Kernel) -> Kernel:

@@ -37,6 +37,9 @@ def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
 
 config: Any = numba.config  # its attributes are made at import, where no type checker sees them
 config.CACHE_DIR = str(cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir())))
+# numba's own first choice, TBB, comes and goes with what else is installed, and its threads were seen to spin for ever
+# when the process ended on a busy machine
+config.THREADING_LAYER_PRIORITY = ["omp", "workqueue", "tbb"]
 
 # Arithmetic may be reordered and fused, which vectors need; infinities and NaNs stay: kernels test for them.
 _FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
