@@ -161,7 +161,7 @@ def prepare(
     progress(0.0, "leaving out what nobody misses")
     thinned = thin(arranged, budget, yardstick, seen, check_stop) if leave_out else Thinned(arranged, 0.0)
     left = thinned.arranged
-    some = yardstick.every_other()
+    some = yardstick if len(left) <= MOST_FITTED else yardstick.every_other()
     own = some if left is arranged else some.of(left.gaussians)
     curves, palettes = measure_curves(left, own, budget, _part(progress, 0.3, 0.7))
     compensation = Compensation(left, palettes, seen, check_stop) if seen else None

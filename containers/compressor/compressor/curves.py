@@ -108,9 +108,9 @@ class PaletteCurve:
         return self.trials[size].palette
 
     def curve(self) -> Curve:
-        """Sizes from none to the format's most, in half octaves; in whole ones where a palette takes long."""
+        """Sizes from none to the format's most, in quarter octaves; in whole ones where a palette takes long."""
         most = min(MAX_PALETTE, len(self.arranged))
-        pace = 1.0 if len(self.arranged) > 4 * MAX_PALETTE else 0.5
+        pace = 1.0 if len(self.arranged) > 4 * MAX_PALETTE else 0.25
         octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, pace)
         sizes = sorted({int(size) for size in np.rint(2**octaves) if size < most} | {most} | set(self.trials))
         x, known = np.log2(sizes), sorted(self.trials)

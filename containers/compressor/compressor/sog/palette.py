@@ -156,7 +156,7 @@ class _Choice:
         if self._near == 1:
             return np.asarray(found[:, 0], dtype=np.int64)
         rows = np.arange(len(points))
-        cost = np.where(found >= 0, mass[:, None] * distances + self._price[found], np.inf)
+        cost = mass[:, None] * np.where(found >= 0, distances, np.inf) + self._price[found]  # -1: too few in the cells
         place = cost.argmin(axis=1)
         labels, least = found[rows, place], cost[rows, place]
         vectors = self._vectors
