@@ -29,7 +29,7 @@ _ROUNDS = 4
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
-# a budget of which more than this went into leaving Gaussians out is spent anew, without
+# a budget, of error or of held-out loss, of which leaving Gaussians out took more than this is spent anew, without
 _MOST_SPENT = 1 / 3
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
@@ -91,26 +91,40 @@ def compress(
         whole, goal.mean_squared_error, stick, seen, _part(progress, 0.05, 0.4), check_stop,
         leave_out=bool(views) and preset is not Preset.ARCHIVE,
     )  # fmt: skip
-    budget = goal.mean_squared_error
-    if held_out is not None and before is not None:
-        budget = _believed(ready, goal, before, held_out, stick, check_stop)
-        if ready.spent > _MOST_SPENT * budget:
-            ready = prepare(whole, budget, stick, seen, _part(progress, 0.25, 0.2), check_stop, leave_out=False)
-            budget = _believed(ready, goal, before, held_out, stick, check_stop)
-    results: list[Compressed] = []
-    for number in range(_ROUNDS):
-        found = ready.search(budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
-        result = _packed(ready.arranged, found, before, held_out, goal.loss, antialiased, check_stop)
-        results.append(result)
-        wanted = min(goal.mean_squared_error, _error_for(found.mean_squared_error, result.loss, goal.loss))
-        if result.met and (result.loss >= _CLOSE_ENOUGH * goal.loss or wanted <= budget):
-            break
-        budget = wanted if result.met else min(0.9 * budget, wanted)
+
+    def without_leaving_out() -> tuple[Prepared, float]:
+        again = prepare(whole, budget, stick, seen, _part(progress, 0.25, 0.2), check_stop, leave_out=False)
+        return again, believed(again)
+
+    def believed(ready: Prepared) -> float:
+        if held_out is None or before is None:
+            return goal.mean_squared_error
+        return _believed(ready, goal, before, held_out, stick, check_stop)
+
+    def rounds(ready: Prepared, budget: float) -> list[Compressed]:
+        results: list[Compressed] = []
+        for number in range(_ROUNDS):
+            found = ready.search(budget, stick, _part(progress, 0.5 + 0.125 * number, 0.125))
+            result = _packed(ready.arranged, found, before, held_out, goal.loss, antialiased, check_stop)
+            results.append(result)
+            wanted = min(goal.mean_squared_error, _error_for(found.mean_squared_error, result.loss, goal.loss))
+            if result.met and (result.loss >= _CLOSE_ENOUGH * goal.loss or wanted <= budget):
+                break
+            budget = wanted if result.met else min(0.9 * budget, wanted)
+        return results
+
+    budget = believed(ready)
+    missed = before - held_out.psnr(ready.arranged.gaussians, check_stop) if held_out and before is not None else 0.0
+    if ready.spent > _MOST_SPENT * budget or missed > _MOST_SPENT * goal.loss:
+        ready, budget = without_leaving_out()
+    results = rounds(ready, budget)
+    if not results[0].met and ready.spent:  # held-out photos miss what pictures of the trained views do not
+        results += rounds(*without_leaving_out())
     met = [result for result in results if result.met]
     best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
     if best.loss > _INTOLERABLE_LOSS:
         raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {best.loss:.2f} dB of held-out PSNR")
-    return replace(best, strays=len(gaussians) - len(whole), thinned=len(whole) - len(ready.arranged))
+    return replace(best, strays=len(gaussians) - len(whole), thinned=len(whole) - len(best.arranged))
 
 
 @dataclass(frozen=True)

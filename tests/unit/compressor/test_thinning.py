@@ -8,14 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compressor.compress import measured, prepare
+from compressor.compress import compress, measured, prepare
 from compressor.curves import Arranged
 from compressor.fitting import Sights, fitted, sights
 from compressor.framing import Framing, frame_scene
-from compressor.quality import Yardstick, psnr, yardstick
+from compressor.presets import Preset
+from compressor.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.sensitivity import cameras_of
 from compressor.sog.encoder import arrange
 from compressor.thinning import missed, thin
+from splat.camera import View
 from splat.gaussians import Gaussians
 
 MakeSplat = Callable[..., Gaussians]
@@ -89,3 +91,21 @@ def test_opacities_and_colours_make_up_for_rounding(scene: Arranged, stick: Yard
     assert np.array_equal(better.codes.means, plain.codes.means)
     found = ready.search(budget, stick, lambda _share, _text: None)
     assert 0.7 * budget < found.mean_squared_error <= budget
+
+
+class Frugal(HeldOut):
+    """Held-out photos that miss every Gaussian that is left out, and nothing else."""
+
+    def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
+        return 25 + len(gaussians) / 1000
+
+
+@pytest.mark.parametrize("photos", [None, Frugal([], [], [])])
+def test_nothing_is_left_out_that_held_out_photos_miss(
+    make_splat: MakeSplat, framing: Framing, photos: HeldOut | None
+) -> None:
+    views = [View(f"{n}.jpg", "train", camera.scaled(0.25)) for n, camera in enumerate(cameras_of([], framing))]
+    splat = arrange(make_splat(900, 1))
+    result = compress(splat, views, photos, framing, Preset.TINY, lambda _share, _text: None, nothing)
+    assert (result.thinned == 0) == (photos is not None)
+    assert result.met
