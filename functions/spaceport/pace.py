@@ -34,6 +34,10 @@ class Pace(BaseModel):
     gone: tuple[float, ...] = Field(default=_EVEN, min_length=TENTHS + 1, max_length=TENTHS + 1)
     runs: int = 0
 
+    def expecting(self, waiting: float) -> Pace:
+        """With a wait of `waiting` seconds where none was learnt."""
+        return self if self.runs else self.model_copy(update={"waiting": waiting})
+
 
 # before anything was learnt: the sample on two cores
 _PRIOR = {

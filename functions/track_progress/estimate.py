@@ -31,6 +31,9 @@ class Estimator:
         quality: Quality = item.get("quality", "standard")
         stages = stages_of(item)
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
+        began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")
+        if began is not None and asked is not None:  # machines of which nothing was learnt come as fast as this one
+            paces = {stage: pace.expecting(asked - began) for stage, pace in paces.items()}
         left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
         etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
         self._jobs.apply(
