@@ -65,9 +65,14 @@ class GaussianGradients:
 
 def packed(camera: Camera) -> Float64:
     """(19,): rotation row by row, translation, fx, fy, cx, cy, position."""
-    intrinsics = (camera.fx, camera.fy, camera.cx, camera.cy)
-    parts = (camera.rotation.ravel(), camera.translation, intrinsics, camera.position)
-    return np.concatenate(parts, dtype=np.float64)
+    return packed_matrices(camera.world_to_camera, camera.intrinsics)
+
+
+def packed_matrices(world_to_camera: Float64, intrinsics: Float64) -> Float64:
+    """The same of a camera's matrices (4, 4) and (3, 3)."""
+    rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
+    k = (intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2])
+    return np.concatenate((rotation.ravel(), translation, k, -rotation.T @ translation), dtype=np.float64)
 
 
 def project(

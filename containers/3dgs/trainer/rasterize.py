@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from splat.blending import blend, blend_backward
-from splat.gaussians import Float64
-from splat.projection import BLUR, NEAR, project, project_backward
+from splat.projection import BLUR, NEAR, packed_matrices, project, project_backward
 from splat.tiles import tile_lists
 
 _BLACK = np.zeros(3, np.float32)
@@ -61,19 +60,11 @@ def rasterize(
     if means.is_cuda:
         return _rasterize_gsplat(means, quats, scales, opacities, sh0, shN, viewmat, K, width, height, sh_degree)
     means2d = torch.zeros(means.shape[0], 2, requires_grad=torch.is_grad_enabled())
-    view = _packed(viewmat, K)
+    view = packed_matrices(viewmat.double().numpy(), K.double().numpy())
     image, alpha, visible = _Rasterize.apply(  # type: ignore[no-untyped-call]
         means, quats, scales, opacities, sh0, shN, means2d, view, width, height, sh_degree
     )
     return image, alpha, RasterInfo(visible, means2d)
-
-
-def _packed(viewmat: Tensor, K: Tensor) -> Float64:
-    """The camera as `splat.projection` wants it."""
-    matrix, k = viewmat.double().numpy(), K.double().numpy()
-    rotation, translation = matrix[:3, :3], matrix[:3, 3]
-    intrinsics = (k[0, 0], k[1, 1], k[0, 2], k[1, 2])
-    return np.concatenate((rotation.ravel(), translation, intrinsics, -rotation.T @ translation))
 
 
 class _Rasterize(torch.autograd.Function):
