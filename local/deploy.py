@@ -60,14 +60,11 @@ def deploy_pipeline(address: Address, root: Path, parameters: Mapping[str, str] 
 
     `parameters` of the template stand in for its defaults.
     """
-    defaults = {
-        name: given.get("Default") for name, given in load_template(root / "template.yaml")["Parameters"].items()
-    }
-    chosen = defaults | dict(parameters or {})
-    address.client("sesv2").create_email_identity(EmailIdentity=chosen["SenderEmail"])
-    page = f"{address.url}/spaceport-{chosen['Stage']}-web-{ACCOUNT}/index.html"
-    own = {"PageUrl": page, "WebhookTargets": "any"}
-    return deploy(address, root / "template.yaml", root / ".build", own | dict(parameters or {}))
+    given, declared = dict(parameters or {}), load_template(root / "template.yaml")["Parameters"]
+    sender, stage = (given.get(name, declared[name]["Default"]) for name in ("SenderEmail", "Stage"))
+    address.client("sesv2").create_email_identity(EmailIdentity=sender)
+    page = f"{address.url}/spaceport-{stage}-web-{ACCOUNT}/index.html"
+    return deploy(address, root / "template.yaml", root / ".build", {"PageUrl": page, "WebhookTargets": "any"} | given)
 
 
 def deploy(
