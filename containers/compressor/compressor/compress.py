@@ -94,12 +94,7 @@ def compress(
 
     def without_leaving_out() -> tuple[Prepared, float]:
         again = prepare(whole, budget, stick, seen, _part(progress, 0.25, 0.2), check_stop, leave_out=False)
-        return again, believed(again)
-
-    def believed(ready: Prepared) -> float:
-        if held_out is None or before is None:
-            return goal.mean_squared_error
-        return _believed(ready, goal, before, held_out, stick, check_stop)
+        return again, _believed(again, goal, before, held_out, stick, check_stop)
 
     def rounds(ready: Prepared, budget: float) -> list[Compressed]:
         results: list[Compressed] = []
@@ -113,7 +108,7 @@ def compress(
             budget = wanted if result.met else min(0.9 * budget, wanted)
         return results
 
-    budget = believed(ready)
+    budget = _believed(ready, goal, before, held_out, stick, check_stop)
     missed = before - held_out.psnr(ready.arranged.gaussians, check_stop) if held_out and before is not None else 0.0
     if ready.spent > _MOST_SPENT * budget or missed > _MOST_SPENT * goal.loss:
         ready, budget = without_leaving_out()
@@ -185,12 +180,16 @@ def prepare(
 def _believed(
     ready: Prepared,
     goal: Target,
-    before: float,
-    held_out: HeldOut,
+    before: float | None,
+    held_out: HeldOut | None,
     stick: Yardstick,
     check_stop: Callable[[], None],
 ) -> float:
-    """The budget for `goal`: compression's error is not quite independent of training's; one try tells by how much."""
+    """The budget for `goal`: compression's error is not quite independent of training's; one try tells by how much,
+    where there are held-out photos.
+    """
+    if held_out is None or before is None:
+        return goal.mean_squared_error
     room = goal.mean_squared_error - ready.spent
     trial = attempt(ready.arranged, ready.curves, ready.palettes, room, stick)
     loss = before - held_out.psnr(dequantise(trial.codes), check_stop)
