@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,43 +19,12 @@ from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from splat.camera import look_at
-from splat.gaussians import Gaussians
-from tests.support.browser import chromium, needs_chromium
-from tests.support.splats import even_sensitivity
+from tests.support.browser import chromium, needs_chromium, served
+from tests.support.splats import even_sensitivity, village
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
 
 pytestmark = needs_chromium
-
-
-def village(up: NDArray[np.float64]) -> Gaussians:
-    """A chequered floor with three coloured towers, standing upright along `up`; nothing in it is symmetric."""
-    rng = np.random.default_rng(7)
-    ground = np.stack(np.meshgrid(np.linspace(-2, 2, 60), np.linspace(-2, 2, 60)), axis=-1).reshape(-1, 2)
-    points = [np.column_stack([ground, np.zeros(len(ground))])]
-    chequer = (np.floor(ground).sum(axis=1) % 2)[:, None]
-    colours = [np.where(chequer == 0, (0.75, 0.7, 0.55), (0.3, 0.45, 0.25))]
-    for place, height, colour in (
-        ((-1, -1), 1.6, (0.8, 0.2, 0.15)),
-        ((1.2, -0.4), 1.0, (0.15, 0.3, 0.8)),
-        ((0, 1.3), 0.6, (0.9, 0.8, 0.2)),
-    ):
-        tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900, 3)) + np.array([*place, 0])
-        points.append(tower)
-        colours.append(np.tile(colour, (len(tower), 1)))
-    means, colour = np.concatenate(points), np.concatenate(colours)
-    east = np.cross(up, (0.3, 0.5, 0.81))
-    east /= np.linalg.norm(east)
-    count = len(means)
-    shN = rng.normal(0, 0.05, (count, 3, 3))
-    return Gaussians(
-        means=means @ np.stack([east, np.cross(up, east), up]),
-        quats=rng.normal(size=(count, 4)),
-        scales=np.log(rng.uniform(0.02, 0.05, (count, 3))),
-        opacities=np.full(count, 4.0),
-        sh0=(colour - 0.5) / 0.2820948,
-        shN=shN,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -80,23 +45,6 @@ def delivered(page_file: Path, axis: NDArray[np.float64]) -> NDArray[np.float32]
     write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", axis, journey, BACKGROUND))
     camera = look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     return draw(dequantise(codes), camera)
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """The folder over HTTP on loopback."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])

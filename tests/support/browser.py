@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,25 @@ def chromium(folder: Path, width: int, height: int, **more: Any) -> Iterator[Any
         context.close()
 
 
-def look(page: Any, name: str, folder: Path) -> None:
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The folder over HTTP on loopback."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def look(page: Any, name: str, folder: Path) -> Path:
     """A picture of the whole page."""
-    page.screenshot(path=Path(PICTURES or folder) / f"{name}.png", full_page=True)
+    picture = Path(PICTURES or folder) / f"{name}.png"
+    page.screenshot(path=picture, full_page=True)
+    return picture

@@ -1,10 +1,21 @@
-"""What tests of the compressor need to know of a splat without rendering it."""
+"""Splats for tests of the compressor, and what such tests know of one without rendering it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.sog.codes import Sensitivity
+from splat.gaussians import Gaussians
+
+# of the village: east and north of its middle, height, colour
+TOWERS = (
+    ((-1, -1), 1.6, (0.8, 0.2, 0.15)),
+    ((1.2, -0.4), 1.0, (0.15, 0.3, 0.8)),
+    ((0, 1.3), 0.6, (0.9, 0.8, 0.2)),
+)
 
 
 def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
@@ -20,4 +31,39 @@ def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
         directions=directions,
         seen=np.ones(count, np.bool_),
         harmonics=np.eye(15),
+    )
+
+
+def leaves(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the tree in a lod-meta.json, in their order."""
+    return [leaf for child in node["children"] for leaf in leaves(child)] if "children" in node else [node]
+
+
+def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:
+    """A chequered floor with three coloured towers, standing upright along `up`; nothing in it is symmetric.
+
+    Of 6,300 Gaussians, or `finer`² times as many that are as many times smaller.
+    """
+    rng = np.random.default_rng(7)
+    row = np.linspace(-2, 2, 60 * finer)
+    ground = np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2)
+    points = [np.column_stack([ground, np.zeros(len(ground))])]
+    chequer = (np.floor(ground).sum(axis=1) % 2)[:, None]
+    colours = [np.where(chequer == 0, (0.75, 0.7, 0.55), (0.3, 0.45, 0.25))]
+    for place, height, colour in TOWERS:
+        tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900 * finer**2, 3)) + np.array([*place, 0])
+        points.append(tower)
+        colours.append(np.tile(colour, (len(tower), 1)))
+    means, colour = np.concatenate(points), np.concatenate(colours)
+    east = np.cross(up, (0.3, 0.5, 0.81))
+    east /= np.linalg.norm(east)
+    count = len(means)
+    shN = rng.normal(0, 0.05, (count, 3, 3))
+    return Gaussians(
+        means=means @ np.stack([east, np.cross(up, east), up]),
+        quats=rng.normal(size=(count, 4)),
+        scales=np.log(rng.uniform(0.02, 0.05, (count, 3)) / finer),
+        opacities=np.full(count, 4.0),
+        sh0=(colour - 0.5) / 0.2820948,
+        shN=shN,
     )

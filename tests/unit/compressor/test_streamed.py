@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +19,10 @@ from compressor.sog.encoder import arrange
 from compressor.streamed import LOD_META, Layout, write_streamed
 from splat.camera import orbit
 from splat.gaussians import Gaussians
-from tests.support.splats import even_sensitivity
+from tests.support.splats import even_sensitivity, leaves
 
 MakeSplat = Callable[..., Gaussians]
 LAYOUT = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
-
-
-def leaves(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [leaf for child in node["children"] for leaf in leaves(child)] if "children" in node else [node]
 
 
 def unit(folder: Path) -> Gaussians:

@@ -1,0 +1,154 @@
+"""Streamed SOG, served to the stock SuperSplat viewer in a headless browser: it loads and draws the levels it needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from compressor.curves import Arranged
+from compressor.quality import BACKGROUND, draw, psnr
+from compressor.sog.codes import Steps
+from compressor.sog.container import META
+from compressor.sog.encoder import arrange
+from compressor.streamed import LOD_META, Layout, write_streamed
+from compressor.viewer import BUNDLE, Journey, settings, upright_rotation
+from splat.camera import Camera, look_at
+from splat.gaussians import Gaussians
+from splat.harmonics import SH_C0
+from tests.support.browser import chromium, look, needs_chromium, served
+from tests.support.splats import TOWERS, even_sensitivity, leaves, village
+
+WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
+UP = np.array([0.0, -1.0, 0.0])  # what the stock viewer takes every splat for
+EYE = 0.4 * UP + 4.6 * np.array([0.42, 0.0, -0.9]) + 2.2 * UP
+LAYOUT = Layout(leaf=2048, leaves_per_file=2, levels=3, group=4)
+STILL = 6  # looks, 250 ms apart, at which nothing changed
+STOCK = BUNDLE.parent / "node_modules/@playcanvas/supersplat-viewer/public"
+
+pytestmark = needs_chromium
+
+
+@dataclass(frozen=True)
+class Site:
+    """The viewer beside a streamed scene, and what is to be seen there."""
+
+    folder: Path
+    scene: Gaussians
+    meta: dict[str, Any]
+    camera: Camera
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What the viewer showed at last: Gaussians drawn, indices of the files asked for in their order, the picture."""
+
+    drawn: int
+    files: list[int]
+    shown: NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    folder = tmp_path_factory.mktemp("site")
+    for file in STOCK.iterdir():
+        (folder / file.name).symlink_to(file)
+    (folder / "favicon.ico").touch()  # what browsers ask every site for
+    journey = Journey([EYE, -EYE], 0.4 * UP, FIELD_OF_VIEW, seconds=10)
+    (folder / "settings.json").write_text(json.dumps(settings(upright_rotation(UP), journey, BACKGROUND)))
+    scene = arrange(village(UP, finer=2))
+    arranged = Arranged(scene, even_sensitivity(len(scene)))
+    write_streamed(folder / "lod", arranged, Steps(), LAYOUT, lambda _share: None, antialiased=False)
+    meta = json.loads((folder / "lod" / LOD_META).read_text())
+    camera = look_at(EYE, 0.4 * UP, UP, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
+    return Site(folder, scene, meta, camera)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("chromium"), WIDTH, HEIGHT) as context:
+        yield context
+
+
+def place_of(site: Site, colour: tuple[float, float, float]) -> tuple[int, int]:
+    """Row and column where the middle of what is of this colour lies in the picture."""
+    members = np.abs(0.5 + SH_C0 * site.scene.sh0 - colour).max(axis=1) < 1e-3
+    x, y, z, _ = site.camera.world_to_camera @ np.append(site.scene.means[members].mean(axis=0), 1)
+    return int(site.camera.fy * y / z + site.camera.cy), int(site.camera.fx * x / z + site.camera.cx)
+
+
+def distance(bound: dict[str, list[float]], point: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(np.clip(point, bound["min"], bound["max"]) - point))
+
+
+def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Visit:
+    """Open the scene in the stock viewer and wait until nothing moves any more."""
+    page = browser.new_page()
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    with served(site.folder) as url:
+        page.goto(f"{url}/index.html?content=lod/{LOD_META}&noui&noanim&webgl{flags}")
+        drawn = "window.app?.stats.frame.gsplats"  # Gaussians in the picture
+        page.wait_for_function(f"{drawn} > {site.meta['counts'][-1]}", timeout=120_000)
+        seen, still = None, 0
+        while still < STILL:
+            page.wait_for_timeout(250)
+            now = (page.evaluate(drawn), len(asked))
+            seen, still = now, still + 1 if now == seen else 0
+        count = page.evaluate(drawn)
+        picture = look(page, name, folder)
+    page.close()
+    with Image.open(picture) as image:
+        shown = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+    assert errors == []
+    assert f"/lod/{LOD_META}" in asked
+    files = [site.meta["filenames"].index(path.removeprefix("/lod/")) for path in asked if path.endswith(f"/{META}")]
+    return Visit(count, files, shown)
+
+
+def level_of(site: Site, file: int) -> int:
+    return int(site.meta["filenames"][file].split("_")[0])
+
+
+def test_a_scene_within_the_budget_is_shown_whole(site: Site, browser: Any, tmp_path: Path) -> None:
+    visit = opened(site, browser, "", "streamed", tmp_path)
+
+    assert visit.drawn == site.meta["counts"][0]
+    levels = [level_of(site, file) for file in visit.files]
+    assert levels[0] == 2, "not the coarsest first"
+    assert sorted(levels[1:]) == [0] * 7, "not all of the finest, each file once"
+
+    expected = draw(site.scene, site.camera)
+    score = psnr(float(np.mean(np.square(visit.shown - expected))))
+    others = [psnr(float(np.mean(np.square(visit.shown - other)))) for other in (expected[:, ::-1], expected[::-1])]
+    assert score > 35
+    assert score > max(others) + 10
+    for _, _, colour in TOWERS:
+        assert visit.shown[place_of(site, colour)] == pytest.approx(colour, abs=0.1)
+
+
+def test_a_scene_beyond_the_budget_is_fine_where_it_is_near(site: Site, browser: Any, tmp_path: Path) -> None:
+    budget = 12_000
+    visit = opened(site, browser, f"&budget={budget / 1e6}", "streamed-budget", tmp_path)
+
+    assert site.meta["counts"][-1] < visit.drawn <= budget
+    near, *_, far = sorted(leaves(site.meta["tree"]), key=lambda leaf: distance(leaf["bound"], EYE))
+    assert near["lods"]["0"]["file"] in visit.files
+    assert far["lods"]["0"]["file"] not in visit.files
+    assert far["lods"]["1"]["file"] in visit.files
+
+    score = psnr(float(np.mean(np.square(visit.shown - draw(site.scene, site.camera)))))
+    assert score > 24
+    for _, _, colour in TOWERS:
+        assert visit.shown[place_of(site, colour)] == pytest.approx(colour, abs=0.1)
