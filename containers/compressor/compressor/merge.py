@@ -1,8 +1,8 @@
-"""Fewer Gaussians for a view from afar: neighbours in the file become one that looks like them together.
+"""Fewer Gaussians for a view from afar: neighbours of like colour become one that looks like them together.
 
 Means and covariances are those of the mixture, colours the mixture's mean, and the opacity is such that as much of a
-picture stays covered. Kerbl et al., A Hierarchical 3D Gaussian Representation for Real-Time Rendering of Very Large
-Datasets, 2024.
+picture stays covered; where that asks for more than an opacity can say, the Gaussian grows instead. Kerbl et al., A
+Hierarchical 3D Gaussian Representation for Real-Time Rendering of Very Large Datasets, 2024.
 """
 
 from __future__ import annotations
@@ -15,13 +15,36 @@ from numpy.typing import NDArray
 from compressor.sog.codes import Float64
 from compressor.sog.encoder import opacity_of
 from splat.gaussians import Gaussians
+from splat.harmonics import SH_C0
 
 _MOST_OPAQUE = 0.99
 _LEAST_DEVIATION = 1e-7
+_COLOUR_REACH = 12.0  # deviations of a middling Gaussian that are as far as black is from white
+
+
+def group_order(gaussians: Gaussians, group: int) -> NDArray[np.int64]:
+    """Order (N,) in which every `group` consecutive Gaussians lie near each other and are of like colour.
+
+    A k-d tree over place and colour, halved across its largest variance down to groups; only the last is smaller.
+    """
+    count = len(gaussians)
+    reach = _COLOUR_REACH * SH_C0 * np.median(np.exp(gaussians.scales.max(axis=1)))
+    points = np.concatenate([gaussians.means, reach * gaussians.sh0], axis=1).astype(np.float64)
+    order = np.arange(count)
+    starts = np.zeros(1, np.int64)
+    while (sizes := _sizes(starts, count)).max() > group:
+        ordered = points[order]
+        part = np.repeat(np.arange(len(starts)), sizes)
+        middle = np.add.reduceat(ordered, starts) / sizes[:, None]
+        axis = np.add.reduceat(np.square(ordered - middle[part]), starts).argmax(axis=1)
+        order = order[np.lexsort((ordered[np.arange(count), axis[part]], part))]
+        groups = -(-sizes // group)
+        starts = np.unique(np.concatenate([starts, starts + groups // 2 * group]))
+    return order
 
 
 def merged(gaussians: Gaussians, group: int) -> Gaussians:
-    """One Gaussian for every `group` consecutive ones (the last for what is left), in order along the curve."""
+    """One Gaussian for every `group` consecutive ones (the last for what is left), in their order."""
     starts = np.arange(0, len(gaussians), group)
     opacity = opacity_of(gaussians.opacities)
     deviations = np.exp(gaussians.scales.astype(np.float64))
@@ -39,7 +62,10 @@ def merged(gaussians: Gaussians, group: int) -> Gaussians:
     variances, axes = np.linalg.eigh(covariances)
     axes[:, :, 0] *= np.linalg.det(axes)[:, None]
     merged_deviations = np.sqrt(np.maximum(variances, _LEAST_DEVIATION**2))
-    covered = np.clip(total / _area(merged_deviations), 1 / 255, _MOST_OPAQUE)
+    needed = total / _area(merged_deviations)
+    covered = np.clip(needed, 1 / 255, _MOST_OPAQUE)
+    # opacity w > 1, deviation d would cover min(1, w·exp(-r²/2d²)): in all as much as opacity 1, variance (1 + ln w)·d²
+    merged_deviations *= np.sqrt(1 + np.log(np.maximum(needed / _MOST_OPAQUE, 1.0)))[:, None]
     return Gaussians(
         means=means.astype(np.float32),
         quats=_quaternions(axes).astype(np.float32),

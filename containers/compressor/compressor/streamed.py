@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from compressor.curves import Arranged
-from compressor.merge import merged
+from compressor.merge import group_order, merged
 from compressor.sog.codes import Float64, Sensitivity, Steps
 from compressor.sog.container import META, pack_files
 from compressor.sog.encoder import quantise
@@ -89,6 +89,7 @@ def _slice(arranged: Arranged, start: int, end: int) -> Arranged:
 
 def _at_level(part: Arranged, level: int, group: int) -> Arranged:
     for _ in range(level):
+        part = part.select(group_order(part.gaussians, group))
         gaussians = merged(part.gaussians, group)
         starts = np.arange(0, len(part), group)
         part = Arranged(gaussians, _merged_sensitivity(part.sensitivity, starts))
