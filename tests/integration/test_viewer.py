@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,21 @@ def test_page_shows_our_render_upright_and_asks_for_nothing(
     print(f"psnr {score:.1f} dB, mirrored {mirrored:.1f}, upended {upended:.1f}, pictures in {tmp_path}")
     assert score > 30
     assert score > max(mirrored, upended) + 10
+
+
+def test_the_page_hands_out_the_file_that_it_shows(browser: Any, tmp_path: Path) -> None:
+    page_file = tmp_path / "index.html"
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    page = browser.new_page()
+    page.goto(f"{page_file.as_uri()}?noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.locator("#save").click()
+    with page.expect_download() as handed:
+        page.get_by_text("(.sog)").click()
+    sog = Path(handed.value.path()).read_bytes()
+    page.close()
+    assert handed.value.suggested_filename == "Village.sog"
+    assert f">{base64.b64encode(sog).decode()}<" in page_file.read_text()
 
 
 def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:
