@@ -21,7 +21,7 @@ from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, 
 from compressor.compress import compress, measured
 from compressor.presets import Preset
 from compressor.sensitivity import measure_sensitivity
-from compressor.sog.codes import Steps
+from compressor.sog.codes import Coarseness
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
@@ -45,7 +45,7 @@ def at_palette(scene: Scene, palette_size: int) -> Row:
     started = time.process_time()
     ordered = arrange(scene.gaussians)
     sensitivity = measure_sensitivity(ordered, scene.views, scene.framing, lambda: None)
-    codes = quantise(ordered, sensitivity, Steps(), quantise_harmonics(ordered, sensitivity, palette_size))
+    codes = quantise(ordered, sensitivity, Coarseness(), quantise_harmonics(ordered, sensitivity, palette_size))
     sog = zip_files(pack_files(codes))
     seconds = time.process_time() - started
     return Row("ours, the peer's palette size", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from compressor.arranged import Arranged
 from compressor.compress import prepare, sights_of
-from compressor.curves import Arranged
 from compressor.framing import Framing, frame_scene
 from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.sog.container import pack_files, zip_files

@@ -37,7 +37,7 @@ MIN_TRANSMITTANCE = np.float32(1e-4)  # a pixel is finished before it would fall
 _SUMS = 9  # of a hit: dL/dsigma·(1, dx, dy, dx², dx dy, dy²) negated, and dL/dcolour
 _FORWARD_ROW = 4 * TILE  # of scratch: transmittance (negative: finished), red, green, blue
 _BACKWARD_ROW = 6 * TILE  # transmittance, S, gradient by red, green, blue, alpha
-_PARTS = 16  # of the tiles for each thread
+PARTS = 16  # of the tiles for each thread
 
 # exp(-s) for 0 <= s <= ln 255 as (minimax polynomial of degree 5 at -s/8)⁸; relative error below 3e-7
 _E0, _E1, _E2 = np.float32(9.999999185e-1), np.float32(9.999924148e-1), np.float32(4.998812767e-1)
@@ -46,7 +46,7 @@ _MINUS_EIGHTH = np.float32(-0.125)
 
 
 @inlined
-def _exp_negative(s: Scalar) -> Scalar:
+def exp_negative(s: Scalar) -> Scalar:
     x = s * _MINUS_EIGHTH
     p = ((((_E5 * x + _E4) * x + _E3) * x + _E2) * x + _E1) * x + _E0
     p = p * p
@@ -55,13 +55,13 @@ def _exp_negative(s: Scalar) -> Scalar:
 
 
 @inlined
-def _aligned(scratch: Float32) -> int:
+def aligned(scratch: Float32) -> int:
     """Index of the first element on a 64-byte line, so that no load of sixteen crosses one."""
     return (-scratch.ctypes.data & 63) >> 2
 
 
 @kernel
-def _pixel_rows(y: Scalar, reach: Scalar, top: int) -> tuple[int, int]:
+def pixel_rows(y: Scalar, reach: Scalar, top: int) -> tuple[int, int]:
     """First and last row within the tile whose topmost row of pixels is `top` that the Gaussian reaches."""
     slack = HALF + np.float32(1e-3)
     first = max(np.ceil(y - reach - slack) - np.float32(top), ZERO)
@@ -70,7 +70,7 @@ def _pixel_rows(y: Scalar, reach: Scalar, top: int) -> tuple[int, int]:
 
 
 @kernel
-def _shares(starts: Int32, parts: int) -> Int32:
+def shares(starts: Int32, parts: int) -> Int32:
     """Bounds (parts + 1,) that cut the tiles into parts of about as many hits."""
     tiles = starts.shape[0] - 1
     bounds = np.empty(parts + 1, np.int32)
@@ -91,12 +91,12 @@ def _blend(
 ) -> None:  # fmt: skip
     height, width = transmittance.shape
     across = (width + TILE - 1) // TILE
-    bounds = _shares(starts, threads * _PARTS)
+    bounds = shares(starts, threads * PARTS)
     for thread in prange(threads):
         s = np.empty(TILE * _FORWARD_ROW + TILE, np.float32)
-        base = _aligned(s)
+        base = aligned(s)
         row_open = np.empty(TILE, np.bool_)
-        for part in range(_PARTS):
+        for part in range(PARTS):
             for tile in range(bounds[part * threads + thread], bounds[part * threads + thread + 1]):
                 left, top = tile % across * TILE, tile // across * TILE
                 rows, columns = min(TILE, height - top), min(TILE, width - left)
@@ -115,7 +115,7 @@ def _blend(
                     red, green, blue = colours[i, 0], colours[i, 1], colours[i, 2]
                     dx = lane_numbers() + (np.float32(left) + HALF - footprints[i, X])
                     across_row, slope = footprints[i, HALF_A] * dx * dx, footprints[i, B] * dx
-                    first, last = _pixel_rows(centre_y, footprints[i, REACH_Y], top)
+                    first, last = pixel_rows(centre_y, footprints[i, REACH_Y], top)
                     for y in range(first, last + 1):
                         if not row_open[y]:
                             continue
@@ -126,7 +126,7 @@ def _blend(
                         within = both(sigma <= limit, before > ZERO)
                         if not any_of(within):
                             continue
-                        alpha = least(opacity * _exp_negative(least(sigma, limit)), MAX_ALPHA)
+                        alpha = least(opacity * exp_negative(least(sigma, limit)), MAX_ALPHA)
                         drawn = both(within, alpha >= ALPHA_THRESHOLD)
                         after = before - before * alpha
                         used, ended = both(drawn, after > MIN_TRANSMITTANCE), both(drawn, after <= MIN_TRANSMITTANCE)
@@ -155,12 +155,12 @@ def _blend_backward(
 ) -> None:  # fmt: skip
     height, width = transmittance.shape
     across = (width + TILE - 1) // TILE
-    bounds = _shares(starts, threads * _PARTS)
+    bounds = shares(starts, threads * PARTS)
     for thread in prange(threads):
         s = np.empty(TILE * _BACKWARD_ROW + TILE, np.float32)
-        base = _aligned(s)
+        base = aligned(s)
         row_open = np.empty(TILE, np.bool_)
-        for part in range(_PARTS):
+        for part in range(PARTS):
             for tile in range(bounds[part * threads + thread], bounds[part * threads + thread + 1]):
                 left, top = tile % across * TILE, tile // across * TILE
                 rows, columns = min(TILE, height - top), min(TILE, width - left)
@@ -193,7 +193,7 @@ def _blend_backward(
                     red, green, blue = colours[i, 0], colours[i, 1], colours[i, 2]
                     dx = lane_numbers() + (np.float32(left) + HALF - footprints[i, X])
                     across_row, slope = footprints[i, HALF_A] * dx * dx, footprints[i, B] * dx
-                    first, last = _pixel_rows(centre_y, footprints[i, REACH_Y], top)
+                    first, last = pixel_rows(centre_y, footprints[i, REACH_Y], top)
                     by_sigma, by_dy, by_dy2 = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
                     by_red, by_green, by_blue = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
                     for y in range(first, last + 1):
@@ -206,7 +206,7 @@ def _blend_backward(
                         within = both(sigma <= limit, before > ZERO)
                         if not any_of(within):
                             continue
-                        unclamped = opacity * _exp_negative(least(sigma, limit))
+                        unclamped = opacity * exp_negative(least(sigma, limit))
                         alpha = least(unclamped, MAX_ALPHA)
                         drawn = both(within, alpha >= ALPHA_THRESHOLD)
                         after = before - before * alpha

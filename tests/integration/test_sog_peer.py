@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.curves import Arranged
-from compressor.sog.codes import Steps
+from compressor.arranged import Arranged
+from compressor.sog.codes import Coarseness
 from compressor.sog.container import pack_files, unpack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
@@ -63,14 +63,19 @@ def random_splat(count: int, degree: int) -> Gaussians:
 
 @pytest.mark.parametrize("bundled", [True, False], ids=["zip", "folder"])
 @pytest.mark.parametrize(
-    ("degree", "steps"),
-    [(0, Steps()), (1, Steps(palette_size=70)), (2, Steps()), (3, Steps(0.01, 0.01, 0.01, 0.01, 0.01, 200))],
+    ("degree", "coarseness"),
+    [
+        (0, Coarseness()),
+        (1, Coarseness(palette_size=70)),
+        (2, Coarseness()),
+        (3, Coarseness(bit_price=0.01, palette_size=200)),
+    ],
     ids=["degree 0", "degree 1", "degree 2", "degree 3 coarse"],
 )
-def test_splat_transform_reads_what_we_read(degree: int, steps: Steps, bundled: bool, tmp_path: Path) -> None:
+def test_splat_transform_reads_what_we_read(degree: int, coarseness: Coarseness, bundled: bool, tmp_path: Path) -> None:
     arranged = arrange(random_splat(1500, degree))
     even = even_sensitivity(len(arranged))
-    codes = quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
+    codes = quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
     files = pack_files(codes)
     source = tmp_path / ("scene.sog" if bundled else "meta.json")
     if bundled:
@@ -107,7 +112,7 @@ def test_splat_transform_reads_our_streamed_sog(tmp_path: Path) -> None:
     arranged = Arranged(arrange(random_splat(600, 1)), even_sensitivity(600))
     layout = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
     lod = tmp_path / "lod" / LOD_META
-    write_streamed(lod.parent, arranged, Steps(), layout, lambda _share: None, antialiased=False)
+    write_streamed(lod.parent, arranged, Coarseness(), layout, lambda _share: None, antialiased=False)
     filenames = json.loads(lod.read_text())["filenames"]
     assert len(filenames) == 5 + 2 + 1
     for level, count in enumerate((600, 150, 38)):

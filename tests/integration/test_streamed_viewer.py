@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.curves import Arranged
+from compressor.arranged import Arranged
 from compressor.quality import BACKGROUND, draw, psnr
-from compressor.sog.codes import Steps
+from compressor.sog.codes import Coarseness
 from compressor.sog.container import META
 from compressor.sog.encoder import arrange
 from compressor.streamed import LOD_META, Layout, write_streamed
@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (folder / "settings.json").write_text(json.dumps(settings(upright_rotation(UP), journey, BACKGROUND)))
     scene = arrange(village(UP, finer=2))
     arranged = Arranged(scene, even_sensitivity(len(scene)))
-    write_streamed(folder / "lod", arranged, Steps(), LAYOUT, lambda _share: None, antialiased=False)
+    write_streamed(folder / "lod", arranged, Coarseness(), LAYOUT, lambda _share: None, antialiased=False)
     meta = json.loads((folder / "lod" / LOD_META).read_text())
     camera = look_at(EYE, 0.4 * UP, UP, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     return Site(folder, scene, meta, camera)

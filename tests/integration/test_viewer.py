@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.quality import BACKGROUND, draw, psnr
-from compressor.sog.codes import Steps
+from compressor.sog.codes import Coarseness
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
@@ -37,8 +37,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def delivered(page_file: Path, axis: NDArray[np.float64]) -> NDArray[np.float32]:
     """Write the village's page; the first picture that it should show."""
     arranged = arrange(village(axis))
-    even, steps = even_sensitivity(len(arranged)), Steps()
-    codes = quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
+    even, coarseness = even_sensitivity(len(arranged)), Coarseness()
+    codes = quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
     target = 0.4 * axis
     side = np.cross(axis, (0.9, 0.1, 0.42))
     eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis

@@ -23,10 +23,8 @@ def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
     directions = np.zeros((count, 16), np.float32)
     directions[:, 0] = value
     return Sensitivity(
-        means=np.full((count, 3), value, np.float32),
-        quats=np.full((count, 4), value, np.float32),
-        scales=np.full((count, 3), value, np.float32),
-        opacities=np.full(count, value, np.float32),
+        outlines=np.full((count, 10), value, np.float32),
+        correlations=np.zeros((count, 45), np.int8),
         colours=np.full(count, value, np.float32),
         directions=directions,
         seen=np.ones(count, np.bool_),

@@ -7,15 +7,17 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from compressor.arranged import Arranged, Progress
+from compressor.calibration import calibrated
 from compressor.compensation import Compensation
-from compressor.curves import Arranged, Curve, PaletteCurve, Progress, measure_curves
 from compressor.fitting import MOST_FITTED, Sights, sights
 from compressor.framing import Framing
+from compressor.palettes import PaletteCurve, measure_palettes
 from compressor.presets import Preset, Target, target
 from compressor.quality import HeldOut, Yardstick, psnr, yardstick
-from compressor.search import Found, attempt, search
+from compressor.search import Found, best_size, first_price, first_try, price_for, rounded_at, search
 from compressor.sensitivity import cameras_of, measure_sensitivity
-from compressor.sog.codes import Codes, Steps
+from compressor.sog.codes import MAX_PALETTE, Coarseness, Codes
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.strays import strays
@@ -31,6 +33,8 @@ _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 _LOSS_EXPONENT = 0.75
 # a budget, of error or of held-out loss, of which leaving Gaussians out took more than this is spent anew, without
 _MOST_SPENT = 1 / 3
+# this part of the error is left after a fit, on trained scenes
+_USUAL_GAIN = 0.8
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
 
@@ -45,7 +49,7 @@ class Compressed:
     sog: bytes
     arranged: Arranged
     decoded: Gaussians
-    steps: Steps
+    coarseness: Coarseness
     bytes_by_file: dict[str, int]
     fidelity: float
     psnr_before: float | None
@@ -124,21 +128,35 @@ def compress(
 
 @dataclass(frozen=True)
 class Prepared:
-    """A splat with its attributes' curves, ready to be searched; `spent`: the error of what was left out of it."""
+    """A splat ready to be searched; `spent`: the error of what was left out of it."""
 
     arranged: Arranged
-    curves: list[Curve]
     palettes: PaletteCurve | None
     spent: float
     compensation: Compensation | None
 
     def search(self, budget: float, yardstick: Yardstick, progress: Progress) -> Found:
-        """The smallest content within an error of `budget` against the yardstick's pictures."""
+        """The smallest content within an error of `budget` against the yardstick's pictures; where none is, the finest.
 
-        def rounded(allowed: float) -> Found:
-            return search(self.arranged, self.curves, self.palettes, allowed, yardstick, progress, spent=self.spent)
+        The palette's size goes with the price until one is within: with it fixed the error is smooth in the price.
+        """
+        room = budget - self.spent
+        if room > 0:
+            start = price_for(first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
 
-        return self.compensation.smallest(budget, rounded, yardstick) if self.compensation else rounded(budget)
+            def rounded(price: float, within: Found | None) -> Found:
+                size = within.coarseness.palette_size if within else best_size(self.palettes, price)
+                return rounded_at(price, size, self.arranged, self.palettes, yardstick)
+
+            found = None
+            if compensation := self.compensation:
+                found = search(
+                    lambda price, within: compensation.fitted(rounded(price, within), yardstick),
+                    start / _USUAL_GAIN, budget, progress, spent=self.spent,
+                )  # fmt: skip
+            if found := found or search(rounded, start, budget, progress, spent=self.spent):
+                return found
+        return rounded_at(0.0, MAX_PALETTE, self.arranged, self.palettes, yardstick)
 
 
 def measured(gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]) -> Arranged:
@@ -163,7 +181,7 @@ def prepare(
     *,
     leave_out: bool,
 ) -> Prepared:
-    """Measure the curves for a squared error of about `budget`.
+    """Measure palettes for a squared error of about `budget`.
 
     Gaussians that it has room to leave out are, with `leave_out`.
     """
@@ -172,9 +190,10 @@ def prepare(
     left = thinned.arranged
     some = yardstick if len(left) <= MOST_FITTED else yardstick.every_other()
     own = some if left is arranged else some.of(left.gaussians)
-    curves, palettes = measure_curves(left, own, budget, _part(progress, 0.3, 0.7))
+    left = calibrated(left, first_price(left, budget), own, check_stop)
+    palettes = measure_palettes(left, own, budget, _part(progress, 0.3, 0.7))
     compensation = Compensation(left, palettes, seen, check_stop) if seen else None
-    return Prepared(left, curves, palettes, thinned.error, compensation)
+    return Prepared(left, palettes, thinned.error, compensation)
 
 
 def _believed(
@@ -191,7 +210,7 @@ def _believed(
     if held_out is None or before is None:
         return goal.mean_squared_error
     room = goal.mean_squared_error - ready.spent
-    trial = attempt(ready.arranged, ready.curves, ready.palettes, room, stick)
+    trial = first_try(ready.arranged, ready.palettes, room, stick)
     loss = before - held_out.psnr(dequantise(trial.codes), check_stop)
     return min(goal.mean_squared_error, _error_for(trial.mean_squared_error, loss, goal.loss))
 
@@ -224,7 +243,7 @@ def _packed(
         sog=sog,
         arranged=arranged,
         decoded=decoded,
-        steps=found.steps,
+        coarseness=found.coarseness,
         bytes_by_file=entry_sizes(sog),
         fidelity=psnr(found.mean_squared_error),
         psnr_before=before,

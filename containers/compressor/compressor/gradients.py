@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,8 @@ from compressor.sog.codes import Float32
 from splat.blending import blend, blend_backward
 from splat.camera import Camera
 from splat.gaussians import Gaussians
-from splat.projection import GaussianGradients, Projected, packed, project, project_backward
+from splat.moments import blend_moments, outline_gradients
+from splat.projection import GaussianGradients, Projected, ProjectedGradients, packed, project, project_backward
 from splat.tiles import TileLists, tile_lists
 
 
@@ -32,15 +34,23 @@ class Rendering:
         return self.colour + self.transmittance[:, :, None] * np.asarray(BACKGROUND, np.float32)
 
     def backward(self, by_pixel: Float32) -> GaussianGradients:
-        """Gradients of the raw parameters from those of the picture (H, W, 3); none of the higher coefficients.
-
-        View dependence moves no outline: positions are taken to act on outlines alone, which spares its gradient.
-        """
-        g, camera = self.gaussians, self.camera
+        """Gradients of the raw parameters from those of the picture (H, W, 3); none of the higher coefficients."""
         by_transmittance = -(by_pixel * np.asarray(BACKGROUND, np.float32)).sum(axis=2)
-        gradients = blend_backward(
-            self.projected, self.lists, self.colour, self.transmittance, by_pixel, by_transmittance
+        return self._raw(
+            blend_backward(self.projected, self.lists, self.colour, self.transmittance, by_pixel, by_transmittance)
         )
+
+    def curvature(self) -> tuple[Iterator[GaussianGradients], Float32]:
+        """Gradients of the outlines whose outer products sum to how the picture's squares curve with them.
+
+        And the sum of each Gaussian's weights squared (N,).
+        """
+        moments, weights = blend_moments(self.projected, self.lists, self.picture)
+        return map(self._raw, outline_gradients(self.projected, moments)), weights
+
+    def _raw(self, gradients: ProjectedGradients) -> GaussianGradients:
+        """View dependence moves no outline: positions are taken to act on outlines alone, which spares its gradient."""
+        g, camera = self.gaussians, self.camera
         none = np.zeros((len(g), 0, 3), np.float32)
         size = (camera.width, camera.height)
         return project_backward(

@@ -1,8 +1,7 @@
-"""How much each number of a splat matters in its pictures, from renders of noise backwards.
+"""How much each Gaussian's numbers matter in pictures, alone and together, from renders of the splat.
 
-With a picture I(θ), the expected gradient of Σ gᵢIᵢ, squared, is the diagonal of JᵀJ where the g are independent signs
-(Bekas, Kokiopoulou and Saad, An estimator for the diagonal of a matrix, 2007): exactly the sum over pixels of what a
-small change of each parameter does to them, squared. One pass backwards gives it for all parameters at once.
+With a picture I(θ), JᵀJ of its Jacobian says what a small change of θ does to the picture, squared. Its block of each
+Gaussian is measured exactly (splat/moments.py) from the cameras that trained the splat and from all round it.
 """
 
 from __future__ import annotations
@@ -10,28 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from compressor.framing import Framing
 from compressor.gradients import render_from
 from compressor.quality import evenly
-from compressor.sog.codes import PALETTE_COEFFICIENTS, Float32, Float64, Sensitivity
+from compressor.sog.codes import NUMBERS, PALETTE_COEFFICIENTS, Float32, Float64, Int8, Sensitivity
 from splat.camera import Camera, View
 from splat.gaussians import Gaussians
-from splat.harmonics import SH_C0, sh_basis
-from splat.kernels import kernel
+from splat.harmonics import sh_basis
+from splat.kernels import kernel, parallel_kernel
 
 _PIXELS = 480  # along the longer side
 _TRAINING_VIEWS = 24
 _ORBIT_VIEWS = 12
-_ROUNDS = 3
-# passes cost about 0.7 µs a Gaussian: this many Gaussian-passes are made, if that is enough for every view once
-_WORK = 4_500_000
-_SEED = 7
-# what few passes see little of still counts this part of what the median does: nobody knows every future view
+# a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, and each of a small scene
+_WORK = 12_000_000
+# what few views see little of still counts this part of what the median does: nobody knows every future view
 _LEAST = 1 / 8
-# and this part of the mean over the passes squared: few of them miss much of what matters in other views
-_LEAST_OF_MEAN = 7.0
+# and what seems to make up for another number does so by this part less
+_DAMPING = 0.1
+# numbers of a Gaussian of one kind
+_ALIKE = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (9,))
 _FULL = PALETTE_COEFFICIENTS + 1
 
 
@@ -39,16 +39,11 @@ def measure_sensitivity(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
 ) -> Sensitivity:
     """Of `gaussians` seen from the training cameras and from all round; held-out cameras stay unseen."""
-    cameras = cameras_of(views, framing)
-    passes = max(1, min(_ROUNDS * len(cameras), _WORK // len(gaussians)))
-    if passes < len(cameras):
-        cameras = evenly(cameras, max(passes, _ORBIT_VIEWS))
-    rounds = max(1, passes // len(cameras))
+    cameras = evenly(cameras_of(views, framing), max(_ORBIT_VIEWS, _WORK // len(gaussians)))
     tally = _Tally(gaussians)
-    rng = np.random.default_rng(_SEED)
     for camera in cameras:
         check_stop()
-        tally.add(camera, rounds, rng)
+        tally.add(camera)
     return tally.sensitivity()
 
 
@@ -71,64 +66,97 @@ def _placed(cameras: list[Camera]) -> list[tuple[float, Camera]]:
 
 
 class _Tally:
-    """Sums over the passes."""
+    """Sums over the views."""
 
     def __init__(self, gaussians: Gaussians) -> None:
         count = len(gaussians)
         self._gaussians = gaussians
         self._numbers = 0
-        self._passes = 0
-        self._means = np.zeros((count, 3), np.float32)
-        self._quats = np.zeros((count, 4), np.float32)
-        self._scales = np.zeros((count, 3), np.float32)
-        self._opacities = np.zeros(count, np.float32)
+        self._blocks = np.zeros((count, NUMBERS * (NUMBERS + 1) // 2), np.float32)
         self._directions = np.zeros((count, _FULL), np.float32)
         self._harmonics = np.zeros((_FULL, _FULL))
 
-    def add(self, camera: Camera, rounds: int, rng: np.random.Generator) -> None:
+    def add(self, camera: Camera) -> None:
         g = self._gaussians
         rendering = render_from(g, camera)
-        shape = rendering.colour.shape
-        colours = np.zeros(len(g), np.float32)
-        for _ in range(rounds):
-            raw = rendering.backward((2 * rng.integers(0, 2, shape, dtype=np.int8) - 1).astype(np.float32))
-            self._means += np.square(raw.means) / rounds
-            self._quats += np.square(raw.quats) / rounds
-            self._scales += np.square(raw.scales) / rounds
-            self._opacities += np.square(raw.opacities) / rounds
-            colours += np.square(raw.sh0).mean(axis=1) / rounds
-        _add_directions(
-            g.means, camera.position.astype(np.float32), colours / SH_C0**2, self._directions, self._harmonics
-        )
+        gradients, weights = rendering.curvature()
+        for raw in gradients:
+            _add_products(raw.means, raw.quats, raw.scales, raw.opacities, g.quats, self._blocks)
+        _add_directions(g.means, camera.position.astype(np.float32), weights, self._directions, self._harmonics)
         self._numbers += rendering.colour.size
-        self._passes += rounds
 
     def sensitivity(self) -> Sensitivity:
         full = self._harmonics / self._numbers
         constant = max(float(full[0, 0]), 1e-30)
+        seen = self._blocks[:, -1] > 0
+        outlines = np.empty((len(seen), NUMBERS), np.float32)
+        for numbers in _ALIKE:
+            outlines[:, numbers] = _bounded(self._blocks[:, [k * (k + 3) // 2 for k in numbers]])
+        correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
+        _correlations(self._blocks, outlines, correlations)
         return Sensitivity(
-            means=self._bounded(self._means),
-            quats=self._bounded(self._quats),
-            scales=self._bounded(self._scales),
-            opacities=self._bounded(self._opacities),
-            colours=self._bounded(self._directions[:, 0]),
+            outlines=outlines / np.float32(self._numbers),
+            correlations=correlations,
+            colours=_bounded(self._directions[:, 0]) / np.float32(self._numbers),
             directions=self._blended_directions(full[0] / constant),
-            seen=self._opacities > 0,
+            seen=seen,
             harmonics=(full[1:, 1:] - np.outer(full[1:, 0], full[0, 1:]) / constant) / constant,
         )
 
-    def _bounded(self, sums: Float32) -> Float32:
-        seen = sums[sums > 0]
-        least = 1.0
-        if seen.size:
-            least = max(_LEAST * float(np.median(seen)), _LEAST_OF_MEAN / self._passes**2 * float(sums.mean()))
-        return np.asarray(np.maximum(sums, least) / self._numbers, dtype=np.float32)
-
     def _blended_directions(self, usual: Float64) -> Float32:
-        """Each Gaussian's own directions, and as much of the usual ones as makes up for few passes."""
+        """Each Gaussian's own directions, and as much of the usual ones as makes up for few views."""
         usual_weight = max(_LEAST * float(np.median(self._directions[:, 0])), 1e-30)
         blended = self._directions + (usual_weight * usual).astype(np.float32)
         return np.asarray(blended / self._numbers, dtype=np.float32)
+
+
+def _bounded(sums: Float32) -> Float32:
+    seen = sums[sums > 0]
+    return np.maximum(sums, np.float32(_LEAST * float(np.median(seen)) if seen.size else 1.0))
+
+
+@parallel_kernel
+def _add_products(
+    means: Float32, quats: Float32, scales: Float32, opacities: Float32, rotations: Float32, blocks: Float32
+) -> None:
+    """Add the outer product of each Gaussian's gradient, by SOG's numbers, to its packed block (N, 55)."""
+    for i in prange(means.shape[0]):
+        if opacities[i] == 0 and scales[i, 0] == 0 and means[i, 0] == 0:
+            continue
+        v = np.empty(NUMBERS, np.float32)
+        largest = 0
+        length = np.float32(0)
+        for k in range(4):
+            length += rotations[i, k] * rotations[i, k]
+            if abs(rotations[i, k]) > abs(rotations[i, largest]):
+                largest = k
+        # the largest component follows from the others: of a unit quaternion, positive
+        scaling = np.sqrt(length) * np.sign(rotations[i, largest])
+        place = 3
+        for k in range(4):
+            if k != largest:
+                follows = rotations[i, k] / rotations[i, largest]
+                v[place] = (quats[i, k] - follows * quats[i, largest]) * scaling
+                place += 1
+        for k in range(3):
+            v[k], v[6 + k] = means[i, k], scales[i, k]
+        v[9] = opacities[i]
+        at = 0
+        for j in range(NUMBERS):
+            for k in range(j + 1):
+                blocks[i, at] += v[j] * v[k]
+                at += 1
+
+
+@parallel_kernel
+def _correlations(blocks: Float32, outlines: Float32, out: Int8) -> None:
+    for i in prange(blocks.shape[0]):
+        at = 0
+        for j in range(NUMBERS):
+            for k in range(j):
+                shared = np.sqrt(outlines[i, j]) * np.sqrt(outlines[i, k])
+                out[i, at] = np.int8(np.rint(127 * (1 - _DAMPING) * blocks[i, j * (j + 1) // 2 + k] / shared))
+                at += 1
 
 
 @kernel

@@ -74,7 +74,7 @@ def work(context: StageContext) -> StageOutcome:
         with watch("stream"):
             say = progress(0.6, 0.65)
             write_streamed(
-                staging / "lod", result.arranged, result.steps, Layout(),
+                staging / "lod", result.arranged, result.coarseness, Layout(),
                 lambda share: say(share, "writing levels of detail"), antialiased=source.antialiased,
             )  # fmt: skip
     with watch("pictures"):

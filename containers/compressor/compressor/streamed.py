@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from compressor.curves import Arranged
+from compressor.arranged import Arranged
 from compressor.merge import group_order, merged
-from compressor.sog.codes import Float64, Sensitivity, Steps
+from compressor.sog.codes import Coarseness, Float64, Sensitivity
 from compressor.sog.container import META, pack_files
 from compressor.sog.encoder import quantise
 from compressor.sog.harmonics import quantise_harmonics
@@ -43,13 +43,13 @@ class Layout:
 def write_streamed(
     folder: Path,
     arranged: Arranged,
-    steps: Steps,
+    coarseness: Coarseness,
     layout: Layout,
     progress: Callable[[float], None],
     *,
     antialiased: bool,
 ) -> None:
-    """Write the scene below `folder`, as coarse as `steps`; `lod-meta.json` last. `progress` gets the share done."""
+    """Write the scene below `folder` at a `coarseness`; `lod-meta.json` last. `progress` gets the share done."""
     count = len(arranged)
     starts = range(0, count, layout.leaf)
     leaves = [(start, min(start + layout.leaf, count)) for start in starts]
@@ -69,7 +69,7 @@ def write_streamed(
             counts[level] += offset
             name = f"{level}_{number}/{META}"
             filenames.append(name)
-            _write_unit((folder / name).parent, _joined(parts), _share(steps, offset, count), antialiased)
+            _write_unit((folder / name).parent, _joined(parts), _share(coarseness, offset, count), antialiased)
             progress((level + (chosen.stop / len(leaves))) / layout.levels)
     meta = {
         "version": _VERSION,
@@ -104,10 +104,8 @@ def _merged_sensitivity(sensitivity: Sensitivity, starts: Any) -> Sensitivity:
 
     return replace(
         sensitivity,
-        means=total(sensitivity.means),
-        quats=total(sensitivity.quats),
-        scales=total(sensitivity.scales),
-        opacities=total(sensitivity.opacities),
+        outlines=total(sensitivity.outlines),
+        correlations=np.zeros((len(starts), sensitivity.correlations.shape[1]), np.int8),
         colours=total(sensitivity.colours),
         directions=total(sensitivity.directions),
         seen=np.logical_or.reduceat(sensitivity.seen, starts),
@@ -124,25 +122,17 @@ def _joined(parts: list[Arranged]) -> Arranged:
     return Arranged(gaussians, Sensitivity(**join([part.sensitivity for part in parts]), harmonics=whole))
 
 
-def _share(steps: Steps, part: int, whole: int) -> Steps:
-    """A part may cause its share of the whole's errors, and has its share of the palette."""
+def _share(coarseness: Coarseness, part: int, whole: int) -> Coarseness:
+    """A part pays the same prices, and has its share of the palette."""
+    size = coarseness.palette_size
     share = min(1.0, part / whole)
-    size = steps.palette_size
-    return Steps(
-        positions=steps.positions * share,
-        rotations=steps.rotations * share,
-        scales=steps.scales * share,
-        colours=steps.colours * share,
-        opacities=steps.opacities * share,
-        palette_size=max(_LEAST_PALETTE, round(size * share)) if size else 0,
-        bit_price=steps.bit_price,
-    )
+    return replace(coarseness, palette_size=max(_LEAST_PALETTE, round(size * share)) if size else 0)
 
 
-def _write_unit(folder: Path, part: Arranged, steps: Steps, antialiased: bool) -> None:
-    size, price = steps.palette_size, steps.bit_price
+def _write_unit(folder: Path, part: Arranged, coarseness: Coarseness, antialiased: bool) -> None:
+    size, price = coarseness.palette_size, coarseness.label_price
     palette = quantise_harmonics(part.gaussians, part.sensitivity, size, price) if size else None
-    codes = quantise(part.gaussians, part.sensitivity, steps, palette)
+    codes = quantise(part.gaussians, part.sensitivity, coarseness, palette)
     folder.mkdir(parents=True)
     for name, data in pack_files(codes, antialiased=antialiased).items():
         (folder / name).write_bytes(data)

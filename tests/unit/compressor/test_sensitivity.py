@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from compressor.framing import Framing, frame_scene
+from compressor.gradients import render_from
 from compressor.quality import Yardstick, yardstick
-from compressor.sensitivity import measure_sensitivity
-from compressor.sog.codes import Sensitivity
+from compressor.sensitivity import cameras_of, measure_sensitivity
+from compressor.sog.codes import NUMBERS, Sensitivity
 from compressor.sog.decoder import with_harmonics
 from compressor.sog.encoder import arrange
 from compressor.sog.harmonics import absorb, quantise_harmonics
@@ -41,32 +42,73 @@ def stick(splat: Gaussians, framing: Framing) -> Yardstick:
 
 
 @pytest.mark.parametrize(
-    ("name", "weights", "size"),
-    [
-        ("means", "means", 0.002),
-        ("quats", "quats", 0.01),
-        ("scales", "scales", 0.02),
-        ("opacities", "opacities", 0.05),
-        ("sh0", "colours", 0.02),
-    ],
+    ("name", "numbers", "size"),
+    [("means", (0, 1, 2), 0.002), ("scales", (6, 7, 8), 0.02), ("opacities", (9,), 0.05)],
 )
 def test_small_changes_do_to_pictures_what_was_foretold(
-    name: str, weights: str, size: float, splat: Gaussians, sensitivity: Sensitivity, stick: Yardstick
+    name: str, numbers: tuple[int, ...], size: float, splat: Gaussians, sensitivity: Sensitivity, stick: Yardstick
 ) -> None:
     rng = np.random.default_rng(1)
-    values, h = getattr(splat, name), getattr(sensitivity, weights)
+    values = getattr(splat, name)
     change = rng.normal(0, size, values.shape)
-    foretold = float((h.reshape(len(splat), -1) * np.square(change.reshape(len(splat), -1))).sum())
+    foretold = float((sensitivity.outlines[:, numbers] * np.square(change.reshape(len(splat), -1))).sum())
     measured = stick.mean_squared_error(replace(splat, **{name: (values + change).astype(np.float32)}))
-    # moved Gaussians also change places in depth, which no derivative knows; the search measures and corrects that
+    # moved Gaussians also change places in depth, which no derivative knows; calibration measures and corrects that
     assert 0.5 * foretold < measured < (12 if name == "means" else 1.6) * foretold
+
+
+def test_a_small_change_of_colours_does_what_was_foretold(
+    splat: Gaussians, sensitivity: Sensitivity, stick: Yardstick
+) -> None:
+    change = np.random.default_rng(1).normal(0, 0.02, splat.sh0.shape).astype(np.float32)
+    foretold = float((sensitivity.colours[:, None] * np.square(change)).sum())
+    measured = stick.mean_squared_error(replace(splat, sh0=splat.sh0 + change))
+    assert 0.5 * foretold < measured < 1.6 * foretold
+
+
+def matrix_of(sensitivity: Sensitivity, i: int) -> np.ndarray:
+    """H (10, 10) of Gaussian i."""
+    h = np.zeros((NUMBERS, NUMBERS))
+    h[np.tril_indices(NUMBERS, -1)] = sensitivity.correlations[i] / 127
+    h += h.T + np.eye(NUMBERS)
+    roots = np.sqrt(sensitivity.outlines[i].astype(np.float64))
+    return h * roots[:, None] * roots
+
+
+def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_foretold(framing: Framing) -> None:
+    lone = arrange(
+        Gaussians(
+            means=np.array([[0.2, -0.1, 0.1]]), quats=np.array([[0.8, 0.3, -0.2, 0.4]]),
+            scales=np.log([[0.6, 0.3, 0.15]]), opacities=np.array([1.0]), sh0=np.array([[1.0, 0.2, -0.8]]),
+            shN=np.zeros((1, 0, 3)),
+        )
+    )  # fmt: skip
+    sensitivity = measure_sensitivity(lone, [], framing, lambda: None)
+    h = matrix_of(sensitivity, 0)
+    assert np.linalg.eigvalsh(h).min() > 0
+    cameras = cameras_of([], framing)
+    pictures = [render_from(lone, camera).picture for camera in cameras]
+    largest = int(np.abs(lone.quats[0]).argmax())
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        d = rng.normal(size=NUMBERS) * 0.3 / np.sqrt(np.diag(h)) / np.sqrt(1e5)
+        others = np.delete(lone.quats[0], largest) * np.sign(lone.quats[0, largest]) + d[3:6]
+        quat = np.insert(others, largest, np.sqrt(1 - np.square(others).sum()))
+        changed = replace(
+            lone, means=lone.means + d[:3].astype(np.float32), quats=quat[None].astype(np.float32),
+            scales=lone.scales + d[6:9].astype(np.float32), opacities=lone.opacities + np.float32(d[9]),
+        )  # fmt: skip
+        seen = [np.square(render_from(changed, c).picture - p).mean() for c, p in zip(cameras, pictures, strict=True)]
+        damped = 0.9 * d @ h @ d + 0.1 * (np.diag(h) * d * d).sum()  # at most a tenth of the correlations is left out
+        assert np.mean(seen) == pytest.approx(damped, rel=0.25)
 
 
 def test_what_nobody_sees_still_counts_a_little(splat: Gaussians, framing: Framing) -> None:
     hidden = splat.means.copy()
     hidden[:5] += 1e4
     seen = measure_sensitivity(replace(splat, means=hidden), [], framing, lambda: None)
-    assert (seen.means > 0).all()
+    assert (seen.outlines > 0).all()
+    assert not seen.correlations[:5].any()
     assert (seen.directions[:, 0] > 0).all()
     assert seen.colours[:5].max() <= np.median(seen.colours)
 

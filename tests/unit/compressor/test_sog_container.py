@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.compress import same_codes
-from compressor.sog.codes import Codes, Steps
+from compressor.sog.codes import Coarseness, Codes
 from compressor.sog.container import META, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
@@ -29,9 +29,9 @@ from tests.support.splats import even_sensitivity
 MakeSplat = Callable[..., Gaussians]
 
 
-def encode(splat: Gaussians, steps: Steps = Steps(palette_size=32)) -> Codes:  # noqa: B008 - frozen
+def encode(splat: Gaussians, coarseness: Coarseness = Coarseness(palette_size=32)) -> Codes:  # noqa: B008 - frozen
     arranged, even = arrange(splat), even_sensitivity(len(splat))
-    return quantise(arranged, even, steps, quantise_harmonics(arranged, even, steps.palette_size))
+    return quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
 
 
 def outcome(sog: bytes) -> str:
@@ -52,25 +52,21 @@ def sog(make_splat: MakeSplat) -> bytes:
     count=st.integers(1, 90),
     degree=st.integers(0, 3),
     seed=st.integers(0, 1000),
-    steps=st.builds(
-        Steps,
-        positions=st.floats(0, 2),
-        rotations=st.floats(0, 2),
-        scales=st.floats(0, 2),
-        colours=st.floats(0, 2),
-        opacities=st.floats(0, 2),
+    coarseness=st.builds(
+        Coarseness,
+        bit_price=st.floats(0, 2),
         palette_size=st.integers(1, 100),
     ),
 )
 def test_whatever_is_written_reads_back_the_same(
-    make_splat: MakeSplat, count: int, degree: int, seed: int, steps: Steps
+    make_splat: MakeSplat, count: int, degree: int, seed: int, coarseness: Coarseness
 ) -> None:
-    codes = encode(make_splat(count, degree, seed), steps)
+    codes = encode(make_splat(count, degree, seed), coarseness)
     assert same_codes(read_codes(zip_files(pack_files(codes))), codes)
 
 
 def test_the_finest_steps_keep_a_splat(make_splat: MakeSplat) -> None:
-    back, splat = dequantise(encode(make_splat(300, 3), Steps())), arrange(make_splat(300, 3))
+    back, splat = dequantise(encode(make_splat(300, 3), Coarseness())), arrange(make_splat(300, 3))
     assert np.abs(back.means - splat.means).max() < 1e-4
     assert np.abs(back.scales - splat.scales).max() < 0.02
     assert np.abs(back.sh0 - splat.sh0).max() < 0.02

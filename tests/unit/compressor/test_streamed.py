@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.curves import Arranged
+from compressor.arranged import Arranged
 from compressor.merge import group_order, merged
 from compressor.quality import draw, psnr
-from compressor.sog.codes import Float32, Steps
+from compressor.sog.codes import Coarseness, Float32
 from compressor.sog.container import unpack_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange
@@ -35,7 +35,7 @@ def written(tmp_path: Path, make_splat: MakeSplat) -> tuple[Path, Gaussians]:
     splat = arrange(make_splat(500, 2))
     shares: list[float] = []
     arranged = Arranged(splat, even_sensitivity(len(splat)))
-    write_streamed(tmp_path, arranged, Steps(palette_size=100), LAYOUT, shares.append, antialiased=True)
+    write_streamed(tmp_path, arranged, Coarseness(palette_size=100), LAYOUT, shares.append, antialiased=True)
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
     return tmp_path, splat

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compressor.arranged import Arranged
 from compressor.compress import compress, measured, prepare
-from compressor.curves import Arranged
 from compressor.fitting import Sights, fitted, sights
 from compressor.framing import Framing, frame_scene
 from compressor.presets import Preset

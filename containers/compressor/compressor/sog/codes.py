@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 UInt8 = NDArray[np.uint8]
+Int8 = NDArray[np.int8]
 UInt16 = NDArray[np.uint16]
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -18,34 +19,33 @@ MAX_PALETTE = 65536
 PALETTE_COEFFICIENTS = 15
 
 
-@dataclass(frozen=True)
-class Steps:
-    """How coarse each attribute is written; the defaults are the finest the format holds.
+NUMBERS = 10
+"""Of a Gaussian's outline: position, the three smallest components of its quaternion, log scales, logit of opacity."""
 
-    Of each attribute the expected squared error that its rounding may cause in a picture (colours 0..1, mean over the
-    pixels and channels). Rounding costs no precision in the format itself, it makes the images' bytes repeat.
+
+@dataclass(frozen=True)
+class Coarseness:
+    """What bytes are worth; the defaults are the finest the format holds.
+
+    Prices are squared errors of the pictures (colours 0..1, mean over the pixels and channels) for a bit less. Rounding
+    costs no precision in the format itself, it makes the images' bytes repeat.
     """
 
-    positions: float = 0.0
-    rotations: float = 0.0
-    scales: float = 0.0
-    colours: float = 0.0
-    opacities: float = 0.0
+    bit_price: float = 0.0
+    label_price: float = 0.0  # of a palette's labels, whose errors are measured otherwise
     palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
-    bit_price: float = 0.0  # error that a label one bit shorter may cost
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What pictures make of a change: N Gaussians' parameters (raw, as in `Gaussians`) and how errors in them count.
+    """What pictures make of small changes of N Gaussians' parameters.
 
-    An error d in a parameter with sensitivity h adds h·d² to the pictures' mean squared error, as long as d is small.
+    A change d of a Gaussian's outline (NUMBERS) adds dᵀHd to the pictures' mean squared error, one of a colour
+    colours·d². H is kept as its diagonal and the correlations left of it.
     """
 
-    means: Float32  # (N, 3)
-    quats: Float32  # (N, 4)
-    scales: Float32  # (N, 3)
-    opacities: Float32  # (N,)
+    outlines: Float32  # (N, 10) of each number alone
+    correlations: Int8  # (N, 45) in 127ths, row by row
     colours: Float32  # (N,) of each channel of the colour, as seen
     directions: Float32  # (N, 16) Σ Yk over the views, weighted as `colours`: which harmonics are seen
     seen: NDArray[np.bool_]  # (N,) whether any view showed it at all
@@ -53,6 +53,11 @@ class Sensitivity:
 
     def __len__(self) -> int:
         return int(self.colours.shape[0])
+
+    @property
+    def opacities(self) -> Float32:
+        """(N,) of the logits alone."""
+        return self.outlines[:, 9]
 
     def select(self, which: NDArray[np.generic]) -> Sensitivity:
         """Of the Gaussians that `which` (mask or indices) picks, in its order."""

@@ -1,4 +1,4 @@
-"""Positions: sign(x) ln(1 + |x|) in 16 bits an axis, of which a large Gaussian needs fewer."""
+"""Positions: sign(x) ln(1 + |x|) in 16 bits an axis."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 
 from compressor.sog.codes import Float32, Float64, UInt16
 
-_TOP = 65535
-_MOST_BITS_DROPPED = 8
+TOP = 65535
 
 
 def log_transform(means: ArrayLike) -> Float64:
@@ -23,29 +22,15 @@ def inverse_log_transform(values: Float64) -> Float64:
     return np.where(values < 0, -magnitude, magnitude)
 
 
-def quantise_means(means: Float32, allowed: Float64) -> tuple[UInt16, Float64, Float64]:
-    """Codes (N, 3), and the logarithmic bounds (3,), (3,) that they span.
-
-    Each is rounded to a multiple of the largest power of two whose step in the world is within its `allowed` one
-    (N, 3).
-    """
+def bounds_of(means: Float32) -> tuple[Float64, Float64]:
+    """The logarithmic bounds (3,), (3,) that the codes of `means` (N, 3) span; never nothing."""
     values = log_transform(means)
     low, high = values.min(axis=0), values.max(axis=0)
-    extent = high - low
-    unit = np.where(extent > 0, extent, 1.0) / _TOP
-    exact = (values - low) / unit
-    world_step = np.exp(np.abs(values)) * unit  # d|x| = (1 + |x|) d ln(1 + |x|)
-    step = power_of_two(allowed / world_step, _MOST_BITS_DROPPED)
-    return np.minimum(np.rint(exact / step) * step, _TOP).astype(np.uint16), low, high
-
-
-def power_of_two(limit: Float64, most: int) -> Float64:
-    """The largest power of two within `limit`, from 1 to 2^`most`."""
-    return np.asarray(np.exp2(np.clip(np.floor(np.log2(np.maximum(limit, 1.0))), 0, most)))
+    return low, np.where(high > low, high, low + 1)
 
 
 def dequantise_means(codes: UInt16, low: Float64, high: Float64) -> Float32:
     """Positions (N, 3)."""
     extent = high - low
     extent = np.where(extent != 0, extent, 1.0)
-    return inverse_log_transform(low + extent * (codes.astype(np.float64) / _TOP)).astype(np.float32)
+    return inverse_log_transform(low + extent * (codes.astype(np.float64) / TOP)).astype(np.float32)

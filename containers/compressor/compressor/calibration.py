@@ -1,0 +1,77 @@
+"""How far what is foretold of rounding is to be believed: some of it is rounded, drawn and compared.
+
+Moved Gaussians also change places in depth, which no derivative knows; and large changes are not quadratic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from compressor.arranged import Arranged
+from compressor.quality import Yardstick
+from compressor.sog.codes import NUMBERS, Coarseness, Float32, Float64, Sensitivity
+from compressor.sog.decoder import dequantise
+from compressor.sog.encoder import quantise
+from compressor.sog.quats import components_of
+from splat.gaussians import Gaussians
+
+_KINDS = {"means": (0, 1, 2), "quats": (3, 4, 5), "scales": (6, 7, 8), "opacities": (9,)}
+_LEAST, _MOST = 0.5, 20.0
+
+
+def calibrated(arranged: Arranged, price: float, yardstick: Yardstick, check_stop: Callable[[], None]) -> Arranged:
+    """`arranged` with sensitivities that foretell what the pictures of `yardstick` show of rounding at `price`."""
+    exact, sensitivity = arranged.gaussians, arranged.sensitivity
+    coarse = dequantise(quantise(replace(exact, shN=exact.shN[:, :0]), sensitivity, Coarseness(price), None))
+
+    def shown(foretold: float, **changed: Float32) -> float:
+        check_stop()
+        measured = yardstick.mean_squared_error(replace(exact, **changed))
+        return float(np.clip(measured / max(foretold, 1e-30), _LEAST, _MOST))
+
+    factors = {
+        name: shown(_foretold(_change(coarse, exact, name), sensitivity, numbers), **{name: getattr(coarse, name)})
+        for name, numbers in _KINDS.items()
+    }
+    change = (coarse.sh0 - exact.sh0).astype(np.float64)
+    colours = shown(float((sensitivity.colours * np.square(change).sum(axis=1)).sum()), sh0=coarse.sh0)
+    # what of a position's is beyond what outlines' are is depth: half of it, since it grows with the change, not with
+    # its square; and no other number makes up for it
+    outline = np.sqrt(factors["quats"] * factors["scales"])
+    moved = max((factors["means"] - outline) / 2, 0.0) + outline
+    raised = np.array([moved] * 3 + [factors["quats"]] * 3 + [factors["scales"]] * 3 + [factors["opacities"]])
+    kept = np.array([np.sqrt(outline / moved)] * 3 + [1.0] * (NUMBERS - 3))
+    rows, columns = np.tril_indices(NUMBERS, -1)
+    correlations = np.rint(sensitivity.correlations * (kept[rows] * kept[columns]).astype(np.float32))
+    return replace(
+        arranged,
+        sensitivity=replace(
+            sensitivity,
+            outlines=sensitivity.outlines * raised.astype(np.float32),
+            correlations=correlations.astype(np.int8),
+            colours=sensitivity.colours * np.float32(colours),
+        ),
+    )
+
+
+def _change(coarse: Gaussians, exact: Gaussians, name: str) -> Float64:
+    """By how much the numbers (N, C) of one kind have changed."""
+    one, other = getattr(coarse, name), getattr(exact, name)
+    if name == "quats":
+        largest = np.abs(other).argmax(axis=1)
+        one, other = components_of(one, largest), components_of(other, largest)
+    return np.asarray((one.astype(np.float64) - other).reshape(len(exact), -1))
+
+
+def _foretold(change: Float64, sensitivity: Sensitivity, numbers: tuple[int, ...]) -> float:
+    total = 0.0
+    for a, j in enumerate(numbers):
+        total += float((sensitivity.outlines[:, j] * np.square(change[:, a])).sum())
+        for b, k in enumerate(numbers[:a]):
+            shared = np.sqrt(sensitivity.outlines[:, j]) * np.sqrt(sensitivity.outlines[:, k])
+            correlation = sensitivity.correlations[:, j * (j - 1) // 2 + k] / 127
+            total += 2 * float((correlation * shared * change[:, a] * change[:, b]).sum())
+    return total

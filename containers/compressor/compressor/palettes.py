@@ -1,0 +1,129 @@
+"""Rate and distortion of the palette of higher colour coefficients, from few sizes that were built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from compressor.arranged import Arranged, Progress
+from compressor.quality import Yardstick
+from compressor.sog.codes import MAX_PALETTE, Palette
+from compressor.sog.decoder import with_harmonics
+from compressor.sog.harmonics import absorb, quantise_harmonics, seen_error
+from compressor.sog.images import labels_image, palette_image
+from compressor.sog.webp import encode_webp
+from splat.gaussians import Gaussians
+
+_SMALLEST_PALETTE = 64
+_FIRST_PALETTES = (256, 4096)
+_FIRST_LARGE_PALETTES = (4096, 32768)
+# measured on trained scenes: a bit a Gaussian less, of some hundred, is worth about this part of the error
+_LABEL_PRICE = 1 / 80
+_NO_ERROR = 1e-30  # whose logarithm is still a number
+
+
+@dataclass(frozen=True)
+class _Trial:
+    palette: Palette
+    label_bytes: int
+    vector_bytes: int
+    error: float
+
+
+@dataclass
+class PaletteCurve:
+    """The curve of the palette's size: measured where a palette was built, interpolated elsewhere.
+
+    The largest palettes cost more time than all else, so they are built only when the search asks for them.
+    `label_price`: the bit price of `quantise_harmonics`.
+    """
+
+    arranged: Arranged
+    yardstick: Yardstick
+    label_price: float
+    trials: dict[int, _Trial] = field(default_factory=dict)
+
+    def first_sizes(self) -> list[int]:
+        """Sizes to begin with: two for the slope, and that of a vector each where it is cheap (no search)."""
+        count = len(self.arranged)
+        sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
+        sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
+        return [*sizes, count] if count <= MAX_PALETTE else list(_FIRST_LARGE_PALETTES)
+
+    def palette(self, size: int) -> Palette | None:
+        """The palette of at most `size` vectors, none for 0; built once."""
+        if size == 0:
+            return None
+        if size not in self.trials:
+            palette = quantise_harmonics(self.arranged.gaussians, self.arranged.sensitivity, size, self.label_price)
+            if palette is None:
+                return None
+            self.trials[size] = _Trial(
+                palette,
+                label_bytes=len(encode_webp(labels_image(palette.labels))),
+                vector_bytes=len(encode_webp(palette_image(palette.codes))),
+                error=self.yardstick.mean_squared_error(self._pictured(palette)),
+            )
+        return self.trials[size].palette
+
+    def best(self, price: float, *, built: bool = False) -> int:
+        """The size whose error and bytes cost least at `price` a bit, of all or of those that are `built`.
+
+        All: none, and to the format's most in quarter octaves; in whole ones where a palette takes long.
+        """
+        known = sorted(self.trials)
+        most = min(MAX_PALETTE, len(self.arranged))
+        pace = 1.0 if len(self.arranged) > 4 * MAX_PALETTE else 0.25
+        octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, pace)
+        sizes = known if built else sorted({int(size) for size in np.rint(2**octaves) if size < most} | {most, *known})
+        x, at = np.log2(sizes), np.log2(known)
+        trials = [self.trials[size] for size in known]
+        labels = _through(at, [trial.label_bytes for trial in trials], x)
+        vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
+        errors = np.exp(_through(at, [np.log(max(trial.error, _NO_ERROR)) for trial in trials], x))
+        costs = np.append(self._without, errors + 8 * price * (np.maximum(labels, 0) + vectors))
+        return (0, *sizes)[int(np.argmin(costs))]
+
+    @cached_property
+    def _without(self) -> float:
+        """The error with no palette at all, as far off its expectation as that of the smallest palette."""
+        size = min(self.trials)
+        gaussians, sensitivity = self.arranged.gaussians, self.arranged.sensitivity
+        expected = seen_error(gaussians, sensitivity, self.trials[size].palette)
+        correction = self.trials[size].error / expected if expected > 0 else 1.0
+        return correction * seen_error(gaussians, sensitivity, None)
+
+    def _pictured(self, palette: Palette) -> Gaussians:
+        """The splat with nothing lost but by `palette`."""
+        gaussians = self.arranged.gaussians
+        return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
+
+
+def measure_palettes(
+    arranged: Arranged, yardstick: Yardstick, budget: float, progress: Progress
+) -> PaletteCurve | None:
+    """The curve where the splat has higher colour coefficients.
+
+    `budget`: the squared error that the pictures will be allowed, about.
+    """
+    if not arranged.gaussians.shN.any():
+        return None
+    palettes = PaletteCurve(arranged, yardstick, _LABEL_PRICE * budget / len(arranged))
+    for place, size in enumerate(sizes := palettes.first_sizes()):
+        progress(place / len(sizes), f"measuring a palette of {size}")
+        palettes.palette(size)
+    return palettes
+
+
+def _through(known_x: NDArray[np.float64], known_y: list[float], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Straight lines through known points, the outer ones prolonged."""
+    y = np.asarray(known_y, dtype=np.float64)
+    values = np.interp(x, known_x, y)
+    if len(known_x) > 1:
+        below, above = x < known_x[0], x > known_x[-1]
+        values[below] = y[0] + (x[below] - known_x[0]) * (y[1] - y[0]) / (known_x[1] - known_x[0])
+        values[above] = y[-1] + (x[above] - known_x[-1]) * (y[-1] - y[-2]) / (known_x[-1] - known_x[-2])
+    return values
