@@ -18,7 +18,8 @@ from benchmarks.compressor_peers import convert
 from benchmarks.compressor_scaling import named as named_by_size
 from benchmarks.compressor_scaling import scaling
 from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, silent, smallest, trained
-from compressor.compress import compress, measured
+from compressor.compress import compress
+from compressor.prepared import measured
 from compressor.presets import Preset
 from compressor.sensitivity import measure_sensitivity
 from compressor.sog.codes import Coarseness

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks.compressor_scenes import read_scene, smallest
-from compressor.compress import measured
+from compressor.prepared import measured
 from compressor.quality import psnr, yardstick
 from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise

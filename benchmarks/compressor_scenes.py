@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from compressor.arranged import Arranged
-from compressor.compress import prepare, sights_of
 from compressor.framing import Framing, frame_scene
+from compressor.prepared import prepare, sights_of
 from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.sog.container import pack_files, zip_files
 from compressor.source import read_source, visible

@@ -19,6 +19,7 @@ from splat.render import render
 
 BACKGROUND = (0.10, 0.11, 0.13)
 _MEASURED_VIEWS = 6
+_FEW_VIEWS = 4
 _MEASURED_PIXELS = 480  # along the longer side
 _HELD_OUT_LIMIT = 16
 _PEAK_ERROR = 1e-10  # identical pictures: 100 dB
@@ -43,8 +44,8 @@ class Yardstick:
         return float(np.mean(errors))
 
     def every_other(self) -> Yardstick:
-        """Half of the pictures: enough for the ratio of two errors."""
-        return Yardstick(self.cameras[::2], self.pictures[::2])
+        """Half of the pictures, where they are not few: enough for the ratio of two errors."""
+        return self if len(self.cameras) < _FEW_VIEWS else Yardstick(self.cameras[::2], self.pictures[::2])
 
     def of(self, gaussians: Gaussians) -> Yardstick:
         """The same cameras, with the pictures of another splat."""

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from compressor.arranged import Arranged
 from compressor.calibration import calibrated
-from compressor.compress import Prepared, compress, prepare
+from compressor.compress import compress
 from compressor.framing import frame_scene
+from compressor.prepared import Prepared, prepare
 from compressor.presets import LOSS, OF_QUALITY, Preset, target
 from compressor.quality import HeldOut, Yardstick, draw, psnr, yardstick
 from compressor.search import Found, first_price, search

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from compressor.arranged import Arranged
-from compressor.compress import compress, measured, prepare
+from compressor.compress import compress
 from compressor.fitting import Sights, fitted, sights
 from compressor.framing import Framing, frame_scene
+from compressor.prepared import measured, prepare
 from compressor.presets import Preset
 from compressor.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.sensitivity import cameras_of
