@@ -74,6 +74,18 @@ def test_thinning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Ya
     assert counts == sorted(counts, reverse=True)
 
 
+@pytest.mark.parametrize("with_fit", [True, False])
+def test_one_picture_of_few_is_not_believed_for_all(
+    with_fit: bool, scene: Arranged, stick: Yardstick, seen: Sights
+) -> None:
+    few = Yardstick(stick.cameras[:3], stick.pictures[:3])
+    assert few.every_other() is few
+    assert len(stick.every_other().cameras) == 3
+    budget = 1e-3
+    thinned = thin(scene, budget, few, seen if with_fit else None, nothing)
+    assert few.mean_squared_error(thinned.arranged.gaussians) <= 0.4 * budget
+
+
 def test_a_thinned_splat_is_searched_within_the_whole_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
     ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, leave_out=True)
