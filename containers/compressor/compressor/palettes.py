@@ -72,13 +72,17 @@ class PaletteCurve:
     def best(self, price: float, *, built: bool = False) -> int:
         """The size whose error and bytes cost least at `price` a bit, of all or of those that are `built`.
 
-        All: none, and to the format's most in quarter octaves; in whole ones where a palette takes long.
+        All: none, and to the format's most in quarter octaves; where a palette takes long, in whole ones, and none
+        within an octave of one that is built.
         """
         known = sorted(self.trials)
         most = min(MAX_PALETTE, len(self.arranged))
-        pace = 1.0 if len(self.arranged) > 4 * MAX_PALETTE else 0.25
-        octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, pace)
-        sizes = known if built else sorted({int(size) for size in np.rint(2**octaves) if size < most} | {most, *known})
+        slow = len(self.arranged) > 4 * MAX_PALETTE
+        octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, 1.0 if slow else 0.25)
+        others = {int(size) for size in np.rint(2**octaves) if size < most} | {most}
+        if slow:
+            others = {size for size in others if min(abs(np.log2(known) - np.log2(size))) > 1}
+        sizes = known if built else sorted(others | {*known})
         x, at = np.log2(sizes), np.log2(known)
         trials = [self.trials[size] for size in known]
         labels = _through(at, [trial.label_bytes for trial in trials], x)
