@@ -89,7 +89,9 @@ def compress(
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
     ready = prepared(files.goal.mean_squared_error, leave_out=bool(views) and preset is not Preset.ARCHIVE)
     budget = files.budget(ready)
-    if ready.spent > _MOST_SPENT * budget or files.loss(ready.arranged.gaussians) > _MOST_SPENT * files.goal.loss:
+    if ready.spent and (
+        ready.spent > _MOST_SPENT * budget or files.loss(ready.arranged.gaussians) > _MOST_SPENT * files.goal.loss
+    ):
         ready = prepared(budget, leave_out=False)
         budget = files.budget(ready)
     results = files.rounds(ready, budget, progress)
