@@ -12,13 +12,12 @@ import numpy as np
 
 from compressor.arranged import Arranged
 from compressor.quality import Yardstick
-from compressor.sog.codes import NUMBERS, Coarseness, Float32, Float64, Sensitivity
+from compressor.sog.codes import KINDS, NUMBERS, Coarseness, Float32, Float64, Sensitivity
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import quantise
 from compressor.sog.quats import components_of
 from splat.gaussians import Gaussians
 
-_KINDS = {"means": (0, 1, 2), "quats": (3, 4, 5), "scales": (6, 7, 8), "opacities": (9,)}
 _LEAST, _MOST = 0.5, 20.0
 
 
@@ -34,7 +33,7 @@ def calibrated(arranged: Arranged, price: float, yardstick: Yardstick, check_sto
 
     factors = {
         name: shown(_foretold(_change(coarse, exact, name), sensitivity, numbers), **{name: getattr(coarse, name)})
-        for name, numbers in _KINDS.items()
+        for name, numbers in KINDS.items()
     }
     change = (coarse.sh0 - exact.sh0).astype(np.float64)
     colours = shown(float((sensitivity.colours * np.square(change).sum(axis=1)).sum()), sh0=coarse.sh0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from compressor.framing import Framing
 from compressor.gradients import render_from
 from compressor.quality import evenly
-from compressor.sog.codes import NUMBERS, PALETTE_COEFFICIENTS, Float32, Float64, Int8, Sensitivity
+from compressor.sog.codes import KINDS, NUMBERS, PALETTE_COEFFICIENTS, Float32, Float64, Int8, Sensitivity
 from splat.camera import Camera, View
 from splat.gaussians import Gaussians
 from splat.harmonics import sh_basis
@@ -30,8 +30,6 @@ _WORK = 12_000_000
 _LEAST = 1 / 8
 # and what seems to make up for another number does so by this part less
 _DAMPING = 0.1
-# numbers of a Gaussian of one kind
-_ALIKE = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (9,))
 _FULL = PALETTE_COEFFICIENTS + 1
 
 
@@ -90,7 +88,7 @@ class _Tally:
         constant = max(float(full[0, 0]), 1e-30)
         seen = self._blocks[:, -1] > 0
         outlines = np.empty((len(seen), NUMBERS), np.float32)
-        for numbers in _ALIKE:
+        for numbers in KINDS.values():
             outlines[:, numbers] = _bounded(self._blocks[:, [k * (k + 3) // 2 for k in numbers]])
         correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
         _correlations(self._blocks, outlines, correlations)

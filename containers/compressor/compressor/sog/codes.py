@@ -21,6 +21,8 @@ PALETTE_COEFFICIENTS = 15
 
 NUMBERS = 10
 """Of a Gaussian's outline: position, the three smallest components of its quaternion, log scales, logit of opacity."""
+KINDS = {"means": (0, 1, 2), "quats": (3, 4, 5), "scales": (6, 7, 8), "opacities": (9,)}
+"""Which of them stand for which field of `Gaussians`."""
 
 
 @dataclass(frozen=True)
