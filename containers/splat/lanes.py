@@ -109,6 +109,11 @@ def _mask_of(builder: Any, value: ir.Value) -> ir.Value:
     return builder.bitcast(value if value.type == _INT16 else builder.trunc(value, _INT16), _BITS)
 
 
+def _square_root(builder: Any, values: ir.Value) -> ir.Value:
+    kind = ir.FunctionType(_FLOATS, [_FLOATS])
+    return builder.call(_cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f32"), [values])
+
+
 def _total(builder: Any, values: ir.Value) -> ir.Value:
     kind = ir.FunctionType(_FLOAT, [_FLOAT, _FLOATS])
     function = _cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{LANES}f32")
@@ -130,7 +135,8 @@ select = _primitive(_LANES, lambda builder, mask, a, b: builder.select(mask, _sp
 bits = _primitive(types.uint16, lambda builder, mask: builder.bitcast(mask, _INT16))
 mask_of = _primitive(_MASK, _mask_of)
 
-# total(lanes): their sum, in one fixed order.
+# square_root(lanes): lane by lane. total(lanes): their sum, in one fixed order.
+square_root = _primitive(_LANES, _square_root)
 total = _primitive(types.float32, _total)
 
 
