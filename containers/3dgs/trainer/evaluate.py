@@ -45,7 +45,7 @@ def score(splats: Splats, frame: Frame, photo: Photo, store: PhotoStore, degree:
     share = 1.0
     if mask is not None:
         image, share = seen_only(torch.from_numpy(image), target, mask).numpy(), max(float(mask.mean()), 1e-6)
-    compared = photometric_loss(image, target, Buffers(*image.shape[:2]))
+    compared = photometric_loss(image, target, Buffers())
     psnr = -10 * math.log10(max(compared.mse / share, 1e-10))
     return Score(photo.name, psnr, 1 - (1 - compared.ssim) / share, gmsd(image, target.planes.transpose(1, 2, 0), mask))
 
