@@ -65,7 +65,7 @@ bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gauss
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png $(if $(SCENE),--scene "$(SCENE)")
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png --flight-plot docs/images/train_flight.png $(if $(SCENE),--scene "$(SCENE)")
 
 bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
