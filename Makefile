@@ -1,6 +1,7 @@
 # One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
@@ -15,12 +16,14 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
+	@$(PAGE) test
 	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-lint: .build/run.stamp ## ruff and mypy
+lint: .build/run.stamp ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PAGE) lint
 
 audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
 	@$(PYTHON) -m scripts.audit
