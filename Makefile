@@ -7,7 +7,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock asl bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -41,6 +41,9 @@ lock: .build/run.stamp ## write every world's requirements.txt anew from its req
 
 asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflow.py
 	.venv-build/bin/python statemachine/workflow.py
+
+tree: .build/run.stamp ## write docs/tree.md anew from the files' own first sentences
+	@$(PYTHON) -m scripts.tree
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline
