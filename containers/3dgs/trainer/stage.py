@@ -16,7 +16,9 @@ import torch
 from PIL import Image
 
 from splat.camera import View, write_views
+from splat.footprint import is_georeferenced
 from splat.ply import write_ply
+from splat.surroundings import write_surroundings
 from stage.contract import Folders, StageContext
 from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning, write_json
@@ -28,6 +30,7 @@ from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget, budget
+from trainer.surroundings import scene_surroundings
 from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
@@ -186,7 +189,7 @@ def _evaluate(
 
 
 def _write(model: Path, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
-    """Leave scene.ply, views.json, views/, held_out.png and georeference.json in `model`."""
+    """Leave scene.ply, views.json, views/, held_out.png, georeference.json and surroundings.json in `model`."""
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views, pairs = [], []
     for photo in scene.photos:
@@ -209,6 +212,8 @@ def _write(model: Path, source: Path, scene: Scene, store: PhotoStore, trainer: 
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
+    surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
+    write_surroundings(model / "surroundings.json", surroundings)
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {
