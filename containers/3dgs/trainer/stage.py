@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 from splat.camera import View, write_views
+from splat.footprint import is_georeferenced
 from splat.ply import write_ply
+from splat.surroundings import write_surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
@@ -23,6 +25,7 @@ from trainer.initialise import from_seeds, seed_points
 from trainer.optimise import Splats
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
+from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
 CHANNEL = "scene"
@@ -130,7 +133,7 @@ def _start(
 
 
 def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
-    """Leave scene.ply, views.json, views/, held_out.png and georeference.json in the model folder."""
+    """Leave scene.ply, views.json, views/, held_out.png, georeference.json and surroundings.json in the model folder."""
     model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views = []
@@ -150,6 +153,8 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
+    surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
+    write_surroundings(model / "surroundings.json", surroundings)
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {

@@ -76,7 +76,9 @@ def test_it_learns_the_scene(done: Path) -> None:
 
 def test_it_leaves_what_the_contract_names(done: Path) -> None:
     files = {entry["path"] for entry in result(done)["files"]}
-    assert files == {"scene.ply", "views.json", "views/000004.png", "held_out.png", "georeference.json"}
+    assert files == {
+        "scene.ply", "views.json", "views/000004.png", "held_out.png", "georeference.json", "surroundings.json",
+    }  # fmt: skip
     assert json.loads((done / "georeference.json").read_text()) == {"version": 1, "georeferenced": True}
     views = read_views(done / "views.json")
     assert [view.split for view in views].count("test") == 1
