@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from splat.camera import View, write_views
@@ -24,10 +26,12 @@ from trainer import checkpoint
 from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import final_rate
 from trainer.evaluate import Score, mean, render_photo, score_all
-from trainer.initialise import from_seeds, seed_points
+from trainer.exposure import spread
 from trainer.optimise import Splats
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget, budget
+from trainer.seeds import Start, start
+from trainer.stereo.points import write_points
 from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
@@ -61,7 +65,9 @@ def train_scene(context: StageContext) -> StageOutcome:
         scene = load_scene(folder, plan.long_edge)
     store = PhotoStore()
     with context.stopwatch("initialise"):
-        trainer, curve, warnings = _start(context, scene, store, plan, device)
+        context.progress.report(0.01, "placing the first Gaussians")
+        begun = _first_gaussians(context, scene, store, plan)
+        trainer, curve, warnings = _start(context, scene, store.evened(begun.gains), plan, device, begun)
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning("GAUSSIANS_CAPPED", facts, []))
@@ -74,12 +80,15 @@ def train_scene(context: StageContext) -> StageOutcome:
         held_out, trained = _evaluate(context, scene, store, trainer)
     with context.stopwatch("write"):
         _write(context.folders.model, folder, scene, store, trainer)
+        write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
             "gaussians": len(trainer.splats),
             "steps": trainer.step,
             "trainViews": len(trained),
             "heldOutViews": len(held_out),
+            "denseSeeds": begun.dense,
+            "densePoints": len(begun.points),
         },
         metrics={
             "psnr": mean(score.psnr for score in held_out),
@@ -89,6 +98,7 @@ def train_scene(context: StageContext) -> StageOutcome:
             "views": [asdict(score) for score in held_out],
             "curve": [asdict(point) for point in curve],
             "ended": ended,
+            "exposure": exposure_of(begun.gains),
             "device": device.type,
         },
         timings=dict(context.stopwatch.seconds),
@@ -96,8 +106,24 @@ def train_scene(context: StageContext) -> StageOutcome:
     )
 
 
+def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """The result's `exposure`: how much the photos' exposures differ, and the gain of each by channel."""
+    photos = [{"name": name, "gain": [round(float(value), 4) for value in gain]} for name, gain in gains.items()]
+    return {"spread": round(spread(gains), 4), "photos": photos}
+
+
+def _first_gaussians(context: StageContext, scene: Scene, store: PhotoStore, plan: Budget) -> Start:
+    total = len(scene.split("train"))
+
+    def after_each(done: int) -> None:
+        context.check_stop()
+        context.progress.report(0.01 + 0.04 * done / total, "matching the photos with each other")
+
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, after_each)
+
+
 def _start(
-    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
+    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device, begun: Start
 ) -> tuple[Trainer, list[CurvePoint], list[Warning]]:
     """A trainer at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     photos = scene.split("train")
@@ -108,9 +134,7 @@ def _start(
     if state is not None and state["fingerprint"] == fingerprint:
         trainer = Trainer.restored(photos, scene.frame, store, plan, dropout, device, state["trainer"])
         return trainer, [CurvePoint(**point) for point in state["curve"]], warnings
-    context.progress.report(0.01, "placing the first Gaussians")
-    gaussians = from_seeds(seed_points(scene, store, plan.max_gaussians), plan.sh_degree)
-    trainer = Trainer(photos, scene.frame, store, plan, Splats.of(gaussians, device), dropout, device)
+    trainer = Trainer(photos, scene.frame, store, plan, Splats.of(begun.gaussians, device), dropout, device)
     return trainer, [], warnings
 
 
