@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
 from trainer.dataset import Photo, PhotoStore, Scene
 from trainer.evaluate import Score, mean, psnr_over, render_photo, score
+from trainer.exposure import predicted_gain
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
 from trainer.train import Progress, Trainer
@@ -35,15 +36,22 @@ _TRAINED = (0.05, 0.83)  # the share of the stage's progress that training takes
 _SCORED = 0.88  # and where scoring and
 _FINISHED = 0.97  # finishing end
 _CURVE_VIEWS = 4  # views scored for the curve: held-out ones, training ones where none is held out
+_MAX_GAIN = 2.0  # of a held-out photo: beyond, it is not its exposure that differs
 _MAX_TRAINED_SCORED = 12  # training views scored, evenly chosen
+
+
+Gain = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of the held-out views, and PSNR (dB) of some training views, both of before the finish."""
+    """Scores of the held-out views, PSNR (dB) of some training views, and the gain (3,) that makes the render of each
+    held-out view match its photo, by name; all of before the finish.
+    """
 
     held_out: list[Score]
     trained: list[float]
+    gains: dict[str, list[float]]
 
 
 class TrainingRun:
@@ -53,12 +61,15 @@ class TrainingRun:
     checkpoint left it (`restore`).
     """
 
-    def __init__(self, context: StageContext, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
+    def __init__(
+        self, context: StageContext, scene: Scene, store: PhotoStore, gains: Mapping[str, Gain], trainer: Trainer
+    ) -> None:
+        """`store` holds the photos as they are, the trainer's store those divided by `gains` (3,) by photo name."""
         self.trainer = trainer
         self.curve: list[CurvePoint] = []
         self.ended = "steps"  # what ended the training: steps, time or plateau
         self.trained_steps: int | None = None  # once training has ended
-        self._context, self._scene, self._store = context, scene, store
+        self._context, self._scene, self._store, self._gains = context, scene, store, dict(gains)
         self._scores: Scores | None = None
         self._fingerprint = _fingerprint(scene, trainer.budget)
         self._started = self._saved = time.monotonic()
@@ -73,7 +84,8 @@ class TrainingRun:
         self.ended, self.trained_steps = state["ended"], state["trained_steps"]
         self._seconds_before = state["seconds"]
         if state["scores"] is not None:
-            self._scores = Scores([Score(**row) for row in state["scores"]["held_out"]], state["scores"]["trained"])
+            scores = state["scores"]
+            self._scores = Scores([Score(**row) for row in scores["held_out"]], scores["trained"], scores["gains"])
         return True
 
     def train(self) -> None:
@@ -90,7 +102,7 @@ class TrainingRun:
         """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
         if self._scores is None:
             held_out, trained = self._scene.split("test"), _evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
-            rows, pairs, psnrs = [], [], []
+            rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
                 self._context.check_stop()
                 share = index / (len(held_out) + len(trained))
@@ -98,19 +110,22 @@ class TrainingRun:
                 image = self._render(photo)
                 if photo.split == "test":
                     rows.append(self._score(photo, image))
+                    gains[photo.name] = self._fitted_gain(photo, image)
                     pairs.append((self._store.picture(photo), as_bytes(image)))
                 else:
-                    psnrs.append(self._trained_psnr(photo, image))
+                    psnrs.append(self._psnr(photo, image))
             if pairs:
                 self._context.folders.checkpoints.mkdir(parents=True, exist_ok=True)
                 save_side_by_side(self._context.folders.checkpoints / HELD_OUT_PICTURE, pairs)
-            self._scores = Scores(rows, psnrs)
+            self._scores = Scores(rows, psnrs, gains)
         return self._scores
 
     def finish(self) -> None:
         """Train a little more on all photos, where any was held out. Raises what `train` raises."""
         if self.trained_steps is None or not self.trainer.held_out:
             return
+        fitted = {name: np.array(gain) for name, gain in self.score().gains.items()}
+        self.trainer.store = self._store.evened({**self._gains, **fitted})
         extra = math.ceil(FINISH_SHARE * self.trained_steps)
         self.trainer.finish(self.trained_steps + extra, self._after_finishing_step)
         if not self.trainer.splats.finite():
@@ -168,7 +183,7 @@ class TrainingRun:
     def _add_to_curve(self, progress: Progress) -> None:
         watched = (self._scene.split("test") or self._scene.split("train"))[:_CURVE_VIEWS]
         images = [self._render(photo) for photo in watched]
-        psnr = mean(self._trained_psnr(photo, image) for photo, image in zip(watched, images, strict=True))
+        psnr = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True))
         if psnr is None or not self.trainer.splats.finite():
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
         self.curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(self._seconds(), 2)))
@@ -189,12 +204,27 @@ class TrainingRun:
         training = [other.camera for other in self._scene.split("train")]
         seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
         target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        return score(photo.name, image, target, mask, seen, np.ones(3))
+        gain = predicted_gain(self._gains, [other.name for other in self._scene.photos], photo.name)
+        return score(photo.name, image, target, mask, seen, gain)
 
-    def _trained_psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:
-        target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        shown = np.ones(image.shape[:2], np.bool_) if mask is None else mask
-        return psnr_over(image, target.planes.transpose(1, 2, 0), shown)
+    def _psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:
+        """dB against the photo as it is, with its exposure on the render where it was evened."""
+        target, shown = self._store.target(photo, photo.camera), self._shown(photo)
+        exposed = (image * self._gains.get(photo.name, np.ones(3))).clip(0, 1)
+        return psnr_over(exposed, target.planes.transpose(1, 2, 0), shown)
+
+    def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
+        """What each channel of the render has to be multiplied by to match the photo; 1 where exposures are not evened."""
+        if not self._gains:
+            return [1.0, 1.0, 1.0]
+        shown = self._shown(photo)
+        rendered, taken = image[shown].astype(np.float64), self._store.picture(photo)[shown] / 255.0
+        gain = (rendered * taken).sum(axis=0) / np.maximum((rendered**2).sum(axis=0), 1e-9)
+        return [float(value) for value in gain.clip(1 / _MAX_GAIN, _MAX_GAIN)]
+
+    def _shown(self, photo: Photo) -> NDArray[np.bool_]:
+        mask = self._store.mask(photo, photo.camera)
+        return np.ones((photo.camera.height, photo.camera.width), np.bool_) if mask is None else mask
 
 
 def _evenly(photos: Sequence[Photo], limit: int) -> list[Photo]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from splat.camera import View, write_views
@@ -21,10 +24,12 @@ from trainer import checkpoint
 from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
-from trainer.initialise import from_seeds, seed_points
+from trainer.exposure import spread
 from trainer.optimise import Splats
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
+from trainer.seeds import Start, start
+from trainer.stereo.points import write_points
 from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
@@ -57,7 +62,8 @@ def train_scene(context: StageContext) -> StageOutcome:
     plan = budget(context.options, preset, flight, memory_of(device))
     store = PhotoStore()
     with context.stopwatch("initialise"):
-        run, warnings = _start(context, scene, store, plan, device)
+        begun = _first_gaussians(context, scene, store, plan)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight)
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning("GAUSSIANS_CAPPED", facts, []))
@@ -72,12 +78,15 @@ def train_scene(context: StageContext) -> StageOutcome:
         run.finish()
     with context.stopwatch("write"):
         _write(context.folders, folder, scene, store, run.trainer)
+        write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
             "gaussians": len(run.trainer.splats),
             "steps": run.trainer.step,
             "trainViews": len(scene.split("train")),
             "heldOutViews": len(scores.held_out),
+            "denseSeeds": begun.dense,
+            "densePoints": len(begun.points),
         },
         metrics={
             **_means(scores.held_out),
@@ -87,6 +96,7 @@ def train_scene(context: StageContext) -> StageOutcome:
             "curve": [asdict(point) for point in run.curve],
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
+            "exposure": exposure_of(begun.gains),
             "device": device.type,
         },
         timings=dict(context.stopwatch.seconds),
@@ -115,17 +125,43 @@ def _means(scores: list[Score]) -> dict[str, float | None]:
     }
 
 
+def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """The result's `exposure`: how much the photos' exposures differ, and the gain of each by channel."""
+    photos = [{"name": name, "gain": [round(float(value), 4) for value in gain]} for name, gain in gains.items()]
+    return {"spread": round(spread(gains), 4), "photos": photos}
+
+
+def _first_gaussians(context: StageContext, scene: Scene, store: PhotoStore, plan: Budget) -> Start:
+    total = len(scene.split("train"))
+
+    def after_each(done: int) -> None:
+        context.check_stop()
+        context.progress.report(0.01 + 0.04 * done / total, "matching the photos with each other")
+
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, after_each)
+
+
 def _start(
-    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
+    context: StageContext,
+    scene: Scene,
+    store: PhotoStore,
+    plan: Budget,
+    device: torch.device,
+    begun: Start,
+    flight: Flight,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
-    photos = scene.split("train")
-    dropout = peak_rate(views_per_point([photo.camera for photo in photos], scene.positions), 0.0)
-    context.progress.report(0.01, "placing the first Gaussians")
-    gaussians = from_seeds(seed_points(scene, store, plan.max_gaussians), plan.sh_degree)
-    splats = Splats.of(gaussians, device)
-    trainer = Trainer(photos, scene.split("test"), scene.frame, store, plan, splats, dropout, device)
-    run = TrainingRun(context, scene, store, trainer)
+    trainer = Trainer(
+        photos=scene.split("train"),
+        held_out=scene.split("test"),
+        frame=scene.frame,
+        store=store.evened(begun.gains),
+        budget=plan,
+        splats=Splats.of(begun.gaussians, device),
+        dropout=peak_rate(flight.views, begun.dense / len(begun.gaussians)),
+        device=device,
+    )
+    run = TrainingRun(context, scene, store, begun.gains, trainer)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
     if state is not None:
         run.restore(state)

@@ -62,7 +62,9 @@ def result(model: Path) -> dict[str, Any]:
 
 def test_it_learns_the_scene(done: Path) -> None:
     found = result(done)
-    assert found["counts"] == {"gaussians": 900, "steps": 69, "trainViews": 8, "heldOutViews": 1}
+    counts = {"gaussians": 900, "steps": 69, "trainViews": 8, "heldOutViews": 1}
+    assert found["counts"].items() >= counts.items()
+    assert 200 < found["counts"]["denseSeeds"] <= 450
     metrics = found["metrics"]
     assert metrics["psnr"] > 20
     assert metrics["psnrTrain"] > 20
@@ -77,7 +79,8 @@ def test_it_learns_the_scene(done: Path) -> None:
 def test_it_leaves_what_the_contract_names(done: Path) -> None:
     files = {entry["path"] for entry in result(done)["files"]}
     assert files == {
-        "scene.ply", "views.json", "views/000004.png", "held_out.png", "georeference.json", "surroundings.json",
+        "scene.ply", "dense.ply", "views.json", "views/000004.png", "held_out.png", "georeference.json",
+        "surroundings.json",
     }  # fmt: skip
     assert json.loads((done / "georeference.json").read_text()) == {"version": 1, "georeferenced": True}
     views = read_views(done / "views.json")
