@@ -22,14 +22,9 @@ import torch
 
 from benchmarks import train_flight
 from benchmarks.train_peer import opensplat_seconds_a_step
-from benchmarks.train_speed import Cost, cost_at, line_through, save_plot, spread_over
-from trainer.dataset import PhotoStore, Scene, load_scene, views_per_point
-from trainer.dropout import final_rate
-from trainer.evaluate import mean, score_all
-from trainer.initialise import from_seeds, seed_points
-from trainer.optimise import Splats
+from benchmarks.train_speed import Cost, cost_at, held_out_match, line_through, save_plot, spread_over, trainer_for
+from trainer.dataset import Scene, load_scene
 from trainer.schedule import Budget
-from trainer.train import Trainer
 from trainer.warm import compile_kernels
 
 ROOT = Path(__file__).parents[1]
@@ -92,16 +87,11 @@ def drone_scene(photos: int) -> Path:
 
 def trained(scene: Scene, steps: int, cap: int) -> dict[str, float | int | None]:
     """Wall and CPU seconds of training alone, and the held-out photos' PSNR and SSIM after it."""
-    store = PhotoStore()
-    photos = scene.split("train")
-    splats = Splats.of(from_seeds(seed_points(scene, store, cap), 3), CPU)
-    dropout = final_rate(views_per_point([photo.camera for photo in photos], scene.positions))
-    trainer = Trainer(photos, scene.frame, store, Budget(steps, LONG_EDGE, cap), splats, dropout, CPU)
+    trainer = trainer_for(scene, Budget(steps, LONG_EDGE, cap), CPU)
     wall, cpu = time.monotonic(), time.process_time()
     trainer.run(lambda _progress: True)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
-    scores = score_all(splats, scene.frame, scene.split("test"), store, 3)
-    psnr, ssim = mean(score.psnr for score in scores), mean(score.ssim for score in scores)
+    psnr, ssim = held_out_match(trainer.splats, scene)
     print(f"{steps:>5} steps {wall:6.1f} s wall {cpu:6.1f} s CPU  {psnr:.2f} dB  SSIM {ssim:.3f}", flush=True)
     named = {"wall_s": round(wall, 1), "cpu_s": round(cpu, 1), "psnr": psnr, "ssim": ssim}
     return {f"train_{steps}_{name}": value and round(value, 3) for name, value in named.items()}

@@ -105,6 +105,11 @@ class Splats:
         move = adam_rows_torch if rates.is_cuda else _adam_rows
         move(self.tensors, gradients, self._moments, seen.rows, rates)
 
+    def limit_sizes(self, rows: Tensor, limits: Tensor) -> None:
+        """Cut standard deviations of the Gaussians `rows` (V,) to their `limits` (N,), both natural logarithms."""
+        scales = self.tensors["scales"]
+        scales[rows] = torch.minimum(scales[rows], limits[rows][:, None])
+
     def replace(self, keep: Tensor, added: dict[str, Tensor]) -> None:
         """Keep the Gaussians at the indices `keep` with their Adam state, and append `added` with none."""
         count = len(added["means"])
