@@ -13,19 +13,22 @@ import numpy as np
 
 from sample.archive import GPS_SIGMA, PhotoArchive, jpeg, name_photos, truth, write_truth
 from sample.camera import Camera
-from sample.flight import Lens, Plan, fly, ground_half, texel_for
+from sample.flight import ALTITUDE, Lens, Plan, fly, ground_half, texel_for
 from sample.lighting import afternoon
-from sample.property import build_property
+from sample.property import FARMLAND, VILLAGE, build_property
 from sample.render import photograph
 from sample.scene import Property, Scene, illuminate
 
 LENS = Lens()
+KINDS = ("held-out", "orbit", "wide", "between", "near", "horizon")  # of views: free_views.py
 RESERVED = 10  # the seed whose scenes are used for no tuning: woods on two sides, walls of neighbours on the third
 
 
 @dataclass(frozen=True)
 class Flight:
-    """A flight over the property of `seed`: `rings` as the sample, `nadir` straight down alone."""
+    """A flight over the property of `seed`: `rings` as the sample, `nadir` straight down alone, `fields` straight down
+    from higher over farmland without contrast.
+    """
 
     kind: str
     seed: int
@@ -34,7 +37,7 @@ class Flight:
     @classmethod
     def named(cls, name: str) -> Flight:
         """The flight of a name such as `nadir-3-24`. Raises ValueError for any other."""
-        found = re.fullmatch(r"(rings|nadir)-(\d+)-(\d+)", name)
+        found = re.fullmatch(r"(rings|nadir|fields)-(\d+)-(\d+)", name)
         if not found:
             raise ValueError(f"{name} is no flight: kind-seed-photos, as in nadir-3-24")
         return cls(found[1], int(found[2]), int(found[3]))
@@ -45,15 +48,21 @@ class Flight:
 
     @property
     def plan(self) -> Plan:
-        return Plan(self.photos, rings=self.kind == "rings")
+        return Plan(self.photos, self.kind == "rings", 60.0 if self.kind == "fields" else ALTITUDE)
 
     @property
     def width(self) -> int:
         """Of the photos, pixels."""
-        return 1600
+        return 1000 if self.kind == "fields" else 1600
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of views it is judged by."""
+        return ("held-out", "between", "horizon") if self.kind == "fields" else KINDS
 
     def scenery(self) -> Property:
-        return build_property(ground_half(self.plan, LENS), self.seed)
+        land = FARMLAND if self.kind == "fields" else VILLAGE
+        return build_property(ground_half(self.plan, LENS), self.seed, land)
 
     def lit(self, scenery: Property) -> Scene:
         return illuminate(scenery, afternoon(), texel_for(self.width, self.plan.altitude))

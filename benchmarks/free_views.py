@@ -15,7 +15,6 @@ from sample.solids import Floats
 from sample.terrain import Terrain
 
 WIDTH = 800  # pixels of every view
-KINDS = ("held-out", "orbit", "wide", "between", "near", "horizon")
 _MAX_BETWEEN = 8
 _ROUND = 8  # views of a circle about the house
 _LEVEL = 4

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contact_sheet import save_sheet
-from benchmarks.flights import Flight, photos_of, true_poses
+from benchmarks.flights import KINDS, Flight, photos_of, true_poses
 from benchmarks.fog import share_in_the_air
-from benchmarks.free_views import KINDS, views
+from benchmarks.free_views import views
 from benchmarks.picture_figures import BLACK, as_floats, composed, drawn, fitted, in_colour, psnr, shape
 from benchmarks.similarity import similarity
 from benchmarks.stage_runs import BUILD, ROOT, result_of, run_sfm, run_training
@@ -40,7 +40,7 @@ Row = dict[str, float | None]
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("scenes", nargs="*", default=SCENES, help="kind-seed-photos; kinds: nadir, rings")
+    parser.add_argument("scenes", nargs="*", default=SCENES, help="kind-seed-photos; kinds: nadir, rings, fields")
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--tag", default="now", help="of the training run, to keep several beside each other")
     parser.add_argument("--project", type=Path, default=ROOT, help="another checkout whose stages are run")
@@ -72,7 +72,7 @@ def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[di
     air = share_in_the_air(gaussians, carried, truth.maps)
     figures: dict[str, Any] = {}
     sheet: list[list[Float32]] = []
-    for kind in KINDS:
+    for kind in flight.kinds:
         rows, pictures = [], []
         for view in truth.views[kind]:
             image, coverage = drawn(gaussians, carried.camera(view.camera))
@@ -84,7 +84,7 @@ def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[di
                 pictures += [as_floats(view.picture), shown]
         figures[kind] = averaged(rows)
         sheet.append(pictures[: 2 * _SHOWN])
-    free = [figures[kind]["fog"] for kind in KINDS[1:] if figures[kind]["fog"] is not None]
+    free = [figures[kind]["fog"] for kind in flight.kinds[1:] if figures[kind]["fog"] is not None]
     result = result_of(model)
     distance = carried.scale * float(np.median([depths[np.isfinite(depths)].mean() for _, depths in truth.photos]))
     cameras = [view.camera for view in seen if view.split == "train"]
@@ -118,7 +118,7 @@ def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, di
         print(f"photographing what is true of {flight.name}", file=sys.stderr, flush=True)
         scenery = flight.scenery()
         held_out, trained = ([poses[view.name] for view in seen if view.split == split] for split in ("test", "train"))
-        cameras = views(held_out, trained, scenery.terrain)
+        cameras = {kind: row for kind, row in views(held_out, trained, scenery.terrain).items() if kind in flight.kinds}
         save(path, rendered(flight.lit(scenery), cameras, trained))
     return load(path)
 
@@ -126,7 +126,7 @@ def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, di
 def compared(shown: Float32, fog: Float32, view: TrueView) -> Row | None:
     """A view's figures; None where training photos see next to nothing of it."""
     truth = as_floats(view.picture)
-    seen = view.seen_by >= MIN_PHOTOS
+    seen = view.seen(MIN_PHOTOS)
     share = float(seen.mean())
     if share < MIN_SHARE:
         return None
@@ -159,8 +159,8 @@ def table(results: list[dict[str, Any]]) -> str:
     for result in results:
         cells = [f"{result['scene']} {result['tag']}", f"{result['cpu_s']:.0f}"]
         for kind in KINDS:
-            figures = result[kind]
-            cells.append(f"{figures['seen3']:.1f} ({figures['gmsd']:.3f})" if figures["views"] else "")
+            figures = result.get(kind)
+            cells.append(f"{figures['seen3']:.1f} ({figures['gmsd']:.3f})" if figures and figures["views"] else "")
         whole = result["horizon"]["psnr"]
         cells.append("" if whole is None else f"{whole:.1f}")
         cells += [f"{100 * result['fog']:.2f} %", f"{100 * result['needles']:.1f} %"]

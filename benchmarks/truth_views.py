@@ -19,7 +19,6 @@ from sample.visibility import look
 
 Depths = NDArray[np.float32]
 MAPS = 400  # pixels across a depth map
-_STEP = 4  # pixels of a view for each that is asked how many photos see it
 _SAME = 0.03  # of a place's distance: what another photo sees there is the same surface
 _AIR = 0.97  # of the distance to the surface: nearer than that is air
 _AROUND = 5  # pixels of a depth map whose nearest surface counts, so that leaves are no air
@@ -27,14 +26,19 @@ _AROUND = 5  # pixels of a depth map whose nearest surface counts, so that leave
 
 @dataclass(frozen=True)
 class TrueView:
-    """A view's picture (height, width, 3), bytes, how many training photos see what each pixel shows, and the depths of
-    what it shows, MAPS pixels across (infinite in the sky).
+    """A view's picture (height, width, 3), bytes; MAPS pixels across: how many training photos see what it shows, and
+    its depths, infinite in the sky.
     """
 
     camera: Camera
     picture: NDArray[np.uint8]
     seen_by: NDArray[np.uint8]
     depths: Depths
+
+    def seen(self, least: int) -> NDArray[np.bool_]:
+        """Which pixels of the picture at least that many training photos see."""
+        step = self.picture.shape[1] // MAPS
+        return (self.seen_by >= least).repeat(step, axis=0).repeat(step, axis=1)
 
 
 def depths_of(scene: Scene, camera: Camera) -> Depths:
@@ -70,7 +74,7 @@ class Witnesses:
 
 def true_view(scene: Scene, camera: Camera, witnesses: Witnesses) -> TrueView:
     """Photograph the view and ask the training photos about it."""
-    small = scaled(camera, camera.width // _STEP)
+    small = scaled(camera, MAPS)
     depths = depths_of(scene, small)
     y, x = np.mgrid[: small.height, : small.width] + 0.5
     rays = np.stack([(x - small.cx) / small.fx, (y - small.cy) / small.fy, np.ones_like(x)], axis=-1)
@@ -79,8 +83,7 @@ def true_view(scene: Scene, camera: Camera, witnesses: Witnesses) -> TrueView:
     transform = camera.world_to_camera
     counted = witnesses.count((local - transform[:3, 3]) @ transform[:3, :3]).reshape(depths.shape)
     counted[sky] = 0
-    seen = counted.repeat(_STEP, axis=0).repeat(_STEP, axis=1)
-    return TrueView(camera, photograph(scene, camera), seen, depths_of(scene, scaled(camera, MAPS)))
+    return TrueView(camera, photograph(scene, camera), counted, depths)
 
 
 def in_the_air(points: NDArray[np.float64], maps: Iterable[tuple[Camera, Depths]]) -> NDArray[np.bool_]:

@@ -17,7 +17,9 @@ from sample.flight import (
     orbit_count,
     strips,
 )
+from sample.property import farmland_material
 from sample.terrain import Terrain, build_terrain
+from sample.textures import FURROWS, LAWN, MEADOW, PASTURE, TILLED, ground_albedo
 
 LENS = Lens()
 PLAN = Plan(20)
@@ -136,3 +138,28 @@ def test_projection_follows_opencv_axes() -> None:
     assert depth == pytest.approx([4, 4])
     assert pixels == pytest.approx(np.array([[120.0, 50.0], [100.0, 30.0]]))
     assert camera.centre == pytest.approx([0, 0, 0])
+
+
+def test_farmland_is_one_garden_amid_fields_of_several_lots() -> None:
+    lots = {(i, j): farmland_material(i, j, seed=0) for i in range(-9, 9) for j in range(-8, 8)}
+    assert [place for place, material in lots.items() if material == LAWN] == [(0, 0)]
+    fields = [material for material in lots.values() if material != LAWN]
+    assert 0.25 < fields.count(TILLED) / len(fields) < 0.75
+    assert set(fields) == {TILLED, PASTURE}
+    beside = [
+        lots[i, j] == lots[i + 1, j] for i, j in lots if (i + 1, j) in lots and (0, 0) not in ((i, j), (i + 1, j))
+    ]
+    assert sum(beside) > 0.6 * len(beside)  # of thrown dice half would do
+
+
+def test_farmland_has_little_contrast() -> None:
+    random = np.random.default_rng(0)
+
+    def contrast(material: int) -> float:
+        """Deviation over mean of the ground's brightness, seen in texels of 9 cm."""
+        places = random.uniform(-100, 100, (4000, 2))
+        seen = np.array([sum(ground_albedo(material, x, y, 0.09)) for x, y in places])
+        return float(seen.std() / seen.mean())
+
+    assert max(contrast(PASTURE), contrast(TILLED)) < 0.1
+    assert min(contrast(MEADOW), contrast(FURROWS)) > 0.2
