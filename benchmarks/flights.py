@@ -33,6 +33,7 @@ class Flight:
     kind: str
     seed: int
     photos: int
+    width: int = 1600  # of the photos, pixels
 
     @classmethod
     def named(cls, name: str) -> Flight:
@@ -40,7 +41,8 @@ class Flight:
         found = re.fullmatch(r"(rings|nadir|fields)-(\d+)-(\d+)", name)
         if not found:
             raise ValueError(f"{name} is no flight: kind-seed-photos, as in nadir-3-24")
-        return cls(found[1], int(found[2]), int(found[3]))
+        width = 1000 if found[1] == "fields" else 1600
+        return cls(found[1], int(found[2]), int(found[3]), width)
 
     @property
     def name(self) -> str:
@@ -49,11 +51,6 @@ class Flight:
     @property
     def plan(self) -> Plan:
         return Plan(self.photos, self.kind == "rings", 60.0 if self.kind == "fields" else ALTITUDE)
-
-    @property
-    def width(self) -> int:
-        """Of the photos, pixels."""
-        return 1000 if self.kind == "fields" else 1600
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -29,8 +29,13 @@ def run_sfm(archive: Path, root: Path, project: Path = ROOT) -> Path:
     return scene
 
 
-def run_training(scene: Path, root: Path, quality: str, fold: int, project: Path = ROOT) -> Path:
-    """The folder `model` of a run of the 3dgs stage of `project` on a scene, every 8th photo from `fold` held out."""
+def run_training(
+    scene: Path, root: Path, quality: str, fold: int, project: Path = ROOT, options: dict[str, str] | None = None
+) -> Path:
+    """The folder `model` of a run of the 3dgs stage of `project` on a scene, every 8th photo from `fold` held out.
+
+    `options` are further ones of the stage's, as its environment names them.
+    """
     model = root / "model"
     if not (model / "result.json").is_file():
         for name in ("input/data", "model", "checkpoints", "output"):
@@ -39,7 +44,7 @@ def run_training(scene: Path, root: Path, quality: str, fold: int, project: Path
         channel.unlink(missing_ok=True)
         channel.symlink_to(scene.resolve())
         command = ["-m", "benchmarks.train_fold", str(fold)]
-        _run(command, root, project, "3dgs", {"QUALITY": quality})
+        _run(command, root, project, "3dgs", {"QUALITY": quality} | (options or {}))
     return model
 
 
