@@ -50,6 +50,11 @@ class Splats:
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
 
+    def limit_sizes(self, limits: Tensor) -> None:
+        """Cut standard deviations to `limits` (N,), natural logarithms as `scales` are."""
+        with torch.no_grad():
+            torch.minimum(self.tensors["scales"], limits[:, None], out=self.tensors["scales"])
+
     def replace(self, keep: Tensor, added: dict[str, Tensor]) -> None:
         """Keep the Gaussians at the indices `keep` with their Adam state, and append `added` with none."""
         for group in self._adam.param_groups:
