@@ -17,17 +17,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.contact_sheet import save_sheet
+from benchmarks.drawing import as_floats, shown
 from benchmarks.flights import KINDS, Flight, photos_of, true_poses
 from benchmarks.fog import share_in_the_air
 from benchmarks.free_views import views
-from benchmarks.picture_figures import BLACK, as_floats, composed, drawn, fitted, in_colour, psnr, shape
 from benchmarks.similarity import similarity
-from benchmarks.stage_runs import BUILD, ROOT, result_of, run_sfm, run_training
+from benchmarks.splat_figures import in_colour, shape
+from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
 from benchmarks.truth_views import TrueView, Truth, load, rendered, save
 from splat.camera import View, read_views
 from splat.gaussians import Float32
 from splat.ply import read_ply
-from trainer.evaluate import gmsd
+from splat.render import render
+from splat.surroundings import read_surroundings
+from trainer.evaluate import fitted, gmsd, psnr_over
 
 # Three properties, each flown with and without rings. Seed 10 is reserved: no value of the trainer's was chosen on it.
 SCENES = ("nadir-0-24", "nadir-3-24", "nadir-10-24", "rings-0-20", "rings-3-20", "rings-10-20")
@@ -43,15 +46,14 @@ def main() -> int:
     parser.add_argument("scenes", nargs="*", default=SCENES, help="kind-seed-photos; kinds: nadir, rings, fields")
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--tag", default="now", help="of the training run, to keep several beside each other")
-    parser.add_argument("--project", type=Path, default=ROOT, help="another checkout whose stages are run")
     arguments = parser.parse_args()
     results = []
     for name in arguments.scenes:
         flight = Flight.named(name)
         folder = BUILD / "bench-offpath" / flight.name
-        scene = run_sfm(photos_of(flight, folder), folder / "sfm", arguments.project)
+        scene = run_sfm(photos_of(flight, folder), folder / "sfm")
         run = folder / f"{arguments.tag}-{arguments.quality}"
-        model = run_training(scene, run, arguments.quality, FOLD, arguments.project)
+        model = run_training(scene, run, arguments.quality, FOLD)
         found, sheet = measured(flight, folder, scene, model)
         save_sheet(run / "offpath.jpg", sheet)
         results.append({"scene": flight.name, "quality": arguments.quality, "tag": arguments.tag, **found})
@@ -63,39 +65,40 @@ def main() -> int:
 
 def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[dict[str, Any], list[list[Float32]]]:
     """All figures of a trained flight, and the rows of its sheet."""
-    gaussians, seen = read_ply(model / "scene.ply"), read_views(model / "views.json")
+    delivered, scored = read_ply(model / "scene.ply"), read_ply(model.parent / SCORED)
+    seen, surroundings = read_views(model / "views.json"), read_surroundings(model / "surroundings.json")
     poses = poses_of(seen, scene, folder)
     carried = similarity(
         np.array([poses[view.name]["centre"] for view in seen]), np.array([view.camera.position for view in seen])
     )
     truth = truth_of(flight, folder, seen, poses)
-    air = share_in_the_air(gaussians, carried, truth.maps)
+    fogs = {id(splat): in_colour(splat, share_in_the_air(splat, carried, truth.maps)) for splat in (delivered, scored)}
     figures: dict[str, Any] = {}
     sheet: list[list[Float32]] = []
     for kind in flight.kinds:
+        splat = scored if kind == "held-out" else delivered
         rows, pictures = [], []
         for view in truth.views[kind]:
-            image, coverage = drawn(gaussians, carried.camera(view.camera))
-            fog, _ = drawn(in_colour(gaussians, air), carried.camera(view.camera))
-            shown = composed(image, coverage, BLACK)
-            row = compared(shown, fog[..., 0], view)
+            camera = carried.camera(view.camera)
+            picture = shown(splat, camera, surroundings)
+            row = compared(picture, render(fogs[id(splat)], camera)[..., 0], view)
             if row is not None:
                 rows.append(row)
-                pictures += [as_floats(view.picture), shown]
+                pictures += [as_floats(view.picture), picture]
         figures[kind] = averaged(rows)
         sheet.append(pictures[: 2 * _SHOWN])
     free = [figures[kind]["fog"] for kind in flight.kinds[1:] if figures[kind]["fog"] is not None]
     result = result_of(model)
     distance = carried.scale * float(np.median([depths[np.isfinite(depths)].mean() for _, depths in truth.photos]))
     cameras = [view.camera for view in seen if view.split == "train"]
-    made = shape(gaussians, cameras, distance)
+    made = shape(delivered, cameras, distance)
     figures |= {
         "fog": round(float(np.mean(free)), 5),
         "needles": round(made.needles, 4),
         "long": round(made.long, 5),
         "unseen": round(made.unseen, 4),
         "opacity": [round(value, 3) for value in made.opacity],
-        "gaussians": len(gaussians),
+        "gaussians": len(delivered),
         "cpu_s": round(result["resources"]["cpuSeconds"], 1),
         "peak_mb": round(result["resources"]["peakMemoryBytes"] / 1e6),
         "centres_off_m": round(carried.off / carried.scale, 4),
@@ -123,7 +126,7 @@ def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, di
     return load(path)
 
 
-def compared(shown: Float32, fog: Float32, view: TrueView) -> Row | None:
+def compared(picture: Float32, fog: Float32, view: TrueView) -> Row | None:
     """A view's figures; None where training photos see next to nothing of it."""
     truth = as_floats(view.picture)
     seen = view.seen(MIN_PHOTOS)
@@ -131,12 +134,12 @@ def compared(shown: Float32, fog: Float32, view: TrueView) -> Row | None:
     if share < MIN_SHARE:
         return None
     return {
-        "psnr": psnr(shown, truth),
-        "seen3": psnr(shown, truth, seen),
-        "rest": psnr(shown, truth, ~seen),
-        "fit3": psnr(fitted(shown, truth, seen), truth, seen),
-        "gmsd": gmsd(shown, truth),
-        "gmsd3": gmsd(shown, truth, seen),
+        "psnr": psnr_over(picture, truth, np.ones_like(seen)),
+        "seen3": psnr_over(picture, truth, seen),
+        "rest": None if seen.all() else psnr_over(picture, truth, ~seen),
+        "fit3": psnr_over(fitted(picture, truth, seen), truth, seen),
+        "gmsd": gmsd(picture, truth),
+        "gmsd3": gmsd(picture, truth, seen),
         "fog": float(fog[seen].mean()),
         "share3": share,
     }

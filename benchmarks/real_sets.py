@@ -15,25 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.contact_sheet import save_sheet
-from benchmarks.coverage import seen_by
-from benchmarks.picture_figures import BLACK, as_floats, composed, drawn, fitted, psnr, shape
+from benchmarks.drawing import as_floats, shown
 from benchmarks.real_views import free_views
-from benchmarks.stage_runs import BUILD, ROOT, result_of, run_sfm, run_training
+from benchmarks.splat_figures import shape
+from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
 from splat.camera import read_views
 from splat.gaussians import Float32
-from splat.loss import Buffers, Target, photometric_loss
 from splat.ply import read_ply
+from splat.surroundings import read_surroundings
 from trainer import dataset
-from trainer.dataset import Photo, PhotoStore, Scene, load_scene
-from trainer.evaluate import gmsd
+from trainer.dataset import PhotoStore, load_scene
 
-MIN_PHOTOS = 3
 _SHOWN = 2  # held-out photos on a fold's sheet
-FIGURES = ("psnr", "fit", "seen3", "fit3", "told", "told3", "ssim", "gmsd", "share3")
-Row = dict[str, float | None]
+# Of a held-out photo, by the stage's name: whole, after a gain and an offset a channel; over what three training photos
+# see, the same after those; whole, exposed as the photos before and after suggest; structure; edges; that share.
+FIGURES = {
+    "psnr": "psnr",
+    "fit": "psnr_fitted",
+    "seen3": "psnr_seen",
+    "fit3": "psnr_seen_fitted",
+    "told": "psnr_predicted",
+    "ssim": "ssim",
+    "gmsd": "gmsd",
+    "share3": "seen",
+}
 
 
 def main() -> int:
@@ -42,16 +49,15 @@ def main() -> int:
     parser.add_argument("--folds", type=int, nargs="+", default=[3], help="first held-out photo of every 8, 0 to 7")
     parser.add_argument("--quality", default="standard")
     parser.add_argument("--tag", default="now", help="of the training runs, to keep several beside each other")
-    parser.add_argument("--project", type=Path, default=ROOT, help="another checkout whose stages are run")
     arguments = parser.parse_args()
     results = []
     for archive in arguments.sets:
         folder = BUILD / "bench-real" / archive.stem
-        scene = run_sfm(archive, folder / "sfm", arguments.project)
+        scene = run_sfm(archive, folder / "sfm")
         folds = []
         for fold in arguments.folds:
             run = folder / f"{arguments.tag}-{arguments.quality}-{fold}"
-            model = run_training(scene, run, arguments.quality, fold, arguments.project)
+            model = run_training(scene, run, arguments.quality, fold)
             found, sheet = measured(scene, model, fold)
             save_sheet(run / "real.jpg", sheet)
             (run / "real.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -65,63 +71,29 @@ def main() -> int:
 
 def measured(folder: Path, model: Path, fold: int) -> tuple[dict[str, Any], list[list[Float32]]]:
     """Figures of one fold: the held-out photos' in `views`, the splat's and the run's beside them; the sheet's rows."""
-    gaussians, views = read_ply(model / "scene.ply"), read_views(model / "views.json")
-    result = result_of(model)
+    delivered, scored = read_ply(model / "scene.ply"), read_ply(model.parent / SCORED)
+    surroundings, result = read_surroundings(model / "surroundings.json"), result_of(model)
     dataset.HOLD_OUT_FIRST = fold
-    scene = load_scene(folder, max(max(view.camera.width, view.camera.height) for view in views))
-    store = PhotoStore()
-    gains = {name: np.array(gain) for name, gain in (result["metrics"].get("exposure") or {}).items()}
-    rows: list[Row] = []
-    sheet: list[list[Float32]] = []
-    for photo in scene.split("test"):
-        truth = as_floats(store.picture(photo))
-        shown = composed(*drawn(gaussians, photo.camera), BLACK)
-        seen = seen_by(scene, photo) >= MIN_PHOTOS
-        rows.append(compared(shown, truth, seen) | told(shown, truth, scene, photo, seen, gains))
-        if len(sheet) < _SHOWN:
-            sheet.append([truth, shown])
+    cameras = [view.camera for view in read_views(model / "views.json")]
+    scene, store = load_scene(folder, max(max(camera.width, camera.height) for camera in cameras)), PhotoStore()
+    sheet = [
+        [as_floats(store.picture(photo)), shown(scored, photo.camera, surroundings)]
+        for photo in scene.split("test")[:_SHOWN]
+    ]
     for nearest, camera in free_views(scene):
-        sheet.append([as_floats(store.picture(nearest)), composed(*drawn(gaussians, camera), BLACK)])
-    made = shape(gaussians, [photo.camera for photo in scene.split("train")], scene.frame.scale)
+        sheet.append([as_floats(store.picture(nearest)), shown(delivered, camera, surroundings)])
+    made = shape(delivered, [photo.camera for photo in scene.split("train")], scene.frame.scale)
     return {
-        "views": rows,
+        "views": [{name: view[given] for name, given in FIGURES.items()} for view in result["metrics"]["views"]],
         "train": result["metrics"]["psnrTrain"],
         "needles": made.needles,
         "long": made.long,
         "unseen": made.unseen,
         "opacity": made.opacity,
-        "gaussians": len(gaussians),
+        "gaussians": len(delivered),
         "cpu_s": result["resources"]["cpuSeconds"],
         "peak_mb": result["resources"]["peakMemoryBytes"] / 1e6,
     }, sheet
-
-
-def compared(shown: Float32, truth: Float32, seen: NDArray[np.bool_]) -> Row:
-    """A held-out photo's figures; `seen`: what at least three training photos show."""
-    loss = photometric_loss(shown, Target.of(truth), Buffers(*shown.shape[:2]))
-    row: Row = {
-        "psnr": psnr(shown, truth),
-        "fit": psnr(fitted(shown, truth), truth),
-        "ssim": loss.ssim,
-        "gmsd": gmsd(shown, truth),
-        "share3": float(seen.mean()),
-    }
-    if seen.any():
-        row |= {"seen3": psnr(shown, truth, seen), "fit3": psnr(fitted(shown, truth, seen), truth, seen)}
-    return row
-
-
-def told(
-    shown: Float32, truth: Float32, scene: Scene, photo: Photo, seen: NDArray[np.bool_], gains: dict[str, Float32]
-) -> Row:
-    """PSNR with the exposure that the photos before and after foretell: the mean of their gains."""
-    names = [other.name for other in scene.photos]
-    here = names.index(photo.name)
-    beside = [gains[name] for name in names[max(here - 1, 0) : here + 2] if name != photo.name and name in gains]
-    if not beside:
-        return {}
-    lit = (shown * np.exp(np.mean(np.log(beside), axis=0))).clip(0, 1).astype(np.float32)
-    return {"told": psnr(lit, truth), "told3": psnr(lit, truth, seen) if seen.any() else None}
 
 
 def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -15,24 +15,25 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 BUILD = ROOT / ".build"
+SCORED = "scored.ply"  # in a training run's folder: the splat before the finish on all photos
 
 
-def run_sfm(archive: Path, root: Path, project: Path = ROOT) -> Path:
-    """The scene that the sfm stage of the checkout `project` makes of a ZIP of photos, below `root`."""
+def run_sfm(archive: Path, root: Path) -> Path:
+    """The scene that the sfm stage makes of a ZIP of photos, below the run's folder `root`."""
     scene = root / "processing" / "output"
     if not (scene / "result.json").is_file():
         upload = root / "processing" / "input" / "upload"
         upload.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, upload / archive.name)
         scene.mkdir(parents=True, exist_ok=True)
-        _run(["-m", "sfm"], root, project, "sfm", {})
+        _run(["-m", "sfm"], root, "sfm", {})
     return scene
 
 
-def run_training(
-    scene: Path, root: Path, quality: str, fold: int, project: Path = ROOT, options: dict[str, str] | None = None
-) -> Path:
-    """The folder `model` of a run of the 3dgs stage of `project` on a scene, every 8th photo from `fold` held out.
+def run_training(scene: Path, root: Path, quality: str, fold: int, options: dict[str, str] | None = None) -> Path:
+    """The folder `model` of a run of the 3dgs stage on a scene, every 8th photo from `fold` held out.
+
+    The splat before the finish on all photos lies beside it (`SCORED`).
 
     `options` are further ones of the stage's, as its environment names them.
     """
@@ -44,7 +45,7 @@ def run_training(
         channel.unlink(missing_ok=True)
         channel.symlink_to(scene.resolve())
         command = ["-m", "benchmarks.train_fold", str(fold)]
-        _run(command, root, project, "3dgs", {"QUALITY": quality} | (options or {}))
+        _run(command, root, "3dgs", {"QUALITY": quality} | (options or {}))
     return model
 
 
@@ -54,10 +55,9 @@ def result_of(folder: Path) -> dict[str, Any]:
     return found
 
 
-def _run(command: list[str], root: Path, project: Path, stage: str, options: dict[str, str]) -> None:
+def _run(command: list[str], root: Path, stage: str, options: dict[str, str]) -> None:
     print(f"running {stage} in {root}", file=sys.stderr, flush=True)
-    # the checkout's containers first: this project's folder only lends the benchmark's own modules
-    path = [project / "containers", project / "containers" / stage, ROOT]
+    path = [ROOT / "containers", ROOT / "containers" / stage, ROOT]
     environment = os.environ | options | {"ML_ROOT": str(root), "PYTHONPATH": os.pathsep.join(map(str, path))}
     with (root / f"{stage}.log").open("wb") as log:
         done = subprocess.run(

@@ -13,15 +13,16 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from benchmarks.contact_sheet import WIDTH, save_sheet
+from benchmarks.drawing import over
 from benchmarks.fog import axes_of, share_in_the_air
-from benchmarks.picture_figures import composed, drawn, fitted, in_colour, psnr, shape, weights
 from benchmarks.similarity import similarity
+from benchmarks.splat_figures import in_colour, shape, weights
 from benchmarks.truth_views import TrueView, Truth, in_the_air, load, save
 from sample.camera import Camera as TrueCamera
 from sample.camera import world_to_camera
 from splat.camera import look_at
 from splat.gaussians import Gaussians
-from splat.render import render
+from splat.render import render, render_with_alpha
 
 DOWN, NORTH = np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0])
 
@@ -71,40 +72,12 @@ def test_a_mirrored_cloud_is_not_taken_for_a_turn() -> None:
     assert found.off > 0.1
 
 
-@settings(max_examples=20, deadline=None)
-@given(seed=st.integers(0, 1000))
-def test_a_fit_takes_away_gain_and_offset_and_nothing_else(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    truth = random.uniform(0.2, 0.7, (20, 30, 3)).astype(np.float32)
-    gain, offset = random.uniform(0.7, 1.3, 3), random.uniform(-0.05, 0.1, 3)
-    changed = (truth * gain + offset).astype(np.float32)
-    better, before = psnr(fitted(changed, truth), truth), psnr(changed, truth)
-    assert better is not None
-    assert before is not None
-    assert better > 60
-    noisy = (changed + random.normal(0, 0.05, changed.shape)).astype(np.float32)
-    found = psnr(fitted(noisy, truth), truth)
-    assert found is not None
-    assert 18 < found < 35
-
-
-def test_psnr_is_of_the_pixels_asked_and_of_none_there_is_none() -> None:
-    truth = np.zeros((4, 4, 3), np.float32)
-    image = truth.copy()
-    image[0, 0] = 0.1
-    where = np.zeros((4, 4), bool)
-    assert psnr(image, truth, where) is None
-    where[0, 0] = True
-    assert psnr(image, truth, where) == pytest.approx(20.0, abs=1e-4)
-    assert psnr(image, truth, ~where) == 100.0
-
-
 def test_what_a_splat_does_not_cover_shows_the_background() -> None:
     camera = look_at([0, 0, 5], [0, 0, 0], up=(0, 1, 0), width=64, height=48)
     splat = gaussians(np.array([[0.0, 0.0, 0.0]]), np.full((1, 3), 0.3), opacity=0.99)
-    image, coverage = drawn(splat, camera)
+    image, coverage = render_with_alpha(splat, camera)
     background = np.full((48, 64, 3), (0.2, 0.4, 0.8), np.float32)
-    shown = composed(image, coverage, background)
+    shown = over(image, coverage, background)
     assert np.allclose(shown, render(splat, camera, (0.2, 0.4, 0.8)), atol=1e-6)
     assert np.allclose(shown[0, 0], (0.2, 0.4, 0.8))
     assert coverage[24, 32] > 0.95
@@ -115,9 +88,9 @@ def test_weights_add_up_to_what_the_picture_is_covered_by() -> None:
     means = np.array([[0.0, 0, 0], [0.1, 0, -1], [0, 0.2, 1], [0, 0, 50.0]])  # the last behind the camera
     splat = gaussians(means, np.full((4, 3), 0.3), opacity=0.8)
     found = weights(splat, camera)
-    assert found.sum() == pytest.approx(drawn(splat, camera)[1].sum(), rel=1e-4)
+    assert found.sum() == pytest.approx(render_with_alpha(splat, camera)[1].sum(), rel=1e-4)
     assert found[3] == 0
-    image, _ = drawn(in_colour(splat, np.array([0, 0, 1, 0], np.float32)), camera)
+    image = render(in_colour(splat, np.array([0, 0, 1, 0], np.float32)), camera)
     assert image[..., 0].sum() == pytest.approx(found[2], rel=1e-4)
 
 

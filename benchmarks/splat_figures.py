@@ -1,12 +1,10 @@
-"""Figures of one picture against another, and of the splat that drew it."""
+"""Figures of a splat itself: opacities, needles, what is long, and what no photo sees."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from splat.blending import blend, blend_backward
 from splat.camera import Camera
@@ -15,51 +13,9 @@ from splat.harmonics import SH_C0
 from splat.projection import packed, project
 from splat.tiles import tile_lists
 
-Mask = NDArray[np.bool_]
-
-BLACK = np.zeros(3, np.float32)
 NEEDLE = 10.0  # longest axis by the middle one
 LONG = 0.08  # viewing distances; longer Gaussians are what a veil is made of
 UNSEEN = 0.1  # pixels: the sum of a Gaussian's blending weights over all photos
-
-
-def as_floats(picture: NDArray[np.uint8]) -> Float32:
-    """Bytes as 0..1."""
-    return np.asarray(picture / np.float32(255), np.float32)
-
-
-def psnr(image: Float32, truth: Float32, where: Mask | None = None) -> float | None:
-    """dB over the pixels of `where`; None where there are none."""
-    error = (image - truth) ** 2 if where is None else (image[where] - truth[where]) ** 2
-    return -10 * math.log10(max(float(error.mean()), 1e-10)) if error.size else None
-
-
-def fitted(image: Float32, truth: Float32, where: Mask | None = None) -> Float32:
-    """The image with the gain and offset per channel that bring it nearest to the truth over `where`, 0..1."""
-    chosen = np.ones(image.shape[:2], bool) if where is None else where
-    out = np.empty_like(image)
-    for channel in range(3):
-        given = image[chosen, channel]
-        design = np.stack([given, np.ones_like(given)], axis=1)
-        (gain, offset), *_ = np.linalg.lstsq(design, truth[chosen, channel], rcond=None)
-        out[..., channel] = image[..., channel] * gain + offset
-    return out.clip(0, 1)
-
-
-def drawn(gaussians: Gaussians, camera: Camera) -> tuple[Float32, Float32]:
-    """The splat over black (height, width, 3), not clamped, and its coverage (height, width), 0..1."""
-    projected = project(
-        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh0, gaussians.shN,
-        packed(camera), camera.width, camera.height, gaussians.sh_degree,
-    )  # fmt: skip
-    lists = tile_lists(projected.footprints, projected.depths, camera.width, camera.height)
-    image, left = blend(projected, lists, np.zeros(3, np.float32), camera.width, camera.height)
-    return image, 1 - left
-
-
-def composed(image: Float32, coverage: Float32, background: Float32) -> Float32:
-    """What a viewer shows: the splat over `background` ((3,) or a picture), clamped."""
-    return np.asarray(image + (1 - coverage[..., None]) * background, np.float32).clip(0, 1)
 
 
 def weights(gaussians: Gaussians, camera: Camera) -> Float32:
