@@ -44,11 +44,15 @@ class Pull:
         self.total = torch.zeros(count, device=device)
         self.views = torch.zeros(count, device=device)
 
-    def add(self, gradients: Tensor, visible: Tensor, width: int, height: int) -> None:
-        """Add a step's gradients (N, 2) by the centres in pixels; they count as by half the picture's sides."""
+    def add(
+        self, gradients: Tensor, visible: Tensor, width: int, height: int, rows: Tensor | slice = slice(None)
+    ) -> None:
+        """Add a step's gradients (V, 2) by the centres in pixels of the Gaussians `rows`; they count as by half the
+        picture's sides.
+        """
         size = torch.tensor([width / 2, height / 2], dtype=gradients.dtype, device=gradients.device)
-        self.total += (gradients * size).norm(dim=1)
-        self.views += visible
+        self.total[rows] += (gradients * size).norm(dim=1)
+        self.views[rows] += visible
 
     def mean(self) -> Tensor:
         """(N,) mean over the views that saw the Gaussian."""

@@ -214,7 +214,7 @@ class TrainingRun:
         return psnr_over(exposed, target.planes.transpose(1, 2, 0), shown)
 
     def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
-        """What each channel of the render has to be multiplied by to match the photo; 1 where exposures are not evened."""
+        """What multiplies each channel of the render to match the photo; 1 where exposures are not evened."""
         if not self._gains:
             return [1.0, 1.0, 1.0]
         shown = self._shown(photo)

@@ -169,7 +169,7 @@ def _start(
 
 
 def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
-    """Leave scene.ply, views.json, views/, held_out.png, georeference.json and surroundings.json in the model folder."""
+    """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views = []

@@ -17,7 +17,7 @@ from trainer.dataset import Frame, Photo, PhotoStore
 from trainer.densify import Densification, Pull, refine
 from trainer.dropout import drop, rate_at
 from trainer.loss import Photometric, seen_only
-from trainer.optimise import Splats
+from trainer.optimise import Seen, Splats
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape
@@ -117,9 +117,10 @@ class Trainer:
         camera = self.frame.camera(photo.camera).scaled(picture_factor(at, steps))
         degree = active_degree(at, steps, self.budget.sh_degree)
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
+        seen = self.splats.seen_by(camera, degree)
         rate = rate_at(at, steps, self.dropout)
-        opacities = drop(self.splats["opacities"], rate, chance) if rate > 0 else None
-        image, info = draw(self.splats, camera, degree, opacities)
+        opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
+        image, info = draw(seen, camera, degree, opacities)
         target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -127,13 +128,13 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
-        loss = loss + self.shape.aspect_penalty(self.splats["scales"][info.visible])
+        loss = loss + self.shape.aspect_penalty(seen["scales"][info.visible])
         loss.backward()  # type: ignore[no-untyped-call]
-        self.splats.step(decay(at, steps), harmonics=degree > 0)
-        self.splats.limit_sizes(self._limits)
+        self.splats.step(seen, decay(at, steps))
+        self.splats.limit_sizes(seen.rows, self._limits)
         self.step += 1
         if at < self.growth.last:
-            self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height)
+            self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height, seen.rows)
         if self.growth.due(at + 1):
             allowed = self.growth.allowed(at + 1, self.start_count, self.budget.max_gaussians)
             refine(self.splats, self.pull, allowed, self.densification)
@@ -142,22 +143,25 @@ class Trainer:
         return value
 
     def _size_limits(self) -> Tensor:
-        means = self.splats["means"].detach().cpu().numpy()
+        means = self.splats["means"].cpu().numpy()
         return torch.from_numpy(self.shape.limits(means, self._positions)).to(self.device)
 
 
-def draw(splats: Splats, camera: Camera, degree: int, opacities: Tensor | None = None) -> tuple[Tensor, RasterInfo]:
+def draw(
+    splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
+) -> tuple[Tensor, RasterInfo]:
     """A picture (height, width, 3) of `splats` from a camera in their frame, and the rasteriser's by-products.
 
-    `opacities` (N,) stand in for the splats' own logits.
+    `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """
+    seen = splats.seen_by(camera, degree) if isinstance(splats, Splats) else splats
     image, _, info = rasterize(
-        splats["means"],
-        splats["quats"],
-        splats["scales"],
-        splats["opacities"] if opacities is None else opacities,
-        splats["sh0"],
-        splats["shN"],
+        seen["means"],
+        seen["quats"],
+        seen["scales"],
+        seen["opacities"] if opacities is None else opacities,
+        seen["sh0"],
+        seen["shN"],
         torch.from_numpy(camera.world_to_camera),
         torch.from_numpy(camera.intrinsics),
         camera.width,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from splat.gaussians import Gaussians
 from trainer.densify import Densification, Pull, refine, rotate
-from trainer.optimise import Splats
+from trainer.optimise import Seen, Splats
 
 CPU = torch.device("cpu")
 
@@ -26,10 +28,17 @@ def make_splats(count: int, scale: float = 0.005) -> Splats:
         shN=rng.normal(size=(count, 15, 3)),
     )
     splats = Splats.of(gaussians, CPU)
-    for tensor in splats.tensors.values():
-        tensor.grad = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
-    splats.step(1.0, harmonics=True)
+    generator = torch.Generator().manual_seed(1)
+    move(splats, lambda tensor: torch.randn(tensor.shape, generator=generator))
     return splats
+
+
+def move(splats: Splats, gradient: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """A step of all Gaussians."""
+    seen = Seen(torch.arange(len(splats)), {name: tensor.clone() for name, tensor in splats.tensors.items()})
+    for tensor in seen.tensors.values():
+        tensor.grad = gradient(tensor)
+    splats.step(seen, 1.0)
 
 
 def pulled(values: list[float]) -> Pull:
@@ -93,9 +102,7 @@ def test_adam_goes_on_for_those_that_stay() -> None:
     plain, refined = make_splats(4), make_splats(4)
     refine(refined, pulled([0, 0, 0, 1.0]), 5, RULES)
     for splats in (plain, refined):
-        for tensor in splats.tensors.values():
-            tensor.grad = torch.full_like(tensor, 0.3)
-        splats.step(1.0, harmonics=True)
+        move(splats, lambda tensor: torch.full_like(tensor, 0.3))
     for name in plain.tensors:
         torch.testing.assert_close(refined[name].detach()[:3], plain[name].detach()[:3])
 
