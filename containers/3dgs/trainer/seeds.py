@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
@@ -16,7 +17,9 @@ from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
+from trainer.stereo.on_gpu import match_on
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most
+from trainer.stereo.sweep import match_on_cpu
 
 DENSE_SHARE = 0.5  # of the cap: growth needs room, and all of it at the start gained nothing
 _WIDTH = 0.6  # standard deviation in cells
@@ -44,14 +47,16 @@ def start(
     store: PhotoStore,
     limit: int,
     sh_degree: int,
+    device: torch.device,
     after_each: Callable[[int], None] = lambda _done: None,
 ) -> Start:
-    """At most `limit` Gaussians; `after_each` gets the number of photos matched so far.
+    """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
     photos = stereo_photos(scene, store)
-    stereo = reconstruct(photos, scene.frame.points(scene.positions), after_each=after_each)
+    match = match_on(device) if device.type == "cuda" else match_on_cpu
+    stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
     gains = even_exposures(stereo, photos)
     product = fuse(stereo, photos, PRODUCT_CELL, gains)
     dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)

@@ -12,7 +12,7 @@ from splat.camera import Camera, look_at
 from trainer.stereo.geometry import Look, StereoPhoto
 from trainer.stereo.settings import SETTINGS, StereoSettings
 
-WIDTH, HEIGHT = 160, 120
+WIDTH, HEIGHT = 240, 180
 BOX = (0.25, 0.2)  # half its side, and its height
 
 
@@ -82,9 +82,7 @@ def grid(rows: int, columns: int, step: float = 0.25, height: float = 1.0, size:
             camera = look_at(eye, (x, y, 0), (0, 1, 0), width=WIDTH, height=HEIGHT)
             matrix = camera.world_to_camera.copy()
             matrix[:3, 3] *= size
-            cameras.append(
-                Camera(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, matrix)
-            )
+            cameras.append(Camera(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, matrix))
     return cameras
 
 
@@ -102,9 +100,7 @@ def photographed(
         inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
         mask = masks[index] if masks else None
         look = Look(camera, shot.picture[..., 0], mask)
-        photos.append(
-            StereoPhoto(f"{index:03d}", (look,) * len(settings.levels), shot.picture, np.flatnonzero(inside))
-        )
+        photos.append(StereoPhoto(f"{index:03d}", (look,) * len(settings.levels), shot.picture, np.flatnonzero(inside)))
     return photos
 
 
