@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ _WIDTH = 0.6  # standard deviation in cells
 _THICKNESS = 0.2  # along the normal, as a share of the width
 _OPACITY = 0.6
 _MIN_SLANT = 0.35  # below it a surface is seen too flat for its width to be known
+_FILL_OPACITY = 0.4  # of sparse seeds among dense ones: at 0.1 they are dark fog beside them
 _NEAR = 2.0  # spacings within which a dense seed makes a sparse one needless
 _APRON_WIDTH, _APRON_THICKNESS, _APRON_OPACITY = 0.7, 0.3, 0.8
 
@@ -70,6 +71,7 @@ def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
     seeds = seed_points(scene, store, limit)
     sparse = from_seeds(seeds, sh_degree)
+    sparse = replace(sparse, opacities=np.full(len(sparse), np.log(_FILL_OPACITY / (1 - _FILL_OPACITY)), np.float32))
     distance, _ = cKDTree(dense.positions).query(seeds.positions)
     sparse = sparse.select(distance > _NEAR * np.exp(sparse.scales[:, 0].astype(np.float64)))
     cameras = [scene.frame.camera(photo.camera) for photo in scene.split("train")]
