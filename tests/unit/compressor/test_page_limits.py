@@ -1,4 +1,4 @@
-"""Where the page lets people go, by the page's own code (containers/compressor/viewer/src/limits.mjs), run in Node.js."""
+"""Where the page lets people go, by the page's own code (compressor/viewer/src/limits.mjs), run in Node.js."""
 
 from __future__ import annotations
 
