@@ -64,7 +64,10 @@ class Georeference(Camel):
 
 
 class Report(Camel):
-    """`report.json`. PSNR (dB) and SSIM are of held-out photos, after compression unless named; None: not measured."""
+    """`report.json`. PSNR (dB) and SSIM are of held-out photos, after compression unless named; None: not measured.
+
+    `invented_share` of the scene's picture is ground and sky, drawn in the photos' colours where no photo looked.
+    """
 
     version: Literal["1"] = "1"
     job_id: str
@@ -81,6 +84,7 @@ class Report(Camel):
     psnr_before_compression: float | None
     ssim: float | None
     ssim_before_compression: float | None
+    invented_share: float | None
     held_out: list[HeldOutView]
     training_curve: list[CurvePoint]
     bytes: int | None
@@ -134,6 +138,7 @@ def compose(
         psnr_before_compression=metric(Stage.COMPRESSOR, "psnrBefore"),
         ssim=ssim,
         ssim_before_compression=metric(Stage.COMPRESSOR, "ssimBefore"),
+        invented_share=metric(Stage.COMPRESSOR, "inventedShare"),
         held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], photos),
         training_curve=[CurvePoint.model_validate(point) for point in metric(Stage.TRAINING, "curve") or []],
         bytes=count(Stage.COMPRESSOR, "bytes"),
