@@ -28,7 +28,8 @@ def camera(known: bool = True) -> pycolmap.Camera:
 
 def unit(rng: np.random.Generator, count: int) -> np.ndarray:
     vectors = rng.normal(size=(count, DIMENSIONS))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    scaled: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def two_views(turn: np.ndarray, move: np.ndarray, flat: bool = False) -> tuple[Alike, Alike, np.ndarray]:
