@@ -1,4 +1,4 @@
-"""What stands where: a country house with its garden in the middle, neighbours, fields and woods around."""
+"""Lay out the property: a country house with its garden in the middle, neighbours, fields and woods around."""
 
 import numpy as np
 

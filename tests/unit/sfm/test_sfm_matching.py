@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sfm.features import root_sift
 from sfm.guided import match_along_lines, matching_lines, one_to_one
 from sfm.matching import match_two
-from sfm.nearest import DIMENSIONS, FARTHEST, RATIO, Alike, learn_projection, nearest_both_ways, prepare
+from sfm.nearest import DIMENSIONS, MAX_DISTANCE, RATIO, Alike, learn_projection, nearest_both_ways, prepare
 
 WIDTH, HEIGHT, FOCAL = 1600, 1200, 1300.0
 SEEN = 900
@@ -107,7 +107,7 @@ def test_nearest_both_ways_is_the_ratio_test_in_both_photos() -> None:
     expected = []
     for row, line in enumerate(distances):
         best, next_best = np.argsort(line)[:2]
-        if distances[:, best].argmin() == row and line[best] < min(RATIO**2 * line[next_best], FARTHEST):
+        if distances[:, best].argmin() == row and line[best] < min(RATIO**2 * line[next_best], MAX_DISTANCE):
             expected.append((row, int(best)))
     found = [tuple(pair) for pair in nearest_both_ways(first, second).tolist()]
     assert found == expected

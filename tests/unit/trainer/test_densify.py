@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from splat.gaussians import Gaussians
+from tests.support.gaussians import gaussians_of
 from trainer.densify import SPLIT_SCALE, Pull, refine, rotate
 from trainer.optimise import Splats
 
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 
 def make_splats(count: int, scale: float = SPLIT_SCALE / 2) -> Splats:
     rng = np.random.default_rng(0)
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=rng.normal(size=(count, 3)),
         quats=rng.normal(size=(count, 4)),
         scales=np.full((count, 3), np.log(scale)),
