@@ -22,9 +22,10 @@ from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.projection import NEAR, packed
 from trainer.dataset import Frame
 
-# Learning rates for lengths in units of the viewing distance. Twice and more those of the reference implementation:
-# runs of some thousand steps end too early otherwise.
-LEARNING_RATES = {"means": 4e-4, "quats": 2e-3, "scales": 1e-2, "opacities": 5e-2, "sh0": 5e-3, "shN": 2.5e-4}
+# Learning rates for lengths in units of the viewing distance: several times those of the reference implementation, whose
+# Adam moves a Gaussian on for some ten steps after a photo saw it, where ours moves it when it is seen. With a quarter of
+# these, two drone sets lose 1.2 and 0.6 dB after 500 steps.
+LEARNING_RATES = {"means": 1.6e-3, "quats": 8e-3, "scales": 4e-2, "opacities": 0.2, "sh0": 2e-2, "shN": 1e-3}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 from hypothesis import given, settings
@@ -33,9 +35,9 @@ def arithmetic(a: Float32, b: Float32, x: float, out: Float32) -> None:
 
 
 @settings(deadline=None)  # compiled at the first call
-@given(a=rows, b=rows, x=numbers)
-def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
-    x = np.float32(x)
+@given(a=rows, b=rows, number=numbers)
+def test_lanes_agree_with_numpy(a: Float32, b: Float32, number: float) -> None:
+    x = np.float32(number)
     out = np.empty(82, np.float32)
     arithmetic(a, b, x, out)
     wanted = np.concatenate(
@@ -54,10 +56,10 @@ def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
 def test_loads_and_stores_need_no_alignment() -> None:
     source, target = np.arange(40, dtype=np.float32), np.zeros(40, np.float32)
 
-    @numba.njit
     def shifted(a: Float32, b: Float32) -> None:
         store(b, 5, load(a, 3))
 
-    shifted(source, target)
+    compiled: Callable[[Float32, Float32], None] = numba.njit(shifted)
+    compiled(source, target)
     np.testing.assert_array_equal(target[5:21], source[3:19])
     assert target[:5].sum() == target[21:].sum() == 0
