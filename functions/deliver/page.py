@@ -55,7 +55,7 @@ def _drawn(report: Report) -> str:
         return ""
     share = "less than 1" if report.invented_share < 0.01 else f"{100 * report.invented_share:.0f}"
     return (
-        "<p class=\"soft\">Sky and ground beyond the photos are drawn in the photos' colours, not photographed: "
+        '<p class="soft">Sky and ground beyond the photos are drawn in the photos\' colours, not photographed: '
         f"{share} % of this picture.</p>"
     )
 
