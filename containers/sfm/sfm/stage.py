@@ -49,7 +49,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Solved:
-    """What matching and mapping made of the photos; `model` is the folder of the largest model, if there is one."""
+    """The results of matching and mapping; `model`: the folder of the largest model, if there is one."""
 
     described: Described
     verified: list[tuple[str, str]]

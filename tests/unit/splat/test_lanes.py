@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numba
 import numpy as np
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from splat.gaussians import Float32
 from splat.kernels import parallel_kernel
-from splat.lanes import LANES, any_of, both, broadcast, greatest, lane_numbers, least, load, select, store, total
+from splat.lanes import LANES, bits, broadcast, greatest, lane_numbers, least, load, mask_of, select, store, total
 
 numbers = st.floats(-1e3, 1e3, width=32)
 rows = arrays(np.float32, LANES, elements=numbers)
@@ -26,16 +28,16 @@ def arithmetic(a: Float32, b: Float32, x: float, out: Float32) -> None:
         store(out, 0, s)
         store(out, 16, p * q + lane_numbers())
         store(out, 32, p / (x * x + HALF) - x)
-        store(out, 48, select(both(p < q, p >= x), p, x))
-        store(out, 64, select(both(p > q, p <= x), least(p, x), greatest(q, x)))
+        store(out, 48, select(mask_of(bits(p < q) & bits(p >= x)), p, x))
+        store(out, 64, select(mask_of(bits(p > q) & ~bits(p > x)), least(p, x), greatest(q, x)))
         out[80] = total(p)
-        out[81] = HALF if any_of(p > q) else x
+        out[81] = np.float32(bits(p > q))
 
 
 @settings(deadline=None)  # compiled at the first call
-@given(a=rows, b=rows, x=numbers)
-def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
-    x = np.float32(x)
+@given(a=rows, b=rows, number=numbers)
+def test_lanes_agree_with_numpy(a: Float32, b: Float32, number: float) -> None:
+    x = np.float32(number)
     out = np.empty(82, np.float32)
     arithmetic(a, b, x, out)
     wanted = np.concatenate(
@@ -45,7 +47,7 @@ def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
             a / (x * x + HALF) - x,
             np.where((a < b) & (a >= x), a, x),
             np.where((a > b) & (a <= x), np.minimum(a, x), np.maximum(b, x)),
-            [a.astype(np.float64).sum(), HALF if (a > b).any() else x],
+            [a.astype(np.float64).sum(), ((a > b) << np.arange(LANES)).sum()],
         ]
     )
     np.testing.assert_allclose(out, wanted, rtol=3e-6, atol=2e-3)  # products may be fused into sums
@@ -54,10 +56,10 @@ def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
 def test_loads_and_stores_need_no_alignment() -> None:
     source, target = np.arange(40, dtype=np.float32), np.zeros(40, np.float32)
 
-    @numba.njit
     def shifted(a: Float32, b: Float32) -> None:
         store(b, 5, load(a, 3))
 
-    shifted(source, target)
+    compiled: Callable[[Float32, Float32], None] = numba.njit(shifted)
+    compiled(source, target)
     np.testing.assert_array_equal(target[5:21], source[3:19])
     assert target[:5].sum() == target[21:].sum() == 0
