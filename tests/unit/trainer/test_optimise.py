@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from splat.adam import COLUMNS, MOMENT_COLUMNS, adam_rows
 from splat.camera import look_at
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS
 from splat.loss import Target
+from tests.support.gaussians import gaussians_of
+from tests.support.tensors import gradient
 from trainer.loss import Photometric
 from trainer.optimise import LEARNING_RATES, Seen, Splats, adam_rows_torch
 from trainer.rasterize import rasterize
@@ -24,7 +26,7 @@ CPU = torch.device("cpu")
 
 def make_splats(count: int, seed: int = 0, degree: int = 3, means: np.ndarray | None = None) -> Splats:
     rng = np.random.default_rng(seed)
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=rng.normal(size=(count, 3)) if means is None else means,
         quats=rng.normal(size=(count, 4)),
         scales=rng.normal(-3, 0.3, (count, 3)),
@@ -59,6 +61,7 @@ def test_each_gaussian_moves_as_torchs_adam_moves_it_alone(seed: int, count: int
         rows = torch.nonzero(torch.rand(count, generator=generator) < 0.5)[:, 0]
         seen = rows_of(splats, rows, degree, generator)
         splats.step(seen, 0.5)
+<<<<<<< HEAD
         for place, i in enumerate(rows.tolist()):
             leaves, adam = twins[i]
             for name, leaf in leaves.items():
@@ -73,6 +76,33 @@ def test_each_gaussian_moves_as_torchs_adam_moves_it_alone(seed: int, count: int
         torch.testing.assert_close(splats[name].double(), expected, rtol=1e-6, atol=1e-6)
     untouched = make_splats(count, seed)["shN"][:, active:]
     assert torch.equal(splats["shN"][:, active:], untouched)
+=======
+        for name, rate in LEARNING_RATES.items():
+            g = gradient(seen[name]).double()
+            part = (rows[:, None], torch.arange(g.shape[1])) if name == "shN" else (rows,)
+            first[name][part] = 0.9 * first[name][part] + 0.1 * g
+            second[name][part] = 0.999 * second[name][part] + 0.001 * g * g
+            root = torch.sqrt(second[name][part] / (1 - 0.999**step))
+            decayed = 0.5 * rate if name == "means" else rate
+            twin[name][part] -= decayed * first[name][part] / (1 - 0.9**step) / (root + 1e-15)
+    for name in LEARNING_RATES:
+        torch.testing.assert_close(splats[name].double(), twin[name], rtol=1e-6, atol=1e-6)
+
+
+def test_where_all_are_seen_it_is_torchs_adam() -> None:
+    splats, generator = make_splats(40), torch.Generator().manual_seed(0)
+    leaves = {name: tensor.double().requires_grad_() for name, tensor in splats.tensors.items()}
+    groups = [{"params": [leaves[name]], "lr": rate} for name, rate in LEARNING_RATES.items()]
+    adam = torch.optim.Adam(groups, eps=1e-15)
+    for _ in range(5):
+        seen = rows_of(splats, torch.arange(40), 3, generator)
+        for name, leaf in leaves.items():
+            leaf.grad = gradient(seen[name]).double()
+        splats.step(seen, 1.0)
+        adam.step()
+    for name, leaf in leaves.items():
+        torch.testing.assert_close(splats[name].double(), leaf.detach(), rtol=1e-6, atol=1e-6)
+>>>>>>> main
 
 
 def test_what_was_not_seen_stays_to_the_last_bit() -> None:
@@ -98,13 +128,24 @@ def test_the_torch_path_moves_them_alike(degree: int) -> None:
     for torch_path in (False, True):
         parameters = {name: tensor.clone() for name, tensor in splats.tensors.items()}
         moments = torch.rand(300, 2, MOMENT_COLUMNS, generator=generator.manual_seed(2))
+<<<<<<< HEAD
         gradients = {name: tensor.grad for name, tensor in rows_of(splats, rows, degree, generator).tensors.items()}
         rates, corrections = torch.rand(MOMENT_COLUMNS, generator=generator), torch.rand(100, generator=generator)
+=======
+        seen = rows_of(splats, rows, degree, generator)
+        gradients = {name: gradient(tensor) for name, tensor in seen.tensors.items()}
+        rates = torch.rand(MOMENT_COLUMNS, generator=generator)
+>>>>>>> main
         if torch_path:
             adam_rows_torch(parameters, gradients, moments, rows, rates, corrections)
         else:
+<<<<<<< HEAD
             arrays = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
             adam_rows(*arrays, moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
+=======
+            moved, by = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
+            adam_rows(moved, by, moments.numpy(), rows.numpy(), rates.numpy())
+>>>>>>> main
         results.append(parameters)
     for name in COLUMNS:
         torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-5, atol=1e-6)
@@ -115,7 +156,8 @@ def test_a_picture_of_what_is_seen_is_the_picture_of_all() -> None:
     splats = make_splats(3000, means=rng.normal(0, 3, (3000, 3)))
     camera = look_at((0, 0, 4), (0.5, 0, 0), width=70, height=50)
     matrices = torch.from_numpy(camera.world_to_camera), torch.from_numpy(camera.intrinsics)
-    whole, _, info = rasterize(*splats.tensors.values(), *matrices, 70, 50, 2)
+    means, quats, scales, opacities, sh0, shN = splats.tensors.values()
+    whole, _, info = rasterize(means, quats, scales, opacities, sh0, shN, *matrices, 70, 50, 2)
     seen = splats.seen_by(camera, 2)
     part, of_part = draw(seen, camera, 2)
     assert torch.equal(whole, part)
