@@ -61,14 +61,13 @@ def test_each_gaussian_moves_as_torchs_adam_moves_it_alone(seed: int, count: int
         rows = torch.nonzero(torch.rand(count, generator=generator) < 0.5)[:, 0]
         seen = rows_of(splats, rows, degree, generator)
         splats.step(seen, 0.5)
-<<<<<<< HEAD
         for place, i in enumerate(rows.tolist()):
             leaves, adam = twins[i]
             for name, leaf in leaves.items():
-                gradient = seen[name].grad[place].double()
+                given = gradient(seen[name])[place].double()
                 if name == "shN":
-                    gradient = torch.cat([gradient, torch.zeros_like(leaf[active:])])
-                leaf.grad = gradient
+                    given = torch.cat([given, torch.zeros_like(leaf[active:])])
+                leaf.grad = given
             adam.param_groups[0]["lr"] = 0.5 * LEARNING_RATES["means"]
             adam.step()
     for name in LEARNING_RATES:
@@ -76,33 +75,6 @@ def test_each_gaussian_moves_as_torchs_adam_moves_it_alone(seed: int, count: int
         torch.testing.assert_close(splats[name].double(), expected, rtol=1e-6, atol=1e-6)
     untouched = make_splats(count, seed)["shN"][:, active:]
     assert torch.equal(splats["shN"][:, active:], untouched)
-=======
-        for name, rate in LEARNING_RATES.items():
-            g = gradient(seen[name]).double()
-            part = (rows[:, None], torch.arange(g.shape[1])) if name == "shN" else (rows,)
-            first[name][part] = 0.9 * first[name][part] + 0.1 * g
-            second[name][part] = 0.999 * second[name][part] + 0.001 * g * g
-            root = torch.sqrt(second[name][part] / (1 - 0.999**step))
-            decayed = 0.5 * rate if name == "means" else rate
-            twin[name][part] -= decayed * first[name][part] / (1 - 0.9**step) / (root + 1e-15)
-    for name in LEARNING_RATES:
-        torch.testing.assert_close(splats[name].double(), twin[name], rtol=1e-6, atol=1e-6)
-
-
-def test_where_all_are_seen_it_is_torchs_adam() -> None:
-    splats, generator = make_splats(40), torch.Generator().manual_seed(0)
-    leaves = {name: tensor.double().requires_grad_() for name, tensor in splats.tensors.items()}
-    groups = [{"params": [leaves[name]], "lr": rate} for name, rate in LEARNING_RATES.items()]
-    adam = torch.optim.Adam(groups, eps=1e-15)
-    for _ in range(5):
-        seen = rows_of(splats, torch.arange(40), 3, generator)
-        for name, leaf in leaves.items():
-            leaf.grad = gradient(seen[name]).double()
-        splats.step(seen, 1.0)
-        adam.step()
-    for name, leaf in leaves.items():
-        torch.testing.assert_close(splats[name].double(), leaf.detach(), rtol=1e-6, atol=1e-6)
->>>>>>> main
 
 
 def test_what_was_not_seen_stays_to_the_last_bit() -> None:
@@ -128,24 +100,15 @@ def test_the_torch_path_moves_them_alike(degree: int) -> None:
     for torch_path in (False, True):
         parameters = {name: tensor.clone() for name, tensor in splats.tensors.items()}
         moments = torch.rand(300, 2, MOMENT_COLUMNS, generator=generator.manual_seed(2))
-<<<<<<< HEAD
-        gradients = {name: tensor.grad for name, tensor in rows_of(splats, rows, degree, generator).tensors.items()}
+        gradients = {
+            name: gradient(tensor) for name, tensor in rows_of(splats, rows, degree, generator).tensors.items()
+        }
         rates, corrections = torch.rand(MOMENT_COLUMNS, generator=generator), torch.rand(100, generator=generator)
-=======
-        seen = rows_of(splats, rows, degree, generator)
-        gradients = {name: gradient(tensor) for name, tensor in seen.tensors.items()}
-        rates = torch.rand(MOMENT_COLUMNS, generator=generator)
->>>>>>> main
         if torch_path:
             adam_rows_torch(parameters, gradients, moments, rows, rates, corrections)
         else:
-<<<<<<< HEAD
-            arrays = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
-            adam_rows(*arrays, moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
-=======
             moved, by = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
-            adam_rows(moved, by, moments.numpy(), rows.numpy(), rates.numpy())
->>>>>>> main
+            adam_rows(moved, by, moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
         results.append(parameters)
     for name in COLUMNS:
         torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-5, atol=1e-6)
