@@ -34,13 +34,13 @@ PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
 # a container reports at least every 20 s; starting a machine and loading its input say nothing for minutes
 HEARTBEAT_SECONDS = 1800
-# a Spot training job may wait this long for its machine, and says nothing then (functions/spaceport/stages.py)
+# a Spot training job may wait this long for its machine, and says nothing then (functions/domain/stages.py)
 SPOT_WAIT_SECONDS = 3600
 # a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
 # through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
 QUEUE_SECONDS = 15 * 24 * 3600
 # stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
-# than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
+# than the SageMaker job's own MaxRuntimeInSeconds (functions/domain/stages.py): waiting for a machine counts here.
 STAGES = {
     "sfm": ("Sfm", "sfm", QUEUE_SECONDS + 5 * 3600, HEARTBEAT_SECONDS),
     "3dgs": ("Training", "training", QUEUE_SECONDS + 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
@@ -50,7 +50,7 @@ JOB_TIMEOUT_SECONDS = 46 * 24 * 3600
 LAST_SEQUENCE = 9_999_999
 FAILED_SEQUENCE = 9_999_998  # below success: a redrive of what failed may succeed
 
-# the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
+# the codes of the closed list that are worth the same again (functions/domain/errors.py; a test holds them equal)
 WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
 GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
 # what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault

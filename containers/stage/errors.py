@@ -1,7 +1,7 @@
 """The failures a container may name.
 
 The closed list with the customer's sentences and the retry rules lives with the Lambda code
-(`functions/spaceport/errors.py`); a test holds this list to be a part of that one.
+(`functions/domain/errors.py`); a test holds this list to be a part of that one.
 """
 
 from __future__ import annotations

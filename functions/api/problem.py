@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from api.models import Problem
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
+from domain.errors import CATALOGUE, ErrorCode, JobError
 
 CONTENT_TYPE = "application/problem+json"
 STATUS = {

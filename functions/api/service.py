@@ -12,13 +12,13 @@ from api.caller import Caller
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
 from api.source import parse_s3_url
 from api.views import summary_of, view_of
-from spaceport.cancel import Cancellation, Canceller
-from spaceport.errors import ErrorCode, JobError, RefusedRequest
-from spaceport.job import UploadedObject, job_id_of, parse_options
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.rerun import Rerunner, RerunRequest, StartedRerun
-from spaceport.starting import Asked, Starter
+from domain.cancel import Cancellation, Canceller
+from domain.errors import ErrorCode, JobError, RefusedRequest
+from domain.job import UploadedObject, job_id_of, parse_options
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.rerun import Rerunner, RerunRequest, StartedRerun
+from domain.starting import Asked, Starter
 
 
 class RejectedJob(Exception):

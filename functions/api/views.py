@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from api.models import ErrorView, JobSummary, JobView, StageView
-from spaceport.job import PipelineStep
-from spaceport.stages import STAGES_OF, Stage
-from spaceport.status import StatusType
+from domain.job import PipelineStep
+from domain.stages import STAGES_OF, Stage
+from domain.status import StatusType
 
 # what a running job already shows, of the outputs of its finished stages
 EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "photos.json")}

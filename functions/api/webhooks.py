@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from api.caller import Caller
 from api.models import NewWebhook, WebhookRequest, WebhookView
-from spaceport.errors import ErrorCode, RefusedRequest
-from spaceport.webhooks import Targets, Webhook, WebhookTable, fault_of, new_secret
+from domain.errors import ErrorCode, RefusedRequest
+from domain.webhooks import Targets, Webhook, WebhookTable, fault_of, new_secret
 
 
 class Webhooks:

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spaceport.jobs_table import JobsTable
-from spaceport.status import StatusEvent
-from spaceport.webhooks import WebhookTable, signature
+from domain.jobs_table import JobsTable
+from domain.status import StatusEvent
+from domain.webhooks import WebhookTable, signature
 
 FIRST_WAIT, LONGEST_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
 

@@ -9,9 +9,9 @@ from pydantic import ConfigDict
 
 from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
-from spaceport.job import Camel, Job
-from spaceport.results import read_bytes, read_json
-from spaceport.stages import Stage, StageOutput, finished_stages
+from domain.job import Camel, Job
+from domain.results import read_bytes, read_json
+from domain.stages import Stage, StageOutput, finished_stages
 
 # delivered name → (stage, file in the stage's output); only what the stage's result.json lists is delivered
 DELIVERED = {

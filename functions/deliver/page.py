@@ -10,7 +10,7 @@ from string import Template
 
 from deliver.chart import bar, line_chart
 from deliver.report import PhotoLine, Report
-from spaceport.cost import PRICES_AS_OF
+from domain.cost import PRICES_AS_OF
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 

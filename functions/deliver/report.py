@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job, JobOptions
-from spaceport.stages import Stage, StageOutput
+from domain.job import Camel, Job, JobOptions
+from domain.stages import Stage, StageOutput
 
 
 class PhotoLine(Camel):

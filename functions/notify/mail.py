@@ -10,8 +10,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from spaceport.errors import JobError
-from spaceport.status import StatusDetail, StatusType
+from domain.errors import JobError
+from domain.status import StatusDetail, StatusType
 
 PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"

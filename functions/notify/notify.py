@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.mailboxes import MailboxTable
+from domain.results import read_bytes
+from domain.status import StatusEvent
 from notify.mail import MailLinks, compose
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.mailboxes import MailboxTable
-from spaceport.results import read_bytes
-from spaceport.status import StatusEvent
 from track_progress.progress import JOB_STATUS, updates_for
 
 # delivered name → what the customer reads; in this order

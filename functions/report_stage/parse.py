@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spaceport.stages import Stage, StageRun
-from spaceport.status import StatusType
+from domain.stages import Stage, StageRun
+from domain.status import StatusType
 
 
 class JobChanged(BaseModel):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationError
 
-from spaceport.compute import Compute
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import Camel
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageOutput
-from spaceport.verdict import Fate, judge
+from domain.compute import Compute
+from domain.errors import ErrorCode, JobError
+from domain.job import Camel
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stages import Stage, StageOutput
+from domain.verdict import Fate, judge
 
 
 class TaskFailure(Camel):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from spaceport.job import Quality
-from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, stages_of, units
-from spaceport.stages import Stage
-from spaceport.status import StatusDetail, StatusEvent, StatusType
+from domain.job import Quality
+from domain.jobs_table import ItemUpdate, JobsTable
+from domain.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, stages_of, units
+from domain.stages import Stage
+from domain.status import StatusDetail, StatusEvent, StatusType
 
 
 class Estimator:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from spaceport.jobs_table import ItemUpdate
-from spaceport.stages import Stage
-from spaceport.status import StatusEvent, StatusType
+from domain.jobs_table import ItemUpdate
+from domain.stages import Stage
+from domain.status import StatusEvent, StatusType
 
 # share of a full job's time behind each stage, measured on the project's sample
 SHARE = {Stage.SFM: (0.0, 0.25), Stage.TRAINING: (0.25, 0.9), Stage.COMPRESSOR: (0.9, 1.0)}

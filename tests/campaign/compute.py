@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from spaceport.stages import LIMITS, StageRun
+from domain.stages import LIMITS, StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
 from tests.support.fakes import RUNNING, FakeSageMaker

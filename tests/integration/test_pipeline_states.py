@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from spaceport.errors import CATALOGUE, ErrorCode
-from spaceport.job import PipelineStep
-from spaceport.stages import STAGES_OF, Stage
+from domain.errors import CATALOGUE, ErrorCode
+from domain.job import PipelineStep
+from domain.stages import STAGES_OF, Stage
 from tests.support.asl import Transition, load_pipeline, transitions
 from tests.support.pipeline_cloud import pipeline_cloud
 from tests.support.pipeline_scenarios import NAMES, REASONS, SCENARIOS, STEP_OF, Played

@@ -24,7 +24,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from spaceport.clients import config
+from domain.clients import config
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -274,7 +274,7 @@ def cloud_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 def forget() -> None:
     """Empty what the functions keep while they are warm."""
-    modules = [importlib.import_module("spaceport.clients")]
+    modules = [importlib.import_module("domain.clients")]
     modules += [importlib.import_module(f"{name}.handler") for name in HANDLERS]
     for module in modules:
         for value in vars(module).values():

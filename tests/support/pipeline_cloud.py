@@ -21,10 +21,10 @@ from typing import Any
 import boto3
 import pytest
 
-from spaceport import clients
-from spaceport.job import PipelineStep, UploadedObject, job_id_of
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageRun, output_uri
+from domain import clients
+from domain.job import PipelineStep, UploadedObject, job_id_of
+from domain.stage_runs import StageRuns
+from domain.stages import Stage, StageRun, output_uri
 from tests.support.asl import Definition, Transition, load_pipeline
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker

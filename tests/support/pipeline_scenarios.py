@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from spaceport.job import PipelineStep
-from spaceport.stages import STAGES_OF, Stage, StageRun
+from domain.job import PipelineStep
+from domain.stages import STAGES_OF, Stage, StageRun
 from tests.support.events import sample_event
 from tests.support.moto_states import LambdaFault
 from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with

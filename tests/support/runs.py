@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageRun
+from domain.stage_runs import StageRuns
+from domain.stages import Stage, StageRun
 from tests.support.cloud import RESULTS, Cloud
 from tests.support.events import sample_event
 

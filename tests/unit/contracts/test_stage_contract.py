@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.compute import Compute
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import JobOptions, Quality, UploadedObject, job_of
-from spaceport.reporting import StageReporter
-from spaceport.stages import (
+from domain.compute import Compute
+from domain.errors import ErrorCode, JobError
+from domain.job import JobOptions, Quality, UploadedObject, job_of
+from domain.reporting import StageReporter
+from domain.stages import (
     INPUT_ROOT,
     OUTPUT_ROOT,
     Course,
@@ -28,7 +28,7 @@ from spaceport.stages import (
     environment,
     output_uri,
 )
-from spaceport.verdict import Fate, Verdict, judge
+from domain.verdict import Fate, Verdict, judge
 from stage.contract import Folders
 from stage.environment import QUALITIES, StageEnvironment
 from stage.errors import ErrorCode as ContainerErrorCode

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from spaceport.errors import ErrorCode, JobError
-from spaceport.event_bridge import StatusMessage
-from spaceport.stages import Stage, StageRun
-from spaceport.status import StatusBus, StatusDetail, StatusEvent, StatusType, job_ended, job_rejected, stage_started
+from domain.errors import ErrorCode, JobError
+from domain.event_bridge import StatusMessage
+from domain.stages import Stage, StageRun
+from domain.status import StatusBus, StatusDetail, StatusEvent, StatusType, job_ended, job_rejected, stage_started
 from stage.progress import ProgressReporter, event_bridge_sink, sequence_number
 from tests.support.asl import PUT_EVENTS, load_pipeline, states_of
 from tests.support.events import sample_event, sample_names

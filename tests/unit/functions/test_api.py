@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
 from api.uploads import MIB, Ticket, part_bytes_for
-from spaceport.errors import RefusedRequest
-from spaceport.job import JobOptions, UploadedObject, job_id_of, job_of
-from spaceport.jobs_table import JobsTable
+from domain.errors import RefusedRequest
+from domain.job import JobOptions, UploadedObject, job_id_of, job_of
+from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event

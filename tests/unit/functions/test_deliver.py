@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deliver.chart import ticks
 from deliver.report import score_parts
-from spaceport.stages import Stage
+from domain.stages import Stage
 from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, output_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode, JobError, RejectedUpload
+from domain.errors import CATALOGUE, RETRYABLE, ErrorCode, JobError, RejectedUpload
 from stage.errors import ErrorCode as ContainerCode
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import (
+from domain.errors import ErrorCode, RejectedUpload
+from domain.job import (
     JobOptions,
     PipelineStep,
     UploadedObject,
@@ -20,7 +20,7 @@ from spaceport.job import (
     options_from_metadata,
     parse_options,
 )
-from spaceport.stages import Stage, StageRun
+from domain.stages import Stage, StageRun
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 VERSIONS = st.none() | st.text("abcdef0123456789", min_size=1, max_size=32)

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from domain.errors import ErrorCode, JobError
+from domain.job import JobOptions, UploadedObject, job_of
+from domain.jobs_table import JobsTable
+from domain.status import StatusDetail, StatusType
 from notify.mail import PREVIEW_CID, MailLinks, compose
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import JobOptions, UploadedObject, job_of
-from spaceport.jobs_table import JobsTable
-from spaceport.status import StatusDetail, StatusType
 from tests.support.cloud import REGION, RESULTS, SENDER, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error

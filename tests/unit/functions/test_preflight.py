@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import PipelineStep
-from spaceport.preflight import (
+from domain.errors import ErrorCode, RejectedUpload
+from domain.job import PipelineStep
+from domain.preflight import (
     MAX_ENTRIES,
     MAX_PHOTOS,
     MAX_UNPACKED_BYTES,

@@ -11,10 +11,10 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import PipelineStep, UploadedObject
-from spaceport.preflight import check_entries, read_entries
-from spaceport.ranged import BLOCK_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
+from domain.errors import ErrorCode, RejectedUpload
+from domain.job import PipelineStep, UploadedObject
+from domain.preflight import check_entries, read_entries
+from domain.ranged import BLOCK_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
 from tests.support.archives import Listed, directory_of
 from tests.support.cloud import UPLOADS, Cloud
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
-from spaceport.stages import Stage
+from domain.errors import CATALOGUE, ErrorCode, JobError
+from domain.stages import Stage
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.errors import CATALOGUE, ErrorCode, JobError
+from domain.stages import Stage
 from settle_stage.settle import TaskFailure, error_of
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
-from spaceport.stages import Stage
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, ask_for, job_name, output_of, waiting

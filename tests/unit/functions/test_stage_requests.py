@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.job import Job, PipelineStep
-from spaceport.stage_settings import StageSettings
-from spaceport.stages import (
+from domain.job import Job, PipelineStep
+from domain.stage_settings import StageSettings
+from domain.stages import (
     LIMITS,
     STAGES_OF,
     Course,

@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, JobError
-from spaceport.event_bridge import StatusMessage
-from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.stages import Stage
-from spaceport.status import StatusType
+from domain.errors import ErrorCode, JobError
+from domain.event_bridge import StatusMessage
+from domain.jobs_table import ItemUpdate, JobsTable
+from domain.stages import Stage
+from domain.status import StatusType
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error

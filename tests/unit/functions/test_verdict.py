@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.errors import CATALOGUE, ErrorCode
-from spaceport.stages import LIMITS, Stage
-from spaceport.verdict import Fate, Verdict, judge
+from domain.errors import CATALOGUE, ErrorCode
+from domain.stages import LIMITS, Stage
+from domain.verdict import Fate, Verdict, judge
 from tests.support.runs import run_of
 
 START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)

@@ -11,9 +11,9 @@ import pytest
 
 from call_webhook.call import LONGEST_WAIT, wait_after
 from call_webhook.post import Undelivered, post
-from spaceport.job import JobOptions, UploadedObject, job_of
-from spaceport.jobs_table import JobsTable
-from spaceport.webhooks import Targets, fault_of, signature
+from domain.job import JobOptions, UploadedObject, job_of
+from domain.jobs_table import JobsTable
+from domain.webhooks import Targets, fault_of, signature
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, call

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from domain import preflight
 from sfm.ingest import ingest, natural_key
 from sfm.photos import PHOTO_SUFFIXES, Photo, SkippedPhoto
-from spaceport import preflight
 from stage.archive import UnpackedFile
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode
-from spaceport.job import PipelineStep
-from spaceport.stage_runs import KEEP_SECONDS
-from spaceport.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
-from spaceport.status import LAST_SEQUENCE, StatusType
+from domain.errors import CATALOGUE, RETRYABLE, ErrorCode
+from domain.job import PipelineStep
+from domain.stage_runs import KEEP_SECONDS
+from domain.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
+from domain.status import LAST_SEQUENCE, StatusType
 from stage.errors import ErrorCode as ContainerCode
 from sweep_jobs.sweep import LONGEST_JOB as LONGEST_EXECUTION
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline, reachable, states_of, targets

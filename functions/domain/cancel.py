@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from spaceport.errors import ErrorCode, JobError, RefusedRequest
-from spaceport.executions import Executions
-from spaceport.job import Camel
+from domain.errors import ErrorCode, JobError, RefusedRequest
+from domain.executions import Executions
+from domain.job import Camel
 
 
 class Cancellation(Camel):

@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from spaceport.job import Camel, Job
-from spaceport.stages import Stage, StageOutput
+from domain.job import Camel, Job
+from domain.stages import Stage, StageOutput
 
 
 class Rerun(Camel):

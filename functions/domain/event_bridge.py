@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser.models import EventBridgeModel
 from pydantic import Field
 
-from spaceport.status import StatusDetail, StatusEvent, StatusType
+from domain.status import StatusDetail, StatusEvent, StatusType
 
 
 class ServiceEvent(EventBridgeModel):

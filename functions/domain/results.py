@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from spaceport.stages import StageOutput, StageRun
+from domain.stages import StageOutput, StageRun
 
 # the state machine's data holds 256 KiB for all stages; the whole lists stay in result.json
 MAX_WARNINGS = 20

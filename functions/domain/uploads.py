@@ -6,7 +6,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spaceport.job import UploadedObject
+from domain.job import UploadedObject
 
 
 def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:

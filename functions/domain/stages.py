@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job, PipelineStep, Quality
+from domain.job import Camel, Job, PipelineStep, Quality
 
 MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
 INPUT_ROOT = "/opt/ml/processing/input"

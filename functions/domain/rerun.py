@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic import Field
 
-from spaceport.errors import ErrorCode, RefusedRequest, RejectedUpload
-from spaceport.executions import Execution, Executions, Rerun, execution_input
-from spaceport.job import Camel, Job, UploadedObject, parse_options
-from spaceport.jobs_table import JobsTable
-from spaceport.results import output_from, read_json
-from spaceport.stages import STAGES_OF, Stage, StageOutput, StageRun
-from spaceport.status import StatusType
-from spaceport.uploads import head_of
+from domain.errors import ErrorCode, RefusedRequest, RejectedUpload
+from domain.executions import Execution, Executions, Rerun, execution_input
+from domain.job import Camel, Job, UploadedObject, parse_options
+from domain.jobs_table import JobsTable
+from domain.results import output_from, read_json
+from domain.stages import STAGES_OF, Stage, StageOutput, StageRun
+from domain.status import StatusType
+from domain.uploads import head_of
 
 MAX_RERUNS = 99
 NOTHING = {"seconds": 0.0, "dollars": 0.0}  # a reused result costs no more than it did

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spaceport.errors import ErrorCode, JobError
-from spaceport.stages import StageRun
+from domain.errors import ErrorCode, JobError
+from domain.stages import StageRun
 
 # error codes of Create… that time alone mends
 _RETRY_LATER = {

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import PipelineStep
-from spaceport.ranged import ReadTooLong
+from domain.errors import ErrorCode, RejectedUpload
+from domain.job import PipelineStep
+from domain.ranged import ReadTooLong
 
 PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".dng"})
 # pictures and films that customers do send, but that no stage can read

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
-from spaceport.job import UploadedObject
+from domain.job import UploadedObject
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

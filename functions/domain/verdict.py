@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spaceport.errors import ErrorCode, JobError
-from spaceport.stages import LIMITS, StageRun
+from domain.errors import ErrorCode, JobError
+from domain.stages import LIMITS, StageRun
 
 
 class Fate(StrEnum):

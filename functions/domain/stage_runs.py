@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from spaceport.stages import Course, Stage, StageRun
+from domain.stages import Course, Stage, StageRun
 
 KEEP_SECONDS = 60 * 24 * 3600
 

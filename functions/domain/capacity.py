@@ -13,12 +13,12 @@ from itertools import islice
 
 from botocore.exceptions import ClientError
 
-from spaceport.compute import CannotStart, Compute
-from spaceport.errors import ErrorCode, JobError
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns, WaitingRun
-from spaceport.stages import Stage, StageRun, instance_type_in
-from spaceport.status import StatusBus, stage_begun
+from domain.compute import CannotStart, Compute
+from domain.errors import ErrorCode, JobError
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns, WaitingRun
+from domain.stages import Stage, StageRun, instance_type_in
+from domain.status import StatusBus, stage_begun
 
 # of a queue at a time: its head tells which types of machines are full, and a long one would be read over and over
 MOST_LOOKED_AT = 500

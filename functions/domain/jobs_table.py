@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from spaceport.job import Job
+from domain.job import Job
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
 KEEP_SECONDS = 400 * 24 * 3600

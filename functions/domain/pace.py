@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from spaceport.stages import STAGES_OF, Stage
+from domain.stages import STAGES_OF, Stage
 
 TENTHS = 10
 LEARNING = 0.3  # weight of the newest run, once there are some

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import get_args
 
-from spaceport.job import Quality
-from spaceport.settings import Settings
-from spaceport.stages import Platform, Stage
+from domain.job import Quality
+from domain.settings import Settings
+from domain.stages import Platform, Stage
 
 
 class MachineSettings(Settings):

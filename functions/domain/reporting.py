@@ -6,13 +6,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spaceport.compute import Compute
-from spaceport.cost import cost_of, dollars
-from spaceport.errors import ErrorCode, JobError
-from spaceport.results import output_from, read_json
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Platform, StageOutput, StageRun, output_uri, state_output
-from spaceport.verdict import Fate, Verdict, judge
+from domain.compute import Compute
+from domain.cost import cost_of, dollars
+from domain.errors import ErrorCode, JobError
+from domain.results import output_from, read_json
+from domain.stage_runs import StageRuns
+from domain.stages import Platform, StageOutput, StageRun, output_uri, state_output
+from domain.verdict import Fate, Verdict, judge
 
 _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 

@@ -6,7 +6,7 @@ import re
 from mimetypes import guess_type
 from typing import Any
 
-from spaceport.results import split_uri
+from domain.results import split_uri
 
 _SNAPSHOT = re.compile(r"(?P<since>\d+)/snapshots/(?P<step>\d+)\.jpg")
 

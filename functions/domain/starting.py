@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from spaceport.errors import ErrorCode, JobError, RejectedUpload
-from spaceport.executions import Executions, execution_input
-from spaceport.job import (
+from domain.errors import ErrorCode, JobError, RejectedUpload
+from domain.executions import Executions, execution_input
+from domain.job import (
     OWNER_METADATA,
     Camel,
     JobOptions,
@@ -21,12 +21,12 @@ from spaceport.job import (
     options_from_metadata,
     owner_by_email,
 )
-from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.preflight import check_entries, read_entries
-from spaceport.ranged import RangedObject
-from spaceport.stages import STAGES_OF
-from spaceport.status import StatusBus, job_rejected
-from spaceport.uploads import head_of
+from domain.jobs_table import ItemUpdate, JobsTable
+from domain.preflight import check_entries, read_entries
+from domain.ranged import RangedObject
+from domain.stages import STAGES_OF
+from domain.status import StatusBus, job_rejected
+from domain.uploads import head_of
 
 REPLACED = "the upload was deleted or replaced before the job began"
 

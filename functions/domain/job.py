@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from spaceport.errors import ErrorCode, RejectedUpload
+from domain.errors import ErrorCode, RejectedUpload
 
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
 MAX_NAME = 80

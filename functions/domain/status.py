@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from spaceport.errors import JobError
-from spaceport.job import Camel
-from spaceport.stages import Stage, StageRun
+from domain.errors import JobError
+from domain.job import Camel
+from domain.stages import Stage, StageRun
 
 SOURCE = "spaceport.pipeline"
 LAST_SEQUENCE = 9_999_999
