@@ -18,7 +18,7 @@ from benchmarks.orchestration_day import LOOK_ROUND, Day, machines_needed, simul
 from benchmarks.orchestration_load import Load, Overhead, measure_overhead, run_load, stub_stack
 from benchmarks.orchestration_plot import plot
 from benchmarks.orchestration_prices import GB_SECOND, dollars_a_job
-from domain.stages import Stage
+from contract.stages import Stage
 from local.cloud import ROOT
 from local.demo import BUILD
 

@@ -16,8 +16,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from contract.stages import Stage
 from domain.cost import DOLLARS_PER_HOUR
-from domain.stages import Stage
 
 DAY = 86_400.0
 LOOK_ROUND = 300.0  # seconds: dispatch keeps the tasks alive that wait

@@ -36,9 +36,10 @@ from api.problem import CONTENT_TYPE, plain_problem, problem_of
 from api.service import RejectedJob, Service
 from api.uploads import Uploads
 from api.webhooks import Webhooks
+from contract.codes import ErrorCode
 from domain.cancel import Canceller
 from domain.clients import client, table
-from domain.errors import ErrorCode, JobError, RefusedRequest, RejectedUpload
+from domain.errors import JobError, RefusedRequest, RejectedUpload
 from domain.executions import Executions
 from domain.job import job_id_of
 from domain.jobs_table import JobsTable

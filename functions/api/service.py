@@ -12,8 +12,9 @@ from api.caller import Caller
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
 from api.source import parse_s3_url
 from api.views import summary_of, view_of
+from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
-from domain.errors import ErrorCode, JobError, RefusedRequest
+from domain.errors import JobError, RefusedRequest
 from domain.job import UploadedObject, job_id_of, parse_options
 from domain.jobs_table import JobsTable
 from domain.links import Links

@@ -20,7 +20,8 @@ from botocore.exceptions import ClientError
 
 from api.caller import Caller
 from api.models import PartLink, Upload, UploadRequest
-from domain.errors import ErrorCode, RefusedRequest
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
 
 MIB = 1024 * 1024

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from api.models import ErrorView, JobSummary, JobView, StageView
-from domain.job import PipelineStep
-from domain.stages import STAGES_OF, Stage
-from domain.status import StatusType
+from contract.events import StatusType
+from contract.stages import PipelineStep, Stage
 
 # what a running job already shows, of the outputs of its finished stages
 EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "photos.json")}
@@ -31,13 +30,13 @@ def view_of(
     """`sign` makes a link of an s3 URI; `more` are URIs by name that the item does not know of."""
     step = PipelineStep(item["pipelineStep"])
     left = _seconds_left(item, now)
-    stages = [_stage(stage, item, left.get(stage)) for stage in STAGES_OF[step]]
+    stages = [_stage(stage, item, left.get(stage)) for stage in step.stages]
     uris = {**_early(item), **more, **item.get("outputs", {})}
     return JobView(
         **_summary(item),
         pipeline_step=step,
         message=item.get("message", "waiting to start"),
-        seconds_left=left.get(STAGES_OF[step][-1]),
+        seconds_left=left.get(step.stages[-1]),
         stages=stages,
         metrics=plain(item.get("metrics", {})),
         cost=plain(item.get("cost")),

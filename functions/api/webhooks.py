@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from api.caller import Caller
 from api.models import NewWebhook, WebhookRequest, WebhookView
-from domain.errors import ErrorCode, RefusedRequest
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
 from domain.webhooks import Targets, Webhook, WebhookTable, fault_of, new_secret
 
 

@@ -7,11 +7,12 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from contract.stages import Stage
 from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
 from domain.job import Camel, Job
 from domain.results import read_bytes, read_json
-from domain.stages import Stage, StageOutput, finished_stages
+from domain.stages import StageOutput, finished_stages
 
 # delivered name → (stage, file in the stage's output); only what the stage's result.json lists is delivered
 DELIVERED = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
+from contract.stages import Stage
 from domain.job import Camel, Job, JobOptions
-from domain.stages import Stage, StageOutput
+from domain.stages import StageOutput
 
 
 class PhotoLine(Camel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contract.stages import Stage
 from domain.capacity import Queue
 from domain.executions import Executions
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
-from domain.stages import Stage, StageRun
+from domain.stages import StageRun
 
 
 class Dispatcher:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain.errors import ErrorCode, JobError, RefusedRequest
+from contract.codes import ErrorCode
+from domain.errors import JobError, RefusedRequest
 from domain.executions import Executions
 from domain.job import Camel
 

@@ -13,11 +13,14 @@ from itertools import islice
 
 from botocore.exceptions import ClientError
 
+from contract.codes import ErrorCode
+from contract.stages import Stage
 from domain.compute import CannotStart, Compute
-from domain.errors import ErrorCode, JobError
+from domain.errors import JobError
 from domain.reporting import StageReporter
+from domain.sagemaker_requests import instance_type_in
 from domain.stage_runs import StageRuns, WaitingRun
-from domain.stages import Stage, StageRun, instance_type_in
+from domain.stages import StageRun
 from domain.status import StatusBus, stage_begun
 
 # of a queue at a time: its head tells which types of machines are full, and a long one would be read over and over

@@ -6,7 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from domain.errors import ErrorCode, JobError
+from contract.codes import ErrorCode
+from domain.errors import JobError
 from domain.stages import StageRun
 
 # error codes of Create… that time alone mends

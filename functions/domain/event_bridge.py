@@ -7,7 +7,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser.models import EventBridgeModel
 from pydantic import Field
 
-from domain.status import StatusDetail, StatusEvent, StatusType
+from contract.events import StatusType
+from domain.status import StatusDetail, StatusEvent
 
 
 class ServiceEvent(EventBridgeModel):

@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from contract.stages import Stage
 from domain.job import Camel, Job
-from domain.stages import Stage, StageOutput
+from domain.stages import StageOutput
 
 
 class Rerun(Camel):

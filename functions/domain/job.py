@@ -7,26 +7,19 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from email.header import decode_header, make_header
-from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from domain.errors import ErrorCode, RejectedUpload
+from contract.codes import ErrorCode
+from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
 
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
-MAX_NAME = 80
 OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
-
-
-class PipelineStep(StrEnum):
-    """Where the pipeline starts: at the photos, at sfm's output, or at a trained splat."""
-
-    FULL = "full"
-    TRAINING = "3dgs"
-    COMPRESSION = "compression"
 
 
 class Camel(BaseModel):
@@ -55,7 +48,9 @@ Email = Annotated[
 ]
 
 
-Quality = Literal["preview", "standard", "high"]
+def _within(option: str) -> Any:
+    number = WHOLE_NUMBERS[option]
+    return Field(ge=number.low, le=number.high)
 
 
 class JobOptions(Camel):
@@ -65,10 +60,10 @@ class JobOptions(Camel):
 
     email: Email | None = None
     pipeline_step: PipelineStep = PipelineStep.FULL
-    quality: Quality = "standard"
-    training_steps: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    max_gaussians: Annotated[int, Field(ge=1_000, le=20_000_000)] | None = None
-    sh_degree: Annotated[int, Field(ge=0, le=3)] | None = None
+    quality: Quality = DEFAULT_QUALITY
+    training_steps: Annotated[int, _within("training_steps")] | None = None
+    max_gaussians: Annotated[int, _within("max_gaussians")] | None = None
+    sh_degree: Annotated[int, _within("sh_degree")] | None = None
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
 
 

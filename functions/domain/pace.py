@@ -14,7 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from domain.stages import STAGES_OF, Stage
+from contract.options import Quality
+from contract.stages import PipelineStep, Stage
 
 TENTHS = 10
 LEARNING = 0.3  # weight of the newest run, once there are some
@@ -45,12 +46,12 @@ _PRIOR = {
     Stage.TRAINING: Pace(waiting=30, per_unit=0.1, usual=2000, gone=_TRAINING),
     Stage.COMPRESSOR: Pace(waiting=30, per_unit=2.5e-4, usual=80_000),
 }
-_SHARE_OF_STANDARD = {"preview": 0.4, "standard": 1.0, "high": 3.0}  # steps, and about Gaussians too
+_SHARE_OF_STANDARD = {Quality.PREVIEW: 0.4, Quality.STANDARD: 1.0, Quality.HIGH: 3.0}  # steps, and about Gaussians too
 
 
-def prior(stage: Stage, quality: str) -> Pace:
+def prior(stage: Stage, quality: Quality) -> Pace:
     pace = _PRIOR[stage]
-    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD.get(quality, 1.0)
+    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD[quality]
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
@@ -103,7 +104,7 @@ def left_until_ends(
 
 
 def stages_of(item: Mapping[str, Any]) -> tuple[Stage, ...]:
-    return next(stages for step, stages in STAGES_OF.items() if step.value == item["pipelineStep"])
+    return PipelineStep(item["pipelineStep"]).stages
 
 
 def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:
@@ -134,10 +135,10 @@ class PaceTable:
     def __init__(self, table: Any) -> None:
         self._table = table
 
-    def read(self, stage: Stage, machine: str, quality: str) -> Pace:
+    def read(self, stage: Stage, machine: str, quality: Quality) -> Pace:
         item = self._table.get_item(Key={"pace": f"{stage}/{machine}/{quality}"}).get("Item")
         return Pace.model_validate_json(item["learnt"]) if item else prior(stage, quality)
 
-    def write(self, stage: Stage, machine: str, quality: str, pace: Pace) -> None:
+    def write(self, stage: Stage, machine: str, quality: Quality, pace: Pace) -> None:
         """The last of two runs that end at once stands: a sample less, no harm."""
         self._table.put_item(Item={"pace": f"{stage}/{machine}/{quality}", "learnt": pace.model_dump_json()})

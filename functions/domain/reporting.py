@@ -6,12 +6,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.codes import ErrorCode
 from domain.compute import Compute
 from domain.cost import cost_of, dollars
-from domain.errors import ErrorCode, JobError
+from domain.errors import JobError
+from domain.layout import output_uri
 from domain.results import output_from, read_json
+from domain.sagemaker_requests import Platform
 from domain.stage_runs import StageRuns
-from domain.stages import Platform, StageOutput, StageRun, output_uri, state_output
+from domain.stages import StageOutput, StageRun, state_output
 from domain.verdict import Fate, Verdict, judge
 
 _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")

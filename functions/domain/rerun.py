@@ -13,13 +13,15 @@ from typing import Any
 
 from pydantic import Field
 
-from domain.errors import ErrorCode, RefusedRequest, RejectedUpload
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from contract.stages import Stage
+from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
 from domain.job import Camel, Job, UploadedObject, parse_options
 from domain.jobs_table import JobsTable
 from domain.results import output_from, read_json
-from domain.stages import STAGES_OF, Stage, StageOutput, StageRun
-from domain.status import StatusType
+from domain.stages import StageOutput, StageRun
 from domain.uploads import head_of
 
 MAX_RERUNS = 99
@@ -139,7 +141,7 @@ class Rerunner:
 
 def _stages_before(job: Job, stage: Stage) -> list[Stage]:
     """Raises RefusedRequest(NOT_REUSABLE) for a stage that the job does not have."""
-    stages = STAGES_OF[job.options.pipeline_step]
+    stages = job.options.pipeline_step.stages
     if stage not in stages:
         raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"this job has no stage {stage}")
     return list(stages[: stages.index(stage)])

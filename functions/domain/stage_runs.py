@@ -15,7 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from domain.stages import Course, Stage, StageRun
+from contract.stages import Stage
+from domain.stages import Course, StageRun
 
 KEEP_SECONDS = 60 * 24 * 3600
 

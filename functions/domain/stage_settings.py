@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
-from domain.job import Quality
+from contract.options import Quality
+from contract.stages import Stage
+from domain.sagemaker_requests import Platform
 from domain.settings import Settings
-from domain.stages import Platform, Stage
 
 
 class MachineSettings(Settings):
@@ -57,7 +56,7 @@ class StageSettings(MachineSettings):
 
 
 def _by_quality(instance_types: str) -> dict[Quality, str]:
-    return dict(zip(get_args(Quality), _listed(instance_types), strict=True))
+    return dict(zip(Quality, _listed(instance_types), strict=True))
 
 
 def _listed(text: str) -> tuple[str, ...]:

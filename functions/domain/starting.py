@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from domain.errors import ErrorCode, JobError, RejectedUpload
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep
+from domain.errors import JobError, RejectedUpload
 from domain.executions import Executions, execution_input
 from domain.job import (
     OWNER_METADATA,
     Camel,
     JobOptions,
-    PipelineStep,
     UploadedObject,
     email_from_metadata,
     job_id_of,
@@ -24,7 +25,6 @@ from domain.job import (
 from domain.jobs_table import ItemUpdate, JobsTable
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
-from domain.stages import STAGES_OF
 from domain.status import StatusBus, job_rejected
 from domain.uploads import head_of
 
@@ -79,7 +79,7 @@ class Starter:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
         self._jobs.record(job, {**_owned(head["Metadata"], options.email, asked), "photos": photos})
-        self._executions.begin(job, execution_input(job, STAGES_OF[options.pipeline_step][0]))
+        self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
@@ -97,7 +97,8 @@ class Starter:
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
-        return check_entries(read_entries(RangedObject(self._s3, uploaded, size)), options.pipeline_step)  # type: ignore[arg-type]
+        entries = read_entries(RangedObject(self._s3, uploaded, size))  # type: ignore[arg-type]
+        return check_entries(entries, size, options.pipeline_step)
 
     def _reject(
         self,

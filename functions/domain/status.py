@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
 
+from contract.events import (
+    FAILED_SEQUENCE,
+    JOB_SEQUENCE,
+    SOURCE,
+    StatusType,
+    progress_sequence,
+    started_sequence,
+)
+from contract.stages import Stage
 from domain.errors import JobError
 from domain.job import Camel
-from domain.stages import Stage, StageRun
-
-SOURCE = "spaceport.pipeline"
-LAST_SEQUENCE = 9_999_999
-# below success: an execution that failed may be redriven and succeed, and nothing turns a success back
-FAILED_SEQUENCE = 9_999_998
-
-
-class StatusType(StrEnum):
-    JOB_STARTED = "Job Started"
-    JOB_REJECTED = "Job Rejected"
-    JOB_SUCCEEDED = "Job Succeeded"
-    JOB_FAILED = "Job Failed"
-    JOB_STOPPED = "Job Stopped"
-    STAGE_STARTED = "Stage Started"
-    STAGE_PROGRESSED = "Stage Progressed"
-    STAGE_SUCCEEDED = "Stage Succeeded"
-    STAGE_FAILED = "Stage Failed"
+from domain.stages import StageRun
 
 
 class StatusDetail(Camel):
@@ -58,7 +49,7 @@ def stage_started(run: StageRun, at: datetime) -> StatusEvent:
         job_id=run.job_id,
         stage=run.stage,
         attempt=run.attempt,
-        sequence=_sequence(run),
+        sequence=started_sequence(run.stage, run.attempt),
         at=at,
         progress=0,
         message="waiting for a machine" if run.attempt == 1 else f"waiting for a machine, attempt {run.attempt}",
@@ -81,7 +72,7 @@ def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime
         job_id=run.job_id,
         stage=run.stage,
         attempt=run.attempt,
-        sequence=_sequence(run) + 1 + round(progress * 1000),
+        sequence=progress_sequence(run.stage, run.attempt, progress),
         at=at,
         progress=progress,
         message=message,
@@ -89,12 +80,8 @@ def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime
     return StatusEvent(type=StatusType.STAGE_PROGRESSED, detail=detail)
 
 
-def _sequence(run: StageRun) -> int:
-    return run.stage.ordinal * 1_000_000 + min(run.attempt, 98) * 10_000
-
-
 def job_rejected(job_id: str, error: JobError, at: datetime) -> StatusEvent:
-    detail = StatusDetail(job_id=job_id, sequence=0, at=at, progress=0, message=error.message, error=error)
+    detail = StatusDetail(job_id=job_id, sequence=JOB_SEQUENCE, at=at, progress=0, message=error.message, error=error)
     return StatusEvent(type=StatusType.JOB_REJECTED, detail=detail)
 
 

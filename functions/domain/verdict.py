@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from domain.errors import ErrorCode, JobError
-from domain.stages import LIMITS, StageRun
+from contract.codes import ErrorCode
+from domain.errors import JobError
+from domain.stages import StageRun
 
 
 class Fate(StrEnum):
@@ -54,7 +55,7 @@ def judge(run: StageRun, described: dict[str, Any] | None) -> Verdict:
         return Verdict(fate=Fate.COMPLETED, **bill)
     if status == "Stopped" and _overran(run, described):
         # first, since its container left when it was told to, and calls that an interruption, which is retried
-        short = _max_runtime(run, described) < LIMITS[run.stage].max_runtime
+        short = _max_runtime(run, described) < run.stage.spec.max_runtime
         code = ErrorCode.BUDGET_SPENT if short else ErrorCode.STAGE_TIMEOUT
         return Verdict(fate=Fate.FAILED, error=JobError.of(code), **bill)
     return Verdict(fate=Fate.FAILED, error=_error_of(status, described), **bill)
@@ -69,7 +70,7 @@ def _overran(run: StageRun, described: dict[str, Any]) -> bool:
 
 def _max_runtime(run: StageRun, described: dict[str, Any]) -> int:
     """What the run was given: less than its stage's limit where the job's budget paid for no more."""
-    given: int = described.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", LIMITS[run.stage].max_runtime)
+    given: int = described.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", run.stage.spec.max_runtime)
     return given
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from contract.events import StatusType
 from domain.errors import JobError
-from domain.status import StatusDetail, StatusType
+from domain.status import StatusDetail
 
 PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from contract.events import JOB_STATUS
 from domain.jobs_table import JobsTable
 from domain.links import Links
 from domain.mailboxes import MailboxTable
 from domain.results import read_bytes
 from domain.status import StatusEvent
 from notify.mail import MailLinks, compose
-from track_progress.progress import JOB_STATUS, updates_for
+from track_progress.progress import updates_for
 
 # delivered name → what the customer reads; in this order
 LINKED = {

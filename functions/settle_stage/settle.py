@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationError
 
+from contract.codes import ErrorCode
+from contract.stages import Stage
 from domain.compute import Compute
-from domain.errors import ErrorCode, JobError
+from domain.errors import JobError
 from domain.job import Camel
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
-from domain.stages import Stage, StageOutput
+from domain.stages import StageOutput
 from domain.verdict import Fate, judge
 
 

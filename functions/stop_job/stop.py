@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contract.codes import ErrorCode
+from contract.events import StatusType
 from domain.compute import Compute
-from domain.errors import ErrorCode, JobError
+from domain.errors import JobError
 from domain.executions import Ended, Executions, Parting
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
-from domain.status import StatusBus, StatusEvent, StatusType, job_ended
+from domain.status import StatusBus, StatusEvent, job_ended
 from domain.verdict import Fate, judge
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from contract.events import FAILED_SEQUENCE
 from domain.executions import Executions
 from domain.jobs_table import JobsTable
-from domain.status import FAILED_SEQUENCE
 from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # by then every event of an end has come that will come

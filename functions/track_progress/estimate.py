@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.job import Quality
+from contract.events import StatusType
+from contract.options import DEFAULT_QUALITY, Quality
+from contract.stages import Stage
 from domain.jobs_table import ItemUpdate, JobsTable
 from domain.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, stages_of, units
-from domain.stages import Stage
-from domain.status import StatusDetail, StatusEvent, StatusType
+from domain.status import StatusDetail, StatusEvent
 
 
 class Estimator:
@@ -28,7 +29,7 @@ class Estimator:
         item = self._jobs.mark(detail.job_id, moments(event))
         if "pipelineStep" not in item:  # told before the job was recorded
             return
-        quality: Quality = item.get("quality", "standard")
+        quality = Quality(item.get("quality", DEFAULT_QUALITY))
         stages = stages_of(item)
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
         began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")

@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from contract.events import JOB_STATUS, StatusType
+from contract.stages import Stage
 from domain.jobs_table import ItemUpdate
-from domain.stages import Stage
-from domain.status import StatusEvent, StatusType
-
-# share of a full job's time behind each stage, measured on the project's sample
-SHARE = {Stage.SFM: (0.0, 0.25), Stage.TRAINING: (0.25, 0.9), Stage.COMPRESSOR: (0.9, 1.0)}
-
-JOB_STATUS = {
-    StatusType.JOB_REJECTED: "REJECTED",
-    StatusType.JOB_SUCCEEDED: "SUCCEEDED",
-    StatusType.JOB_FAILED: "FAILED",
-    StatusType.JOB_STOPPED: "STOPPED",
-}
+from domain.status import StatusEvent
 
 
 def updates_for(event: StatusEvent) -> list[ItemUpdate]:
@@ -55,5 +46,5 @@ def overall_progress(event: StatusEvent) -> float:
     detail = event.detail
     if detail.stage is None:
         return detail.progress
-    start, end = SHARE[detail.stage]
-    return round(start + (end - start) * detail.progress, 4)
+    before = sum(stage.spec.progress_share for stage in list(Stage)[: detail.stage.ordinal - 1])
+    return round(before + detail.stage.spec.progress_share * detail.progress, 4)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from domain.stages import LIMITS, StageRun
+from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
 from tests.support.fakes import RUNNING, FakeSageMaker
@@ -83,7 +83,7 @@ class Machines(FakeSageMaker):
                 share = beat / (beats + 1)
                 self._world.after(seconds * share, lambda share=share: self._speak(run, share))  # type: ignore[misc]
         if fate == "hangs":
-            seconds = float(LIMITS[run.stage].max_runtime)
+            seconds = float(run.stage.spec.max_runtime)
         self._world.after(seconds, lambda: self._finish(run, fate))
 
     def _speak(self, run: StageRun, share: float) -> None:
@@ -106,7 +106,7 @@ class Machines(FakeSageMaker):
             self.end_stopped(name, **({"SecondaryStatus": "Interrupted"} if training else {}))
         elif fate == "hangs":
             status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
-            self.end_stopped(name, LIMITS[run.stage].max_runtime, **status)
+            self.end_stopped(name, run.stage.spec.max_runtime, **status)
         elif fate == "no capacity":
             self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
         elif fate == "killed":

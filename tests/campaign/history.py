@@ -9,13 +9,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.stages import Stage
 from domain.cancel import Canceller
 from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.rerun import Rerunner, RerunRequest
-from domain.stages import Stage
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline

@@ -21,10 +21,12 @@ from typing import Any
 import boto3
 import pytest
 
+from contract.stages import PipelineStep, Stage
 from domain import clients
-from domain.job import PipelineStep, UploadedObject, job_id_of
+from domain.job import UploadedObject, job_id_of
+from domain.layout import output_uri
 from domain.stage_runs import StageRuns
-from domain.stages import Stage, StageRun, output_uri
+from domain.stages import StageRun
 from tests.support.asl import Definition, Transition, load_pipeline
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker

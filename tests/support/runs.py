@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from contract.stages import Stage
 from domain.stage_runs import StageRuns
-from domain.stages import Stage, StageRun
+from domain.stages import StageRun
 from tests.support.cloud import RESULTS, Cloud
 from tests.support.events import sample_event
 

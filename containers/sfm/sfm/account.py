@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sfm.gate import FEWEST_FEATURES
+from sfm.gate import MIN_FEATURES
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo, SkippedPhoto
 
@@ -71,7 +71,7 @@ def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
 
 def _likely_reason(name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]) -> str:
     features = evidence.features[name]
-    if features < FEWEST_FEATURES:
+    if features < MIN_FEATURES:
         return f"shows too little detail ({features} features): blurred, dark or uniform"
     if name in evidence.blurred:
         return "is blurred"

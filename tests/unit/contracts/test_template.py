@@ -130,9 +130,9 @@ def test_makefile_builds_the_function(function: Function, tmp_path: Path) -> Non
         check=False,
     )
     assert planned.returncode == 0, planned.stderr
-    copied = re.search(rf"cp -r (.*) {re.escape(str(tmp_path))}", planned.stdout)
+    copied = re.search(rf"cp -rL (.*) {re.escape(str(tmp_path))}", planned.stdout)
     assert copied is not None
-    assert {"domain", function.package} <= set(copied[1].split())
+    assert {"contract", "domain", function.package} <= set(copied[1].split())
 
 
 def test_a_bundle_copies_every_package_of_functions() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
-from domain.errors import ErrorCode, RefusedRequest
+from domain.errors import RefusedRequest
 from domain.executions import Executions
 from tests.support.cloud import ENVIRONMENT, Cloud, invoke
 from tests.support.events import sample_event

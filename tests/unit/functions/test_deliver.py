@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.stages import Stage
 from deliver.chart import ticks
 from deliver.report import score_parts
-from domain.stages import Stage
 from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, output_of

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.stages import Stage
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
 from domain.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
-from domain.stages import Stage
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 

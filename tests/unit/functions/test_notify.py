@@ -17,10 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from domain.errors import ErrorCode, JobError
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from domain.errors import JobError
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
-from domain.status import StatusDetail, StatusType
+from domain.status import StatusDetail
 from notify.mail import PREVIEW_CID, MailLinks, compose
 from tests.support.cloud import REGION, RESULTS, SENDER, Cloud, invoke
 from tests.support.events import sample_event

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from domain.errors import CATALOGUE, ErrorCode, JobError
-from domain.stages import Stage
+from contract.codes import FAILURES, ErrorCode
+from contract.stages import Stage
+from domain.errors import JobError
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
@@ -116,7 +117,7 @@ def test_a_failed_job_fails_its_task_with_the_code_to_match_and_the_error_as_cau
     cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 12 of 12 photos", FailureReason="AlgorithmError: See log")
     assert invoke("report_stage", job_changed()) == {"reported": "FAILED"}
     ((_, _, said),) = cloud.stepfunctions.answers
-    kind = CATALOGUE[ErrorCode.NO_OVERLAP]
+    kind = FAILURES[ErrorCode.NO_OVERLAP]
     error = JobError(code=ErrorCode.NO_OVERLAP, message=f"{kind.sentence} (12 of 12 photos)", hint=kind.hint)
     assert said["error"] == "NO_OVERLAP"
     assert JobError.model_validate_json(said["cause"]) == error

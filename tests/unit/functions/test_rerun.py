@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from domain.errors import ErrorCode, RefusedRequest, RejectedUpload
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Executions, Rerun
 from domain.jobs_table import JobsTable
 from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
-from domain.stages import Stage
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, Cloud, Crash, invoke
 from tests.support.events import sample_event

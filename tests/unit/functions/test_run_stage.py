@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from contract.codes import ErrorCode
+from contract.stages import Stage
 from domain.compute import Compute
-from domain.errors import ErrorCode
-from domain.stages import Stage
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import FakeSageMaker

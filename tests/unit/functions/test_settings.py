@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from contract.stages import Stage
 from domain.clients import client, table
 from domain.cost import dollars
 from domain.results import split_uri
 from domain.settings import Settings
 from domain.stage_settings import StageSettings
-from domain.stages import Stage
 from tests.support.cloud import ENVIRONMENT, Cloud
 
 

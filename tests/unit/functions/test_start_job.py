@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from domain.errors import ErrorCode
+from contract.codes import ErrorCode
 from domain.job import UploadedObject, job_id_of
 from domain.starting import REPLACED
 from tests.support.archives import photos, zip_of

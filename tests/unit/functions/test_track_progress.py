@@ -13,11 +13,12 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.errors import ErrorCode, JobError
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from contract.stages import Stage
+from domain.errors import JobError
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import ItemUpdate, JobsTable
-from domain.stages import Stage
-from domain.status import StatusType
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from contract.stages import Stage
 from domain.cancel import Canceller
-from domain.stages import Stage
 from tests.campaign.history import Customers
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import Faults

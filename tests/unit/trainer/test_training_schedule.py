@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stage.environment import QUALITIES, Options
+from contract.options import Quality
+from stage.environment import Options
 from trainer.schedule import Growth, active_degree, affordable, budget, decay, picture_factor
 from trainer.train import photo_at
 
@@ -18,7 +19,7 @@ PLENTY = 10**12  # bytes
 
 @pytest.mark.parametrize("cuda", [False, True])
 def test_presets_grow_with_the_quality(cuda: bool) -> None:
-    budgets = [budget(Options(quality=quality), PLENTY, cuda=cuda) for quality in QUALITIES]
+    budgets = [budget(Options(quality=quality), PLENTY, cuda=cuda) for quality in Quality]
     for less, more in pairwise(budgets):
         assert less.steps < more.steps
         assert less.long_edge <= more.long_edge
