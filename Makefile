@@ -1,12 +1,13 @@
 # One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
+PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
 IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock contract asl bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -15,12 +16,14 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
+	@$(PAGE) test
 	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=term
 
-lint: .build/run.stamp ## ruff and mypy
+lint: .build/run.stamp ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	$(PAGE) lint
 
 audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
 	@$(PYTHON) -m scripts.audit
@@ -41,6 +44,9 @@ contract: .build/run.stamp ## write what is generated from contract/: the JSON S
 
 asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflow.py
 	.venv-build/bin/python statemachine/workflow.py
+
+tree: .build/run.stamp ## write docs/tree.md anew from the files' own first sentences
+	@$(PYTHON) -m scripts.tree
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline
@@ -86,7 +92,7 @@ clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .venv-sam .venv-audit .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
-VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs)
+VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs)
 WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
 .build/run.stamp: requirements.txt $(VIEWER) $(WEB) scripts/setup.sh
 	scripts/setup.sh run

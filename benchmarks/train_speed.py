@@ -66,9 +66,10 @@ def cost_at(scene: Scene, count: int) -> list[Cost]:
         targets = [store.target(photo, camera) for photo, camera in zip(photos, cameras, strict=True)]
 
         def step(i: int, cameras: list[Camera] = cameras, targets: list[Target] = targets) -> None:
-            image, _ = draw(splats, cameras[i], _DEGREE)
+            seen = splats.seen_by(cameras[i], _DEGREE)
+            image, _ = draw(seen, cameras[i], _DEGREE)
             photometric(image, targets[i]).backward()  # type: ignore[no-untyped-call]
-            splats.step(0.0, harmonics=True)
+            splats.step(seen, 0.0)
 
         def kernels(i: int, cameras: list[Camera] = cameras) -> None:
             image, _ = draw(splats, cameras[i], _DEGREE)

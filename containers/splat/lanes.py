@@ -3,6 +3,10 @@
 numba's own vectoriser gives up on loops that carry masks and several accumulators, or keeps them in memory. Here LLVM's
 vectors are a numba type: `Lanes` has the arithmetic of a float, comparisons give a `Mask`, and both live in registers
 (one of AVX-512, two of AVX2, four of NEON or SSE).
+
+A mask is cheap where its comparison is used by one `select` at once. Without AVX-512 no register holds a mask: joining
+two, keeping one or asking whether a lane is true costs packs, shuffles and sign extensions on top. Then `bits` once and
+integer arithmetic is what to use.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from numba.core.typing import templates
 from splat.kernels import Scalar, inlined
 
 LANES = 16
-_INT32, _FLOAT = ir.IntType(32), ir.FloatType()
+_INT16, _INT32, _FLOAT = ir.IntType(LANES), ir.IntType(32), ir.FloatType()
 _FLOATS, _BITS = ir.VectorType(_FLOAT, LANES), ir.VectorType(ir.IntType(1), LANES)
 _NOTHING = ir.Constant(_FLOATS, ir.Undefined)
 
@@ -101,9 +105,13 @@ def _store(builder: Any, data: ir.Value, index: ir.Value, values: ir.Value) -> N
     builder.store(values, _address(builder, data, index), align=4)
 
 
-def _any(builder: Any, mask: ir.Value) -> ir.Value:
-    bits = builder.bitcast(mask, ir.IntType(LANES))
-    return builder.icmp_unsigned("!=", bits, bits.type(0))
+def _mask_of(builder: Any, value: ir.Value) -> ir.Value:
+    return builder.bitcast(value if value.type == _INT16 else builder.trunc(value, _INT16), _BITS)
+
+
+def _square_root(builder: Any, values: ir.Value) -> ir.Value:
+    kind = ir.FunctionType(_FLOATS, [_FLOATS])
+    return builder.call(_cgutils.get_or_insert_function(builder.module, kind, f"llvm.sqrt.v{LANES}f32"), [values])
 
 
 def _total(builder: Any, values: ir.Value) -> ir.Value:
@@ -120,12 +128,15 @@ lane_numbers = _primitive(_LANES, lambda _builder: ir.Constant(_FLOATS, [float(l
 load = _primitive(_LANES, lambda builder, data, i: builder.load(_address(builder, data, i), align=4))
 store = _primitive(types.void, _store)
 
-# select(mask, a, b): a where the mask is true, b elsewhere. both(p, q): where two masks are true.
+# select(mask, a, b): a where the mask is true, b elsewhere.
 select = _primitive(_LANES, lambda builder, mask, a, b: builder.select(mask, _spread(builder, a), _spread(builder, b)))
-both = _primitive(_MASK, lambda builder, p, q: builder.and_(p, q))
 
-# any_of(mask): whether one lane is true. total(lanes): their sum, in one fixed order.
-any_of = _primitive(types.boolean, _any)
+# bits(mask): a mask as an integer, lane 0 its lowest bit. mask_of(integer): the reverse, of its lowest sixteen bits.
+bits = _primitive(types.uint16, lambda builder, mask: builder.bitcast(mask, _INT16))
+mask_of = _primitive(_MASK, _mask_of)
+
+# square_root(lanes): lane by lane. total(lanes): their sum, in one fixed order.
+square_root = _primitive(_LANES, _square_root)
 total = _primitive(types.float32, _total)
 
 

@@ -16,19 +16,20 @@ from numba import prange
 from numpy.typing import NDArray
 
 from splat.blending import (
+    ALL_FINISHED,
     MAX_ALPHA,
     MIN_TRANSMITTANCE,
     PARTS,
     aligned,
     exp_negative,
+    finished_at_start,
     pixel_rows,
     shares,
 )
 from splat.gaussians import Float32
 from splat.kernels import HALF, ONE, TWO, ZERO, parallel_kernel
-from splat.lanes import any_of, both, broadcast, greatest, lane_numbers, least, load, select, store, total
+from splat.lanes import bits, broadcast, greatest, lane_numbers, least, load, mask_of, select, store, total
 from splat.projection import (
-    ALPHA_THRESHOLD,
     HALF_A,
     HALF_C,
     REACH_Y,
@@ -44,7 +45,7 @@ from splat.tiles import TILE, Int32, TileLists
 MOMENTS = 15
 """Of dxᵃ·dyᵇ, a + b ≤ 4, in the order of (a, b): 00 10 20 30 40, 01 11 21 31, 02 12 22, 03 13, 04."""
 _SUMS = MOMENTS + 1  # and of the weights squared
-_ROW = 4 * TILE  # of scratch: transmittance (negative: finished), red, green, blue behind
+_ROW = 4 * TILE  # of scratch: transmittance (0: finished), red, green, blue behind
 # where the product of two of 1, dx, dy, dx², dx·dy, dy² stands among the moments
 _PRODUCTS = np.array(
     [
@@ -71,7 +72,7 @@ def _by_hit(
     for thread in prange(threads):
         s = np.empty(TILE * _ROW + TILE, np.float32)
         base = aligned(s)
-        row_open = np.empty(TILE, np.bool_)
+        finished = np.empty(TILE, np.uint16)
         for part in range(PARTS):
             for tile in range(bounds[part * threads + thread], bounds[part * threads + thread + 1]):
                 left, top = tile % across * TILE, tile // across * TILE
@@ -79,11 +80,11 @@ def _by_hit(
                 s[:] = ZERO
                 open_rows = rows
                 for y in range(TILE):
-                    row_open[y] = y < rows
+                    finished[y] = finished_at_start(y, rows, columns)
                     for x in range(TILE):
                         j = base + y * _ROW + x
                         inside = y < rows and x < columns
-                        s[j] = ONE if inside else -ONE
+                        s[j] = ONE if inside else ZERO
                         for c in range(3):
                             s[j + (c + 1) * TILE] = picture[top + y, left + x, c] if inside else ZERO
                 for hit in range(starts[tile], starts[tile + 1]):
@@ -98,24 +99,30 @@ def _by_hit(
                     dx = lane_numbers() + (np.float32(left) + HALF - footprints[i, X])
                     across_row, slope = footprints[i, HALF_A] * dx * dx, footprints[i, B] * dx
                     first, last = pixel_rows(centre_y, footprints[i, REACH_Y], top)
+                    clamps = opacity >= MAX_ALPHA
                     m0, m1, m2 = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
                     m3, m4, weights = broadcast(ZERO), broadcast(ZERO), broadcast(ZERO)
                     for y in range(first, last + 1):
-                        if not row_open[y]:
-                            continue
-                        j = base + y * _ROW
+                        done = finished[y]
                         dy = np.float32(top + y) + HALF - centre_y
                         sigma = greatest(across_row + dy * (slope + half_c * dy), ZERO)
-                        before = load(s, j)
-                        within = both(sigma <= limit, before > ZERO)
-                        if not any_of(within):
+                        inside = sigma <= limit
+                        if bits(inside) & ~done == 0:
                             continue
-                        unclamped = opacity * exp_negative(least(sigma, limit))
-                        alpha = least(unclamped, MAX_ALPHA)
-                        drawn = both(within, alpha >= ALPHA_THRESHOLD)
-                        after = before - before * alpha
-                        used, ended = both(drawn, after > MIN_TRANSMITTANCE), both(drawn, after <= MIN_TRANSMITTANCE)
-                        weight = select(used, alpha * before, ZERO)
+                        j = base + y * _ROW
+                        before = load(s, j)
+                        unclamped = opacity * exp_negative(sigma)
+                        alpha = select(inside, least(unclamped, MAX_ALPHA), ZERO)
+                        weight = alpha * before
+                        after = before - weight
+                        now = bits(after <= MIN_TRANSMITTANCE)
+                        if now != done:
+                            ended = mask_of(now & ~done)
+                            weight = select(ended, ZERO, weight)
+                            after = select(ended, ZERO, after)
+                            finished[y] = now
+                            if now == ALL_FINISHED:
+                                open_rows -= 1
                         share = alpha / (ONE - alpha)
                         own = weight * red
                         behind = load(s, j + TILE) - own
@@ -131,7 +138,10 @@ def _by_hit(
                         behind = load(s, j + 3 * TILE) - own
                         store(s, j + 3 * TILE, behind)
                         v = own - share * behind
-                        squared = select(both(used, unclamped < MAX_ALPHA), squared + v * v, ZERO)
+                        squared = select(after > ZERO, squared + v * v, ZERO)
+                        if clamps:
+                            squared = select(unclamped < MAX_ALPHA, squared, ZERO)
+                        store(s, j, after)
                         weights += weight * weight
                         m0 += squared
                         squared = squared * dy
@@ -141,11 +151,6 @@ def _by_hit(
                         squared = squared * dy
                         m3 += squared
                         m4 += squared * dy
-                        left_over = select(used, after, select(ended, ZERO - before, before))
-                        store(s, j, left_over)
-                        if any_of(ended) and not any_of(left_over > ZERO):
-                            row_open[y] = False
-                            open_rows -= 1
                     by_hit[slot, 0], by_hit[slot, 5], by_hit[slot, 9] = total(m0), total(m1), total(m2)
                     by_hit[slot, 12], by_hit[slot, 14], by_hit[slot, 15] = total(m3), total(m4), total(weights)
                     m0, m1, m2, m3 = m0 * dx, m1 * dx, m2 * dx, m3 * dx

@@ -22,7 +22,7 @@ from splat.kernels import HALF, ONE, TWO, ZERO, Scalar, kernel, parallel_kernel
 NEAR = np.float32(0.01)  # depth below which nothing is drawn
 BLUR = np.float32(0.3)  # pixels²; added to the 2D covariance
 ALPHA_THRESHOLD = np.float32(1 / 255)  # what is fainter is not drawn
-_CLAMP = np.float32(0.15)  # the Jacobian's direction stays within the picture and this part of it beyond each side
+CLAMP = np.float32(0.15)  # the Jacobian's direction stays within the picture and this part of it beyond each side
 _BLOCK = 256  # Gaussians a task
 
 # Columns of a footprint, what blending needs of a 2D Gaussian: with d = pixel - centre,
@@ -156,7 +156,7 @@ def _local(mean: Float32, quat: Float32, scale: Float32, view: Float64, width: i
         return False
     fx, fy, cx, cy = view[12], view[13], view[14], view[15]
     inverse = ONE / s[2]
-    margin_x, margin_y = _CLAMP * width / fx, _CLAMP * height / fy
+    margin_x, margin_y = CLAMP * width / fx, CLAMP * height / fy
     x, y = s[0] * inverse, s[1] * inverse
     s[3] = min(max(x, -cx / fx - margin_x), (width - cx) / fx + margin_x)
     s[4] = min(max(y, -cy / fy - margin_y), (height - cy) / fy + margin_y)

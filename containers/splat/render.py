@@ -15,10 +15,21 @@ from splat.tiles import tile_lists
 
 def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)) -> Float32:
     """Draw `gaussians` as `camera` sees them: (height, width, 3) float32 in the photos' colour space, not clamped."""
+    image, _ = _drawn(gaussians, camera, background)
+    return image
+
+
+def render_with_alpha(gaussians: Gaussians, camera: Camera) -> tuple[Float32, Float32]:
+    """The picture on black, and its alpha (height, width) float32: 0 where nothing is, 1 where it is opaque."""
+    image, transmittance = _drawn(gaussians, camera, (0.0, 0.0, 0.0))
+    return image, np.float32(1) - transmittance
+
+
+def _drawn(gaussians: Gaussians, camera: Camera, background: Sequence[float]) -> tuple[Float32, Float32]:
+    """The picture over a plain colour, and the transmittance (height, width) left for it."""
     projected = project(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh0, gaussians.shN,
         packed(camera), camera.width, camera.height, gaussians.sh_degree,
     )  # fmt: skip
     lists = tile_lists(projected.footprints, projected.depths, camera.width, camera.height)
-    image, _ = blend(projected, lists, np.asarray(background, dtype=np.float32), camera.width, camera.height)
-    return image
+    return blend(projected, lists, np.asarray(background, dtype=np.float32), camera.width, camera.height)

@@ -12,18 +12,22 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.quality import BACKGROUND, draw, psnr
+from compressor.limits import Limits
+from compressor.pictures import draw_scenery
+from compressor.quality import psnr
 from compressor.sog.codes import Coarseness
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
 from compressor.viewer import BUNDLE, Journey, Page, write_page
-from splat.camera import look_at
+from splat.camera import Camera, look_at
 from tests.support.browser import chromium, needs_chromium, served
-from tests.support.splats import even_sensitivity, village
+from tests.support.splats import even_sensitivity, village, village_surroundings
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
+
+UNLIMITED = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
 
 pytestmark = needs_chromium
 
@@ -34,18 +38,24 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield context
 
 
-def delivered(page_file: Path, axis: NDArray[np.float64]) -> NDArray[np.float32]:
+def delivered(page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED) -> NDArray[np.float32]:
     """Write the village's page; the first picture that it should show."""
     arranged = arrange(village(axis))
     even, coarseness = even_sensitivity(len(arranged)), Coarseness()
     codes = quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
-    target = 0.4 * axis
+    journey = Journey([eye(axis), -eye(axis)], 0.4 * axis, FIELD_OF_VIEW, seconds=10)
+    surroundings = village_surroundings(axis)
+    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", journey, surroundings, limits))
+    return draw_scenery(dequantise(codes), first_camera(axis), surroundings)[0]
+
+
+def eye(axis: NDArray[np.float64]) -> NDArray[np.float64]:
     side = np.cross(axis, (0.9, 0.1, 0.42))
-    eye = target + 4.6 * side / np.linalg.norm(side) + 2.2 * axis
-    journey = Journey([eye, -eye], target, FIELD_OF_VIEW, seconds=10)
-    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", axis, journey, BACKGROUND))
-    camera = look_at(eye, target, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
-    return draw(dequantise(codes), camera)
+    return np.asarray(0.4 * axis + 4.6 * side / np.linalg.norm(side) + 2.2 * axis)
+
+
+def first_camera(axis: NDArray[np.float64]) -> Camera:
+    return look_at(eye(axis), 0.4 * axis, axis, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
 
 
 @pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)], ids=["z-up", "y-down", "tilted"])

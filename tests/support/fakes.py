@@ -204,6 +204,10 @@ class FakeStepFunctions:
     def invalidate(self, token: str) -> None:
         self._gone[token] = "InvalidToken"
 
+    def forget_task(self, token: str) -> None:
+        """The task's execution is gone, and its token with it."""
+        self._gone[token] = "TaskDoesNotExist"
+
     def successes(self, token: str) -> list[dict[str, Any]]:
         """The outputs that the token's task was given: one at most."""
         return [json.loads(said["output"]) for who, call, said in self.answers if (who, call) == (token, "success")]

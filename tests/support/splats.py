@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.sog.codes import Sensitivity
+from splat.footprint import footprint_of
 from splat.gaussians import Gaussians
+from splat.surroundings import Surroundings
 
 # of the village: east and north of its middle, height, colour
 TOWERS = (
@@ -65,3 +67,10 @@ def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:
         sh0=(colour - 0.5) / 0.2820948,
         shN=shN,
     )
+
+
+def village_surroundings(up: NDArray[np.float64]) -> Surroundings:
+    """Of the village: grass as far as one sees, under a sky that changes from the horizon to the zenith."""
+    footprint = footprint_of(village(up).means.astype(np.float64), [], up)
+    ground, horizon, zenith = np.array([[0.36, 0.42, 0.26], [0.85, 0.84, 0.8], [0.4, 0.55, 0.75]])
+    return footprint.surroundings(ground, horizon, zenith, photographed=False)

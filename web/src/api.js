@@ -44,7 +44,7 @@ export class Api {
     lookAtUpload = (id) => this.call('GET', `/uploads/${id}`);
     completeUpload = (id) => this.call('POST', `/uploads/${id}/complete`);
     abandonUpload = (id) => this.call('DELETE', `/uploads/${id}`);
-    listJobs = (before) => this.call('GET', '/jobs' + (before ? `?before=${encodeURIComponent(before)}` : ''));
+    listJobs = (before) => this.call('GET', before ? `/jobs?before=${encodeURIComponent(before)}` : '/jobs');
     lookAtJob = (id) => this.call('GET', `/jobs/${id}`);
     stopJob = (id) => this.call('POST', `/jobs/${id}/stop`);
     rerunJob = (id, body, key) => this.call('POST', `/jobs/${id}/rerun`, body, { 'Idempotency-Key': key });

@@ -5,7 +5,9 @@ const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [560, 240, 40, 20, 14, 30];
 
 function draw(tag, attributes, text) {
     const element = document.createElementNS(NS, tag);
-    Object.entries(attributes).forEach(([name, value]) => element.setAttribute(name, value));
+    for (const [name, value] of Object.entries(attributes)) {
+        element.setAttribute(name, value);
+    }
     if (text !== undefined) {
         element.textContent = text;
     }

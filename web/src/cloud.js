@@ -62,8 +62,9 @@ function extent(cameras, positions) {
 
 function paint(canvas, positions, colors, cameras, view, reach) {
     const ratio = Math.min(devicePixelRatio, 2);
-    const width = canvas.width = Math.round(canvas.clientWidth * ratio);
-    const height = canvas.height = Math.round(canvas.clientHeight * ratio);
+    const width = Math.round(canvas.clientWidth * ratio);
+    const height = Math.round(canvas.clientHeight * ratio);
+    Object.assign(canvas, { width, height });
     const context = canvas.getContext('2d');
     const picture = context.createImageData(width, height);
     const pixels = new Uint32Array(picture.data.buffer).fill(0xff1a1410);

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 KEPT = 2
-_VERSION = 1
+_VERSION = 2
 _NAME = re.compile(r"step-(\d{9})\.ckpt")
 _DIGEST_BYTES = 32
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from contract.archive import is_scene
 from splat.camera import Camera, Split
 from splat.loss import Target
 from stage.archive import unpack
@@ -92,7 +93,7 @@ def find_scene(channel: Path, scratch: Path) -> Path:
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
-            unpack(archives[0], scratch, _belongs_to_scene)
+            unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
     if found is None:
         raise StageError(ErrorCode.INVALID_SCENE, "the input holds no sparse/0/cameras.bin, nor one ZIP that does")
@@ -102,10 +103,6 @@ def find_scene(channel: Path, scratch: Path) -> Path:
 def _scene_folder(below: Path) -> Path | None:
     models = sorted(below.rglob("sparse/0/cameras.bin"), key=lambda path: (len(path.parts), str(path)))
     return models[0].parents[2] if models else None
-
-
-def _belongs_to_scene(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in {".bin", ".json", ".jpg", ".jpeg", ".png"}
 
 
 def load_scene(folder: Path, long_edge: int) -> Scene:
@@ -221,10 +218,18 @@ class _Bounded(Generic[Value]):
 class PhotoStore:
     """Decodes photos when they are wanted and keeps what fits into bounded memory."""
 
-    def __init__(self, cache_bytes: int = _CACHE_BYTES) -> None:
+    def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
+        """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
+        self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
         self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
         self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
         self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
+
+    def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
+        """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
+        store = PhotoStore(self._cache_bytes, gains)
+        store._pictures, store._masks = self._pictures, self._masks
+        return store
 
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
@@ -232,14 +237,15 @@ class PhotoStore:
         return self._pictures.get(photo.name, lambda: _decode(photo.path, size))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
-        """The photo as the loss wants it, at `camera`'s size."""
+        """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
 
         def make() -> Target:
             picture = self.picture(photo)
             if picture.shape[:2] != (camera.height, camera.width):
                 small = Image.fromarray(picture).resize((camera.width, camera.height), Image.Resampling.BOX)
                 picture = np.asarray(small)
-            return Target.of(picture.astype(np.float32) / np.float32(255))
+            white = (255 * self._gains.get(photo.name, np.ones(3))).astype(np.float32)
+            return Target.of(picture.astype(np.float32) / white)
 
         return self._targets.get((photo.name, camera.width, camera.height), make)
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import prewitt
 
-from splat.loss import Buffers, photometric_loss
-from trainer.dataset import Frame, Photo, PhotoStore
+from splat.loss import Buffers, Target, photometric_loss
+from trainer.dataset import Frame, Photo
 from trainer.loss import seen_only
 from trainer.optimise import Splats
 from trainer.train import draw
@@ -23,12 +24,24 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Score:
-    """PSNR in dB, SSIM and GMSD (0: the same edges; more is worse) of one view."""
+    """How well the render of one view matches its photo.
+
+    psnr: dB, as it is; ssim; gmsd: 0 is best (`gmsd`).
+    psnr_fitted: dB after a gain and an offset a channel, so that a photo's own exposure does not count.
+    psnr_predicted: dB after the gain that the photos before and after suggest, without a look at this one.
+    seen: share of the picture that at least three training photos see, 0..1.
+    psnr_seen, psnr_seen_fitted: dB over that share alone, and fitted over it; None where it is nothing.
+    """
 
     name: str
     psnr: float
     ssim: float
     gmsd: float
+    psnr_fitted: float
+    psnr_predicted: float
+    seen: float
+    psnr_seen: float | None
+    psnr_seen_fitted: float | None
 
 
 def render_photo(splats: Splats, frame: Frame, photo: Photo, degree: int) -> NDArray[np.float32]:
@@ -38,16 +51,54 @@ def render_photo(splats: Splats, frame: Frame, photo: Photo, degree: int) -> NDA
     return image.cpu().numpy().clip(0, 1)
 
 
-def score(splats: Splats, frame: Frame, photo: Photo, store: PhotoStore, degree: int) -> Score:
-    """Compare the render of `photo`'s view with the photo, without any compensation, where its mask lets through."""
-    image = render_photo(splats, frame, photo, degree)
-    target, mask = store.target(photo, photo.camera), store.mask(photo, photo.camera)
-    share = 1.0
-    if mask is not None:
-        image, share = seen_only(torch.from_numpy(image), target, mask).numpy(), max(float(mask.mean()), 1e-6)
-    compared = photometric_loss(image, target, Buffers(*image.shape[:2]))
-    psnr = -10 * math.log10(max(compared.mse / share, 1e-10))
-    return Score(photo.name, psnr, 1 - (1 - compared.ssim) / share, gmsd(image, target.planes.transpose(1, 2, 0), mask))
+def score(
+    name: str,
+    image: NDArray[np.float32],
+    target: Target,
+    mask: NDArray[np.bool_] | None,
+    seen: NDArray[np.bool_],
+    gain: NDArray[np.float64],
+) -> Score:
+    """Compare a render `image` (height, width, 3) with the photo `target` where its `mask` (height, width) is True.
+
+    `seen` (height, width): True where at least three training photos see the place. `gain` (3,): the exposure predicted
+    for the photo, by channel; 1 where nothing is known.
+    """
+    photo = target.planes.transpose(1, 2, 0)
+    shown = np.ones(image.shape[:2], np.bool_) if mask is None else mask
+    share = max(float(shown.mean()), 1e-6)
+    covered = image if mask is None else seen_only(torch.from_numpy(image), target, mask).numpy()
+    compared = photometric_loss(covered, target, Buffers(*image.shape[:2]))
+    well_seen = shown & seen
+    return Score(
+        name=name,
+        psnr=psnr_over(image, photo, shown),
+        ssim=1 - (1 - compared.ssim) / share,
+        gmsd=gmsd(image, photo, mask),
+        psnr_fitted=psnr_over(fitted(image, photo, shown), photo, shown),
+        psnr_predicted=psnr_over((image * gain).clip(0, 1), photo, shown),
+        seen=float(well_seen.sum() / max(shown.sum(), 1)),
+        psnr_seen=psnr_over(image, photo, well_seen) if well_seen.any() else None,
+        psnr_seen_fitted=psnr_over(fitted(image, photo, well_seen), photo, well_seen) if well_seen.any() else None,
+    )
+
+
+def psnr_over(image: NDArray[Any], photo: NDArray[Any], where: NDArray[np.bool_]) -> float:
+    """dB of the mean squared error over the pixels `where` (height, width), of pictures (height, width, 3), 0..1."""
+    if not where.any():
+        return 0.0
+    return -10 * math.log10(max(float(np.mean((image[where].astype(np.float64) - photo[where]) ** 2)), 1e-10))
+
+
+def fitted(image: NDArray[np.float32], photo: NDArray[np.float32], where: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The image with the gain and offset of each channel that match the photo best over the pixels `where`, 0..1."""
+    out = np.empty(image.shape, np.float64)
+    for channel in range(3):
+        values = image[..., channel].astype(np.float64)
+        rows = np.stack([values[where], np.ones(int(where.sum()))], axis=1)
+        (gain, offset), *_ = np.linalg.lstsq(rows, photo[where, channel].astype(np.float64), rcond=None)
+        out[..., channel] = values * gain + offset
+    return out.clip(0, 1)
 
 
 def gmsd(image: NDArray[np.float32], photo: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> float:
@@ -74,23 +125,7 @@ def _edges(picture: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(np.hypot(prewitt(half, axis=0) / 3, prewitt(half, axis=1) / 3))
 
 
-def score_all(
-    splats: Splats,
-    frame: Frame,
-    photos: Sequence[Photo],
-    store: PhotoStore,
-    degree: int,
-    after_each: Callable[[int], None] = lambda _done: None,
-) -> list[Score]:
-    """Scores of `photos` in their order; `after_each` gets the number done."""
-    scores = []
-    for index, photo in enumerate(photos):
-        scores.append(score(splats, frame, photo, store, degree))
-        after_each(index + 1)
-    return scores
-
-
-def mean(values: Iterable[float]) -> float | None:
-    """Mean of `values`, None of none."""
-    found = list(values)
+def mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the `values` that are there, None of none."""
+    found = [value for value in values if value is not None]
     return sum(found) / len(found) if found else None

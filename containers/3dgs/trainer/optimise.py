@@ -1,29 +1,60 @@
-"""The trained parameters and their Adam state, which must grow and shrink together."""
+"""The trained parameters and their Adam state, which must grow and shrink together.
+
+A step costs what its photo shows: the Gaussians that a camera may see are copied into leaves of their own, and the
+picture, whatever terms a loss adds, the gradients and Adam work on those rows alone. The others' parameters and moments
+stay as they are (as in Taming 3DGS, Mallick et al. 2024, and gsplat's SelectiveAdam).
+"""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from splat.gaussians import Gaussians
+from splat.adam import BETA1, BETA2, COLUMNS, EPSILON, MOMENT_COLUMNS, adam_rows
+from splat.camera import Camera
+from splat.culling import frustum, in_view
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.projection import NEAR, packed
 from trainer.dataset import Frame
 
 # Learning rates for lengths in units of the viewing distance. Twice and more those of the reference implementation:
 # runs of some thousand steps end too early otherwise.
 LEARNING_RATES = {"means": 4e-4, "quats": 2e-3, "scales": 1e-2, "opacities": 5e-2, "sh0": 5e-3, "shN": 2.5e-4}
-_EPSILON = 1e-15
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Copies of the Gaussians that one picture may show, by name as in `Splats`, of shN the coefficients in use.
+
+    Leaves of autograd, V rows; `rows` (V,) are their indices among the N, ascending.
+    """
+
+    rows: Tensor
+    tensors: dict[str, Tensor]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
 
 
 class Splats:
-    """Leaf tensors by name (means, quats, scales, opacities, sh0, shN) under one Adam."""
+    """Tensors by name (means, quats, scales, opacities, sh0, shN), N rows each, and Adam's moments of them.
+
+    They need no gradient: train on `seen_by` a camera, and give that to `step`.
+    """
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self.tensors = {name: tensors[name].detach().clone().requires_grad_() for name in LEARNING_RATES}
-        groups = [{"params": [self.tensors[name]], "lr": rate, "name": name} for name, rate in LEARNING_RATES.items()]
-        self._adam = torch.optim.Adam(groups, eps=_EPSILON, fused=True)
+        self.tensors = {name: tensors[name].detach().clone() for name in LEARNING_RATES}
+        count, device = len(self), self.tensors["means"].device
+        self._moments = torch.zeros(count, 2, MOMENT_COLUMNS, device=device)  # columns as in splat.adam
+        self._steps = torch.zeros(count, dtype=torch.int32, device=device)  # that moved each Gaussian
 
     @classmethod
     def of(cls, gaussians: Gaussians, device: torch.device) -> Splats:
@@ -35,33 +66,59 @@ class Splats:
     def __getitem__(self, name: str) -> Tensor:
         return self.tensors[name]
 
+    def seen_by(self, camera: Camera, degree: int) -> Seen:
+        """The Gaussians that `camera`, in their frame, may show, with harmonics up to `degree`."""
+        means, scales, view = self.tensors["means"], self.tensors["scales"], packed(camera)
+        if means.is_cuda:
+            rows = in_view_torch(means, scales, view, camera.width, camera.height)
+        else:
+            rows = torch.from_numpy(in_view(means.numpy(), scales.numpy(), view, camera.width, camera.height))
+        tensors = dict(self.tensors)
+        tensors["shN"] = tensors["shN"][:, : HIGHER_COEFFICIENTS[degree]]
+        return Seen(rows, {name: tensor.index_select(0, rows).requires_grad_() for name, tensor in tensors.items()})
+
     def gaussians(self, frame: Frame) -> Gaussians:
         """The Gaussians in the world."""
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in self.tensors.items()}
+        arrays = {name: tensor.cpu().numpy() for name, tensor in self.tensors.items()}
         arrays["means"] = (arrays["means"].astype(np.float64) * frame.scale + frame.centre).astype(np.float32)
         arrays["scales"] = arrays["scales"] + np.float32(np.log(frame.scale))
         return Gaussians(**arrays)
 
-    def step(self, means_decay: float, *, harmonics: bool) -> None:
-        """One Adam step; the means' rate decayed, the higher harmonics left alone until they are in use."""
-        if not harmonics:
-            self.tensors["shN"].grad = None
-        self._adam.param_groups[0]["lr"] = LEARNING_RATES["means"] * means_decay
-        self._adam.step()
-        self._adam.zero_grad(set_to_none=True)
+    def step(self, seen: Seen, means_decay: float) -> None:
+        """One Adam step of what was seen, by the gradients on its tensors; the means' rate decayed.
+
+        The moments' bias is corrected by each Gaussian's own number of steps: by the number of all steps, one that few
+        photos see, or that was added late, would move at up to six times its learning rate.
+        """
+        steps = self._steps[seen.rows] + 1
+        self._steps[seen.rows] = steps
+        # in float64: 1 - β2 of the first step has four digits in float32
+        corrections = torch.sqrt(-torch.expm1(steps.double() * np.log(float(BETA2))))
+        corrections /= -torch.expm1(steps.double() * np.log(float(BETA1)))
+        rates = torch.zeros(MOMENT_COLUMNS, device=steps.device)
+        for name, rate in LEARNING_RATES.items():
+            first = COLUMNS[name]
+            rates[first : first + _width(self.tensors[name])] = rate * (means_decay if name == "means" else 1.0)
+        gradients = {
+            name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.contiguous()
+            for name, tensor in seen.tensors.items()
+        }
+        move = adam_rows_torch if rates.is_cuda else _adam_rows
+        move(self.tensors, gradients, self._moments, seen.rows, rates, corrections.float())
+
+    def limit_sizes(self, rows: Tensor, limits: Tensor) -> None:
+        """Cut standard deviations of the Gaussians `rows` (V,) to their `limits` (N,), both natural logarithms."""
+        scales = self.tensors["scales"]
+        scales[rows] = torch.minimum(scales[rows], limits[rows][:, None])
 
     def replace(self, keep: Tensor, added: dict[str, Tensor]) -> None:
         """Keep the Gaussians at the indices `keep` with their Adam state, and append `added` with none."""
-        for group in self._adam.param_groups:
-            name, old = group["name"], group["params"][0]
-            new = torch.cat([old.detach()[keep], added[name]]).contiguous().requires_grad_()
-            state = self._adam.state.pop(old, None)
-            if state:
-                for moment in ("exp_avg", "exp_avg_sq"):
-                    state[moment] = torch.cat([state[moment][keep], torch.zeros_like(added[name])]).contiguous()
-                self._adam.state[new] = state
-            group["params"][0] = new
-            self.tensors[name] = new
+        count = len(added["means"])
+        for name, old in self.tensors.items():
+            self.tensors[name] = torch.cat([old[keep], added[name]]).contiguous()
+        for name in ("_moments", "_steps"):
+            old = getattr(self, name)
+            setattr(self, name, torch.cat([old[keep], old.new_zeros(count, *old.shape[1:])]))
 
     def finite(self) -> bool:
         """Whether every parameter is a finite number."""
@@ -69,13 +126,55 @@ class Splats:
 
     def state(self) -> dict[str, Any]:
         """All there is to save."""
-        return {
-            "tensors": {name: tensor.detach() for name, tensor in self.tensors.items()},
-            "adam": self._adam.state_dict(),
-        }
+        return {"tensors": dict(self.tensors), "moments": self._moments, "steps": self._steps}
 
     @classmethod
     def restored(cls, state: dict[str, Any], device: torch.device) -> Splats:
         splats = cls({name: tensor.to(device) for name, tensor in state["tensors"].items()})
-        splats._adam.load_state_dict(state["adam"])
+        splats._moments, splats._steps = state["moments"].to(device), state["steps"].to(device)
         return splats
+
+
+def _adam_rows(
+    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
+    corrections: Tensor,
+) -> None:  # fmt: skip
+    tables = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (parameters, gradients)]
+    adam_rows(tables[0], tables[1], moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
+
+
+def adam_rows_torch(
+    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
+    corrections: Tensor,
+) -> None:  # fmt: skip
+    """`splat.adam.adam_rows` on any device."""
+    gradient = torch.cat([gradients[name].reshape(len(rows), _width(gradients[name])) for name in COLUMNS], dim=1)
+    active = gradient.shape[1]
+    first, second = moments[rows, 0, :active], moments[rows, 1, :active]
+    first = first * float(BETA1) + gradient * (1 - float(BETA1))
+    second = second * float(BETA2) + gradient.square() * (1 - float(BETA2))
+    moments[rows, 0, :active], moments[rows, 1, :active] = first, second
+    moves = corrections[:, None] * rates[:active] * first / (second.sqrt() + float(EPSILON))
+    for name, column in COLUMNS.items():
+        move = moves[:, column : column + _width(gradients[name])].reshape(gradients[name].shape)
+        if name == "shN":
+            parameters[name][rows, : move.shape[1]] -= move
+        else:
+            parameters[name][rows] -= move
+
+
+def _width(tensor: Tensor) -> int:
+    """Numbers in a row."""
+    return math.prod(tensor.shape[1:])
+
+
+def in_view_torch(means: Tensor, scales: Tensor, view: np.ndarray, width: int, height: int) -> Tensor:
+    """`splat.culling.in_view` on any device."""
+    rotation, translation = (torch.from_numpy(part).to(means) for part in (view[:9].reshape(3, 3), view[9:12]))
+    x, y, z = (means @ rotation.T + translation).unbind(1)
+    deviation = scales.amax(dim=1).exp()
+    inside = z >= float(NEAR)
+    limits = frustum(view, width, height).tolist()
+    for lengths, (a, b, c) in ((view[12] * x, limits[:3]), (view[13] * y, limits[3:])):
+        inside &= (lengths > -(a * deviation + b * z)) & (lengths < a * deviation + c * z)
+    return torch.nonzero(inside)[:, 0]

@@ -111,6 +111,10 @@ def _rasterize_gsplat(
     import gsplat  # its import builds or loads CUDA code, so only where CUDA is
 
     device, dtype = means.device, means.dtype
+    if len(means) == 0:  # gsplat wants at least one
+        none = torch.zeros(0, 2, device=device, requires_grad=torch.is_grad_enabled())
+        black = none.sum() + torch.zeros(height, width, 3, device=device)
+        return black, black[..., 0], RasterInfo(none[:, 0] > 0, none)
     images, alphas, by_products = gsplat.rasterization(
         means,
         quats,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from contract.options import Quality
 from stage.environment import Options
+
+MAX_SH_DEGREE = 3
 
 
 @dataclass(frozen=True)
@@ -16,22 +19,70 @@ class Budget:
     steps: int
     long_edge: int
     max_gaussians: int
-    sh_degree: int = 3
+    sh_degree: int = MAX_SH_DEGREE
     seconds: float | None = None
 
 
-# On 2 cores with AVX-512 and 16 to 31 photos to train on: preview some 25 s, standard some 95 s.
+@dataclass(frozen=True)
+class Flight:
+    """What a flight's budget follows from.
+
+    photos: training photos.
+    views: training photos that see a place, on average over the sparse points.
+    pixels: pixels of all training photos at training resolution.
+    """
+
+    photos: int
+    views: float
+    pixels: int
+
+    @property
+    def distinct_pixels(self) -> float:
+        """Pixels of the places that the photos show, each place counted once."""
+        return self.pixels / max(1.0, self.views)
+
+    @property
+    def extent(self) -> float:
+        """How many photos side by side would show all that the flight shows."""
+        return self.photos / max(1.0, self.views)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a quality sizes its budget to a flight.
+
+    long_edge: longer side of the photos, pixels.
+    steps_per_view: training steps for each photo that sees a place. Few views are soon known by heart: on 16 photos
+        with 6 views a place 500 steps of 800 pixels beat 800, while 17 photos with 13 views gain up to 1,000.
+    pixels_per_gaussian: distinct pixels for each Gaussian.
+    min_gaussians: never fewer, for a small site's photos show it at many scales.
+    """
+
+    long_edge: int
+    steps_per_view: float
+    pixels_per_gaussian: float
+    min_gaussians: int
+
+    def steps(self, flight: Flight) -> int:
+        """Steps by what one place needs, or, where the flight is long, by what all its places need."""
+        return max(1, round(self.steps_per_view * max(flight.views, _STEPS_PER_EXTENT * flight.extent)))
+
+    def gaussians(self, flight: Flight) -> int:
+        """Gaussians by the places shown."""
+        return max(self.min_gaussians, round(flight.distinct_pixels / self.pixels_per_gaussian))
+
+
+_STEPS_PER_EXTENT = 1.33  # steps per view that one more photo's worth of ground is worth
 _CPU = {
-    "preview": Budget(steps=800, long_edge=800, max_gaussians=40_000),
-    "standard": Budget(steps=2000, long_edge=1000, max_gaussians=80_000),
-    "high": Budget(steps=6000, long_edge=1600, max_gaussians=200_000),
+    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=75, pixels_per_gaussian=54, min_gaussians=40_000),
+    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=150, pixels_per_gaussian=42, min_gaussians=80_000),
+    Quality.HIGH: Preset(long_edge=1600, steps_per_view=400, pixels_per_gaussian=42, min_gaussians=200_000),
 }
 _GPU = {
-    "preview": Budget(steps=2000, long_edge=1200, max_gaussians=200_000),
-    "standard": Budget(steps=7000, long_edge=1600, max_gaussians=1_000_000),
-    "high": Budget(steps=30_000, long_edge=3200, max_gaussians=3_000_000),
+    Quality.PREVIEW: Preset(long_edge=1200, steps_per_view=300, pixels_per_gaussian=24, min_gaussians=200_000),
+    Quality.STANDARD: Preset(long_edge=1600, steps_per_view=1000, pixels_per_gaussian=9, min_gaussians=500_000),
+    Quality.HIGH: Preset(long_edge=3200, steps_per_view=4000, pixels_per_gaussian=9, min_gaussians=1_000_000),
 }
-
 
 # Of a Gaussian: 59 parameters with gradients and Adam's two moments are 944 bytes; with what drawing keeps, 1,350 were
 # measured on the CPU. Refining copies once more.
@@ -44,17 +95,21 @@ def affordable(memory: int) -> int:
     return max(1, int(_SHARE_OF_MEMORY * memory) // _BYTES_A_GAUSSIAN)
 
 
-def budget(options: Options, memory: int, *, cuda: bool) -> Budget:
-    """The preset of the wished quality, with the customer's own steps, cap and degree in place of its; never more
+def preset_of(options: Options, *, cuda: bool) -> Preset:
+    """The preset of the chosen quality."""
+    return (_GPU if cuda else _CPU)[options.quality]
+
+
+def budget(options: Options, preset: Preset, flight: Flight, memory: int) -> Budget:
+    """The preset sized to the flight, with the customer's own steps, cap and degree in place of its; never more
     Gaussians than `memory` bytes hold.
     """
-    preset = (_GPU if cuda else _CPU)[options.quality]
-    wished = max(1, (options.max_gaussians or preset.max_gaussians) // options.gaussians_divisor)
-    return replace(
-        preset,
-        steps=options.training_steps or preset.steps,
-        max_gaussians=min(wished, affordable(memory)),
-        sh_degree=preset.sh_degree if options.sh_degree is None else options.sh_degree,
+    gaussians = max(1, (options.max_gaussians or preset.gaussians(flight)) // options.gaussians_divisor)
+    return Budget(
+        steps=options.training_steps or preset.steps(flight),
+        long_edge=preset.long_edge,
+        max_gaussians=min(gaussians, affordable(memory)),
+        sh_degree=MAX_SH_DEGREE if options.sh_degree is None else options.sh_degree,
         seconds=options.training_seconds,
     )
 

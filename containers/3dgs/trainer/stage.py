@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from contract.codes import WarningCode
 from splat.camera import View, write_views
+from splat.footprint import is_georeferenced
 from splat.ply import write_ply
+from splat.surroundings import write_surroundings
 from stage.contract import Folders, StageContext
-from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
 from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
-from trainer.dropout import final_rate
-from trainer.evaluate import Score, mean, render_photo, score_all
-from trainer.initialise import from_seeds, seed_points
+from trainer.dropout import peak_rate
+from trainer.evaluate import Score, mean
+from trainer.exposure import spread
 from trainer.optimise import Splats
-from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
-from trainer.schedule import Budget, budget
-from trainer.train import Progress, Trainer
-from trainer.watch import CurvePoint, due, plateaued
+from trainer.run import HELD_OUT_PICTURE, TrainingRun
+from trainer.schedule import Budget, Flight, budget, preset_of
+from trainer.seeds import Start, start
+from trainer.stereo.points import write_points
+from trainer.surroundings import scene_surroundings
+from trainer.train import Trainer
 
 CHANNEL = "scene"
-SECONDS_BETWEEN_CHECKPOINTS = 120.0
-_TRAINED = (0.05, 0.93)  # the share of the stage's progress that training takes
-_CURVE_VIEWS = 4  # views scored for the curve: held-out ones, training ones where none is held out
 
 
 def result_folder(folders: Folders) -> Path:
@@ -54,41 +54,50 @@ def train_scene(context: StageContext) -> StageOutcome:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    plan = budget(context.options, memory_of(device), cuda=device.type == "cuda")
+    preset = preset_of(context.options, cuda=device.type == "cuda")
     with context.stopwatch("load"):
         context.progress.report(0.0, "reading the scene")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
-        scene = load_scene(folder, plan.long_edge)
+        scene = load_scene(folder, preset.long_edge)
+    flight = flight_of(scene)
+    plan = budget(context.options, preset, flight, memory_of(device))
     store = PhotoStore()
     with context.stopwatch("initialise"):
-        trainer, curve, warnings = _start(context, scene, store, plan, device)
+        begun = _first_gaussians(context, scene, store, plan)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight)
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
-        warnings.append(Warning("GAUSSIANS_CAPPED", facts, []))
+        warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))
     with context.stopwatch("train"):
-        curve, ended = _train(context, scene, store, trainer, curve)
-    if ended == "time":
-        facts = f"training ended after {trainer.step} of {plan.steps} steps: its {plan.seconds} seconds were over"
-        warnings.append(Warning("TIME_BUDGET", facts, []))
+        run.train()
+    if run.ended == "time":
+        facts = f"training ended after {run.trained_steps} of {plan.steps} steps: its {plan.seconds} seconds were over"
+        warnings.append(Warning(WarningCode.TIME_BUDGET, facts, []))
     with context.stopwatch("evaluate"):
-        held_out, trained = _evaluate(context, scene, store, trainer)
+        scores = run.score()
+    with context.stopwatch("finish"):
+        run.finish()
     with context.stopwatch("write"):
-        _write(context.folders.model, folder, scene, store, trainer)
+        _write(context.folders, folder, scene, store, run.trainer)
+        write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
-            "gaussians": len(trainer.splats),
-            "steps": trainer.step,
-            "trainViews": len(trained),
-            "heldOutViews": len(held_out),
+            "gaussians": len(run.trainer.splats),
+            "steps": run.trainer.step,
+            "trainViews": len(scene.split("train")),
+            "heldOutViews": len(scores.held_out),
+            "denseSeeds": begun.dense,
+            "densePoints": len(begun.points),
         },
         metrics={
-            "psnr": mean(score.psnr for score in held_out),
-            "ssim": mean(score.ssim for score in held_out),
-            "gmsd": mean(score.gmsd for score in held_out),
-            "psnrTrain": mean(score.psnr for score in trained),
-            "views": [asdict(score) for score in held_out],
-            "curve": [asdict(point) for point in curve],
-            "ended": ended,
+            **_means(scores.held_out),
+            "psnrTrain": mean(scores.trained),
+            "viewsPerPlace": round(flight.views, 2),
+            "views": [asdict(score) for score in scores.held_out],
+            "curve": [asdict(point) for point in run.curve],
+            "ended": run.ended,
+            "trainedSteps": run.trained_steps,
+            "exposure": exposure_of(begun.gains),
             "device": device.type,
         },
         timings=dict(context.stopwatch.seconds),
@@ -96,119 +105,94 @@ def train_scene(context: StageContext) -> StageOutcome:
     )
 
 
+def flight_of(scene: Scene) -> Flight:
+    """What the training photos of `scene` amount to."""
+    cameras = [photo.camera for photo in scene.split("train")]
+    pixels = sum(camera.width * camera.height for camera in cameras)
+    return Flight(len(cameras), views_per_point(cameras, scene.positions), pixels)
+
+
+def _means(scores: list[Score]) -> dict[str, float | None]:
+    """Means over the held-out views, each None where there is none."""
+    return {
+        "psnr": mean(score.psnr for score in scores),
+        "psnrFitted": mean(score.psnr_fitted for score in scores),
+        "psnrPredicted": mean(score.psnr_predicted for score in scores),
+        "psnrSeen": mean(score.psnr_seen for score in scores),
+        "psnrSeenFitted": mean(score.psnr_seen_fitted for score in scores),
+        "seen": mean(score.seen for score in scores),
+        "ssim": mean(score.ssim for score in scores),
+        "gmsd": mean(score.gmsd for score in scores),
+    }
+
+
+def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+    """The result's `exposure`: how much the photos' exposures differ, and the gain of each by channel."""
+    photos = [{"name": name, "gain": [round(float(value), 4) for value in gain]} for name, gain in gains.items()]
+    return {"spread": round(spread(gains), 4), "photos": photos}
+
+
+def _first_gaussians(context: StageContext, scene: Scene, store: PhotoStore, plan: Budget) -> Start:
+    total = len(scene.split("train"))
+
+    def after_each(done: int) -> None:
+        context.check_stop()
+        context.progress.report(0.01 + 0.04 * done / total, "matching the photos with each other")
+
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, after_each)
+
+
 def _start(
-    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
-) -> tuple[Trainer, list[CurvePoint], list[Warning]]:
-    """A trainer at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
-    photos = scene.split("train")
-    dropout = final_rate(views_per_point([photo.camera for photo in photos], scene.positions))
-    fingerprint = _fingerprint(scene, plan)
+    context: StageContext,
+    scene: Scene,
+    store: PhotoStore,
+    plan: Budget,
+    device: torch.device,
+    begun: Start,
+    flight: Flight,
+) -> tuple[TrainingRun, list[Warning]]:
+    """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
+    trainer = Trainer(
+        photos=scene.split("train"),
+        held_out=scene.split("test"),
+        frame=scene.frame,
+        store=store.evened(begun.gains),
+        budget=plan,
+        splats=Splats.of(begun.gaussians, device),
+        dropout=peak_rate(flight.views, begun.dense / len(begun.gaussians)),
+        device=device,
+    )
+    run = TrainingRun(context, scene, store, begun.gains, trainer)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
-    warnings = [Warning("DAMAGED_CHECKPOINT", "a damaged checkpoint was passed over", damaged)] if damaged else []
-    if state is not None and state["fingerprint"] == fingerprint:
-        trainer = Trainer.restored(photos, scene.frame, store, plan, dropout, device, state["trainer"])
-        return trainer, [CurvePoint(**point) for point in state["curve"]], warnings
-    context.progress.report(0.01, "placing the first Gaussians")
-    gaussians = from_seeds(seed_points(scene, store, plan.max_gaussians), plan.sh_degree)
-    trainer = Trainer(photos, scene.frame, store, plan, Splats.of(gaussians, device), dropout, device)
-    return trainer, [], warnings
+    if state is not None:
+        run.restore(state)
+    skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was passed over", damaged)
+    return run, [skipped] if damaged else []
 
 
-def _train(
-    context: StageContext, scene: Scene, store: PhotoStore, trainer: Trainer, curve: list[CurvePoint]
-) -> tuple[list[CurvePoint], str]:
-    """Train to the end, reporting, checkpointing and watching for the signal to stop.
-
-    The curve, complete, and what ended the training: `steps`, `time` or `plateau`. Each point of the curve leaves a
-    picture of the first watched view in `checkpoints/snapshots/<step>.jpg`.
-    """
-    steps = trainer.budget.steps
-    fingerprint = _fingerprint(scene, trainer.budget)
-    watched = scene.split("test")[:_CURVE_VIEWS] or scene.split("train")[:_CURVE_VIEWS]
-    curve = list(curve)
-    started, saved_at = time.monotonic(), time.monotonic()
-    before = curve[-1].seconds if curve else 0.0
-    ended = "steps"
-
-    def save() -> None:
-        points = [asdict(point) for point in curve]
-        state = {"fingerprint": fingerprint, "trainer": trainer.state(), "curve": points}
-        checkpoint.save(context.folders.checkpoints, trainer.step, state)
-
-    def after_step(progress: Progress) -> bool:
-        nonlocal saved_at, ended
-        if context.stopping.is_set():
-            save()
-            context.check_stop()
-        seconds = before + time.monotonic() - started
-        if due(progress.step, steps):
-            scores = score_all(trainer.splats, scene.frame, watched, store, trainer.degree)
-            psnr = mean(score.psnr for score in scores)
-            if psnr is None or not trainer.splats.finite():
-                raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
-            curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(seconds, 2)))
-            picture = as_bytes(render_photo(trainer.splats, scene.frame, watched[0], trainer.degree))
-            save_snapshot(context.folders.checkpoints / "snapshots" / f"{progress.step}.jpg", picture)
-            if plateaued(curve, trainer.growth.last):
-                ended = "plateau"
-        if trainer.budget.seconds is not None and seconds >= trainer.budget.seconds and progress.step < steps:
-            ended = "time"
-        if time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS:
-            save()
-            saved_at = time.monotonic()
-        share = _TRAINED[0] + (_TRAINED[1] - _TRAINED[0]) * progress.step / steps
-        figures: dict[str, Any] = {"step": progress.step, "steps": steps, "gaussians": progress.gaussians}
-        figures |= {"loss": round(progress.loss, 4), "psnr": curve[-1].psnr if curve else None}
-        context.progress.report(share, "training", figures)
-        return ended == "steps"
-
-    trainer.run(after_step)
-    return curve, ended
-
-
-def _evaluate(
-    context: StageContext, scene: Scene, store: PhotoStore, trainer: Trainer
-) -> tuple[list[Score], list[Score]]:
-    """Scores of the held-out and of the training views."""
-    held_out, trained = scene.split("test"), scene.split("train")
-    total = len(held_out) + len(trained)
-
-    def reporter(before: int) -> Callable[[int], None]:
-        def report(done: int) -> None:
-            context.check_stop()
-            context.progress.report(_TRAINED[1] + 0.05 * (before + done) / total, "comparing with the photos")
-
-        return report
-
-    degree = trainer.budget.sh_degree
-    first = score_all(trainer.splats, scene.frame, held_out, store, degree, reporter(0))
-    return first, score_all(trainer.splats, scene.frame, trained, store, degree, reporter(len(held_out)))
-
-
-def _write(model: Path, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
-    """Leave scene.ply, views.json, views/, held_out.png and georeference.json in `model`."""
+def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
+    """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
+    model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
-    views, pairs = [], []
+    views = []
     for photo in scene.photos:
         image = None
         if photo.split == "test":
             image = str(PurePosixPath("views") / PurePosixPath(photo.name).with_suffix(".png"))
-            picture = store.picture(photo)
             path = model / image
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
-            pairs.append(
-                (picture, as_bytes(render_photo(trainer.splats, scene.frame, photo, trainer.budget.sh_degree)))
-            )
+            Image.fromarray(store.picture(photo)).save(path)
         views.append(View(photo.name, photo.split, photo.camera, image))
     write_views(model / "views.json", views)
-    if pairs:
-        save_side_by_side(model / "held_out.png", pairs)
+    if trainer.held_out:
+        shutil.copyfile(folders.checkpoints / HELD_OUT_PICTURE, model / "held_out.png")
     georeference = source / "georeference.json"
     if georeference.is_file():
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
+    surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
+    write_surroundings(model / "surroundings.json", surroundings)
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {
@@ -220,10 +204,3 @@ _NOT_GEOREFERENCED: dict[str, Any] = {
     "outliers": [],
     "reason": "the scene came without a georeference",
 }
-
-
-def _fingerprint(scene: Scene, plan: Budget) -> str:
-    """What a checkpoint must have been made from to be resumed."""
-    names = [(photo.name, photo.camera.width, photo.camera.height, photo.split) for photo in scene.photos]
-    parts = json.dumps([names, asdict(plan)], sort_keys=True).encode() + scene.positions.tobytes()
-    return hashlib.sha256(parts).hexdigest()

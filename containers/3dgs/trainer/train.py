@@ -14,16 +14,13 @@ from torch import Tensor
 from splat.camera import Camera
 from stage.errors import ErrorCode, StageError
 from trainer.dataset import Frame, Photo, PhotoStore
-from trainer.densify import Pull, refine
-from trainer.dropout import leave_out, rate_at
+from trainer.densify import Densification, Pull, refine
+from trainer.dropout import drop, rate_at
 from trainer.loss import Photometric, seen_only
-from trainer.optimise import Splats
+from trainer.optimise import Seen, Splats
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
-
-# Each Gaussian pays for its opacity, so that what no photo needs fades and is pruned instead of floating before others.
-# Held-out PSNR of two drone sets, 500 steps: 17.35 and 16.35 dB without, 17.5 and 16.6 with.
-OPACITY_WEIGHT = 0.02
+from trainer.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -37,18 +34,25 @@ class Progress:
 
 @dataclass
 class Trainer:
-    """Trains `splats` on `photos`, one photo a step; all randomness follows from `seed` and the step."""
+    """Trains `splats` on photos, one a step; all randomness follows from `seed` and the step.
+
+    First on `photos` for the budget's steps, then, as `finish` is called, on `photos` and `held_out` alike: what is
+    delivered has learnt from every photo, what is scored before has not.
+    """
 
     photos: list[Photo]
+    held_out: list[Photo]
     frame: Frame
     store: PhotoStore
     budget: Budget
     splats: Splats
-    dropout: float  # share of the Gaussians left out at the end
+    dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
     seed: int = 0
     step: int = 0
     start_count: int = 0
+    shape: Shape = field(default_factory=Shape)
+    densification: Densification = field(default_factory=Densification)
     pull: Pull = field(init=False)
     _photometric: Photometric = field(init=False, default_factory=Photometric)
 
@@ -56,36 +60,30 @@ class Trainer:
         self.start_count = self.start_count or len(self.splats)
         self.pull = Pull(len(self.splats), self.device)
         self.growth = Growth.of(self.budget.steps)
-        self._cameras = [self.frame.camera(photo.camera) for photo in self.photos]
+        self._positions = np.stack([self.frame.camera(photo.camera).position for photo in self.photos])
+        self._limits = self._size_limits()
 
     @property
     def degree(self) -> int:
         """Degree of the harmonics in use by now."""
-        return active_degree(max(0, self.step - 1), self.budget.steps, self.budget.sh_degree)
+        last = min(max(0, self.step - 1), self.budget.steps - 1)
+        return active_degree(last, self.budget.steps, self.budget.sh_degree)
 
     def state(self) -> dict[str, Any]:
         """All there is to save for `restored`."""
         pull = {"total": self.pull.total, "views": self.pull.views}
-        return {"step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull}
+        return {
+            "step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull,
+            "limits": self._limits,
+        }  # fmt: skip
 
-    @classmethod
-    def restored(
-        cls,
-        photos: list[Photo],
-        frame: Frame,
-        store: PhotoStore,
-        budget: Budget,
-        dropout: float,
-        device: torch.device,
-        state: dict[str, Any],
-    ) -> Trainer:
-        """A trainer that goes on where `state` was taken."""
-        splats = Splats.restored(state["splats"], device)
-        trainer = cls(
-            photos, frame, store, budget, splats, dropout, device, step=state["step"], start_count=state["start_count"]
-        )
-        trainer.pull.total, trainer.pull.views = (state["pull"][name].to(device) for name in ("total", "views"))
-        return trainer
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.splats = Splats.restored(state["splats"], self.device)
+        self.step, self.start_count = state["step"], state["start_count"]
+        self.pull = Pull(len(self.splats), self.device)
+        self.pull.total, self.pull.views = (state["pull"][name].to(self.device) for name in ("total", "views"))
+        self._limits = state["limits"].to(self.device)
 
     def run(self, after_step: Callable[[Progress], bool]) -> None:
         """Train to the end of the budget, or until `after_step` says False: that it need not go on.
@@ -93,52 +91,77 @@ class Trainer:
         Raises StageError(TRAINING_DIVERGED) where a number is not finite.
         """
         while self.step < self.budget.steps:
-            loss = self.train_step()
+            loss = self.train_step(self.photos, self.step)
             if not after_step(Progress(self.step, loss, len(self.splats))):
                 return
 
-    def train_step(self) -> float:
-        """One photo: draw, compare, step, and refine when due. The loss."""
+    def finish(self, end: int, after_step: Callable[[Progress], bool]) -> None:
+        """Train to step `end` on all photos, those held out included, with the schedules as at the end of the budget,
+        or until `after_step` says False.
+
+        Raises StageError(TRAINING_DIVERGED) where a number is not finite.
+        """
+        everything = sorted([*self.photos, *self.held_out], key=lambda photo: photo.name)
+        while self.step < end:
+            loss = self.train_step(everything, self.budget.steps - 1)
+            if not after_step(Progress(self.step, loss, len(self.splats))):
+                return
+
+    def train_step(self, photos: list[Photo], at: int) -> float:
+        """One of `photos`: draw, compare, step, and refine when due; schedules stand where step `at` has them.
+
+        Returns the loss.
+        """
         steps = self.budget.steps
-        index = photo_at(self.step, len(self.photos), self.seed)
-        factor = picture_factor(self.step, steps)
-        camera = self._cameras[index].scaled(factor)
-        degree = active_degree(self.step, steps, self.budget.sh_degree)
+        photo = photos[photo_at(self.step, len(photos), self.seed)]
+        camera = self.frame.camera(photo.camera).scaled(picture_factor(at, steps))
+        degree = active_degree(at, steps, self.budget.sh_degree)
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
-        opacities = leave_out(self.splats["opacities"], rate_at(self.step, steps, self.dropout), chance)
-        image, info = draw(self.splats, camera, degree, opacities)
-        target, mask = self.store.target(self.photos[index], camera), self.store.mask(self.photos[index], camera)
+        seen = self.splats.seen_by(camera, degree)
+        rate = rate_at(at, steps, self.dropout)
+        opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
+        image, info = draw(seen, camera, degree, opacities)
+        target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
         loss = self._photometric(image, target)
-        loss = loss + OPACITY_WEIGHT * torch.sigmoid(self.splats["opacities"]).mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
+        loss = loss + self.shape.aspect_penalty(seen["scales"][info.visible])
         loss.backward()  # type: ignore[no-untyped-call]
-        self.splats.step(decay(self.step, steps), harmonics=degree > 0)
+        self.splats.step(seen, decay(at, steps))
+        self.splats.limit_sizes(seen.rows, self._limits)
         self.step += 1
-        if self.step <= self.growth.last:
-            self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height)
-        if self.growth.due(self.step):
-            allowed = self.growth.allowed(self.step, self.start_count, self.budget.max_gaussians)
-            refine(self.splats, self.pull, allowed, chance)
+        if at < self.growth.last:
+            self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height, seen.rows)
+        if self.growth.due(at + 1):
+            allowed = self.growth.allowed(at + 1, self.start_count, self.budget.max_gaussians)
+            refine(self.splats, self.pull, allowed, self.densification)
             self.pull = Pull(len(self.splats), self.device)
+            self._limits = self._size_limits()
         return value
 
+    def _size_limits(self) -> Tensor:
+        means = self.splats["means"].cpu().numpy()
+        return torch.from_numpy(self.shape.limits(means, self._positions)).to(self.device)
 
-def draw(splats: Splats, camera: Camera, degree: int, opacities: Tensor | None = None) -> tuple[Tensor, RasterInfo]:
+
+def draw(
+    splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
+) -> tuple[Tensor, RasterInfo]:
     """A picture (height, width, 3) of `splats` from a camera in their frame, and the rasteriser's by-products.
 
-    `opacities` (N,) stand in for the splats' own logits.
+    `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """
+    seen = splats.seen_by(camera, degree) if isinstance(splats, Splats) else splats
     image, _, info = rasterize(
-        splats["means"],
-        splats["quats"],
-        splats["scales"],
-        splats["opacities"] if opacities is None else opacities,
-        splats["sh0"],
-        splats["shN"],
+        seen["means"],
+        seen["quats"],
+        seen["scales"],
+        seen["opacities"] if opacities is None else opacities,
+        seen["sh0"],
+        seen["shN"],
         torch.from_numpy(camera.world_to_camera),
         torch.from_numpy(camera.intrinsics),
         camera.width,

@@ -10,6 +10,10 @@ from splat.gaussians import Gaussians
 from splat.loss import Target
 from trainer.loss import Photometric
 from trainer.optimise import Splats
+from trainer.stereo.geometry import Look, StereoPhoto
+from trainer.stereo.maps import reconstruct
+from trainer.stereo.points import fuse
+from trainer.stereo.settings import SETTINGS
 from trainer.train import draw
 
 
@@ -24,9 +28,26 @@ def compile_kernels() -> None:
         shN=np.zeros((1, 15, 3), np.float32),
     )
     camera = look_at((0, 0, 2), (0, 0, 0), width=32, height=24)
-    image, _ = draw(Splats.of(gaussian, torch.device("cpu")), camera, degree=3)
+    splats = Splats.of(gaussian, torch.device("cpu"))
+    seen = splats.seen_by(camera, degree=3)
+    image, _ = draw(seen, camera, degree=3)
     loss = Photometric()(image, Target.of(np.full((24, 32, 3), 0.5, dtype=np.float32)))
     loss.backward()  # type: ignore[no-untyped-call]
+    splats.step(seen, means_decay=1.0)
+    _compile_stereo()
+
+
+def _compile_stereo() -> None:
+    """Match three photos of one small plane."""
+    picture = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    grid = np.stack([*np.meshgrid(np.linspace(-0.2, 0.2, 5), np.linspace(-0.2, 0.2, 5)), np.zeros((5, 5))], axis=-1)
+    points = grid.reshape(-1, 3)
+    photos = []
+    for number in range(3):
+        camera = look_at((0.2 * number - 0.2, 0, 1), (0, 0, 0), (0, 1, 0), width=40, height=30)
+        looks = tuple(Look(camera, picture[..., 0], None) for _ in SETTINGS.levels)
+        photos.append(StereoPhoto(str(number), looks, picture, np.arange(len(points))))
+    fuse(reconstruct(photos, points), photos, 1)
 
 
 if __name__ == "__main__":

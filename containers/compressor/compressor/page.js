@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const { settings, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
+const { settings, surroundings, limits, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
@@ -36,6 +36,8 @@ async function start() {
     const viewer = await Supersplat.createViewer({
         container: byId('viewer'),
         settings,
+        surroundings,
+        limits,
         contentUrl,
         contentFilename: 'scene.sog',
         contents: Promise.resolve(new Response(sog)),

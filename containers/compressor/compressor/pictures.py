@@ -6,11 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.framing import Framing
-from compressor.quality import draw
+from splat.camera import Camera
 from splat.gaussians import Gaussians
+from splat.render import render_with_alpha
+from splat.surroundings import Surroundings, background
 
 _PREVIEW_SIZE = (1280, 720)
 _POSTER_QUALITY = 82
@@ -18,20 +21,39 @@ _ORBIT_SIZE = (480, 270)
 _ORBIT_FRAMES = 36
 _FRAME_MILLISECONDS = 110
 _ORBIT_QUALITY = 60
+_INVENTED = 0.5  # of a pixel, that ground and sky make up: above this it counts as drawn, not photographed
 
 
-def write_preview(path: Path, poster: Path, gaussians: Gaussians, framing: Framing) -> None:
-    """A still picture, 1280 × 720, with the viewer page's first camera; `poster` is the same, small enough to mail."""
-    picture = _to_image(draw(gaussians, framing.camera(0, *_PREVIEW_SIZE)))
-    picture.save(path, "PNG", optimize=True)
-    picture.save(poster, "JPEG", quality=_POSTER_QUALITY, optimize=True, progressive=True)
+def draw_scenery(
+    gaussians: Gaussians, camera: Camera, surroundings: Surroundings
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """The picture (height, width, 3), 0..1, as the page shows it, and which pixels (height, width) are invented."""
+    image, alpha = render_with_alpha(gaussians, camera)
+    beyond = 1 - alpha
+    return np.clip(image + beyond[..., None] * background(surroundings, camera), 0, 1), beyond > _INVENTED
 
 
-def write_orbit(path: Path, gaussians: Gaussians, framing: Framing, progress: Callable[[float], None]) -> None:
+def write_preview(
+    path: Path, poster: Path, gaussians: Gaussians, framing: Framing, surroundings: Surroundings
+) -> float:
+    """A still picture, 1280 × 720, with the viewer page's first camera; `poster` is the same, small enough to mail.
+
+    Returns the share of its pixels that are invented, 0..1.
+    """
+    picture, invented = draw_scenery(gaussians, framing.camera(0, *_PREVIEW_SIZE), surroundings)
+    image = _to_image(picture)
+    image.save(path, "PNG", optimize=True)
+    image.save(poster, "JPEG", quality=_POSTER_QUALITY, optimize=True, progressive=True)
+    return float(np.mean(invented))
+
+
+def write_orbit(
+    path: Path, gaussians: Gaussians, framing: Framing, surroundings: Surroundings, progress: Callable[[float], None]
+) -> None:
     """An endless animation, 480 × 270; `progress` gets the share of frames drawn, 0..1."""
     frames = []
     for number, turn in enumerate(framing.turns(_ORBIT_FRAMES)):
-        frames.append(_to_image(draw(gaussians, framing.camera(turn, *_ORBIT_SIZE))))
+        frames.append(_to_image(draw_scenery(gaussians, framing.camera(turn, *_ORBIT_SIZE), surroundings)[0]))
         progress((number + 1) / _ORBIT_FRAMES)
     frames[0].save(
         path,
@@ -45,5 +67,5 @@ def write_orbit(path: Path, gaussians: Gaussians, framing: Framing, progress: Ca
     )
 
 
-def _to_image(picture: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> Image.Image:
+def _to_image(picture: NDArray[np.float32]) -> Image.Image:
     return Image.fromarray(np.rint(picture * 255).astype(np.uint8))

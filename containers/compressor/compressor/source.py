@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +12,10 @@ from compressor.sog.encoder import opacity_of
 from contract.archive import is_splat
 from contract.codes import WarningCode
 from splat.camera import View, read_views
+from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians
 from splat.ply import read_ply
+from splat.surroundings import Surroundings, read_surroundings
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
@@ -27,6 +28,7 @@ _VISIBLE = 1 / 255
 class Source:
     """The splat's file, its cameras (none for a lone PLY), the folder of their photos, and what is known of it.
 
+    `surroundings`: what training found to lie beyond the photos, None for a lone PLY or an older scene.
     `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
     """
 
@@ -35,6 +37,7 @@ class Source:
     views: list[View]
     folder: Path
     z_up: bool
+    surroundings: Surroundings | None
     antialiased: bool
 
 
@@ -46,12 +49,14 @@ def read_source(folder: Path, scratch: Path) -> Source:
     ply = _find_ply(folder, scratch)
     beside = ply.parent
     views = beside / "views.json"
+    surroundings = beside / "surroundings.json"
     return Source(
         ply=ply,
         gaussians=read_ply(ply),
         views=read_views(views) if views.is_file() else [],
         folder=beside,
-        z_up=_is_georeferenced(beside / "georeference.json"),
+        z_up=is_georeferenced(beside / "georeference.json"),
+        surroundings=read_surroundings(surroundings) if surroundings.is_file() else None,
         antialiased=_is_antialiased(ply),
     )
 
@@ -100,12 +105,3 @@ def _is_antialiased(ply: Path) -> bool:
             if line.split() == [b"comment", b"antialiased"]:
                 return True
     return False
-
-
-def _is_georeferenced(path: Path) -> bool:
-    try:
-        return bool(json.loads(path.read_text(encoding="utf-8"))["georeferenced"])
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is malformed ({error!r})") from error

@@ -11,16 +11,19 @@ from pathlib import Path
 from compressor.comparison import compare
 from compressor.compress import Compressed, compress
 from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
+from compressor.limits import limits_of
 from compressor.pictures import write_orbit, write_preview
 from compressor.presets import OF_QUALITY
-from compressor.quality import BACKGROUND, held_out_photos
+from compressor.quality import held_out_photos
 from compressor.sog.encoder import arrange
 from compressor.source import read_source, visible
 from compressor.spz import write_spz
 from compressor.streamed import Layout, write_streamed
+from compressor.surroundings import default_surroundings
 from compressor.viewer import BUNDLE, Journey, Page, write_page
 from contract.codes import WarningCode
 from splat.ply import property_names
+from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning
 
@@ -58,6 +61,9 @@ def work(context: StageContext) -> StageOutcome:
         source = replace(source, gaussians=gaussians)  # a large scene's fill the memory: none is kept twice
         held_out = held_out_photos(source.views, source.folder)
         framing = frame_scene(gaussians, source.views, source.z_up)
+        surroundings = source.surroundings or default_surroundings(
+            gaussians, [view.camera for view in source.views], framing.up
+        )
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
         result = compress(
@@ -70,6 +76,7 @@ def work(context: StageContext) -> StageOutcome:
     with zipfile.ZipFile(staging / "scene.sog") as archive:  # unbundled, for a server that hands out single files
         archive.extractall(staging / "sog")
     shutil.copyfile(source.ply, staging / "scene.ply")
+    write_surroundings(staging / "surroundings.json", surroundings)
     write_spz(staging / "scene.spz", gaussians, antialiased=source.antialiased)
     if len(result.arranged) > STREAM_FROM:
         with watch("stream"):
@@ -80,8 +87,11 @@ def work(context: StageContext) -> StageOutcome:
             )  # fmt: skip
     with watch("pictures"):
         say = progress(0.65, 0.9)
-        write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing)
-        write_orbit(staging / "orbit.webp", result.decoded, framing, lambda share: say(share, "drawing the orbit"))
+        invented = write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing, surroundings)
+        write_orbit(
+            staging / "orbit.webp", result.decoded, framing, surroundings,
+            lambda share: say(share, "drawing the orbit"),
+        )  # fmt: skip
     with watch("compare"):
         say = progress(0.9, 0.95)
         views = (
@@ -91,7 +101,7 @@ def work(context: StageContext) -> StageOutcome:
         )
     with watch("viewer"):
         report(0.95, "writing the viewer page")
-        _write_viewer(staging, result, framing, context.options.scene_name, metric=source.z_up)
+        _write_viewer(staging, result, framing, surroundings, context.options.scene_name, metric=source.z_up)
     deliver(staging, context.folders.processing_output)
     if result.strays:
         warnings.append(
@@ -109,6 +119,7 @@ def work(context: StageContext) -> StageOutcome:
             "ssimBefore": _mean_ssim([view.ssim_before for view in views]),
             "ssimAfter": _mean_ssim([view.ssim_after for view in views]),
             "views": [view.as_json() for view in views],
+            "inventedShare": round(invented, 4),
             "fidelity": _rounded(result.fidelity),
             "ratio": round(raw / len(result.sog), 2),
             "bytesByFile": result.bytes_by_file,
@@ -119,13 +130,15 @@ def work(context: StageContext) -> StageOutcome:
     )
 
 
-def _write_viewer(staging: Path, result: Compressed, framing: Framing, name: str, *, metric: bool) -> None:
+def _write_viewer(
+    staging: Path, result: Compressed, framing: Framing, surroundings: Surroundings, name: str, *, metric: bool
+) -> None:
     positions = [framing.camera(turn, 16, 9).position for turn in framing.turns(_JOURNEY_STOPS)]
     page = Page(
         title=name,
-        up=framing.up,
         journey=Journey(positions, framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
-        background=BACKGROUND,
+        surroundings=surroundings,
+        limits=limits_of(framing, surroundings),
         poster=(staging / "poster.jpg").read_bytes(),
         metric=metric,
         downloads={file: (staging / file).stat().st_size for file in _DOWNLOADS if (staging / file).is_file()},

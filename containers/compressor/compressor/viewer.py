@@ -7,13 +7,16 @@ import html
 import json
 import string
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from compressor.limits import Limits
+from splat.surroundings import Surroundings
 
 BUNDLE = Path(__file__).parents[1] / "viewer" / ".build"
 """Where `npm run build` in containers/compressor/viewer puts the viewer."""
@@ -34,14 +37,14 @@ class Journey:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows around the splat: `up` in the splat's coordinates, the background's colour 0..1, the picture
-    shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the page's
-    folder, by name (scene.ply)."""
+    """What the page shows around the splat, all in the splat's coordinates: ground and sky, where one may go, the
+    picture shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the
+    page's folder, by name (scene.ply)."""
 
     title: str
-    up: ArrayLike
     journey: Journey
-    background: Sequence[float]
+    surroundings: Surroundings
+    limits: Limits
     poster: bytes | None = None
     metric: bool = False
     downloads: Mapping[str, int] = field(default_factory=dict)
@@ -67,10 +70,12 @@ def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
 
 def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
     """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
-    rotation = upright_rotation(page.up)
+    rotation = upright_rotation(page.surroundings.up)
     parts = resources.files(__package__)
     presentation = {
-        "settings": settings(rotation, page.journey, page.background),
+        "settings": settings(rotation, page.journey, page.surroundings.horizon.tolist()),
+        "surroundings": upright(rotation, page.surroundings),
+        "limits": asdict(page.limits),
         "rotation": rotation.tolist(),
         "target": rotate(rotation, page.journey.target).tolist(),
         "metric": page.metric,
@@ -87,12 +92,27 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         viewer_js=(bundle / "viewer.js").read_text(encoding="utf-8"),
         page_css=parts.joinpath("page.css").read_text(encoding="utf-8"),
         page_js=parts.joinpath("page.js").read_text(encoding="utf-8"),
-        background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * value for value in page.background)),
+        background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * page.surroundings.horizon)),
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
         presentation=json.dumps(presentation).replace("</", "<\\/"),
         splat=base64.b64encode(sog).decode("ascii"),
     )
     path.write_text(text, encoding="utf-8")
+
+
+def upright(rotation: NDArray[np.float64], surroundings: Surroundings) -> dict[str, Any]:
+    """The surroundings in the viewer's coordinates, y up: the footprint as x and z of its corners."""
+    corners = [rotate(rotation, corner) for corner in surroundings.footprint]
+    return {
+        "ground": surroundings.ground,
+        "ceiling": surroundings.ceiling,
+        "haze": surroundings.haze,
+        "footprint": [[corner[0], corner[2]] for corner in corners],
+        "groundColour": surroundings.ground_colour.tolist(),
+        "horizon": surroundings.horizon.tolist(),
+        "zenith": surroundings.zenith.tolist(),
+        "photographedSky": surroundings.sky_photographed,
+    }
 
 
 def _data_url(jpeg: bytes) -> str:

@@ -9,6 +9,7 @@ import signal
 import threading
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,16 @@ from compressor import stage
 from compressor.compress import same_codes
 from compressor.framing import frame_scene
 from compressor.pictures import write_orbit, write_preview
-from compressor.quality import draw, held_out_photos, psnr, yardstick
+from compressor.quality import held_out_photos, psnr, yardstick
 from compressor.sog.container import read_codes, unpack_files
 from compressor.sog.decoder import dequantise
 from compressor.source import read_source, visible
+from compressor.surroundings import default_surroundings
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
 from splat.render import render
+from splat.surroundings import background, read_surroundings, write_surroundings
 from stage.contract import run_stage
 from stage.errors import ErrorCode, StageError
 
@@ -89,7 +92,8 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     files = {file["path"] for file in result["files"]}
     pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
-    assert files == {"scene.ply", "scene.sog", "scene.spz", "viewer/index.html", *pictures, *unbundled}
+    documents = {"scene.ply", "scene.sog", "scene.spz", "surroundings.json", "viewer/index.html"}
+    assert files == {*documents, *pictures, *unbundled}
     assert same_codes(
         unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),
         read_codes((output / "scene.sog").read_bytes()),
@@ -102,6 +106,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     # the photos are renders with noise of 0.04, less what clipping to black takes away
     assert psnr(0.04**2) < metrics["psnrBefore"] < psnr(0.04**2) + 1.5
     assert metrics["psnrBefore"] - metrics["psnrAfter"] <= 0.3
+    assert 0 < metrics["inventedShare"] < 1
     assert metrics["fidelity"] > metrics["psnrBefore"] + 5
     assert [view["name"] for view in metrics["views"]] == ["0.jpg", "3.jpg"]
     for end in ("Before", "After"):
@@ -115,6 +120,23 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert set(metrics["bytesByFile"]) >= {"meta.json", "means_l.webp", "shN_labels.webp"}
     assert "<title>Old mill</title>" in (output / "viewer/index.html").read_text()
     assert len(dequantise(read_codes((output / "scene.sog").read_bytes()))) == counts["gaussians"]
+
+
+def test_the_surroundings_that_training_found_are_drawn_and_passed_on(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(100, 0)
+    write_scene(model, splat)
+    own = default_surroundings(splat, [], np.array([0.0, 0.0, 1.0]))
+    found = replace(own, horizon=np.array([0.9, 0.5, 0.4]), zenith=np.array([0.6, 0.3, 0.3]))
+    write_surroundings(model / "surroundings.json", found)
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert read_surroundings(output / "surroundings.json").as_json() == found.as_json()
+    assert '"horizon": [0.9, 0.5, 0.4]' in (output / "viewer/index.html").read_text()
+    with Image.open(output / "preview.png") as preview:
+        red, _, blue = np.asarray(preview, float)[0].mean(axis=0)
+    assert red > 1.3 * blue
 
 
 def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
@@ -271,17 +293,25 @@ def test_the_yardstick_is_exact_for_the_original_and_grows_with_damage(make_spla
     assert psnr(0.01) == pytest.approx(20)
 
 
-def test_pictures_show_the_scene_and_the_orbit_moves(tmp_path: Path, make_splat: MakeSplat) -> None:
+def test_pictures_show_the_scene_in_its_surroundings_and_the_orbit_moves(tmp_path: Path, make_splat: MakeSplat) -> None:
     splat = make_splat(300, 0)
     framing = frame_scene(splat, [], z_up=True)
+    surroundings = default_surroundings(splat, [], framing.up)
     shares: list[float] = []
-    write_preview(tmp_path / "preview.png", tmp_path / "poster.jpg", splat, framing)
-    write_orbit(tmp_path / "orbit.webp", splat, framing, shares.append)
+    invented = write_preview(tmp_path / "preview.png", tmp_path / "poster.jpg", splat, framing, surroundings)
+    write_orbit(tmp_path / "orbit.webp", splat, framing, surroundings, shares.append)
     with Image.open(tmp_path / "preview.png") as preview:
         assert preview.size == (1280, 720)
-        expected = draw(splat, framing.camera(0, 1280, 720))
-        assert np.abs(np.asarray(preview) / 255 - expected).max() < 0.51 / 255
+        camera = framing.camera(0, 1280, 720)
+        black, white = render(splat, camera), render(splat, camera, (1, 1, 1))
+        beyond = (white - black).mean(axis=2, keepdims=True)  # a white background shows as far as nothing hides it
+        expected = np.clip(black + beyond * background(surroundings, camera), 0, 1)
+        seen = np.asarray(preview) / 255
+        assert np.abs(seen - expected).max() < 0.52 / 255
         assert np.asarray(preview).std() > 10
+        assert seen[:40].min() > 0.4, "there is no sky"
+        assert invented == pytest.approx(float(np.mean(beyond > 0.5)), abs=1e-3)
+        assert 0.1 < invented < 0.9
     with Image.open(tmp_path / "orbit.webp") as orbit_clip:
         assert orbit_clip.n_frames == 36
         assert orbit_clip.info["loop"] == 0

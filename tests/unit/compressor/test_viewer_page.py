@@ -13,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from compressor.limits import Limits
 from compressor.viewer import Journey, Page, rotate, settings, upright_rotation, write_page
+from splat.surroundings import Surroundings
+from tests.support.splats import village_surroundings
 
 JOURNEY = Journey([(3, 0, 1), (0, 3, 1), (-3, 0, 1)], (0, 0, 1), 50, seconds=30)
+LIMITS = Limits(nearest=0.5, farthest=9, lowest=20, clearance=0.7, margin=2)
+
+
+@pytest.fixture(scope="module")
+def surroundings() -> Surroundings:
+    return village_surroundings(np.array([0.0, 0.0, 1.0]))
 
 
 @pytest.fixture
@@ -49,11 +58,13 @@ def test_settings_turn_the_whole_journey() -> None:
     assert len(frames["values"]["target"]) == 9
 
 
-def test_the_page_holds_everything_and_escapes_the_name(bundle: Path, tmp_path: Path) -> None:
+def test_the_page_holds_everything_and_escapes_the_name(
+    bundle: Path, tmp_path: Path, surroundings: Surroundings
+) -> None:
     page_file = tmp_path / "index.html"
     sog = bytes(range(256)) * 3
     poster = b"\xff\xd8 poster"
-    content = Page("Tom & <script>", (0, 0, 1), JOURNEY, (0.1, 0.2, 0.3), poster, True, {"scene.ply": 1_000_000})
+    content = Page("Tom & <script>", JOURNEY, surroundings, LIMITS, poster, True, {"scene.ply": 1_000_000})
     write_page(page_file, bundle, sog, content)
     page = page_file.read_text()
     assert "<title>Tom &amp; &lt;script&gt;</title>" in page
@@ -68,6 +79,11 @@ def test_the_page_holds_everything_and_escapes_the_name(bundle: Path, tmp_path: 
     assert told["title"] == "Tom & <script>"
     assert told["metric"] is True
     assert told["target"] == pytest.approx([0, 1, 0])
+    assert told["limits"] == {"nearest": 0.5, "farthest": 9, "lowest": 20, "clearance": 0.7, "margin": 2}
+    # z of the splat is the viewer's y, y of the splat its -z
+    assert told["surroundings"]["footprint"] == pytest.approx(surroundings.footprint[:, :2] * (1, -1))
+    assert told["surroundings"]["ground"] == surroundings.ground
+    assert told["settings"]["background"]["color"] == surroundings.horizon.tolist()
     assert told["downloads"] == {"ply": {"path": "../scene.ply", "bytes": 1_000_000}}
     assert f"url('data:image/jpeg;base64,{base64.b64encode(poster).decode()}')" in page
     assert not re.search(r"""\s(src|href)\s*=\s*["']""", page)
@@ -75,7 +91,7 @@ def test_the_page_holds_everything_and_escapes_the_name(bundle: Path, tmp_path: 
     assert "Permission is granted - - to all" in page
 
 
-def test_a_viewer_that_was_not_built_is_an_error_not_a_broken_page(tmp_path: Path) -> None:
+def test_a_viewer_that_was_not_built_is_an_error_not_a_broken_page(tmp_path: Path, surroundings: Surroundings) -> None:
     with pytest.raises(FileNotFoundError):
-        write_page(tmp_path / "index.html", tmp_path / "nothing", b"", Page("x", (0, 0, 1), JOURNEY, (0, 0, 0)))
+        write_page(tmp_path / "index.html", tmp_path / "nothing", b"", Page("x", JOURNEY, surroundings, LIMITS))
     assert not (tmp_path / "index.html").exists()

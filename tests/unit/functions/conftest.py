@@ -1,3 +1,5 @@
+"""A fresh cloud for each test of a function."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""The EXIF and XMP that the sample writes, read by other programs."""
+
 import io
 from datetime import UTC, datetime
 

@@ -1,3 +1,5 @@
+"""Flight plans: spacing, overlap, where the camera looks."""
+
 from itertools import pairwise
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""Geodetic and local coordinates, there and back."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from splat.gaussians import Float32
 from splat.kernels import parallel_kernel
-from splat.lanes import LANES, any_of, both, broadcast, greatest, lane_numbers, least, load, select, store, total
+from splat.lanes import LANES, bits, broadcast, greatest, lane_numbers, least, load, mask_of, select, store, total
 
 numbers = st.floats(-1e3, 1e3, width=32)
 rows = arrays(np.float32, LANES, elements=numbers)
@@ -26,10 +26,10 @@ def arithmetic(a: Float32, b: Float32, x: float, out: Float32) -> None:
         store(out, 0, s)
         store(out, 16, p * q + lane_numbers())
         store(out, 32, p / (x * x + HALF) - x)
-        store(out, 48, select(both(p < q, p >= x), p, x))
-        store(out, 64, select(both(p > q, p <= x), least(p, x), greatest(q, x)))
+        store(out, 48, select(mask_of(bits(p < q) & bits(p >= x)), p, x))
+        store(out, 64, select(mask_of(bits(p > q) & ~bits(p > x)), least(p, x), greatest(q, x)))
         out[80] = total(p)
-        out[81] = HALF if any_of(p > q) else x
+        out[81] = np.float32(bits(p > q))
 
 
 @settings(deadline=None)  # compiled at the first call
@@ -45,7 +45,7 @@ def test_lanes_agree_with_numpy(a: Float32, b: Float32, x: float) -> None:
             a / (x * x + HALF) - x,
             np.where((a < b) & (a >= x), a, x),
             np.where((a > b) & (a <= x), np.minimum(a, x), np.maximum(b, x)),
-            [a.astype(np.float64).sum(), HALF if (a > b).any() else x],
+            [a.astype(np.float64).sum(), ((a > b) << np.arange(LANES)).sum()],
         ]
     )
     np.testing.assert_allclose(out, wanted, rtol=3e-6, atol=2e-3)  # products may be fused into sums

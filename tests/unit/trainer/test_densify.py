@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from splat.gaussians import Gaussians
-from trainer.densify import SPLIT_SCALE, Pull, refine, rotate
-from trainer.optimise import Splats
+from trainer.densify import Densification, Pull, refine, rotate
+from trainer.optimise import Seen, Splats
 
 CPU = torch.device("cpu")
 
 
-def make_splats(count: int, scale: float = SPLIT_SCALE / 2) -> Splats:
+RULES = Densification()
+
+
+def make_splats(count: int, scale: float = 0.005) -> Splats:
     rng = np.random.default_rng(0)
     gaussians = Gaussians(
         means=rng.normal(size=(count, 3)),
@@ -23,10 +28,17 @@ def make_splats(count: int, scale: float = SPLIT_SCALE / 2) -> Splats:
         shN=rng.normal(size=(count, 15, 3)),
     )
     splats = Splats.of(gaussians, CPU)
-    for tensor in splats.tensors.values():
-        tensor.grad = torch.randn(tensor.shape, generator=torch.Generator().manual_seed(1))
-    splats.step(1.0, harmonics=True)
+    generator = torch.Generator().manual_seed(1)
+    move(splats, lambda tensor: torch.randn(tensor.shape, generator=generator))
     return splats
+
+
+def move(splats: Splats, gradient: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    """A step of all Gaussians."""
+    seen = Seen(torch.arange(len(splats)), {name: tensor.clone() for name, tensor in splats.tensors.items()})
+    for tensor in seen.tensors.values():
+        tensor.grad = gradient(tensor)
+    splats.step(seen, 1.0)
 
 
 def pulled(values: list[float]) -> Pull:
@@ -36,53 +48,63 @@ def pulled(values: list[float]) -> Pull:
     return pull
 
 
-def test_the_most_pulled_are_cloned_up_to_what_is_allowed() -> None:
+def test_the_most_pulled_are_split_up_to_what_is_allowed() -> None:
     splats = make_splats(5)
     before = splats["means"].detach().clone()
-    refine(splats, pulled([0.1, 0.5, 0.2, 0.4, 0.3]), 7, torch.Generator().manual_seed(0))
+    refine(splats, pulled([0.1, 0.5, 0.2, 0.4, 0.3]), 7, RULES)
     assert len(splats) == 7
-    torch.testing.assert_close(splats["means"].detach()[:5], before)
-    torch.testing.assert_close(splats["means"].detach()[5:], before[[1, 3]])
+    torch.testing.assert_close(splats["means"].detach()[:3], before[[0, 2, 4]])
+    middles = (splats["means"].detach()[3:5] + splats["means"].detach()[5:7]) / 2
+    torch.testing.assert_close(middles, before[[1, 3]])
 
 
-def test_the_large_are_split_in_two_smaller_ones_nearby() -> None:
-    splats = make_splats(4, scale=0.1)
+def test_a_split_is_along_the_longest_axis_and_shortens_it_alone() -> None:
+    splats = make_splats(4)
+    with torch.no_grad():
+        splats["scales"][2] = torch.log(torch.tensor([0.01, 0.2, 0.03]))
     before = {name: tensor.detach().clone() for name, tensor in splats.tensors.items()}
-    refine(splats, pulled([0, 0, 1.0, 0]), 5, torch.Generator().manual_seed(0))
+    refine(splats, pulled([0, 0, 1.0, 0]), 5, RULES)
     assert len(splats) == 5
     torch.testing.assert_close(splats["means"].detach()[:3], before["means"][[0, 1, 3]])
-    halves = splats["means"].detach()[3:]
-    assert (halves - before["means"][2]).norm(dim=1).max() < 0.6
-    assert not torch.equal(halves[0], halves[1])
-    assert (splats["scales"].detach()[3:] < before["scales"][2]).all()
+    halves = splats["means"].detach()[3:] - before["means"][2]
+    axis = rotate(before["quats"][2:3], torch.tensor([[0.0, 1.0, 0.0]]))[0]
+    torch.testing.assert_close(halves, torch.stack([axis, -axis]) * 0.2 * RULES.half_offset)
+    expected = before["scales"][2] - torch.tensor([0.0, float(np.log(RULES.half_shrink)), 0.0])
+    torch.testing.assert_close(splats["scales"].detach()[3:], torch.stack([expected, expected]))
     torch.testing.assert_close(splats["shN"].detach()[3], before["shN"][2])
 
 
-def test_the_transparent_and_the_huge_are_pruned() -> None:
+def test_two_halves_look_like_the_whole() -> None:
+    """Along the axis, alpha of both halves of an opaque Gaussian stays within a quarter of the whole's."""
+    x = np.linspace(-3, 3, 601)
+    halves = [np.exp(-0.5 * ((x - side * RULES.half_offset) * RULES.half_shrink) ** 2) for side in (-1, 1)]
+    together = 1 - (1 - halves[0]) * (1 - halves[1])
+    assert np.abs(together - np.exp(-0.5 * x**2)).max() < 1 / 4
+    assert together[300] > 0.8
+
+
+def test_the_transparent_are_pruned() -> None:
     splats = make_splats(4)
     with torch.no_grad():
         splats["opacities"][1] = -7
-        splats["scales"][2, 0] = 1
-    refine(splats, pulled([0.0, 9.0, 9.0, 0.0]), 4, torch.Generator().manual_seed(0))
-    assert len(splats) == 2
+    refine(splats, pulled([0.0, 9.0, 0.0, 0.0]), 4, RULES)
+    assert len(splats) == 3
 
 
 def test_a_scene_over_the_cap_does_not_grow() -> None:
     splats = make_splats(6)
-    refine(splats, pulled([1.0] * 6), 3, torch.Generator().manual_seed(0))
+    refine(splats, pulled([1.0] * 6), 3, RULES)
     assert len(splats) == 6
 
 
 def test_adam_goes_on_for_those_that_stay() -> None:
     """Two steps with a refinement between equal two steps without, for Gaussians that stay."""
     plain, refined = make_splats(4), make_splats(4)
-    refine(refined, pulled([0, 0, 0, 1.0]), 5, torch.Generator().manual_seed(0))
+    refine(refined, pulled([0, 0, 0, 1.0]), 5, RULES)
     for splats in (plain, refined):
-        for tensor in splats.tensors.values():
-            tensor.grad = torch.full_like(tensor, 0.3)
-        splats.step(1.0, harmonics=True)
+        move(splats, lambda tensor: torch.full_like(tensor, 0.3))
     for name in plain.tensors:
-        torch.testing.assert_close(refined[name].detach()[:4], plain[name].detach())
+        torch.testing.assert_close(refined[name].detach()[:3], plain[name].detach()[:3])
 
 
 def test_pull_is_a_mean_over_views_that_saw() -> None:

@@ -10,36 +10,66 @@ from hypothesis import strategies as st
 
 from contract.options import Quality
 from stage.environment import Options
-from trainer.schedule import Growth, active_degree, affordable, budget, decay, picture_factor
+from trainer.schedule import Budget, Flight, Growth, active_degree, affordable, budget, decay, picture_factor, preset_of
 from trainer.train import photo_at
 
 steps = st.integers(1, 40_000)
 PLENTY = 10**12  # bytes
 
 
+FLIGHT = Flight(photos=31, views=7.0, pixels=31 * 800 * 600)
+flights = st.builds(Flight, st.integers(2, 5000), st.floats(0, 40), st.integers(10_000, 10**10))
+
+
+def planned(options: Options, memory: int = PLENTY, flight: Flight = FLIGHT, *, cuda: bool = False) -> Budget:
+    return budget(options, preset_of(options, cuda=cuda), flight, memory)
+
+
 @pytest.mark.parametrize("cuda", [False, True])
 def test_presets_grow_with_the_quality(cuda: bool) -> None:
-    budgets = [budget(Options(quality=quality), PLENTY, cuda=cuda) for quality in Quality]
+    budgets = [planned(Options(quality=quality), cuda=cuda) for quality in Quality]
     for less, more in pairwise(budgets):
         assert less.steps < more.steps
         assert less.long_edge <= more.long_edge
         assert less.max_gaussians < more.max_gaussians
 
 
-def test_the_customers_wishes_come_first() -> None:
-    found = budget(Options(training_steps=7, max_gaussians=99, sh_degree=0), PLENTY, cuda=False)
+@given(flight=flights)
+def test_twice_the_ground_is_twice_the_gaussians_and_no_less_steps(flight: Flight) -> None:
+    twice = Flight(2 * flight.photos, flight.views, 2 * flight.pixels)
+    preset = preset_of(Options(), cuda=False)
+    assert preset.steps(flight) <= preset.steps(twice) <= 2 * preset.steps(flight) + 1
+    assert preset.gaussians(flight) <= preset.gaussians(twice) <= 2 * preset.gaussians(flight) + 1
+    assert preset.gaussians(flight) >= preset.min_gaussians
+
+
+def test_a_long_flight_gets_steps_for_all_its_ground() -> None:
+    preset = preset_of(Options(), cuda=False)
+    counts = [preset.steps(Flight(photos, 9.0, photos * 750_000)) for photos in (30, 1000, 2000)]
+    assert counts[0] == round(9 * preset.steps_per_view)
+    assert counts[2] == pytest.approx(2 * counts[1], abs=1)
+
+
+def test_more_photos_of_the_same_ground_need_no_more_gaussians() -> None:
+    preset = preset_of(Options(), cuda=False)
+    once, again = Flight(200, 8.0, 200 * 750_000), Flight(400, 16.0, 400 * 750_000)
+    assert preset.gaussians(once) == preset.gaussians(again) > preset.min_gaussians
+
+
+def test_the_customers_options_come_first() -> None:
+    found = planned(Options(training_steps=7, max_gaussians=99, sh_degree=0))
     assert (found.steps, found.max_gaussians, found.sh_degree) == (7, 99, 0)
 
 
-@pytest.mark.parametrize(("wished", "most"), [(None, 40_000), (1000, 500), (1, 1)])
-def test_after_memory_ran_out_the_cap_is_divided(wished: int | None, most: int) -> None:
-    assert budget(Options(max_gaussians=wished, gaussians_divisor=2), PLENTY, cuda=False).max_gaussians == most
+@pytest.mark.parametrize(("asked", "allowed"), [(None, 40_000), (1000, 500), (1, 1)])
+def test_after_memory_ran_out_the_cap_is_divided(asked: int | None, allowed: int) -> None:
+    assert planned(Options(max_gaussians=asked, gaussians_divisor=2)).max_gaussians == allowed
 
 
-@given(memory=st.integers(0, 10**12), wished=st.integers(1, 10**8))
-def test_memory_bounds_every_wish(memory: int, wished: int) -> None:
-    found = budget(Options(max_gaussians=wished), memory, cuda=False).max_gaussians
-    assert found == min(wished, affordable(memory))
+@given(memory=st.integers(0, 10**12), asked=st.integers(1, 10**8))
+def test_memory_bounds_every_option(memory: int, asked: int) -> None:
+    found = planned(Options(max_gaussians=asked), memory).max_gaussians
+    assert found == min(asked, affordable(memory))
     assert found == 1 or found * 1350 <= memory
 
 

@@ -13,10 +13,11 @@ CONTAINERS = Path(trainer.__file__).parents[2]
 # in a process of its own: here other tests have compiled them already
 LIST_KERNELS = """
 from numba.core.dispatcher import Dispatcher
-from splat import blending, harmonics, loss, projection, tiles
+from splat import adam, blending, culling, harmonics, loss, projection, tiles
+from trainer.stereo import kernels
 from trainer.warm import compile_kernels
 compile_kernels()
-for module in (projection, tiles, blending, loss):
+for module in (adam, culling, projection, tiles, blending, loss, kernels):
     for name, value in vars(module).items():
         if isinstance(value, Dispatcher) and value.targetoptions.get("parallel"):
             print(name, len(value.signatures))
@@ -34,5 +35,16 @@ def test_every_parallel_kernel_is_compiled() -> None:
         text=True,
     )
     compiled = dict(line.split() for line in done.stdout.splitlines())
-    assert {"_project", "_project_backward", "_bin", "_blend", "_blend_backward", "_gather", "_loss"} <= set(compiled)
+    assert {
+        "_project",
+        "_project_backward",
+        "_bin",
+        "_blend",
+        "_blend_backward",
+        "_gather",
+        "_loss",
+        "_in_view",
+        "_adam",
+        "compare",
+    } <= set(compiled)
     assert set(compiled.values()) == {"1"}

@@ -1,0 +1,42 @@
+"""How many training photos see what a photo shows: where a splat can be right, and where it has to guess.
+
+A place's depth is that of the sparse points around it in the picture; occlusion is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from splat.camera import Camera
+from trainer.initialise import unproject
+
+WELL_SEEN = 3  # photos that see a place from which its shape can be told
+_STRIDE = 4  # pixels between the places looked at
+_NEIGHBOURS = 5  # points whose median depth a place gets
+
+
+def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of the cameras `others` have in their pictures what each pixel of `camera` shows, (height, width).
+
+    `positions` (P, 3): points of the scene, in the cameras' frame. 0 everywhere where none is in the picture.
+    """
+    pixels, depths = camera.project(positions)
+    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    rows, columns = np.mgrid[: camera.height : _STRIDE, : camera.width : _STRIDE]
+    if not inside.any():
+        return np.zeros((camera.height, camera.width), dtype=np.int64)
+    places = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], axis=1)
+    count = min(_NEIGHBOURS, int(inside.sum()))
+    _, nearest = cKDTree(pixels[inside]).query(places, k=count)
+    depth = np.median(depths[inside][nearest].reshape(len(places), count), axis=1)
+    world = unproject(camera, places, depth)
+    views = np.zeros(len(places), dtype=np.int64)
+    for other in others:
+        there, far = other.project(world)
+        views += (far > 0) & (there >= 0).all(axis=1) & (there < (other.width, other.height)).all(axis=1)
+    whole = views.reshape(rows.shape).repeat(_STRIDE, axis=0).repeat(_STRIDE, axis=1)
+    return whole[: camera.height, : camera.width]

@@ -1,0 +1,191 @@
+"""How much brighter each photo is than the flight, per channel, from places that several depth maps agree on.
+
+A photo's colour of a place is the place's colour times the photo's gain. Pairs of photos that see the same places give
+the ratios of gains, and a least-squares fit gives the gains. Every ratio is a little wrong in a way that more samples
+do not mend: vignetting, and the sun's side of grass, make what is seen left in one photo and right in the next look
+brighter there. Along a chain of photos such errors add up to a drift. So a pair's uncertainty has a floor that grows
+with the distance of the two places in the picture, every gain is held to 1, and vignetting is fitted with the gains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp
+from trainer.stereo.maps import DepthMap, Stereo
+
+PRIOR = 0.1  # σ of the log gain: photos of one flight differ by 10 to 24 %
+SHADING = 0.2  # σ of a pair's log ratio, where a place moved by the whole picture from one photo to the other
+_FLOOR = 0.003  # σ of a pair's log ratio, whatever its places
+_VIGNETTING = 0.1  # σ of the log brightness at the corner, relative to the middle
+_SAMPLES = 1500  # places of a photo
+_MIN_SAMPLES = 40  # places that a pair must share
+_INDEPENDENT = 16  # samples that count as one: their neighbours say the same
+_SHRINK = 4  # a sample is the mean of 4 by 4 pixels of a map's picture, or more
+_DARK, _BRIGHT = 0.08, 0.95  # outside these, a colour is clipped or noise
+_SAME_DEPTH = 0.01
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What P pairs of photos say: log ratio (P, 3) of the first one's colours to the second's, its standard deviation
+    (P, 3) from the scatter of samples, how far the places moved in the picture (P,), as a share of its longer side, and
+    by how much more the first one's places suffer from vignetting (P,): the mean difference of squared radii, 1 at the
+    corner.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    ratios: Float64
+    scatter: Float64
+    shift: Float64
+    radius: Float64
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def even_exposures(stereo: Stereo, photos: Sequence[StereoPhoto]) -> dict[str, Float64]:
+    """The gain (3,) of each photo by its name: photo = scene · gain. Where too little agrees, 1."""
+    gains = solve(measure(stereo, photos), len(photos))
+    return {photo.name: gain for photo, gain in zip(photos, gains, strict=True)}
+
+
+def measure(stereo: Stereo, photos: Sequence[StereoPhoto]) -> Pairs:
+    """Compare the colours of places that the maps of two photos both accept."""
+    small = [_shrunk(photo) for photo in photos]
+    found: list[tuple[int, int, Float64, Float64, float, float]] = []
+    for index, mine in enumerate(stereo.maps):
+        if mine is None:
+            continue
+        rows, columns = np.nonzero(mine.accepted)
+        every = max(1, len(rows) // _SAMPLES)
+        rows, columns = rows[::every], columns[::every]
+        for other in stereo.checks[index]:
+            theirs = stereo.maps[other]
+            if theirs is not None:
+                compared = _compare(mine, theirs, rows, columns, small[index], small[other])
+                if compared is not None:
+                    found.append((index, other, *compared))
+    return Pairs(
+        np.array([row[0] for row in found], dtype=np.int64),
+        np.array([row[1] for row in found], dtype=np.int64),
+        np.array([row[2] for row in found]).reshape(-1, 3),
+        np.array([row[3] for row in found]).reshape(-1, 3),
+        np.array([row[4] for row in found]),
+        np.array([row[5] for row in found]),
+    )
+
+
+def solve(pairs: Pairs, count: int) -> Float64:
+    """The gains (count, 3), whose geometric mean is 1, by robust least squares (Cauchy) over the pairs.
+
+    Each photo's log gain is held to 0 with σ = PRIOR. A photo in no pair has gain 1.
+    """
+    logs = np.zeros((count, 3))
+    known = np.zeros(count, bool)
+    known[pairs.first] = known[pairs.second] = True
+    if not known.any():
+        return np.exp(logs)
+    rows = np.arange(len(pairs))
+    design = np.zeros((len(pairs), count + 1))  # the last unknown is vignetting
+    design[rows, pairs.first] += 1
+    design[rows, pairs.second] -= 1
+    design[:, count] = pairs.radius
+    prior = np.diag(np.append(np.full(count, PRIOR**-2), _VIGNETTING**-2))
+    for channel in range(3):
+        ratios = pairs.ratios[:, channel]
+        variance = _FLOOR**2 + (SHADING * pairs.shift) ** 2 + pairs.scatter[:, channel] ** 2
+        doubt: Float64 = np.ones(len(pairs))
+        solved: Float64 = np.zeros(count + 1)
+        for _ in range(6):
+            weighted = design * (doubt / variance)[:, None]
+            solved = np.linalg.solve(weighted.T @ design + prior, weighted.T @ ratios)
+            deviation = (ratios - design @ solved) / np.sqrt(variance)
+            scale = max(1.0, 1.4826 * float(np.median(np.abs(deviation))))
+            doubt = np.asarray(1 / (1 + (deviation / (2 * scale)) ** 2), dtype=np.float64)
+        logs[known, channel] = solved[:count][known] - solved[:count][known].mean()
+    return np.exp(logs)
+
+
+def predicted_gain(gains: Mapping[str, Float64], names: Sequence[str], name: str) -> Float64:
+    """The gain (3,) of a photo that has none: the geometric mean of those of the next photos before and after it, of
+    `names` in the order of the flight, that have one; 1 where no photo has.
+    """
+    place = names.index(name)
+    before = next((gains[other] for other in reversed(names[:place]) if other in gains), None)
+    after = next((gains[other] for other in names[place + 1 :] if other in gains), None)
+    beside = [gain for gain in (before, after) if gain is not None]
+    return np.exp(np.mean(np.log(beside), axis=0)) if beside else np.ones(3)
+
+
+def spread(gains: Mapping[str, Float64]) -> float:
+    """Standard deviation of the photos' log gains, mean of the channels."""
+    return float(np.std(np.log(np.stack(list(gains.values()))), axis=0).mean()) if gains else 0.0
+
+
+def _shrunk(photo: StereoPhoto) -> Float32:
+    height, width = photo.picture.shape[:2]
+    size = (max(2, width // _SHRINK), max(2, height // _SHRINK))
+    small = Image.fromarray(photo.picture).resize(size, Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float32) / np.float32(255)
+
+
+def _compare(
+    mine: DepthMap,
+    theirs: DepthMap,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    picture: Float32,
+    other: Float32,
+) -> tuple[Float64, Float64, float, float] | None:
+    """Of the places of pixels of `mine`: ratio, its scatter, shift and difference of radii; None where few agree."""
+    matrix, offset = pair_warp(mine.camera, theirs.camera)
+    inverse = mine.inverse[rows, columns]
+    here = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    there = np.column_stack([here, np.ones(len(here))]) @ matrix.T + inverse[:, None] * offset
+    height, width = theirs.inverse.shape
+    ahead = there[:, 2] > 1e-9
+    here, there, inverse = here[ahead], there[ahead], inverse[ahead]
+    pixels = there[:, :2] / there[:, 2:]
+    inside = (pixels >= 1).all(axis=1) & (pixels < (width - 1, height - 1)).all(axis=1)
+    here, pixels, expected = here[inside], pixels[inside], inverse[inside] / there[inside, 2]
+    x, y = pixels.astype(int).T
+    same = theirs.accepted[y, x] & (np.abs(theirs.inverse[y, x] / expected - 1) < _SAME_DEPTH)
+    here, pixels = here[same], pixels[same]
+    a = _colours(picture, here / (mine.inverse.shape[1], mine.inverse.shape[0]))
+    b = _colours(other, pixels / (width, height))
+    usable = (np.minimum(a, b).min(axis=1) > _DARK) & (np.maximum(a, b).max(axis=1) < _BRIGHT)
+    if int(usable.sum()) < _MIN_SAMPLES:
+        return None
+    here, pixels = here[usable], pixels[usable]
+    ratios = np.log(a[usable]) - np.log(b[usable])
+    middle = np.median(ratios, axis=0)
+    deviation = 1.4826 * np.median(np.abs(ratios - middle), axis=0)
+    scatter = deviation / np.sqrt(max(1.0, len(ratios) / _INDEPENDENT))
+    shift = np.linalg.norm(here - pixels, axis=1).mean() / max(width, height)
+    return middle, scatter, float(shift), float((_radius(mine, here) - _radius(theirs, pixels)).mean())
+
+
+def _colours(picture: Float32, places: Float64) -> Float64:
+    """Colours (M, 3) at places (M, 2), shares of width and height, bilinear."""
+    height, width = picture.shape[:2]
+    x = np.clip(places[:, 0] * width - 0.5, 0, width - 1 - 1e-6)
+    y = np.clip(places[:, 1] * height - 0.5, 0, height - 1 - 1e-6)
+    left, top = x.astype(int), y.astype(int)
+    along, down = (x - left)[:, None], (y - top)[:, None]
+    upper = picture[top, left] * (1 - along) + picture[top, left + 1] * along
+    lower = picture[top + 1, left] * (1 - along) + picture[top + 1, left + 1] * along
+    return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _radius(found: DepthMap, pixels: Float64) -> Float64:
+    """Squared distance of pixels from the middle, 1 at the corner."""
+    height, width = found.inverse.shape
+    away = pixels - (width / 2, height / 2)
+    return np.asarray((away**2).sum(axis=1) / ((width**2 + height**2) / 4))

@@ -1,0 +1,239 @@
+"""One training run from its first step to the splat that is delivered: trained, scored, and finished on all photos.
+
+Held-out photos are scored after training and then trained on too: the customer flew them as well. Every score is of
+before that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stage.contract import StageContext
+from stage.errors import ErrorCode, StageError
+from trainer import checkpoint
+from trainer.coverage import WELL_SEEN, views_of_pixels
+from trainer.dataset import Photo, PhotoStore, Scene
+from trainer.evaluate import Score, mean, psnr_over, render_photo, score
+from trainer.exposure import predicted_gain
+from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
+from trainer.schedule import Budget
+from trainer.train import Progress, Trainer
+from trainer.watch import CurvePoint, due, plateaued
+
+SECONDS_BETWEEN_CHECKPOINTS = 120.0
+FINISH_SHARE = 0.15  # steps on all photos, as a share of those trained
+HELD_OUT_PICTURE = "held_out.png"
+_TRAINED = (0.05, 0.83)  # the share of the stage's progress that training takes,
+_SCORED = 0.88  # and where scoring and
+_FINISHED = 0.97  # finishing end
+_CURVE_VIEWS = 4  # views scored for the curve: held-out ones, training ones where none is held out
+_MAX_GAIN = 2.0  # of a held-out photo: beyond, it is not its exposure that differs
+_MAX_TRAINED_SCORED = 12  # training views scored, evenly chosen
+
+
+Gain = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of the held-out views, PSNR (dB) of some training views, and the gain (3,) that makes the render of each
+    held-out view match its photo, by name; all of before the finish.
+    """
+
+    held_out: list[Score]
+    trained: list[float]
+    gains: dict[str, list[float]]
+
+
+class TrainingRun:
+    """A trainer at work under the stage contract.
+
+    `train`, `score` and `finish` are called in this order. Each does what is left of it, so that a run goes on where a
+    checkpoint left it (`restore`).
+    """
+
+    def __init__(
+        self, context: StageContext, scene: Scene, store: PhotoStore, gains: Mapping[str, Gain], trainer: Trainer
+    ) -> None:
+        """`store` holds the photos as they are, the trainer's store those divided by `gains` (3,) by photo name."""
+        self.trainer = trainer
+        self.curve: list[CurvePoint] = []
+        self.ended = "steps"  # what ended the training: steps, time or plateau
+        self.trained_steps: int | None = None  # once training has ended
+        self._context, self._scene, self._store, self._gains = context, scene, store, dict(gains)
+        self._scores: Scores | None = None
+        self._fingerprint = _fingerprint(scene, trainer.budget)
+        self._started = self._saved = time.monotonic()
+        self._seconds_before = 0.0
+
+    def restore(self, state: dict[str, Any]) -> bool:
+        """Go on from a checkpoint's `state`; False where that is of another scene or budget."""
+        if state["fingerprint"] != self._fingerprint:
+            return False
+        self.trainer.restore(state["trainer"])
+        self.curve = [CurvePoint(**point) for point in state["curve"]]
+        self.ended, self.trained_steps = state["ended"], state["trained_steps"]
+        self._seconds_before = state["seconds"]
+        if state["scores"] is not None:
+            scores = state["scores"]
+            self._scores = Scores([Score(**row) for row in scores["held_out"]], scores["trained"], scores["gains"])
+        return True
+
+    def train(self) -> None:
+        """Train to the end of the budget's steps or seconds, or until held-out views gain nothing.
+
+        Each point of the curve leaves a picture of the first watched view in `checkpoints/snapshots/<step>.jpg`.
+        Raises StageError: TRAINING_DIVERGED, INTERRUPTED (checkpointed).
+        """
+        if self.trained_steps is None:
+            self.trainer.run(self._after_step)
+            self.trained_steps = self.trainer.step
+
+    def score(self) -> Scores:
+        """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
+        if self._scores is None:
+            held_out, trained = self._scene.split("test"), _evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
+            rows, pairs, psnrs, gains = [], [], [], {}
+            for index, photo in enumerate([*held_out, *trained]):
+                self._context.check_stop()
+                share = index / (len(held_out) + len(trained))
+                self._report(_TRAINED[1] + (_SCORED - _TRAINED[1]) * share, "comparing with the photos")
+                image = self._render(photo)
+                if photo.split == "test":
+                    rows.append(self._score(photo, image))
+                    gains[photo.name] = self._fitted_gain(photo, image)
+                    pairs.append((self._store.picture(photo), as_bytes(image)))
+                else:
+                    psnrs.append(self._psnr(photo, image))
+            if pairs:
+                self._context.folders.checkpoints.mkdir(parents=True, exist_ok=True)
+                save_side_by_side(self._context.folders.checkpoints / HELD_OUT_PICTURE, pairs)
+            self._scores = Scores(rows, psnrs, gains)
+        return self._scores
+
+    def finish(self) -> None:
+        """Train a little more on all photos, where any was held out. Raises what `train` raises."""
+        if self.trained_steps is None or not self.trainer.held_out:
+            return
+        fitted = {name: np.array(gain) for name, gain in self.score().gains.items()}
+        self.trainer.store = self._store.evened({**self._gains, **fitted})
+        extra = math.ceil(FINISH_SHARE * self.trained_steps)
+        self.trainer.finish(self.trained_steps + extra, self._after_finishing_step)
+        if not self.trainer.splats.finite():
+            raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {self.trainer.step}")
+
+    def _after_step(self, progress: Progress) -> bool:
+        budget = self.trainer.budget
+        self._checkpoint_if_due()
+        if due(progress.step, budget.steps):
+            self._add_to_curve(progress)
+            if plateaued(self.curve, self.trainer.growth.last):
+                self.ended = "plateau"
+        # what is left of the seconds is for the finish
+        if self._out_of_time(1 / (1 + FINISH_SHARE)) and progress.step < budget.steps:
+            self.ended = "time"
+        share = _TRAINED[0] + (_TRAINED[1] - _TRAINED[0]) * progress.step / budget.steps
+        self._report(share, "training", progress)
+        return self.ended == "steps"
+
+    def _after_finishing_step(self, progress: Progress) -> bool:
+        self._checkpoint_if_due()
+        trained = self.trained_steps or 0
+        share = min(1.0, (progress.step - trained) / max(1, FINISH_SHARE * trained))
+        self._report(_SCORED + (_FINISHED - _SCORED) * share, "learning from all photos", progress)
+        return not self._out_of_time(1.0)
+
+    def _checkpoint_if_due(self) -> None:
+        """Leave a checkpoint now and then, and before leaving on the signal to stop. Raises StageError(INTERRUPTED)."""
+        if self._context.stopping.is_set():
+            self._save()
+            self._context.check_stop()
+        if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
+            self._save()
+            self._saved = time.monotonic()
+
+    def _save(self) -> None:
+        state = {
+            "fingerprint": self._fingerprint,
+            "trainer": self.trainer.state(),
+            "curve": [asdict(point) for point in self.curve],
+            "ended": self.ended,
+            "trained_steps": self.trained_steps,
+            "seconds": self._seconds(),
+            "scores": None if self._scores is None else asdict(self._scores),
+        }
+        checkpoint.save(self._context.folders.checkpoints, self.trainer.step, state)
+
+    def _seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._started
+
+    def _out_of_time(self, share: float) -> bool:
+        seconds = self.trainer.budget.seconds
+        return seconds is not None and self._seconds() >= share * seconds
+
+    def _add_to_curve(self, progress: Progress) -> None:
+        watched = (self._scene.split("test") or self._scene.split("train"))[:_CURVE_VIEWS]
+        images = [self._render(photo) for photo in watched]
+        psnr = mean(self._psnr(photo, image) for photo, image in zip(watched, images, strict=True))
+        if psnr is None or not self.trainer.splats.finite():
+            raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
+        self.curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(self._seconds(), 2)))
+        snapshots = self._context.folders.checkpoints / "snapshots"
+        save_snapshot(snapshots / f"{progress.step}.jpg", as_bytes(images[0]))
+
+    def _report(self, share: float, doing: str, progress: Progress | None = None) -> None:
+        figures: dict[str, Any] = {}
+        if progress is not None:
+            figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
+            figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
+        self._context.progress.report(share, doing, figures)
+
+    def _render(self, photo: Photo) -> NDArray[np.float32]:
+        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree)
+
+    def _score(self, photo: Photo, image: NDArray[np.float32]) -> Score:
+        training = [other.camera for other in self._scene.split("train")]
+        seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
+        target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
+        gain = predicted_gain(self._gains, [other.name for other in self._scene.photos], photo.name)
+        return score(photo.name, image, target, mask, seen, gain)
+
+    def _psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:
+        """dB against the photo as it is, with its exposure on the render where it was evened."""
+        target, shown = self._store.target(photo, photo.camera), self._shown(photo)
+        exposed = (image * self._gains.get(photo.name, np.ones(3))).clip(0, 1)
+        return psnr_over(exposed, target.planes.transpose(1, 2, 0), shown)
+
+    def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
+        """What multiplies each channel of the render to match the photo; 1 where exposures are not evened."""
+        if not self._gains:
+            return [1.0, 1.0, 1.0]
+        shown = self._shown(photo)
+        rendered, taken = image[shown].astype(np.float64), self._store.picture(photo)[shown] / 255.0
+        gain = (rendered * taken).sum(axis=0) / np.maximum((rendered**2).sum(axis=0), 1e-9)
+        return [float(value) for value in gain.clip(1 / _MAX_GAIN, _MAX_GAIN)]
+
+    def _shown(self, photo: Photo) -> NDArray[np.bool_]:
+        mask = self._store.mask(photo, photo.camera)
+        return np.ones((photo.camera.height, photo.camera.width), np.bool_) if mask is None else mask
+
+
+def _evenly(photos: Sequence[Photo], limit: int) -> list[Photo]:
+    count = min(limit, len(photos))
+    return [photos[index * len(photos) // count] for index in range(count)]
+
+
+def _fingerprint(scene: Scene, plan: Budget) -> str:
+    """What a checkpoint must have been made from to be resumed."""
+    names = [(photo.name, photo.camera.width, photo.camera.height, photo.split) for photo in scene.photos]
+    parts = json.dumps([names, asdict(plan)], sort_keys=True).encode() + scene.positions.tobytes()
+    return hashlib.sha256(parts).hexdigest()

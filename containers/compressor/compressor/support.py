@@ -1,0 +1,65 @@
+"""From where did photos see a scene, and how well do they support another view of it?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.camera import Camera
+
+_MAX_POINTS = 500
+_MAX_CAMERAS = 120
+_MAX_DEPTH = 3.0  # times a photo's median depth, up to which it shows what it sees well enough
+_ANGLE = 20.0  # degrees beside a photo's ray at which support has fallen to 1/e
+_LOW = 5.0  # percentile of the rays' elevations
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Support:
+    """`points` (P, 3) of the scene; `rays` (C, P, 3), unit vectors from them to the photos' cameras; `seen` (C, P)."""
+
+    points: Vector
+    rays: Vector
+    seen: NDArray[np.bool_]
+    distance: float
+    """From which the photos saw the scene: the median."""
+
+    def lowest_elevation(self, up: Vector) -> float:
+        """Degrees above the horizon from which the scene was seen at the lowest, a few rays apart."""
+        rises = (self.rays @ up)[self.seen]
+        return math.degrees(math.asin(float(np.clip(np.percentile(rises, _LOW), -1, 1)))) if len(rises) else 90.0
+
+    def of(self, camera: Camera) -> float:
+        """0..1: how near to the photos' own rays `camera` looks at what it sees, on average over the points in it."""
+        pixels, depths = camera.project(self.points)
+        inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        if not inside.any():
+            return 0.0
+        towards = camera.position - self.points[inside]
+        towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+        cosines = np.where(self.seen[:, inside], np.einsum("cpi,pi->cp", self.rays[:, inside], towards), -1.0)
+        angles = np.degrees(np.arccos(np.clip(cosines.max(axis=0), -1, 1)))
+        return float(np.mean(np.exp(-np.square(angles / _ANGLE))))
+
+
+def support_of(points: Vector, cameras: Sequence[Camera]) -> Support:
+    """Of a scene's `points` (N, 3), of which some are taken, by its photos' cameras, of which some are taken."""
+    points = points[:: math.ceil(len(points) / _MAX_POINTS)]
+    cameras = cameras[:: math.ceil(len(cameras) / _MAX_CAMERAS)]
+    offsets = np.stack([camera.position for camera in cameras])[:, None] - points
+    distances = np.linalg.norm(offsets, axis=2)
+    seen = np.stack([_visible(camera, points) for camera in cameras])
+    own = distances[seen] if seen.any() else distances
+    return Support(points, offsets / np.maximum(distances, 1e-12)[..., None], seen, float(np.median(own)))
+
+
+def _visible(camera: Camera, points: Vector) -> NDArray[np.bool_]:
+    pixels, depths = camera.project(points)
+    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    return inside & (depths <= _MAX_DEPTH * np.median(depths[inside])) if inside.any() else inside

@@ -1,0 +1,87 @@
+// Where one may go, as pure functions; points are [x, y, z], y up. compressor/limits.py says what the limits mean.
+
+// How far outside of each side of the footprint (x, z) lies, and that side's outward direction: the worst of them.
+function beyond(footprint, x, z) {
+    let worst = { distance: -Infinity, outX: 0, outZ: 0 };
+    footprint.forEach(([x0, z0], i) => {
+        const [x1, z1] = footprint[(i + 1) % footprint.length];
+        const length = Math.hypot(x1 - x0, z1 - z0) || 1;
+        const outX = (z0 - z1) / length;
+        const outZ = (x1 - x0) / length;
+        const distance = (x - x0) * outX + (z - z0) * outZ;
+        if (distance > worst.distance) {
+            worst = { distance, outX, outZ };
+        }
+    });
+    return worst;
+}
+
+// Whether photos saw this place; elsewhere everything is drawn, and nothing can be measured.
+export function supported(surroundings, [x, y, z]) {
+    return beyond(surroundings.footprint, x, z).distance <= 0 && y <= surroundings.ceiling;
+}
+
+// The place nearest to (x, z) on the convex footprint.
+function onto(footprint, x, z) {
+    if (beyond(footprint, x, z).distance <= 0) {
+        return [x, z];
+    }
+    let nearest = [x, z];
+    let least = Infinity;
+    footprint.forEach(([x0, z0], i) => {
+        const [x1, z1] = footprint[(i + 1) % footprint.length];
+        const [dx, dz] = [x1 - x0, z1 - z0];
+        const along = ((x - x0) * dx + (z - z0) * dz) / (dx * dx + dz * dz || 1);
+        const share = Math.min(1, Math.max(0, along));
+        const place = [x0 + share * dx, z0 + share * dz];
+        const distance = Math.hypot(x - place[0], z - place[1]);
+        if (distance < least) {
+            [nearest, least] = [place, distance];
+        }
+    });
+    return nearest;
+}
+
+// An orbit's target, brought above the footprint, and to a height at which there is something.
+export function heldTarget(limits, surroundings, [x, y, z]) {
+    const [heldX, heldZ] = onto(surroundings.footprint, x, z);
+    const held = limits.lowest === null ? y : Math.min(surroundings.ceiling, Math.max(surroundings.ground, y));
+    return [heldX, held, heldZ];
+}
+
+// The lowest elevation in degrees that an orbit at this distance round a target at this height may have.
+export function lowestElevation(limits, surroundings, height, distance) {
+    if (limits.lowest === null) {
+        return -90;
+    }
+    const room = (surroundings.ground + 0.1 * limits.nearest - height) / distance;
+    return Math.max(limits.lowest, Math.asin(Math.min(1, Math.max(-1, room))) * 180 / Math.PI);
+}
+
+// A flight's step from one place, shortened so that it brings one no farther out of bounds than one is.
+export function heldStep(limits, surroundings, from, step) {
+    const to = from.map((value, i) => value + step[i]);
+    if (limits.lowest !== null) {
+        to[1] = Math.max(to[1], Math.min(from[1], surroundings.ground + limits.clearance));
+    }
+    to[1] = Math.min(to[1], Math.max(from[1], surroundings.ceiling + limits.farthest));
+    const allowed = Math.max(limits.margin, beyond(surroundings.footprint, from[0], from[2]).distance);
+    // a corner is a meeting of two sides: what one pushes back, the next may push again
+    for (let round = 0; round < 3; round++) {
+        const out = beyond(surroundings.footprint, to[0], to[2]);
+        if (out.distance <= allowed) {
+            break;
+        }
+        to[0] -= (out.distance - allowed) * out.outX;
+        to[2] -= (out.distance - allowed) * out.outZ;
+    }
+    return to.map((value, i) => value - from[i]);
+}
+
+// A flight's turn of its pitch (degrees, up is positive): none beyond the horizon of the lowest view.
+export function heldPitch(limits, pitch, turn) {
+    const highest = limits.lowest === null ? 90 : LOOKING_UP - limits.lowest;
+    return Math.min(turn, Math.max(0, highest - pitch));
+}
+
+const LOOKING_UP = 15; // degrees by which a flight may look higher than an orbit: the picture's upper half

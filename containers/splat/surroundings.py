@@ -1,0 +1,142 @@
+"""What is drawn beyond the photos: a level ground and a sky of their colours, and where the photographed part ends.
+
+The viewer page draws the same picture (containers/compressor/viewer/src/background.mjs); change both together.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from splat.camera import Camera
+from stage.errors import ErrorCode, StageError
+from stage.result import write_json
+
+SURROUNDINGS_VERSION = 1
+_UNIT = 1e-6  # tolerance of a unit vector's length
+
+Float32 = NDArray[np.float32]
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """`surroundings.json` (docs/contracts.md), in the world of scene.ply; colours (3,) 0..1 as displayed.
+
+    The ground is the plane at `ground` along the unit vector `up`; `haze` is the distance at which it has taken 63 % of
+    the horizon's colour. `footprint` (N, 3), convex and counterclockwise seen from above, is the part of the ground
+    that photos saw, and `ceiling` the height of what they saw above it. `sky_photographed`: the sky has the photos'
+    own colours.
+    """
+
+    up: Vector
+    ground: float
+    ceiling: float
+    haze: float
+    footprint: Vector
+    ground_colour: Vector
+    horizon: Vector
+    zenith: Vector
+    sky_photographed: bool
+
+    def __post_init__(self) -> None:
+        for name in ("up", "footprint", "ground_colour", "horizon", "zenith"):
+            object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=np.float64))
+        colours = np.stack([self.ground_colour, self.horizon, self.zenith])
+        numbers = [*self.up, self.ground, self.ceiling, self.haze, *self.footprint.ravel()]
+        if self.up.shape != (3,) or self.footprint.shape != (len(self.footprint), 3) or len(self.footprint) < 3:
+            raise ValueError("up needs 3 numbers, and the footprint 3 corners or more of 3 each")
+        if not np.isfinite(numbers).all() or abs(float(np.linalg.norm(self.up)) - 1) > _UNIT:
+            raise ValueError("not finite, or up is no unit vector")
+        if colours.shape != (3, 3) or not ((colours >= 0) & (colours <= 1)).all():
+            raise ValueError("colours are three numbers from 0 to 1")
+        if self.ceiling < self.ground or self.haze <= 0:
+            raise ValueError("the ceiling lies below the ground, or the haze is no distance")
+
+    @property
+    def centre(self) -> Vector:
+        """(3,) middle of the footprint."""
+        return np.asarray(self.footprint.mean(axis=0), dtype=np.float64)
+
+    @property
+    def radius(self) -> float:
+        """From the footprint's middle to its farthest corner."""
+        return float(np.linalg.norm(self.footprint - self.centre, axis=1).max())
+
+    def supports(self, points: ArrayLike) -> NDArray[np.bool_]:
+        """Which of the `points` (N, 3) lie where photos saw the scene; elsewhere nothing can be measured."""
+        places = np.asarray(points, dtype=np.float64)
+        heights = places @ self.up
+        sides = np.roll(self.footprint, -1, axis=0) - self.footprint
+        inward = np.cross(self.up, sides)
+        inside = (places @ inward.T >= np.einsum("ij,ij->i", self.footprint, inward)).all(axis=1)
+        return np.asarray(inside & (heights <= self.ceiling))
+
+    def as_json(self) -> dict[str, Any]:
+        """The document of surroundings.json."""
+        return {
+            "version": SURROUNDINGS_VERSION,
+            "up": self.up.tolist(),
+            "ground": {"height": self.ground, "colour": self.ground_colour.tolist()},
+            "sky": {
+                "horizon": self.horizon.tolist(),
+                "zenith": self.zenith.tolist(),
+                "photographed": self.sky_photographed,
+            },
+            "haze": self.haze,
+            "ceiling": self.ceiling,
+            "footprint": self.footprint.tolist(),
+        }
+
+
+def background(surroundings: Surroundings, camera: Camera) -> Float32:
+    """Ground and sky as `camera` sees them: (height, width, 3) float32, 0..1.
+
+    With e the sine of a ray's elevation and h the camera's height above the ground: below the horizon the ground's
+    colour turns into the horizon's over the distance h / -e as 1 - exp(-distance / haze); above it the horizon's turns
+    into the zenith's as 1 - (1 - e)³.
+    """
+    columns = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
+    rows = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
+    right, down, ahead = camera.rotation @ surroundings.up
+    lengths = np.sqrt(columns**2 + rows[:, None] ** 2 + 1)
+    rise = (columns * right + rows[:, None] * down + ahead) / lengths
+    height = abs(float(camera.position @ surroundings.up) - surroundings.ground)
+    away = height / np.maximum(-rise, 1e-6)
+    haze = (1 - np.exp(-away / surroundings.haze))[..., None]
+    climb = (1 - (1 - np.clip(rise, 0, 1)) ** 3)[..., None]
+    below = surroundings.ground_colour + haze * (surroundings.horizon - surroundings.ground_colour)
+    above = surroundings.horizon + climb * (surroundings.zenith - surroundings.horizon)
+    return np.asarray(np.where(rise[..., None] < 0, below, above), dtype=np.float32)
+
+
+def write_surroundings(path: Path, surroundings: Surroundings) -> None:
+    """Write `surroundings.json`."""
+    write_json(path, surroundings.as_json())
+
+
+def read_surroundings(path: Path) -> Surroundings:
+    """Read `surroundings.json`. Raises StageError(INVALID_SCENE) where it is not what the contract says."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["version"] != SURROUNDINGS_VERSION:
+            raise ValueError(f"version {document['version']!r}")
+        ground, sky = document["ground"], document["sky"]
+        return Surroundings(
+            up=document["up"],
+            ground=float(ground["height"]),
+            ceiling=float(document["ceiling"]),
+            haze=float(document["haze"]),
+            footprint=document["footprint"],
+            ground_colour=ground["colour"],
+            horizon=sky["horizon"],
+            zenith=sky["zenith"],
+            sky_photographed=bool(sky["photographed"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is malformed ({error!r})") from error

@@ -1,0 +1,178 @@
+"""Ground and sky beyond the photos: what a ray sees, where photos saw, and the file that says so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from splat.camera import Camera, look_at, orbit
+from splat.footprint import footprint_of, pale_sky, up_of
+from splat.surroundings import Surroundings, background, read_surroundings, write_surroundings
+from stage.errors import ErrorCode, StageError
+
+UP = np.array([0.0, 0.0, 1.0])
+GROUND, HORIZON, ZENITH = np.array([0.3, 0.35, 0.2]), np.array([0.8, 0.82, 0.84]), np.array([0.5, 0.6, 0.8])
+
+
+def square(up: np.ndarray = UP, ground: float = 2.0) -> Surroundings:
+    """A footprint of 20 by 20, its ground 2 high, seen up to 8."""
+    footprint = footprint_of(
+        np.array([(x, y, z) for x in (-10, 0, 10) for y in (-10, 0, 10) for z in (ground, 8)], np.float64), [], UP
+    )
+    turn = rotation_to(up)
+    return Surroundings(
+        up=up, ground=ground, ceiling=8.0, haze=50.0, footprint=footprint.corners @ turn.T,
+        ground_colour=GROUND, horizon=HORIZON, zenith=ZENITH, sky_photographed=True,
+    )  # fmt: skip
+
+
+def rotation_to(up: np.ndarray) -> np.ndarray:
+    side = np.cross(up, np.eye(3)[int(np.argmin(np.abs(up)))])
+    side /= np.linalg.norm(side)
+    return np.stack([side, np.cross(up, side), up], axis=1)
+
+
+def along(direction: tuple[float, float, float], eye: tuple[float, float, float] = (0, 0, 12)) -> np.ndarray:
+    """The colour of the middle of a picture that looks this way."""
+    camera = look_at(eye, np.add(eye, direction), UP, width=3, height=3)
+    return background(square(), camera)[1, 1]
+
+
+def test_straight_down_is_the_ground_in_little_haze() -> None:
+    haze = 1 - np.exp(-10 / 50)
+    assert along((0, 0, -1)) == pytest.approx(GROUND + haze * (HORIZON - GROUND), abs=1e-6)
+
+
+def test_the_ground_fades_into_the_horizon_with_its_distance() -> None:
+    rise = -np.sin(np.radians(30))
+    haze = 1 - np.exp(-(10 / -rise) / 50)
+    ahead = (np.cos(np.radians(30)), 0, rise)
+    assert along(ahead) == pytest.approx(GROUND + haze * (HORIZON - GROUND), abs=1e-6)
+    assert along((1, 0, -1e-4)) == pytest.approx(HORIZON, abs=1e-3)
+
+
+def test_the_sky_runs_from_the_horizon_to_the_zenith() -> None:
+    assert along((1, 0, 1e-5)) == pytest.approx(HORIZON, abs=1e-3)
+    assert along((0, 0, 1)) == pytest.approx(ZENITH, abs=1e-6)
+    middle = HORIZON + (1 - 0.5**3) * (ZENITH - HORIZON)
+    assert along((np.cos(np.radians(30)), 0, 0.5)) == pytest.approx(middle, abs=1e-6)
+
+
+@pytest.mark.parametrize("up", [(0, 0, 1), (0, -1, 0), (0.36, 0.48, 0.8)])
+def test_the_horizon_is_level_whatever_is_up(up: tuple[float, float, float]) -> None:
+    axis = np.array(up, np.float64)
+    side = rotation_to(axis)[:, 0]
+    camera = look_at(5 * axis, 5 * axis + side, axis, width=64, height=48)
+    picture = background(square(axis), camera)
+    assert np.ptp(picture, axis=1).max() < 0.05  # a row is nearly of one colour
+    brightness = picture.mean(axis=2).mean(axis=1)
+    assert brightness[0] > 0.6
+    assert brightness[-1] < 0.5
+
+
+@given(
+    st.tuples(*[st.floats(-60, 60)] * 3),
+    st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda direction: np.linalg.norm(direction) > 0.1),
+)
+def test_nothing_is_ever_black_or_beyond_the_three_colours(
+    eye: tuple[float, float, float], direction: tuple[float, float, float]
+) -> None:
+    camera = look_at(eye, np.add(eye, direction), UP, width=16, height=12, field_of_view=90)
+    picture = background(square(), camera)
+    colours = np.stack([GROUND, HORIZON, ZENITH])
+    assert (picture >= colours.min(axis=0) - 1e-6).all()
+    assert (picture <= colours.max(axis=0) + 1e-6).all()
+
+
+def test_photos_support_what_lies_in_the_footprint_below_the_ceiling() -> None:
+    inside, outside, above = (9, -9, 2.5), (10.5, 0, 2.5), (0, 0, 8.1)
+    assert square().supports([inside, outside, above]).tolist() == [True, False, False]
+
+
+def test_a_footprint_is_where_three_photos_look_without_outliers() -> None:
+    rng = np.random.default_rng(3)
+    points = np.column_stack([rng.uniform(-30, 30, (4000, 2)), rng.normal(1, 0.05, 4000)])
+    points[:5] = rng.uniform(-400, 400, (5, 3))
+    cameras = [
+        look_at((x, y, 11), (x, y, 0), (0, 1, 0), width=40, height=40, field_of_view=53.13)
+        for x in (-6, 0, 6) for y in (-6, 0, 6)
+    ]  # fmt: skip
+    found = footprint_of(points, cameras, UP)
+    # each sees 10 by 10, 6 from the next: three or more see places 1 to 5 off in both directions
+    reach = np.abs(found.corners[:, :2]).max(axis=0)
+    assert reach == pytest.approx([5, 5], abs=0.7)
+    assert found.ground == pytest.approx(1, abs=0.1)
+    assert found.ceiling < 2
+    sides = np.roll(found.corners, -1, axis=0) - found.corners
+    turns = np.cross(sides, np.roll(sides, -1, axis=0)) @ UP
+    assert (turns > -1e-9).all(), "not convex and counterclockwise"
+
+
+@pytest.mark.parametrize("points", [np.zeros((1, 3)), np.outer(np.arange(20.0), (1, 2, 0))], ids=["point", "line"])
+def test_a_footprint_of_hardly_anything_is_still_one(points: np.ndarray) -> None:
+    found = footprint_of(points, [], UP)
+    scene = found.surroundings(GROUND, HORIZON, ZENITH, photographed=False)
+    assert scene.radius > 0
+    assert scene.supports(points).all()
+
+
+def test_up_of_level_cameras() -> None:
+    assert up_of(orbit((0, 0, 0), 6, 25, 12, width=64, height=48, up=(0, -1, 0))) @ (0, -1, 0) > 0.99
+
+
+@given(st.tuples(*[st.floats(0, 1)] * 3))
+def test_a_sky_that_no_photo_saw_is_pale_and_lighter_than_garish(tone: tuple[float, float, float]) -> None:
+    horizon, zenith = pale_sky(np.array(tone))
+    for colour in (horizon, zenith):
+        assert colour.mean() > 0.5
+        assert np.ptp(colour) < 0.25
+    assert zenith.mean() < horizon.mean()
+
+
+def test_the_file_holds_everything(tmp_path: Path) -> None:
+    write_surroundings(tmp_path / "surroundings.json", square())
+    found = read_surroundings(tmp_path / "surroundings.json")
+    assert found.as_json() == square().as_json()
+    camera: Camera = look_at((0, 0, 12), (5, 5, 0), UP, width=8, height=6)
+    assert np.array_equal(background(found, camera), background(square(), camera))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("version", 2),
+        ("up", [0, 0, 2]),
+        ("up", [0, 0]),
+        ("haze", 0),
+        ("ceiling", 1),
+        ("footprint", [[0, 0, 0], [1, 0, 0]]),
+        ("footprint", "round"),
+        ("ground.colour", [0, 0, 1.5]),
+        ("ground.height", float("nan")),
+        ("sky.zenith", None),
+    ],
+)
+def test_a_file_that_is_not_as_agreed_is_refused(tmp_path: Path, path: str, value: object) -> None:
+    document = square().as_json()
+    *folders, name = path.split(".")
+    place = document
+    for folder in folders:
+        place = place[folder]
+    place[name] = value
+    (tmp_path / "surroundings.json").write_text(json.dumps(document))
+    with pytest.raises(StageError) as refused:
+        read_surroundings(tmp_path / "surroundings.json")
+    assert refused.value.code == ErrorCode.INVALID_SCENE
+
+
+def test_a_file_without_a_part_is_refused(tmp_path: Path) -> None:
+    document = square().as_json()
+    del document["sky"]
+    (tmp_path / "surroundings.json").write_text(json.dumps(document))
+    with pytest.raises(StageError):
+        read_surroundings(tmp_path / "surroundings.json")

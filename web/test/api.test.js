@@ -1,0 +1,75 @@
+// Calls of the HTTP API, with a stand-in for fetch.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { Api, ApiError } from '../src/api.js';
+
+const realFetch = globalThis.fetch;
+const api = new Api('https://api.example.com', { token: async () => 'token' });
+let calls;
+let answer;
+
+beforeEach(() => {
+    calls = [];
+    answer = () => Response.json({});
+    globalThis.fetch = async (url, options) => {
+        calls.push({ url, ...options });
+        return answer();
+    };
+});
+
+afterEach(() => {
+    globalThis.fetch = realFetch;
+});
+
+test('a call carries the token, and a body only where there is one', async () => {
+    await api.lookAtJob('a-1');
+    await api.beginUpload({ fileName: 'a.zip' });
+    assert.deepEqual(calls.map(({ method, url, body }) => [method, url, body]), [
+        ['GET', 'https://api.example.com/jobs/a-1', undefined],
+        ['POST', 'https://api.example.com/uploads', '{"fileName":"a.zip"}']
+    ]);
+    assert.equal(calls[0].headers.Authorization, 'Bearer token');
+    assert.equal(calls[0].headers['Content-Type'], undefined);
+    assert.equal(calls[1].headers['Content-Type'], 'application/json');
+});
+
+test('the next page of jobs is asked for by its escaped cursor', async () => {
+    await api.listJobs();
+    await api.listJobs('2026-01-01T00:00:00+00:00');
+    assert.equal(calls[0].url, 'https://api.example.com/jobs');
+    assert.equal(calls[1].url, 'https://api.example.com/jobs?before=2026-01-01T00%3A00%3A00%2B00%3A00');
+});
+
+test('a repeated rerun is recognised by its key', async () => {
+    await api.rerunJob('a-1', { from: 'sfm' }, 'key');
+    assert.equal(calls[0].headers['Idempotency-Key'], 'key');
+});
+
+test('an answer without content is null', async () => {
+    answer = () => new Response(null, { status: 204 });
+    assert.equal(await api.abandonUpload('u'), null);
+});
+
+test('a refusal is thrown with its code and hint', async () => {
+    answer = () => Response.json({ code: 'JOB_RUNNING', detail: 'The job is running.', hint: 'Wait.' }, { status: 409 });
+    await assert.rejects(api.stopJob('a-1'), (error) => {
+        assert.ok(error instanceof ApiError);
+        assert.deepEqual([error.status, error.code, error.message, error.hint], [409, 'JOB_RUNNING', 'The job is running.', 'Wait.']);
+        return true;
+    });
+});
+
+test('an error that is no problem document still has a message', async () => {
+    answer = () => new Response('<html>', { status: 502 });
+    await assert.rejects(api.lookAtJob('a'), { status: 502, message: 'The server answered 502.' });
+});
+
+test('mails are ended and resumed without a token', async () => {
+    answer = () => new Response(null, { status: 204 });
+    await api.setMails('a/b', false);
+    await api.setMails('a/b', true);
+    assert.deepEqual(calls, [
+        { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'POST' },
+        { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'DELETE' }
+    ]);
+});

@@ -1,0 +1,110 @@
+// Sign-in by authorization code with PKCE, with stand-ins for the browser and the issuer.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, test } from 'node:test';
+import { Session } from '../src/session.js';
+
+const CONFIG = { clientId: 'client', signInUrl: 'https://issuer.example.com/authorize', tokenUrl: 'https://issuer.example.com/token' };
+const realFetch = globalThis.fetch;
+let storage;
+let asked;
+let answer;
+
+class Storage {
+    values = new Map();
+    getItem = (name) => this.values.get(name) ?? null;
+    setItem = (name, value) => { this.values.set(name, value); };
+    removeItem = (name) => { this.values.delete(name); };
+}
+
+function token(secondsLeft, claims = {}) {
+    const body = { exp: Date.now() / 1000 + secondsLeft, ...claims };
+    return `header.${Buffer.from(JSON.stringify(body)).toString('base64url')}.signature`;
+}
+
+function browser(search = '') {
+    globalThis.location = { origin: 'https://page.example.com', pathname: '/', search, hash: '#job=a-1', assign: (url) => { globalThis.location.left = url; } };
+    globalThis.history = { replaceState: (_state, _title, url) => { globalThis.history.shown = url; } };
+}
+
+beforeEach(() => {
+    storage = new Storage();
+    globalThis.sessionStorage = new Storage();
+    browser();
+    asked = [];
+    answer = () => Response.json({ id_token: token(3600), refresh_token: 'refresh' });
+    globalThis.fetch = async (url, { body }) => {
+        asked.push({ url, ...Object.fromEntries(body) });
+        return answer();
+    };
+});
+
+afterEach(() => {
+    globalThis.fetch = realFetch;
+    for (const name of ['location', 'history', 'sessionStorage']) {
+        delete globalThis[name];
+    }
+});
+
+test('nobody is signed in at first, and a call without a token says so', async () => {
+    const session = new Session(CONFIG, storage);
+    assert.equal(session.signedIn, false);
+    assert.equal(session.email, undefined);
+    await assert.rejects(session.token(), { message: 'Please sign in.' });
+});
+
+test('an address outside ASCII is read from the token', () => {
+    const tokens = { id_token: token(3600, { email: 'jörg@example.com' }) };
+    assert.equal(new Session({ ...CONFIG, tokens }, storage).email, 'jörg@example.com');
+});
+
+test('a token is refreshed a minute before its end, and not earlier', async () => {
+    const fresh = { id_token: token(90), refresh_token: 'first' };
+    assert.equal(await new Session({ ...CONFIG, tokens: fresh }, storage).token(), fresh.id_token);
+    assert.equal(asked.length, 0);
+    const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'first' } }, storage);
+    const renewed = await session.token();
+    assert.deepEqual(asked, [{ url: CONFIG.tokenUrl, client_id: 'client', grant_type: 'refresh_token', refresh_token: 'first' }]);
+    assert.equal(renewed, session.tokens.id_token);
+    assert.equal(new Session(CONFIG, storage).tokens.id_token, renewed);
+});
+
+test('a refresh that is refused ends the session', async () => {
+    answer = () => new Response('', { status: 400 });
+    const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'old' } }, storage);
+    await assert.rejects(session.token(), { message: 'Your session has ended. Please sign in again.' });
+    assert.equal(session.signedIn, false);
+});
+
+test('sign-in there and back: the verifier of the code belongs to the challenge, and the page is where it was', async () => {
+    const session = new Session(CONFIG, storage);
+    await session.signIn();
+    const query = new URL(globalThis.location.left).searchParams;
+    assert.equal(query.get('code_challenge_method'), 'S256');
+    assert.equal(query.get('redirect_uri'), 'https://page.example.com/');
+    browser(`?code=abc&state=${query.get('state')}`);
+    assert.equal(await session.finishSignIn(), true);
+    const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(asked[0].code_verifier));
+    assert.equal(Buffer.from(digest).toString('base64url'), query.get('code_challenge'));
+    assert.equal(asked[0].code, 'abc');
+    assert.equal(globalThis.history.shown, '/#job=a-1');
+    assert.equal(session.signedIn, true);
+});
+
+test('a code that this page did not ask for is not exchanged', async () => {
+    const session = new Session(CONFIG, storage);
+    browser('?code=abc&state=forged');
+    assert.equal(await session.finishSignIn(), false);
+    await session.signIn();
+    browser('?code=abc&state=forged');
+    assert.equal(await session.finishSignIn(), false);
+    assert.equal(asked.length, 0);
+});
+
+test('a code is exchanged once', async () => {
+    const session = new Session(CONFIG, storage);
+    await session.signIn();
+    browser(`?code=abc&state=${new URL(globalThis.location.left).searchParams.get('state')}`);
+    await session.finishSignIn();
+    assert.equal(await session.finishSignIn(), false);
+    assert.equal(asked.length, 1);
+});
