@@ -7,7 +7,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test lint audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -73,8 +73,17 @@ bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG an
 bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gaussians cost (SIZES="50000 …": only these)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
+bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
+
+bench-real: .build/run.stamp ## SETS="a.zip b.zip": real flights by rotated folds (FOLDS="0 2 4 6"; TAG=; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) --quality $(QUALITY) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
+
+bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats from ruined to good
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score --plot docs/images/score.png
+
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png $(if $(SCENE),--scene "$(SCENE)")
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png --flight-plot docs/images/train_flight.png $(if $(SCENE),--scene "$(SCENE)")
 
 bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"

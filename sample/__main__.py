@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from sample.archive import GPS_SIGMA, PhotoArchive, jpeg, name_photos, truth, write_truth
-from sample.flight import Lens, fly, ground_half, texel_for
+from sample.flight import Lens, Plan, fly, ground_half, texel_for
 from sample.lighting import afternoon
 from sample.property import build_property
 from sample.render import photograph
@@ -23,6 +23,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
         "--width", type=int, default=1600, help="of the photos in pixels, a multiple of 4 (default 1600)"
     )
     parser.add_argument("--gps-noise", type=float, default=1.0, metavar="K", help="times 0.3 m across and 0.5 m up")
+    parser.add_argument("--nadir", action="store_true", help="strips straight down alone, no rings round the house")
     options = parser.parse_args(words)
     if options.photos < 8 or options.width < 64 or options.width % 4 or options.seed < 0 or options.gps_noise < 0:
         parser.error(
@@ -46,11 +47,12 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     lens = Lens()
     say("Laying out the property …")
-    scenery = build_property(ground_half(options.photos, lens), options.seed)
+    plan = Plan(options.photos, rings=not options.nadir)
+    scenery = build_property(ground_half(plan, lens), options.seed)
     say("Lighting it …")
     scene = illuminate(scenery, afternoon(), texel_for(options.width))
     sigma = (GPS_SIGMA[0] * options.gps_noise, GPS_SIGMA[1] * options.gps_noise, GPS_SIGMA[2] * options.gps_noise)
-    shots = fly(options.photos, options.width, scenery.terrain, lens, options.seed)
+    shots = fly(plan, options.width, scenery.terrain, lens, options.seed)
     photos = name_photos(shots, sigma, options.seed)
     target = options.out / "sample.zip"
     with PhotoArchive(target) as archive:

@@ -1,8 +1,9 @@
-"""The lots without a house: meadows, corn, tilled land and woods, with hedgerows and trees."""
+"""The lots without a house: meadows, corn, tilled land and woods, with hedgerows and trees; open farmland."""
 
+from sample.ground import LOT
 from sample.lot import Lot
 from sample.plants import BIRCH, BOX, LIME, MAPLE, OAK, SPRUCE, WILLOW
-from sample.textures import ASPHALT, FOREST, GRAVEL, MEADOW
+from sample.textures import ASPHALT, FOREST, GRAVEL, MEADOW, SOIL
 
 ROAD_AT = -22.5  # metres north of a lot's middle, on rows that have a road
 WILD_TREES = (OAK, LIME, MAPLE, BIRCH, WILLOW, OAK)
@@ -34,6 +35,19 @@ def lay_out_field(lot: Lot, base: int, on_road: bool) -> None:
         if random.random() < 0.45:
             plant_wild(lot, x + length / 2, 24.6, float(random.uniform(6.0, 10.0)))
         x += length + float(random.uniform(1.0, 6.0))
+    if on_road:
+        road(lot)
+
+
+def lay_out_farmland(lot: Lot, _base: int, on_road: bool) -> None:
+    """A piece of a large field: a tree on one in six; a track of two ruts along every third row's north."""
+    random = lot.random
+    if random.random() < 1 / 6:
+        plant_wild(lot, float(random.uniform(-26, 26)), float(random.uniform(-16, 23)), float(random.uniform(5.0, 9.0)))
+    if round(lot.middle[1] / LOT[1]) % 3 == 1:
+        bend = float(random.uniform(-3.0, 3.0))
+        for rut in (-0.85, 0.85):
+            lot.way([(-29.0, 24.0 + rut), (bend, 23.0 + rut), (29.0, 24.0 + rut)], 0.3, SOIL, 0.2, 0.2)
     if on_road:
         road(lot)
 

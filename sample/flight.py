@@ -45,6 +45,17 @@ class Shot:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What to fly: how many photos, whether two fifths of them come from rings round the house, and the strips' metres
+    above the ground.
+    """
+
+    photos: int
+    rings: bool = True
+    altitude: float = ALTITUDE
+
+
+@dataclass(frozen=True)
 class Strips:
     """How many photos each strip takes, and the steps along and between strips, metres."""
 
@@ -53,37 +64,37 @@ class Strips:
     side: float
 
 
-def footprint(lens: Lens) -> tuple[float, float]:
-    """Ground that a photo straight down covers, metres across and along, from ALTITUDE over level land."""
-    across = ALTITUDE / lens.focal_pixels(1)
+def footprint(lens: Lens, altitude: float = ALTITUDE) -> tuple[float, float]:
+    """Ground that a photo straight down covers, metres across and along, from `altitude` over level land."""
+    across = altitude / lens.focal_pixels(1)
     return across, 0.75 * across
 
 
-def texel_for(width: int) -> float:
+def texel_for(width: int, altitude: float = ALTITUDE) -> float:
     """Metres that textures should resolve so that photos `width` pixels wide are as sharp as their pixels."""
-    return ALTITUDE / Lens().focal_pixels(width) * 0.9
+    return altitude / Lens().focal_pixels(width) * 0.9
 
 
-def orbit_count(photos: int) -> int:
+def orbit_count(plan: Plan) -> int:
     """How many of the photos are taken from the orbit."""
-    return min(round(ORBIT_SHARE * photos), ORBIT_MOST)
+    return min(round(ORBIT_SHARE * plan.photos), ORBIT_MOST) if plan.rings else 0
 
 
-def strips(photos: int, lens: Lens) -> Strips:
+def strips(plan: Plan, lens: Lens) -> Strips:
     """Strips for the photos that are not the orbit's, over land about as long as it is wide."""
-    count = photos - orbit_count(photos)
-    across, along = footprint(lens)
+    count = plan.photos - orbit_count(plan)
+    across, along = footprint(lens, plan.altitude)
     forward, side = (1 - FORWARD_OVERLAP) * along, (1 - SIDE_OVERLAP) * across
     number = max(1, round(sqrt(count * forward / side)))
     return Strips(tuple(count // number + (k < count % number) for k in range(number)), forward, side)
 
 
-def ground_half(photos: int, lens: Lens) -> tuple[float, float]:
+def ground_half(plan: Plan, lens: Lens) -> tuple[float, float]:
     """Half sizes of the ground, metres east and north, that the flight sees in detail."""
-    plan = strips(photos, lens)
-    across, along = footprint(lens)
-    east = (len(plan.counts) - 1) / 2 * plan.side + across / 2 + 5
-    north = (max(plan.counts) - 1) / 2 * plan.forward + along / 2 + 5
+    flown = strips(plan, lens)
+    across, along = footprint(lens, plan.altitude)
+    east = (len(flown.counts) - 1) / 2 * flown.side + across / 2 + 5
+    north = (max(flown.counts) - 1) / 2 * flown.forward + along / 2 + 5
     return max(46.0, float(ceil(east))), max(42.0, float(ceil(north)))
 
 
@@ -94,10 +105,10 @@ def camera_at(centre: Floats, forward: Floats, up: Floats, width: int, lens: Len
     return Camera(width, height, focal, focal, width / 2, height / 2, world_to_camera(centre, forward, up))
 
 
-def fly(photos: int, width: int, terrain: Terrain, lens: Lens, seed: int) -> list[Shot]:
+def fly(plan: Plan, width: int, terrain: Terrain, lens: Lens, seed: int) -> list[Shot]:
     """The whole flight, in the order of time. The drone drifts a little from its plan, and knows it."""
     random = np.random.default_rng([seed, 1])
-    cameras = strip_cameras(photos, width, terrain, lens, random) + orbit_cameras(photos, width, terrain, lens, random)
+    cameras = strip_cameras(plan, width, terrain, lens, random) + orbit_cameras(plan, width, terrain, lens, random)
     shots, seconds = [], 0.0
     for index, camera in enumerate(cameras):
         if index:
@@ -107,26 +118,26 @@ def fly(photos: int, width: int, terrain: Terrain, lens: Lens, seed: int) -> lis
     return shots
 
 
-def strip_cameras(photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
+def strip_cameras(plan: Plan, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
     """Near-nadir photos, strip by strip, there and back, following the terrain; north is the picture's top."""
-    plan = strips(photos, lens)
+    flown = strips(plan, lens)
     cameras = []
-    for strip, count in enumerate(plan.counts):
-        x = (strip - (len(plan.counts) - 1) / 2) * plan.side
+    for strip, count in enumerate(flown.counts):
+        x = (strip - (len(flown.counts) - 1) / 2) * flown.side
         steps = np.arange(count) - (count - 1) / 2
         for step in steps if strip % 2 == 0 else steps[::-1]:
-            y = step * plan.forward
+            y = step * flown.forward
             around = [terrain.height(x + a, y + b) for a in (-12, 0, 12) for b in (-12, 0, 12)]
-            centre = np.array([x, y, float(np.mean(around)) + ALTITUDE]) + random.normal(0, [0.3, 0.3, 0.25])
+            centre = np.array([x, y, float(np.mean(around)) + plan.altitude]) + random.normal(0, [0.3, 0.3, 0.25])
             yaw, tilt, roll = np.radians(random.normal([0, 4.0, 0], [2.0, 1.2, 0.8]))
             forward = np.array([sin(yaw) * sin(tilt) + cos(yaw) * sin(roll), cos(yaw) * sin(tilt), -cos(tilt)])
             cameras.append(camera_at(centre, forward, np.array([sin(yaw), cos(yaw), 0.0]), width, lens))
     return cameras
 
 
-def orbit_cameras(photos: int, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
+def orbit_cameras(plan: Plan, width: int, terrain: Terrain, lens: Lens, random: np.random.Generator) -> list[Camera]:
     """Oblique photos on rings round the house."""
-    count = orbit_count(photos)
+    count = orbit_count(plan)
     base = terrain.height(*FOCUS)
     focus = np.array([*FOCUS, base + 2.0])
     cameras: list[Camera] = []

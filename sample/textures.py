@@ -10,7 +10,9 @@ from math import floor, pi, sin
 from sample.jit import compiled, compiled_as
 from sample.noise import cellular, filtered_fractal, hashed, smoothstep, value_noise
 
-MEADOW, LAWN, GRAVEL, PAVING, COBBLES, ASPHALT, SOIL, WATER, LITTER, FURROWS, STRAW, COPING, FOREST = range(13)
+MEADOW, LAWN, GRAVEL, PAVING, COBBLES, ASPHALT, SOIL, WATER, LITTER, FURROWS, STRAW, COPING, FOREST, PASTURE, TILLED = (
+    range(15)
+)
 
 Rgb = tuple[float, float, float]
 
@@ -237,6 +239,29 @@ def straw(x: float, y: float, footprint: float) -> Rgb:
 
 
 @compiled
+def pasture(x: float, y: float, footprint: float) -> Rgb:
+    """Grass grazed short in a dry summer: hardly a mark on it."""
+    broad = filtered_fractal(x / 38.0, y / 38.0, 3, 421, footprint / 38.0)
+    patch = filtered_fractal(x / 2.4, y / 2.4, 4, 431, footprint / 2.4)
+    tone = mixed((0.118, 0.136, 0.048), (0.152, 0.158, 0.061), 0.5 * broad + 0.5 * patch)
+    return scaled(tone, 1 + 0.12 * grain(x, y, footprint, 433))
+
+
+@compiled
+def tilled(x: float, y: float, footprint: float) -> Rgb:
+    """Land rolled after sowing: faint rows 75 cm apart, and the tractor's tracks."""
+    wander = 0.3 * (filtered_fractal(x / 5.0, y / 5.0, 3, 439, footprint / 5.0) - 0.5)
+    row = sin(2 * pi * (y + wander) / 0.75) * resolved(0.6, footprint)
+    broad = filtered_fractal(x / 31.0, y / 31.0, 3, 443, footprint / 31.0)
+    clods = filtered_fractal(x / 0.9, y / 0.9, 4, 449, footprint / 0.9)
+    tone = mixed((0.182, 0.143, 0.097), (0.218, 0.172, 0.120), 0.5 * broad + 0.5 * clods)
+    line = abs((y + wander) / 18.0 % 1.0 - 0.5) * 18.0
+    track = 1 - smoothstep(0.2, 0.5, abs(line - 0.9))
+    tone = mixed(tone, (0.150, 0.118, 0.080), 0.4 * track)
+    return scaled(tone, (1 + 0.06 * row) * (1 + 0.12 * grain(x, y, footprint, 457)))
+
+
+@compiled
 def coping(x: float, y: float, footprint: float) -> Rgb:
     """Pale slabs round a pool or along a kerb."""
     ix, iy = floor(x / 0.5), floor(y / 0.5)
@@ -290,4 +315,8 @@ def ground_albedo(material: int, x: float, y: float, footprint: float) -> Rgb:
         return coping(x, y, footprint)
     if material == FOREST:
         return forest(x, y)
+    if material == PASTURE:
+        return pasture(x, y, footprint)
+    if material == TILLED:
+        return tilled(x, y, footprint)
     return meadow(x, y, footprint)

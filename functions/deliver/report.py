@@ -19,13 +19,17 @@ class PhotoLine(Camel):
 
 
 class HeldOutView(Camel):
-    """A photo that no training saw, against the splat before and after compression: PSNR in dB, SSIM 0..1."""
+    """A check photo against the splat before training saw it, and what compression left of that: PSNR in dB, SSIM 0..1.
+
+    `psnr_seen`: of the places that at least three trained photos see, exposure evened; None where nothing was measured.
+    """
 
     name: str
     psnr_before: float
     psnr_after: float
     ssim_before: float
     ssim_after: float
+    psnr_seen: float | None = None
     picture: str
 
 
@@ -65,7 +69,12 @@ class Georeference(Camel):
 
 
 class Report(Camel):
-    """`report.json`. PSNR (dB) and SSIM are of held-out photos, after compression unless named; None: not measured."""
+    """`report.json`. PSNR (dB) and SSIM are of check photos before these were trained on, and after compression unless
+    named; None: not measured.
+
+    psnr_seen: dB before compression over what at least three trained photos see, exposure evened; seen_share: that part
+    of the check photos, 0..1.
+    """
 
     version: Literal["1"] = "1"
     job_id: str
@@ -80,6 +89,8 @@ class Report(Camel):
     gaussians: int | None
     psnr: float | None
     psnr_before_compression: float | None
+    psnr_seen: float | None
+    seen_share: float | None
     ssim: float | None
     ssim_before_compression: float | None
     held_out: list[HeldOutView]
@@ -111,12 +122,18 @@ def compose(
     def metric(stage: Stage, name: str) -> Any:
         return results[stage]["metrics"].get(name) if stage in results else None
 
-    def measured(after_compression: str, at_training: str) -> Any:
-        value = metric(Stage.COMPRESSOR, after_compression)
-        return metric(Stage.TRAINING, at_training) if value is None else value
+    def before(figure: str) -> float | None:
+        """A figure of the check photos before training saw them; of a splat that was uploaded, as it came."""
+        value: float | None = metric(Stage.TRAINING, figure)
+        return metric(Stage.COMPRESSOR, f"{figure}Before") if value is None else value
+
+    def after(figure: str) -> float | None:
+        return _compressed(
+            before(figure), metric(Stage.COMPRESSOR, f"{figure}Before"), metric(Stage.COMPRESSOR, f"{figure}After")
+        )
 
     given, registered = count(Stage.SFM, "photos"), count(Stage.SFM, "registered")
-    psnr, ssim = measured("psnrAfter", "psnr"), measured("ssimAfter", "ssim")
+    psnr, ssim = after("psnr"), after("ssim")
     parts = score_parts(psnr, ssim, given, registered)
     return Report(
         job_id=job.job_id,
@@ -132,10 +149,12 @@ def compose(
         gps_rms_metres=metric(Stage.SFM, "gpsRms"),
         gaussians=count(Stage.COMPRESSOR, "gaussians"),
         psnr=psnr,
-        psnr_before_compression=metric(Stage.COMPRESSOR, "psnrBefore"),
+        psnr_before_compression=before("psnr"),
+        psnr_seen=metric(Stage.TRAINING, "psnrSeenFitted"),
+        seen_share=metric(Stage.TRAINING, "seen"),
         ssim=ssim,
-        ssim_before_compression=metric(Stage.COMPRESSOR, "ssimBefore"),
-        held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], photos),
+        ssim_before_compression=before("ssim"),
+        held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], metric(Stage.TRAINING, "views") or [], photos),
         training_curve=[CurvePoint.model_validate(point) for point in metric(Stage.TRAINING, "curve") or []],
         bytes=count(Stage.COMPRESSOR, "bytes"),
         compression_ratio=metric(Stage.COMPRESSOR, "ratio"),
@@ -154,10 +173,34 @@ def _georeference(given: dict[str, Any]) -> Georeference | None:
     return Georeference(**origin, rms_metres=given.get("rms_metres")) if origin else None
 
 
-def _held_out(views: list[dict[str, Any]], photos: list[dict[str, Any]]) -> list[HeldOutView]:
-    """The compressor knows the stages' names of photos, the customer his own."""
+def _compressed(scored: float | None, before: float | None, after: float | None) -> float | None:
+    """The figure `scored` before the check photos were trained on, less what compression lost of it afterwards."""
+    if scored is None or before is None or after is None:
+        return scored
+    return scored - (before - after)
+
+
+def _held_out(
+    views: list[dict[str, Any]], scores: list[dict[str, Any]], photos: list[dict[str, Any]]
+) -> list[HeldOutView]:
+    """The compressor's `views` with training's `scores`, by the customer's names for the photos."""
     originals = {photo["name"]: photo["original"] for photo in photos}
-    return [HeldOutView.model_validate({**view, "name": originals.get(view["name"], view["name"])}) for view in views]
+    scored = {score["name"]: score for score in scores}
+    found = []
+    for view in views:
+        line = HeldOutView.model_validate({**view, "name": originals.get(view["name"], view["name"])})
+        if score := scored.get(view["name"]):
+            line = line.model_copy(
+                update={
+                    "psnr_before": score["psnr"],
+                    "psnr_after": _compressed(score["psnr"], line.psnr_before, line.psnr_after),
+                    "ssim_before": score["ssim"],
+                    "ssim_after": _compressed(score["ssim"], line.ssim_before, line.ssim_after),
+                    "psnr_seen": score["psnr_seen_fitted"],
+                }
+            )
+        found.append(line)
+    return found
 
 
 def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
@@ -182,13 +225,13 @@ def score_parts(psnr: float | None, ssim: float | None, photos: int | None, regi
             name="Likeness",
             points=round(50 * _within(0, (psnr - 15) / 15, 1), 1),
             most=50,
-            why=f"{psnr:.1f} dB PSNR on photos kept aside: 15 dB gives none, 30 dB all",
+            why=f"{psnr:.1f} dB PSNR on check photos: 15 dB gives none, 30 dB all",
         ),
         ScorePart(
             name="Structure",
             points=round(30 * _within(0, ssim, 1), 1),
             most=30,
-            why=f"SSIM {ssim:.2f} on photos kept aside: 0 gives none, 1 all",
+            why=f"SSIM {ssim:.2f} on check photos: 0 gives none, 1 all",
         ),
         ScorePart(
             name="Photos used",

@@ -16,7 +16,7 @@ from sample.archive import GPS_SIGMA, ORIGIN, name_photos
 from sample.buildings import HousePlan, house, roof_corner
 from sample.camera import Camera, world_to_camera
 from sample.exif import gps_of
-from sample.flight import Shot, orbit_count, texel_for
+from sample.flight import Plan, Shot, orbit_count, texel_for
 from sample.geodesy import Geodetic, geodetic_to_enu
 from sample.render import view_of
 from sample.solids import placed
@@ -122,7 +122,7 @@ def test_a_corner_of_the_house_is_drawn_where_its_pose_says(made: Path) -> None:
     roof = faces[[np.abs(face - corner).max(axis=1).min() < 1e-9 for face in faces]]
     triangles = np.concatenate([roof[:, [0, 1, 2]], roof[:, [0, 2, 3]]])
     met = 0
-    for photo in truth["photos"][-orbit_count(PHOTOS) :]:
+    for photo in truth["photos"][-orbit_count(Plan(PHOTOS)) :]:
         size = 1600
         grown = size / photo["width"]
         camera = Camera(
@@ -137,7 +137,7 @@ def test_a_corner_of_the_house_is_drawn_where_its_pose_says(made: Path) -> None:
         if gap[nearest] < 1.0:
             met += 1
             assert 1 / seen.nearness[rows[nearest], columns[nearest]] == pytest.approx(depth[0], abs=0.12)
-    assert met == orbit_count(PHOTOS)
+    assert met == orbit_count(Plan(PHOTOS))
 
 
 @pytest.mark.parametrize("words", [["--photos", "3"], ["--width", "161"], ["--seed", "-1"], ["--gps-noise", "-2"]])

@@ -11,6 +11,7 @@ from sample.flight import (
     FORWARD_OVERLAP,
     SIDE_OVERLAP,
     Lens,
+    Plan,
     Shot,
     fly,
     footprint,
@@ -18,19 +19,22 @@ from sample.flight import (
     orbit_count,
     strips,
 )
+from sample.property import farmland_material
 from sample.terrain import Terrain, build_terrain
+from sample.textures import FURROWS, LAWN, MEADOW, PASTURE, TILLED, ground_albedo
 
 LENS = Lens()
+PLAN = Plan(20)
 
 
 @pytest.fixture(scope="module")
 def terrain() -> Terrain:
-    return build_terrain(*ground_half(20, LENS), np.zeros((0, 4)))
+    return build_terrain(*ground_half(PLAN, LENS), np.zeros((0, 4)))
 
 
 @pytest.fixture(scope="module")
 def shots(terrain: Terrain) -> list[Shot]:
-    return fly(20, 1600, terrain, LENS, seed=0)
+    return fly(PLAN, 1600, terrain, LENS, seed=0)
 
 
 def ground_corners(camera: Camera, level: float) -> np.ndarray:
@@ -50,27 +54,37 @@ def shared(a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize("photos", [8, 16, 20, 24, 36, 72, 150, 500])
 def test_every_photo_is_flown(photos: int) -> None:
-    plan = strips(photos, LENS)
-    assert sum(plan.counts) + orbit_count(photos) == photos
+    plan = strips(Plan(photos), LENS)
+    assert sum(plan.counts) + orbit_count(Plan(photos)) == photos
     assert max(plan.counts) - min(plan.counts) <= 1
 
 
 @pytest.mark.parametrize("photos", [20, 150, 500])
 def test_the_land_is_about_as_long_as_it_is_wide(photos: int) -> None:
-    plan = strips(photos, LENS)
+    plan = strips(Plan(photos), LENS)
     assert 0.5 < (max(plan.counts) * plan.forward) / (len(plan.counts) * plan.side) < 2
+
+
+@pytest.mark.parametrize("photos", [8, 24, 150])
+def test_without_rings_all_photos_look_straight_down_from_the_altitude(photos: int, terrain: Terrain) -> None:
+    shots = fly(Plan(photos, rings=False, altitude=50.0), 400, terrain, LENS, seed=0)
+    assert len(shots) == photos
+    for shot in shots:
+        east, north, up = shot.camera.centre
+        assert shot.camera.world_to_camera[2, 2] < -0.98
+        assert up - terrain.height(east, north) == pytest.approx(50.0, abs=2.5)
 
 
 def test_planned_overlap_is_what_mapping_asks_for() -> None:
     across, along = footprint(LENS)
-    plan = strips(20, LENS)
+    plan = strips(PLAN, LENS)
     assert 1 - plan.forward / along == pytest.approx(FORWARD_OVERLAP)
     assert 1 - plan.side / across == pytest.approx(SIDE_OVERLAP)
     assert 0.75 <= SIDE_OVERLAP <= FORWARD_OVERLAP <= 0.80
 
 
 def test_neighbours_on_a_strip_overlap_on_the_ground(shots: list[Shot], terrain: Terrain) -> None:
-    count = strips(20, LENS).counts[0]
+    count = strips(PLAN, LENS).counts[0]
     level = terrain.height(0, 0)
     seen = [ground_corners(shot.camera, level) for shot in shots[:count]]
     for a, b in pairwise(seen):
@@ -80,7 +94,7 @@ def test_neighbours_on_a_strip_overlap_on_the_ground(shots: list[Shot], terrain:
 def test_the_orbit_looks_at_the_house(shots: list[Shot], terrain: Terrain) -> None:
     house = np.array([[*FOCUS, terrain.height(*FOCUS) + 2]])
     bearings = []
-    for shot in shots[-orbit_count(20) :]:
+    for shot in shots[-orbit_count(PLAN) :]:
         pixels, depth = shot.camera.project(house)
         assert depth[0] > 25
         assert np.hypot(pixels[0, 0] - 800, pixels[0, 1] - 600) < 60
@@ -90,7 +104,7 @@ def test_the_orbit_looks_at_the_house(shots: list[Shot], terrain: Terrain) -> No
 
 
 def test_strips_look_down_and_the_north_is_on_top(shots: list[Shot]) -> None:
-    for shot in shots[: 20 - orbit_count(20)]:
+    for shot in shots[: 20 - orbit_count(PLAN)]:
         rotation = shot.camera.world_to_camera[:3, :3]
         assert rotation[2] @ [0, 0, -1] > np.cos(np.radians(10))
         assert rotation[1] @ [0, -1, 0] > 0.95
@@ -106,8 +120,8 @@ def test_time_runs_and_poses_are_rigid(shots: list[Shot]) -> None:
 
 
 def test_the_detailed_ground_holds_what_the_strips_see(shots: list[Shot], terrain: Terrain) -> None:
-    half = np.array(ground_half(20, LENS))
-    for shot in shots[: 20 - orbit_count(20)]:
+    half = np.array(ground_half(PLAN, LENS))
+    for shot in shots[: 20 - orbit_count(PLAN)]:
         corners = ground_corners(shot.camera, terrain.height(0, 0))
         assert (np.abs(corners) < half + 4).all()
 
@@ -126,3 +140,28 @@ def test_projection_follows_opencv_axes() -> None:
     assert depth == pytest.approx([4, 4])
     assert pixels == pytest.approx(np.array([[120.0, 50.0], [100.0, 30.0]]))
     assert camera.centre == pytest.approx([0, 0, 0])
+
+
+def test_farmland_is_one_garden_amid_fields_of_several_lots() -> None:
+    lots = {(i, j): farmland_material(i, j, seed=0) for i in range(-9, 9) for j in range(-8, 8)}
+    assert [place for place, material in lots.items() if material == LAWN] == [(0, 0)]
+    fields = [material for material in lots.values() if material != LAWN]
+    assert 0.25 < fields.count(TILLED) / len(fields) < 0.75
+    assert set(fields) == {TILLED, PASTURE}
+    beside = [
+        lots[i, j] == lots[i + 1, j] for i, j in lots if (i + 1, j) in lots and (0, 0) not in ((i, j), (i + 1, j))
+    ]
+    assert sum(beside) > 0.6 * len(beside)  # of thrown dice half would do
+
+
+def test_farmland_has_little_contrast() -> None:
+    random = np.random.default_rng(0)
+
+    def contrast(material: int) -> float:
+        """Deviation over mean of the ground's brightness, seen in texels of 9 cm."""
+        places = random.uniform(-100, 100, (4000, 2))
+        seen = np.array([sum(ground_albedo(material, x, y, 0.09)) for x, y in places])
+        return float(seen.std() / seen.mean())
+
+    assert max(contrast(PASTURE), contrast(TILLED)) < 0.1
+    assert min(contrast(MEADOW), contrast(FURROWS)) > 0.2

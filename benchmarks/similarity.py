@@ -1,0 +1,51 @@
+"""The similarity between two sets of points (Umeyama 1991): from the generator's world into the splat's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sample.camera import Camera as TrueCamera
+from splat.camera import Camera
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """to = scale · rotation · from + shift; `off`: mean distance of the points it was found from, units of `to`."""
+
+    scale: float
+    rotation: Float64
+    shift: Float64
+    off: float
+
+    def points(self, points: Float64) -> Float64:
+        """(N, 3) carried over."""
+        return self.scale * points @ self.rotation.T + self.shift
+
+    def back(self, points: Float64) -> Float64:
+        """(N, 3) carried back."""
+        return (points - self.shift) @ self.rotation / self.scale
+
+    def camera(self, camera: TrueCamera) -> Camera:
+        """The same view of the world carried over."""
+        turned = camera.world_to_camera[:3, :3] @ self.rotation.T
+        matrix = np.eye(4)
+        matrix[:3, :3] = turned
+        matrix[:3, 3] = -turned @ self.points(camera.centre[None])[0]
+        return Camera(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, matrix)
+
+
+def similarity(given: Float64, found: Float64) -> Similarity:
+    """The one that brings `given` (N, 3) nearest to `found` (N, 3)."""
+    a, b = given - given.mean(0), found - found.mean(0)
+    left, sizes, right = np.linalg.svd(b.T @ a)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    rotation = left @ np.diag(signs) @ right
+    scale = float((sizes * signs).sum() / (a**2).sum())
+    shift = found.mean(0) - scale * rotation @ given.mean(0)
+    moved = scale * given @ rotation.T + shift
+    return Similarity(scale, rotation, shift, float(np.linalg.norm(found - moved, axis=1).mean()))
