@@ -109,7 +109,7 @@ def _required_of(types: list[StatusType], names: list[str]) -> Schema:
 
 _COUNTS: dict[Stage, tuple[str, ...]] = {
     Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs"),
-    Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews"),
+    Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints"),
     Stage.COMPRESSOR: ("gaussians", "thinned", "bytes"),
 }
 _METRICS: dict[Stage, Schema] = {
@@ -127,6 +127,11 @@ _METRICS: dict[Stage, Schema] = {
         "gmsd": {**nullable(NUMBER), "description": "How unevenly edges are lost; 0 is best"},
         "curve": listed(growing({"step": COUNT, "gaussians": COUNT, "psnr": NUMBER, "seconds": AMOUNT})),
         "ended": {"enum": ["steps", "time", "plateau"]},
+        "exposure": {
+            "type": "object",
+            "description": "`photos`: by which factors each training photo is brighter than the flight; `spread`: the "
+            "standard deviation of their logarithms. The splat has the flight's mean exposure",
+        },
     },
     Stage.COMPRESSOR: {
         "psnrBefore": {**nullable(NUMBER), "description": "dB, held-out views against photos, before compression"},
@@ -145,6 +150,7 @@ _METRICS: dict[Stage, Schema] = {
                 }
             )
         ),
+        "inventedShare": {**AMOUNT, "maximum": 1, "description": "Of the preview: what no photo shows"},
         "fidelity": {**nullable(NUMBER), "description": "dB, decoded against original renders"},
         "ratio": AMOUNT,
         "bytesByFile": {"type": "object", "additionalProperties": COUNT},
@@ -237,6 +243,26 @@ def views() -> Schema:
     return {"title": "Cameras of a scene", **strict({"version": {"const": 1}, "views": listed(view)})}
 
 
+def surroundings() -> Schema:
+    """`surroundings.json`: ground and sky beyond the photos, in the scene's frame."""
+    colour = {**listed({**AMOUNT, "maximum": 1}), "minItems": 3, "maxItems": 3}
+    vector = {**listed(NUMBER), "minItems": 3, "maxItems": 3}
+    return {
+        "title": "Surroundings of a scene",
+        **strict(
+            {
+                "version": {"const": 1},
+                "up": {**vector, "description": "Unit vector"},
+                "ground": strict({"height": {**NUMBER, "description": "Along `up`"}, "colour": colour}),
+                "sky": strict({"horizon": colour, "zenith": colour, "photographed": BOOLEAN}),
+                "haze": {**AMOUNT, "description": "Distance over which the ground fades into the horizon"},
+                "ceiling": {**NUMBER, "description": "Height along `up`"},
+                "footprint": listed(listed(NUMBER)),
+            }
+        ),
+    }
+
+
 def schemas() -> dict[str, Schema]:
     """Every schema by its file's name."""
     found = {
@@ -245,6 +271,7 @@ def schemas() -> dict[str, Schema]:
         "photos": photos(),
         "georeference": georeference(),
         "views": views(),
+        "surroundings": surroundings(),
     }
     files = {f"{name}.schema.json": schema for name, schema in found.items()}
     return {file: {"$schema": _DRAFT, "$id": file, **schema} for file, schema in files.items()}

@@ -208,8 +208,8 @@ def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
     items = "".join(
-        f'<p class="warning">{escape(str(warning["message"]))} '
-        f'<span class="soft">{escape(str(warning["code"]))}</span></p>'
+        f'<p class="warning">{escape(warning.sentence)} {escape(warning.hint)} '
+        f'<span class="soft">{escape(warning.message)} ({warning.code})</span></p>'
         for warning in report.warnings
     )
     return _section("Worth knowing", items)

@@ -97,6 +97,11 @@ def job_id_of(uploaded: UploadedObject) -> str:
     return f"{slug or 'job'}-{digest}"
 
 
+def first_job_id(job_id: str) -> str:
+    """The id of the first run of a job's upload: `meadow-0123456789ab` of its rerun `meadow-0123456789ab-r2`."""
+    return re.sub(r"(?<=-[0-9a-f]{12})-r[0-9]+$", "", job_id)
+
+
 def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
     """Read `x-amz-meta-*`: S3 lower-cases the names, so case, '-' and '_' do not count.
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
+from domain.dynamo import holds
 from domain.job import Job
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
@@ -85,22 +85,17 @@ class JobsTable:
         return sum(self._apply(job_id, update) for update in updates)
 
     def _apply(self, job_id: str, update: ItemUpdate) -> bool:
-        try:
-            self._table.update_item(
-                Key={"jobId": job_id},
-                UpdateExpression="SET " + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
-                ConditionExpression="attribute_not_exists(#guard) OR #guard < :guard",
-                ExpressionAttributeNames={"#guard": update.guard, **{f"#{i}": n for i, n in enumerate(update.values)}},
-                ExpressionAttributeValues={
-                    ":guard": _storable(update.values[update.guard]),
-                    **{f":{i}": _storable(value) for i, value in enumerate(update.values.values())},
-                },
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return holds(
+            self._table.update_item,
+            Key={"jobId": job_id},
+            UpdateExpression="SET " + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
+            ConditionExpression="attribute_not_exists(#guard) OR #guard < :guard",
+            ExpressionAttributeNames={"#guard": update.guard, **{f"#{i}": n for i, n in enumerate(update.values)}},
+            ExpressionAttributeValues={
+                ":guard": _storable(update.values[update.guard]),
+                **{f":{i}": _storable(value) for i, value in enumerate(update.values.values())},
+            },
+        )
 
 
 def _storable(value: Any) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from mimetypes import guess_type
 from typing import Any
 
-from domain.results import split_uri
-
-_SNAPSHOT = re.compile(r"(?P<since>\d+)/snapshots/(?P<step>\d+)\.jpg")
+from domain.layout import checkpoints_prefix, snapshot_of, split_uri
 
 
 class Links:
@@ -29,11 +26,8 @@ class Links:
 
     def snapshots(self, job_id: str) -> dict[str, str]:
         """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""
-        prefix = f"intermediates/{job_id}/checkpoints/"
-        answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
-        steps = sorted(
-            (int(found["step"]), int(found["since"]), entry["Key"])
-            for entry in answer.get("Contents", [])
-            if (found := _SNAPSHOT.fullmatch(entry["Key"].removeprefix(prefix)))
-        )  # of two beginnings the later one's
-        return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, _since, key in steps}
+        answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=checkpoints_prefix(job_id))
+        keys = [entry["Key"] for entry in answer.get("Contents", [])]
+        found = sorted((*shown, key) for key in keys if (shown := snapshot_of(key, job_id)))
+        # of two beginnings the later one's
+        return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, _first, key in found}

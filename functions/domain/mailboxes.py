@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import ClientError
+from domain.dynamo import holds
 
 
 class Closed(StrEnum):
@@ -82,19 +82,14 @@ class MailboxTable:
         address, key = _read(reference)
         if not address:
             return False
-        try:
-            self._table.update_item(
-                Key={"address": address},
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#key": "key"},
-                ExpressionAttributeValues={**values, ":key": key},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return holds(
+            self._table.update_item,
+            Key={"address": address},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#key": "key"},
+            ExpressionAttributeValues={**values, ":key": key},
+        )
 
 
 def _read(reference: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from domain.compute import Compute
 from domain.cost import cost_of, dollars
 from domain.errors import JobError
 from domain.layout import output_uri
-from domain.results import output_from, read_json
+from domain.results import DamagedResult, output_from, read_result
 from domain.sagemaker_requests import Platform
 from domain.stage_runs import StageRuns
 from domain.stages import StageOutput, StageRun, state_output
@@ -34,7 +34,11 @@ class StageReporter:
             return Verdict(fate=Fate.MISSING)
         verdict = judge(run, self._compute.describe(run))
         if verdict.fate is Fate.COMPLETED:
-            output = self.output_of(run, verdict)
+            try:
+                output = self.output_of(run, verdict)
+            except DamagedResult as damaged:
+                self.fail(waiting.task_token, damaged.error)
+                return verdict
             if output is None:
                 self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
             else:
@@ -44,13 +48,13 @@ class StageReporter:
         return verdict
 
     def output_of(self, run: StageRun, verdict: Verdict) -> StageOutput | None:
-        """What the completed run left, or None without a result.json: then it is no result."""
+        """What the completed run left, or None without a result.json. Raises DamagedResult."""
         uri = output_uri(run, self._platform.results_bucket)
-        result = read_json(self._s3, f"{uri}/result.json")
+        result = read_result(self._s3, uri, run)
         if result is None:
             return None
         cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), verdict])
-        return output_from(result, run, uri, verdict.seconds, cost)
+        return output_from(result, uri, verdict.seconds, cost)
 
     def _before(self, run: StageRun) -> list[Verdict]:
         """What became of the earlier attempts: they were paid for, too."""

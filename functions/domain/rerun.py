@@ -6,7 +6,6 @@ names, events, mails and results are therefore its own too, and no attempt numbe
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any
@@ -18,9 +17,9 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
-from domain.job import Camel, Job, UploadedObject, parse_options
+from domain.job import Camel, Job, UploadedObject, first_job_id, parse_options
 from domain.jobs_table import JobsTable
-from domain.results import output_from, read_json
+from domain.results import DamagedResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
 from domain.uploads import head_of
 
@@ -67,7 +66,7 @@ def turn_of(execution: Execution | None, item: Mapping[str, Any] | None, wanted:
 
 def job_id_of_rerun(job_id: str, number: int) -> str:
     """The id of the `number`th run of the upload that `job_id`, itself maybe a rerun, belongs to; 1 is the first."""
-    first = re.sub(r"(?<=-[0-9a-f]{12})-r[0-9]+$", "", job_id)
+    first = first_job_id(job_id)
     return first if number == 1 else f"{first}-r{number}"
 
 
@@ -90,7 +89,7 @@ class Rerunner:
         """Start the rerun, once however often the request comes.
 
         Raises RefusedRequest: NO_SUCH_JOB; JOB_RUNNING while the job or another rerun of it runs; NOT_REUSABLE when a
-        result or the upload that it needs is gone. Raises RejectedUpload(INVALID_OPTION).
+        result or the upload that it needs is gone; RESULT_DAMAGED. Raises RejectedUpload(INVALID_OPTION).
         """
         source = self._executions.lookup(request.job_id)
         if source is None:
@@ -132,11 +131,14 @@ class Rerunner:
         if told.get("status") != StatusType.STAGE_SUCCEEDED:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"{stage} did not succeed")
         uri = told["outputs"]["output"]
-        result = read_json(self._s3, f"{uri}/result.json")
+        run = StageRun(job_id=job_id, stage=stage, attempt=int(told["attempt"]))
+        try:
+            result = read_result(self._s3, uri, run)
+        except DamagedResult as damaged:
+            raise RefusedRequest(damaged.error.code, str(stage)) from damaged
         if result is None:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"the result of {stage} is gone")
-        run = StageRun(job_id=job_id, stage=stage, attempt=int(told["attempt"]))
-        return output_from(result, run, uri, seconds=0.0, cost=NOTHING)
+        return output_from(result, uri, seconds=0.0, cost=NOTHING)
 
 
 def _stages_before(job: Job, stage: Stage) -> list[Stage]:

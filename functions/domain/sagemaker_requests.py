@@ -64,7 +64,7 @@ def manifest_of(run: StageRun, job: Job, results_bucket: str) -> Manifest | None
         return None
     folder, slash, name = job.key.rpartition("/")
     body = json.dumps([{"prefix": f"s3://{job.bucket}/{folder}{slash}"}, name])
-    return Manifest(uri=f"s3://{results_bucket}/intermediates/{run.job_id}/upload.manifest", body=body)
+    return Manifest(uri=layout.manifest_uri(run, results_bucket), body=body)
 
 
 def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
@@ -120,7 +120,7 @@ def create_request(
 def _processing_request(
     run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, machine: Machine
 ) -> dict[str, Any]:
-    channel = "upload" if run.stage is Stage.SFM else "model"
+    channel = run.stage.spec.channel
     return {
         "ProcessingJobName": run.job_name,
         "RoleArn": platform.role_arn,
@@ -168,7 +168,6 @@ def _training_request(
     stopping = {"MaxRuntimeInSeconds": machine.seconds}
     if platform.spot_training:
         stopping["MaxWaitTimeInSeconds"] = machine.seconds + SPOT_WAIT_SECONDS
-    folder = layout.folder_of(run, platform.results_bucket)
     return {
         "TrainingJobName": run.job_name,
         "RoleArn": platform.role_arn,
@@ -176,14 +175,20 @@ def _training_request(
         "Environment": variables,
         "InputDataConfig": [
             {
-                "ChannelName": "scene",
+                "ChannelName": run.stage.spec.channel,
                 "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
             }
         ],
         # uncompressed, so that the next stage and the report read single files instead of one large archive
-        "OutputDataConfig": {"S3OutputPath": f"{folder}/{run.stage}", "CompressionType": "NONE"},
+        "OutputDataConfig": {
+            "S3OutputPath": layout.training_uri(run, platform.results_bucket),
+            "CompressionType": "NONE",
+        },
         # shared by the attempts of a course: a retry goes on from the checkpoint of the one before
-        "CheckpointConfig": {"S3Uri": f"{folder}/checkpoints/{course.since}/", "LocalPath": "/opt/ml/checkpoints"},
+        "CheckpointConfig": {
+            "S3Uri": layout.checkpoints_uri(run, course.since, platform.results_bucket),
+            "LocalPath": "/opt/ml/checkpoints",
+        },
         "ResourceConfig": {
             "InstanceCount": 1,
             "InstanceType": machine.instance_type,

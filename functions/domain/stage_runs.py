@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from contract.stages import Stage
+from domain.dynamo import holds
 from domain.stages import Course, StageRun
 
 KEEP_SECONDS = 60 * 24 * 3600
@@ -97,32 +97,22 @@ class StageRuns:
 
     def bill(self, run: StageRun, dollars: float) -> bool:
         """Note what the ended run has cost; False when it was noted before, or the run is unknown."""
-        try:
-            self._table.update_item(
-                Key=self._key(run),
-                UpdateExpression="SET dollars = :dollars",
-                ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
-                ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="SET dollars = :dollars",
+            ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
+            ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+        )
 
     def leave_queue(self, run: StageRun) -> bool:
         """The run waits for a machine no more; False when it did not."""
-        try:
-            self._table.update_item(
-                Key=self._key(run),
-                UpdateExpression="REMOVE queuedFor, queuedAt, createRequest",
-                ConditionExpression="attribute_exists(queuedFor)",
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        return holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="REMOVE queuedFor, queuedAt, createRequest",
+            ConditionExpression="attribute_exists(queuedFor)",
+        )
 
     def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
         """The runs of these stages that wait for a machine, earliest upload first. An index is behind its table by

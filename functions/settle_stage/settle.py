@@ -10,6 +10,7 @@ from domain.compute import Compute
 from domain.errors import JobError
 from domain.job import Camel
 from domain.reporting import StageReporter
+from domain.results import DamagedResult
 from domain.stage_runs import StageRuns
 from domain.stages import StageOutput
 from domain.verdict import Fate, judge
@@ -52,7 +53,10 @@ class Settler:
             self._runs.leave_queue(run)
         verdict = judge(run, self._compute.describe(run))
         if verdict.fate is Fate.COMPLETED:
-            output = self._reporter.output_of(run, verdict)
+            try:
+                output = self._reporter.output_of(run, verdict)
+            except DamagedResult as damaged:
+                return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=damaged.error)
             if output is not None:
                 return Settlement(stage=run.stage, attempt=run.attempt, succeeded=True, output=output)
         if verdict.fate is Fate.RUNNING:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
+from tests.support.cloud import empty_result
 from tests.support.fakes import RUNNING, FakeSageMaker
 
 # how jobs end, by how often
@@ -124,5 +125,4 @@ class Machines(FakeSageMaker):
         else:
             uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        result = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], "timings": {}}
-        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(result).encode())
+        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(empty_result(uri)).encode())

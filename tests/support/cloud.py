@@ -146,6 +146,13 @@ def _moto(kind: str, service: str) -> Any:
     )
 
 
+def empty_result(uri: str) -> dict[str, Any]:
+    """A result that says nothing, of the run whose output is in the folder `uri` (docs/contracts.md, "S3")."""
+    _bucket, _kept, job_id, stage, run, *_ = uri.removeprefix("s3://").split("/")
+    about = {"version": 1, "stage": stage, "jobId": job_id, "attempt": int(run.rsplit("-", 1)[-1])}
+    return {**about, "counts": {}, "metrics": {}, "timings": {}, "warnings": [], "files": []}
+
+
 class Cloud:
     """An account with the template's buckets, tables, bus and sender, all empty."""
 
@@ -214,8 +221,8 @@ class Cloud:
         return event
 
     def put_result(self, uri: str, **result: Any) -> None:
-        """A stage's result.json in the folder `uri`, with whatever is not given empty."""
-        body = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], **result}
+        """The result.json of the run whose output is the folder `uri`, with whatever is not given empty."""
+        body = empty_result(uri) | result
         self.put(f"{uri}/result.json", json.dumps(body).encode())
 
     def put(self, uri: str, body: bytes) -> None:

@@ -28,6 +28,7 @@ from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.support.asl import Definition, Transition, load_pipeline
+from tests.support.cloud import empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.moto_states import Invoke, executing_aws, hurried
@@ -148,7 +149,7 @@ class PipelineCloud:
         """Write what the run's container would leave in S3 at its end."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
         listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
-        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": listed}
+        result = {**empty_result(output_uri(run, RESULTS)), **LEFT_BEHIND[run.stage], "files": listed}
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
         self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
 

@@ -85,7 +85,7 @@ def test_a_machine_without_a_known_price_has_no_dollars(cloud: Cloud) -> None:
 
 
 def test_long_lists_stay_in_the_result_and_out_of_the_state_machine(cloud: Cloud) -> None:
-    warnings = [{"code": "BLURRED", "message": "x", "names": []}] * 30
+    warnings = [{"code": "PHOTOS_BLURRED", "message": "x", "names": []}] * 30
     completed(cloud, metrics={"curve": [0.0] * 51, "short": [0.0] * 50, "ratio": 2.0}, warnings=warnings)
     invoke("report_stage", job_changed())
     (output,) = cloud.stepfunctions.successes("token-1")
@@ -98,6 +98,23 @@ def test_a_completed_job_without_a_result_is_a_failure(cloud: Cloud) -> None:
     cloud.sagemaker.complete(job_name())
     invoke("report_stage", job_changed())
     assert cloud.stepfunctions.failures("token-1") == [ErrorCode.INTERNAL]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2},
+        {"jobId": "valley-0123456789ab"},
+        {"stage": "compressor"},
+        {"attempt": 2},
+        {"counts": {"photos": "many"}},
+        {"warnings": [{"code": "NO_SUCH_WARNING", "message": "x", "names": []}]},
+    ],
+)
+def test_a_result_that_is_damaged_or_another_runs_fails_the_stage(cloud: Cloud, wrong: dict[str, Any]) -> None:
+    completed(cloud, **wrong)
+    invoke("report_stage", job_changed())
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.RESULT_DAMAGED]
 
 
 def test_a_result_that_may_not_be_read_is_not_taken_for_missing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

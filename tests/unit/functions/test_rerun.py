@@ -33,7 +33,7 @@ def job_id(cloud: Cloud) -> str:
     uploaded = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com", quality="high")
     job_id: str = invoke("start_job", uploaded)["jobId"]
     for stage in STAGES:
-        cloud.put_result(output_of(stage), counts={"photos": 18}, metrics={"gpsRms": 0.3})
+        cloud.put_result(output_of(stage), jobId=job_id, counts={"photos": 18}, metrics={"gpsRms": 0.3})
         event = sample_event("status/stage-succeeded")
         event["detail"] |= {
             "jobId": job_id,
@@ -168,6 +168,16 @@ def test_another_rerun_while_one_runs_is_refused(rerunner: Rerunner, job_id: str
 def test_a_stage_that_did_not_succeed_is_not_reused(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
     cloud.table("jobs").update_item(Key={"jobId": job_id}, UpdateExpression="REMOVE training")
     assert refusal(rerunner, asked(job_id, Stage.COMPRESSOR)) is ErrorCode.NOT_REUSABLE
+
+
+@pytest.mark.parametrize("wrong", [{"jobId": "valley-0123456789ab"}, {"attempt": 2}, {"stage": "3dgs"}, {"version": 2}])
+def test_a_result_that_is_another_runs_is_not_reused(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, wrong: dict[str, Any]
+) -> None:
+    cloud.put_result(output_of(Stage.SFM), **{"jobId": job_id, **wrong})
+    with pytest.raises(RefusedRequest) as refused:
+        rerunner.rerun(asked(job_id))
+    assert refused.value.error.code is ErrorCode.RESULT_DAMAGED
 
 
 def test_a_result_that_is_gone_is_not_reused(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
