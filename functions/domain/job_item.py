@@ -1,7 +1,8 @@
-"""A job's item in the jobs table, typed: the one place that knows how its attributes are named and what an event changes."""
+"""A job's item in the jobs table, typed: how its attributes are named, and what an event changes."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,8 @@ from contract.stages import PipelineStep, Stage
 from domain.errors import JobError
 from domain.job import Camel
 from domain.status import StatusDetail, StatusEvent
+
+_MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Asked|Began|At\d+|Ended)")
 
 
 class StageItem(Camel):
@@ -29,11 +32,11 @@ class StageItem(Camel):
 
 
 class JobItem(Camel):
-    """Written by start_job and Rerunner (`name` … `rerun_from`) and by track_progress. An event may arrive before the job was
-    recorded: then the facts are missing.
+    """`name` to `rerun_from` are recorded when the job starts; the rest follows from its events. An event may arrive
+    before the job was recorded: then the facts are missing.
 
-    `sequence`, `eta_sequence` and `sequences` (of each stage) guard against late and repeated events. `moments`: when an
-    attempt at a stage was first asked for, at work, at a tenth of its progress, and done, by attribute.
+    `sequence` and `sequences` (of each stage) guard against late and repeated events. `moments`, by attribute: when an
+    attempt at a stage was asked for, at work, at a tenth of its progress, and done.
     """
 
     job_id: str
@@ -44,7 +47,7 @@ class JobItem(Camel):
     quality: str | None = None
     training_steps: int | None = None
     photos: int | None = None
-    uploaded_at: datetime | None = None
+    uploaded_at: str = ""  # ISO 8601, as the index sorts it
     rerun_of: str | None = None
     rerun_from: Stage | None = None
 
@@ -67,13 +70,12 @@ class JobItem(Camel):
     def of(cls, attributes: Mapping[str, Any]) -> JobItem:
         """Read an item as DynamoDB returns it."""
         item = plain(attributes)
-        keys = {stage: stage.state_key for stage in Stage}
         return cls.model_validate(
             {
                 **{name: value for name, value in item.items() if value is not None},
-                "stages": {stage: item[key] for stage, key in keys.items() if key in item},
+                "stages": {stage: item[stage.state_key] for stage in Stage if stage.state_key in item},
                 "sequences": {s: item[sequence_name(s)] for s in Stage if sequence_name(s) in item},
-                "moments": {name: at for name, at in item.items() if name.startswith(tuple(keys.values())) and _is_time(at)},
+                "moments": {name: at for name, at in item.items() if _MOMENT.fullmatch(name)},
             }
         )
 
@@ -103,8 +105,8 @@ def moment_name(stage: Stage, attempt: int, moment: str) -> str:
 
 
 def updates_for(event: StatusEvent) -> list[ItemUpdate]:
-    """What an event changes: three independent writes, each guarded by its own rising number. Pure; neither the order of
-    events nor their repetition matters.
+    """What an event changes: three independent writes, each guarded by its own rising number, so that neither the order
+    of events nor their repetition matters.
 
     - `sequence`: the headline (status, stage, message, error, outputs) of the newest event;
     - `progress`: the job's progress, which a retried stage never turns back;
@@ -151,7 +153,3 @@ def plain(value: Any) -> Any:
     if hasattr(value, "as_integer_ratio") and not isinstance(value, (bool, int, float)):
         return int(value) if value == int(value) else float(value)
     return value
-
-
-def _is_time(value: Any) -> bool:
-    return isinstance(value, str)

@@ -7,20 +7,29 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import Field
 
+from contract.stages import Stage
 from domain.dynamo import holds
-from domain.job import Job
+from domain.job import Camel, Job
+from domain.job_item import ItemUpdate, JobItem
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
 KEEP_SECONDS = 400 * 24 * 3600
 
 
-class ItemUpdate(BaseModel):
-    """One conditional write to a job's item: `values` are set if `guard` is absent or less than its new value."""
+class JobFacts(Camel):
+    """What is recorded of a job beside its upload. `reused`: attributes of the stages that a rerun does not repeat."""
 
-    guard: str
-    values: dict[str, Any]
+    owner: str | None = None
+    photos: int | None = None
+    rerun_of: str | None = None
+    rerun_from: Stage | None = None
+    reused: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"reused"}) | self.reused
 
 
 class JobsTable:
@@ -29,7 +38,7 @@ class JobsTable:
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def record(self, job: Job, more: Mapping[str, Any] | None = None) -> None:
+    def record(self, job: Job, more: JobFacts | None = None) -> None:
         """Write the facts of the upload and `more`; repeating it changes nothing and never touches progress."""
         facts = {
             "name": job.name,
@@ -41,7 +50,7 @@ class JobsTable:
             "expiresAt": int(self._clock()) + KEEP_SECONDS,
             **({"email": job.options.email} if job.options.email else {}),
             **({"trainingSteps": job.options.training_steps} if job.options.training_steps else {}),
-            **(more or {}),
+            **_storable((more or JobFacts()).attributes),
         }
         names = {f"#{name}": name for name in facts}
         self._table.update_item(
@@ -51,11 +60,11 @@ class JobsTable:
             ExpressionAttributeValues={f":{name}": value for name, value in facts.items()},
         )
 
-    def find(self, job_id: str) -> dict[str, Any] | None:
-        item: dict[str, Any] | None = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
-        return item
+    def find(self, job_id: str) -> JobItem | None:
+        item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
+        return JobItem.of(item) if item else None
 
-    def of_owner(self, owner: str, limit: int, until: str | None = None) -> list[dict[str, Any]]:
+    def of_owner(self, owner: str, limit: int, until: str | None = None) -> list[JobItem]:
         """At most `limit` jobs of an owner, the newest upload first; `until`: only uploads of then and before."""
         answer = self._table.query(
             IndexName=BY_OWNER,
@@ -65,10 +74,9 @@ class JobsTable:
             ScanIndexForward=False,
             Limit=limit,
         )
-        items: list[dict[str, Any]] = answer["Items"]
-        return items
+        return [JobItem.of(item) for item in answer["Items"]]
 
-    def mark(self, job_id: str, moments: Mapping[str, str]) -> dict[str, Any]:
+    def mark(self, job_id: str, moments: Mapping[str, str]) -> JobItem:
         """Keep the first value of each of `moments`; the whole item as it is then."""
         answer = self._table.update_item(
             Key={"jobId": job_id},
@@ -77,8 +85,7 @@ class JobsTable:
             ExpressionAttributeValues={f":{name}": value for name, value in moments.items()},
             ReturnValues="ALL_NEW",
         )
-        item: dict[str, Any] = answer["Attributes"]
-        return item
+        return JobItem.of(answer["Attributes"])
 
     def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
         """Make the updates that are news; returns how many were."""

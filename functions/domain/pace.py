@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from contract.options import Quality
-from contract.stages import PipelineStep, Stage
+from contract.stages import Stage
+from domain.job_item import JobItem
 
 TENTHS = 10
 LEARNING = 0.3  # weight of the newest run, once there are some
@@ -55,19 +56,19 @@ def prior(stage: Stage, quality: Quality) -> Pace:
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
-def told_units(stage: Stage, item: Mapping[str, Any]) -> float | None:
-    """The stage's work, as far as the job's item tells: photos, steps, Gaussians."""
-    trained = item.get(Stage.TRAINING.state_key, {}).get("metrics", {})
+def told_units(stage: Stage, item: JobItem) -> float | None:
+    """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
+    trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
     if stage is Stage.SFM:
-        told = item.get("photos")
+        told = item.photos
     elif stage is Stage.TRAINING:
-        told = trained.get("steps") or item.get("trainingSteps")
+        told = trained.get("steps") or item.training_steps
     else:
         told = trained.get("gaussians")
     return float(told) if told else None
 
 
-def units(stage: Stage, item: Mapping[str, Any], pace: Pace) -> float:
+def units(stage: Stage, item: JobItem, pace: Pace) -> float:
     return told_units(stage, item) or pace.usual
 
 
@@ -95,16 +96,12 @@ def left_until_ends(
     current: Stage,
     left_in_current: float,
     paces: Mapping[Stage, Pace],
-    item: Mapping[str, Any],
+    item: JobItem,
 ) -> dict[Stage, float]:
     """Seconds to the end of the current stage and of each after it; the last one's is the job's."""
     later = stages[stages.index(current) + 1 :]
     each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later]
     return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
-
-
-def stages_of(item: Mapping[str, Any]) -> tuple[Stage, ...]:
-    return PipelineStep(item["pipelineStep"]).stages
 
 
 def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:

@@ -18,14 +18,14 @@ from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
 from domain.job import Camel, Job, UploadedObject, first_job_id, parse_options
-from domain.jobs_table import JobsTable
+from domain.job_item import JobItem
+from domain.jobs_table import JobFacts, JobsTable
 from domain.results import DamagedResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
 from domain.uploads import head_of
 
 MAX_RERUNS = 99
 NOTHING = {"seconds": 0.0, "dollars": 0.0}  # a reused result costs no more than it did
-INHERITED = ("owner",)  # facts of the job's item that its reruns share
 
 
 class RerunRequest(Camel):
@@ -53,10 +53,10 @@ class Turn(Enum):
     OVER = auto()
 
 
-def turn_of(execution: Execution | None, item: Mapping[str, Any] | None, wanted: Rerun) -> Turn:
+def turn_of(execution: Execution | None, item: JobItem | None, wanted: Rerun) -> Turn:
     """Pure. Raises RefusedRequest(JOB_RUNNING) while the job runs for another purpose."""
     if execution is None:  # recorded and never started: a request that crashed. With a status: AWS forgot it by now.
-        return Turn.OVER if item is not None and "status" in item else Turn.FREE
+        return Turn.OVER if item is not None and item.status else Turn.FREE
     if execution.rerun == wanted and (execution.running or wanted.request_id is not None):
         return Turn.OURS
     if execution.running:
@@ -114,11 +114,15 @@ class Rerunner:
         before = _stages_before(source, wanted.from_stage)
         if not before:
             self._check_upload(source)
-        item = self._jobs.find(wanted.of) or {}
+        item = self._jobs.find(wanted.of) or JobItem(job_id=wanted.of)
         reused = {stage: self._reused(wanted.of, stage, item) for stage in before}
-        told = {name: item[name] for stage in before for name in (stage.state_key, f"{stage.state_key}Sequence")}
-        inherited = {name: item[name] for name in INHERITED if name in item}
-        self._jobs.record(job, {**inherited, **told, "rerunOf": wanted.of, "rerunFrom": wanted.from_stage.value})
+        facts = JobFacts(
+            owner=item.owner,
+            rerun_of=wanted.of,
+            rerun_from=wanted.from_stage,
+            reused={name: value for stage in before for name, value in item.reused(stage).items()},
+        )
+        self._jobs.record(job, facts)
         return self._executions.begin(job, execution_input(job, wanted.from_stage, reused, wanted))
 
     def _check_upload(self, job: Job) -> None:
@@ -126,12 +130,12 @@ class Rerunner:
         if head_of(self._s3, uploaded) is None:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, "the upload was deleted or replaced")
 
-    def _reused(self, job_id: str, stage: Stage, item: Mapping[str, Any]) -> StageOutput:
-        told = item.get(stage.state_key, {})
-        if told.get("status") != StatusType.STAGE_SUCCEEDED:
+    def _reused(self, job_id: str, stage: Stage, item: JobItem) -> StageOutput:
+        told = item.stages.get(stage)
+        if told is None or told.status is not StatusType.STAGE_SUCCEEDED or told.attempt is None:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"{stage} did not succeed")
-        uri = told["outputs"]["output"]
-        run = StageRun(job_id=job_id, stage=stage, attempt=int(told["attempt"]))
+        uri = told.outputs["output"]
+        run = StageRun(job_id=job_id, stage=stage, attempt=told.attempt)
         try:
             result = read_result(self._s3, uri, run)
         except DamagedResult as damaged:

@@ -22,7 +22,8 @@ from domain.job import (
     options_from_metadata,
     owner_by_email,
 )
-from domain.jobs_table import ItemUpdate, JobsTable
+from domain.job_item import ItemUpdate
+from domain.jobs_table import JobFacts, JobsTable
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
@@ -41,7 +42,7 @@ class StartOutcome(Camel):
 
 @dataclass(frozen=True)
 class Asked:
-    """A wish that came by the API: the job's options, and whose job it is."""
+    """A request that came by the API: the job's options, and whose job it is."""
 
     options: JobOptions
     owner: str
@@ -78,7 +79,7 @@ class Starter:
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job, {**_owned(head["Metadata"], options.email, asked), "photos": photos})
+        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos))
         self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
@@ -111,13 +112,14 @@ class Starter:
         # a setting can be wrong and the address right: the customer should hear of it all the same
         address = options.email or email_from_metadata(head["Metadata"])
         job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
-        self._jobs.record(job, _owned(head["Metadata"], address, asked))
+        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))
         self._bus.put(job_rejected(job.job_id, error, self._clock()))
         return StartOutcome(job_id=job.job_id, error=error)
 
 
-def _owned(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> dict[str, str]:
+def _owner(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> str | None:
     """Whose job it is: the API's caller, who also stands in the metadata of what he uploaded by the API; else the
     address that came with the upload, which a token must carry verified."""
-    owner = asked.owner if asked else metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)
-    return {"owner": owner} if owner else {}
+    if asked:
+        return asked.owner
+    return metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)

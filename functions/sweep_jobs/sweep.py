@@ -27,8 +27,8 @@ class Sweeper:
         """Clean up after executions whose end the jobs table knows nothing of; returns their jobs' ids."""
         swept = []
         for ended in self._executions.ended_between(now - LONGEST_JOB, now - LOOK_BACK, now - GRACE):
-            item = self._jobs.find(ended.job_id) or {}
-            if item.get("sequence", 0) < FAILED_SEQUENCE:
+            item = self._jobs.find(ended.job_id)
+            if item is None or item.sequence < FAILED_SEQUENCE:
                 self._stopper.clean_up(ended, last_chance=True)
                 swept.append(ended.job_id)
         return swept

@@ -9,12 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.event_bridge import StatusMessage
+from domain.job_item import updates_for
 from domain.jobs_table import JobsTable
 from domain.observability import logger, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
 from track_progress.estimate import Estimator
-from track_progress.progress import updates_for
 
 
 class TrackProgressSettings(MachineSettings):

@@ -13,7 +13,8 @@ from jsonschema import Draft202012Validator
 from contract.__main__ import generated, main
 from contract.codes import ErrorCode, WarningCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
-from contract.options import DEFAULT_QUALITY, Quality
+from contract.events import SOURCE, StatusType
+from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.schemas import schemas
 from contract.stages import JobName, PipelineStep, Stage
 
@@ -67,6 +68,14 @@ def test_no_name_of_a_stage_is_written_twice_but_where_its_container_begins() ->
     """Each container's entry point names its stage once."""
     entry_points = [line for line in written_again({*Stage}) if "/__main__.py:" not in line]
     assert entry_points == []
+
+
+def test_no_variable_of_an_option_is_written_twice() -> None:
+    assert written_again({option.variable for option in WHOLE_NUMBERS.values()}) == []
+
+
+def test_no_type_or_source_of_an_event_is_written_twice() -> None:
+    assert written_again({*StatusType, SOURCE}) == []
 
 
 def test_no_limit_of_photos_is_written_twice() -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from contract.stages import Stage
 from domain.job import JobOptions, UploadedObject, job_of
-from domain.jobs_table import JobsTable
+from domain.job_item import JobItem
+from domain.jobs_table import JobFacts, JobsTable
 from domain.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
@@ -51,7 +52,7 @@ SAMPLE = (
 def recorded(cloud: Cloud, job_id: str) -> None:
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
     job = job_of(upload, JobOptions(), AT).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, {"photos": 20})
+    JobsTable(cloud.table("jobs")).record(job, JobFacts(photos=20))
 
 
 def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metrics: Any) -> None:
@@ -120,13 +121,16 @@ def test_the_same_end_told_twice_is_one_lesson(cloud: Cloud) -> None:
 def test_work_that_nobody_has_told_of_yet_is_what_jobs_had_before(cloud: Cloud) -> None:
     train(cloud, "first", SAMPLE)
     (item,) = cloud.table("pace").scan()["Items"]
-    assert units(Stage.TRAINING, {}, Pace.model_validate_json(item["learnt"])) == 2000
-    assert units(Stage.TRAINING, {"trainingSteps": 300}, prior(Stage.TRAINING, "high")) == 300
-    assert units(Stage.SFM, {"photos": 0}, prior(Stage.SFM, "high")) == 100
+    assert units(Stage.TRAINING, JobItem(job_id="a"), Pace.model_validate_json(item["learnt"])) == 2000
+    assert units(Stage.TRAINING, JobItem(job_id="a", training_steps=300), prior(Stage.TRAINING, "high")) == 300
+    assert units(Stage.SFM, JobItem(job_id="a", photos=0), prior(Stage.SFM, "high")) == 100
 
 
 def test_a_better_quality_is_foreseen_to_take_longer() -> None:
-    work = [units(Stage.TRAINING, {}, prior(Stage.TRAINING, quality)) for quality in ("preview", "standard", "high")]
+    work = [
+        units(Stage.TRAINING, JobItem(job_id="a"), prior(Stage.TRAINING, quality))
+        for quality in ("preview", "standard", "high")
+    ]
     assert work == sorted(set(work))
 
 

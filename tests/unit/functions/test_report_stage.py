@@ -112,7 +112,8 @@ def test_a_completed_job_without_a_result_is_a_failure(cloud: Cloud) -> None:
     ],
 )
 def test_a_result_that_is_damaged_or_another_runs_fails_the_stage(cloud: Cloud, wrong: dict[str, Any]) -> None:
-    completed(cloud, **wrong)
+    completed(cloud)
+    cloud.put_result(output_of(), **wrong)
     invoke("report_stage", job_changed())
     assert cloud.stepfunctions.failures("token-1") == [ErrorCode.RESULT_DAMAGED]
 
