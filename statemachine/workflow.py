@@ -4,7 +4,7 @@
     python statemachine/workflow.py --check    # exit 1 if the committed file is not what this code writes
 
 Runs at build time only, in the environment of statemachine/requirements.txt. `${…}` names are filled in by the
-template (DefinitionSubstitutions). What the SDK has no words for is added in postprocess.py.
+template (DefinitionSubstitutions). postprocess.py adds what the SDK cannot express.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from contract.stages import SPOT_WAIT_SECONDS, Stage
 
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
-# a container reports at least every 20 s; starting a machine and loading its input say nothing for minutes
+# a container reports at least every 20 s; while a machine starts and loads its input there are no reports for minutes
 HEARTBEAT_SECONDS = 1800
 # a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
 # through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
@@ -86,7 +86,7 @@ def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> 
 
 
 def failure_end() -> State:
-    """Where every failure ends: told on the bus, then a real Fail."""
+    """The end of every failure: an event on the bus, then a Fail state."""
     told = announce(
         "JobFailed",
         StatusType.JOB_FAILED,

@@ -41,10 +41,22 @@ def render(report: Report, pictures: Pictures) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
         poster=poster,
+        drawn=_drawn(report),
         subtitle=f"Uploaded {report.uploaded_at:%d %B %Y, %H:%M} UTC · quality {escape(report.options.quality)}",
         figures="".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in _headline(report)),
         sections="\n".join(part for part in parts if part),
         job_id=escape(report.job_id),
+    )
+
+
+def _drawn(report: Report) -> str:
+    """What of the scene's picture no photo saw."""
+    if report.invented_share is None:
+        return ""
+    share = "less than 1" if report.invented_share < 0.01 else f"{100 * report.invented_share:.0f}"
+    return (
+        '<p class="soft">Sky and ground beyond the photos are drawn in the photos\' colours, not photographed: '
+        f"{share} % of this picture.</p>"
     )
 
 

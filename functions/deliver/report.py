@@ -88,6 +88,7 @@ class Report(Camel):
 
     psnr_seen: dB before compression over what at least three trained photos see, exposure evened; seen_share: that part
     of the check photos, 0..1.
+    invented_share: of the scene's picture, ground and sky drawn in the photos' colours where no photo looked.
     """
 
     version: Literal["1"] = "1"
@@ -107,6 +108,7 @@ class Report(Camel):
     seen_share: float | None
     ssim: float | None
     ssim_before_compression: float | None
+    invented_share: float | None
     held_out: list[HeldOutView]
     training_curve: list[CurvePoint]
     bytes: int | None
@@ -168,6 +170,7 @@ def compose(
         seen_share=metric(Stage.TRAINING, "seen"),
         ssim=ssim,
         ssim_before_compression=before("ssim"),
+        invented_share=metric(Stage.COMPRESSOR, "inventedShare"),
         held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], metric(Stage.TRAINING, "views") or [], photos),
         training_curve=[CurvePoint.model_validate(point) for point in metric(Stage.TRAINING, "curve") or []],
         bytes=count(Stage.COMPRESSOR, "bytes"),

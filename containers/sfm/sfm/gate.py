@@ -1,4 +1,4 @@
-"""Whether a model is good enough to spend GPU money on, in words for the customer."""
+"""Decide whether a model is worth training, with messages for the customer."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ NAMES_IN_MESSAGE = 5
 
 @dataclass(frozen=True)
 class Registration:
-    """What mapping made of the usable photos. `unregistered` are original names; `models` are sizes, largest first;
-    `cut_short` when time ran out before every photo had been tried.
+    """The result of mapping the usable photos. `unregistered`: original names; `models`: their sizes, largest first;
+    `cut_short`: time ran out before every photo had been tried.
     """
 
     usable: int
@@ -35,7 +35,7 @@ class Registration:
 
 
 def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> None:
-    """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any work."""
+    """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any computation."""
     if found == 0:
         raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
     if usable < MIN_USABLE_PHOTOS:
@@ -47,7 +47,7 @@ def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> No
 
 
 def check_features(features: Sequence[int]) -> None:
-    """Raise NO_FEATURES when fewer photos than a model needs have any detail. `features` are counts by photo."""
+    """Raise NO_FEATURES when too few photos have enough features. `features`: number of features of each photo."""
     detailed = sum(count >= MIN_FEATURES for count in features)
     if detailed < MIN_USABLE_PHOTOS:
         raise StageError(
@@ -57,9 +57,10 @@ def check_features(features: Sequence[int]) -> None:
 
 
 def check_registration(registration: Registration) -> list[Warning]:
-    """Raise NO_OVERLAP, DISCONNECTED, LOW_REGISTRATION or TIME_BUDGET, or return warnings.
+    """Return warnings, or raise NO_OVERLAP, DISCONNECTED, LOW_REGISTRATION or TIME_BUDGET.
 
-    Sets of three or four photos pass only whole; larger ones need five photos and half of them in one model.
+    A set of three or four photos passes only if all are registered; a larger one needs five photos, and half of its
+    photos, in one model.
     """
     usable, registered = registration.usable, registration.registered
     share = registered / usable
@@ -77,7 +78,7 @@ def check_registration(registration: Registration) -> list[Warning]:
     facts = f"{registered} of {usable} photos placed{apart}; not placed: {names}"
     if registration.cut_short:
         if not enough:
-            raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos had a place when time ran out")
+            raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos were placed when time ran out")
         return [Warning(WarningCode.TIME_BUDGET, f"time ran out: {facts}", list(registration.unregistered))]
     if not enough:
         separate = others and (registered + sum(others)) / usable >= FAIL_BELOW_SHARE

@@ -125,7 +125,7 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
     cloud.put_result(
         compressor,
         counts=compressed["counts"],
-        metrics=compressed["metrics"] | {"views": views, "ssimBefore": 0.79, "ssimAfter": 0.77},
+        metrics=compressed["metrics"] | {"views": views, "ssimBefore": 0.79, "ssimAfter": 0.77, "inventedShare": 0.234},
         files=[{"path": path, "bytes": 1000, "sha256": "0"} for path in FILES[Stage.COMPRESSOR]],
     )
     trained = event["stages"]["training"]
@@ -165,6 +165,7 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "seenShare": 0.8,
         "ssim": 0.58,
         "ssimBeforeCompression": 0.6,
+        "inventedShare": 0.234,
         "heldOut": [
             {
                 "name": "DJI <1>.JPG",
@@ -207,7 +208,15 @@ def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_te
         "1.4 MB",
     ):
         assert told in page, told
+    assert "not photographed: 23 % of this picture" in page
     assert "s3://" not in page
+
+
+def test_a_report_tells_nothing_of_drawn_ground_where_that_was_not_counted(cloud: Cloud) -> None:
+    invoke("deliver", after(cloud, *Stage))
+    assert cloud.get_json(REPORT)["inventedShare"] is None
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    assert "not photographed" not in answer["Body"].read().decode()
 
 
 def test_a_scene_whose_photos_know_no_altitude_is_delivered(cloud: Cloud) -> None:

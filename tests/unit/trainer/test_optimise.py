@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from splat.adam import COLUMNS, MOMENT_COLUMNS, adam_rows
 from splat.camera import look_at
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS
 from splat.loss import Target
+from tests.support.gaussians import gaussians_of
+from tests.support.tensors import gradient
 from trainer.loss import Photometric
 from trainer.optimise import LEARNING_RATES, Seen, Splats, adam_rows_torch
 from trainer.rasterize import rasterize
@@ -24,7 +26,7 @@ CPU = torch.device("cpu")
 
 def make_splats(count: int, seed: int = 0, degree: int = 3, means: np.ndarray | None = None) -> Splats:
     rng = np.random.default_rng(seed)
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=rng.normal(size=(count, 3)) if means is None else means,
         quats=rng.normal(size=(count, 4)),
         scales=rng.normal(-3, 0.3, (count, 3)),
@@ -56,9 +58,8 @@ def test_rows_move_as_the_twin_moves_them(seed: int, count: int, steps: int, deg
         seen = rows_of(splats, rows, degree, generator)
         splats.step(seen, 0.5)
         for name, rate in LEARNING_RATES.items():
-            g, part = seen[name].grad.double(), rows
-            if name == "shN":
-                part = (rows[:, None], torch.arange(g.shape[1]))
+            g = gradient(seen[name]).double()
+            part = (rows[:, None], torch.arange(g.shape[1])) if name == "shN" else (rows,)
             first[name][part] = 0.9 * first[name][part] + 0.1 * g
             second[name][part] = 0.999 * second[name][part] + 0.001 * g * g
             root = torch.sqrt(second[name][part] / (1 - 0.999**step))
@@ -76,7 +77,7 @@ def test_where_all_are_seen_it_is_torchs_adam() -> None:
     for _ in range(5):
         seen = rows_of(splats, torch.arange(40), 3, generator)
         for name, leaf in leaves.items():
-            leaf.grad = seen[name].grad.double()
+            leaf.grad = gradient(seen[name]).double()
         splats.step(seen, 1.0)
         adam.step()
     for name, leaf in leaves.items():
@@ -106,13 +107,14 @@ def test_the_torch_path_moves_them_alike(degree: int) -> None:
     for torch_path in (False, True):
         parameters = {name: tensor.clone() for name, tensor in splats.tensors.items()}
         moments = torch.rand(300, 2, MOMENT_COLUMNS, generator=generator.manual_seed(2))
-        gradients = {name: tensor.grad for name, tensor in rows_of(splats, rows, degree, generator).tensors.items()}
+        seen = rows_of(splats, rows, degree, generator)
+        gradients = {name: gradient(tensor) for name, tensor in seen.tensors.items()}
         rates = torch.rand(MOMENT_COLUMNS, generator=generator)
         if torch_path:
             adam_rows_torch(parameters, gradients, moments, rows, rates)
         else:
-            arrays = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
-            adam_rows(*arrays, moments.numpy(), rows.numpy(), rates.numpy())
+            moved, by = ({name: t.numpy() for name, t in tensors.items()} for tensors in (parameters, gradients))
+            adam_rows(moved, by, moments.numpy(), rows.numpy(), rates.numpy())
         results.append(parameters)
     for name in COLUMNS:
         torch.testing.assert_close(results[0][name], results[1][name], rtol=1e-5, atol=1e-6)
@@ -123,9 +125,10 @@ def test_a_picture_of_what_is_seen_is_the_picture_of_all() -> None:
     splats = make_splats(3000, means=rng.normal(0, 3, (3000, 3)))
     camera = look_at((0, 0, 4), (0.5, 0, 0), width=70, height=50)
     matrices = torch.from_numpy(camera.world_to_camera), torch.from_numpy(camera.intrinsics)
-    whole, _, info = rasterize(*splats.tensors.values(), *matrices, 70, 50, 2)
+    means, quats, scales, opacities, sh0, shN = splats.tensors.values()
+    whole, _, info = rasterize(means, quats, scales, opacities, sh0, shN, *matrices, 70, 50, 2)
     seen = splats.seen_by(camera, 2)
-    part, of_part = draw(seen, camera, 2)
+    part, _, of_part = draw(seen, camera, 2)
     assert torch.equal(whole, part)
     assert torch.equal(torch.nonzero(info.visible)[:, 0], seen.rows[of_part.visible])
     assert 0 < len(seen) < 2500
@@ -138,7 +141,7 @@ def test_none_one_and_none_in_view_train(count: int, looking_away: bool) -> None
     before = splats["means"].clone()
     camera = look_at((0, 0, 2), (0, 0, 4 if looking_away else 0), width=20, height=16)
     seen = splats.seen_by(camera, 1)
-    image, info = draw(seen, camera, 1)
+    image, _, info = draw(seen, camera, 1)
     Photometric()(image, Target.of(np.random.default_rng(0).random((16, 20, 3)).astype(np.float32))).backward()
     splats.step(seen, 1.0)
     visible = count == 1 and not looking_away
