@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from contract.stages import Stage
 from domain.clients import client, table
 from domain.cost import dollars
-from domain.results import split_uri
+from domain.layout import split_uri
 from domain.settings import Settings
 from domain.stage_settings import StageSettings
 from tests.support.cloud import ENVIRONMENT, Cloud

@@ -18,8 +18,8 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError
 from domain.event_bridge import StatusMessage
-from domain.job_item import updates_for
-from domain.jobs_table import ItemUpdate, JobsTable
+from domain.job_item import ItemUpdate, updates_for
+from domain.jobs_table import JobsTable
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error
