@@ -5,8 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job, JobOptions
-from spaceport.stages import Stage, StageOutput
+from contract.codes import WARNINGS
+from contract.stages import Stage
+from domain.job import Camel, Job, JobOptions
+from domain.results import StageResult, StageWarning
+from domain.stages import StageOutput
 
 
 class PhotoLine(Camel):
@@ -67,6 +70,18 @@ class Georeference(Camel):
     rms_metres: float | None
 
 
+class ReportedWarning(StageWarning):
+    """A stage's warning with what it means and what to do about it."""
+
+    sentence: str
+    hint: str
+
+    @classmethod
+    def of(cls, warning: StageWarning) -> ReportedWarning:
+        advice = WARNINGS[warning.code]
+        return cls(**warning.model_dump(), sentence=advice.sentence, hint=advice.hint)
+
+
 class Report(Camel):
     """`report.json`. PSNR (dB) and SSIM are of check photos before these were trained on, and after compression unless
     named; None: not measured.
@@ -104,13 +119,13 @@ class Report(Camel):
     seconds: dict[str, float]
     timings: dict[str, dict[str, float]]
     cost: dict[str, Any]
-    warnings: list[dict[str, Any]]
+    warnings: list[ReportedWarning]
 
 
 def compose(
     job: Job,
     stages: dict[Stage, StageOutput],
-    results: dict[Stage, dict[str, Any]],
+    results: dict[Stage, StageResult],
     photos: list[dict[str, Any]],
     georeference: dict[str, Any],
     files: list[DeliveredFile],
@@ -118,10 +133,10 @@ def compose(
     """`photos` and `georeference` are sfm's photos.json and georeference.json, empty for a job without them."""
 
     def count(stage: Stage, name: str) -> int | None:
-        return results[stage]["counts"].get(name) if stage in results else None
+        return results[stage].counts.get(name) if stage in results else None
 
     def metric(stage: Stage, name: str) -> Any:
-        return results[stage]["metrics"].get(name) if stage in results else None
+        return results[stage].metrics.get(name) if stage in results else None
 
     def before(figure: str) -> float | None:
         """A figure of the check photos before training saw them; of a splat that was uploaded, as it came."""
@@ -164,9 +179,9 @@ def compose(
         score=round(sum(part.points for part in parts)) if parts else None,
         score_parts=parts,
         seconds={stage.value: output.seconds for stage, output in stages.items()},
-        timings={stage.value: result.get("timings", {}) for stage, result in results.items()},
+        timings={stage.value: result.timings for stage, result in results.items()},
         cost=total_cost(stages),
-        warnings=[warning for result in results.values() for warning in result["warnings"]],
+        warnings=[ReportedWarning.of(warning) for result in results.values() for warning in result.warnings],
     )
 
 
