@@ -17,7 +17,12 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test
-	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=
+	@$(PYTHON) -m scripts.floors
+
+unit: .build/test.stamp ## the fast tests: before every commit
+	@$(PAGE) test
+	$(PYTHON) -m pytest -n 2 --dist loadfile tests/unit -m "not slow"
 
 lint: .build/run.stamp lint-page ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .

@@ -34,9 +34,9 @@ PHOTOS_IN_MEMORY = 100  # pairs are sorted, so few photos are prepared twice
 
 
 def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, send: Send) -> None:
-    """Match pairs of photo names into `database`; what is there when the process is ended stays usable.
+    """Match pairs of photo names and write each verified pair to `database` at once.
 
-    `send` gets the share of pairs done, 0..1.
+    If the process is ended early, the pairs written so far stay usable. `send` gets the share of pairs done, 0..1.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
     with pycolmap.Database.open(database) as opened:
