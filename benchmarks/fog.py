@@ -11,6 +11,13 @@ from benchmarks.similarity import Similarity
 from benchmarks.truth_views import Depths, in_the_air
 from sample.camera import Camera as TrueCamera
 from splat.gaussians import Float32, Gaussians
+from splat.solidity import in_colours
+
+
+def fog_alone(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Gaussians:
+    """The same Gaussians, white where they lie in empty air and black elsewhere: their picture is what fog adds."""
+    share = share_in_the_air(gaussians, carried, maps)
+    return in_colours(gaussians, share[:, None].repeat(3, axis=1))
 
 
 def share_in_the_air(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Float32:

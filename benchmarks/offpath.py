@@ -19,10 +19,10 @@ import numpy as np
 from benchmarks.contact_sheet import save_sheet
 from benchmarks.drawing import as_floats, shown
 from benchmarks.flights import KINDS, Flight, photos_of, true_poses
-from benchmarks.fog import share_in_the_air
+from benchmarks.fog import fog_alone
 from benchmarks.free_views import views
 from benchmarks.similarity import similarity
-from benchmarks.splat_figures import in_colour, shape
+from benchmarks.splat_figures import shape
 from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
 from benchmarks.truth_views import TrueView, Truth, load, rendered, save
 from splat.camera import View, read_views
@@ -72,7 +72,7 @@ def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[di
         np.array([poses[view.name]["centre"] for view in seen]), np.array([view.camera.position for view in seen])
     )
     truth = truth_of(flight, folder, seen, poses)
-    fogs = {id(splat): in_colour(splat, share_in_the_air(splat, carried, truth.maps)) for splat in (delivered, scored)}
+    fogs = {id(splat): fog_alone(splat, carried, truth.maps) for splat in (delivered, scored)}
     figures: dict[str, Any] = {}
     sheet: list[list[Float32]] = []
     for kind in flight.kinds:
