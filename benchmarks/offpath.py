@@ -63,15 +63,17 @@ def main() -> int:
     return 0
 
 
-def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[dict[str, Any], list[list[Float32]]]:
-    """All figures of a trained flight, and the rows of its sheet."""
+def measured(
+    flight: Flight, folder: Path, scene: Path, model: Path, every: int = 1
+) -> tuple[dict[str, Any], list[list[Float32]]]:
+    """All figures of a trained flight, and the rows of its sheet; `every`: of the views of a kind, one in so many."""
     delivered, scored = read_ply(model / "scene.ply"), read_ply(model.parent / SCORED)
     seen, surroundings = read_views(model / "views.json"), read_surroundings(model / "surroundings.json")
     poses = poses_of(seen, scene, folder)
     carried = similarity(
         np.array([poses[view.name]["centre"] for view in seen]), np.array([view.camera.position for view in seen])
     )
-    truth = truth_of(flight, folder, seen, poses)
+    truth = truth_of(flight, folder, seen, poses, every)
     fogs = {id(splat): fog_alone(splat, carried, truth.maps) for splat in (delivered, scored)}
     figures: dict[str, Any] = {}
     sheet: list[list[Float32]] = []
@@ -94,6 +96,7 @@ def measured(flight: Flight, folder: Path, scene: Path, model: Path) -> tuple[di
     made = shape(delivered, cameras, distance)
     figures |= {
         "fog": round(float(np.mean(free)), 5),
+        "spread": round(result["metrics"]["depthSpread"], 4),
         "needles": round(made.needles, 4),
         "long": round(made.long, 5),
         "unseen": round(made.unseen, 4),
@@ -114,14 +117,15 @@ def poses_of(seen: list[View], scene: Path, folder: Path) -> dict[str, dict[str,
     return {view.name: truth[originals[view.name]] for view in seen}
 
 
-def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, dict[str, Any]]) -> Truth:
+def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, dict[str, Any]], every: int) -> Truth:
     """The flight's true views, rendered once and kept in `folder`."""
     path = folder / "truth.npz"
     if not path.is_file():
         print(f"photographing what is true of {flight.name}", file=sys.stderr, flush=True)
         scenery = flight.scenery()
         held_out, trained = ([poses[view.name] for view in seen if view.split == split] for split in ("test", "train"))
-        cameras = {kind: row for kind, row in views(held_out, trained, scenery.terrain).items() if kind in flight.kinds}
+        cameras = views(held_out, trained, scenery.terrain)
+        cameras = {kind: cameras[kind][::every] for kind in flight.kinds}
         save(path, rendered(flight.lit(scenery), cameras, trained))
     return load(path)
 
@@ -157,7 +161,7 @@ def averaged(rows: list[Row]) -> dict[str, Any]:
 
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown: seen3 in dB (GMSD) by kind of view, then the splat's own figures."""
-    head = ["scene", "CPU s", *KINDS, "horizon, whole", "fog", "needles", "opacity 10/50/90/99 %", "unseen"]
+    head = ["scene", "CPU s", *KINDS, "horizon, whole", "fog", "spread", "needles", "opacity 10/50/90/99 %", "unseen"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for result in results:
         cells = [f"{result['scene']} {result['tag']}", f"{result['cpu_s']:.0f}"]
@@ -166,7 +170,7 @@ def table(results: list[dict[str, Any]]) -> str:
             cells.append(f"{figures['seen3']:.1f} ({figures['gmsd']:.3f})" if figures and figures["views"] else "")
         whole = result["horizon"]["psnr"]
         cells.append("" if whole is None else f"{whole:.1f}")
-        cells += [f"{100 * result['fog']:.2f} %", f"{100 * result['needles']:.1f} %"]
+        cells += [f"{100 * result['fog']:.2f} %", f"{100 * result['spread']:.1f} %", f"{100 * result['needles']:.1f} %"]
         cells += ["/".join(f"{value:.2f}" for value in result["opacity"]), f"{100 * result['unseen']:.1f} %"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from splat.camera import Camera
+from splat.camera import Camera, orbit
 from splat.gaussians import Float32, Gaussians
 from splat.harmonics import SH_C0
 from splat.render import render_with_alpha
@@ -37,6 +38,15 @@ def mean_depth_spread(gaussians: Gaussians, cameras: Iterable[Camera]) -> float 
     """Mean of `depth_spread` over the cameras that see anything; None where none does."""
     found = [spread for camera in cameras if (spread := depth_spread(gaussians, camera)) is not None]
     return float(np.mean(found)) if found else None
+
+
+def look_around(points: NDArray[np.float64], distance: float, up: NDArray[np.float64]) -> list[Camera]:
+    """Where people turn a scene: eight views of the middle of its points (N, 3), from `distance`, 35° up.
+
+    Photos of most flights look straight down, and from there fog looks like ground.
+    """
+    middle = np.median(points, axis=0)
+    return orbit(middle, distance, 35.0, 8, width=400, height=300, up=up)
 
 
 def in_colours(gaussians: Gaussians, colours: Float32) -> Gaussians:

@@ -17,7 +17,8 @@ from PIL import Image
 from splat.camera import View, write_views
 from splat.footprint import is_georeferenced
 from splat.ply import write_ply
-from splat.surroundings import write_surroundings
+from splat.solidity import look_around, mean_depth_spread
+from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
@@ -77,7 +78,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("finish"):
         run.finish()
     with context.stopwatch("write"):
-        _write(context.folders, folder, scene, store, run.trainer)
+        surroundings = _write(context.folders, folder, scene, store, run.trainer)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
@@ -94,6 +95,10 @@ def train_scene(context: StageContext) -> StageOutcome:
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
+            "depthSpread": mean_depth_spread(
+                run.trainer.splats.gaussians(scene.frame),
+                look_around(scene.positions, scene.frame.scale, surroundings.up),
+            ),
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),
@@ -168,7 +173,7 @@ def _start(
     return run, [Warning("DAMAGED_CHECKPOINT", "a damaged checkpoint was passed over", damaged)] if damaged else []
 
 
-def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
+def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
@@ -191,6 +196,7 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
     surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
     write_surroundings(model / "surroundings.json", surroundings)
+    return surroundings
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {
