@@ -18,14 +18,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.train_speed import held_out_match, trainer_for
 from trainer import dataset
-from trainer.dataset import PhotoStore, load_scene, views_per_point
-from trainer.dropout import final_rate
-from trainer.evaluate import mean, score_all
-from trainer.initialise import from_seeds, seed_points
-from trainer.optimise import Splats
+from trainer.dataset import load_scene
 from trainer.schedule import Budget
-from trainer.train import Trainer
 
 STEPS = (7_000, 30_000)
 LONG_EDGE = 100_000  # no smaller than they are
@@ -58,23 +54,19 @@ def main() -> int:
 def spaceport(folder: Path, steps: int) -> Figures:
     """Our own training, the clock on the steps alone."""
     dataset.HOLD_OUT_FIRST = 0  # as simple_trainer does
-    device = torch.device("cuda")
-    scene, store = load_scene(folder, LONG_EDGE), PhotoStore()
-    photos = scene.split("train")
-    splats = Splats.of(from_seeds(seed_points(scene, store, MAX_GAUSSIANS), 3), device)
-    dropout = final_rate(views_per_point([photo.camera for photo in photos], scene.positions))
-    trainer = Trainer(photos, scene.frame, store, Budget(steps, LONG_EDGE, MAX_GAUSSIANS), splats, dropout, device)
+    scene = load_scene(folder, LONG_EDGE)
+    trainer = trainer_for(scene, Budget(steps, LONG_EDGE, MAX_GAUSSIANS), torch.device("cuda"))
     torch.cuda.reset_peak_memory_stats()
     started = time.monotonic()
     trainer.run(lambda _progress: True)
     torch.cuda.synchronize()
     seconds = time.monotonic() - started
-    psnr = mean(score.psnr for score in score_all(splats, scene.frame, scene.split("test"), store, 3))
+    psnr, _ = held_out_match(trainer.splats, scene)
     return {
         "psnr": psnr,
         "train_s": round(seconds, 1),
         "steps_a_second": round(trainer.step / seconds, 1),
-        "gaussians": len(splats),
+        "gaussians": len(trainer.splats),
         "peak_mb": round(torch.cuda.max_memory_allocated() / 1e6),
     }
 

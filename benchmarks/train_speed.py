@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,18 @@ from numpy.typing import NDArray
 
 from splat.camera import Camera
 from splat.gaussians import Gaussians
-from splat.loss import Target
+from splat.loss import Buffers, Target, photometric_loss
 from splat.projection import packed, project
 from splat.tiles import tile_lists
-from trainer.dataset import Frame, PhotoStore, Scene
+from trainer.dataset import Frame, PhotoStore, Scene, views_per_point
+from trainer.dropout import peak_rate
+from trainer.evaluate import render_photo
 from trainer.initialise import Seeds, from_seeds
 from trainer.loss import Photometric
 from trainer.optimise import Splats
-from trainer.train import draw
+from trainer.schedule import Budget
+from trainer.seeds import start
+from trainer.train import Trainer, draw
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -44,6 +49,34 @@ class Cost:
     step_seconds: float
     step_cpu_seconds: float
     kernel_seconds: float
+
+
+def trainer_for(scene: Scene, budget: Budget, device: torch.device) -> Trainer:
+    """A trainer at its beginning, as the stage has it; the photos as they are, so that the held-out ones compare."""
+    store, photos = PhotoStore(), scene.split("train")
+    begun = start(scene, store, budget.max_gaussians, budget.sh_degree)
+    views = views_per_point([photo.camera for photo in photos], scene.positions)
+    return Trainer(
+        photos=photos,
+        held_out=scene.split("test"),
+        frame=scene.frame,
+        store=store,
+        budget=budget,
+        splats=Splats.of(begun.gaussians, device),
+        dropout=peak_rate(views, begun.dense / len(begun.gaussians)),
+        device=device,
+    )
+
+
+def held_out_match(splats: Splats, scene: Scene) -> tuple[float, float]:
+    """Mean PSNR in dB and SSIM of the held-out photos."""
+    store, found = PhotoStore(), []
+    for photo in scene.split("test"):
+        image = render_photo(splats, scene.frame, photo, _DEGREE)
+        compared = photometric_loss(image, store.target(photo, photo.camera), Buffers())
+        found.append((-10 * math.log10(max(compared.mse, 1e-10)), compared.ssim))
+    psnr, ssim = np.mean(found, axis=0)
+    return float(psnr), float(ssim)
 
 
 def spread_over(scene: Scene, count: int) -> Seeds:

@@ -23,7 +23,7 @@ _EDGE = 99.0  # percentile of the places in a direction: outliers lie beyond
 _RIM = 0.7  # of the footprint's size, beyond which its rim begins
 _GROUND = 30.0  # percentile of the heights at the rim: trees and roofs stand on the ground
 _CEILING = 99.5  # percentile of the heights
-_HAZE = 5.0  # radii of the footprint
+_HAZE = 8.0  # radii of the footprint
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]

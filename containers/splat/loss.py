@@ -6,7 +6,8 @@ window of 1.5 pixels, zeros beyond the picture's sides. A photo's own window mea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass
 
 import numpy as np
 from numba import prange
@@ -37,21 +38,33 @@ class Target:
         return cls(planes, window_means(planes), window_means(planes * planes))
 
 
-@dataclass(frozen=True)
 class Buffers:
-    """Scratch planes for pictures of one size; a fresh allocation each step would cost more than the arithmetic."""
+    """Scratch planes for the loss, grown to the largest picture compared: a fresh allocation each step would cost more
+    than the arithmetic, and one for each of many picture sizes more memory than the photos.
+    """
 
-    height: int
-    width: int
-    planes: Float32 = field(init=False)  # the picture by channel
-    by_row: Float32 = field(init=False)  # 3 kinds, 3 channels, blurred along rows; zero rows above and below
-    by_row_back: Float32 = field(init=False)
+    def __init__(self) -> None:
+        self._memory = np.empty(0, np.float32)
+        self._size = (0, 0)
 
-    def __post_init__(self) -> None:
-        padded = (3, 3, self.height + 2 * _RADIUS, self.width)
-        object.__setattr__(self, "planes", np.empty((3, self.height, self.width), np.float32))
-        object.__setattr__(self, "by_row", np.zeros(padded, np.float32))
-        object.__setattr__(self, "by_row_back", np.zeros(padded, np.float32))
+    @property
+    def nbytes(self) -> int:
+        return self._memory.nbytes
+
+    def of(self, height: int, width: int) -> tuple[Float32, Float32, Float32]:
+        """The picture by channel (3, height, width), and twice 3 kinds by 3 channels blurred along rows, whose 5 rows
+        above and below are zero. Valid until the next call.
+        """
+        plane, padded = (3, height, width), (3, 3, height + 2 * _RADIUS, width)
+        planes, rows = math.prod(plane), math.prod(padded)
+        if self._memory.size < planes + 2 * rows:
+            self._memory = np.empty(planes + 2 * rows, np.float32)
+        by_row, by_row_back = self._memory[planes : planes + 2 * rows].reshape(2, *padded)
+        if self._size != (height, width):
+            self._size = (height, width)
+            for blurred in (by_row, by_row_back):
+                blurred[:, :, :_RADIUS] = blurred[:, :, -_RADIUS:] = 0
+        return self._memory[:planes].reshape(plane), by_row, by_row_back
 
 
 @dataclass(frozen=True)
@@ -66,13 +79,14 @@ class PhotometricLoss:
 
 
 def photometric_loss(image: Float32, target: Target, buffers: Buffers, weight: float = SSIM_WEIGHT) -> PhotometricLoss:
-    """Compare `image` (height, width, 3) with `target`, SSIM weighing `weight`; `buffers` of the same size."""
-    height = image.shape[0]
+    """Compare `image` (height, width, 3) with `target`, SSIM weighing `weight`; `buffers` may serve any pictures."""
+    height, width, _ = image.shape
+    planes, by_row, by_row_back = buffers.of(height, width)
     gradient = np.empty_like(image)
     sums = np.empty((height, 3), np.float64)
     _loss(
         image, target.planes, target.means, target.mean_squares, np.float32(weight),
-        buffers.planes, buffers.by_row, buffers.by_row_back, sums, gradient,
+        planes, by_row, by_row_back, sums, gradient,
     )  # fmt: skip
     ssim, l1, mse = (float(total) / image.size for total in sums.sum(axis=0))
     return PhotometricLoss((1 - weight) * l1 + weight * (1 - ssim), l1, ssim, mse, gradient)

@@ -41,10 +41,22 @@ def render(report: Report, pictures: Pictures) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
         poster=poster,
+        drawn=_drawn(report),
         subtitle=f"Uploaded {report.uploaded_at:%d %B %Y, %H:%M} UTC · quality {escape(report.options.quality)}",
         figures="".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in _headline(report)),
         sections="\n".join(part for part in parts if part),
         job_id=escape(report.job_id),
+    )
+
+
+def _drawn(report: Report) -> str:
+    """What of the scene's picture no photo saw."""
+    if report.invented_share is None:
+        return ""
+    share = "less than 1" if report.invented_share < 0.01 else f"{100 * report.invented_share:.0f}"
+    return (
+        '<p class="soft">Sky and ground beyond the photos are drawn in the photos\' colours, not photographed: '
+        f"{share} % of this picture.</p>"
     )
 
 
@@ -55,7 +67,7 @@ def _headline(report: Report) -> list[tuple[str, str]]:
     if report.photos is not None and report.registered is not None:
         found.append(("Photos used", f"{report.registered} of {report.photos}"))
     if report.psnr is not None:
-        found.append(("Likeness", f"{report.psnr:.1f} dB"))
+        found.append(("Match to check photos", f"{report.psnr:.1f} dB"))
     if report.gaussians is not None:
         found.append(("Gaussians", f"{report.gaussians:,}"))
     if report.bytes is not None:
@@ -115,9 +127,15 @@ def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
     if not report.held_out:
         return ""
     note = (
-        "<p>Every 8th photo is kept aside and never trained on. Likeness is measured against these, in decibels "
-        "(PSNR: more is better, 30 is very good) and as structural similarity (SSIM, at most 1).</p>"
+        "<p>Every 8th photo was a check photo: the scene was first made without it and compared with it, in decibels "
+        "(PSNR: more is better, 30 is very good) and as structural similarity (SSIM, at most 1). The figures are from "
+        "that moment. The delivered scene has learnt from these photos too, and the pictures show it.</p>"
     )
+    if report.psnr_seen is not None and report.seen_share is not None:
+        note += (
+            f"<p>{report.psnr_seen:.1f} dB where at least three of the other photos see the place "
+            f"({report.seen_share:.0%} of the check photos), with each photo's exposure evened.</p>"
+        )
     rows = "".join(
         f'<tr><td>{escape(view.name)}</td><td class="number">{view.psnr_before:.2f} dB</td>'
         f'<td class="number">{view.psnr_after:.2f} dB</td><td class="number">{view.ssim_before:.3f}</td>'
@@ -130,7 +148,7 @@ def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
         f'<td class="number">{"–" if mean is None else form.format(mean)}</td>'
         for mean, form in zip(means, formats, strict=True)
     )
-    heads = ("PSNR trained", "compressed", "SSIM trained", "compressed")
+    heads = ("PSNR", "compressed", "SSIM", "compressed")
     head = "".join(f'<th class="number">{text}</th>' for text in heads)
     table = (
         f'<div class="scroll"><table><thead><tr><th>Photo</th>{head}</tr></thead><tbody>{rows}</tbody>'
@@ -143,7 +161,7 @@ def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
         for view in report.held_out
         if view.name in pairs
     )
-    return _section("Photos kept aside, and the scene from the same place", note + figures + table)
+    return _section("Check photos, and the scene from the same place", note + figures + table)
 
 
 def _training(report: Report) -> str:
@@ -151,7 +169,7 @@ def _training(report: Report) -> str:
         return ""
     points = [(float(point.step), point.psnr) for point in report.training_curve]
     last = report.training_curve[-1]
-    note = f"<p>{last.step:,} steps, {last.gaussians:,} Gaussians, {last.psnr:.1f} dB on photos kept aside.</p>"
+    note = f"<p>{last.step:,} steps, {last.gaussians:,} Gaussians, {last.psnr:.1f} dB on check photos.</p>"
     return _section("How the training went", note + line_chart(points, "step", "dB"))
 
 

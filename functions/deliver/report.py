@@ -20,13 +20,17 @@ class PhotoLine(Camel):
 
 
 class HeldOutView(Camel):
-    """A photo that no training saw, against the splat before and after compression: PSNR in dB, SSIM 0..1."""
+    """A check photo against the splat before training saw it, and what compression left of that: PSNR in dB, SSIM 0..1.
+
+    `psnr_seen`: of the places that at least three trained photos see, exposure evened; None where nothing was measured.
+    """
 
     name: str
     psnr_before: float
     psnr_after: float
     ssim_before: float
     ssim_after: float
+    psnr_seen: float | None = None
     picture: str
 
 
@@ -43,11 +47,11 @@ class ScorePart(Camel):
 class Quality:
     """What a job knows of how its splat looks.
 
-    psnr: dB on held-out photos over what three training photos see, after a gain and an offset a channel, less what
+    psnr: dB on check photos over what three training photos see, after a gain and an offset a channel, less what
         compression lost.
     gmsd: how unevenly edges are lost there; 0 is best.
     spread: relative deviation of the depths that a pixel is made of, seen from around; 0 is solid.
-    seen: share of a held-out photo that three training photos see.
+    seen: share of a check photo that three training photos see.
     photos, registered: of the upload, and of those the ones with a place.
     """
 
@@ -86,7 +90,13 @@ class Georeference(Camel):
 
 
 class Report(Camel):
-    """`report.json`. PSNR (dB) and SSIM are of held-out photos, after compression unless named; None: not measured."""
+    """`report.json`. PSNR (dB) and SSIM are of check photos before these were trained on, and after compression unless
+    named; None: not measured.
+
+    psnr_seen: dB before compression over what at least three trained photos see, exposure evened; seen_share: that part
+    of the check photos, 0..1.
+    invented_share: of the scene's picture, ground and sky drawn in the photos' colours where no photo looked.
+    """
 
     version: Literal["1"] = "1"
     job_id: str
@@ -101,8 +111,11 @@ class Report(Camel):
     gaussians: int | None
     psnr: float | None
     psnr_before_compression: float | None
+    psnr_seen: float | None
+    seen_share: float | None
     ssim: float | None
     ssim_before_compression: float | None
+    invented_share: float | None
     held_out: list[HeldOutView]
     training_curve: list[CurvePoint]
     bytes: int | None
@@ -132,12 +145,18 @@ def compose(
     def metric(stage: Stage, name: str) -> Any:
         return results[stage]["metrics"].get(name) if stage in results else None
 
-    def measured(after_compression: str, at_training: str) -> Any:
-        value = metric(Stage.COMPRESSOR, after_compression)
-        return metric(Stage.TRAINING, at_training) if value is None else value
+    def before(figure: str) -> float | None:
+        """A figure of the check photos before training saw them; of a splat that was uploaded, as it came."""
+        value: float | None = metric(Stage.TRAINING, figure)
+        return metric(Stage.COMPRESSOR, f"{figure}Before") if value is None else value
+
+    def after(figure: str) -> float | None:
+        return _compressed(
+            before(figure), metric(Stage.COMPRESSOR, f"{figure}Before"), metric(Stage.COMPRESSOR, f"{figure}After")
+        )
 
     given, registered = count(Stage.SFM, "photos"), count(Stage.SFM, "registered")
-    psnr, ssim = measured("psnrAfter", "psnr"), measured("ssimAfter", "ssim")
+    psnr, ssim = after("psnr"), after("ssim")
     quality = _quality(results)
     parts = [] if quality is None else score_parts(quality)
     return Report(
@@ -154,10 +173,13 @@ def compose(
         gps_rms_metres=metric(Stage.SFM, "gpsRms"),
         gaussians=count(Stage.COMPRESSOR, "gaussians"),
         psnr=psnr,
-        psnr_before_compression=metric(Stage.COMPRESSOR, "psnrBefore"),
+        psnr_before_compression=before("psnr"),
+        psnr_seen=metric(Stage.TRAINING, "psnrSeenFitted"),
+        seen_share=metric(Stage.TRAINING, "seen"),
         ssim=ssim,
-        ssim_before_compression=metric(Stage.COMPRESSOR, "ssimBefore"),
-        held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], photos),
+        ssim_before_compression=before("ssim"),
+        invented_share=metric(Stage.COMPRESSOR, "inventedShare"),
+        held_out=_held_out(metric(Stage.COMPRESSOR, "views") or [], metric(Stage.TRAINING, "views") or [], photos),
         training_curve=[CurvePoint.model_validate(point) for point in metric(Stage.TRAINING, "curve") or []],
         bytes=count(Stage.COMPRESSOR, "bytes"),
         compression_ratio=metric(Stage.COMPRESSOR, "ratio"),
@@ -176,10 +198,34 @@ def _georeference(given: dict[str, Any]) -> Georeference | None:
     return Georeference(**origin, rms_metres=given.get("rms_metres")) if origin else None
 
 
-def _held_out(views: list[dict[str, Any]], photos: list[dict[str, Any]]) -> list[HeldOutView]:
-    """The compressor knows the stages' names of photos, the customer his own."""
+def _compressed(scored: float | None, before: float | None, after: float | None) -> float | None:
+    """The figure `scored` before the check photos were trained on, less what compression lost of it afterwards."""
+    if scored is None or before is None or after is None:
+        return scored
+    return scored - (before - after)
+
+
+def _held_out(
+    views: list[dict[str, Any]], scores: list[dict[str, Any]], photos: list[dict[str, Any]]
+) -> list[HeldOutView]:
+    """The compressor's `views` with training's `scores`, by the customer's names for the photos."""
     originals = {photo["name"]: photo["original"] for photo in photos}
-    return [HeldOutView.model_validate({**view, "name": originals.get(view["name"], view["name"])}) for view in views]
+    scored = {score["name"]: score for score in scores}
+    found = []
+    for view in views:
+        line = HeldOutView.model_validate({**view, "name": originals.get(view["name"], view["name"])})
+        if score := scored.get(view["name"]):
+            line = line.model_copy(
+                update={
+                    "psnr_before": score["psnr"],
+                    "psnr_after": _compressed(score["psnr"], line.psnr_before, line.psnr_after),
+                    "ssim_before": score["ssim"],
+                    "ssim_after": _compressed(score["ssim"], line.ssim_before, line.ssim_after),
+                    "psnr_seen": score["psnr_seen_fitted"],
+                }
+            )
+        found.append(line)
+    return found
 
 
 def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
@@ -201,10 +247,9 @@ def _quality(results: dict[Stage, dict[str, Any]]) -> Quality | None:
     photos, registered = counts.get("photos"), counts.get("registered")
     if any(figure is None for figure in figures) or not photos or registered is None:
         return None
-    before, after = compressed.get("psnrBefore"), compressed.get("psnrAfter")
-    lost = 0.0 if before is None or after is None else max(0.0, before - after)
     psnr, gmsd, spread, seen = (float(figure) for figure in figures)
-    return Quality(psnr - lost, gmsd, spread, seen, photos, registered)
+    delivered = _compressed(psnr, compressed.get("psnrBefore"), compressed.get("psnrAfter"))
+    return Quality(psnr if delivered is None else delivered, gmsd, spread, seen, photos, registered)
 
 
 def score_parts(quality: Quality) -> list[ScorePart]:
@@ -216,7 +261,7 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     return [
         _part(
             "Match to your photos", 30, _scaled(_MATCH, q.psnr),
-            f"{q.psnr:.1f} dB on photos kept aside, where three others look, exposures evened: 14 gives none, 30 all",
+            f"{q.psnr:.1f} dB on check photos, where three others look, exposures evened: 14 gives none, 30 all",
             "moving things, changing light or too few photos of each place",
         ),
         _part(

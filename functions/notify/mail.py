@@ -135,7 +135,7 @@ def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "score" in metrics:
         figures.append(("Score", f"{metrics['score']} of 100"))
     if "psnr" in metrics:
-        figures.append(("Likeness to photos kept aside", f"{metrics['psnr']:.1f} dB"))
+        figures.append(("Match to check photos", f"{metrics['psnr']:.1f} dB"))
     if "gaussians" in metrics:
         figures.append(("Gaussians", f"{metrics['gaussians']:,}"))
     if "bytes" in metrics:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
 from compressor.sog.harmonics import quantise_harmonics
-from compressor.viewer import BUNDLE, Journey, Page, write_page
+from compressor.viewer import BUNDLE, Journey, Page, rotate, upright_rotation, write_page
 from splat.camera import Camera, look_at
+from splat.render import render_with_alpha
 from splat.surroundings import background
 from tests.support.browser import chromium, needs_chromium, served
 from tests.support.splats import even_sensitivity, village, village_surroundings
@@ -127,3 +129,87 @@ def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:
         page.close()
     with Image.open(shot) as image:
         assert np.asarray(image.convert("L")).std() > 20, "the frame shows nothing"
+
+
+LIMITED = Limits(nearest=2, farthest=9, lowest=20, clearance=0.8, margin=1)
+POSE = """() => {
+    const { entity, fov } = spaceport.viewer.app.root.findComponent('camera');
+    const { forward, up } = entity;
+    const at = entity.getPosition();
+    return [at, forward, up].map((vector) => [vector.x, vector.y, vector.z]).concat([[fov]]);
+}"""
+
+
+def test_everywhere_one_may_go_there_is_ground_and_sky_and_the_limits_hold(browser: Any, tmp_path: Path) -> None:
+    page_file = tmp_path / "index.html"
+    axis = np.array([0.36, 0.48, 0.8])
+    delivered(page_file, axis, LIMITED)
+    rotation = upright_rotation(axis)
+    scene = village_surroundings(axis)
+    in_view = replace(
+        scene, up=np.array([0.0, 1.0, 0.0]), footprint=np.array([rotate(rotation, each) for each in scene.footprint])
+    )
+    page = browser.new_page()
+    page.goto(f"{page_file.as_uri()}?noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    assert page.locator("#legend").inner_text() == "Sky and surrounding ground are drawn, not photographed"
+    page.locator("#ask").click()
+    assert "not photographed" in page.locator("#help").inner_text()
+    page.locator("#ask").click()
+    inside, outside = (0.0, 0.2, 0.0), (30.0, 0.2, 0.0)
+    assert page.evaluate("(points) => points.map(spaceport.supported)", [inside, outside]) == [True, False]
+
+    def drag(from_place: tuple[int, int], to_place: tuple[int, int], button: str = "left") -> None:
+        page.mouse.move(*from_place)
+        page.mouse.down(button=button)
+        page.mouse.move(*to_place, steps=4)
+        page.mouse.up(button=button)
+
+    def settled(name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Position and direction once nothing moves; the picture's free pixels are our background's."""
+        before = None
+        while before != (before := page.evaluate(POSE)):
+            page.wait_for_timeout(700)
+        position, forward, up, [fov] = (np.array(each) for each in before)
+        camera = look_at(position, position + forward, up, width=WIDTH, height=HEIGHT, field_of_view=float(fov))
+        expected = background(in_view, camera)
+        shot = tmp_path / f"{name}.png"
+        page.screenshot(path=shot)
+        with Image.open(shot) as image:
+            seen = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        _, alpha = render_with_alpha(village_in_view, camera)
+        free = alpha < 0.002
+        free[: HEIGHT // 8, : WIDTH * 3 // 4] = False  # the legend
+        free[HEIGHT * 3 // 4 :] = False  # scale and buttons
+        assert np.count_nonzero(free) > 2000, f"{name} shows no surroundings"
+        assert np.abs(seen - expected)[free].max() < 0.02, f"{name}: {shot}"
+        return position, forward
+
+    village_in_view = village(axis)
+    village_in_view = replace(
+        village_in_view,
+        means=np.array([rotate(rotation, mean) for mean in village_in_view.means]),
+        scales=village_in_view.scales + 1.0,  # so that what is free lies clear of every blur
+        shN=village_in_view.shN[:, :0],
+    )
+    _, forward = settled("start")
+    drag((320, 390), (320, 10))
+    position, forward = settled("lowest")
+    assert np.degrees(np.arcsin(-forward[1])) == pytest.approx(LIMITED.lowest, abs=0.2)
+    for _ in range(6):
+        page.mouse.wheel(0, 1500)
+    farthest, forward = settled("farthest")
+    target = farthest + LIMITED.farthest * forward
+    assert np.linalg.norm(target - rotate(rotation, 0.4 * axis)) < 0.05
+    drag((60, 20), (600, 380), "right")
+    drag((60, 20), (600, 380), "right")
+    position, forward = settled("edge")
+    target = position + LIMITED.farthest * forward
+    assert in_view.supports([target * (0.99, 1, 0.99)])[0]
+    assert np.linalg.norm(target[[0, 2]]) > 1, "it does not move at all"
+    page.keyboard.down("q")
+    page.wait_for_timeout(4000)
+    page.keyboard.up("q")
+    position, forward = settled("flying")
+    assert position[1] == pytest.approx(scene.ground + LIMITED.clearance, abs=0.05)
+    page.close()

@@ -185,7 +185,7 @@ export class JobPage {
         const figures = [
             ['Score', metrics.score && `${metrics.score} of 100`],
             ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
-            ['Likeness', metrics.psnr && `${metrics.psnr.toFixed(1)} dB`],
+            ['Match to your photos', metrics.psnr && `${metrics.psnr.toFixed(1)} dB`],
             ['Size', metrics.bytes && bytes(metrics.bytes)],
             ['Cost', cost?.dollars !== undefined && `$${cost.dollars.toFixed(2)}`]
         ];

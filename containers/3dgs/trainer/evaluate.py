@@ -68,7 +68,7 @@ def score(
     shown = np.ones(image.shape[:2], np.bool_) if mask is None else mask
     share = max(float(shown.mean()), 1e-6)
     covered = image if mask is None else seen_only(torch.from_numpy(image), target, mask).numpy()
-    compared = photometric_loss(covered, target, Buffers(*image.shape[:2]))
+    compared = photometric_loss(covered, target, Buffers())
     well_seen = shown & seen
     return Score(
         name=name,

@@ -105,7 +105,7 @@ def solve(pairs: Pairs, count: int) -> Float64:
         solved: Float64 = np.zeros(count + 1)
         for _ in range(6):
             weighted = design * (doubt / variance)[:, None]
-            solved = np.linalg.solve(weighted.T @ design + prior, weighted.T @ ratios)
+            solved = np.asarray(np.linalg.solve(weighted.T @ design + prior, weighted.T @ ratios), dtype=np.float64)
             deviation = (ratios - design @ solved) / np.sqrt(variance)
             scale = max(1.0, 1.4826 * float(np.median(np.abs(deviation))))
             doubt = np.asarray(1 / (1 + (deviation / (2 * scale)) ** 2), dtype=np.float64)

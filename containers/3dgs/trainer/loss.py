@@ -15,20 +15,16 @@ from splat.loss import SSIM_WEIGHT, Buffers, Target, photometric_loss
 
 
 class Photometric:
-    """Compares pictures with photos; keeps the scratch memory of each picture size."""
+    """Compares pictures with photos, of whatever sizes, in one scratch memory."""
 
     def __init__(self) -> None:
-        self._buffers: dict[tuple[int, int], Buffers] = {}
+        self._buffers = Buffers()
 
     def __call__(self, image: Tensor, target: Target) -> Tensor:
         """(1 - λ)·L1 + λ·(1 - SSIM) of `image` (height, width, 3) as a differentiable scalar."""
         if image.is_cuda:
             return _torch_loss(image, torch.from_numpy(target.planes).to(image.device))
-        height, width, _ = image.shape
-        buffers = self._buffers.get((height, width))
-        if buffers is None:
-            buffers = self._buffers[height, width] = Buffers(height, width)
-        loss: Tensor = _FusedLoss.apply(image, target, buffers)  # type: ignore[no-untyped-call]
+        loss: Tensor = _FusedLoss.apply(image, target, self._buffers)  # type: ignore[no-untyped-call]
         return loss
 
 

@@ -54,7 +54,7 @@ class Splats:
         self.tensors = {name: tensors[name].detach().clone() for name in LEARNING_RATES}
         count, device = len(self), self.tensors["means"].device
         self._moments = torch.zeros(count, 2, MOMENT_COLUMNS, device=device)  # columns as in splat.adam
-        self._steps = torch.zeros(count, dtype=torch.int32, device=device)  # that moved each Gaussian
+        self._steps = 0
 
     @classmethod
     def of(cls, gaussians: Gaussians, device: torch.device) -> Splats:
@@ -87,24 +87,23 @@ class Splats:
     def step(self, seen: Seen, means_decay: float) -> None:
         """One Adam step of what was seen, by the gradients on its tensors; the means' rate decayed.
 
-        The moments' bias is corrected by each Gaussian's own number of steps: by the number of all steps, one that few
-        photos see, or that was added late, would move at up to six times its learning rate.
+        The moments' bias is corrected by the number of all steps, so that a Gaussian which few photos see goes further
+        at each. By each Gaussian's own number of steps, 600 steps on a flight whose photos see 9 % of the Gaussians
+        ended at 19.9 dB held out instead of 21.8; Adam on all of them at 21.6.
         """
-        steps = self._steps[seen.rows] + 1
-        self._steps[seen.rows] = steps
-        # in float64: 1 - β2 of the first step has four digits in float32
-        corrections = torch.sqrt(-torch.expm1(steps.double() * np.log(float(BETA2))))
-        corrections /= -torch.expm1(steps.double() * np.log(float(BETA1)))
-        rates = torch.zeros(MOMENT_COLUMNS, device=steps.device)
+        self._steps += 1
+        unbias = math.sqrt(1 - float(BETA2) ** self._steps) / (1 - float(BETA1) ** self._steps)
+        rates = torch.zeros(MOMENT_COLUMNS, device=self._moments.device)
         for name, rate in LEARNING_RATES.items():
             first = COLUMNS[name]
-            rates[first : first + _width(self.tensors[name])] = rate * (means_decay if name == "means" else 1.0)
+            decayed = rate * means_decay if name == "means" else rate
+            rates[first : first + _width(self.tensors[name])] = decayed * unbias
         gradients = {
             name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.contiguous()
             for name, tensor in seen.tensors.items()
         }
         move = adam_rows_torch if rates.is_cuda else _adam_rows
-        move(self.tensors, gradients, self._moments, seen.rows, rates, corrections.float())
+        move(self.tensors, gradients, self._moments, seen.rows, rates)
 
     def limit_sizes(self, rows: Tensor, limits: Tensor) -> None:
         """Cut standard deviations of the Gaussians `rows` (V,) to their `limits` (N,), both natural logarithms."""
@@ -116,9 +115,7 @@ class Splats:
         count = len(added["means"])
         for name, old in self.tensors.items():
             self.tensors[name] = torch.cat([old[keep], added[name]]).contiguous()
-        for name in ("_moments", "_steps"):
-            old = getattr(self, name)
-            setattr(self, name, torch.cat([old[keep], old.new_zeros(count, *old.shape[1:])]))
+        self._moments = torch.cat([self._moments[keep], self._moments.new_zeros(count, 2, MOMENT_COLUMNS)])
 
     def finite(self) -> bool:
         """Whether every parameter is a finite number."""
@@ -131,21 +128,19 @@ class Splats:
     @classmethod
     def restored(cls, state: dict[str, Any], device: torch.device) -> Splats:
         splats = cls({name: tensor.to(device) for name, tensor in state["tensors"].items()})
-        splats._moments, splats._steps = state["moments"].to(device), state["steps"].to(device)
+        splats._moments, splats._steps = state["moments"].to(device), state["steps"]
         return splats
 
 
 def _adam_rows(
-    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
-    corrections: Tensor,
+    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor
 ) -> None:  # fmt: skip
     tables = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (parameters, gradients)]
-    adam_rows(tables[0], tables[1], moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
+    adam_rows(tables[0], tables[1], moments.numpy(), rows.numpy(), rates.numpy())
 
 
 def adam_rows_torch(
-    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
-    corrections: Tensor,
+    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor
 ) -> None:  # fmt: skip
     """`splat.adam.adam_rows` on any device."""
     gradient = torch.cat([gradients[name].reshape(len(rows), _width(gradients[name])) for name in COLUMNS], dim=1)
@@ -154,7 +149,7 @@ def adam_rows_torch(
     first = first * float(BETA1) + gradient * (1 - float(BETA1))
     second = second * float(BETA2) + gradient.square() * (1 - float(BETA2))
     moments[rows, 0, :active], moments[rows, 1, :active] = first, second
-    moves = corrections[:, None] * rates[:active] * first / (second.sqrt() + float(EPSILON))
+    moves = rates[:active] * first / (second.sqrt() + float(EPSILON))
     for name, column in COLUMNS.items():
         move = moves[:, column : column + _width(gradients[name])].reshape(gradients[name].shape)
         if name == "shN":

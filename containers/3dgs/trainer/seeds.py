@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from scipy.spatial import cKDTree
 
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
@@ -16,13 +17,16 @@ from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
+from trainer.stereo.on_gpu import match_on
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most
+from trainer.stereo.sweep import match_on_cpu
 
 DENSE_SHARE = 0.5  # of the cap: growth needs room, and all of it at the start gained nothing
 _WIDTH = 0.6  # standard deviation in cells
 _THICKNESS = 0.2  # along the normal, as a share of the width
 _OPACITY = 0.6
 _MIN_SLANT = 0.35  # below it a surface is seen too flat for its width to be known
+_FILL_OPACITY = 0.4  # of sparse seeds among dense ones: at 0.1 they are dark fog beside them
 _NEAR = 2.0  # spacings within which a dense seed makes a sparse one needless
 _APRON_WIDTH, _APRON_THICKNESS, _APRON_OPACITY = 0.7, 0.3, 0.8
 
@@ -44,14 +48,16 @@ def start(
     store: PhotoStore,
     limit: int,
     sh_degree: int,
+    device: torch.device,
     after_each: Callable[[int], None] = lambda _done: None,
 ) -> Start:
-    """At most `limit` Gaussians; `after_each` gets the number of photos matched so far.
+    """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
     photos = stereo_photos(scene, store)
-    stereo = reconstruct(photos, scene.frame.points(scene.positions), after_each=after_each)
+    match = match_on(device) if device.type == "cuda" else match_on_cpu
+    stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
     gains = even_exposures(stereo, photos)
     product = fuse(stereo, photos, PRODUCT_CELL, gains)
     dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
@@ -65,6 +71,7 @@ def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
     seeds = seed_points(scene, store, limit)
     sparse = from_seeds(seeds, sh_degree)
+    sparse = replace(sparse, opacities=np.full(len(sparse), np.log(_FILL_OPACITY / (1 - _FILL_OPACITY)), np.float32))
     distance, _ = cKDTree(dense.positions).query(seeds.positions)
     sparse = sparse.select(distance > _NEAR * np.exp(sparse.scales[:, 0].astype(np.float64)))
     cameras = [scene.frame.camera(photo.camera) for photo in scene.split("train")]

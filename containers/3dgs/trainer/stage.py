@@ -63,7 +63,8 @@ def train_scene(context: StageContext) -> StageOutcome:
     plan = budget(context.options, preset, flight, memory_of(device))
     store = PhotoStore()
     with context.stopwatch("initialise"):
-        begun = _first_gaussians(context, scene, store, plan)
+        context.progress.report(0.01, "placing the first Gaussians")
+        begun = _first_gaussians(context, scene, store, plan, device)
         run, warnings = _start(context, scene, store, plan, device, begun, flight)
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
@@ -136,14 +137,16 @@ def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
     return {"spread": round(spread(gains), 4), "photos": photos}
 
 
-def _first_gaussians(context: StageContext, scene: Scene, store: PhotoStore, plan: Budget) -> Start:
+def _first_gaussians(
+    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
+) -> Start:
     total = len(scene.split("train"))
 
     def after_each(done: int) -> None:
         context.check_stop()
         context.progress.report(0.01 + 0.04 * done / total, "matching the photos with each other")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, after_each)
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each)
 
 
 def _start(

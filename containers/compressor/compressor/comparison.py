@@ -66,7 +66,7 @@ def _draw(gaussians: Gaussians, camera: Camera) -> Image3:
 
 
 def _score(truth: Image3, picture: Image3) -> tuple[float, float]:
-    found = photometric_loss(picture, Target.of(truth), Buffers(*picture.shape[:2]))
+    found = photometric_loss(picture, Target.of(truth), Buffers())
     return psnr(found.mse), found.ssim
 
 

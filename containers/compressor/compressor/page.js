@@ -2,6 +2,7 @@ const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const { settings, surroundings, limits, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
+const LEGEND_MILLISECONDS = 8000;
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function fail(text) {
@@ -45,6 +46,7 @@ async function start() {
         noanim: still,
         renderer: asked.has('webgl') ? 'webgl' : 'webgpu'
     });
+    window.spaceport = { viewer, supported: (point) => Supersplat.supported(surroundings, point) };
     // the viewer takes every splat for y-down; ours says itself which way is up
     viewer.app.root.on('childinsert', (entity) => {
         if (entity.name === 'gsplat') {
@@ -111,6 +113,8 @@ function addControls(viewer, bytes, contentUrl) {
     showPlay();
     listDownloads(bytes, contentUrl);
     byId('controls').hidden = false;
+    byId('legend').hidden = false;
+    setTimeout(() => byId('legend').classList.add('gone'), LEGEND_MILLISECONDS);
     if (metric) {
         byId('scale').hidden = false;
         viewer.app.on('frameend', () => drawScale(viewer));

@@ -6,13 +6,29 @@ import { build, transform } from 'esbuild';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const modules = here('node_modules/');
 
-// the viewer's imports of the engine go through ours, ours to the engine itself
-const limitedEngine = {
-    name: 'limited-engine',
-    setup({ onResolve }) {
+// What holds the viewer within limits: its orbits are the engine's, which it gets from us; its flights are its own.
+const FLIGHT = 'class FlyController {';
+const HELD = [
+    ['applyFrameRotation(this._targetAngles, rotate);', 'applyFrameRotation(this._targetAngles, rotate, -90, highestPitch());'],
+    ['this._mover.move(this._position, offset$1);', 'holdStep(this._position, offset$1);\n        this._mover.move(this._position, offset$1);']
+];
+const limited = {
+    name: 'limited',
+    setup({ onResolve, onLoad }) {
         onResolve({ filter: /^playcanvas$/ }, ({ importer }) =>
             importer.startsWith(modules) ? { path: here('src/engine.mjs') } : undefined
         );
+        onLoad({ filter: /supersplat-viewer\/dist\/viewer\.js$/ }, async ({ path }) => {
+            const [before, flight] = (await readFile(path, 'utf8')).split(FLIGHT);
+            const held = HELD.reduce((text, [stock, ours]) => {
+                if (!text?.includes(stock)) {
+                    throw new Error(`the viewer's flight has no "${stock}" any more`);
+                }
+                return text.replace(stock, () => ours);
+            }, flight);
+            const imports = `import { highestPitch, holdStep } from '${here('src/controls.mjs')}';`;
+            return { contents: `${imports}\n${before}${FLIGHT}${held}`, loader: 'js' };
+        });
     }
 };
 
@@ -27,7 +43,7 @@ await build({
     legalComments: 'none',
     external: ['node:worker_threads'], // of the engine's workers, where there is no browser
     target: 'es2022',
-    plugins: [limitedEngine]
+    plugins: [limited]
 });
 const css = await readFile(`${modules}@playcanvas/supersplat-viewer/dist/viewer.css`, 'utf8');
 const { code } = await transform(css, { loader: 'css', minify: true, target: 'es2022' });

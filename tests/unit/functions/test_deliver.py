@@ -125,17 +125,25 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
     cloud.put_result(
         compressor,
         counts=compressed["counts"],
-        metrics=compressed["metrics"] | {"views": views, "ssimBefore": 0.79, "ssimAfter": 0.77},
+        metrics=compressed["metrics"] | {"views": views, "ssimBefore": 0.79, "ssimAfter": 0.77, "inventedShare": 0.234},
         files=[{"path": path, "bytes": 1000, "sha256": "0"} for path in FILES[Stage.COMPRESSOR]],
     )
     trained = event["stages"]["training"]
-    cloud.put_result(training, counts=trained["counts"], metrics=trained["metrics"] | {"curve": curve})
+    # of before the check photos were trained on: the compressor's figures are of the delivered splat, which knows them
+    scored = [{"name": "000001.jpg", "psnr": 20.1, "ssim": 0.6, "psnr_seen_fitted": 21.5}]
+    of_training = {"curve": curve, "psnr": 20.1, "ssim": 0.6, "views": scored, "psnrSeenFitted": 21.5, "seen": 0.8}
+    cloud.put_result(training, counts=trained["counts"], metrics=trained["metrics"] | of_training)
     return event
 
 
 def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> None:
     delivery = invoke("deliver", with_pictures(cloud))
     report = cloud.get_json(REPORT)
+    view = report["heldOut"][0]
+    for name in ("psnrAfter", "ssimAfter"):
+        report[name] = view.pop(name)
+    for name in ("psnr", "ssim", "psnrAfter", "ssimAfter"):
+        report[name] = round(report[name], 6)
     assert report["cost"] == delivery["cost"]
     left_out = ("cost", "seconds", "timings", "files", "scoreParts", "options", "trainingCurve", "uploadedAt")
     assert {name: report[name] for name in report if name not in left_out} == {
@@ -151,14 +159,27 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "georeference": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0, "rmsMetres": 0.35},
         "gpsRmsMetres": 0.35,
         "gaussians": 100_000,
-        "psnr": 24.05,
-        "psnrBeforeCompression": 24.1,
-        "ssim": 0.77,
-        "ssimBeforeCompression": 0.79,
-        "heldOut": [{"name": "DJI <1>.JPG", "picture": "held_out/000001.jpg", **VIEW}],
+        "psnr": 20.05,
+        "psnrBeforeCompression": 20.1,
+        "psnrSeen": 21.5,
+        "seenShare": 0.8,
+        "ssim": 0.58,
+        "ssimBeforeCompression": 0.6,
+        "inventedShare": 0.234,
+        "heldOut": [
+            {
+                "name": "DJI <1>.JPG",
+                "picture": "held_out/000001.jpg",
+                "psnrBefore": 20.1,
+                "ssimBefore": 0.6,
+                "psnrSeen": 21.5,
+            }
+        ],
+        "psnrAfter": 20.05,
+        "ssimAfter": 0.59,
         "bytes": 1_400_000,
         "compressionRatio": 16.8,
-        "score": 73,
+        "score": 54,
         "warnings": [],
     }
     assert [point["psnr"] for point in report["trainingCurve"]] == [21.0, 22.0]
@@ -176,9 +197,26 @@ def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_te
     assert all(source.startswith("data:image/") for source in sources)
     assert base64.b64encode(JPEG).decode() in page
     assert base64.b64encode(MAP).decode() in page
-    for told in ("DJI &lt;1&gt;.JPG", "blurred &amp; dark", "73 of 100", "24.05 dB", "47.100000°", "$0.0428", "1.4 MB"):
+    for told in (
+        "DJI &lt;1&gt;.JPG",
+        "blurred &amp; dark",
+        "of 100",
+        "20.05 dB",
+        "21.5 dB",
+        "47.100000°",
+        "$0.0428",
+        "1.4 MB",
+    ):
         assert told in page, told
+    assert "not photographed: 23 % of this picture" in page
     assert "s3://" not in page
+
+
+def test_a_report_tells_nothing_of_drawn_ground_where_that_was_not_counted(cloud: Cloud) -> None:
+    invoke("deliver", after(cloud, *Stage))
+    assert cloud.get_json(REPORT)["inventedShare"] is None
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    assert "not photographed" not in answer["Body"].read().decode()
 
 
 def test_a_scene_whose_photos_know_no_altitude_is_delivered(cloud: Cloud) -> None:
@@ -204,7 +242,7 @@ def test_a_page_without_figures_leaves_their_sections_out(cloud: Cloud) -> None:
     invoke("deliver", after(cloud, Stage.COMPRESSOR))
     page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
     assert "Time and money" in page
-    for absent in ("How the score is made", "Where the cameras stood", "kept aside", "Left out"):
+    for absent in ("How the score is made", "Where the cameras stood", "Check photos", "Left out"):
         assert absent not in page
 
 
@@ -235,7 +273,7 @@ def test_training_without_compressed_views_reports_its_own_psnr(cloud: Cloud) ->
 
 def test_a_psnr_of_nought_after_compression_is_not_glossed_over(cloud: Cloud) -> None:
     event = after(cloud, *Stage)
-    cloud.put_result(output_of(Stage.COMPRESSOR), metrics={"psnrAfter": 0.0})
+    cloud.put_result(output_of(Stage.COMPRESSOR), metrics={"psnrBefore": 24.1, "psnrAfter": 0.0})
     assert invoke("deliver", event)["metrics"]["psnr"] == 0.0
 
 

@@ -208,7 +208,7 @@ def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
     invoke("notify", event)
     (mail,) = cloud.mails()
     body = text(mail)
-    assert not any(label in body for label in ("Photos used", "Score", "Likeness", "Gaussians", "Size"))
+    assert not any(label in body for label in ("Photos used", "Score", "Match", "Gaussians", "Size"))
 
 
 def links_in(mail: EmailMessage) -> dict[str, str]:

@@ -12,7 +12,7 @@ from splat.camera import Camera, look_at
 from trainer.stereo.geometry import Look, StereoPhoto
 from trainer.stereo.settings import SETTINGS, StereoSettings
 
-WIDTH, HEIGHT = 160, 120
+WIDTH, HEIGHT = 240, 180
 BOX = (0.25, 0.2)  # half its side, and its height
 
 
@@ -32,7 +32,7 @@ def texture(place: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
         noise = zoom(rng.random((cells, cells)), 8, order=1, grid_mode=True, mode="nearest")
         index = np.clip(((place + 3) / 6 * noise.shape[0]).astype(int), 0, noise.shape[0] - 1)
         value += weight * noise[index[:, 1], index[:, 0]]
-    return value
+    return np.asarray((0.5 + 1.8 * (value - 0.5)).clip(0, 1))
 
 
 def cast(camera: Camera, box: bool = False) -> Cast:

@@ -74,7 +74,7 @@ def test_the_loss_off_the_cpu_is_the_same_loss() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 24, 30, 3)).astype(np.float32)
     planes = [torch.tensor(p).permute(2, 0, 1)[None] for p in (x, y)]
-    fused = photometric_loss(x, Target.of(y), Buffers(24, 30))
+    fused = photometric_loss(x, Target.of(y), Buffers())
     assert float(torch_ssim(*planes)) == pytest.approx(fused.ssim, abs=1e-5)
     image = torch.tensor(x, requires_grad=True)
     (2 * Photometric()(image, Target.of(y))).backward()

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from plyfile import PlyData
 
 from splat.camera import read_views
 from splat.ply import read_ply
@@ -87,6 +88,23 @@ def test_it_leaves_what_the_contract_names(done: Path) -> None:
     assert [view.split for view in views].count("test") == 1
     assert {view.image for view in views if view.split == "train"} == {None}
     assert Image.open(done / "held_out.png").size == (2 * WIDTH + 8, HEIGHT)
+
+
+def test_the_dense_points_lie_on_the_ground_in_world_coordinates(done: Path) -> None:
+    vertices = PlyData.read(str(done / "dense.ply"))["vertex"]
+    assert len(vertices) == result(done)["counts"]["densePoints"] > 1000
+    x, z = (np.asarray(vertices[name]) for name in "xz")
+    height = 20 + 30 * 0.15 * np.sin(3 * (x - 100) / 30)
+    assert np.median(np.abs(z - height)) < 2
+    assert np.asarray(vertices["agree"]).min() >= 1
+
+
+def test_each_training_photo_has_its_exposure_reported(done: Path) -> None:
+    exposure = result(done)["metrics"]["exposure"]
+    names = [photo["name"] for photo in exposure["photos"]]
+    assert names == [view.name for view in read_views(done / "views.json") if view.split == "train"]
+    assert 0 <= exposure["spread"] < 0.05  # photos rendered from one splat
+    assert all(0.9 < gain < 1.1 for photo in exposure["photos"] for gain in photo["gain"])
 
 
 def test_the_splat_shows_the_held_out_photo_in_world_coordinates(done: Path) -> None:

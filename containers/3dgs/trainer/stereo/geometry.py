@@ -81,9 +81,10 @@ def base_surface(camera: Camera, points: Float64) -> tuple[Float64, Float64]:
     pixels, inverse = pixels[depths > 0], 1 / depths[depths > 0]
     rows = np.column_stack([pixels, np.ones(len(pixels))])
     weights: Float64 = np.ones(len(pixels))
-    plane, deviation = np.zeros(3), inverse
+    plane: Float64 = np.zeros(3)
+    deviation: Float64 = inverse
     for _ in range(5):  # iteratively reweighted, Cauchy
-        plane, *_ = np.linalg.lstsq(rows * weights[:, None], inverse * weights, rcond=None)
+        plane = np.asarray(np.linalg.lstsq(rows * weights[:, None], inverse * weights, rcond=None)[0], dtype=np.float64)
         deviation = inverse - rows @ plane
         scale = 1.4826 * float(np.median(np.abs(deviation))) + 1e-12
         weights = np.asarray(1 / np.sqrt(1 + (deviation / (2 * scale)) ** 2), dtype=np.float64)

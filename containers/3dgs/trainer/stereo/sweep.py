@@ -73,12 +73,12 @@ def depth_map(
             step = level.pixels * _relative_step(look, others, base)
             steps = step * (np.arange(level.hypotheses, dtype=np.float64) - level.hypotheses // 2)
         warps = [pair_warp(camera, other) for other in cameras]
-        mean, contrast = _window(look)
+        mean, contrast = window(look)
         sweep = Sweep(
-            _centred(look),
+            centred(look),
             mean,
             contrast,
-            _stacked(others),
+            stacked(others),
             np.array([other.grey.shape for other in others], dtype=np.int64),
             np.array([matrix for matrix, _ in warps], dtype=np.float32),
             np.array([shift for _, shift in warps], dtype=np.float32),
@@ -129,7 +129,7 @@ def _wide_steps(deviation: Float64, step: float, level: Level, settings: StereoS
     return np.asarray(low + step * np.arange(max(3, math.ceil((high - low) / step - 1e-9) + 1)))
 
 
-def _centred(look: Look) -> Float32:
+def centred(look: Look) -> Float32:
     """Grey levels about the middle, masked pixels marked."""
     grey = look.grey.astype(np.float32) - _MIDDLE
     if look.shown is not None:
@@ -137,14 +137,14 @@ def _centred(look: Look) -> Float32:
     return grey
 
 
-def _stacked(looks: Sequence[Look]) -> Float32:
+def stacked(looks: Sequence[Look]) -> Float32:
     stack = np.zeros((len(looks), max(look.grey.size for look in looks)), np.float32)
     for place, look in zip(stack, looks, strict=True):
-        place[: look.grey.size] = _centred(look).ravel()
+        place[: look.grey.size] = centred(look).ravel()
     return stack
 
 
-def _window(look: Look) -> tuple[Float32, Float32]:
+def window(look: Look) -> tuple[Float32, Float32]:
     """Mean and contrast of the photo's own windows."""
     radius, size = kernels.RADIUS, 2 * kernels.RADIUS + 1
     grey = look.grey.astype(np.float64) - _MIDDLE

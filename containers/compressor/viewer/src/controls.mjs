@@ -1,18 +1,15 @@
-// The engine's controllers, kept within limits. The limits act on targets before these are smoothed, and on steps
-// before they are taken: nothing is pushed back afterwards, so nothing trembles.
-import { InputFrame, OrbitController, Vec2 } from 'playcanvas';
-import { heldPitch, heldStep, heldTarget, lowestElevation } from './limits.mjs';
+// Orbits and flights, kept within limits. The limits act on targets before these are smoothed, and on steps before they
+// are taken: nothing is pushed back afterwards, so nothing trembles.
+import { OrbitController, Vec2 } from 'playcanvas';
+import { heldStep, heldTarget, lowestElevation } from './limits.mjs';
+
+const LOOKING_UP = 15; // degrees by which a flight may look higher than an orbit: the picture's upper half
 
 let limits;
 let surroundings;
-let viewer;
 
 export function keepWithin(someLimits, someSurroundings) {
     [limits, surroundings] = [someLimits, someSurroundings];
-}
-
-export function follow(someViewer) {
-    viewer = someViewer;
 }
 
 export class LimitedOrbitController extends OrbitController {
@@ -57,22 +54,21 @@ function hold(position) {
     position.set(...heldTarget(limits, surroundings, [position.x, position.y, position.z]));
 }
 
-export class LimitedInputFrame extends InputFrame {
-    read() {
-        const { move, rotate } = super.read();
-        if (viewer?.state.cameraMode !== 'fly') {
-            return { move, rotate };
+// Called by the viewer's FlyController (build.mjs) with the step that it is about to take: shortens it in place.
+export function holdStep(position, step) {
+    step.set(...heldStep(limits, surroundings, [position.x, position.y, position.z], [step.x, step.y, step.z]));
+}
+
+// The same controller's limit: how far up a flight may look, in degrees above the horizon.
+export function highestPitch() {
+    return limits.lowest === null ? 90 : LOOKING_UP - limits.lowest;
+}
+
+// A drag or a touch ends the journey round the scene in an orbit, wherever the viewer thinks that the camera is.
+export function interruptIntoOrbit(viewer) {
+    viewer.events.on('inputEvent', (name) => {
+        if (['interrupt', 'cancel'].includes(name) && viewer.state.cameraMode === 'anim') {
+            viewer.state.cameraMode = 'orbit';
         }
-        const { entity } = viewer.app.root.findComponent('camera');
-        const { forward, right, up } = entity;
-        const at = entity.getPosition();
-        const axes = [right, up, forward];
-        const step = ['x', 'y', 'z'].map((axis) => axes.reduce((sum, each, i) => sum + each[axis] * move[i], 0));
-        const [x, y, z] = heldStep(limits, surroundings, [at.x, at.y, at.z], step);
-        const pitch = Math.asin(Math.min(1, Math.max(-1, forward.y))) * 180 / Math.PI;
-        return {
-            move: axes.map((axis) => axis.x * x + axis.y * y + axis.z * z),
-            rotate: [rotate[0], -heldPitch(limits, pitch, -rotate[1]), rotate[2]]
-        };
-    }
+    });
 }

@@ -1,3 +1,3 @@
-// The engine as the viewer gets it: the two classes through which every movement passes keep it within limits.
+// The engine as the viewer gets it: its orbits stay within limits.
 export * from 'playcanvas';
-export { LimitedInputFrame as InputFrame, LimitedOrbitController as OrbitController } from './controls.mjs';
+export { LimitedOrbitController as OrbitController } from './controls.mjs';

@@ -1,14 +1,14 @@
 // What the page gets: the viewer, kept within limits and with ground and sky behind the splat.
 import { createViewer as createStockViewer } from '@playcanvas/supersplat-viewer/viewer';
 import { drawSurroundings } from './background.mjs';
-import { follow, keepWithin } from './controls.mjs';
+import { interruptIntoOrbit, keepWithin } from './controls.mjs';
 
 export { supported } from './limits.mjs';
 
 export async function createViewer({ limits, surroundings, ...options }) {
     keepWithin(limits, surroundings);
     const viewer = await createStockViewer(options);
-    follow(viewer);
+    interruptIntoOrbit(viewer);
     drawSurroundings(viewer.app, surroundings);
     return viewer;
 }

@@ -77,11 +77,3 @@ export function heldStep(limits, surroundings, from, step) {
     }
     return to.map((value, i) => value - from[i]);
 }
-
-// A flight's turn of its pitch (degrees, up is positive): none beyond the horizon of the lowest view.
-export function heldPitch(limits, pitch, turn) {
-    const highest = limits.lowest === null ? 90 : LOOKING_UP - limits.lowest;
-    return Math.min(turn, Math.max(0, highest - pitch));
-}
-
-const LOOKING_UP = 15; // degrees by which a flight may look higher than an orbit: the picture's upper half

@@ -1,0 +1,156 @@
+"""Where the page lets people go, by the page's own code (compressor/viewer/src/limits.mjs), run in Node.js."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compressor.framing import frame_scene
+from compressor.limits import Limits, limits_of
+from compressor.viewer import rotate, upright, upright_rotation
+from splat.camera import View, look_at
+from splat.surroundings import Surroundings
+from tests.support.splats import village, village_surroundings
+
+MODULE = Path(__file__).parents[3] / "containers/compressor/viewer/src/limits.mjs"
+NODE = shutil.which("node", path=f"{Path(__file__).parents[3] / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin")
+UP = np.array([0.36, 0.48, 0.8])
+ROTATION = upright_rotation(UP)
+LIMITS = Limits(nearest=0.5, farthest=9, lowest=25, clearance=0.7, margin=1)
+CALL = """
+import {{ readFileSync }} from 'node:fs';
+import * as limits from '{module}';
+const {{ name, fixed, calls }} = JSON.parse(readFileSync(0));
+console.log(JSON.stringify(calls.map((each) => limits[name](...fixed, ...each))));
+"""
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js, with which the viewer is built")
+
+
+def called(name: str, fixed: list[Any], calls: list[list[Any]]) -> list[Any]:
+    """What the page's function returns for the fixed arguments followed by those of each call."""
+    found = subprocess.run(
+        [str(NODE), "--input-type=module", "--eval", CALL.format(module=MODULE.as_uri())],
+        input=json.dumps({"name": name, "fixed": fixed, "calls": calls}),
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    results: list[Any] = json.loads(found.stdout)
+    return results
+
+
+@pytest.fixture(scope="module")
+def scene() -> Surroundings:
+    return village_surroundings(UP)
+
+
+@pytest.fixture(scope="module")
+def drawn(scene: Surroundings) -> dict[str, Any]:
+    return upright(ROTATION, scene)
+
+
+@pytest.fixture(scope="module")
+def places() -> NDArray[np.float64]:
+    """In the splat's coordinates, in and around the village."""
+    rng = np.random.default_rng(5)
+    return rng.uniform(-4, 4, (400, 3)) + 0.5 * UP
+
+
+def in_page(points: NDArray[np.float64]) -> list[list[float]]:
+    return [rotate(ROTATION, point).tolist() for point in points]
+
+
+def test_the_page_knows_what_photos_support(
+    scene: Surroundings, drawn: dict[str, Any], places: NDArray[np.float64]
+) -> None:
+    found = called("supported", [drawn], [[place] for place in in_page(places)])
+    expected = scene.supports(places)
+    assert found == expected.tolist()
+    assert 20 < np.count_nonzero(expected) < 380
+
+
+def test_a_target_is_brought_to_the_nearest_supported_place(
+    scene: Surroundings, drawn: dict[str, Any], places: NDArray[np.float64]
+) -> None:
+    points = in_page(places)
+    held = called("heldTarget", [asdict(LIMITS), drawn], [[point] for point in points])
+    heights = np.array(held)[:, 1]
+    assert heights.min() >= scene.ground
+    assert heights.max() <= scene.ceiling
+    shrunk = [[x * 0.999, min(y, scene.ceiling - 1e-6), z * 0.999] for x, y, z in held]
+    assert all(called("supported", [drawn], [[place] for place in shrunk]))
+    corners = np.array(drawn["footprint"])
+    for point, result in zip(points, held, strict=True):
+        moved = np.hypot(point[0] - result[0], point[2] - result[2])
+        assert moved <= np.linalg.norm(corners - (point[0], point[2]), axis=1).min() + 1e-9
+    again = called("heldTarget", [asdict(LIMITS), drawn], [[place] for place in held])
+    assert np.allclose(again, held, atol=1e-9)
+
+
+def test_an_orbit_stays_above_the_lowest_elevation_and_the_ground(drawn: dict[str, Any]) -> None:
+    ground = drawn["ground"]
+    cases = [[ground + height, distance] for height in (0, 0.2, 2) for distance in (0.5, 3, 9)]
+    assert called("lowestElevation", [asdict(LIMITS), drawn], cases) == [25] * 9
+    from_below = {**asdict(LIMITS), "lowest": -40}
+    for (height, distance), lowest in zip(cases, called("lowestElevation", [from_below, drawn], cases), strict=True):
+        assert height + distance * np.sin(np.radians(lowest)) > ground
+        assert lowest >= -40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flight_never_gets_out_of_bounds(seed: int, drawn: dict[str, Any]) -> None:
+    """Steps to everywhere, each from where the one before ended."""
+    rng = np.random.default_rng(seed)
+    place = np.array([0.0, 3.0, 0.0])
+    corners = np.array(drawn["footprint"])
+    for _ in range(12):
+        [step] = called("heldStep", [asdict(LIMITS), drawn], [[place.tolist(), rng.normal(0, 6, 3).tolist()]])
+        place = place + step
+        assert drawn["ground"] + LIMITS.clearance - 1e-9 <= place[1] <= drawn["ceiling"] + LIMITS.farthest + 1e-9
+        assert np.linalg.norm(np.array([place[0], place[2]]) - corners.mean(axis=0)) < 4 + LIMITS.margin
+
+
+def test_a_flight_that_begins_out_of_bounds_gets_no_farther_and_comes_back_freely(drawn: dict[str, Any]) -> None:
+    start = [9.0, drawn["ground"] + 0.2, 0.0]
+    fixed = [asdict(LIMITS), drawn]
+    out, down, back = called("heldStep", fixed, [[start, [1, 0, 0]], [start, [0, -0.1, 0]], [start, [-1, 0.5, 0]]])
+    assert np.linalg.norm(out) < 0.05  # of one: along the bound, not through it
+    assert down == pytest.approx([0, 0, 0], abs=1e-9)
+    assert back == pytest.approx([-1, 0.5, 0], abs=1e-9)
+
+
+def test_without_photos_one_may_look_from_below(drawn: dict[str, Any]) -> None:
+    free = {**asdict(LIMITS), "lowest": None}
+    assert called("lowestElevation", [free, drawn], [[0, 3]]) == [-90]
+    assert called("heldStep", [free, drawn], [[[0, 1, 0], [0, -5, 0]]]) == [[0, -5, 0]]
+
+
+def nadir_views() -> list[View]:
+    grid = [(x, y, 5.0) for x in (-1.5, -0.5, 0.5, 1.5) for y in (-1.5, 0, 1.5)]
+    cameras = [look_at(eye, (*eye[:2], 0), (0, 1, 0), width=64, height=48) for eye in grid]
+    return [View(f"{i}.jpg", "train", camera) for i, camera in enumerate(cameras)]
+
+
+def test_limits_follow_how_photos_saw_the_scene() -> None:
+    up = np.array([0.0, 0.0, 1.0])
+    scene = village_surroundings(up)
+    nadir = limits_of(frame_scene(village(up), nadir_views(), z_up=True), scene)
+    assert nadir.lowest == 25  # whatever the photos' corners saw from the side
+    assert nadir.nearest < 1 < 5 < nadir.farthest < 20
+    assert 0.3 < nadir.clearance < 2
+    ring = [
+        View(f"{i}.jpg", "train", look_at((6 * np.cos(i), 6 * np.sin(i), 2), (0, 0, 0.3), width=64, height=48))
+        for i in range(12)
+    ]
+    oblique = limits_of(frame_scene(village(up), ring, z_up=True), scene)
+    assert oblique.lowest is not None
+    assert 0 < oblique.lowest < 10
+    alone = limits_of(frame_scene(village(up), [], z_up=True), scene)
+    assert alone.lowest is None

@@ -1,0 +1,108 @@
+"""Exposures: gains are found where photos agree, do not drift along a long flight, and are 1 where nothing is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.unit.trainer.surfaces import cast, grid, ground_points, photographed
+from trainer.exposure import Pairs, even_exposures, predicted_gain, solve, spread
+from trainer.stereo.maps import reconstruct
+
+Log = NDArray[np.float64]
+
+
+def chain(logs: Log, bias: float, rng: np.random.Generator, vignetting: float = 0.0, rows: int = 1) -> Pairs:
+    """What the pairs of a flight with log gains (photos,) say: `rows` strips flown to and fro, a fifth of the picture
+    from photo to photo and from strip to strip; `bias` is what each ratio along the strip is wrong by a photo.
+    """
+    count = len(logs)
+    columns = count // rows
+    place = np.array([(index % columns, index // columns) for index in range(count)])
+    found = []
+    for first in range(count):
+        for second in range(count):
+            step = place[second] - place[first]
+            if first != second and np.abs(step).max() <= 3:
+                radius = rng.normal(0, 0.2)
+                ratio = logs[first] - logs[second] + bias * step[0] + vignetting * radius + rng.normal(0, 0.002)
+                found.append((first, second, ratio, 0.2 * np.hypot(*step), radius))
+    first, second, ratio, shift, radius = (np.array(values) for values in zip(*found, strict=True))
+    ratios = np.repeat(ratio[:, None], 3, axis=1)
+    return Pairs(first.astype(int), second.astype(int), ratios, np.full_like(ratios, 0.002), shift, radius)
+
+
+def test_a_long_flight_does_not_drift() -> None:
+    rng = np.random.default_rng(0)
+    gains = solve(chain(np.zeros(150), 0.005, rng), 150)
+    assert np.abs(gains - 1).max() < 0.03
+
+
+def test_a_long_flight_of_uneven_photos_is_evened_without_drift() -> None:
+    rng = np.random.default_rng(1)
+    logs = rng.normal(0, 0.13, 150)
+    logs -= logs.mean()
+    error = np.log(solve(chain(logs, 0.005, rng), 150)[:, 0]) - logs
+    assert np.abs(error).max() < 0.06
+    assert error.std() < 0.02
+
+
+def test_a_block_of_photos_is_evened() -> None:
+    rng = np.random.default_rng(2)
+    logs = rng.normal(0, 0.13, 20)
+    logs -= logs.mean()
+    gains = solve(chain(logs, 0.0, rng, rows=4), 20)
+    assert np.abs(np.log(gains[:, 0]) - logs).max() < 0.02
+    np.testing.assert_allclose(np.log(gains).mean(axis=0), 0, atol=1e-12)
+
+
+def test_vignetting_is_not_taken_for_exposure() -> None:
+    rng = np.random.default_rng(3)
+    gains = solve(chain(np.zeros(40), 0.0, rng, vignetting=-0.1, rows=4), 40)
+    assert np.abs(gains - 1).max() < 0.005
+
+
+def test_one_wrong_pair_is_outvoted() -> None:
+    rng = np.random.default_rng(4)
+    pairs = chain(np.zeros(20), 0.0, rng, rows=4)
+    pairs.ratios[7] += 1.5
+    assert np.abs(solve(pairs, 20) - 1).max() < 0.01
+
+
+def test_photos_that_share_nothing_keep_their_exposure() -> None:
+    rng = np.random.default_rng(5)
+    pairs = chain(np.array([0.1, -0.1, 0.0]), 0.0, rng)
+    gains = solve(pairs, 5)
+    np.testing.assert_array_equal(gains[3:], 1)
+    assert gains[0, 0] > 1.05
+    nothing = np.zeros(0)
+    none = Pairs(nothing.astype(int), nothing.astype(int), np.zeros((0, 3)), np.zeros((0, 3)), nothing, nothing)
+    np.testing.assert_array_equal(solve(none, 4), np.ones((4, 3)))
+
+
+def test_gains_of_photographed_ground_are_found_in_each_channel() -> None:
+    cameras = grid(2, 4)
+    casts = [cast(camera) for camera in cameras]
+    truth = np.exp(np.random.default_rng(6).normal(0, 0.13, (8, 3)))
+    truth /= np.exp(np.log(truth).mean(axis=0))
+    for shot, gain in zip(casts, truth, strict=True):
+        shot.picture[:] = (shot.picture * gain).clip(0, 255).round()
+    photos = photographed(cameras, casts, ground_points())
+    gains = even_exposures(reconstruct(photos, ground_points()), photos)
+    assert list(gains) == [photo.name for photo in photos]
+    np.testing.assert_allclose(np.stack(list(gains.values())), truth, rtol=0.02)
+
+
+def test_a_held_out_photo_is_as_bright_as_those_beside_it() -> None:
+    gains = {"a": np.full(3, 1.21), "c": np.full(3, 1.0), "d": np.full(3, 0.5)}
+    names = ["a", "b", "c", "d", "e"]
+    np.testing.assert_allclose(predicted_gain(gains, names, "b"), 1.1)
+    np.testing.assert_allclose(predicted_gain(gains, names, "e"), 0.5)
+    np.testing.assert_array_equal(predicted_gain({}, names, "b"), np.ones(3))
+
+
+def test_spread_is_that_of_the_logarithms() -> None:
+    gains = {"a": np.full(3, np.exp(0.1)), "b": np.full(3, np.exp(-0.1))}
+    assert spread(gains) == pytest.approx(0.1)
+    assert spread({}) == 0
