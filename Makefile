@@ -7,7 +7,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test lint audit up down setup lock asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit up down setup lock asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -17,12 +17,19 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test
-	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=
+	@$(PYTHON) -m scripts.floors
 
-lint: .build/run.stamp ## ruff, mypy, and biome for the page
+unit: .build/test.stamp ## the fast tests: before every commit
+	@$(PAGE) test
+	$(PYTHON) -m pytest -n 2 --dist loadfile tests/unit -m "not slow"
+
+lint: .build/run.stamp lint-page ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+lint-page: .build/run.stamp
 	$(PAGE) lint
 
 audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/

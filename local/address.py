@@ -1,4 +1,4 @@
-"""Where the local cloud is, and clients that can reach nothing else."""
+"""Addresses of the local cloud, and clients that can reach nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What MiniStack's CloudFormation does not know: archives of an event bus. Its EventBridge has them."""
+"""Add archives of an event bus to MiniStack's CloudFormation. Its EventBridge has them."""
 
 from __future__ import annotations
 

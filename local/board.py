@@ -1,4 +1,4 @@
-"""A job as its status events tell it, whatever order and however often they come."""
+"""Build a job's state from its status events, in whatever order and however often they arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Lambda function's code as `sam build` bundles it, for this machine's Python."""
+"""Bundle a Lambda function's code as `sam build` does, for this machine's Python."""
 
 from __future__ import annotations
 

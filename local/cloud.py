@@ -1,4 +1,4 @@
-"""Starts the local cloud as a process of its own, waits until it answers, stops it."""
+"""Start the local cloud as a separate process, wait until it answers, stop it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a customer and a subscriber do with the pipeline, with boto3 and the inbox: upload, listen, fetch, read mail."""
+"""Use the pipeline as a customer and a subscriber do, with boto3: upload, subscribe, download, read mail."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Mail:
 
     @property
     def tells_outcome(self) -> bool:
-        """Whether it is of a job's end; the other kind says that one was started."""
+        """Whether the mail announces the end of a job; otherwise it announces its start."""
         return not self.subject.endswith("is being made")
 
     def page(self, address: Address, outputs: Mapping[str, str]) -> str:

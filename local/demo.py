@@ -1,4 +1,4 @@
-"""A ZIP of photos becomes a splat on this machine: `python -m local.demo [--zip PATH] [--quality NAME] [--out DIR]`.
+"""Turn a ZIP of photos into a splat on this machine: `python -m local.demo [--zip PATH] [--quality NAME] [--out DIR]`.
 
 Its last line is one line of JSON. Exit code 0 when the job succeeded, 1 when it did not, 130 after Ctrl-C.
 """

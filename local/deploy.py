@@ -1,4 +1,4 @@
-"""What `sam build && sam deploy` do, for the local cloud: the template goes up as it is written."""
+"""Deploy the template to the local cloud, as `sam build && sam deploy` would."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPA
 
 
 class DeployError(Exception):
-    """The stack was not created; says which resource failed and why."""
+    """The stack was not created; the message names the resource that failed, and why."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Shows a job's progress on a terminal, or as plain lines where there is none."""
+"""Show a job's progress on a terminal, or as plain lines without one."""
 
 from __future__ import annotations
 

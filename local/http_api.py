@@ -1,4 +1,4 @@
-"""What MiniStack's CloudFormation leaves out of an HTTP API: its Body.
+"""Add the Body of an HTTP API, which MiniStack's CloudFormation ignores.
 
 SAM writes an API's routes, integrations, authorizers and CORS as one OpenAPI definition with Amazon's extensions, and
 API Gateway imports it; MiniStack makes the API and reads nothing of it.

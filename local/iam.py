@@ -1,4 +1,4 @@
-"""IAM in a local cloud that enforces it: whoever calls is held to the policies of his role, as on AWS.
+"""Enforce IAM in the local cloud: every caller has the rights of its role and no more, as on AWS.
 
 MiniStack decides (AUTH=true, `enforce_iam` of local/cloud.py): functions get credentials of their own roles,
 policies of buckets and keys apply, signatures are checked. Here is what stands beside MiniStack or differs from AWS:

@@ -1,4 +1,4 @@
-"""What the Lambda functions wrote, read from the local CloudWatch Logs before they go with the cloud."""
+"""Read the logs of the Lambda functions from the local CloudWatch Logs before the cloud is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where MiniStack 1.5.33 differs from AWS in what this pipeline leans on, put right from outside.
+"""Correct MiniStack 1.5.33 where it differs from AWS in what this pipeline relies on.
 
 What AWS does, and MiniStack does not:
 
@@ -16,7 +16,7 @@ What AWS does, and MiniStack does not:
 12. A version of an object that a GET names can be read in ranges (the same file).
 13. A stack can have an archive of an event bus (local/archives.py).
 
-And one that is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
+One more is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
 the first worker is warm unpacks and compiles the same thousand files many times over.
 
 14. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.

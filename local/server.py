@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
     parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
     parser.add_argument("--quotas", type=json.loads, default={}, help="SageMaker machines by instance type, as JSON")
-    parser.add_argument("--engine", default="", help="where the container engine is, as DOCKER_HOST says it")
+    parser.add_argument("--engine", default="", help="where the container engine is, as in DOCKER_HOST")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -1,4 +1,4 @@
-"""CloudFormation's YAML, its short-form tags included, as the JSON it stands for."""
+"""Read CloudFormation's YAML, short-form tags included, as the JSON that it stands for."""
 
 from __future__ import annotations
 

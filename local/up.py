@@ -1,4 +1,4 @@
-"""`make up`: the local cloud stays, with the pipeline deployed, for the AWS CLI and any SDK."""
+"""`make up`: keep the local cloud running, with the pipeline deployed, for the AWS CLI and any SDK."""
 
 from __future__ import annotations
 

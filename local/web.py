@@ -1,4 +1,4 @@
-"""The web page in its bucket, told where the API is and who its only customer is."""
+"""Publish the web page in its bucket, configured with the API's address and its only customer's token."""
 
 from __future__ import annotations
 

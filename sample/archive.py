@@ -1,4 +1,4 @@
-"""The sample as files: photos in a ZIP, and the truth about them in JSON."""
+"""Write the sample: photos in a ZIP, and their ground truth as JSON."""
 
 import io
 import json
@@ -26,7 +26,7 @@ QUALITY = 93
 
 @dataclass(frozen=True)
 class Photo:
-    """A shot with its name and the place that its GPS receiver believed."""
+    """A shot with its file name and the position that its GPS receiver recorded."""
 
     name: str
     shot: Shot

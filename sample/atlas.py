@@ -1,4 +1,4 @@
-"""The lit surfaces of all built things, each face a chart in one picture."""
+"""Texture atlas of the lit surfaces of all buildings and objects, one chart per face."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The metadata of a drone's photo, as EXIF 2.32 (CIPA DC-008) wants it."""
+"""Write and read the metadata of a drone's photo as EXIF 2.32 (CIPA DC-008)."""
 
 from datetime import datetime
 
@@ -87,7 +87,7 @@ def photo_exif(lens: Lens, size: tuple[int, int], gps: Geodetic, when: datetime,
 
 
 def gps_of(exif: Image.Exif) -> Geodetic:
-    """The place that EXIF says a photo was taken from. Raises KeyError when it says none."""
+    """Read the GPS position from EXIF. Raises KeyError when there is none."""
     gps = exif.get_ifd(IFD.GPSInfo)
     below = bytes(gps[GPS.GPSAltitudeRef])[:1] == b"\x01"
     altitude = float(gps[GPS.GPSAltitude])

@@ -1,4 +1,4 @@
-"""What built things are finished with: linear albedo on a face, in metres along its two sides."""
+"""Finishes of buildings and objects: linear albedo on a face, in metres along its two sides."""
 
 from math import floor, pi, sin
 

@@ -1,4 +1,4 @@
-"""Where the drone takes its photos: strips straight down over the land, then an orbit that looks at the house."""
+"""Plan the flight: nadir strips over the property, then an orbit that looks at the house."""
 
 from dataclasses import dataclass
 from math import ceil, cos, pi, radians, sin, sqrt

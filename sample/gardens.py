@@ -1,4 +1,4 @@
-"""The garden of a house: what the sample's photos are about. Metres from the lot's middle; the road is in the south."""
+"""Lay out the garden of a house, the main subject; metres from the lot's middle, the road in the south."""
 
 from math import pi
 

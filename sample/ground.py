@@ -1,4 +1,4 @@
-"""What covers the ground where: shapes laid over one another, and the photograph of the lit ground baken from them."""
+"""Ground cover: shapes laid over one another, and the texture of the lit ground baked from them."""
 
 from dataclasses import dataclass
 from math import cos, floor, hypot, sin

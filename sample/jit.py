@@ -1,4 +1,4 @@
-"""How this package compiles its kernels with numba, typed so that callers stay checked.
+"""Compile this package's kernels with numba, typed so that callers stay checked.
 
 Kernels are strict IEEE (no fastmath): the same seed gives the same bytes. The compiled code is cached beside the
 source; numba notices edits to a kernel's own file only, so clear `__pycache__` after editing a kernel that others call.

@@ -1,4 +1,4 @@
-"""A lot being laid out: ground shapes, standing things and plants, placed in the lot's own coordinates."""
+"""Lay out a lot: ground shapes, objects and plants in the lot's own coordinates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What stands about in a garden: cars, fences, parasols, loungers, a table, a log pile, a trampoline."""
+"""Objects in a garden: cars, fences, parasols, loungers, a table, a log pile, a trampoline."""
 
 from math import cos, pi, sin
 

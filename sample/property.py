@@ -1,4 +1,4 @@
-"""What stands where: a country house and its garden; neighbours, fields and woods around it, or farmland."""
+"""Lay out the property: a country house and its garden; neighbours, fields and woods around it, or farmland."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From a scene and a camera to a picture: every pixel the mean of a grid of samples, each a ray of its own."""
+"""Render a scene from a camera: every pixel is the mean of a grid of samples, one ray each."""
 
 from math import floor, log2, sqrt
 

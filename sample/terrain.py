@@ -1,4 +1,4 @@
-"""The lie of the land: rolling ground with level pads where things are built, as a mesh that is fine where it matters.
+"""Terrain: rolling ground with level pads under buildings, as a mesh that is finer where the photos look.
 
 The surface that is drawn, lit and stood upon is one and the same: bilinear heights on the mesh's lines are used for
 placing and lighting, and the mesh's triangles (their diagonals differ by millimetres) for drawing.

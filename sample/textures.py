@@ -1,4 +1,4 @@
-"""What the ground is made of: linear albedo as a function of place.
+"""Ground materials: linear albedo as a function of position.
 
 Every texture mixes several scales of noise, from metres to a few centimetres, so that feature detectors find something
 at any distance and nothing repeats. `footprint` is the width in metres that one texel covers: detail finer than it

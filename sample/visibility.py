@@ -1,4 +1,4 @@
-"""Which triangle or leaf each sample of a picture sees, for perspective and for parallel rays.
+"""Find the triangle or leaf that each sample of an image sees, for perspective and for parallel rays.
 
 Homogeneous rasterisation (Olano and Greer 1997): with the primitive's three columns A in homogeneous picture
 coordinates, A⁻¹ (x, y, 1) gives for a triangle its barycentric coordinates over the depth, and for a leaf (columns

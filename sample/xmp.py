@@ -1,4 +1,4 @@
-"""What a drone writes beside EXIF: the gimbal's angles, in the XMP namespace that drone photos share.
+"""Write the gimbal's angles in the XMP namespace that drone photos share.
 
 http://www.dji.com/drone-dji/1.0/; the packet as in Adobe's XMP Specification Part 3 (JPEG).
 """

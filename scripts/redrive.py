@@ -1,9 +1,9 @@
 """Give dead letters back to their functions: `python scripts/redrive.py STACK [FUNCTION …] [--look]`.
 
-A dead letter is an event that a function did not take: Lambda ran it three times, or EventBridge could not hand it
-over. Either way the letter's body is the event itself. Each is invoked again, asynchronously, so that Lambda's retries
-and the same dead letter queue stand behind it once more; only then is the letter deleted. All functions take an event
-twice, so a redrive that is cut off is simply repeated. Without names all functions are redriven; `--look` only prints.
+A dead letter is an event that a function did not process: the function failed three times, or EventBridge could not
+deliver it. The letter's body is the event itself. Each event is invoked again, asynchronously, so that Lambda's retries
+and the same dead-letter queue apply again; only then is the letter deleted. All functions tolerate repeated events, so
+a redrive that was interrupted is simply repeated. Without names all functions are redriven; `--look` only prints.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Letter:
-    """`reason`: what Lambda or EventBridge says of the last try."""
+    """`reason`: why the last attempt failed, by Lambda or EventBridge."""
 
     body: str
     reason: str

@@ -28,12 +28,12 @@ FOLDERS = {
 }
 SUFFIXES = (".py", ".js", ".mjs", ".sh")
 NOT_SOURCE = {"node_modules", ".build", "__pycache__", "fixtures", "vendor", "dist"}
-SENTENCE = re.compile(r"(.+?\.)(?:\s|$)", re.S)
+SENTENCE = re.compile(r"(.+?(?<!et al)\.)(?:\s|$)", re.S)
 
 
 def files(folder: Path) -> Iterator[Path]:
     """The source files below a folder; an `__init__.py` that is empty describes nothing."""
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=lambda path: (path.parent, path.name)):
         inside = path.relative_to(folder).parts
         if path.suffix in SUFFIXES and not NOT_SOURCE & set(inside) and path.read_text(encoding="utf-8").strip():
             yield path

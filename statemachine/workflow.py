@@ -4,7 +4,7 @@
     python statemachine/workflow.py --check    # exit 1 if the committed file is not what this code writes
 
 Runs at build time only, in the environment of statemachine/requirements.txt. `${…}` names are filled in by the
-template (DefinitionSubstitutions). What the SDK has no words for is added in postprocess.py.
+template (DefinitionSubstitutions). postprocess.py adds what the SDK cannot express.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from stepfunctions.steps.states import State, Task
 
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
-# a container reports at least every 20 s; starting a machine and loading its input say nothing for minutes
+# a container reports at least every 20 s; while a machine starts and loads its input there are no reports for minutes
 HEARTBEAT_SECONDS = 1800
-# a Spot training job may wait this long for its machine, and says nothing then (functions/spaceport/stages.py)
+# a Spot training job may wait this long for its machine, without any report (functions/spaceport/stages.py)
 SPOT_WAIT_SECONDS = 3600
-# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
-# through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
+# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads succeed
+# even if each takes the longest time allowed. dispatch sends heartbeats for the runs that wait
 QUEUE_SECONDS = 15 * 24 * 3600
 # stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
 # than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
@@ -50,11 +50,11 @@ JOB_TIMEOUT_SECONDS = 46 * 24 * 3600
 LAST_SEQUENCE = 9_999_999
 FAILED_SEQUENCE = 9_999_998  # below success: a redrive of what failed may succeed
 
-# the codes of the closed list that are worth the same again (functions/spaceport/errors.py; a test holds them equal)
+# codes after which the same attempt may succeed (functions/spaceport/errors.py; a test holds them equal)
 WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
 GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
-# what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault
-# of AWS or of ours on the way there (Lambda's, botocore's, a function's own), under too many names to list
+# errors that end a stage: those that its container or SageMaker names, and timeouts. Any other error is a fault of AWS
+# or of a function on the way (Lambda's, botocore's, its own); these have too many names to list
 FINAL = [
     "States.Timeout",
     "States.HeartbeatTimeout",
@@ -110,7 +110,7 @@ def announce(state_id: str, detail_type: str, detail: dict[str, Any]) -> EventBr
 
 
 def failure_end() -> State:
-    """Where every failure ends: told on the bus, then a real Fail."""
+    """The end of every failure: an event on the bus, then a Fail state."""
     told = announce(
         "JobFailed",
         "Job Failed",
@@ -126,7 +126,7 @@ def failure_end() -> State:
 
 
 def unforeseen(told: State) -> Pass:
-    """A fault of our own, in a function that decides: the customer still hears of it."""
+    """The path of an unexpected fault in a function: the customer is still notified."""
     error = {
         "code": "INTERNAL",
         "message": "Something went wrong on our side.",
@@ -138,7 +138,7 @@ def unforeseen(told: State) -> Pass:
 
 
 def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unforeseen_failure: State) -> State:
-    """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
+    """Run a stage with a callback; ask SageMaker before a failure is accepted. Returns the first of its states."""
     name, key, timeout_seconds, heartbeat_seconds = STAGES[stage]
     output = f"$.stages.{key}"
     succeeded = announce(

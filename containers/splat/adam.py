@@ -28,18 +28,19 @@ def adam_rows(
     moments: Float32,
     rows: NDArray[np.int64],
     rates: Float32,
+    corrections: Float32,
 ) -> None:
     """Move the Gaussians `rows` (V,), distinct, and their `moments` (N, 2, MOMENT_COLUMNS), first and second.
 
     `parameters` by name as in `Gaussians`, N rows; `gradients` likewise, V rows, of shN perhaps only the first
-    coefficients: the others stay. `rates` (MOMENT_COLUMNS,): learning rates by column, with the correction of the
-    moments' bias in them.
+    coefficients: the others stay. `rates` (MOMENT_COLUMNS,): learning rates by column, `corrections` (V,) their factor
+    for each row, which corrects the moments' bias.
     """
     means, quats, scales, opacities, sh0, higher = (parameters[name].reshape(-1) for name in COLUMNS)
     d_means, d_quats, d_scales, d_opacities, d_sh0, d_higher = (gradients[name].reshape(-1) for name in COLUMNS)
     _adam(
         means, quats, scales, opacities, sh0, higher, d_means, d_quats, d_scales, d_opacities, d_sh0, d_higher,
-        parameters["shN"].shape[1] * 3, gradients["shN"].shape[1] * 3, moments.reshape(-1), rows, rates,
+        parameters["shN"].shape[1] * 3, gradients["shN"].shape[1] * 3, moments.reshape(-1), rows, rates, corrections,
     )  # fmt: skip
 
 
@@ -47,7 +48,7 @@ def adam_rows(
 def _adam(
     means: Float32, quats: Float32, scales: Float32, logits: Float32, sh0: Float32, shN: Float32,
     d_means: Float32, d_quats: Float32, d_scales: Float32, d_logits: Float32, d_sh0: Float32, d_shN: Float32,
-    higher: int, active: int, moments: Float32, rows: NDArray[np.int64], rates: Float32,
+    higher: int, active: int, moments: Float32, rows: NDArray[np.int64], rates: Float32, corrections: Float32,
 ) -> None:  # fmt: skip
     count = rows.shape[0]
     for block in prange((count + _BLOCK - 1) // _BLOCK):
@@ -67,7 +68,7 @@ def _adam(
                 second = BETA2 * load(moments, at + MOMENT_COLUMNS) + (ONE - BETA2) * (g * g)
                 store(moments, at, first)
                 store(moments, at + MOMENT_COLUMNS, second)
-                store(buffer, j, load(rates, j) * first / (square_root(second) + EPSILON))
+                store(buffer, j, corrections[i] * load(rates, j) * first / (square_root(second) + EPSILON))
             _subtract(buffer, 0, 3, means, row * 3)
             _subtract(buffer, 3, 4, quats, row * 4)
             _subtract(buffer, 7, 3, scales, row * 3)

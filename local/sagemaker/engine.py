@@ -1,4 +1,4 @@
-"""Images built from the project's Dockerfiles, run by a container engine (Docker, or Podman behind its socket)."""
+"""Build images from the project's Dockerfiles and run them with a container engine (Docker, or Podman's socket)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def build_images(root: Path, tag: str = "local") -> dict[str, str]:
 
 
 def engine_images(references: Mapping[str, str], host: str) -> dict[str, Image]:
-    """The built images by repository name, for the engine at `host` (what DOCKER_HOST says)."""
+    """The built images by repository name, for the engine at `host` (the value of DOCKER_HOST)."""
     machine = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     machine |= {"DOCKER_HOST": host} if host else {}
     return {repository: EngineImage(reference, machine) for repository, reference in references.items()}

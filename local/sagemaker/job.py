@@ -1,4 +1,4 @@
-"""One job's state: what Describe answers and what its state-change events say."""
+"""The state of one job: the answer to Describe and the content of its state-change events."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Job:
             self._open_transition(now)
             if status in TERMINAL:
                 self.ended = self.transitions[-1]["EndTime"] = now
-        # a Processing job has no secondary status: SageMaker says nothing of its transfers
+        # a Processing job has no secondary status: SageMaker does not report its transfers
         if self.kind is Kind.TRAINING or secondary not in ("Downloading", "Uploading"):
             self.announce(self)
 

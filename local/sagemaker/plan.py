@@ -1,4 +1,4 @@
-"""What a job's request asks for, as plain values: the same for Processing and Training.
+"""Translate a job's request into plain values, the same for Processing and Training.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-running-container.html

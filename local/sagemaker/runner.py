@@ -1,4 +1,4 @@
-"""Runs one job from start to end: folders, inputs, container, time limit, outputs, verdict."""
+"""Run one job from start to end: folders, inputs, container, time limit, outputs, outcome."""
 
 from __future__ import annotations
 

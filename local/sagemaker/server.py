@@ -1,4 +1,4 @@
-"""The API over HTTP (AWS JSON 1.1), on loopback."""
+"""Serve the API over HTTP (AWS JSON 1.1), on loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""S3 to a folder and back, with SageMaker's reading of prefixes."""
+"""Copy between S3 and folders, with prefixes as SageMaker reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests checked as SageMaker checks them, against the API model that botocore carries."""
+"""Validate requests as SageMaker does, against the API model in botocore."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What `make audit` does: the template, its policies, secrets, advisories, bills of material."""
+"""Audit (`make audit`): the template, its policies, secrets, advisories, bills of material."""

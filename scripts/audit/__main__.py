@@ -1,4 +1,4 @@
-"""python -m scripts.audit: exit code 1 where something is neither clean nor argued, 2 where a tool did not run."""
+"""python -m scripts.audit: exit code 1 for findings without an exception, 2 if a tool did not run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> int:
     except ToolFailed as failure:
         print(failure, file=sys.stderr)
         return 2
-    try:  # whoever has no way out to the feed can still build
+    try:  # without access to the feed one can still build
         found = tools.advisories()
         print(f"pip-audit: {len(found)} findings")
         findings += found

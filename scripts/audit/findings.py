@@ -1,4 +1,4 @@
-"""What a tool objects to, and which of that is argued in tests/audit/exceptions.yaml."""
+"""Findings of the audit tools, and the exceptions for them in tests/audit/exceptions.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every policy of the template as the JSON that IAM gets, with names filled in that look like those of a deployment."""
+"""Extract every policy of the template as the JSON that IAM receives, with plausible names filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tools, each a command of .venv-audit, and their answers as findings."""
+"""Run the audit tools of .venv-audit and read their reports as findings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def checkov() -> list[Finding]:
 
 
 def parliament() -> list[Finding]:
-    """Every policy of the template against what AWS says of its actions, resources and conditions."""
+    """Every policy of the template against AWS's list of actions, resources and conditions."""
     with tempfile.TemporaryDirectory() as folder:
         for name, policy in policies_of(load_template(ROOT / "template.yaml")).items():
             (Path(folder) / f"{name}.json").write_text(json.dumps(policy, indent=1), encoding="utf-8")

@@ -103,7 +103,7 @@ class Machines(FakeSageMaker):
         elif fate == "told to stop":
             self.end_stopped(name)
         elif fate == "interrupted":
-            self.end_stopped(name, **({"SecondaryStatus": "Interrupted"} if training else {}))
+            self.end_stopped(name, 60, **({"SecondaryStatus": "Interrupted"} if training else {}))
         elif fate == "hangs":
             status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
             self.end_stopped(name, LIMITS[run.stage].max_runtime, **status)
@@ -113,7 +113,7 @@ class Machines(FakeSageMaker):
             self.fail(name, FailureReason="AlgorithmError: , exit code: 137")
         else:
             said = f"{NAMED[fate]}: as found"
-            self.fail(name, **({"FailureReason": f"AlgorithmError: {said}"} if training else {"ExitMessage": said}))
+            self.fail(name, 60, **({"FailureReason": f"AlgorithmError: {said}"} if training else {"ExitMessage": said}))
         if fate != "completes in silence":
             self._changed(run, self.jobs[name].status)
 

@@ -209,8 +209,8 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
     pipeline = Pipeline(seed, faults)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message="No application metrics")
-        for name, value in ENVIRONMENT.items():
-            patch.setenv(name, value)
+        for variable, text in ENVIRONMENT.items():
+            patch.setenv(variable, text)
         forget()
         for name in HANDLERS:
             module = importlib.import_module(f"{name}.handler")

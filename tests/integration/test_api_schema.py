@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -32,7 +33,7 @@ def cloud() -> Iterator[Cloud]:
 
 @schema.parametrize()
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_answers_are_those_that_the_description_promises(case: schemathesis.Case) -> None:
+def test_answers_are_those_that_the_description_promises(case: schemathesis.Case[Any]) -> None:
     case.call_and_validate(headers=AUTHORIZED, excluded_checks=NOT_OURS)
 
 

@@ -37,7 +37,8 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, EngineImage]:
-    return engine_images(build_images(ROOT, tag="test"), os.environ.get("DOCKER_HOST", ""))
+    built = engine_images(build_images(ROOT, tag="test"), os.environ.get("DOCKER_HOST", ""))
+    return {name: image for name, image in built.items() if isinstance(image, EngineImage)}
 
 
 def output(image: EngineImage, *command: str) -> str:
@@ -50,12 +51,12 @@ def ball(count: int) -> Gaussians:
     """Coloured Gaussians about the origin."""
     rng = np.random.default_rng(0)
     return Gaussians(
-        means=rng.normal(size=(count, 3)),
-        quats=rng.normal(size=(count, 4)),
+        means=rng.normal(size=(count, 3)).astype(np.float32),
+        quats=rng.normal(size=(count, 4)).astype(np.float32),
         scales=np.full((count, 3), -2.0),
         opacities=np.full(count, 3.0),
-        sh0=rng.normal(size=(count, 3)),
-        shN=np.zeros((count, 0, 3)),
+        sh0=rng.normal(size=(count, 3)).astype(np.float32),
+        shN=np.zeros((count, 0, 3), np.float32),
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,10 +35,10 @@ class Deployed:
         (folder / "upload").write_text(text)
         upload(self.cloud.address, self.outputs["UploadsBucket"], folder / "upload", {"email": "a@example.com"}, key)
 
-    def execution_of(self, key: str) -> dict:
+    def execution_of(self, key: str) -> dict[str, Any]:
         """The execution that an upload started, once there is one."""
         states = self.cloud.address.client("stepfunctions")
-        found: list[dict] = []
+        found: list[dict[str, Any]] = []
 
         def look() -> bool:
             for entry in states.list_executions(stateMachineArn=self.outputs["PipelineArn"])["executions"]:
@@ -58,13 +59,13 @@ def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
 
 
 @pytest.fixture(scope="module")
-def deployed(tmp_path_factory) -> Iterator[Deployed]:
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     folder = tmp_path_factory.mktemp("cloud")
     with attached_cloud(folder / "state", root=FIXTURES) as cloud:
         yield Deployed(cloud, deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache"))
 
 
-def test_a_job_from_upload_to_delivery_and_mail(deployed, tmp_path):
+def test_a_job_from_upload_to_delivery_and_mail(deployed: Deployed, tmp_path: Path) -> None:
     address, outputs = deployed.cloud.address, deployed.outputs
     with subscribed(address, outputs["StatusBusName"]) as subscription:
         deployed.upload(tmp_path, "hello", "hello.zip")
@@ -82,7 +83,7 @@ def test_a_job_from_upload_to_delivery_and_mail(deployed, tmp_path):
     assert any("NotifyFunction" in line for line in function_logs(address))
 
 
-def test_an_interrupted_stage_runs_again_under_a_new_name(deployed, tmp_path):
+def test_an_interrupted_stage_runs_again_under_a_new_name(deployed: Deployed, tmp_path: Path) -> None:
     with subscribed(deployed.cloud.address, deployed.outputs["StatusBusName"]) as subscription:
         deployed.upload(tmp_path, "fail once", "once.zip")
         last = list(subscription.follow(60))[-1]
@@ -92,7 +93,7 @@ def test_an_interrupted_stage_runs_again_under_a_new_name(deployed, tmp_path):
     assert deployed.cloud.job_log(f"{last.job_id[:40]}-sfm-1").exists()
 
 
-def test_a_failure_reaches_the_end_of_the_execution_with_its_code(deployed, tmp_path):
+def test_a_failure_reaches_the_end_of_the_execution_with_its_code(deployed: Deployed, tmp_path: Path) -> None:
     deployed.upload(tmp_path, "fail", "fail.zip")
     wait_until(lambda: deployed.execution_of("fail.zip")["status"] != "RUNNING")
     execution = deployed.execution_of("fail.zip")
@@ -103,7 +104,7 @@ def test_a_failure_reaches_the_end_of_the_execution_with_its_code(deployed, tmp_
     )
 
 
-def test_a_subscription_can_be_for_one_job(deployed):
+def test_a_subscription_can_be_for_one_job(deployed: Deployed) -> None:
     events = deployed.cloud.address.client("events")
     bus = deployed.outputs["StatusBusName"]
     detail = '{"jobId": "%s", "sequence": 0, "at": "2026-01-01T00:00:00Z", "progress": 0, "message": ""}'
@@ -118,7 +119,7 @@ def test_a_subscription_can_be_for_one_job(deployed):
     assert [event.job_id for event in received] == ["mine"]
 
 
-def test_everything_listens_on_loopback_only(deployed):
+def test_everything_listens_on_loopback_only(deployed: Deployed) -> None:
     listening = [host for host, _port in listeners(family_of(deployed.cloud.pid))]
     assert len(listening) >= 2  # MiniStack and SageMaker
     assert set(listening) == {"127.0.0.1"}
@@ -135,20 +136,22 @@ def test_everything_listens_on_loopback_only(deployed):
         ),
     ],
 )
-def test_a_stack_that_cannot_be_made_says_which_part(deployed, tmp_path, resource, named):
+def test_a_stack_that_cannot_be_made_says_which_part(
+    deployed: Deployed, tmp_path: Path, resource: str, named: str
+) -> None:
     (tmp_path / "template.yaml").write_text(f"Resources: {{Wrong: {resource}}}")
     with pytest.raises(DeployError, match=named):
         deploy(deployed.cloud.address, tmp_path / "template.yaml", tmp_path, stack=f"wrong-{abs(hash(named))}")
 
 
-def test_stopping_the_cloud_stops_its_containers(tmp_path):
+def test_stopping_the_cloud_stops_its_containers(tmp_path: Path) -> None:
     with attached_cloud(tmp_path / "state", root=FIXTURES) as cloud:
         pids = with_a_sleeping_job(cloud, tmp_path)
     wait_until(lambda: not any(alive(pid) for pid in pids), 10)
 
 
 @pytest.mark.parametrize("killed", ["owner", "cloud"])
-def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path, killed):
+def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path: Path, killed: str) -> None:
     """SIGKILL gives nobody the time to clean up."""
     program = (
         "import sys, time; from pathlib import Path; from local.cloud import attached_cloud\n"
@@ -170,7 +173,7 @@ def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path, killed):
         owner.wait()
 
 
-def test_a_cloud_can_be_left_running_and_stopped_by_another_process(tmp_path):
+def test_a_cloud_can_be_left_running_and_stopped_by_another_process(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with left_running(folder) as cloud:
         assert find_detached(folder) == cloud
@@ -182,19 +185,19 @@ def test_a_cloud_can_be_left_running_and_stopped_by_another_process(tmp_path):
     assert not stop_detached(folder)
 
 
-def test_a_stale_state_file_is_not_mistaken_for_a_cloud(tmp_path):
+def test_a_stale_state_file_is_not_mistaken_for_a_cloud(tmp_path: Path) -> None:
     (tmp_path / "cloud.json").write_text(json.dumps({"pid": os.getpid(), "port": 1, "sagemaker_port": 2}))
     assert find_detached(tmp_path) is None
     assert not stop_detached(tmp_path)  # and this process lives on
 
 
-def test_a_cloud_that_does_not_start_shows_its_log(tmp_path, monkeypatch):
+def test_a_cloud_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.cloud.sys.executable", "/bin/false")
     with pytest.raises(CloudError, match="did not start"), attached_cloud(tmp_path / "state"):
         pass
 
 
-def test_the_instructions_can_be_pasted(deployed):
+def test_the_instructions_can_be_pasted(deployed: Deployed) -> None:
     lines = instructions(deployed.cloud, deployed.outputs)
     script = "\n".join([*(line for line in lines if line.startswith("export ")), "echo $AWS_ENDPOINT_URL"])
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)

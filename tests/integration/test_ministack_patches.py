@@ -95,7 +95,7 @@ class Probes:
         started = self.states.start_execution(
             stateMachineArn=arn["stateMachineArn"], name=name, input='{"one": 1, "long": 60}'
         )
-        return started["executionArn"]
+        return str(started["executionArn"])
 
     def ended(self, execution: str, patience: float = PATIENCE) -> str:
         """The status, and the error's name if it has one, once it runs no more."""
@@ -110,7 +110,7 @@ class Probes:
         deadline = time.monotonic() + 20
         while True:
             try:
-                return self.s3.get_object(Bucket="tokens", Key=f"{name}/{retry}")["Body"].read().decode()
+                return str(self.s3.get_object(Bucket="tokens", Key=f"{name}/{retry}")["Body"].read(), "utf-8")
             except self.s3.exceptions.NoSuchKey:
                 assert time.monotonic() < deadline, f"no token of {name}"
                 time.sleep(0.05)
@@ -237,14 +237,14 @@ class Probes:
         )
         version = self.s3.put_object(Bucket="versions", Key="a", Body=b"abcdef")["VersionId"]
         (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
-        return json.loads(message["Body"])["detail"]["object"].get("version-id") == version
+        return bool(json.loads(message["Body"])["detail"]["object"].get("version-id") == version)
 
     def range_of_a_version(self) -> str:
         self.s3.create_bucket(Bucket="ranges", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         self.s3.put_bucket_versioning(Bucket="ranges", VersioningConfiguration={"Status": "Enabled"})
         version = self.s3.put_object(Bucket="ranges", Key="a", Body=b"abcdef")["VersionId"]
         part = self.s3.get_object(Bucket="ranges", Key="a", VersionId=version, Range="bytes=1-2")
-        return part["Body"].read().decode()
+        return str(part["Body"].read(), "utf-8")
 
     def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
         try:
@@ -319,7 +319,7 @@ def wait_until_it_answers(address: Address, process: subprocess.Popen[bytes]) ->
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory) -> dict[str, dict[str, Any]]:
+def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What each probe sees, by MiniStack: side by side, since most of it is waiting."""
     folder = tmp_path_factory.mktemp("ministack")
     with (
@@ -332,10 +332,10 @@ def observed(tmp_path_factory) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("probe", ON_AWS)
-def test_the_patched_ministack_does_what_aws_does(observed, probe):
+def test_the_patched_ministack_does_what_aws_does(observed: dict[str, dict[str, Any]], probe: str) -> None:
     assert observed["patched"][probe] == ON_AWS[probe]
 
 
 @pytest.mark.parametrize("probe", ON_AWS)
-def test_the_patch_is_still_needed(observed, probe):
+def test_the_patch_is_still_needed(observed: dict[str, dict[str, Any]], probe: str) -> None:
     assert observed["plain"][probe] != ON_AWS[probe], f"MiniStack does {probe} right now: take the patch out"

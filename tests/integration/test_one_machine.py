@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 
@@ -18,7 +19,7 @@ Span = tuple[datetime, datetime]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory):
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with stub_stack(tmp_path_factory.mktemp("one"), machines=1) as deployed:
         yield deployed
 

@@ -53,11 +53,11 @@ def random_splat(count: int, degree: int) -> Gaussians:
     rng = np.random.default_rng(degree)
     return Gaussians(
         means=rng.normal(0, 1, (count, 3)) * rng.choice([0.1, 5, 300], (count, 1)),
-        quats=rng.normal(size=(count, 4)),
-        scales=rng.normal(-3, 1.5, (count, 3)),
-        opacities=rng.normal(0, 5, count),
-        sh0=rng.normal(0, 1, (count, 3)),
-        shN=rng.normal(0, 0.2, (count, HIGHER_COEFFICIENTS[degree], 3)),
+        quats=rng.normal(size=(count, 4)).astype(np.float32),
+        scales=rng.normal(-3, 1.5, (count, 3)).astype(np.float32),
+        opacities=rng.normal(0, 5, count).astype(np.float32),
+        sh0=rng.normal(0, 1, (count, 3)).astype(np.float32),
+        shN=rng.normal(0, 0.2, (count, HIGHER_COEFFICIENTS[degree], 3)).astype(np.float32),
     )
 
 

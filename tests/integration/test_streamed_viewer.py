@@ -110,7 +110,7 @@ def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Vis
         picture = look(page, name, folder)
     page.close()
     with Image.open(picture) as image:
-        shown = np.asarray(image.convert("RGB"), dtype=np.float32) / 255
+        shown = (np.asarray(image.convert("RGB")) / 255).astype(np.float32)
     assert errors == []
     assert f"/lod/{LOD_META}" in asked
     files = [site.meta["filenames"].index(path.removeprefix("/lod/")) for path in asked if path.endswith(f"/{META}")]

@@ -113,7 +113,8 @@ def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path,
 def painted(page: Any, canvas: str) -> bool:
     """Whether the canvas shows more than one colour."""
     picture = Image.open(io.BytesIO(page.locator(canvas).screenshot()))
-    return len(picture.convert("RGB").getcolors(picture.width * picture.height)) > 50
+    colours = picture.convert("RGB").getcolors(picture.width * picture.height)
+    return colours is not None and len(colours) > 50
 
 
 def uploaded_zip(site: Site) -> zipfile.ZipFile:

@@ -54,18 +54,18 @@ def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:
         tower = rng.uniform((-0.25, -0.25, 0), (0.25, 0.25, height), (900 * finer**2, 3)) + np.array([*place, 0])
         points.append(tower)
         colours.append(np.tile(colour, (len(tower), 1)))
-    means, colour = np.concatenate(points), np.concatenate(colours)
+    means, seen = np.concatenate(points), np.concatenate(colours)
     east = np.cross(up, (0.3, 0.5, 0.81))
     east /= np.linalg.norm(east)
     count = len(means)
     shN = rng.normal(0, 0.05, (count, 3, 3))
     return Gaussians(
         means=means @ np.stack([east, np.cross(up, east), up]),
-        quats=rng.normal(size=(count, 4)),
+        quats=rng.normal(size=(count, 4)).astype(np.float32),
         scales=np.log(rng.uniform(0.02, 0.05, (count, 3)) / finer),
         opacities=np.full(count, 4.0),
-        sh0=(colour - 0.5) / 0.2820948,
-        shN=shN,
+        sh0=((seen - 0.5) / 0.2820948).astype(np.float32),
+        shN=shN.astype(np.float32),
     )
 
 

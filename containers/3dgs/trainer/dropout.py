@@ -23,9 +23,9 @@ _DROPPED = -30.0  # logit of an opacity that is never drawn
 
 def peak_rate(views: float, dense: float) -> float:
     """Share of the Gaussians to drop at the most, where `views` photos see a place on average and `dense` (0..1) of the
-    seeds come from stereo.
+    seeds come from stereo: none from half of them on.
     """
-    return (1 - dense) * min(MAX_RATE, _VIEWS / max(views, 1.0))
+    return max(0.0, 1 - 2 * dense) * min(MAX_RATE, _VIEWS / max(views, 1.0))
 
 
 def rate_at(step: int, steps: int, peak: float) -> float:

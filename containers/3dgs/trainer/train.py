@@ -23,6 +23,11 @@ from trainer.schedule import Budget, Growth, active_degree, decay, picture_facto
 from trainer.shape import Shape
 
 
+# What photos show is solid. Over black, dark places would learn to be transparent, and whatever is drawn behind the splat
+# would shine through their shadows.
+TRANSPARENCY_WEIGHT = 0.1
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where training stands after a step (1-based)."""
@@ -120,7 +125,7 @@ class Trainer:
         seen = self.splats.seen_by(camera, degree)
         rate = rate_at(at, steps, self.dropout)
         opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
-        image, info = draw(seen, camera, degree, opacities)
+        image, alpha, info = draw(seen, camera, degree, opacities)
         target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -129,6 +134,7 @@ class Trainer:
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
         loss = loss + self.shape.aspect_penalty(seen["scales"][info.visible])
+        loss = loss + TRANSPARENCY_WEIGHT * (1 - alpha).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         self.splats.step(seen, decay(at, steps))
         self.splats.limit_sizes(seen.rows, self._limits)
@@ -149,13 +155,14 @@ class Trainer:
 
 def draw(
     splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
-) -> tuple[Tensor, RasterInfo]:
-    """A picture (height, width, 3) of `splats` from a camera in their frame, and the rasteriser's by-products.
+) -> tuple[Tensor, Tensor, RasterInfo]:
+    """A picture (height, width, 3) of `splats` over black from a camera in their frame, its alpha (height, width), and the
+    rasteriser's by-products.
 
     `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """
     seen = splats.seen_by(camera, degree) if isinstance(splats, Splats) else splats
-    image, _, info = rasterize(
+    image, alpha, info = rasterize(
         seen["means"],
         seen["quats"],
         seen["scales"],
@@ -168,7 +175,7 @@ def draw(
         camera.height,
         degree,
     )
-    return image, info
+    return image, alpha, info
 
 
 def photo_at(step: int, count: int, seed: int) -> int:

@@ -23,6 +23,7 @@ _FLATNESS = 0.3  # of support, that a view from straight above is worth less tha
 # and 24.8 at 25° against 21.2 along the horizon, over what three photos see.
 _MAX_LOWEST = 25.0
 _BELOW_PHOTOS = 15.0  # how much lower than the photos one may look
+_LOW_RAYS = 5.0  # percentile of the elevations of their rays
 _MIN_LOWEST = 5.0  # nor lower than this, unless photos did
 _FULL_TURN_GAP = 130.0  # degrees without a camera, up to which we still go round the whole scene
 _SWAY = 25.0
@@ -104,7 +105,7 @@ def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framin
     low, high = np.percentile(points, _CORE, axis=0)
     core = points[((points >= low) & (points <= high)).all(axis=1)]
     support = support_of(core if len(core) else points, cameras)
-    seen_low = support.lowest_elevation(up)
+    seen_low = support.elevation(up, _LOW_RAYS)
     lowest = min(_MAX_LOWEST, max(seen_low - _BELOW_PHOTOS, min(seen_low, _MIN_LOWEST)))
     framing = Framing(
         up=up,
@@ -121,7 +122,7 @@ def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framin
     fitting = max(_fitting_distance(core, framing.camera(turn, 16, 9)) for turn in framing.turns(4))
     framing = replace(framing, radius=float(np.clip(fitting, support.distance, _FARTHEST * support.distance)))
     azimuths = 360 * np.arange(_AZIMUTHS) / _AZIMUTHS if all_round else [middle]
-    start = max(lowest, min(_ELEVATIONS[0], seen_low))
+    start = max(lowest, min(_ELEVATIONS[0], support.elevation(up, 50)))
     elevations = np.arange(start, max(start, _ELEVATIONS[1]) + 1e-6, _ELEVATION_STEP)
     candidates = [replace(framing, azimuth=float(a), elevation=float(e)) for e in elevations for a in azimuths]
     return max(candidates, key=lambda candidate: _worth(candidate, support))

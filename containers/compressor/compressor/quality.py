@@ -70,7 +70,7 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
 
 
 def draw(gaussians: Gaussians, camera: Camera) -> Image3:
-    """A picture (height, width, 3) in 0..1 on the viewer page's background."""
+    """A picture (height, width, 3) in 0..1 on a plain dark background, against which pictures are measured."""
     return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
 
 

@@ -15,7 +15,6 @@ _MAX_POINTS = 500
 _MAX_CAMERAS = 120
 _MAX_DEPTH = 3.0  # times a photo's median depth, up to which it shows what it sees well enough
 _ANGLE = 20.0  # degrees beside a photo's ray at which support has fallen to 1/e
-_LOW = 5.0  # percentile of the rays' elevations
 
 Vector = NDArray[np.float64]
 
@@ -30,10 +29,10 @@ class Support:
     distance: float
     """From which the photos saw the scene: the median."""
 
-    def lowest_elevation(self, up: Vector) -> float:
-        """Degrees above the horizon from which the scene was seen at the lowest, a few rays apart."""
+    def elevation(self, up: Vector, percentile: float) -> float:
+        """Degrees above the horizon from which the scene was seen, the given percentile of all rays."""
         rises = (self.rays @ up)[self.seen]
-        return math.degrees(math.asin(float(np.clip(np.percentile(rises, _LOW), -1, 1)))) if len(rises) else 90.0
+        return math.degrees(math.asin(float(np.clip(np.percentile(rises, percentile), -1, 1)))) if len(rises) else 90.0
 
     def of(self, camera: Camera) -> float:
         """0..1: how near to the photos' own rays `camera` looks at what it sees, on average over the points in it."""

@@ -1,4 +1,4 @@
-"""photos.json: every photo of the archive, what became of it, and the likely why if it was not placed."""
+"""Write photos.json: every photo of the archive, whether it is registered, and otherwise the likely reason."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from sfm.gate import FEWEST_FEATURES
+from sfm.gate import MIN_FEATURES
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo, SkippedPhoto
 
-# of the median distance of photos from their middle: a photo that far off shows another place
+# times the median distance of the photos from their centre: a photo farther away shows another place
 FAR_AWAY = 20.0
 FAR_AWAY_METRES = 500.0
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known about photos by name: number of features, the blurred ones, pairs whose matches fit, and the names
-    in each model found, the delivered one first.
+    """What is known about photos by name: the number of features, which are blurred, the verified pairs, and the photos
+    of each model, the delivered one first.
     """
 
     features: Mapping[str, int]
@@ -59,7 +59,7 @@ def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: 
 
 
 def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
-    """By name, how far outside the set a photo's GPS lies; only photos that are FAR_AWAY."""
+    """Distance in metres from the centre of the set by name, by GPS; only for photos that are FAR_AWAY."""
     located = [(photo.name, position) for photo in photos if (position := photo.metadata.position) is not None]
     if not located:
         return {}
@@ -71,7 +71,7 @@ def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
 
 def _likely_reason(name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]) -> str:
     features = evidence.features[name]
-    if features < FEWEST_FEATURES:
+    if features < MIN_FEATURES:
         return f"shows too little detail ({features} features): blurred, dark or uniform"
     if name in evidence.blurred:
         return "is blurred"

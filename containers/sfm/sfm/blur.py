@@ -1,6 +1,7 @@
-"""How blurred a photo is, without another to compare it with (Crété-Roffet et al. 2007, "The blur effect").
+"""Measure blur without a reference image (Crété-Roffet et al. 2007, "The blur effect").
 
-Blurring a sharp picture again changes the differences between neighbouring pixels much, blurring a blurred one little.
+Blurring a sharp image changes the differences between neighbouring pixels a lot, blurring a blurred one changes them
+little.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 WIDTH = 9  # pixels, the paper's
 # drone photos at 1600 pixels measure 0.17 to 0.29, and 0.50 and more when a motion of 9 pixels is added
 SHARP_UP_TO = 0.45
-# a soft lens or a strong denoiser is no fault of single photos
+# above the median of the set: a soft lens or a strong denoiser blurs all photos alike
 ABOVE_THE_SET = 0.15
 
 
 def blur_effect(grey: NDArray[np.uint8]) -> float:
-    """0 (sharp) to 1 (blurred) of a picture (H, W), in the direction in which it is worse; 1 for a flat one."""
+    """Blur of an image (H, W), 0 (sharp) to 1 (blurred): the worse of its two directions; 1 for a uniform image."""
     worst = 0.0
     for axis, kernel in ((0, (1, WIDTH)), (1, (WIDTH, 1))):
         sharp = np.abs(np.diff(grey.astype(np.int16), axis=axis))

@@ -1,6 +1,6 @@
-"""How long the stage may take: SageMaker ends a job at its MaxRuntimeInSeconds with nothing to show for it.
+"""Divide the time that the stage may take: a job that SageMaker stops at MaxRuntimeInSeconds delivers nothing.
 
-The limit stands in the request, which the container finds in config/processingjobconfig.json:
+The limit is part of the request, which the container finds in config/processingjobconfig.json:
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
 """
 
@@ -12,17 +12,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# by which share of the time each part has to be over, so that what follows can still deliver
+# share of the time by which each part must be done, so that the following ones can still deliver
 MATCHED_BY, MAPPED_BY, CALIBRATED_BY = 0.55, 0.8, 0.9
 NAMED_IN = Path("config") / "processingjobconfig.json"
 
 
 class OutOfTimeError(Exception):
-    """A part has used up its share."""
+    """A part has used its share of the time."""
 
 
 class TimeBudget:
-    """Counts from its making; `seconds` infinite is no limit."""
+    """A budget of `seconds` from now; infinite means no limit."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds = seconds
@@ -49,7 +49,7 @@ class TimeBudget:
 
 
 def job_seconds(root: Path) -> float:
-    """The MaxRuntimeInSeconds of the processing job whose folders are below `root`; infinite where nothing says."""
+    """MaxRuntimeInSeconds of the processing job whose folders are below `root`; infinite where it is not given."""
     try:
         request = json.loads((root / NAMED_IN).read_text(encoding="utf-8"))
         return float(request["StoppingCondition"]["MaxRuntimeInSeconds"])

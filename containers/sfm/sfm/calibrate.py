@@ -1,9 +1,9 @@
-"""A last adjustment of the cameras' intrinsics, by what the photos' directions can tell.
+"""Refine the cameras' intrinsics as far as the viewing directions determine them.
 
-Photos that look in different directions give away the principal point. Photos that all look straight down at flat
-ground do not even give away the focal length: on brighton_beach it drifts to 1.22 times EXIF's, and heights with it,
-for 1.4 % of reprojection error. There the focal length nearest to EXIF's is taken that costs next to nothing (1.1 times
-EXIF's, where the flying height agrees with the drone's own to its last metre or two).
+Photos that look in different directions determine the principal point. Photos that all look straight down at flat
+ground do not even determine the focal length: on brighton_beach it drifts to 1.22 times EXIF's, and heights with it,
+for 1.4 % of reprojection error. In that case the focal length moves towards EXIF's as far as the reprojection error
+allows (1.1 times EXIF's, where the flying height agrees with the drone's own to a metre or two).
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from sfm.features import tolerance
 
 OBLIQUE_SPREAD_DEGREES = 15.0
-LARGEST_PRINCIPAL_POINT_SHIFT = 0.1  # of the image size
-# of the reprojection error; where all look down alike a shifted principal point is the same as cameras that pitch:
-# on two rings of the sample's it wandered by 3 and 8 pixels, turned the cameras by 0.2° and 0.6°, and gained nothing
+MAX_PRINCIPAL_POINT_SHIFT = 0.1  # of the image size
+# of the reprojection error; where all cameras have the same pitch, a shifted principal point cannot be told from a
+# pitch: on two rings of the sample it drifted by 3 and 8 pixels, rotated the cameras by 0.2° and 0.6° for no gain
 WORTH_A_SHIFT = 0.001
-# how much reprojection error the way towards EXIF's focal length may cost, and how finely the way is searched
+# factor by which the reprojection error may grow on the way to EXIF's focal length, and steps of that search
 TOLERATED_ERROR = 1.005
 BISECTIONS = 3
 MAX_REPROJECTION_ERROR = 4.0  # pixels (sfm.features.tolerance), COLMAP's own filter
-# what is farther off at the end was matched wrongly
+# observations beyond it are wrong matches once the cameras are right
 LAST_REPROJECTION_ERROR = 1.5
-# relative change of the cost in a step; going on takes twice the time and moves the focal length by 0.04 %
+# relative change of the cost per step; a tighter limit takes twice the time and moves the focal length by 0.04 %
 CONVERGED = 1e-6
 MIN_TRIANGULATION_DEGREES = 1.5
 
@@ -35,12 +35,13 @@ MIN_TRIANGULATION_DEGREES = 1.5
 def calibrate(
     model: pycolmap.Reconstruction, focal_priors: Mapping[int, float], threads: int
 ) -> tuple[pycolmap.Reconstruction, str]:
-    """The model with better intrinsics and what was done: `principal point`, `focal length towards EXIF` or `none`.
+    """Refine the intrinsics; returns the model and what was refined.
 
-    `focal_priors` are pixels by camera id, for the cameras that have one.
+    That is `principal point`, `focal length towards EXIF` or `none`. `focal_priors`: pixels by camera id, for the
+    cameras that have one.
     """
     model.update_point_3d_errors()
-    adjusted = pycolmap.Reconstruction(model)  # over all points: mapping leaves the redundant out
+    adjusted = pycolmap.Reconstruction(model)  # over all points: mapping ignores redundant ones
     _adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
     if view_spread_degrees(viewing_directions(model)) > OBLIQUE_SPREAD_DEGREES:
         freed = pycolmap.Reconstruction(adjusted)
@@ -58,7 +59,7 @@ def calibrate(
 
 
 def without_outliers(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
-    """The model without the observations that stand out once its cameras are right."""
+    """Remove the observations that are outliers once the cameras are right."""
     kept = pycolmap.Reconstruction(model)
     _filter(kept, LAST_REPROJECTION_ERROR)
     return kept
@@ -82,7 +83,7 @@ def view_spread_degrees(directions: NDArray[np.float64]) -> float:
 def _towards(
     model: pycolmap.Reconstruction, focal_priors: Mapping[int, float], threads: int
 ) -> pycolmap.Reconstruction:
-    """The model with focal lengths as near to the priors as TOLERATED_ERROR allows; `model` itself if not at all."""
+    """Move the focal lengths as near to the priors as TOLERATED_ERROR allows; returns `model` itself if not at all."""
     tolerated = TOLERATED_ERROR * model.compute_mean_reprojection_error()
     start = {camera_id: camera.focal_length for camera_id, camera in model.cameras.items()}
     best, accepted, refused = model, 0.0, 2.0  # shares of the way; the first to try is all of it
@@ -92,7 +93,7 @@ def _towards(
         for camera_id, camera in candidate.cameras.items():
             camera.focal_length = start[camera_id] ** (1 - share) * focal_priors[camera_id] ** share
         _adjust(candidate, threads, refine_focal_length=False, refine_principal_point=False)
-        # over the very same observations: points that would now be filtered are part of the objection
+        # over the same observations: points that would be filtered now count against the candidate
         if candidate.compute_mean_reprojection_error() <= tolerated:
             best, accepted = candidate, share
         else:
@@ -118,16 +119,16 @@ def _adjust(
 
 
 def _filter(model: pycolmap.Reconstruction, most: float = MAX_REPROJECTION_ERROR) -> None:
-    """Remove the observations that are off by more than `most` pixels of a photo of usual size, in place."""
+    """Remove the observations with an error above `most` pixels (at the usual photo size), in place."""
     long_side = max(max(camera.width, camera.height) for camera in model.cameras.values())
     pycolmap.ObservationManager(model).filter_all_points3D(tolerance(most, long_side), MIN_TRIANGULATION_DEGREES)
     model.update_point_3d_errors()
 
 
 def _is_sane(model: pycolmap.Reconstruction) -> bool:
-    """Whether no principal point has run away."""
+    """Whether every principal point is near the centre of its photo."""
     shifts = [
         max(abs(camera.principal_point_x / camera.width - 0.5), abs(camera.principal_point_y / camera.height - 0.5))
         for camera in model.cameras.values()
     ]
-    return bool(max(shifts) <= LARGEST_PRINCIPAL_POINT_SHIFT)
+    return bool(max(shifts) <= MAX_PRINCIPAL_POINT_SHIFT)

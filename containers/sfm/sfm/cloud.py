@@ -1,4 +1,4 @@
-"""cloud.json and thumbnails.jpg: cameras, sparse points and photos, small enough to show while training goes on."""
+"""Write cloud.json and thumbnails.jpg: cameras, sparse points and photos, small enough to show during training."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from PIL import Image
 
 Vector = NDArray[np.float64]
 
-MOST_POINTS = 20_000
-MOST_THUMBNAILS = 60
+MAX_POINTS = 20_000
+MAX_THUMBNAILS = 60
 THUMBNAIL = (160, 120)  # pixels; a cell of the sheet, the photo fitted into it
 COLUMNS = 10
 _QUALITY = 80
@@ -29,7 +29,7 @@ def cloud_json(
     where `metric`; else the model's units. Positions are about `centre`, so that float32 loses nothing.
     """
     centre = np.median(centres, axis=0)
-    chosen = np.linspace(0, len(points) - 1, min(len(points), MOST_POINTS)).round().astype(int)
+    chosen = np.linspace(0, len(points) - 1, min(len(points), MAX_POINTS)).round().astype(int)
     return {
         "version": 1,
         "metric": metric,
@@ -48,7 +48,7 @@ def cloud_json(
 
 def write_thumbnails(path: Path, photos: Sequence[Path]) -> None:
     """A contact sheet of at most 60 photos, evenly chosen, ten to a row."""
-    chosen = [photos[i] for i in np.linspace(0, len(photos) - 1, min(len(photos), MOST_THUMBNAILS)).round().astype(int)]
+    chosen = [photos[i] for i in np.linspace(0, len(photos) - 1, min(len(photos), MAX_THUMBNAILS)).round().astype(int)]
     width, height = THUMBNAIL
     columns = min(COLUMNS, len(chosen))
     sheet = Image.new("RGB", (columns * width, -(-len(chosen) // columns) * height), "black")

@@ -1,7 +1,7 @@
-"""Scale, heading, tilt and place of a model from ground control points: the surveyor's word over the drone's GPS.
+"""Estimate scale, orientation and position of a model from ground control points, which take precedence over GPS.
 
-Each point is triangulated from its marks (two photos or more), then the similarity of seven degrees of freedom that
-takes the triangulated points to the surveyed ones is found robustly (Umeyama 1991 in LO-RANSAC, as pycolmap has them).
+Each point is triangulated from its marks in two photos or more. The similarity (seven degrees of freedom) from the
+triangulated to the surveyed points is then estimated robustly (Umeyama 1991 in LO-RANSAC, both from pycolmap).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from sfm.geodesy import LocalFrame
 
 Vector = NDArray[np.float64]
 
-FEWEST_POINTS, FEWEST_MARKS = 3, 2
-# a surveyed point marked by hand is good to centimetres; beyond this it is a wrong mark or another point
+MIN_POINTS, MIN_MARKS = 3, 2
+# a surveyed point marked by hand is accurate to centimetres; beyond this it is a wrong mark or another point
 OUTLIER_METRES = 0.5
-# of the points' own extent: points on one line leave the model free to turn about it
-LEAST_WIDTH = 0.02
+# of the points' extent: the model could rotate about points on one line
+MIN_WIDTH = 0.02
 RANDOM_SEED = 1
 
 
 @dataclass(frozen=True)
 class Residual:
-    """How far a control point lies from where the model has it, and whether the fit uses it."""
+    """Distance in metres between a surveyed control point and its place in the model, and whether the fit uses it."""
 
     name: str
     metres: float
@@ -58,21 +58,21 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
     located = [
         (point, xyz, count) for point in points for xyz, count in (_triangulate(model, point),) if xyz is not None
     ]
-    if len(located) < FEWEST_POINTS:
+    if len(located) < MIN_POINTS:
         raise TooFewControlPointsError(
-            f"{len(located)} of {len(points)} control points are marked in {FEWEST_MARKS} registered photos or more; "
-            f"{FEWEST_POINTS} are needed"
+            f"{len(located)} of {len(points)} control points are marked in {MIN_MARKS} registered photos or more; "
+            f"{MIN_POINTS} are needed"
         )
     frame = LocalFrame.about([point.position for point, _, _ in located])
     source = np.array([xyz for _, xyz, _ in located])
     target = np.array([frame.to_enu(point.position) for point, _, _ in located])
     spread = np.linalg.svd(target - target.mean(axis=0), compute_uv=False)
-    if spread[1] < LEAST_WIDTH * spread[0]:
+    if spread[1] < MIN_WIDTH * spread[0]:
         raise TooFewControlPointsError("the control points lie on one line")
     options = pycolmap.RANSACOptions(max_error=OUTLIER_METRES, random_seed=RANDOM_SEED)
     found: Any = pycolmap.estimate_sim3d_robust(source, target, options)  # a dict, whatever its stub says
-    # three points always agree on some similarity; of more, most have to
-    if found is None or found["num_inliers"] < max(FEWEST_POINTS, len(located) / 2 + 1e-9):
+    # three points always fit some similarity; of more, a majority must
+    if found is None or found["num_inliers"] < max(MIN_POINTS, len(located) / 2 + 1e-9):
         raise TooFewControlPointsError(f"the control points contradict each other by more than {OUTLIER_METRES} m")
     similarity: pycolmap.Sim3d = found["tgt_from_src"]
     errors = np.linalg.norm(np.array([similarity * xyz for xyz in source]) - target, axis=1)
@@ -101,7 +101,7 @@ def _triangulate(model: pycolmap.Reconstruction, point: ControlPoint) -> tuple[V
         ray = np.append(on_plane, 1.0)
         poses.append(image.cam_from_world().matrix())
         rays.append(ray / np.linalg.norm(ray))
-    if len(poses) < FEWEST_MARKS:
+    if len(poses) < MIN_MARKS:
         return None, len(poses)
     xyz = pycolmap.triangulate_multi_view_point(poses, np.array(rays))
     return (None if xyz is None else np.asarray(xyz, dtype=np.float64).reshape(3)), len(poses)

@@ -1,4 +1,4 @@
-"""COLMAP's database filled with our cameras, photos and features."""
+"""Fill COLMAP's database with cameras, photos and features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photo files of every accepted format decoded whole: Pillow, libheif for HEIC, LibRaw for DNG."""
+"""Decode photo files of every accepted format completely: Pillow, libheif for HEIC, LibRaw for DNG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
 from sfm.photos import RAW_SUFFIXES
 
-LARGEST_PIXELS = 250_000_000
+MAX_PIXELS = 250_000_000
 # the size is checked before anything is decoded; Pillow's own limit would only warn
 Image.MAX_IMAGE_PIXELS = None
 pillow_heif.register_heif_opener()
@@ -25,7 +25,7 @@ class UnusablePhotoError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright 8-bit RGB picture. `as_it_is`: the file itself is a JPEG of just these pixels."""
+    """An upright 8-bit RGB image. `as_it_is`: the file is already a JPEG of these pixels."""
 
     picture: Image.Image
     metadata: Metadata
@@ -33,7 +33,7 @@ class Decoded:
 
 
 def decode(path: Path) -> Decoded:
-    """Decode every pixel of the file at `path`. Raises UnusablePhotoError on anything that no photo should be."""
+    """Decode every pixel of the file at `path`. Raises UnusablePhotoError if it is damaged, too large or no photo."""
     try:
         return _develop(path) if path.suffix.lower() in RAW_SUFFIXES else _open(path)
     except UnusablePhotoError:
@@ -74,7 +74,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _check_size(width: int, height: int) -> None:
-    if width * height > LARGEST_PIXELS:
+    if width * height > MAX_PIXELS:
         raise UnusablePhotoError(f"{width} × {height} pixels are too many")
 
 

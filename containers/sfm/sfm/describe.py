@@ -1,4 +1,4 @@
-"""Features of every photo into COLMAP's database, and the pairs worth matching (runs in a child process)."""
+"""Write the features of every photo to COLMAP's database and choose the pairs to match (runs in a child process)."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What a photo says about itself: camera, focal length, place, time, gimbal.
+"""Read a photo's metadata: camera, focal length, place, time, gimbal.
 
 EXIF 2.32 (CIPA DC-008) by tag number; the gimbal's angles from XMP: DJI's namespace (http://www.dji.com/drone-dji/1.0/),
 which Autel and others write too, and Parrot's (http://www.parrot.com/drone-parrot/1.0/), whose angles are the same.
-Everything a photo says may be missing, malformed or wrong, so each value is None unless it is plausible.
+Any value may be missing, malformed or wrong, so each is None unless it is plausible.
 """
 
 from __future__ import annotations

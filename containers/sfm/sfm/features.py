@@ -1,6 +1,6 @@
-"""SIFT keypoints and RootSIFT descriptors of every photo.
+"""Extract SIFT keypoints and RootSIFT descriptors.
 
-Lowe 2004 (keypoints), Arandjelović & Zisserman 2012 (RootSIFT). OpenCV finds them in about half of COLMAP's time.
+Lowe 2004 (keypoints), Arandjelović & Zisserman 2012 (RootSIFT). OpenCV takes about half of COLMAP's time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sfm.photos import Photo
 # pixels; features of larger photos are found on a reduction. At 1600 the same number of features costs 40 % more and
 # gives the same points (brighton_beach 4,696 at 0.375 px; 4,702 at 0.382)
 WORKING_LONG_SIDE = 1200
-# pixels; COLMAP's thresholds are for photos like these. How far off a feature may be grows with the photo
+# pixels; COLMAP's thresholds assume photos of this size. The tolerated error grows with the photo
 USUAL_LONG_SIDE = 1600
 CONTRAST_THRESHOLD = 0.02  # COLMAP's peak threshold, in OpenCV's convention
 EDGE_THRESHOLD = 10
@@ -48,18 +48,18 @@ class Features:
 
 
 def tolerance(pixels: float, long_side: int) -> float:
-    """A threshold of so many `pixels` in photos of usual size, for photos of `long_side`."""
+    """Scale a threshold of `pixels` at the usual photo size to photos of `long_side` pixels."""
     return pixels * max(long_side / USUAL_LONG_SIDE, 1.0)
 
 
 def features_per_photo(photos: int) -> int:
-    """Large sets have points enough and cost enough with fewer."""
+    """Features to extract per photo; fewer in large sets, which have enough points and cost more."""
     return FEATURES_IN_SMALL_SET if photos <= SMALL_SET else FEATURES_IN_LARGE_SET
 
 
 def extract_all(photos: Sequence[Photo], most: int, threads: int, progress: Callable[[int], None]) -> list[Features]:
     """Features of each photo, in order; `progress` gets the number of photos done and may raise to stop."""
-    cv2.setNumThreads(1)  # a photo a thread beats many threads on one photo
+    cv2.setNumThreads(1)  # one photo per thread is faster than several threads on one photo
     found: list[Features] = []
     for features in map_in_order(lambda photo: extract(photo.path, photo.width, photo.height, most), photos, threads):
         found.append(features)

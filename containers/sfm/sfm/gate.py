@@ -1,4 +1,4 @@
-"""Whether a model is good enough to spend GPU money on, in words for the customer."""
+"""Decide whether a model is worth training, with messages for the customer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sfm.photos import SkippedPhoto
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-FEWEST_PHOTOS = 3
-FEWEST_REGISTERED = 5
+MIN_PHOTOS = 3
+MIN_REGISTERED = 5
 FAIL_BELOW_SHARE, WARN_BELOW_SHARE = 0.5, 0.8
-FEWEST_FEATURES = 100
+MIN_FEATURES = 100
 NAMES_IN_MESSAGE = 5
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What mapping made of the usable photos. `unregistered` are original names; `models` are sizes, largest first;
-    `cut_short` when time ran out before every photo had been tried.
+    """The result of mapping the usable photos. `unregistered`: original names; `models`: their sizes, largest first;
+    `cut_short`: time ran out before every photo had been tried.
     """
 
     usable: int
@@ -34,22 +34,22 @@ class Registration:
 
 
 def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> None:
-    """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any work."""
+    """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any computation."""
     if found == 0:
         raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
-    if usable < FEWEST_PHOTOS:
+    if usable < MIN_PHOTOS:
         reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped[:NAMES_IN_MESSAGE])
         raise StageError(
             ErrorCode.TOO_FEW_PHOTOS,
-            f"{usable} usable photos of {found}; at least {FEWEST_PHOTOS} are needed, 20 or more are best"
+            f"{usable} usable photos of {found}; at least {MIN_PHOTOS} are needed, 20 or more are best"
             + (f" ({reasons})" if reasons else ""),
         )
 
 
 def check_features(features: Sequence[int]) -> None:
-    """Raise NO_FEATURES when fewer photos than a model needs have any detail. `features` are counts by photo."""
-    detailed = sum(count >= FEWEST_FEATURES for count in features)
-    if detailed < FEWEST_PHOTOS:
+    """Raise NO_FEATURES when too few photos have enough features. `features`: number of features of each photo."""
+    detailed = sum(count >= MIN_FEATURES for count in features)
+    if detailed < MIN_PHOTOS:
         raise StageError(
             ErrorCode.NO_FEATURES,
             f"{detailed} of {len(features)} photos show enough detail to match (blurred or dark ones do not)",
@@ -57,27 +57,28 @@ def check_features(features: Sequence[int]) -> None:
 
 
 def check_registration(registration: Registration) -> list[Warning]:
-    """Raise NO_OVERLAP, DISCONNECTED, LOW_REGISTRATION or TIME_BUDGET, or return warnings.
+    """Return warnings, or raise NO_OVERLAP, DISCONNECTED, LOW_REGISTRATION or TIME_BUDGET.
 
-    Sets of three or four photos pass only whole; larger ones need five photos and half of them in one model.
+    A set of three or four photos passes only if all are registered; a larger one needs five photos, and half of its
+    photos, in one model.
     """
     usable, registered = registration.usable, registration.registered
     share = registered / usable
     if share == 1:
         return []
-    enough = registered >= min(FEWEST_REGISTERED, usable) and share >= FAIL_BELOW_SHARE
+    enough = registered >= min(MIN_REGISTERED, usable) and share >= FAIL_BELOW_SHARE
     if registered == 0 and not registration.cut_short:
         raise StageError(
             ErrorCode.NO_OVERLAP,
             f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs match)",
         )
     names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])
-    others = [size for size in registration.models[1:] if size >= FEWEST_PHOTOS]
-    apart = f"; apart from them hang together {' and '.join(map(str, others))}" if others else ""
-    facts = f"{registered} of {usable} photos could be placed{apart}; without a place are {names}"
+    others = [size for size in registration.models[1:] if size >= MIN_PHOTOS]
+    apart = f"; other groups of {' and '.join(map(str, others))} photos" if others else ""
+    facts = f"{registered} of {usable} photos could be placed{apart}; not placed: {names}"
     if registration.cut_short:
         if not enough:
-            raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos had a place when time ran out")
+            raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos were placed when time ran out")
         return [Warning(ErrorCode.TIME_BUDGET, f"time ran out: {facts}", list(registration.unregistered))]
     if not enough:
         separate = others and (registered + sum(others)) / usable >= FAIL_BELOW_SHARE

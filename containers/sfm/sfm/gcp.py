@@ -19,12 +19,12 @@ from pyproj.exceptions import ProjError
 from sfm.exif import GeoPosition
 
 FILE_NAMES = frozenset({"gcp_list.txt"})
-MOST_BYTES = 4 << 20
+MAX_BYTES = 4 << 20
 FIELDS = 6
 
 
 class UnusableGcpFileError(Exception):
-    """What is wrong with the file, in words for the customer."""
+    """The file cannot be used; the message says why and is shown to the customer."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class ControlPoint:
 
 
 def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
-    """Control points in order of appearance. `names` are the photos' own by their lower-case base names; marks in other
-    photos are passed over. Raises UnusableGcpFileError naming the line.
+    """Control points in order of appearance. `names` maps lower-case base names to photos; marks in other photos are
+    ignored. Raises UnusableGcpFileError naming the line.
     """
     lines = [(number, line.strip()) for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -67,7 +67,7 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
 
 
 def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
-    """Lower-case base name → name, from original → name; base names that two photos share tell neither."""
+    """Map lower-case base names to names, given original → name; base names that two photos share are left out."""
     found: dict[str, str] = {}
     shared: set[str] = set()
     for original, name in originals.items():
@@ -108,8 +108,8 @@ def _position(to_geographic: Transformer, x: float, y: float, z: float) -> GeoPo
 
 
 def decoded_lines(content: bytes) -> str:
-    """The text of a file that some editor saved: UTF-8, else Latin-1. Raises UnusableGcpFileError beyond MOST_BYTES."""
-    if len(content) > MOST_BYTES:
+    """Decode a text file as UTF-8, else as Latin-1. Raises UnusableGcpFileError beyond MAX_BYTES."""
+    if len(content) > MAX_BYTES:
         raise UnusableGcpFileError(f"{len(content)} bytes are too many")
     try:
         return content.decode("utf-8")

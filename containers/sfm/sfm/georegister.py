@@ -1,8 +1,8 @@
-"""From model coordinates to metres, z up and north up.
+"""Transform a model to metres, z up, north along y.
 
-Four degrees of freedom after levelling (scale, heading, two of place; height apart): a seven-degree fit would let
-altitudes, which in real sets are up to 100 m off, tilt the model. Altitudes correct the levelling as far as they agree
-with each other: on a set with a lake in it they bring the waterline from 2° of the gimbal's tilt to level.
+After levelling, four degrees of freedom are fitted (scale, heading, horizontal position), and height separately: a fit
+of seven would let altitudes, which in real sets are up to 100 m wrong, tilt the model. Altitudes correct the levelling
+as far as they agree with each other: on a set with a lake they remove the 2° by which gimbal angles tilt the waterline.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from sfm.robust import fit_similarity_2d, fit_tilt
 
 Vector = NDArray[np.float64]
 
-FEWEST_POSITIONS = 3
+MIN_POSITIONS = 3
 SAME_PLACE_METRES = 0.1
 # of the GPS track's own extent (root mean square radius); above it, heading and scale would be guesses
 UNRELIABLE_RESIDUAL = 0.15
-FEWEST_INLIERS_SHARE = 0.5
-# what altitudes may drift by over a flight: a barometer's weather, not its scatter
+MIN_INLIER_SHARE = 0.5
+# drift of barometric altitude over a flight (weather), as opposed to its scatter
 ALTITUDE_DRIFT_METRES = 1.0
-# altitudes that contradict the photos by more than this, and by as large a share of the flight as makes GPS unreliable,
-# are neither a height above the sea nor a reason to tilt
+# altitudes that contradict the photos by more than this, and by UNRELIABLE_RESIDUAL of the flight's extent, give
+# neither the height above sea level nor a tilt
 UNRELIABLE_ALTITUDE_METRES = 5.0
-# altitudes that ask for a tilt beyond this many sigmas of the levelling are broken, not a correction
-LARGEST_CORRECTION_SIGMAS = 3.0
+# a tilt by altitudes beyond this many sigmas of the levelling is an error of the altitudes, not a correction
+MAX_CORRECTION_SIGMAS = 3.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     up = estimate_up(np.array([photo.rotation for photo in photos]), centres, [photo.gimbal for photo in photos])
     located = [index for index, photo in enumerate(photos) if photo.position is not None]
     positions = [position for photo in photos if (position := photo.position) is not None]
-    if len(located) < FEWEST_POSITIONS:
+    if len(located) < MIN_POSITIONS:
         reason = f"{len(located)} of {len(photos)} registered photos have a GPS position"
         return _unscaled(up, centres, points, reason, unreliable=False)
     frame = LocalFrame.about(positions)
@@ -110,7 +110,7 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     if fit is None or extent < SAME_PLACE_METRES:
         return _unscaled(up, centres, points, "all GPS positions are the same place", unreliable=True)
     share = float(fit.inliers.mean())
-    if share < FEWEST_INLIERS_SHARE or fit.rms > UNRELIABLE_RESIDUAL * extent:
+    if share < MIN_INLIER_SHARE or fit.rms > UNRELIABLE_RESIDUAL * extent:
         reason = (
             f"GPS is unreliable: it disagrees with the photos by {fit.rms:.1f} m over a flight of {extent:.1f} m radius"
         )
@@ -119,7 +119,7 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     cosine, sine = np.cos(fit.heading), np.sin(fit.heading)
     rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ level
     with_altitude = np.array([position.altitude is not None for position in positions]) & fit.inliers
-    has_altitude = int(with_altitude.sum()) >= FEWEST_POSITIONS
+    has_altitude = int(with_altitude.sum()) >= MIN_POSITIONS
     contradictory = False
     if has_altitude:
         tilted = _level_by_altitudes(rotation, centres[located][with_altitude], targets[with_altitude], fit.scale, up)
@@ -174,7 +174,7 @@ def _level_by_altitudes(rotation: Vector, centres: Vector, targets: Vector, scal
     placed -= placed.mean(axis=0)
     sigma = float(np.tan(np.deg2rad(up.sigma_degrees)))
     slope = fit_tilt(placed[:, :2], targets[:, 2] - placed[:, 2], sigma, ALTITUDE_DRIFT_METRES)
-    if float(np.linalg.norm(slope)) > LARGEST_CORRECTION_SIGMAS * sigma:
+    if float(np.linalg.norm(slope)) > MAX_CORRECTION_SIGMAS * sigma:
         return rotation
     # a point's height along the true up is z + slope · xy
     true_up = np.array([slope[0], slope[1], 1.0])

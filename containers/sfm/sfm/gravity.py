@@ -1,4 +1,4 @@
-"""Which way is up in a model that knows only shapes: from the gimbal's angles, else from how the cameras stand."""
+"""Estimate the vertical direction of a model from gimbal angles, else from the poses of the cameras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sfm.exif import Gimbal
 
 Vector = NDArray[np.float64]
 
-FEWEST_GIMBALS = 3
+MIN_GIMBALS = 3
 # gimbals that contradict each other by more are not believed (vehicles, manual roll, edited metadata)
 GIMBAL_SCATTER_DEGREES = 5.0
 GIMBAL_TILT_DEGREES, CAMERAS_TILT_DEGREES = 3.0, 8.0
@@ -52,7 +52,7 @@ def rotation_to_z(direction: Vector) -> Vector:
 
 def _from_gimbals(rotations: Vector, gimbals: Sequence[Gimbal | None]) -> Up | None:
     ups = np.array([R.T @ up_in_camera(g) for R, g in zip(rotations, gimbals, strict=True) if g is not None])
-    if len(ups) < FEWEST_GIMBALS:
+    if len(ups) < MIN_GIMBALS:
         return None
     mean = _unit(ups.mean(axis=0))
     for _ in range(10):  # geometric median on the sphere (Weiszfeld)

@@ -1,4 +1,4 @@
-"""Matches of all features of two photos whose geometry is known (Hartley & Zisserman 2004, chapters 9 and 13).
+"""Match all features of two photos along epipolar lines (Hartley & Zisserman 2004, chapters 9 and 13).
 
 A feature's match lies on its epipolar line, or, where the photos show a plane and nothing is known of the camera, at
 the place to which the plane's homography takes it: on two lines, one level and one upright. So the features of the
@@ -14,7 +14,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from sfm.nearest import FARTHEST, RIVAL_RATIO, Alike, Vectors, squared
+from sfm.nearest import MAX_DISTANCE, RIVAL_RATIO, Alike, Vectors, squared
 
 Lines = NDArray[np.float64]  # (N, 3), scaled so that a product with (x, y, 1) is a distance in pixels
 BLOCK = 192  # features; fewer are compared in vain with smaller blocks, which take more of them
@@ -62,7 +62,7 @@ def _match(first: Alike, second: Alike, lines: Sequence[Lines], long_side: int, 
         matched = between[columns]
         distance = squared(best)
         rival = np.minimum(first.rivals[block], second.rivals[matched])
-        good = (best >= products.max(axis=0)[columns]) & (distance < RIVAL_RATIO**2 * rival) & (distance < FARTHEST)
+        good = (best >= products.max(axis=0)[columns]) & (distance < RIVAL_RATIO**2 * rival) & (distance < MAX_DISTANCE)
         pairs.append(np.column_stack([block[good], matched[good]]))
         distances.append(distance[good])
     if not pairs:

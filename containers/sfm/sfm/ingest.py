@@ -1,4 +1,4 @@
-"""From the files of the archive to usable photos: decoded whole, upright, 8-bit RGB, no two alike, named by number."""
+"""Turn the files of the archive into usable photos: fully decoded, upright, 8-bit RGB, no duplicates, numbered."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sfm.parallel import map_in_order
 from sfm.photos import RAW_SUFFIXES, Photo, SkippedPhoto
 from stage.archive import UnpackedFile
 
-SMALLEST_SIDE = 160  # pixels; below it there is nothing to match
+MIN_SIDE = 160  # pixels; below it there is nothing to match
 TRANSCODE_QUALITY = 97
 # a JPEG of one flat colour (lens cap, failed exposure) has no detail to match
 FLAT_STANDARD_DEVIATION = 1.0
 # a photo of 50 MP and what it passes through take half a gigabyte
-MOST_AT_ONCE = 8
+MAX_PARALLEL = 8
 
 
 def ingest(
@@ -53,7 +53,7 @@ def ingest(
             return f"same shot as {developed[original]}"
         return _ingest_one(name, original, source, folder)
 
-    results = map_in_order(prepare, numbered, min(threads, MOST_AT_ONCE))
+    results = map_in_order(prepare, numbered, min(threads, MAX_PARALLEL))
     for (name, original, _), result in zip(numbered, results, strict=True):
         if isinstance(result, str):
             skipped.append(SkippedPhoto(name, original, result))
@@ -94,7 +94,7 @@ def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> 
     except UnusablePhotoError as error:
         return str(error)
     picture = decoded.picture
-    if min(picture.size) < SMALLEST_SIDE:
+    if min(picture.size) < MIN_SIDE:
         return f"only {picture.width} × {picture.height} pixels"
     if is_flat(picture):
         return "shows nothing but one flat colour"

@@ -21,7 +21,7 @@ from sfm.native import Send
 
 GLOBAL_ADJUSTMENT_RATIO = 1.4
 GLOBAL_REFINEMENTS, LOCAL_REFINEMENTS = 2, 1
-SMALLEST_MODEL = 3
+MIN_MODEL_PHOTOS = 3
 RANDOM_SEED = 1
 MAPPING_SHARE = 0.9  # of this step's time; the rest is calibration
 
@@ -47,7 +47,7 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
     options = pycolmap.IncrementalPipelineOptions(
         num_threads=threads,
         random_seed=RANDOM_SEED,
-        min_model_size=SMALLEST_MODEL,
+        min_model_size=MIN_MODEL_PHOTOS,
         ba_global_frames_ratio=GLOBAL_ADJUSTMENT_RATIO,
         ba_global_points_ratio=GLOBAL_ADJUSTMENT_RATIO,
         ba_global_max_refinements=GLOBAL_REFINEMENTS,

@@ -1,9 +1,8 @@
 """Match the chosen pairs, each in three steps, and write those that a geometry explains (runs in a child process).
 
-The largest features of two photos are compared all with all; what matches gives the epipolar geometry; along its lines
-all features are matched. That takes half of the time of comparing all with all (COLMAP's search in an inverted file),
-and whether the rest of the features agrees tells right geometries from accidents: of a pair that fits by chance, a
-handful of further features does.
+The largest features of two photos are compared exhaustively; their matches give the epipolar geometry; all features are
+then matched along its lines. That takes half of the time of an exhaustive comparison (COLMAP's search in an inverted
+file). It also separates correct geometries from accidental ones, which only a handful of the remaining features fit.
 """
 
 from __future__ import annotations
@@ -24,20 +23,20 @@ from sfm.nearest import LEARNT_FROM_PHOTOS, Alike, learn_projection, nearest_bot
 from sfm.parallel import map_in_order
 
 RANDOM_SEED = 1
-LARGEST = 2048  # features compared all with all
-FEWEST_AT_FIRST = 8  # matches that a geometry is worth a second look from
-MOST_PIXELS = 4.0  # off the geometry (sfm.features.tolerance), COLMAP's
-FEWEST = 15  # matches in the end, COLMAP's
-# RANSAC's trials: where a quarter of the matches is right, 2,000 find five right ones in six cases of seven; the 10,000
-# of COLMAP's defaults are spent on pairs that show different places
-MOST_TRIALS = 2000
-PHOTOS_IN_MEMORY = 100  # pairs are sorted and neighbours near, so that few photos are prepared twice
+SEED_FEATURES = 2048  # features compared exhaustively
+MIN_SEED_MATCHES = 8  # matches of those for a geometry to be tried on all features
+MAX_ERROR_PIXELS = 4.0  # off the geometry (sfm.features.tolerance), COLMAP's
+MIN_MATCHES = 15  # matches in the end, COLMAP's
+# RANSAC's trials: if a quarter of the matches is correct, 2,000 draw five correct ones in six of seven cases; COLMAP's
+# default of 10,000 is spent on pairs that show different places
+MAX_TRIALS = 2000
+PHOTOS_IN_MEMORY = 100  # pairs are sorted, so few photos are prepared twice
 
 
 def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, send: Send) -> None:
-    """Match pairs of photo names into `database`; what is there when the process is ended stays usable.
+    """Match pairs of photo names and write each verified pair to `database` at once.
 
-    `send` gets the share of pairs done, 0..1.
+    If the process is ended early, the pairs written so far stay usable. `send` gets the share of pairs done, 0..1.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
     with pycolmap.Database.open(database) as opened:
@@ -56,23 +55,23 @@ def match_pairs(database: Path, pairs: Sequence[tuple[str, str]], threads: int, 
 def match_two(
     first: Alike, first_camera: pycolmap.Camera, second: Alike, second_camera: pycolmap.Camera
 ) -> pycolmap.TwoViewGeometry | None:
-    """The geometry of two photos with all matches that follow it, or None where they do not show the same."""
-    matches = nearest_both_ways(first.vectors[:LARGEST], second.vectors[:LARGEST])
-    if len(matches) < FEWEST_AT_FIRST:
+    """The two-view geometry with all its inlier matches, or None if the photos do not show the same place."""
+    matches = nearest_both_ways(first.vectors[:SEED_FEATURES], second.vectors[:SEED_FEATURES])
+    if len(matches) < MIN_SEED_MATCHES:
         return None
-    options = pycolmap.TwoViewGeometryOptions(min_num_inliers=FEWEST_AT_FIRST)
+    options = pycolmap.TwoViewGeometryOptions(min_num_inliers=MIN_SEED_MATCHES)
     options.ransac.random_seed = RANDOM_SEED
-    options.ransac.max_num_trials = MOST_TRIALS
+    options.ransac.max_num_trials = MAX_TRIALS
     long_side = max(second_camera.width, second_camera.height)
-    band = options.ransac.max_error = tolerance(MOST_PIXELS, long_side)
+    band = options.ransac.max_error = tolerance(MAX_ERROR_PIXELS, long_side)
     geometry = pycolmap.estimate_two_view_geometry(
         first_camera, first.places, second_camera, second.places, matches, options
     )
-    if len(geometry.inlier_matches) < FEWEST_AT_FIRST:
+    if len(geometry.inlier_matches) < MIN_SEED_MATCHES:
         return None
     ways = matching_lines(geometry, first_camera, second_camera, first.places)
     geometry.inlier_matches = match_along_lines(first, second, ways, long_side, band)
-    return geometry if len(geometry.inlier_matches) >= FEWEST else None
+    return geometry if len(geometry.inlier_matches) >= MIN_MATCHES else None
 
 
 def verified_pairs(database: Path) -> list[tuple[str, str]]:
@@ -88,7 +87,7 @@ def verified_pairs(database: Path) -> list[tuple[str, str]]:
 
 
 class _Shelf:
-    """What the database holds of photos, by name, from any thread."""
+    """Thread-safe access to the photos of the database by name."""
 
     def __init__(self, database: pycolmap.Database) -> None:
         self._database = database

@@ -1,4 +1,4 @@
-"""Run a native step in a child process, so that an abort, a crash or a stop of it is a coded error of ours."""
+"""Run a native step in a child process, so that its abort, crash or stop becomes a coded error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run_native(task: Callable[..., Value], arguments: tuple[Any, ...], progress:
     """Call `task(*arguments, send)` in a fresh process and return its value (both must pickle).
 
     `send(share)` in the child becomes `progress(share)` here. `progress` is called at least every POLL_SECONDS, so that
-    a long silence is no missing heartbeat, and may raise to stop; the child is then ended. Raises the child's
+    a long step does not miss a heartbeat, and may raise to stop; the child is then ended. Raises the child's
     StageError; OUT_OF_MEMORY when the kernel killed it, INTERNAL on a crash.
     """
     context = multiprocessing.get_context("spawn")

@@ -1,8 +1,8 @@
-"""Which features look alike: descriptors in fewer dimensions, and what makes a nearest one a match.
+"""Match descriptors by distance, in a space of fewer dimensions.
 
-Lowe's ratio test (2004) asks that the second nearest feature of the other photo be much farther than the nearest, so it
-needs all of them. Whether a feature is one of many alike its own photo tells as well (its `rival`), once for all pairs,
-and then only features that geometry allows need be compared.
+Lowe's ratio test (2004) requires the second nearest feature of the other photo to be much farther than the nearest, so
+it needs all features of that photo. Whether a feature is distinctive can also be decided within its own photo, by its
+nearest look-alike there (its `rival`), once for all pairs; then only features that the geometry allows are compared.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 
 UNIT = 512.0  # length of COLMAP's RootSIFT bytes
-# keep 98 % of the descriptors' energy, for half of the arithmetic; with 40 a sixth of the matches is lost
+# keeps 98 % of the descriptors' energy for half of the arithmetic; 40 dimensions lose a sixth of the matches
 DIMENSIONS = 64
 LEARNT_FROM_PHOTOS, LEARNT_FROM_FEATURES = 50, 1000
-FARTHEST = 0.7**2  # squared distance of unit vectors beyond which nothing is alike, COLMAP's
+MAX_DISTANCE = 0.7**2  # squared distance of unit vectors beyond which there is no match, COLMAP's
 RATIO = 0.8  # to the second nearest of the other photo
 # to the rival, which is the nearest of a sample: 0.8 gives more matches and more wrong ones (error 0.192 instead of
 # 0.176 px on the sample for 3 % more points)
@@ -56,7 +56,7 @@ def prepare(places: NDArray[np.float64], descriptors: NDArray[np.uint8], project
 
 
 def nearest_both_ways(first: Vectors, second: Vectors) -> NDArray[np.uint32]:
-    """(M, 2) indices of vectors that are each other's nearest and much nearer than the second nearest."""
+    """Indices (M, 2) of mutual nearest neighbours that pass the ratio test."""
     if len(first) == 0 or len(second) == 0:
         return np.zeros((0, 2), np.uint32)
     products = first @ second.T
@@ -66,7 +66,7 @@ def nearest_both_ways(first: Vectors, second: Vectors) -> NDArray[np.uint32]:
     mutual = best >= products.max(axis=0)[columns]
     products[rows, columns] = -1
     distance, next_distance = squared(best), squared(products.max(axis=1))
-    good = mutual & (distance < RATIO**2 * next_distance) & (distance < FARTHEST)
+    good = mutual & (distance < RATIO**2 * next_distance) & (distance < MAX_DISTANCE)
     return np.column_stack([rows[good], columns[good]]).astype(np.uint32)
 
 

@@ -1,4 +1,4 @@
-"""How many photos see each part of the ground: the count that decides how well a place can be reconstructed."""
+"""Count the photos that see each part of the ground, which decides how well it can be reconstructed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 CELLS = 400  # of the map's longer side
-VIEW_PERCENTILES = (1, 99)  # of the points: stray ones would shrink the scene to a dot
+VIEW_PERCENTILES = (1, 99)  # of the points: outliers would shrink the scene to a dot
 # rays nearer to the horizon than this many degrees meet the ground out of sight
 LOWEST_RAY_DEGREES = 10.0
 BORDER_POINTS = 8  # of each side of the picture
@@ -23,7 +23,7 @@ ENOUGH = 3  # photos that a place needs
 class OverlapMap:
     """`counts` (rows, columns), row 0 in the north: photos that see each square of `cell` units at ground height.
 
-    `west`, `north` are the map's corner in model units; `seen` tells the squares that any photo sees.
+    `west`, `north` are the map's corner in model units; `seen`: the squares that at least one photo sees.
     """
 
     counts: NDArray[np.int32]
@@ -68,7 +68,7 @@ def overlap_map(model: pycolmap.Reconstruction) -> OverlapMap:
 
 
 def footprint(image: pycolmap.Image, camera: pycolmap.Camera) -> Vector | None:
-    """(N, 2) outline on the plane z = 0 of what a photo shows, or None where it does not look down at the ground."""
+    """Outline (N, 2) of a photo on the plane z = 0, or None if the photo does not look down at the ground."""
     along = np.linspace(0, 1, BORDER_POINTS, endpoint=False)
     border = np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""Which photos to compare: all of a small set, else neighbours in place, in looks and in time."""
+"""Choose the pairs of photos to match: all pairs of a small set, else neighbours by place, appearance and time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One function over many items, results in order, stopped as soon as the consumer stops."""
+"""Map a function over items on several threads, with results in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the stage is, what it does, and how long it will still take."""
+"""Report the progress of the stage's parts and the time left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sfm.budget import TimeBudget
 from stage.contract import StageContext
 
-# where each part begins on the way from 0 to 1, by its measured share of the time
+# start of each part between 0 and 1, by measured shares of the time
 PARTS = {
     "unpack": 0.0,
     "ingest": 0.01,
@@ -17,14 +17,14 @@ PARTS = {
     "undistort": 0.93,
     "end": 0.99,
 }
-FORETELL_FROM = 0.05  # before that, one slow photo would say anything
+ESTIMATE_FROM = 0.05  # below it, one slow photo would dominate the estimate
 
 
 def part_progress(
     context: StageContext, budget: TimeBudget, name: str, message: str, total: int = 1
 ) -> Callable[[float], None]:
-    """Progress of one part: takes its share done, 0..1; `total` is how many things that is. Stops the stage (StageError
-    INTERRUPTED) when it was asked to.
+    """Return a callback for the progress of one part: it takes the share done, 0..1, of `total` items. The callback
+    raises StageError(INTERRUPTED) once the stage was asked to stop.
     """
     names = list(PARTS)
     low, high = PARTS[name], PARTS[names[names.index(name) + 1]]
@@ -44,11 +44,11 @@ def part_progress(
 
 def seconds_left(elapsed: float, share: float) -> float | None:
     """Seconds until the stage is done, `share` of which took `elapsed` seconds; None where it is too early to say."""
-    return elapsed * (1 - share) / share if share >= FORETELL_FROM else None
+    return elapsed * (1 - share) / share if share >= ESTIMATE_FROM else None
 
 
 def in_words(seconds: float) -> str:
-    """About how long, no more exact than it is known."""
+    """Seconds in words, rounded to what the estimate is worth."""
     if seconds < 50:
         return f"about {max(round(seconds, -1), 10):.0f} s left"
     if seconds < 5400:

@@ -1,4 +1,4 @@
-"""A photo on its way through the stage, and one that fell out of it."""
+"""Photos that the stage uses, and photos that it skips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model put in its place on the earth: by control points where the upload brings them, else by the photos' GPS."""
+"""Georeference the model: by control points if the upload contains them, else by the photos' GPS."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 
 
 class Placeable(Protocol):
-    """The part of an upload that places count on."""
+    """The parts of an upload that georeferencing needs."""
 
     @property
     def photos(self) -> list[Photo]: ...
@@ -30,7 +30,7 @@ class Placeable(Protocol):
 
 
 def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistration, list[Warning]]:
-    """Georegister `model` and move it there; says why control points that were sent are not used."""
+    """Georegister `model`, transform it in place, and warn if control points were sent but not used."""
     georegistration, warnings = None, []
     if upload.gcp_files:
         try:

@@ -1,5 +1,6 @@
-"""The scene from above, north up: cameras.png (cameras over sparse points), overlap.png (photos that see each part of
-the ground); and what the browser shows meanwhile (sfm.cloud).
+"""Draw the scene from above, north up, and write what the browser shows meanwhile (sfm.cloud).
+
+cameras.png shows the cameras over the sparse points, overlap.png how many photos see each part of the ground.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ OVERLAP_LABELS = ("none", "1", "2", "3", "4", "5–8", "9 and more")
 
 
 def plot_scene(scene: Path, georegistration: Georegistration, lost: Vector) -> OverlapMap:
-    """Draw the delivered scene in folder `scene`, with the places `lost` (N, 2) of photos that have none in it; returns
+    """Draw the delivered scene in folder `scene`, with the GPS positions `lost` (N, 2) of unregistered photos; returns
     the overlap.
     """
     model = pycolmap.Reconstruction(scene / "sparse" / "0")
@@ -116,7 +117,7 @@ def _canvas(low: Vector, high: Vector, metric: bool) -> tuple[Figure, Axes]:
 
 
 def _mark(axes: Axes, centres: Vector, lost: Vector) -> None:
-    """Cameras as dots, photos without a place as crosses where their GPS puts them (those within the picture)."""
+    """Draw cameras as dots, and unregistered photos as crosses at their GPS position (those within the image)."""
     limits: tuple[Any, Any] = axes.get_xlim(), axes.get_ylim()
     axes.scatter(centres[:, 0], centres[:, 1], s=26, c=CAMERA, edgecolors=BACKGROUND, linewidths=0.8, zorder=3)
     axes.scatter(lost[:, 0], lost[:, 1], s=40, c=LOST, marker="x", linewidths=1.6, zorder=4)
@@ -125,7 +126,7 @@ def _mark(axes: Axes, centres: Vector, lost: Vector) -> None:
 
 
 def _lost_words(lost: Vector) -> str:
-    return f"; × {len(lost)} photos without a place" if len(lost) else ""
+    return f"; × {len(lost)} photos not placed" if len(lost) else ""
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the customer should know about a scene that was made all the same."""
+"""Collect warnings about a scene that was reconstructed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stage.result import Warning
 
 
 def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
-    """From the rows of photos.json (sfm.account): photos left out, photos without a place, blurred ones."""
+    """Warn of skipped, unregistered and blurred photos, from the rows of photos.json (sfm.account)."""
     skipped = [row for row in rows if "features" not in row]
     lost = [row for row in rows if "features" in row and not row["registered"]]
     blurred = [row["original"] for row in rows if row.get("blurred")]

@@ -1,4 +1,4 @@
-"""Fits that outliers cannot pull: a similarity by least quantile of squares, a tilt by reweighted least squares."""
+"""Fit robustly against outliers: a similarity by least quantile of squares, a tilt by reweighted least squares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-MOST_HYPOTHESES = 5000
+MAX_HYPOTHESES = 5000
 OUTLIER_SHARE = 0.4
 INLIER_SIGMAS = 3.0
 # metres; positions closer than this to their fit are never outliers: it is what civil GPS promises for 95 % of the time
@@ -37,8 +37,8 @@ def fit_similarity_2d(source: Vector, target: Vector, seed: int = 0) -> Similari
     """
     z, w = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
     first, second = np.triu_indices(len(z), 1)
-    if len(first) > MOST_HYPOTHESES:
-        chosen = np.random.default_rng(seed).choice(len(first), MOST_HYPOTHESES, replace=False)
+    if len(first) > MAX_HYPOTHESES:
+        chosen = np.random.default_rng(seed).choice(len(first), MAX_HYPOTHESES, replace=False)
         first, second = first[chosen], second[chosen]
     apart = np.abs(z[second] - z[first])
     usable = (apart > 1e-3 * apart.max()) & (np.abs(w[second] - w[first]) > 0)

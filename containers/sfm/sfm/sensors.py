@@ -1,4 +1,4 @@
-"""How large a camera's sensor is, for photos whose EXIF has the focal length in millimetres and nothing to go with it.
+"""Look up a camera's sensor size, for photos whose EXIF has the focal length in millimetres only.
 
 Crop factors (the diagonal of 36 × 24 mm over the sensor's) come from the lensfun project's camera database
 (https://lensfun.github.io, CC BY-SA 3.0, as the package lensfunpy brings it), which knows system and compact

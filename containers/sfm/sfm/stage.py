@@ -49,7 +49,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class Solved:
-    """What matching and mapping made of the photos; `model` is the folder of the largest model, if there is one."""
+    """The results of matching and mapping; `model`: the folder of the largest model, if there is one."""
 
     described: Described
     verified: list[tuple[str, str]]
@@ -62,9 +62,27 @@ class Solved:
 
 
 def reconstruct_scene(context: StageContext) -> StageOutcome:
-    """Read the ZIP below processing/input/upload and fill processing/output (docs/contracts.md, sfm).
+    """Reconstruct cameras and sparse points from the uploaded ZIP of photos (docs/contracts.md, sfm).
 
-    Nothing appears in the output folder unless the whole stage succeeded. Raises StageError.
+    Parameters
+    ----------
+    context
+        `folders.processing_input("upload")` holds one file, the ZIP; `folders.processing_output` receives the scene.
+        `progress`, `stopwatch`, `scratch` and `check_stop` are the stage's own. The time limit is that of the
+        processing job (`sfm.budget.job_seconds`), none outside SageMaker.
+
+    Returns
+    -------
+    StageOutcome
+        counts: `photos`, `usable`, `registered`, `points`, `models`, `cameras`, `pairs`, `verifiedPairs`; metrics:
+        `reprojectionError` (pixels), `meanTrackLength` (photos per point), `registeredShare` (0..1), `gpsRms` (metres,
+        None without a georeference), `meanOverlap` (photos per seen square of ground), `overlapShare` (0..1),
+        `calibration` (what was refined); warnings with photo names.
+
+    Raises
+    ------
+    StageError
+        With a code of docs/contracts.md. The output folder is then left empty.
     """
     work = _Work(context, TimeBudget(job_seconds(context.folders.root)), available_cores())
     upload = work.read_upload()

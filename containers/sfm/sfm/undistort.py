@@ -1,4 +1,4 @@
-"""Photos and model as a pinhole camera has them, without EXIF (which would leak places and turn images twice)."""
+"""Undistort photos and model to pinhole cameras, without EXIF (which would leak places and rotate images twice)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfm.native import Send
 from sfm.parallel import map_in_order
 
 JPEG_QUALITY = 95
-STRIP = 256  # rows; the rays of all pixels of a photo of 48 megapixels would take 3 GB
+STRIP = 256  # rows at a time; the rays of all pixels of a 48-megapixel photo would take 3 GB
 LEGACY_MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from tests.support.gaussians import gaussians_of
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -17,7 +18,7 @@ def make_splat(count: int = 400, degree: int = 1, seed: int = 0) -> Gaussians:
     rng = np.random.default_rng(seed)
     ground = rng.uniform(-2, 2, (count, 2))
     height = 0.3 * np.sin(2 * ground[:, :1]) * np.cos(1.5 * ground[:, 1:])
-    return Gaussians(
+    return gaussians_of(
         means=np.hstack([ground, height]),
         quats=rng.normal(size=(count, 4)),
         scales=np.log(rng.uniform(0.03, 0.25, (count, 3))),

@@ -243,12 +243,11 @@ def test_sigterm_ends_the_stage_as_interrupted_with_nothing_written(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_ply(model / "scene.ply", make_splat(300, 3))
-    reading = stage.read_source
 
     def slow(folder: Path, scratch: Path) -> object:
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(0.05)  # the handler runs between two bytecodes
-        return reading(folder, scratch)
+        return read_source(folder, scratch)
 
     monkeypatch.setattr(stage, "read_source", slow)
     code, output = run(tmp_path)
@@ -313,7 +312,7 @@ def test_pictures_show_the_scene_in_its_surroundings_and_the_orbit_moves(tmp_pat
         assert invented == pytest.approx(float(np.mean(beyond > 0.5)), abs=1e-3)
         assert 0.1 < invented < 0.9
     with Image.open(tmp_path / "orbit.webp") as orbit_clip:
-        assert orbit_clip.n_frames == 36
+        assert getattr(orbit_clip, "n_frames", None) == 36
         assert orbit_clip.info["loop"] == 0
         frames = []
         for number in (0, 18):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from compressor.framing import frame_scene
+from compressor.support import support_of
 from splat.camera import View, look_at, orbit
 from splat.gaussians import Gaussians
 
@@ -86,3 +88,41 @@ def test_turns_close_and_start_ahead(make_splat: MakeSplat) -> None:
 def test_one_gaussian_is_a_scene(make_splat: MakeSplat) -> None:
     framing = frame_scene(make_splat(1), [], z_up=False)
     assert np.isfinite(framing.camera(0, 16, 9).world_to_camera).all()
+
+
+def grid_over(width: float, height: float) -> list[View]:
+    """A flight that looks straight down."""
+    eyes = [(x, y, height) for x in np.linspace(-width, width, 4) for y in np.linspace(-width, width, 4)]
+    return views([look_at(eye, (*eye[:2], 0), (0, 1, 0), width=64, height=48) for eye in eyes])
+
+
+def test_a_flight_that_looks_down_is_seen_first_from_where_photos_support_it(make_splat: MakeSplat) -> None:
+    framing = frame_scene(make_splat(), grid_over(1.5, 4), z_up=True)
+    assert framing.photo_distance == pytest.approx(4, abs=1)
+    assert framing.lowest == 25
+    assert 35 <= framing.elevation <= 55
+    assert framing.radius <= 1.3 * framing.photo_distance
+    supported = support_of(make_splat().means.astype(float), [view.camera for view in grid_over(1.5, 4)])
+    along_the_ground = replace(framing, elevation=10.0)
+    assert supported.of(framing.camera(0, 64, 36)) > 2 * supported.of(along_the_ground.camera(0, 64, 36))
+
+
+def test_the_first_view_is_near_the_photos_of_the_side_that_has_them(make_splat: MakeSplat) -> None:
+    ring = orbit((0, 0, 0), 6, 35, 16, width=64, height=48)
+    low = orbit((0, 0, 0), 6, 12, 2, width=64, height=48, start=40)
+    framing = frame_scene(make_splat(), views(ring + low), z_up=True)
+    assert 20 <= framing.elevation <= 40
+    away = [np.linalg.norm(camera.position - framing.camera(0, 64, 36).position) for camera in ring + low]
+    assert min(away) < 3
+    assert framing.lowest is not None
+    assert 0 < framing.lowest < 20
+
+
+def test_a_view_from_a_photos_own_place_is_supported_and_one_from_below_is_not(make_splat: MakeSplat) -> None:
+    points = make_splat().means.astype(float)
+    cameras = orbit((0, 0, 0), 6, 35, 8, width=64, height=48)
+    supported = support_of(points, cameras)
+    assert supported.of(cameras[3]) > 0.99
+    assert supported.of(look_at((0, 5, -5), (0, 0, 0), width=64, height=48)) < 0.1
+    assert supported.of(look_at((0, 0, 5), (0, 0, 9), width=64, height=48)) == 0
+    assert 15 < supported.elevation(np.array([0.0, 0.0, 1.0]), 5) < 35

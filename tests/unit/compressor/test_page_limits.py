@@ -104,17 +104,23 @@ def test_an_orbit_stays_above_the_lowest_elevation_and_the_ground(drawn: dict[st
         assert lowest >= -40
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_flight_never_gets_out_of_bounds(seed: int, drawn: dict[str, Any]) -> None:
-    """Steps to everywhere, each from where the one before ended."""
-    rng = np.random.default_rng(seed)
-    place = np.array([0.0, 3.0, 0.0])
-    corners = np.array(drawn["footprint"])
-    for _ in range(12):
-        [step] = called("heldStep", [asdict(LIMITS), drawn], [[place.tolist(), rng.normal(0, 6, 3).tolist()]])
-        place = place + step
-        assert drawn["ground"] + LIMITS.clearance - 1e-9 <= place[1] <= drawn["ceiling"] + LIMITS.farthest + 1e-9
-        assert np.linalg.norm(np.array([place[0], place[2]]) - corners.mean(axis=0)) < 4 + LIMITS.margin
+def test_a_flight_never_gets_out_of_bounds(drawn: dict[str, Any]) -> None:
+    rng = np.random.default_rng(0)
+    starts = np.column_stack([rng.uniform(-1, 1, 300), rng.uniform(1, 9, 300), rng.uniform(-1, 1, 300)])
+    wanted = rng.normal(0, 6, starts.shape)
+    calls = [[start.tolist(), step.tolist()] for start, step in zip(starts, wanted, strict=True)]
+    ends = starts + called("heldStep", [asdict(LIMITS), drawn], calls)
+    assert ends[:, 1].min() == pytest.approx(drawn["ground"] + LIMITS.clearance)
+    assert ends[:, 1].max() <= drawn["ceiling"] + LIMITS.farthest + 1e-9
+    held = called("heldTarget", [asdict(LIMITS), drawn], [[end.tolist()] for end in ends])
+    beyond = np.linalg.norm((ends - held)[:, [0, 2]], axis=1)
+    # from a corner of the footprint its margin's is a little farther
+    assert 0.9 * LIMITS.margin < beyond.max() < 1.5 * LIMITS.margin
+    free = np.linalg.norm((starts + wanted - held)[:, [0, 2]], axis=1) < 0.5 * LIMITS.margin
+    level = (starts + wanted)[:, 1]
+    free &= (level > LIMITS.clearance + 0.1) & (level < LIMITS.farthest)
+    assert np.count_nonzero(free) > 5
+    assert np.allclose((starts + wanted)[free], ends[free], atol=1e-9)
 
 
 def test_a_flight_that_begins_out_of_bounds_gets_no_farther_and_comes_back_freely(drawn: dict[str, Any]) -> None:

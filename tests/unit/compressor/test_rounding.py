@@ -17,12 +17,13 @@ from compressor.sog.means import bounds_of, dequantise_means, log_transform
 from compressor.sog.quats import components_of, dequantise_quats, tagged
 from compressor.sog.rounding import Shapes, round_numbers, round_shapes
 from splat.gaussians import Gaussians
+from tests.support.gaussians import gaussians_of
 from tests.support.splats import even_sensitivity
 
 
 def sheet(count: int = 3000, seed: int = 9) -> Gaussians:
     rng = np.random.default_rng(seed)
-    return Gaussians(
+    return gaussians_of(
         means=rng.uniform(-2, 2, (count, 3)),
         quats=rng.normal(size=(count, 4)),
         scales=rng.uniform(-4, 1, (count, 3)),
@@ -64,7 +65,7 @@ def bits_of(shapes: Shapes) -> float:
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.1, 1e5), st.integers(0, 1000))
 def test_positions_without_a_price_come_back_within_half_a_code(extent: float, seed: int) -> None:
-    splat = replace(sheet(50), means=np.random.default_rng(seed).normal(0, extent, (50, 3)))
+    splat = replace(sheet(50), means=np.random.default_rng(seed).normal(0, extent, (50, 3)).astype(np.float32))
     shapes, _ = rounded(splat, even_sensitivity(50), 0.0)
     back = dequantise_means(shapes.means, shapes.mins, shapes.maxs)
     half_code = (shapes.maxs - shapes.mins) / 65535 / 2

@@ -155,6 +155,7 @@ def test_compress_keeps_the_held_out_loss_and_verifies_its_file(make_splat: Make
     result = compress(splat, [], held_out, framing, Preset.WEB, silent, lambda: None)
     assert result.met
     assert result.psnr_before is not None
+    assert result.psnr_after is not None
     assert result.psnr_before - result.psnr_after <= LOSS[Preset.WEB]
     assert len(read_codes(result.sog)) == 900
     assert 0.8 * len(result.sog) < sum(result.bytes_by_file.values()) < len(result.sog)

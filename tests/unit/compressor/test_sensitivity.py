@@ -17,6 +17,7 @@ from compressor.sog.decoder import with_harmonics
 from compressor.sog.encoder import arrange
 from compressor.sog.harmonics import absorb, quantise_harmonics
 from splat.gaussians import Gaussians
+from tests.support.gaussians import gaussians_of
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -72,12 +73,13 @@ def matrix_of(sensitivity: Sensitivity, i: int) -> np.ndarray:
     h[np.tril_indices(NUMBERS, -1)] = sensitivity.correlations[i] / 127
     h += h.T + np.eye(NUMBERS)
     roots = np.sqrt(sensitivity.outlines[i].astype(np.float64))
-    return h * roots[:, None] * roots
+    matrix: np.ndarray = h * roots[:, None] * roots
+    return matrix
 
 
 def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_foretold(framing: Framing) -> None:
     lone = arrange(
-        Gaussians(
+        gaussians_of(
             means=np.array([[0.2, -0.1, 0.1]]), quats=np.array([[0.8, 0.3, -0.2, 0.4]]),
             scales=np.log([[0.6, 0.3, 0.15]]), opacities=np.array([1.0]), sh0=np.array([[1.0, 0.2, -0.8]]),
             shN=np.zeros((1, 0, 3)),

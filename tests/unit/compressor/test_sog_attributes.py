@@ -27,7 +27,8 @@ def covariances(quats: np.ndarray, scales: np.ndarray) -> np.ndarray:
         axis=1,
     ).reshape(-1, 3, 3)  # fmt: skip
     half = rotation * np.exp(scales.astype(np.float64))[:, None, :]
-    return half @ half.transpose(0, 2, 1)
+    covariances: np.ndarray = half @ half.transpose(0, 2, 1)
+    return covariances
 
 
 @settings(deadline=None)

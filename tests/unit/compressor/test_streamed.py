@@ -98,8 +98,8 @@ def test_a_floor_stays_closed_as_it_gets_coarser() -> None:
     means = np.column_stack([np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2), np.zeros(64 * 64)])
     floor = Gaussians(
         means=means.astype(np.float32),
-        quats=np.tile(np.float32((1, 0, 0, 0)), (len(means), 1)),
-        scales=np.log(np.tile(np.float32((0.02, 0.02, 0.005)), (len(means), 1))),
+        quats=np.tile(np.array((1, 0, 0, 0), np.float32), (len(means), 1)),
+        scales=np.log(np.tile(np.array((0.02, 0.02, 0.005), np.float32), (len(means), 1))),
         opacities=np.full(len(means), 4, np.float32),
         sh0=np.full((len(means), 3), 1.5, np.float32),  # 0.92
         shN=np.zeros((len(means), 0, 3), np.float32),

@@ -21,7 +21,7 @@ UNDESCRIBED = {"containers/compressor/compressor/page.js"}
 
 def numbers(text: str) -> list[int]:
     """`3–6, 13 and 18` → 3, 4, 5, 6, 13, 18."""
-    found = []
+    found: list[int] = []
     for first, last in re.findall(r"(\d+)(?:(?:–| to )(\d+))?", text):
         found += range(int(first), int(last or first) + 1)
     return found

@@ -167,11 +167,11 @@ def test_stage_progressed_is_valid(
 @pytest.mark.parametrize("stage", Stage)
 def test_the_last_progress_of_a_stage_is_valid(stage: Stage) -> None:
     said: list[dict[str, Any]] = []
-    reporter = ProgressReporter(stage.value, "local", 1, said.append)
+    reporter = ProgressReporter(stage.value, "local", 1, lambda detail: said.append(detail))
     reporter.report(0.5, "half")
     reporter.report(1.0, "done", {"psnr": None, "gaussians": 100})
+    assert [detail["progress"] for detail in said] == [0.5, 1.0]
     entries = [{"Source": "spaceport.pipeline", "DetailType": "Stage Progressed", "Detail": detail} for detail in said]
-    assert [entry["Detail"]["progress"] for entry in entries] == [0.5, 1.0]
     assert [entry_faults(entry) for entry in entries] == [[], []]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.unit.conftest import SLOW
+
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / ".github" / "workflows"
 
@@ -80,3 +82,11 @@ def test_ci_draws_the_same_examples_every_time() -> None:
 def test_a_script_stops_at_its_first_failure() -> None:
     scripts = [ROOT / ".ci" / "run", *(ROOT / "scripts").rglob("*.sh")]
     assert [path.name for path in scripts if "\nset -euo pipefail\n" not in path.read_text(encoding="utf-8")] == []
+
+
+def test_what_is_listed_as_slow_is_there() -> None:
+    for listed in SLOW:
+        path, _, name = listed.partition("::")
+        place = ROOT / "tests" / "unit" / path
+        assert place.exists(), listed
+        assert not name or f"def {name}" in place.read_text(encoding="utf-8"), listed

@@ -99,14 +99,14 @@ def test_a_crash_at_any_call_and_another_try_leave_one_job_that_runs_and_one_tok
 def test_a_new_task_after_an_ended_attempt_starts_the_next(cloud: Cloud, status: str) -> None:
     invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
     end = cloud.sagemaker.fail if status == "Failed" else cloud.sagemaker.end_stopped
-    end(job_name(Stage.TRAINING), **REASON)
+    end(job_name(Stage.TRAINING), 60, **REASON)
     assert invoke("run_stage", ask_for(Stage.TRAINING, "token-2")) == {"jobName": job_name(Stage.TRAINING, 2)}
     assert token_of(cloud, Stage.TRAINING, 2) == "token-2"
 
 
 def test_the_next_attempt_is_announced_above_everything_of_the_one_before(cloud: Cloud) -> None:
     invoke("run_stage", ask_for(token="token-1"))
-    cloud.sagemaker.fail(job_name(), **REASON)
+    cloud.sagemaker.fail(job_name(), 60, **REASON)
     invoke("run_stage", ask_for(token="token-2"))
     detail = cloud.heard()[-1]["detail"]
     assert (detail["attempt"], detail["sequence"]) == (2, 1_020_000)
@@ -169,7 +169,7 @@ def test_a_new_task_after_the_job_completed_hears_of_success_at_once(cloud: Clou
 def test_attempts_count_on_from_the_latest_past_nine(cloud: Cloud) -> None:
     for attempt in range(1, 12):
         invoke("run_stage", ask_for(token=f"token-{attempt}"))
-        cloud.sagemaker.fail(job_name(attempt=attempt), **REASON)
+        cloud.sagemaker.fail(job_name(attempt=attempt), 60, **REASON)
     assert cloud.sagemaker.created[-1] == job_name(attempt=11)
 
 

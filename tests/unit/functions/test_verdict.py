@@ -140,8 +140,9 @@ def test_the_secondary_status_tells_why_training_stopped(secondary: str, expecte
 
 def test_training_out_of_time_is_no_interruption_though_its_container_says_so() -> None:
     # an interruption is retried: the same six hours again, three times
-    said = {"SecondaryStatus": "MaxRuntimeExceeded", "FailureReason": "INTERRUPTED: checkpoint written"}
-    assert code("Stopped", Stage.TRAINING, **said) is ErrorCode.STAGE_TIMEOUT
+    left = "INTERRUPTED: checkpoint written"
+    found = code("Stopped", Stage.TRAINING, SecondaryStatus="MaxRuntimeExceeded", FailureReason=left)
+    assert found is ErrorCode.STAGE_TIMEOUT
 
 
 @pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])

@@ -1,9 +1,11 @@
 """The local cloud's processes know no account but its own."""
 
+import pytest
+
 from local.address import ACCOUNT, Address, free_ports, inherited
 
 
-def test_nothing_of_the_users_cloud_is_inherited():
+def test_nothing_of_the_users_cloud_is_inherited() -> None:
     environ = {
         "PATH": "/bin",
         "OMP_NUM_THREADS": "2",
@@ -16,7 +18,7 @@ def test_nothing_of_the_users_cloud_is_inherited():
     assert inherited(environ) == {"PATH": "/bin", "OMP_NUM_THREADS": "2"}
 
 
-def test_clients_go_to_the_local_cloud_whatever_the_environment_says(monkeypatch):
+def test_clients_go_to_the_local_cloud_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
     monkeypatch.setenv("AWS_PROFILE", "work")
     monkeypatch.setenv("HTTP_PROXY", "http://proxy:3128")
@@ -27,7 +29,7 @@ def test_clients_go_to_the_local_cloud_whatever_the_environment_says(monkeypatch
     assert address.client("s3")._request_signer._credentials.access_key == ACCOUNT
 
 
-def test_ports_differ_and_the_preferred_one_is_taken_only_when_free():
+def test_ports_differ_and_the_preferred_one_is_taken_only_when_free() -> None:
     (preferred,) = free_ports(1)
     assert free_ports(2, preferred)[0] == preferred
     import socket

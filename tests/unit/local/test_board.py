@@ -1,5 +1,6 @@
 """A job as its events tell it: whatever order, however often."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -11,7 +12,9 @@ from local.customer import StatusEvent
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def event(kind: str, sequence: int, seconds: float, stage: str | None = None, progress: float = 0.0, attempt: int = 1):
+def event(
+    kind: str, sequence: int, seconds: float, stage: str | None = None, progress: float = 0.0, attempt: int = 1
+) -> StatusEvent:
     at = START + timedelta(seconds=seconds)
     return StatusEvent(kind, "job-1", sequence, at, progress, f"{kind} {sequence}", stage, attempt if stage else None)
 
@@ -31,14 +34,14 @@ HISTORY = [
 ]
 
 
-def board_after(events) -> Board:
+def board_after(events: Iterable[StatusEvent]) -> Board:
     board = Board()
     for one in events:
         board.apply(one)
     return board
 
 
-def test_the_history_as_it_happened():
+def test_the_history_as_it_happened() -> None:
     board = board_after(HISTORY)
     sfm, training, compressor = board.stages.values()
     assert (sfm.state, sfm.progress, sfm.attempt) == ("succeeded", 1.0, 2)
@@ -48,16 +51,16 @@ def test_the_history_as_it_happened():
     assert board.seconds_by_stage(START) == {"sfm": 19.0, "3dgs": 20.0}
 
 
-def test_a_running_stage_counts_until_now():
+def test_a_running_stage_counts_until_now() -> None:
     board = board_after(HISTORY[:2])
     assert board.seconds_by_stage(START + timedelta(seconds=8)) == {"sfm": 7.0}
 
 
-def test_a_second_attempt_starts_again():
+def test_a_second_attempt_starts_again() -> None:
     board = board_after(HISTORY[:5])
     assert (board.stages["sfm"].progress, board.stages["sfm"].attempt) == (0.2, 2)
 
 
 @given(st.permutations(HISTORY), st.lists(st.sampled_from(HISTORY), max_size=10))
-def test_order_and_repetition_change_nothing(shuffled, repeated):
+def test_order_and_repetition_change_nothing(shuffled: list[StatusEvent], repeated: list[StatusEvent]) -> None:
     assert board_after([*shuffled, *repeated]) == board_after(HISTORY)

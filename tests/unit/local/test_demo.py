@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ HEADLINE = {
 }
 
 
-def ended(kind: str, **more) -> StatusEvent:
+def ended(kind: str, **more: Any) -> StatusEvent:
     return StatusEvent(kind, "orchard-1", 9_999_999, NOW, 1.0, "said", **more)
 
 
@@ -32,7 +33,7 @@ def board_of(last: StatusEvent) -> Board:
     return board
 
 
-def test_a_success_ends_with_its_figures():
+def test_a_success_ends_with_its_figures() -> None:
     assert summary(board_of(ended("Job Succeeded", metrics=HEADLINE)), NOW) == {
         "jobId": "orchard-1",
         "status": "succeeded",
@@ -44,14 +45,14 @@ def test_a_success_ends_with_its_figures():
     }
 
 
-def test_a_failure_ends_with_its_code_and_the_seconds_so_far():
+def test_a_failure_ends_with_its_code_and_the_seconds_so_far() -> None:
     error = {"code": "NO_OVERLAP", "message": "The photos do not overlap.", "hint": "Fly with 70 % overlap."}
     result = summary(board_of(ended("Job Failed", error=error)), NOW)
     assert (result["status"], result["error"], result["seconds"]) == ("failed", "NO_OVERLAP", {"sfm": 60.0})
     assert result["psnr"] is None
 
 
-def test_the_customer_reads_what_went_wrong_and_what_to_do():
+def test_the_customer_reads_what_went_wrong_and_what_to_do() -> None:
     error = {"code": "NOT_A_ZIP", "message": "It is not a ZIP.", "hint": "Send a ZIP."}
     lines = closing_lines(ended("Job Rejected", error=error), Path("out/x"), Mail(("a@b.c",), "Sorry", "", ""))
     assert "Job Rejected: It is not a ZIP." in lines
@@ -59,7 +60,7 @@ def test_the_customer_reads_what_went_wrong_and_what_to_do():
     assert lines[-1].split() == ["mail", "out/x/mail.html", "(Sorry)"]
 
 
-def test_only_what_was_delivered_is_named():
+def test_only_what_was_delivered_is_named() -> None:
     outputs = {"scene.sog": "s3://b/a", "viewer/index.html": "s3://b/b", "report.json": "s3://b/c"}
     lines = closing_lines(ended("Job Succeeded", outputs=outputs), Path("out/x"), None)
     assert [line.split() for line in lines[1:]] == [
@@ -69,7 +70,7 @@ def test_only_what_was_delivered_is_named():
     ]
 
 
-def test_the_mail_as_a_page_shows_the_files_beside_it():
+def test_the_mail_as_a_page_shows_the_files_beside_it() -> None:
     signed = "http://127.0.0.1:1/results/jobs/a%20b/viewer/index.html?Signature=x&amp;Expires=1"
     mail = Mail(
         ("a@b.c",), "s", "", f'<img src="cid:preview@x"><a href="{signed}">A</a><a href="https://b.org/?c">B</a>'
@@ -79,6 +80,6 @@ def test_the_mail_as_a_page_shows_the_files_beside_it():
     )
 
 
-def test_an_event_without_a_member_of_the_contract_is_an_error():
+def test_an_event_without_a_member_of_the_contract_is_an_error() -> None:
     with pytest.raises(KeyError):
         StatusEvent.parse({"detail-type": "Job Started", "detail": {"jobId": "x"}})

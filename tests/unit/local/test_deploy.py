@@ -33,7 +33,7 @@ def members(bundle: bytes) -> dict[str, str]:
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path: Path) -> Path:
     (tmp_path / "functions/a/__pycache__").mkdir(parents=True)
     (tmp_path / "functions/a/__pycache__/x.pyc").write_text("compiled")
     (tmp_path / "functions/a/handler.py").write_text("def handler(event, context): ...")
@@ -45,7 +45,7 @@ def project(tmp_path):
     return tmp_path
 
 
-def test_short_tags_become_intrinsic_functions(project):
+def test_short_tags_become_intrinsic_functions(project: Path) -> None:
     resources = load_template(project / "template.yaml")["Resources"]
     assert resources["Machine"]["Properties"]["DefinitionSubstitutions"] == {"Arn": {"Fn::GetAtt": ["A", "Arn"]}}
     assert resources["Bucket"]["Properties"] == {
@@ -54,24 +54,24 @@ def test_short_tags_become_intrinsic_functions(project):
     }
 
 
-def test_a_date_stays_the_text_it_is(project):
+def test_a_date_stays_the_text_it_is(project: Path) -> None:
     assert load_template(project / "template.yaml")["AWSTemplateFormatVersion"] == "2010-09-09"
 
 
 @pytest.mark.parametrize("text", ["- a\n", "Resource: {}\n", ""])
-def test_what_is_no_template_is_refused(tmp_path, text):
+def test_what_is_no_template_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(ValueError, match="not a CloudFormation template"):
         load_template(tmp_path / "t.yaml")
 
 
-def test_unknown_python_tags_are_not_run(tmp_path):
+def test_unknown_python_tags_are_not_run(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("Resources: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(yaml.YAMLError):
         load_template(tmp_path / "t.yaml")
 
 
-def test_packaging_uploads_each_path_once_and_leaves_the_template_alone(project):
+def test_packaging_uploads_each_path_once_and_leaves_the_template_alone(project: Path) -> None:
     stored: dict[str, bytes] = {}
 
     def put(key: str, content: bytes) -> str:
@@ -90,13 +90,13 @@ def test_packaging_uploads_each_path_once_and_leaves_the_template_alone(project)
         assert resources[name]["Properties"][property_].removeprefix("s3://artifacts/") in stored
 
 
-def test_a_bundle_holds_the_sources_and_nothing_else(project):
+def test_a_bundle_holds_the_sources_and_nothing_else(project: Path) -> None:
     bundle = build_bundle(project / "functions", project / "cache")
     assert list(members(bundle)) == ["a/handler.py"]
     assert bundle == build_bundle(project / "functions", project / "cache")
 
 
-def test_a_bundle_holds_its_requirements_without_theirs(project):
+def test_a_bundle_holds_its_requirements_without_theirs(project: Path) -> None:
     wheel = _wheel(project, "tiny", "TINY = 1", requires="a-package-that-is-not-there")
     (project / "functions/requirements.txt").write_text(f"{wheel}\n")
     inside = members(build_bundle(project / "functions", project / "cache"))
@@ -107,7 +107,7 @@ def test_a_bundle_holds_its_requirements_without_theirs(project):
     assert members(build_bundle(project / "functions", project / "cache")) == inside
 
 
-def test_requirements_that_do_not_install_say_so_and_leave_nothing(project):
+def test_requirements_that_do_not_install_say_so_and_leave_nothing(project: Path) -> None:
     (project / "functions/requirements.txt").write_text("./no-such.whl\n")
     with pytest.raises(BundleError, match="no-such"):
         build_bundle(project / "functions", project / "cache")

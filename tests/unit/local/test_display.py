@@ -15,7 +15,7 @@ def progressed(progress: float, kind: str = "Stage Progressed", message: str = "
     return StatusEvent(kind, "job-1", sequence, datetime.now(UTC), progress, message, "sfm", 1)
 
 
-def test_lines_come_at_changes_and_every_ten_seconds():
+def test_lines_come_at_changes_and_every_ten_seconds() -> None:
     now = [100.0]
     lines: list[str] = []
     board = Board()
@@ -37,19 +37,20 @@ def test_lines_come_at_changes_and_every_ten_seconds():
     ]
 
 
-def test_the_jobs_own_events_are_lines_too():
+def test_the_jobs_own_events_are_lines_too() -> None:
     lines: list[str] = []
     rejected = StatusEvent("Job Rejected", "job-1", 0, datetime.now(UTC), 0.0, "not a ZIP")
     LinePrinter(Board(), lines.append)(rejected)
     assert lines[0].endswith("Job Rejected: not a ZIP\n")
 
 
-def test_the_table_has_a_row_a_stage():
+def test_the_table_has_a_row_a_stage() -> None:
     board = Board()
     board.apply(progressed(0.25))
-    console = Console(file=io.StringIO(), width=120, color_system=None)
+    shown = io.StringIO()
+    console = Console(file=shown, width=120, color_system=None)
     console.print(stage_table(board, 12.0))
-    sfm, training, compressor, job = console.file.getvalue().splitlines()
+    sfm, training, compressor, job = shown.getvalue().splitlines()
     assert "25%" in sfm
     assert "matching" in sfm
     assert "waiting" in training

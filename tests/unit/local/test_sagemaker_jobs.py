@@ -4,7 +4,9 @@ import sys
 import tarfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -50,7 +52,7 @@ class Bench:
         self.s3 = SESSION.client("s3")
         self.s3.create_bucket(Bucket="bucket")
         self.s3.put_object(Bucket="bucket", Key="in/photos.zip", Body=b"photos")
-        self.events: list[dict] = []
+        self.events: list[dict[str, Any]] = []
         self.folder = folder
         access = Access(self.s3, {})
         runner = Runner(lambda job: access, folder, IMAGES, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
@@ -61,7 +63,7 @@ class Bench:
         self.server = SageMakerServer(service, 0, lambda headers, operation, request: None)
         self.server.start()
 
-    def process(self, name: str, image: str, **more):
+    def process(self, name: str, image: str, **more: Any) -> dict[str, Any]:
         s3_input = {"S3Uri": "s3://bucket/in/photos.zip", "S3DataType": "S3Prefix", "S3InputMode": "File"}
         s3_output = {"S3Uri": "s3://bucket/out", "S3UploadMode": "EndOfJob", "LocalPath": "/opt/ml/processing/output"}
         request = {
@@ -76,9 +78,10 @@ class Bench:
                 "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
             },
         }
-        return self.client.create_processing_job(**{**request, **more})
+        created: dict[str, Any] = self.client.create_processing_job(**{**request, **more})
+        return created
 
-    def train(self, name: str, image: str, **more):
+    def train(self, name: str, image: str, **more: Any) -> dict[str, Any]:
         source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/in/"}
         request = {
             "TrainingJobName": name,
@@ -90,19 +93,21 @@ class Bench:
             "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.g4dn.xlarge", "VolumeSizeInGB": 1},
             "StoppingCondition": {"MaxRuntimeInSeconds": 60},
         }
-        return self.client.create_training_job(**{**request, **more})
+        created: dict[str, Any] = self.client.create_training_job(**{**request, **more})
+        return created
 
     @property
-    def client(self):
+    def client(self) -> Any:
         return self._client
 
     def open_client(self) -> None:
         """Outside moto, so that the calls go over HTTP."""
         self._client = Address(0, self.server.port).client("sagemaker")
 
-    def end_of(self, kind: str, name: str, timeout: float = 20.0) -> dict:
+    def end_of(self, kind: str, name: str, timeout: float = 20.0) -> dict[str, Any]:
         describe = getattr(self.client, f"describe_{kind.lower()}_job")
         deadline = time.monotonic() + timeout
+        job: dict[str, Any]
         while (job := describe(**{f"{kind}JobName": name}))[f"{kind}JobStatus"] not in TERMINAL:
             assert time.monotonic() < deadline, job
             time.sleep(0.02)
@@ -118,11 +123,11 @@ class Bench:
         return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket="bucket").get("Contents", [])]
 
     def text(self, key: str) -> str:
-        return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
+        return str(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), "utf-8")
 
 
 @pytest.fixture
-def bench(tmp_path):
+def bench(tmp_path: Path) -> Iterator[Bench]:
     mock = mock_aws(config={"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1:.*"]}}})
     with mock:
         bench = Bench(tmp_path)
@@ -131,7 +136,7 @@ def bench(tmp_path):
         bench.server.close()
 
 
-def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench):
+def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench: Bench) -> None:
     bench.quotas |= {"ml.m5.xlarge": 1}
     bench.process("job-1", "wait")
     with pytest.raises(ClientError, match="for processing job usage' is 1 Instances") as refused:
@@ -143,7 +148,7 @@ def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench):
     bench.process("job-2", "copy")
 
 
-def test_processing_runs_the_entry_point_and_uploads_its_output(bench):
+def test_processing_runs_the_entry_point_and_uploads_its_output(bench: Bench) -> None:
     arn = bench.process("job-1", "copy", Environment={"A": "1"})["ProcessingJobArn"]
     job = bench.end_of("Processing", "job-1")
     assert arn == "arn:aws:sagemaker:eu-west-1:123456789012:processing-job/job-1"
@@ -154,7 +159,7 @@ def test_processing_runs_the_entry_point_and_uploads_its_output(bench):
     assert "FailureReason" not in job
 
 
-def test_processing_that_fails_says_why_and_uploads_nothing(bench):
+def test_processing_that_fails_says_why_and_uploads_nothing(bench: Bench) -> None:
     bench.process("job-1", "complain")
     job = bench.end_of("Processing", "job-1")
     assert job["ProcessingJobStatus"] == "Failed"
@@ -163,7 +168,7 @@ def test_processing_that_fails_says_why_and_uploads_nothing(bench):
     assert bench.stored() == ["in/photos.zip"]
 
 
-def test_training_leaves_its_model_and_checkpoints(bench):
+def test_training_leaves_its_model_and_checkpoints(bench: Bench) -> None:
     bench.s3.put_object(Bucket="bucket", Key="checkpoints/old.ckpt", Body=b"old")
     bench.train("job-3dgs-1", "train")
     job = bench.end_of("Training", "job-3dgs-1")
@@ -176,7 +181,7 @@ def test_training_leaves_its_model_and_checkpoints(bench):
     assert statuses == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
 
 
-def test_training_packs_its_model_by_default(bench, tmp_path):
+def test_training_packs_its_model_by_default(bench: Bench, tmp_path: Path) -> None:
     bench.train("job-1", "train", OutputDataConfig={"S3OutputPath": "s3://bucket/3dgs"})
     bench.end_of("Training", "job-1")
     bench.s3.download_file("bucket", "3dgs/job-1/output/model.tar.gz", str(tmp_path / "model.tar.gz"))
@@ -184,7 +189,7 @@ def test_training_packs_its_model_by_default(bench, tmp_path):
         assert "./scene.ply" in archive.getnames()
 
 
-def test_training_that_fails_quotes_the_failure_file_and_the_exit_code(bench):
+def test_training_that_fails_quotes_the_failure_file_and_the_exit_code(bench: Bench) -> None:
     bench.train("job-1", "give-up")
     job = bench.end_of("Training", "job-1")
     assert job["TrainingJobStatus"] == job["SecondaryStatus"] == "Failed"
@@ -192,12 +197,12 @@ def test_training_that_fails_quotes_the_failure_file_and_the_exit_code(bench):
     assert not any(key.startswith("3dgs/") for key in bench.stored())
 
 
-def test_a_killed_container_fails_with_the_shells_exit_code(bench):
+def test_a_killed_container_fails_with_the_shells_exit_code(bench: Bench) -> None:
     bench.train("job-1", "die")
     assert bench.end_of("Training", "job-1")["FailureReason"].endswith("exit code: 137")
 
 
-def test_stop_lets_a_container_leave_in_order(bench):
+def test_stop_lets_a_container_leave_in_order(bench: Bench) -> None:
     bench.train("job-1", "obey")
     bench.wait_for_key("checkpoints/ready")  # mirrored while the container runs
     bench.client.stop_training_job(TrainingJobName="job-1")
@@ -208,7 +213,7 @@ def test_stop_lets_a_container_leave_in_order(bench):
     assert bench.text("3dgs/job-1/output/model/partial.ply") == "so far"
 
 
-def test_stop_kills_a_container_that_does_not_leave(bench):
+def test_stop_kills_a_container_that_does_not_leave(bench: Bench) -> None:
     bench.train("job-1", "resist")
     bench.wait_for_key("checkpoints/ready")
     started = time.monotonic()
@@ -217,20 +222,20 @@ def test_stop_kills_a_container_that_does_not_leave(bench):
     assert 1.0 <= time.monotonic() - started < 10.0
 
 
-def test_a_job_past_its_time_is_stopped(bench):
+def test_a_job_past_its_time_is_stopped(bench: Bench) -> None:
     bench.train("job-1", "obey", StoppingCondition={"MaxRuntimeInSeconds": 1})
     job = bench.end_of("Training", "job-1")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
 
 
-def test_what_has_ended_cannot_be_stopped(bench):
+def test_what_has_ended_cannot_be_stopped(bench: Bench) -> None:
     bench.process("job-1", "copy")
     bench.end_of("Processing", "job-1")
     with pytest.raises(bench.client.exceptions.ClientError, match="is in status Completed"):
         bench.client.stop_processing_job(ProcessingJobName="job-1")
 
 
-def test_a_name_is_used_once_and_for_ever(bench):
+def test_a_name_is_used_once_and_for_ever(bench: Bench) -> None:
     bench.process("job-1", "copy")
     bench.end_of("Processing", "job-1")
     with pytest.raises(bench.client.exceptions.ResourceInUse):
@@ -238,7 +243,7 @@ def test_a_name_is_used_once_and_for_ever(bench):
     bench.train("job-1", "train")  # Training has names of its own
 
 
-def test_of_two_that_create_at_once_one_wins(bench):
+def test_of_two_that_create_at_once_one_wins(bench: Bench) -> None:
     outcomes: list[str] = []
 
     def create() -> None:
@@ -256,17 +261,17 @@ def test_of_two_that_create_at_once_one_wins(bench):
     assert sorted(outcomes) == ["created", "refused", "refused", "refused"]
 
 
-def test_jobs_that_never_were_are_not_found(bench):
-    for call, message in (
-        (lambda: bench.client.describe_training_job(TrainingJobName="none"), "not found"),
-        (lambda: bench.client.describe_processing_job(ProcessingJobName="none"), "Could not find"),
-        (lambda: bench.client.stop_processing_job(ProcessingJobName="none"), "Could not find"),
+def test_jobs_that_never_were_are_not_found(bench: Bench) -> None:
+    for call, kind, message in (
+        (bench.client.describe_training_job, "Training", "not found"),
+        (bench.client.describe_processing_job, "Processing", "Could not find"),
+        (bench.client.stop_processing_job, "Processing", "Could not find"),
     ):
         with pytest.raises(bench.client.exceptions.ClientError, match=message):
-            call()
+            call(**{f"{kind}JobName": "none"})
 
 
-def test_missing_inputs_and_images_fail_the_job(bench):
+def test_missing_inputs_and_images_fail_the_job(bench: Bench) -> None:
     bench.process("no-image", "unknown")
     assert "Cannot find image" in bench.end_of("Processing", "no-image")["FailureReason"]
     source = {"S3DataType": "S3Prefix", "S3Uri": "s3://bucket/nothing/"}
@@ -274,13 +279,13 @@ def test_missing_inputs_and_images_fail_the_job(bench):
     assert "No S3 objects found" in bench.end_of("Training", "no-input")["FailureReason"]
 
 
-def test_bad_requests_are_refused_before_anything_runs(bench):
+def test_bad_requests_are_refused_before_anything_runs(bench: Bench) -> None:
     with pytest.raises(bench.client.exceptions.ClientError, match="ValidationException"):
         bench.process("under_score", "copy")
     assert bench.client.list_processing_jobs()["ProcessingJobSummaries"] == []
 
 
-def test_events_tell_every_change_in_order_with_times_in_milliseconds(bench):
+def test_events_tell_every_change_in_order_with_times_in_milliseconds(bench: Bench) -> None:
     tags = [{"Key": "spaceport:job", "Value": "j"}]
     bench.train("job-1", "train", Tags=tags, Environment={"SECRET": "x"})
     bench.end_of("Training", "job-1")
@@ -299,7 +304,7 @@ def test_events_tell_every_change_in_order_with_times_in_milliseconds(bench):
     assert "Environment" not in last
 
 
-def test_processing_events_have_no_transfers(bench):
+def test_processing_events_have_no_transfers(bench: Bench) -> None:
     bench.process("job-1", "copy")
     bench.end_of("Processing", "job-1")
     assert [event["ProcessingJobStatus"] for event in bench.events] == ["InProgress", "InProgress", "Completed"]
@@ -307,7 +312,7 @@ def test_processing_events_have_no_transfers(bench):
     assert "ProcessingStartTime" in bench.events[1]
 
 
-def test_the_log_stays_and_the_containers_folders_go(bench):
+def test_the_log_stays_and_the_containers_folders_go(bench: Bench) -> None:
     bench.process("job-1", "show", Environment={"NAME": "orchard"})
     bench.end_of("Processing", "job-1")
     lines = (bench.folder / "job-1/container.log").read_text().splitlines()
@@ -316,14 +321,14 @@ def test_the_log_stays_and_the_containers_folders_go(bench):
     assert sorted(path.name for path in (bench.folder / "job-1").iterdir()) == ["container.log"]
 
 
-def test_lists_newest_first_in_pages(bench):
+def test_lists_newest_first_in_pages(bench: Bench) -> None:
     for number in range(3):
         bench.process(f"job-{number}", "copy")
         bench.end_of("Processing", f"job-{number}")
     bench.process("other", "complain")
     bench.end_of("Processing", "other")
 
-    def names(**query) -> list[str]:
+    def names(**query: Any) -> list[str]:
         pages = bench.client.get_paginator("list_processing_jobs").paginate(**query)
         return [job["ProcessingJobName"] for page in pages for job in page["ProcessingJobSummaries"]]
 
@@ -332,7 +337,7 @@ def test_lists_newest_first_in_pages(bench):
     assert names(StatusEquals="Failed") == ["other"]
 
 
-def test_closing_ends_every_container(bench):
+def test_closing_ends_every_container(bench: Bench) -> None:
     bench.train("job-1", "obey")
     bench.wait_for_key("checkpoints/ready")
     bench.server.close()
@@ -340,5 +345,5 @@ def test_closing_ends_every_container(bench):
 
 
 @pytest.mark.parametrize("suffix", ["", ":latest", "@sha256:0123", ":1@sha256:0123"])
-def test_an_image_is_known_by_its_repository(suffix):
+def test_an_image_is_known_by_its_repository(suffix: str) -> None:
     assert repository_of(f"{REPOSITORY}/3dgs{suffix}") == "3dgs"

@@ -1,12 +1,13 @@
 """Requests are checked as the API checks them."""
 
 import copy
+from typing import Any
 
 import pytest
 
 from local.sagemaker.validation import RequestError, validate
 
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "ProcessingJobName": "job-1",
     "RoleArn": "arn:aws:iam::123456789012:role/sagemaker",
     "AppSpecification": {"ImageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1"},
@@ -15,8 +16,8 @@ REQUEST = {
 }
 
 
-def changed(path: str, value: object) -> dict[str, object]:
-    request = copy.deepcopy(REQUEST)
+def changed(path: str, value: object) -> dict[str, Any]:
+    request: dict[str, Any] = copy.deepcopy(REQUEST)
     *parents, last = path.split(".")
     inner = request
     for name in parents:
@@ -25,7 +26,7 @@ def changed(path: str, value: object) -> dict[str, object]:
     return request
 
 
-def test_a_right_request_passes():
+def test_a_right_request_passes() -> None:
     validate("CreateProcessingJob", REQUEST)
 
 
@@ -44,7 +45,7 @@ def test_a_right_request_passes():
         ("Surprise", 1, "Unknown member 'Surprise'"),
     ],
 )
-def test_a_wrong_request_is_refused_by_name(path, value, named):
+def test_a_wrong_request_is_refused_by_name(path: str, value: object, named: str) -> None:
     with pytest.raises(RequestError, match="validation error") as refusal:
         validate("CreateProcessingJob", changed(path, value))
     assert refusal.value.code == "ValidationException"

@@ -90,7 +90,9 @@ def test_gps_noise_is_as_large_as_asked() -> None:
 
     def errors(sigma: tuple[float, float, float]) -> np.ndarray:
         photos = name_photos(shots, sigma, seed=5)
-        return np.array([geodetic_to_enu(photo.gps, ORIGIN) for photo in photos]) - centres
+        measured: np.ndarray = np.array([geodetic_to_enu(photo.gps, ORIGIN) for photo in photos])
+        off: np.ndarray = measured - centres
+        return off
 
     assert errors((0.0, 0.0, 0.0)) == pytest.approx(np.zeros((600, 3)), abs=1e-6)
     assert errors(GPS_SIGMA).std(axis=0) == pytest.approx([0.3, 0.3, 0.5], rel=0.12)
@@ -103,10 +105,8 @@ def test_gimbal_angles_say_which_way_is_up(made: Path) -> None:
         for pose in poses:
             with Image.open(archive.open(pose["name"])) as photo:
                 packet = photo.info["xmp"].decode()
-            pitch, roll, yaw = (
-                np.radians(float(re.search(rf'drone-dji:Gimbal{axis}Degree="([+-][\d.]+)"', packet)[1]))
-                for axis in ("Pitch", "Roll", "Yaw")
-            )
+            degrees = dict(re.findall(r'drone-dji:Gimbal(\w+)Degree="([+-][\d.]+)"', packet))
+            pitch, roll, yaw = (np.radians(float(degrees[axis])) for axis in ("Pitch", "Roll", "Yaw"))
             rotation = np.array(pose["world_to_camera"])[:3, :3]
             up = [-np.sin(roll) * np.cos(pitch), -np.cos(roll) * np.cos(pitch), np.sin(pitch)]
             forward = [np.sin(yaw) * np.cos(pitch), np.cos(yaw) * np.cos(pitch), np.sin(pitch)]
@@ -125,10 +125,8 @@ def test_a_corner_of_the_house_is_drawn_where_its_pose_says(made: Path) -> None:
     for photo in truth["photos"][-orbit_count(Plan(PHOTOS)) :]:
         size = 1600
         grown = size / photo["width"]
-        camera = Camera(
-            size, size * 3 // 4, *(grown * photo[key] for key in ("fx", "fy", "cx", "cy")),
-            np.array(photo["world_to_camera"]),
-        )  # fmt: skip
+        fx, fy, cx, cy = (grown * photo[key] for key in ("fx", "fy", "cx", "cy"))
+        camera = Camera(size, size * 3 // 4, fx, fy, cx, cy, np.array(photo["world_to_camera"]))
         pixels, depth = camera.project(corner[None])
         seen = look(Primitives(triangles, len(triangles)), view_of(camera, 1))
         rows, columns = np.nonzero(seen.owner >= 0)

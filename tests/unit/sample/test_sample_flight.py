@@ -43,7 +43,8 @@ def ground_corners(camera: Camera, level: float) -> np.ndarray:
     y = (np.array([0, 0, camera.height, camera.height]) - camera.cy) / camera.fy
     rays = np.stack([x, y, np.ones(4)], 1) @ camera.world_to_camera[:3, :3]
     reach = (level - camera.centre[2]) / rays[:, 2]
-    return camera.centre[:2] + rays[:, :2] * reach[:, None]
+    corners: np.ndarray = camera.centre[:2] + rays[:, :2] * reach[:, None]
+    return corners
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> float:

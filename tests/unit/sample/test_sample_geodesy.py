@@ -48,6 +48,5 @@ def test_axes_point_east_north_and_up() -> None:
     # A minute of latitude here is 1852.2 m, of longitude 1258.6 m (the ellipsoid's radii of curvature at 47.36° N).
     assert (north.latitude - origin.latitude) * 60 == pytest.approx(100 / 1853.2, rel=2e-3)
     assert (east.longitude - origin.longitude) * 60 == pytest.approx(100 / 1259.3, rel=2e-3)
-    assert up == Geodetic(
-        pytest.approx(origin.latitude, abs=1e-12), pytest.approx(origin.longitude, abs=1e-12), pytest.approx(612.0)
-    )  # type: ignore[arg-type]
+    assert (up.latitude, up.longitude) == pytest.approx((origin.latitude, origin.longitude), abs=1e-12)
+    assert up.altitude == pytest.approx(612.0)

@@ -89,9 +89,10 @@ def draw(
         )
         view = np.column_stack([rotation, -rotation @ centre])
         homography = K @ view @ to_world
-        warp = {"dsize": (WIDTH, HEIGHT), "flags": cv2.INTER_AREA}
-        mask = cv2.warpPerspective(np.ones((texels, texels), np.float32), homography, **warp)[..., None]
-        image = image * (1 - mask) + cv2.warpPerspective(pattern[:texels, :texels], homography, **warp) * mask
+        size, flags = (WIDTH, HEIGHT), cv2.INTER_AREA
+        mask = cv2.warpPerspective(np.ones((texels, texels), np.float32), homography, size, flags=flags)[..., None]
+        seen = cv2.warpPerspective(pattern[:texels, :texels], homography, size, flags=flags)
+        image = image * (1 - mask) + seen * mask
     return (image * 255).astype(np.uint8)
 
 

@@ -9,6 +9,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,14 +136,17 @@ def test_the_customer_is_told_and_the_scene_is_metric(bad_day: Run) -> None:
     assert json.loads((scene / "georeference.json").read_text())["georeferenced"] is True
 
 
+def transposed(image: Image.Image, turn: Image.Transpose | None) -> Image.Image:
+    return image if turn is None else image.transpose(turn)
+
+
 def test_turned_photos_without_any_other_metadata_make_a_level_scene(flight: Any, tmp_path: Path) -> None:
     turned = {}
     for index, (name, data) in enumerate(flight.photos.items()):
         orientation, turn = [(1, None), (6, Image.Transpose.ROTATE_90), (3, Image.Transpose.ROTATE_180)][index % 3]
         exif = Image.Exif()
         exif[274] = orientation
-        change = (lambda image: image) if turn is None else (lambda image, turn=turn: image.transpose(turn))
-        turned[name] = reencoded(data, change, exif=exif, quality=95)
+        turned[name] = reencoded(data, partial(transposed, turn=turn), exif=exif, quality=95)
     code, scene = run(tmp_path, turned)
     assert code == 0, reason(tmp_path)
     result = json.loads((scene / "result.json").read_text())

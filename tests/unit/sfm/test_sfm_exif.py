@@ -82,7 +82,7 @@ def test_a_place_that_cannot_be_is_none(gps: dict[int, object]) -> None:
 
 
 def test_a_place_without_altitude_is_kept() -> None:
-    gps = {1: "N", 2: degrees(45, 0, 0), 3: "E", 4: degrees(10, 0, 0)}
+    gps: dict[int, object] = {1: "N", 2: degrees(45, 0, 0), 3: "E", 4: degrees(10, 0, 0)}
     assert read_metadata(photo(gps=gps)).position == GeoPosition(45.0, 10.0, None)
 
 

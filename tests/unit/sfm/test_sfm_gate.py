@@ -51,7 +51,7 @@ def test_no_model_is_no_overlap() -> None:
 
 def test_separate_groups_are_mentioned() -> None:
     (warning,) = check_registration(registration(20, 11, 6, 3))
-    assert "apart from them hang together 6 and 3" in warning.message
+    assert "other groups of 6 and 3 photos" in warning.message
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_separate_places_without_half_of_the_photos_are_disconnected() -> None:
     with pytest.raises(StageError) as caught:
         check_registration(registration(20, 8, 7))
     assert caught.value.code is ErrorCode.DISCONNECTED
-    assert "apart from them hang together 7" in caught.value.message
+    assert "other groups of 7 photos" in caught.value.message
 
 
 def test_a_partial_model_is_delivered_when_it_has_half_of_the_photos_and_time_ran_out() -> None:

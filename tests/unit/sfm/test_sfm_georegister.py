@@ -41,7 +41,8 @@ class Scene:
         self.gimbals = gimbals
 
     def to_model(self, world: np.ndarray) -> np.ndarray:
-        return self.scale * world @ self.spin.T + self.shift
+        moved: np.ndarray = self.scale * world @ self.spin.T + self.shift
+        return moved
 
     def photos(self) -> list[PosedPhoto]:
         gimbal = Gimbal(-90.0, 0.0) if self.gimbals else None

@@ -17,7 +17,8 @@ def camera(heading: float, pitch: float, roll: float = 0.0) -> np.ndarray:
     level = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # looks north, upright
     about_x = Rotation.from_euler("x", -pitch, degrees=True).as_matrix()
     about_z = Rotation.from_euler("z", -roll, degrees=True).as_matrix()
-    return about_z @ about_x @ level @ Rotation.from_euler("z", heading, degrees=True).as_matrix()
+    rotation: np.ndarray = about_z @ about_x @ level @ Rotation.from_euler("z", heading, degrees=True).as_matrix()
+    return rotation
 
 
 def angle(first: np.ndarray, second: np.ndarray) -> float:
@@ -73,7 +74,7 @@ def test_gimbals_that_contradict_each_other_are_not_believed() -> None:
 def test_up_from_how_cameras_stand(layout: str) -> None:
     rng = np.random.default_rng(2)
     if layout == "orbit":
-        turns = np.arange(0, 360, 30)
+        turns = range(0, 360, 30)
         rotations = np.array([camera(t + 180, -30) for t in turns])
         centres = np.array([[np.sin(np.deg2rad(t)), np.cos(np.deg2rad(t)), 0.3] for t in turns])
     elif layout.startswith("one line"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sfm.features import root_sift
 from sfm.guided import match_along_lines, matching_lines, one_to_one
 from sfm.matching import match_two
-from sfm.nearest import DIMENSIONS, FARTHEST, RATIO, Alike, learn_projection, nearest_both_ways, prepare
+from sfm.nearest import DIMENSIONS, MAX_DISTANCE, RATIO, Alike, learn_projection, nearest_both_ways, prepare
 
 WIDTH, HEIGHT, FOCAL = 1600, 1200, 1300.0
 SEEN = 900
@@ -28,7 +28,8 @@ def camera(known: bool = True) -> pycolmap.Camera:
 
 def unit(rng: np.random.Generator, count: int) -> np.ndarray:
     vectors = rng.normal(size=(count, DIMENSIONS))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    scaled: np.ndarray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return scaled
 
 
 def two_views(turn: np.ndarray, move: np.ndarray, flat: bool = False) -> tuple[Alike, Alike, np.ndarray]:
@@ -106,7 +107,7 @@ def test_nearest_both_ways_is_the_ratio_test_in_both_photos() -> None:
     expected = []
     for row, line in enumerate(distances):
         best, next_best = np.argsort(line)[:2]
-        if distances[:, best].argmin() == row and line[best] < min(RATIO**2 * line[next_best], FARTHEST):
+        if distances[:, best].argmin() == row and line[best] < min(RATIO**2 * line[next_best], MAX_DISTANCE):
             expected.append((row, int(best)))
     found = [tuple(pair) for pair in nearest_both_ways(first, second).tolist()]
     assert found == expected

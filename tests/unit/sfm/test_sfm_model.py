@@ -181,7 +181,9 @@ def test_what_is_straight_in_the_world_is_straight_in_the_picture(tmp_path: Path
     stripes = sum(np.exp(-((plane[..., 0] - x) ** 2) / (2 * 0.004**2)) for x in (-0.2, 0.25))
     cv2.imwrite(str(tmp_path / "in.png"), np.repeat((stripes * 220)[..., None], 3, axis=2).astype(np.uint8))
     undistort_photo(tmp_path / "in.png", tmp_path / "out.jpg", view)
-    result = cv2.imread(str(tmp_path / "out.jpg"), cv2.IMREAD_GRAYSCALE).astype(float)
+    written = cv2.imread(str(tmp_path / "out.jpg"), cv2.IMREAD_GRAYSCALE)
+    assert written is not None
+    result = written.astype(float)
     assert result.shape == (view.camera.height, view.camera.width)
     for x in (-0.2, 0.25):
         expected = x * view.camera.focal_length_x + view.camera.principal_point_x

@@ -12,7 +12,8 @@ from sfm.robust import fit_similarity_2d, fit_tilt
 
 def similar(source: np.ndarray, scale: float, heading: float, shift: tuple[float, float]) -> np.ndarray:
     c, s = np.cos(heading), np.sin(heading)
-    return scale * source @ np.array([[c, -s], [s, c]]).T + np.array(shift)
+    moved: np.ndarray = scale * source @ np.array([[c, -s], [s, c]]).T + np.array(shift)
+    return moved
 
 
 @given(st.floats(0.01, 100), st.floats(-3, 3), st.floats(-1e4, 1e4), st.floats(-1e4, 1e4))

@@ -163,7 +163,9 @@ def test_images_are_pinhole_without_exif_and_points_project_where_they_were_seen
 def test_the_picture_shows_something(scene: Path) -> None:
     with Image.open(scene / "cameras.png") as picture:
         assert picture.width > 600
-        assert len(picture.convert("RGB").getcolors(1 << 24)) > 100
+        colours = picture.convert("RGB").getcolors(1 << 24)
+        assert colours is not None
+        assert len(colours) > 100
     with Image.open(scene / "overlap.png") as picture:
         assert picture.width > 600
     metrics = read_json(scene / "result.json")["metrics"]

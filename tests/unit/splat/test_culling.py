@@ -12,6 +12,7 @@ from splat.camera import Camera, look_at
 from splat.culling import in_view
 from splat.gaussians import Gaussians
 from splat.projection import packed, project
+from tests.support.gaussians import gaussians_of
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
 from trainer.optimise import in_view_torch
 
@@ -21,7 +22,8 @@ def found(gaussians: Gaussians, camera: Camera) -> np.ndarray:
 
 
 def visible(gaussians: Gaussians, camera: Camera) -> np.ndarray:
-    arrays = [getattr(gaussians, name) for name in ("means", "quats", "scales", "opacities", "sh0", "shN")]
+    g = gaussians
+    arrays = (g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN)
     return np.flatnonzero(project(*arrays, packed(camera), camera.width, camera.height, 0).depths > 0)
 
 
@@ -30,7 +32,7 @@ def scattered(count: int, seed: int) -> Gaussians:
     rng = np.random.default_rng(seed)
     scales = rng.normal(-3, 3, (count, 3))
     scales[0], scales[1] = -40, 9.5  # beyond the range of the exponential
-    return Gaussians(
+    return gaussians_of(
         means=rng.normal(0, 4, (count, 3)),
         quats=rng.normal(size=(count, 4)),
         scales=scales,

@@ -44,7 +44,7 @@ def twin_jacobian(flat: Projected) -> np.ndarray:
         for k, (which, column) in enumerate(places):
             tangents = [torch.zeros_like(value) for value in inputs]
             tangents[which][(i,) if column is None else (i, column)] = 1
-            _, derivative = torch.func.jvp(picture, tuple(inputs), tuple(tangents))
+            derivative = torch.func.jvp(picture, tuple(inputs), tuple(tangents))[1]
             out[i, k] = derivative.numpy().ravel()
     return out
 

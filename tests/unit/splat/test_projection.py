@@ -27,21 +27,22 @@ from splat.projection import (
     project,
     project_backward,
 )  # fmt: skip
+from tests.support.tensors import NAMES, leaves_of
 from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
 
-NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
-
 
 def run_kernel(gaussians: Gaussians, camera: Camera, degree: int) -> Projected:
-    arrays = [getattr(gaussians, name) for name in NAMES]
+    g = gaussians
+    arrays = (g.means, g.quats, g.scales, g.opacities, g.sh0, g.shN)
     return project(*arrays, packed(camera), camera.width, camera.height, degree)
 
 
 def run_twin(gaussians: Gaussians, camera: Camera, degree: int) -> tuple[dict[str, torch.Tensor], twin.Flat]:
-    leaves = {name: torch.tensor(getattr(gaussians, name), dtype=torch.float64, requires_grad=True) for name in NAMES}
+    leaves = leaves_of(gaussians, torch.float64)
     matrix, k = torch.tensor(camera.world_to_camera), torch.tensor(camera.intrinsics)
-    return leaves, twin.project(*leaves.values(), matrix, k, camera.width, camera.height, degree)
+    flat = twin.project(*leaves, matrix, k, camera.width, camera.height, degree)
+    return dict(zip(NAMES, leaves, strict=True)), flat
 
 
 @settings(max_examples=60, deadline=None)
@@ -97,9 +98,9 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int)
     weights[1] *= (size.numpy()[:, None] ** 2).astype(np.float32)
     conics = twin.inverse(flat.covariances)
     parts = (flat.centres, conics, flat.colours, flat.opacities[:, None])
-    total = sum(
-        (part * torch.tensor(w, dtype=torch.float64))[seen].sum() for part, w in zip(parts, weights, strict=True)
-    )
+    total = torch.stack(
+        [(part * torch.tensor(w, dtype=torch.float64))[seen].sum() for part, w in zip(parts, weights, strict=True)]
+    ).sum()
     wanted = torch.autograd.grad(total, list(leaves.values()), allow_unused=True, materialize_grads=True)
 
     gradients = ProjectedGradients(weights[0], weights[1], weights[2], weights[3][:, 0])
@@ -117,7 +118,8 @@ def test_gradients_agree_with_the_twin(kinds: list[str], seed: int, degree: int)
 def test_no_gradient_for_what_is_not_seen() -> None:
     gaussians, camera = make_gaussians(["behind", "plain"], 1), make_camera()
     kernel = run_kernel(gaussians, camera, 3)
-    ones = ProjectedGradients(*(np.ones((2, n), np.float32) for n in (2, 3, 3)), np.ones(2, np.float32))
+    pairs, triples = np.ones((2, 2), np.float32), np.ones((2, 3), np.float32)
+    ones = ProjectedGradients(pairs, triples, triples, np.ones(2, np.float32))
     found = project_backward(
         gaussians.means,
         gaussians.quats,

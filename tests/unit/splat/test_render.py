@@ -6,18 +6,16 @@ import numpy as np
 import torch
 
 from splat.camera import look_at
-from splat.gaussians import Gaussians
 from splat.render import render
+from tests.support.gaussians import gaussians_of
+from tests.support.tensors import leaves_of
 from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, make_camera, make_gaussians
 
 
 def test_a_picture_agrees_with_the_twin_from_end_to_end() -> None:
     gaussians, camera = make_gaussians(["plain", "huge", "flat", "behind", "opaque", "faint"] * 6, 11), make_camera()
-    tensors = [
-        torch.tensor(getattr(gaussians, name), dtype=torch.float64)
-        for name in ("means", "quats", "scales", "opacities", "sh0", "shN")
-    ]
+    tensors = leaves_of(gaussians, torch.float64, requires_grad=False)
     flat = twin.project(
         *tensors, torch.tensor(camera.world_to_camera), torch.tensor(camera.intrinsics), WIDTH, HEIGHT, 3
     )
@@ -33,7 +31,7 @@ def test_a_picture_agrees_with_the_twin_from_end_to_end() -> None:
 def test_the_nearer_gaussian_covers_the_farther() -> None:
     opaque = np.full(2, 9.0)
     red_then_green = (np.array([[1.0, 0, 0], [0, 1.0, 0]]) - 0.5) / 0.28209479
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=np.array([[0, 0, 1.0], [0, 0, -1.0]]),
         quats=np.array([[1.0, 0, 0, 0]] * 2),
         scales=np.full((2, 3), -0.5),

@@ -40,7 +40,8 @@ def rotation_to(up: np.ndarray) -> np.ndarray:
 def along(direction: tuple[float, float, float], eye: tuple[float, float, float] = (0, 0, 12)) -> np.ndarray:
     """The colour of the middle of a picture that looks this way."""
     camera = look_at(eye, np.add(eye, direction), UP, width=3, height=3)
-    return background(square(), camera)[1, 1]
+    middle: np.ndarray = background(square(), camera)[1, 1]
+    return middle
 
 
 def test_straight_down_is_the_ground_in_little_haze() -> None:

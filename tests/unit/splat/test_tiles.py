@@ -25,7 +25,8 @@ def pixels_of(footprint: np.ndarray, width: int, height: int) -> np.ndarray:
     dx = np.arange(width)[None, :] + 0.5 - footprint[X]
     dy = np.arange(height)[:, None] + 0.5 - footprint[Y]
     sigma = footprint[HALF_A] * dx * dx + footprint[B] * dx * dy + footprint[HALF_C] * dy * dy
-    return sigma <= footprint[SIGMA_LIMIT]
+    drawn: np.ndarray = sigma <= footprint[SIGMA_LIMIT]
+    return drawn
 
 
 @settings(max_examples=60, deadline=None)
@@ -71,7 +72,7 @@ def test_thin_slanted_gaussians_enter_few_lists() -> None:
     assert 8 <= len(lists.gaussians) <= 24
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core")
+@pytest.mark.skipif(numba.get_num_threads() < 2, reason="one core")
 def test_the_number_of_threads_changes_nothing() -> None:
     flat, width, height = projected(["plain", "huge", "flat", "tiny"] * 20, 5, 6)
 

@@ -157,7 +157,7 @@ class Clock:
 def reporter() -> tuple[ProgressReporter, list[dict[str, Any]], Clock]:
     events: list[dict[str, Any]] = []
     clock = Clock()
-    return ProgressReporter("sfm", "job-1", 2, events.append, clock), events, clock
+    return ProgressReporter("sfm", "job-1", 2, lambda detail: events.append(detail), clock), events, clock
 
 
 def test_progress_never_runs_backwards_and_comes_once_a_second() -> None:

@@ -20,12 +20,14 @@ def stopped_in(pipeline: Pipeline, state: str) -> str:
     customers = Customers(pipeline)
     stop_at: dict[str, float] = {}
 
+    def cancel() -> None:
+        Canceller(customers.executions()).cancel(customers.job_ids[0])
+
     def stop(execution: object) -> None:
         name = pipeline.machine.executions[customers.job_ids[0]].state
         if name == state and state not in stop_at:
             stop_at[state] = pipeline.world.now
-            canceller = Canceller(customers.executions())
-            pipeline.world.after(200, lambda: canceller.cancel(customers.job_ids[0]))
+            pipeline.world.after(200, cancel)
 
     pipeline.machine.entered = stop
     customers.upload("meadow.zip")

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.render import render
+from tests.support.gaussians import gaussians_of
 
 WIDTH, HEIGHT = 96, 72
 
@@ -33,7 +34,7 @@ def make_truth(origin: tuple[float, float, float] = (0, 0, 0), size: float = 1.0
     colours = 0.5 + 0.4 * np.stack(
         [np.sin(5 * plane[:, 0]), np.cos(4 * plane[:, 1]), np.sin(6 * plane.sum(axis=1))], axis=1
     )
-    return Gaussians(
+    return gaussians_of(
         means=np.column_stack([plane, height]) * size + origin,
         quats=np.tile([1.0, 0, 0, 0], (count, 1)),
         scales=np.full((count, 3), np.log(0.06 * size)),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from splat.gaussians import Gaussians
+from tests.support.gaussians import gaussians_of
 from trainer.densify import Densification, Pull, refine, rotate
 from trainer.optimise import Seen, Splats
 
@@ -19,7 +19,7 @@ RULES = Densification()
 
 def make_splats(count: int, scale: float = 0.005) -> Splats:
     rng = np.random.default_rng(0)
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=rng.normal(size=(count, 3)),
         quats=rng.normal(size=(count, 4)),
         scales=np.full((count, 3), np.log(scale)),

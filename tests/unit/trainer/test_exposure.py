@@ -28,9 +28,9 @@ def chain(logs: Log, bias: float, rng: np.random.Generator, vignetting: float = 
                 radius = rng.normal(0, 0.2)
                 ratio = logs[first] - logs[second] + bias * step[0] + vignetting * radius + rng.normal(0, 0.002)
                 found.append((first, second, ratio, 0.2 * np.hypot(*step), radius))
-    first, second, ratio, shift, radius = (np.array(values) for values in zip(*found, strict=True))
-    ratios = np.repeat(ratio[:, None], 3, axis=1)
-    return Pairs(first.astype(int), second.astype(int), ratios, np.full_like(ratios, 0.002), shift, radius)
+    firsts, seconds, measured, shifts, radii = (np.array(values) for values in zip(*found, strict=True))
+    ratios = np.repeat(measured[:, None], 3, axis=1)
+    return Pairs(firsts.astype(int), seconds.astype(int), ratios, np.full_like(ratios, 0.002), shifts, radii)
 
 
 def test_a_long_flight_does_not_drift() -> None:

@@ -7,21 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from tests.support.tensors import NAMES, gradient, leaves_of
 from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
 from trainer.loss import Photometric, torch_ssim
 from trainer.rasterize import rasterize
 
-NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
-
-
 # at the near plane float32 world coordinates leave a pixel's position open; the projection's own tests hold that kind
 kinds_off_the_lens = kinds_of_gaussians.map(lambda kinds: ["plain" if kind == "at_near" else kind for kind in kinds])
-
-
-def leaves_of(kinds: list[str], seed: int, dtype: torch.dtype, device: str = "cpu") -> list[torch.Tensor]:
-    gaussians = make_gaussians(kinds, seed)
-    return [torch.tensor(getattr(gaussians, name), dtype=dtype, device=device, requires_grad=True) for name in NAMES]
 
 
 def view() -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,9 +26,9 @@ def view() -> tuple[torch.Tensor, torch.Tensor]:
 @given(kinds=kinds_off_the_lens, seed=seeds)
 def test_picture_and_gradients_agree_with_the_twin(kinds: list[str], seed: int) -> None:
     matrix, k = view()
-    ours = leaves_of(kinds, seed, torch.float32)
+    ours = leaves_of(make_gaussians(kinds, seed), torch.float32)
     image, alpha, info = rasterize(*ours, matrix, k, WIDTH, HEIGHT, 3)
-    theirs = leaves_of(kinds, seed, torch.float64)
+    theirs = leaves_of(make_gaussians(kinds, seed), torch.float64)
     flat = twin.project(*theirs, matrix, k, WIDTH, HEIGHT, 3)
     flat.centres.retain_grad()
     depths = torch.where(info.visible, flat.depths, -torch.ones_like(flat.depths))
@@ -52,8 +45,8 @@ def test_picture_and_gradients_agree_with_the_twin(kinds: list[str], seed: int) 
     (
         (expected * weight).sum() + (cover * cover_weight).sum() + 0 * sum(t.sum() for t in [*theirs, flat.centres])
     ).backward()
-    gradients = {name: (f.grad, t.grad) for name, f, t in zip(NAMES, ours, theirs, strict=True)}
-    gradients["centres"] = (info.centre_gradients, flat.centres.grad)
+    gradients = {name: (gradient(f), gradient(t)) for name, f, t in zip(NAMES, ours, theirs, strict=True)}
+    gradients["centres"] = (info.centre_gradients, gradient(flat.centres))
     for name, (found, wanted) in gradients.items():
         error, largest = (found - wanted).abs(), float(wanted.abs().max())
         assert float(error.max()) <= 2e-3 * largest + 1e-3, name
@@ -62,7 +55,9 @@ def test_picture_and_gradients_agree_with_the_twin(kinds: list[str], seed: int) 
 
 def test_what_is_behind_the_camera_is_not_visible() -> None:
     matrix, k = view()
-    _, _, info = rasterize(*leaves_of(["behind", "plain"], 1, torch.float32), matrix, k, WIDTH, HEIGHT, 1)
+    _, _, info = rasterize(
+        *leaves_of(make_gaussians(["behind", "plain"], 1), torch.float32), matrix, k, WIDTH, HEIGHT, 1
+    )
     assert info.visible.tolist() == [False, True]
     with pytest.raises(ValueError, match="no backward pass"):
         _ = info.centre_gradients
@@ -78,7 +73,7 @@ def test_the_loss_off_the_cpu_is_the_same_loss() -> None:
     assert float(torch_ssim(*planes)) == pytest.approx(fused.ssim, abs=1e-5)
     image = torch.tensor(x, requires_grad=True)
     (2 * Photometric()(image, Target.of(y))).backward()
-    np.testing.assert_allclose(image.grad, 2 * fused.gradient)
+    np.testing.assert_allclose(gradient(image).numpy(), 2 * fused.gradient)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU: gsplat's path cannot run")
@@ -88,10 +83,10 @@ def test_gsplat_on_cuda_draws_the_same() -> None:
     weight = torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
     results = []
     for device in ("cpu", "cuda"):
-        leaves = leaves_of(kinds, 7, torch.float32, device)
+        leaves = leaves_of(make_gaussians(kinds, 7), torch.float32, device)
         image, alpha, _ = rasterize(*leaves, matrix, k, WIDTH, HEIGHT, 3)
         (image * weight.to(device)).sum().backward()
-        results.append([image.detach().cpu(), alpha.detach().cpu(), *(leaf.grad.cpu() for leaf in leaves)])
+        results.append([image.detach().cpu(), alpha.detach().cpu(), *(gradient(leaf).cpu() for leaf in leaves)])
     for ours, theirs in zip(*results, strict=True):
         largest = max(1.0, float(theirs.abs().max()))
         assert float((ours - theirs).abs().quantile(0.99)) <= 1e-3 * largest

@@ -24,9 +24,7 @@ def points() -> np.ndarray:
 def photo(camera: Camera, sky: bool = True) -> Picture:
     """The level ground z = 0: grass within 6 of the middle, fields beyond; and a sky, or a dark wood in its place."""
     rows, columns = np.mgrid[0 : camera.height, 0 : camera.width] + 0.5
-    local = np.stack(
-        [(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1
-    )
+    local = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy, np.ones_like(rows)], axis=-1)
     rays = local @ camera.rotation
     rise = rays[..., 2] / np.linalg.norm(rays, axis=-1)
     away = camera.position[2] / np.maximum(-rays[..., 2], 1e-6)

@@ -26,6 +26,7 @@ from trainer import run as training_run
 from trainer import stage as trainer_stage
 from trainer import train
 from trainer.dataset import Photo
+from trainer.loss import Photometric
 from trainer.stage import result_folder, train_scene
 
 REPOSITORY = Path(__file__).parents[3]
@@ -207,7 +208,7 @@ def test_a_wish_beyond_memory_is_cut_and_told_of(scene: Path, tmp_path: Path, mo
 
 
 def test_divergence_ends_the_run(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train.Photometric, "__call__", lambda _self, image, _target: image.sum() * float("nan"))
+    monkeypatch.setattr(Photometric, "__call__", lambda _self, image, _target: image.sum() * float("nan"))
     assert run(tmp_path, scene) == 1
     assert (tmp_path / "output" / "failure").read_text().startswith("TRAINING_DIVERGED")
 
@@ -265,5 +266,5 @@ def test_a_plateau_ends_training(scene: Path, tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["TRAINING_STEPS", "TRAINING_SECONDS", "MAX_GAUSSIANS"])
 def test_no_budget_at_all_is_refused_by_name(scene: Path, tmp_path: Path, name: str) -> None:
-    assert run(tmp_path, scene, **{name: "0"}) == 1
+    assert run(tmp_path, scene, train_scene, **{name: "0"}) == 1
     assert (tmp_path / "output" / "failure").read_text().startswith(f"INVALID_OPTION: {name}")

@@ -73,8 +73,9 @@ def reconstruct(
 ) -> Stereo:
     """Depth maps of `photos`, whose sparse points are `positions` (P, 3); `after_each` gets the number of photos done.
 
-    A photo with too few sparse points or without a partner at a useful angle has none. Memory grows by some 5 MB a photo
-    (533 by 400 pixels) and time with the number of photos: each is matched with four others and compared with twelve.
+    A photo with too few sparse points or without a partner at a useful angle has none. Memory grows by some 5 MB a
+    photo (533 by 400 pixels) and time with the number of photos: each is matched with four others and compared with
+    twelve.
     """
     sources = choose_sources(photos, positions, settings)
     checks = choose_checks(photos, positions, settings)

@@ -1,0 +1,60 @@
+"""Which unit tests are slow: `make unit` leaves them out."""
+
+from __future__ import annotations
+
+import pytest
+
+# whole stages, training and searches, and single tests of more than 1.5 CPU seconds; as node ids begin below tests/unit
+SLOW = (
+    "compressor/test_compressor_stage.py",
+    "compressor/test_rounding.py",
+    "compressor/test_search.py",
+    "compressor/test_sensitivity.py",
+    "compressor/test_sog_container.py",
+    "compressor/test_sog_palette.py",
+    "compressor/test_streamed.py",
+    "compressor/test_thinning.py",
+    "functions/test_dispatch.py::test_a_crash_at_any_call",
+    "functions/test_dispatch.py::test_fifty_uploads",
+    "functions/test_dispatch.py::test_whatever_happens",
+    "functions/test_estimate.py::test_what_one_scene_taught",
+    "sample/test_sample_archive.py",
+    "sample/test_sample_render.py",
+    "sfm/test_sfm_campaign.py",
+    "sfm/test_sfm_ingest.py",
+    "sfm/test_sfm_model.py",
+    "sfm/test_sfm_stage.py",
+    "splat/test_blending.py",
+    "splat/test_culling.py",
+    "splat/test_kernel_cache.py",
+    "splat/test_moments.py",
+    "splat/test_photometric_loss.py",
+    "splat/test_threading_layer.py",
+    "splat/test_tiles.py",
+    "statemachine/test_day_simulation.py",
+    "statemachine/test_fault_campaign.py",
+    "statemachine/test_redriven_execution.py",
+    "trainer/test_bad_scenes.py",
+    "trainer/test_dropout.py",
+    "trainer/test_evaluate.py",
+    "trainer/test_exposure.py",
+    "trainer/test_initialise.py",
+    "trainer/test_masks.py",
+    "trainer/test_optimise.py",
+    "trainer/test_rasterize.py",
+    "trainer/test_reproducible.py",
+    "trainer/test_seeds.py",
+    "trainer/test_shape.py",
+    "trainer/test_stereo.py",
+    "trainer/test_stereo_kernels.py",
+    "trainer/test_surroundings_of_photos.py",
+    "trainer/test_trainer_dataset.py",
+    "trainer/test_trainer_stage.py",
+    "trainer/test_warm.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.nodeid.startswith(tuple(f"tests/unit/{slow}" for slow in SLOW)):
+            item.add_marker("slow")
