@@ -129,7 +129,9 @@ def climbed(rung: Rung) -> dict[str, Any]:
 
 def quality_of(found: dict[str, Any]) -> Quality:
     """The figures as the report gets them, nothing lost to compression."""
-    return Quality(found["fit3"], found["gmsd"], found["spread"], found["share3"], found["photos"], found["registered"])
+    return Quality(
+        found["fit3"], found["gmsd"], found["off_path"], found["share3"], found["photos"], found["registered"]
+    )
 
 
 def changed(archive: Path, path: Path, rung: Rung) -> Path:

@@ -20,6 +20,7 @@ _AROUND = 5  # pixels
 _FACING = 0.2  # cosine between a surface's normal and the view of it
 _BLOCK = 5  # pixels of a block whose mean colours are compared
 _MIN_POINTS = 5  # in a block
+_KEPT = 0.9  # of the blocks, the best: the others may be hidden by what is no surface here, as a tree
 
 Float64 = NDArray[np.float64]
 
@@ -47,7 +48,8 @@ def match_off_path(gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[C
     errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera)).size]
     if not errors:
         return None
-    return -10 * math.log10(max(float(np.mean([error.mean() for error in errors])), 1e-10))
+    kept = [np.sort(error)[: max(1, round(_KEPT * error.size))].mean() for error in errors]
+    return -10 * math.log10(max(float(np.mean(kept)), 1e-10))
 
 
 def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera) -> Float64:

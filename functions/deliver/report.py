@@ -50,14 +50,14 @@ class Quality:
     psnr: dB on check photos over what three training photos see, after a gain and an offset a channel, less what
         compression lost.
     gmsd: how unevenly edges are lost there; 0 is best.
-    spread: relative deviation of the depths that a pixel is made of, seen from around; 0 is solid.
+    off_path: dB against the surfaces that photos agree on, seen from around, where no photo was taken.
     seen: share of a check photo that three training photos see.
     photos, registered: of the upload, and of those the ones with a place.
     """
 
     psnr: float
     gmsd: float
-    spread: float
+    off_path: float
     seen: float
     photos: int
     registered: int
@@ -243,13 +243,13 @@ def _quality(results: dict[Stage, dict[str, Any]]) -> Quality | None:
         return None
     counts, trained = results[Stage.SFM]["counts"], results[Stage.TRAINING]["metrics"]
     compressed = results[Stage.COMPRESSOR]["metrics"] if Stage.COMPRESSOR in results else {}
-    figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "depthSpread", "seen")]
+    figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
     photos, registered = counts.get("photos"), counts.get("registered")
     if any(figure is None for figure in figures) or not photos or registered is None:
         return None
-    psnr, gmsd, spread, seen = (float(figure) for figure in figures)
+    psnr, gmsd, off_path, seen = (float(figure) for figure in figures)
     delivered = _compressed(psnr, compressed.get("psnrBefore"), compressed.get("psnrAfter"))
-    return Quality(psnr if delivered is None else delivered, gmsd, spread, seen, photos, registered)
+    return Quality(psnr if delivered is None else delivered, gmsd, off_path, seen, photos, registered)
 
 
 def score_parts(quality: Quality) -> list[ScorePart]:
@@ -270,9 +270,9 @@ def score_parts(quality: Quality) -> list[ScorePart]:
             "blurred photos, or too few of each place",
         ),
         _part(
-            "Solid from all sides", 35, _scaled(_SOLIDITY, q.spread),
-            f"seen from around, depths spread by {100 * q.spread:.1f} %: 20 % is fog and gives none, 4 % all",
-            "photos from one direction only: fly a ring round what matters",
+            "From all sides", 35, _scaled(_OFF_PATH, q.off_path),
+            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 14 gives none, 28 all",
+            "fog, from photos that look in one direction only: fly a ring round what matters",
         ),
         _part(
             "Coverage", 15, q.registered / q.photos * _scaled(_COVERAGE, q.seen),
@@ -286,7 +286,7 @@ def score_parts(quality: Quality) -> list[ScorePart]:
 # difference; below a GMSD of 0.15 a picture looks sharp.
 _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
-_SOLIDITY = ((0.04, 1.0), (0.08, 0.7), (0.20, 0.0))
+_OFF_PATH = ((14.0, 0.0), (18.0, 0.35), (23.0, 0.8), (28.0, 1.0))
 _COVERAGE = ((0.1, 0.0), (0.6, 1.0))
 _POOR = 0.5  # share of a part's points below which the likely cause is said
 

@@ -16,13 +16,13 @@ from PIL import Image
 
 from splat.camera import View, write_views
 from splat.footprint import is_georeferenced
+from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
-from splat.solidity import look_around, mean_depth_spread
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
-from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
@@ -30,7 +30,7 @@ from trainer.optimise import Splats
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
 from trainer.seeds import Start, start
-from trainer.stereo.points import write_points
+from trainer.stereo.points import DensePoints, write_points
 from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
@@ -96,8 +96,9 @@ def train_scene(context: StageContext) -> StageOutcome:
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "depthSpread": mean_depth_spread(
+            "psnrOffPath": match_off_path(
                 run.trainer.splats.gaussians(scene.frame),
+                surfaces_of(begun.points, scene.frame),
                 look_around(scene.positions, scene.frame.scale, surroundings.up),
             ),
             "ended": run.ended,
@@ -129,6 +130,11 @@ def _means(scores: list[Score]) -> dict[str, float | None]:
         "ssim": mean(score.ssim for score in scores),
         "gmsd": mean(score.gmsd for score in scores),
     }
+
+
+def surfaces_of(points: DensePoints, frame: Frame) -> Surfaces:
+    """The dense points in the world."""
+    return Surfaces(frame.centre + frame.scale * points.positions, points.normals, points.colours)
 
 
 def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:

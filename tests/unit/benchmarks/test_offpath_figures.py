@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.contact_sheet import WIDTH, save_sheet
 from benchmarks.drawing import over
-from benchmarks.fog import axes_of, share_in_the_air
+from benchmarks.fog import axes_of, in_colours, share_in_the_air
 from benchmarks.similarity import similarity
 from benchmarks.splat_figures import shape, weights
 from benchmarks.truth_views import TrueView, Truth, in_the_air, load, save
@@ -23,7 +23,6 @@ from sample.camera import world_to_camera
 from splat.camera import look_at
 from splat.gaussians import Gaussians
 from splat.render import render, render_with_alpha
-from splat.solidity import in_colours
 
 DOWN, NORTH = np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0])
 

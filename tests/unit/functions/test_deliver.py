@@ -293,8 +293,8 @@ def test_the_delivery_fills_the_job_succeeded_event_of_the_samples(cloud: Cloud)
     assert sample["outputs"].items() <= delivery["outputs"].items()
 
 
-GOOD = Quality(psnr=30.0, gmsd=0.1, spread=0.04, seen=0.9, photos=20, registered=20)
-RUINED = Quality(psnr=12.0, gmsd=0.35, spread=0.3, seen=0.05, photos=20, registered=9)
+GOOD = Quality(psnr=30.0, gmsd=0.1, off_path=28.0, seen=0.9, photos=20, registered=20)
+RUINED = Quality(psnr=12.0, gmsd=0.35, off_path=12.0, seen=0.05, photos=20, registered=9)
 
 
 def points(quality: Quality) -> float:
@@ -310,26 +310,26 @@ def test_the_score_runs_from_ruined_to_as_good_as_the_photos() -> None:
 def test_a_poor_part_says_what_it_often_comes_from_and_a_good_one_does_not() -> None:
     assert all("Often: " not in part.why for part in score_parts(GOOD))
     assert all("Often: " in part.why for part in score_parts(RUINED))
-    foggy = {part.name: part for part in score_parts(replace(GOOD, spread=0.19))}
-    assert "fly a ring" in foggy["Solid from all sides"].why
-    assert points(replace(GOOD, spread=0.19)) < 70  # sharp where photos were taken, fog everywhere else
+    foggy = {part.name: part for part in score_parts(replace(GOOD, off_path=15.0))}
+    assert "fly a ring" in foggy["From all sides"].why
+    assert points(replace(GOOD, off_path=15.0)) < 70  # sharp where photos were taken, fog everywhere else
 
 
 @given(
-    st.floats(0, 60), st.floats(0, 0.6), st.floats(0, 1), st.floats(0, 1), st.integers(0, 50),
-    st.sampled_from(["psnr", "gmsd", "spread", "seen", "registered"]), st.floats(0, 1),
+    st.floats(0, 60), st.floats(0, 0.6), st.floats(0, 60), st.floats(0, 1), st.integers(0, 50),
+    st.sampled_from(["psnr", "gmsd", "off_path", "seen", "registered"]), st.floats(0, 1),
 )  # fmt: skip
 def test_a_score_is_0_to_100_and_nothing_better_lowers_it(
-    psnr: float, gmsd: float, spread: float, seen: float, registered: int, which: str, by: float
+    psnr: float, gmsd: float, off_path: float, seen: float, registered: int, which: str, by: float
 ) -> None:
-    given = Quality(psnr, gmsd, spread, seen, 50, registered)
+    given = Quality(psnr, gmsd, off_path, seen, 50, registered)
     value = getattr(given, which)
     better = {"psnr": value + 20 * by, "seen": min(1, value + by), "registered": min(50, value + round(20 * by))}
-    better |= {"gmsd": value * (1 - by), "spread": value * (1 - by)}
+    better |= {"gmsd": value * (1 - by), "off_path": value + 20 * by}
     assert 0 <= points(given) <= points(replace(given, **{which: better[which]})) + 1e-9 <= 100 + 1e-6
 
 
-@pytest.mark.parametrize("missing", ["psnrSeenFitted", "gmsd", "depthSpread", "seen"])
+@pytest.mark.parametrize("missing", ["psnrSeenFitted", "gmsd", "psnrOffPath", "seen"])
 def test_without_one_of_its_figures_there_is_no_score(cloud: Cloud, missing: str) -> None:
     event = after(cloud, *Stage)
     trained = event["stages"]["training"]
