@@ -22,9 +22,8 @@ from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape
 
-
-# What photos show is solid. Over black, dark places would learn to be transparent, and whatever is drawn behind the splat
-# would shine through their shadows.
+# What photos show is solid. Over black, dark places would learn to be transparent, and whatever is drawn behind the
+# splat would shine through its shadows.
 TRANSPARENCY_WEIGHT = 0.1
 
 
@@ -156,8 +155,8 @@ class Trainer:
 def draw(
     splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
 ) -> tuple[Tensor, Tensor, RasterInfo]:
-    """A picture (height, width, 3) of `splats` over black from a camera in their frame, its alpha (height, width), and the
-    rasteriser's by-products.
+    """A picture (height, width, 3) of `splats` over black from a camera in their frame, its alpha (height, width), and
+    the rasteriser's by-products.
 
     `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """

@@ -21,7 +21,8 @@ def rings(inner: tuple[float, float, float], outer: tuple[float, float, float]) 
     splat = village(UP)
     floor = splat.select(np.abs(splat.means[:, 2]) < 0.01)
     far = np.linalg.norm(floor.means[:, :2], axis=1) > 1
-    return replace(floor, sh0=(np.where(far[:, None], outer, inner) - 0.5) / SH_C0)
+    colours = np.where(far[:, None], outer, inner).astype(np.float32)
+    return replace(floor, sh0=(colours - np.float32(0.5)) / np.float32(SH_C0))
 
 
 def test_the_ground_has_the_rims_colour_and_height() -> None:

@@ -98,6 +98,7 @@ def grid_over(width: float, height: float) -> list[View]:
 
 def test_a_flight_that_looks_down_is_seen_first_from_where_photos_support_it(make_splat: MakeSplat) -> None:
     framing = frame_scene(make_splat(), grid_over(1.5, 4), z_up=True)
+    assert framing.photo_distance is not None
     assert framing.photo_distance == pytest.approx(4, abs=1)
     assert framing.lowest == 25
     assert 35 <= framing.elevation <= 55

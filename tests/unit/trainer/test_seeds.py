@@ -85,7 +85,8 @@ def off_surface(points: np.ndarray) -> np.ndarray:
     below_roof = np.abs(np.maximum(points[:, 2] - height, 0))
     wall = np.where(inside, half - np.abs(points[:, :2]).max(axis=1), np.hypot(outward, below_roof))
     roof = np.where(inside, np.abs(points[:, 2] - height), np.inf)
-    return np.minimum(np.minimum(np.abs(points[:, 2]), roof), wall)
+    nearest: np.ndarray = np.minimum(np.minimum(np.abs(points[:, 2]), roof), wall)
+    return nearest
 
 
 def test_points_lie_on_the_surfaces_and_say_how_they_lie(flight: Flight) -> None:
