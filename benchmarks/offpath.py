@@ -167,7 +167,7 @@ def table(results: list[dict[str, Any]]) -> str:
         *KINDS,
         "horizon, whole",
         "fog",
-        "as the job knows it",
+        "told without truth",
         "needles",
         "opacity 10/50/90/99 %",
         "unseen",

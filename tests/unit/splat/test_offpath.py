@@ -70,7 +70,7 @@ def test_what_lies_behind_a_surface_or_looks_away_is_not_asked() -> None:
         np.concatenate([surfaces.normals, surfaces.normals]),
         np.concatenate([surfaces.colours, 1 - wrong]),
     )
-    inner = [camera for camera in look_around(surfaces.points, 3.0, UP)]
+    inner = look_around(surfaces.points, 3.0, UP)
     alone, with_cellar = (match_off_path(solid, kept, inner) for kept in (surfaces, below))
     assert alone is not None
     assert with_cellar == pytest.approx(alone, abs=1.0)
