@@ -260,18 +260,18 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     q = quality
     return [
         _part(
-            "Match to your photos", 30, _scaled(_MATCH, q.psnr),
+            "Match to your photos", 25, _scaled(_MATCH, q.psnr),
             f"{q.psnr:.1f} dB on check photos, where three others look, exposures evened: 14 gives none, 30 all",
             "moving things, changing light or too few photos of each place",
         ),
         _part(
-            "Sharpness", 20, _scaled(_SHARPNESS, q.gmsd),
+            "Sharpness", 15, _scaled(_SHARPNESS, q.gmsd),
             f"edges differ by {q.gmsd:.2f} (GMSD): 0.32 gives none, 0.10 all",
             "blurred photos, or too few of each place",
         ),
         _part(
-            "From all sides", 35, _scaled(_OFF_PATH, q.off_path),
-            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 14 gives none, 28 all",
+            "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
+            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 17 gives none, 32 all",
             "fog, from photos that look in one direction only: fly a ring round what matters",
         ),
         _part(
@@ -286,7 +286,7 @@ def score_parts(quality: Quality) -> list[ScorePart]:
 # difference; below a GMSD of 0.15 a picture looks sharp.
 _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
-_OFF_PATH = ((14.0, 0.0), (18.0, 0.35), (23.0, 0.8), (28.0, 1.0))
+_OFF_PATH = ((17.0, 0.0), (21.0, 0.15), (24.0, 0.5), (28.0, 0.85), (32.0, 1.0))
 _COVERAGE = ((0.1, 0.0), (0.6, 1.0))
 _POOR = 0.5  # share of a part's points below which the likely cause is said
 
