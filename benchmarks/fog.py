@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,13 @@ from benchmarks.similarity import Similarity
 from benchmarks.truth_views import Depths, in_the_air
 from sample.camera import Camera as TrueCamera
 from splat.gaussians import Float32, Gaussians
+from splat.harmonics import SH_C0
+
+
+def fog_alone(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Gaussians:
+    """The same Gaussians, white where they lie in empty air and black elsewhere: their picture is what fog adds."""
+    share = share_in_the_air(gaussians, carried, maps)
+    return in_colours(gaussians, share[:, None].repeat(3, axis=1))
 
 
 def share_in_the_air(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Float32:
@@ -36,3 +44,9 @@ def axes_of(gaussians: Gaussians) -> NDArray[np.float64]:
         ],
         axis=1,
     )
+
+
+def in_colours(gaussians: Gaussians, colours: Float32) -> Gaussians:
+    """The same Gaussians with the colours (N, 3), 0..1, from every side."""
+    sh0 = ((colours - 0.5) / SH_C0).astype(np.float32)
+    return replace(gaussians, sh0=sh0, shN=np.zeros((len(gaussians), 0, 3), np.float32))

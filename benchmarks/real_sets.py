@@ -86,6 +86,7 @@ def measured(folder: Path, model: Path, fold: int) -> tuple[dict[str, Any], list
     return {
         "views": [{name: view[given] for name, given in FIGURES.items()} for view in result["metrics"]["views"]],
         "train": result["metrics"]["psnrTrain"],
+        "off_path": result["metrics"]["psnrOffPath"],
         "needles": made.needles,
         "long": made.long,
         "unseen": made.unseen,
@@ -103,21 +104,21 @@ def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
     for name in FIGURES:
         values = [view[name] for view in views if view.get(name) is not None]
         found[name] = round(float(np.mean(values)), 4) if values else None
-    for name in ("train", "needles", "long", "unseen", "gaussians", "cpu_s", "peak_mb"):
+    for name in ("train", "off_path", "needles", "long", "unseen", "gaussians", "cpu_s", "peak_mb"):
         found[name] = round(float(np.mean([fold[name] for fold in folds])), 4)
     return found | {"opacity": np.mean([fold["opacity"] for fold in folds], axis=0).round(3).tolist()}
 
 
 def table(results: list[dict[str, Any]]) -> str:
     """Markdown, a row a set."""
-    head = ["set", "CPU s", *FIGURES, "train", "needles", "opacity 10/50/90/99 %", "peak MB"]
+    head = ["set", "CPU s", *FIGURES, "train", "off path", "needles", "opacity 10/50/90/99 %", "peak MB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for result in results:
         cells = [f"{result['set']} {result['quality']} {result['tag']}", f"{result['cpu_s']:.0f}"]
         for name in FIGURES:
             value, digits = result[name], 3 if name in ("ssim", "gmsd", "share3") else 2
             cells.append("" if value is None else f"{value:.{digits}f}")
-        cells += [f"{result['train']:.2f}", f"{100 * result['needles']:.1f} %"]
+        cells += [f"{result['train']:.2f}", f"{result['off_path']:.2f}", f"{100 * result['needles']:.1f} %"]
         cells += ["/".join(f"{value:.2f}" for value in result["opacity"]), f"{result['peak_mb']:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

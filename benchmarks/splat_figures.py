@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from splat.blending import blend, blend_backward
 from splat.camera import Camera
 from splat.gaussians import Float32, Gaussians
-from splat.harmonics import SH_C0
 from splat.projection import packed, project
 from splat.tiles import tile_lists
 
@@ -31,12 +30,6 @@ def weights(gaussians: Gaussians, camera: Camera) -> Float32:
     image, left = blend(projected, lists, np.zeros(3, np.float32), camera.width, camera.height)
     gradients = blend_backward(projected, lists, image, left, np.ones_like(image), np.zeros_like(left))
     return gradients.colours[:, 0]
-
-
-def in_colour(gaussians: Gaussians, value: Float32) -> Gaussians:
-    """The same Gaussians, each grey of `value` (N,), 0..1, from every side."""
-    sh0 = np.repeat((value[:, None] - 0.5) / SH_C0, 3, axis=1).astype(np.float32)
-    return replace(gaussians, sh0=sh0, shN=np.zeros((len(gaussians), 0, 3), np.float32))
 
 
 @dataclass(frozen=True)

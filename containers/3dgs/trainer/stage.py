@@ -17,12 +17,13 @@ from PIL import Image
 from contract.codes import WarningCode
 from splat.camera import View, write_views
 from splat.footprint import is_georeferenced
+from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
-from splat.surroundings import write_surroundings
+from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning, write_json
 from trainer import checkpoint
-from trainer.dataset import PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
@@ -30,7 +31,7 @@ from trainer.optimise import Splats
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
 from trainer.seeds import Start, start
-from trainer.stereo.points import write_points
+from trainer.stereo.points import DensePoints, write_points
 from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
@@ -79,7 +80,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("finish"):
         run.finish()
     with context.stopwatch("write"):
-        _write(context.folders, folder, scene, store, run.trainer)
+        surroundings = _write(context.folders, folder, scene, store, run.trainer)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
@@ -96,6 +97,11 @@ def train_scene(context: StageContext) -> StageOutcome:
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
+            "psnrOffPath": match_off_path(
+                run.trainer.splats.gaussians(scene.frame),
+                surfaces_of(begun.points, scene.frame),
+                look_around(scene.positions, scene.frame.scale, surroundings.up),
+            ),
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),
@@ -125,6 +131,11 @@ def _means(scores: list[Score]) -> dict[str, float | None]:
         "ssim": mean(score.ssim for score in scores),
         "gmsd": mean(score.gmsd for score in scores),
     }
+
+
+def surfaces_of(points: DensePoints, frame: Frame) -> Surfaces:
+    """The dense points in the world."""
+    return Surfaces(frame.centre + frame.scale * points.positions, points.normals, points.colours)
 
 
 def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
@@ -173,7 +184,7 @@ def _start(
     return run, [skipped] if damaged else []
 
 
-def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> None:
+def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
@@ -196,6 +207,7 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
     surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
     write_surroundings(model / "surroundings.json", surroundings)
+    return surroundings
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {

@@ -14,9 +14,9 @@ from scipy.spatial.transform import Rotation
 
 from benchmarks.contact_sheet import WIDTH, save_sheet
 from benchmarks.drawing import over
-from benchmarks.fog import axes_of, share_in_the_air
+from benchmarks.fog import axes_of, in_colours, share_in_the_air
 from benchmarks.similarity import similarity
-from benchmarks.splat_figures import in_colour, shape, weights
+from benchmarks.splat_figures import shape, weights
 from benchmarks.truth_views import TrueView, Truth, in_the_air, load, save
 from sample.camera import Camera as TrueCamera
 from sample.camera import world_to_camera
@@ -90,7 +90,7 @@ def test_weights_add_up_to_what_the_picture_is_covered_by() -> None:
     found = weights(splat, camera)
     assert found.sum() == pytest.approx(render_with_alpha(splat, camera)[1].sum(), rel=1e-4)
     assert found[3] == 0
-    image = render(in_colour(splat, np.array([0, 0, 1, 0], np.float32)), camera)
+    image = render(in_colours(splat, np.array([0, 0, 1, 0], np.float32)[:, None].repeat(3, axis=1)), camera)
     assert image[..., 0].sum() == pytest.approx(found[2], rel=1e-4)
 
 

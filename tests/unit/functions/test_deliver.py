@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from contract.codes import WARNINGS, WarningCode
 from contract.stages import Stage
 from deliver.chart import ticks
-from deliver.report import score_parts
+from deliver.report import Quality, score_parts
 from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, output_of
@@ -179,7 +180,7 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "ssimAfter": 0.59,
         "bytes": 1_400_000,
         "compressionRatio": 16.8,
-        "score": 54,
+        "score": 70,
         "warnings": [],
     }
     assert [point["psnr"] for point in report["trainingCurve"]] == [21.0, 22.0]
@@ -298,32 +299,58 @@ def test_the_delivery_fills_the_job_succeeded_event_of_the_samples(cloud: Cloud)
     assert sample["outputs"].items() <= delivery["outputs"].items()
 
 
-@pytest.mark.parametrize(
-    ("psnr", "ssim", "registered", "expected"),
-    [(30.0, 1.0, 1.0, 100), (45.0, 1.0, 1.0, 100), (15.0, 0.0, 0.0, 0), (5.0, 0.0, 0.0, 0), (22.5, 0.5, 0.5, 50)],
-)
-def test_the_score_runs_from_unusable_to_as_good_as_the_photos(
-    psnr: float, ssim: float, registered: float, expected: int
+GOOD = Quality(psnr=30.0, gmsd=0.1, off_path=32.0, seen=0.9, photos=20, registered=20)
+RUINED = Quality(psnr=12.0, gmsd=0.35, off_path=12.0, seen=0.05, photos=20, registered=9)
+
+
+def points(quality: Quality) -> float:
+    return sum(part.points for part in score_parts(quality))
+
+
+def test_the_score_runs_from_ruined_to_as_good_as_the_photos() -> None:
+    assert points(GOOD) == 100
+    assert points(RUINED) == 0
+    assert sum(part.most for part in score_parts(GOOD)) == 100
+
+
+def test_a_poor_part_says_what_it_often_comes_from_and_a_good_one_does_not() -> None:
+    assert all("Often: " not in part.why for part in score_parts(GOOD))
+    assert all("Often: " in part.why for part in score_parts(RUINED))
+    foggy = {part.name: part for part in score_parts(replace(GOOD, off_path=15.0))}
+    assert "fly a ring" in foggy["From all sides"].why
+    assert points(replace(GOOD, off_path=15.0)) < 70  # sharp where photos were taken, fog everywhere else
+
+
+@given(
+    st.floats(0, 60), st.floats(0, 0.6), st.floats(0, 60), st.floats(0, 1), st.integers(0, 50),
+    st.sampled_from(["psnr", "gmsd", "off_path", "seen", "registered"]), st.floats(0, 1),
+)  # fmt: skip
+def test_a_score_is_0_to_100_and_nothing_better_lowers_it(
+    psnr: float, gmsd: float, off_path: float, seen: float, registered: int, which: str, by: float
 ) -> None:
-    parts = score_parts(psnr, ssim, 1000, round(1000 * registered))
-    assert round(sum(part.points for part in parts)) == expected
+    given = Quality(psnr, gmsd, off_path, seen, 50, registered)
+    value = getattr(given, which)
+    better = {"psnr": value + 20 * by, "seen": min(1, value + by), "registered": min(50, value + round(20 * by))}
+    better |= {"gmsd": value * (1 - by), "off_path": value + 20 * by}
+    assert 0 <= points(given) <= points(replace(given, **{which: better[which]})) + 1e-9 <= 100 + 1e-6
 
 
-@pytest.mark.parametrize("missing", range(4))
-def test_without_one_of_its_figures_there_is_no_score(missing: int) -> None:
-    figures: list[Any] = [24.0, 0.8, 20, 20]
-    figures[missing] = None
-    assert score_parts(*figures) == []
+@pytest.mark.parametrize("missing", ["psnrSeenFitted", "gmsd", "psnrOffPath", "seen"])
+def test_without_one_of_its_figures_there_is_no_score(cloud: Cloud, missing: str) -> None:
+    event = after(cloud, *Stage)
+    trained = event["stages"]["training"]
+    cloud.put_result(output_of(Stage.TRAINING), counts=trained["counts"], metrics=trained["metrics"] | {missing: None})
+    assert "score" not in invoke("deliver", event)["metrics"]
 
 
-@given(st.floats(0, 60), st.floats(-1, 1), st.integers(0, 50), st.floats(0, 10))
-def test_a_score_is_0_to_100_and_better_pictures_never_lower_it(
-    psnr: float, ssim: float, registered: int, better: float
-) -> None:
-    low, high = (
-        sum(part.points for part in score_parts(value, ssim, 50, registered)) for value in (psnr, psnr + better)
-    )
-    assert 0 <= low <= high <= 100
+def test_what_compression_lost_is_lost_to_the_score(cloud: Cloud) -> None:
+    scores = []
+    for after_compression in (24.1, 21.1):
+        event = after(cloud, *Stage)
+        metrics = {"psnrBefore": 24.1, "psnrAfter": after_compression}
+        cloud.put_result(output_of(Stage.COMPRESSOR), metrics=metrics)
+        scores.append(invoke("deliver", event)["metrics"]["score"])
+    assert scores[1] < scores[0]
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))

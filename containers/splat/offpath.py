@@ -1,0 +1,81 @@
+"""How a splat matches the surfaces that photos agree on, seen from where no photo was taken: told without any truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import minimum_filter
+
+from splat.camera import Camera, orbit
+from splat.gaussians import Gaussians
+from splat.render import render
+
+_WIDTH, _HEIGHT = 400, 300
+_SAME = 1.03  # times the nearest depth around: what is farther is hidden
+_AROUND = 5  # pixels
+_FACING = 0.2  # cosine between a surface's normal and the view of it
+_BLOCK = 5  # pixels of a block whose mean colours are compared
+_MIN_POINTS = 5  # in a block
+_KEPT = 0.9  # of the blocks, the best: the others may be hidden by what is no surface here, as a tree
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surfaces:
+    """Points (N, 3) of surfaces, their unit normals (N, 3) and colours (N, 3), 0..1."""
+
+    points: Float64
+    normals: Float64
+    colours: Float64
+
+
+def look_around(points: Float64, distance: float, up: Float64) -> list[Camera]:
+    """Where people turn a scene: eight views of the middle of its points (N, 3), from `distance`, 35° up."""
+    return orbit(np.median(points, axis=0), distance, 35.0, 8, width=_WIDTH, height=_HEIGHT, up=up)
+
+
+def match_off_path(gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[Camera]) -> float | None:
+    """dB: mean colours of blocks of the splat's pictures against those of the surfaces that show there.
+
+    None where the cameras see next to nothing of the surfaces. Blocks, not pixels: a point's colour is that of a photo,
+    sharper or less sharp than the picture; fog, holes and wrong places are larger.
+    """
+    errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera)).size]
+    if not errors:
+        return None
+    kept = [np.sort(error)[: max(1, round(_KEPT * error.size))].mean() for error in errors]
+    return -10 * math.log10(max(float(np.mean(kept)), 1e-10))
+
+
+def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera) -> Float64:
+    """(blocks,) squared difference of the mean colours, mean of the channels."""
+    row, column, shown = _visible(surfaces, camera)
+    block = row // _BLOCK * (camera.width // _BLOCK + 1) + column // _BLOCK
+    count = np.bincount(block)
+    enough = np.flatnonzero(count >= _MIN_POINTS)
+    if not len(enough):
+        return np.zeros(0)
+    image = render(gaussians, camera).clip(0, 1)
+    difference = image[row, column] - surfaces.colours[shown]
+    sums = np.stack([np.bincount(block, difference[:, channel]) for channel in range(3)], axis=1)
+    return np.asarray(((sums[enough] / count[enough, None]) ** 2).mean(axis=1), np.float64)
+
+
+def _visible(surfaces: Surfaces, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows, columns and indices of the points that the camera sees."""
+    pixels, depths = camera.project(surfaces.points)
+    towards = camera.position - surfaces.points
+    facing = np.einsum("ij,ij->i", surfaces.normals, towards) > _FACING * np.linalg.norm(towards, axis=1)
+    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    found = np.flatnonzero(inside)
+    column, row = pixels[found].astype(np.int64).T
+    nearest = np.full((camera.height, camera.width), np.inf)
+    np.minimum.at(nearest, (row, column), depths[found])
+    nearest = minimum_filter(nearest, size=_AROUND)
+    seen = facing[found] & (depths[found] <= _SAME * nearest[row, column])
+    return row[seen], column[seen], found[seen]
