@@ -252,12 +252,12 @@ def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
     return {**total, "stages": by_stage}
 
 
-def _quality(results: dict[Stage, dict[str, Any]]) -> Quality | None:
+def _quality(results: dict[Stage, StageResult]) -> Quality | None:
     """What the stages measured; None where a figure is missing, as without held-out photos."""
     if Stage.SFM not in results or Stage.TRAINING not in results:
         return None
-    counts, trained = results[Stage.SFM]["counts"], results[Stage.TRAINING]["metrics"]
-    compressed = results[Stage.COMPRESSOR]["metrics"] if Stage.COMPRESSOR in results else {}
+    counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
+    compressed = results[Stage.COMPRESSOR].metrics if Stage.COMPRESSOR in results else {}
     figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
     photos, registered = counts.get("photos"), counts.get("registered")
     if any(figure is None for figure in figures) or not photos or registered is None:

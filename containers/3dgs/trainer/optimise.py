@@ -25,7 +25,7 @@ from trainer.dataset import Frame
 # Learning rates for lengths in units of the viewing distance: several times those of the reference implementation,
 # whose Adam moves a Gaussian on for some ten steps after a photo saw it, where ours moves it when it is seen. With a
 # quarter of these, two drone sets lose 1.2 and 0.6 dB after 500 steps.
-LEARNING_RATES = {"means": 1.6e-3, "quats": 8e-3, "scales": 4e-2, "opacities": 0.2, "sh0": 2e-2, "shN": 1e-3}
+LEARNING_RATES = {"means": 2.4e-3, "quats": 1.2e-2, "scales": 6e-2, "opacities": 0.3, "sh0": 3e-2, "shN": 1.5e-3}
 
 
 @dataclass(frozen=True)

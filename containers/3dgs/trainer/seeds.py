@@ -26,7 +26,7 @@ _WIDTH = 0.6  # standard deviation in cells
 _THICKNESS = 0.2  # along the normal, as a share of the width
 _OPACITY = 0.6
 _MIN_SLANT = 0.35  # below it a surface is seen too flat for its width to be known
-_FILL_OPACITY = 0.4  # of sparse seeds among dense ones: at 0.1 they are dark fog beside them
+_FILL_OPACITY = 0.2  # of sparse seeds among dense ones: at 0.1 they are dark fog beside them
 _NEAR = 2.0  # spacings within which a dense seed makes a sparse one needless
 _APRON_WIDTH, _APRON_THICKNESS, _APRON_OPACITY = 0.7, 0.3, 0.8
 

@@ -135,7 +135,8 @@ def _means(scores: list[Score]) -> dict[str, float | None]:
 
 def surfaces_of(points: DensePoints, frame: Frame) -> Surfaces:
     """The dense points in the world."""
-    return Surfaces(frame.centre + frame.scale * points.positions, points.normals, points.colours)
+    positions = frame.centre + frame.scale * points.positions
+    return Surfaces(positions, points.normals.astype(np.float64), points.colours.astype(np.float64))
 
 
 def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
