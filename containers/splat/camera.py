@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stage.errors import ErrorCode, StageError
-from stage.result import write_json
+from contract.files import write_json
+from splat.errors import InvalidSceneError
 
 VIEWS_VERSION = 1
 Split = Literal["train", "test"]
@@ -147,14 +147,14 @@ def write_views(path: Path, views: Sequence[View]) -> None:
 
 
 def read_views(path: Path) -> list[View]:
-    """Read `views.json`. Raises StageError(INVALID_SCENE) where it is missing or not what the contract says."""
+    """Read `views.json`. Raises InvalidSceneError where it is missing or not what the contract says."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != VIEWS_VERSION:
             raise ValueError(f"version {document['version']!r}")
         return [_from_json(view) for view in document["views"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is not a list of views ({error!r})") from error
+        raise InvalidSceneError(f"{path.name} is not a list of views ({error!r})") from error
 
 
 def _to_json(view: View) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splat.camera import Camera
+from splat.errors import InvalidSceneError
 from splat.surroundings import Surroundings
-from stage.errors import ErrorCode, StageError
 
 MIN_PHOTOS = 3  # that must see a place for it to count as photographed; all, where there are fewer
 _MAX_POINTS = 20_000
@@ -107,14 +107,14 @@ def _in_order(indices: NDArray[np.int64]) -> NDArray[np.int64]:
 def is_georeferenced(path: Path) -> bool:
     """Whether georeference.json at `path` says that the scene's world is z-up; False where there is none.
 
-    Raises StageError(INVALID_SCENE) where it is malformed.
+    Raises InvalidSceneError where it is malformed.
     """
     try:
         return bool(json.loads(path.read_text(encoding="utf-8"))["georeferenced"])
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is malformed ({error!r})") from error
+        raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error
 
 
 def plane_axes(up: Vector) -> tuple[Vector, Vector]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
+from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
-from stage.errors import ErrorCode, StageError
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -49,7 +49,7 @@ def write_ply(path: Path, gaussians: Gaussians) -> None:
 def read_ply(path: Path) -> Gaussians:
     """Read a splat of any degree, with or without normals, ASCII or binary.
 
-    Raises StageError(INVALID_SPLAT) where the file is no PLY, is cut short, lacks a property, holds no Gaussian,
+    Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property, holds no Gaussian,
     a value that is not finite, or a rotation of length zero.
     """
     try:
@@ -93,5 +93,5 @@ def read_ply(path: Path) -> Gaussians:
     return gaussians
 
 
-def _invalid(path: Path, what: str) -> StageError:
-    return StageError(ErrorCode.INVALID_SPLAT, f"{path.name} {what}")
+def _invalid(path: Path, what: str) -> InvalidSplatError:
+    return InvalidSplatError(f"{path.name} {what}")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contract.files import write_json
 from splat.camera import Camera
-from stage.errors import ErrorCode, StageError
-from stage.result import write_json
+from splat.errors import InvalidSceneError
 
 SURROUNDINGS_VERSION = 1
 _UNIT = 1e-6  # tolerance of a unit vector's length
@@ -121,7 +121,7 @@ def write_surroundings(path: Path, surroundings: Surroundings) -> None:
 
 
 def read_surroundings(path: Path) -> Surroundings:
-    """Read `surroundings.json`. Raises StageError(INVALID_SCENE) where it is not what the contract says."""
+    """Read `surroundings.json`. Raises InvalidSceneError where it is not what the contract says."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != SURROUNDINGS_VERSION:
@@ -139,4 +139,4 @@ def read_surroundings(path: Path) -> Surroundings:
             sky_photographed=bool(sky["photographed"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} is malformed ({error!r})") from error
+        raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from contract.codes import WarningCode
+from contract.files import write_json
 
 VERSION = 1
 FILE_NAME = "result.json"
@@ -68,13 +68,6 @@ def write_result(
     }
     write_json(folder / FILE_NAME, manifest)
     return manifest
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON to a temporary name and rename, so that half a file is never read."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _describe(path: Path, folder: Path) -> dict[str, Any]:

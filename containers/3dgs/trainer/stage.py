@@ -14,14 +14,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.codes import WarningCode
+from contract.codes import ErrorCode, WarningCode
+from contract.files import write_json
 from splat.camera import View, write_views
+from splat.errors import InvalidSceneError
 from splat.footprint import is_georeferenced
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
-from stage.result import StageOutcome, Warning, write_json
+from stage.errors import StageError
+from stage.result import StageOutcome, Warning
 from trainer import checkpoint
 from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
@@ -206,7 +209,11 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
-    surroundings = scene_surroundings(scene, store, z_up=is_georeferenced(model / georeference.name))
+    try:
+        z_up = is_georeferenced(model / georeference.name)
+    except InvalidSceneError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
+    surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
     return surroundings
 

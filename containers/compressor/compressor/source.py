@@ -12,6 +12,7 @@ from compressor.sog.encoder import opacity_of
 from contract.archive import is_splat
 from contract.codes import WarningCode
 from splat.camera import View, read_views
+from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians
 from splat.ply import read_ply
@@ -44,9 +45,19 @@ class Source:
 def read_source(folder: Path, scratch: Path) -> Source:
     """Read scene.ply and its companions from `folder`, or the only PLY there, or the only one in the only ZIP there.
 
-    Raises StageError: INVALID_SPLAT where there is no such PLY or it is malformed; the codes of an unsafe archive.
+    Raises StageError: INVALID_SPLAT where there is no such PLY or it is malformed, INVALID_SCENE where a
+    companion is; the codes of an unsafe archive.
     """
     ply = _find_ply(folder, scratch)
+    try:
+        return _read(ply)
+    except InvalidSplatError as error:
+        raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
+    except InvalidSceneError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
+
+
+def _read(ply: Path) -> Source:
     beside = ply.parent
     views = beside / "views.json"
     surroundings = beside / "surroundings.json"

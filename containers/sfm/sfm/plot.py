@@ -17,10 +17,10 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from contract.files import write_json
 from sfm.cloud import cloud_json, write_thumbnails
 from sfm.georegister import Georegistration
 from sfm.overlap import VIEW_PERCENTILES, OverlapMap, overlap_map
-from stage.result import write_json
 
 Vector = NDArray[np.float64]
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pycolmap
 
 from contract.archive import is_photo, is_survey
+from contract.files import write_json
 from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
@@ -30,7 +31,7 @@ from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
-from stage.result import StageOutcome, write_json
+from stage.result import StageOutcome
 
 
 @dataclass(frozen=True)

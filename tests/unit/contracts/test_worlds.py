@@ -136,6 +136,12 @@ def test_the_contract_imports_the_standard_library_alone() -> None:
     assert top_level(modules) <= sys.stdlib_module_names | CONTRACT
 
 
+def test_splat_imports_nothing_of_the_stages() -> None:
+    """The Gaussians and their rasteriser can be used without SageMaker's contract; stages translate splat's errors."""
+    modules = {module for path in own_files(CONTAINERS / "splat") for module in imported(path)}
+    assert top_level(modules) & PROJECT <= {"splat", *CONTRACT}
+
+
 @each_world
 def test_a_world_imports_no_other_worlds_code(world: World) -> None:
     strangers = {path: top_level(modules) & (PROJECT - world.packages) for path, modules in world.modules.items()}

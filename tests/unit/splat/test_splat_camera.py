@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from splat.camera import View, look_at, orbit, read_views, write_views
-from stage.errors import StageError
+from splat.errors import InvalidSceneError
 from tests.unit.splat.scenes import make_camera
 
 coordinate = st.floats(-50, 50)
@@ -87,12 +87,12 @@ def test_views_that_are_none_are_refused(tmp_path: Path, change: dict[str, objec
     document = json.loads((tmp_path / "views.json").read_text())
     document["views"][0] |= change
     (tmp_path / "views.json").write_text(json.dumps(document))
-    with pytest.raises(StageError, match="INVALID_SCENE"):
+    with pytest.raises(InvalidSceneError, match=r"views\.json"):
         read_views(tmp_path / "views.json")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "views": []}', '{"version": 1}'])
 def test_files_that_hold_no_views_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "views.json").write_text(text)
-    with pytest.raises(StageError, match="INVALID_SCENE"):
+    with pytest.raises(InvalidSceneError, match=r"views\.json"):
         read_views(tmp_path / "views.json")

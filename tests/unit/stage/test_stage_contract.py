@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 from contract.events import progress_sequence
+from contract.files import write_json
 from contract.stages import Stage
 from stage.contract import Folders, StageContext, Stopwatch, as_stage_error, run_stage
 from stage.environment import StageEnvironment
 from stage.errors import ErrorCode, StageError
 from stage.progress import ProgressReporter, event_bridge_sink
-from stage.result import Resources, StageOutcome, Warning, write_json, write_result
+from stage.result import Resources, StageOutcome, Warning, write_result
 
 
 def run(root: Path, work: Any, **environ: str) -> int:
