@@ -18,15 +18,14 @@ from benchmarks.compressor_peers import convert
 from benchmarks.compressor_scaling import named as named_by_size
 from benchmarks.compressor_scaling import scaling
 from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, silent, smallest, trained
-from compressor.compress import compress
-from compressor.prepared import measured
-from compressor.presets import Preset
-from compressor.sensitivity import measure_sensitivity
-from compressor.sog.codes import Coarseness
+from compressor.encode.compress import compress
+from compressor.encode.encoder import Coarseness, arrange, quantise
+from compressor.encode.harmonics import quantise_harmonics
+from compressor.encode.prepared import measured
+from compressor.encode.presets import Preset
+from compressor.encode.sensitivity import measure_sensitivity
 from compressor.sog.container import pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise
-from compressor.sog.harmonics import quantise_harmonics
 
 SIZES = (50_000, 250_000, 1_000_000)
 

@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 from benchmarks.compressor_scenes import read_scene, smallest
-from compressor.prepared import measured
-from compressor.quality import psnr, yardstick
+from compressor.encode.encoder import arrange
+from compressor.encode.prepared import measured
+from compressor.encode.quality import psnr, yardstick
 from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange
 from splat.ply import property_names, read_ply
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from compressor.arranged import Arranged
+from compressor.encode.arranged import Arranged
+from compressor.encode.prepared import prepare, sights_of
+from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.framing import Framing, frame_scene
-from compressor.prepared import prepare, sights_of
-from compressor.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.sog.container import pack_files, zip_files
 from compressor.source import read_source, visible
 from local.demo import make_sample

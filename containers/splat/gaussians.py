@@ -51,3 +51,8 @@ class Gaussians:
     def select(self, which: NDArray[np.generic]) -> Gaussians:
         """The Gaussians that `which` (mask or indices) picks, in its order."""
         return Gaussians(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
+
+def opacity_of(logits: Float32) -> NDArray[np.float64]:
+    """Opacities 0..1 (N,) of their logits."""
+    return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))

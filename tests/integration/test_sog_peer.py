@@ -15,14 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.arranged import Arranged
-from compressor.sog.codes import Coarseness
+from compressor.deliver.spz import write_spz
+from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.encode.arranged import Arranged
+from compressor.encode.encoder import Coarseness, arrange, quantise
+from compressor.encode.harmonics import quantise_harmonics
 from compressor.sog.container import pack_files, unpack_files, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise
-from compressor.sog.harmonics import quantise_harmonics
-from compressor.spz import write_spz
-from compressor.streamed import LOD_META, Layout, write_streamed
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.ply import read_ply
 from tests.support.splats import even_sensitivity

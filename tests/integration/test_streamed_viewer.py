@@ -14,13 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.arranged import Arranged
-from compressor.quality import BACKGROUND, draw, psnr
-from compressor.sog.codes import Coarseness
+from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.deliver.viewer import BUNDLE, Journey, settings, upright_rotation
+from compressor.encode.arranged import Arranged
+from compressor.encode.encoder import Coarseness, arrange
+from compressor.encode.quality import BACKGROUND, draw, psnr
 from compressor.sog.container import META
-from compressor.sog.encoder import arrange
-from compressor.streamed import LOD_META, Layout, write_streamed
-from compressor.viewer import BUNDLE, Journey, settings, upright_rotation
 from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0

@@ -13,15 +13,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.limits import Limits
-from compressor.pictures import draw_scenery
-from compressor.quality import psnr
-from compressor.sog.codes import Coarseness
+from compressor.deliver.limits import Limits
+from compressor.deliver.pictures import draw_scenery
+from compressor.deliver.viewer import BUNDLE, Journey, Page, rotate, upright_rotation, write_page
+from compressor.encode.encoder import Coarseness, arrange, quantise
+from compressor.encode.harmonics import quantise_harmonics
+from compressor.encode.quality import psnr
 from compressor.sog.container import pack_files, zip_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise
-from compressor.sog.harmonics import quantise_harmonics
-from compressor.viewer import BUNDLE, Journey, Page, rotate, upright_rotation, write_page
 from splat.camera import Camera, look_at
 from splat.render import render_with_alpha
 from splat.surroundings import background

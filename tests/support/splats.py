@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.sog.codes import Sensitivity
+from compressor.encode.arranged import Sensitivity
 from splat.footprint import footprint_of
 from splat.gaussians import Gaussians
 from splat.surroundings import Surroundings

@@ -8,13 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from compressor.sog.encoder import opacity_of
 from contract.archive import is_splat
 from contract.codes import WarningCode
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, opacity_of
 from splat.ply import read_ply
 from splat.surroundings import Surroundings, read_surroundings
 from stage.archive import unpack

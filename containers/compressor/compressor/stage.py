@@ -8,19 +8,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from compressor.comparison import compare
-from compressor.compress import Compressed, compress
+from compressor.deliver.comparison import compare
+from compressor.deliver.limits import limits_of
+from compressor.deliver.pictures import write_orbit, write_preview
+from compressor.deliver.spz import write_spz
+from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.surroundings import default_surroundings
+from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
+from compressor.encode.compress import Compressed, compress
+from compressor.encode.encoder import arrange
+from compressor.encode.presets import OF_QUALITY
+from compressor.encode.quality import held_out_photos
 from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
-from compressor.limits import limits_of
-from compressor.pictures import write_orbit, write_preview
-from compressor.presets import OF_QUALITY
-from compressor.quality import held_out_photos
-from compressor.sog.encoder import arrange
 from compressor.source import read_source, visible
-from compressor.spz import write_spz
-from compressor.streamed import Layout, write_streamed
-from compressor.surroundings import default_surroundings
-from compressor.viewer import BUNDLE, Journey, Page, write_page
 from contract.codes import WarningCode
 from splat.ply import property_names
 from splat.surroundings import Surroundings, write_surroundings

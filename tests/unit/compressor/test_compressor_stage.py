@@ -17,14 +17,14 @@ import pytest
 from PIL import Image
 
 from compressor import stage
-from compressor.compress import same_codes
+from compressor.deliver.pictures import write_orbit, write_preview
+from compressor.deliver.surroundings import default_surroundings
+from compressor.encode.quality import held_out_photos, psnr, yardstick
 from compressor.framing import frame_scene
-from compressor.pictures import write_orbit, write_preview
-from compressor.quality import held_out_photos, psnr, yardstick
+from compressor.sog.codes import same_codes
 from compressor.sog.container import read_codes, unpack_files
 from compressor.sog.decoder import dequantise
 from compressor.source import read_source, visible
-from compressor.surroundings import default_surroundings
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply

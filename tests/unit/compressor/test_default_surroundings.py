@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compressor.surroundings import default_surroundings
+from compressor.deliver.surroundings import default_surroundings
 from splat.camera import look_at
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from compressor.deliver.limits import Limits, limits_of
+from compressor.deliver.viewer import rotate, upright, upright_rotation
 from compressor.framing import frame_scene
-from compressor.limits import Limits, limits_of
-from compressor.viewer import rotate, upright, upright_rotation
 from splat.camera import View, look_at
 from splat.surroundings import Surroundings
 from tests.support.splats import village, village_surroundings

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compressor.sog.codebook import fit_codebook
-from compressor.sog.codes import NUMBERS, Sensitivity
+from compressor.encode.arranged import NUMBERS, Sensitivity
+from compressor.encode.codebook import fit_codebook
+from compressor.encode.rounding import Shapes, round_numbers, round_shapes
 from compressor.sog.decoder import dequantise_opacities
 from compressor.sog.means import bounds_of, dequantise_means, log_transform
 from compressor.sog.quats import components_of, dequantise_quats, tagged
-from compressor.sog.rounding import Shapes, round_numbers, round_shapes
 from splat.gaussians import Gaussians
 from tests.support.gaussians import gaussians_of
 from tests.support.splats import even_sensitivity

@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.arranged import Arranged
-from compressor.calibration import calibrated
-from compressor.compress import compress
+from compressor.encode.arranged import Arranged
+from compressor.encode.calibration import calibrated
+from compressor.encode.compress import compress
+from compressor.encode.encoder import Coarseness, arrange, quantise
+from compressor.encode.prepared import Prepared, prepare
+from compressor.encode.presets import LOSS, OF_QUALITY, Preset, target
+from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
+from compressor.encode.search import Found, first_price, search
+from compressor.encode.sensitivity import measure_sensitivity
 from compressor.framing import frame_scene
-from compressor.prepared import Prepared, prepare
-from compressor.presets import LOSS, OF_QUALITY, Preset, target
-from compressor.quality import HeldOut, Yardstick, draw, psnr, yardstick
-from compressor.search import Found, first_price, search
-from compressor.sensitivity import measure_sensitivity
-from compressor.sog.codes import Coarseness, Codes
+from compressor.sog.codes import Codes
 from compressor.sog.container import pack_files, read_codes
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange, quantise
 from contract.options import Quality
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError

@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from compressor.encode.arranged import NUMBERS, Sensitivity
+from compressor.encode.encoder import arrange
+from compressor.encode.gradients import render_from
+from compressor.encode.harmonics import absorb, quantise_harmonics
+from compressor.encode.quality import Yardstick, yardstick
+from compressor.encode.sensitivity import cameras_of, measure_sensitivity
 from compressor.framing import Framing, frame_scene
-from compressor.gradients import render_from
-from compressor.quality import Yardstick, yardstick
-from compressor.sensitivity import cameras_of, measure_sensitivity
-from compressor.sog.codes import NUMBERS, Sensitivity
 from compressor.sog.decoder import with_harmonics
-from compressor.sog.encoder import arrange
-from compressor.sog.harmonics import absorb, quantise_harmonics
 from splat.gaussians import Gaussians
 from tests.support.gaussians import gaussians_of
 

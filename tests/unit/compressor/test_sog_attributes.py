@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compressor.sog.axes import canonical_axes
-from compressor.sog.codebook import fit_codebook, nearest_codes
-from compressor.sog.curve import hilbert_order
+from compressor.encode.axes import canonical_axes
+from compressor.encode.codebook import fit_codebook, nearest_codes
+from compressor.encode.curve import hilbert_order
 from compressor.sog.means import inverse_log_transform, log_transform
 
 

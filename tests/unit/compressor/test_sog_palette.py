@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compressor.encode.harmonics import absorb, quantise_harmonics, seen_error
+from compressor.encode.palette import _shares, build_palette, sort_by_use
+from compressor.encode.sensitivity import measure_sensitivity
 from compressor.framing import frame_scene
-from compressor.sensitivity import measure_sensitivity
-from compressor.sog.harmonics import absorb, quantise_harmonics, seen_error
-from compressor.sog.palette import _shares, build_palette, sort_by_use
 from splat.gaussians import Gaussians
 from tests.support.splats import even_sensitivity
 
@@ -97,8 +97,8 @@ def test_a_sample_makes_the_vectors_of_more_points_than_it_holds(monkeypatch: py
         return float(np.square(palette[labels] - points).mean())
 
     whole = error()
-    monkeypatch.setattr("compressor.sog.palette._SAMPLE", 2000)
-    monkeypatch.setattr("compressor.sog.palette._CHUNK", 2500)
+    monkeypatch.setattr("compressor.encode.palette._SAMPLE", 2000)
+    monkeypatch.setattr("compressor.encode.palette._CHUNK", 2500)
     assert whole < error() < 1.15 * whole
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.spz import fractional_bits, write_spz
+from compressor.deliver.spz import fractional_bits, write_spz
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 
 MakeSplat = Callable[..., Gaussians]

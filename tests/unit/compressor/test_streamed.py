@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.arranged import Arranged
-from compressor.merge import group_order, merged
-from compressor.quality import draw, psnr
-from compressor.sog.codes import Coarseness, Float32
+from compressor.deliver.merge import group_order, merged
+from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.encode.arranged import Arranged
+from compressor.encode.encoder import Coarseness, arrange
+from compressor.encode.quality import draw, psnr
+from compressor.sog.codes import Float32
 from compressor.sog.container import unpack_files
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import arrange
-from compressor.streamed import LOD_META, Layout, write_streamed
 from splat.camera import look_at, orbit
 from splat.gaussians import Gaussians
 from tests.support.splats import even_sensitivity, leaves

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from compressor.limits import Limits
-from compressor.viewer import Journey, Page, rotate, settings, upright_rotation, write_page
+from compressor.deliver.limits import Limits
+from compressor.deliver.viewer import Journey, Page, rotate, settings, upright_rotation, write_page
 from splat.surroundings import Surroundings
 from tests.support.splats import village_surroundings
 

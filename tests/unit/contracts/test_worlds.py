@@ -142,6 +142,18 @@ def test_splat_imports_nothing_of_the_stages() -> None:
     assert top_level(modules) & PROJECT <= {"splat", *CONTRACT}
 
 
+@pytest.mark.parametrize(
+    ("package", "above"), [("sog", {"encode", "deliver", "stage"}), ("encode", {"deliver"}), ("deliver", {"stage"})]
+)
+def test_the_compressors_packages_import_only_those_below(package: str, above: set[str]) -> None:
+    """The format, the optimisation on top of it, and what is delivered around the file."""
+    folder = CONTAINERS / "compressor" / "compressor" / package
+    modules = {module for path in own_files(folder) for module in imported(path)}
+    assert modules
+    forbidden = (*(f"compressor.{name}" for name in above), *({"stage"} & above))
+    assert [module for module in modules if module.startswith(forbidden)] == []
+
+
 @each_world
 def test_a_world_imports_no_other_worlds_code(world: World) -> None:
     strangers = {path: top_level(modules) & (PROJECT - world.packages) for path, modules in world.modules.items()}

@@ -13,7 +13,7 @@ import numpy as np
 from compressor.sog import images
 from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Float64, Palette, UInt8
 from compressor.sog.webp import decode_webp, encode_webp
-from stage.errors import ErrorCode, StageError
+from splat.errors import InvalidSplatError
 
 VERSION = 2
 META = "meta.json"
@@ -48,14 +48,12 @@ def entry_sizes(sog: bytes) -> dict[str, int]:
 
 
 def read_codes(sog: bytes) -> Codes:
-    """The content of a bundled SOG version 2. Raises StageError(INVALID_SPLAT) where it is not one."""
+    """The content of a bundled SOG version 2. Raises InvalidSplatError where it is not one."""
     try:
         with zipfile.ZipFile(io.BytesIO(sog)) as archive:
             return unpack_files({name: _read(archive, name) for name in archive.namelist()})
-    except StageError:
-        raise
     except Exception as error:  # a ZIP, JSON or WebP reader may raise anything at all at a hostile file
-        raise StageError(ErrorCode.INVALID_SPLAT, f"not a readable SOG file ({error})") from error
+        raise InvalidSplatError(f"not a readable SOG file ({error})") from error
 
 
 def unpack_files(files: dict[str, bytes]) -> Codes:

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from compressor.limits import Limits
+from compressor.deliver.limits import Limits
 from splat.surroundings import Surroundings
 
-BUNDLE = Path(__file__).parents[1] / "viewer" / ".build"
+BUNDLE = Path(__file__).parents[2] / "viewer" / ".build"
 """Where `npm run build` in containers/compressor/viewer puts the viewer."""
 
 

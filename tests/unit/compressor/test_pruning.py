@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from compressor.arranged import Arranged
-from compressor.compress import compress
-from compressor.fitting import Sights, fitted, sights
+from compressor.encode.arranged import Arranged
+from compressor.encode.compress import compress
+from compressor.encode.encoder import arrange
+from compressor.encode.fitting import Sights, fitted, sights
+from compressor.encode.prepared import measured, prepare
+from compressor.encode.presets import Preset
+from compressor.encode.pruning import missed, thin
+from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
+from compressor.encode.sensitivity import cameras_of
 from compressor.framing import Framing, frame_scene
-from compressor.prepared import measured, prepare
-from compressor.presets import Preset
-from compressor.quality import HeldOut, Yardstick, psnr, yardstick
-from compressor.sensitivity import cameras_of
-from compressor.sog.encoder import arrange
-from compressor.thinning import missed, thin
 from splat.camera import View
 from splat.gaussians import Gaussians
 

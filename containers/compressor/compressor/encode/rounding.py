@@ -17,7 +17,8 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from compressor.sog.codes import CODEBOOK_SIZE, NUMBERS, Float32, Float64, Int8, Sensitivity, UInt8, UInt16
+from compressor.encode.arranged import NUMBERS, Int8, Sensitivity
+from compressor.sog.codes import CODEBOOK_SIZE, Float32, Float64, UInt8, UInt16
 from compressor.sog.means import TOP, bounds_of
 from compressor.sog.quats import component_codes
 from splat.gaussians import Gaussians

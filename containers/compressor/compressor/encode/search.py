@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compressor.arranged import Arranged, Progress
-from compressor.palettes import PaletteCurve
-from compressor.quality import Yardstick
-from compressor.sog.codes import Coarseness, Codes
+from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.encoder import Coarseness, quantise
+from compressor.encode.palettes import PaletteCurve
+from compressor.encode.quality import Yardstick
+from compressor.sog.codes import Codes
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import quantise
 
 _TRIES = 6
 _CLOSE_ENOUGH = 0.94  # of the budget used: another try is not worth its render

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compressor.quality import BACKGROUND
+from compressor.encode.quality import BACKGROUND
 from compressor.sog.codes import Float32
 from splat.blending import blend, blend_backward
 from splat.camera import Camera

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from compressor.arranged import Arranged, Progress
+from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.encoder import Coarseness
+from compressor.encode.prepared import Prepared, measured, part, prepare, sights_of
+from compressor.encode.presets import Preset, Target, target
+from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
+from compressor.encode.search import Found, first_try
 from compressor.framing import Framing
-from compressor.prepared import Prepared, measured, part, prepare, sights_of
-from compressor.presets import Preset, Target, target
-from compressor.quality import HeldOut, Yardstick, psnr, yardstick
-from compressor.search import Found, first_try
-from compressor.sog.codes import Coarseness, Codes
+from compressor.sog.codes import same_codes
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from splat.camera import View
@@ -170,16 +169,3 @@ class _Files:
             strays=0,
             thinned=0,
         )
-
-
-def same_codes(one: Codes, other: Codes) -> bool:
-    """Whether two SOG contents are equal in every integer and every codebook."""
-
-    def same(a: object, b: object) -> bool:
-        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-            return np.array_equal(a, b)
-        if a is None or b is None:
-            return a is b
-        return all(same(getattr(a, field.name), getattr(b, field.name)) for field in fields(a))  # type: ignore[arg-type]
-
-    return same(one, other)

@@ -8,11 +8,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.arranged import Arranged, Progress
-from compressor.quality import Yardstick
+from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.harmonics import absorb, quantise_harmonics, seen_error
+from compressor.encode.quality import Yardstick
 from compressor.sog.codes import MAX_PALETTE, Palette
 from compressor.sog.decoder import with_harmonics
-from compressor.sog.harmonics import absorb, quantise_harmonics, seen_error
 from compressor.sog.images import labels_image, palette_image
 from compressor.sog.webp import encode_webp
 from splat.gaussians import Gaussians

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.sog.encoder import opacity_of
-from splat.gaussians import Float32, Gaussians
+from splat.gaussians import Float32, Gaussians, opacity_of
 
 _MAGIC, _VERSION = 0x5053474E, 3
 _ANTIALIASED = 1

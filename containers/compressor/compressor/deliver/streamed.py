@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from compressor.arranged import Arranged
-from compressor.merge import group_order, merged
-from compressor.sog.codes import Coarseness, Float64, Sensitivity
+from compressor.deliver.merge import group_order, merged
+from compressor.encode.arranged import Arranged, Sensitivity
+from compressor.encode.encoder import Coarseness, quantise
+from compressor.encode.harmonics import quantise_harmonics
+from compressor.sog.codes import Float64
 from compressor.sog.container import META, pack_files
-from compressor.sog.encoder import quantise
-from compressor.sog.harmonics import quantise_harmonics
 from splat.gaussians import Gaussians
 
 LOD_META = "lod-meta.json"

@@ -13,17 +13,10 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
-from compressor.sog.codebook import fit_codebook, nearest_codes
-from compressor.sog.codes import (
-    CODEBOOK_SIZE,
-    PALETTE_COEFFICIENTS,
-    Float32,
-    Float64,
-    Palette,
-    Sensitivity,
-    UInt16,
-)
-from compressor.sog.palette import Indices, build_palette, sort_by_use
+from compressor.encode.arranged import Sensitivity
+from compressor.encode.codebook import fit_codebook, nearest_codes
+from compressor.encode.palette import Indices, build_palette, sort_by_use
+from compressor.sog.codes import CODEBOOK_SIZE, PALETTE_COEFFICIENTS, Float32, Float64, Palette, UInt16
 from splat.gaussians import Gaussians
 from splat.kernels import parallel_kernel
 

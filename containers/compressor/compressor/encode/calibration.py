@@ -10,11 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from compressor.arranged import Arranged
-from compressor.quality import Yardstick
-from compressor.sog.codes import KINDS, NUMBERS, Coarseness, Float32, Float64, Sensitivity
+from compressor.encode.arranged import KINDS, NUMBERS, Arranged, Sensitivity
+from compressor.encode.encoder import Coarseness, quantise
+from compressor.encode.quality import Yardstick
+from compressor.sog.codes import Float32, Float64
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import quantise
 from compressor.sog.quats import components_of
 from splat.gaussians import Gaussians
 

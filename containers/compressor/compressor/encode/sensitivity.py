@@ -12,10 +12,11 @@ import numpy as np
 from numba import prange
 from numpy.typing import NDArray
 
+from compressor.encode.arranged import KINDS, NUMBERS, Int8, Sensitivity
+from compressor.encode.gradients import render_from
+from compressor.encode.quality import evenly
 from compressor.framing import Framing
-from compressor.gradients import render_from
-from compressor.quality import evenly
-from compressor.sog.codes import KINDS, NUMBERS, PALETTE_COEFFICIENTS, Float32, Float64, Int8, Sensitivity
+from compressor.sog.codes import PALETTE_COEFFICIENTS, Float32, Float64
 from splat.camera import Camera, View
 from splat.gaussians import Gaussians
 from splat.harmonics import sh_basis

@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from compressor.arranged import Arranged
-from compressor.fitting import Sights, fitted
-from compressor.palettes import PaletteCurve
-from compressor.quality import Yardstick
-from compressor.search import Found
+from compressor.encode.arranged import Arranged
+from compressor.encode.encoder import recoloured
+from compressor.encode.fitting import Sights, fitted
+from compressor.encode.harmonics import absorb
+from compressor.encode.palettes import PaletteCurve
+from compressor.encode.quality import Yardstick
+from compressor.encode.search import Found
 from compressor.sog.codes import Float32
 from compressor.sog.decoder import dequantise
-from compressor.sog.encoder import recoloured
-from compressor.sog.harmonics import absorb
 
 # of a fit over all cameras, for few Gaussians; for many what these would take for this many
 _ROUNDS, _LEAST_ROUNDS, _GAUSSIANS = 6, 2, 50_000

@@ -7,18 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compressor.arranged import Arranged, Progress
-from compressor.calibration import calibrated
-from compressor.compensation import Compensation
-from compressor.fitting import MOST_FITTED, Sights, sights
+from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.calibration import calibrated
+from compressor.encode.compensation import Compensation
+from compressor.encode.fitting import MOST_FITTED, Sights, sights
+from compressor.encode.outliers import strays
+from compressor.encode.palettes import PaletteCurve, measure_palettes
+from compressor.encode.pruning import Thinned, thin
+from compressor.encode.quality import Yardstick
+from compressor.encode.search import Found, best_size, first_price, first_try, price_for, rounded_at, search
+from compressor.encode.sensitivity import cameras_of, measure_sensitivity
 from compressor.framing import Framing
-from compressor.palettes import PaletteCurve, measure_palettes
-from compressor.quality import Yardstick
-from compressor.search import Found, best_size, first_price, first_try, price_for, rounded_at, search
-from compressor.sensitivity import cameras_of, measure_sensitivity
 from compressor.sog.codes import MAX_PALETTE
-from compressor.strays import strays
-from compressor.thinning import Thinned, thin
 from splat.camera import View
 from splat.gaussians import Gaussians
 

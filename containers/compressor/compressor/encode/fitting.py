@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compressor.gradients import render_from
-from compressor.quality import Image3, draw
+from compressor.encode.gradients import render_from
+from compressor.encode.quality import Image3, draw
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 

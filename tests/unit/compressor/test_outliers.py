@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.strays import strays
+from compressor.encode.outliers import strays
 from splat.gaussians import Gaussians
 
 MakeSplat = Callable[..., Gaussians]

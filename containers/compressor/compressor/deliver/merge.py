@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.sog.codes import Float64
-from compressor.sog.encoder import opacity_of
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, opacity_of
 from splat.harmonics import SH_C0
 
 _MOST_OPAQUE = 0.99

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from compressor.sog.axes import canonical_axes
-from compressor.sog.codebook import fit_codebook
-from compressor.sog.codes import CODEBOOK_SIZE, Coarseness, Codes, Float32, Palette, Sensitivity, UInt8
-from compressor.sog.curve import hilbert_order
+from compressor.encode.arranged import Sensitivity
+from compressor.encode.axes import canonical_axes
+from compressor.encode.codebook import fit_codebook
+from compressor.encode.curve import hilbert_order
+from compressor.encode.harmonics import absorb
+from compressor.encode.rounding import round_numbers, round_shapes
+from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Palette, UInt8
 from compressor.sog.decoder import dequantise_opacities
-from compressor.sog.harmonics import absorb
 from compressor.sog.quats import tagged
-from compressor.sog.rounding import round_numbers, round_shapes
 from splat.gaussians import Gaussians
 
 # an opacity of 0 would make a Gaussian vanish
 _OPACITIES = np.arange(1, 256, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Coarseness:
+    """What bytes are worth; the defaults are the finest the format holds.
+
+    Prices are squared errors of the pictures (colours 0..1, mean over the pixels and channels) for a bit less. Rounding
+    costs no precision in the format itself, it makes the images' bytes repeat.
+    """
+
+    bit_price: float = 0.0
+    label_price: float = 0.0  # of a palette's labels, whose errors are measured otherwise
+    palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
 
 
 def arrange(gaussians: Gaussians) -> Gaussians:
@@ -65,8 +78,3 @@ def _quantise_shades(
         logits, sensitivity.opacities[:, None], dequantise_opacities(_OPACITIES), coarseness.bit_price
     )
     return np.concatenate([colours, _OPACITIES[opacities]], axis=1), book
-
-
-def opacity_of(logits: Float32) -> NDArray[np.float64]:
-    """Opacities 0..1 (N,) of their logits."""
-    return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))

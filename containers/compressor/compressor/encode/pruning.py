@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from compressor.arranged import Arranged
-from compressor.fitting import Sights, fitted
-from compressor.quality import Yardstick
+from compressor.encode.arranged import Arranged
+from compressor.encode.fitting import Sights, fitted
+from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Float32
-from compressor.sog.encoder import opacity_of
+from splat.gaussians import opacity_of
 
 # measured on trained scenes: a tenth more Gaussians left out costs five times the error; files are smallest where it
 # has this part of it

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from compressor.quality import HeldOut, Image3, psnr
+from compressor.encode.quality import HeldOut, Image3, psnr
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 from splat.loss import Buffers, Target, photometric_loss
