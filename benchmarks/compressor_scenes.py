@@ -54,7 +54,7 @@ def smallest(arranged: Arranged, views: list[View], framing: Framing, stick: Yar
     """The smallest file found whose pictures are `decibels` near."""
     budget = 10 ** (-decibels / 10)
     seen = sights_of(arranged, views, framing)
-    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, leave_out=True)
+    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, pruning=True)
     return zip_files(pack_files(ready.search(budget, stick, silent).codes))
 
 

@@ -275,7 +275,7 @@ class WarningCode(StrEnum):
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
-    STRAY_GAUSSIANS = "STRAY_GAUSSIANS"
+    OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
 
 
@@ -344,7 +344,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Gaussians that no renderer draws were removed.",
         "Nothing needs to be done.",
     ),
-    WarningCode.STRAY_GAUSSIANS: Advice(
+    WarningCode.OUTLIER_GAUSSIANS: Advice(
         "Gaussians far outside the scene were removed.",
         "Nothing needs to be done.",
     ),

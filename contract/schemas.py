@@ -110,7 +110,7 @@ def _required_of(types: list[StatusType], names: list[str]) -> Schema:
 _COUNTS: dict[Stage, tuple[str, ...]] = {
     Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs"),
     Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints"),
-    Stage.COMPRESSOR: ("gaussians", "thinned", "bytes"),
+    Stage.COMPRESSOR: ("gaussians", "pruned", "bytes"),
 }
 _METRICS: dict[Stage, Schema] = {
     Stage.SFM: {

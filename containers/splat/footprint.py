@@ -1,4 +1,4 @@
-"""Which way is up, and how far does the photographed part of a scene reach?"""
+"""The up direction of a scene, and the footprint of its photographed part."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ _PRODUCTS = np.array(
     ],
     dtype=np.int64,
 )
-_LEAST_PIVOT = 1e-6  # of the diagonal: what is below is rounding
+_MIN_PIVOT = 1e-6  # of the diagonal: what is below is rounding
 
 
 @parallel_kernel
@@ -205,7 +205,7 @@ def _roots(
             pivot = diagonal
             for m in range(k):
                 pivot -= root[k, m] * root[k, m]
-            if pivot > _LEAST_PIVOT * diagonal:
+            if pivot > _MIN_PIVOT * diagonal:
                 root[k, k] = np.sqrt(pivot)
                 for j in range(k + 1, size):
                     rest = np.float64(moments[i, products[j, k]])

@@ -1,4 +1,4 @@
-"""What is drawn beyond the photos: a level ground and a sky of their colours, and where the photographed part ends.
+"""Surroundings: the level ground and the sky drawn beyond the photos, in their colours, and the photographed footprint.
 
 The viewer page draws the same picture (containers/compressor/viewer/src/background.mjs); change both together.
 """

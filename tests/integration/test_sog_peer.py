@@ -67,7 +67,7 @@ def random_splat(count: int, degree: int) -> Gaussians:
         (0, Coarseness()),
         (1, Coarseness(palette_size=70)),
         (2, Coarseness()),
-        (3, Coarseness(bit_price=0.01, palette_size=200)),
+        (3, Coarseness(lambda_=0.01, palette_size=200)),
     ],
     ids=["degree 0", "degree 1", "degree 2", "degree 3 coarse"],
 )

@@ -1,4 +1,4 @@
-"""What is the scene's middle, from where does one look at it first, and where may one go?"""
+"""Framing: the scene's centre, its first view, and the elevations from which it may be seen."""
 
 from __future__ import annotations
 

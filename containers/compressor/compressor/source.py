@@ -1,4 +1,4 @@
-"""What the stage was handed: the splat, and whatever else the training left beside it."""
+"""Read the stage's input: the splat, and the files that training left beside it."""
 
 from __future__ import annotations
 
@@ -72,20 +72,20 @@ def _read(ply: Path) -> Source:
 
 
 def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
-    """The Gaussians that any renderer draws, and a warning with the number of those left out.
+    """The Gaussians that any renderer draws, and a warning with the number of those removed.
 
     Raises StageError(INVALID_SPLAT) where none is left.
     """
     seen = opacity_of(gaussians.opacities) >= _VISIBLE
-    left_out = int(np.count_nonzero(~seen))
-    if left_out == len(gaussians):
+    hidden = int(np.count_nonzero(~seen))
+    if hidden == len(gaussians):
         raise StageError(ErrorCode.INVALID_SPLAT, f"all {len(gaussians)} Gaussians are transparent")
-    if not left_out:
+    if not hidden:
         return gaussians, []
     kept = gaussians.select(seen)
     # an infinite logit is an opacity of exactly 1
     return replace(kept, opacities=np.minimum(kept.opacities, 80)), [
-        Warning(WarningCode.TRANSPARENT_GAUSSIANS, f"{left_out} Gaussians that no renderer draws were left out")
+        Warning(WarningCode.TRANSPARENT_GAUSSIANS, f"{hidden} Gaussians that no renderer draws were removed")
     ]
 
 

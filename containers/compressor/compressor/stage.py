@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import zipfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from compressor.deliver.comparison import compare
-from compressor.deliver.limits import limits_of
-from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import write_spz
-from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.comparison import Comparison
+from compressor.deliver.delivery import Delivery
 from compressor.deliver.surroundings import default_surroundings
-from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
+from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress
 from compressor.encode.encoder import arrange
-from compressor.encode.presets import OF_QUALITY
-from compressor.encode.quality import held_out_photos
-from compressor.framing import FIELD_OF_VIEW, Framing, frame_scene
-from compressor.source import read_source, visible
+from compressor.encode.presets import OF_QUALITY, Preset
+from compressor.encode.quality import HeldOut, held_out_photos
+from compressor.framing import Framing, frame_scene
+from compressor.source import Source, read_source, visible
 from contract.codes import WarningCode
 from splat.ply import property_names
-from splat.surroundings import Surroundings, write_surroundings
+from splat.surroundings import Surroundings
 from stage.contract import Folders, StageContext
 from stage.result import StageOutcome, Warning
 
 INPUT = "model"
 STREAM_FROM = 1_000_000
 """Gaussians above which a scene is also written in levels of detail, to be streamed."""
-_JOURNEY_STOPS = 16
-_JOURNEY_SECONDS = 60.0
-_DOWNLOADS = ("scene.ply", "scene.spz")
 
 
 def result_folder(folders: Folders) -> Path:
@@ -51,109 +44,99 @@ def work(context: StageContext) -> StageOutcome:
 
         return say
 
+    def progress_of(text: str, start: float, end: float) -> Callable[[float], None]:
+        say = progress(start, end)
+        return lambda share: say(share, text)
+
     with watch("read"):
         report(0.0, "reading the splat")
-        source = read_source(context.folders.processing_input(INPUT), context.scratch)
-        # a PLY like INRIA's: 4 bytes a property
-        raw = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
-        gaussians, warnings = visible(source.gaussians)
-        gaussians = arrange(gaussians)
-        source = replace(source, gaussians=gaussians)  # a large scene's fill the memory: none is kept twice
-        held_out = held_out_photos(source.views, source.folder)
-        framing = frame_scene(gaussians, source.views, source.z_up)
-        surroundings = source.surroundings or default_surroundings(
-            gaussians, [view.camera for view in source.views], framing.up
-        )
+        scene = _Scene.read(context.folders.processing_input(INPUT), context.scratch)
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
         result = compress(
-            gaussians, source.views, held_out, framing, preset, progress(0.05, 0.6), context.check_stop,
-            antialiased=source.antialiased,
+            scene.source.gaussians, scene.source.views, scene.held_out, scene.framing, preset, progress(0.05, 0.6),
+            context.check_stop, antialiased=scene.source.antialiased,
         )  # fmt: skip
     staging = context.scratch / "output"
-    (staging / "viewer").mkdir(parents=True)
-    (staging / "scene.sog").write_bytes(result.sog)
-    with zipfile.ZipFile(staging / "scene.sog") as archive:  # unbundled, for a server that hands out single files
-        archive.extractall(staging / "sog")
-    shutil.copyfile(source.ply, staging / "scene.ply")
-    write_surroundings(staging / "surroundings.json", surroundings)
-    write_spz(staging / "scene.spz", gaussians, antialiased=source.antialiased)
+    staging.mkdir(parents=True)
+    delivery = Delivery(staging, scene.source, result, scene.framing, scene.surroundings)
+    delivery.write_splats()
     if len(result.arranged) > STREAM_FROM:
         with watch("stream"):
-            say = progress(0.6, 0.65)
-            write_streamed(
-                staging / "lod", result.arranged, result.coarseness, Layout(),
-                lambda share: say(share, "writing levels of detail"), antialiased=source.antialiased,
-            )  # fmt: skip
+            delivery.write_levels(progress_of("writing levels of detail", 0.6, 0.65))
     with watch("pictures"):
-        say = progress(0.65, 0.9)
-        invented = write_preview(staging / "preview.png", staging / "poster.jpg", result.decoded, framing, surroundings)
-        write_orbit(
-            staging / "orbit.webp", result.decoded, framing, surroundings,
-            lambda share: say(share, "drawing the orbit"),
-        )  # fmt: skip
+        invented = delivery.write_pictures(progress_of("drawing the orbit", 0.65, 0.9))
     with watch("compare"):
-        say = progress(0.9, 0.95)
-        views = (
-            compare(held_out, gaussians, result.decoded, staging, lambda share: say(share, "comparing with the photos"))
-            if held_out
-            else []
-        )
+        comparing = progress_of("comparing with the photos", 0.9, 0.95)
+        compared = delivery.compare(scene.held_out, comparing) if scene.held_out else []
     with watch("viewer"):
         report(0.95, "writing the viewer page")
-        _write_viewer(staging, result, framing, surroundings, context.options.scene_name, metric=source.z_up)
-    deliver(staging, context.folders.processing_output)
-    if result.strays:
-        warnings.append(
-            Warning(WarningCode.STRAY_GAUSSIANS, f"{result.strays} Gaussians in no camera's picture, far off or alone")
+        delivery.write_viewer(BUNDLE, context.options.scene_name)
+    delivery.move_to(context.folders.processing_output)
+    return StageOutcome(
+        counts={"gaussians": len(result.decoded), "pruned": result.pruned, "bytes": len(result.sog)},
+        metrics=_metrics(scene, preset, result, compared, invented),
+        timings=watch.seconds,
+        warnings=[*scene.warnings, *_warnings(result)],
+    )
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """The splat in the file's order, and what was read or derived beside it; `raw_bytes`: as a PLY like INRIA's."""
+
+    source: Source
+    raw_bytes: int
+    held_out: HeldOut | None
+    framing: Framing
+    surroundings: Surroundings
+    warnings: list[Warning]
+
+    @classmethod
+    def read(cls, folder: Path, scratch: Path) -> _Scene:
+        """Read `folder`. Raises StageError: INVALID_SPLAT, INVALID_SCENE, the codes of an unsafe archive."""
+        source = read_source(folder, scratch)
+        raw_bytes = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
+        gaussians, warnings = visible(source.gaussians)
+        # the arranged Gaussians replace those that were read: a large scene's would fill the memory twice
+        source = replace(source, gaussians=arrange(gaussians))
+        framing = frame_scene(source.gaussians, source.views, source.z_up)
+        surroundings = source.surroundings or default_surroundings(
+            source.gaussians, [view.camera for view in source.views], framing.up
+        )
+        return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
+
+
+def _warnings(result: Compressed) -> list[Warning]:
+    found = []
+    if result.outliers:
+        found.append(
+            Warning(
+                WarningCode.OUTLIER_GAUSSIANS, f"{result.outliers} Gaussians in no camera's picture, far off or alone"
+            )
         )
     if not result.met:
-        warnings.append(
+        found.append(
             Warning(WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB, not {result.target_loss}")
         )
-    return StageOutcome(
-        counts={"gaussians": len(result.decoded), "thinned": result.thinned, "bytes": len(result.sog)},
-        metrics={
-            "psnrBefore": _rounded(result.psnr_before),
-            "psnrAfter": _rounded(result.psnr_after),
-            "ssimBefore": _mean_ssim([view.ssim_before for view in views]),
-            "ssimAfter": _mean_ssim([view.ssim_after for view in views]),
-            "views": [view.as_json() for view in views],
-            "inventedShare": round(invented, 4),
-            "fidelity": _rounded(result.fidelity),
-            "ratio": round(raw / len(result.sog), 2),
-            "bytesByFile": result.bytes_by_file,
-            "preset": preset.value,
-        },
-        timings=watch.seconds,
-        warnings=warnings,
-    )
+    return found
 
 
-def _write_viewer(
-    staging: Path, result: Compressed, framing: Framing, surroundings: Surroundings, name: str, *, metric: bool
-) -> None:
-    positions = [framing.camera(turn, 16, 9).position for turn in framing.turns(_JOURNEY_STOPS)]
-    page = Page(
-        title=name,
-        journey=Journey(positions, framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
-        surroundings=surroundings,
-        limits=limits_of(framing, surroundings),
-        poster=(staging / "poster.jpg").read_bytes(),
-        metric=metric,
-        downloads={file: (staging / file).stat().st_size for file in _DOWNLOADS if (staging / file).is_file()},
-    )
-    write_page(staging / "viewer" / "index.html", BUNDLE, result.sog, page)
-
-
-def deliver(staging: Path, folder: Path) -> None:
-    """Move every file of `staging` into `folder`, each by rename, so that half a file is never a result."""
-    for path in sorted(path for path in staging.rglob("*") if path.is_file()):
-        goal = folder / path.relative_to(staging)
-        goal.parent.mkdir(parents=True, exist_ok=True)
-        partial = goal.with_name(goal.name + ".partial")
-        shutil.move(path, partial)  # the scratch folder may be on another file system
-        partial.replace(goal)
+def _metrics(
+    scene: _Scene, preset: Preset, result: Compressed, compared: list[Comparison], invented: float
+) -> dict[str, Any]:
+    return {
+        "psnrBefore": _rounded(result.psnr_before),
+        "psnrAfter": _rounded(result.psnr_after),
+        "ssimBefore": _mean_ssim([view.ssim_before for view in compared]),
+        "ssimAfter": _mean_ssim([view.ssim_after for view in compared]),
+        "views": [view.as_json() for view in compared],
+        "inventedShare": round(invented, 4),
+        "fidelity": _rounded(result.fidelity),
+        "ratio": round(scene.raw_bytes / len(result.sog), 2),
+        "bytesByFile": result.bytes_by_file,
+        "preset": preset.value,
+    }
 
 
 def _mean_ssim(values: list[float]) -> float | None:

@@ -1,4 +1,4 @@
-"""From where did photos see a scene, and how well do they support another view of it?"""
+"""Support: the directions photos saw a scene from, and how well they support another view of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Puts the viewer's script, minified and as one global `Supersplat`, its stylesheet and its licences into .build/, where viewer.py reads them.
+// Puts the viewer's script, minified and as one global `Supersplat`, its stylesheet and its licences into .build/, where deliver/viewer.py reads them.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';

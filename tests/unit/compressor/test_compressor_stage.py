@@ -102,7 +102,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     )
     assert (output / "scene.ply").read_bytes() == (model / "scene.ply").read_bytes()
     metrics, counts = result["metrics"], result["counts"]
-    assert counts["gaussians"] + counts["thinned"] == 500
+    assert counts["gaussians"] + counts["pruned"] == 500
     assert counts["gaussians"] > 350
     assert counts["bytes"] == (output / "scene.sog").stat().st_size
     # the photos are renders with noise of 0.04, less what clipping to black takes away

@@ -1,4 +1,4 @@
-"""What is left out as belonging to nothing, and above all what is not."""
+"""Which Gaussians are outliers, and above all which are not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.encode.outliers import strays
+from compressor.encode.outliers import outliers
 from splat.gaussians import Gaussians
 
 MakeSplat = Callable[..., Gaussians]
@@ -26,9 +26,9 @@ def with_outliers(splat: Gaussians) -> Gaussians:
 def test_only_what_nobody_sees_and_is_far_or_alone_is_left_out(make_splat: MakeSplat) -> None:
     splat = with_outliers(make_splat(2000, 0))
     nobody = np.zeros(len(splat), dtype=bool)
-    assert np.flatnonzero(strays(splat, nobody)).tolist()[:2] == [0, 1]
-    assert not strays(splat, nobody)[2:6].any()
-    assert not strays(splat, ~nobody).any()
+    assert np.flatnonzero(outliers(splat, nobody)).tolist()[:2] == [0, 1]
+    assert not outliers(splat, nobody)[2:6].any()
+    assert not outliers(splat, ~nobody).any()
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 40))
@@ -37,4 +37,4 @@ def test_nothing_seen_is_ever_left_out(make_splat: MakeSplat, seed: int, count: 
     splat = make_splat(count, 0, seed)
     wild = replace(splat, means=(splat.means * rng.choice([1, 1e6, 1e-6], (count, 1))).astype(np.float32))
     seen = rng.random(count) < 0.5
-    assert not (strays(wild, seen) & seen).any()
+    assert not (outliers(wild, seen) & seen).any()

@@ -1,4 +1,4 @@
-"""Gaussians that are left out, and the others that make up for them."""
+"""Gaussians that are pruned, and the others that compensate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from compressor.encode.encoder import arrange
 from compressor.encode.fitting import Sights, fitted, sights
 from compressor.encode.prepared import measured, prepare
 from compressor.encode.presets import Preset
-from compressor.encode.pruning import missed, thin
+from compressor.encode.pruning import missed, prune
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.encode.sensitivity import cameras_of
 from compressor.framing import Framing, frame_scene
@@ -63,13 +63,13 @@ def test_the_others_make_up_for_what_is_left_out(scene: Arranged, stick: Yardsti
     assert psnr(after) > psnr(before) + 2
 
 
-def test_thinning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
+def test_pruning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     counts = []
     for budget in (1e-8, 1e-4, 1e-2):
-        thinned = thin(scene, budget, stick, seen, nothing)
-        assert thinned.error == pytest.approx(stick.mean_squared_error(thinned.arranged.gaussians), abs=1e-12)
-        assert thinned.error <= budget / 3
-        counts.append(len(thinned.arranged))
+        pruned = prune(scene, budget, stick, seen, nothing)
+        assert pruned.error == pytest.approx(stick.mean_squared_error(pruned.arranged.gaussians), abs=1e-12)
+        assert pruned.error <= budget / 3
+        counts.append(len(pruned.arranged))
     assert counts[0] > counts[2]
     assert counts == sorted(counts, reverse=True)
 
@@ -82,13 +82,13 @@ def test_one_picture_of_few_is_not_believed_for_all(
     assert few.every_other() is few
     assert len(stick.every_other().cameras) == 3
     budget = 1e-3
-    thinned = thin(scene, budget, few, seen if with_fit else None, nothing)
-    assert few.mean_squared_error(thinned.arranged.gaussians) <= 0.4 * budget
+    pruned = prune(scene, budget, few, seen if with_fit else None, nothing)
+    assert few.mean_squared_error(pruned.arranged.gaussians) <= 0.4 * budget
 
 
-def test_a_thinned_splat_is_searched_within_the_whole_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
+def test_a_pruned_splat_is_searched_within_the_whole_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
-    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, leave_out=True)
+    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, pruning=True)
     assert 0 < ready.spent < budget
     found = ready.search(budget, stick, lambda _share, _text: None)
     assert ready.spent < found.mean_squared_error <= budget
@@ -96,7 +96,7 @@ def test_a_thinned_splat_is_searched_within_the_whole_budget(scene: Arranged, st
 
 def test_opacities_and_colours_make_up_for_rounding(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
-    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, leave_out=False)
+    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, pruning=False)
     assert ready.compensation is not None
     plain = replace(ready, compensation=None).search(budget, stick, lambda _share, _text: None)
     better = ready.compensation.fitted(plain, stick)
@@ -107,7 +107,7 @@ def test_opacities_and_colours_make_up_for_rounding(scene: Arranged, stick: Yard
 
 
 class Frugal(HeldOut):
-    """Held-out photos that miss every Gaussian that is left out, and nothing else."""
+    """Held-out photos that miss every Gaussian that is pruned, and nothing else."""
 
     def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
         return 25 + len(gaussians) / 1000
@@ -120,5 +120,5 @@ def test_nothing_is_left_out_that_held_out_photos_miss(
     views = [View(f"{n}.jpg", "train", camera.scaled(0.25)) for n, camera in enumerate(cameras_of([], framing))]
     splat = arrange(make_splat(900, 1))
     result = compress(splat, views, photos, framing, Preset.TINY, lambda _share, _text: None, nothing)
-    assert (result.thinned == 0) == (photos is not None)
+    assert (result.pruned == 0) == (photos is not None)
     assert result.met

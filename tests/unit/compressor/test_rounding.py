@@ -1,4 +1,4 @@
-"""Rounding at a price: at none it is the format's finest, at any it never wastes what it is given."""
+"""Rounding at a lambda_: at none it is the format's finest, at any it never wastes what it is given."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def sheet(count: int = 3000, seed: int = 9) -> Gaussians:
     )
 
 
-def rounded(splat: Gaussians, sensitivity: Sensitivity, price: float) -> tuple[Shapes, np.ndarray]:
+def rounded(splat: Gaussians, sensitivity: Sensitivity, lambda_: float) -> tuple[Shapes, np.ndarray]:
     """The shapes, and by how much (N, 10) each number has changed."""
     book = fit_codebook(splat.scales, 256)
-    shapes = round_shapes(splat, sensitivity, book, price)
+    shapes = round_shapes(splat, sensitivity, book, lambda_)
     largest = np.abs(splat.quats).argmax(axis=1)
     unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
     back = dequantise_quats(tagged(shapes.rotations, splat.quats))
@@ -64,7 +64,7 @@ def bits_of(shapes: Shapes) -> float:
 
 @settings(deadline=None, max_examples=40)
 @given(st.floats(0.1, 1e5), st.integers(0, 1000))
-def test_positions_without_a_price_come_back_within_half_a_code(extent: float, seed: int) -> None:
+def test_positions_without_lambda_come_back_within_half_a_code(extent: float, seed: int) -> None:
     splat = replace(sheet(50), means=np.random.default_rng(seed).normal(0, extent, (50, 3)).astype(np.float32))
     shapes, _ = rounded(splat, even_sensitivity(50), 0.0)
     back = dequantise_means(shapes.means, shapes.mins, shapes.maxs)
@@ -93,17 +93,17 @@ def test_rotations_come_back_as_unit_quaternions_within_the_formats_precision(qu
     assert np.degrees(angles).max() < 1.2
 
 
-def test_a_higher_price_takes_fewer_bits_and_errs_more() -> None:
+def test_a_higher_lambda_takes_fewer_bits_and_errs_more() -> None:
     splat, even = sheet(), even_sensitivity(3000)
-    results = [rounded(splat, even, price) for price in (0.0, 1e-6, 1e-5, 1e-4, 1e-3)]
+    results = [rounded(splat, even, lambda_) for lambda_ in (0.0, 1e-6, 1e-5, 1e-4, 1e-3)]
     bits = [bits_of(shapes) for shapes, _ in results]
     errors = [float(np.square(change).sum()) for _, change in results]
     assert bits == sorted(bits, reverse=True)
     assert errors == sorted(errors)
-    for price, fewer, more in zip((1e-5, 1e-4, 1e-3), range(2, 5), range(1, 4), strict=True):
-        # what is saved is worth its price, about: neither half of it nor twice
+    for lambda_, fewer, more in zip((1e-5, 1e-4, 1e-3), range(2, 5), range(1, 4), strict=True):
+        # what is saved is worth its lambda_, about: neither half of it nor twice
         paid = (errors[fewer] - errors[more]) / (bits[more] - bits[fewer])
-        assert 0.1 * price < paid < 1.1 * price
+        assert 0.1 * lambda_ < paid < 1.1 * lambda_
 
 
 def test_what_pictures_notice_is_rounded_less() -> None:
@@ -131,14 +131,14 @@ def correlated(count: int, seed: int = 0) -> tuple[Sensitivity, np.ndarray]:
     return sensitivity, kept
 
 
-@pytest.mark.parametrize("price", [0.0, 1e-5, 1e-4])
-def test_later_numbers_make_up_for_earlier_ones(price: float) -> None:
+@pytest.mark.parametrize("lambda_", [0.0, 1e-5, 1e-4])
+def test_later_numbers_make_up_for_earlier_ones(lambda_: float) -> None:
     splat = sheet()
     sensitivity, h = correlated(len(splat))
-    apart, alone = rounded(splat, even_sensitivity(len(splat)), price)
-    shapes, together = rounded(splat, sensitivity, price)
+    apart, alone = rounded(splat, even_sensitivity(len(splat)), lambda_)
+    shapes, together = rounded(splat, sensitivity, lambda_)
     costs = [
-        float(np.einsum("ni,ij,nj->", change, h, change)) + price * bits_of(codes)
+        float(np.einsum("ni,ij,nj->", change, h, change)) + lambda_ * bits_of(codes)
         for codes, change in ((apart, alone), (shapes, together))
     ]
     assert costs[1] < 0.93 * costs[0]
@@ -178,7 +178,7 @@ def test_colours_cost_least_told_from_green() -> None:
     assert error + 1e-4 * bits < missed + 1e-4 * entropy(apart)
 
 
-def test_opacities_are_rounded_to_the_nearest_without_a_price() -> None:
+def test_opacities_are_rounded_to_the_nearest_without_lambda() -> None:
     book = dequantise_opacities(np.arange(1, 256, dtype=np.uint8))
     assert np.isfinite(book).all()
     assert (np.diff(book) > 0).all()

@@ -18,7 +18,7 @@ from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.prepared import Prepared, prepare
 from compressor.encode.presets import LOSS, OF_QUALITY, Preset, target
 from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
-from compressor.encode.search import Found, first_price, search
+from compressor.encode.search import Found, first_lambda, search
 from compressor.encode.sensitivity import measure_sensitivity
 from compressor.framing import frame_scene
 from compressor.sog.codes import Codes
@@ -69,9 +69,9 @@ def test_a_search_keeps_its_budget_and_uses_most_of_it(
 ) -> None:
     rng = np.random.default_rng(seed)
 
-    def attempt(price: float, _within: Found | None) -> Found:
-        error = spent + price**power * float(np.exp(ripple * rng.normal()))
-        return Found(NO_CODES, Coarseness(price), error)
+    def attempt(lambda_: float, _within: Found | None) -> Found:
+        error = spent + lambda_**power * float(np.exp(ripple * rng.normal()))
+        return Found(NO_CODES, Coarseness(lambda_), error)
 
     found = search(attempt, float(np.exp(start)), 1.0, silent, spent=spent)
     if found is None:  # from far off five tries may not come within: only where errors grow much slower than usual
@@ -83,17 +83,17 @@ def test_a_search_keeps_its_budget_and_uses_most_of_it(
 
 
 def test_nothing_is_found_where_every_try_misses() -> None:
-    assert search(lambda price, _within: Found(NO_CODES, Coarseness(price), 2.0), 1.0, 1.0, silent) is None
+    assert search(lambda lambda_, _within: Found(NO_CODES, Coarseness(lambda_), 2.0), 1.0, 1.0, silent) is None
 
 
 @pytest.fixture(scope="module")
 def ready(scene: Arranged, stick: Yardstick) -> Prepared:
-    return prepare(scene, 1e-4, stick, None, silent, lambda: None, leave_out=False)
+    return prepare(scene, 1e-4, stick, None, silent, lambda: None, pruning=False)
 
 
-def test_a_higher_price_prefers_smaller_palettes(ready: Prepared) -> None:
+def test_a_higher_lambda_prefers_smaller_palettes(ready: Prepared) -> None:
     assert ready.palettes is not None
-    sizes = [ready.palettes.best(price) for price in (0.0, 1e-12, 1e-10, 1e-8, 1.0)]
+    sizes = [ready.palettes.best(lambda_) for lambda_ in (0.0, 1e-12, 1e-10, 1e-8, 1.0)]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == 900
     assert sizes[-1] == 0
@@ -103,7 +103,7 @@ def test_a_higher_price_prefers_smaller_palettes(ready: Prepared) -> None:
 @pytest.mark.parametrize("decibels", [34, 42, 50])
 def test_the_search_meets_its_budget_without_wasting_it(decibels: float, scene: Arranged, stick: Yardstick) -> None:
     budget = 10 ** (-decibels / 10)
-    ready = prepare(scene, budget, stick, None, silent, lambda: None, leave_out=False)
+    ready = prepare(scene, budget, stick, None, silent, lambda: None, pruning=False)
     found = ready.search(budget, stick, silent)
     assert decibels <= psnr(found.mean_squared_error) < decibels + 2
     # what it claims is what a reader of the file sees
@@ -123,21 +123,21 @@ def test_more_loss_makes_a_smaller_file(ready: Prepared, stick: Yardstick) -> No
 def test_an_impossible_budget_gets_the_finest(budget: float, ready: Prepared, stick: Yardstick) -> None:
     assert ready.palettes is not None
     found = ready.search(budget, stick, silent)
-    assert found.coarseness == Coarseness(label_price=ready.palettes.label_price)
+    assert found.coarseness == Coarseness(label_lambda=ready.palettes.label_lambda)
 
 
-def test_calibration_foretells_what_pictures_show(scene: Arranged, stick: Yardstick) -> None:
-    price = first_price(scene, 1e-4)
-    believed = calibrated(scene, price, stick, lambda: None)
+def test_calibration_predicts_the_rendered_error(scene: Arranged, stick: Yardstick) -> None:
+    lambda_ = first_lambda(scene, 1e-4)
+    believed = calibrated(scene, lambda_, stick, lambda: None)
     for name, numbers in (("scales", (6, 7, 8)), ("opacities", (9,))):
         codes = quantise(
-            replace(scene.gaussians, shN=scene.gaussians.shN[:, :0]), scene.sensitivity, Coarseness(price), None
+            replace(scene.gaussians, shN=scene.gaussians.shN[:, :0]), scene.sensitivity, Coarseness(lambda_), None
         )
         change = getattr(dequantise(codes), name) - getattr(scene.gaussians, name)
         shown = stick.mean_squared_error(replace(scene.gaussians, **{name: getattr(dequantise(codes), name)}))
         for h, nearest in ((scene.sensitivity, False), (believed.sensitivity, True)):
-            foretold = float((h.outlines[:, numbers] * np.square(change.reshape(len(scene), -1))).sum())
-            assert (abs(np.log(foretold / shown)) < 0.4) or not nearest
+            predicted = float((h.outlines[:, numbers] * np.square(change.reshape(len(scene), -1))).sum())
+            assert (abs(np.log(predicted / shown)) < 0.4) or not nearest
     assert (believed.sensitivity.outlines[:, :3] > 0).all()
 
 

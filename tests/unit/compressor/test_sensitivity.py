@@ -46,25 +46,25 @@ def stick(splat: Gaussians, framing: Framing) -> Yardstick:
     ("name", "numbers", "size"),
     [("means", (0, 1, 2), 0.002), ("scales", (6, 7, 8), 0.02), ("opacities", (9,), 0.05)],
 )
-def test_small_changes_do_to_pictures_what_was_foretold(
+def test_small_changes_do_to_pictures_what_was_predicted(
     name: str, numbers: tuple[int, ...], size: float, splat: Gaussians, sensitivity: Sensitivity, stick: Yardstick
 ) -> None:
     rng = np.random.default_rng(1)
     values = getattr(splat, name)
     change = rng.normal(0, size, values.shape)
-    foretold = float((sensitivity.outlines[:, numbers] * np.square(change.reshape(len(splat), -1))).sum())
+    predicted = float((sensitivity.outlines[:, numbers] * np.square(change.reshape(len(splat), -1))).sum())
     measured = stick.mean_squared_error(replace(splat, **{name: (values + change).astype(np.float32)}))
     # moved Gaussians also change places in depth, which no derivative knows; calibration measures and corrects that
-    assert 0.5 * foretold < measured < (12 if name == "means" else 1.6) * foretold
+    assert 0.5 * predicted < measured < (12 if name == "means" else 1.6) * predicted
 
 
-def test_a_small_change_of_colours_does_what_was_foretold(
+def test_a_small_change_of_colours_does_what_was_predicted(
     splat: Gaussians, sensitivity: Sensitivity, stick: Yardstick
 ) -> None:
     change = np.random.default_rng(1).normal(0, 0.02, splat.sh0.shape).astype(np.float32)
-    foretold = float((sensitivity.colours[:, None] * np.square(change)).sum())
+    predicted = float((sensitivity.colours[:, None] * np.square(change)).sum())
     measured = stick.mean_squared_error(replace(splat, sh0=splat.sh0 + change))
-    assert 0.5 * foretold < measured < 1.6 * foretold
+    assert 0.5 * predicted < measured < 1.6 * predicted
 
 
 def matrix_of(sensitivity: Sensitivity, i: int) -> np.ndarray:
@@ -77,7 +77,7 @@ def matrix_of(sensitivity: Sensitivity, i: int) -> np.ndarray:
     return matrix
 
 
-def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_foretold(framing: Framing) -> None:
+def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_predicted(framing: Framing) -> None:
     lone = arrange(
         gaussians_of(
             means=np.array([[0.2, -0.1, 0.1]]), quats=np.array([[0.8, 0.3, -0.2, 0.4]]),
@@ -101,7 +101,7 @@ def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_foretold(fr
             scales=lone.scales + d[6:9].astype(np.float32), opacities=lone.opacities + np.float32(d[9]),
         )  # fmt: skip
         seen = [np.square(render_from(changed, c).picture - p).mean() for c, p in zip(cameras, pictures, strict=True)]
-        damped = 0.9 * d @ h @ d + 0.1 * (np.diag(h) * d * d).sum()  # at most a tenth of the correlations is left out
+        damped = 0.9 * d @ h @ d + 0.1 * (np.diag(h) * d * d).sum()  # at most a tenth of the correlations is dropped
         assert np.mean(seen) == pytest.approx(damped, rel=0.25)
 
 

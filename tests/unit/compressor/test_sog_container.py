@@ -54,7 +54,7 @@ def sog(make_splat: MakeSplat) -> bytes:
     seed=st.integers(0, 1000),
     coarseness=st.builds(
         Coarseness,
-        bit_price=st.floats(0, 2),
+        lambda_=st.floats(0, 2),
         palette_size=st.integers(1, 100),
     ),
 )

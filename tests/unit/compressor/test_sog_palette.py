@@ -71,13 +71,13 @@ def entropy(labels: np.ndarray) -> float:
     return float(-(share[share > 0] * np.log2(share[share > 0])).sum())
 
 
-def test_a_price_on_bits_shortens_labels_where_they_matter_little() -> None:
+def test_lambda_shortens_labels_where_they_matter_little() -> None:
     rng = np.random.default_rng(3)
     points = rng.normal(size=(5000, 9)).astype(np.float32)
     weights = np.where(np.arange(5000) % 10 == 0, 10, 0.1).astype(np.float32)
     bits, errors = [], []
-    for price in (0.0, 0.2, 0.5):
-        palette, labels = build_palette(points.__getitem__, weights, 256, price)
+    for lambda_ in (0.0, 0.2, 0.5):
+        palette, labels = build_palette(points.__getitem__, weights, 256, lambda_)
         bits.append(entropy(labels))
         distances = np.square(palette[labels] - points).sum(axis=1)
         errors.append((float(distances[::10].mean()), float(distances.mean())))

@@ -69,11 +69,11 @@ def test_merged_gaussians_look_alike_from_afar(make_splat: MakeSplat) -> None:
     (far,) = orbit((0, 0, 0), 30, 50, 1, width=96, height=72)
     dropped = splat.select(np.arange(0, 3000, 4))
 
-    def likeness(other: Gaussians) -> float:
+    def similarity(other: Gaussians) -> float:
         return psnr(float(np.mean(np.square(draw(splat, far) - draw(other, far)))))
 
-    assert likeness(coarse) > 44
-    assert likeness(coarse) > likeness(dropped) + 8
+    assert similarity(coarse) > 44
+    assert similarity(coarse) > similarity(dropped) + 8
 
 
 def test_members_of_a_group_are_near_each_other_and_of_like_colour(make_splat: MakeSplat) -> None:

@@ -249,7 +249,7 @@ def test_a_page_without_figures_leaves_their_sections_out(cloud: Cloud) -> None:
 
 def test_the_report_has_every_warning_of_every_stage(cloud: Cloud) -> None:
     blurred: dict[str, Any] = {"code": "PHOTOS_BLURRED", "message": "3 photos are blurred", "names": ["ü.jpg"]}
-    flat: dict[str, Any] = {"code": "STRAY_GAUSSIANS", "message": "no photo has a position", "names": []}
+    flat: dict[str, Any] = {"code": "OUTLIER_GAUSSIANS", "message": "no photo has a position", "names": []}
     invoke("deliver", after(cloud, *Stage, warnings={Stage.SFM: [blurred], Stage.COMPRESSOR: [flat]}))
     reported = cloud.get_json(REPORT)["warnings"]
     assert [{name: warning[name] for name in ("code", "message", "names")} for warning in reported] == [blurred, flat]

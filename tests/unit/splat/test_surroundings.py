@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from splat.camera import Camera, look_at, orbit
@@ -76,6 +76,7 @@ def test_the_horizon_is_level_whatever_is_up(up: tuple[float, float, float]) -> 
     assert brightness[-1] < 0.5
 
 
+@settings(deadline=None)
 @given(
     st.tuples(*[st.floats(-60, 60)] * 3),
     st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda direction: np.linalg.norm(direction) > 0.1),
@@ -126,6 +127,7 @@ def test_up_of_level_cameras() -> None:
     assert up_of(orbit((0, 0, 0), 6, 25, 12, width=64, height=48, up=(0, -1, 0))) @ (0, -1, 0) > 0.99
 
 
+@settings(deadline=None)
 @given(st.tuples(*[st.floats(0, 1)] * 3))
 def test_a_sky_that_no_photo_saw_is_pale_and_lighter_than_garish(tone: tuple[float, float, float]) -> None:
     horizon, zenith = pale_sky(np.array(tone))

@@ -1,4 +1,4 @@
-"""Held-out photos beside what the delivered file shows of them, and how much of the likeness compression took."""
+"""Held-out photos beside what the delivered file shows of them, and the PSNR and SSIM that compression cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the page lets people go: only to views that the photos support."""
+"""Limits of the page's camera: only views that the photos support."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fewer Gaussians for a view from afar: neighbours of like colour become one that looks like them together.
+"""Fewer Gaussians for a view from afar: neighbours of similar colour are merged into one that looks like them together.
 
 Means and covariances are those of the mixture, colours the mixture's mean, and the opacity is such that as much of a
 picture stays covered; where that asks for more than an opacity can say, the Gaussian grows instead. Kerbl et al., A
@@ -16,8 +16,8 @@ from compressor.sog.codes import Float64
 from splat.gaussians import Gaussians, opacity_of
 from splat.harmonics import SH_C0
 
-_MOST_OPAQUE = 0.99
-_LEAST_DEVIATION = 1e-7
+_MAX_OPACITY = 0.99
+_MIN_DEVIATION = 1e-7
 _COLOUR_REACH = 12.0  # deviations of a middling Gaussian that are as far as black is from white
 
 
@@ -60,11 +60,11 @@ def merged(gaussians: Gaussians, group: int) -> Gaussians:
     covariances = mean(_covariances(gaussians.quats, deviations) + offset[:, :, None] * offset[:, None, :])
     variances, axes = np.linalg.eigh(covariances)
     axes[:, :, 0] *= np.linalg.det(axes)[:, None]
-    merged_deviations = np.sqrt(np.maximum(variances, _LEAST_DEVIATION**2))
+    merged_deviations = np.sqrt(np.maximum(variances, _MIN_DEVIATION**2))
     needed = total / _area(merged_deviations)
-    covered = np.clip(needed, 1 / 255, _MOST_OPAQUE)
+    covered = np.clip(needed, 1 / 255, _MAX_OPACITY)
     # opacity w > 1, deviation d would cover min(1, w·exp(-r²/2d²)): in all as much as opacity 1, variance (1 + ln w)·d²
-    merged_deviations *= np.sqrt(1 + np.log(np.maximum(needed / _MOST_OPAQUE, 1.0)))[:, None]
+    merged_deviations *= np.sqrt(1 + np.log(np.maximum(needed / _MAX_OPACITY, 1.0)))[:, None]
     return Gaussians(
         means=means.astype(np.float32),
         quats=_quaternions(axes).astype(np.float32),

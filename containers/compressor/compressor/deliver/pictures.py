@@ -1,4 +1,4 @@
-"""What a customer sees before opening the viewer: a still picture and a short turn round the scene."""
+"""Preview, poster and orbit: the pictures a customer sees before opening the viewer."""
 
 from __future__ import annotations
 

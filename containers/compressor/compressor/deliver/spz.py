@@ -19,7 +19,7 @@ from splat.gaussians import Float32, Gaussians, opacity_of
 _MAGIC, _VERSION = 0x5053474E, 3
 _ANTIALIASED = 1
 _POSITION_BITS = 24
-_MOST_FRACTIONAL_BITS = 12
+_MAX_FRACTIONAL_BITS = 12
 _COLOUR_SCALE = 0.15
 _FIRST_BAND = 3  # coefficients, kept in 5 bits; the others in 4
 _FIRST_BUCKET, _OTHER_BUCKET = 8, 16
@@ -53,7 +53,7 @@ def fractional_bits(means: Float32) -> int:
     """How many of a position's 24 bits can stand behind the point without any position leaving the range."""
     farthest = max(float(np.abs(means).max()), 1.0)
     whole = int(np.floor(np.log2(farthest))) + 1
-    return int(np.clip(_POSITION_BITS - 1 - whole, 0, _MOST_FRACTIONAL_BITS))
+    return int(np.clip(_POSITION_BITS - 1 - whole, 0, _MAX_FRACTIONAL_BITS))
 
 
 def _positions(means: Float32, bits: int) -> Bytes:

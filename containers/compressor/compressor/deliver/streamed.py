@@ -27,7 +27,7 @@ LOD_META = "lod-meta.json"
 _VERSION = 1
 _GENERATOR = "spaceport"
 _REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
-_LEAST_PALETTE = 64
+_MIN_PALETTE = 64
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _at_level(part: Arranged, level: int, group: int) -> Arranged:
 
 
 def _merged_sensitivity(sensitivity: Sensitivity, starts: Any) -> Sensitivity:
-    """What pictures see of the members together, they see of the one in their place."""
+    """The sensitivity of a merged Gaussian is the sum of its members'."""
 
     def total(values: Any) -> Any:
         return np.add.reduceat(values, starts, axis=0)
@@ -123,15 +123,15 @@ def _joined(parts: list[Arranged]) -> Arranged:
 
 
 def _share(coarseness: Coarseness, part: int, whole: int) -> Coarseness:
-    """A part pays the same prices, and has its share of the palette."""
+    """The same λ for a part of the scene, with its share of the palette."""
     size = coarseness.palette_size
     share = min(1.0, part / whole)
-    return replace(coarseness, palette_size=max(_LEAST_PALETTE, round(size * share)) if size else 0)
+    return replace(coarseness, palette_size=max(_MIN_PALETTE, round(size * share)) if size else 0)
 
 
 def _write_unit(folder: Path, part: Arranged, coarseness: Coarseness, antialiased: bool) -> None:
-    size, price = coarseness.palette_size, coarseness.label_price
-    palette = quantise_harmonics(part.gaussians, part.sensitivity, size, price) if size else None
+    size, lambda_ = coarseness.palette_size, coarseness.label_lambda
+    palette = quantise_harmonics(part.gaussians, part.sensitivity, size, lambda_) if size else None
     codes = quantise(part.gaussians, part.sensitivity, coarseness, palette)
     folder.mkdir(parents=True)
     for name, data in pack_files(codes, antialiased=antialiased).items():

@@ -1,4 +1,4 @@
-"""What lies beyond the photos of a splat whose training left no word of it: colours of its own Gaussians."""
+"""Default surroundings, from the splat's own colours, where training left no surroundings.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A splat in the file's order, and how its numbers matter."""
+"""A splat in the order of the file, and how sensitive pictures are to its numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KINDS = {"means": (0, 1, 2), "quats": (3, 4, 5), "scales": (6, 7, 8), "opacities
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """What pictures make of small changes of N Gaussians' parameters.
+    """Squared picture error caused by small changes of the parameters of N Gaussians.
 
     A change d of a Gaussian's outline (NUMBERS) adds dᵀHd to the pictures' mean squared error, one of a colour
     colours·d². H is kept as its diagonal and the correlations left of it.
@@ -51,7 +51,7 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Arranged:
-    """Gaussians as `arrange` orders them, with their sensitivity."""
+    """Gaussians as `arrange` orders them, with the sensitivity of each."""
 
     gaussians: Gaussians
     sensitivity: Sensitivity

@@ -1,6 +1,7 @@
-"""How far what is foretold of rounding is to be believed: some of it is rounded, drawn and compared.
+"""Calibrate the predicted rounding error against the rendered error of a trial rounding.
 
-Moved Gaussians also change places in depth, which no derivative knows; and large changes are not quadratic.
+The two differ because moved Gaussians change their order in depth, which no derivative shows, and because large changes
+are not quadratic.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ from compressor.sog.decoder import dequantise
 from compressor.sog.quats import components_of
 from splat.gaussians import Gaussians
 
-_LEAST, _MOST = 0.5, 20.0
+_MIN_FACTOR, _MAX_FACTOR = 0.5, 20.0
 
 
-def calibrated(arranged: Arranged, price: float, yardstick: Yardstick, check_stop: Callable[[], None]) -> Arranged:
-    """`arranged` with sensitivities that foretell what the pictures of `yardstick` show of rounding at `price`."""
+def calibrated(arranged: Arranged, lambda_: float, yardstick: Yardstick, check_stop: Callable[[], None]) -> Arranged:
+    """`arranged` with sensitivities that predict the error of `yardstick`'s pictures after rounding at `lambda_`."""
     exact, sensitivity = arranged.gaussians, arranged.sensitivity
-    coarse = dequantise(quantise(replace(exact, shN=exact.shN[:, :0]), sensitivity, Coarseness(price), None))
+    coarse = dequantise(quantise(replace(exact, shN=exact.shN[:, :0]), sensitivity, Coarseness(lambda_), None))
 
-    def shown(foretold: float, **changed: Float32) -> float:
+    def factor(predicted: float, **changed: Float32) -> float:
         check_stop()
         measured = yardstick.mean_squared_error(replace(exact, **changed))
-        return float(np.clip(measured / max(foretold, 1e-30), _LEAST, _MOST))
+        return float(np.clip(measured / max(predicted, 1e-30), _MIN_FACTOR, _MAX_FACTOR))
 
     factors = {
-        name: shown(_foretold(_change(coarse, exact, name), sensitivity, numbers), **{name: getattr(coarse, name)})
+        name: factor(_predicted(_change(coarse, exact, name), sensitivity, numbers), **{name: getattr(coarse, name)})
         for name, numbers in KINDS.items()
     }
     change = (coarse.sh0 - exact.sh0).astype(np.float64)
-    colours = shown(float((sensitivity.colours * np.square(change).sum(axis=1)).sum()), sh0=coarse.sh0)
-    # what of a position's is beyond what outlines' are is depth: half of it, since it grows with the change, not with
-    # its square; and no other number makes up for it
+    colours = factor(float((sensitivity.colours * np.square(change).sum(axis=1)).sum()), sh0=coarse.sh0)
+    # position error beyond the outline term comes from depth reordering, which grows linearly with the change and not
+    # with its square: take half; no other number compensates it
     outline = np.sqrt(factors["quats"] * factors["scales"])
     moved = max((factors["means"] - outline) / 2, 0.0) + outline
     raised = np.array([moved] * 3 + [factors["quats"]] * 3 + [factors["scales"]] * 3 + [factors["opacities"]])
@@ -57,7 +58,7 @@ def calibrated(arranged: Arranged, price: float, yardstick: Yardstick, check_sto
 
 
 def _change(coarse: Gaussians, exact: Gaussians, name: str) -> Float64:
-    """By how much the numbers (N, C) of one kind have changed."""
+    """Change (N, C) of the numbers of one kind."""
     one, other = getattr(coarse, name), getattr(exact, name)
     if name == "quats":
         largest = np.abs(other).argmax(axis=1)
@@ -65,7 +66,7 @@ def _change(coarse: Gaussians, exact: Gaussians, name: str) -> Float64:
     return np.asarray((one.astype(np.float64) - other).reshape(len(exact), -1))
 
 
-def _foretold(change: Float64, sensitivity: Sensitivity, numbers: tuple[int, ...]) -> float:
+def _predicted(change: Float64, sensitivity: Sensitivity, numbers: tuple[int, ...]) -> float:
     total = 0.0
     for a, j in enumerate(numbers):
         total += float((sensitivity.outlines[:, j] * np.square(change[:, a])).sum())

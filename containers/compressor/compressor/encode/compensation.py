@@ -1,4 +1,4 @@
-"""What rounding lost, opacities and constant colours make up for as far as they can; they are rounded last."""
+"""Compensate rounding errors by opacities and constant colours, which are rounded last."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from compressor.encode.search import Found
 from compressor.sog.codes import Float32
 from compressor.sog.decoder import dequantise
 
-# of a fit over all cameras, for few Gaussians; for many what these would take for this many
-_ROUNDS, _LEAST_ROUNDS, _GAUSSIANS = 6, 2, 50_000
+# rounds of a fit over all cameras: the maximum up to this many Gaussians, fewer for more, never below the minimum
+_MAX_ROUNDS, _MIN_ROUNDS, _GAUSSIANS = 6, 2, 50_000
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Compensation:
         start = own
         if self.shifts:
             start = replace(own, opacities=own.opacities + self.shifts[0], sh0=own.sh0 + self.shifts[1])
-        rounds = max(_LEAST_ROUNDS, min(_ROUNDS, _ROUNDS * _GAUSSIANS // len(own)))
+        rounds = max(_MIN_ROUNDS, min(_MAX_ROUNDS, _MAX_ROUNDS * _GAUSSIANS // len(own)))
         if self.shifts:  # the first fit starts from nothing, later ones from the one before
             rounds = math.ceil(rounds / 2)
         better = fitted(start, self.seen, rounds, self.check_stop)

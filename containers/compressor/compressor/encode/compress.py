@@ -1,4 +1,4 @@
-"""One splat to one SOG: search for the preset's target, pack, read back, measure, and only then believe it."""
+"""Compress a splat to one SOG: search for the preset's target, pack, read back, and measure what was read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from compressor.encode.arranged import Arranged, Progress
 from compressor.encode.encoder import Coarseness
+from compressor.encode.fitting import Sights
 from compressor.encode.prepared import Prepared, measured, part, prepare, sights_of
 from compressor.encode.presets import Preset, Target, target
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
@@ -24,17 +25,17 @@ _ROUNDS = 4
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
-# a budget, of error or of held-out loss, of which leaving Gaussians out took more than this is spent anew, without
-_MOST_SPENT = 0.4
+# if pruning used more than this share of the budget, of error or of held-out loss, start over without pruning
+_MAX_SPENT = 0.4
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
 
 
 @dataclass(frozen=True)
 class Compressed:
-    """The file, what it was made of, what a viewer makes of it, and how good that is in dB.
+    """The SOG file, the splat it was made from, the splat a viewer decodes from it, and its quality in dB.
 
-    `strays` belonged to nothing, `thinned` were left out for the preset.
+    `outliers` and `pruned`: Gaussians removed because they belong to nothing, and to meet the preset.
     """
 
     sog: bytes
@@ -46,8 +47,8 @@ class Compressed:
     psnr_before: float | None
     psnr_after: float | None
     target_loss: float
-    strays: int
-    thinned: int
+    outliers: int
+    pruned: int
 
     @property
     def met(self) -> bool:
@@ -71,71 +72,96 @@ def compress(
     *,
     antialiased: bool = False,
 ) -> Compressed:
-    """The smallest file of arranged `gaussians` that meets `preset`, without strays where there are `views`.
+    """Find the smallest file that meets `preset`.
 
-    Raises StageError(LOW_QUALITY) where even the finest loses over 1 dB.
+    Parameters:
+        gaussians: the splat, as `arrange` orders it.
+        views: the cameras of its photos; empty for a lone splat, of which no Gaussian is removed.
+        held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
+        framing: how the scene is seen from all round, for what the cameras of `views` do not show.
+        preset: the loss in dB that is allowed (presets.LOSS).
+        progress: receives the share of the work done, 0..1, and a sentence.
+        check_stop: called between steps; raises to end the work.
+        antialiased: the splat was trained with opacities compensated for the projection's blur.
+
+    Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
     before = held_out.psnr(gaussians, check_stop) if held_out else None
     stick = yardstick(gaussians, views, framing)
-    files = _Files(target(preset, before), before, held_out, stick, check_stop, antialiased=antialiased)
     progress(0.0, "measuring what matters in pictures")
     whole = measured(gaussians, views, framing, check_stop)
-    seen = sights_of(whole, views, framing)
-
-    def prepared(budget: float, *, leave_out: bool) -> Prepared:
-        return prepare(whole, budget, stick, seen, part(progress, 0.05, 0.4), check_stop, leave_out=leave_out)
-
+    compression = _Compression(
+        whole, sights_of(whole, views, framing), target(preset, before), before, held_out, stick, progress, check_stop,
+        antialiased,
+    )  # fmt: skip
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
-    ready = prepared(files.goal.mean_squared_error, leave_out=bool(views) and preset is not Preset.ARCHIVE)
-    budget = files.budget(ready)
-    if ready.spent and (
-        ready.spent > _MOST_SPENT * budget or files.loss(ready.arranged.gaussians) > _MOST_SPENT * files.goal.loss
-    ):
-        ready = prepared(budget, leave_out=False)
-        budget = files.budget(ready)
-    results = files.rounds(ready, budget, progress)
-    if not results[0].met and ready.spent:  # held-out photos miss what pictures of the trained views do not
-        ready = prepared(budget, leave_out=False)
-        results += files.rounds(ready, files.budget(ready), progress)
+    results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
     met = [result for result in results if result.met]
     best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
     if best.loss > _INTOLERABLE_LOSS:
         raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {best.loss:.2f} dB of held-out PSNR")
-    return replace(best, strays=len(gaussians) - len(whole), thinned=len(whole) - len(best.arranged))
+    return replace(best, outliers=len(gaussians) - len(whole), pruned=len(whole) - len(best.arranged))
 
 
 @dataclass(frozen=True)
-class _Files:
-    """Makes files for a goal, and measures how near to it they come; `before`: the splat's own held-out PSNR."""
+class _Compression:
+    """Makes files of the splat `whole` for a goal, and measures how near to it they come.
 
+    `seen`: the pictures to fit to, if any; `before`: the splat's own held-out PSNR.
+    """
+
+    whole: Arranged
+    seen: Sights | None
     goal: Target
     before: float | None
     held_out: HeldOut | None
     stick: Yardstick
+    progress: Progress
     check_stop: Callable[[], None]
     antialiased: bool
 
-    def loss(self, gaussians: Gaussians) -> float:
+    def results(self, *, pruning: bool) -> list[Compressed]:
+        """All files made; with `pruning`, those of the pruned splat first, as long as pruning leaves enough budget."""
+        ready = self._prepared(self.goal.mean_squared_error, pruning=pruning)
+        budget = self._budget(ready)
+        if ready.spent and (
+            ready.spent > _MAX_SPENT * budget or self._loss(ready.arranged.gaussians) > _MAX_SPENT * self.goal.loss
+        ):
+            ready = self._prepared(budget, pruning=False)
+            budget = self._budget(ready)
+        results = self._rounds(ready, budget)
+        if not results[0].met and ready.spent:  # held-out photos miss what pictures of the trained views do not
+            ready = self._prepared(budget, pruning=False)
+            results += self._rounds(ready, self._budget(ready))
+        return results
+
+    def _prepared(self, budget: float, *, pruning: bool) -> Prepared:
+        progress = part(self.progress, 0.05, 0.4)
+        return prepare(self.whole, budget, self.stick, self.seen, progress, self.check_stop, pruning=pruning)
+
+    def _loss(self, gaussians: Gaussians) -> float:
         """Decibels of held-out PSNR that `gaussians` have less than the splat; 0 where there are no such photos."""
         if self.held_out is None or self.before is None:
             return 0.0
         return self.before - self.held_out.psnr(gaussians, self.check_stop)
 
-    def budget(self, ready: Prepared) -> float:
-        """The squared error for the goal: compression's is not quite independent of training's; one try tells by how
-        much, where there are held-out photos.
+    def _budget(self, ready: Prepared) -> float:
+        """The squared error that meets the goal.
+
+        The errors of training and compression are not quite independent: where there are held-out photos, one trial
+        measures by how much.
         """
         if self.held_out is None:
             return self.goal.mean_squared_error
         room = self.goal.mean_squared_error - ready.spent
         trial = first_try(ready.arranged, ready.palettes, room, self.stick)
-        return self._error_for(trial.mean_squared_error, self.loss(dequantise(trial.codes)))
+        return self._error_for(trial.mean_squared_error, self._loss(dequantise(trial.codes)))
 
-    def rounds(self, ready: Prepared, budget: float, progress: Progress) -> list[Compressed]:
+    def _rounds(self, ready: Prepared, budget: float) -> list[Compressed]:
         """Files that come nearer and nearer to the goal."""
         results: list[Compressed] = []
         for number in range(_ROUNDS):
-            found = ready.search(budget, self.stick, part(progress, 0.5 + 0.125 * number, 0.125))
+            found = ready.search(budget, self.stick, part(self.progress, 0.5 + 0.125 * number, 0.125))
             result = self._packed(ready.arranged, found)
             results.append(result)
             wanted = self._error_for(found.mean_squared_error, result.loss)
@@ -166,6 +192,6 @@ class _Files:
             psnr_before=self.before,
             psnr_after=self.held_out.psnr(decoded, self.check_stop) if self.held_out else None,
             target_loss=self.goal.loss,
-            strays=0,
-            thinned=0,
+            outliers=0,
+            pruned=0,
         )

@@ -1,4 +1,4 @@
-"""Gaussians to a SOG file's integers: the only place where something is lost."""
+"""Gaussians to a SOG file's integers: the only lossy step."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _OPACITIES = np.arange(1, 256, dtype=np.uint8)
 
 @dataclass(frozen=True)
 class Coarseness:
-    """What bytes are worth; the defaults are the finest the format holds.
+    """How much error to trade for bytes; the defaults are the finest the format holds.
 
-    Prices are squared errors of the pictures (colours 0..1, mean over the pixels and channels) for a bit less. Rounding
-    costs no precision in the format itself, it makes the images' bytes repeat.
+    Each λ is the extra squared picture error (colours 0..1, mean over pixels and channels) accepted per bit saved.
+    Rounding uses the format's full precision: it makes the bytes of the images repeat.
     """
 
-    bit_price: float = 0.0
-    label_price: float = 0.0  # of a palette's labels, whose errors are measured otherwise
+    lambda_: float = 0.0
+    label_lambda: float = 0.0  # λ of the palette's labels, whose errors are measured otherwise
     palette_size: int = MAX_PALETTE  # vectors of higher colour coefficients
 
 
@@ -44,7 +44,7 @@ def arrange(gaussians: Gaussians) -> Gaussians:
 def quantise(arranged: Gaussians, sensitivity: Sensitivity, coarseness: Coarseness, palette: Palette | None) -> Codes:
     """The SOG content of arranged Gaussians, with the palette of `quantise_harmonics`."""
     book = fit_codebook(arranged.scales, CODEBOOK_SIZE, weights=sensitivity.outlines[:, 6:9])
-    shapes = round_shapes(arranged, sensitivity, book, coarseness.bit_price)
+    shapes = round_shapes(arranged, sensitivity, book, coarseness.lambda_)
     adapted = replace(arranged, sh0=absorb(arranged, sensitivity, palette), opacities=shapes.opacities)
     colours, colour_codebook = _quantise_shades(adapted, sensitivity, coarseness)
     return Codes(
@@ -72,9 +72,9 @@ def _quantise_shades(
     """Codes (N, 4) of constant colours and opacities, and the codebook (256,) of the colours."""
     weights = np.repeat(sensitivity.colours[:, None], 3, axis=1)
     book = fit_codebook(gaussians.sh0, CODEBOOK_SIZE, weights=weights)
-    colours = round_numbers(gaussians.sh0, weights, book, coarseness.bit_price)
+    colours = round_numbers(gaussians.sh0, weights, book, coarseness.lambda_)
     logits = gaussians.opacities[:, None]
     opacities = round_numbers(
-        logits, sensitivity.opacities[:, None], dequantise_opacities(_OPACITIES), coarseness.bit_price
+        logits, sensitivity.opacities[:, None], dequantise_opacities(_OPACITIES), coarseness.lambda_
     )
     return np.concatenate([colours, _OPACITIES[opacities]], axis=1), book

@@ -1,4 +1,4 @@
-"""Fit opacities and constant colours to pictures, so that they make up for what was lost elsewhere."""
+"""Fit opacities and constant colours to pictures, so that they compensate other errors."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from compressor.encode.quality import Image3, draw
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 
-MOST_FITTED = 200_000
+MAX_FITTED = 200_000
 """Gaussians above which a fit takes longer than all the rest."""
-# a step's length for each unit of the pictures' root mean square error: what is nearly right moves little
+# step length per unit of the pictures' root mean square error: steps shrink as the fit converges
 _RATES = {"opacities": 3.2, "sh0": 1.06}
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.95, 1e-12
 _SEED = 11

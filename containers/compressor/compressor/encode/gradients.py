@@ -1,4 +1,4 @@
-"""A picture, and the way back from its pixels to the splat's parameters."""
+"""Render a splat, and take gradients of the picture back to its parameters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Rendering:
         )
 
     def curvature(self) -> tuple[Iterator[GaussianGradients], Float32]:
-        """Gradients of the outlines whose outer products sum to how the picture's squares curve with them.
+        """Factors gₖ with Σ gₖgₖᵀ = the Gauss-Newton block of each outline.
 
         And the sum of each Gaussian's weights squared (N,).
         """
@@ -49,7 +49,7 @@ class Rendering:
         return map(self._raw, outline_gradients(self.projected, moments)), weights
 
     def _raw(self, gradients: ProjectedGradients) -> GaussianGradients:
-        """View dependence moves no outline: positions are taken to act on outlines alone, which spares its gradient."""
+        """Ignores d(colour)/d(position): view dependence does not move the outline."""
         g, camera = self.gaussians, self.camera
         none = np.zeros((len(g), 0, 3), np.float32)
         size = (camera.width, camera.height)

@@ -1,8 +1,8 @@
-"""The higher colour coefficients: a palette of vectors that are near where anybody looks from.
+"""The higher colour coefficients: a palette of vectors, fitted for the directions that views look from.
 
 A colour is seen only from some directions: a drone looks down. So vectors are compared by the colours they make in the
-directions that the views weigh, and what they miss on average over a Gaussian's own directions, its constant
-coefficient takes over, at no cost.
+directions of the views, and their mean error over the directions of a Gaussian is absorbed by its constant coefficient,
+at no cost.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _ERROR_SAMPLE = 1 << 16
 
 
 def quantise_harmonics(
-    arranged: Gaussians, sensitivity: Sensitivity, size: int, bit_price: float = 0.0
+    arranged: Gaussians, sensitivity: Sensitivity, size: int, lambda_: float = 0.0
 ) -> Palette | None:
     """A palette of up to `size` vectors; None where there are no higher coefficients or all are zero.
 
-    `bit_price`: the squared error of the pictures that a label one bit shorter may cost.
+    `lambda_`: λ, the extra squared picture error accepted per bit saved of a label.
     """
     count, coefficients, _ = arranged.shN.shape
     if not arranged.shN.any():
@@ -49,7 +49,7 @@ def quantise_harmonics(
     def seen(which: Indices) -> Float32:
         return np.ascontiguousarray(_transform(arranged.shN[which], root).reshape(len(which), -1))
 
-    vectors, labels = build_palette(seen, weights, size, bit_price / (typical * diagonal))
+    vectors, labels = build_palette(seen, weights, size, lambda_ / (typical * diagonal))
     vectors, labels = sort_by_use(vectors, labels)
     sample = np.linspace(0, count - 1, min(count, _ERROR_SAMPLE)).astype(np.int64)
     missed = _error(seen(sample) - vectors[labels[sample]], weights[sample])
@@ -83,9 +83,9 @@ def _codebook(exact: Float32, coefficients: int, users: Float32, root: Float64, 
 
 
 def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> Float32:
-    """Constant coefficients (N, 3) that make up for what `palette` misses in the directions each Gaussian is seen from.
+    """Constant coefficients (N, 3) that absorb the error of `palette` in the directions each Gaussian is seen from.
 
-    The least squares in colour over those directions; without a palette all is missed.
+    The least squares in colour over those directions; without a palette, of all higher coefficients.
     """
     out = np.empty_like(gaussians.sh0)
     _absorb(gaussians.sh0, gaussians.shN, sensitivity.directions, *_written(gaussians, palette), out)

@@ -1,6 +1,6 @@
-"""Gaussians that belong to nothing: far outside the scene or alone in the air, and in no camera's picture.
+"""Outliers: Gaussians far outside the scene or without neighbours, and in no camera's picture.
 
-Deliberately timid: whatever any measured view sees stays, wherever it is.
+Deliberately conservative: whatever any measured view sees stays, wherever it is.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from splat.gaussians import Gaussians
 _BULK = (1.0, 99.0)  # percentiles of the positions
 _ROOM = 3.0  # times the longest side of the bulk that still belongs to the scene, all round
 _CELLS = 64  # of the bulk's longest side: the neighbourhood of a Gaussian is 3 of them wide
-_LEAST_NEIGHBOURS = 2
+_MIN_NEIGHBOURS = 2
 
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
 
-def strays(gaussians: Gaussians, seen: Mask) -> Mask:
-    """Which Gaussians (N,) to leave out: those not `seen` (N,) that are out of bounds or have no neighbours."""
+def outliers(gaussians: Gaussians, seen: Mask) -> Mask:
+    """Mask (N,) of the outliers: those not `seen` (N,) that are out of bounds or have no neighbours."""
     unseen = np.flatnonzero(~seen)
     out = np.zeros(len(gaussians), dtype=np.bool_)
     if len(unseen) == 0:
@@ -32,7 +32,7 @@ def strays(gaussians: Gaussians, seen: Mask) -> Mask:
     room = _ROOM * max(float((high - low).max()), 1e-9)
     far = ((points[unseen] < low - room) | (points[unseen] > high + room)).any(axis=1)
     cell = max(float((high - low).max()), 1e-9) / _CELLS
-    out[unseen] = far | (_neighbours(points, unseen, low, cell) < _LEAST_NEIGHBOURS)
+    out[unseen] = far | (_neighbours(points, unseen, low, cell) < _MIN_NEIGHBOURS)
     return out
 
 

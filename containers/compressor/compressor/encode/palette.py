@@ -1,4 +1,4 @@
-"""A palette of vectors for the higher colour coefficients, whose labels are short where little depends on them."""
+"""A palette of vectors for the higher colour coefficients, whose labels are short where their errors matter little."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ Points = Callable[[Indices], Float32]
 """Makes the points (n, D) of the indices (n,): all of a large scene's at once would fill the memory."""
 
 
-def build_palette(points: Points, weights: Float32, size: int, bit_price: float) -> tuple[Float32, Indices]:
+def build_palette(points: Points, weights: Float32, size: int, lambda_: float) -> tuple[Float32, Indices]:
     """Up to `size` vectors (K, D) and the label (N,) of one for each of the N points.
 
     √K coarse cells, each given its share of the palette by its points and their spread. Then every point takes the
-    vector of the least weight · distance² + `bit_price` · bits of its label, and the vectors move to the middle of
-    those that chose them (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989). What hardly
-    matters shares few cheap labels. A bit costs nothing in the first round.
+    vector of the least weight · distance² + λ · bits of its label, and the vectors move to the middle of
+    those that chose them (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989). Points
+    of little weight share few cheap labels. λ is 0 in the first round.
     """
     count = len(weights)
     if count <= size:
@@ -45,13 +45,13 @@ def build_palette(points: Points, weights: Float32, size: int, bit_price: float)
     large = count > _SAMPLE
     chosen = np.linspace(0, count - 1, min(count, max(_SAMPLE, _SAMPLE_PER_VECTOR * size))).astype(np.int64)
     some, mass = points(chosen), np.ascontiguousarray(weights[chosen])
-    palette, price = _two_level_means(some, mass, size), np.zeros(size, np.float32)
+    palette, label_costs = _two_level_means(some, mass, size), np.zeros(size, np.float32)
     for _ in range(_ROUNDS):
-        labels = _Choice(palette, price, large=large).labels(some.__getitem__, mass)
+        labels = _Choice(palette, label_costs, large=large).labels(some.__getitem__, mass)
         palette, users = _moved(some.__getitem__, mass, labels, palette)
         palette, users = palette[users > 0], users[users > 0]
-        price = (-bit_price * np.log2(users / users.sum())).astype(np.float32)
-    choice = _Choice(palette, price, large=large)
+        label_costs = (-lambda_ * np.log2(users / users.sum())).astype(np.float32)
+    choice = _Choice(palette, label_costs, large=large)
     labels = choice.labels(points, weights)
     return _moved(points, weights, labels, palette)[0], labels
 
@@ -128,12 +128,12 @@ def _moved(points: Points, weights: Float32, labels: Indices, palette: Float32) 
 
 
 class _Choice:
-    """What points choose from `palette` (K, D), where the label of each vector has its `price` (K,)."""
+    """The choice of vectors from `palette` (K, D), where the label of each vector costs `label_costs` (K,)."""
 
-    def __init__(self, palette: Float32, price: Float32, *, large: bool) -> None:
+    def __init__(self, palette: Float32, label_costs: Float32, *, large: bool) -> None:
         near = _NEAR_IN_LARGE if large else _NEAR
-        self._price, self._near = price, min(near, len(palette)) if price.any() else 1
-        self._cheap = np.argsort(price, kind="stable")[:_CHEAP]
+        self._label_costs, self._near = label_costs, min(near, len(palette)) if label_costs.any() else 1
+        self._cheap = np.argsort(label_costs, kind="stable")[:_CHEAP]
         self._vectors = palette[self._cheap]
         dimensions = palette.shape[1]
         self._index: Any = faiss.IndexFlatL2(dimensions)
@@ -148,7 +148,7 @@ class _Choice:
         self._index.add(palette)
 
     def labels(self, points: Points, weights: Float32) -> Indices:
-        """Of the least weight · distance² + price, among the nearest vectors and the cheapest."""
+        """Of the least weight · distance² + cost of the label, among the nearest vectors and the cheapest."""
         return np.concatenate([self._labels(points(part), weights[part]) for part in _parts(len(weights))])
 
     def _labels(self, points: Float32, mass: Float32) -> Indices:
@@ -156,11 +156,12 @@ class _Choice:
         if self._near == 1:
             return np.asarray(found[:, 0], dtype=np.int64)
         rows = np.arange(len(points))
-        cost = mass[:, None] * np.where(found >= 0, distances, np.inf) + self._price[found]  # -1: too few in the cells
+        # an index of -1: too few in the cells
+        cost = mass[:, None] * np.where(found >= 0, distances, np.inf) + self._label_costs[found]
         place = cost.argmin(axis=1)
         labels, least = found[rows, place], cost[rows, place]
         vectors = self._vectors
         squares = np.square(points).sum(axis=1)[:, None] + np.square(vectors).sum(axis=1) - 2 * points @ vectors.T
-        cost = mass[:, None] * squares + self._price[self._cheap]
+        cost = mass[:, None] * squares + self._label_costs[self._cheap]
         place = cost.argmin(axis=1)
         return np.asarray(np.where(cost[rows, place] < least, self._cheap[place], labels), dtype=np.int64)

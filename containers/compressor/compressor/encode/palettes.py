@@ -1,4 +1,4 @@
-"""Rate and distortion of the palette of higher colour coefficients, from few sizes that were built."""
+"""Rate and distortion of the palette of higher colour coefficients, from the few sizes that were built."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from compressor.sog.images import labels_image, palette_image
 from compressor.sog.webp import encode_webp
 from splat.gaussians import Gaussians
 
-_SMALLEST_PALETTE = 64
+_MIN_PALETTE = 64
 _FIRST_PALETTES = (256, 4096)
 _FIRST_LARGE_PALETTES = (4096, 32768)
 # measured on trained scenes: a bit a Gaussian less, of some hundred, is worth about this part of the error
-_LABEL_PRICE = 1 / 80
+_LABEL_LAMBDA = 1 / 80
 _NO_ERROR = 1e-30  # whose logarithm is still a number
 
 
@@ -38,12 +38,12 @@ class PaletteCurve:
     """The curve of the palette's size: measured where a palette was built, interpolated elsewhere.
 
     The largest palettes cost more time than all else, so they are built only when the search asks for them.
-    `label_price`: the bit price of `quantise_harmonics`.
+    `label_lambda`: the λ of `quantise_harmonics`.
     """
 
     arranged: Arranged
     yardstick: Yardstick
-    label_price: float
+    label_lambda: float
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
@@ -58,7 +58,7 @@ class PaletteCurve:
         if size == 0:
             return None
         if size not in self.trials:
-            palette = quantise_harmonics(self.arranged.gaussians, self.arranged.sensitivity, size, self.label_price)
+            palette = quantise_harmonics(self.arranged.gaussians, self.arranged.sensitivity, size, self.label_lambda)
             if palette is None:
                 return None
             self.trials[size] = _Trial(
@@ -69,17 +69,17 @@ class PaletteCurve:
             )
         return self.trials[size].palette
 
-    def best(self, price: float, *, built: bool = False) -> int:
-        """The size whose error and bytes cost least at `price` a bit, of all or of those that are `built`.
+    def best(self, lambda_: float, *, built: bool = False) -> int:
+        """The size of the least error + λ · bits, among all candidates or among those that are `built`.
 
-        All: none, and to the format's most in quarter octaves; where a palette takes long, in whole ones, and none
-        within an octave of one that is built.
+        Candidates: 0, then 64 up to the format's maximum in quarter octaves. For more than 4 · MAX_PALETTE Gaussians,
+        where a palette takes long to build: in whole octaves, none within an octave of one that is built.
         """
         known = sorted(self.trials)
-        most = min(MAX_PALETTE, len(self.arranged))
+        largest = min(MAX_PALETTE, len(self.arranged))
         slow = len(self.arranged) > 4 * MAX_PALETTE
-        octaves = np.arange(np.log2(_SMALLEST_PALETTE), np.log2(MAX_PALETTE) + 0.5, 1.0 if slow else 0.25)
-        others = {int(size) for size in np.rint(2**octaves) if size < most} | {most}
+        octaves = np.arange(np.log2(_MIN_PALETTE), np.log2(MAX_PALETTE) + 0.5, 1.0 if slow else 0.25)
+        others = {int(size) for size in np.rint(2**octaves) if size < largest} | {largest}
         if slow:
             others = {size for size in others if min(abs(np.log2(known) - np.log2(size))) > 1}
         sizes = known if built else sorted(others | {*known})
@@ -88,12 +88,12 @@ class PaletteCurve:
         labels = _through(at, [trial.label_bytes for trial in trials], x)
         vectors = np.exp(_through(at, [np.log(trial.vector_bytes) for trial in trials], x))
         errors = np.exp(_through(at, [np.log(max(trial.error, _NO_ERROR)) for trial in trials], x))
-        costs = np.append(self._without, errors + 8 * price * (np.maximum(labels, 0) + vectors))
+        costs = np.append(self._without, errors + 8 * lambda_ * (np.maximum(labels, 0) + vectors))
         return (0, *sizes)[int(np.argmin(costs))]
 
     @cached_property
     def _without(self) -> float:
-        """The error with no palette at all, as far off its expectation as that of the smallest palette."""
+        """The error without palette: predicted, times measured / predicted of the smallest palette."""
         size = min(self.trials)
         gaussians, sensitivity = self.arranged.gaussians, self.arranged.sensitivity
         expected = seen_error(gaussians, sensitivity, self.trials[size].palette)
@@ -101,7 +101,7 @@ class PaletteCurve:
         return correction * seen_error(gaussians, sensitivity, None)
 
     def _pictured(self, palette: Palette) -> Gaussians:
-        """The splat with nothing lost but by `palette`."""
+        """The splat whose only loss is that of `palette`."""
         gaussians = self.arranged.gaussians
         return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
@@ -115,7 +115,7 @@ def measure_palettes(
     """
     if not arranged.gaussians.shN.any():
         return None
-    palettes = PaletteCurve(arranged, yardstick, _LABEL_PRICE * budget / len(arranged))
+    palettes = PaletteCurve(arranged, yardstick, _LABEL_LAMBDA * budget / len(arranged))
     for place, size in enumerate(sizes := palettes.first_sizes()):
         progress(place / len(sizes), f"measuring a palette of {size}")
         palettes.palette(size)

@@ -1,4 +1,4 @@
-"""A splat made ready for the search: what matters in it, what is left out, and what its palettes cost."""
+"""Prepare a splat for the search: measure sensitivities, remove outliers, prune, calibrate, measure palettes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from compressor.encode.arranged import Arranged, Progress
 from compressor.encode.calibration import calibrated
 from compressor.encode.compensation import Compensation
-from compressor.encode.fitting import MOST_FITTED, Sights, sights
-from compressor.encode.outliers import strays
+from compressor.encode.fitting import MAX_FITTED, Sights, sights
+from compressor.encode.outliers import outliers
 from compressor.encode.palettes import PaletteCurve, measure_palettes
-from compressor.encode.pruning import Thinned, thin
+from compressor.encode.pruning import Pruned, prune
 from compressor.encode.quality import Yardstick
-from compressor.encode.search import Found, best_size, first_price, first_try, price_for, rounded_at, search
+from compressor.encode.search import Found, best_size, first_lambda, first_try, lambda_for, rounded_at, search
 from compressor.encode.sensitivity import cameras_of, measure_sensitivity
 from compressor.framing import Framing
 from compressor.sog.codes import MAX_PALETTE
@@ -28,7 +28,7 @@ _USUAL_GAIN = 0.8
 
 @dataclass(frozen=True)
 class Prepared:
-    """A splat ready to be searched; `spent`: the error of what was left out of it."""
+    """A splat ready to be searched; `spent`: the squared error that pruning cost."""
 
     arranged: Arranged
     palettes: PaletteCurve | None
@@ -38,20 +38,21 @@ class Prepared:
     def search(self, budget: float, yardstick: Yardstick, progress: Progress) -> Found:
         """The smallest content within an error of `budget` against the yardstick's pictures; where none is, the finest.
 
-        The palette's size goes with the price until one is within: with it fixed the error is smooth in the price.
+        The size of the palette follows λ until a file is within the budget; from then on it is fixed, which makes the
+        error a smooth function of λ.
         """
         room = budget - self.spent
         if room > 0:
-            start = price_for(first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
+            start = lambda_for(first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
 
-            def rounded(price: float, within: Found | None) -> Found:
-                size = within.coarseness.palette_size if within else best_size(self.palettes, price)
-                return rounded_at(price, size, self.arranged, self.palettes, yardstick)
+            def rounded(lambda_: float, within: Found | None) -> Found:
+                size = within.coarseness.palette_size if within else best_size(self.palettes, lambda_)
+                return rounded_at(lambda_, size, self.arranged, self.palettes, yardstick)
 
             found = None
             if compensation := self.compensation:
                 found = search(
-                    lambda price, within: compensation.fitted(rounded(price, within), yardstick),
+                    lambda lambda_, within: compensation.fitted(rounded(lambda_, within), yardstick),
                     start / _USUAL_GAIN, budget, progress, spent=self.spent,
                 )  # fmt: skip
             if found := found or search(rounded, start, budget, progress, spent=self.spent):
@@ -60,15 +61,15 @@ class Prepared:
 
 
 def measured(gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]) -> Arranged:
-    """Arranged `gaussians` with what matters in pictures, without strays where there are `views`."""
+    """Arranged `gaussians` with their sensitivities, without outliers where there are `views`."""
     arranged = Arranged(gaussians, measure_sensitivity(gaussians, views, framing, check_stop))
-    stray = strays(gaussians, arranged.sensitivity.seen) if views else np.zeros(len(gaussians), dtype=np.bool_)
-    return arranged.select(~stray) if stray.any() else arranged
+    outlier = outliers(gaussians, arranged.sensitivity.seen) if views else np.zeros(len(gaussians), dtype=np.bool_)
+    return arranged.select(~outlier) if outlier.any() else arranged
 
 
 def sights_of(arranged: Arranged, views: Sequence[View], framing: Framing) -> Sights | None:
-    """What can be fitted to; None without `views`, or where a fit would take too long."""
-    return sights(arranged.gaussians, cameras_of(views, framing)) if views and len(arranged) <= MOST_FITTED else None
+    """The pictures to fit to; None without `views`, or where a fit would take too long."""
+    return sights(arranged.gaussians, cameras_of(views, framing)) if views and len(arranged) <= MAX_FITTED else None
 
 
 def prepare(
@@ -79,21 +80,21 @@ def prepare(
     progress: Progress,
     check_stop: Callable[[], None],
     *,
-    leave_out: bool,
+    pruning: bool,
 ) -> Prepared:
-    """Measure palettes for a squared error of about `budget`.
+    """Calibrate and measure palettes for a squared error of about `budget`, after pruning with `pruning`.
 
-    Gaussians that it has room to leave out are, with `leave_out`.
+    `yardstick` and `seen` are pictures of the whole splat.
     """
-    progress(0.0, "leaving out what nobody misses")
-    thinned = thin(arranged, budget, yardstick, seen, check_stop) if leave_out else Thinned(arranged, 0.0)
-    left = thinned.arranged
-    some = yardstick if len(left) <= MOST_FITTED else yardstick.every_other()
+    progress(0.0, "pruning Gaussians")
+    pruned = prune(arranged, budget, yardstick, seen, check_stop) if pruning else Pruned(arranged, 0.0)
+    left = pruned.arranged
+    some = yardstick if len(left) <= MAX_FITTED else yardstick.every_other()
     own = some if left is arranged else some.of(left.gaussians)
-    left = calibrated(left, first_price(left, budget), own, check_stop)
+    left = calibrated(left, first_lambda(left, budget), own, check_stop)
     palettes = measure_palettes(left, own, budget, part(progress, 0.3, 0.7))
     compensation = Compensation(left, palettes, seen, check_stop) if seen else None
-    return Prepared(left, palettes, thinned.error, compensation)
+    return Prepared(left, palettes, pruned.error, compensation)
 
 
 def part(progress: Progress, start: float, length: float) -> Progress:

@@ -1,7 +1,7 @@
-"""Leave out the Gaussians that pictures miss least, and let the others make up for them.
+"""Prune the Gaussians that matter least in pictures, and fit the others to compensate.
 
-A picture is linear in each opacity by itself, so its sensitivity says what leaving a Gaussian out costs; together the
-losses add up, which the others' opacities and colours, fitted to the original's pictures, recover. Fan et al.,
+A picture is linear in each opacity by itself, so its sensitivity predicts the error of removing one Gaussian. The
+errors add up; opacities and colours of the others, fitted to the original's pictures, recover most of it. Fan et al.,
 LightGaussian: Unbounded 3D Gaussian Compression with 15x Reduction and 200+ FPS, 2024, prune and recover likewise.
 """
 
@@ -19,30 +19,30 @@ from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Float32
 from splat.gaussians import opacity_of
 
-# measured on trained scenes: a tenth more Gaussians left out costs five times the error; files are smallest where it
-# has this part of it
+# measured on trained scenes: pruning a tenth more of the Gaussians costs five times the error; files are smallest
+# where pruning gets this part of the budget
 _SHARE = 1 / 4
 # what the fit recovers, as a factor of the error (6 dB after four rounds over 36 views)
 _RECOVERED = 4.0
-_TOLERANCE = 1.5  # the fit may miss what was allowed by so much
+_TOLERANCE = 1.5  # the measured error may exceed what was allowed by this factor
 _SHARES = tuple(share / 64 for share in range(1, 20))
 _ROUNDS = 4
 
 
 @dataclass(frozen=True)
-class Thinned:
-    """What is left, and the mean squared error of its pictures against the whole's."""
+class Pruned:
+    """The remaining Gaussians, and the mean squared error of their pictures against those of all."""
 
     arranged: Arranged
     error: float
 
 
-def thin(
+def prune(
     arranged: Arranged, budget: float, yardstick: Yardstick, seen: Sights | None, check_stop: Callable[[], None]
-) -> Thinned:
-    """As few Gaussians as a quarter of the squared error `budget` pays for, fitted to what is `seen` of all.
+) -> Pruned:
+    """Prune as many Gaussians as a quarter of the squared error `budget` allows, and fit the rest.
 
-    Without `seen` nothing is fitted, and fewer are left out.
+    They are fitted to the pictures `seen` of all; without these nothing is fitted, and fewer are pruned.
     """
     order = np.argsort(missed(arranged))
     allowed = _SHARE * budget
@@ -56,21 +56,21 @@ def thin(
         check_stop()
         return some.mean_squared_error(without(share).gaussians)
 
-    def most(error_allowed: float) -> float:
+    def largest_share(error_allowed: float) -> float:
         place = bisect_right(_SHARES, error_allowed, key=error)
         return _SHARES[place - 1] if place else 0.0
 
-    if seen and (share := most(_RECOVERED * allowed)):
+    if seen and (share := largest_share(_RECOVERED * allowed)):
         left = without(share)
         left = replace(left, gaussians=fitted(left.gaussians, seen, _ROUNDS, check_stop))
         found = yardstick.mean_squared_error(left.gaussians)
         if found <= _TOLERANCE * allowed:
-            return Thinned(left, found)
-    if not (share := most(allowed)):
-        return Thinned(arranged, 0.0)
+            return Pruned(left, found)
+    if not (share := largest_share(allowed)):
+        return Pruned(arranged, 0.0)
     left = without(share)
     found = yardstick.mean_squared_error(left.gaussians)
-    return Thinned(left, found) if found <= _TOLERANCE * allowed else Thinned(arranged, 0.0)
+    return Pruned(left, found) if found <= _TOLERANCE * allowed else Pruned(arranged, 0.0)
 
 
 def missed(arranged: Arranged) -> Float32:

@@ -1,4 +1,4 @@
-"""How good is a splat? PSNR against photos that were held out, and against the splat it came from."""
+"""PSNR of a splat against held-out photos, and against the pictures of the splat it came from."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Rounding at a price: every code is chosen for what it adds to the pictures' error and for the bits it takes.
+"""Rate-distortion rounding: each code minimises squared picture error + λ · bits.
 
-Numbers of a Gaussian are rounded one after the other, and those that follow make up for what those before have lost, as
-far as pictures cannot tell them apart: with the Gauss-Newton matrix H = RᵀR, R lower triangular, the error is the sum
-of Rⱼⱼ²·(dⱼ + Σ Rⱼₖ/Rⱼⱼ·dₖ)², k < j, so number j aims at what makes its bracket nothing (Babai, On Lovász' lattice
-reduction and the nearest lattice point problem, 1986). Bits are those of an ideal code for the codes chosen, found by
-turns (Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989): rare codes give way to common ones
-where pictures allow, and the images compress.
+The numbers of a Gaussian are rounded one after the other, and later ones compensate the errors of earlier ones: with
+the Gauss-Newton matrix H = RᵀR, R lower triangular, the error is the sum of Rⱼⱼ²·(dⱼ + Σ Rⱼₖ/Rⱼⱼ·dₖ)², k < j, so number
+j is rounded towards the value that makes its bracket zero (Babai, On Lovász' lattice reduction and the nearest lattice
+point problem, 1986). Bits are those of an ideal entropy code for the codes chosen; codes and bits are optimised in turn
+(Chou, Lookabaugh and Gray, Entropy-constrained vector quantization, 1989): rare codes give way to common ones where
+pictures allow, and the images compress.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _TURNS = 12  # after which bits and codes hardly change
 _SAMPLE = 16384
 _BLOCKS = 16
 _TASK = 256  # Gaussians
-_UNUSED = 1.0  # of a code in a histogram: bits of one that no number has
-# beyond these pictures are no longer quadratic: of its standard deviation along an axis, of a rotation's component, of
-# a scale's logarithm, of an opacity's logit
-_MOST_MOVED, _MOST_TURNED, _MOST_GROWN, _MOST_FADED = 1.0, 0.15, 0.5, 1.0
-_LEAST_PIVOT = 1e-4  # of the diagonal
+_UNUSED = 1.0  # pseudo-count for unused codes, so that their bit cost is finite
+# Largest change, beyond which the error is no longer quadratic: of a position, in standard deviations along the axis;
+# of a component of the rotation; of a scale's logarithm; of an opacity's logit.
+_MAX_MOVED, _MAX_TURNED, _MAX_GROWN, _MAX_FADED = 1.0, 0.15, 0.5, 1.0
+_MIN_PIVOT = 1e-4  # of the diagonal
 
 Bits = NDArray[np.float64]
 
-# to begin with, round codes are common: of many ways to share out bits, one must be chosen
+# initial bit costs favour round codes: any choice that breaks the symmetry between codes would do
 _ROUND = (1, 2, 4, 8, 16, 32)
 _FIRST_BITS: Bits = -np.log2(
     np.mean([np.where(np.arange(CODEBOOK_SIZE) % step == 0, step / CODEBOOK_SIZE, 0) for step in _ROUND], axis=0)
@@ -46,7 +46,7 @@ _FIRST_BITS: Bits = -np.log2(
 
 @dataclass(frozen=True)
 class Shapes:
-    """Positions, rotations and scales of N Gaussians in codes, and opacities that make up for their rounding."""
+    """Positions, rotations and scales of N Gaussians in codes, and opacities that compensate their rounding."""
 
     means: UInt16  # (N, 3)
     mins: Float64  # (3,)
@@ -56,8 +56,8 @@ class Shapes:
     opacities: Float32  # (N,) logits
 
 
-def round_shapes(gaussians: Gaussians, sensitivity: Sensitivity, scale_codebook: Float32, price: float) -> Shapes:
-    """Shapes of arranged Gaussians; `price`: the squared error of the pictures that a bit less is worth."""
+def round_shapes(gaussians: Gaussians, sensitivity: Sensitivity, scale_codebook: Float32, lambda_: float) -> Shapes:
+    """Shapes of arranged Gaussians; `lambda_`: λ, the extra squared picture error accepted per bit saved."""
     low, high = bounds_of(gaussians.means)
     book = np.unique(scale_codebook).astype(np.float64)
     components = component_codes(CODEBOOK_SIZE)
@@ -66,12 +66,12 @@ def round_shapes(gaussians: Gaussians, sensitivity: Sensitivity, scale_codebook:
         codes, opacities = np.empty((len(g), _SHAPE), np.uint16), g.opacities.copy()
         _round_shapes(
             g.means, g.quats, g.scales, s.outlines, s.correlations, low, (high - low) / TOP, components, book, bits,
-            price, codes, opacities,
+            lambda_, codes, opacities,
         )  # fmt: skip
         return codes, opacities
 
     bits = np.tile(_FIRST_BITS, (_SHAPE, 1))
-    if price > 0:
+    if lambda_ > 0:
         which = _sample(len(gaussians))
         some, weights = gaussians.select(which), sensitivity.select(which)
         for _ in range(_TURNS):
@@ -82,10 +82,10 @@ def round_shapes(gaussians: Gaussians, sensitivity: Sensitivity, scale_codebook:
     )
 
 
-def round_numbers(values: Float32, sensitivity: Float32, codebook: Float32, price: float) -> UInt8:
+def round_numbers(values: Float32, sensitivity: Float32, codebook: Float32, lambda_: float) -> UInt8:
     """Codes (N, C) of `values` (N, C) in an ascending `codebook`; each has its `sensitivity` (N, C) and its own bits.
 
-    Three channels are those of a colour, whose red and blue may be told from their difference to green.
+    Three channels are those of a colour, whose red and blue may be coded as their difference to green.
     """
     book = np.unique(codebook).astype(np.float64)
     bits = np.tile(_FIRST_BITS, (values.shape[1], 1))
@@ -93,10 +93,10 @@ def round_numbers(values: Float32, sensitivity: Float32, codebook: Float32, pric
 
     def rounded(which: slice | NDArray[np.int64]) -> UInt8:
         codes = np.empty(values[which].shape, np.uint8)
-        _round_numbers(values[which], sensitivity[which], book, bits, relative, price, codes)
+        _round_numbers(values[which], sensitivity[which], book, bits, relative, lambda_, codes)
         return codes
 
-    if price > 0:
+    if lambda_ > 0:
         some = _sample(len(values))
         for _ in range(_TURNS):
             codes = rounded(some)
@@ -131,7 +131,7 @@ def _length(bits: Bits, codes: UInt8) -> Float64:
 @parallel_kernel
 def _round_shapes(
     means: Float32, quats: Float32, scales: Float32, outlines: Float32, correlations: Int8, low: Float64, unit: Float64,
-    components: Float64, book: Float64, bits: Bits, price: float, codes: UInt16, opacities: Float32,
+    components: Float64, book: Float64, bits: Bits, lambda_: float, codes: UInt16, opacities: Float32,
 ) -> None:  # fmt: skip
     count = means.shape[0]
     for task in prange((count + _TASK - 1) // _TASK):
@@ -144,19 +144,19 @@ def _round_shapes(
                 aim = x[j] - _shift(r, lost, j, reach[j])
                 weight = r[j, j] * r[j, j]
                 if j < 3:
-                    code = _nearest_position(aim, weight, low[j], unit[j], bits[j], price, reach[j])
+                    code = _nearest_position(aim, weight, low[j], unit[j], bits[j], lambda_, reach[j])
                     lost[j] = _position(code, low[j], unit[j]) - x[j]
                 else:
                     values = components if j < 6 else book
-                    code = _cheapest(aim, weight, values, bits[j], 0, price, x[j] - reach[j], x[j] + reach[j])
+                    code = _cheapest(aim, weight, values, bits[j], 0, lambda_, x[j] - reach[j], x[j] + reach[j])
                     lost[j] = values[code] - x[j]
                 codes[i, j] = code
-            opacities[i] -= _shift(r, lost, _SHAPE, _MOST_FADED)
+            opacities[i] -= _shift(r, lost, _SHAPE, _MAX_FADED)
 
 
 @parallel_kernel
 def _round_numbers(
-    values: Float32, sensitivity: Float32, book: Float64, bits: Bits, relative: NDArray[np.bool_], price: float,
+    values: Float32, sensitivity: Float32, book: Float64, bits: Bits, relative: NDArray[np.bool_], lambda_: float,
     codes: UInt8,
 ) -> None:  # fmt: skip
     count, channels = values.shape
@@ -165,7 +165,9 @@ def _round_numbers(
             for turn in range(channels):
                 c = (turn + 1) % channels if channels == 3 else turn  # green first
                 origin = int(codes[i, 1]) if relative[c] else 0
-                codes[i, c] = _cheapest(values[i, c], sensitivity[i, c], book, bits[c], origin, price, -np.inf, np.inf)
+                codes[i, c] = _cheapest(
+                    values[i, c], sensitivity[i, c], book, bits[c], origin, lambda_, -np.inf, np.inf
+                )
 
 
 @kernel
@@ -176,7 +178,7 @@ def _factor(outline: Float32, correlations: Int8, r: Float64) -> None:
         pivot = diagonal
         for k in range(j + 1, NUMBERS):
             pivot -= r[k, j] * r[k, j]
-        r[j, j] = np.sqrt(max(pivot, _LEAST_PIVOT * diagonal))
+        r[j, j] = np.sqrt(max(pivot, _MIN_PIVOT * diagonal))
         for i in range(j):
             rest = correlations[j * (j - 1) // 2 + i] / 127 * np.sqrt(diagonal * outline[i])
             for k in range(j + 1, NUMBERS):
@@ -186,7 +188,7 @@ def _factor(outline: Float32, correlations: Int8, r: Float64) -> None:
 
 @kernel
 def _shift(r: Float64, lost: Float64, j: int, most: float) -> float:
-    """By how much number j has to change to make up for what those before it have `lost`, negated."""
+    """Minus the change of number j that compensates the rounding errors `lost` of those before it."""
     total = 0.0
     for k in range(j):
         total += r[j, k] * lost[k]
@@ -203,9 +205,9 @@ def _numbers(mean: Float32, quat: Float32, scale: Float32, x: Float64, reach: Fl
     x0, x1, x2 = 1 - 2 * (b * b + c * c), 2 * (a * b - w * c), 2 * (a * c + w * b)
     y0, y1, y2 = 2 * (a * b + w * c), 1 - 2 * (a * a + c * c), 2 * (b * c - w * a)
     z0, z1, z2 = 2 * (a * c - w * b), 2 * (b * c + w * a), 1 - 2 * (a * a + b * b)
-    reach[0] = _MOST_MOVED * np.sqrt(x0 * x0 * v0 + x1 * x1 * v1 + x2 * x2 * v2)
-    reach[1] = _MOST_MOVED * np.sqrt(y0 * y0 * v0 + y1 * y1 * v1 + y2 * y2 * v2)
-    reach[2] = _MOST_MOVED * np.sqrt(z0 * z0 * v0 + z1 * z1 * v1 + z2 * z2 * v2)
+    reach[0] = _MAX_MOVED * np.sqrt(x0 * x0 * v0 + x1 * x1 * v1 + x2 * x2 * v2)
+    reach[1] = _MAX_MOVED * np.sqrt(y0 * y0 * v0 + y1 * y1 * v1 + y2 * y2 * v2)
+    reach[2] = _MAX_MOVED * np.sqrt(z0 * z0 * v0 + z1 * z1 * v1 + z2 * z2 * v2)
     largest = 0
     for k in range(1, 4):
         if abs(quat[k]) > abs(quat[largest]):
@@ -218,7 +220,7 @@ def _numbers(mean: Float32, quat: Float32, scale: Float32, x: Float64, reach: Fl
             place += 1
     for k in range(3):
         x[k], x[6 + k] = mean[k], scale[k]
-        reach[3 + k], reach[6 + k] = _MOST_TURNED, _MOST_GROWN
+        reach[3 + k], reach[6 + k] = _MAX_TURNED, _MAX_GROWN
 
 
 @kernel
@@ -229,9 +231,9 @@ def _position(code: int, low: float, unit: float) -> float:
 
 @kernel
 def _nearest_position(
-    aim: float, weight: float, low: float, unit: float, bits: Bits, price: float, reach: float
+    aim: float, weight: float, low: float, unit: float, bits: Bits, lambda_: float, reach: float
 ) -> int:
-    """The position's code of the least error and price; the bits are those of its low byte."""
+    """The position's code of the least error + λ · bits; the bits are those of its low byte."""
     value = np.copysign(np.log1p(abs(aim)), aim)
     exact = (value - low) / unit
     step = np.exp(abs(value)) * unit  # of a code, in the world
@@ -246,7 +248,7 @@ def _nearest_position(
         for code in (middle - away, middle + away):
             if 0 <= code <= TOP:
                 error = (code - exact) * step
-                cost = weight * error * error + price * bits[code & 255]
+                cost = weight * error * error + lambda_ * bits[code & 255]
                 if cost < best:
                     best, found = cost, code
     return found
@@ -254,30 +256,30 @@ def _nearest_position(
 
 @kernel
 def _cheapest(
-    aim: float, weight: float, values: Float64, bits: Bits, origin: int, price: float, low: float, high: float
+    aim: float, weight: float, values: Float64, bits: Bits, origin: int, lambda_: float, low: float, high: float
 ) -> int:  # fmt: skip
-    """The index of the value (ascending, within bounds) of the least error and price; the nearest where none is.
+    """The index of the value (ascending, within bounds) of the least error + λ · bits; the nearest where none is.
 
-    Its bits are told from `origin` on, around the 256.
+    Its bits are those of its distance to `origin`, modulo 256.
     """
     after = np.searchsorted(values, aim)
     found = min(after, values.shape[0] - 1)
     if found > 0 and aim - values[found - 1] < values[found] - aim:
         found -= 1
     error = values[found] - aim
-    best = weight * error * error + price * bits[(found - origin) & 255]
+    best = weight * error * error + lambda_ * bits[(found - origin) & 255]
     for code in range(after, values.shape[0]):
         error = values[code] - aim
         if weight * error * error >= best or values[code] > high:
             break
-        cost = weight * error * error + price * bits[(code - origin) & 255]
+        cost = weight * error * error + lambda_ * bits[(code - origin) & 255]
         if cost < best:
             best, found = cost, code
     for code in range(after - 1, -1, -1):
         error = values[code] - aim
         if weight * error * error >= best or values[code] < low:
             break
-        cost = weight * error * error + price * bits[(code - origin) & 255]
+        cost = weight * error * error + lambda_ * bits[(code - origin) & 255]
         if cost < best:
             best, found = cost, code
     return int(found)

@@ -1,6 +1,6 @@
 """Rate-distortion search: the fewest bytes whose pictures stay within an error.
 
-Everything is rounded at one price for a bit (Shoham and Gersho, Efficient bit allocation for an arbitrary set of
+Everything is rounded at one λ (Shoham and Gersho, Efficient bit allocation for an arbitrary set of
 quantizers, 1988: at equal slopes no bit is better spent elsewhere), so there is one number to search. The error of the
 pictures is nearly a power of it.
 """
@@ -23,12 +23,12 @@ from compressor.sog.decoder import dequantise
 _TRIES = 6
 _CLOSE_ENOUGH = 0.94  # of the budget used: another try is not worth its render
 _AIM = 0.975
-# measured on trained scenes: the pictures' error for each Gaussian and price, and the power of the price it grows with
-_ERROR_OF_PRICE = 20.0
+# measured on trained scenes: the pictures' error per Gaussian and λ, and the power of λ that it grows with
+_ERROR_OF_LAMBDA = 20.0
 _POWER = 0.9
-# what pictures show of an error is about this many times what is foretold
+# the rendered error is about this many times the predicted one
 _SHOWN = 1.5
-_LEAST_POWER, _MOST_POWER = 0.5, 2.0
+_MIN_POWER, _MAX_POWER = 0.5, 2.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Found:
 
 def search(
     attempt: Callable[[float, Found | None], Found],
-    price: float,
+    lambda_: float,
     budget: float,
     progress: Progress,
     *,
@@ -50,61 +50,61 @@ def search(
 ) -> Found | None:
     """The coarsest found whose measured error is within `budget`, `spent` of it before any rounding; None without one.
 
-    `attempt` makes the content at a price for a bit, of which the first is `price`, and is told the best so far.
+    `attempt` makes the content at a λ, of which the first is `lambda_`; its second argument is the best so far.
     """
     room = budget - spent
-    tried: list[tuple[float, float]] = []  # logarithms of price and of the error it caused
+    tried: list[tuple[float, float]] = []  # logarithms of λ and of the error it caused
     best: Found | None = None
     for number in range(_TRIES):
         progress(number / _TRIES, "searching the smallest file")
-        found = attempt(price, best)
+        found = attempt(lambda_, best)
         error = max(found.mean_squared_error - spent, room / 1000)
-        if error <= room and (best is None or found.coarseness.bit_price > best.coarseness.bit_price):
+        if error <= room and (best is None or found.coarseness.lambda_ > best.coarseness.lambda_):
             if best is None:
                 tried.clear()  # of other palettes
             best = found
         if _CLOSE_ENOUGH * room <= error <= room:
             break
-        tried.append((math.log(price), math.log(error)))
-        price = math.exp(_next(tried, math.log(_AIM * room)))
+        tried.append((math.log(lambda_), math.log(error)))
+        lambda_ = math.exp(_next(tried, math.log(_AIM * room)))
     return best
 
 
-def first_price(arranged: Arranged, error: float) -> float:
-    """The price for a bit at which pictures should miss by about `error`."""
-    return error / (_ERROR_OF_PRICE * len(arranged))
+def first_lambda(arranged: Arranged, error: float) -> float:
+    """The λ at which the rendered error should be about `error`."""
+    return error / (_ERROR_OF_LAMBDA * len(arranged))
 
 
-def price_for(tried: Found, error: float, spent: float) -> float:
-    """The price at which pictures should miss by `error` more than `spent`, after one try."""
+def lambda_for(tried: Found, error: float, spent: float) -> float:
+    """The λ at which the rendered error should be `spent` + `error`, extrapolated from one trial."""
     power = math.log(error / max(tried.mean_squared_error - spent, error / 1000)) / _POWER
-    return tried.coarseness.bit_price * math.exp(power)
+    return tried.coarseness.lambda_ * math.exp(power)
 
 
-def best_size(palettes: PaletteCurve | None, price: float) -> int:
-    """The palette that pays at a price for a bit; 0 where there are no higher colour coefficients."""
-    return palettes.best(_SHOWN * price) if palettes else 0
+def best_size(palettes: PaletteCurve | None, lambda_: float) -> int:
+    """The size of palette with the least cost at λ; 0 where there are no higher colour coefficients."""
+    return palettes.best(_SHOWN * lambda_) if palettes else 0
 
 
 def first_try(arranged: Arranged, palettes: PaletteCurve | None, error: float, yardstick: Yardstick) -> Found:
-    """Content that should miss by about `error`; no palette is built for it."""
-    price = first_price(arranged, error)
-    size = palettes.best(_SHOWN * price, built=True) if palettes else 0
-    return rounded_at(price, size, arranged, palettes, yardstick)
+    """Content whose rendered error should be about `error`; no palette is built for it."""
+    lambda_ = first_lambda(arranged, error)
+    size = palettes.best(_SHOWN * lambda_, built=True) if palettes else 0
+    return rounded_at(lambda_, size, arranged, palettes, yardstick)
 
 
 def rounded_at(
-    price: float, size: int, arranged: Arranged, palettes: PaletteCurve | None, yardstick: Yardstick
+    lambda_: float, size: int, arranged: Arranged, palettes: PaletteCurve | None, yardstick: Yardstick
 ) -> Found:
-    """The content at a price for a bit (the finest at 0) and with a palette of `size`, measured."""
-    coarseness = Coarseness(price, palettes.label_price if palettes else 0.0, size)
+    """The content at λ (the finest at 0) and with a palette of `size`, measured."""
+    coarseness = Coarseness(lambda_, palettes.label_lambda if palettes else 0.0, size)
     palette = palettes.palette(size) if palettes else None
     codes = quantise(arranged.gaussians, arranged.sensitivity, coarseness, palette)
     return Found(codes, coarseness, yardstick.mean_squared_error(dequantise(codes)))
 
 
 def _next(tried: list[tuple[float, float]], goal: float) -> float:
-    """The price to try next: between the nearest ones on both sides of the goal, or beyond the last."""
+    """Logarithm of the λ to try next: between the nearest ones on both sides of the goal, or beyond the last."""
     below = max((point for point in tried if point[1] <= goal), default=None)
     above = min((point for point in tried if point[1] > goal), default=None)
     if below and above and below[0] < above[0]:
@@ -113,5 +113,5 @@ def _next(tried: list[tuple[float, float]], goal: float) -> float:
     x, y = tried[-1]
     power = _POWER
     if len(tried) > 1 and tried[-2][0] != x:
-        power = float(np.clip((y - tried[-2][1]) / (x - tried[-2][0]), _LEAST_POWER, _MOST_POWER))
+        power = float(np.clip((y - tried[-2][1]) / (x - tried[-2][0]), _MIN_POWER, _MAX_POWER))
     return x + (goal - y) / power

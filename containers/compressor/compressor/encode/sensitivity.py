@@ -1,6 +1,6 @@
-"""How much each Gaussian's numbers matter in pictures, alone and together, from renders of the splat.
+"""Sensitivity of pictures to the parameters of each Gaussian, alone and together, measured from renders.
 
-With a picture I(θ), JᵀJ of its Jacobian says what a small change of θ does to the picture, squared. Its block of each
+With a picture I(θ) and its Jacobian J, a small change d of θ adds dᵀJᵀJd to the squared error. The block of each
 Gaussian is measured exactly (splat/moments.py) from the cameras that trained the splat and from all round it.
 """
 
@@ -27,9 +27,9 @@ _TRAINING_VIEWS = 24
 _ORBIT_VIEWS = 12
 # a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, and each of a small scene
 _WORK = 12_000_000
-# what few views see little of still counts this part of what the median does: nobody knows every future view
-_LEAST = 1 / 8
-# and what seems to make up for another number does so by this part less
+# lower bound of a sensitivity, as a part of the median: future views may show what these views hardly do
+_MIN_SHARE = 1 / 8
+# correlations are reduced by this part, since future views may not have them
 _DAMPING = 0.1
 _FULL = PALETTE_COEFFICIENTS + 1
 
@@ -104,14 +104,14 @@ class _Tally:
 
     def _blended_directions(self, usual: Float64) -> Float32:
         """Each Gaussian's own directions, and as much of the usual ones as makes up for few views."""
-        usual_weight = max(_LEAST * float(np.median(self._directions[:, 0])), 1e-30)
+        usual_weight = max(_MIN_SHARE * float(np.median(self._directions[:, 0])), 1e-30)
         blended = self._directions + (usual_weight * usual).astype(np.float32)
         return np.asarray(blended / self._numbers, dtype=np.float32)
 
 
 def _bounded(sums: Float32) -> Float32:
     seen = sums[sums > 0]
-    return np.maximum(sums, np.float32(_LEAST * float(np.median(seen)) if seen.size else 1.0))
+    return np.maximum(sums, np.float32(_MIN_SHARE * float(np.median(seen)) if seen.size else 1.0))
 
 
 @parallel_kernel

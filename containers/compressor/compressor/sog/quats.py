@@ -1,4 +1,4 @@
-"""Rotations: the three smallest components of a unit quaternion in 8 bits each, and which one was left out."""
+"""Rotations: the three smallest components of a unit quaternion in 8 bits each, and the index of the largest."""
 
 from __future__ import annotations
 

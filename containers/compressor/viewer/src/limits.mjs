@@ -1,4 +1,4 @@
-// Where one may go, as pure functions; points are [x, y, z], y up. compressor/limits.py says what the limits mean.
+// Where one may go, as pure functions; points are [x, y, z], y up. compressor/deliver/limits.py defines the limits.
 
 // How far outside of each side of the footprint (x, z) lies, and that side's outward direction: the worst of them.
 function beyond(footprint, x, z) {

@@ -1,0 +1,94 @@
+"""The stage's output: every file is written to a staging folder, then moved to where it is uploaded from."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from compressor.deliver.comparison import Comparison, compare
+from compressor.deliver.limits import limits_of
+from compressor.deliver.pictures import write_orbit, write_preview
+from compressor.deliver.spz import write_spz
+from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.viewer import Journey, Page, write_page
+from compressor.encode.compress import Compressed
+from compressor.encode.quality import HeldOut
+from compressor.framing import FIELD_OF_VIEW, Framing
+from compressor.source import Source
+from splat.surroundings import Surroundings, write_surroundings
+
+_JOURNEY_STOPS = 16
+_JOURNEY_SECONDS = 60.0
+_DOWNLOADS = ("scene.ply", "scene.spz")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The files of one compressed splat below `folder`, which exists and is empty.
+
+    `progress` of the methods receives the share of its files that are written, 0..1.
+    """
+
+    folder: Path
+    source: Source
+    result: Compressed
+    framing: Framing
+    surroundings: Surroundings
+
+    def write_splats(self) -> None:
+        """Write the splat as SOG, bundled and not, as PLY and as SPZ, and surroundings.json."""
+        bundled = self.folder / "scene.sog"
+        bundled.write_bytes(self.result.sog)
+        with zipfile.ZipFile(bundled) as archive:  # unbundled, for a server that hands out single files
+            archive.extractall(self.folder / "sog")
+        shutil.copyfile(self.source.ply, self.folder / "scene.ply")
+        write_surroundings(self.folder / "surroundings.json", self.surroundings)
+        write_spz(self.folder / "scene.spz", self.source.gaussians, antialiased=self.source.antialiased)
+
+    def write_levels(self, progress: Callable[[float], None]) -> None:
+        """Write the levels of detail that a viewer streams."""
+        write_streamed(
+            self.folder / "lod", self.result.arranged, self.result.coarseness, Layout(), progress,
+            antialiased=self.source.antialiased,
+        )  # fmt: skip
+
+    def write_pictures(self, progress: Callable[[float], None]) -> float:
+        """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""
+        decoded, framing, surroundings = self.result.decoded, self.framing, self.surroundings
+        invented = write_preview(
+            self.folder / "preview.png", self.folder / "poster.jpg", decoded, framing, surroundings
+        )
+        write_orbit(self.folder / "orbit.webp", decoded, framing, surroundings, progress)
+        return invented
+
+    def compare(self, held_out: HeldOut, progress: Callable[[float], None]) -> list[Comparison]:
+        """Score the held-out photos and put each beside its render."""
+        return compare(held_out, self.source.gaussians, self.result.decoded, self.folder, progress)
+
+    def write_viewer(self, bundle: Path, title: str) -> None:
+        """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer."""
+        positions = [self.framing.camera(turn, 16, 9).position for turn in self.framing.turns(_JOURNEY_STOPS)]
+        files = [self.folder / name for name in _DOWNLOADS]
+        page = Page(
+            title=title,
+            journey=Journey(positions, self.framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
+            surroundings=self.surroundings,
+            limits=limits_of(self.framing, self.surroundings),
+            poster=(self.folder / "poster.jpg").read_bytes(),
+            metric=self.source.z_up,
+            downloads={file.name: file.stat().st_size for file in files if file.is_file()},
+        )
+        (self.folder / "viewer").mkdir()
+        write_page(self.folder / "viewer" / "index.html", bundle, self.result.sog, page)
+
+    def move_to(self, output: Path) -> None:
+        """Move every file into `output`, each by rename, so that half a file is never a result."""
+        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+            goal = output / path.relative_to(self.folder)
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            partial = goal.with_name(goal.name + ".partial")
+            shutil.move(path, partial)  # the scratch folder may be on another file system
+            partial.replace(goal)
