@@ -7,7 +7,7 @@ IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
 
-.PHONY: help demo test unit lint lint-page audit up down setup lock asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -45,6 +45,9 @@ setup: .build/test.stamp ## all environments, without running anything
 
 lock: .build/run.stamp ## write every world's requirements.txt anew from its requirements.in
 	scripts/lock.sh
+
+contract: .build/run.stamp ## write what is generated from contract/: the JSON Schemas, the page's contract.js
+	$(PYTHON) -m contract
 
 asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflow.py
 	.venv-build/bin/python statemachine/workflow.py

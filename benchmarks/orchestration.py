@@ -18,9 +18,9 @@ from benchmarks.orchestration_day import LOOK_ROUND, Day, machines_needed, simul
 from benchmarks.orchestration_load import Load, Overhead, measure_overhead, run_load, stub_stack
 from benchmarks.orchestration_plot import plot
 from benchmarks.orchestration_prices import GB_SECOND, dollars_a_job
+from contract.stages import Stage
 from local.cloud import ROOT
 from local.demo import BUILD
-from spaceport.stages import Stage
 
 JOBS_A_DAY = 100_000
 # machines in the quota for each that is busy on average

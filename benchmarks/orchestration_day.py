@@ -1,7 +1,7 @@
 """A day of 100,000 jobs as a discrete-event simulation against AWS' service quotas: queue time and cost by quota.
 
 Jobs arrive by a Poisson process with a daily wave; each goes through the three stages, whose machines are the account's
-SageMaker quota and whose queues are served earliest upload first, as functions/spaceport/capacity.py does. Starts of
+SageMaker quota and whose queues are served earliest upload first, as functions/domain/capacity.py does. Starts of
 executions, state transitions, status events and heartbeats of waiting tasks go through AWS' token buckets.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html (Standard, Europe (Ireland))
@@ -16,8 +16,8 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from spaceport.cost import DOLLARS_PER_HOUR
-from spaceport.stages import Stage
+from contract.stages import Stage
+from domain.cost import DOLLARS_PER_HOUR
 
 DAY = 86_400.0
 LOOK_ROUND = 300.0  # seconds: dispatch keeps the tasks alive that wait

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from contract.events import StatusType
+from contract.stages import Stage
 from local.customer import StatusEvent
-
-STAGES = ("sfm", "3dgs", "compressor")
 
 
 @dataclass
@@ -24,14 +24,16 @@ class StageView:
     sequence: int = -1
 
     def apply(self, event: StatusEvent) -> None:
-        if event.type == "Stage Started":
+        if event.type == StatusType.STAGE_STARTED:
             self.started = min(self.started or event.at, event.at)
         if event.sequence <= self.sequence:
             return
         self.sequence = event.sequence
         self.message, self.progress = event.message, event.progress
         self.attempt = event.attempt or self.attempt
-        self.state = {"Stage Succeeded": "succeeded", "Stage Failed": "failed"}.get(event.type, "running")
+        self.state = {StatusType.STAGE_SUCCEEDED: "succeeded", StatusType.STAGE_FAILED: "failed"}.get(
+            StatusType(event.type), "running"
+        )
         if self.state != "running":
             self.ended = event.at
 
@@ -44,7 +46,7 @@ class StageView:
 class Board:
     """The job's stages and, once there is one, its last event."""
 
-    stages: dict[str, StageView] = field(default_factory=lambda: {name: StageView(name) for name in STAGES})
+    stages: dict[str, StageView] = field(default_factory=lambda: {name: StageView(name) for name in Stage})
     job_id: str | None = None
     last: StatusEvent | None = None
 

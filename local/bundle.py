@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,9 @@ def _parts(code: Path, cache: Path) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def _files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    """The folder's files, those of linked folders (the contract) included."""
+    walked = os.walk(root, followlinks=True)
+    return sorted(Path(folder, name) for folder, _, names in walked for name in names if "__pycache__" not in folder)
 
 
 def _installed(requirements: Path, cache: Path) -> Path:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from contract.events import JOB_STATUS, SOURCE
 from local.address import ACCOUNT, Address, get
 from local.sagemaker.transfer import split_uri
 
-SOURCE = "spaceport.pipeline"
 MAIL_POLL_SECONDS = 0.2
 
 
@@ -40,7 +40,7 @@ class StatusEvent:
 
     @property
     def ends_job(self) -> bool:
-        return self.type in ("Job Succeeded", "Job Failed", "Job Rejected", "Job Stopped")
+        return self.type in JOB_STATUS
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> StatusEvent:

@@ -20,6 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from contract.events import StatusType
+from contract.options import DEFAULT_QUALITY, Quality
 from local.address import DEFAULT_PORT
 from local.board import Board
 from local.bundle import BundleError
@@ -34,13 +36,12 @@ BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
-QUALITIES = ("preview", "standard", "high")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
-    parser.add_argument("--quality", choices=QUALITIES, default="standard")
+    parser.add_argument("--quality", choices=[*Quality], default=DEFAULT_QUALITY)
     parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args()
@@ -87,12 +88,12 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
         (folder / "mail.html").write_text(mail.page(cloud.address, board.last.outputs), encoding="utf-8")
     for line in closing_lines(board.last, folder, mail):
         print(line)
-    if board.last.type != "Job Succeeded":
+    if board.last.type != StatusType.JOB_SUCCEEDED:
         functions = cloud.folder / "functions.log"
         functions.write_text("\n".join(function_logs(cloud.address)), encoding="utf-8")
         print(f"logs: {functions}, {cloud.log}, {cloud.folder / 'jobs'}")
     print(json.dumps(summary(board, datetime.now(UTC))), flush=True)
-    return 0 if board.last.type == "Job Succeeded" else 1
+    return 0 if board.last.type == StatusType.JOB_SUCCEEDED else 1
 
 
 def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[str]:

@@ -30,74 +30,50 @@ from stepfunctions.steps import (
 )
 from stepfunctions.steps.states import State, Task
 
+from contract.codes import FAILURES, ErrorCode, Then, failures_then
+from contract.events import (
+    FAILED_SEQUENCE,
+    JOB_SEQUENCE,
+    LAST_SEQUENCE,
+    SOURCE,
+    VERSION,
+    StatusType,
+    failed_sequence,
+    succeeded_sequence,
+)
+from contract.stages import SPOT_WAIT_SECONDS, Stage
+
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
 # a container reports at least every 20 s; while a machine starts and loads its input there are no reports for minutes
 HEARTBEAT_SECONDS = 1800
-# a Spot training job may wait this long for its machine, without any report (functions/spaceport/stages.py)
-SPOT_WAIT_SECONDS = 3600
-# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads succeed
-# even if each takes the longest time allowed. dispatch sends heartbeats for the runs that wait
+# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
+# through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
 QUEUE_SECONDS = 15 * 24 * 3600
-# stage → (name of its states, its key in $.stages, task timeout, heartbeat; both in seconds). The timeout is longer
-# than the SageMaker job's own MaxRuntimeInSeconds (functions/spaceport/stages.py): waiting for a machine counts here.
-STAGES = {
-    "sfm": ("Sfm", "sfm", QUEUE_SECONDS + 5 * 3600, HEARTBEAT_SECONDS),
-    "3dgs": ("Training", "training", QUEUE_SECONDS + 9 * 3600, SPOT_WAIT_SECONDS + HEARTBEAT_SECONDS),
-    "compressor": ("Compressor", "compressor", QUEUE_SECONDS + 3 * 3600, HEARTBEAT_SECONDS),
-}
+# waiting for an instance that was found, start-up, loading and upload count on top of a job's MaxRuntimeInSeconds
+MARGIN_SECONDS = 2 * 3600
 JOB_TIMEOUT_SECONDS = 46 * 24 * 3600
-LAST_SEQUENCE = 9_999_999
-FAILED_SEQUENCE = 9_999_998  # below success: a redrive of what failed may succeed
-
-# codes after which the same attempt may succeed (functions/spaceport/errors.py; a test holds them equal)
-WAIT_FOR_CAPACITY = ["CAPACITY", "THROTTLED"]
-GO_ON_FROM_CHECKPOINT = ["INTERRUPTED"]
-# errors that end a stage: those that its container or SageMaker names, and timeouts. Any other error is a fault of AWS
-# or of a function on the way (Lambda's, botocore's, its own); these have too many names to list
-FINAL = [
-    "States.Timeout",
-    "States.HeartbeatTimeout",
-    "NOT_A_ZIP",
-    "EMPTY_ARCHIVE",
-    "ENCRYPTED_ARCHIVE",
-    "UNSAFE_ARCHIVE",
-    "ARCHIVE_TOO_LARGE",
-    "NO_PHOTOS",
-    "UNSUPPORTED_PHOTOS",
-    "TOO_FEW_PHOTOS",
-    "TOO_MANY_PHOTOS",
-    "INVALID_OPTION",
-    "INVALID_SCENE",
-    "INVALID_SPLAT",
-    "NO_FEATURES",
-    "NO_OVERLAP",
-    "LOW_REGISTRATION",
-    "DISCONNECTED",
-    "GPS_UNRELIABLE",
-    "TIME_BUDGET",
-    "TRAINING_DIVERGED",
-    "LOW_QUALITY",
-    "OUT_OF_MEMORY",
-    "DISK_FULL",
-    "STALLED",
-    "STAGE_TIMEOUT",
-    "BUDGET_SPENT",
-    "INTERNAL",
-]
-TRY_WITH_HALF = ["OUT_OF_MEMORY"]  # once, and only where the stage can do with fewer Gaussians
 
 
-def announce(state_id: str, detail_type: str, detail: dict[str, Any]) -> EventBridgePutEventsStep:
+def codes(*then: Then) -> list[str]:
+    return [code.value for code in failures_then(*then)]
+
+
+# what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault
+# of AWS or of ours on the way there (Lambda's, botocore's, a function's own), under too many names to list
+FINAL = ["States.Timeout", "States.HeartbeatTimeout", *codes(Then.FINAL, Then.HALVE)]
+
+
+def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> EventBridgePutEventsStep:
     """Put a status event on the bus and leave the data as it is."""
-    common = {"version": "1", "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
+    common = {"version": VERSION, "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
     return EventBridgePutEventsStep(
         state_id,
         parameters={
             "Entries": [
                 {
-                    "Source": "spaceport.pipeline",
-                    "DetailType": detail_type,
+                    "Source": SOURCE,
+                    "DetailType": detail_type.value,
                     "EventBusName": "${StatusBusName}",
                     "Detail": {**common, **detail},
                     "TraceHeader.$": "$.traceHeader",
@@ -113,7 +89,7 @@ def failure_end() -> State:
     """The end of every failure: an event on the bus, then a Fail state."""
     told = announce(
         "JobFailed",
-        "Job Failed",
+        StatusType.JOB_FAILED,
         {
             "sequence": FAILED_SEQUENCE,
             "progress": 1,
@@ -126,28 +102,27 @@ def failure_end() -> State:
 
 
 def unforeseen(told: State) -> Pass:
-    """The path of an unexpected fault in a function: the customer is still notified."""
-    error = {
-        "code": "INTERNAL",
-        "message": "Something went wrong on our side.",
-        "hint": "Upload the ZIP again; if it happens twice, reply to this mail.",
-    }
+    """A fault of our own, in a function that decides: the customer still hears of it."""
+    internal = FAILURES[ErrorCode.INTERNAL]
+    error = {"code": ErrorCode.INTERNAL.value, "message": internal.sentence, "hint": internal.hint}
     state = Pass("UnforeseenFailure", result={"error": error}, result_path="$.settlement")
     state.next(told)
     return state
 
 
-def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unforeseen_failure: State) -> State:
-    """Run a stage with a callback; ask SageMaker before a failure is accepted. Returns the first of its states."""
-    name, key, timeout_seconds, heartbeat_seconds = STAGES[stage]
-    output = f"$.stages.{key}"
+def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_failure: State) -> State:
+    """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
+    spec = stage.spec
+    name, output = spec.key.capitalize(), f"$.stages.{spec.key}"
+    # a Spot training job may wait for capacity that long, and sends nothing then
+    spot_wait = SPOT_WAIT_SECONDS if spec.kind == "Training" else 0
     succeeded = announce(
         f"{name}Succeeded",
-        "Stage Succeeded",
+        StatusType.STAGE_SUCCEEDED,
         {
-            "stage": stage,
+            "stage": stage.value,
             "attempt.$": f"{output}.attempt",
-            "sequence": ordinal * 1_000_000 + 999_999,
+            "sequence": succeeded_sequence(stage),
             "progress": 1,
             "message": "done",
             "metrics.$": f"{output}.metrics",
@@ -158,11 +133,11 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
     succeeded.next(next_state)
     stage_failed = announce(
         f"{name}Failed",
-        "Stage Failed",
+        StatusType.STAGE_FAILED,
         {
-            "stage": stage,
+            "stage": stage.value,
             "attempt.$": "$.settlement.attempt",
-            "sequence": ordinal * 1_000_000 + 999_998,
+            "sequence": failed_sequence(stage),
             "progress": 1,
             "message.$": "$.settlement.error.message",
             "error.$": "$.settlement.error",
@@ -177,27 +152,27 @@ def stage_states(stage: str, ordinal: int, next_state: State, failed: State, unf
     settle = Task(
         f"Settle{name}",
         resource="${SettleStageFunctionArn}",
-        parameters={"jobId.$": "$.jobId", "stage": stage, "failure.$": "$.failure"},
+        parameters={"jobId.$": "$.jobId", "stage": stage.value, "failure.$": "$.failure"},
         result_path="$.settlement",
         retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     settle.next(settled)
-    half = Retry(error_equals=TRY_WITH_HALF, interval_seconds=5, max_attempts=1, backoff_rate=2)
-    with_half = [half] if stage == "3dgs" else []
+    half = Retry(error_equals=codes(Then.HALVE), interval_seconds=5, max_attempts=1, backoff_rate=2)
+    with_half = [half] if spec.halves else []
     run = LambdaStep(
         f"Run{name}",
         wait_for_callback=True,
         parameters={
             "FunctionName": "${RunStageFunctionArn}",
-            "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage, "job.$": "$"},
+            "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage.value, "job.$": "$"},
         },
-        timeout_seconds=timeout_seconds,
-        heartbeat_seconds=heartbeat_seconds,
+        timeout_seconds=QUEUE_SECONDS + spec.max_runtime + spot_wait + MARGIN_SECONDS,
+        heartbeat_seconds=spot_wait + HEARTBEAT_SECONDS,
         result_path=output,
         retry=[
-            Retry(error_equals=WAIT_FOR_CAPACITY, interval_seconds=60, max_attempts=48, backoff_rate=2),
-            Retry(error_equals=GO_ON_FROM_CHECKPOINT, interval_seconds=30, max_attempts=3, backoff_rate=2),
+            Retry(error_equals=codes(Then.WAIT), interval_seconds=60, max_attempts=48, backoff_rate=2),
+            Retry(error_equals=codes(Then.RESUME), interval_seconds=30, max_attempts=3, backoff_rate=2),
             *with_half,
             Retry(error_equals=FINAL, interval_seconds=1, max_attempts=0, backoff_rate=2),
             Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=6, backoff_rate=2),
@@ -218,7 +193,7 @@ def delivery(unforeseen_failure: State) -> State:
     )
     told = announce(
         "JobSucceeded",
-        "Job Succeeded",
+        StatusType.JOB_SUCCEEDED,
         {
             "sequence": LAST_SEQUENCE,
             "progress": 1,
@@ -236,18 +211,19 @@ def pipeline() -> Graph:
     unforeseen_failure = unforeseen(failed)
     next_state = delivery(unforeseen_failure)
     first_of = {}
-    for ordinal, stage in reversed(list(enumerate(STAGES, start=1))):
-        next_state = first_of[stage] = stage_states(stage, ordinal, next_state, failed, unforeseen_failure)
+    for stage in reversed(Stage):
+        next_state = first_of[stage] = stage_states(stage, next_state, failed, unforeseen_failure)
     started = announce(
         "JobStarted",
-        "Job Started",
-        {"sequence": 0, "progress": 0, "message.$": "States.Format('{} is on its way', $.name)"},
+        StatusType.JOB_STARTED,
+        {"sequence": JOB_SEQUENCE, "progress": 0, "message.$": "States.Format('{} is on its way', $.name)"},
     )
     first_stage = Choice("FirstStage")
-    for stage in ("3dgs", "compressor"):
-        rule = ChoiceRule.StringEquals(variable="$.firstStage", value=stage)
+    default, *others = Stage
+    for stage in others:
+        rule = ChoiceRule.StringEquals(variable="$.firstStage", value=stage.value)
         first_stage.add_choice(rule, first_of[stage])
-    first_stage.default_choice(first_of["sfm"])
+    first_stage.default_choice(first_of[default])
     started.next(first_stage)
     return Graph(
         started,

@@ -1,4 +1,4 @@
-"""What `run_stage` tells a container: the environment variables of its SageMaker job, typed."""
+"""The environment variables of a container's SageMaker job, typed (docs/contracts.md)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from stage.errors import ErrorCode, StageError
-
-QUALITIES = ("preview", "standard", "high")
 
 
 @dataclass(frozen=True)
 class Options:
-    """The customer's wishes; None leaves the choice to the stage."""
+    """The customer's options; None leaves the choice to the stage. `gaussians_divisor` is the retry's: the cap on
+    Gaussians is divided by it after a run that was out of memory."""
 
-    quality: str = "standard"
+    quality: Quality = DEFAULT_QUALITY
     training_steps: int | None = None
     max_gaussians: int | None = None
     sh_degree: int | None = None
     training_seconds: int | None = None
     scene_name: str = "scene"
-    gaussians_divisor: int = 1  # not a wish: what the cap is divided by after a run for which memory did not do
+    gaussians_divisor: int = 1
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,28 @@ class StageEnvironment:
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> StageEnvironment:
         """Parse the variables of docs/contracts.md. Raises StageError(INVALID_OPTION) naming the variable."""
-        quality = environ.get("QUALITY", "standard")
-        if quality not in QUALITIES:
-            raise StageError(
-                ErrorCode.INVALID_OPTION, f"QUALITY must be one of {', '.join(QUALITIES)}, not {quality!r}"
-            )
         return cls(
             job_id=environ.get("JOB_ID", "local"),
             attempt=_positive(environ, "ATTEMPT") or 1,
             status_bus=environ.get("STATUS_BUS") or None,
             ml_root=Path(environ.get("ML_ROOT", "/opt/ml")),
             options=Options(
-                quality=quality,
-                training_steps=_positive(environ, "TRAINING_STEPS"),
-                max_gaussians=_positive(environ, "MAX_GAUSSIANS"),
-                sh_degree=_whole(environ, "SH_DEGREE", 0, 3),
+                quality=_quality(environ),
+                **{name: _whole(environ, of.variable, of.low, of.high) for name, of in WHOLE_NUMBERS.items()},
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
             ),
         )
+
+
+def _quality(environ: Mapping[str, str]) -> Quality:
+    text = environ.get("QUALITY", DEFAULT_QUALITY)
+    try:
+        return Quality(text)
+    except ValueError:
+        names = ", ".join(Quality)
+        raise StageError(ErrorCode.INVALID_OPTION, f"QUALITY must be one of {names}, not {text!r}") from None
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-# Position of a stage in the pipeline; docs/contracts.md, "Sequence".
-STAGE_ORDINAL = {"sfm": 1, "3dgs": 2, "compressor": 3}
+from contract.events import SOURCE, VERSION, StatusType, progress_sequence
+from contract.stages import Stage
+
 MIN_SECONDS_BETWEEN_EVENTS = 1.0
 MIN_STEP = 0.01
 
@@ -19,11 +20,6 @@ class EventSink(Protocol):
     """Takes one status event's detail; EventBridge in the cloud, a list in tests."""
 
     def __call__(self, detail: dict[str, Any]) -> None: ...
-
-
-def sequence_number(stage: str, attempt: int, progress: float) -> int:
-    """Order of a Stage Progressed event within its job: stage, then attempt, then progress in permille."""
-    return STAGE_ORDINAL[stage] * 1_000_000 + min(attempt, 98) * 10_000 + 1 + round(progress * 1000)
 
 
 class ProgressReporter:
@@ -52,11 +48,11 @@ class ProgressReporter:
         self._sent_progress, self._sent_at = self._best, now
         self._sink(
             {
-                "version": "1",
+                "version": VERSION,
                 "jobId": self._job_id,
                 "stage": self._stage,
                 "attempt": self._attempt,
-                "sequence": sequence_number(self._stage, self._attempt, self._best),
+                "sequence": progress_sequence(Stage(self._stage), self._attempt, self._best),
                 "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "progress": round(self._best, 4),
                 "message": message,
@@ -79,8 +75,8 @@ def event_bridge_sink(bus: str, events: Any) -> EventSink:
             events.put_events(
                 Entries=[
                     {
-                        "Source": "spaceport.pipeline",
-                        "DetailType": "Stage Progressed",
+                        "Source": SOURCE,
+                        "DetailType": StatusType.STAGE_PROGRESSED.value,
                         "EventBusName": bus,
                         "Detail": json.dumps(detail),
                     }

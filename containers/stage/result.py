@@ -8,17 +8,23 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract.codes import WarningCode
+
 VERSION = 1
 FILE_NAME = "result.json"
 
 
 @dataclass(frozen=True)
 class Warning:
-    """Something the customer should know that did not stop the stage."""
+    """Something the customer should know that did not stop the stage: a WarningCode and the facts."""
 
     code: str
     message: str
     names: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a code that is not in the closed list."""
+        WarningCode(self.code)
 
 
 @dataclass(frozen=True)

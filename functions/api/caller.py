@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from spaceport.job import owner_by_email
+from domain.job import owner_by_email
 
 
 @dataclass(frozen=True)

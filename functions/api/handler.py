@@ -36,19 +36,20 @@ from api.problem import CONTENT_TYPE, plain_problem, problem_of
 from api.service import RejectedJob, Service
 from api.uploads import Uploads
 from api.webhooks import Webhooks
-from spaceport.cancel import Canceller
-from spaceport.clients import client, table
-from spaceport.errors import ErrorCode, JobError, RefusedRequest, RejectedUpload
-from spaceport.executions import Executions
-from spaceport.job import job_id_of
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.observability import logger, tracer
-from spaceport.rerun import Rerunner
-from spaceport.settings import Settings
-from spaceport.starting import Starter
-from spaceport.status import StatusBus
-from spaceport.webhooks import Targets, WebhookTable
+from contract.codes import ErrorCode
+from domain.cancel import Canceller
+from domain.clients import client, table
+from domain.errors import JobError, RefusedRequest, RejectedUpload
+from domain.executions import Executions
+from domain.job import job_id_of
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.observability import logger, tracer
+from domain.rerun import Rerunner
+from domain.settings import Settings
+from domain.starting import Starter
+from domain.status import StatusBus
+from domain.webhooks import Targets, WebhookTable
 
 
 class ApiSettings(Settings):

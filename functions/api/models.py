@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from spaceport.errors import ErrorCode
-from spaceport.job import Camel, Email, JobOptions, PipelineStep
-from spaceport.stages import Stage
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep, Stage
+from domain.job import Camel, Email, JobOptions
 
 MAX_UPLOAD_BYTES = 50 * 1000**3
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]

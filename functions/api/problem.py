@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from api.models import Problem
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
+from contract.codes import FAILURES, ErrorCode
+from domain.errors import JobError
 
 CONTENT_TYPE = "application/problem+json"
 STATUS = {
@@ -27,7 +28,7 @@ def problem_of(error: JobError, job_id: str | None = None) -> Problem:
     """A coded error; whatever is wrong with an upload itself is 422."""
     return Problem(
         type=f"urn:spaceport:error:{error.code}",
-        title=CATALOGUE[error.code].sentence,
+        title=FAILURES[error.code].sentence,
         status=STATUS.get(error.code, HTTPStatus.UNPROCESSABLE_ENTITY),
         detail=error.message,
         code=error.code,

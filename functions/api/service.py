@@ -12,13 +12,15 @@ from api.caller import Caller
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
 from api.source import parse_s3_url
 from api.views import summary_of, view_of
-from spaceport.cancel import Cancellation, Canceller
-from spaceport.errors import ErrorCode, JobError, RefusedRequest
-from spaceport.job import UploadedObject, job_id_of, parse_options
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.rerun import Rerunner, RerunRequest, StartedRerun
-from spaceport.starting import Asked, Starter
+from contract.codes import ErrorCode
+from domain.cancel import Cancellation, Canceller
+from domain.errors import JobError, RefusedRequest
+from domain.job import UploadedObject, job_id_of, parse_options
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.rerun import Rerunner, RerunRequest, StartedRerun
+from domain.starting import Asked, Starter
 
 
 class RejectedJob(Exception):
@@ -55,7 +57,7 @@ class Service:
         job_id = job_id_of(uploaded)
         item = self._jobs.find(job_id)
         if item is not None:
-            if item.get("owner") not in caller.owners:
+            if item.owner not in caller.owners:
                 raise RefusedRequest(ErrorCode.NOT_PERMITTED)
             return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(options, caller.subject))
@@ -113,13 +115,13 @@ class Service:
         request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
         return self._rerunner.rerun(request)
 
-    def _own(self, job_id: str, caller: Caller) -> dict[str, Any]:
+    def _own(self, job_id: str, caller: Caller) -> JobItem:
         """To others a job does not exist."""
         item = self._jobs.find(job_id)
-        if item is None or item.get("owner") not in caller.owners:
+        if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
         return item
 
 
-def _age(item: dict[str, Any]) -> tuple[str, str]:
-    return str(item["uploadedAt"]), str(item["jobId"])
+def _age(item: JobItem) -> tuple[str, str]:
+    return item.uploaded_at, item.job_id

@@ -20,8 +20,9 @@ from botocore.exceptions import ClientError
 
 from api.caller import Caller
 from api.models import PartLink, Upload, UploadRequest
-from spaceport.errors import ErrorCode, RefusedRequest
-from spaceport.job import OWNER_METADATA, UploadedObject
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
+from domain.job import OWNER_METADATA, UploadedObject
 
 MIB = 1024 * 1024
 SMALLEST_PART = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips

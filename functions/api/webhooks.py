@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from api.caller import Caller
 from api.models import NewWebhook, WebhookRequest, WebhookView
-from spaceport.errors import ErrorCode, RefusedRequest
-from spaceport.webhooks import Targets, Webhook, WebhookTable, fault_of, new_secret
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
+from domain.webhooks import Targets, Webhook, WebhookTable, fault_of, new_secret
 
 
 class Webhooks:

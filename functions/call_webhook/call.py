@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from spaceport.jobs_table import JobsTable
-from spaceport.status import StatusEvent
-from spaceport.webhooks import WebhookTable, signature
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
+from domain.status import StatusEvent
+from domain.webhooks import WebhookTable, signature
 
 FIRST_WAIT, LONGEST_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
 
@@ -27,9 +28,9 @@ class Caller:
 
     def call(self, event: StatusEvent) -> str | None:
         """The message's id, the same for every attempt; None where nobody wants to be called."""
-        item = self._jobs.find(event.detail.job_id) or {}
-        webhook = self._webhooks.find(item["owner"]) if "owner" in item else None
-        if webhook is None:
+        item = self._jobs.find(event.detail.job_id)
+        webhook = self._webhooks.find(item.owner) if item is not None and item.owner else None
+        if item is None or webhook is None:
             return None
         message_id = f"{event.detail.job_id}-{event.type.value.lower().replace(' ', '-')}"
         body = json.dumps(content_of(event, item)).encode()
@@ -45,11 +46,11 @@ class Caller:
         return message_id
 
 
-def content_of(event: StatusEvent, item: Mapping[str, Any]) -> dict[str, Any]:
+def content_of(event: StatusEvent, item: JobItem) -> dict[str, Any]:
     """What the receiver reads. Links are not in it: they expire, and GET /jobs/{jobId} makes new ones."""
     told = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
     names = ("jobId", "sequence", "progress", "message", "metrics", "error", "cost")
-    data = {"name": item["name"], **{name: told[name] for name in names if name in told}}
+    data = {"name": item.name, **{name: told[name] for name in names if name in told}}
     return {"type": event.type.value, "timestamp": told["at"], "data": data}
 
 

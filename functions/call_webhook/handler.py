@@ -12,12 +12,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from call_webhook.call import Caller, wait_after
 from call_webhook.post import Undelivered, post
-from spaceport.clients import client, table
-from spaceport.event_bridge import StatusMessage
-from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, tracer
-from spaceport.settings import Settings
-from spaceport.webhooks import Targets, WebhookTable
+from domain.clients import client, table
+from domain.event_bridge import StatusMessage
+from domain.jobs_table import JobsTable
+from domain.observability import logger, tracer
+from domain.settings import Settings
+from domain.webhooks import Targets, WebhookTable
 
 
 class CallWebhookSettings(Settings):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
-from spaceport.webhooks import Targets
+from domain.webhooks import Targets
 
 TIMEOUT_SECONDS = 10.0
 

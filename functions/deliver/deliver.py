@@ -7,11 +7,13 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from contract.stages import Stage
 from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
-from spaceport.job import Camel, Job
-from spaceport.results import read_bytes, read_json
-from spaceport.stages import Stage, StageOutput, finished_stages
+from domain.job import Camel, Job
+from domain.layout import RESULT, report_key
+from domain.results import StageResult, read_bytes, read_json, read_result
+from domain.stages import StageOutput, StageRun, finished_stages
 
 # delivered name → (stage, file in the stage's output); only what the stage's result.json lists is delivered
 DELIVERED = {
@@ -55,10 +57,11 @@ class Deliverer:
     def deliver(self, request: DeliverRequest) -> Delivery:
         """Write report.json and report.html (again, the same, if repeated) and return the delivery.
 
-        Raises ValueError when a stage's result.json has gone since the stage reported it.
+        Raises ValueError when a stage's result.json has gone since the stage reported it, DamagedResult when it is no
+        longer that run's.
         """
         stages = finished_stages(request.stages)
-        results = {stage: self._result_of(output) for stage, output in stages.items()}
+        results = {stage: self._result_of(request, output) for stage, output in stages.items()}
         outputs = outputs_of(stages, results)
         report = compose(
             request,
@@ -75,15 +78,15 @@ class Deliverer:
         return Delivery(outputs=outputs, metrics=headline(report), cost=report.cost)
 
     def _put(self, job_id: str, name: str, text: str, content_type: str) -> str:
-        key = f"jobs/{job_id}/{name}"
+        key = report_key(job_id, name)
         self._s3.put_object(Bucket=self._bucket, Key=key, Body=text.encode(), ContentType=content_type)
         return f"s3://{self._bucket}/{key}"
 
-    def _result_of(self, output: StageOutput) -> dict[str, Any]:
-        uri = f"{output.output_uri}/result.json"
-        result: dict[str, Any] | None = read_json(self._s3, uri)
+    def _result_of(self, job: Job, output: StageOutput) -> StageResult:
+        run = StageRun(job_id=job.job_id, stage=output.stage, attempt=output.attempt)
+        result = read_result(self._s3, output.output_uri, run)
         if result is None:
-            raise ValueError(f"no result at {uri}")
+            raise ValueError(f"no result at {output.output_uri}/{RESULT}")
         return result
 
     def _json(self, uri: str | None) -> Any:
@@ -104,19 +107,19 @@ class Deliverer:
         )
 
 
-def outputs_of(stages: dict[Stage, StageOutput], results: dict[Stage, dict[str, Any]]) -> dict[str, str]:
-    listed = {stage: {file["path"] for file in result["files"]} for stage, result in results.items()}
+def outputs_of(stages: dict[Stage, StageOutput], results: dict[Stage, StageResult]) -> dict[str, str]:
+    listed = {stage: {file.path for file in result.files} for stage, result in results.items()}
     files = {
         name: f"{stages[stage].output_uri}/{path}"
         for name, (stage, path) in DELIVERED.items()
         if path in listed.get(stage, set())
     }
-    return files | {f"{stage}/result.json": f"{output.output_uri}/result.json" for stage, output in stages.items()}
+    return files | {f"{stage}/{RESULT}": f"{output.output_uri}/{RESULT}" for stage, output in stages.items()}
 
 
-def files_of(results: dict[Stage, dict[str, Any]]) -> list[DeliveredFile]:
+def files_of(results: dict[Stage, StageResult]) -> list[DeliveredFile]:
     """Names and sizes of the delivered files that a customer downloads."""
-    sizes = {(stage, file["path"]): file["bytes"] for stage, result in results.items() for file in result["files"]}
+    sizes = {(stage, file.path): file.bytes for stage, result in results.items() for file in result.files}
     return [
         DeliveredFile(name=name, bytes=sizes[source])
         for name, source in DELIVERED.items()

@@ -9,9 +9,9 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deliver.deliver import Deliverer, DeliverRequest
-from spaceport.clients import client
-from spaceport.observability import logger, tracer
-from spaceport.settings import Settings
+from domain.clients import client
+from domain.observability import logger, tracer
+from domain.settings import Settings
 
 
 class DeliverSettings(Settings):

@@ -10,7 +10,7 @@ from string import Template
 
 from deliver.chart import bar, line_chart
 from deliver.report import PhotoLine, Report
-from spaceport.cost import PRICES_AS_OF
+from domain.cost import PRICES_AS_OF
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
@@ -220,8 +220,8 @@ def _warnings(report: Report) -> str:
     if not report.warnings:
         return ""
     items = "".join(
-        f'<p class="warning">{escape(str(warning["message"]))} '
-        f'<span class="soft">{escape(str(warning["code"]))}</span></p>'
+        f'<p class="warning">{escape(warning.sentence)} {escape(warning.hint)} '
+        f'<span class="soft">{escape(warning.message)} ({warning.code})</span></p>'
         for warning in report.warnings
     )
     return _section("Worth knowing", items)

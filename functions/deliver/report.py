@@ -7,8 +7,11 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
-from spaceport.job import Camel, Job, JobOptions
-from spaceport.stages import Stage, StageOutput
+from contract.codes import WARNINGS
+from contract.stages import Stage
+from domain.job import Camel, Job, JobOptions
+from domain.results import StageResult, StageWarning
+from domain.stages import StageOutput
 
 
 class PhotoLine(Camel):
@@ -89,6 +92,18 @@ class Georeference(Camel):
     rms_metres: float | None
 
 
+class ReportedWarning(StageWarning):
+    """A stage's warning with what it means and what to do about it."""
+
+    sentence: str
+    hint: str
+
+    @classmethod
+    def of(cls, warning: StageWarning) -> ReportedWarning:
+        advice = WARNINGS[warning.code]
+        return cls(**warning.model_dump(), sentence=advice.sentence, hint=advice.hint)
+
+
 class Report(Camel):
     """`report.json`. PSNR (dB) and SSIM are of check photos before these were trained on, and after compression unless
     named; None: not measured.
@@ -126,13 +141,13 @@ class Report(Camel):
     seconds: dict[str, float]
     timings: dict[str, dict[str, float]]
     cost: dict[str, Any]
-    warnings: list[dict[str, Any]]
+    warnings: list[ReportedWarning]
 
 
 def compose(
     job: Job,
     stages: dict[Stage, StageOutput],
-    results: dict[Stage, dict[str, Any]],
+    results: dict[Stage, StageResult],
     photos: list[dict[str, Any]],
     georeference: dict[str, Any],
     files: list[DeliveredFile],
@@ -140,10 +155,10 @@ def compose(
     """`photos` and `georeference` are sfm's photos.json and georeference.json, empty for a job without them."""
 
     def count(stage: Stage, name: str) -> int | None:
-        return results[stage]["counts"].get(name) if stage in results else None
+        return results[stage].counts.get(name) if stage in results else None
 
     def metric(stage: Stage, name: str) -> Any:
-        return results[stage]["metrics"].get(name) if stage in results else None
+        return results[stage].metrics.get(name) if stage in results else None
 
     def before(figure: str) -> float | None:
         """A figure of the check photos before training saw them; of a splat that was uploaded, as it came."""
@@ -187,9 +202,9 @@ def compose(
         score=round(sum(part.points for part in parts)) if parts else None,
         score_parts=parts,
         seconds={stage.value: output.seconds for stage, output in stages.items()},
-        timings={stage.value: result.get("timings", {}) for stage, result in results.items()},
+        timings={stage.value: result.timings for stage, result in results.items()},
         cost=total_cost(stages),
-        warnings=[warning for result in results.values() for warning in result["warnings"]],
+        warnings=[ReportedWarning.of(warning) for result in results.values() for warning in result.warnings],
     )
 
 
@@ -237,12 +252,12 @@ def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
     return {**total, "stages": by_stage}
 
 
-def _quality(results: dict[Stage, dict[str, Any]]) -> Quality | None:
+def _quality(results: dict[Stage, StageResult]) -> Quality | None:
     """What the stages measured; None where a figure is missing, as without held-out photos."""
     if Stage.SFM not in results or Stage.TRAINING not in results:
         return None
-    counts, trained = results[Stage.SFM]["counts"], results[Stage.TRAINING]["metrics"]
-    compressed = results[Stage.COMPRESSOR]["metrics"] if Stage.COMPRESSOR in results else {}
+    counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
+    compressed = results[Stage.COMPRESSOR].metrics if Stage.COMPRESSOR in results else {}
     figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
     photos, registered = counts.get("photos"), counts.get("registered")
     if any(figure is None for figure in figures) or not photos or registered is None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from spaceport.capacity import Queue
-from spaceport.executions import Executions
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageRun
+from contract.stages import Stage
+from domain.capacity import Queue
+from domain.executions import Executions
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stages import StageRun
 
 
 class Dispatcher:

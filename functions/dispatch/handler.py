@@ -10,17 +10,17 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dispatch.dispatch import Dispatcher
-from spaceport.capacity import Queue
-from spaceport.clients import client, table
-from spaceport.compute import Compute
-from spaceport.event_bridge import ServiceEvent
-from spaceport.executions import Executions
-from spaceport.observability import logger, tracer
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stage_settings import StageSettings
-from spaceport.stages import StageRun
-from spaceport.status import StatusBus
+from domain.capacity import Queue
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.event_bridge import ServiceEvent
+from domain.executions import Executions
+from domain.observability import logger, tracer
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stage_settings import StageSettings
+from domain.stages import StageRun
+from domain.status import StatusBus
 
 
 class DispatchSettings(StageSettings):

@@ -13,15 +13,15 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from domain.clients import client, table
+from domain.event_bridge import StatusMessage
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.mailboxes import MailboxTable
+from domain.observability import logger, metrics, tracer
+from domain.settings import Settings
+from domain.status import StatusEvent
 from notify.notify import Notifier, Sending
-from spaceport.clients import client, table
-from spaceport.event_bridge import StatusMessage
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.mailboxes import MailboxTable
-from spaceport.observability import logger, metrics, tracer
-from spaceport.settings import Settings
-from spaceport.status import StatusEvent
 
 
 class NotifySettings(Settings):

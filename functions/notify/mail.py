@@ -10,8 +10,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from spaceport.errors import JobError
-from spaceport.status import StatusDetail, StatusType
+from contract.events import StatusType
+from domain.errors import JobError
+from domain.job_item import JobItem
+from domain.status import StatusDetail
 
 PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"
@@ -49,13 +51,13 @@ class Letter:
 
 def compose(
     type_: StatusType,
-    item: Mapping[str, Any],
+    item: JobItem,
     detail: StatusDetail,
     links: MailLinks,
     preview: bytes | None,
 ) -> EmailMessage:
     """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
-    subject = " ".join(SUBJECTS[type_].format(name=item["name"]).split())  # a header is one line
+    subject = " ".join(SUBJECTS[type_].format(name=item.name).split())  # a header is one line
     letter = _letter(type_, item, detail, links)
     message = EmailMessage()
     message["Subject"] = subject
@@ -69,10 +71,10 @@ def compose(
     return message
 
 
-def _letter(type_: StatusType, item: Mapping[str, Any], detail: StatusDetail, links: MailLinks) -> Letter:
+def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
     if type_ is StatusType.JOB_STARTED:
         lead = "Your upload has arrived and looks good. We write again when the scene is ready; you can close the page."
-        return Letter(lead, {"Watch it grow": links.job}, figures=_wishes(item))
+        return Letter(lead, {"Watch it grow": links.job}, figures=_options(item))
     if detail.error is None:
         note = f"The links work for {links.hours} hours. The job’s page makes new ones."
         figures = _figures(detail.metrics)
@@ -120,11 +122,10 @@ def _fill(template: str, **values: str) -> str:
     return Template((TEMPLATES / f"{template}.html").read_text(encoding="utf-8")).substitute(values)
 
 
-def _wishes(item: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _options(item: JobItem) -> list[tuple[str, str]]:
     """What was asked for, as far as it was recorded."""
-    photos = int(item.get("photos", 0))
-    figures = [("Photos", f"{photos:,}")] if photos else []
-    return [*figures, *([("Quality", str(item["quality"]))] if "quality" in item else [])]
+    figures = [("Photos", f"{item.photos:,}")] if item.photos else []
+    return [*figures, *([("Quality", item.quality)] if item.quality else [])]
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from contract.events import JOB_STATUS
+from domain.job_item import JobItem, updates_for
+from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.mailboxes import MailboxTable
+from domain.results import read_bytes
+from domain.status import StatusEvent
 from notify.mail import MailLinks, compose
-from spaceport.jobs_table import JobsTable
-from spaceport.links import Links
-from spaceport.mailboxes import MailboxTable
-from spaceport.results import read_bytes
-from spaceport.status import StatusEvent
-from track_progress.progress import JOB_STATUS, updates_for
 
 # delivered name → what the customer reads; in this order
 LINKED = {
@@ -52,9 +53,9 @@ class Notifier:
         ended = JOB_STATUS.get(event.type)
         if ended is not None:
             self._jobs.apply(event.detail.job_id, updates_for(event))
-        item = self._jobs.find(event.detail.job_id) or {}
-        address = item.get("email")
-        if not address or (ended is not None and item["status"] != ended):
+        item = self._jobs.find(event.detail.job_id) or JobItem(job_id=event.detail.job_id)
+        address = item.email
+        if not address or (ended is not None and item.status != ended):
             return None
         mailbox = self._mailboxes.open(address)
         if mailbox.closed:

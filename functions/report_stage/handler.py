@@ -9,18 +9,18 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.event_bridge import ServiceEvent
+from domain.executions import Executions
+from domain.observability import logger, metrics, tracer
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stage_settings import StageSettings
+from domain.stages import StageRun
+from domain.verdict import Fate
 from report_stage.orphans import Orphans
 from report_stage.parse import JobChanged, parse
-from spaceport.clients import client, table
-from spaceport.compute import Compute
-from spaceport.event_bridge import ServiceEvent
-from spaceport.executions import Executions
-from spaceport.observability import logger, metrics, tracer
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stage_settings import StageSettings
-from spaceport.stages import StageRun
-from spaceport.verdict import Fate
 
 
 class ReportStageSettings(StageSettings):

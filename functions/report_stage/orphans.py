@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spaceport.compute import Compute
-from spaceport.executions import Executions
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import StageRun
+from domain.compute import Compute
+from domain.executions import Executions
+from domain.stage_runs import StageRuns
+from domain.stages import StageRun
 
 
 class Orphans:

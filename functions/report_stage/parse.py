@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from spaceport.stages import Stage, StageRun
-from spaceport.status import StatusType
+from contract.events import StatusType
+from contract.stages import Stage
+from domain.stages import StageRun
 
 
 class JobChanged(BaseModel):

@@ -9,14 +9,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.observability import logger, metrics, tracer
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stage_settings import StageSettings
+from domain.status import StatusBus
 from run_stage.run import Runner, RunRequest
-from spaceport.clients import client, table
-from spaceport.compute import Compute
-from spaceport.observability import logger, metrics, tracer
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stage_settings import StageSettings
-from spaceport.status import StatusBus
 
 
 class RunStageSettings(StageSettings):

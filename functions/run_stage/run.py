@@ -8,27 +8,20 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from spaceport.capacity import Queue
-from spaceport.compute import CannotStart, Compute
-from spaceport.cost import dollars, seconds_for
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import Camel, Job
-from spaceport.reporting import StageReporter
-from spaceport.results import write_text
-from spaceport.stage_runs import StageRuns, WaitingRun
-from spaceport.stages import (
-    Course,
-    Platform,
-    Stage,
-    StageRun,
-    create_request,
-    finished_stages,
-    machine_for,
-    manifest_of,
-    next_course,
-)
-from spaceport.status import StatusBus, stage_queued, stage_started
-from spaceport.verdict import Fate, Verdict, judge
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.capacity import Queue
+from domain.compute import CannotStart, Compute
+from domain.cost import dollars, seconds_for
+from domain.errors import JobError
+from domain.job import Camel, Job
+from domain.reporting import StageReporter
+from domain.results import write_text
+from domain.sagemaker_requests import Platform, create_request, machine_for, manifest_of
+from domain.stage_runs import StageRuns, WaitingRun
+from domain.stages import Course, StageRun, finished_stages, next_course
+from domain.status import StatusBus, stage_queued, stage_started
+from domain.verdict import Fate, Verdict, judge
 
 
 class JobSoFar(Job):

@@ -8,13 +8,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.observability import logger, tracer
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stage_settings import StageSettings
 from settle_stage.settle import Settler, SettleRequest
-from spaceport.clients import client, table
-from spaceport.compute import Compute
-from spaceport.observability import logger, tracer
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stage_settings import StageSettings
 
 
 @cache

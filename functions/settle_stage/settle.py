@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationError
 
-from spaceport.compute import Compute
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import Camel
-from spaceport.reporting import StageReporter
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageOutput
-from spaceport.verdict import Fate, judge
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.compute import Compute
+from domain.errors import JobError
+from domain.job import Camel
+from domain.reporting import StageReporter
+from domain.results import DamagedResult
+from domain.stage_runs import StageRuns
+from domain.stages import StageOutput
+from domain.verdict import Fate, judge
 
 
 class TaskFailure(Camel):
@@ -50,7 +53,10 @@ class Settler:
             self._runs.leave_queue(run)
         verdict = judge(run, self._compute.describe(run))
         if verdict.fate is Fate.COMPLETED:
-            output = self._reporter.output_of(run, verdict)
+            try:
+                output = self._reporter.output_of(run, verdict)
+            except DamagedResult as damaged:
+                return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=damaged.error)
             if output is not None:
                 return Settlement(stage=run.stage, attempt=run.attempt, succeeded=True, output=output)
         if verdict.fate is Fate.RUNNING:

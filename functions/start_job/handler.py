@@ -10,14 +10,14 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.clients import client, table
-from spaceport.executions import Executions
-from spaceport.job import UploadedObject
-from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, metrics, tracer
-from spaceport.settings import Settings
-from spaceport.starting import Starter
-from spaceport.status import StatusBus
+from domain.clients import client, table
+from domain.executions import Executions
+from domain.job import UploadedObject
+from domain.jobs_table import JobsTable
+from domain.observability import logger, metrics, tracer
+from domain.settings import Settings
+from domain.starting import Starter
+from domain.status import StatusBus
 
 
 class StartJobSettings(Settings):

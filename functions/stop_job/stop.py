@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from spaceport.compute import Compute
-from spaceport.errors import ErrorCode, JobError
-from spaceport.executions import Ended, Executions, Parting
-from spaceport.stage_runs import StageRuns, WaitingRun
-from spaceport.stages import StageRun
-from spaceport.status import StatusBus, StatusEvent, StatusType, job_ended
-from spaceport.verdict import Fate, judge
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from domain.compute import Compute
+from domain.errors import JobError
+from domain.executions import Ended, Executions, Parting
+from domain.stage_runs import StageRuns, WaitingRun
+from domain.stages import StageRun
+from domain.status import StatusBus, StatusEvent, job_ended
+from domain.verdict import Fate, judge
 
 
 class Stopper:

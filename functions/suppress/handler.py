@@ -12,11 +12,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.clients import table
-from spaceport.event_bridge import ServiceEvent
-from spaceport.mailboxes import Closed, MailboxTable
-from spaceport.observability import logger, tracer
-from spaceport.settings import Settings
+from domain.clients import table
+from domain.event_bridge import ServiceEvent
+from domain.mailboxes import Closed, MailboxTable
+from domain.observability import logger, tracer
+from domain.settings import Settings
 
 
 class SuppressSettings(Settings):

@@ -9,15 +9,15 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.clients import client, table
-from spaceport.compute import Compute
-from spaceport.event_bridge import ServiceEvent
-from spaceport.executions import Executions
-from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, metrics, tracer
-from spaceport.settings import Settings
-from spaceport.stage_runs import StageRuns
-from spaceport.status import StatusBus
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.event_bridge import ServiceEvent
+from domain.executions import Executions
+from domain.jobs_table import JobsTable
+from domain.observability import logger, metrics, tracer
+from domain.settings import Settings
+from domain.stage_runs import StageRuns
+from domain.status import StatusBus
 from stop_job.stop import Stopper
 from sweep_jobs.sweep import Sweeper
 

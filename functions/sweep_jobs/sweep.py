@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from spaceport.executions import Executions
-from spaceport.jobs_table import JobsTable
-from spaceport.status import FAILED_SEQUENCE
+from contract.events import FAILED_SEQUENCE
+from domain.executions import Executions
+from domain.jobs_table import JobsTable
 from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # by then every event of an end has come that will come
@@ -27,8 +27,8 @@ class Sweeper:
         """Clean up after executions whose end the jobs table knows nothing of; returns their jobs' ids."""
         swept = []
         for ended in self._executions.ended_between(now - LONGEST_JOB, now - LOOK_BACK, now - GRACE):
-            item = self._jobs.find(ended.job_id) or {}
-            if item.get("sequence", 0) < FAILED_SEQUENCE:
+            item = self._jobs.find(ended.job_id)
+            if item is None or item.sequence < FAILED_SEQUENCE:
                 self._stopper.clean_up(ended, last_chance=True)
                 swept.append(ended.job_id)
         return swept

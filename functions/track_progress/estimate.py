@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from spaceport.job import Quality
-from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, stages_of, units
-from spaceport.stages import Stage
-from spaceport.status import StatusDetail, StatusEvent, StatusType
+from contract.events import StatusType
+from contract.options import DEFAULT_QUALITY, Quality
+from contract.stages import Stage
+from domain.job_item import ItemUpdate, JobItem, moment_name
+from domain.jobs_table import JobsTable
+from domain.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, units
+from domain.status import StatusDetail, StatusEvent
 
 
 class Estimator:
@@ -26,10 +28,10 @@ class Estimator:
         if detail.stage is None or event.type is StatusType.STAGE_FAILED:
             return
         item = self._jobs.mark(detail.job_id, moments(event))
-        if "pipelineStep" not in item:  # told before the job was recorded
+        if item.pipeline_step is None:  # the event arrived before the job was recorded
             return
-        quality: Quality = item.get("quality", "standard")
-        stages = stages_of(item)
+        quality = Quality(item.quality or DEFAULT_QUALITY)
+        stages = item.pipeline_step.stages
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
         began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")
         if began is not None and asked is not None:  # machines of which nothing was learnt come as fast as this one
@@ -48,16 +50,17 @@ def moments(event: StatusEvent) -> dict[str, str]:
     """What the event is the first to tell, of its attempt at the stage: asked for, at work, at a tenth, learnt from."""
     detail = event.detail
     assert detail.stage is not None
-    prefix, at = f"{detail.stage.state_key}{detail.attempt or 1}", detail.at.isoformat()
     if event.type is StatusType.STAGE_STARTED:
-        return {f"{prefix}Asked": at}
-    if event.type is StatusType.STAGE_PROGRESSED:
+        names = ["Asked"]
+    elif event.type is StatusType.STAGE_PROGRESSED:
         tenth = int(detail.progress * TENTHS)
-        return {f"{prefix}Began": at, **({f"{prefix}At{tenth}": at} if 0 < tenth < TENTHS else {})}
-    return {f"{prefix}Ended": at}
+        names = ["Began", *([f"At{tenth}"] if 0 < tenth < TENTHS else [])]
+    else:
+        names = ["Ended"]
+    return {moment_name(detail.stage, detail.attempt or 1, name): detail.at.isoformat() for name in names}
 
 
-def left_in(event: StatusEvent, item: Mapping[str, Any], pace: Pace) -> float:
+def left_in(event: StatusEvent, item: JobItem, pace: Pace) -> float:
     """Seconds left in the event's own stage."""
     detail = event.detail
     assert detail.stage is not None
@@ -69,26 +72,22 @@ def left_in(event: StatusEvent, item: Mapping[str, Any], pace: Pace) -> float:
     return stage_left(pace, work, detail.progress, _since(item, detail, "Began") or 0.0)
 
 
-def lesson_of(detail: StatusDetail, item: Mapping[str, Any]) -> dict[str, Any] | None:
+def lesson_of(detail: StatusDetail, item: JobItem) -> dict[str, Any] | None:
     """None for a stage that never told of itself, or whose end was told before."""
     seconds, waited = _since(item, detail, "Began"), _since(item, detail, "Asked")
-    first_told = item.get(_name(detail, "Ended")) == detail.at.isoformat()
-    if not seconds or waited is None or not first_told:
+    began = _at(item, detail, "Began")
+    if not seconds or waited is None or began is None or _at(item, detail, "Ended") != detail.at:
         return None
-    began = datetime.fromisoformat(item[_name(detail, "Began")])
-    marks = {
-        tenth: (datetime.fromisoformat(item[name]) - began).total_seconds()
-        for tenth in range(1, TENTHS)
-        if (name := _name(detail, f"At{tenth}")) in item
-    }
+    reached = {tenth: _at(item, detail, f"At{tenth}") for tenth in range(1, TENTHS)}
+    marks = {tenth: (at - began).total_seconds() for tenth, at in reached.items() if at is not None}
     return {"waited": waited - seconds, "seconds": seconds, "marks": marks}
 
 
-def _name(detail: StatusDetail, moment: str) -> str:
+def _at(item: JobItem, detail: StatusDetail, moment: str) -> datetime | None:
     assert detail.stage is not None
-    return f"{detail.stage.state_key}{detail.attempt or 1}{moment}"
+    return item.moment(detail.stage, detail.attempt or 1, moment)
 
 
-def _since(item: Mapping[str, Any], detail: StatusDetail, moment: str) -> float | None:
-    at = item.get(_name(detail, moment))
-    return None if at is None else (detail.at - datetime.fromisoformat(at)).total_seconds()
+def _since(item: JobItem, detail: StatusDetail, moment: str) -> float | None:
+    at = _at(item, detail, moment)
+    return None if at is None else (detail.at - at).total_seconds()

@@ -7,14 +7,14 @@ from functools import cache
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.clients import table
-from spaceport.event_bridge import StatusMessage
-from spaceport.jobs_table import JobsTable
-from spaceport.observability import logger, tracer
-from spaceport.pace import PaceTable
-from spaceport.stage_settings import MachineSettings
+from domain.clients import table
+from domain.event_bridge import StatusMessage
+from domain.job_item import updates_for
+from domain.jobs_table import JobsTable
+from domain.observability import logger, tracer
+from domain.pace import PaceTable
+from domain.stage_settings import MachineSettings
 from track_progress.estimate import Estimator
-from track_progress.progress import updates_for
 
 
 class TrackProgressSettings(MachineSettings):

@@ -10,10 +10,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from spaceport.clients import table
-from spaceport.mailboxes import MailboxTable
-from spaceport.observability import logger, tracer
-from spaceport.settings import Settings
+from domain.clients import table
+from domain.mailboxes import MailboxTable
+from domain.observability import logger, tracer
+from domain.settings import Settings
 
 
 class UnsubscribeSettings(Settings):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from contract.stages import Stage
 from local.address import inherited
 
 GRACE_SECONDS = 120.0  # between SIGTERM and SIGKILL, as in SageMaker
@@ -64,10 +65,9 @@ class ProcessImage:
 def project_images(root: Path) -> dict[str, Image]:
     """The project's three images by repository name, run from its sources with this Python."""
     containers = root / "containers"
-    modules = {"sfm": "sfm", "3dgs": "trainer", "compressor": "compressor"}
     return {
-        repository: ProcessImage((sys.executable, "-m", module), (containers, containers / repository))
-        for repository, module in modules.items()
+        stage.value: ProcessImage((sys.executable, "-m", stage.spec.module), (containers, containers / stage))
+        for stage in Stage
     }
 
 

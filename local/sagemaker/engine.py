@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.stages import Stage
 from local.sagemaker.container import Container, Image, RunFolders, dying_with_parent, open_process
 
-REPOSITORIES = ("sfm", "3dgs", "compressor")
 ENGINE = "docker"
 
 
@@ -20,11 +20,11 @@ class EngineError(Exception):
 
 
 def build_images(root: Path, tag: str = "local") -> dict[str, str]:
-    """Build the three images from `root`/containers; their references by repository name. Raises EngineError."""
-    references = {repository: f"spaceport/{repository}:{tag}" for repository in REPOSITORIES}
+    """Build the three images from `root`; their references by repository name. Raises EngineError."""
+    references = {repository.value: f"spaceport/{repository}:{tag}" for repository in Stage}
     for repository, reference in references.items():
         dockerfile = root / "containers" / repository / "Dockerfile"
-        command = [ENGINE, "build", "--tag", reference, "--file", str(dockerfile), str(root / "containers")]
+        command = [ENGINE, "build", "--tag", reference, "--file", str(dockerfile), str(root)]
         print(f"building {reference}", flush=True)
         try:
             subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -8,13 +8,12 @@ import re
 import subprocess
 from pathlib import Path
 
+from contract.stages import Stage
 from scripts.audit.tools import ROOT, ToolFailed, run
 
 SHIPPED = {
     "functions": "functions/requirements.txt",
-    "sfm": "containers/sfm/requirements.txt",
-    "3dgs": "containers/3dgs/requirements.txt",
-    "compressor": "containers/compressor/requirements.txt",
+    **{stage.value: f"containers/{stage}/requirements.txt" for stage in Stage},
 }
 VIEWER = "containers/compressor/viewer"
 

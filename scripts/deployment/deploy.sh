@@ -25,9 +25,9 @@ case ${1:-} in
 esac
 
 command -v docker >/dev/null || fail "docker is needed"
-[ -z "$(git status --porcelain -- containers)" ] || fail "containers/ has changes that no commit names: commit them first"
+[ -z "$(git status --porcelain -- containers contract)" ] || fail "containers/ or contract/ has changes that no commit names: commit them first"
 # the commit that last changed what is in the images: a change elsewhere builds nothing anew
-tag=$(git log -1 --format=%h --abbrev=12 -- containers)
+tag=$(git log -1 --format=%h --abbrev=12 -- containers contract)
 
 if [ -z "${REGISTRY:-}" ]; then
   : "${AWS_REGION:=$(aws configure get region)}"
@@ -62,7 +62,7 @@ for name in "${images[@]}"; do
   docker build --platform linux/amd64 --file "containers/$name/Dockerfile" --tag "$reference" \
     --build-arg BASE_DIGEST="$BASE_DIGEST" --build-arg ACCELERATOR="$ACCELERATOR" \
     --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
-    --label org.opencontainers.image.base.digest="$BASE_DIGEST" containers
+    --label org.opencontainers.image.base.digest="$BASE_DIGEST" .
   check "$reference" "$name"
   docker push "$reference"
 done

@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
-from spaceport.stages import LIMITS, StageRun
+from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
+from tests.support.cloud import empty_result
 from tests.support.fakes import RUNNING, FakeSageMaker
 
 # how jobs end, by how often
@@ -83,7 +84,7 @@ class Machines(FakeSageMaker):
                 share = beat / (beats + 1)
                 self._world.after(seconds * share, lambda share=share: self._speak(run, share))  # type: ignore[misc]
         if fate == "hangs":
-            seconds = float(LIMITS[run.stage].max_runtime)
+            seconds = float(run.stage.spec.max_runtime)
         self._world.after(seconds, lambda: self._finish(run, fate))
 
     def _speak(self, run: StageRun, share: float) -> None:
@@ -106,7 +107,7 @@ class Machines(FakeSageMaker):
             self.end_stopped(name, 60, **({"SecondaryStatus": "Interrupted"} if training else {}))
         elif fate == "hangs":
             status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
-            self.end_stopped(name, LIMITS[run.stage].max_runtime, **status)
+            self.end_stopped(name, run.stage.spec.max_runtime, **status)
         elif fate == "no capacity":
             self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
         elif fate == "killed":
@@ -124,5 +125,4 @@ class Machines(FakeSageMaker):
         else:
             uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        result = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], "timings": {}}
-        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(result).encode())
+        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(empty_result(uri)).encode())

@@ -9,14 +9,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from spaceport.cancel import Canceller
-from spaceport.errors import RefusedRequest
-from spaceport.executions import Executions
-from spaceport.job import UploadedObject, job_id_of
-from spaceport.jobs_table import JobsTable
-from spaceport.rerun import Rerunner, RerunRequest
-from spaceport.stages import Stage
-from spaceport.starting import REPLACED
+from contract.stages import Stage
+from domain.cancel import Canceller
+from domain.errors import RefusedRequest
+from domain.executions import Executions
+from domain.job import UploadedObject, job_id_of
+from domain.jobs_table import JobsTable
+from domain.rerun import Rerunner, RerunRequest
+from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import Crash, Faults

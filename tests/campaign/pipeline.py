@@ -20,8 +20,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
-from spaceport.stages import StageRun
-from spaceport.status import SOURCE, StatusType
+from contract.events import SOURCE, StatusType
+from domain.stages import StageRun
 from tests.campaign.compute import Machines
 from tests.campaign.machine import Execution, Machine
 from tests.campaign.storage import Mail, Storage

@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from spaceport.errors import CATALOGUE, ErrorCode
-from spaceport.job import PipelineStep
-from spaceport.stages import STAGES_OF, Stage
+from contract.codes import FAILURES, ErrorCode
+from contract.stages import PipelineStep, Stage
 from tests.support.asl import Transition, load_pipeline, transitions
 from tests.support.pipeline_cloud import pipeline_cloud
 from tests.support.pipeline_scenarios import NAMES, REASONS, SCENARIOS, STEP_OF, Played
@@ -47,13 +46,13 @@ def failed_states(stage: Stage) -> list[str]:
 def test_a_job_runs_its_stages_in_order_and_is_delivered(played: Played, step: PipelineStep) -> None:
     ended = played(f"succeeding {step}")
     end = ["Deliver", "JobSucceeded", "Done"]
-    assert list(ended.states) == ["JobStarted", "FirstStage", *succeeded_states(*STAGES_OF[step]), *end]
+    assert list(ended.states) == ["JobStarted", "FirstStage", *succeeded_states(*step.stages), *end]
     assert ended.status == "SUCCEEDED"
 
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_a_job_tells_of_every_stage(played: Played, step: PipelineStep) -> None:
-    stages = ["Stage Started", "Stage Succeeded"] * len(STAGES_OF[step])
+    stages = ["Stage Started", "Stage Succeeded"] * len(step.stages)
     assert played(f"succeeding {step}").types() == ["Job Started", *stages, "Job Succeeded"]
 
 
@@ -99,7 +98,7 @@ def test_a_failed_stage_fails_the_job_with_its_own_code(played: Played, stage: S
 @pytest.mark.parametrize("stage", Stage)
 def test_the_customer_reads_what_the_container_found(played: Played, stage: Stage) -> None:
     code, facts = REASONS[stage]
-    kind = CATALOGUE[ErrorCode(code)]
+    kind = FAILURES[ErrorCode(code)]
     expected = {"code": code, "message": f"{kind.sentence} ({facts})", "hint": kind.hint}
     stage_failed, job_failed = played(f"failing {stage}").told[-2:]
     assert (stage_failed["detail-type"], job_failed["detail-type"]) == ("Stage Failed", "Job Failed")
@@ -194,7 +193,7 @@ def test_a_completed_job_whose_event_got_lost_is_a_success(played: Played, stage
     ended = played(f"unheard {stage}")
     name = NAMES[stage]
     settled = [f"Run{name}", f"Settle{name}", f"{name}Settled", f"Adopt{name}", f"{name}Succeeded"]
-    rest = succeeded_states(*STAGES_OF[STEP_OF[stage]][1:])
+    rest = succeeded_states(*STEP_OF[stage].stages[1:])
     assert list(ended.states[2:]) == [*settled, *rest, "Deliver", "JobSucceeded", "Done"]
     assert ended.status == "SUCCEEDED"
 

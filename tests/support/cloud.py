@@ -24,7 +24,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from spaceport.clients import config
+from domain.clients import config
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -146,6 +146,13 @@ def _moto(kind: str, service: str) -> Any:
     )
 
 
+def empty_result(uri: str) -> dict[str, Any]:
+    """A result that says nothing, of the run whose output is in the folder `uri` (docs/contracts.md, "S3")."""
+    _bucket, _kept, job_id, stage, run, *_ = uri.removeprefix("s3://").split("/")
+    about = {"version": 1, "stage": stage, "jobId": job_id, "attempt": int(run.rsplit("-", 1)[-1])}
+    return {**about, "counts": {}, "metrics": {}, "timings": {}, "warnings": [], "files": []}
+
+
 class Cloud:
     """An account with the template's buckets, tables, bus and sender, all empty."""
 
@@ -214,8 +221,8 @@ class Cloud:
         return event
 
     def put_result(self, uri: str, **result: Any) -> None:
-        """A stage's result.json in the folder `uri`, with whatever is not given empty."""
-        body = {"version": 1, "counts": {}, "metrics": {}, "warnings": [], "files": [], **result}
+        """The result.json of the run whose output is the folder `uri`, with whatever is not given empty."""
+        body = empty_result(uri) | result
         self.put(f"{uri}/result.json", json.dumps(body).encode())
 
     def put(self, uri: str, body: bytes) -> None:
@@ -274,7 +281,7 @@ def cloud_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 def forget() -> None:
     """Empty what the functions keep while they are warm."""
-    modules = [importlib.import_module("spaceport.clients")]
+    modules = [importlib.import_module("domain.clients")]
     modules += [importlib.import_module(f"{name}.handler") for name in HANDLERS]
     for module in modules:
         for value in vars(module).values():

@@ -21,11 +21,14 @@ from typing import Any
 import boto3
 import pytest
 
-from spaceport import clients
-from spaceport.job import PipelineStep, UploadedObject, job_id_of
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageRun, output_uri
+from contract.stages import PipelineStep, Stage
+from domain import clients
+from domain.job import UploadedObject, job_id_of
+from domain.layout import output_uri
+from domain.stage_runs import StageRuns
+from domain.stages import StageRun
 from tests.support.asl import Definition, Transition, load_pipeline
+from tests.support.cloud import empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.moto_states import Invoke, executing_aws, hurried
@@ -146,7 +149,7 @@ class PipelineCloud:
         """Write what the run's container would leave in S3 at its end."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
         listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
-        result = {**LEFT_BEHIND[run.stage], "warnings": [], "files": listed}
+        result = {**empty_result(output_uri(run, RESULTS)), **LEFT_BEHIND[run.stage], "files": listed}
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
         self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from spaceport.job import PipelineStep
-from spaceport.stages import STAGES_OF, Stage, StageRun
+from contract.stages import PipelineStep, Stage
+from domain.stages import StageRun
 from tests.support.events import sample_event
 from tests.support.moto_states import LambdaFault
 from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with
@@ -30,7 +30,7 @@ Scenario = Callable[[PipelineCloud], Ended]
 def succeeding(step: PipelineStep, name: str) -> Scenario:
     def play(cloud: PipelineCloud) -> Ended:
         job_id = cloud.upload(name, step)
-        complete_rest(cloud, job_id, STAGES_OF[step])
+        complete_rest(cloud, job_id, step.stages)
         return cloud.end(job_id)
 
     return play
@@ -69,7 +69,7 @@ def unheard(stage: Stage) -> Scenario:
     def play(cloud: PipelineCloud) -> Ended:
         cloud.after["run_stage"] = [cloud.complete_newest_in_silence]
         job_id = cloud.upload(f"unheard-{stage}", STEP_OF[stage], hurry(stage))
-        complete_rest(cloud, job_id, STAGES_OF[STEP_OF[stage]][1:])
+        complete_rest(cloud, job_id, STEP_OF[stage].stages[1:])
         return cloud.end(job_id)
 
     return play
@@ -201,7 +201,7 @@ def progressing(cloud: PipelineCloud) -> Ended:
 def repeated(cloud: PipelineCloud) -> Ended:
     """EventBridge delivers each end twice, and once more when the execution is long over."""
     job_id = cloud.upload("repeated", PipelineStep.TRAINING)
-    runs = [first_run(job_id, stage) for stage in STAGES_OF[PipelineStep.TRAINING]]
+    runs = [first_run(job_id, stage) for stage in PipelineStep.TRAINING.stages]
     for run in runs:
         cloud.complete(run)
         cloud.tell_of_change(run)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from spaceport.stage_runs import StageRuns
-from spaceport.stages import Stage, StageRun
+from contract.stages import Stage
+from domain.stage_runs import StageRuns
+from domain.stages import StageRun
 from tests.support.cloud import RESULTS, Cloud
 from tests.support.events import sample_event
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from spaceport.settings import Settings
+from domain.settings import Settings
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 

@@ -1,5 +1,6 @@
 // The page: sign in, choose photos, upload, and the list of one's scenes; a job's own page is in job.js.
 import { Api } from './api.js';
+import { MIN_PHOTOS } from './contract.js';
 import { JobPage } from './job.js';
 import { Session } from './session.js';
 import { FileSource, sourceOfDrop, sourceOfFolder } from './source.js';
@@ -7,7 +8,6 @@ import { Uploader } from './upload.js';
 import { STATES, bytes, make, mood } from './words.js';
 
 const byId = (id) => document.getElementById(id);
-const FEWEST_PHOTOS = 5;
 const THUMBNAILS = 12;
 let api;
 let source = null;
@@ -137,8 +137,8 @@ function fault() {
     if (source === null) {
         return 'Choose a ZIP or a folder of photos first.';
     }
-    if (!(source instanceof FileSource) && source.photos.length < FEWEST_PHOTOS) {
-        return `There are ${source.photos.length} photos in this folder; at least ${FEWEST_PHOTOS} are needed.`;
+    if (!(source instanceof FileSource) && source.photos.length < MIN_PHOTOS) {
+        return `There are ${source.photos.length} photos in this folder; at least ${MIN_PHOTOS} are needed.`;
     }
     if (source.bytes === 0) {
         return 'The file is empty.';

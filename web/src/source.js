@@ -1,7 +1,8 @@
 // What a customer chose, as bytes in parts: a file as it is, or a folder's photos zipped on the way.
 import { downloadZip, predictLength } from 'client-zip';
+import { PHOTO_SUFFIXES } from './contract.js';
 
-const PHOTO = /\.(jpe?g|png|tiff?|webp|heic|heif|dng)$/i;
+const isPhoto = (path) => PHOTO_SUFFIXES.some((suffix) => path.toLowerCase().endsWith(suffix));
 
 export class FileSource {
     constructor(file) {
@@ -27,7 +28,7 @@ export class FileSource {
 // photos in the same order make the same bytes, so that an upload goes on after the page was closed.
 export class FolderSource {
     constructor(name, files) {
-        const photos = files.filter(({ path }) => PHOTO.test(path) && !/(^|\/)(\.|__MACOSX\/)/.test(path));
+        const photos = files.filter(({ path }) => isPhoto(path) && !/(^|\/)(\.|__MACOSX\/)/.test(path));
         photos.sort((a, b) => (a.path < b.path ? -1 : 1));
         this.photos = photos.map(({ file }) => file);
         this.entries = photos.map(({ path, file }) => ({ name: path, input: file, size: file.size, lastModified: new Date(file.lastModified) }));

@@ -1,6 +1,9 @@
 // Figures and states in words.
 
-export const STAGES = { sfm: 'Cameras', '3dgs': 'Training', compressor: 'Compression' };
+import { ENDED } from './contract.js';
+
+export { STAGES } from './contract.js';
+
 export const STATES = { STARTING: 'starting', RUNNING: 'in progress', SUCCEEDED: 'ready', FAILED: 'failed', REJECTED: 'refused', STOPPED: 'stopped' };
 
 export function bytes(count) {
@@ -16,7 +19,7 @@ export function duration(seconds) {
     return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
-export const ended = (status) => ['SUCCEEDED', 'FAILED', 'REJECTED', 'STOPPED'].includes(status);
+export const ended = (status) => ENDED.includes(status);
 export const mood = (status) => (status === 'SUCCEEDED' ? 'good' : ['FAILED', 'REJECTED'].includes(status) ? 'bad' : '');
 
 export function make(tag, text, properties = {}) {

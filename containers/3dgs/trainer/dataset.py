@@ -11,13 +11,14 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from contract.archive import is_scene
 from splat.camera import Camera, Split
 from splat.loss import Target
 from stage.archive import unpack
@@ -92,7 +93,7 @@ def find_scene(channel: Path, scratch: Path) -> Path:
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
-            unpack(archives[0], scratch, _belongs_to_scene)
+            unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
     if found is None:
         raise StageError(ErrorCode.INVALID_SCENE, "the input holds no sparse/0/cameras.bin, nor one ZIP that does")
@@ -102,10 +103,6 @@ def find_scene(channel: Path, scratch: Path) -> Path:
 def _scene_folder(below: Path) -> Path | None:
     models = sorted(below.rglob("sparse/0/cameras.bin"), key=lambda path: (len(path.parts), str(path)))
     return models[0].parents[2] if models else None
-
-
-def _belongs_to_scene(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in {".bin", ".json", ".jpg", ".jpeg", ".png"}
 
 
 def load_scene(folder: Path, long_edge: int) -> Scene:

@@ -3,8 +3,9 @@
 A photo's colour of a place is the place's colour times the photo's gain. Pairs of photos that see the same places give
 the ratios of gains, and a least-squares fit gives the gains. Every ratio is a little wrong in a way that more samples
 do not mend: vignetting, and the sun's side of grass, make what is seen left in one photo and right in the next look
-brighter there. Along a chain of photos such errors add up to a drift. So a pair's uncertainty has a floor that grows
-with the distance of the two places in the picture, every gain is held to 1, and vignetting is fitted with the gains.
+brighter there, and photos taken at an angle look through more haze. Along a chain of photos such errors add up to a
+drift. So a pair's uncertainty has a floor that grows with the distance of the two places in the picture and with the
+angle between the rays, every gain is held to 1, and vignetting is fitted with the gains.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp
+from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp, ray_angle, unproject
 from trainer.stereo.maps import DepthMap, Stereo
 
 PRIOR = 0.1  # σ of the log gain: photos of one flight differ by 10 to 24 %
 SHADING = 0.2  # σ of a pair's log ratio, where a place moved by the whole picture from one photo to the other
+ASPECT = 0.1  # σ of a pair's log ratio a radian between the rays: 0.03 to 0.08 was seen from straight down to oblique
 _FLOOR = 0.003  # σ of a pair's log ratio, whatever its places
 _VIGNETTING = 0.1  # σ of the log brightness at the corner, relative to the middle
 _SAMPLES = 1500  # places of a photo
@@ -34,9 +36,11 @@ _SAME_DEPTH = 0.01
 @dataclass(frozen=True)
 class Pairs:
     """What P pairs of photos say: log ratio (P, 3) of the first one's colours to the second's, its standard deviation
-    (P, 3) from the scatter of samples, how far the places moved in the picture (P,), as a share of its longer side, and
-    by how much more the first one's places suffer from vignetting (P,): the mean difference of squared radii, 1 at the
-    corner.
+    (P, 3) from the scatter of samples, and for vignetting and view-dependent colours
+
+    shift (P,): how far the places moved in the picture, as a share of its longer side;
+    angle (P,): radians between the rays to them;
+    radius (P,): the first one's squared distance from the middle of the picture less the second's, 1 at the corner.
     """
 
     first: NDArray[np.int64]
@@ -44,6 +48,7 @@ class Pairs:
     ratios: Float64
     scatter: Float64
     shift: Float64
+    angle: Float64
     radius: Float64
 
     def __len__(self) -> int:
@@ -59,7 +64,7 @@ def even_exposures(stereo: Stereo, photos: Sequence[StereoPhoto]) -> dict[str, F
 def measure(stereo: Stereo, photos: Sequence[StereoPhoto]) -> Pairs:
     """Compare the colours of places that the maps of two photos both accept."""
     small = [_shrunk(photo) for photo in photos]
-    found: list[tuple[int, int, Float64, Float64, float, float]] = []
+    found: list[tuple[int, int, Float64, Float64, float, float, float]] = []
     for index, mine in enumerate(stereo.maps):
         if mine is None:
             continue
@@ -79,6 +84,7 @@ def measure(stereo: Stereo, photos: Sequence[StereoPhoto]) -> Pairs:
         np.array([row[3] for row in found]).reshape(-1, 3),
         np.array([row[4] for row in found]),
         np.array([row[5] for row in found]),
+        np.array([row[6] for row in found]),
     )
 
 
@@ -100,7 +106,8 @@ def solve(pairs: Pairs, count: int) -> Float64:
     prior = np.diag(np.append(np.full(count, PRIOR**-2), _VIGNETTING**-2))
     for channel in range(3):
         ratios = pairs.ratios[:, channel]
-        variance = _FLOOR**2 + (SHADING * pairs.shift) ** 2 + pairs.scatter[:, channel] ** 2
+        variance = _FLOOR**2 + (SHADING * pairs.shift) ** 2 + (ASPECT * pairs.angle) ** 2
+        variance += pairs.scatter[:, channel] ** 2
         doubt: Float64 = np.ones(len(pairs))
         solved: Float64 = np.zeros(count + 1)
         for _ in range(6):
@@ -143,21 +150,21 @@ def _compare(
     columns: NDArray[np.int64],
     picture: Float32,
     other: Float32,
-) -> tuple[Float64, Float64, float, float] | None:
-    """Of the places of pixels of `mine`: ratio, its scatter, shift and difference of radii; None where few agree."""
+) -> tuple[Float64, Float64, float, float, float] | None:
     matrix, offset = pair_warp(mine.camera, theirs.camera)
     inverse = mine.inverse[rows, columns]
     here = np.stack([columns + 0.5, rows + 0.5], axis=1)
     there = np.column_stack([here, np.ones(len(here))]) @ matrix.T + inverse[:, None] * offset
     height, width = theirs.inverse.shape
     ahead = there[:, 2] > 1e-9
-    here, there, inverse = here[ahead], there[ahead], inverse[ahead]
+    here, there, inverse, rows, columns = here[ahead], there[ahead], inverse[ahead], rows[ahead], columns[ahead]
     pixels = there[:, :2] / there[:, 2:]
     inside = (pixels >= 1).all(axis=1) & (pixels < (width - 1, height - 1)).all(axis=1)
     here, pixels, expected = here[inside], pixels[inside], inverse[inside] / there[inside, 2]
     x, y = pixels.astype(int).T
     same = theirs.accepted[y, x] & (np.abs(theirs.inverse[y, x] / expected - 1) < _SAME_DEPTH)
     here, pixels = here[same], pixels[same]
+    points = unproject(mine.camera, rows[inside][same], columns[inside][same], inverse[inside][same].astype(np.float64))
     a = _colours(picture, here / (mine.inverse.shape[1], mine.inverse.shape[0]))
     b = _colours(other, pixels / (width, height))
     usable = (np.minimum(a, b).min(axis=1) > _DARK) & (np.maximum(a, b).max(axis=1) < _BRIGHT)
@@ -169,7 +176,8 @@ def _compare(
     deviation = 1.4826 * np.median(np.abs(ratios - middle), axis=0)
     scatter = deviation / np.sqrt(max(1.0, len(ratios) / _INDEPENDENT))
     shift = np.linalg.norm(here - pixels, axis=1).mean() / max(width, height)
-    return middle, scatter, float(shift), float((_radius(mine, here) - _radius(theirs, pixels)).mean())
+    angle = ray_angle(mine.camera, theirs.camera, points[usable])
+    return middle, scatter, float(shift), angle, float((_radius(mine, here) - _radius(theirs, pixels)).mean())
 
 
 def _colours(picture: Float32, places: Float64) -> Float64:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from contract.options import Quality
 from stage.environment import Options
 
 MAX_SH_DEGREE = 3
@@ -73,14 +74,14 @@ class Preset:
 
 _STEPS_PER_EXTENT = 1.33  # steps per view that one more photo's worth of ground is worth
 _CPU = {
-    "preview": Preset(long_edge=800, steps_per_view=75, pixels_per_gaussian=54, min_gaussians=40_000),
-    "standard": Preset(long_edge=1000, steps_per_view=150, pixels_per_gaussian=42, min_gaussians=80_000),
-    "high": Preset(long_edge=1600, steps_per_view=400, pixels_per_gaussian=42, min_gaussians=200_000),
+    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=75, pixels_per_gaussian=54, min_gaussians=40_000),
+    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=150, pixels_per_gaussian=42, min_gaussians=80_000),
+    Quality.HIGH: Preset(long_edge=1600, steps_per_view=400, pixels_per_gaussian=42, min_gaussians=200_000),
 }
 _GPU = {
-    "preview": Preset(long_edge=1200, steps_per_view=300, pixels_per_gaussian=24, min_gaussians=200_000),
-    "standard": Preset(long_edge=1600, steps_per_view=1000, pixels_per_gaussian=9, min_gaussians=500_000),
-    "high": Preset(long_edge=3200, steps_per_view=4000, pixels_per_gaussian=9, min_gaussians=1_000_000),
+    Quality.PREVIEW: Preset(long_edge=1200, steps_per_view=300, pixels_per_gaussian=24, min_gaussians=200_000),
+    Quality.STANDARD: Preset(long_edge=1600, steps_per_view=1000, pixels_per_gaussian=9, min_gaussians=500_000),
+    Quality.HIGH: Preset(long_edge=3200, steps_per_view=4000, pixels_per_gaussian=9, min_gaussians=1_000_000),
 }
 
 # Of a Gaussian: 59 parameters with gradients and Adam's two moments are 944 bytes; with what drawing keeps, 1,350 were

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.codes import WarningCode
 from splat.camera import View, write_views
 from splat.footprint import is_georeferenced
 from splat.offpath import Surfaces, look_around, match_off_path
@@ -68,12 +69,12 @@ def train_scene(context: StageContext) -> StageOutcome:
         run, warnings = _start(context, scene, store, plan, device, begun, flight)
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
-        warnings.append(Warning("GAUSSIANS_CAPPED", facts, []))
+        warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))
     with context.stopwatch("train"):
         run.train()
     if run.ended == "time":
         facts = f"training ended after {run.trained_steps} of {plan.steps} steps: its {plan.seconds} seconds were over"
-        warnings.append(Warning("TIME_BUDGET", facts, []))
+        warnings.append(Warning(WarningCode.TIME_BUDGET, facts, []))
     with context.stopwatch("evaluate"):
         scores = run.score()
     with context.stopwatch("finish"):
@@ -179,7 +180,8 @@ def _start(
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
     if state is not None:
         run.restore(state)
-    return run, [Warning("DAMAGED_CHECKPOINT", "a damaged checkpoint was passed over", damaged)] if damaged else []
+    skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was passed over", damaged)
+    return run, [skipped] if damaged else []
 
 
 def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:

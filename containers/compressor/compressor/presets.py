@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contract.options import Quality
+
 # what held-out photos of drone scenes reach; stands in where there are none to measure against
 TYPICAL_PSNR = 27.0
 
@@ -21,7 +23,7 @@ class Preset(StrEnum):
 LOSS = {Preset.ARCHIVE: 0.01, Preset.WEB: 0.05, Preset.TINY: 0.3}
 """Decibels of held-out PSNR that compression may cost."""
 
-OF_QUALITY = {"preview": Preset.TINY, "standard": Preset.WEB, "high": Preset.ARCHIVE}
+OF_QUALITY = {Quality.PREVIEW: Preset.TINY, Quality.STANDARD: Preset.WEB, Quality.HIGH: Preset.ARCHIVE}
 """The preset of each of the customer's qualities."""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from compressor.sog.encoder import opacity_of
+from contract.archive import is_splat
+from contract.codes import WarningCode
 from splat.camera import View, read_views
 from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians
@@ -73,7 +75,7 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     kept = gaussians.select(seen)
     # an infinite logit is an opacity of exactly 1
     return replace(kept, opacities=np.minimum(kept.opacities, 80)), [
-        Warning("TRANSPARENT_GAUSSIANS", f"{left_out} Gaussians that no renderer draws were left out")
+        Warning(WarningCode.TRANSPARENT_GAUSSIANS, f"{left_out} Gaussians that no renderer draws were left out")
     ]
 
 
@@ -82,12 +84,12 @@ def _find_ply(folder: Path, scratch: Path) -> Path:
     if scene.is_file():
         return scene
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    plys = [path for path in files if path.suffix.lower() == ".ply"]
+    plys = [path for path in files if is_splat(PurePosixPath(path.name))]
     zips = [path for path in files if path.suffix.lower() == ".zip"]
     if not plys and len(files) == 1 and not zips:
         zips = files  # an upload may have lost its suffix: its content decides
     if not plys and len(zips) == 1:
-        unpacked = unpack(zips[0], scratch, lambda name: name.suffix.lower() == ".ply")
+        unpacked = unpack(zips[0], scratch, is_splat)
         if unpacked.damaged:
             raise StageError(ErrorCode.INVALID_SPLAT, f"{', '.join(unpacked.damaged)} is damaged")
         plys = [file.path for file in unpacked.files]

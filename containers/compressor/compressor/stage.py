@@ -21,6 +21,7 @@ from compressor.spz import write_spz
 from compressor.streamed import Layout, write_streamed
 from compressor.surroundings import default_surroundings
 from compressor.viewer import BUNDLE, Journey, Page, write_page
+from contract.codes import WarningCode
 from splat.ply import property_names
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
@@ -104,10 +105,12 @@ def work(context: StageContext) -> StageOutcome:
     deliver(staging, context.folders.processing_output)
     if result.strays:
         warnings.append(
-            Warning("STRAY_GAUSSIANS", f"{result.strays} Gaussians in no camera's picture, far off or alone")
+            Warning(WarningCode.STRAY_GAUSSIANS, f"{result.strays} Gaussians in no camera's picture, far off or alone")
         )
     if not result.met:
-        warnings.append(Warning("TARGET_MISSED", f"compression cost {result.loss:.3f} dB, not {result.target_loss}"))
+        warnings.append(
+            Warning(WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB, not {result.target_loss}")
+        )
     return StageOutcome(
         counts={"gaussians": len(result.decoded), "thinned": result.thinned, "bytes": len(result.sog)},
         metrics={

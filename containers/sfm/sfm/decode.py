@@ -10,8 +10,8 @@ import pillow_heif
 import rawpy
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from contract.archive import RAW_SUFFIXES
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
-from sfm.photos import RAW_SUFFIXES
 
 MAX_PIXELS = 250_000_000
 # the size is checked before anything is decoded; Pillow's own limit would only warn

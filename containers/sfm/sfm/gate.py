@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from contract.codes import WarningCode
+from contract.counts import MIN_USABLE_PHOTOS
 from sfm.photos import SkippedPhoto
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-MIN_PHOTOS = 3
 MIN_REGISTERED = 5
 FAIL_BELOW_SHARE, WARN_BELOW_SHARE = 0.5, 0.8
 MIN_FEATURES = 100
@@ -37,19 +38,18 @@ def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> No
     """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any computation."""
     if found == 0:
         raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
-    if usable < MIN_PHOTOS:
+    if usable < MIN_USABLE_PHOTOS:
         reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped[:NAMES_IN_MESSAGE])
         raise StageError(
             ErrorCode.TOO_FEW_PHOTOS,
-            f"{usable} usable photos of {found}; at least {MIN_PHOTOS} are needed, 20 or more are best"
-            + (f" ({reasons})" if reasons else ""),
+            f"{usable} of {found} photos can be used" + (f"; {reasons}" if reasons else ""),
         )
 
 
 def check_features(features: Sequence[int]) -> None:
     """Raise NO_FEATURES when too few photos have enough features. `features`: number of features of each photo."""
     detailed = sum(count >= MIN_FEATURES for count in features)
-    if detailed < MIN_PHOTOS:
+    if detailed < MIN_USABLE_PHOTOS:
         raise StageError(
             ErrorCode.NO_FEATURES,
             f"{detailed} of {len(features)} photos show enough detail to match (blurred or dark ones do not)",
@@ -73,16 +73,16 @@ def check_registration(registration: Registration) -> list[Warning]:
             f"no two of the {usable} photos could be placed together ({registration.verified_pairs} pairs match)",
         )
     names = ", ".join(registration.unregistered[:NAMES_IN_MESSAGE])
-    others = [size for size in registration.models[1:] if size >= MIN_PHOTOS]
+    others = [size for size in registration.models[1:] if size >= MIN_USABLE_PHOTOS]
     apart = f"; other groups of {' and '.join(map(str, others))} photos" if others else ""
-    facts = f"{registered} of {usable} photos could be placed{apart}; not placed: {names}"
+    facts = f"{registered} of {usable} photos placed{apart}; not placed: {names}"
     if registration.cut_short:
         if not enough:
             raise StageError(ErrorCode.TIME_BUDGET, f"{registered} of {usable} photos were placed when time ran out")
-        return [Warning(ErrorCode.TIME_BUDGET, f"time ran out: {facts}", list(registration.unregistered))]
+        return [Warning(WarningCode.TIME_BUDGET, f"time ran out: {facts}", list(registration.unregistered))]
     if not enough:
         separate = others and (registered + sum(others)) / usable >= FAIL_BELOW_SHARE
         raise StageError(ErrorCode.DISCONNECTED if separate else ErrorCode.LOW_REGISTRATION, facts)
     if share < WARN_BELOW_SHARE:
-        return [Warning(ErrorCode.LOW_REGISTRATION, facts, list(registration.unregistered))]
+        return [Warning(WarningCode.LOW_REGISTRATION, facts, list(registration.unregistered))]
     return []

@@ -18,7 +18,6 @@ from pyproj.exceptions import ProjError
 
 from sfm.exif import GeoPosition
 
-FILE_NAMES = frozenset({"gcp_list.txt"})
 MAX_BYTES = 4 << 20
 FIELDS = 6
 

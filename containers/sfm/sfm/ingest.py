@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
+from contract.archive import RAW_SUFFIXES
 from sfm.decode import UnusablePhotoError, decode
 from sfm.native import Send
 from sfm.parallel import map_in_order
-from sfm.photos import RAW_SUFFIXES, Photo, SkippedPhoto
+from sfm.photos import Photo, SkippedPhoto
 from stage.archive import UnpackedFile
 
 MIN_SIDE = 160  # pixels; below it there is nothing to match

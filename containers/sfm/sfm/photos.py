@@ -7,10 +7,6 @@ from pathlib import Path
 
 from sfm.exif import Metadata
 
-# what drones and phones deliver (the preflight accepts the same; a test holds the two together)
-RAW_SUFFIXES = frozenset({".dng"})
-PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
-
 
 @dataclass(frozen=True)
 class Photo:

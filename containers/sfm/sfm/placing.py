@@ -9,6 +9,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
+from contract.codes import WarningCode
 from sfm.control import TooFewControlPointsError, fit_control_points
 from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, decoded_lines, parse_gcp_list
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
@@ -38,7 +39,9 @@ def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistr
             georegistration = by_control_points(fit_control_points(model, points), points_of(model))
         except (UnusableGcpFileError, TooFewControlPointsError) as error:
             names = [file.name for file in upload.gcp_files]
-            warnings.append(Warning("CONTROL_POINTS_UNUSED", f"the control points are not used: {error}", names))
+            warnings.append(
+                Warning(WarningCode.CONTROL_POINTS_UNUSED, f"the control points are not used: {error}", names)
+            )
     if georegistration is None:
         georegistration = georegister(posed_photos(model, upload.photos), points_of(model))
     model.transform(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from contract.codes import WarningCode
 from sfm.georegister import Georegistration
 from sfm.photos import Photo
-from stage.errors import ErrorCode
 from stage.result import Warning
 
 
@@ -18,12 +18,12 @@ def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
     blurred = [row["original"] for row in rows if row.get("blurred")]
     warnings = []
     if skipped:
-        warnings.append(Warning("PHOTOS_SKIPPED", _reasons(skipped), [row["original"] for row in skipped]))
+        warnings.append(Warning(WarningCode.PHOTOS_SKIPPED, _reasons(skipped), [row["original"] for row in skipped]))
     if lost:
         message = f"{len(lost)} photos could not be placed: {_reasons(lost)}"
-        warnings.append(Warning("PHOTOS_NOT_REGISTERED", message, [row["original"] for row in lost]))
+        warnings.append(Warning(WarningCode.PHOTOS_NOT_REGISTERED, message, [row["original"] for row in lost]))
     if blurred:
-        warnings.append(Warning("PHOTOS_BLURRED", f"{len(blurred)} photos are blurred", blurred))
+        warnings.append(Warning(WarningCode.PHOTOS_BLURRED, f"{len(blurred)} photos are blurred", blurred))
     return warnings
 
 
@@ -31,19 +31,21 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
     """From how the model was placed on the earth."""
     warnings = []
     if georegistration.reason:
-        code = ErrorCode.GPS_UNRELIABLE if georegistration.unreliable else "NOT_GEOREFERENCED"
+        code = WarningCode.GPS_UNRELIABLE if georegistration.unreliable else WarningCode.NOT_GEOREFERENCED
         warnings.append(Warning(code, georegistration.reason))
     if georegistration.outliers:
         names = [photo.original for photo in photos if photo.name in georegistration.outliers]
-        warnings.append(Warning("GPS_OUTLIERS", f"the GPS of {len(names)} photos disagrees with the model", names))
+        warnings.append(
+            Warning(WarningCode.GPS_OUTLIERS, f"the GPS of {len(names)} photos disagrees with the model", names)
+        )
     if georegistration.altitude_contradictory:
         metres = f"{georegistration.vertical_rms_metres:.0f} m"
         message = f"the photos' altitudes contradict each other by {metres}: they are not used"
-        warnings.append(Warning("ALTITUDE_UNRELIABLE", message))
+        warnings.append(Warning(WarningCode.ALTITUDE_UNRELIABLE, message))
     unused = [point.name for point in georegistration.control_points if not point.used]
     if unused:
         message = f"{len(unused)} control points disagree with the others and are not used"
-        warnings.append(Warning("CONTROL_POINT_OUTLIERS", message, unused))
+        warnings.append(Warning(WarningCode.CONTROL_POINT_OUTLIERS, message, unused))
     return warnings
 
 

@@ -11,18 +11,18 @@ from pathlib import Path, PurePosixPath
 
 import pycolmap
 
+from contract.archive import is_photo, is_survey
 from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
-from sfm.gcp import FILE_NAMES
 from sfm.ingest import ingest
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
-from sfm.photos import PHOTO_SUFFIXES, Photo, SkippedPhoto
+from sfm.photos import Photo, SkippedPhoto
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
 from sfm.remarks import photo_warnings, place_warnings
@@ -159,11 +159,11 @@ class _Work:
         archive = _only_file(self.context.folders.processing_input("upload"))
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
-                archive, self.context.scratch / "archive", is_wanted, progress=self._part("unpack", "unpacking")
+                archive, self.context.scratch / "archive", is_survey, progress=self._part("unpack", "unpacking")
             )
-        files = [file for file in unpacked.files if is_photo(file.name)]
-        damaged = [name for name in unpacked.damaged if is_photo(name)]
-        gcp_files = [file for file in unpacked.files if not is_photo(file.name)]
+        files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
+        damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
+        gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
         if not files and not damaged:
             return Upload([], [], gcp_files)
         with self.context.stopwatch("ingest"):
@@ -206,16 +206,6 @@ class _Work:
 
     def _part(self, name: str, message: str, total: int = 1) -> Callable[[float], None]:
         return part_progress(self.context, self.budget, name, message, total)
-
-
-def is_photo(name: str) -> bool:
-    """Whether an entry of the archive is a photo, by its suffix."""
-    return PurePosixPath(name).suffix.lower() in PHOTO_SUFFIXES
-
-
-def is_wanted(name: PurePosixPath) -> bool:
-    """Whether an entry of the archive is a photo, by its suffix, or a list of control points."""
-    return is_photo(name.name) or name.name.lower() in FILE_NAMES
 
 
 def _only_file(folder: Path) -> Path:

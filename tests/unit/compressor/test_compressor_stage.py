@@ -32,6 +32,7 @@ from splat.render import render
 from splat.surroundings import background, read_surroundings, write_surroundings
 from stage.contract import run_stage
 from stage.errors import ErrorCode, StageError
+from tests.support.schemas import file_faults
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -89,6 +90,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     code, output = run(tmp_path, QUALITY="preview", SCENE_NAME="Old mill")
     assert code == 0
     result = json.loads((output / "result.json").read_text())
+    assert file_faults(output, "compressor") == []
     files = {file["path"] for file in result["files"]}
     pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}

@@ -24,8 +24,8 @@ from compressor.sog.codes import Coarseness, Codes
 from compressor.sog.container import pack_files, read_codes
 from compressor.sog.decoder import dequantise
 from compressor.sog.encoder import arrange, quantise
+from contract.options import Quality
 from splat.gaussians import Gaussians
-from stage.environment import QUALITIES
 from stage.errors import ErrorCode, StageError
 
 MakeSplat = Callable[..., Gaussians]
@@ -48,7 +48,7 @@ def stick(scene: Arranged) -> Yardstick:
 
 
 def test_every_quality_has_a_preset_and_better_ones_lose_less() -> None:
-    assert set(OF_QUALITY) == set(QUALITIES)
+    assert set(OF_QUALITY) == set(Quality)
     assert LOSS[Preset.ARCHIVE] < LOSS[Preset.WEB] < LOSS[Preset.TINY]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from spaceport.stage_settings import StageSettings
+from domain.stage_settings import StageSettings
 from tests.support.asl import PIPELINE
 from tests.support.events import samples_for
 from tests.support.sam_template import Function, Template
@@ -69,7 +69,7 @@ def test_settings_are_read_nowhere_but_in_handlers() -> None:
         for path in (ROOT / "functions").rglob("*.py")
         if re.search(r"os\.environ|getenv", path.read_text(encoding="utf-8"))
     ]
-    assert readers == ["spaceport/settings.py"]
+    assert readers == ["domain/settings.py"]
 
 
 @each_function
@@ -130,9 +130,9 @@ def test_makefile_builds_the_function(function: Function, tmp_path: Path) -> Non
         check=False,
     )
     assert planned.returncode == 0, planned.stderr
-    copied = re.search(rf"cp -r (.*) {re.escape(str(tmp_path))}", planned.stdout)
+    copied = re.search(rf"cp -rL (.*) {re.escape(str(tmp_path))}", planned.stdout)
     assert copied is not None
-    assert {"spaceport", function.package} <= set(copied[1].split())
+    assert {"contract", "domain", function.package} <= set(copied[1].split())
 
 
 def test_a_bundle_copies_every_package_of_functions() -> None:

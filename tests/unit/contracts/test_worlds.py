@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.support.imports import distributions, imported, normal, third_party, 
 ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
 SHARED = ("stage", "splat")
+CONTRACT = frozenset({"contract"})
 # boto3 and what it is made of are in Lambda's own runtime
 LAMBDA_RUNTIME = {"boto3", "botocore"}
 COMES_WITH_BOTO3 = {"botocore"}  # its exceptions and its transport: one release of the two, pinned by boto3
@@ -84,7 +86,7 @@ def container(name: str) -> World:
     return World(
         name=f"containers/{name}",
         folder=folder,
-        packages=packages_in(folder) | set(SHARED),
+        packages=packages_in(folder) | {*SHARED, *CONTRACT},
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", "pydantic", "ministack"}),
     )
 
@@ -110,7 +112,7 @@ WORLDS = [
     World(
         name="local",
         folder=ROOT / "local",
-        packages=frozenset({"local"}),
+        packages=frozenset({"local", *CONTRACT}),
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", *SCIENCE}),
     ),
     World(
@@ -127,6 +129,11 @@ each_world = pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.na
 @each_world
 def test_a_world_is_not_empty(world: World) -> None:
     assert world.modules
+
+
+def test_the_contract_imports_the_standard_library_alone() -> None:
+    modules = {module for path in (ROOT / "contract").rglob("*.py") for module in imported(path)}
+    assert top_level(modules) <= sys.stdlib_module_names | CONTRACT
 
 
 @each_world

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
 from api.uploads import MIB, Ticket, part_bytes_for
-from spaceport.errors import RefusedRequest
-from spaceport.job import JobOptions, UploadedObject, job_id_of, job_of
-from spaceport.jobs_table import JobsTable
+from domain.errors import RefusedRequest
+from domain.job import JobOptions, UploadedObject, job_id_of, job_of
+from domain.jobs_table import JobFacts, JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
@@ -32,7 +32,7 @@ def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
     job = job_of(upload, JobOptions(name="Meadow"), at).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, {"owner": owner})
+    JobsTable(cloud.table("jobs")).record(job, JobFacts(owner=owner))
 
 
 def told(*names: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from spaceport.cancel import Cancellation, Canceller
-from spaceport.errors import ErrorCode, RefusedRequest
-from spaceport.executions import Executions
+from contract.codes import ErrorCode
+from domain.cancel import Cancellation, Canceller
+from domain.errors import RefusedRequest
+from domain.executions import Executions
 from tests.support.cloud import ENVIRONMENT, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution

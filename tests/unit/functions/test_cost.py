@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.cost import DOLLARS_PER_HOUR, LEAST_SECONDS, cost_of, dollars, seconds_for
+from domain.cost import DOLLARS_PER_HOUR, LEAST_SECONDS, cost_of, dollars, seconds_for
 from tests.support.sam_template import Template
 
 SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge")

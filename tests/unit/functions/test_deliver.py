@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.codes import WARNINGS, WarningCode
+from contract.stages import Stage
 from deliver.chart import ticks
 from deliver.report import Quality, score_parts
-from spaceport.stages import Stage
 from tests.support.cloud import RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, output_of
@@ -247,10 +248,15 @@ def test_a_page_without_figures_leaves_their_sections_out(cloud: Cloud) -> None:
 
 
 def test_the_report_has_every_warning_of_every_stage(cloud: Cloud) -> None:
-    blurred = {"code": "BLURRED", "message": "3 photos are blurred", "names": ["ü.jpg"]}
-    flat = {"code": "NO_GPS", "message": "no photo has a position", "names": []}
+    blurred: dict[str, Any] = {"code": "PHOTOS_BLURRED", "message": "3 photos are blurred", "names": ["ü.jpg"]}
+    flat: dict[str, Any] = {"code": "STRAY_GAUSSIANS", "message": "no photo has a position", "names": []}
     invoke("deliver", after(cloud, *Stage, warnings={Stage.SFM: [blurred], Stage.COMPRESSOR: [flat]}))
-    assert cloud.get_json(REPORT)["warnings"] == [blurred, flat]
+    reported = cloud.get_json(REPORT)["warnings"]
+    assert [{name: warning[name] for name in ("code", "message", "names")} for warning in reported] == [blurred, flat]
+    assert [warning["hint"] for warning in reported] == [WARNINGS[WarningCode(w["code"])].hint for w in (blurred, flat)]
+    bucket, key = PAGE.removeprefix("s3://").split("/", 1)
+    page = cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    assert all(WARNINGS[WarningCode(w["code"])].sentence in page and w["message"] in page for w in (blurred, flat))
 
 
 def test_delivering_again_writes_the_same_report_and_gives_the_same_answer(cloud: Cloud) -> None:

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode
-from spaceport.stages import Stage
+from contract.codes import ErrorCode
+from contract.stages import Stage
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution

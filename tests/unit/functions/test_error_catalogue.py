@@ -1,21 +1,22 @@
-"""The closed list of errors: complete, in whole sentences, and the containers' list is a part of it."""
+"""The closed lists of failures and warnings: complete, in whole sentences."""
 
 from __future__ import annotations
 
 import pytest
 
-from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode, JobError, RejectedUpload
-from stage.errors import ErrorCode as ContainerCode
+from contract.codes import FAILURES, WARNINGS, Advice, ErrorCode, Failure, Then, WarningCode, failures_then
+from domain.errors import JobError, RejectedUpload
 
 
 def test_every_code_is_in_the_catalogue() -> None:
-    assert set(CATALOGUE) == set(ErrorCode)
+    assert set(FAILURES) == set(ErrorCode)
+    assert set(WARNINGS) == set(WarningCode)
 
 
-@pytest.mark.parametrize("code", ErrorCode)
+@pytest.mark.parametrize("said", [*FAILURES.values(), *WARNINGS.values()], ids=lambda said: said.sentence[:30])
 @pytest.mark.parametrize("part", ["sentence", "hint"])
-def test_what_a_customer_reads_is_a_whole_sentence(code: ErrorCode, part: str) -> None:
-    words = getattr(CATALOGUE[code], part)
+def test_what_a_customer_reads_is_a_whole_sentence(said: Failure | Advice, part: str) -> None:
+    words = getattr(said, part)
     assert words[0].isupper()
     assert words.endswith(".")
     assert not words.endswith("..")
@@ -23,7 +24,7 @@ def test_what_a_customer_reads_is_a_whole_sentence(code: ErrorCode, part: str) -
 
 @pytest.mark.parametrize("code", ErrorCode)
 def test_the_hint_is_more_than_what_happened(code: ErrorCode) -> None:
-    assert CATALOGUE[code].hint != CATALOGUE[code].sentence
+    assert FAILURES[code].hint != FAILURES[code].sentence
 
 
 @pytest.mark.parametrize("code", ErrorCode)
@@ -31,22 +32,26 @@ def test_a_code_is_spelt_as_it_is_called(code: ErrorCode) -> None:
     assert code.value == code.name
 
 
-@pytest.mark.parametrize("code", ContainerCode)
-def test_every_code_of_a_container_is_one_of_the_pipelines(code: ContainerCode) -> None:
-    assert ErrorCode(code.value).name == code.name
+@pytest.mark.parametrize("warning", WarningCode)
+def test_a_warning_is_spelt_as_it_is_called(warning: WarningCode) -> None:
+    assert warning.value == warning.name
 
 
 def test_only_what_time_mends_is_tried_again() -> None:
-    assert set(RETRYABLE) == {ErrorCode.CAPACITY, ErrorCode.THROTTLED, ErrorCode.INTERRUPTED}
+    assert set(failures_then(Then.WAIT, Then.RESUME)) == {
+        ErrorCode.CAPACITY,
+        ErrorCode.THROTTLED,
+        ErrorCode.INTERRUPTED,
+    }
 
 
 def test_the_facts_follow_the_sentence() -> None:
     error = JobError.of(ErrorCode.TOO_FEW_PHOTOS, "2 of at least 5")
-    assert error.message == CATALOGUE[ErrorCode.TOO_FEW_PHOTOS].sentence + " (2 of at least 5)"
+    assert error.message == FAILURES[ErrorCode.TOO_FEW_PHOTOS].sentence + " (2 of at least 5)"
 
 
 def test_without_facts_the_sentence_stands_alone() -> None:
-    assert JobError.of(ErrorCode.STALLED).message == CATALOGUE[ErrorCode.STALLED].sentence
+    assert JobError.of(ErrorCode.STALLED).message == FAILURES[ErrorCode.STALLED].sentence
 
 
 def test_a_rejection_reads_as_its_code_and_message() -> None:

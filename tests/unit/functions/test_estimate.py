@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.job import JobOptions, UploadedObject, job_of
-from spaceport.jobs_table import JobsTable
-from spaceport.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
-from spaceport.stages import Stage
+from contract.options import Quality
+from contract.stages import Stage
+from domain.job import JobOptions, UploadedObject, job_of
+from domain.job_item import JobItem
+from domain.jobs_table import JobFacts, JobsTable
+from domain.pace import TENTHS, Pace, gone_at, learnt, prior, stage_left, units
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 
@@ -51,7 +53,7 @@ SAMPLE = (
 def recorded(cloud: Cloud, job_id: str) -> None:
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
     job = job_of(upload, JobOptions(), AT).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, {"photos": 20})
+    JobsTable(cloud.table("jobs")).record(job, JobFacts(photos=20))
 
 
 def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metrics: Any) -> None:
@@ -83,7 +85,7 @@ def seconds_left_of_stage(cloud: Cloud, job_id: str, now: float) -> float:
     item = cloud.item(job_id)
     assert item is not None
     ends = {stage: (datetime.fromisoformat(eta) - AT).total_seconds() for stage, eta in item["etas"].items()}
-    pace = prior(Stage.COMPRESSOR, "standard")
+    pace = prior(Stage.COMPRESSOR, Quality.STANDARD)
     assert ends["compressor"] - ends["3dgs"] == pytest.approx(1 + pace.per_unit * 80_000)  # waited 1 s for the machine
     return ends["3dgs"] - now
 
@@ -120,13 +122,13 @@ def test_the_same_end_told_twice_is_one_lesson(cloud: Cloud) -> None:
 def test_work_that_nobody_has_told_of_yet_is_what_jobs_had_before(cloud: Cloud) -> None:
     train(cloud, "first", SAMPLE)
     (item,) = cloud.table("pace").scan()["Items"]
-    assert units(Stage.TRAINING, {}, Pace.model_validate_json(item["learnt"])) == 2000
-    assert units(Stage.TRAINING, {"trainingSteps": 300}, prior(Stage.TRAINING, "high")) == 300
-    assert units(Stage.SFM, {"photos": 0}, prior(Stage.SFM, "high")) == 100
+    assert units(Stage.TRAINING, JobItem(job_id="a"), Pace.model_validate_json(item["learnt"])) == 2000
+    assert units(Stage.TRAINING, JobItem(job_id="a", training_steps=300), prior(Stage.TRAINING, Quality.HIGH)) == 300
+    assert units(Stage.SFM, JobItem(job_id="a", photos=0), prior(Stage.SFM, Quality.HIGH)) == 100
 
 
 def test_a_better_quality_is_foreseen_to_take_longer() -> None:
-    work = [units(Stage.TRAINING, {}, prior(Stage.TRAINING, quality)) for quality in ("preview", "standard", "high")]
+    work = [units(Stage.TRAINING, JobItem(job_id="a"), prior(Stage.TRAINING, quality)) for quality in Quality]
     assert work == sorted(set(work))
 
 
@@ -137,7 +139,7 @@ def test_where_no_wait_was_learnt_the_next_stage_is_awaited_as_long_as_this_one_
     item = cloud.item("patient")
     assert item is not None
     ends = [datetime.fromisoformat(item["etas"][stage]) for stage in ("3dgs", "compressor")]
-    pace = prior(Stage.COMPRESSOR, "standard")
+    pace = prior(Stage.COMPRESSOR, Quality.STANDARD)
     assert (ends[1] - ends[0]).total_seconds() == pytest.approx(300 + pace.per_unit * 80_000)
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import (
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep, Stage
+from domain.errors import RejectedUpload
+from domain.job import (
     JobOptions,
-    PipelineStep,
     UploadedObject,
     email_from_metadata,
     job_id_of,
@@ -20,7 +21,7 @@ from spaceport.job import (
     options_from_metadata,
     parse_options,
 )
-from spaceport.stages import Stage, StageRun
+from domain.stages import StageRun
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 VERSIONS = st.none() | st.text("abcdef0123456789", min_size=1, max_size=32)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from spaceport.job import JobOptions, UploadedObject, job_of
-from spaceport.jobs_table import JobsTable
-from spaceport.mailboxes import MailboxTable
+from domain.job import JobOptions, UploadedObject, job_of
+from domain.jobs_table import JobsTable
+from domain.mailboxes import MailboxTable
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.unit.functions.test_notify import API, AT, recorded

@@ -17,11 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from domain.errors import JobError
+from domain.job import JobOptions, UploadedObject, job_of
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
+from domain.status import StatusDetail
 from notify.mail import PREVIEW_CID, MailLinks, compose
-from spaceport.errors import ErrorCode, JobError
-from spaceport.job import JobOptions, UploadedObject, job_of
-from spaceport.jobs_table import JobsTable
-from spaceport.status import StatusDetail, StatusType
 from tests.support.cloud import REGION, RESULTS, SENDER, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
@@ -370,7 +373,7 @@ METRICS = st.fixed_dictionaries(
 @given(st.text(min_size=1, max_size=80), METRICS)
 def test_any_name_and_figures_make_a_mail_that_reads_back(name: str, metrics: Mapping[str, Any]) -> None:
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message="m", metrics=dict(metrics))
-    message = compose(StatusType.JOB_SUCCEEDED, {"name": name}, detail, LINKS, None)
+    message = compose(StatusType.JOB_SUCCEEDED, JobItem(job_id="a", name=name), detail, LINKS, None)
     assert len(str(message["Subject"]).splitlines()) == 1
     assert b"Subject: " in message.as_bytes()
 
@@ -393,6 +396,6 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
 def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     error = JobError.of(code, "facts & figures")
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
-    mail = compose(StatusType.JOB_FAILED, {"name": "meadow"}, detail, LINKS, None)
+    mail = compose(StatusType.JOB_FAILED, JobItem(job_id="a", name="meadow"), detail, LINKS, None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)

@@ -11,16 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import PipelineStep
-from spaceport.preflight import (
-    MAX_ENTRIES,
-    MAX_PHOTOS,
-    MAX_UNPACKED_BYTES,
-    MIN_PHOTOS,
-    check_entries,
-    read_entries,
-)
+from contract.archive import LIMITS
+from contract.codes import ErrorCode
+from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+from domain.preflight import check_entries, read_entries
 from tests.support.archives import ENCRYPTED, MS_DOS, UTF8, Listed, directory_of, photos, zip_of
 
 SCENE = ["sparse/0/cameras.bin", "sparse/0/images.bin", "sparse/0/points3D.bin"]
@@ -30,7 +26,7 @@ GIB = 1024**3
 
 
 def check(archive: bytes, step: PipelineStep = PipelineStep.FULL) -> int:
-    return check_entries(read_entries(io.BytesIO(archive)), step)
+    return check_entries(read_entries(io.BytesIO(archive)), len(archive), step)
 
 
 def rejection(archive: bytes, step: PipelineStep = PipelineStep.FULL) -> tuple[ErrorCode, str]:
@@ -164,13 +160,13 @@ def test_small_files_that_pack_well_are_no_bomb() -> None:
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused() -> None:
-    half = MAX_UNPACKED_BYTES // 2
+    half = LIMITS.bytes // 2
     archive = listed(*[Listed(f"{n}.tif", size=half, packed=half) for n in range(2)])
     assert code(archive) is ErrorCode.ARCHIVE_TOO_LARGE
 
 
 def test_an_archive_of_too_many_files_is_refused_even_if_they_are_no_photos() -> None:
-    notes = [Listed(f"{n}.txt", size=1, packed=1) for n in range(MAX_ENTRIES - 4)]
+    notes = [Listed(f"{n}.txt", size=1, packed=1) for n in range(LIMITS.entries - 4)]
     assert code(directory_of([*FIVE, *notes])) is ErrorCode.ARCHIVE_TOO_LARGE
 
 
@@ -231,7 +227,9 @@ def test_what_operating_systems_leave_behind_is_no_photo(name: str) -> None:
 
 
 def test_side_files_are_not_counted_as_other_files() -> None:
-    assert "(0 other files)" in rejection(zip_of(["photos/Thumbs.db", ".DS_Store", "__MACOSX/a"]))[1]
+    side_files = ["photos/Thumbs.db", ".DS_Store", "__MACOSX/a"]
+    assert "(1 other files)" in rejection(zip_of([*side_files, "notes.txt"]))[1]
+    assert code(zip_of(side_files)) is ErrorCode.EMPTY_ARCHIVE
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "JPG", "Jpeg", "PNG", "tif", "TIFF", "webp", "HEIC", "heif", "DNG"])

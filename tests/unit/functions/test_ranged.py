@@ -11,10 +11,12 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, RejectedUpload
-from spaceport.job import PipelineStep, UploadedObject
-from spaceport.preflight import check_entries, read_entries
-from spaceport.ranged import BLOCK_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+from domain.job import UploadedObject
+from domain.preflight import check_entries, read_entries
+from domain.ranged import BLOCK_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
 from tests.support.archives import Listed, directory_of
 from tests.support.cloud import UPLOADS, Cloud
 
@@ -49,7 +51,7 @@ def photos_directory(count: int) -> bytes:
 def test_of_a_large_archive_only_the_end_is_fetched() -> None:
     s3 = SparseS3(40 * 1024**3, photos_directory(1000))
     ranged = RangedObject(s3, UPLOADED, s3.size)
-    assert check_entries(read_entries(ranged), PipelineStep.FULL) == 1000  # type: ignore[arg-type]
+    assert check_entries(read_entries(ranged), s3.size, PipelineStep.FULL) == 1000  # type: ignore[arg-type]
     assert s3.fetched == ranged.bytes_fetched <= 2 * BLOCK_BYTES
 
 

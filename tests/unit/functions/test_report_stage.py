@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
-from spaceport.stages import Stage
+from contract.codes import FAILURES, ErrorCode
+from contract.stages import Stage
+from domain.errors import JobError
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
@@ -84,7 +85,7 @@ def test_a_machine_without_a_known_price_has_no_dollars(cloud: Cloud) -> None:
 
 
 def test_long_lists_stay_in_the_result_and_out_of_the_state_machine(cloud: Cloud) -> None:
-    warnings = [{"code": "BLURRED", "message": "x", "names": []}] * 30
+    warnings = [{"code": "PHOTOS_BLURRED", "message": "x", "names": []}] * 30
     completed(cloud, metrics={"curve": [0.0] * 51, "short": [0.0] * 50, "ratio": 2.0}, warnings=warnings)
     invoke("report_stage", job_changed())
     (output,) = cloud.stepfunctions.successes("token-1")
@@ -97,6 +98,24 @@ def test_a_completed_job_without_a_result_is_a_failure(cloud: Cloud) -> None:
     cloud.sagemaker.complete(job_name())
     invoke("report_stage", job_changed())
     assert cloud.stepfunctions.failures("token-1") == [ErrorCode.INTERNAL]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2},
+        {"jobId": "valley-0123456789ab"},
+        {"stage": "compressor"},
+        {"attempt": 2},
+        {"counts": {"photos": "many"}},
+        {"warnings": [{"code": "NO_SUCH_WARNING", "message": "x", "names": []}]},
+    ],
+)
+def test_a_result_that_is_damaged_or_another_runs_fails_the_stage(cloud: Cloud, wrong: dict[str, Any]) -> None:
+    completed(cloud)
+    cloud.put_result(output_of(), **wrong)
+    invoke("report_stage", job_changed())
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.RESULT_DAMAGED]
 
 
 def test_a_result_that_may_not_be_read_is_not_taken_for_missing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +135,7 @@ def test_a_failed_job_fails_its_task_with_the_code_to_match_and_the_error_as_cau
     cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 12 of 12 photos", FailureReason="AlgorithmError: See log")
     assert invoke("report_stage", job_changed()) == {"reported": "FAILED"}
     ((_, _, said),) = cloud.stepfunctions.answers
-    kind = CATALOGUE[ErrorCode.NO_OVERLAP]
+    kind = FAILURES[ErrorCode.NO_OVERLAP]
     error = JobError(code=ErrorCode.NO_OVERLAP, message=f"{kind.sentence} (12 of 12 photos)", hint=kind.hint)
     assert said["error"] == "NO_OVERLAP"
     assert JobError.model_validate_json(said["cause"]) == error

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from spaceport.errors import ErrorCode, RefusedRequest, RejectedUpload
-from spaceport.executions import Executions, Rerun
-from spaceport.jobs_table import JobsTable
-from spaceport.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
-from spaceport.stages import Stage
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.errors import RefusedRequest, RejectedUpload
+from domain.executions import Executions, Rerun
+from domain.jobs_table import JobsTable
+from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, Cloud, Crash, invoke
 from tests.support.events import sample_event
@@ -32,7 +33,7 @@ def job_id(cloud: Cloud) -> str:
     uploaded = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com", quality="high")
     job_id: str = invoke("start_job", uploaded)["jobId"]
     for stage in STAGES:
-        cloud.put_result(output_of(stage), counts={"photos": 18}, metrics={"gpsRms": 0.3})
+        cloud.put_result(output_of(stage), jobId=job_id, counts={"photos": 18}, metrics={"gpsRms": 0.3})
         event = sample_event("status/stage-succeeded")
         event["detail"] |= {
             "jobId": job_id,
@@ -167,6 +168,16 @@ def test_another_rerun_while_one_runs_is_refused(rerunner: Rerunner, job_id: str
 def test_a_stage_that_did_not_succeed_is_not_reused(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
     cloud.table("jobs").update_item(Key={"jobId": job_id}, UpdateExpression="REMOVE training")
     assert refusal(rerunner, asked(job_id, Stage.COMPRESSOR)) is ErrorCode.NOT_REUSABLE
+
+
+@pytest.mark.parametrize("wrong", [{"jobId": "valley-0123456789ab"}, {"attempt": 2}, {"stage": "3dgs"}, {"version": 2}])
+def test_a_result_that_is_another_runs_is_not_reused(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, wrong: dict[str, Any]
+) -> None:
+    cloud.put_result(output_of(Stage.SFM), **{"jobId": job_id, **wrong})
+    with pytest.raises(RefusedRequest) as refused:
+        rerunner.rerun(asked(job_id))
+    assert refused.value.error.code is ErrorCode.RESULT_DAMAGED
 
 
 def test_a_result_that_is_gone_is_not_reused(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:

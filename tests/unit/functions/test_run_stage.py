@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from spaceport.compute import Compute
-from spaceport.errors import ErrorCode
-from spaceport.stages import Stage
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.compute import Compute
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import FakeSageMaker

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from call_webhook.post import Undelivered, post
-from spaceport.stages import Stage
-from spaceport.webhooks import Targets
+from contract.stages import Stage
+from domain.webhooks import Targets
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from spaceport.clients import client, table
-from spaceport.cost import dollars
-from spaceport.results import split_uri
-from spaceport.settings import Settings
-from spaceport.stage_settings import StageSettings
-from spaceport.stages import Stage
+from contract.stages import Stage
+from domain.clients import client, table
+from domain.cost import dollars
+from domain.layout import split_uri
+from domain.settings import Settings
+from domain.stage_settings import StageSettings
 from tests.support.cloud import ENVIRONMENT, Cloud
 
 

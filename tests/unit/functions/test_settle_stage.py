@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from contract.codes import FAILURES, ErrorCode
+from contract.stages import Stage
+from domain.errors import JobError
 from settle_stage.settle import TaskFailure, error_of
-from spaceport.errors import CATALOGUE, ErrorCode, JobError
-from spaceport.stages import Stage
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.runs import JOB_ID, ask_for, job_name, output_of, waiting
@@ -121,7 +122,7 @@ def test_a_cause_that_holds_the_error_keeps_its_facts() -> None:
 
 @pytest.mark.parametrize("cause", ["", "not json", "{}", '{"code": "NO_SUCH_CODE"}'])
 def test_a_cause_that_holds_none_still_gives_the_codes_own_words(cause: str) -> None:
-    assert error_of(TaskFailure(error="CAPACITY", cause=cause)).message == CATALOGUE[ErrorCode.CAPACITY].sentence
+    assert error_of(TaskFailure(error="CAPACITY", cause=cause)).message == FAILURES[ErrorCode.CAPACITY].sentence
 
 
 def test_a_run_that_waits_for_a_machine_in_vain_ends_for_want_of_capacity(cloud: Cloud) -> None:

@@ -9,25 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.job import Job, PipelineStep
-from spaceport.stage_settings import StageSettings
-from spaceport.stages import (
-    LIMITS,
-    STAGES_OF,
-    Course,
+from contract.stages import PipelineStep, Stage
+from domain.job import Job
+from domain.layout import output_uri
+from domain.sagemaker_requests import (
     Machine,
     Platform,
-    Stage,
-    StageOutput,
     create_request,
     environment,
-    finished_stages,
     machine_for,
     manifest_of,
-    next_course,
-    output_uri,
     source_of,
 )
+from domain.stage_settings import StageSettings
+from domain.stages import Course, StageOutput, finished_stages, next_course
 from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
@@ -102,7 +97,7 @@ def test_a_later_stage_reads_all_that_the_stage_before_it_left(step: str, stage:
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_the_first_stage_reads_the_upload_and_nothing_whose_key_begins_like_it(step: PipelineStep) -> None:
-    first = STAGES_OF[step][0]
+    first = step.stages[0]
     manifest = manifest_of(run_of(first), job(step), RESULTS)
     assert manifest is not None
     source = source_of(run_of(first), job(step), FINISHED, RESULTS)
@@ -164,12 +159,12 @@ def test_a_stage_runs_its_own_image_on_its_own_machine(stage: Stage, quality: st
 
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_is_ended_by_sagemaker_when_its_time_is_up(stage: Stage) -> None:
-    assert request(stage)["StoppingCondition"]["MaxRuntimeInSeconds"] == LIMITS[stage].max_runtime
+    assert request(stage)["StoppingCondition"]["MaxRuntimeInSeconds"] == stage.spec.max_runtime
 
 
 @given(st.sampled_from(Stage), st.integers(60, 10**6))
 def test_no_run_gets_more_time_than_its_stage_allows_or_its_job_can_pay(stage: Stage, affordable: int) -> None:
-    assert machine(stage, affordable).seconds == min(affordable, LIMITS[stage].max_runtime)
+    assert machine(stage, affordable).seconds == min(affordable, stage.spec.max_runtime)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -191,7 +186,7 @@ def test_without_a_network_of_its_own_a_stage_asks_for_none(stage: Stage) -> Non
 def test_spot_training_may_wait_an_hour_longer_than_it_runs() -> None:
     made = request(Stage.TRAINING, spot="true")
     assert made["EnableManagedSpotTraining"] is True
-    assert made["StoppingCondition"]["MaxWaitTimeInSeconds"] == LIMITS[Stage.TRAINING].max_runtime + 3600
+    assert made["StoppingCondition"]["MaxWaitTimeInSeconds"] == Stage.TRAINING.spec.max_runtime + 3600
 
 
 def test_training_on_demand_names_no_wait() -> None:
@@ -230,7 +225,7 @@ def test_a_job_is_tagged_with_its_job_and_stage(stage: Stage) -> None:
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_every_way_through_the_pipeline_ends_with_the_compressor(step: PipelineStep) -> None:
-    stages = STAGES_OF[step]
+    stages = step.stages
     assert stages == tuple(Stage)[-len(stages) :]
 
 

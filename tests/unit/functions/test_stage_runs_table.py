@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spaceport.stage_runs import StageRuns, WaitingRun
-from spaceport.stages import Stage
+from contract.stages import Stage
+from domain.stage_runs import StageRuns, WaitingRun
 from tests.support.cloud import Cloud, invoke
 from tests.support.runs import ask_for, run_of, token_of, waiting
 

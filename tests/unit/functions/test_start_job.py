@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from spaceport.errors import ErrorCode
-from spaceport.job import UploadedObject, job_id_of
-from spaceport.starting import REPLACED
+from contract.codes import ErrorCode
+from domain.job import UploadedObject, job_id_of
+from domain.starting import REPLACED
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from spaceport.errors import ErrorCode
-from spaceport.stages import Stage
+from contract.codes import ErrorCode
+from contract.stages import Stage
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution

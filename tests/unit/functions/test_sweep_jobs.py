@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from spaceport.stages import Stage
+from contract.stages import Stage
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution

@@ -13,15 +13,16 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spaceport.errors import ErrorCode, JobError
-from spaceport.event_bridge import StatusMessage
-from spaceport.jobs_table import ItemUpdate, JobsTable
-from spaceport.stages import Stage
-from spaceport.status import StatusType
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from contract.stages import Stage
+from domain.errors import JobError
+from domain.event_bridge import StatusMessage
+from domain.job_item import ItemUpdate, updates_for
+from domain.jobs_table import JobsTable
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error
-from track_progress.progress import updates_for
 
 JOB_ID = "meadow-0123456789ab"
 FAILED = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos").model_dump(mode="json")

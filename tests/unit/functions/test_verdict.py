@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spaceport.errors import CATALOGUE, ErrorCode
-from spaceport.stages import LIMITS, Stage
-from spaceport.verdict import Fate, Verdict, judge
+from contract.codes import FAILURES, ErrorCode
+from contract.stages import Stage
+from domain.verdict import Fate, Verdict, judge
 from tests.support.runs import run_of
 
 START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -72,7 +72,7 @@ def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
         "Failed", Stage.TRAINING, FailureReason="AlgorithmError: LOW_QUALITY: PSNR 9 dB, exit code: 1"
     ).error
     assert error is not None
-    assert error.message == f"{CATALOGUE[ErrorCode.LOW_QUALITY].sentence} (PSNR 9 dB)"
+    assert error.message == f"{FAILURES[ErrorCode.LOW_QUALITY].sentence} (PSNR 9 dB)"
 
 
 def test_facts_of_several_lines_are_kept() -> None:
@@ -84,7 +84,7 @@ def test_facts_of_several_lines_are_kept() -> None:
 def test_the_facts_of_an_internal_fault_are_not_for_the_customer() -> None:
     error = verdict("Failed", ExitMessage="INTERNAL: KeyError: '/opt/ml/secret'").error
     assert error is not None
-    assert error.message == CATALOGUE[ErrorCode.INTERNAL].sentence
+    assert error.message == FAILURES[ErrorCode.INTERNAL].sentence
 
 
 def test_a_code_after_other_words_in_capitals_is_found() -> None:
@@ -150,7 +150,7 @@ def test_training_out_of_time_is_no_interruption_though_its_container_says_so() 
 def test_a_processing_job_stopped_at_its_longest_runtime_is_out_of_time(
     stage: Stage, over: int, expected: ErrorCode
 ) -> None:
-    seconds = LIMITS[stage].max_runtime + over
+    seconds = stage.spec.max_runtime + over
     assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: told to leave") is expected
 
 

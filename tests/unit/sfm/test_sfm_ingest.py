@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 
 from sfm.ingest import ingest, natural_key
-from sfm.photos import PHOTO_SUFFIXES, Photo, SkippedPhoto
-from spaceport import preflight
+from sfm.photos import Photo, SkippedPhoto
 from stage.archive import UnpackedFile
 
 
@@ -77,10 +76,6 @@ def run(
     count = len(files) + len(damaged)
     assert shares == [done / count for done in range(1, count + 1)]
     return result
-
-
-def test_what_the_preflight_accepts_can_be_read() -> None:
-    assert PHOTO_SUFFIXES == preflight.PHOTO_SUFFIXES
 
 
 def test_a_good_jpeg_is_moved_unchanged_and_named_by_number(tmp_path: Path) -> None:

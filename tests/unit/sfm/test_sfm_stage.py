@@ -23,6 +23,7 @@ from sfm.exif import GeoPosition
 from sfm.geodesy import LocalFrame
 from sfm.stage import reconstruct_scene
 from stage.contract import run_stage
+from tests.support.schemas import file_faults
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -125,6 +126,10 @@ def test_the_files_are_those_of_the_contract(scene: Path) -> None:
     pictures = {"cameras.png", "overlap.png", "cloud.json", "thumbnails.jpg"}
     assert files == images | model | {"photos.json", "georeference.json", "result.json", *pictures}
     assert {row["path"] for row in read_json(scene / "result.json")["files"]} == files - {"result.json"}
+
+
+def test_what_it_leaves_keeps_to_the_schemas(scene: Path) -> None:
+    assert file_faults(scene, "sfm", "photos", "georeference") == []
 
 
 def test_cameras_are_where_they_were_metric_and_north_up(scene: Path, flight: Any) -> None:

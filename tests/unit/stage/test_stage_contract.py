@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from contract.events import progress_sequence
+from contract.stages import Stage
 from stage.contract import Folders, StageContext, Stopwatch, as_stage_error, run_stage
 from stage.environment import StageEnvironment
 from stage.errors import ErrorCode, StageError
-from stage.progress import ProgressReporter, event_bridge_sink, sequence_number
+from stage.progress import ProgressReporter, event_bridge_sink
 from stage.result import Resources, StageOutcome, Warning, write_json, write_result
 
 
@@ -182,10 +184,10 @@ def test_a_stage_that_stands_still_still_beats() -> None:
 
 
 def test_sequence_numbers_order_stages_attempts_and_progress() -> None:
-    assert sequence_number("sfm", 1, 0.0) == 1_010_001
-    assert sequence_number("compressor", 2, 1.0) == 3_021_001
-    assert sequence_number("sfm", 2, 0.0) > sequence_number("sfm", 1, 1.0)
-    assert sequence_number("sfm", 5000, 1.0) < 1_999_999 < sequence_number("3dgs", 1, 0.0)
+    assert progress_sequence(Stage.SFM, 1, 0.0) == 1_010_001
+    assert progress_sequence(Stage.COMPRESSOR, 2, 1.0) == 3_021_001
+    assert progress_sequence(Stage.SFM, 2, 0.0) > progress_sequence(Stage.SFM, 1, 1.0)
+    assert progress_sequence(Stage.SFM, 5000, 1.0) < 1_999_999 < progress_sequence(Stage.TRAINING, 1, 0.0)
 
 
 def test_events_go_to_the_bus_and_a_lost_one_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from benchmarks.orchestration_day import DAY, Bucket, Service, Throttle, arrivals, machines_needed, simulate
-from spaceport.stages import Stage
+from contract.stages import Stage
 
 PLENTY = dict.fromkeys(Stage, 10_000)
 QUICK = {stage: Service(start=0, work=1e-3, spread=0) for stage in Stage}

@@ -7,25 +7,23 @@ from typing import Any
 
 import pytest
 
-from spaceport.errors import CATALOGUE, RETRYABLE, ErrorCode
-from spaceport.job import PipelineStep
-from spaceport.stage_runs import KEEP_SECONDS
-from spaceport.stages import LIMITS, SPOT_WAIT_SECONDS, STAGES_OF, Stage
-from spaceport.status import LAST_SEQUENCE, StatusType
-from stage.errors import ErrorCode as ContainerCode
+from contract.codes import FAILURES, ErrorCode, Then, failures_then
+from contract.events import LAST_SEQUENCE, StatusType
+from contract.stages import SPOT_WAIT_SECONDS, PipelineStep, Stage
+from domain.stage_runs import KEEP_SECONDS
 from sweep_jobs.sweep import LONGEST_JOB as LONGEST_EXECUTION
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline, reachable, states_of, targets
 
 PIPELINE = load_pipeline()
 STATES: dict[str, dict[str, Any]] = PIPELINE["States"]
+RETRYABLE = set(failures_then(Then.WAIT, Then.RESUME))
 CALLBACKS = states_of(PIPELINE, CALLBACK)
 RUN_OF = {Stage(state["Parameters"]["Payload"]["stage"]): name for name, state in CALLBACKS.items()}
 ANNOUNCEMENTS = {name: state["Parameters"]["Entries"][0] for name, state in states_of(PIPELINE, PUT_EVENTS).items()}
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 # a processing job has no Spot wait; a training job may wait that long on top of its runtime
 LONGEST_JOB = {
-    stage: limits.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0)
-    for stage, limits in LIMITS.items()
+    stage: stage.spec.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0) for stage in Stage
 }
 
 
@@ -89,9 +87,9 @@ def test_what_settles_a_stage_is_final_and_every_fault_on_the_way_is_tried_again
     (final,) = [set(retry["ErrorEquals"]) for retry in named if retry["MaxAttempts"] == 0]
     by_us = {ErrorCode.BUDGET_SPENT, ErrorCode.STALLED, ErrorCode.INTERNAL}
     by_sagemaker = {ErrorCode.STAGE_TIMEOUT, ErrorCode.DISK_FULL, ErrorCode.OUT_OF_MEMORY, *by_us}
-    by_a_container = {ErrorCode(code.value) for code in ContainerCode}
-    assert final >= {"States.Timeout", "States.HeartbeatTimeout", *((by_sagemaker | by_a_container) - set(RETRYABLE))}
-    assert final <= {"States.Timeout", "States.HeartbeatTimeout", *ErrorCode} - set(RETRYABLE)
+    by_a_container = set(failures_then(Then.FINAL, Then.HALVE))
+    assert final >= {"States.Timeout", "States.HeartbeatTimeout", *((by_sagemaker | by_a_container) - RETRYABLE)}
+    assert final <= {"States.Timeout", "States.HeartbeatTimeout", *ErrorCode} - RETRYABLE
     assert last["ErrorEquals"] == ["States.ALL"]
     assert last["MaxAttempts"] > 0
 
@@ -167,7 +165,7 @@ def test_the_fail_state_ends_the_execution_with_the_settled_code() -> None:
 
 
 def test_an_unforeseen_failure_says_what_the_catalogue_says() -> None:
-    kind = CATALOGUE[ErrorCode.INTERNAL]
+    kind = FAILURES[ErrorCode.INTERNAL]
     assert STATES["UnforeseenFailure"]["Result"] == {
         "error": {"code": "INTERNAL", "message": kind.sentence, "hint": kind.hint}
     }
@@ -199,7 +197,7 @@ def test_a_job_runs_its_stages_in_order_from_the_first(first: Stage) -> None:
 @pytest.mark.parametrize("step", PipelineStep)
 def test_every_step_runs_to_the_last_stage(step: PipelineStep) -> None:
     """So that its first stage says all that the state machine must know of it."""
-    assert STAGES_OF[step] == tuple(Stage)[-len(STAGES_OF[step]) :]
+    assert step.stages == tuple(Stage)[-len(step.stages) :]
 
 
 def test_only_stages_that_there_are_are_told_apart() -> None:

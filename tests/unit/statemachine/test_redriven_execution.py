@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from spaceport.cancel import Canceller
-from spaceport.stages import Stage
+from contract.stages import Stage
+from domain.cancel import Canceller
 from tests.campaign.history import Customers
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import Faults

@@ -191,10 +191,13 @@ def test_sources_are_near_and_checks_look_at_everything(flight: Flight) -> None:
     assert all(len(chosen) == 4 for chosen in sources)
     assert {1, 3, 5, 7} & set(sources[4])
     photos = photographed(grid(1, 40), [flight.casts[0]] * 40, ground_points(4))
-    checks = choose_checks(photos, ground_points(4), SETTINGS)
+    sources = choose_sources(photos, ground_points(4), SETTINGS)
+    checks = choose_checks(photos, ground_points(4), SETTINGS, sources)
     assert max(len(chosen) for chosen in checks) <= SETTINGS.checks
     for index, chosen in enumerate(checks):
         assert index not in chosen
+        assert set(sources[index]) <= set(chosen)
+        assert len(set(chosen)) == len(chosen)
         assert all(abs(other - index) <= 9 for other in chosen)
 
 

@@ -21,6 +21,7 @@ from splat.ply import read_ply
 from splat.render import render
 from stage.contract import Folders, StageContext, run_stage
 from stage.result import StageOutcome
+from tests.support.schemas import file_faults
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
 from trainer import run as training_run
 from trainer import stage as trainer_stage
@@ -60,6 +61,10 @@ def done(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result(model: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((model / "result.json").read_text())
     return document
+
+
+def test_what_it_leaves_keeps_to_the_schemas(done: Path) -> None:
+    assert file_faults(done, "3dgs", "views", "surroundings") == []
 
 
 def test_it_learns_the_scene(done: Path) -> None:

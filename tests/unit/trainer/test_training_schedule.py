@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stage.environment import QUALITIES, Options
+from contract.options import Quality
+from stage.environment import Options
 from trainer.schedule import Budget, Flight, Growth, active_degree, affordable, budget, decay, picture_factor, preset_of
 from trainer.train import photo_at
 
@@ -26,7 +27,7 @@ def planned(options: Options, memory: int = PLENTY, flight: Flight = FLIGHT, *, 
 
 @pytest.mark.parametrize("cuda", [False, True])
 def test_presets_grow_with_the_quality(cuda: bool) -> None:
-    budgets = [planned(Options(quality=quality), cuda=cuda) for quality in QUALITIES]
+    budgets = [planned(Options(quality=quality), cuda=cuda) for quality in Quality]
     for less, more in pairwise(budgets):
         assert less.steps < more.steps
         assert less.long_edge <= more.long_edge

@@ -60,6 +60,13 @@ def unproject(camera: Camera, rows: NDArray[np.int64], columns: NDArray[np.int64
     return np.asarray((local - camera.translation) @ camera.rotation)
 
 
+def ray_angle(camera: Camera, other: Camera, points: Float64) -> float:
+    """Radians between the rays of two cameras to points (P, 3), median."""
+    here, there = points - camera.position, points - other.position
+    cosine = (here * there).sum(axis=1) / np.linalg.norm(here, axis=1) / np.linalg.norm(there, axis=1)
+    return float(np.median(np.arccos(np.clip(cosine, -1, 1))))
+
+
 def inverse_step(camera: Camera, others: list[Camera], inverse: float) -> float:
     """The change of inverse depth, about `inverse` in the middle of the picture, that moves the median of the others'
     pixels by one.

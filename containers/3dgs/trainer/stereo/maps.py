@@ -78,7 +78,7 @@ def reconstruct(
     twelve.
     """
     sources = choose_sources(photos, positions, settings)
-    checks = choose_checks(photos, positions, settings)
+    checks = choose_checks(photos, positions, settings, sources)
     raw: list[tuple[Float32, Float32] | None] = []
     for photo, chosen in zip(photos, sources, strict=True):
         pixels_known = photo.camera.project(positions[photo.observed])[1] > 0

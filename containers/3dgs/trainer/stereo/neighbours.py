@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from splat.camera import Camera
-from trainer.stereo.geometry import Bool, Float64, StereoPhoto
+from trainer.stereo.geometry import Bool, Float64, StereoPhoto, ray_angle
 from trainer.stereo.settings import StereoSettings
 
 _MIN_SHARED = 8  # points two photos must share to be matched
@@ -42,7 +42,8 @@ def choose_sources(photos: Sequence[StereoPhoto], positions: Float64, settings: 
                 common = photo.observed[_inside(photos[other].camera, pixels, depths)]
             if merit[other] <= 0 or len(common) < _MIN_SHARED:
                 continue
-            angle = _median_angle(photo.camera, photos[other].camera, positions[common])
+            some = positions[common[:: max(1, len(common) // _ANGLE_POINTS)]]
+            angle = math.degrees(ray_angle(photo.camera, photos[other].camera, some))
             if settings.min_angle <= angle <= settings.max_angle:
                 spread = 5.0 if angle < settings.best_angle else 15.0
                 fit = math.exp(-0.5 * ((angle - settings.best_angle) / spread) ** 2)
@@ -52,8 +53,12 @@ def choose_sources(photos: Sequence[StereoPhoto], positions: Float64, settings: 
     return chosen
 
 
-def choose_checks(photos: Sequence[StereoPhoto], positions: Float64, settings: StereoSettings) -> list[list[int]]:
-    """For each photo up to `settings.checks` others which between them look at all it shows, as often as can be."""
+def choose_checks(
+    photos: Sequence[StereoPhoto], positions: Float64, settings: StereoSettings, sources: Sequence[Sequence[int]]
+) -> list[list[int]]:
+    """For each photo up to `settings.checks` others: its `sources`, which look at it from much the same side, and then
+    those which look at what it shows where the others look least.
+    """
     inside = visibility([photo.camera for photo in photos], positions)
     overlap = inside @ inside.T
     chosen = []
@@ -61,11 +66,11 @@ def choose_checks(photos: Sequence[StereoPhoto], positions: Float64, settings: S
         overlapping = overlap[index].copy()
         overlapping[index] = 0
         candidates = np.argsort(-overlapping, kind="stable")[: 3 * settings.checks]
-        candidates = candidates[overlapping[candidates] > 0]
+        candidates = np.union1d(candidates[overlapping[candidates] > 0], np.array(sources[index], dtype=np.int64))
         seen = inside[candidates][:, inside[index] > 0]
-        taken: list[int] = []
-        times = np.zeros(seen.shape[1])
-        for _ in range(min(settings.checks, len(candidates))):
+        taken = [int(place) for place in np.flatnonzero(np.isin(candidates, sources[index]))]
+        times = seen[taken].sum(axis=0)
+        for _ in range(min(settings.checks, len(candidates)) - len(taken)):
             gain = seen @ (1 / (1 + times))
             gain[taken] = -1
             best = int(np.argmax(gain))
@@ -83,11 +88,3 @@ def visibility(cameras: Sequence[Camera], positions: Float64) -> NDArray[np.floa
 
 def _inside(camera: Camera, pixels: Float64, depths: Float64) -> Bool:
     return np.asarray((depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1))
-
-
-def _median_angle(camera: Camera, other: Camera, points: Float64) -> float:
-    """Degrees between the rays of two cameras to points (P, 3)."""
-    points = points[:: max(1, len(points) // _ANGLE_POINTS)]
-    here, there = points - camera.position, points - other.position
-    cosine = (here * there).sum(axis=1) / np.linalg.norm(here, axis=1) / np.linalg.norm(there, axis=1)
-    return math.degrees(float(np.median(np.arccos(np.clip(cosine, -1, 1)))))

@@ -1,0 +1,194 @@
+"""What a customer's ZIP may hold. Preflight (from the central directory alone) and the containers call one `check`.
+
+Names are checked for paths out of the folder (CWE-22) and links (CWE-59), sizes for bombs
+(https://www.bamsoftware.com/hacks/zipbomb/: files of one archive may share their packed bytes).
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep
+
+RAW_SUFFIXES = frozenset({".dng"})
+PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
+# pictures, films and documents that customers do send, but that no stage can read
+UNREADABLE_SUFFIXES = (
+    frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
+    | {".gif", ".bmp", ".jxl", ".avif"}
+    | {".mp4", ".mov", ".avi", ".pdf"}
+)
+SPLAT_SUFFIX = ".ply"
+CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
+SCENE_SUFFIXES = frozenset({".bin", ".json", ".jpg", ".jpeg", ".png", SPLAT_SUFFIX})
+SCENE_FILES = ("cameras.bin", "images.bin", "points3D.bin")  # of COLMAP, below sparse/0
+
+MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
+MAX_PATH_BYTES = 2048
+_UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
+_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+_ENCRYPTED = 0x1
+_SIDE_FILES = ("thumbs.db", "desktop.ini")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`entries`: of the central directory, folders included; `bytes`: of the wanted files, unpacked; `ratio`: unpacked
+    to packed, of all wanted files once they are more than `ratio_above` bytes. Deflate cannot shrink a photo tenfold;
+    a bomb shrinks a thousandfold."""
+
+    entries: int = 50_000
+    bytes: int = 64 * 1024**3
+    ratio: float = 100.0
+    ratio_above: int = 100 * 1024**2
+
+
+LIMITS = Limits()
+
+
+class RefusedArchive(Exception):
+    """Why an archive is not opened: a code of the closed list, and the facts."""
+
+    def __init__(self, code: ErrorCode, facts: str) -> None:
+        super().__init__(f"{code}: {facts}")
+        self.code, self.facts = code, facts
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of a ZIP as its central directory describes it. `mode`: its Unix mode, 0 where it has none."""
+
+    name: str
+    bytes: int
+    packed_bytes: int
+    encrypted: bool = False
+    mode: int = 0
+    method: int = zipfile.ZIP_DEFLATED
+
+    @classmethod
+    def of(cls, info: zipfile.ZipInfo) -> Entry:
+        # orig_filename: zipfile cuts `filename` at a NUL
+        return cls(
+            name=info.orig_filename,
+            bytes=info.file_size,
+            packed_bytes=info.compress_size,
+            encrypted=bool(info.flag_bits & _ENCRYPTED),
+            mode=info.external_attr >> 16 if info.create_system in _UNIX else 0,
+            method=info.compress_type,
+        )
+
+    @property
+    def plain_name(self) -> str:
+        """With the slashes of APPNOTE 4.4.17: some Windows tools write backslashes."""
+        return self.name.replace("\\", "/")
+
+    @property
+    def path(self) -> PurePosixPath:
+        return PurePosixPath(self.plain_name)
+
+    @property
+    def is_folder(self) -> bool:
+        return self.plain_name.endswith("/")
+
+    @property
+    def suffix(self) -> str:
+        return self.path.suffix.lower()
+
+
+Wanted = Callable[[PurePosixPath], bool]
+
+
+def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: Limits = LIMITS) -> list[Entry]:
+    """The entries that are to be unpacked: those that `wanted` accepts, in the archive's order.
+
+    Folders, files of the operating system and whatever `wanted` refuses, archives within the archive among them, are
+    passed over. Of several entries with one name the last counts, as in other tools. `archive_bytes`: the size of the
+    ZIP itself.
+
+    Raises RefusedArchive: EMPTY_ARCHIVE, UNSAFE_ARCHIVE, ENCRYPTED_ARCHIVE, UNSUPPORTED_ARCHIVE, ARCHIVE_TOO_LARGE.
+    """
+    if len(entries) > limits.entries:
+        raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"{len(entries)} entries of at most {limits.entries}")
+    files = [entry for entry in entries if not entry.is_folder]
+    for entry in files:
+        _check_name(entry)
+    own = [entry for entry in files if not is_side_file(entry.path)]
+    if not own:
+        raise RefusedArchive(ErrorCode.EMPTY_ARCHIVE, f"{len(entries)} entries, no files")
+    for entry in own:
+        if entry.encrypted:
+            raise RefusedArchive(ErrorCode.ENCRYPTED_ARCHIVE, entry.name)
+    chosen = list({entry.path: entry for entry in own if wanted(entry.path)}.values())
+    _check_folders(chosen)
+    for entry in chosen:
+        if entry.method not in _METHODS:
+            raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, f"{entry.name} is packed by method {entry.method}")
+    _check_sizes(chosen, archive_bytes, limits)
+    return chosen
+
+
+def is_side_file(path: PurePosixPath) -> bool:
+    """Whether a file is what operating systems leave in ZIPs: __MACOSX/, ._photo.jpg, .DS_Store, Thumbs.db."""
+    return any(part == "__MACOSX" or part.startswith(".") for part in path.parts) or path.name.lower() in _SIDE_FILES
+
+
+def is_photo(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in PHOTO_SUFFIXES
+
+
+def is_survey(path: PurePosixPath) -> bool:
+    """Whether structure from motion reads a file: a photo or a list of control points."""
+    return is_photo(path) or path.name.lower() in CONTROL_POINT_FILES
+
+
+def is_scene(path: PurePosixPath) -> bool:
+    """Whether training reads a file: photos, their masks, a COLMAP model and what belongs to it."""
+    return path.suffix.lower() in SCENE_SUFFIXES
+
+
+def is_splat(path: PurePosixPath) -> bool:
+    return path.suffix.lower() == SPLAT_SUFFIX
+
+
+# what is unpacked of an upload by the job's first stage
+WANTED: dict[PipelineStep, Wanted] = {
+    PipelineStep.FULL: is_survey,
+    PipelineStep.TRAINING: is_scene,
+    PipelineStep.COMPRESSION: is_splat,
+}
+
+
+def _check_name(entry: Entry) -> None:
+    path = entry.path
+    drive = re.match(r"[A-Za-z]:(/|$)", entry.plain_name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or drive or "\0" in entry.name:
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} leads out of the archive's folder")
+    if stat.S_IFMT(entry.mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{entry.name!r} is a link or a device, not a file")
+    sizes = [len(part.encode("utf-8", "replace")) for part in path.parts]
+    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a name of {len(entry.name)} characters is too long")
+
+
+def _check_folders(chosen: Sequence[Entry]) -> None:
+    files = {entry.path for entry in chosen}
+    for entry in chosen:
+        for folder in entry.path.parents:
+            if folder in files:
+                raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"{folder} is both a file and a folder")
+
+
+def _check_sizes(chosen: Sequence[Entry], archive_bytes: int, limits: Limits) -> None:
+    unpacked = sum(entry.bytes for entry in chosen)
+    packed = min(sum(entry.packed_bytes for entry in chosen), archive_bytes)
+    bomb = unpacked > limits.ratio_above and unpacked > limits.ratio * max(packed, 1)
+    if unpacked > limits.bytes or bomb:
+        raise RefusedArchive(
+            ErrorCode.ARCHIVE_TOO_LARGE, f"{len(chosen)} files, {packed} bytes that unpack to {unpacked}"
+        )

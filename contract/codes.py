@@ -1,0 +1,360 @@
+"""The closed lists of failures and warnings: what the customer reads of each, and what the pipeline does after it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+
+from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+
+
+class ErrorCode(StrEnum):
+    """Why a job, a stage or a request failed."""
+
+    # the upload
+    NOT_A_ZIP = "NOT_A_ZIP"
+    EMPTY_ARCHIVE = "EMPTY_ARCHIVE"
+    ENCRYPTED_ARCHIVE = "ENCRYPTED_ARCHIVE"
+    UNSAFE_ARCHIVE = "UNSAFE_ARCHIVE"
+    UNSUPPORTED_ARCHIVE = "UNSUPPORTED_ARCHIVE"
+    ARCHIVE_TOO_LARGE = "ARCHIVE_TOO_LARGE"
+    NO_PHOTOS = "NO_PHOTOS"
+    UNSUPPORTED_PHOTOS = "UNSUPPORTED_PHOTOS"
+    TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
+    TOO_MANY_PHOTOS = "TOO_MANY_PHOTOS"
+    INVALID_OPTION = "INVALID_OPTION"
+    INVALID_SCENE = "INVALID_SCENE"
+    INVALID_SPLAT = "INVALID_SPLAT"
+    # the photos
+    NO_FEATURES = "NO_FEATURES"
+    NO_OVERLAP = "NO_OVERLAP"
+    DISCONNECTED = "DISCONNECTED"
+    LOW_REGISTRATION = "LOW_REGISTRATION"
+    GPS_UNRELIABLE = "GPS_UNRELIABLE"
+    TIME_BUDGET = "TIME_BUDGET"
+    TRAINING_DIVERGED = "TRAINING_DIVERGED"
+    LOW_QUALITY = "LOW_QUALITY"
+    # the machines
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    DISK_FULL = "DISK_FULL"
+    CAPACITY = "CAPACITY"
+    THROTTLED = "THROTTLED"
+    INTERRUPTED = "INTERRUPTED"
+    STALLED = "STALLED"
+    STAGE_TIMEOUT = "STAGE_TIMEOUT"
+    BUDGET_SPENT = "BUDGET_SPENT"
+    STOPPED = "STOPPED"
+    # a request about a job
+    NO_SUCH_JOB = "NO_SUCH_JOB"
+    JOB_RUNNING = "JOB_RUNNING"
+    NOT_REUSABLE = "NOT_REUSABLE"
+    RESULT_DAMAGED = "RESULT_DAMAGED"
+    INVALID_REQUEST = "INVALID_REQUEST"
+    NOT_PERMITTED = "NOT_PERMITTED"
+    NO_SUCH_OBJECT = "NO_SUCH_OBJECT"
+    NO_SUCH_UPLOAD = "NO_SUCH_UPLOAD"
+    UPLOAD_INCOMPLETE = "UPLOAD_INCOMPLETE"
+    # ourselves
+    INTERNAL = "INTERNAL"
+
+
+class Then(Enum):
+    """What the state machine does with a stage whose task failed."""
+
+    FINAL = auto()  # nothing: the same again would fail the same way
+    HALVE = auto()  # once more with half of the Gaussians, where the stage can do that; then final
+    RESUME = auto()  # again, from the checkpoint
+    WAIT = auto()  # again, later and later
+    NEVER = auto()  # no task fails with it: it ends a job from outside, or refuses a request
+
+
+@dataclass(frozen=True)
+class Failure:
+    """`sentence`: what happened, for the customer. `hint`: what to do about it."""
+
+    sentence: str
+    hint: str
+    then: Then = Then.FINAL
+
+
+FAILURES: dict[ErrorCode, Failure] = {
+    ErrorCode.NOT_A_ZIP: Failure(
+        "The file you sent is not a ZIP archive.",
+        "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
+    ),
+    ErrorCode.EMPTY_ARCHIVE: Failure(
+        "The ZIP is empty.",
+        "Check that the photos were copied from the drone's card, compress them again and upload the new ZIP.",
+    ),
+    ErrorCode.ENCRYPTED_ARCHIVE: Failure(
+        "The ZIP is protected with a password, so we cannot read the photos.",
+        "Compress the photos again without a password and upload the new ZIP.",
+    ),
+    ErrorCode.UNSAFE_ARCHIVE: Failure(
+        "The ZIP holds file names that cannot be unpacked safely, so we did not open it.",
+        "Compress just the folder of photos with your computer's own ZIP tool and upload the new ZIP.",
+    ),
+    ErrorCode.UNSUPPORTED_ARCHIVE: Failure(
+        "The ZIP is packed in a way that we cannot read.",
+        "Compress the photos again by the ordinary method (Deflate), or without compression, and upload the new ZIP.",
+    ),
+    ErrorCode.ARCHIVE_TOO_LARGE: Failure(
+        "The ZIP would unpack to far more than photos can take.",
+        "Upload a ZIP that holds only the photos; split very large flights into several uploads.",
+    ),
+    ErrorCode.NO_PHOTOS: Failure(
+        "There are no photos in the ZIP.",
+        "Upload a ZIP with JPEG, PNG, TIFF, WebP, HEIC or DNG photos; ZIPs inside the ZIP are not opened.",
+    ),
+    ErrorCode.UNSUPPORTED_PHOTOS: Failure(
+        "The photos are in a format that we cannot read.",
+        "Export them as JPEG (or PNG, TIFF, WebP, HEIC, DNG); from a video, export still frames first.",
+    ),
+    ErrorCode.TOO_FEW_PHOTOS: Failure(
+        "There are too few usable photos to work out the shape of the place.",
+        f"Send at least {MIN_PHOTOS} photos that overlap; 20 or more, each sharing most of its view with the next, "
+        "work best.",
+    ),
+    ErrorCode.TOO_MANY_PHOTOS: Failure(
+        "There are more photos than one job can take.",
+        f"Split the flight into several ZIPs of at most {MAX_PHOTOS:,} photos each.",
+    ),
+    ErrorCode.INVALID_OPTION: Failure(
+        "One of the settings sent with the upload is not known or out of range.",
+        "Correct the setting named above and upload again.",
+    ),
+    ErrorCode.INVALID_SCENE: Failure(
+        "The camera positions and pictures needed for training are missing or damaged.",
+        "Start again from the photos (pipelineStep full), or upload a ZIP of images/ and COLMAP's sparse/0/.",
+    ),
+    ErrorCode.INVALID_SPLAT: Failure(
+        "The file is not a Gaussian splat that we can read.",
+        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+    ),
+    ErrorCode.NO_FEATURES: Failure(
+        "The photos show too little detail to tell where they were taken.",
+        "Check that they are sharp and well lit; water, snow, fog and bare walls alone do not work.",
+    ),
+    ErrorCode.NO_OVERLAP: Failure(
+        "The photos do not overlap, so they cannot be put together.",
+        "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
+    ),
+    ErrorCode.DISCONNECTED: Failure(
+        "The photos show separate places that share no view, and none of them has half of the photos.",
+        "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
+    ),
+    ErrorCode.LOW_REGISTRATION: Failure(
+        "Fewer than half of the photos could be put together.",
+        "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
+    ),
+    ErrorCode.GPS_UNRELIABLE: Failure(
+        "The GPS positions in the photos contradict the photos, so the scene has no true scale, north or place.",
+        "Wait for a good satellite fix before take-off, keep the photos' EXIF data, or add a gcp_list.txt to the ZIP.",
+    ),
+    ErrorCode.TIME_BUDGET: Failure(
+        "Working out the camera positions took longer than allowed.",
+        "Send fewer or smaller photos, or split the flight into several ZIPs.",
+    ),
+    ErrorCode.TRAINING_DIVERGED: Failure(
+        "Training was unstable and produced no usable scene.",
+        "Reply to this mail so that we can look at it; sharper photos with more overlap usually help.",
+    ),
+    ErrorCode.LOW_QUALITY: Failure(
+        "The 3D scene is not good enough to deliver.",
+        "Send sharper photos with more overlap, from several heights and directions.",
+    ),
+    ErrorCode.OUT_OF_MEMORY: Failure(
+        "The scene is too large for the machine it ran on.",
+        "Send fewer photos or set a smaller maxGaussians.",
+        Then.HALVE,
+    ),
+    ErrorCode.DISK_FULL: Failure(
+        "The scene is too large for the disk of the machine it ran on.",
+        "Send fewer photos, or split the flight into several ZIPs.",
+    ),
+    ErrorCode.CAPACITY: Failure(
+        "There was no free machine for the job for a long time.",
+        "Nothing is wrong with your photos: upload the ZIP again later.",
+        Then.WAIT,
+    ),
+    ErrorCode.THROTTLED: Failure(
+        "Too many jobs were started at once.",
+        "Nothing is wrong with your photos: upload the ZIP again in a few minutes.",
+        Then.WAIT,
+    ),
+    ErrorCode.INTERRUPTED: Failure(
+        "The machine working on your scene was taken away several times.",
+        "Nothing is wrong with your photos: upload the ZIP again.",
+        Then.RESUME,
+    ),
+    ErrorCode.STALLED: Failure(
+        "The job stopped making progress, so we ended it.",
+        "Upload the ZIP again; if it happens twice, reply to this mail.",
+    ),
+    ErrorCode.STAGE_TIMEOUT: Failure(
+        "The job took longer than allowed, so we ended it.",
+        "Send fewer photos, or choose a quicker quality.",
+    ),
+    ErrorCode.BUDGET_SPENT: Failure(
+        "The job used up the money that one job may cost, so we ended it.",
+        "Send fewer photos or choose a quicker quality, or ask the operator for a larger budget.",
+    ),
+    ErrorCode.STOPPED: Failure(
+        "The job was stopped on request.",
+        "Upload the ZIP again whenever you like.",
+        Then.NEVER,
+    ),
+    ErrorCode.NO_SUCH_JOB: Failure(
+        "There is no such job.",
+        "Check the job's id; jobs that ended more than 90 days ago cannot be stopped or run again.",
+        Then.NEVER,
+    ),
+    ErrorCode.JOB_RUNNING: Failure(
+        "The job is running already.",
+        "Wait until it has ended, or stop it first.",
+        Then.NEVER,
+    ),
+    ErrorCode.NOT_REUSABLE: Failure(
+        "The job cannot be run again from there.",
+        "Run it again from an earlier stage, or upload the photos again.",
+        Then.NEVER,
+    ),
+    ErrorCode.RESULT_DAMAGED: Failure(
+        "The result of a stage is damaged.",
+        "Run the job again from an earlier stage, or upload the photos again.",
+    ),
+    ErrorCode.INVALID_REQUEST: Failure(
+        "The request is not as the API expects it.",
+        "Compare it with /openapi.json.",
+        Then.NEVER,
+    ),
+    ErrorCode.NOT_PERMITTED: Failure(
+        "This file is not yours to use, or its bucket is not one that jobs may start from.",
+        "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
+        Then.NEVER,
+    ),
+    ErrorCode.NO_SUCH_OBJECT: Failure(
+        "There is no such file in the bucket.",
+        "Check the URL; bucket and key are case-sensitive.",
+        Then.NEVER,
+    ),
+    ErrorCode.NO_SUCH_UPLOAD: Failure(
+        "There is no such upload, or it has ended.",
+        "Begin a new one by POST /uploads; one that nothing came for is given up after seven days.",
+        Then.NEVER,
+    ),
+    ErrorCode.UPLOAD_INCOMPLETE: Failure(
+        "Parts of the upload have not arrived.",
+        "GET the upload for links to the missing parts, send them and complete it again.",
+        Then.NEVER,
+    ),
+    ErrorCode.INTERNAL: Failure(
+        "Something went wrong on our side.",
+        "Upload the ZIP again; if it happens twice, reply to this mail.",
+    ),
+}
+
+
+class WarningCode(StrEnum):
+    """What a customer should know of a scene that was made all the same."""
+
+    # the photos
+    PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
+    PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
+    PHOTOS_BLURRED = "PHOTOS_BLURRED"
+    LOW_REGISTRATION = "LOW_REGISTRATION"
+    TIME_BUDGET = "TIME_BUDGET"
+    # the place
+    NOT_GEOREFERENCED = "NOT_GEOREFERENCED"
+    GPS_UNRELIABLE = "GPS_UNRELIABLE"
+    GPS_OUTLIERS = "GPS_OUTLIERS"
+    ALTITUDE_UNRELIABLE = "ALTITUDE_UNRELIABLE"
+    CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
+    CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
+    # the scene
+    GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
+    DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
+    TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
+    STRAY_GAUSSIANS = "STRAY_GAUSSIANS"
+    TARGET_MISSED = "TARGET_MISSED"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """`sentence`: what happened, for the customer. `hint`: what to do about it, if anything."""
+
+    sentence: str
+    hint: str
+
+
+WARNINGS: dict[WarningCode, Advice] = {
+    WarningCode.PHOTOS_SKIPPED: Advice(
+        "Some photos could not be used.",
+        "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
+    ),
+    WarningCode.PHOTOS_NOT_REGISTERED: Advice(
+        "Some photos could not be placed.",
+        "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
+    ),
+    WarningCode.PHOTOS_BLURRED: Advice(
+        "Some photos are blurred.",
+        "Fly slower or in better light, so that the shutter can be faster.",
+    ),
+    WarningCode.LOW_REGISTRATION: Advice(
+        "Fewer than four fifths of the photos could be put together.",
+        "Send one place per ZIP with more overlap between neighbouring photos.",
+    ),
+    WarningCode.TIME_BUDGET: Advice(
+        "Time ran out before the work was complete, so the scene is less than it could be.",
+        "Send fewer or smaller photos, or choose a quicker quality.",
+    ),
+    WarningCode.NOT_GEOREFERENCED: Advice(
+        "The scene has no true scale, north or place.",
+        "Keep the GPS data of the photos, or add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.GPS_UNRELIABLE: Advice(
+        "The GPS positions in the photos contradict the photos and were not used.",
+        "Wait for a good satellite fix before take-off, or add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.GPS_OUTLIERS: Advice(
+        "The GPS positions of some photos contradict the others and were not used.",
+        "Nothing needs to be done: the scene was placed by the other photos.",
+    ),
+    WarningCode.ALTITUDE_UNRELIABLE: Advice(
+        "The altitudes in the photos contradict each other and were not used.",
+        "For true heights add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.CONTROL_POINTS_UNUSED: Advice(
+        "The control points could not be used; the scene was placed by the photos' GPS.",
+        "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
+    ),
+    WarningCode.CONTROL_POINT_OUTLIERS: Advice(
+        "Some control points contradict the others and were not used.",
+        "Check the marks and coordinates of the points named.",
+    ),
+    WarningCode.GAUSSIANS_CAPPED: Advice(
+        "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
+        "Set a smaller maxGaussians, or ask the operator for a larger instance.",
+    ),
+    WarningCode.DAMAGED_CHECKPOINT: Advice(
+        "A damaged checkpoint was skipped, so that part of the training was repeated.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.TRANSPARENT_GAUSSIANS: Advice(
+        "Gaussians that no renderer draws were removed.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.STRAY_GAUSSIANS: Advice(
+        "Gaussians far outside the scene were removed.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.TARGET_MISSED: Advice(
+        "Compression cost more detail than the quality allows.",
+        "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+}
+
+
+def failures_then(*then: Then) -> tuple[ErrorCode, ...]:
+    """The failures that the state machine treats in one of these ways."""
+    return tuple(code for code, failure in FAILURES.items() if failure.then in then)

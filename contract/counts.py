@@ -1,0 +1,5 @@
+"""How many photos a job may have."""
+
+MIN_PHOTOS = 5  # that a customer must send
+MIN_USABLE_PHOTOS = 3  # of these, that a model needs
+MAX_PHOTOS = 5_000

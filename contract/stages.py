@@ -1,0 +1,138 @@
+"""The stages of the pipeline: names, order, SageMaker kinds, limits, job names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, NamedTuple
+
+MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
+SPOT_WAIT_SECONDS = 3600  # how long a Spot training job may wait for capacity on top of its runtime
+
+Kind = Literal["Processing", "Training"]
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """What the parts of the pipeline must agree on about one stage.
+
+    `key`: its name in the state machine's data and the jobs table, since a JSONPath name may not begin with a digit;
+    `title`: its name for customers; `module`: the container's Python package; `channel`: the folder its input is
+    mounted at; `max_runtime`: seconds of compute a run may take; `volume_gb`: its disk; `progress_share`: its share of
+    a full job's time, measured on the project's sample; `halves`: after OUT_OF_MEMORY it can be tried with half of the
+    Gaussians.
+    """
+
+    key: str
+    title: str
+    kind: Kind
+    module: str
+    channel: str
+    max_runtime: int
+    volume_gb: int
+    progress_share: float
+    halves: bool = False
+
+
+class Stage(StrEnum):
+    """In the order of the pipeline, named as its container, its image repository and in every message."""
+
+    SFM = "sfm"
+    TRAINING = "3dgs"
+    COMPRESSOR = "compressor"
+
+    @property
+    def spec(self) -> StageSpec:
+        return STAGES[self]
+
+    @property
+    def ordinal(self) -> int:
+        """1 for the first stage."""
+        return list(Stage).index(self) + 1
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its SageMaker jobs: stages of one kind share the quotas of instances."""
+        return self.spec.kind
+
+    @property
+    def of_its_kind(self) -> list[Stage]:
+        return [other for other in Stage if other.kind == self.kind]
+
+    @property
+    def state_key(self) -> str:
+        return self.spec.key
+
+
+STAGES = {
+    Stage.SFM: StageSpec(
+        key="sfm",
+        title="Cameras",
+        kind="Processing",
+        module="sfm",
+        channel="upload",
+        max_runtime=3 * 3600,
+        volume_gb=200,
+        progress_share=0.25,
+    ),
+    Stage.TRAINING: StageSpec(
+        key="training",
+        title="Training",
+        kind="Training",
+        module="trainer",
+        channel="scene",
+        max_runtime=6 * 3600,
+        volume_gb=100,
+        progress_share=0.65,
+        halves=True,
+    ),
+    Stage.COMPRESSOR: StageSpec(
+        key="compressor",
+        title="Compression",
+        kind="Processing",
+        module="compressor",
+        channel="model",
+        max_runtime=3600,
+        volume_gb=50,
+        progress_share=0.1,
+    ),
+}
+
+
+class PipelineStep(StrEnum):
+    """Where a job starts: at the photos, at structure from motion's output, or at a trained splat."""
+
+    FULL = "full"
+    TRAINING = "3dgs"
+    COMPRESSION = "compression"
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages of a job that starts here."""
+        first = {PipelineStep.TRAINING: Stage.TRAINING, PipelineStep.COMPRESSION: Stage.COMPRESSOR}
+        return tuple(Stage)[first.get(self, Stage.SFM).ordinal - 1 :]
+
+
+class JobName(NamedTuple):
+    """What the name of a SageMaker job says: `<jobId>-<stage>-<attempt>`."""
+
+    job_id: str
+    stage: Stage
+    attempt: int
+
+    def __str__(self) -> str:
+        """Raises ValueError past 63 characters, rather than cutting it silently."""
+        name = f"{self.job_id}-{self.stage}-{self.attempt}"
+        if len(name) > MAX_JOB_NAME:
+            raise ValueError(f"SageMaker job name {name!r} is longer than {MAX_JOB_NAME} characters")
+        return name
+
+    @classmethod
+    def parse(cls, text: str) -> JobName | None:
+        """None for a job that is not ours."""
+        match = _JOB_NAME.fullmatch(text)
+        return cls(match[1], Stage(match[2]), int(match[3])) if match else None
+
+
+_JOB_NAME = re.compile(rf"(.+)-({'|'.join(map(re.escape, Stage))})-([1-9][0-9]*)")

@@ -1,0 +1,34 @@
+"""Stop a job on its customer's request."""
+
+from __future__ import annotations
+
+from contract.codes import ErrorCode
+from domain.errors import JobError, RefusedRequest
+from domain.executions import Executions
+from domain.job import Camel
+
+
+class Cancellation(Camel):
+    """`stopping` is False for a job that had ended before; `status` is its execution's, as it was found."""
+
+    job_id: str
+    status: str
+    stopping: bool
+
+
+class Canceller:
+    """Ends the execution and nothing else: that it ended is what stop_job hears of, whoever ended it, and stop_job
+    stops the SageMaker job and tells the bus `Job Stopped`, which notify mails once."""
+
+    def __init__(self, executions: Executions) -> None:
+        self._executions = executions
+
+    def cancel(self, job_id: str) -> Cancellation:
+        """Safe to repeat. Raises RefusedRequest(NO_SUCH_JOB), and botocore's ClientError for faults of AWS."""
+        execution = self._executions.lookup(job_id)
+        if execution is None:
+            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
+        if execution.running:
+            stopped = JobError.of(ErrorCode.STOPPED)
+            self._executions.abort(job_id, stopped.code, stopped.message)
+        return Cancellation(job_id=job_id, status=execution.status, stopping=execution.running)

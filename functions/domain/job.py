@@ -1,0 +1,172 @@
+"""A job: one upload on its way through the pipeline. Everything here is a pure function of the uploaded object."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.header import decode_header, make_header
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+
+from contract.codes import ErrorCode
+from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+
+MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
+OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
+
+
+class Camel(BaseModel):
+    """Frozen model whose JSON names are camelCase, as in events, the state machine and the API."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True)
+
+
+class UploadedObject(Camel):
+    """The object version that S3 told us about. `version` is its versionId, or its ETag without versioning."""
+
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str
+
+    @property
+    def version(self) -> str:
+        return self.version_id or self.etag
+
+
+# what browsers take for <input type=email> (html.spec.whatwg.org), with a dot in the domain: fit for a mail header
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254),
+]
+
+
+def _within(option: str) -> Any:
+    number = WHOLE_NUMBERS[option]
+    return Field(ge=number.low, le=number.high)
+
+
+class JobOptions(Camel):
+    """What a customer may ask for, from object metadata or the API body."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email | None = None
+    pipeline_step: PipelineStep = PipelineStep.FULL
+    quality: Quality = DEFAULT_QUALITY
+    training_steps: Annotated[int, _within("training_steps")] | None = None
+    max_gaussians: Annotated[int, _within("max_gaussians")] | None = None
+    sh_degree: Annotated[int, _within("sh_degree")] | None = None
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
+
+
+class Job(Camel):
+    """The input of one execution of the state machine."""
+
+    version: Literal["1"] = "1"
+    job_id: str
+    name: str
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    uploaded_at: datetime
+    options: JobOptions
+
+    @property
+    def trace_header(self) -> str:
+        """One X-Ray trace for all that is done for the job, from the upload to the mail; always the same for it.
+
+        docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html: the second it began, and 96 bits.
+        """
+        digest = hashlib.sha256(self.job_id.encode()).hexdigest()[:24]
+        return f"Root=1-{int(self.uploaded_at.timestamp()):08x}-{digest};Sampled=1"
+
+
+def job_id_of(uploaded: UploadedObject) -> str:
+    """Readable and unique: the same object version always gives the same id (at most 33 characters, a-z0-9-)."""
+    digest = hashlib.sha256("\0".join((uploaded.bucket, uploaded.key, uploaded.version)).encode()).hexdigest()[:12]
+    slug = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(uploaded.key).stem.lower()).strip("-")[:MAX_SLUG].strip("-")
+    return f"{slug or 'job'}-{digest}"
+
+
+def first_job_id(job_id: str) -> str:
+    """The id of the first run of a job's upload: `meadow-0123456789ab` of its rerun `meadow-0123456789ab-r2`."""
+    return re.sub(r"(?<=-[0-9a-f]{12})-r[0-9]+$", "", job_id)
+
+
+def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
+    """Read `x-amz-meta-*`: S3 lower-cases the names, so case, '-' and '_' do not count.
+
+    Raises RejectedUpload(INVALID_OPTION) that names the option and what it may be.
+    """
+    names = {_plain(field.alias or name): field.alias or name for name, field in JobOptions.model_fields.items()}
+    values: dict[str, str] = {}
+    for raw, value in metadata.items():
+        if raw == OWNER_METADATA:
+            continue
+        if _plain(raw) not in names:
+            known = ", ".join(names.values())
+            raise RejectedUpload(ErrorCode.INVALID_OPTION, f"there is no setting called {raw}; there are {known}")
+        values[names[_plain(raw)]] = _decoded(value).strip()
+    return parse_options({name: value for name, value in values.items() if value})
+
+
+def owner_by_email(email: str) -> str:
+    """The owner of a job that came with an address and no token."""
+    return f"mailto:{email.lower()}"
+
+
+def email_from_metadata(metadata: Mapping[str, str]) -> str | None:
+    """The address alone, for a customer whose other settings are wrong; None where it is missing or wrong itself."""
+    try:
+        return options_from_metadata({name: text for name, text in metadata.items() if _plain(name) == "email"}).email
+    except RejectedUpload:
+        return None
+
+
+def parse_options(values: Mapping[str, object]) -> JobOptions:
+    """Raises RejectedUpload(INVALID_OPTION) naming every option that is wrong."""
+    try:
+        return JobOptions.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, faults) from error
+
+
+def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime) -> Job:
+    return Job(
+        job_id=job_id_of(uploaded),
+        name=_one_line(options.name or PurePosixPath(uploaded.key).stem) or "scene",
+        bucket=uploaded.bucket,
+        key=uploaded.key,
+        version_id=uploaded.version_id,
+        etag=uploaded.etag,
+        uploaded_at=uploaded_at,
+        options=options,
+    )
+
+
+def _one_line(text: str) -> str:
+    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())[:MAX_NAME].rstrip()
+
+
+def _decoded(text: str) -> str:
+    """Metadata are HTTP headers: what is not ASCII comes as RFC 2047 has it."""
+    try:
+        return str(make_header(decode_header(text))) if "=?" in text else text
+    except (LookupError, ValueError):  # it only looks like that
+        return text
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_]", "", name).lower()

@@ -1,0 +1,155 @@
+"""A job's item in the jobs table, typed: how its attributes are named, and what an event changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from contract.events import JOB_STATUS, StatusType
+from contract.stages import PipelineStep, Stage
+from domain.errors import JobError
+from domain.job import Camel
+from domain.status import StatusDetail, StatusEvent
+
+_MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Asked|Began|At\d+|Ended)")
+
+
+class StageItem(Camel):
+    """What the newest event of a stage said."""
+
+    status: StatusType
+    attempt: int | None = None
+    progress: float = 0.0
+    message: str = ""
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    error: JobError | None = None
+    outputs: dict[str, str] = Field(default_factory=dict)
+    cost: dict[str, Any] | None = None
+
+
+class JobItem(Camel):
+    """`name` to `rerun_from` are recorded when the job starts; the rest follows from its events. An event may arrive
+    before the job was recorded: then the facts are missing.
+
+    `sequence` and `sequences` (of each stage) guard against late and repeated events. `moments`, by attribute: when an
+    attempt at a stage was asked for, at work, at a tenth of its progress, and done.
+    """
+
+    job_id: str
+    name: str = ""
+    owner: str | None = None
+    email: str | None = None
+    pipeline_step: PipelineStep | None = None
+    quality: str | None = None
+    training_steps: int | None = None
+    photos: int | None = None
+    uploaded_at: str = ""  # ISO 8601, as the index sorts it
+    rerun_of: str | None = None
+    rerun_from: Stage | None = None
+
+    sequence: int = 0
+    status: str | None = None
+    stage: Stage | None = None
+    progress: float = 0.0
+    message: str | None = None
+    error: JobError | None = None
+    outputs: dict[str, str] = Field(default_factory=dict)
+    metrics: dict[str, Any] = Field(default_factory=dict)
+    cost: dict[str, Any] | None = None
+    etas: dict[Stage, datetime] = Field(default_factory=dict)
+
+    stages: dict[Stage, StageItem] = Field(default_factory=dict)
+    sequences: dict[Stage, int] = Field(default_factory=dict)
+    moments: dict[str, datetime] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, attributes: Mapping[str, Any]) -> JobItem:
+        """Read an item as DynamoDB returns it."""
+        item = plain(attributes)
+        return cls.model_validate(
+            {
+                **{name: value for name, value in item.items() if value is not None},
+                "stages": {stage: item[stage.state_key] for stage in Stage if stage.state_key in item},
+                "sequences": {s: item[sequence_name(s)] for s in Stage if sequence_name(s) in item},
+                "moments": {name: at for name, at in item.items() if _MOMENT.fullmatch(name)},
+            }
+        )
+
+    def moment(self, stage: Stage, attempt: int, moment: str) -> datetime | None:
+        return self.moments.get(moment_name(stage, attempt, moment))
+
+    def reused(self, stage: Stage) -> dict[str, Any]:
+        """The attributes of a finished stage, for the item of a rerun that reuses its result."""
+        facts = self.stages[stage].model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {stage.state_key: facts, sequence_name(stage): self.sequences[stage]}
+
+
+class ItemUpdate(BaseModel):
+    """One conditional write to a job's item: `values` are set if `guard` is absent or less than its new value."""
+
+    guard: str
+    values: dict[str, Any]
+
+
+def sequence_name(stage: Stage) -> str:
+    return f"{stage.state_key}Sequence"
+
+
+def moment_name(stage: Stage, attempt: int, moment: str) -> str:
+    """`moment`: Asked, Began, At<tenth>, Ended."""
+    return f"{stage.state_key}{attempt}{moment}"
+
+
+def updates_for(event: StatusEvent) -> list[ItemUpdate]:
+    """What an event changes: three independent writes, each guarded by its own rising number, so that neither the order
+    of events nor their repetition matters.
+
+    - `sequence`: the headline (status, stage, message, error, outputs) of the newest event;
+    - `progress`: the job's progress, which a retried stage never turns back;
+    - `<stage>Sequence`: that stage's own attempt, progress and metrics, also when news of a later stage came first.
+    """
+    detail = event.detail
+    shared = detail.model_dump(mode="json", by_alias=True, exclude_none=True)
+    headline: dict[str, Any] = {
+        "sequence": detail.sequence,
+        "status": JOB_STATUS.get(event.type, "RUNNING"),
+        "message": detail.message,
+        "updatedAt": shared["at"],
+        # always written, so that nothing of an older event stays when this one is the newest
+        "stage": shared.get("stage"),
+        "error": shared.get("error"),
+    }
+    if event.type is StatusType.JOB_SUCCEEDED:
+        headline |= {name: shared[name] for name in ("outputs", "metrics", "cost") if name in shared}
+    updates = [ItemUpdate(guard="sequence", values=headline)]
+    if detail.error is None:  # a job that failed at 40 % stays at 40 %
+        updates.append(ItemUpdate(guard="progress", values={"progress": overall_progress(detail)}))
+    if detail.stage is not None:
+        names = ("attempt", "progress", "message", "metrics", "error", "outputs", "cost")
+        facts = {name: shared[name] for name in names if name in shared} | {"status": event.type.value}
+        guard = sequence_name(detail.stage)
+        updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
+    return updates
+
+
+def overall_progress(detail: StatusDetail) -> float:
+    """Progress of the whole job, 0..1."""
+    if detail.stage is None:
+        return detail.progress
+    before = sum(stage.spec.progress_share for stage in list(Stage)[: detail.stage.ordinal - 1])
+    return round(before + detail.stage.spec.progress_share * detail.progress, 4)
+
+
+def plain(value: Any) -> Any:
+    """DynamoDB's numbers as JSON's."""
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    if hasattr(value, "as_integer_ratio") and not isinstance(value, (bool, int, float)):
+        return int(value) if value == int(value) else float(value)
+    return value

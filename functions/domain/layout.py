@@ -1,0 +1,62 @@
+"""Where things are in the results bucket (docs/contracts.md, "S3"). Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from contract.stages import Stage
+from domain.stages import StageRun
+
+RESULT = "result.json"
+KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 14 days
+_SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """`s3://bucket/some/key` → (bucket, key)."""
+    parts = urlsplit(uri, allow_fragments=False)
+    return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}/")
+
+
+def folder_of(run: StageRun, results_bucket: str) -> str:
+    """S3 folder of a run's job."""
+    kept = KEPT if run.stage is list(Stage)[-1] else EXPIRING
+    return f"s3://{results_bucket}/{kept}/{run.job_id}"
+
+
+def output_uri(run: StageRun, results_bucket: str) -> str:
+    """S3 folder of the run's output, without a slash at the end."""
+    base = f"{folder_of(run, results_bucket)}/{run.stage}"
+    return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
+
+
+def training_uri(run: StageRun, results_bucket: str) -> str:
+    """Where SageMaker is to put a training job's output: it adds the job's name and `output/model` itself."""
+    return f"{folder_of(run, results_bucket)}/{run.stage}"
+
+
+def manifest_uri(run: StageRun, results_bucket: str) -> str:
+    """The list that names the upload, for the job's first stage."""
+    return f"s3://{results_bucket}/{EXPIRING}/{run.job_id}/upload.manifest"
+
+
+def checkpoints_uri(run: StageRun, first_attempt: int, results_bucket: str) -> str:
+    """The checkpoints that `first_attempt` began, with a slash at the end."""
+    return f"s3://{results_bucket}/{checkpoints_prefix(run.job_id)}{first_attempt}/"
+
+
+def checkpoints_prefix(job_id: str) -> str:
+    """The prefix of all checkpoints of a job."""
+    return f"{EXPIRING}/{job_id}/checkpoints/"
+
+
+def snapshot_of(key: str, job_id: str) -> tuple[int, int] | None:
+    """The step that a picture of the growing scene shows, and the attempt that began its training; None for others."""
+    found = _SNAPSHOT.fullmatch(key.removeprefix(checkpoints_prefix(job_id)))
+    return (int(found["step"]), int(found["first"])) if found else None
+
+
+def report_key(job_id: str, name: str) -> str:
+    """A file of the job's report."""
+    return f"{KEPT}/{job_id}/{name}"

@@ -1,0 +1,33 @@
+"""Links into the results bucket that expire."""
+
+from __future__ import annotations
+
+from mimetypes import guess_type
+from typing import Any
+
+from domain.layout import checkpoints_prefix, snapshot_of, split_uri
+
+
+class Links:
+    """`s3` is a boto3 client; `seconds` is how long a link lives, and no longer than the credentials that sign it."""
+
+    def __init__(self, s3: Any, results_bucket: str, seconds: int) -> None:
+        self._s3, self._bucket, self.seconds = s3, results_bucket, seconds
+
+    def sign(self, uri: str) -> str:
+        """A link to GET the object at `uri`."""
+        bucket, key = split_uri(uri)
+        params = {"Bucket": bucket, "Key": key}
+        content_type, _ = guess_type(key)
+        if content_type is not None:  # whatever the upload called it: a page must open, not download
+            params["ResponseContentType"] = content_type
+        url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self.seconds)
+        return url
+
+    def snapshots(self, job_id: str) -> dict[str, str]:
+        """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""
+        answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=checkpoints_prefix(job_id))
+        keys = [entry["Key"] for entry in answer.get("Contents", [])]
+        found = sorted((*shown, key) for key in keys if (shown := snapshot_of(key, job_id)))
+        # of two beginnings the later one's
+        return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, _first, key in found}

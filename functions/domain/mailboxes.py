@@ -1,0 +1,101 @@
+"""Addresses that mails go to: who has had enough of them, and whose mailbox takes none."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from domain.dynamo import holds
+
+
+class Closed(StrEnum):
+    """Why no more mails go to an address."""
+
+    UNSUBSCRIBED = "UNSUBSCRIBED"
+    BOUNCED = "BOUNCED"
+    COMPLAINED = "COMPLAINED"
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """`key` stands in the mails to the address alone, so that nobody else can close it."""
+
+    address: str
+    key: str
+    closed: Closed | None = None
+
+    @property
+    def reference(self) -> str:
+        """Address and key as one word that fits a URL's path."""
+        return f"{base64.urlsafe_b64encode(self.address.encode()).decode().rstrip('=')}.{self.key}"
+
+
+class MailboxTable:
+    """Partition key `address`, in lower case."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def open(self, address: str) -> Mailbox:
+        """The mailbox of `address`; its key is drawn with the first mail."""
+        answer = self._table.update_item(
+            Key={"address": address.lower()},
+            UpdateExpression="SET #key = if_not_exists(#key, :key)",
+            ExpressionAttributeNames={"#key": "key"},
+            ExpressionAttributeValues={":key": secrets.token_urlsafe(16)},
+            ReturnValues="ALL_NEW",
+        )["Attributes"]
+        return Mailbox(answer["address"], answer["key"], Closed(answer["closed"]) if "closed" in answer else None)
+
+    def close(self, address: str, reason: Closed, at: datetime) -> None:
+        """No more mails to `address`. What its mailbox said (a bounce, a complaint) outweighs an earlier wish."""
+        self._table.update_item(
+            Key={"address": address.lower()},
+            UpdateExpression="SET closed = :reason, closedAt = :at",
+            ExpressionAttributeValues={":reason": reason.value, ":at": at.isoformat()},
+        )
+
+    def unsubscribe(self, reference: str, at: datetime) -> bool:
+        """Close the mailbox that a mail's `reference` names; False where there is no such mailbox."""
+        return self._change(
+            reference,
+            "SET closed = if_not_exists(closed, :unsubscribed), closedAt = if_not_exists(closedAt, :at)",
+            {":unsubscribed": Closed.UNSUBSCRIBED.value, ":at": at.isoformat()},
+            "#key = :key",
+        )
+
+    def subscribe(self, reference: str) -> bool:
+        """Open the mailbox again if it was its owner who had closed it; False where it is none or stays closed."""
+        return self._change(
+            reference,
+            "REMOVE closed, closedAt",
+            {":unsubscribed": Closed.UNSUBSCRIBED.value},
+            "#key = :key AND (attribute_not_exists(closed) OR closed = :unsubscribed)",
+        )
+
+    def _change(self, reference: str, update: str, values: dict[str, str], condition: str) -> bool:
+        address, key = _read(reference)
+        if not address:
+            return False
+        return holds(
+            self._table.update_item,
+            Key={"address": address},
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeNames={"#key": "key"},
+            ExpressionAttributeValues={**values, ":key": key},
+        )
+
+
+def _read(reference: str) -> tuple[str, str]:
+    """Address and key; empty for what no mail of ours says."""
+    coded, _, key = reference.partition(".")
+    try:
+        return base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True).decode(), key
+    except (binascii.Error, ValueError):
+        return "", ""

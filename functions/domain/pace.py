@@ -1,0 +1,141 @@
+"""How long a stage takes, learnt from those that ran before: seconds by work, and how a stage's time runs along its
+progress. Pure, but for the table of what was learnt at the end.
+
+A stage's progress is not its time: training's first steps see small pictures of few Gaussians and are many times as
+quick as its last. So each stage's pace keeps, beside the seconds for a unit of work, the share of the time that was
+gone at every tenth of the progress.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from contract.options import Quality
+from contract.stages import Stage
+from domain.job_item import JobItem
+
+TENTHS = 10
+LEARNING = 0.3  # weight of the newest run, once there are some
+_EVEN = tuple(tenth / TENTHS for tenth in range(TENTHS + 1))
+# measured on two cores: training of two real and made scenes, 2,000 steps
+_TRAINING = (0.0, 0.07, 0.10, 0.15, 0.21, 0.29, 0.41, 0.59, 0.755, 0.92, 1.0)
+
+
+class Pace(BaseModel):
+    """`waiting`: seconds until a machine is at work; `per_unit`: seconds for a unit of work; `usual`: the units that a
+    job has, for as long as nobody has told how many this one has; `gone`: the share of the stage's time that is over
+    at each tenth of its progress, rising from 0 to 1."""
+
+    waiting: float
+    per_unit: float
+    usual: float
+    gone: tuple[float, ...] = Field(default=_EVEN, min_length=TENTHS + 1, max_length=TENTHS + 1)
+    runs: int = 0
+
+    def expecting(self, waiting: float) -> Pace:
+        """With a wait of `waiting` seconds where none was learnt."""
+        return self if self.runs else self.model_copy(update={"waiting": waiting})
+
+
+# before anything was learnt: the sample on two cores
+_PRIOR = {
+    Stage.SFM: Pace(waiting=30, per_unit=1.2, usual=100),
+    Stage.TRAINING: Pace(waiting=30, per_unit=0.1, usual=2000, gone=_TRAINING),
+    Stage.COMPRESSOR: Pace(waiting=30, per_unit=2.5e-4, usual=80_000),
+}
+_SHARE_OF_STANDARD = {Quality.PREVIEW: 0.4, Quality.STANDARD: 1.0, Quality.HIGH: 3.0}  # steps, and about Gaussians too
+
+
+def prior(stage: Stage, quality: Quality) -> Pace:
+    pace = _PRIOR[stage]
+    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD[quality]
+    return pace.model_copy(update={"usual": pace.usual * share})
+
+
+def told_units(stage: Stage, item: JobItem) -> float | None:
+    """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
+    trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
+    if stage is Stage.SFM:
+        told = item.photos
+    elif stage is Stage.TRAINING:
+        told = trained.get("steps") or item.training_steps
+    else:
+        told = trained.get("gaussians")
+    return float(told) if told else None
+
+
+def units(stage: Stage, item: JobItem, pace: Pace) -> float:
+    return told_units(stage, item) or pace.usual
+
+
+def gone_at(pace: Pace, progress: float) -> float:
+    """Share of the stage's time that is over at `progress`, 0..1."""
+    place = min(max(progress, 0.0), 1.0) * TENTHS
+    index = min(int(place), TENTHS - 1)
+    return pace.gone[index] + (pace.gone[index + 1] - pace.gone[index]) * (place - index)
+
+
+def stage_left(pace: Pace, work: float, progress: float, elapsed: float) -> float:
+    """Seconds that a stage at work still takes, `elapsed` seconds after it began to tell of itself.
+
+    What it did so far counts the more the longer it runs, and alone from half of its time on.
+    """
+    gone = gone_at(pace, progress)
+    foreseen = pace.per_unit * work
+    trust = min(1.0, 2 * gone)
+    seen = elapsed / gone if gone > 0 else foreseen
+    return (1 - gone) * ((1 - trust) * foreseen + trust * seen)
+
+
+def left_until_ends(
+    stages: Sequence[Stage],
+    current: Stage,
+    left_in_current: float,
+    paces: Mapping[Stage, Pace],
+    item: JobItem,
+) -> dict[Stage, float]:
+    """Seconds to the end of the current stage and of each after it; the last one's is the job's."""
+    later = stages[stages.index(current) + 1 :]
+    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later]
+    return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
+
+
+def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:
+    """The pace after a run that waited `waited` seconds and worked `seconds`; `marks`: seconds at tenths 1..9."""
+    seen = {0: 0.0, TENTHS: 1.0} | {tenth: min(max(at / seconds, 0.0), 1.0) for tenth, at in marks.items()}
+    known = sorted(seen)
+    gone = [0.0]
+    for low, high in pairwise(known):  # tenths that no event told of lie on a line between those that one did
+        step = (seen[high] - seen[low]) / (high - low)
+        gone += [max(gone[-1], seen[low] + step * (tenth - low)) for tenth in range(low + 1, high + 1)]
+    weight = 1.0 if pace.runs == 0 else LEARNING
+
+    def mixed(old: float, new: float) -> float:
+        return old + weight * (new - old)
+
+    return Pace(
+        waiting=mixed(pace.waiting, waited),
+        per_unit=mixed(pace.per_unit, seconds / max(work, 1e-9)),
+        usual=mixed(pace.usual, work),
+        gone=tuple(mixed(old, new) for old, new in zip(pace.gone, gone, strict=True)),
+        runs=pace.runs + 1,
+    )
+
+
+class PaceTable:
+    """Partition key `pace`: `<stage>/<machine>/<quality>`."""
+
+    def __init__(self, table: Any) -> None:
+        self._table = table
+
+    def read(self, stage: Stage, machine: str, quality: Quality) -> Pace:
+        item = self._table.get_item(Key={"pace": f"{stage}/{machine}/{quality}"}).get("Item")
+        return Pace.model_validate_json(item["learnt"]) if item else prior(stage, quality)
+
+    def write(self, stage: Stage, machine: str, quality: Quality, pace: Pace) -> None:
+        """The last of two runs that end at once stands: a sample less, no harm."""
+        self._table.put_item(Item={"pace": f"{stage}/{machine}/{quality}", "learnt": pace.model_dump_json()})

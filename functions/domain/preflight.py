@@ -1,0 +1,79 @@
+"""Preflight of an upload from its central directory alone: seconds and cents before any machine is rented."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence, Set
+from pathlib import PurePosixPath
+from typing import BinaryIO
+
+from contract.archive import (
+    SCENE_FILES,
+    UNREADABLE_SUFFIXES,
+    WANTED,
+    Entry,
+    RefusedArchive,
+    check,
+    is_photo,
+    is_side_file,
+)
+from contract.codes import ErrorCode
+from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+from domain.ranged import ReadTooLong
+
+
+def read_entries(stream: BinaryIO) -> list[Entry]:
+    """The entries of a ZIP; reads only its end. Raises RejectedUpload(NOT_A_ZIP, ARCHIVE_TOO_LARGE)."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            return [Entry.of(info) for info in archive.infolist()]
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise RejectedUpload(ErrorCode.NOT_A_ZIP, str(error)) from error
+    except ReadTooLong as error:
+        raise RejectedUpload(ErrorCode.ARCHIVE_TOO_LARGE, f"its list of files takes {error}") from error
+
+
+def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
+    """Decide whether an archive of `archive_bytes` may become a job; returns how many photos it holds (0 for a splat).
+
+    Raises RejectedUpload with the code and the facts.
+    """
+    try:
+        chosen = check(entries, archive_bytes, WANTED[step])
+    except RefusedArchive as refused:
+        raise RejectedUpload(refused.code, refused.facts) from refused
+    if step is PipelineStep.COMPRESSION:
+        return _check_splat(chosen)
+    photos = [entry for entry in chosen if is_photo(entry.path) and entry.bytes > 0]
+    if step is PipelineStep.TRAINING:
+        _check_scene(chosen)
+    others = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
+    _check_photo_count(photos, others)
+    return len(photos)
+
+
+def _check_photo_count(photos: Sequence[Entry], files: Set[PurePosixPath]) -> None:
+    if not photos:
+        unreadable = sorted({path.suffix.lower() for path in files} & UNREADABLE_SUFFIXES)
+        if unreadable:
+            raise RejectedUpload(ErrorCode.UNSUPPORTED_PHOTOS, "found " + ", ".join(unreadable))
+        raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{len(files)} other files")
+    if len(photos) < MIN_PHOTOS:
+        raise RejectedUpload(ErrorCode.TOO_FEW_PHOTOS, f"{len(photos)} of at least {MIN_PHOTOS}")
+    if len(photos) > MAX_PHOTOS:
+        raise RejectedUpload(ErrorCode.TOO_MANY_PHOTOS, f"{len(photos)} of at most {MAX_PHOTOS}")
+
+
+def _check_scene(chosen: Sequence[Entry]) -> None:
+    names = {str(entry.path) for entry in chosen}
+    missing = [f"sparse/0/{file}" for file in SCENE_FILES if not any(n.endswith(f"sparse/0/{file}") for n in names)]
+    if missing:
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, "missing " + ", ".join(missing))
+
+
+def _check_splat(splats: Sequence[Entry]) -> int:
+    if len(splats) != 1:
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{len(splats)} .ply files in the ZIP, not one")
+    return 0

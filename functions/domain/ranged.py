@@ -1,0 +1,87 @@
+"""An S3 object as a seekable file that fetches only the ranges that are read."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from domain.job import UploadedObject
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+BLOCK_BYTES = 256 * 1024
+# a list of files this long names far more than any job may hold; reading it would need more memory than a Lambda has
+MAX_READ_BYTES = 16 * 1024**2
+
+
+class ReadTooLong(Exception):
+    """More was asked for at once than is ever held in memory."""
+
+
+class RangedObject(io.RawIOBase):
+    """Reads `size` bytes of one object version by ranged GETs of whole blocks, each fetched once.
+
+    A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError. One read of more than
+    MAX_READ_BYTES, however much of it there is, raises ReadTooLong before anything is fetched.
+    """
+
+    def __init__(self, s3: Any, uploaded: UploadedObject, size: int) -> None:
+        self._s3, self._uploaded, self._size = s3, uploaded, size
+        self._position = 0
+        self._blocks: dict[int, bytes] = {}
+
+    @property
+    def bytes_fetched(self) -> int:
+        return sum(len(block) for block in self._blocks.values())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise OSError("seek before the start")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(self._size - self._position, 0)
+        wanted = left if size < 0 else size
+        if wanted > MAX_READ_BYTES:
+            raise ReadTooLong(f"{wanted} bytes at once")
+        return super().read(min(wanted, left)) or b""
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills the buffer unless the object ends before: zipfile takes a short read for a damaged archive."""
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), max(self._size - self._position, 0))
+        filled = 0
+        while filled < wanted:
+            index, offset = divmod(self._position, BLOCK_BYTES)
+            chunk = self._block(index)[offset : offset + wanted - filled]
+            view[filled : filled + len(chunk)] = chunk
+            self._position += len(chunk)
+            filled += len(chunk)
+        return filled
+
+    def _block(self, index: int) -> bytes:
+        if index not in self._blocks:
+            first = index * BLOCK_BYTES
+            last = min(first + BLOCK_BYTES, self._size) - 1
+            version = {"VersionId": self._uploaded.version_id} if self._uploaded.version_id else {}
+            response = self._s3.get_object(
+                Bucket=self._uploaded.bucket,
+                Key=self._uploaded.key,
+                Range=f"bytes={first}-{last}",
+                IfMatch=self._uploaded.etag,
+                **version,
+            )
+            self._blocks[index] = response["Body"].read()
+        return self._blocks[index]

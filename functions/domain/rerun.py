@@ -1,0 +1,153 @@
+"""Run a job again from one of its stages on, with what the stages before have left.
+
+A rerun is a job of its own: `meadow-0123456789ab` is rerun as `meadow-0123456789ab-r2`, then `-r3`. Its SageMaker job
+names, events, mails and results are therefore its own too, and no attempt number of one meets one of the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Any
+
+from pydantic import Field
+
+from contract.codes import ErrorCode
+from contract.events import StatusType
+from contract.stages import Stage
+from domain.errors import RefusedRequest, RejectedUpload
+from domain.executions import Execution, Executions, Rerun, execution_input
+from domain.job import Camel, Job, UploadedObject, first_job_id, parse_options
+from domain.job_item import JobItem
+from domain.jobs_table import JobFacts, JobsTable
+from domain.results import DamagedResult, output_from, read_result
+from domain.stages import StageOutput, StageRun
+from domain.uploads import head_of
+
+MAX_RERUNS = 99
+NOTHING = {"seconds": 0.0, "dollars": 0.0}  # a reused result costs no more than it did
+
+
+class RerunRequest(Camel):
+    """`options`: what to do otherwise this time, by the options' own names; `request_id`: the customer's name for the
+    request, so that asking twice is asking once even after the rerun has ended."""
+
+    job_id: str
+    from_stage: Stage = Field(alias="from")
+    options: dict[str, Any] = Field(default_factory=dict)
+    request_id: str | None = None
+
+
+class StartedRerun(Camel):
+    job_id: str
+    rerun_of: str
+    from_stage: Stage
+    reused: tuple[Stage, ...]
+
+
+class Turn(Enum):
+    """What a request has to do with the execution of one number."""
+
+    FREE = auto()
+    OURS = auto()
+    OVER = auto()
+
+
+def turn_of(execution: Execution | None, item: JobItem | None, wanted: Rerun) -> Turn:
+    """Pure. Raises RefusedRequest(JOB_RUNNING) while the job runs for another purpose."""
+    if execution is None:  # recorded and never started: a request that crashed. With a status: AWS forgot it by now.
+        return Turn.OVER if item is not None and item.status else Turn.FREE
+    if execution.rerun == wanted and (execution.running or wanted.request_id is not None):
+        return Turn.OURS
+    if execution.running:
+        raise RefusedRequest(ErrorCode.JOB_RUNNING, execution.job_id)
+    return Turn.OVER
+
+
+def job_id_of_rerun(job_id: str, number: int) -> str:
+    """The id of the `number`th run of the upload that `job_id`, itself maybe a rerun, belongs to; 1 is the first."""
+    first = first_job_id(job_id)
+    return first if number == 1 else f"{first}-r{number}"
+
+
+def job_of_rerun(source: Job, job_id: str, options: Mapping[str, Any]) -> Job:
+    """Raises RejectedUpload(INVALID_OPTION) for options that are wrong, or that would change where the job begins."""
+    asked = source.options.model_dump(by_alias=True, mode="json")
+    changed = parse_options({**asked, **options})
+    if changed.pipeline_step is not source.options.pipeline_step:
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, "pipelineStep: a rerun begins where `from` says")
+    return source.model_copy(update={"job_id": job_id, "options": changed, "name": changed.name or source.name})
+
+
+class Rerunner:
+    """`s3` is a boto3 client."""
+
+    def __init__(self, s3: Any, executions: Executions, jobs: JobsTable) -> None:
+        self._s3, self._executions, self._jobs = s3, executions, jobs
+
+    def rerun(self, request: RerunRequest) -> StartedRerun:
+        """Start the rerun, once however often the request comes.
+
+        Raises RefusedRequest: NO_SUCH_JOB; JOB_RUNNING while the job or another rerun of it runs; NOT_REUSABLE when a
+        result or the upload that it needs is gone; RESULT_DAMAGED. Raises RejectedUpload(INVALID_OPTION).
+        """
+        source = self._executions.lookup(request.job_id)
+        if source is None:
+            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, request.job_id)
+        wanted = Rerun(of=request.job_id, from_stage=request.from_stage, request_id=request.request_id)
+        number = 1
+        while number <= MAX_RERUNS:
+            job_id = job_id_of_rerun(request.job_id, number)
+            execution = self._executions.lookup(job_id)
+            turn = turn_of(execution, None if execution else self._jobs.find(job_id), wanted)
+            if turn is Turn.OVER:
+                number += 1
+            elif turn is Turn.OURS or self._start(source.job, job_id, wanted, request.options):
+                reused = tuple(_stages_before(source.job, wanted.from_stage))
+                return StartedRerun(
+                    job_id=job_id, rerun_of=wanted.of, from_stage=wanted.from_stage, reused=reused
+                )  # else somebody else took the number meanwhile: look at it again
+        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it was run {MAX_RERUNS} times already")
+
+    def _start(self, source: Job, job_id: str, wanted: Rerun, options: Mapping[str, Any]) -> bool:
+        job = job_of_rerun(source, job_id, options)
+        before = _stages_before(source, wanted.from_stage)
+        if not before:
+            self._check_upload(source)
+        item = self._jobs.find(wanted.of) or JobItem(job_id=wanted.of)
+        reused = {stage: self._reused(wanted.of, stage, item) for stage in before}
+        facts = JobFacts(
+            owner=item.owner,
+            rerun_of=wanted.of,
+            rerun_from=wanted.from_stage,
+            reused={name: value for stage in before for name, value in item.reused(stage).items()},
+        )
+        self._jobs.record(job, facts)
+        return self._executions.begin(job, execution_input(job, wanted.from_stage, reused, wanted))
+
+    def _check_upload(self, job: Job) -> None:
+        uploaded = UploadedObject(bucket=job.bucket, key=job.key, version_id=job.version_id, etag=job.etag)
+        if head_of(self._s3, uploaded) is None:
+            raise RefusedRequest(ErrorCode.NOT_REUSABLE, "the upload was deleted or replaced")
+
+    def _reused(self, job_id: str, stage: Stage, item: JobItem) -> StageOutput:
+        told = item.stages.get(stage)
+        if told is None or told.status is not StatusType.STAGE_SUCCEEDED or told.attempt is None:
+            raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"{stage} did not succeed")
+        uri = told.outputs["output"]
+        run = StageRun(job_id=job_id, stage=stage, attempt=told.attempt)
+        try:
+            result = read_result(self._s3, uri, run)
+        except DamagedResult as damaged:
+            raise RefusedRequest(damaged.error.code, str(stage)) from damaged
+        if result is None:
+            raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"the result of {stage} is gone")
+        return output_from(result, uri, seconds=0.0, cost=NOTHING)
+
+
+def _stages_before(job: Job, stage: Stage) -> list[Stage]:
+    """Raises RefusedRequest(NOT_REUSABLE) for a stage that the job does not have."""
+    stages = job.options.pipeline_step.stages
+    if stage not in stages:
+        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"this job has no stage {stage}")
+    return list(stages[: stages.index(stage)])

@@ -1,0 +1,111 @@
+"""Read what stages left in S3."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+from pydantic import Field, ValidationError
+
+from contract.codes import ErrorCode, WarningCode
+from contract.stages import Stage
+from domain.errors import JobError
+from domain.job import Camel, first_job_id
+from domain.layout import RESULT, split_uri
+from domain.stages import StageOutput, StageRun
+
+# the state machine's data holds 256 KiB for all stages; the whole lists stay in result.json
+MAX_WARNINGS = 20
+MAX_LIST = 50
+
+
+def read_bytes(s3: Any, uri: str) -> bytes | None:
+    """The object at `uri`, or None where there is none."""
+    bucket, key = split_uri(uri)
+    try:
+        body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
+            return None
+        raise
+    return body
+
+
+def read_json(s3: Any, uri: str) -> Any:
+    """The JSON at `uri`, or None where there is none."""
+    body = read_bytes(s3, uri)
+    return None if body is None else json.loads(body)
+
+
+def write_text(s3: Any, uri: str, text: str) -> None:
+    bucket, key = split_uri(uri)
+    s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
+class StageWarning(Camel):
+    """A code of the closed list, the facts, and the names of the photos or points concerned."""
+
+    code: WarningCode
+    message: str
+    names: list[str] = Field(default_factory=list)
+
+
+class ResultFile(Camel):
+    path: str
+    bytes: int
+
+
+class StageResult(Camel):
+    """`result.json` (events/schemas/result-<stage>.schema.json), as far as the control plane reads it."""
+
+    version: Literal[1]
+    stage: Stage
+    job_id: str
+    attempt: int
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    timings: dict[str, float]
+    warnings: list[StageWarning]
+    files: list[ResultFile]
+
+
+class DamagedResult(Exception):
+    """A result.json that is malformed, or another run's; carries the coded reason."""
+
+    def __init__(self, facts: str) -> None:
+        self.error = JobError.of(ErrorCode.RESULT_DAMAGED, facts)
+        super().__init__(self.error.message)
+
+
+def read_result(s3: Any, uri: str, run: StageRun) -> StageResult | None:
+    """The result below `uri`, or None where there is none. Raises DamagedResult unless it is a result of `run`.
+
+    A rerun reads results of the job's earlier runs: their job ids differ by the number of the rerun.
+    """
+    body = read_bytes(s3, f"{uri}/{RESULT}")
+    if body is None:
+        return None
+    try:
+        result = StageResult.model_validate_json(body)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()[:3])
+        raise DamagedResult(f"{run.stage}: {faults}") from error
+    found = (first_job_id(result.job_id), result.stage, result.attempt)
+    if found != (first_job_id(run.job_id), run.stage, run.attempt):
+        raise DamagedResult(f"{run.stage}: it is the result of {result.job_id}-{result.stage}-{result.attempt}")
+    return result
+
+
+def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:
+    """What the state machine carries on of a result that lies below `uri`."""
+    return StageOutput(
+        stage=result.stage,
+        attempt=result.attempt,
+        output_uri=uri,
+        counts=result.counts,
+        metrics={n: v for n, v in result.metrics.items() if not (isinstance(v, list) and len(v) > MAX_LIST)},
+        warnings=[warning.model_dump(mode="json", by_alias=True) for warning in result.warnings[:MAX_WARNINGS]],
+        seconds=seconds,
+        cost=cost,
+    )

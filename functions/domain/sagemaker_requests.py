@@ -1,0 +1,206 @@
+"""The SageMaker request of a stage run. Pure: no AWS call here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from contract.options import WHOLE_NUMBERS, Quality
+from contract.stages import SPOT_WAIT_SECONDS, Stage
+from domain import layout
+from domain.job import Camel, Job
+from domain.stages import Course, StageOutput, StageRun
+
+INPUT_ROOT = "/opt/ml/processing/input"
+OUTPUT_ROOT = "/opt/ml/processing/output"
+
+
+class Platform(Camel):
+    """Where stages run: the images, machines, role, buckets and network that the template decides."""
+
+    images: dict[Stage, str]
+    instance_types: dict[Stage, dict[Quality, str]]
+    role_arn: str
+    results_bucket: str
+    status_bus: str
+    spot_training: bool
+    subnets: tuple[str, ...] = ()
+    security_groups: tuple[str, ...] = ()
+
+    def instance_type(self, stage: Stage, job: Job) -> str:
+        return self.instance_types[stage][job.options.quality]
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The request's VpcConfig; none without a network of our own."""
+        config = {"Subnets": list(self.subnets), "SecurityGroupIds": list(self.security_groups)}
+        return {"VpcConfig": config} if self.subnets else {}
+
+
+def instance_type_in(request: Mapping[str, Any]) -> str:
+    """The type of machine that a Create request asks for."""
+    resources = (
+        request["ResourceConfig"] if "ResourceConfig" in request else request["ProcessingResources"]["ClusterConfig"]
+    )
+    machine: str = resources["InstanceType"]
+    return machine
+
+
+class Manifest(Camel):
+    """A list of the objects that a run reads, for `uri`."""
+
+    uri: str
+    body: str
+
+
+def manifest_of(run: StageRun, job: Job, results_bucket: str) -> Manifest | None:
+    """The list that names the upload, for the first stage of a job; None for the others, which read whole folders.
+
+    The upload's own URI would be a prefix to SageMaker: `a.zip` finds `a.zip.bak`, too.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+    """
+    if run.stage is not job.options.pipeline_step.stages[0]:
+        return None
+    folder, slash, name = job.key.rpartition("/")
+    body = json.dumps([{"prefix": f"s3://{job.bucket}/{folder}{slash}"}, name])
+    return Manifest(uri=layout.manifest_uri(run, results_bucket), body=body)
+
+
+def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
+    """What the run reads: the output of the stage before it, or the upload for the first stage of the job."""
+    manifest = manifest_of(run, job, results_bucket)
+    if manifest is not None:
+        return {"S3DataType": "ManifestFile", "S3Uri": manifest.uri}
+    stages = job.options.pipeline_step.stages
+    before = finished[stages[stages.index(run.stage) - 1]]
+    return {"S3DataType": "S3Prefix", "S3Uri": before.output_uri + "/"}
+
+
+def environment(run: StageRun, job: Job, platform: Platform, course: Course) -> dict[str, str]:
+    """The container's variables (docs/contracts.md)."""
+    options = job.options
+    numbers = {number.variable: getattr(options, name) for name, number in WHOLE_NUMBERS.items()}
+    numbers["GAUSSIANS_DIVISOR"] = course.divisor if course.divisor > 1 else None
+    return {
+        "JOB_ID": run.job_id,
+        "ATTEMPT": str(run.attempt),
+        "STATUS_BUS": platform.status_bus,
+        "QUALITY": options.quality,
+        "SCENE_NAME": job.name,
+        **{name: str(value) for name, value in numbers.items() if value is not None},
+    }
+
+
+class Machine(Camel):
+    """What a stage run gets to work with: one instance, for `seconds` at most."""
+
+    instance_type: str
+    seconds: int
+
+
+def machine_for(run: StageRun, job: Job, platform: Platform, affordable: int) -> Machine:
+    """`affordable`: seconds that the job's budget still pays for."""
+    return Machine(
+        instance_type=platform.instance_type(run.stage, job), seconds=min(run.stage.spec.max_runtime, affordable)
+    )
+
+
+def create_request(
+    run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform, course: Course, machine: Machine
+) -> dict[str, Any]:
+    """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
+    source = source_of(run, job, finished, platform.results_bucket)
+    variables = environment(run, job, platform, course)
+    if run.stage.kind == "Training":
+        return _training_request(run, variables, source, platform, course, machine)
+    return _processing_request(run, variables, source, platform, machine)
+
+
+def _processing_request(
+    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, machine: Machine
+) -> dict[str, Any]:
+    channel = run.stage.spec.channel
+    return {
+        "ProcessingJobName": run.job_name,
+        "RoleArn": platform.role_arn,
+        "AppSpecification": {"ImageUri": platform.images[run.stage]},
+        "Environment": variables,
+        "ProcessingInputs": [
+            {
+                "InputName": channel,
+                "S3Input": {**source, "LocalPath": f"{INPUT_ROOT}/{channel}", "S3InputMode": "File"},
+            }
+        ],
+        "ProcessingOutputConfig": {
+            "Outputs": [
+                {
+                    "OutputName": "output",
+                    "S3Output": {
+                        "S3Uri": layout.output_uri(run, platform.results_bucket),
+                        "LocalPath": OUTPUT_ROOT,
+                        "S3UploadMode": "EndOfJob",
+                    },
+                }
+            ]
+        },
+        "ProcessingResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": machine.instance_type,
+                "VolumeSizeInGB": run.stage.spec.volume_gb,
+            }
+        },
+        "NetworkConfig": {"EnableInterContainerTrafficEncryption": True, **platform.network},
+        "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
+        "Tags": _tags(run),
+    }
+
+
+def _training_request(
+    run: StageRun,
+    variables: dict[str, str],
+    source: dict[str, str],
+    platform: Platform,
+    course: Course,
+    machine: Machine,
+) -> dict[str, Any]:
+    stopping = {"MaxRuntimeInSeconds": machine.seconds}
+    if platform.spot_training:
+        stopping["MaxWaitTimeInSeconds"] = machine.seconds + SPOT_WAIT_SECONDS
+    return {
+        "TrainingJobName": run.job_name,
+        "RoleArn": platform.role_arn,
+        "AlgorithmSpecification": {"TrainingImage": platform.images[run.stage], "TrainingInputMode": "File"},
+        "Environment": variables,
+        "InputDataConfig": [
+            {
+                "ChannelName": run.stage.spec.channel,
+                "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
+            }
+        ],
+        # uncompressed, so that the next stage and the report read single files instead of one large archive
+        "OutputDataConfig": {
+            "S3OutputPath": layout.training_uri(run, platform.results_bucket),
+            "CompressionType": "NONE",
+        },
+        # shared by the attempts of a course: a retry goes on from the checkpoint of the one before
+        "CheckpointConfig": {
+            "S3Uri": layout.checkpoints_uri(run, course.since, platform.results_bucket),
+            "LocalPath": "/opt/ml/checkpoints",
+        },
+        "ResourceConfig": {
+            "InstanceCount": 1,
+            "InstanceType": machine.instance_type,
+            "VolumeSizeInGB": run.stage.spec.volume_gb,
+        },
+        "EnableInterContainerTrafficEncryption": True,
+        **platform.network,
+        "StoppingCondition": stopping,
+        "EnableManagedSpotTraining": platform.spot_training,
+        "Tags": _tags(run),
+    }
+
+
+def _tags(run: StageRun) -> list[dict[str, str]]:
+    return [{"Key": "spaceport:job", "Value": run.job_id}, {"Key": "spaceport:stage", "Value": run.stage}]

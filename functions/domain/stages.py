@@ -1,0 +1,76 @@
+"""Stage runs: one attempt at a stage, its retry state and its output. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from contract.stages import JobName, Stage
+from domain.job import Camel
+
+
+class StageRun(Camel):
+    """One attempt at a stage of a job: one SageMaker job, whose name this is in other words."""
+
+    job_id: str
+    stage: Stage
+    attempt: int
+
+    @property
+    def job_name(self) -> str:
+        """SageMaker's job name. Raises ValueError past 63 characters."""
+        return str(JobName(self.job_id, self.stage, self.attempt))
+
+    @property
+    def next_attempt(self) -> StageRun:
+        return self.model_copy(update={"attempt": self.attempt + 1})
+
+    @classmethod
+    def parse(cls, job_name: str) -> StageRun | None:
+        """The stage run a SageMaker job name stands for, or None for somebody else's job."""
+        name = JobName.parse(job_name)
+        return cls(job_id=name.job_id, stage=name.stage, attempt=name.attempt) if name else None
+
+    @classmethod
+    def of_event(cls, detail: Mapping[str, Any]) -> StageRun | None:
+        """The stage run that a SageMaker state change is about, or None for somebody else's job."""
+        return cls.parse(detail.get("ProcessingJobName") or detail.get("TrainingJobName") or "")
+
+
+class Course(Camel):
+    """How an attempt goes about its stage: the cap on Gaussians is divided by `divisor`, the checkpoints are those
+    that attempt `since` began."""
+
+    divisor: int = 1
+    since: int = 1
+
+
+def next_course(course: Course, next_attempt: int, out_of_memory: bool) -> Course:
+    """Go on from the checkpoint; but where memory ran out, begin again with half of the Gaussians: the checkpoint
+    holds too many already."""
+    return Course(divisor=course.divisor * 2, since=next_attempt) if out_of_memory else course
+
+
+class StageOutput(Camel):
+    """What a finished stage run hands to the state machine."""
+
+    stage: Stage
+    attempt: int
+    output_uri: str
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    warnings: list[dict[str, Any]]
+    seconds: float
+    cost: dict[str, float]
+
+
+def finished_stages(stages: dict[str, Any]) -> dict[Stage, StageOutput]:
+    """Read `$.stages` of the state machine's data."""
+    keys = {stage.state_key: stage for stage in Stage}
+    return {keys[key]: StageOutput.model_validate(value) for key, value in stages.items()}
+
+
+def state_output(output: StageOutput) -> str:
+    """JSON for SendTaskSuccess."""
+    return json.dumps(output.model_dump(by_alias=True, mode="json"))

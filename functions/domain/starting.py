@@ -1,0 +1,125 @@
+"""Turn one uploaded object into one execution, or into one rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep
+from domain.errors import JobError, RejectedUpload
+from domain.executions import Executions, execution_input
+from domain.job import (
+    OWNER_METADATA,
+    Camel,
+    JobOptions,
+    UploadedObject,
+    email_from_metadata,
+    job_id_of,
+    job_of,
+    options_from_metadata,
+    owner_by_email,
+)
+from domain.job_item import ItemUpdate
+from domain.jobs_table import JobFacts, JobsTable
+from domain.preflight import check_entries, read_entries
+from domain.ranged import RangedObject
+from domain.status import StatusBus, job_rejected
+from domain.uploads import head_of
+
+REPLACED = "the upload was deleted or replaced before the job began"
+
+
+class StartOutcome(Camel):
+    """What became of the upload: an execution, a rejection (`error`), or nothing because the object is gone."""
+
+    job_id: str
+    execution_name: str | None = None
+    error: JobError | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that came by the API: the job's options, and whose job it is."""
+
+    options: JobOptions
+    owner: str
+
+
+class Starter:
+    """Every call is safe to repeat for the same object version, also after a crash between any two of them."""
+
+    def __init__(
+        self,
+        s3: Any,
+        executions: Executions,
+        jobs: JobsTable,
+        bus: StatusBus,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._s3, self._executions = s3, executions
+        self._jobs, self._bus, self._clock = jobs, bus, clock
+
+    def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
+        """`asked`: who wants what, where the object's own metadata does not say it.
+
+        Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
+        """
+        job_id = job_id_of(uploaded)
+        head = head_of(self._s3, uploaded)
+        if head is None:  # deleted or overwritten since: its own event speaks for the newer version
+            self._close(job_id)
+            return StartOutcome(job_id=job_id)
+        options = JobOptions()
+        try:
+            options = asked.options if asked else options_from_metadata(head["Metadata"])
+            photos = self._check_upload(uploaded, head["ContentLength"], options)
+        except RejectedUpload as rejection:
+            return self._reject(uploaded, head, options, asked, rejection.error)
+        job = job_of(uploaded, options, head["LastModified"])
+        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos))
+        self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
+        return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
+
+    def _close(self, job_id: str) -> None:
+        """A delivery before this one may have recorded the job and crashed before it started it: nobody else will."""
+        if self._jobs.find(job_id) is not None:
+            said = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
+            self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=said)])
+
+    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
+        """How many photos there are. Raises RejectedUpload."""
+        if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
+            if size == 0:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
+            return 0  # a bare splat: the compressor's reader is its check
+        if size == 0:
+            raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
+        # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
+        entries = read_entries(RangedObject(self._s3, uploaded, size))  # type: ignore[arg-type]
+        return check_entries(entries, size, options.pipeline_step)
+
+    def _reject(
+        self,
+        uploaded: UploadedObject,
+        head: dict[str, Any],
+        options: JobOptions,
+        asked: Asked | None,
+        error: JobError,
+    ) -> StartOutcome:
+        # a setting can be wrong and the address right: the customer should hear of it all the same
+        address = options.email or email_from_metadata(head["Metadata"])
+        job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
+        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))
+        self._bus.put(job_rejected(job.job_id, error, self._clock()))
+        return StartOutcome(job_id=job.job_id, error=error)
+
+
+def _owner(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> str | None:
+    """Whose job it is: the API's caller, who also stands in the metadata of what he uploaded by the API; else the
+    address that came with the upload, which a token must carry verified."""
+    if asked:
+        return asked.owner
+    return metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)

@@ -1,0 +1,108 @@
+"""What became of a stage run, decided from what SageMaker itself says of the job. Pure."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel
+
+from contract.codes import ErrorCode
+from domain.errors import JobError
+from domain.stages import StageRun
+
+
+class Fate(StrEnum):
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    MISSING = "MISSING"
+
+
+class Verdict(BaseModel):
+    """`error` is set when fate is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
+
+    fate: Fate
+    error: JobError | None = None
+    seconds: float = 0.0
+    instance_type: str = ""
+
+
+# what a container leaves as its reason: `CODE: facts`
+_NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)
+# SageMaker's own words for trouble that is not the container's
+_PLATFORM_FAULTS = (
+    (re.compile(r"CapacityError|Insufficient ?Capacity|capacity", re.I), ErrorCode.CAPACITY),
+    (re.compile(r"ResourceLimitExceeded|Throttling|Rate exceeded", re.I), ErrorCode.THROTTLED),
+    (re.compile(r"Spot|MaxWaitTimeExceeded|interrupt", re.I), ErrorCode.INTERRUPTED),
+    (re.compile(r"MaxRuntimeExceeded|max(imum)? ?runtime", re.I), ErrorCode.STAGE_TIMEOUT),
+    (re.compile(r"out of memory|OutOfMemory|exit code:? 137", re.I), ErrorCode.OUT_OF_MEMORY),
+    (re.compile(r"No space left|DiskFull", re.I), ErrorCode.DISK_FULL),
+)
+
+
+def judge(run: StageRun, described: dict[str, Any] | None) -> Verdict:
+    """`described` is DescribeProcessingJob's or DescribeTrainingJob's answer, None where there is no such job."""
+    if described is None:
+        return Verdict(fate=Fate.MISSING)
+    status = described[f"{run.stage.kind}JobStatus"]
+    bill = {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
+    if status in ("InProgress", "Stopping"):
+        return Verdict(fate=Fate.RUNNING, **bill)
+    if status == "Completed":
+        return Verdict(fate=Fate.COMPLETED, **bill)
+    if status == "Stopped" and _overran(run, described):
+        # first, since its container left when it was told to, and calls that an interruption, which is retried
+        short = _max_runtime(run, described) < run.stage.spec.max_runtime
+        code = ErrorCode.BUDGET_SPENT if short else ErrorCode.STAGE_TIMEOUT
+        return Verdict(fate=Fate.FAILED, error=JobError.of(code), **bill)
+    return Verdict(fate=Fate.FAILED, error=_error_of(status, described), **bill)
+
+
+def _overran(run: StageRun, described: dict[str, Any]) -> bool:
+    """Training says so itself; of a processing job that was stopped, only its times tell."""
+    if "SecondaryStatus" in described:
+        return bool(described["SecondaryStatus"] == "MaxRuntimeExceeded")
+    return _wall_seconds(run, described) >= _max_runtime(run, described)
+
+
+def _max_runtime(run: StageRun, described: dict[str, Any]) -> int:
+    """What the run was given: less than its stage's limit where the job's budget paid for no more."""
+    given: int = described.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", run.stage.spec.max_runtime)
+    return given
+
+
+def _instance_type(described: dict[str, Any]) -> str:
+    cluster = described.get("ResourceConfig") or described.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return str(cluster.get("InstanceType", ""))
+
+
+def _error_of(status: str, described: dict[str, Any]) -> JobError:
+    secondary = described.get("SecondaryStatus", "")
+    reason = described.get("FailureReason", "")
+    # the container's own words come first: `CODE: facts` in output/message (processing) or output/failure (training)
+    for text in (described.get("ExitMessage", ""), reason):
+        named = _NAMED.search(text)
+        if named:
+            facts = re.sub(r",? ?exit code:? \d+$", "", named[2].strip())
+            return JobError.of(ErrorCode(named[1]), "" if named[1] == ErrorCode.INTERNAL else facts)
+    for pattern, code in _PLATFORM_FAULTS:
+        if pattern.search(f"{secondary} {reason}"):
+            return JobError.of(code)
+    return JobError.of(ErrorCode.INTERRUPTED if status == "Stopped" else ErrorCode.INTERNAL)
+
+
+def _billed_seconds(run: StageRun, described: dict[str, Any]) -> float:
+    if "BillableTimeInSeconds" in described:
+        return float(described["BillableTimeInSeconds"])
+    return _wall_seconds(run, described)
+
+
+def _wall_seconds(run: StageRun, described: dict[str, Any]) -> float:
+    start = described.get(f"{run.stage.kind}StartTime")
+    end = described.get(f"{run.stage.kind}EndTime")
+    if isinstance(start, datetime) and isinstance(end, datetime):
+        return (end - start).total_seconds()
+    return 0.0

@@ -1,0 +1,126 @@
+"""Preflight and containers open the same archives: what the one lets pass, the other unpacks, and the reverse."""
+
+from __future__ import annotations
+
+import io
+import stat
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from contract.archive import WANTED, Limits, check
+from contract.codes import ErrorCode
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+from domain.preflight import check_entries, read_entries
+from stage.archive import unpack
+from stage.errors import StageError
+
+# what makes a ZIP fit for a step by its contents, so that only names, sizes and counts decide
+FIT = {
+    PipelineStep.FULL: [f"fit/{number}.jpg" for number in range(5)],
+    PipelineStep.TRAINING: [
+        *(f"fit/images/{number}.jpg" for number in range(5)),
+        *(f"fit/sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")),
+    ],
+    PipelineStep.COMPRESSION: ["fit/scene.ply"],
+}
+CONTENT_CODES = {
+    ErrorCode.NO_PHOTOS,
+    ErrorCode.UNSUPPORTED_PHOTOS,
+    ErrorCode.TOO_FEW_PHOTOS,
+    ErrorCode.TOO_MANY_PHOTOS,
+    ErrorCode.INVALID_SCENE,
+    ErrorCode.INVALID_SPLAT,
+}
+
+parts = st.one_of(
+    st.sampled_from(["a", "DJI_0001.JPG", "b.jpg", "gcp_list.txt", "scene.ply", "images.bin", "logs.zip", "1.MRK.gz"]),
+    st.sampled_from(["..", ".", "", ".hidden", "__MACOSX", "Thumbs.db", "C:", "a:b.jpg", "n\0ul.jpg"]),
+    st.sampled_from(["x" * 256, "ü" * 200]),
+)
+names = st.lists(parts, min_size=1, max_size=4).flatmap(lambda some: st.sampled_from(["/".join(some), "\\".join(some)]))
+modes = st.sampled_from([0, stat.S_IFREG | 0o644, stat.S_IFDIR | 0o755, stat.S_IFLNK | 0o777, stat.S_IFIFO])
+entries = st.lists(st.tuples(names.filter(bool), modes, st.sampled_from([0, 3, 19]), st.booleans()), max_size=5)
+
+
+def archive_of(fit: list[str], more: list[tuple[str, int, int, bool]]) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(buffer, "w") as archive:
+        warnings.simplefilter("ignore")  # one name twice
+        for name in fit:
+            archive.writestr(name, b"x" * 50)
+        for name, mode, system, _ in more:
+            info = zipfile.ZipInfo("placeholder")
+            info.filename = name
+            info.create_system, info.external_attr = system, mode << 16
+            archive.writestr(info, b"" if name.endswith("/") else b"y" * 50)
+        for info, (_, _, _, encrypted) in zip(archive.infolist()[len(fit) :], more, strict=True):
+            info.flag_bits |= 0x1 if encrypted else 0
+    return buffer.getvalue()
+
+
+def preflight(body: bytes, step: PipelineStep) -> ErrorCode | None:
+    try:
+        check_entries(read_entries(io.BytesIO(body)), len(body), step)
+    except RejectedUpload as rejected:
+        return rejected.error.code
+    return None
+
+
+def container(body: bytes, step: PipelineStep, folder: Path) -> ErrorCode | None:
+    (folder / "upload.zip").write_bytes(body)
+    try:
+        unpack(folder / "upload.zip", folder / "out", WANTED[step])
+    except StageError as error:
+        return error.code
+    return None
+
+
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(step=st.sampled_from(PipelineStep), more=entries, fit=st.booleans())
+def test_preflight_and_container_agree(
+    step: PipelineStep, more: list[tuple[str, int, int, bool]], fit: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    body = archive_of(FIT[step] if fit else [], more)
+    before, after = preflight(body, step), container(body, step, tmp_path_factory.mktemp("both"))
+    if before in CONTENT_CODES:  # stricter: what is missing from the archive, not what is in it
+        assert after is None
+    else:
+        assert before == after
+
+
+@pytest.mark.parametrize("step", PipelineStep)
+def test_an_archive_fit_for_a_step_passes_both(step: PipelineStep, tmp_path: Path) -> None:
+    body = archive_of(FIT[step], [])
+    assert (preflight(body, step), container(body, step, tmp_path)) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["flight_logs.zip", "DJI_0001.MRK.gz"])
+def test_an_archive_with_the_flights_logs_is_taken(name: str, tmp_path: Path) -> None:
+    body = archive_of(FIT[PipelineStep.FULL], [(name, 0, 3, False)])
+    assert preflight(body, PipelineStep.FULL) is None
+    assert container(body, PipelineStep.FULL, tmp_path) is None
+
+
+def test_a_method_that_cannot_be_read_is_refused_by_both(tmp_path: Path) -> None:
+    body = archive_of(FIT[PipelineStep.FULL], [])
+    deflate64 = body.replace(b"PK\1\2\x14\x03\x14\0\0\0\0\0", b"PK\1\2\x14\x03\x14\0\0\0\x09\0")
+    assert deflate64 != body
+    assert preflight(deflate64, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
+    assert container(deflate64, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+
+
+def test_files_that_share_their_packed_bytes_are_a_bomb() -> None:
+    """Each claims the whole archive as its own packed bytes, as in zbsm.zip."""
+    body = archive_of(FIT[PipelineStep.FULL], [])
+    listed = read_entries(io.BytesIO(body))
+    large = [type(entry)(entry.name, 40 << 20, 40 << 20) for entry in listed]
+    with pytest.raises(RejectedUpload) as caught:
+        check_entries(large, 1 << 20, PipelineStep.FULL)
+    assert caught.value.error.code is ErrorCode.ARCHIVE_TOO_LARGE
+    assert len(check(large, 200 << 20, WANTED[PipelineStep.FULL], Limits())) == len(large)

@@ -1,0 +1,114 @@
+"""contract/ is the one place: what is generated from it is up to date, and nothing that it says is written again."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from contract.__main__ import generated, main
+from contract.codes import ErrorCode, WarningCode
+from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.events import SOURCE, StatusType
+from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
+from contract.schemas import schemas
+from contract.stages import JobName, PipelineStep, Stage
+
+ROOT = Path(__file__).parents[3]
+WORLDS = ("functions", "containers", "statemachine", "local", "scripts")
+SOURCES = [
+    path
+    for world in WORLDS
+    for path in sorted((ROOT / world).rglob("*.py"))
+    if not {"contract", "node_modules"} & set(path.relative_to(ROOT).parts)
+]
+PAGE = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
+
+
+def literals(path: Path) -> Iterator[tuple[str, int]]:
+    """Whole string literals of a file with their lines; its own name for a container's Python package is no stage."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+
+
+def written_again(words: set[str]) -> list[str]:
+    found = [(path, word, line) for path in SOURCES for word, line in literals(path) if word in words]
+    return [f"{path.relative_to(ROOT).as_posix()}:{line}: {word!r}" for path, word, line in found]
+
+
+def test_what_is_generated_is_up_to_date() -> None:
+    assert main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("name", schemas())
+def test_a_schema_is_valid_json_schema(name: str) -> None:
+    Draft202012Validator.check_schema(schemas()[name])
+
+
+def test_no_schema_is_left_over() -> None:
+    files = {path.relative_to(ROOT) for path in (ROOT / "events" / "schemas").iterdir()}
+    assert files == {path for path in generated() if path.suffix == ".json"}
+
+
+def test_no_code_is_written_twice() -> None:
+    """STOPPED is also the status of a job."""
+    assert written_again({*ErrorCode, *WarningCode} - {ErrorCode.STOPPED.value}) == []
+
+
+def test_no_quality_is_written_twice() -> None:
+    assert written_again({*Quality}) == []
+
+
+def test_no_name_of_a_stage_is_written_twice_but_where_its_container_begins() -> None:
+    """Each container's entry point names its stage once."""
+    entry_points = [line for line in written_again({*Stage}) if "/__main__.py:" not in line]
+    assert entry_points == []
+
+
+def test_no_variable_of_an_option_is_written_twice() -> None:
+    assert written_again({option.variable for option in WHOLE_NUMBERS.values()}) == []
+
+
+def test_no_type_or_source_of_an_event_is_written_twice() -> None:
+    assert written_again({*StatusType, SOURCE}) == []
+
+
+def test_no_limit_of_photos_is_written_twice() -> None:
+    numbers = re.compile(rf"\b(MIN|MAX|FEWEST|MOST)_PHOTOS\s*=\s*({MIN_PHOTOS}|{MAX_PHOTOS}|5_000)\b")
+    assert [path for path in SOURCES if numbers.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_page_offers_the_qualities_and_steps_that_there_are() -> None:
+    assert re.findall(r'name="quality" value="(\w+)"', PAGE) == [*Quality]
+    assert re.findall(r'name="quality" value="(\w+)" checked', PAGE) == [DEFAULT_QUALITY]
+    (steps,) = re.findall(r'<select id="step">(.*?)</select>', PAGE)
+    assert re.findall(r'value="(\w+)"', steps) == [*PipelineStep]
+    (again,) = re.findall(r'<select id="rerun-quality">(.*?)</select>', PAGE)
+    assert re.findall(r"<option>(\w+)<", again) == [*Quality]
+    assert f"At least {MIN_PHOTOS} photos" in PAGE
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_job_name_says_what_it_was_made_of(stage: Stage) -> None:
+    name = JobName("meadow-0123456789ab-r2", stage, 12)
+    assert JobName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize("text", ["", "another-job", "meadow-sfm-0", "meadow-sfm-1x", "sfm-1", "meadow-mapping-1"])
+def test_other_names_are_not_ours(text: str) -> None:
+    assert JobName.parse(text) is None
+
+
+def test_a_job_takes_all_stages_from_where_it_starts() -> None:
+    assert PipelineStep.FULL.stages == tuple(Stage)
+    assert PipelineStep.TRAINING.stages == (Stage.TRAINING, Stage.COMPRESSOR)
+    assert PipelineStep.COMPRESSION.stages == (Stage.COMPRESSOR,)
+
+
+def test_the_stages_make_up_all_of_a_jobs_progress() -> None:
+    assert sum(stage.spec.progress_share for stage in Stage) == pytest.approx(1)
