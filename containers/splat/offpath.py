@@ -34,7 +34,7 @@ class Surfaces:
     colours: NDArray[np.floating]
 
 
-def look_around(points: Float64, distance: float, up: Float64) -> list[Camera]:
+def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> list[Camera]:
     """Where people turn a scene: eight views of the middle of its points (N, 3), from `distance`, 35° up."""
     return orbit(np.median(points, axis=0), distance, 35.0, 8, width=_WIDTH, height=_HEIGHT, up=up)
 
