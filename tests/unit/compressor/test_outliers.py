@@ -23,7 +23,7 @@ def with_outliers(splat: Gaussians) -> Gaussians:
     return replace(splat, means=means)
 
 
-def test_only_what_nobody_sees_and_is_far_or_alone_is_left_out(make_splat: MakeSplat) -> None:
+def test_only_what_nobody_sees_and_is_far_or_alone_is_an_outlier(make_splat: MakeSplat) -> None:
     splat = with_outliers(make_splat(2000, 0))
     nobody = np.zeros(len(splat), dtype=bool)
     assert np.flatnonzero(outliers(splat, nobody)).tolist()[:2] == [0, 1]
@@ -32,7 +32,7 @@ def test_only_what_nobody_sees_and_is_far_or_alone_is_left_out(make_splat: MakeS
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 40))
-def test_nothing_seen_is_ever_left_out(make_splat: MakeSplat, seed: int, count: int) -> None:
+def test_nothing_seen_is_ever_an_outlier(make_splat: MakeSplat, seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     splat = make_splat(count, 0, seed)
     wild = replace(splat, means=(splat.means * rng.choice([1, 1e6, 1e-6], (count, 1))).astype(np.float32))
