@@ -77,7 +77,7 @@ _BASE_VIEWS = 5.0
 _VIEWS_PER_EXTENT = 1.33  # one more photo's worth of ground takes the steps of so many views
 _CPU = {
     Quality.PREVIEW: Preset(long_edge=800, steps_per_view=50, pixels_per_gaussian=54, min_gaussians=40_000),
-    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=100, pixels_per_gaussian=42, min_gaussians=80_000),
+    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=85, pixels_per_gaussian=42, min_gaussians=80_000),
     Quality.HIGH: Preset(long_edge=1600, steps_per_view=300, pixels_per_gaussian=42, min_gaussians=200_000),
 }
 _GPU = {
