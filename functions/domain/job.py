@@ -29,7 +29,7 @@ class Camel(BaseModel):
 
 
 class UploadedObject(Camel):
-    """The object version that S3 told us about. `version` is its versionId, or its ETag without versioning."""
+    """The object version of an S3 event. `version` is its versionId, or its ETag without versioning."""
 
     bucket: str
     key: str
