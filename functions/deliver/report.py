@@ -259,10 +259,11 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
     counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
     compressed = results[Stage.COMPRESSOR].metrics if Stage.COMPRESSOR in results else {}
     figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
+    known = [float(figure) for figure in figures if figure is not None]
     photos, registered = counts.get("photos"), counts.get("registered")
-    if any(figure is None for figure in figures) or not photos or registered is None:
+    if len(known) < len(figures) or not photos or registered is None:
         return None
-    psnr, gmsd, off_path, seen = (float(figure) for figure in figures)
+    psnr, gmsd, off_path, seen = known
     delivered = _compressed(psnr, compressed.get("psnrBefore"), compressed.get("psnrAfter"))
     return Quality(psnr if delivered is None else delivered, gmsd, off_path, seen, photos, registered)
 
