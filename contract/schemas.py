@@ -122,20 +122,14 @@ _METRICS: dict[Stage, Schema] = {
         "overlapShare": {**AMOUNT, "maximum": 1, "description": "Share of the ground that three photos or more see"},
     },
     Stage.TRAINING: {
-        "psnr": {
-            **nullable(NUMBER),
-            "description": "dB, mean of the held-out views before training on them; null without any",
-        },
+        "psnr": {**nullable(NUMBER), "description": "dB, held-out views before they were trained on; null without any"},
         "ssim": nullable(NUMBER),
         "gmsd": {**nullable(NUMBER), "description": "How unevenly edges are lost; 0 is best"},
         "psnrFitted": {**nullable(NUMBER), "description": "dB, after a gain and an offset a channel"},
         "psnrPredicted": {**nullable(NUMBER), "description": "dB, exposed as the photos before and after suggest"},
         "seen": {**nullable(NUMBER), "description": "Share of the held-out views that three training photos see"},
         "psnrSeen": {**nullable(NUMBER), "description": "dB, over that share alone"},
-        "psnrSeenFitted": {
-            **nullable(NUMBER),
-            "description": "dB, over that share, with gain and offset a channel",
-        },
+        "psnrSeenFitted": {**nullable(NUMBER), "description": "dB, over that share, after that gain and offset"},
         "psnrOffPath": {
             **nullable(NUMBER),
             "description": "dB, the delivered splat against dense.ply from views around that no photo has",

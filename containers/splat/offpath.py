@@ -29,9 +29,9 @@ Float64 = NDArray[np.float64]
 class Surfaces:
     """Points (N, 3) of surfaces, their unit normals (N, 3) and colours (N, 3), 0..1."""
 
-    points: Float64
-    normals: Float64
-    colours: Float64
+    points: NDArray[np.floating]
+    normals: NDArray[np.floating]
+    colours: NDArray[np.floating]
 
 
 def look_around(points: Float64, distance: float, up: Float64) -> list[Camera]:

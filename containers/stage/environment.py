@@ -41,7 +41,8 @@ class StageEnvironment:
             ml_root=Path(environ.get("ML_ROOT", "/opt/ml")),
             options=Options(
                 quality=_quality(environ),
-                **{name: _whole(environ, of.variable, of.low, of.high) for name, of in WHOLE_NUMBERS.items()},
+                # what a customer may ask for is the door's rule; a stage does with less
+                **{name: _whole(environ, of.variable, min(of.low, 1), of.high) for name, of in WHOLE_NUMBERS.items()},
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),

@@ -258,12 +258,12 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
         return None
     counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
     compressed = results[Stage.COMPRESSOR].metrics if Stage.COMPRESSOR in results else {}
-    figures = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
-    known = [float(figure) for figure in figures if figure is not None]
+    named = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
+    figures = [float(figure) for figure in named if figure is not None]
     photos, registered = counts.get("photos"), counts.get("registered")
-    if len(known) < len(figures) or not photos or registered is None:
+    if len(figures) < len(named) or not photos or registered is None:
         return None
-    psnr, gmsd, off_path, seen = known
+    psnr, gmsd, off_path, seen = figures
     delivered = _compressed(psnr, compressed.get("psnrBefore"), compressed.get("psnrAfter"))
     return Quality(psnr if delivered is None else delivered, gmsd, off_path, seen, photos, registered)
 

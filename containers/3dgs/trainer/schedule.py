@@ -52,8 +52,9 @@ class Preset:
     """How a quality sizes its budget to a flight.
 
     long_edge: longer side of the photos, pixels.
-    steps_per_view: training steps for each photo that sees a place. Few views are soon known by heart: on 16 photos
-        with 6 views a place 500 steps of 800 pixels beat 800, while 17 photos with 13 views gain up to 1,000.
+    steps_per_view: training steps for each photo that sees a place, on top of those for five. Few views are soon known
+        by heart: on 16 photos with 5 views a place 500 steps of 800 pixels beat 800, while 17 photos with 13 views gain
+        up to 900.
     pixels_per_gaussian: distinct pixels for each Gaussian.
     min_gaussians: never fewer, for a small site's photos show it at many scales.
     """
@@ -65,23 +66,24 @@ class Preset:
 
     def steps(self, flight: Flight) -> int:
         """Steps by what one place needs, or, where the flight is long, by what all its places need."""
-        return max(1, round(self.steps_per_view * max(flight.views, _STEPS_PER_EXTENT * flight.extent)))
+        return round(self.steps_per_view * (_BASE_VIEWS + max(flight.views, _VIEWS_PER_EXTENT * flight.extent)))
 
     def gaussians(self, flight: Flight) -> int:
         """Gaussians by the places shown."""
         return max(self.min_gaussians, round(flight.distinct_pixels / self.pixels_per_gaussian))
 
 
-_STEPS_PER_EXTENT = 1.33  # steps per view that one more photo's worth of ground is worth
+_BASE_VIEWS = 5.0
+_VIEWS_PER_EXTENT = 1.33  # one more photo's worth of ground takes the steps of so many views
 _CPU = {
-    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=75, pixels_per_gaussian=54, min_gaussians=40_000),
-    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=150, pixels_per_gaussian=42, min_gaussians=80_000),
-    Quality.HIGH: Preset(long_edge=1600, steps_per_view=400, pixels_per_gaussian=42, min_gaussians=200_000),
+    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=50, pixels_per_gaussian=54, min_gaussians=40_000),
+    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=85, pixels_per_gaussian=42, min_gaussians=80_000),
+    Quality.HIGH: Preset(long_edge=1600, steps_per_view=300, pixels_per_gaussian=42, min_gaussians=200_000),
 }
 _GPU = {
-    Quality.PREVIEW: Preset(long_edge=1200, steps_per_view=300, pixels_per_gaussian=24, min_gaussians=200_000),
-    Quality.STANDARD: Preset(long_edge=1600, steps_per_view=1000, pixels_per_gaussian=9, min_gaussians=500_000),
-    Quality.HIGH: Preset(long_edge=3200, steps_per_view=4000, pixels_per_gaussian=9, min_gaussians=1_000_000),
+    Quality.PREVIEW: Preset(long_edge=1200, steps_per_view=170, pixels_per_gaussian=24, min_gaussians=200_000),
+    Quality.STANDARD: Preset(long_edge=1600, steps_per_view=600, pixels_per_gaussian=9, min_gaussians=500_000),
+    Quality.HIGH: Preset(long_edge=3200, steps_per_view=2500, pixels_per_gaussian=9, min_gaussians=1_000_000),
 }
 
 # Of a Gaussian: 59 parameters with gradients and Adam's two moments are 944 bytes; with what drawing keeps, 1,350 were

@@ -21,14 +21,15 @@ from torch import Tensor
 class Shape:
     """Limits on a Gaussian's standard deviations.
 
-    max_size: longest, as a share of the distance to the nearest camera, but of no less than the viewing distance;
-        default 0.12: at 0.08, what lies beyond stereo's reach lost 0.3 dB on a scene with a horizon.
+    max_size: longest, in viewing distances; beyond one viewing distance from the nearest camera it grows with the
+        square of that distance, for far ground is seen at a slant. Default 0.04: on a nadir flight, views from the side
+        match the surfaces that photos agree on at 28.8 dB, with 0.08 at 28.1; held-out views lose nothing.
     max_aspect: longest over middle beyond which the Gaussian is penalised; default 5.
     aspect_weight: weight of the penalty in the loss, the mean over the visible of the logarithm beyond the limit;
         default 0.1: no needle is left at no measurable cost in PSNR.
     """
 
-    max_size: float = 0.12
+    max_size: float = 0.04
     max_aspect: float = 5.0
     aspect_weight: float = 0.1
 
@@ -47,5 +48,5 @@ class Shape:
         the viewing distance.
         """
         nearest, _ = cKDTree(cameras).query(means)
-        limits: NDArray[np.float32] = np.log(self.max_size * np.maximum(1.0, nearest)).astype(np.float32)
+        limits: NDArray[np.float32] = np.log(self.max_size * np.maximum(1.0, nearest) ** 2).astype(np.float32)
         return limits

@@ -22,10 +22,6 @@ from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape
 
-# What photos show is solid. Over black, dark places would learn to be transparent, and whatever is drawn behind the
-# splat would shine through its shadows.
-TRANSPARENCY_WEIGHT = 0.1
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -124,7 +120,7 @@ class Trainer:
         seen = self.splats.seen_by(camera, degree)
         rate = rate_at(at, steps, self.dropout)
         opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
-        image, alpha, info = draw(seen, camera, degree, opacities)
+        image, _, info = draw(seen, camera, degree, opacities)
         target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -133,7 +129,6 @@ class Trainer:
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
         loss = loss + self.shape.aspect_penalty(seen["scales"][info.visible])
-        loss = loss + TRANSPARENCY_WEIGHT * (1 - alpha).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         self.splats.step(seen, decay(at, steps))
         self.splats.limit_sizes(seen.rows, self._limits)

@@ -64,4 +64,5 @@ def test_api_and_buckets_permit_the_same_origins() -> None:
 def test_requests_are_throttled() -> None:
     settings = API["DefaultRouteSettings"]
     assert settings["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
-    assert settings["ThrottlingBurstLimit"] >= TEMPLATE.parameters["ApiRequestsPerSecond"]["Default"]
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "ApiBurst"}
+    assert TEMPLATE.parameters["ApiBurst"]["Default"] >= TEMPLATE.parameters["ApiRequestsPerSecond"]["Default"]

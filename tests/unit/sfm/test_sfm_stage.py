@@ -192,7 +192,7 @@ def test_points_have_the_colours_of_the_photos(scene: Path) -> None:
 def test_two_photos_are_too_few_and_nothing_is_left_behind(tmp_path: Path, flight: Any) -> None:
     upload(tmp_path, dict(list(flight.photos.items())[:2]))
     assert run(tmp_path) == 1
-    assert reason(tmp_path).startswith("TOO_FEW_PHOTOS: 2 usable photos of 2")
+    assert reason(tmp_path).startswith("TOO_FEW_PHOTOS: 2 of 2 photos can be used")
     assert list((tmp_path / "processing" / "output").iterdir()) == []
 
 

@@ -26,7 +26,7 @@ from trainer.schedule import Budget
 from trainer.seeds import start
 from trainer.train import Trainer
 scene, store = load_scene(Path(sys.argv[1]), 96), PhotoStore()
-begun = start(scene, store, 300, 3)
+begun = start(scene, store, 300, 3, torch.device("cpu"))
 trainer = Trainer(
     photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, store=store.evened(begun.gains),
     budget=Budget(60, 96, 900), splats=Splats.of(begun.gaussians, torch.device("cpu")), dropout=0.2,

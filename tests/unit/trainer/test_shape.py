@@ -37,4 +37,4 @@ def test_no_gaussian_in_view_costs_nothing() -> None:
 def test_what_is_farther_from_every_camera_may_be_longer() -> None:
     cameras = np.array([[0.0, 0.0, 1.0], [5.0, 0.0, 1.0]])
     means = np.array([[0, 0, 0], [5, 0, 0.5], [5, 0, -3]], np.float32)
-    np.testing.assert_allclose(np.exp(Shape(max_size=0.08).limits(means, cameras)), [0.08, 0.08, 0.32], rtol=1e-6)
+    np.testing.assert_allclose(np.exp(Shape(max_size=0.08).limits(means, cameras)), [0.08, 0.08, 1.28], rtol=1e-6)

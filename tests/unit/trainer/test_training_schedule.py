@@ -45,9 +45,9 @@ def test_twice_the_ground_is_twice_the_gaussians_and_no_less_steps(flight: Fligh
 
 def test_a_long_flight_gets_steps_for_all_its_ground() -> None:
     preset = preset_of(Options(), cuda=False)
-    counts = [preset.steps(Flight(photos, 9.0, photos * 750_000)) for photos in (30, 1000, 2000)]
-    assert counts[0] == round(9 * preset.steps_per_view)
-    assert counts[2] == pytest.approx(2 * counts[1], abs=1)
+    counts = [preset.steps(Flight(photos, 9.0, photos * 750_000)) for photos in (30, 1000, 2000, 3000)]
+    assert counts[0] == preset.steps(Flight(20, 9.0, 20 * 750_000)) < counts[1]
+    assert counts[3] - counts[2] == pytest.approx(counts[2] - counts[1], abs=1)
 
 
 def test_more_photos_of_the_same_ground_need_no_more_gaussians() -> None:

@@ -110,4 +110,4 @@ def resized(values: Float32, width: int, height: int) -> Float32:
     down, along = (y - top).astype(np.float32)[:, None], (x - left).astype(np.float32)[None]
     upper = values[top][:, left] * (1 - along) + values[top][:, left + 1] * along
     lower = values[top + 1][:, left] * (1 - along) + values[top + 1][:, left + 1] * along
-    return np.asarray(upper * (1 - down) + lower * down, dtype=np.float32)
+    return np.ascontiguousarray(upper * (1 - down) + lower * down, dtype=np.float32)

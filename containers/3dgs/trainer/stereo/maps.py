@@ -121,7 +121,7 @@ def check(
     count = agree.astype(np.float32) + 1  # with this map's own
     mean = sums[0] / count
     averaged = inverse * (1 + mean)
-    needed = np.where(views >= 3, settings.agreement, 1)
+    needed = np.where(views >= settings.agreement, settings.agreement, 1)
     accepted = (agree >= needed) & (conflict <= settings.max_conflict * agree)
     accepted &= (score > settings.min_score) | (agree >= settings.agreement)
     accepted &= averaged > 1 / settings.reach

@@ -59,8 +59,8 @@ class StereoSettings:
     """Maps that each map is compared with, so that the checks of a flight cost as much as its photos are many."""
 
     agreement: int = 2
-    """Other maps that must agree where four photos or more see a place. Where only two or three do, one suffices: else
-    the rims of a flight have no depth."""
+    """Other maps that must agree where so many see a place. Where only one does, one suffices, or the rims of a flight
+    have no depth. With one sufficing where two see a place too, a scene with a horizon lost 1 dB to false depths."""
 
     max_conflict: float = 0.5
     """Maps that see through a place, as a share of those that agree with it, above which it is rejected."""
