@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated, Any, get_args, get_type_hints
 
 
 class Quality(StrEnum):
@@ -24,10 +26,21 @@ class WholeNumber:
     low: int
     high: int
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        """Pydantic's hook for annotations: a model that has the option refuses a number out of range."""
+        return {**handler(source), "ge": self.low, "le": self.high}
 
-# by the option's name in Python; camelCase in JSON. None leaves the choice to the stage
-WHOLE_NUMBERS = {
-    "training_steps": WholeNumber("TRAINING_STEPS", 1, 100_000),
-    "max_gaussians": WholeNumber("MAX_GAUSSIANS", 1_000, 20_000_000),
-    "sh_degree": WholeNumber("SH_DEGREE", 0, 3),
+
+@dataclass(frozen=True)
+class WholeNumberOptions:
+    """The options that are whole numbers, camelCase in JSON. None leaves the choice to the stage."""
+
+    training_steps: Annotated[int, WholeNumber("TRAINING_STEPS", 1, 100_000)] | None = None
+    max_gaussians: Annotated[int, WholeNumber("MAX_GAUSSIANS", 1_000, 20_000_000)] | None = None
+    sh_degree: Annotated[int, WholeNumber("SH_DEGREE", 0, 3)] | None = None
+
+
+WHOLE_NUMBERS: dict[str, WholeNumber] = {
+    name: get_args(get_args(hint)[0])[1]
+    for name, hint in get_type_hints(WholeNumberOptions, include_extras=True).items()
 }

@@ -180,8 +180,8 @@ def result(stage: Stage) -> Schema:
                 "stage": {"const": stage.value},
                 "jobId": STRING,
                 "attempt": {"type": "integer", "minimum": 1},
-                "counts": growing(dict.fromkeys(_COUNTS[stage], COUNT), COUNT),
-                "metrics": growing(_METRICS[stage]),
+                "counts": growing(dict.fromkeys(_COUNTS.get(stage, ()), COUNT), COUNT),
+                "metrics": growing(_METRICS.get(stage, {})),
                 "timings": {"type": "object", "additionalProperties": AMOUNT, "description": "Seconds by part"},
                 "resources": strict({"wallSeconds": AMOUNT, "cpuSeconds": AMOUNT, "peakMemoryBytes": COUNT}),
                 "warnings": listed(

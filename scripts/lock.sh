@@ -30,8 +30,8 @@ for world in local sample tests; do
 done
 
 # what is shipped is locked to the files themselves
-for world in functions containers/sfm containers/3dgs containers/compressor; do
-  compile "$world/requirements.in" --constraint requirements.txt --generate-hashes
+for list in functions/requirements.in containers/*/requirements.in; do
+  compile "$list" --constraint requirements.txt --generate-hashes
 done
 # torch has another file for each kind of machine; the image takes it by its version
 drop containers/3dgs/requirements.txt torch

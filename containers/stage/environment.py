@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
+from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
 from stage.errors import ErrorCode, StageError
 
 
 @dataclass(frozen=True)
-class Options:
-    """The customer's options; None leaves the choice to the stage. `gaussians_divisor` is the retry's: the cap on
+class Options(WholeNumberOptions):
+    """The customer's options. `gaussians_divisor` is the retry's: the cap on
     Gaussians is divided by it after a run that was out of memory."""
 
     quality: Quality = DEFAULT_QUALITY
-    training_steps: int | None = None
-    max_gaussians: int | None = None
-    sh_degree: int | None = None
     training_seconds: int | None = None
     scene_name: str = "scene"
     gaussians_divisor: int = 1

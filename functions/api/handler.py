@@ -136,7 +136,7 @@ def complete_upload(upload_id: Annotated[UploadId, Path()]) -> StartedJob:
 
 @app.delete("/uploads/<upload_id>", status_code=204, tags=["uploads"], responses=problems(204, None, 404))
 def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[str]:
-    """Give the upload up and delete the parts that arrived."""
+    """Abort the upload and delete the parts that arrived."""
     uploads().abandon(upload_id, caller())
     return nothing()
 
@@ -181,19 +181,19 @@ def rerun_job(
 
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
 def set_webhook(request: Annotated[WebhookRequest, Body()]) -> NewWebhook:
-    """Be called about your jobs, with a new secret each time that you set it. Calls are signed (Standard Webhooks)."""
+    """Set your jobs' webhook; each call makes a new secret. Its requests are signed (Standard Webhooks)."""
     return webhooks().set(request, caller())
 
 
 @app.get("/webhook", tags=["webhook"], responses=problems(200, WebhookView))
 def look_at_webhook() -> WebhookView:
-    """Where you are called."""
+    """Your webhook's URL."""
     return webhooks().look(caller())
 
 
 @app.delete("/webhook", status_code=204, tags=["webhook"], responses=problems(204, None))
 def remove_webhook() -> Response[str]:
-    """Be called no more."""
+    """Delete your webhook."""
     webhooks().remove(caller())
     return nothing()
 

@@ -64,7 +64,7 @@ class Upload(Camel):
 
 
 class StageView(Camel):
-    """`secondsLeft` to the stage's end, as foretold: of the stage at work and of those that wait for it."""
+    """`secondsLeft`: predicted time to the stage's end, for the running stage and those after it."""
 
     stage: Stage
     status: Literal["WAITING", "RUNNING", "SUCCEEDED", "FAILED", "REUSED"]
@@ -169,6 +169,6 @@ class Problem(Camel):
 
 
 class GatewayMessage(Camel):
-    """What API Gateway says when it lets a request not through."""
+    """What API Gateway answers when it refuses a request."""
 
     message: str

@@ -1,4 +1,4 @@
-"""What the API does, for a caller who is known: every call looks first whether the job is his."""
+"""What the API does, for an authenticated caller: every call first checks that the job is the caller's."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class Service:
     def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
         """Raises RefusedRequest, RejectedUpload for wrong options, RejectedJob for a file that cannot work."""
         uploaded = self._find(request.s3_url, caller)
-        wishes = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
-        options = parse_options({name: value for name, value in wishes.items() if value is not None})
+        options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
+        parsed = parse_options({name: value for name, value in options.items() if value is not None})
         job_id = job_id_of(uploaded)
         item = self._jobs.find(job_id)
         if item is not None:
             if item.owner not in caller.owners:
                 raise RefusedRequest(ErrorCode.NOT_PERMITTED)
             return StartedJob(job_id=job_id, created=False)
-        outcome = self._starter.start(uploaded, Asked(options, caller.subject))
+        outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
             raise RejectedJob(job_id, outcome.error)
         if outcome.execution_name is None:  # replaced between two looks

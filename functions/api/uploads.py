@@ -25,16 +25,16 @@ from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
 
 MIB = 1024 * 1024
-SMALLEST_PART = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips
-MOST_PARTS = 10_000
-MOST_LINKS = 100  # an answer's worth
+MIN_PART_BYTES = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips
+MAX_PARTS = 10_000
+MAX_LINKS = 100  # an answer's worth
 LINK_SECONDS = 3600
 _GONE = ("NoSuchUpload", "404", "NoSuchKey")
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """What an uploadId says, in clear: nothing in it is secret, and S3 checks all but the sizes."""
+    """The contents of an uploadId, unencrypted: nothing in it is secret, and S3 checks all but the sizes."""
 
     key: str
     s3_upload: str
@@ -62,14 +62,14 @@ class Ticket:
         except (ValueError, binascii.Error, TypeError):
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
         whole = all(isinstance(number, int) and number > 0 for number in (size, part))
-        if not (isinstance(key, str) and isinstance(s3_upload, str) and whole and size <= part * MOST_PARTS):
+        if not (isinstance(key, str) and isinstance(s3_upload, str) and whole and size <= part * MAX_PARTS):
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD)
         return cls(key, s3_upload, size, part)
 
 
 def part_bytes_for(size: int) -> int:
     """The smallest whole number of MiB, 8 or more, of which 10,000 parts hold `size` bytes."""
-    return max(SMALLEST_PART, -(-size // MOST_PARTS // MIB) * MIB)
+    return max(MIN_PART_BYTES, -(-size // MAX_PARTS // MIB) * MIB)
 
 
 def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
@@ -134,7 +134,7 @@ class Uploads:
                 raise
 
     def _completed(self, ticket: Ticket) -> UploadedObject:
-        """What this or an earlier call has completed, by the words in which S3 tells start_job of it."""
+        """What this or an earlier call has completed, as S3's event to start_job describes it."""
         try:
             head = self._s3.head_object(Bucket=self._bucket, Key=ticket.key)
         except ClientError as error:
@@ -167,7 +167,7 @@ class Uploads:
 
     def _state(self, ticket: Ticket, received: Mapping[int, str]) -> Upload:
         missing = (number for number in range(1, ticket.part_count + 1) if number not in received)
-        next_ones = itertools.islice(missing, MOST_LINKS)
+        next_ones = itertools.islice(missing, MAX_LINKS)
         return Upload(
             upload_id=ticket.encode(),
             bytes=ticket.bytes,

@@ -60,32 +60,32 @@ def _summary(item: JobItem) -> dict[str, Any]:
 
 
 def _stage(stage: Stage, item: JobItem, seconds_left: float | None) -> StageView:
-    told = item.stages.get(stage)
-    if told is None:
+    reported = item.stages.get(stage)
+    if reported is None:
         return StageView(stage=stage, status="WAITING", progress=0, seconds_left=seconds_left)
     again = item.rerun_from
     reused = again is not None and stage.ordinal < again.ordinal
-    status = "REUSED" if reused else _STAGE_STATUS[told.status]
+    status = "REUSED" if reused else _STAGE_STATUS[reported.status]
     return StageView(
         stage=stage,
         status=status,
         seconds_left=seconds_left if status == "RUNNING" else None,
-        progress=told.progress,
-        message=told.message,
-        attempt=told.attempt,
-        metrics=told.metrics,
-        cost=told.cost,
+        progress=reported.progress,
+        message=reported.message,
+        attempt=reported.attempt,
+        metrics=reported.metrics,
+        cost=reported.cost,
     )
 
 
 def _early(item: JobItem) -> dict[str, str]:
-    outputs = {stage: told.outputs.get("output") for stage in EARLY if (told := item.stages.get(stage))}
+    outputs = {stage: reported.outputs.get("output") for stage in EARLY if (reported := item.stages.get(stage))}
     return {
         f"{stage}/{name}": f"{output}/{name}" for stage, output in outputs.items() if output for name in EARLY[stage]
     }
 
 
 def _seconds_left(item: JobItem, now: datetime) -> dict[Stage, float]:
-    """To the end of the current stage and of each after it; empty for a job that does not run or told nothing yet."""
+    """To the end of the current stage and of each after it; empty unless the job runs and has reported progress."""
     etas = item.etas if item.status == "RUNNING" else {}
     return {stage: max(0.0, round((eta - now).total_seconds(), 1)) for stage, eta in etas.items()}

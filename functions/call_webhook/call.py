@@ -11,11 +11,11 @@ from domain.jobs_table import JobsTable
 from domain.status import StatusEvent
 from domain.webhooks import WebhookTable, signature
 
-FIRST_WAIT, LONGEST_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
+MIN_WAIT, MAX_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
 
 
 class Caller:
-    """`post(url, body, headers)` delivers or raises; `clock` tells seconds since 1970."""
+    """`post(url, body, headers)` delivers or raises; `clock` returns seconds since 1970."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Caller:
         self._jobs, self._webhooks, self._post, self._clock = jobs, webhooks, post, clock
 
     def call(self, event: StatusEvent) -> str | None:
-        """The message's id, the same for every attempt; None where nobody wants to be called."""
+        """The message's id, the same for every attempt; None where no webhook is set."""
         item = self._jobs.find(event.detail.job_id)
         webhook = self._webhooks.find(item.owner) if item is not None and item.owner else None
         if item is None or webhook is None:
@@ -48,12 +48,12 @@ class Caller:
 
 def content_of(event: StatusEvent, item: JobItem) -> dict[str, Any]:
     """What the receiver reads. Links are not in it: they expire, and GET /jobs/{jobId} makes new ones."""
-    told = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
+    detail = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
     names = ("jobId", "sequence", "progress", "message", "metrics", "error", "cost")
-    data = {"name": item.name, **{name: told[name] for name in names if name in told}}
-    return {"type": event.type.value, "timestamp": told["at"], "data": data}
+    data = {"name": item.name, **{name: detail[name] for name in names if name in detail}}
+    return {"type": event.type.value, "timestamp": detail["at"], "data": data}
 
 
 def wait_after(attempts: int) -> int:
     """Seconds until the next attempt: 5 s, then four times as long each time."""
-    return int(min(FIRST_WAIT * 4 ** (attempts - 1), LONGEST_WAIT))
+    return int(min(MIN_WAIT * 4 ** (attempts - 1), MAX_WAIT))

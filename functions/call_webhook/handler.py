@@ -1,5 +1,5 @@
-"""Status events from their queue → the customer's webhook. A call that fails goes back, for longer each time; after
-the last attempt the queue hands it to its dead letters."""
+"""Status events from their queue → the customer's webhook. A call that fails returns to the queue, for longer each
+time; after the last attempt it goes to the dead-letter queue."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ DELIVERED = {
     "sfm/georeference.json": (Stage.SFM, "georeference.json"),
     "3dgs/held_out.png": (Stage.TRAINING, "held_out.png"),
 }
-MOST_PAIRS = 6  # photos beside their renders in report.html
+MAX_PAIRS = 6  # photos beside their renders in report.html
 
 
 class DeliverRequest(Job):
@@ -95,7 +95,7 @@ class Deliverer:
     def _pictures(self, report: Report, stages: dict[Stage, StageOutput], outputs: dict[str, str]) -> Pictures:
         """What there is of them: a report without a picture is better than none."""
         views = report.held_out
-        chosen = [views[i * len(views) // MOST_PAIRS] for i in range(MOST_PAIRS)] if len(views) > MOST_PAIRS else views
+        chosen = [views[i * len(views) // MAX_PAIRS] for i in range(MAX_PAIRS)] if len(views) > MAX_PAIRS else views
         pairs = {
             view.name: read_bytes(self._s3, f"{stages[Stage.COMPRESSOR].output_uri}/{view.picture}") for view in chosen
         }

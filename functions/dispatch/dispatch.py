@@ -17,11 +17,11 @@ class Dispatcher:
         self._queue, self._runs, self._reporter, self._executions = queue, runs, reporter, executions
 
     def machine_freed(self, stage: Stage) -> list[StageRun]:
-        """A job of this stage has ended: whoever waits longest gets its machine."""
+        """A job of this stage has ended: the run that waits longest gets its machine."""
         return self._queue.serve(stage)
 
     def look_round(self) -> list[StageRun]:
-        """Serve every queue, in case a machine became free unheard, and keep the tasks of those that wait on alive."""
+        """Serve every queue, in case an event was lost, and keep the tasks of the runs that still wait alive."""
         served = [run for stage in Stage for run in self._queue.serve(stage)]
         for stage in Stage:
             for waiting in self._runs.queue(stage):

@@ -1,4 +1,4 @@
-"""A machine is free, or five minutes have passed: stage runs that wait for capacity get on."""
+"""A machine is free, or five minutes have passed: start stage runs that wait for capacity."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ class Cancellation(Camel):
 
 
 class Canceller:
-    """Ends the execution and nothing else: that it ended is what stop_job hears of, whoever ended it, and stop_job
-    stops the SageMaker job and tells the bus `Job Stopped`, which notify mails once."""
+    """Ends the execution and nothing else: stop_job receives the event of its end, whoever ended it, stops the
+    SageMaker job and publishes `Job Stopped`, which notify mails once."""
 
     def __init__(self, executions: Executions) -> None:
         self._executions = executions

@@ -1,8 +1,8 @@
 """The queue of stage runs for which SageMaker had no machine.
 
-The quota of a machine type may be one. Runs beyond it wait here, with their tasks, and get a machine in the order in
+The quota of an instance type may be one. Runs beyond it wait here, with their tasks, and get a machine in the order in
 which their jobs were uploaded, as soon as one is free. Stages that share a quota share a queue: else the later stage of
-an early job would wait for the earlier stage of every late one. Who waits for another type of machine is passed by.
+an early job would wait for the earlier stage of every late one. Runs that need another instance type are skipped.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
 from domain.status import StatusBus, stage_begun
 
-# of a queue at a time: its head tells which types of machines are full, and a long one would be read over and over
-MOST_LOOKED_AT = 500
-# answers to Create that no waiting mends: the run's own request is wrong
-_HOPELESS = ("ValidationException", "AccessDeniedException", "ResourceNotFound")
+# of a queue at a time: its head shows which instance types are full, and a long queue would be read again and again
+MAX_SCANNED = 500
+# answers to Create that do not change with time: the request itself is wrong
+_INVALID_REQUEST = ("ValidationException", "AccessDeniedException", "ResourceNotFound")
 
 
 class Queue:
@@ -44,34 +44,36 @@ class Queue:
         self._reporter, self._clock = reporter, clock
 
     def serve(self, stage: Stage) -> list[StageRun]:
-        """Create the jobs of those who wait for machines of this stage's kind, earliest upload first, until SageMaker
-        refuses one on each type of machine; returns their runs."""
+        """Create the jobs of the runs that wait for machines of this stage's kind, earliest upload first, until
+        SageMaker refuses one on each instance type; returns their runs."""
         served, full = [], set[str]()
         for waiting in self._waiting(stage):
-            machine = _machine_of(waiting)
-            if machine in full:
+            instance_type = _instance_type_of(waiting)
+            if instance_type in full:
                 continue
             try:
                 self._create(waiting)
             except CannotStart:
-                full.add(machine)
+                full.add(instance_type)
             else:
                 served.append(waiting.run)
         return served
 
-    def others_wait(self, run: StageRun, machine: str) -> bool:
-        """Whether a run beside this one waits for that type of machine."""
-        return any(waiting.run != run and _machine_of(waiting) == machine for waiting in self._waiting(run.stage))
+    def others_wait(self, run: StageRun, instance_type: str) -> bool:
+        """Whether a run beside this one waits for that instance type."""
+        return any(
+            waiting.run != run and _instance_type_of(waiting) == instance_type for waiting in self._waiting(run.stage)
+        )
 
     def _waiting(self, stage: Stage) -> Iterator[WaitingRun]:
-        return islice(self._runs.queue(*stage.of_its_kind), MOST_LOOKED_AT)
+        return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> None:
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _HOPELESS:
+            if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
             self._reporter.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
             self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
@@ -80,6 +82,6 @@ class Queue:
             self._bus.put(stage_begun(waiting.run, self._clock()))
 
 
-def _machine_of(waiting: WaitingRun) -> str:
+def _instance_type_of(waiting: WaitingRun) -> str:
     assert waiting.request is not None, "what is in the queue has a request"
     return instance_type_in(waiting.request)

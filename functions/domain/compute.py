@@ -10,7 +10,7 @@ from contract.codes import ErrorCode
 from domain.errors import JobError
 from domain.stages import StageRun
 
-# error codes of Create… that time alone mends
+# error codes of Create… that a later attempt may not meet
 _RETRY_LATER = {
     "ResourceLimitExceeded": ErrorCode.CAPACITY,
     "ThrottlingException": ErrorCode.THROTTLED,

@@ -19,8 +19,8 @@ DOLLARS_PER_HOUR = {
     "ml.g6.xlarge": 1.1267,
     "ml.g6.2xlarge": 1.222,
 }
-LEAST_SECONDS = 60
-"""What is not worth starting a machine for."""
+MIN_SECONDS = 60
+"""A shorter run is not worth starting a machine for."""
 
 
 def dollars(instance_type: str, seconds: float) -> float | None:
@@ -35,13 +35,13 @@ def seconds_for(instance_type: str, money: float) -> int:
     Raises KeyError for a machine without a known price: no budget can be kept on it.
     """
     seconds = int(money / DOLLARS_PER_HOUR[instance_type] * 3600)
-    return seconds if seconds >= LEAST_SECONDS else 0
+    return seconds if seconds >= MIN_SECONDS else 0
 
 
 def cost_of(bills: Iterable[tuple[str, float]]) -> dict[str, float]:
     """The `cost` object of a status event, of (instance type, seconds): dollars only if all prices are known."""
     billed = [(instance_type, seconds) for instance_type, seconds in bills if seconds > 0]
-    prices = [dollars(instance_type, seconds) for instance_type, seconds in billed]
-    known = [price for price in prices if price is not None]
+    costs = [dollars(instance_type, seconds) for instance_type, seconds in billed]
+    known = [cost for cost in costs if cost is not None]
     total = {"seconds": round(sum(seconds for _, seconds in billed), 1)}
-    return {**total, "dollars": round(sum(known), 4)} if len(known) == len(prices) else total
+    return {**total, "dollars": round(sum(known), 4)} if len(known) == len(costs) else total

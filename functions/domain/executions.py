@@ -17,7 +17,8 @@ from domain.stages import StageOutput
 
 
 class Rerun(Camel):
-    """What an execution repeats: `of` a job, from a stage on. `request_id` tells a repeated request from a new one."""
+    """What an execution repeats: `of` a job, from a stage on. `request_id` distinguishes a repeated request from
+    a new one."""
 
     of: str
     from_stage: Stage
@@ -25,7 +26,7 @@ class Rerun(Camel):
 
 
 class Execution(BaseModel):
-    """What Step Functions says of an execution. `input` is as `execution_input` wrote it."""
+    """An execution as Step Functions describes it. `input` is as `execution_input` wrote it."""
 
     job_id: str
     status: str
@@ -44,12 +45,12 @@ class Execution(BaseModel):
         return Rerun.model_validate(self.input["rerun"]) if "rerun" in self.input else None
 
 
-class Parting(Enum):
-    """Whether the state machine has said itself how its job ended."""
+class FinalEvent(Enum):
+    """Whether the state machine has published its job's final event."""
 
-    SILENT = auto()
-    BEGUN = auto()  # it was about to, and may have
-    SAID = auto()
+    NOT_SENT = auto()
+    STARTED = auto()  # it entered the state that publishes, and may have published
+    SENT = auto()
 
 
 class Ended(BaseModel):
@@ -60,7 +61,7 @@ class Ended(BaseModel):
     at: datetime
 
 
-_PARTINGS = ("JobSucceeded", "JobFailed")  # the states that put the job's last event on the bus
+_FINAL_STATES = ("JobSucceeded", "JobFailed")  # the states that publish a job's final event
 _JOB_NAMES = [field.alias or name for name, field in Job.model_fields.items()]
 
 
@@ -69,7 +70,7 @@ def execution_input(
 ) -> str:
     """The state machine's data as JSON: the job, where to begin, and the outputs of the stages before that.
 
-    Equal arguments give equal text: Step Functions takes a repeated start for the same only then.
+    Equal arguments give equal text: only then does Step Functions treat a repeated start as the same.
     """
     outputs = {
         stage.state_key: output.model_dump(by_alias=True, mode="json") for stage, output in (stages or {}).items()
@@ -92,7 +93,7 @@ class Executions:
         self._stepfunctions, self._pipeline_arn = stepfunctions, pipeline_arn
 
     def begin(self, job: Job, document: str) -> bool:
-        """Start the job's execution. False when one of that name is there that has another input or has ended."""
+        """Start the job's execution. False when one of that name exists that has another input or has ended."""
         try:
             self._stepfunctions.start_execution(
                 stateMachineArn=self._pipeline_arn, name=job.job_id, input=document, traceHeader=job.trace_header
@@ -117,15 +118,19 @@ class Executions:
         """End it as ABORTED, whatever it is waiting for."""
         self._stepfunctions.stop_execution(executionArn=self._arn(job_id), error=error, cause=cause)
 
-    def parting(self, job_id: str) -> Parting:
-        """Look at the end of its history. Raises ClientError for one that AWS has forgotten."""
+    def final_event(self, job_id: str) -> FinalEvent:
+        """Read the end of its history. Raises ClientError for an execution that AWS has deleted."""
         history = self._stepfunctions.get_execution_history(
             executionArn=self._arn(job_id), reverseOrder=True, maxResults=100, includeExecutionData=False
         )
         seen = {(event["type"], _state_of(event)) for event in history["events"]}
-        if any(("TaskStateExited", state) in seen for state in _PARTINGS):
-            return Parting.SAID
-        return Parting.BEGUN if any(("TaskStateEntered", state) in seen for state in _PARTINGS) else Parting.SILENT
+        if any(("TaskStateExited", state) in seen for state in _FINAL_STATES):
+            return FinalEvent.SENT
+        return (
+            FinalEvent.STARTED
+            if any(("TaskStateEntered", state) in seen for state in _FINAL_STATES)
+            else FinalEvent.NOT_SENT
+        )
 
     def oldest_running(self) -> datetime | None:
         """When the execution began that has run for longest; None when none runs."""

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from email.header import decode_header, make_header
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from contract.codes import ErrorCode
-from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality
+from contract.options import DEFAULT_QUALITY, MAX_NAME, Quality, WholeNumberOptions
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 
@@ -29,7 +29,7 @@ class Camel(BaseModel):
 
 
 class UploadedObject(Camel):
-    """The object version that S3 told us about. `version` is its versionId, or its ETag without versioning."""
+    """The object version of an S3 event. `version` is its versionId, or its ETag without versioning."""
 
     bucket: str
     key: str
@@ -48,12 +48,7 @@ Email = Annotated[
 ]
 
 
-def _within(option: str) -> Any:
-    number = WHOLE_NUMBERS[option]
-    return Field(ge=number.low, le=number.high)
-
-
-class JobOptions(Camel):
+class JobOptions(Camel, WholeNumberOptions):
     """What a customer may ask for, from object metadata or the API body."""
 
     model_config = ConfigDict(extra="forbid")
@@ -61,9 +56,6 @@ class JobOptions(Camel):
     email: Email | None = None
     pipeline_step: PipelineStep = PipelineStep.FULL
     quality: Quality = DEFAULT_QUALITY
-    training_steps: Annotated[int, _within("training_steps")] | None = None
-    max_gaussians: Annotated[int, _within("max_gaussians")] | None = None
-    sh_degree: Annotated[int, _within("sh_degree")] | None = None
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
 
 

@@ -19,7 +19,7 @@ _MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Aske
 
 
 class StageItem(Camel):
-    """What the newest event of a stage said."""
+    """The newest event of a stage."""
 
     status: StatusType
     attempt: int | None = None

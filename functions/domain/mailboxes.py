@@ -1,4 +1,4 @@
-"""Addresses that mails go to: who has had enough of them, and whose mailbox takes none."""
+"""Addresses that mails go to: unsubscribed ones, and those that bounce."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class MailboxTable:
         return Mailbox(answer["address"], answer["key"], Closed(answer["closed"]) if "closed" in answer else None)
 
     def close(self, address: str, reason: Closed, at: datetime) -> None:
-        """No more mails to `address`. What its mailbox said (a bounce, a complaint) outweighs an earlier wish."""
+        """No more mails to `address`. A bounce or a complaint overrides an earlier request."""
         self._table.update_item(
             Key={"address": address.lower()},
             UpdateExpression="SET closed = :reason, closedAt = :at",

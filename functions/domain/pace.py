@@ -26,8 +26,8 @@ _TRAINING = (0.0, 0.07, 0.10, 0.15, 0.21, 0.29, 0.41, 0.59, 0.755, 0.92, 1.0)
 
 
 class Pace(BaseModel):
-    """`waiting`: seconds until a machine is at work; `per_unit`: seconds for a unit of work; `usual`: the units that a
-    job has, for as long as nobody has told how many this one has; `gone`: the share of the stage's time that is over
+    """`waiting`: seconds until a machine is at work; `per_unit`: seconds for a unit of work; `usual`: the units of an
+    average job, used until this job's number is known; `gone`: the share of the stage's time that is over
     at each tenth of its progress, rising from 0 to 1."""
 
     waiting: float
@@ -56,20 +56,20 @@ def prior(stage: Stage, quality: Quality) -> Pace:
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
-def told_units(stage: Stage, item: JobItem) -> float | None:
+def recorded_units(stage: Stage, item: JobItem) -> float | None:
     """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
     trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
     if stage is Stage.SFM:
-        told = item.photos
+        known = item.photos
     elif stage is Stage.TRAINING:
-        told = trained.get("steps") or item.training_steps
+        known = trained.get("steps") or item.training_steps
     else:
-        told = trained.get("gaussians")
-    return float(told) if told else None
+        known = trained.get("gaussians")
+    return float(known) if known else None
 
 
 def units(stage: Stage, item: JobItem, pace: Pace) -> float:
-    return told_units(stage, item) or pace.usual
+    return recorded_units(stage, item) or pace.usual
 
 
 def gone_at(pace: Pace, progress: float) -> float:
@@ -80,15 +80,15 @@ def gone_at(pace: Pace, progress: float) -> float:
 
 
 def stage_left(pace: Pace, work: float, progress: float, elapsed: float) -> float:
-    """Seconds that a stage at work still takes, `elapsed` seconds after it began to tell of itself.
+    """Seconds that a stage at work still takes, `elapsed` seconds after its first progress event.
 
-    What it did so far counts the more the longer it runs, and alone from half of its time on.
+    The observed pace is weighted more the longer it runs, and alone decides from half of its time on.
     """
     gone = gone_at(pace, progress)
-    foreseen = pace.per_unit * work
+    predicted = pace.per_unit * work
     trust = min(1.0, 2 * gone)
-    seen = elapsed / gone if gone > 0 else foreseen
-    return (1 - gone) * ((1 - trust) * foreseen + trust * seen)
+    seen = elapsed / gone if gone > 0 else predicted
+    return (1 - gone) * ((1 - trust) * predicted + trust * seen)
 
 
 def left_until_ends(
@@ -109,7 +109,7 @@ def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mappin
     seen = {0: 0.0, TENTHS: 1.0} | {tenth: min(max(at / seconds, 0.0), 1.0) for tenth, at in marks.items()}
     known = sorted(seen)
     gone = [0.0]
-    for low, high in pairwise(known):  # tenths that no event told of lie on a line between those that one did
+    for low, high in pairwise(known):  # tenths without an event are interpolated between those with one
         step = (seen[high] - seen[low]) / (high - low)
         gone += [max(gone[-1], seen[low] + step * (tenth - low)) for tenth in range(low + 1, high + 1)]
     weight = 1.0 if pace.runs == 0 else LEARNING
@@ -137,5 +137,5 @@ class PaceTable:
         return Pace.model_validate_json(item["learnt"]) if item else prior(stage, quality)
 
     def write(self, stage: Stage, machine: str, quality: Quality, pace: Pace) -> None:
-        """The last of two runs that end at once stands: a sample less, no harm."""
+        """Of two runs that end at once the last write wins: one sample is lost."""
         self._table.put_item(Item={"pace": f"{stage}/{machine}/{quality}", "learnt": pace.model_dump_json()})

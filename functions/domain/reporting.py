@@ -1,4 +1,4 @@
-"""Tell the state machine what became of a stage run. Idempotent: a token that no longer waits is done."""
+"""Report the outcome of a stage run to the state machine. Idempotent: a token that no longer waits is done."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from domain.compute import Compute
 from domain.cost import cost_of, dollars
 from domain.errors import JobError
 from domain.layout import output_uri
+from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.results import DamagedResult, output_from, read_result
 from domain.sagemaker_requests import Platform
 from domain.stage_runs import StageRuns
 from domain.stages import StageOutput, StageRun, state_output
-from domain.verdict import Fate, Verdict, judge
 
 _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
@@ -27,45 +27,45 @@ class StageReporter:
         self._platform, self._runs, self._compute = platform, runs, compute
         self._s3, self._stepfunctions = s3, stepfunctions
 
-    def report(self, run: StageRun) -> Verdict:
-        """Answer the task if the run has ended; a run nobody waits for, or still at work, is left alone."""
+    def report(self, run: StageRun) -> RunOutcome:
+        """Answer the task if the run has ended; leave alone a run that is still at work or that no task waits for."""
         waiting = self._runs.find(run)
         if waiting is None:
-            return Verdict(fate=Fate.MISSING)
-        verdict = judge(run, self._compute.describe(run))
-        if verdict.fate is Fate.COMPLETED:
+            return RunOutcome(status=RunStatus.MISSING)
+        outcome = outcome_of(run, self._compute.describe(run))
+        if outcome.status is RunStatus.COMPLETED:
             try:
-                output = self.output_of(run, verdict)
+                output = self.output_of(run, outcome)
             except DamagedResult as damaged:
                 self.fail(waiting.task_token, damaged.error)
-                return verdict
+                return outcome
             if output is None:
                 self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
             else:
                 self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
-        elif verdict.error is not None:
-            self.fail(waiting.task_token, verdict.error)
-        return verdict
+        elif outcome.error is not None:
+            self.fail(waiting.task_token, outcome.error)
+        return outcome
 
-    def output_of(self, run: StageRun, verdict: Verdict) -> StageOutput | None:
+    def output_of(self, run: StageRun, outcome: RunOutcome) -> StageOutput | None:
         """What the completed run left, or None without a result.json. Raises DamagedResult."""
         uri = output_uri(run, self._platform.results_bucket)
         result = read_result(self._s3, uri, run)
         if result is None:
             return None
-        cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), verdict])
-        return output_from(result, uri, verdict.seconds, cost)
+        cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), outcome])
+        return output_from(result, uri, outcome.seconds, cost)
 
-    def _before(self, run: StageRun) -> list[Verdict]:
-        """What became of the earlier attempts: they were paid for, too."""
+    def _before(self, run: StageRun) -> list[RunOutcome]:
+        """The outcomes of the earlier attempts: they were paid for, too."""
         earlier = [run.model_copy(update={"attempt": attempt}) for attempt in range(1, run.attempt)]
-        return [judge(attempt, self._compute.describe(attempt)) for attempt in earlier]
+        return [outcome_of(attempt, self._compute.describe(attempt)) for attempt in earlier]
 
-    def bill(self, run: StageRun, verdict: Verdict) -> float:
-        """Dollars that have been spent and were not counted before, however often SageMaker says that a job ended."""
-        price = dollars(verdict.instance_type, verdict.seconds)
-        over = verdict.fate in (Fate.COMPLETED, Fate.FAILED)
-        return price if over and price and self._runs.bill(run, price) else 0.0
+    def bill(self, run: StageRun, outcome: RunOutcome) -> float:
+        """Dollars of an ended run that were not counted before, however often SageMaker reports its end."""
+        cost = dollars(outcome.instance_type, outcome.seconds)
+        ended = outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED)
+        return cost if ended and cost and self._runs.bill(run, cost) else 0.0
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""

@@ -29,7 +29,7 @@ NOTHING = {"seconds": 0.0, "dollars": 0.0}  # a reused result costs no more than
 
 
 class RerunRequest(Camel):
-    """`options`: what to do otherwise this time, by the options' own names; `request_id`: the customer's name for the
+    """`options`: those to change, by name; `request_id`: the customer's name for the
     request, so that asking twice is asking once even after the rerun has ended."""
 
     job_id: str
@@ -131,11 +131,11 @@ class Rerunner:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, "the upload was deleted or replaced")
 
     def _reused(self, job_id: str, stage: Stage, item: JobItem) -> StageOutput:
-        told = item.stages.get(stage)
-        if told is None or told.status is not StatusType.STAGE_SUCCEEDED or told.attempt is None:
+        recorded = item.stages.get(stage)
+        if recorded is None or recorded.status is not StatusType.STAGE_SUCCEEDED or recorded.attempt is None:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"{stage} did not succeed")
-        uri = told.outputs["output"]
-        run = StageRun(job_id=job_id, stage=stage, attempt=told.attempt)
+        uri = recorded.outputs["output"]
+        run = StageRun(job_id=job_id, stage=stage, attempt=recorded.attempt)
         try:
             result = read_result(self._s3, uri, run)
         except DamagedResult as damaged:

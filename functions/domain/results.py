@@ -98,7 +98,7 @@ def read_result(s3: Any, uri: str, run: StageRun) -> StageResult | None:
 
 
 def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:
-    """What the state machine carries on of a result that lies below `uri`."""
+    """What the state machine keeps of the result below `uri`."""
     return StageOutput(
         stage=result.stage,
         attempt=result.attempt,

@@ -10,14 +10,14 @@ from contract.options import WHOLE_NUMBERS, Quality
 from contract.stages import SPOT_WAIT_SECONDS, Stage
 from domain import layout
 from domain.job import Camel, Job
-from domain.stages import Course, StageOutput, StageRun
+from domain.stages import RetryState, StageOutput, StageRun
 
 INPUT_ROOT = "/opt/ml/processing/input"
 OUTPUT_ROOT = "/opt/ml/processing/output"
 
 
 class Platform(Camel):
-    """Where stages run: the images, machines, role, buckets and network that the template decides."""
+    """Where stages run: the images, instance types, role, buckets and network that the template decides."""
 
     images: dict[Stage, str]
     instance_types: dict[Stage, dict[Quality, str]]
@@ -39,12 +39,12 @@ class Platform(Camel):
 
 
 def instance_type_in(request: Mapping[str, Any]) -> str:
-    """The type of machine that a Create request asks for."""
+    """The instance type that a Create request asks for."""
     resources = (
         request["ResourceConfig"] if "ResourceConfig" in request else request["ProcessingResources"]["ClusterConfig"]
     )
-    machine: str = resources["InstanceType"]
-    return machine
+    instance_type: str = resources["InstanceType"]
+    return instance_type
 
 
 class Manifest(Camel):
@@ -77,11 +77,12 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     return {"S3DataType": "S3Prefix", "S3Uri": before.output_uri + "/"}
 
 
-def environment(run: StageRun, job: Job, platform: Platform, course: Course) -> dict[str, str]:
+def environment(run: StageRun, job: Job, platform: Platform, retry_state: RetryState) -> dict[str, str]:
     """The container's variables (docs/contracts.md)."""
     options = job.options
     numbers = {number.variable: getattr(options, name) for name, number in WHOLE_NUMBERS.items()}
-    numbers["GAUSSIANS_DIVISOR"] = course.divisor if course.divisor > 1 else None
+    divisor = retry_state.gaussian_divisor
+    numbers["GAUSSIANS_DIVISOR"] = divisor if divisor > 1 else None
     return {
         "JOB_ID": run.job_id,
         "ATTEMPT": str(run.attempt),
@@ -107,13 +108,18 @@ def machine_for(run: StageRun, job: Job, platform: Platform, affordable: int) ->
 
 
 def create_request(
-    run: StageRun, job: Job, finished: dict[Stage, StageOutput], platform: Platform, course: Course, machine: Machine
+    run: StageRun,
+    job: Job,
+    finished: dict[Stage, StageOutput],
+    platform: Platform,
+    retry_state: RetryState,
+    machine: Machine,
 ) -> dict[str, Any]:
     """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
     source = source_of(run, job, finished, platform.results_bucket)
-    variables = environment(run, job, platform, course)
+    variables = environment(run, job, platform, retry_state)
     if run.stage.kind == "Training":
-        return _training_request(run, variables, source, platform, course, machine)
+        return _training_request(run, variables, source, platform, retry_state, machine)
     return _processing_request(run, variables, source, platform, machine)
 
 
@@ -162,7 +168,7 @@ def _training_request(
     variables: dict[str, str],
     source: dict[str, str],
     platform: Platform,
-    course: Course,
+    retry_state: RetryState,
     machine: Machine,
 ) -> dict[str, Any]:
     stopping = {"MaxRuntimeInSeconds": machine.seconds}
@@ -184,9 +190,9 @@ def _training_request(
             "S3OutputPath": layout.training_uri(run, platform.results_bucket),
             "CompressionType": "NONE",
         },
-        # shared by the attempts of a course: a retry goes on from the checkpoint of the one before
+        # a retry continues from the checkpoint of an earlier attempt
         "CheckpointConfig": {
-            "S3Uri": layout.checkpoints_uri(run, course.since, platform.results_bucket),
+            "S3Uri": layout.checkpoints_uri(run, retry_state.checkpoint_attempt, platform.results_bucket),
             "LocalPath": "/opt/ml/checkpoints",
         },
         "ResourceConfig": {

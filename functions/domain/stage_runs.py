@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from contract.stages import Stage
 from domain.dynamo import holds
-from domain.stages import Course, StageRun
+from domain.stages import RetryState, StageRun
 
 KEEP_SECONDS = 60 * 24 * 3600
 
@@ -30,7 +30,7 @@ class WaitingRun(BaseModel):
 
     run: StageRun
     task_token: str
-    course: Course = Course()
+    retry_state: RetryState = RetryState()
     request: dict[str, Any] | None = None
     queued_at: str = ""
 
@@ -48,7 +48,7 @@ class StageRuns:
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def remember(self, run: StageRun, task_token: str, course: Course) -> None:
+    def remember(self, run: StageRun, task_token: str, retry_state: RetryState) -> None:
         """Store the token of a new run, or again of the same invocation repeated.
 
         Raises ConditionalCheckFailedException when another token already waits for this run.
@@ -59,7 +59,7 @@ class StageRuns:
                 "stage": run.stage.value,
                 "attempt": run.attempt,
                 "taskToken": task_token,
-                "course": course.model_dump(),
+                "retryState": retry_state.model_dump(by_alias=True),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
             },
             ConditionExpression="attribute_not_exists(jobId) OR taskToken = :token",
@@ -67,9 +67,9 @@ class StageRuns:
         )
 
     def adopt(self, waiting: WaitingRun, task_token: str) -> None:
-        """Let a new token wait for a run that is already there.
+        """Let a new token wait for an existing run.
 
-        Raises ConditionalCheckFailedException if somebody else's token took its place.
+        Raises ConditionalCheckFailedException if another token has replaced it.
         """
         self._table.update_item(
             Key=self._key(waiting.run),
@@ -96,7 +96,7 @@ class StageRuns:
         )
 
     def bill(self, run: StageRun, dollars: float) -> bool:
-        """Note what the ended run has cost; False when it was noted before, or the run is unknown."""
+        """Record what the ended run has cost; False when it was recorded before, or the run is unknown."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -106,7 +106,7 @@ class StageRuns:
         )
 
     def leave_queue(self, run: StageRun) -> bool:
-        """The run waits for a machine no more; False when it did not."""
+        """Take the run out of the queue; False when it was not in it."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -160,7 +160,7 @@ def _waiting(item: dict[str, Any]) -> WaitingRun:
     return WaitingRun(
         run=run,
         task_token=item["taskToken"],
-        course=Course.model_validate(item["course"]),
+        retry_state=RetryState.model_validate(item["retryState"]),
         request=request,
         queued_at=item.get("queuedAt", ""),
     )

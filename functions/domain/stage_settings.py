@@ -1,4 +1,4 @@
-"""The settings of the functions that start, look at or settle stage runs."""
+"""The settings of the functions that start, describe or reconcile stage runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.settings import Settings
 
 
 class MachineSettings(Settings):
-    """The machines of each stage, as lists in the order of the qualities."""
+    """The instance types of each stage, as lists in the order of the qualities."""
 
     sfm_instance_types: str
     training_instance_types: str

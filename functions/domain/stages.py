@@ -11,7 +11,7 @@ from domain.job import Camel
 
 
 class StageRun(Camel):
-    """One attempt at a stage of a job: one SageMaker job, whose name this is in other words."""
+    """One attempt at a stage of a job: one SageMaker job, which it names."""
 
     job_id: str
     stage: Stage
@@ -28,28 +28,30 @@ class StageRun(Camel):
 
     @classmethod
     def parse(cls, job_name: str) -> StageRun | None:
-        """The stage run a SageMaker job name stands for, or None for somebody else's job."""
+        """The stage run a SageMaker job name stands for, or None for a job of another system."""
         name = JobName.parse(job_name)
         return cls(job_id=name.job_id, stage=name.stage, attempt=name.attempt) if name else None
 
     @classmethod
     def of_event(cls, detail: Mapping[str, Any]) -> StageRun | None:
-        """The stage run that a SageMaker state change is about, or None for somebody else's job."""
+        """The stage run that a SageMaker state change is about, or None for a job of another system."""
         return cls.parse(detail.get("ProcessingJobName") or detail.get("TrainingJobName") or "")
 
 
-class Course(Camel):
-    """How an attempt goes about its stage: the cap on Gaussians is divided by `divisor`, the checkpoints are those
-    that attempt `since` began."""
+class RetryState(Camel):
+    """What an attempt takes over from earlier ones: it continues the checkpoints that `checkpoint_attempt` began, and
+    the cap on Gaussians is divided by `gaussian_divisor`."""
 
-    divisor: int = 1
-    since: int = 1
+    gaussian_divisor: int = 1
+    checkpoint_attempt: int = 1
 
 
-def next_course(course: Course, next_attempt: int, out_of_memory: bool) -> Course:
-    """Go on from the checkpoint; but where memory ran out, begin again with half of the Gaussians: the checkpoint
-    holds too many already."""
-    return Course(divisor=course.divisor * 2, since=next_attempt) if out_of_memory else course
+def next_retry_state(retry_state: RetryState, next_attempt: int, out_of_memory: bool) -> RetryState:
+    """Continue from the checkpoint, except after OUT_OF_MEMORY: start anew with half of the Gaussians, because the
+    checkpoint already holds too many."""
+    if not out_of_memory:
+        return retry_state
+    return RetryState(gaussian_divisor=2 * retry_state.gaussian_divisor, checkpoint_attempt=next_attempt)
 
 
 class StageOutput(Camel):

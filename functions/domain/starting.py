@@ -33,7 +33,7 @@ REPLACED = "the upload was deleted or replaced before the job began"
 
 
 class StartOutcome(Camel):
-    """What became of the upload: an execution, a rejection (`error`), or nothing because the object is gone."""
+    """The outcome of an upload: an execution, a rejection (`error`), or nothing because the object is gone."""
 
     job_id: str
     execution_name: str | None = None
@@ -69,7 +69,7 @@ class Starter:
         """
         job_id = job_id_of(uploaded)
         head = head_of(self._s3, uploaded)
-        if head is None:  # deleted or overwritten since: its own event speaks for the newer version
+        if head is None:  # deleted or overwritten since: the newer version has an event of its own
             self._close(job_id)
             return StartOutcome(job_id=job_id)
         options = JobOptions()
@@ -84,10 +84,10 @@ class Starter:
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
-        """A delivery before this one may have recorded the job and crashed before it started it: nobody else will."""
+        """An earlier delivery may have recorded the job and crashed before it started it: nothing else closes it."""
         if self._jobs.find(job_id) is not None:
-            said = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
-            self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=said)])
+            values = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
+            self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
         """How many photos there are. Raises RejectedUpload."""
@@ -109,7 +109,7 @@ class Starter:
         asked: Asked | None,
         error: JobError,
     ) -> StartOutcome:
-        # a setting can be wrong and the address right: the customer should hear of it all the same
+        # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
         job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
         self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))

@@ -1,4 +1,4 @@
-"""Status events: what the pipeline says on its bus. events/schemas/status-event.schema.json is their contract."""
+"""Status events, which the pipeline publishes on its bus. events/schemas/status-event.schema.json is their contract."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def job_rejected(job_id: str, error: JobError, at: datetime) -> StatusEvent:
 
 
 def job_ended(type_: StatusType, job_id: str, error: JobError, at: datetime) -> StatusEvent:
-    """A job that the state machine itself could not say goodbye for: stopped, or timed out."""
+    """The final event of a job whose state machine could not publish it: stopped, or timed out."""
     detail = StatusDetail(
         job_id=job_id, sequence=FAILED_SEQUENCE, at=at, progress=1, message=error.message, error=error
     )

@@ -35,7 +35,7 @@ class Webhook:
 
 
 def fault_of(url: str, targets: Targets) -> str | None:
-    """Why `url` is none that may be called, as far as it tells by itself."""
+    """Why `url` may not be called, as far as the URL itself shows; None where it may."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -26,7 +26,7 @@ LINKED = {
 
 @dataclass(frozen=True)
 class Sending:
-    """`sender`: the From address; `configuration_set`: SES's, which tells of bounces; `page` and `api`: URLs."""
+    """`sender`: the From address; `configuration_set`: SES's, which reports bounces; `page` and `api`: URLs."""
 
     sender: str
     configuration_set: str
@@ -44,11 +44,11 @@ class Notifier:
         self._links, self._sending = links, sending
 
     def notify(self, event: StatusEvent) -> str | None:
-        """SES's message id, or None where there is nothing to say or nobody to say it to: an address may be missing or
-        take no more mails.
+        """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
+        superseded.
 
-        Two may say how one job ended: the state machine, and whoever cleaned up after it before its word arrived.
-        Whichever reaches the job's item first is what happened, and the only one that is mailed.
+        One job may get two final events: the state machine's, and the clean-up's when it ran before that arrived. The
+        first to reach the job's item is the outcome, and the only one that is mailed.
         """
         ended = JOB_STATUS.get(event.type)
         if ended is not None:

@@ -1,4 +1,4 @@
-"""SageMaker state changes and the containers' progress → the waiting task hears of success, failure or a heartbeat."""
+"""SageMaker state changes and the containers' progress → the waiting task receives success, failure or a heartbeat."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
 from domain.observability import logger, metrics, tracer
+from domain.outcome import RunStatus
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.stages import StageRun
-from domain.verdict import Fate
 from report_stage.orphans import Orphans
 from report_stage.parse import JobChanged, parse
 
@@ -64,12 +64,12 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if not isinstance(news, JobChanged):
         beat(news.run)
         return {"reported": "HEARTBEAT"}
-    verdict = reporter().report(news.run)
-    if verdict.fate is Fate.RUNNING:
-        # a machine was found, or its input is there: news long before the container can speak
+    outcome = reporter().report(news.run)
+    if outcome.status is RunStatus.RUNNING:
+        # a machine was found, or its input is there: long before the container's first progress event
         beat(news.run)
-    spent = reporter().bill(news.run, verdict)
+    spent = reporter().bill(news.run, outcome)
     if spent:
         metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
-    logger.info("stage run looked at", fate=verdict.fate, error=verdict.error and verdict.error.code)
-    return {"reported": verdict.fate.value}
+    logger.info("stage run described", status=outcome.status, error=outcome.error and outcome.error.code)
+    return {"reported": outcome.status.value}

@@ -1,4 +1,4 @@
-"""A SageMaker job whose execution has ended: what should have stopped it came too early, or never."""
+"""A SageMaker job whose execution has ended: the clean-up ran too early, or never."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Orphans:
 
     def stop(self, run: StageRun) -> bool:
         """Stop the run's job if its execution has ended. A task that fails and is retried has no token for a moment;
-        and a run that we know nothing of may be another stack's."""
+        an unknown run may belong to another stack."""
         if self._runs.find(run) is None:
             return False
         execution = self._executions.lookup(run.job_id)

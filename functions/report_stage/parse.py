@@ -1,4 +1,4 @@
-"""What an event says about a stage run. Only *which* run: its state is asked of SageMaker, never read from an event."""
+"""Which stage run an event is about. The run's state is read from SageMaker, never from an event."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from domain.stages import StageRun
 
 
 class JobChanged(BaseModel):
-    """SageMaker says that the run's job changed its state."""
+    """SageMaker reports that the run's job changed its state."""
 
     run: StageRun
 
 
 class ProgressMade(BaseModel):
-    """The run's container says that it got further."""
+    """The run's container reports progress."""
 
     run: StageRun
 

@@ -15,13 +15,13 @@ from domain.compute import CannotStart, Compute
 from domain.cost import dollars, seconds_for
 from domain.errors import JobError
 from domain.job import Camel, Job
+from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.results import write_text
 from domain.sagemaker_requests import Platform, create_request, machine_for, manifest_of
 from domain.stage_runs import StageRuns, WaitingRun
-from domain.stages import Course, StageRun, finished_stages, next_course
+from domain.stages import RetryState, StageRun, finished_stages, next_retry_state
 from domain.status import StatusBus, stage_queued, stage_started
-from domain.verdict import Fate, Verdict, judge
 
 
 class JobSoFar(Job):
@@ -41,26 +41,26 @@ class RunRequest(Camel):
 
 
 class Attempt(Camel):
-    """The stage run that a task is to wait for, its course, and whether its job is still to be created."""
+    """The stage run that a task is to wait for, its retry state, and whether its job is still to be created."""
 
     run: StageRun
-    course: Course = Course()
+    retry_state: RetryState = RetryState()
     begin: bool
 
 
-def attempt_for(request: RunRequest, latest: WaitingRun | None, verdict: Verdict | None) -> Attempt:
-    """Given the stage's latest attempt and what became of it. Pure.
+def attempt_for(request: RunRequest, latest: WaitingRun | None, outcome: RunOutcome | None) -> Attempt:
+    """The attempt to wait for, given the stage's latest attempt and its outcome. Pure.
 
     An attempt whose job was never created is still to be made; one that runs or has completed is waited for; after
     one that failed comes the next, unless it is this very task's own.
     """
-    if latest is None or verdict is None:
+    if latest is None or outcome is None:
         return Attempt(run=StageRun(job_id=request.job.job_id, stage=request.stage, attempt=1), begin=True)
-    if verdict.fate is not Fate.FAILED or latest.task_token == request.task_token:
-        return Attempt(run=latest.run, course=latest.course, begin=verdict.fate is Fate.MISSING)
+    if outcome.status is not RunStatus.FAILED or latest.task_token == request.task_token:
+        return Attempt(run=latest.run, retry_state=latest.retry_state, begin=outcome.status is RunStatus.MISSING)
     run = latest.run.next_attempt
-    out_of_memory = verdict.error is not None and verdict.error.code is ErrorCode.OUT_OF_MEMORY
-    return Attempt(run=run, course=next_course(latest.course, run.attempt, out_of_memory), begin=True)
+    out_of_memory = outcome.error is not None and outcome.error.code is ErrorCode.OUT_OF_MEMORY
+    return Attempt(run=run, retry_state=next_retry_state(latest.retry_state, run.attempt, out_of_memory), begin=True)
 
 
 class Runner:
@@ -86,10 +86,10 @@ class Runner:
         """Raises ClientError for faults of AWS; throttling fails the task as THROTTLED. A run for which there is no
         machine waits in the queue, and its task with it."""
         latest = self._runs.latest(request.job.job_id, request.stage)
-        verdict = judge(latest.run, self._compute.describe(latest.run)) if latest else None
-        attempt = attempt_for(request, latest, verdict)
+        outcome = outcome_of(latest.run, self._compute.describe(latest.run)) if latest else None
+        attempt = attempt_for(request, latest, outcome)
         if latest is None or attempt.run != latest.run:
-            self._runs.remember(attempt.run, request.task_token, attempt.course)
+            self._runs.remember(attempt.run, request.task_token, attempt.retry_state)
         elif latest.task_token != request.task_token:
             self._runs.adopt(latest, request.task_token)
         if attempt.begin:
@@ -111,7 +111,7 @@ class Runner:
             return self._reporter.fail(request.task_token, JobError.of(ErrorCode.BUDGET_SPENT, facts))
         machine = machine_for(run, job, self._platform, affordable)
         finished = finished_stages(job.stages)
-        job_request = create_request(run, job, finished, self._platform, attempt.course, machine)
+        job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine)
         others_wait = self._queue.others_wait(run, machine.instance_type)
         if not others_wait:
             try:
@@ -121,12 +121,12 @@ class Runner:
                     return self._reporter.fail(request.task_token, refusal.error)
         self._runs.queue_up(run, request.task_token, job_request, job.uploaded_at.isoformat())
         self._bus.put(stage_queued(run, self._clock()))
-        if others_wait:  # there may be a machine by now, and it is theirs
+        if others_wait:  # a machine may be free by now, and earlier runs get it first
             self._queue.serve(run.stage)
         return None
 
     def _spent_before(self, run: StageRun) -> float:
         """Dollars that the job's other runs have cost, failed attempts included."""
         others = [waiting.run for waiting in self._runs.of_job(run.job_id) if waiting.run != run]
-        verdicts = [judge(other, self._compute.describe(other)) for other in others]
-        return sum(dollars(verdict.instance_type, verdict.seconds) or 0.0 for verdict in verdicts)
+        outcomes = [outcome_of(other, self._compute.describe(other)) for other in others]
+        return sum(dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""The Catch path of a stage: before the failure is believed, SageMaker is asked; what still runs is stopped."""
+"""The Catch path of a stage: checks the failure against SageMaker, and stops what still runs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from domain.observability import logger, tracer
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
-from settle_stage.settle import Settler, SettleRequest
+from settle_stage.settle import Reconciler, SettleRequest
 
 
 @cache
-def settler() -> Settler:
+def reconciler() -> Reconciler:
     settings = StageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute = Compute(client("sagemaker"))
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
-    return Settler(runs, compute, reporter)
+    return Reconciler(runs, compute, reporter)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -31,6 +31,6 @@ def settler() -> Settler:
 @event_parser(model=SettleRequest)
 def handler(event: SettleRequest, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(job_id=event.job_id, stage=event.stage)
-    settlement = settler().settle(event)
-    logger.info("stage settled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.code)
+    settlement = reconciler().reconcile(event)
+    logger.info("stage reconciled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.code)
     return settlement.model_dump(mode="json", by_alias=True)

@@ -1,4 +1,4 @@
-"""An execution that was stopped, timed out or failed leaves no SageMaker job running and no customer waiting."""
+"""After an execution was stopped, timed out or failed: stop its SageMaker jobs and publish its final event."""
 
 from __future__ import annotations
 

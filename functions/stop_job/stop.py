@@ -6,11 +6,11 @@ from contract.codes import ErrorCode
 from contract.events import StatusType
 from domain.compute import Compute
 from domain.errors import JobError
-from domain.executions import Ended, Executions, Parting
+from domain.executions import Ended, Executions, FinalEvent
+from domain.outcome import RunStatus, outcome_of
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
 from domain.status import StatusBus, StatusEvent, job_ended
-from domain.verdict import Fate, judge
 
 
 class Stopper:
@@ -20,10 +20,10 @@ class Stopper:
         self._executions, self._runs, self._compute, self._bus = executions, runs, compute, bus
 
     def clean_up(self, ended: Ended, last_chance: bool = False) -> list[StageRun]:
-        """Stop what still runs; then say how the job ended, unless the state machine did.
+        """Stop what still runs; then publish the job's final event, unless the state machine did.
 
-        Of a farewell that it had only begun nobody can tell at once whether it went out; `last_chance` is when it
-        should have arrived long ago.
+        An execution that ended in the state that publishes it may or may not have published it. With `last_chance`
+        enough time has passed for it to arrive, so it is published here.
         """
         runs = self._runs.of_job(ended.job_id)
         for waiting in runs:
@@ -32,17 +32,17 @@ class Stopper:
         running = [waiting.run for waiting in runs if self._still_runs(waiting)]
         for run in running:
             self._compute.stop(run)
-        parting = self._executions.parting(ended.job_id)
-        if parting is Parting.SILENT or (parting is Parting.BEGUN and last_chance):
-            self._bus.put(farewell(ended))
+        final_event = self._executions.final_event(ended.job_id)
+        if final_event is FinalEvent.NOT_SENT or (final_event is FinalEvent.STARTED and last_chance):
+            self._bus.put(final_event_of(ended))
         return running
 
     def _still_runs(self, waiting: WaitingRun) -> bool:
-        return judge(waiting.run, self._compute.describe(waiting.run)).fate is Fate.RUNNING
+        return outcome_of(waiting.run, self._compute.describe(waiting.run)).status is RunStatus.RUNNING
 
 
-def farewell(ended: Ended) -> StatusEvent:
-    """Stopped on request, out of time, or failed in a way the state machine did not foresee."""
+def final_event_of(ended: Ended) -> StatusEvent:
+    """Stopped on request, out of time, or failed in a way that the state machine does not handle."""
     if ended.status == "ABORTED":
         return job_ended(StatusType.JOB_STOPPED, ended.job_id, JobError.of(ErrorCode.STOPPED), ended.at)
     code = ErrorCode.STAGE_TIMEOUT if ended.status == "TIMED_OUT" else ErrorCode.INTERNAL

@@ -40,7 +40,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, int]:
 
 
 def closings(detail: Mapping[str, Any]) -> Iterator[tuple[str, Closed]]:
-    """Which addresses the event speaks against. A mailbox that is full today (a transient bounce) stays open."""
+    """The addresses that the event closes. A mailbox that is full today (a transient bounce) stays open."""
     if detail["eventType"] == "Complaint":
         for recipient in detail["complaint"]["complainedRecipients"]:
             yield recipient["emailAddress"], Closed.COMPLAINED

@@ -1,4 +1,4 @@
-"""Every ten minutes: jobs whose end nobody heard of are cleaned up after, and their customers told."""
+"""Every ten minutes: clean up after ended jobs that have no final event, and publish it."""
 
 from __future__ import annotations
 
@@ -51,5 +51,5 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="JobsSwept", unit=MetricUnit.Count, value=len(swept))
     metrics.add_metric(name="OldestJobHours", unit=MetricUnit.NoUnit, value=sweeper().oldest_job_hours(event.time))
     if swept:
-        logger.warning("ends that nobody heard of", jobs=swept)
+        logger.warning("jobs that ended without a final event", jobs=swept)
     return {"swept": swept}

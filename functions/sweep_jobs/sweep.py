@@ -1,4 +1,4 @@
-"""Find jobs that ended and were never told: Step Functions' own events come with best effort only.
+"""Find ended jobs that have no final event: Step Functions delivers its own events on a best-effort basis.
 
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
 """
@@ -12,9 +12,9 @@ from domain.executions import Executions
 from domain.jobs_table import JobsTable
 from stop_job.stop import Stopper
 
-GRACE = timedelta(minutes=10)  # by then every event of an end has come that will come
+GRACE = timedelta(minutes=10)  # after that no event of an end is still under way
 LOOK_BACK = timedelta(hours=2)  # several sweeps see each end, should one of them fail
-LONGEST_JOB = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
+MAX_JOB_AGE = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
 
 
 class Sweeper:
@@ -24,9 +24,9 @@ class Sweeper:
         self._executions, self._jobs, self._stopper = executions, jobs, stopper
 
     def sweep(self, now: datetime) -> list[str]:
-        """Clean up after executions whose end the jobs table knows nothing of; returns their jobs' ids."""
+        """Clean up after executions whose end the jobs table does not record; returns their jobs' ids."""
         swept = []
-        for ended in self._executions.ended_between(now - LONGEST_JOB, now - LOOK_BACK, now - GRACE):
+        for ended in self._executions.ended_between(now - MAX_JOB_AGE, now - LOOK_BACK, now - GRACE):
             item = self._jobs.find(ended.job_id)
             if item is None or item.sequence < FAILED_SEQUENCE:
                 self._stopper.clean_up(ended, last_chance=True)

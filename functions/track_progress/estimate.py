@@ -1,4 +1,4 @@
-"""When a job will be done: every event of a stage is a moment of its pace, and its end is a lesson."""
+"""Predict when a job will be done. Every event of a stage is a sample of its pace; its end updates the pace."""
 
 from __future__ import annotations
 
@@ -34,20 +34,21 @@ class Estimator:
         stages = item.pipeline_step.stages
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
         began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")
-        if began is not None and asked is not None:  # machines of which nothing was learnt come as fast as this one
+        if began is not None and asked is not None:
+            # instance types without samples are assumed to start as fast as this one
             paces = {stage: pace.expecting(asked - began) for stage, pace in paces.items()}
         left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
         etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
         self._jobs.apply(
             detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "etas": etas})]
         )
-        if event.type is StatusType.STAGE_SUCCEEDED and (lesson := lesson_of(detail, item)):
-            pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **lesson)
+        if event.type is StatusType.STAGE_SUCCEEDED and (sample := sample_of(detail, item)):
+            pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **sample)
             self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
 
 
 def moments(event: StatusEvent) -> dict[str, str]:
-    """What the event is the first to tell, of its attempt at the stage: asked for, at work, at a tenth, learnt from."""
+    """The moments of its attempt that an event reports: asked for, at work, at a tenth, ended."""
     detail = event.detail
     assert detail.stage is not None
     if event.type is StatusType.STAGE_STARTED:
@@ -72,8 +73,8 @@ def left_in(event: StatusEvent, item: JobItem, pace: Pace) -> float:
     return stage_left(pace, work, detail.progress, _since(item, detail, "Began") or 0.0)
 
 
-def lesson_of(detail: StatusDetail, item: JobItem) -> dict[str, Any] | None:
-    """None for a stage that never told of itself, or whose end was told before."""
+def sample_of(detail: StatusDetail, item: JobItem) -> dict[str, Any] | None:
+    """None for a stage that reported no progress, or whose end was reported before."""
     seconds, waited = _since(item, detail, "Began"), _since(item, detail, "Asked")
     began = _at(item, detail, "Began")
     if not seconds or waited is None or began is None or _at(item, detail, "Ended") != detail.at:

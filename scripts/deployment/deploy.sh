@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds, checks and pushes the stages' images: scripts/deployment/deploy.sh sfm|3dgs|compressor|all
+# Builds, checks and pushes the stages' images: scripts/deployment/deploy.sh STAGE_NAME|all
 #
 # An image is tagged by the commit it is built from, and a tag that ECR has is not pushed again, so the script may be
 # repeated at will. Its last line is the ImageTag for `sam deploy`.
@@ -18,11 +18,15 @@ BASE=python:3.11-slim-bookworm
 say() { echo "-- $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-case ${1:-} in
-  sfm | 3dgs | compressor) images=("$1") ;;
-  all) images=(sfm 3dgs compressor) ;;
-  *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
-esac
+name=${1:-}
+if [ "$name" = all ]; then
+  dockerfiles=(containers/*/Dockerfile)
+elif [ -n "$name" ] && [ -f "containers/$name/Dockerfile" ]; then
+  dockerfiles=("containers/$name/Dockerfile")
+else
+  sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+fi
 
 command -v docker >/dev/null || fail "docker is needed"
 [ -z "$(git status --porcelain -- containers contract)" ] || fail "containers/ or contract/ has changes that no commit names: commit them first"
@@ -51,7 +55,8 @@ check() { # reference, name: the entry point answers; no known critical hole whe
   fi
 }
 
-for name in "${images[@]}"; do
+for dockerfile in "${dockerfiles[@]}"; do
+  name=$(basename "$(dirname "$dockerfile")")
   reference=$REGISTRY/spaceport-$STAGE/$name:$tag
   if pushed "$reference"; then
     say "$reference is there already"
@@ -59,7 +64,7 @@ for name in "${images[@]}"; do
   fi
   : "${BASE_DIGEST:=$(base_digest)}"
   say "building $reference on $BASE@$BASE_DIGEST"
-  docker build --platform linux/amd64 --file "containers/$name/Dockerfile" --tag "$reference" \
+  docker build --platform linux/amd64 --file "$dockerfile" --tag "$reference" \
     --build-arg BASE_DIGEST="$BASE_DIGEST" --build-arg ACCELERATOR="$ACCELERATOR" \
     --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
     --label org.opencontainers.image.base.digest="$BASE_DIGEST" .

@@ -61,7 +61,10 @@ CONTEXT = SimpleNamespace(
 LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
     Stage.SFM: {"counts": {"photos": 5, "registered": 5, "points": 900}, "metrics": {"gpsRms": 0.4}},
     Stage.TRAINING: {"counts": {"gaussians": 1000, "steps": 300}, "metrics": {"psnr": 24.0, "ssim": 0.8}},
-    Stage.COMPRESSOR: {"counts": {"gaussians": 1000, "bytes": 20_000}, "metrics": {"psnrAfter": 23.9, "ratio": 12.0}},
+    Stage.COMPRESSOR: {
+        "counts": {"gaussians": 1000, "bytes": 20_000},
+        "metrics": {"psnrBefore": 24.0, "psnrAfter": 23.9, "ratio": 12.0},
+    },
 }
 
 

@@ -18,10 +18,10 @@ from domain.compute import Compute
 from domain.errors import JobError
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.layout import output_uri
+from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.sagemaker_requests import INPUT_ROOT, OUTPUT_ROOT, Machine, Platform, create_request, environment
-from domain.stages import Course, StageOutput, StageRun
-from domain.verdict import Fate, Verdict, judge
+from domain.stages import RetryState, StageOutput, StageRun
 from stage.contract import Folders
 from stage.environment import StageEnvironment
 from stage.errors import StageError
@@ -54,37 +54,37 @@ runs = st.fixed_dictionaries(
 ).map(StageRun.model_validate)
 
 
-@given(runs, options, st.builds(Course, divisor=st.sampled_from([1, 2, 4])))
-def test_a_container_reads_what_the_functions_tell_it(run: StageRun, wishes: JobOptions, course: Course) -> None:
-    job = job_of(UPLOADED, wishes, AT)
-    read = StageEnvironment.read(environment(run, job, PLATFORM, course))
+@given(runs, options, st.builds(RetryState, gaussian_divisor=st.sampled_from([1, 2, 4])))
+def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptions, retry_state: RetryState) -> None:
+    job = job_of(UPLOADED, asked, AT)
+    read = StageEnvironment.read(environment(run, job, PLATFORM, retry_state))
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
-    assert (read.options.quality, read.options.scene_name) == (wishes.quality, job.name)
-    assert (read.options.training_steps, read.options.max_gaussians) == (wishes.training_steps, wishes.max_gaussians)
-    assert (read.options.sh_degree, read.options.gaussians_divisor) == (wishes.sh_degree, course.divisor)
+    assert (read.options.quality, read.options.scene_name) == (asked.quality, job.name)
+    assert (read.options.training_steps, read.options.max_gaussians) == (asked.training_steps, asked.max_gaussians)
+    assert (read.options.sh_degree, read.options.gaussians_divisor) == (asked.sh_degree, retry_state.gaussian_divisor)
 
 
 @pytest.mark.parametrize("code", ErrorCode)
 @pytest.mark.parametrize("stage", Stage)
-def test_the_reason_that_a_container_leaves_is_the_verdict(stage: Stage, code: ErrorCode) -> None:
+def test_the_reason_that_a_container_leaves_is_the_outcome(stage: Stage, code: ErrorCode) -> None:
     reason = str(StageError(code, "12 of 12 photos match no other photo"))
     said = {"ExitMessage": reason} if stage.kind == "Processing" else {"FailureReason": f"AlgorithmError: {reason}"}
-    verdict = judge(
+    outcome = outcome_of(
         StageRun(job_id="a", stage=stage, attempt=1),
         {f"{stage.kind}JobStatus": "Failed", "FailureReason": "AlgorithmError: see logs", **said},
     )
-    assert verdict.fate is Fate.FAILED
-    assert verdict.error is not None
-    assert verdict.error.code == code.value
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error is not None
+    assert outcome.error.code == code.value
 
 
 @pytest.mark.parametrize("code", [code for code in ErrorCode if code is not ErrorCode.INTERNAL])
 def test_the_facts_of_a_reason_reach_the_customer(code: ErrorCode) -> None:
-    verdict = judge(
+    outcome = outcome_of(
         StageRun(job_id="a", stage=Stage.SFM, attempt=1),
         {"ProcessingJobStatus": "Failed", "ExitMessage": str(StageError(code, "photo 7 of 12"))},
     )
-    assert verdict.error == JobError.of(ErrorCode(code.value), "photo 7 of 12")
+    assert outcome.error == JobError.of(ErrorCode(code.value), "photo 7 of 12")
 
 
 class OneObject:
@@ -113,7 +113,7 @@ def test_the_result_that_a_container_writes_is_read_by_the_functions(stage: Stag
     s3 = OneObject(f"{uri}/result.json", (tmp_path / "result.json").read_bytes())
     reporter = StageReporter(PLATFORM, _no_runs(), Compute(FakeSageMaker()), s3, FakeStepFunctions())
     assert reporter.output_of(
-        run, Verdict(fate=Fate.COMPLETED, seconds=3600, instance_type="ml.g4dn.xlarge")
+        run, RunOutcome(status=RunStatus.COMPLETED, seconds=3600, instance_type="ml.g4dn.xlarge")
     ) == StageOutput(
         stage=stage,
         attempt=2,
@@ -134,7 +134,7 @@ def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
     folders = Folders(Path("/opt/ml"))
     assert folders.processing_input("upload") == Path(INPUT_ROOT) / "upload"
     assert folders.processing_output == Path(OUTPUT_ROOT)
-    training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), Course(), MACHINE)
+    training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), RetryState(), MACHINE)
     assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])
     assert folders.channel(training["InputDataConfig"][0]["ChannelName"]) == Path("/opt/ml/input/data/scene")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.stages import Stage
+
 ROOT = Path(__file__).parents[3]
 HOST = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
 DIGEST = "sha256:" + "a" * 64
@@ -89,7 +91,7 @@ def desk(tmp_path: Path) -> Desk:
     (tmp_path / "bin").mkdir()
     (tmp_path / "pushed").mkdir()
     shutil.copytree(ROOT / "scripts" / "deployment", desk.clone / "scripts" / "deployment")
-    for name in ("sfm", "3dgs", "compressor"):
+    for name in Stage:
         (desk.clone / "containers" / name).mkdir(parents=True)
         (desk.clone / "containers" / name / "Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
     (desk.clone / "web" / ".build").mkdir(parents=True)
@@ -107,7 +109,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_anything_but_an_image_gets_the_usage_and_does_nothing(desk: Desk, arguments: tuple[str, ...]) -> None:
     done = desk.run("deploy.sh", *arguments)
     assert done.returncode == 2
-    assert "deploy.sh sfm|3dgs|compressor|all" in done.stderr
+    assert "deploy.sh STAGE_NAME|all" in done.stderr
     assert desk.calls("") == []
 
 
@@ -131,7 +133,7 @@ def test_an_image_is_built_checked_and_pushed_under_its_commit(desk: Desk) -> No
 def test_all_are_three(desk: Desk) -> None:
     assert desk.run("deploy.sh", "all").returncode == 0
     pushed = [call.rpartition("/")[2].partition(":")[0] for call in desk.calls("docker push")]
-    assert pushed == ["sfm", "3dgs", "compressor"]
+    assert sorted(pushed) == sorted(Stage)
 
 
 def test_what_is_pushed_already_is_neither_built_nor_pushed_again(desk: Desk) -> None:

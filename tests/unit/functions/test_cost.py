@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.cost import DOLLARS_PER_HOUR, LEAST_SECONDS, cost_of, dollars, seconds_for
+from domain.cost import DOLLARS_PER_HOUR, MIN_SECONDS, cost_of, dollars, seconds_for
 from tests.support.sam_template import Template
 
 SIZES = ("xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge")
@@ -31,7 +31,7 @@ def test_money_buys_no_more_time_than_it_pays_for(machine: str, money: float) ->
     price = dollars(machine, seconds)
     assert price is not None
     assert price <= money + 1e-4
-    assert seconds == 0 or seconds >= LEAST_SECONDS
+    assert seconds == 0 or seconds >= MIN_SECONDS
 
 
 @given(machines, st.floats(-100, 0))

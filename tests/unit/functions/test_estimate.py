@@ -112,7 +112,7 @@ def test_a_stage_that_ended_before_it_told_of_itself_teaches_nothing(cloud: Clou
     assert cloud.table("pace").scan()["Items"] == []
 
 
-def test_the_same_end_told_twice_is_one_lesson(cloud: Cloud) -> None:
+def test_the_same_end_reported_twice_is_one_sample(cloud: Cloud) -> None:
     train(cloud, "twice", BEACH)
     before = cloud.table("pace").scan()["Items"]
     tell("twice", "stage-succeeded", BEACH[-1] + 9, 1.0, steps=2000)

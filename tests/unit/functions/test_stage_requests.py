@@ -22,7 +22,7 @@ from domain.sagemaker_requests import (
     source_of,
 )
 from domain.stage_settings import StageSettings
-from domain.stages import Course, StageOutput, finished_stages, next_course
+from domain.stages import RetryState, StageOutput, finished_stages, next_retry_state
 from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
@@ -44,7 +44,7 @@ def job(step: str = "full", **options: Any) -> Job:
 
 def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
     return create_request(
-        run_of(stage, attempt), job(**options), FINISHED, platform(spot), Course(), machine(stage, **options)
+        run_of(stage, attempt), job(**options), FINISHED, platform(spot), RetryState(), machine(stage, **options)
     )
 
 
@@ -133,16 +133,16 @@ def test_attempts_at_training_share_their_checkpoints() -> None:
 
 
 def test_after_memory_ran_out_training_begins_anew_with_half_of_the_gaussians() -> None:
-    course = next_course(Course(), 3, out_of_memory=True)
-    made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), course, machine(Stage.TRAINING))
+    retry_state = next_retry_state(RetryState(), 3, out_of_memory=True)
+    made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), retry_state, machine(Stage.TRAINING))
     assert made["Environment"]["GAUSSIANS_DIVISOR"] == "2"
     assert made["CheckpointConfig"]["S3Uri"] == f"s3://{RESULTS}/intermediates/{JOB_ID}/checkpoints/3/"
 
 
-def test_an_interruption_keeps_the_course() -> None:
-    course = next_course(Course(), 3, out_of_memory=True)
-    assert next_course(course, 4, out_of_memory=False) == course
-    assert next_course(course, 5, out_of_memory=True) == Course(divisor=4, since=5)
+def test_an_interruption_keeps_the_retry_state() -> None:
+    retry_state = next_retry_state(RetryState(), 3, out_of_memory=True)
+    assert next_retry_state(retry_state, 4, out_of_memory=False) == retry_state
+    assert next_retry_state(retry_state, 5, out_of_memory=True) == RetryState(gaussian_divisor=4, checkpoint_attempt=5)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -170,7 +170,7 @@ def test_no_run_gets_more_time_than_its_stage_allows_or_its_job_can_pay(stage: S
 @pytest.mark.parametrize("stage", Stage)
 def test_a_stage_runs_in_the_network_that_the_template_made(stage: Stage) -> None:
     own = StageSettings.read({**ENVIRONMENT, "STAGE_SUBNETS": "subnet-1,subnet-2", "STAGE_SECURITY_GROUPS": "sg-1"})
-    made = create_request(run_of(stage), job(), FINISHED, own.platform, Course(), machine(stage))
+    made = create_request(run_of(stage), job(), FINISHED, own.platform, RetryState(), machine(stage))
     network = made if stage.kind == "Training" else made["NetworkConfig"]
     assert network["VpcConfig"] == {"Subnets": ["subnet-1", "subnet-2"], "SecurityGroupIds": ["sg-1"]}
     assert network["EnableInterContainerTrafficEncryption"] is True
@@ -196,7 +196,7 @@ def test_training_on_demand_names_no_wait() -> None:
 
 
 def test_a_container_is_told_what_the_contract_lists() -> None:
-    assert environment(run_of(Stage.TRAINING, 2), job(), platform(), Course()) == {
+    assert environment(run_of(Stage.TRAINING, 2), job(), platform(), RetryState()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
         "STATUS_BUS": "spaceport-dev-status",
@@ -207,7 +207,7 @@ def test_a_container_is_told_what_the_contract_lists() -> None:
 
 def test_a_customers_wishes_reach_the_container_zero_included() -> None:
     wished = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
-    told = environment(run_of(), wished, platform(), Course())
+    told = environment(run_of(), wished, platform(), RetryState())
     wishes = {name: told[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert wishes == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 

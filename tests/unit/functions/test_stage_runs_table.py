@@ -34,13 +34,13 @@ def known(runs: StageRuns) -> WaitingRun:
 def test_a_token_does_not_replace_another_that_waits_for_the_same_run(cloud: Cloud, runs: StageRuns) -> None:
     found = known(runs)
     with pytest.raises(ClientError, match=REFUSED):
-        runs.remember(found.run, "dead-token", found.course)
+        runs.remember(found.run, "dead-token", found.retry_state)
     assert token_of(cloud) == "token-1"
 
 
 def test_the_same_invocation_may_store_its_token_again(cloud: Cloud, runs: StageRuns) -> None:
     found = known(runs)
-    runs.remember(found.run, "token-1", found.course)
+    runs.remember(found.run, "token-1", found.retry_state)
     assert token_of(cloud) == "token-1"
 
 
@@ -79,7 +79,7 @@ def test_a_queue_of_several_pages_is_read_to_its_end_and_in_order(runs: StageRun
     numbers = range(120)
     for number in numbers:
         run = found.run.model_copy(update={"job_id": f"job-{number:03d}"})
-        runs.remember(run, f"token-{number}", found.course)
+        runs.remember(run, f"token-{number}", found.retry_state)
         runs.queue_up(run, f"token-{number}", {}, f"2026-05-04T10:{number // 60:02d}:{number % 60:02d}Z")
     assert [queued.run.job_id for queued in runs.queue(Stage.SFM)] == [f"job-{number:03d}" for number in numbers]
 

@@ -83,7 +83,7 @@ def test_a_job_that_has_said_or_begun_to_say_its_own_goodbye_gets_no_second(
     assert cloud.heard() == []
 
 
-def test_the_farewell_is_dated_when_the_execution_ended(cloud: Cloud) -> None:
+def test_the_final_event_is_dated_when_the_execution_ended(cloud: Cloud) -> None:
     invoke("stop_job", ended(cloud))
     assert cloud.heard()[0]["detail"]["at"] == sample_event("stop_job/execution-aborted")["time"]
 

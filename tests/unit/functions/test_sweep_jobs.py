@@ -59,13 +59,13 @@ def test_an_end_is_left_alone_while_its_events_may_still_come_and_when_it_is_lon
     assert sweep() == []
 
 
-def test_a_farewell_that_was_begun_and_never_arrived_is_said_after_all(cloud: Cloud) -> None:
+def test_a_final_event_that_was_started_and_never_arrived_is_published_after_all(cloud: Cloud) -> None:
     ended(cloud, "ABORTED", 11, "JobStarted", "JobFailed")
     sweep()
     assert cloud.said() == ["Job Stopped"]
 
 
-def test_a_farewell_that_was_said_is_on_its_way_however_late_it_is(cloud: Cloud) -> None:
+def test_a_final_event_that_was_sent_is_not_published_again_however_late_it_is(cloud: Cloud) -> None:
     ended(cloud, "FAILED", 11, "JobStarted", "JobFailed", "Failed")
     sweep()
     assert cloud.said() == []

@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 import pytest
 
-from call_webhook.call import LONGEST_WAIT, wait_after
+from call_webhook.call import MAX_WAIT, wait_after
 from call_webhook.post import Undelivered, post
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobFacts, JobsTable
@@ -192,7 +192,7 @@ def test_a_receiver_that_never_answers_well_is_given_up(cloud: Cloud, queue: Que
 
 
 def test_the_waits_grow_to_half_a_day() -> None:
-    assert [wait_after(attempts) for attempts in range(1, 9)] == [5, 20, 80, 320, 1280, 5120, 20480, LONGEST_WAIT]
+    assert [wait_after(attempts) for attempts in range(1, 9)] == [5, 20, 80, 320, 1280, 5120, 20480, MAX_WAIT]
 
 
 def test_the_next_attempt_waits_as_long_as_the_attempts_so_far_say(

@@ -1,4 +1,4 @@
-"""What became of a stage run, decided from what SageMaker itself says of the job. Pure."""
+"""The outcome of a stage run, decided from SageMaker's description of its job. Pure."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from domain.errors import JobError
 from domain.stages import StageRun
 
 
-class Fate(StrEnum):
+class RunStatus(StrEnum):
     RUNNING = "RUNNING"
     COMPLETED = "COMPLETED"
     FAILED = "FAILED"
     MISSING = "MISSING"
 
 
-class Verdict(BaseModel):
+class RunOutcome(BaseModel):
     """`error` is set when fate is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
 
-    fate: Fate
+    status: RunStatus
     error: JobError | None = None
     seconds: float = 0.0
     instance_type: str = ""
@@ -32,7 +32,7 @@ class Verdict(BaseModel):
 
 # what a container leaves as its reason: `CODE: facts`
 _NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)
-# SageMaker's own words for trouble that is not the container's
+# SageMaker's messages for faults that are not the container's
 _PLATFORM_FAULTS = (
     (re.compile(r"CapacityError|Insufficient ?Capacity|capacity", re.I), ErrorCode.CAPACITY),
     (re.compile(r"ResourceLimitExceeded|Throttling|Rate exceeded", re.I), ErrorCode.THROTTLED),
@@ -43,26 +43,26 @@ _PLATFORM_FAULTS = (
 )
 
 
-def judge(run: StageRun, described: dict[str, Any] | None) -> Verdict:
+def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
     """`described` is DescribeProcessingJob's or DescribeTrainingJob's answer, None where there is no such job."""
     if described is None:
-        return Verdict(fate=Fate.MISSING)
+        return RunOutcome(status=RunStatus.MISSING)
     status = described[f"{run.stage.kind}JobStatus"]
     bill = {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
     if status in ("InProgress", "Stopping"):
-        return Verdict(fate=Fate.RUNNING, **bill)
+        return RunOutcome(status=RunStatus.RUNNING, **bill)
     if status == "Completed":
-        return Verdict(fate=Fate.COMPLETED, **bill)
+        return RunOutcome(status=RunStatus.COMPLETED, **bill)
     if status == "Stopped" and _overran(run, described):
-        # first, since its container left when it was told to, and calls that an interruption, which is retried
+        # checked first: the container reports the SIGTERM as an interruption, which would be retried
         short = _max_runtime(run, described) < run.stage.spec.max_runtime
         code = ErrorCode.BUDGET_SPENT if short else ErrorCode.STAGE_TIMEOUT
-        return Verdict(fate=Fate.FAILED, error=JobError.of(code), **bill)
-    return Verdict(fate=Fate.FAILED, error=_error_of(status, described), **bill)
+        return RunOutcome(status=RunStatus.FAILED, error=JobError.of(code), **bill)
+    return RunOutcome(status=RunStatus.FAILED, error=_error_of(status, described), **bill)
 
 
 def _overran(run: StageRun, described: dict[str, Any]) -> bool:
-    """Training says so itself; of a processing job that was stopped, only its times tell."""
+    """A training job reports it; for a stopped processing job it follows from the run time."""
     if "SecondaryStatus" in described:
         return bool(described["SecondaryStatus"] == "MaxRuntimeExceeded")
     return _wall_seconds(run, described) >= _max_runtime(run, described)
@@ -82,7 +82,7 @@ def _instance_type(described: dict[str, Any]) -> str:
 def _error_of(status: str, described: dict[str, Any]) -> JobError:
     secondary = described.get("SecondaryStatus", "")
     reason = described.get("FailureReason", "")
-    # the container's own words come first: `CODE: facts` in output/message (processing) or output/failure (training)
+    # the container's own reason comes first: `CODE: facts` in output/message (processing) or output/failure (training)
     for text in (described.get("ExitMessage", ""), reason):
         named = _NAMED.search(text)
         if named:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contract.codes import FAILURES, ErrorCode
 from contract.stages import Stage
-from domain.verdict import Fate, Verdict, judge
+from domain.outcome import RunOutcome, RunStatus, outcome_of
 from tests.support.runs import run_of
 
 START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -22,38 +22,38 @@ def described(stage: Stage, status: str, seconds: float = 60, **said: Any) -> di
     return {f"{stage.kind}JobStatus": status, **times, **said}
 
 
-def verdict(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any) -> Verdict:
-    return judge(run_of(stage), described(stage, status, seconds, **said))
+def outcome(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any) -> RunOutcome:
+    return outcome_of(run_of(stage), described(stage, status, seconds, **said))
 
 
 def code(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any) -> ErrorCode | None:
-    found = verdict(status, stage, seconds, **said)
-    assert found.fate is Fate.FAILED
+    found = outcome(status, stage, seconds, **said)
+    assert found.status is RunStatus.FAILED
     return found.error.code if found.error else None
 
 
 @pytest.mark.parametrize("stage", Stage)
 @pytest.mark.parametrize(
-    ("status", "fate"),
+    ("status", "expected"),
     [
-        ("InProgress", Fate.RUNNING),
-        ("Stopping", Fate.RUNNING),
-        ("Completed", Fate.COMPLETED),
-        ("Failed", Fate.FAILED),
-        ("Stopped", Fate.FAILED),
+        ("InProgress", RunStatus.RUNNING),
+        ("Stopping", RunStatus.RUNNING),
+        ("Completed", RunStatus.COMPLETED),
+        ("Failed", RunStatus.FAILED),
+        ("Stopped", RunStatus.FAILED),
     ],
 )
-def test_every_status_of_sagemaker_has_a_fate(stage: Stage, status: str, fate: Fate) -> None:
-    assert verdict(status, stage).fate is fate
+def test_every_status_of_sagemaker_has_an_outcome(stage: Stage, status: str, expected: RunStatus) -> None:
+    assert outcome(status, stage).status is expected
 
 
 def test_a_job_that_sagemaker_does_not_know_is_missing() -> None:
-    assert judge(run_of(), None) == Verdict(fate=Fate.MISSING)
+    assert outcome_of(run_of(), None) == RunOutcome(status=RunStatus.MISSING)
 
 
 @pytest.mark.parametrize("status", ["InProgress", "Stopping", "Completed"])
 def test_only_a_failed_run_has_an_error(status: str) -> None:
-    assert verdict(status, FailureReason="NO_OVERLAP: left over").error is None
+    assert outcome(status, FailureReason="NO_OVERLAP: left over").error is None
 
 
 @pytest.mark.parametrize("named", ErrorCode)
@@ -68,7 +68,7 @@ def test_a_training_containers_own_code_is_believed(named: ErrorCode) -> None:
 
 
 def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
-    error = verdict(
+    error = outcome(
         "Failed", Stage.TRAINING, FailureReason="AlgorithmError: LOW_QUALITY: PSNR 9 dB, exit code: 1"
     ).error
     assert error is not None
@@ -76,13 +76,13 @@ def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
 
 
 def test_facts_of_several_lines_are_kept() -> None:
-    error = verdict("Failed", ExitMessage="NO_OVERLAP: one\ntwo").error
+    error = outcome("Failed", ExitMessage="NO_OVERLAP: one\ntwo").error
     assert error is not None
     assert "(one\ntwo)" in error.message
 
 
 def test_the_facts_of_an_internal_fault_are_not_for_the_customer() -> None:
-    error = verdict("Failed", ExitMessage="INTERNAL: KeyError: '/opt/ml/secret'").error
+    error = outcome("Failed", ExitMessage="INTERNAL: KeyError: '/opt/ml/secret'").error
     assert error is not None
     assert error.message == FAILURES[ErrorCode.INTERNAL].sentence
 
@@ -155,18 +155,18 @@ def test_a_processing_job_stopped_at_its_longest_runtime_is_out_of_time(
 
 
 def test_seconds_are_from_start_to_end() -> None:
-    assert verdict("Completed", seconds=61.5).seconds == 61.5
+    assert outcome("Completed", seconds=61.5).seconds == 61.5
 
 
 def test_training_seconds_are_those_that_are_billed() -> None:
-    assert verdict("Completed", Stage.TRAINING, seconds=100, BillableTimeInSeconds=30).seconds == 30
+    assert outcome("Completed", Stage.TRAINING, seconds=100, BillableTimeInSeconds=30).seconds == 30
 
 
 @pytest.mark.parametrize("missing", ["ProcessingStartTime", "ProcessingEndTime"])
 def test_a_job_without_both_its_times_has_used_no_seconds(missing: str) -> None:
     answer = described(Stage.SFM, "Failed")
     del answer[missing]
-    assert judge(run_of(), answer).seconds == 0
+    assert outcome_of(run_of(), answer).seconds == 0
 
 
 @given(
@@ -179,8 +179,8 @@ def test_a_job_without_both_its_times_has_used_no_seconds(missing: str) -> None:
 def test_whatever_sagemaker_says_an_error_is_set_exactly_when_the_run_failed(
     stage: Stage, status: str, reason: str, message: str, secondary: str
 ) -> None:
-    found = verdict(status, stage, FailureReason=reason, ExitMessage=message, SecondaryStatus=secondary)
-    assert (found.error is not None) == (found.fate is Fate.FAILED)
+    found = outcome(status, stage, FailureReason=reason, ExitMessage=message, SecondaryStatus=secondary)
+    assert (found.error is not None) == (found.status is RunStatus.FAILED)
 
 
 @pytest.mark.parametrize("stage", Stage)
