@@ -106,14 +106,16 @@ def test_every_option_is_read_with_its_type() -> None:
             "name": "North meadow",
         }
     )
-    assert options == JobOptions(
-        email="pilot@example.com",
-        pipeline_step=PipelineStep.COMPRESSION,
-        quality="high",
-        training_steps=7000,
-        max_gaussians=250_000,
-        sh_degree=2,
-        name="North meadow",
+    assert options == JobOptions.model_validate(
+        {
+            "email": "pilot@example.com",
+            "pipeline_step": PipelineStep.COMPRESSION,
+            "quality": "high",
+            "training_steps": 7000,
+            "max_gaussians": 250_000,
+            "sh_degree": 2,
+            "name": "North meadow",
+        }
     )
 
 
