@@ -271,7 +271,7 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
 def score_parts(quality: Quality) -> list[ScorePart]:
     """Out of 100: what a customer would say of the scene, from what a job knows without any truth.
 
-    The scales are calibrated on splats from ruined to good whose truth is known (benchmarks/README.md, *The score*).
+    benchmarks/README.md, *The score*, says which splats the scales were set by.
     """
     q = quality
     return [
