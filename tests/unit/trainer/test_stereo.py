@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numba
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.unit.trainer.surfaces import Cast, cast, grid, ground_points, photographed
+from trainer.stereo import maps
 from trainer.stereo.geometry import StereoPhoto, base_surface, inverse_step, resized
 from trainer.stereo.maps import DepthMap, Stereo, check, reconstruct
 from trainer.stereo.neighbours import choose_checks, choose_sources
@@ -168,11 +170,27 @@ def test_maps_agree_within_a_hundredth_and_are_averaged() -> None:
     np.testing.assert_allclose(checked.inverse, np.mean([1, 1 / 1.008, 1 / 0.995]), rtol=1e-5)
 
 
-def test_one_agreeing_map_is_not_enough_where_four_look() -> None:
+def test_one_agreeing_map_is_not_enough_where_three_look() -> None:
     assert plane_votes([1.001]).accepted.all()
-    assert plane_votes([1.001, 0.9]).accepted.all()
+    assert not plane_votes([1.001, 0.9]).accepted.any()
+    assert plane_votes([1.001, 1.001]).accepted.all()
     assert not plane_votes([1.001, 0.9, 0.9]).accepted.any()
     assert plane_votes([1.001, 1.001, 0.9]).accepted.all()
+
+
+def test_a_depth_without_bound_is_not_accepted_and_stays_finite(monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = maps.kernels.compare
+
+    def unbounded(*arguments: Any) -> None:
+        compare(*arguments)
+        arguments[-1][:, 5, 7] = np.inf
+
+    monkeypatch.setattr(maps.kernels, "compare", unbounded)
+    found = plane_votes([1.001, 1.001])
+    assert not found.accepted[5, 7]
+    assert found.accepted.sum() == found.accepted.size - 1
+    assert np.isfinite(found.inverse).all()
+    assert np.isfinite(found.sigma).all()
 
 
 def test_maps_that_see_through_a_place_outvote_it() -> None:

@@ -119,13 +119,15 @@ def check(
         kernels.compare(inverse, matrix, shift, other, other_score, limits, votes, sums)
     views, agree, conflict = votes
     count = agree.astype(np.float32) + 1  # with this map's own
-    mean = sums[0] / count
+    # a depth of another map that lies beside this camera is none in front of it: its inverse has no bound
+    steady = np.isfinite(sums).all(axis=0) & (np.abs(sums[0]) <= 10 * settings.tolerance * count)
+    mean, square = np.where(steady, sums, 0) / count
     averaged = inverse * (1 + mean)
     needed = np.where(views >= settings.agreement, settings.agreement, 1)
     accepted = (agree >= needed) & (conflict <= settings.max_conflict * agree)
     accepted &= (score > settings.min_score) | (agree >= settings.agreement)
-    accepted &= averaged > 1 / settings.reach
-    spread = np.maximum(sums[1] / count - mean * mean, 0)
+    accepted &= steady & (averaged > 1 / settings.reach)
+    spread = np.maximum(square - mean * mean, 0)
     rounding = _ROUNDING * step / np.maximum(averaged, 1e-9)
     sigma = np.sqrt((spread + rounding * rounding) / count)
     return DepthMap(
