@@ -17,8 +17,9 @@ demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test
-	$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report=
+	@bash -o pipefail -c '$(PYTHON) -m pytest -n 2 --dist loadfile --cov --cov-report= | tee .build/pytest.txt'
 	@$(PYTHON) -m scripts.floors
+	@tail -n 1 .build/pytest.txt # the summary once more, last: what a log is read for
 
 unit: .build/test.stamp ## the fast tests: before every commit
 	@$(PAGE) test
