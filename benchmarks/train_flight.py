@@ -87,7 +87,7 @@ def cpu_milliseconds(splats: Splats, cameras: list[Camera]) -> float:
     for camera in (*cameras[:2], *cameras):
         started = time.process_time()
         seen = splats.seen_by(camera, _DEGREE)
-        image, *_ = draw(seen, camera, _DEGREE)
+        image, _ = draw(seen, camera, _DEGREE)
         photometric(image, target).backward()  # type: ignore[no-untyped-call]
         splats.step(seen, 0.0)
         seconds.append(time.process_time() - started)

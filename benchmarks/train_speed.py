@@ -100,12 +100,12 @@ def cost_at(scene: Scene, count: int) -> list[Cost]:
 
         def step(i: int, cameras: list[Camera] = cameras, targets: list[Target] = targets) -> None:
             seen = splats.seen_by(cameras[i], _DEGREE)
-            image, *_ = draw(seen, cameras[i], _DEGREE)
+            image, _ = draw(seen, cameras[i], _DEGREE)
             photometric(image, targets[i]).backward()  # type: ignore[no-untyped-call]
             splats.step(seen, 0.0)
 
         def kernels(i: int, cameras: list[Camera] = cameras) -> None:
-            image, *_ = draw(splats, cameras[i], _DEGREE)
+            image, _ = draw(splats, cameras[i], _DEGREE)
             image.backward(torch.ones_like(image))  # type: ignore[no-untyped-call]
 
         hits = round(float(np.mean([_hits(splats.gaussians(_HERE), camera) for camera in cameras])))

@@ -47,7 +47,7 @@ class Score:
 def render_photo(splats: Splats, frame: Frame, photo: Photo, degree: int) -> NDArray[np.float32]:
     """The view of `photo`, (height, width, 3), 0..1."""
     with torch.no_grad():
-        image, *_ = draw(splats, frame.camera(photo.camera), degree)
+        image, _ = draw(splats, frame.camera(photo.camera), degree)
     return image.cpu().numpy().clip(0, 1)
 
 

@@ -120,7 +120,7 @@ class Trainer:
         seen = self.splats.seen_by(camera, degree)
         rate = rate_at(at, steps, self.dropout)
         opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
-        image, _, info = draw(seen, camera, degree, opacities)
+        image, info = draw(seen, camera, degree, opacities)
         target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -149,14 +149,14 @@ class Trainer:
 
 def draw(
     splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
-) -> tuple[Tensor, Tensor, RasterInfo]:
-    """A picture (height, width, 3) of `splats` over black from a camera in their frame, its alpha (height, width), and
-    the rasteriser's by-products.
+) -> tuple[Tensor, RasterInfo]:
+    """A picture (height, width, 3) of `splats` over black from a camera in their frame, and the rasteriser's
+    by-products.
 
     `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """
     seen = splats.seen_by(camera, degree) if isinstance(splats, Splats) else splats
-    image, alpha, info = rasterize(
+    image, _, info = rasterize(
         seen["means"],
         seen["quats"],
         seen["scales"],
@@ -169,7 +169,7 @@ def draw(
         camera.height,
         degree,
     )
-    return image, alpha, info
+    return image, info
 
 
 def photo_at(step: int, count: int, seed: int) -> int:

@@ -30,7 +30,7 @@ def compile_kernels() -> None:
     camera = look_at((0, 0, 2), (0, 0, 0), width=32, height=24)
     splats = Splats.of(gaussian, torch.device("cpu"))
     seen = splats.seen_by(camera, degree=3)
-    image, *_ = draw(seen, camera, degree=3)
+    image, _ = draw(seen, camera, degree=3)
     loss = Photometric()(image, Target.of(np.full((24, 32, 3), 0.5, dtype=np.float32)))
     loss.backward()  # type: ignore[no-untyped-call]
     splats.step(seen, means_decay=1.0)

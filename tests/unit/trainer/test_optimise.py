@@ -122,7 +122,7 @@ def test_a_picture_of_what_is_seen_is_the_picture_of_all() -> None:
     means, quats, scales, opacities, sh0, shN = splats.tensors.values()
     whole, _, info = rasterize(means, quats, scales, opacities, sh0, shN, *matrices, 70, 50, 2)
     seen = splats.seen_by(camera, 2)
-    part, _, of_part = draw(seen, camera, 2)
+    part, of_part = draw(seen, camera, 2)
     assert torch.equal(whole, part)
     assert torch.equal(torch.nonzero(info.visible)[:, 0], seen.rows[of_part.visible])
     assert 0 < len(seen) < 2500
@@ -135,7 +135,7 @@ def test_none_one_and_none_in_view_train(count: int, looking_away: bool) -> None
     before = splats["means"].clone()
     camera = look_at((0, 0, 2), (0, 0, 4 if looking_away else 0), width=20, height=16)
     seen = splats.seen_by(camera, 1)
-    image, _, info = draw(seen, camera, 1)
+    image, info = draw(seen, camera, 1)
     Photometric()(image, Target.of(np.random.default_rng(0).random((16, 20, 3)).astype(np.float32))).backward()
     splats.step(seen, 1.0)
     visible = count == 1 and not looking_away

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.unit.trainer.surfaces import Cast, cast, grid, ground_points, photographed
-from trainer.stereo import maps
+from trainer.stereo import kernels
 from trainer.stereo.geometry import StereoPhoto, base_surface, inverse_step, resized
 from trainer.stereo.maps import DepthMap, Stereo, check, reconstruct
 from trainer.stereo.neighbours import choose_checks, choose_sources
@@ -179,13 +179,13 @@ def test_one_agreeing_map_is_not_enough_where_three_look() -> None:
 
 
 def test_a_depth_without_bound_is_not_accepted_and_stays_finite(monkeypatch: pytest.MonkeyPatch) -> None:
-    compare = maps.kernels.compare
+    compare = kernels.compare
 
     def unbounded(*arguments: Any) -> None:
         compare(*arguments)
         arguments[-1][:, 5, 7] = np.inf
 
-    monkeypatch.setattr(maps.kernels, "compare", unbounded)
+    monkeypatch.setattr(kernels, "compare", unbounded)
     found = plane_votes([1.001, 1.001])
     assert not found.accepted[5, 7]
     assert found.accepted.sum() == found.accepted.size - 1
