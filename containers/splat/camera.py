@@ -71,6 +71,13 @@ class Camera:
         pixels = np.stack([self.fx * local[:, 0] / safe + self.cx, self.fy * local[:, 1] / safe + self.cy], axis=1)
         return pixels, depths
 
+    def unproject(self, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.float64]:
+        """World points (M, 3) seen at `pixels` (M, 2) at `depths` (M,): the inverse of `project`."""
+        x, y = (pixels - (self.cx, self.cy)).T / np.array([[self.fx], [self.fy]])
+        local = np.stack([x * depths, y * depths, depths], axis=1)
+        points: NDArray[np.float64] = (local - self.translation) @ self.rotation
+        return points
+
 
 @dataclass(frozen=True)
 class View:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from splat.camera import Camera
-from trainer.initialise import unproject
 
 WELL_SEEN = 3  # photos that see a place from which its shape can be told
 _STRIDE = 4  # pixels between the places looked at
@@ -33,7 +32,7 @@ def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray
     count = min(_NEIGHBOURS, int(inside.sum()))
     _, nearest = cKDTree(pixels[inside]).query(places, k=count)
     depth = np.median(depths[inside][nearest].reshape(len(places), count), axis=1)
-    world = unproject(camera, places, depth)
+    world = camera.unproject(places, depth)
     views = np.zeros(len(places), dtype=np.int64)
     for other in others:
         there, far = other.project(world)

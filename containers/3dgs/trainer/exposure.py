@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp, ray_angle, unproject
+from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp, pixel_centres, ray_angle
 from trainer.stereo.maps import DepthMap, Stereo
 
 PRIOR = 0.1  # σ of the log gain: photos of one flight differ by 10 to 24 %
@@ -164,7 +164,8 @@ def _compare(
     x, y = pixels.astype(int).T
     same = theirs.accepted[y, x] & (np.abs(theirs.inverse[y, x] / expected - 1) < _SAME_DEPTH)
     here, pixels = here[same], pixels[same]
-    points = unproject(mine.camera, rows[inside][same], columns[inside][same], inverse[inside][same].astype(np.float64))
+    centres = pixel_centres(rows[inside][same], columns[inside][same])
+    points = mine.camera.unproject(centres, 1 / inverse[inside][same].astype(np.float64))
     a = _colours(picture, here / (mine.inverse.shape[1], mine.inverse.shape[0]))
     b = _colours(other, pixels / (width, height))
     usable = (np.minimum(a, b).min(axis=1) > _DARK) & (np.maximum(a, b).max(axis=1) < _BRIGHT)

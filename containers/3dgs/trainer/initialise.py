@@ -47,7 +47,7 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int) -> Seeds:
         camera = scene.frame.camera(photo.camera)
         cell = max(camera.width, camera.height) / _CELLS
         pixels, depths = guess_depths(camera, observed, cell)
-        points = unproject(camera, pixels, depths)
+        points = camera.unproject(pixels, depths)
         nearest, _ = cKDTree(positions).query(points)
         gap = nearest > 0.8 * cell * depths / camera.fx
         mask = store.mask(photo, photo.camera)
@@ -86,14 +86,6 @@ def guess_depths(
     guess = pixels @ plane[:2] + plane[2] + (weights * deviation[indices]).sum(axis=1) / weights.sum(axis=1)
     good = (guess > 0.5 * inverse.min()) & (guess < 2 * inverse.max())
     return pixels[good], 1 / guess[good]
-
-
-def unproject(camera: Camera, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World points (M, 3) seen at `pixels` (M, 2) at `depths` (M,)."""
-    x, y = (pixels - (camera.cx, camera.cy)).T / np.array([[camera.fx], [camera.fy]])
-    local = np.stack([x * depths, y * depths, depths], axis=1)
-    points: NDArray[np.float64] = (local - camera.translation) @ camera.rotation
-    return points
 
 
 def from_seeds(seeds: Seeds, sh_degree: int) -> Gaussians:

@@ -9,7 +9,7 @@ import numpy as np
 from splat.camera import look_at
 from tests.unit.trainer.synthetic import make_scene
 from trainer.dataset import PhotoStore, load_scene
-from trainer.initialise import Seeds, from_seeds, guess_depths, seed_points, unproject
+from trainer.initialise import Seeds, from_seeds, guess_depths, seed_points
 
 
 def test_depths_of_a_slanted_plane_are_guessed_exactly_even_beyond_its_points() -> None:
@@ -18,7 +18,7 @@ def test_depths_of_a_slanted_plane_are_guessed_exactly_even_beyond_its_points() 
     points = np.column_stack([rng.uniform(-0.5, 0.5, (40, 2)), np.zeros(40)])
     pixels, depths = guess_depths(camera, points, 10.0)
     assert len(pixels) > 30
-    np.testing.assert_allclose(unproject(camera, pixels, depths)[:, 2], 0, atol=1e-6)
+    np.testing.assert_allclose(camera.unproject(pixels, depths)[:, 2], 0, atol=1e-6)
 
 
 def test_what_points_behind_the_camera_say_is_not_heard() -> None:

@@ -51,13 +51,9 @@ def pair_warp(camera: Camera, other: Camera) -> tuple[Float64, Float64]:
     return other.intrinsics @ rotation @ np.linalg.inv(camera.intrinsics), other.intrinsics @ shift
 
 
-def unproject(camera: Camera, rows: NDArray[np.int64], columns: NDArray[np.int64], inverse: Float64) -> Float64:
-    """World points (M, 3) in the middle of pixels at inverse depths (M,)."""
-    depth = 1 / inverse
-    x = (columns + 0.5 - camera.cx) / camera.fx
-    y = (rows + 0.5 - camera.cy) / camera.fy
-    local = np.stack([x * depth, y * depth, depth], axis=1)
-    return np.asarray((local - camera.translation) @ camera.rotation)
+def pixel_centres(rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Float64:
+    """Middles (M, 2) of pixels, x and y."""
+    return np.stack([columns + 0.5, rows + 0.5], axis=1)
 
 
 def ray_angle(camera: Camera, other: Camera, points: Float64) -> float:

@@ -15,7 +15,7 @@ from scipy.ndimage import uniform_filter
 
 from trainer.dataset import Frame
 from trainer.stereo import kernels
-from trainer.stereo.geometry import Float32, Float64, StereoPhoto, unproject
+from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pixel_centres
 from trainer.stereo.maps import DepthMap, Stereo
 
 PRODUCT_CELL = 2  # pixels of the maps a point of dense.ply
@@ -97,7 +97,7 @@ def _points_of(
     r, c = np.nonzero((blocks.max(axis=-1, initial=-1) > 0) & ~covered)
     y, x = r * cell + best[r, c] // cell, c * cell + best[r, c] % cell
     inverse = found.inverse[y, x].astype(np.float64)
-    positions = unproject(found.camera, y, x, inverse)
+    positions = found.camera.unproject(pixel_centres(y, x), 1 / inverse)
     normals = _normals(found, y, x)
     rays = found.camera.position - positions
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
