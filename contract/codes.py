@@ -125,7 +125,8 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SCENE: Failure(
         "The camera positions and pictures needed for training are missing or damaged.",
-        "Start again from the photos (pipelineStep full), or upload a ZIP of images/ and COLMAP's sparse/0/.",
+        "Start again from the photos (pipelineStep full), or upload a ZIP of images/ and COLMAP's sparse/0/, "
+        "of undistorted photos.",
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
@@ -272,6 +273,9 @@ class WarningCode(StrEnum):
     CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
     CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
     # the scene
+    SMALLER_MODELS = "SMALLER_MODELS"
+    MASKS_UNUSED = "MASKS_UNUSED"
+    INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -331,6 +335,18 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.CONTROL_POINT_OUTLIERS: Advice(
         "Some control points contradict the others and were not used.",
         "Check the marks and coordinates of the points named.",
+    ),
+    WarningCode.SMALLER_MODELS: Advice(
+        "The scene holds several models; the one with the most photos was used.",
+        "To use another one, upload a ZIP with only that model.",
+    ),
+    WarningCode.MASKS_UNUSED: Advice(
+        "The masks belong to none of the photos and were not used.",
+        "Name the mask of images/photo.jpg masks/photo.jpg.png or masks/photo.png, and upload again.",
+    ),
+    WarningCode.INVALID_GAUSSIANS: Advice(
+        "Gaussians with values that are no numbers, or without a rotation, were removed.",
+        "Nothing needs to be done.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",

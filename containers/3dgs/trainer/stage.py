@@ -70,6 +70,7 @@ def train_scene(context: StageContext) -> StageOutcome:
         context.progress.report(0.01, "placing the first Gaussians")
         begun = _first_gaussians(context, scene, store, plan, device)
         run, warnings = _start(context, scene, store, plan, device, begun, flight)
+    warnings += scene.warnings
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pillow_heif
 import rawpy
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contract.archive import RAW_SUFFIXES
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
+from stage import pictures
 
 MAX_PIXELS = 250_000_000
 # the size is checked before anything is decoded; Pillow's own limit would only warn
@@ -62,13 +62,7 @@ def _develop(path: Path) -> Decoded:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. Keeps EXIF orientation."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        low, high = np.percentile(values, (0.1, 99.9))
-        grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-        converted = Image.fromarray(grey).convert("RGB")
-    else:
-        converted = image.convert("RGB")
+    converted = pictures.to_rgb(image)
     converted.getexif()[ORIENTATION] = _orientation(image)
     return converted
 

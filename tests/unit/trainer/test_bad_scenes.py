@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -91,3 +92,16 @@ def test_a_few_nan_points_among_good_ones_are_left_out(tmp_path: Path) -> None:
     rewrite(scene, 9, spoilt)
     environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
     assert run_stage("3dgs", result_folder, train_scene, environment) == 0
+
+
+def test_a_photo_left_out_is_named_in_the_result(tmp_path: Path) -> None:
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    (scene / "images" / "000002.png").unlink()
+    environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
+    assert run_stage("3dgs", result_folder, train_scene, environment) == 0
+    result = json.loads((Folders(tmp_path).model / "result.json").read_text())
+    (warning,) = result["warnings"]
+    assert warning["code"] == "PHOTOS_SKIPPED"
+    assert "000002.png" in warning["names"][0]
+    assert result["counts"]["trainViews"] + result["counts"]["heldOutViews"] == 8

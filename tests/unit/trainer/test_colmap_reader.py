@@ -39,7 +39,8 @@ def test_cameras_poses_and_points_are_read(model: Path) -> None:
     assert set(found.points.track_images[found.points.track_points == 3].tolist()) == {1, 2}
 
 
-def test_colmaps_own_files_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["binary", "text"])
+def test_colmaps_own_files_are_read(tmp_path: Path, form: str) -> None:
     pycolmap = pytest.importorskip("pycolmap")
     options = pycolmap.SyntheticDatasetOptions()
     options.num_rigs, options.num_cameras_per_rig, options.num_frames_per_rig, options.num_points3D = 1, 1, 4, 30
@@ -48,8 +49,11 @@ def test_colmaps_own_files_are_read(tmp_path: Path) -> None:
     options.camera_width, options.camera_height = 640, 480
     truth = pycolmap.synthesize_dataset(options)
     truth.write(str(tmp_path))
-    found = read_model(tmp_path)
+    (tmp_path / "text").mkdir()
+    truth.write_text(str(tmp_path / "text"))
+    found = read_model(tmp_path if form == "binary" else tmp_path / "text")
     assert len(found.images) == 4
+    assert len(found.points.track_points) == sum(point.track.length() for point in truth.points3D.values())
     for image in found.images:
         pose = truth.find_image_with_name(image.name).cam_from_world().matrix()
         np.testing.assert_allclose(image.camera.world_to_camera[:3], pose, atol=1e-9)
