@@ -176,6 +176,20 @@ def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path
     assert gzip.decompress((output / "scene.spz").read_bytes())[14] == 1
 
 
+def test_a_row_that_is_not_finite_is_dropped_and_reported(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(40, 0)
+    means = splat.means.copy()
+    means[3, 1] = np.nan
+    write_ply(model / "scene.ply", replace(splat, means=means))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    result = json.loads((output / "result.json").read_text())
+    assert [warning["code"] for warning in result["warnings"]] == ["INVALID_GAUSSIANS"]
+    assert result["counts"]["gaussians"] + result["counts"]["pruned"] == 39
+
+
 def nothing(_folder: Path, _splat: Gaussians) -> None:
     pass
 
@@ -198,9 +212,8 @@ def zip_without_ply(folder: Path, _splat: Gaussians) -> None:
         archive.writestr("readme.txt", "nothing")
 
 
-def not_a_number(folder: Path, splat: Gaussians) -> None:
-    means = splat.means.copy()
-    means[3, 1] = np.nan
+def no_numbers(folder: Path, splat: Gaussians) -> None:
+    means = np.full_like(splat.means, np.nan)
     write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "means": means}))
 
 
@@ -221,7 +234,7 @@ def broken_views(folder: Path, splat: Gaussians) -> None:
         (two, ErrorCode.INVALID_SPLAT),
         (not_a_zip, ErrorCode.NOT_A_ZIP),
         (zip_without_ply, ErrorCode.INVALID_SPLAT),
-        (not_a_number, ErrorCode.INVALID_SPLAT),
+        (no_numbers, ErrorCode.INVALID_SPLAT),
         (transparent, ErrorCode.INVALID_SPLAT),
         (broken_views, ErrorCode.INVALID_SCENE),
     ],
