@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from splat.camera import Camera
 from splat.errors import InvalidSceneError
-from splat.surroundings import Surroundings
+from splat.surroundings import Surroundings, plane_axes
 
 MIN_PHOTOS = 3  # that must see a place for it to count as photographed; all, where there are fewer
 _MAX_POINTS = 20_000
@@ -115,14 +115,6 @@ def is_georeferenced(path: Path) -> bool:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error
-
-
-def plane_axes(up: Vector) -> tuple[Vector, Vector]:
-    """East and north (3,) each: a right-handed frame with `up`."""
-    east = np.array([1.0, 0.0, 0.0]) if abs(up[0]) < 0.9 else np.array([0.0, 0.0, 1.0])
-    east = east - (east @ up) * up
-    east /= np.linalg.norm(east)
-    return east, np.cross(up, east)
 
 
 def up_of(cameras: Sequence[Camera]) -> Vector:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compressor.deliver.limits import Limits
-from splat.surroundings import Surroundings
+from splat.surroundings import Surroundings, inscribed_ellipse
 
 BUNDLE = Path(__file__).parents[2] / "viewer" / ".build"
 """Where `npm run build` in containers/compressor/viewer puts the viewer."""
@@ -101,13 +101,18 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
 
 
 def upright(rotation: NDArray[np.float64], surroundings: Surroundings) -> dict[str, Any]:
-    """The surroundings in the viewer's coordinates, y up: the footprint as x and z of its corners."""
-    corners = [rotate(rotation, corner) for corner in surroundings.footprint]
+    """The surroundings in the viewer's coordinates, y up: the footprint as x and z of its corners, and the ellipse in
+    shade below it as its centre and the columns of its matrix, x and z likewise.
+    """
+    corners = np.array([rotate(rotation, corner)[[0, 2]] for corner in surroundings.footprint])
+    centre, shape = inscribed_ellipse(corners)
     return {
         "ground": surroundings.ground,
         "ceiling": surroundings.ceiling,
         "haze": surroundings.haze,
-        "footprint": [[corner[0], corner[2]] for corner in corners],
+        "footprint": corners.tolist(),
+        "shadeCentre": centre.tolist(),
+        "shadeShape": shape.T.ravel().tolist(),
         "groundColour": surroundings.ground_colour.tolist(),
         "horizon": surroundings.horizon.tolist(),
         "zenith": surroundings.zenith.tolist(),
