@@ -151,7 +151,7 @@ def test_a_processing_job_stopped_at_its_longest_runtime_is_out_of_time(
     stage: Stage, over: int, expected: ErrorCode
 ) -> None:
     seconds = stage.spec.max_runtime + over
-    assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: told to leave") is expected
+    assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: SIGTERM") is expected
 
 
 def test_seconds_are_from_start_to_end() -> None:
