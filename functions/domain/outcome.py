@@ -22,7 +22,7 @@ class RunStatus(StrEnum):
 
 
 class RunOutcome(BaseModel):
-    """`error` is set when fate is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
+    """`error` is set when the outcome is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
 
     status: RunStatus
     error: JobError | None = None

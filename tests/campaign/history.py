@@ -1,4 +1,4 @@
-"""One history: customers upload, stop and rerun, an operator redrives; then what must hold is looked at."""
+"""One history: customers upload, stop and rerun, an operator redrives; then the invariants are checked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GOOD, BAD = zip_of(photos(6)), zip_of(photos(2))
 
 @dataclass
 class Seen:
-    """What was watched while the history ran."""
+    """Invariants checked at every write while the history runs."""
 
     faults: list[str] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Report:
-    """`faults`: every invariant that did not hold, in words."""
+    """Result of one history. `faults` describes every broken invariant."""
 
     seed: int
     faults: tuple[str, ...]
@@ -54,9 +54,9 @@ class Report:
 
 
 def draw_faults(seed: int) -> Faults:
-    """A history of its own weather: from none to all of it."""
-    weather = random.Random(seed ^ 0x5EED)
-    strength = weather.choice([0.0, 0.3, 1.0, 1.0, 2.0])
+    """The fault rates of a history, from none to twice the usual ones."""
+    chance = random.Random(seed ^ 0x5EED)
+    strength = chance.choice([0.0, 0.3, 1.0, 1.0, 2.0])
     return Faults(
         crash=0.01 * strength,
         throttle=0.01 * strength,
@@ -69,7 +69,7 @@ def draw_faults(seed: int) -> Faults:
 
 
 class Customers:
-    """They act at random times, and again when a call of theirs fails."""
+    """Customers and an operator, who act at random times and repeat a call that failed."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline, self._world = pipeline, pipeline.world
@@ -111,7 +111,7 @@ class Customers:
             self._world.after(chance.uniform(10_000, 100_000), lambda: self._redrive(job_id))
 
     def maybe_cancel(self, execution: Execution) -> None:
-        """Just as it enters a state, which is when a stop has most to get wrong."""
+        """Stops some executions just as they enter a state, when most can go wrong."""
         if self._world.happens(0.02) and self._world.faults.crash:
             self._world.after(self._world.random.uniform(0, 2), lambda: self._cancel(execution.name))
 
@@ -150,7 +150,7 @@ class Customers:
 
 
 def play(seed: int) -> Report:
-    """Play the history of `seed` to its end and look."""
+    """Plays the history of `seed` to its end and checks the invariants."""
     seen = Seen()
     with running_pipeline(seed, draw_faults(seed)) as pipeline:
         pipeline.jobs.watch = seen.item_written
@@ -159,12 +159,12 @@ def play(seed: int) -> Report:
         pipeline.machine.entered = customers.maybe_cancel
         customers.arrive()
         pipeline.world.run(LONG_ENOUGH)
-        faults = (*seen.faults, *what_does_not_hold(pipeline, customers))
+        faults = (*seen.faults, *broken_invariants(pipeline, customers))
     statuses = Counter(str(item.get("status")) for item in pipeline.jobs.items.values())
     return Report(seed, faults, len(customers.job_ids), statuses, pipeline.invocations, pipeline.dead_letters)
 
 
-def what_does_not_hold(pipeline: Pipeline, customers: Customers) -> list[str]:
+def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults = [f"{name} ran beside another of its stage" for name in pipeline.machines.twice]
     running = [job.name for job in pipeline.machines.jobs.values() if job.status in RUNNING]
     faults += [f"{name} still runs" for name in running]
@@ -189,25 +189,25 @@ def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: 
         faults.append(f"{job_id} ended nowhere: {status}")
     execution = pipeline.machine.executions.get(job_id)
     ended = execution.status if execution else "none"
-    told = {event["stateEnteredEventDetails"]["name"] for event in _entered(execution)}
-    begun = {"SUCCEEDED"} if "JobSucceeded" in told else {"FAILED"} if "JobFailed" in told else set()
+    entered = {event["stateEnteredEventDetails"]["name"] for event in _entered(execution)}
+    begun = {"SUCCEEDED"} if "JobSucceeded" in entered else {"FAILED"} if "JobFailed" in entered else set()
     expected = {
         "none": {"REJECTED"},
         "SUCCEEDED": {"SUCCEEDED"},
         "FAILED": {"FAILED"},
         "TIMED_OUT": {"FAILED"},
-        "ABORTED": {"STOPPED", *begun},  # it may have been stopped in the midst of its own last word
+        "ABORTED": {"STOPPED", *begun},  # it may have been stopped while it published its final event
     }[ended]
     if redriven and ended != "SUCCEEDED":
         expected = {"FAILED", "STOPPED", *begun}
     if status not in expected:
-        faults.append(f"{job_id} is told as {status}, and its execution ended as {ended}")
+        faults.append(f"{job_id} is {status}, and its execution ended as {ended}")
     if item.get("message") == REPLACED:
-        return faults  # nobody is told: the newer upload is
+        return faults  # no final event: the newer upload has one
     mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
     if any(count > 1 for count in mails.values()):
         faults.append(f"{job_id} got a mail twice: {dict(mails)}")
-    # a redrive may turn a failure that was told into a success
+    # a redrive may turn a published failure into a success
     if len(mails) != 1 and not (redriven and "Job Succeeded" in mails and len(mails) == 2):
         faults.append(f"{job_id} got {sorted(mails) or 'no mail'}")
     if status not in {type_.removeprefix("Job ").upper() for type_ in mails}:
@@ -220,7 +220,7 @@ def _entered(execution: Execution | None) -> list[dict[str, Any]]:
 
 
 def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str]:
-    """An upload that was overwritten before anybody looked is spoken for by the newer one; all others are jobs."""
+    """Uploads that became no job, except those that were overwritten before start_job read them."""
     newest: dict[str, str] = {}
     for (bucket, key), versions in pipeline.storage.objects.items():
         if bucket == UPLOADS and versions[-1] is not None:

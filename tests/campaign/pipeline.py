@@ -36,7 +36,7 @@ Json = dict[str, Any]
 
 
 class Once(BasePersistenceLayer):
-    """The idempotency table. A record that was begun and never ended holds for a minute."""
+    """Idempotency table. A record in progress expires after a minute."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -68,12 +68,12 @@ class Bus:
 
     def put_events(self, Entries: list[Json]) -> Json:
         for entry in Entries:
-            self._pipeline.told(entry["DetailType"], json.loads(entry["Detail"]))
+            self._pipeline.publish(entry["DetailType"], json.loads(entry["Detail"]))
         return {"FailedEntryCount": 0}
 
 
 class Pipeline:
-    """All of it. `dead_letters` counts the events that were redriven."""
+    """Handlers, state machine, bus, tables and storage in one world. `dead_letters` counts the redriven events."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.world = World(seed, faults)
@@ -82,7 +82,7 @@ class Pipeline:
         self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
         self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
         self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
-        self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
+        self.machine = Machine(self.world, self._invoke, self.publish, self._execution_ended)
         self.once = Once(self.world)
         self.dead_letters = 0
         self.invocations = 0
@@ -105,8 +105,8 @@ class Pipeline:
 
     # ── EventBridge and Lambda ──
 
-    def told(self, type_: str, detail: Json) -> None:
-        """A status event is on the bus, which is durable."""
+    def publish(self, type_: str, detail: Json) -> None:
+        """Puts a status event on the bus, whose delivery to its consumers is durable."""
         event = self.event(type_, SOURCE, detail)
         self.world.deliver(lambda: self.invoke_later("track_progress", event), durable=True)
         if type_ in OUTCOMES:
@@ -162,7 +162,7 @@ class Pipeline:
             "message": "getting on",
         }
         if not self.world.happens(self.world.faults.lost):  # the container's PutEvents may fail
-            self.told(StatusType.STAGE_PROGRESSED, detail)
+            self.publish(StatusType.STAGE_PROGRESSED, detail)
 
     def _execution_ended(self, execution: Execution) -> None:
         if execution.status == "SUCCEEDED":
@@ -184,7 +184,7 @@ class Pipeline:
         self.world.after(seconds, again)
 
     def _at_work(self) -> bool:
-        """Else a schedule would find nothing to do: fifty days are long."""
+        """Whether a schedule would find anything to do: most of fifty days it would not."""
         ended = self.world.at() - timedelta(hours=3)
         executions = self.machine.executions.values()
         return any(one.stopped_at is None or one.stopped_at > ended for one in executions)
@@ -205,7 +205,7 @@ class Pipeline:
 
 @contextlib.contextmanager
 def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
-    """The handlers' settings, clients and tables are the pipeline's inside the block."""
+    """Gives the handlers the pipeline's settings, clients and tables inside the block."""
     pipeline = Pipeline(seed, faults)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message="No application metrics")

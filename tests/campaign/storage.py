@@ -77,7 +77,7 @@ class Storage:
 
 
 class Mail:
-    """`about`: the outcomes that are being told, one while another is. `sent`: those that went out."""
+    """SES. `about` lists the final events in hand, the innermost call last; `sent` those whose mail went out."""
 
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []

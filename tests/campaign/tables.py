@@ -1,4 +1,4 @@
-"""DynamoDB in memory, as far as the functions use it: conditions as they write them, and an index that is behind."""
+"""DynamoDB in memory, as far as the functions use it: their conditions, and an eventually consistent index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = dict[str, Any]
 
 
 class Table:
-    """`watch` sees every item before and after it is written. An index is (partition key, sort key)."""
+    """A table with at most one index (partition key, sort key). `watch` receives an item before and after a write."""
 
     def __init__(self, world: World, keys: tuple[str, ...], index: tuple[str, str] | None = None) -> None:
         self._world, self._keys, self._index = world, keys, index
@@ -87,7 +87,7 @@ class Table:
 
 
 def _met(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
-    """A condition written out: alternatives of attribute_(not_)exists, = and <."""
+    """Evaluates a condition expression: alternatives of attribute_(not_)exists, = and <."""
     for part in condition.split(" OR "):
         if found := re.fullmatch(r"attribute_(not_)?exists\((\S+)\)", part):
             met = (names.get(found[2], found[2]) in item) is (found[1] is None)

@@ -1,4 +1,4 @@
-"""Virtual time, and the faults that may meet any call."""
+"""Virtual time, and the faults that any call may meet."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.fakes import aws_error
 
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 FUNCTION_SECONDS = 60.0  # the template's Timeout
-QUIET_AFTER = 3 * 86_400.0  # seconds; from then on nothing goes wrong any more, so that all must come to rest
+QUIET_AFTER = 3 * 86_400.0  # seconds; no faults from then on, so that everything must come to an end
 
 
 class Crash(BaseException):
-    """The function's machine is gone: no handler of its own sees this."""
+    """End of the function's process, which no `except Exception` catches."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Chances. A crash and a throttle are per call to AWS, the others per event."""
+    """Probabilities of faults: of a crash and a throttle per call to AWS, of the others per event."""
 
     crash: float = 0.0
     throttle: float = 0.0
@@ -36,7 +36,7 @@ class Faults:
 
 
 class World:
-    """Runs what is due in the order of time; what is due together, in a random order."""
+    """Scheduler in virtual time. What is due at the same time runs in random order."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self._faults, self.now = random.Random(seed), faults, 0.0
@@ -67,14 +67,14 @@ class World:
         self.now = until
 
     def others_act(self) -> None:
-        """What is due next happens now, while functions are between two calls."""
+        """Runs what is due next, while functions are between two calls."""
         if self._due and self._due[0][0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
             self.now, _, _, do = heapq.heappop(self._due)
             do()
 
     @contextmanager
     def function(self) -> Iterator[None]:
-        """A function runs inside the block: whatever happens meanwhile, it does not outlive its timeout."""
+        """Sets the deadline of the function that runs inside the block."""
         self._deadlines.append(self.now + FUNCTION_SECONDS)
         try:
             yield
@@ -82,7 +82,7 @@ class World:
             self._deadlines.pop()
 
     def deliver(self, take: Callable[[], None], durable: bool) -> None:
-        """An event on its way: soon or late, once or more, and not at all if it is lost."""
+        """Delivers an event soon or late, once or twice, or never if it is not durable and lost."""
         if not durable and self.happens(self.faults.lost):
             return
         for _ in range(1 + self.happens(self.faults.duplicate)):
@@ -91,7 +91,7 @@ class World:
 
 
 class Faulty:
-    """A client whose every call may be throttled, or be the last before a crash: before it arrives or after."""
+    """Client whose calls may be throttled, or end in a crash before or after they take effect."""
 
     def __init__(self, target: Any, world: World) -> None:
         self._target, self._world = target, world

@@ -38,7 +38,7 @@ def queue(stack: tuple[Address, dict[str, str]]) -> str:
 
 
 def raised(address: Address, queue: str) -> set[str]:
-    """The names of the alarms that the topic has told of since it was asked last."""
+    """Names of the alarms that notified the topic since the last call."""
     names = set()
     while found := address.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages"):
         for message in found:
@@ -76,7 +76,7 @@ def test_what_the_functions_measure_is_what_the_alarms_look_at() -> None:
     assert namespaces == [Template.load().global_variables["POWERTOOLS_METRICS_NAMESPACE"]] * len(own)
 
 
-def test_every_alarm_is_told_to_the_topic() -> None:
+def test_every_alarm_notifies_the_topic() -> None:
     assert all(alarm["Properties"]["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in ALARMS.values())
 
 

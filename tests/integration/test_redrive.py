@@ -92,7 +92,7 @@ def test_letters_of_what_was_done_already_change_nothing(
     assert state_of(stack, job_id) == before
 
 
-def test_a_job_whose_stop_nobody_heard_of_is_mourned_once(stack: Stack, edges: dict[str, Edge]) -> None:
+def test_a_job_whose_stop_event_was_lost_gets_one_final_event(stack: Stack, edges: dict[str, Edge]) -> None:
     with deaf(stack, "StopJobFunction"):
         stack.upload("brook.zip", zip_of_photos(2))
         wait_until(lambda: executions(stack, "brook-") != [])

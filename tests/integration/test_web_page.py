@@ -166,7 +166,7 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
     assert [url for url in sent if "again.zip" in url and "partNumber=1&" in url] == sent[:1]
 
 
-def test_what_cannot_work_is_said_before_anything_is_sent(site: Site, page: Any, tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_before_anything_is_sent(site: Site, page: Any, tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
     for number in range(3):
         (tmp_path / "few" / f"{number}.jpg").write_bytes(b"x")

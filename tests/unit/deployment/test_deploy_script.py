@@ -177,7 +177,7 @@ def test_an_image_with_a_critical_hole_or_that_does_not_start_is_not_pushed(desk
     assert desk.calls("docker push") == []
 
 
-def test_the_page_is_built_told_where_its_api_is_and_published(desk: Desk) -> None:
+def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
     done = desk.run("web.sh", "spaceport-dev")
     assert done.returncode == 0, done.stderr
     assert [call.split()[1] for call in desk.calls("npm")] == ["ci", "run"]

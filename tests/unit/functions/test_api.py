@@ -35,7 +35,7 @@ def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: dat
     JobsTable(cloud.table("jobs")).record(job, JobFacts(owner=owner))
 
 
-def told(*names: str) -> None:
+def track(*names: str) -> None:
     for name in names:
         invoke("track_progress", sample_event(f"status/{name}"))
 
@@ -192,10 +192,10 @@ def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: C
     assert head["ContentLength"] == len(body)
     uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
     assert done.json["jobId"] == job_id_of(uploaded)
-    # what S3 then tells start_job makes the job of the one who uploaded, with his wishes
+    # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
     event = sample_event("start_job/object-created")
-    told = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
-    event["detail"]["object"] |= told
+    described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
+    event["detail"]["object"] |= described
     invoke("start_job", event)
     item = cloud.item(done.json["jobId"])
     assert item is not None
@@ -246,7 +246,7 @@ def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
 
 def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-started", "stage-started", "stage-progressed", "stage-succeeded")
+    track("job-started", "stage-started", "stage-progressed", "stage-succeeded")
     view = call("GET", f"/jobs/{JOB_ID}").json
     assert (view["name"], view["status"]) == ("Meadow", "RUNNING")
     assert 0 < view["progress"] < 1
@@ -256,22 +256,22 @@ def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> 
 
 def test_a_job_says_when_it_and_each_of_its_stages_will_be_done(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-started")
+    track("job-started")
     unknown = call("GET", f"/jobs/{JOB_ID}").json
     assert [unknown["secondsLeft"], *(stage["secondsLeft"] for stage in unknown["stages"])] == [None] * 4
-    told("stage-started", "stage-progressed")
+    track("stage-started", "stage-progressed")
     view = call("GET", f"/jobs/{JOB_ID}").json
     left = {stage["stage"]: stage["secondsLeft"] for stage in view["stages"]}
-    assert left["sfm"] is None  # its end was not told of, nor is it foretold
+    assert left["sfm"] is None  # its end was not reported, nor is it predicted
     assert 0 <= left["3dgs"] <= left["compressor"] == view["secondsLeft"]
-    told("stage-succeeded")
+    track("stage-succeeded")
     done = call("GET", f"/jobs/{JOB_ID}").json
     assert [stage["secondsLeft"] is None for stage in done["stages"]] == [True, True, False]
 
 
 def test_a_finished_job_shows_its_figures_and_links_that_work(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-succeeded")
+    track("job-succeeded")
     view = call("GET", f"/jobs/{JOB_ID}").json
     assert (view["status"], view["progress"], view["metrics"]["score"]) == ("SUCCEEDED", 1.0, 74)
     link = view["links"]["viewer/index.html"]
@@ -295,9 +295,9 @@ def test_the_snapshots_of_a_training_are_linked_in_their_order(cloud: Cloud) -> 
     assert "checkpoints/3/snapshots/200.jpg" in links["snapshots/200.jpg"]
 
 
-def test_a_failure_is_told_with_what_to_do(cloud: Cloud) -> None:
+def test_a_failure_comes_with_its_hint(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-failed")
+    track("job-failed")
     error = call("GET", f"/jobs/{JOB_ID}").json["error"]
     assert error["code"] == sample_event("status/job-failed")["detail"]["error"]["code"]
     assert error["hint"]
@@ -363,7 +363,7 @@ def test_what_is_not_there_is_a_problem_too(cloud: Cloud) -> None:
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_a_fault_of_ours_is_told_without_its_insides(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_shows_no_internals(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("secret")
 

@@ -60,18 +60,18 @@ def test_what_has_no_machine_waits_and_so_does_its_task(one_machine: Cloud) -> N
     assert one_machine.stepfunctions.answers == []
 
 
-def test_a_job_that_waits_for_capacity_says_so_and_when_it_has_found_some(one_machine: Cloud) -> None:
+def test_a_job_that_waits_for_capacity_publishes_that_and_when_it_got_some(one_machine: Cloud) -> None:
     ask(1)
     ask(2)
     one_machine.sagemaker.complete(name(1))
     invoke("dispatch", ended(1))
-    told = [said["detail"] for said in one_machine.heard() if said["detail"]["jobId"] == "job-2"]
-    assert [said["message"] for said in told] == [
+    details = [said["detail"] for said in one_machine.heard() if said["detail"]["jobId"] == "job-2"]
+    assert [said["message"] for said in details] == [
         "waiting for a machine",
         "waiting for capacity",
         "a machine was found",
     ]
-    assert [said["sequence"] for said in told] == [2_010_000, 2_010_001, 2_010_002]
+    assert [said["sequence"] for said in details] == [2_010_000, 2_010_001, 2_010_002]
 
 
 def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
@@ -92,7 +92,7 @@ def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
 def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
     for number in (1, 2):
         ask(number)
-    one_machine.sagemaker.complete(name(1))  # and nobody has told dispatch yet
+    one_machine.sagemaker.complete(name(1))  # and dispatch has received no event of it
     ask(3)
     assert one_machine.sagemaker.created == [name(1), name(2)]
     assert waiting(Stage.TRAINING, one_machine) == [name(3)]

@@ -198,7 +198,7 @@ def test_the_subject_names_the_scene_and_what_became_of_it(cloud: Cloud, name: s
 
 
 @pytest.mark.parametrize("read", [text, html])
-def test_a_success_tells_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
+def test_a_success_shows_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
     body = read(succeeded(cloud))
     for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB", "3 min"):
         assert said in body
@@ -254,7 +254,7 @@ def test_no_address_inside_s3_is_in_sight(cloud: Cloud, name: str, read: Any) ->
     assert "s3://" not in read(cloud.mails()[0])
 
 
-def test_the_mail_of_a_start_tells_what_was_asked_for(cloud: Cloud) -> None:
+def test_the_mail_of_a_start_lists_the_options(cloud: Cloud) -> None:
     recorded(cloud)
     invoke("notify", outcome("job-started"))
     assert "Quality: standard" in text(cloud.mails()[0])

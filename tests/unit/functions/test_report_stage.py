@@ -65,7 +65,7 @@ def spent(capsys: pytest.CaptureFixture[str]) -> list[float]:
 
 
 @pytest.mark.parametrize("end", ["complete", "fail", "end_stopped"])
-def test_what_a_run_has_cost_is_counted_once_however_it_ended_and_however_often_that_is_said(
+def test_the_cost_of_a_run_is_counted_once_however_it_ended_and_however_often_it_is_reported(
     cloud: Cloud, capsys: pytest.CaptureFixture[str], end: str
 ) -> None:
     started(cloud)

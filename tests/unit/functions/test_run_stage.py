@@ -121,7 +121,7 @@ def test_a_new_task_after_a_job_that_was_never_created_creates_that_one(cloud: C
     assert token_of(cloud) == "token-2"
 
 
-def test_the_same_task_after_its_job_failed_hears_of_that_and_starts_nothing(cloud: Cloud) -> None:
+def test_the_same_task_after_its_job_failed_receives_the_failure_and_starts_nothing(cloud: Cloud) -> None:
     invoke("run_stage", ask_for(token="token-1"))
     cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 12 of 12")
     invoke("run_stage", ask_for(token="token-1"))
@@ -157,7 +157,7 @@ def test_a_new_task_while_the_job_runs_waits_for_it_and_starts_nothing(cloud: Cl
     assert cloud.stepfunctions.answers == []
 
 
-def test_a_new_task_after_the_job_completed_hears_of_success_at_once(cloud: Cloud) -> None:
+def test_a_new_task_after_the_job_completed_succeeds_at_once(cloud: Cloud) -> None:
     invoke("run_stage", ask_for(token="token-1"))
     cloud.put_result(output_of())
     cloud.sagemaker.complete(job_name())

@@ -195,7 +195,7 @@ def test_training_on_demand_names_no_wait() -> None:
     assert "MaxWaitTimeInSeconds" not in made["StoppingCondition"]
 
 
-def test_a_container_is_told_what_the_contract_lists() -> None:
+def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
     assert environment(run_of(Stage.TRAINING, 2), job(), platform(), RetryState()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
@@ -205,11 +205,11 @@ def test_a_container_is_told_what_the_contract_lists() -> None:
     }
 
 
-def test_a_customers_wishes_reach_the_container_zero_included() -> None:
-    wished = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
-    told = environment(run_of(), wished, platform(), RetryState())
-    wishes = {name: told[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
-    assert wishes == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
+def test_a_customers_options_reach_the_container_zero_included() -> None:
+    customers = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
+    variables = environment(run_of(), customers, platform(), RetryState())
+    options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
+    assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 
 
 @pytest.mark.parametrize("stage", Stage)

@@ -170,7 +170,7 @@ def test_of_an_overwritten_object_only_the_newer_version_starts(cloud: Cloud, se
     assert list(cloud.stepfunctions.executions) == [job_id(newer)]
 
 
-def test_without_versioning_the_etag_tells_an_overwritten_object(cloud: Cloud) -> None:
+def test_without_versioning_the_etag_reveals_an_overwritten_object(cloud: Cloud) -> None:
     older = cloud.upload("meadow.zip", GOOD)
     del older["detail"]["object"]["version-id"]
     cloud.upload("meadow.zip", zip_of(photos(7)))

@@ -1,4 +1,4 @@
-"""sweep_jobs through its handler: an end that nobody was told of is told after all, once."""
+"""sweep_jobs through its handler: an outcome without a final event gets one, once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def sweep() -> list[str]:
 @pytest.mark.parametrize(
     ("status", "said"), [("ABORTED", "Job Stopped"), ("TIMED_OUT", "Job Failed"), ("FAILED", "Job Failed")]
 )
-def test_an_end_whose_event_was_lost_is_told(cloud: Cloud, status: str, said: str) -> None:
+def test_an_outcome_whose_event_was_lost_is_published(cloud: Cloud, status: str, said: str) -> None:
     invoke("run_stage", ask_for(Stage.TRAINING))
     ended(cloud, status, 11, "JobStarted", "FirstStage", "RunTraining")
     assert sweep() == [JOB_ID]
@@ -42,7 +42,7 @@ def test_an_end_whose_event_was_lost_is_told(cloud: Cloud, status: str, said: st
     assert cloud.sagemaker.stopped == [job_name(Stage.TRAINING)]
 
 
-def test_what_was_told_is_not_told_again(cloud: Cloud) -> None:
+def test_what_was_published_is_not_published_again(cloud: Cloud) -> None:
     ended(cloud, "ABORTED", 11)
     sweep()
     (said,) = cloud.heard()

@@ -56,7 +56,7 @@ def test_a_list_that_cannot_be_read_says_why(text: str, words: str) -> None:
         parse_gcp_list(text, PHOTOS)
 
 
-def test_names_that_two_photos_share_tell_neither() -> None:
+def test_names_that_two_photos_share_identify_neither() -> None:
     assert by_base_name({"a/1.JPG": "x", "b/1.jpg": "y", "2.jpg": "z"}) == {"2.jpg": "z"}
 
 
@@ -155,7 +155,7 @@ class Sent:
         self.gcp_files = [UnpackedFile("gcp_list.txt", path)]
 
 
-def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_told(tmp_path: Path) -> None:
+def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_path: Path) -> None:
     model = flight()
     path = tmp_path / "gcp_list.txt"
     lines = [
