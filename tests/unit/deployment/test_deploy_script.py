@@ -25,7 +25,7 @@ case "$1 $2" in
   "manifest inspect") cat "$PUSHED/$(name "$3")" ;;
   "image inspect") echo "python@$BASE_SAYS" ;;
   "run --rm") [ -z "${BROKEN:-}" ] && echo "spaceport ${3%:*} 1" | sed 's#spaceport .*/#spaceport #' ;;
-  push*) printf '{\n   "schemaVersion": 2,\n   "mediaType": "%s",\n   "config": {}\n}\n' "$FORMAT" >"$PUSHED/$(name "$2")" ;;
+  push*) printf '{\n "schemaVersion": 2,\n "mediaType": "%s",\n "config": {}\n}' "$FORMAT" >"$PUSHED/$(name "$2")" ;;
   login*) cat >/dev/null ;;
 esac
 """
