@@ -12,6 +12,7 @@
 #   IMAGE_TAG      ImageTag: its images must be in ECR                                     (none: not looked for)
 #   DEPLOY_ROLE    name of the role that GitHub takes on                                   (none: not looked for)
 set -euo pipefail
+cd "$(dirname "$0")/../.."
 STAGE=${STAGE:-dev}
 SENDER=${SENDER:-spaceport@example.com}
 SFM_TYPES=${SFM_TYPES:-ml.c6i.4xlarge}
@@ -112,6 +113,18 @@ deploy_role() {
   fi
 }
 
+state_machine() { # Step Functions takes the definition, with names in place of what the template fills in
+  local definition result
+  definition=$(sed -e 's/\${[A-Za-z]*Arn}/arn:aws:lambda:us-east-1:123456789012:function:any/' -e 's/\${[A-Za-z]*}/any/' statemachine/pipeline.asl.json)
+  result=$(aws stepfunctions validate-state-machine-definition --definition "$definition" --query result --output text)
+  if [ "$result" = OK ]; then
+    ok "Step Functions: statemachine/pipeline.asl.json"
+  else
+    lacks "Step Functions: statemachine/pipeline.asl.json is $result: aws stepfunctions validate-state-machine-definition (docs/runbook.md)"
+  fi
+}
+
+state_machine
 lambda_limit
 quotas "processing job" "$SFM_TYPES,$COMPRESSOR_TYPES"
 if [ "$SPOT" = true ]; then

@@ -17,6 +17,8 @@ SCRIPT = Path(__file__).parents[3] / "scripts" / "deployment" / "preflight.sh"
 AWS = r"""#!/usr/bin/env bash
 echo "$*" >>"$CALLS"
 case "$*" in
+  *'${'*) echo "an unfilled substitution" >&2; exit 2 ;;
+  "stepfunctions validate-state-machine-definition"*'"StartAt"'*) echo "${DEFINITION:-OK}" ;;
   "lambda get-account-settings"*) echo "${LAMBDA:-1000}" ;;
   *"ml.c6i.4xlarge for processing job usage"*) printf "\nNone\n%s\n\n" "L-1	${PROCESSING:-4.0}" ;;
   *"ml.g4dn.xlarge for spot training job usage"*) echo "L-2	${SPOT_QUOTA:-4.0}" ;;
@@ -68,6 +70,7 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
 @pytest.mark.parametrize(
     ("variables", "named"),
     [
+        ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
         ({"LAMBDA": "10"}, "10 concurrent executions are free, 102 are needed"),
         ({"LAMBDA": "101"}, "101 concurrent"),
         ({"LAMBDA": "381", "RESERVE": "true"}, "382 are needed"),
