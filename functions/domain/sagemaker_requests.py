@@ -19,6 +19,7 @@ OUTPUT_ROOT = "/opt/ml/processing/output"
 class Platform(Camel):
     """Where stages run: the images, instance types, role, buckets and network that the template decides."""
 
+    stack: str
     images: dict[Stage, str]
     instance_types: dict[Stage, dict[Quality, str]]
     role_arn: str
@@ -159,7 +160,7 @@ def _processing_request(
         },
         "NetworkConfig": {"EnableInterContainerTrafficEncryption": True, **platform.network},
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
-        "Tags": _tags(run),
+        "Tags": _tags(run, platform),
     }
 
 
@@ -204,9 +205,11 @@ def _training_request(
         **platform.network,
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": platform.spot_training,
-        "Tags": _tags(run),
+        "Tags": _tags(run, platform),
     }
 
 
-def _tags(run: StageRun) -> list[dict[str, str]]:
-    return [{"Key": "spaceport:job", "Value": run.job_id}, {"Key": "spaceport:stage", "Value": run.stage}]
+def _tags(run: StageRun, platform: Platform) -> list[dict[str, str]]:
+    """`spaceport:stack` is what the roles' policies compare: a stack may stop its own jobs only."""
+    tags = {"spaceport:stack": platform.stack, "spaceport:job": run.job_id, "spaceport:stage": run.stage}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

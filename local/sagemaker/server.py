@@ -11,8 +11,8 @@ from typing import Any
 from local.sagemaker.service import SageMaker
 from local.sagemaker.validation import RequestError
 
-# (headers, operation, request); raises RequestError for what the caller may not do
-Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any]], None]
+# (headers, operation, request, tags of the job that it names); raises RequestError for what the caller may not do
+Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any], Mapping[str, str]], None]
 
 
 class SageMakerServer:
@@ -47,7 +47,7 @@ def _handler(sagemaker: SageMaker, authorize: Authorize) -> type[BaseHTTPRequest
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
             try:
                 request = json.loads(body or b"{}")
-                authorize(dict(self.headers), operation, request)
+                authorize(dict(self.headers), operation, request, sagemaker.tags(operation, request))
                 self._answer(200, sagemaker.call(operation, request))
             except RequestError as error:
                 self._answer(400, {"__type": error.code, "message": error.message})

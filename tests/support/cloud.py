@@ -53,6 +53,7 @@ ENVIRONMENT = {
     "IDEMPOTENCY_TABLE": "idempotency",
     "PACE_TABLE": "pace",
     "RESULTS_BUCKET": RESULTS,
+    "STACK": "spaceport-dev",
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
     "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",

@@ -20,6 +20,7 @@ SLOW = (
     "functions/test_dispatch.py::test_a_crash_at_any_call",
     "functions/test_dispatch.py::test_fifty_uploads",
     "functions/test_dispatch.py::test_whatever_happens",
+    "functions/test_sdk_requests.py",
     "functions/test_estimate.py::test_what_one_scene_taught",
     "sample/test_sample_archive.py",
     "sample/test_sample_flight.py::test_farmland_has_little_contrast",

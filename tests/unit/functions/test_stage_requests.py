@@ -220,7 +220,7 @@ def test_the_environment_never_holds_a_task_token(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_is_tagged_with_its_job_and_stage(stage: Stage) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in request(stage)["Tags"]}
-    assert tags == {"spaceport:job": JOB_ID, "spaceport:stage": stage.value}
+    assert tags == {"spaceport:stack": "spaceport-dev", "spaceport:job": JOB_ID, "spaceport:stage": stage.value}
 
 
 @pytest.mark.parametrize("step", PipelineStep)

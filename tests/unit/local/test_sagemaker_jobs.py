@@ -60,7 +60,7 @@ class Bench:
         service = SageMaker(
             runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
         )
-        self.server = SageMakerServer(service, 0, lambda headers, operation, request: None)
+        self.server = SageMakerServer(service, 0, lambda *_: None)
         self.server.start()
 
     def process(self, name: str, image: str, **more: Any) -> dict[str, Any]:
