@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_PHOTOS = "UNSUPPORTED_PHOTOS"
     TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
     TOO_MANY_PHOTOS = "TOO_MANY_PHOTOS"
+    UPLOAD_GONE = "UPLOAD_GONE"
     INVALID_OPTION = "INVALID_OPTION"
     INVALID_SCENE = "INVALID_SCENE"
     INVALID_SPLAT = "INVALID_SPLAT"
@@ -118,6 +119,10 @@ FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.TOO_MANY_PHOTOS: Failure(
         "There are more photos than one job can take.",
         f"Split the flight into several ZIPs of at most {MAX_PHOTOS:,} photos each.",
+    ),
+    ErrorCode.UPLOAD_GONE: Failure(
+        "The upload was deleted or replaced before the job began.",
+        "Upload the ZIP again, under a name of its own.",
     ),
     ErrorCode.INVALID_OPTION: Failure(
         "One of the settings sent with the upload is not known or out of range.",
@@ -229,13 +234,14 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.NOT_PERMITTED: Failure(
-        "This file is not yours to use, or its bucket is not one that jobs may start from.",
+        "This bucket is not one that jobs may start from.",
         "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_OBJECT: Failure(
         "There is no such file in the bucket.",
-        "Check the URL; bucket and key are case-sensitive.",
+        "Check the URL; bucket and key are case-sensitive. The file must be yours: uploaded by you, or its "
+        "metadata must name you as its owner or by your e-mail address.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_UPLOAD: Failure(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,17 +10,20 @@ from botocore.exceptions import ClientError
 
 from api.caller import Caller
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
-from api.source import parse_s3_url
+from api.source import ObjectAddress, parse_s3_url
 from api.views import summary_of, view_of
 from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
 from domain.errors import JobError, RefusedRequest
-from domain.job import UploadedObject, job_id_of, parse_options
+from domain.job import UploadedObject, job_id_of, owner_in, parse_options
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.links import Links
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from domain.starting import Asked, Starter
+
+# a key that S3 finds malformed names nothing; what the function may not read is not the caller's either
+_NO_OBJECT = ("404", "NoSuchKey", "NoSuchBucket", "400", "403")
 
 
 class RejectedJob(Exception):
@@ -56,9 +59,9 @@ class Service:
         parsed = parse_options({name: value for name, value in options.items() if value is not None})
         job_id = job_id_of(uploaded)
         item = self._jobs.find(job_id)
-        if item is not None:
+        if item is not None and item.owner is not None:
             if item.owner not in caller.owners:
-                raise RefusedRequest(ErrorCode.NOT_PERMITTED)
+                raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
             return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
@@ -68,18 +71,18 @@ class Service:
         return StartedJob(job_id=job_id, created=True)
 
     def _find(self, url: str, caller: Caller) -> UploadedObject:
+        """To others an object does not exist: theirs, nobody's and one that is not there get one answer."""
         address = parse_s3_url(url)
         if address.bucket not in self._buckets:
             raise RefusedRequest(ErrorCode.NOT_PERMITTED, address.bucket)
-        others = address.key.startswith("users/") and not address.key.startswith(caller.prefix)
-        if address.bucket == self._buckets[0] and others:
-            raise RefusedRequest(ErrorCode.NOT_PERMITTED)
         try:
             head = self._s3.head_object(Bucket=address.bucket, Key=address.key)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NoSuchBucket"):
+            if error.response["Error"]["Code"] not in _NO_OBJECT:
                 raise
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT) from None
+        if not _owns(caller, address, head["Metadata"]):
+            raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
         if address.version_id not in (None, head.get("VersionId")):
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT, "there is a newer version")
         return UploadedObject(
@@ -102,7 +105,7 @@ class Service:
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
-        return view_of(item, self._links.sign, self._links.snapshots(job_id), now, expire)
+        return view_of(item, self._links.of_job, self._links.snapshots(job_id), now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Raises RefusedRequest(NO_SUCH_JOB)."""
@@ -121,6 +124,12 @@ class Service:
         if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
         return item
+
+
+def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -> bool:
+    """The object alone decides: its metadata name the caller, or name nobody and it lies below the caller's prefix."""
+    owner = owner_in(metadata)
+    return owner in caller.owners if owner else address.key.startswith(caller.prefix)
 
 
 def _age(item: JobItem) -> tuple[str, str]:

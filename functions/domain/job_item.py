@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from contract.events import JOB_STATUS, StatusType
+from contract.events import JOB_STATUS, StatusType, progress_sequence
 from contract.stages import PipelineStep, Stage
-from domain.errors import JobError
+from domain.errors import MAX_FACTS, JobError, one_line
 from domain.job import Camel
 from domain.status import StatusDetail, StatusEvent
 
@@ -134,6 +134,25 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
         guard = sequence_name(detail.stage)
         updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
     return updates
+
+
+def believed(event: StatusEvent) -> StatusEvent | None:
+    """The event without what its sender may not say; None for one that is not to be believed at all.
+
+    Containers publish `Stage Progressed` and no other. They read customers' files, and one may have been taken over: it
+    says how far it is, in a line, and its figures. Its number must be that of its stage, attempt and progress: a higher
+    one would shut out all that comes after.
+    """
+    detail = event.detail
+    if event.type is not StatusType.STAGE_PROGRESSED:
+        return event
+    if detail.stage is None or detail.attempt is None:
+        return None
+    own = progress_sequence(detail.stage, detail.attempt, detail.progress)
+    if abs(detail.sequence - own) > 1:  # the event's progress is rounded
+        return None
+    said: dict[str, Any] = {"message": one_line(detail.message, MAX_FACTS), "outputs": {}, "error": None, "cost": None}
+    return event.model_copy(update={"detail": detail.model_copy(update=said)})
 
 
 def overall_progress(detail: StatusDetail) -> float:

@@ -21,7 +21,6 @@ KEEP_SECONDS = 400 * 24 * 3600
 class JobFacts(Camel):
     """What is recorded of a job beside its upload. `reused`: attributes of the stages that a rerun does not repeat."""
 
-    owner: str | None = None
     photos: int | None = None
     rerun_of: str | None = None
     rerun_from: Stage | None = None
@@ -48,6 +47,7 @@ class JobsTable:
             "quality": job.options.quality,
             "uploadedAt": job.uploaded_at.isoformat(),
             "expiresAt": int(self._clock()) + KEEP_SECONDS,
+            **({"owner": job.owner} if job.owner else {}),
             **({"email": job.options.email} if job.options.email else {}),
             **({"trainingSteps": job.options.training_steps} if job.options.training_steps else {}),
             **_storable((more or JobFacts()).attributes),

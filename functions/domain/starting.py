@@ -12,7 +12,6 @@ from contract.stages import PipelineStep
 from domain.errors import JobError, RejectedUpload
 from domain.executions import Executions, execution_input
 from domain.job import (
-    OWNER_METADATA,
     Camel,
     JobOptions,
     UploadedObject,
@@ -20,7 +19,7 @@ from domain.job import (
     job_id_of,
     job_of,
     options_from_metadata,
-    owner_by_email,
+    owner_in,
 )
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
@@ -42,7 +41,7 @@ class StartOutcome(Camel):
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came by the API: the job's options, and whose job it is."""
+    """A request that came by the API: the job's options, and whose job it is where the object does not say it."""
 
     options: JobOptions
     owner: str
@@ -69,7 +68,7 @@ class Starter:
         """
         job_id = job_id_of(uploaded)
         head = head_of(self._s3, uploaded)
-        if head is None:  # deleted or overwritten since: the newer version has an event of its own
+        if head is None:  # deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
         options = JobOptions()
@@ -78,8 +77,8 @@ class Starter:
             photos = self._check_upload(uploaded, head["ContentLength"], options)
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
-        job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos))
+        job = job_of(uploaded, options, head["LastModified"], _owner(head["Metadata"], asked))
+        self._jobs.record(job, JobFacts(photos=photos))
         self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
@@ -111,15 +110,13 @@ class Starter:
     ) -> StartOutcome:
         # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
-        job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))
+        mailed = options.model_copy(update={"email": address})
+        job = job_of(uploaded, mailed, head["LastModified"], _owner(head["Metadata"], asked))
+        self._jobs.record(job)
         self._bus.put(job_rejected(job.job_id, error, self._clock()))
         return StartOutcome(job_id=job.job_id, error=error)
 
 
-def _owner(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> str | None:
-    """Whose job it is: the API's caller, who also stands in the metadata of what he uploaded by the API; else the
-    address that came with the upload, which a token must carry verified."""
-    if asked:
-        return asked.owner
-    return metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)
+def _owner(metadata: Mapping[str, str], asked: Asked | None) -> str | None:
+    """The object decides, so that it does not matter who asks first."""
+    return owner_in(metadata) or (asked.owner if asked else None)

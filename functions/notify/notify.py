@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from email.headerregistry import Address
 from typing import Any
 
 from contract.events import JOB_STATUS
@@ -60,16 +61,18 @@ class Notifier:
         mailbox = self._mailboxes.open(address)
         if mailbox.closed:
             return None
-        outputs = event.detail.outputs
+        outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
+        signed = self._links.of_job(item.job_id, outputs)
         links = MailLinks(
-            delivered={label: self._links.sign(outputs[name]) for name, label in LINKED.items() if name in outputs},
+            delivered={label: signed[name] for name, label in LINKED.items() if name in signed},
             hours=self._links.seconds // 3600,
             job=f"{self._sending.page}#job={event.detail.job_id}",
             stop=f"{self._sending.page}#unsubscribe={mailbox.reference}",
         )
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
         message = compose(event.type, item, event.detail, links, preview)
-        message["From"], message["To"] = self._sending.sender, address
+        # an address object: a header of text would read encoded words and commas
+        message["From"], message["To"] = self._sending.sender, Address(addr_spec=address)
         # RFC 8058: the mail program's own button
         message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

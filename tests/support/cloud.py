@@ -25,6 +25,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
 from domain.clients import config
+from domain.layout import upload_uri
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -184,6 +185,7 @@ class Cloud:
                     else {}
                 ),
             )
+        self.has_upload("meadow-0123456789ab")
         self.events.create_event_bus(Name=BUS)
         self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
         self.events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": ["spaceport.pipeline"]}))
@@ -219,6 +221,10 @@ class Cloud:
             "version-id": answer["VersionId"],
         }
         return event
+
+    def has_upload(self, job_id: str) -> None:
+        """A job whose upload was copied already: of the sample events no upload is there."""
+        self.put(upload_uri(job_id, "meadow.zip", RESULTS), b"zip")
 
     def put_result(self, uri: str, **result: Any) -> None:
         """The result.json of the run whose output is the folder `uri`, with whatever is not given empty."""

@@ -196,7 +196,11 @@ def test_the_oldest_job_is_measured_in_every_period_of_its_alarm() -> None:
 def test_timeouts() -> None:
     assert TEMPLATE.content["Globals"]["Function"]["Timeout"] == 60
     own = {name: function.properties.get("Timeout") for name, function in FUNCTIONS.items()}
-    assert {name: timeout for name, timeout in own.items() if timeout} == {"DispatchFunction": 300, "ApiFunction": 29}
+    assert {name: timeout for name, timeout in own.items() if timeout} == {
+        "RunStageFunction": 300,
+        "DispatchFunction": 300,
+        "ApiFunction": 29,
+    }
 
 
 def test_a_call_in_flight_is_hidden_until_its_function_has_ended() -> None:

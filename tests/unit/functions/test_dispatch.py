@@ -49,6 +49,8 @@ def look_round() -> list[str]:
 @pytest.fixture
 def one_machine(cloud: Cloud) -> Cloud:
     cloud.sagemaker.quota = 1
+    for number in range(1, 4):
+        cloud.has_upload(f"job-{number}")
     return cloud
 
 

@@ -13,7 +13,7 @@ from domain.executions import Executions, Rerun
 from domain.jobs_table import JobsTable
 from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, Cloud, Crash, invoke
+from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution
 from tests.support.runs import output_of
@@ -135,6 +135,11 @@ def test_options_may_be_others_this_time(cloud: Cloud, rerunner: Rerunner, job_i
     assert (options["quality"], options["maxGaussians"], options["email"]) == ("preview", 50_000, "pilot@example.com")
 
 
+def test_a_name_given_to_a_rerun_is_one_printable_line_too(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
+    started = rerunner.rerun(asked(job_id, options={"name": "invoice\u202egpj.exe\x7f"}))
+    assert cloud.stepfunctions.executions[started.job_id].input["name"] == "invoice gpj.exe"
+
+
 @pytest.mark.parametrize("options", [{"quality": "best"}, {"colour": "red"}, {"pipelineStep": "compression"}])
 def test_options_that_are_wrong_start_nothing(
     cloud: Cloud, rerunner: Rerunner, job_id: str, options: dict[str, Any]
@@ -191,6 +196,11 @@ def test_a_rerun_from_the_beginning_needs_the_upload_as_it_was(cloud: Cloud, rer
     assert rerunner.rerun(asked(job_id, Stage.SFM)).reused == ()
     end(cloud, f"{job_id}-r2")
     cloud.upload("meadow.zip", zip_of(photos(7)))
+    again = rerunner.rerun(asked(job_id, Stage.SFM)).job_id
+    inputs = [cloud.stepfunctions.executions[one].input for one in (job_id, again)]
+    assert inputs[0]["versionId"] == inputs[1]["versionId"]
+    end(cloud, again)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="meadow.zip")
     assert refusal(rerunner, asked(job_id, Stage.SFM)) is ErrorCode.NOT_REUSABLE
 
 

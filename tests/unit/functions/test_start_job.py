@@ -48,6 +48,7 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
         "version": "1",
         "jobId": job_id(event),
         "name": "meadow",
+        "owner": "mailto:pilot@example.com",
         "bucket": UPLOADS,
         "key": "flights/meadow.zip",
         "versionId": event["detail"]["object"]["version-id"],
@@ -162,12 +163,15 @@ def test_an_object_that_never_was_starts_nothing(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("second", [zip_of(photos(7)), GOOD], ids=["other bytes", "the same bytes"])
-def test_of_an_overwritten_object_only_the_newer_version_starts(cloud: Cloud, second: bytes) -> None:
-    # the stages read the key: a job of the older version would show the newer photos
-    older, newer = cloud.upload("meadow.zip", GOOD), cloud.upload("meadow.zip", second)
-    invoke("start_job", newer)
-    invoke("start_job", older)
-    assert list(cloud.stepfunctions.executions) == [job_id(newer)]
+def test_two_pilots_of_one_key_get_a_job_each_of_their_own_version(cloud: Cloud, second: bytes) -> None:
+    alice = cloud.upload("photos.zip", GOOD, email="alice@example.com")
+    bob = cloud.upload("photos.zip", second, email="bob@example.com")
+    for event in (bob, alice):
+        invoke("start_job", event)
+    inputs = {name: execution.input for name, execution in cloud.stepfunctions.executions.items()}
+    for event, owner in ((alice, "mailto:alice@example.com"), (bob, "mailto:bob@example.com")):
+        started = inputs[job_id(event)]
+        assert (started["versionId"], started["owner"]) == (event["detail"]["object"]["version-id"], owner)
 
 
 def test_without_versioning_the_etag_tells_an_overwritten_object(cloud: Cloud) -> None:
@@ -291,14 +295,14 @@ def test_an_upload_that_is_gone_is_counted_as_such(cloud: Cloud, capsys: pytest.
     assert '"UploadsGone":[1.0]' in printed
 
 
-def test_a_job_that_was_recorded_and_whose_upload_was_replaced_before_it_began_is_closed(cloud: Cloud) -> None:
-    """The start crashed in between, and S3's next delivery finds another version."""
+def test_a_job_that_was_recorded_and_whose_upload_was_deleted_before_it_began_is_closed(cloud: Cloud) -> None:
+    """The start crashed in between, and S3's next delivery finds nothing."""
     event = cloud.upload("meadow.zip", GOOD)
     cloud.watch.crash_at = next_call(cloud, event, "stepfunctions.start_execution")
     with pytest.raises(Crash):
         invoke("start_job", event)
     cloud.watch.crash_at = None
-    cloud.upload("meadow.zip", TWO_PHOTOS)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="meadow.zip")
     assert invoke("start_job", event)["executionName"] is None
     item = cloud.item(job_id(event))
     assert item is not None
