@@ -48,6 +48,8 @@ class ErrorCode(StrEnum):
     # a request about a job
     NO_SUCH_JOB = "NO_SUCH_JOB"
     JOB_RUNNING = "JOB_RUNNING"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    TOO_MANY_CALLS = "TOO_MANY_CALLS"
     NOT_REUSABLE = "NOT_REUSABLE"
     RESULT_DAMAGED = "RESULT_DAMAGED"
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -212,6 +214,16 @@ FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.NO_SUCH_JOB: Failure(
         "There is no such job.",
         "Check the job's id; jobs that ended more than 90 days ago cannot be stopped or run again.",
+        Then.NEVER,
+    ),
+    ErrorCode.LIMIT_REACHED: Failure(
+        "You have as many jobs as you may have for now.",
+        "Wait until a job has ended, or until tomorrow (UTC); the operator can raise the limits.",
+        Then.NEVER,
+    ),
+    ErrorCode.TOO_MANY_CALLS: Failure(
+        "You have called more often than once in a fifth of a second.",
+        "Wait a minute, and ask for a running job every two seconds at most.",
         Then.NEVER,
     ),
     ErrorCode.JOB_RUNNING: Failure(

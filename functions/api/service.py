@@ -14,10 +14,11 @@ from api.source import ObjectAddress, parse_s3_url
 from api.views import summary_of, view_of
 from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
-from domain.errors import JobError, RefusedRequest
+from domain.errors import JobError, RefusedRequest, RejectedUpload
 from domain.job import UploadedObject, job_id_of, owner_in, parse_options
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
+from domain.limits import OwnerLimits
 from domain.links import Links
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from domain.starting import Asked, Starter
@@ -44,6 +45,7 @@ class Service:
         starter: Starter,
         canceller: Canceller,
         rerunner: Rerunner,
+        limits: OwnerLimits,
         links: Links,
         buckets: tuple[str, ...],
         clock: Callable[[], datetime],
@@ -51,11 +53,22 @@ class Service:
         self._s3, self._jobs, self._starter = s3, jobs, starter
         self._canceller, self._rerunner = canceller, rerunner
         self._links, self._buckets, self._clock = links, buckets, clock
+        self._limits = limits
+
+    def check(self, email: str | None, caller: Caller) -> None:
+        """Whether the caller may start another job whose mails go to `email`, before he uploads 50 GB.
+
+        Raises RefusedRequest(LIMIT_REACHED), RejectedUpload(INVALID_OPTION).
+        """
+        _check_address({"email": email}, caller)
+        if facts := self._limits.reached_by(caller.subject):
+            raise RefusedRequest(ErrorCode.LIMIT_REACHED, facts)
 
     def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
         """Raises RefusedRequest, RejectedUpload for wrong options, RejectedJob for a file that cannot work."""
         uploaded = self._find(request.s3_url, caller)
         options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
+        _check_address(options, caller)
         parsed = parse_options({name: value for name, value in options.items() if value is not None})
         job_id = job_id_of(uploaded)
         item = self._jobs.find(job_id)
@@ -115,6 +128,7 @@ class Service:
     def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
         """Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION)."""
         self._own(job_id, caller)
+        _check_address(body.options, caller)
         request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
         return self._rerunner.rerun(request)
 
@@ -124,6 +138,16 @@ class Service:
         if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
         return item
+
+
+def _check_address(options: Mapping[str, object], caller: Caller) -> None:
+    """Mails go to the address that the caller's token carries verified, and not to whom he names.
+
+    Raises RejectedUpload(INVALID_OPTION).
+    """
+    email = options.get("email")
+    if email is not None and str(email).lower() != (caller.email or "").lower():
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, "email: mails go to your own verified address alone")
 
 
 def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -> bool:

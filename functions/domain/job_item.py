@@ -50,6 +50,7 @@ class JobItem(Camel):
     uploaded_at: str = ""  # ISO 8601, as the index sorts it
     rerun_of: str | None = None
     rerun_from: Stage | None = None
+    started_at: datetime | None = None
 
     sequence: int = 0
     status: str | None = None
@@ -78,6 +79,18 @@ class JobItem(Camel):
                 "moments": {name: at for name, at in item.items() if _MOMENT.fullmatch(name)},
             }
         )
+
+    @property
+    def open(self) -> bool:
+        """Whether the job still waits or runs."""
+        return self.status in (None, "RUNNING")
+
+    @property
+    def dollars(self) -> float:
+        """What its own stages have cost so far."""
+        reused = self.rerun_from.ordinal if self.rerun_from else 1
+        own = [self.stages[stage].cost or {} for stage in self.stages if stage.ordinal >= reused]
+        return float(sum(cost.get("dollars", 0.0) for cost in own))
 
     def moment(self, stage: Stage, attempt: int, moment: str) -> datetime | None:
         return self.moments.get(moment_name(stage, attempt, moment))

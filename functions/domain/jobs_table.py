@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -46,6 +47,7 @@ class JobsTable:
             "pipelineStep": job.options.pipeline_step.value,
             "quality": job.options.quality,
             "uploadedAt": job.uploaded_at.isoformat(),
+            "startedAt": datetime.fromtimestamp(self._clock(), UTC).isoformat(),
             "expiresAt": int(self._clock()) + KEEP_SECONDS,
             **({"owner": job.owner} if job.owner else {}),
             **({"email": job.options.email} if job.options.email else {}),

@@ -20,6 +20,7 @@ from domain.executions import Execution, Executions, Rerun, execution_input
 from domain.job import Camel, Job, first_job_id, parse_options, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
+from domain.limits import OwnerLimits
 from domain.results import DamagedResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
 from domain.uploads import head_of
@@ -83,8 +84,8 @@ def job_of_rerun(source: Job, job_id: str, options: Mapping[str, Any]) -> Job:
 class Rerunner:
     """`s3` is a boto3 client."""
 
-    def __init__(self, s3: Any, executions: Executions, jobs: JobsTable) -> None:
-        self._s3, self._executions, self._jobs = s3, executions, jobs
+    def __init__(self, s3: Any, executions: Executions, jobs: JobsTable, limits: OwnerLimits) -> None:
+        self._s3, self._executions, self._jobs, self._limits = s3, executions, jobs, limits
 
     def rerun(self, request: RerunRequest) -> StartedRerun:
         """Start the rerun, once however often the request comes.
@@ -117,6 +118,8 @@ class Rerunner:
             self._check_upload(source)
         item = self._jobs.find(wanted.of) or JobItem(job_id=wanted.of)
         job = job.model_copy(update={"owner": item.owner})
+        if limit := self._limits.reached_by(item.owner, job_id):
+            raise RefusedRequest(ErrorCode.LIMIT_REACHED, limit)
         reused = {stage: self._reused(wanted.of, stage, item) for stage in before}
         facts = JobFacts(
             rerun_of=wanted.of,

@@ -23,6 +23,7 @@ from domain.job import (
 )
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
+from domain.limits import OwnerLimits
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
@@ -56,9 +57,10 @@ class Starter:
         executions: Executions,
         jobs: JobsTable,
         bus: StatusBus,
+        limits: OwnerLimits,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._s3, self._executions = s3, executions
+        self._s3, self._executions, self._limits = s3, executions, limits
         self._jobs, self._bus, self._clock = jobs, bus, clock
 
     def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
@@ -75,6 +77,7 @@ class Starter:
         try:
             options = asked.options if asked else options_from_metadata(head["Metadata"])
             photos = self._check_upload(uploaded, head["ContentLength"], options)
+            self._check_limits(job_id, _owner(head["Metadata"], asked))
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"], _owner(head["Metadata"], asked))
@@ -87,6 +90,14 @@ class Starter:
         if self._jobs.find(job_id) is not None:
             values = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
             self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
+
+    def _check_limits(self, job_id: str, owner: str | None) -> None:
+        """Raises RejectedUpload(LIMIT_REACHED); a job that was started before stays started."""
+        item = self._jobs.find(job_id)
+        if item is not None and item.status != "REJECTED":
+            return
+        if facts := self._limits.reached_by(owner, job_id):
+            raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
         """How many photos there are. Raises RejectedUpload."""

@@ -9,6 +9,7 @@ from typing import Any
 from contract.events import JOB_STATUS
 from domain.job_item import JobItem, updates_for
 from domain.jobs_table import JobsTable
+from domain.limits import MAX_MAILS_A_DAY, Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
 from domain.results import read_bytes
@@ -39,10 +40,24 @@ class Notifier:
     """`ses` is a boto3 SESv2 client."""
 
     def __init__(
-        self, jobs: JobsTable, mailboxes: MailboxTable, s3: Any, ses: Any, links: Links, sending: Sending
+        self,
+        jobs: JobsTable,
+        mailboxes: MailboxTable,
+        counters: Counters,
+        s3: Any,
+        ses: Any,
+        links: Links,
+        sending: Sending,
     ) -> None:
+        self._counters = counters
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
         self._links, self._sending = links, sending
+
+    def _enough(self, address: str, owner: str | None) -> bool:
+        """Whether the address, or the owner of the job, had all the mails of the day: the job's page says the rest."""
+        subjects = [f"mails {address}", *([f"mails about {owner}"] if owner else [])]
+        counts = [self._counters.count(subject, "day") for subject in subjects]
+        return max(counts) > MAX_MAILS_A_DAY
 
     def notify(self, event: StatusEvent) -> str | None:
         """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
@@ -59,7 +74,7 @@ class Notifier:
         if not address or (ended is not None and item.status != ended):
             return None
         mailbox = self._mailboxes.open(address)
-        if mailbox.closed:
+        if mailbox.closed or self._enough(mailbox.address, item.owner):
             return None
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
         signed = self._links.of_job(item.job_id, outputs)

@@ -16,6 +16,7 @@ from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
@@ -130,7 +131,8 @@ class Customers:
     def _rerun(self, job_id: str, request_id: str) -> None:
         stage = self._world.random.choice(list(Stage))
         client, table = self._pipeline.client, self._pipeline.table
-        rerunner = Rerunner(client("s3"), self.executions(), JobsTable(table("jobs")))
+        jobs = JobsTable(table("jobs"))
+        rerunner = Rerunner(client("s3"), self.executions(), jobs, OwnerLimits(jobs, JobLimits.read()))
         request = RerunRequest(job_id=job_id, from_stage=stage, request_id=request_id)
 
         def press() -> None:

@@ -80,6 +80,7 @@ class Pipeline:
         self.storage, self.mail = Storage(self.world), Mail()
         self.jobs = Table(self.world, ("jobId",), index=("owner", "uploadedAt"))
         self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
+        self.limits = Table(self.world, ("counter",))
         self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
         self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
         self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
@@ -101,6 +102,7 @@ class Pipeline:
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
+        tables["limits"] = self.limits
         return Faulty(tables[name], self.world)
 
     # ── EventBridge and Lambda ──

@@ -49,6 +49,10 @@ class Table:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
         after = {**copy.deepcopy(before), **Key}
         verb, _, changes = UpdateExpression.partition(" ")
+        if verb == "ADD":
+            added, _, changes = changes.partition(" SET ")
+            name, value = added.split()
+            after[name] = after.get(name, 0) + values[value]
         for change in re.split(r",\s*(?![^(]*\))", changes):
             name, _, value = (part.strip() for part in change.partition("="))
             name = names.get(name, name)
@@ -62,13 +66,19 @@ class Table:
         return {"Attributes": copy.deepcopy(after)} if ReturnValues == "ALL_NEW" else {}
 
     def query(
-        self, KeyConditionExpression: str, ExpressionAttributeValues: Item, IndexName: str = "", **_: Any
+        self,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        IndexName: str = "",
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        **_: Any,
     ) -> dict[str, Any]:
+        names = ExpressionAttributeNames or {}
         stale = IndexName and self._world.happens(self._world.faults.stale)
         items = [item for _, item in sorted(self.items.items())]
         if IndexName:
             items = self._indexed_before if stale else self._indexed()
-        found = [item for item in items if _met(KeyConditionExpression, item, {}, ExpressionAttributeValues)]
+        found = [item for item in items if _met(KeyConditionExpression, item, names, ExpressionAttributeValues)]
         return {"Items": copy.deepcopy(found)}
 
     def _indexed(self) -> list[Item]:

@@ -42,6 +42,7 @@ TABLES = {
     "pace": [("pace", "HASH")],
     "mailboxes": [("address", "HASH")],
     "webhooks": [("owner", "HASH")],
+    "limits": [("counter", "HASH")],
 }
 INDEXES = {
     "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
@@ -53,6 +54,10 @@ ENVIRONMENT = {
     "STAGE_RUNS_TABLE": "stage-runs",
     "IDEMPOTENCY_TABLE": "idempotency",
     "PACE_TABLE": "pace",
+    "LIMITS_TABLE": "limits",
+    "OWNER_OPEN_JOBS": "20",
+    "OWNER_DAILY_JOBS": "100",
+    "OWNER_DAILY_DOLLARS": "100",
     "RESULTS_BUCKET": RESULTS,
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",

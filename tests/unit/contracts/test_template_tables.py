@@ -295,6 +295,7 @@ def test_items_expire_by_the_attribute_that_is_written() -> None:
         "JobsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "StageRunsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "IdempotencyTable": {"AttributeName": "expiration", "Enabled": True},
+        "LimitsTable": {"AttributeName": "expiresAt", "Enabled": True},
     }
     written = {path.name for path in (ROOT / "functions").rglob("*.py") if '"expiresAt"' in path.read_text("utf-8")}
     assert written

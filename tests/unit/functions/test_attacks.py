@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import re
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.uploads import Ticket
 from contract.codes import ErrorCode
-from contract.events import progress_sequence
+from contract.events import StatusType, progress_sequence
 from contract.stages import Stage
 from domain.errors import MAX_FACTS, JobError
 from domain.job import JobOptions, options_from_metadata
+from domain.job_item import JobItem, StageItem
 from domain.layout import is_of_job
+from domain.limits import Counters, JobLimits, reached
 from notify.mail import unlinked
 from tests.support.archives import ENCRYPTED, UTF8, Listed, directory_of, photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
+from tests.support.fakes import aws_error
 from tests.support.http_api import PILOT, call
+from tests.support.sam_template import Template
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
@@ -217,3 +227,176 @@ def test_a_number_that_is_not_its_own_shuts_out_nothing(item: Cloud, sequence: i
     before = item.item(JOB_ID)
     told("stage-progressed", sequence=sequence)
     assert item.item(JOB_ID) == before
+
+
+# ── spending ──
+
+
+def upload(claims: dict[str, str] = MALLORY, **body: Any) -> Any:
+    return call("POST", "/uploads", {"fileName": "a.zip", "bytes": 10, **body}, claims=claims)
+
+
+@pytest.mark.parametrize("address", ["victim@example.com", "mallory+victim@example.com"])
+def test_mails_go_to_the_verified_address_of_the_caller_alone(cloud: Cloud, address: str) -> None:
+    cloud.upload("flight0.zip", PHOTOS, owner="mallory")
+    assert upload(email=address).json["code"] == "INVALID_OPTION"
+    assert start(MALLORY, email=address) == (422, "INVALID_OPTION")
+    assert start(MALLORY, options={"email": address}) == (422, "INVALID_OPTION")
+    job_id = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/flight0.zip"}, claims=MALLORY).json["jobId"]
+    again = call("POST", f"/jobs/{job_id}/rerun", {"from": "sfm", "options": {"email": address}}, claims=MALLORY)
+    assert again.json["code"] == "INVALID_OPTION"
+    assert upload(email="Mallory@example.com").status == 201
+    assert upload({**MALLORY, "email_verified": "false"}, email=MALLORY["email"]).json["code"] == "INVALID_OPTION"
+
+
+def test_an_address_gets_twenty_mails_a_day_under_all_its_names(cloud: Cloud) -> None:
+    for number in range(25):
+        event = cloud.upload(f"{number}.zip", b"junk", email=f"victim+{number}@example.com")
+        invoke("start_job", event)
+    for said in cloud.heard():
+        invoke("notify", sample_event("status/job-rejected") | {"detail": said["detail"]})
+    assert len(cloud.mails()) == 20
+
+
+def test_an_owner_gets_twenty_mails_a_day_whatever_the_addresses(cloud: Cloud) -> None:
+    for number in range(25):
+        invoke("start_job", cloud.upload(f"{number}.zip", b"junk", email=f"v{number}@example.com", owner="mallory"))
+    for said in cloud.heard():
+        invoke("notify", sample_event("status/job-rejected") | {"detail": said["detail"]})
+    assert len(cloud.mails()) == 20
+
+
+def test_the_next_job_beyond_those_that_wait_or_run_is_refused_wherever_it_comes_from(cloud: Cloud) -> None:
+    def drop(name: str, owner: str = "mallory") -> Any:
+        return invoke("start_job", cloud.upload(name, PHOTOS, owner=owner))
+
+    started = [drop(f"{number}.zip") for number in range(20)]
+    assert [one["error"] for one in started] == [None] * 20
+    assert drop("21.zip")["error"]["code"] == "LIMIT_REACHED"
+    assert upload().status == 429
+    cloud.upload("22.zip", PHOTOS, owner="mallory")
+    assert start(MALLORY, "22.zip") == (429, "LIMIT_REACHED")
+    first = started[0]["jobId"]
+    cloud.stepfunctions.executions[first].status = "SUCCEEDED"
+    again = call("POST", f"/jobs/{first}/rerun", {"from": "sfm"}, claims=MALLORY)
+    assert (again.status, again.json["code"]) == (429, "LIMIT_REACHED")
+    assert drop("a.zip", "alice")["error"] is None
+    for said in cloud.heard():
+        told("job-rejected", **said["detail"])
+    told("job-succeeded", jobId=first)
+    assert call("POST", f"/jobs/{first}/rerun", {"from": "sfm"}, claims=MALLORY).status == 202
+
+
+AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+LIMITS = JobLimits(owner_open_jobs=2, owner_daily_jobs=3, owner_daily_dollars=10)
+
+
+def job(status: str | None = "SUCCEEDED", started: datetime = AT, dollars: float = 0) -> JobItem:
+    stages = {Stage.TRAINING: StageItem(status=StatusType.STAGE_SUCCEEDED, cost={"seconds": 1, "dollars": dollars})}
+    return JobItem(job_id="j", status=status, started_at=started, stages=stages)
+
+
+@pytest.mark.parametrize(
+    ("others", "refused"),
+    [
+        ([job("RUNNING"), job()], False),
+        ([job("RUNNING"), job(None)], True),
+        ([job(), job()], False),
+        ([job(), job("FAILED"), job("STOPPED")], True),
+        ([job(started=AT - timedelta(days=1)) for _ in range(9)], False),
+        ([job("FAILED", dollars=10)], True),
+        ([job(dollars=9.9)], False),
+        ([job(dollars=100, started=AT - timedelta(days=1))], False),
+    ],
+)
+def test_an_owner_has_so_many_jobs_and_so_many_dollars(others: list[JobItem], refused: bool) -> None:
+    assert (reached(LIMITS, others, AT) is not None) is refused
+
+
+def test_a_link_takes_its_own_part_and_no_more_bytes(cloud: Cloud) -> None:
+    (link,) = upload(bytes=10).json["links"]
+    query = parse_qs(urlsplit(link["url"]).query)
+    assert query["X-Amz-SignedHeaders"] == ["content-length;host"]
+
+
+@pytest.mark.parametrize("size", [40 * 10**12, 12 * 2**20, 11])
+def test_a_ticket_that_says_another_size_is_of_no_upload(
+    cloud: Cloud, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = cloud.s3.list_parts
+
+    def of_its_key(**asked: Any) -> Any:
+        """S3 knows an upload under its own key alone; moto forgets to look."""
+        if f"/{size}/" in asked["Key"]:
+            raise aws_error("NoSuchUpload", "ListParts")
+        return listed(**asked)
+
+    monkeypatch.setattr(cloud.s3, "list_parts", of_its_key)
+    upload_id = upload(bytes=10).json["uploadId"]
+    ticket = Ticket.decode(upload_id)
+    forged = replace(ticket, key=ticket.key.replace("/10/", f"/{size}/")).encode()
+    for method, path in (("GET", ""), ("POST", "/complete")):
+        assert call(method, f"/uploads/{forged}{path}", claims=MALLORY).status == 404
+
+
+@pytest.mark.parametrize("content", ["[" * 1200, '["\\ud800", "u"]', '["k", "u", true, "10"]', "9" * 5000, "null"])
+def test_a_ticket_of_any_content_is_of_no_upload(cloud: Cloud, content: str) -> None:
+    ticket = base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")[:2048]
+    assert call("GET", f"/uploads/{ticket}").status == 404
+
+
+def test_a_caller_that_asks_too_often_waits_and_others_do_not(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.handler.MAX_CALLS_A_MINUTE", 2)
+    monkeypatch.setattr("domain.limits.Counters.count", counted_in_one_minute())
+    assert [call("GET", "/jobs", claims=MALLORY).status for _ in range(3)] == [200, 200, 429]
+    assert call("GET", "/jobs").status == 200
+
+
+def counted_in_one_minute() -> Any:
+    """A clock that stands still: a test may run over the minute's end."""
+    counts = Counter[str]()
+
+    def count(_self: Counters, what: str, _period: str) -> int:
+        counts[what] += 1
+        return counts[what]
+
+    return count
+
+
+def test_a_count_begins_anew_with_the_minute_and_the_day(cloud: Cloud) -> None:
+    now = [AT]
+    counters = Counters(cloud.table("limits"), lambda: now[0])
+    assert [counters.count("a", "minute") for _ in range(2)] == [1, 2]
+    assert counters.count("a", "day") == counters.count("b", "minute") == 1
+    now[0] += timedelta(minutes=1)
+    assert (counters.count("a", "minute"), counters.count("a", "day")) == (1, 2)
+
+
+def test_a_stranger_makes_no_account_unless_the_operator_opens_the_door() -> None:
+    template = Template.load()
+    pool = template.resources["CustomerPool"]["Properties"]
+    closed = {"AllowAdminCreateUserOnly": {"Fn::If": ["OpenToAll", "false", "true"]}}
+    assert str(pool["AdminCreateUserConfig"]).lower().replace("'", "") == str(closed).lower().replace("'", "")
+    assert template.parameters["OpenSignUp"]["Default"] == "false"
+
+
+def test_a_containers_role_reads_no_upload_and_lists_no_job_that_it_cannot_name() -> None:
+    (policy,) = Template.load().resources["SageMakerRole"]["Properties"]["Policies"]
+    statements = policy["PolicyDocument"]["Statement"]
+    assert "UploadsBucket" not in str(statements)
+    for action, statement in ((one["Action"], one) for one in statements):
+        if action == ["s3:ListBucket"]:
+            assert all("-????????????" in prefix for prefix in statement["Condition"]["StringLike"]["s3:prefix"])
+        if action == ["events:PutEvents"]:
+            said = {"events:source": "spaceport.pipeline", "events:detail-type": "Stage Progressed"}
+            assert statement["Condition"] == {"StringEquals": said}
+        if action == ["s3:PutObject"]:
+            assert not any(where["Fn::Sub"].endswith(("jobs/*", "intermediates/*")) for where in statement["Resource"])
+
+
+def test_production_is_deployed_with_an_address_for_alarms_and_a_network_of_its_own() -> None:
+    rule = Template.load().content["Rules"]["Production"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}
+    demanded = [one["Assert"] for one in rule["Assertions"]]
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmEmail"}, ""]}]} in demanded
+    assert {"Fn::Equals": [{"Ref": "PrivateNetwork"}, "true"]} in demanded

@@ -11,6 +11,7 @@ from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Executions, Rerun
 from domain.jobs_table import JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
@@ -24,7 +25,8 @@ STAGES = (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR)
 @pytest.fixture
 def rerunner(cloud: Cloud) -> Rerunner:
     executions = Executions(cloud.client("stepfunctions"), ENVIRONMENT["PIPELINE_ARN"])
-    return Rerunner(cloud.client("s3"), executions, JobsTable(cloud.resource("dynamodb").Table("jobs")))
+    jobs = JobsTable(cloud.resource("dynamodb").Table("jobs"))
+    return Rerunner(cloud.client("s3"), executions, jobs, OwnerLimits(jobs, JobLimits.read()))
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def final_state(cloud: Cloud, event: dict[str, Any]) -> dict[str, Any]:
     item = cloud.item(job_id(event))
     assert item is not None
     return {
-        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt")},
+        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt", "startedAt")},
         "executions": [execution.input["jobId"] for execution in cloud.stepfunctions.executions.values()],
         "said": {(said["detail-type"], said["detail"]["error"]["code"]) for said in cloud.heard()},
     }
