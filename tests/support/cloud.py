@@ -44,7 +44,10 @@ TABLES = {
 }
 INDEXES = {
     "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
-    "stage-runs": {"queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")]},
+    "stage-runs": {
+        "queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")],
+        "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],
+    },
 }
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
@@ -78,7 +81,7 @@ ENVIRONMENT = {
 }
 HANDLERS = (
     "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
-    "dispatch", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
+    "dispatch", "watch_runs", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.stage_runs import QUIET_SECONDS
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Function, Template
 
@@ -170,16 +171,23 @@ def test_both_kinds_of_sagemaker_job_are_followed() -> None:
 def test_what_runs_on_a_schedule() -> None:
     assert {name: table for name, table in schedules().items() if table} == {
         "DispatchFunction": {"LookRound": "rate(5 minutes)"},
+        "WatchRunsFunction": {"Watch": "rate(1 minute)"},
         "SweepJobsFunction": {"Sweep": "rate(10 minutes)"},
     }
 
 
 def test_a_waiting_task_gets_its_heartbeat_several_times_before_it_is_due() -> None:
-    """dispatch keeps the tasks of the queue alive; two rounds may fail."""
-    every = seconds(schedules()["DispatchFunction"]["LookRound"])
+    """watch_runs keeps the tasks of the queue alive; many rounds may fail."""
+    every = QUIET_SECONDS + seconds(schedules()["WatchRunsFunction"]["Watch"])
     heartbeats = [state["HeartbeatSeconds"] for state in STATES["States"].values() if "HeartbeatSeconds" in state]
     assert len(heartbeats) == 3
     assert min(heartbeats) >= 3 * every
+
+
+def test_an_end_whose_event_was_lost_is_noticed_within_six_minutes() -> None:
+    """A run is looked at once it was not heard of for QUIET_SECONDS, in the next round."""
+    round_and_delay = seconds(schedules()["WatchRunsFunction"]["Watch"]) + 60
+    assert QUIET_SECONDS + round_and_delay <= 360
 
 
 def test_one_round_of_dispatch_ends_before_the_next_begins() -> None:
@@ -196,7 +204,11 @@ def test_the_oldest_job_is_measured_in_every_period_of_its_alarm() -> None:
 def test_timeouts() -> None:
     assert TEMPLATE.content["Globals"]["Function"]["Timeout"] == 60
     own = {name: function.properties.get("Timeout") for name, function in FUNCTIONS.items()}
-    assert {name: timeout for name, timeout in own.items() if timeout} == {"DispatchFunction": 300, "ApiFunction": 29}
+    assert {name: timeout for name, timeout in own.items() if timeout} == {
+        "DispatchFunction": 240,
+        "WatchRunsFunction": 120,
+        "ApiFunction": 29,
+    }
 
 
 def test_a_call_in_flight_is_hidden_until_its_function_has_ended() -> None:
@@ -221,6 +233,7 @@ def test_reserved_concurrency() -> None:
         "ReportStageFunction": 100,
         "StopJobFunction": 10,
         "DispatchFunction": 1,
+        "WatchRunsFunction": 3,
         "SweepJobsFunction": 1,
         "TrackProgressFunction": 50,
         "NotifyFunction": 10,
