@@ -14,6 +14,7 @@ from domain.executions import Executions, execution_input
 from domain.job import (
     OWNER_METADATA,
     Camel,
+    Job,
     JobOptions,
     UploadedObject,
     email_from_metadata,
@@ -27,7 +28,8 @@ from domain.jobs_table import JobFacts, JobsTable
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
-from domain.uploads import head_of
+from domain.unstarted import Unstarted
+from domain.uploads import UnreadableUpload, head_of
 
 REPLACED = "the upload was deleted or replaced before the job began"
 
@@ -68,7 +70,12 @@ class Starter:
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
         job_id = job_id_of(uploaded)
-        head = head_of(self._s3, uploaded)
+        try:
+            head = head_of(self._s3, uploaded)
+        except UnreadableUpload as unreadable:
+            return self._reject(
+                uploaded, {"Metadata": {}, "LastModified": self._clock()}, JobOptions(), asked, unreadable.error
+            )
         if head is None:  # deleted or overwritten since: the newer version has an event of its own
             self._close(job_id)
             return StartOutcome(job_id=job_id)
@@ -79,8 +86,10 @@ class Starter:
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos))
-        self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
+        facts = JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos)
+        self._record_and_finish(
+            job, facts, Unstarted.execution(job, execution_input(job, options.pipeline_step.stages[0]))
+        )
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
@@ -112,9 +121,13 @@ class Starter:
         # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
         job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))
-        self._bus.put(job_rejected(job.job_id, error, self._clock()))
+        rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
+        self._record_and_finish(job, JobFacts(owner=_owner(head["Metadata"], address, asked)), rejection)
         return StartOutcome(job_id=job.job_id, error=error)
+
+    def _record_and_finish(self, job: Job, facts: JobFacts, unstarted: Unstarted) -> None:
+        self._jobs.record(job, facts, unstarted.as_text())
+        unstarted.finish(job.job_id, self._executions, self._bus, self._jobs)
 
 
 def _owner(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> str | None:

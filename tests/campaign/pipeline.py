@@ -21,6 +21,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 from contract.events import SOURCE, StatusType
+from domain.jobs_table import JobsTable
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.campaign.compute import Machines
@@ -79,7 +80,9 @@ class Pipeline:
     def __init__(self, seed: int, faults: Faults) -> None:
         self.world = World(seed, faults)
         self.storage, self.mail = Storage(self.world), Mail()
-        self.jobs = Table(self.world, ("jobId",), {"byOwner": ("owner", "uploadedAt")})
+        self.jobs = Table(
+            self.world, ("jobId",), {"byOwner": ("owner", "uploadedAt"), "starting": ("startingFor", "startingAt")}
+        )
         self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
         indexes = {"queue": ("queuedFor", "queuedAt"), "watch": ("watchedFor", "nextLook")}
         self.runs = Table(self.world, ("jobId", "stageRun"), indexes)
@@ -229,7 +232,8 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
         patch.setattr(
             "watch_runs.handler.in_parallel", map
         )  # threads would make a history depend on more than its seed
-        patch.setattr(StageRuns.__init__, "__defaults__", (pipeline.world.seconds,))
+        for class_ in (StageRuns, JobsTable):
+            patch.setattr(class_.__init__, "__defaults__", (pipeline.world.seconds,))
         logging.disable(logging.CRITICAL)
         try:
             yield pipeline

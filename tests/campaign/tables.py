@@ -33,10 +33,16 @@ class Table:
         return {} if found is None else {"Item": copy.deepcopy(found)}
 
     def put_item(
-        self, Item: Item, ConditionExpression: str = "", ExpressionAttributeValues: Item | None = None
+        self,
+        Item: Item,
+        ConditionExpression: str = "",
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        ExpressionAttributeValues: Item | None = None,
     ) -> None:
         before = self.items.get(self._key(Item), {})
-        if ConditionExpression and not _met(ConditionExpression, before, {}, ExpressionAttributeValues or {}):
+        if ConditionExpression and not _met(
+            ConditionExpression, before, ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
+        ):
             raise aws_error("ConditionalCheckFailedException", "PutItem")
         self._write(self._key(Item), before, copy.deepcopy(Item))
 
@@ -58,7 +64,10 @@ class Table:
         for change in re.split(r",\s*(?![^(]*\))", changes):
             name, _, value = (part.strip() for part in change.partition("="))
             name = names.get(name, name)
-            if verb == "REMOVE":
+            if verb == "ADD":
+                name, _, value = name.partition(" ")
+                after[name] = after.get(name, set()) | values[value]
+            elif verb == "REMOVE":
                 after.pop(name, None)
             elif value.startswith("if_not_exists"):
                 after.setdefault(name, copy.deepcopy(values[value.rstrip(")").rpartition(", ")[2]]))

@@ -43,7 +43,10 @@ TABLES = {
     "webhooks": [("owner", "HASH")],
 }
 INDEXES = {
-    "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
+    "jobs": {
+        "byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")],
+        "starting": [("startingFor", "HASH"), ("startingAt", "RANGE")],
+    },
     "stage-runs": {
         "queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")],
         "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],

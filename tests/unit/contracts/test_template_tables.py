@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.stages import Stage
+from domain import jobs_table, stage_runs
 from domain.stage_runs import QUIET_SECONDS
+from sweep_jobs.sweep import MAX_JOB_AGE
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Function, Template
 
@@ -272,9 +276,9 @@ def test_lifecycles_of_objects() -> None:
     }
     assert found == {
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
-        "UploadsBucket": {"uploads-30-days": ("", 30, 7)},
+        "UploadsBucket": {"uploads-60-days": ("", 60, 7)},
         "ResultsBucket": {
-            "intermediates-14-days": ("intermediates/", 14, None),
+            "intermediates-60-days": ("intermediates/", 60, None),
             "overwritten-14-days": ("", None, 14),
         },
         "WebBucket": {},
@@ -285,9 +289,30 @@ def test_lifecycles_of_objects() -> None:
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these four expire after 14 days)" in CONTRACTS
+    assert "(these four expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
     assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 4
+
+
+def test_what_a_job_reads_outlives_the_longest_job() -> None:
+    """A run may wait for a machine for weeks at each stage, and delivery reads the results of all of them."""
+    longest = STATES["TimeoutSeconds"] / 86_400
+    rules = {
+        rule["Id"]: rule["ExpirationInDays"]
+        for bucket in ("UploadsBucket", "ResultsBucket")
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    kept = {"stage runs": stage_runs.KEEP_SECONDS / 86_400, "jobs": jobs_table.KEEP_SECONDS / 86_400, **rules}
+    assert {name: days for name, days in kept.items() if days <= longest} == {}
+
+
+def test_each_wait_fits_into_the_one_around_it() -> None:
+    """heartbeat < a task's timeout < the execution's; SageMaker ends a job before its task does."""
+    tasks = [state for state in STATES["States"].values() if "HeartbeatSeconds" in state]
+    assert all(state["HeartbeatSeconds"] < state["TimeoutSeconds"] < STATES["TimeoutSeconds"] for state in tasks)
+    assert all(stage.spec.max_runtime < min(state["TimeoutSeconds"] for state in tasks) for stage in Stage)
+    assert timedelta(seconds=STATES["TimeoutSeconds"]) < MAX_JOB_AGE
 
 
 def test_unfinished_uploads_are_thrown_away() -> None:

@@ -161,7 +161,6 @@ def test_the_fault_of_one_run_keeps_no_heartbeat_from_the_others(
     _refuse(monkeypatch, "token-2")
     clock.pass_minutes(5)
     assert watch() == {"ALIVE": 2, "FAULT": 1}
-    monkeypatch.undo()
 
 
 def _refuse(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
