@@ -12,6 +12,7 @@ class ErrorCode(StrEnum):
     """Why a job, a stage or a request failed."""
 
     # the upload
+    UNREADABLE = "UNREADABLE"
     NOT_A_ZIP = "NOT_A_ZIP"
     EMPTY_ARCHIVE = "EMPTY_ARCHIVE"
     ENCRYPTED_ARCHIVE = "ENCRYPTED_ARCHIVE"
@@ -81,6 +82,11 @@ class Failure:
 
 
 FAILURES: dict[ErrorCode, Failure] = {
+    ErrorCode.UNREADABLE: Failure(
+        "We are not allowed to read the file you sent.",
+        "Upload it again without encryption keys of your own and not as an archived object, or ask whoever set up the"
+        " bucket to let us read it.",
+    ),
     ErrorCode.NOT_A_ZIP: Failure(
         "The file you sent is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",

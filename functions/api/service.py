@@ -75,13 +75,14 @@ class Service:
         if item is not None and item.owner is not None:
             if item.owner not in caller.owners:
                 raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
-            return StartedJob(job_id=job_id, created=False)
+            if item.status is not None:
+                return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
             raise RejectedJob(job_id, outcome.error)
         if outcome.execution_name is None:  # replaced between two looks
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
-        return StartedJob(job_id=job_id, created=True)
+        return StartedJob(job_id=job_id, created=item is None)
 
     def _find(self, url: str, caller: Caller) -> UploadedObject:
         """To others an object does not exist: theirs, nobody's and one that is not there get one answer."""

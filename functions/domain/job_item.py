@@ -52,6 +52,8 @@ class JobItem(Camel):
     rerun_from: Stage | None = None
     started_at: datetime | None = None
 
+    mailed: set[str] = Field(default_factory=set)  # the types of event that a mail went out for
+
     sequence: int = 0
     status: str | None = None
     stage: Stage | None = None

@@ -19,6 +19,7 @@ class Closed(StrEnum):
     UNSUBSCRIBED = "UNSUBSCRIBED"
     BOUNCED = "BOUNCED"
     COMPLAINED = "COMPLAINED"
+    REFUSED = "REFUSED"  # SES takes no mail to it
 
 
 @dataclass(frozen=True)

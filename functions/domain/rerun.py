@@ -23,6 +23,7 @@ from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
 from domain.results import DamagedResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
+from domain.unstarted import Unstarted
 from domain.uploads import head_of
 
 MAX_RERUNS = 99
@@ -126,8 +127,15 @@ class Rerunner:
             rerun_from=wanted.from_stage,
             reused={name: value for stage in before for name, value in item.reused(stage).items()},
         )
-        self._jobs.record(job, facts)
-        return self._executions.begin(job, execution_input(job, wanted.from_stage, reused, wanted))
+        document = execution_input(job, wanted.from_stage, reused, wanted)
+        start_with = Unstarted.execution(job, document).as_text()
+        self._jobs.record_rerun(job, facts, start_with)
+        if not self._executions.begin(job, document):
+            return False
+        # another request may have written its own facts between the two calls, and this is the one that runs
+        self._jobs.record_rerun(job, facts, start_with)
+        self._jobs.started(job.job_id)
+        return True
 
     def _check_upload(self, job: Job) -> None:
         if head_of(self._s3, job.uploaded) is None:

@@ -13,6 +13,7 @@ from domain.errors import JobError, RejectedUpload
 from domain.executions import Executions, execution_input
 from domain.job import (
     Camel,
+    Job,
     JobOptions,
     UploadedObject,
     email_from_metadata,
@@ -27,7 +28,8 @@ from domain.limits import OwnerLimits
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
-from domain.uploads import head_of
+from domain.unstarted import Unstarted
+from domain.uploads import UnreadableUpload, head_of
 
 REPLACED = "the upload was deleted or replaced before the job began"
 
@@ -69,7 +71,12 @@ class Starter:
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
         job_id = job_id_of(uploaded)
-        head = head_of(self._s3, uploaded)
+        try:
+            head = head_of(self._s3, uploaded)
+        except UnreadableUpload as unreadable:
+            return self._reject(
+                uploaded, {"Metadata": {}, "LastModified": self._clock()}, JobOptions(), asked, unreadable.error
+            )
         if head is None:  # deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
@@ -81,8 +88,8 @@ class Starter:
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         job = job_of(uploaded, options, head["LastModified"], _owner(head["Metadata"], asked))
-        self._jobs.record(job, JobFacts(photos=photos))
-        self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
+        document = execution_input(job, options.pipeline_step.stages[0])
+        self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
@@ -123,9 +130,13 @@ class Starter:
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
         job = job_of(uploaded, mailed, head["LastModified"], _owner(head["Metadata"], asked))
-        self._jobs.record(job)
-        self._bus.put(job_rejected(job.job_id, error, self._clock()))
+        rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
+        self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)
+
+    def _record_and_finish(self, job: Job, facts: JobFacts, unstarted: Unstarted) -> None:
+        self._jobs.record(job, facts, unstarted.as_text())
+        unstarted.finish(job.job_id, self._executions, self._bus, self._jobs)
 
 
 def _owner(metadata: Mapping[str, str], asked: Asked | None) -> str | None:

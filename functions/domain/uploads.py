@@ -6,12 +6,34 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.codes import ErrorCode
+from domain.errors import RejectedUpload
 from domain.job import UploadedObject
 from domain.layout import split_uri
 
 _GONE = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed", "412", "PreconditionFailed")
 PART_BYTES = 256 * 1024**2  # 50 GB in 187 parts, which S3 copies side by side
 PARTS_AT_ONCE = 20
+
+# S3 answers HEAD without a body, so botocore has the status alone; 400: the object is under the customer's key (SSE-C).
+# The functions may list the buckets they read, so 403 is not the answer for an object that is gone.
+_REFUSED_HEAD = ("400", "403")
+_REFUSED_GET = ("AccessDenied", "InvalidObjectState", "InvalidRequest")
+_KMS_PASSING = ("KMS.InternalException", "KMS.ThrottlingException", "KMS.DependencyTimeoutException")
+
+
+class UnreadableUpload(RejectedUpload):
+    """S3 refuses to let us read the object, and will again: rights, an archived object, a key that is not ours."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ErrorCode.UNREADABLE, reason)
+
+
+def refused(error: ClientError) -> UnreadableUpload | None:
+    """The rejection that a refusal of S3 stands for; None for a fault that another try may not meet."""
+    code = error.response["Error"]["Code"]
+    lasting = code in _REFUSED_HEAD or code in _REFUSED_GET or (code.startswith("KMS.") and code not in _KMS_PASSING)
+    return UnreadableUpload(code) if lasting else None
 
 
 def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
@@ -64,7 +86,10 @@ def exists(s3: Any, bucket: str, key: str) -> bool:
 
 def _head(s3: Any, uploaded: UploadedObject, version_id: str | None) -> dict[str, Any] | None:
     version = {"VersionId": version_id} if version_id else {}
-    return _ask(s3, Bucket=uploaded.bucket, Key=uploaded.key, **version)
+    try:
+        return _ask(s3, Bucket=uploaded.bucket, Key=uploaded.key, **version)
+    except ClientError as error:
+        raise refused(error) or error from error
 
 
 def _ask(s3: Any, **which: str) -> dict[str, Any] | None:

@@ -45,8 +45,14 @@ TABLES = {
     "limits": [("counter", "HASH")],
 }
 INDEXES = {
-    "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
-    "stage-runs": {"queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")]},
+    "jobs": {
+        "byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")],
+        "starting": [("startingFor", "HASH"), ("startingAt", "RANGE")],
+    },
+    "stage-runs": {
+        "queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")],
+        "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],
+    },
 }
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
@@ -84,7 +90,7 @@ ENVIRONMENT = {
 }
 HANDLERS = (
     "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
-    "dispatch", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
+    "dispatch", "watch_runs", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 

@@ -133,6 +133,27 @@ def test_a_file_that_cannot_work_is_refused_with_its_reason_and_job(cloud: Cloud
     assert cloud.item(answer.json["jobId"]) is not None
 
 
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("body", [PHOTOS, b"no archive"], ids=["photos", "bad file"])
+def test_a_start_that_crashed_at_any_call_is_made_good_by_the_next_try(
+    cloud: Cloud, body: bytes, arrives: bool
+) -> None:
+    for number in range(6):
+        cloud.s3.put_object(Bucket=UPLOADS, Key=f"{number}.zip", Body=body, Metadata={"owner": "pilot-1"})
+        request = {"s3Url": f"s3://{UPLOADS}/{number}.zip"}
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = number, arrives
+        call("POST", "/start-job", request)
+        cloud.watch.crash_at = None
+        answer = call("POST", "/start-job", request)
+        job_id = answer.json["jobId"]
+        if body is PHOTOS:
+            assert (answer.status, job_id in cloud.stepfunctions.executions) == (202, True)
+        else:
+            assert is_problem(answer, 422, "NOT_A_ZIP")
+            assert job_id in {event["detail"]["jobId"] for event in cloud.heard()}
+
+
 def test_a_wrong_option_is_named(cloud: Cloud) -> None:
     put_photos(cloud)
     answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip", "options": {"quality": "best"}})

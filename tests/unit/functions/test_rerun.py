@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Executions, Rerun
-from domain.jobs_table import JobsTable
+from domain.job import Job
+from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
-from tests.support.fakes import FakeExecution
+from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import output_of
 
 STAGES = (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR)
@@ -267,3 +269,38 @@ def test_a_crash_at_any_call_and_another_try_start_one_rerun(
 )
 def test_runs_of_one_upload_are_numbered(job_id: str, number: int, expected: str) -> None:
     assert job_id_of_rerun(job_id, number) == expected
+
+
+def test_the_item_tells_the_rerun_that_runs_and_not_one_that_never_began(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(**_: Any) -> None:
+        raise aws_error("ThrottlingException", "StartExecution")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.stepfunctions, "start_execution", throttled)
+        with pytest.raises(ClientError):
+            rerunner.rerun(asked(job_id, Stage.COMPRESSOR, options={"email": "old@example.com", "quality": "high"}))
+    started = rerunner.rerun(asked(job_id, Stage.SFM, options={"email": "new@example.com", "quality": "preview"}))
+    item = cloud.item(started.job_id)
+    assert item is not None
+    assert (item["rerunFrom"], item["email"], item["quality"]) == ("sfm", "new@example.com", "preview")
+    assert {"sfm", "sfmSequence", "training", "trainingSequence", "startWith"} & set(item) == set()
+
+
+def test_of_two_requests_at_once_the_item_tells_the_one_that_runs(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Executions.begin
+
+    def overtaking(self: Executions, job: Job, document: str) -> bool:
+        """Another request records its own facts before this one's execution begins, and comes too late to begin."""
+        other = job.model_copy(update={"options": job.options.model_copy(update={"email": "late@example.com"})})
+        JobsTable(cloud.table("jobs")).record_rerun(other, JobFacts(rerun_from=Stage.COMPRESSOR), "{}")
+        return begin(self, job, document)
+
+    monkeypatch.setattr(Executions, "begin", overtaking)
+    started = rerunner.rerun(asked(job_id, Stage.SFM, options={"email": "first@example.com"}))
+    item = cloud.item(started.job_id)
+    assert item is not None
+    assert (item["rerunFrom"], item["email"]) == ("sfm", "first@example.com")

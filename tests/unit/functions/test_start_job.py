@@ -317,3 +317,53 @@ def next_call(cloud: Cloud, event: dict[str, Any], name: str) -> int:
     before = cloud.watch.calls.index(name)
     cloud.watch.calls.clear()
     return before
+
+
+# what S3 answers where it lets nobody of us read (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("head_object", "403"),
+        ("head_object", "400"),
+        ("get_object", "AccessDenied"),
+        ("get_object", "InvalidObjectState"),
+        ("get_object", "KMS.DisabledException"),
+        ("get_object", "KMS.InvalidKeyUsageException"),
+    ],
+)
+def test_an_upload_that_we_may_not_read_is_rejected(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str
+) -> None:
+    event = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com")
+    _refuse_reading(cloud, monkeypatch, call, code)
+    assert invoke("start_job", event)["error"]["code"] == ErrorCode.UNREADABLE
+    (told,) = cloud.heard()
+    assert told["detail"]["error"]["code"] == ErrorCode.UNREADABLE
+    assert cloud.stepfunctions.executions == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("head_object", "503"), ("get_object", "SlowDown"), ("get_object", "KMS.ThrottlingException")]
+)
+def test_a_passing_fault_of_reading_is_no_rejection(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str
+) -> None:
+    event = cloud.upload("meadow.zip", zip_of(photos(6)))
+    _refuse_reading(cloud, monkeypatch, call, code)
+    with pytest.raises(ClientError):
+        invoke("start_job", event)
+    assert cloud.said() == []
+
+
+def _refuse_reading(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str) -> None:
+    def refuse(**_: Any) -> None:
+        raise aws_error(code, call)
+
+    monkeypatch.setattr(cloud.s3, call, refuse)
+
+
+def test_what_is_left_to_do_is_recorded_until_it_is_done(cloud: Cloud) -> None:
+    job_id = invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))["jobId"]
+    item = cloud.item(job_id)
+    assert item is not None
+    assert {"startingFor", "startingAt", "startWith"} & set(item) == set()
