@@ -61,9 +61,9 @@ class Table:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
         after = {**copy.deepcopy(before), **Key}
         verb, _, changes = UpdateExpression.partition(" ")
-        if verb == "ADD":
+        if verb == "ADD" and " SET " in changes:  # a count, and when it expires
             added, _, changes = changes.partition(" SET ")
-            name, value = added.split()
+            verb, (name, value) = "SET", added.split()
             after[name] = after.get(name, 0) + values[value]
         for change in re.split(r",\s*(?![^(]*\))", changes):
             name, _, value = (part.strip() for part in change.partition("="))
