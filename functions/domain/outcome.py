@@ -29,6 +29,10 @@ class RunOutcome(BaseModel):
     seconds: float = 0.0
     instance_type: str = ""
 
+    @property
+    def ended(self) -> bool:
+        return self.status in (RunStatus.COMPLETED, RunStatus.FAILED)
+
 
 # what a container leaves as its reason: `CODE: facts`
 _NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)

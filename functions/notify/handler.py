@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from domain.clients import client, table
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import JobsTable
+from domain.limits import Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
 from domain.observability import logger, metrics, tracer
@@ -34,6 +35,7 @@ class NotifySettings(Settings):
     configuration_set: str
     page_url: str
     api_url: str
+    limits_table: str
 
 
 @cache
@@ -43,6 +45,7 @@ def notifier() -> Notifier:
     return Notifier(
         jobs=JobsTable(table(settings.jobs_table)),
         mailboxes=MailboxTable(table(settings.mailbox_table)),
+        counters=Counters(table(settings.limits_table)),
         s3=s3,
         ses=client("sesv2"),
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,18 +16,19 @@ from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import Crash, Faults
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, UPLOADS
+from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
-GOOD, BAD = zip_of(photos(6)), zip_of(photos(2))
+BAD = zip_of(photos(2))
 
 
 @dataclass
@@ -73,6 +75,7 @@ class Customers:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline, self._world = pipeline, pipeline.world
+        self._flights = itertools.count()
         self.job_ids: list[str] = []
         self.redriven: set[str] = set()
         self.rerun_ids: list[str] = []
@@ -85,7 +88,9 @@ class Customers:
 
     def upload(self, key: str) -> None:
         chance = self._world.random
-        (body,) = chance.choices([GOOD, BAD], [9, 1])
+        # no two flights are alike, so that it shows whose a job was given
+        good = zip_of({**dict.fromkeys(photos(6), b"x"), "flight.txt": str(next(self._flights)).encode()})
+        (body,) = chance.choices([good, BAD], [9, 1])
         metadata = {"email": "pilot@example.com"}
         answer = self._pipeline.storage.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
         etag = answer["ETag"].strip('"')
@@ -126,7 +131,8 @@ class Customers:
     def _rerun(self, job_id: str, request_id: str) -> None:
         stage = self._world.random.choice(list(Stage))
         client, table = self._pipeline.client, self._pipeline.table
-        rerunner = Rerunner(client("s3"), self.executions(), JobsTable(table("jobs")))
+        jobs = JobsTable(table("jobs"))
+        rerunner = Rerunner(client("s3"), self.executions(), jobs, OwnerLimits(jobs, JobLimits.read()))
         request = RerunRequest(job_id=job_id, from_stage=stage, request_id=request_id)
 
         def press() -> None:
@@ -179,6 +185,18 @@ def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += _lost(pipeline, customers, set(items))
     pressed = Counter(customers.rerun_ids)
     faults += [f"{one} is no rerun that anybody asked for" for one in executions if "-r" in one and one not in pressed]
+    return faults + _of_others(pipeline)
+
+
+def _of_others(pipeline: Pipeline) -> list[str]:
+    """A result is of its own upload: every first stage was given the version that its job was started for."""
+    faults = []
+    for name, execution in pipeline.machine.executions.items():
+        copy = pipeline.storage.objects.get((RESULTS, f"intermediates/{name}/upload/upload.zip"))
+        number = int(execution.input["versionId"].removeprefix("v"))
+        own = pipeline.storage.objects[UPLOADS, execution.input["key"]][number - 1]
+        if copy is not None and (own is None or [one.body for one in copy if one] != [own.body]):
+            faults.append(f"{name} was given another upload than its own")
     return faults
 
 

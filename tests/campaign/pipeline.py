@@ -21,6 +21,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 from contract.events import SOURCE, StatusType
+from domain.jobs_table import JobsTable
+from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.campaign.compute import Machines
 from tests.campaign.machine import Execution, Machine
@@ -78,9 +80,13 @@ class Pipeline:
     def __init__(self, seed: int, faults: Faults) -> None:
         self.world = World(seed, faults)
         self.storage, self.mail = Storage(self.world), Mail()
-        self.jobs = Table(self.world, ("jobId",), index=("owner", "uploadedAt"))
+        self.jobs = Table(
+            self.world, ("jobId",), {"byOwner": ("owner", "uploadedAt"), "starting": ("startingFor", "startingAt")}
+        )
         self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
-        self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
+        self.limits = Table(self.world, ("counter",))
+        indexes = {"queue": ("queuedFor", "queuedAt"), "watch": ("watchedFor", "nextLook")}
+        self.runs = Table(self.world, ("jobId", "stageRun"), indexes)
         self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
         self.machine = Machine(self.world, self._invoke, self.publish, self._execution_ended)
         self.once = Once(self.world)
@@ -93,6 +99,7 @@ class Pipeline:
             "events": Bus(self),
         }
         self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
+        self._every(60, self._watch)
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
@@ -101,6 +108,7 @@ class Pipeline:
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
+        tables["limits"] = self.limits
         return Faulty(tables[name], self.world)
 
     # ── EventBridge and Lambda ──
@@ -183,6 +191,12 @@ class Pipeline:
 
         self.world.after(seconds, again)
 
+    def _watch(self) -> None:
+        """A round that would find nothing is left out: there are 72,000 minutes to a history."""
+        now = self.world.at().isoformat(timespec="seconds")
+        if any(item.get("nextLook", "~") <= now for item in self.runs.items.values()):
+            self.invoke_later("watch_runs", self._scheduled())
+
     def _at_work(self) -> bool:
         """Whether a schedule would find anything to do: most of fifty days it would not."""
         ended = self.world.at() - timedelta(hours=3)
@@ -217,6 +231,11 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
             for attribute, value in (("client", pipeline.client), ("table", pipeline.table)):
                 patch.setattr(module, attribute, value, raising=False)
         patch.setattr("notify.handler.persistence", lambda: pipeline.once)
+        patch.setattr(
+            "watch_runs.handler.in_parallel", map
+        )  # threads would make a history depend on more than its seed
+        for class_ in (StageRuns, JobsTable):
+            patch.setattr(class_.__init__, "__defaults__", (pipeline.world.seconds,))
         logging.disable(logging.CRITICAL)
         try:
             yield pipeline

@@ -41,8 +41,16 @@ class Storage:
     def delete_object(self, Bucket: str, Key: str) -> None:
         self.objects[Bucket, Key].append(None)
 
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        found = self._find(Bucket, Key, None, "404")
+    def copy(
+        self, CopySource: Mapping[str, str], Bucket: str, Key: str, ExtraArgs: Mapping[str, str], Config: Any = None
+    ) -> None:
+        found = self._find(CopySource["Bucket"], CopySource["Key"], CopySource.get("VersionId"), "404")
+        if ExtraArgs["CopySourceIfMatch"].strip('"') != found.etag:
+            raise aws_error("PreconditionFailed", "CopyObject")
+        self.put_object(Bucket=Bucket, Key=Key, Body=found.body)
+
+    def head_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
+        found = self._find(Bucket, Key, VersionId, "404")
         return {
             "ContentLength": len(found.body),
             "ETag": f'"{found.etag}"',

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.stages import Stage
+from domain import jobs_table, stage_runs
+from domain.stage_runs import QUIET_SECONDS
+from sweep_jobs.sweep import MAX_JOB_AGE
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Function, Template
 
@@ -170,16 +175,23 @@ def test_both_kinds_of_sagemaker_job_are_followed() -> None:
 def test_what_runs_on_a_schedule() -> None:
     assert {name: table for name, table in schedules().items() if table} == {
         "DispatchFunction": {"LookRound": "rate(5 minutes)"},
+        "WatchRunsFunction": {"Watch": "rate(1 minute)"},
         "SweepJobsFunction": {"Sweep": "rate(10 minutes)"},
     }
 
 
 def test_a_waiting_task_gets_its_heartbeat_several_times_before_it_is_due() -> None:
-    """dispatch keeps the tasks of the queue alive; two rounds may fail."""
-    every = seconds(schedules()["DispatchFunction"]["LookRound"])
+    """watch_runs keeps the tasks of the queue alive; many rounds may fail."""
+    every = QUIET_SECONDS + seconds(schedules()["WatchRunsFunction"]["Watch"])
     heartbeats = [state["HeartbeatSeconds"] for state in STATES["States"].values() if "HeartbeatSeconds" in state]
     assert len(heartbeats) == 3
     assert min(heartbeats) >= 3 * every
+
+
+def test_an_end_whose_event_was_lost_is_noticed_within_six_minutes() -> None:
+    """A run is looked at once it was not heard of for QUIET_SECONDS, in the next round."""
+    round_and_delay = seconds(schedules()["WatchRunsFunction"]["Watch"]) + 60
+    assert QUIET_SECONDS + round_and_delay <= 360
 
 
 def test_one_round_of_dispatch_ends_before_the_next_begins() -> None:
@@ -196,7 +208,12 @@ def test_the_oldest_job_is_measured_in_every_period_of_its_alarm() -> None:
 def test_timeouts() -> None:
     assert TEMPLATE.content["Globals"]["Function"]["Timeout"] == 60
     own = {name: function.properties.get("Timeout") for name, function in FUNCTIONS.items()}
-    assert {name: timeout for name, timeout in own.items() if timeout} == {"DispatchFunction": 300, "ApiFunction": 29}
+    assert {name: timeout for name, timeout in own.items() if timeout} == {
+        "RunStageFunction": 300,
+        "DispatchFunction": 240,
+        "WatchRunsFunction": 120,
+        "ApiFunction": 29,
+    }
 
 
 def test_a_call_in_flight_is_hidden_until_its_function_has_ended() -> None:
@@ -222,6 +239,7 @@ def test_reserved_concurrency() -> None:
         "ReportStageFunction": 100,
         "StopJobFunction": 10,
         "DispatchFunction": 1,
+        "WatchRunsFunction": 3,
         "SweepJobsFunction": 1,
         "TrackProgressFunction": 50,
         "NotifyFunction": 10,
@@ -260,9 +278,9 @@ def test_lifecycles_of_objects() -> None:
     }
     assert found == {
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
-        "UploadsBucket": {"uploads-30-days": ("", 30, 7)},
+        "UploadsBucket": {"uploads-60-days": ("", 60, 7)},
         "ResultsBucket": {
-            "intermediates-14-days": ("intermediates/", 14, None),
+            "intermediates-60-days": ("intermediates/", 60, None),
             "overwritten-14-days": ("", None, 14),
         },
         "WebBucket": {},
@@ -273,9 +291,30 @@ def test_lifecycles_of_objects() -> None:
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these four expire after 14 days)" in CONTRACTS
+    assert "(these four expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
     assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 4
+
+
+def test_what_a_job_reads_outlives_the_longest_job() -> None:
+    """A run may wait for a machine for weeks at each stage, and delivery reads the results of all of them."""
+    longest = STATES["TimeoutSeconds"] / 86_400
+    rules = {
+        rule["Id"]: rule["ExpirationInDays"]
+        for bucket in ("UploadsBucket", "ResultsBucket")
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    kept = {"stage runs": stage_runs.KEEP_SECONDS / 86_400, "jobs": jobs_table.KEEP_SECONDS / 86_400, **rules}
+    assert {name: days for name, days in kept.items() if days <= longest} == {}
+
+
+def test_each_wait_fits_into_the_one_around_it() -> None:
+    """heartbeat < a task's timeout < the execution's; SageMaker ends a job before its task does."""
+    tasks = [state for state in STATES["States"].values() if "HeartbeatSeconds" in state]
+    assert all(state["HeartbeatSeconds"] < state["TimeoutSeconds"] < STATES["TimeoutSeconds"] for state in tasks)
+    assert all(stage.spec.max_runtime < min(state["TimeoutSeconds"] for state in tasks) for stage in Stage)
+    assert timedelta(seconds=STATES["TimeoutSeconds"]) < MAX_JOB_AGE
 
 
 def test_unfinished_uploads_are_thrown_away() -> None:
@@ -292,6 +331,7 @@ def test_items_expire_by_the_attribute_that_is_written() -> None:
         "JobsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "StageRunsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "IdempotencyTable": {"AttributeName": "expiration", "Enabled": True},
+        "LimitsTable": {"AttributeName": "expiresAt", "Enabled": True},
     }
     written = {path.name for path in (ROOT / "functions").rglob("*.py") if '"expiresAt"' in path.read_text("utf-8")}
     assert written

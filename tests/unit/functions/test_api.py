@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
-from api.uploads import MIB, Ticket, part_bytes_for
+from api.uploads import MIB, Ticket
 from domain.errors import RefusedRequest
 from domain.job import JobOptions, UploadedObject, job_id_of, job_of
-from domain.jobs_table import JobFacts, JobsTable
+from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
@@ -26,13 +26,14 @@ PHOTOS = zip_of(photos(8))
 
 
 def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
-    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata)
+    """The pilot's own, unless its metadata say otherwise."""
+    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata or {"owner": "pilot-1"})
 
 
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(name="Meadow"), at).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, JobFacts(owner=owner))
+    job = job_of(upload, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
+    JobsTable(cloud.table("jobs")).record(job)
 
 
 def track(*names: str) -> None:
@@ -126,10 +127,31 @@ def test_a_file_that_is_not_there_is_not_found(cloud: Cloud) -> None:
 
 
 def test_a_file_that_cannot_work_is_refused_with_its_reason_and_job(cloud: Cloud) -> None:
-    cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"this is no archive at all")
+    cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"this is no archive at all", Metadata={"owner": "pilot-1"})
     answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/a.zip"})
     assert is_problem(answer, 422, "NOT_A_ZIP")
     assert cloud.item(answer.json["jobId"]) is not None
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("body", [PHOTOS, b"no archive"], ids=["photos", "bad file"])
+def test_a_start_that_crashed_at_any_call_is_made_good_by_the_next_try(
+    cloud: Cloud, body: bytes, arrives: bool
+) -> None:
+    for number in range(6):
+        cloud.s3.put_object(Bucket=UPLOADS, Key=f"{number}.zip", Body=body, Metadata={"owner": "pilot-1"})
+        request = {"s3Url": f"s3://{UPLOADS}/{number}.zip"}
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = number, arrives
+        call("POST", "/start-job", request)
+        cloud.watch.crash_at = None
+        answer = call("POST", "/start-job", request)
+        job_id = answer.json["jobId"]
+        if body is PHOTOS:
+            assert (answer.status, job_id in cloud.stepfunctions.executions) == (202, True)
+        else:
+            assert is_problem(answer, 422, "NOT_A_ZIP")
+            assert job_id in {event["detail"]["jobId"] for event in cloud.heard()}
 
 
 def test_a_wrong_option_is_named(cloud: Cloud) -> None:
@@ -147,7 +169,7 @@ def test_nobody_starts_from_somebody_elses_upload(cloud: Cloud) -> None:
     key = Ticket.decode(begun["uploadId"]).key
     cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS)
     body = {"s3Url": f"s3://{UPLOADS}/{key}"}
-    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 404, "NO_SUCH_OBJECT")
     assert call("POST", "/start-job", body).status == 202
 
 
@@ -155,7 +177,7 @@ def test_nobody_takes_over_a_job_that_came_with_somebody_elses_address(cloud: Cl
     event = cloud.upload("meadow.zip", PHOTOS, email="pilot@example.com")
     job_id = invoke("start_job", event)["jobId"]
     body = {"s3Url": f"s3://{UPLOADS}/meadow.zip"}
-    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 404, "NO_SUCH_OBJECT")
     assert call("POST", "/start-job", body).json == {"jobId": job_id, "created": False}
 
 
@@ -233,7 +255,7 @@ def test_an_upload_that_cannot_be_is_refused(cloud: Cloud, body: dict[str, Any])
 
 @given(st.integers(1, 50 * 1000**3))
 def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
-    ticket = Ticket("k", "u", size, part_bytes_for(size))
+    ticket = Ticket(f"users/{'0' * 16}/{'0' * 32}/{size}/a.zip", "u")
     assert ticket.part_count <= 10_000
     assert ticket.part_bytes >= 8 * MIB
     assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0

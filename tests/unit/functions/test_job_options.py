@@ -197,7 +197,7 @@ def test_a_wrong_address_is_no_address() -> None:
         ("flights/meadow.zip", "North meadow", "North meadow"),
         ("two\nlines\u2028three.zip", None, "two lines three"),
         ("\x01.zip", None, "scene"),
-        ("x" * 500 + ".zip", None, "x" * 80),
+        ("x" * 500 + ".zip", None, "x" * 79 + "…"),
     ],
 )
 def test_a_job_has_a_name_of_one_printable_line(key: str, option: str | None, name: str) -> None:

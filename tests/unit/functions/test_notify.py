@@ -12,6 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -399,3 +401,79 @@ def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     mail = compose(StatusType.JOB_FAILED, JobItem(job_id="a", name="meadow"), detail, LINKS, None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)
+
+
+def test_a_start_that_arrives_after_the_end_is_not_mailed(cloud: Cloud) -> None:
+    recorded(cloud)
+    invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-started"))
+    assert len(cloud.mails()) == 1
+
+
+@pytest.mark.parametrize("record", ["_update_record", "_put_record"])
+def test_a_record_that_cannot_be_written_sends_no_second_mail(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    """SES has taken the mail, and the record of it fails: Lambda delivers the event again."""
+    recorded(cloud)
+    if record == "_put_record":
+        invoke("notify", outcome("job-failed"))
+        for item in cloud.table("idempotency").scan()["Items"]:
+            cloud.table("idempotency").delete_item(Key={"id": item["id"]})
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(DynamoDBPersistenceLayer, record, _throttled)
+            with pytest.raises(IdempotencyPersistenceLayerError):
+                invoke("notify", outcome("job-failed"))
+        for item in cloud.table("idempotency").scan()["Items"]:  # its minute in progress is over
+            cloud.table("idempotency").delete_item(Key={"id": item["id"]})
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def _throttled(*_: Any) -> None:
+    raise aws_error("ThrottlingException", "UpdateItem")
+
+
+def test_a_mail_whose_second_record_fails_is_sent_once_by_the_first(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(cloud)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobsTable, "note_mail", _throttled)
+        invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def test_an_address_that_ses_refuses_for_good_is_closed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(cloud)
+
+    def refuse(**_: Any) -> None:
+        raise aws_error("BadRequestException", "SendEmail", "Illegal address")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.ses, "send_email", refuse)
+        assert invoke("notify", outcome("job-started")) == {"messageId": None}
+    invoke("notify", outcome("job-failed"))
+    assert cloud.mails() == []
+
+
+@pytest.mark.parametrize("code", ["MessageRejected", "SendingPausedException", "LimitExceededException"])
+def test_a_fault_of_our_own_account_closes_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    recorded(cloud)
+
+    def refuse(**_: Any) -> None:
+        raise aws_error(code, "SendEmail", "Email address is not verified")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.ses, "send_email", refuse)
+        with pytest.raises(ClientError):
+            invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def test_an_event_of_a_job_that_nobody_recorded_makes_no_item(cloud: Cloud) -> None:
+    invoke("notify", outcome("job-failed"))
+    assert cloud.item(JOB_ID) is None

@@ -75,10 +75,10 @@ def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
     assert error.message == f"{FAILURES[ErrorCode.LOW_QUALITY].sentence} (PSNR 9 dB)"
 
 
-def test_facts_of_several_lines_are_kept() -> None:
+def test_facts_of_several_lines_are_one() -> None:
     error = outcome("Failed", ExitMessage="NO_OVERLAP: one\ntwo").error
     assert error is not None
-    assert "(one\ntwo)" in error.message
+    assert "(one two)" in error.message
 
 
 def test_the_facts_of_an_internal_fault_are_not_for_the_customer() -> None:

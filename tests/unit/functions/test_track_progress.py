@@ -89,7 +89,9 @@ class ItemTable:
         assert request["ConditionExpression"] == "attribute_not_exists(#guard) OR #guard < :guard"
         if guard in self.item and not self.item[guard] < values[":guard"]:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
-        for part in request["UpdateExpression"].removeprefix("SET ").split(", "):
+        expires, _, changes = request["UpdateExpression"].partition(":expires), ")
+        assert expires == "SET expiresAt = if_not_exists(expiresAt, "
+        for part in changes.split(", "):
             name, value = part.split(" = ")
             self.item[names[name]] = values[value]
 
@@ -129,7 +131,7 @@ def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> N
     assert item is not None
     # when what was first heard is the estimate's affair, not the job's state
     assert {name: value for name, value in item.items() if name in item_after(published)} == item_after(published)
-    heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId")
+    heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId|expiresAt")
     assert [name for name in item if name not in item_after(published) and not heard.fullmatch(name)] == []
 
 
