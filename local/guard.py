@@ -7,7 +7,7 @@ foreign). Either could create a function here and have it run. Programs send nei
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
 from local.address import HOST
@@ -21,13 +21,14 @@ PAGE_POLICY = (
 _PAGE_HEADERS = {
     "content-security-policy": PAGE_POLICY,
     "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
 
 
 def refusal(port: int, method: str, query: str, headers: Mapping[str, str]) -> str | None:

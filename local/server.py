@@ -101,7 +101,8 @@ async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1.0
     try:
-        await serve(guarded(app, address.port, is_page), config, shutdown_trigger=stop.wait)
+        guard: Any = guarded(app, address.port, is_page)  # hypercorn types every message, ASGI's own document does not
+        await serve(guard, config, shutdown_trigger=stop.wait)
     finally:
         sagemaker.close()
         lambda_runtime.reset()

@@ -186,6 +186,8 @@ def test_the_page_is_built_told_where_its_api_is_and_published(desk: Desk) -> No
         "clientId": "client",
         "signInUrl": "https://sign-in.example.com/oauth2/authorize",
         "tokenUrl": "https://sign-in.example.com/oauth2/token",
+        "revokeUrl": "https://sign-in.example.com/oauth2/revoke",
+        "signOutUrl": "https://sign-in.example.com/logout",
     }
     (sync,) = desk.calls("aws s3 sync")
     assert "s3://spaceport-dev-web --delete" in sync
