@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from contract.archive import MAX_NAME_BYTES, MAX_PATH_BYTES
+from contract.archive import MAX_FOLDERS, MAX_NAME_BYTES, MAX_PATH_BYTES
 
 MAX_DOCUMENT_BYTES = 64 << 20  # views.json of 5,000 photos has four million
 _SHOWN = 60  # characters of a name in a message
@@ -26,7 +26,7 @@ def inner_name(name: str) -> PurePosixPath:
         raise ValueError(f"the name {name[:_SHOWN]!r} leads out of its folder")
     if re.search(r"[\x00-\x1f\x7f]", name):
         raise ValueError(f"the name {name[:_SHOWN]!r} holds control characters")
-    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
+    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES or len(sizes) > MAX_FOLDERS:
         raise ValueError(f"a name of {len(name)} characters is too long")
     return path
 

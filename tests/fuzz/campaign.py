@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import tempfile
@@ -18,7 +19,7 @@ from stage import pictures
 from tests.fuzz import files, requests
 from tests.fuzz.door import Door
 from tests.fuzz.watch import watched
-from tests.support.cloud import Cloud, cloud_of
+from tests.support.cloud import cloud_of
 
 DOORS = (*files.DOORS, *requests.DOORS)
 MAX_PIXELS = 4_000_000  # of a picture here: its bound is what is tested, not how long a large one takes
@@ -41,16 +42,20 @@ def play(seeds: Sequence[int], doors: Sequence[Door] = DOORS) -> Report:
         pytest.MonkeyPatch.context() as patch,
         tempfile.TemporaryDirectory() as root,
         warnings.catch_warnings(),
-        cloud_of(patch) as cloud,
+        cloud_of(patch),
     ):
         warnings.simplefilter("ignore")
+        logging.disable()
         patch.setattr(pictures, "MAX_PIXELS", MAX_PIXELS)
-        for seed in seeds:
-            _play_one(seed, doors[seed % len(doors)], Path(root), cloud, report)
+        try:
+            for seed in seeds:
+                _play_one(seed, doors[seed % len(doors)], Path(root), report)
+        finally:
+            logging.disable(logging.NOTSET)
     return report
 
 
-def _play_one(seed: int, door: Door, root: Path, cloud: Cloud, report: Report) -> None:
+def _play_one(seed: int, door: Door, root: Path, report: Report) -> None:
     folder = root / "a" / "b" / "c" / "job"  # names that climb land in root, where they are seen
     folder.mkdir(parents=True)
     door.make(random.Random(seed), folder)
@@ -69,4 +74,3 @@ def _play_one(seed: int, door: Door, root: Path, cloud: Cloud, report: Report) -
     shutil.rmtree(root / "a")
     for path in strangers:
         path.unlink(missing_ok=True)
-    del cloud

@@ -40,6 +40,7 @@ PICTURES = (
     ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "P"), ("PNG", "I;16"), ("TIFF", "RGB"),
     ("TIFF", "F"), ("WEBP", "RGB"), ("GIF", "P"), ("BMP", "RGB"),
 )  # fmt: skip
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 SYSTEMS = (
     "EPSG:32632", "WGS84 UTM 32N", "+proj=utm +zone=32 +datum=WGS84", "+init=/etc/passwd:a", "EPSG:9",
     "+proj=longlat +nadgrids=/etc/passwd", "+proj=pipeline +step", "[" * 5000, "GEOGCS[",
@@ -189,11 +190,9 @@ def documents() -> dict[str, bytes]:
 
 def make_document(rng: random.Random, folder: Path) -> None:
     name, content = rng.choice(sorted(documents().items()))
-    if rng.random() < 0.3:
-        content = damaged(rng, content)
-    else:
-        content = json.dumps(changed(rng, json.loads(content))).encode()
-    (folder / name).write_bytes(content)
+    is_json = rng.random() < 0.7
+    wrong = json.dumps(changed(rng, json.loads(content))).encode() if is_json else damaged(rng, content)
+    (folder / name).write_bytes(wrong)
 
 
 def open_document(folder: Path) -> str:

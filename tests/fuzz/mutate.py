@@ -7,8 +7,8 @@ import struct
 from typing import Any
 
 NAMES = (
-    "../../../../pwned.jpg", "/etc/passwd", "/tmp/pwned.png", "..", ".", "", "a\0b.jpg", "C:/pwned.jpg", "C:\\pwned.jpg",
-    "..\\..\\pwned.jpg", "\\\\server\\share\\a.jpg", "n" * 300 + ".jpg", "d/" * 900 + "a.jpg", "a\r\nBcc: x@y.z.jpg",
+    "../../../../pwned.jpg", "/etc/passwd", "/tmp/pwned.png", "..", ".", "", "a\0b.jpg", "C:/pwned.jpg", "C:\\p.jpg",
+    "..\\..\\pwned.jpg", "\\\\server\\share\\a.jpg", "n" * 300 + ".jpg", "d/" * 1020 + "a.jpg", "a\r\nBcc: x@y.z.jpg",
     "\x1b]0;owned\x07.jpg", "\u202egpj.exe", "<!--<script>.jpg", "=?utf-8?b?a?=", "\ud800.jpg", "%2e%2e%2fa.jpg",
     "{0.__class__}.jpg", "images/../../x.jpg", "|id.jpg", "http://169.254.169.254/latest/meta-data/",
 )  # fmt: skip

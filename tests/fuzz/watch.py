@@ -1,4 +1,4 @@
-"""Notices what must not happen while a door is open: writes outside the job's folder, addresses called, programs run."""
+"""Notices what must not happen while a door is open: writes outside its folder, addresses called, programs run."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ SLOW = (
     "functions/test_dispatch.py::test_fifty_uploads",
     "functions/test_dispatch.py::test_whatever_happens",
     "functions/test_estimate.py::test_what_one_scene_taught",
+    "fuzz/test_fuzz.py",
     "sample/test_sample_archive.py",
     "sample/test_sample_render.py",
     "sfm/test_sfm_campaign.py",

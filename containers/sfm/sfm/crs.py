@@ -1,7 +1,7 @@
 """Coordinate systems that a list of control points may name: EPSG codes, `WGS84 UTM 32N`, and +proj strings.
 
-PROJ opens files that a string names (`+init=/path:key`, `+nadgrids=`, `+geoidgrids=`, pipelines). A customer's string is
-therefore held to keys and values that name none.
+PROJ opens files that a string names (`+init=/path:key`, `+nadgrids=`, `+geoidgrids=`, pipelines). So a customer's
+string is held to keys and values that name none.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from splat.files import below, inner_name, read_document
 LEADS_OUT = [
     "../a.jpg", "a/../../b.jpg", "..", "/etc/passwd", "//server/share/a.jpg", "C:/a.jpg", "c:", "..\\a.jpg",
     "\\\\server\\share\\a.jpg", "a\\..\\..\\b.jpg", "C:\\a.jpg", "", ".", "./", "a\0.jpg", "a\nb.jpg", "a\x1b]0;x.jpg",
-    "n" * 256, "a/" * 1200 + "b.jpg",
+    "n" * 256, "a/" * 1200 + "b.jpg", "a/" * 100 + "b.jpg",
 ]  # fmt: skip
 
 
