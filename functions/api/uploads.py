@@ -59,7 +59,7 @@ class Ticket:
         try:
             padded = upload_id + "=" * (-len(upload_id) % 4)
             key, s3_upload, size, part = json.loads(base64.urlsafe_b64decode(padded))
-        except (ValueError, binascii.Error, TypeError):
+        except (ValueError, binascii.Error, TypeError, RecursionError):
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
         whole = all(isinstance(number, int) and number > 0 for number in (size, part))
         if not (isinstance(key, str) and isinstance(s3_upload, str) and whole and size <= part * MAX_PARTS):

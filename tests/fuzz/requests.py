@@ -14,7 +14,7 @@ from api.uploads import Ticket
 from tests.fuzz.door import Door
 from tests.fuzz.mutate import NAMES, changed, damaged
 from tests.support.cloud import UPLOADS, invoke
-from tests.support.http_api import answer_of, event_of
+from tests.support.http_api import PILOT, answer_of, event_of
 
 BODIES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/uploads", {"fileName": "a.zip", "bytes": 10_000_000, "options": {"name": "Meadow", "quality": "high"}}),
@@ -34,7 +34,9 @@ def make_body(rng: random.Random, folder: Path) -> None:
     content = json.dumps(body if rng.random() < 0.15 else changed(rng, body)).encode()
     if rng.random() < 0.3:
         content = damaged(rng, content)
-    _write(folder, method, path, content)
+    elif rng.random() < 0.1:
+        content = rng.choice((b"[" * 100_000, b'{"bytes": ' + b"9" * 5000 + b"}", b'"\\ud800"', b"\xff", b"NaN"))
+    _write(rng, folder, method, path, content)
 
 
 def make_id(rng: random.Random, folder: Path) -> None:
@@ -43,7 +45,7 @@ def make_id(rng: random.Random, folder: Path) -> None:
     wrong = rng.choice((rng.choice(NAMES), damaged(rng, honest.encode()).decode("latin-1"), honest, "9" * 9000))
     # as API Gateway hands a path on: percent signs decoded, whatever is no UTF-8 replaced
     plain = unquote(wrong, errors="replace").encode("utf-8", "replace").decode()
-    _write(folder, method, path.replace("{}", plain), b'{"from": "sfm"}')
+    _write(rng, folder, method, path.replace("{}", plain), b'{"from": "sfm"}')
 
 
 def ticket(rng: random.Random) -> str:
@@ -51,18 +53,23 @@ def ticket(rng: random.Random) -> str:
     honest = Ticket("users/pilot-1/0123456789abcdef/a.zip", "upload-1", 10_000_000, 8 << 20).encode()
     if rng.random() < 0.3:
         return honest
+    if rng.random() < 0.1:
+        return base64.urlsafe_b64encode(b"[" * 1500).decode()
     document = changed(rng, json.loads(base64.urlsafe_b64decode(honest + "=" * (-len(honest) % 4))))
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
 
-def _write(folder: Path, method: str, path: str, body: bytes) -> None:
-    (folder / "request").write_bytes(json.dumps([method, path, base64.b64encode(body).decode()]).encode())
+def _write(rng: random.Random, folder: Path, method: str, path: str, body: bytes) -> None:
+    """By one of many callers: each may call so often a minute and no more."""
+    caller = rng.choice(("pilot-1", f"pilot-{rng.randrange(1000)}"))
+    (folder / "request").write_bytes(json.dumps([method, path, caller, base64.b64encode(body).decode()]).encode())
 
 
 def send(folder: Path) -> str:
     """The problem's code, "" for a success. Raises AssertionError for an answer that is neither."""
-    method, path, body = json.loads((folder / "request").read_bytes())
-    answer = answer_of(invoke("api", event_of(method, path, base64.b64decode(body))))
+    method, path, caller, body = json.loads((folder / "request").read_bytes())
+    event = event_of(method, path, base64.b64decode(body), claims=PILOT | {"sub": caller})
+    answer = answer_of(invoke("api", event))
     if answer.status < HTTPStatus.BAD_REQUEST:
         return ""
     assert answer.status < HTTPStatus.INTERNAL_SERVER_ERROR, f"{answer.status} {method} {path[:99]} {body[:600]}"
