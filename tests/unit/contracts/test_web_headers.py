@@ -43,9 +43,17 @@ def test_scripts_come_from_the_page_alone_and_nobody_frames_it(policy: dict[str,
 
 def test_both_policies_have_the_same_parts() -> None:
     assert set(ON_AWS) == set(HERE)
-    named = json.dumps(HEADERS["ContentSecurityPolicy"])
+    named = HEADERS["ContentSecurityPolicy"]["ContentSecurityPolicy"]["Fn::Sub"][1]
     assert {"${Results}", "${Uploads}", "${Issuer}"} <= set(ON_AWS["connect-src"])
-    assert "ResultsBucket.RegionalDomainName" in named
+    for name, bucket in (("Results", "ResultsBucket"), ("Uploads", "UploadsBucket")):
+        assert RESOURCES[bucket]["Properties"]["BucketName"]["Fn::Sub"] in named[name]["Fn::Sub"]
+
+
+def test_the_headers_need_nothing_that_needs_the_page() -> None:
+    """API and buckets name the page's domain among those that may call them; CloudFormation takes no circle."""
+    assert not re.search(
+        r"\$\{(Api|ResultsBucket|UploadsBucket|WebDistribution)\b", json.dumps(RESOURCES["WebHeaders"])
+    )
 
 
 def test_the_page_needs_nothing_that_its_policy_forbids() -> None:
