@@ -128,7 +128,8 @@ def _launch(
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "tmp").mkdir(parents=True)
+    folder.mkdir(parents=True, mode=0o700)  # what is in it is this user's alone
+    (folder / "tmp").mkdir()
     address = Address(*free_ports(2, preferred_port))
     command = [sys.executable, "-m", "local.server", "--folder", str(folder), "--root", str(root)]
     command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from splat.camera import Camera
 from splat.errors import InvalidSceneError
+from splat.files import read_document
 from splat.surroundings import Surroundings, plane_axes
 
 MIN_PHOTOS = 3  # that must see a place for it to count as photographed; all, where there are fewer
@@ -110,7 +110,7 @@ def is_georeferenced(path: Path) -> bool:
     Raises InvalidSceneError where it is malformed.
     """
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8"))["georeferenced"])
+        return bool(read_document(path)["georeferenced"])
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -5,7 +5,6 @@ The viewer page draws the same picture (containers/compressor/viewer/src/backgro
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from contract.files import write_json
 from splat.camera import Camera
 from splat.errors import InvalidSceneError
+from splat.files import read_document
 
 SURROUNDINGS_VERSION = 1
 SHADE = 0.15  # brightness of the drawn ground below what the photos saw, relative to elsewhere
@@ -176,7 +176,7 @@ def write_surroundings(path: Path, surroundings: Surroundings) -> None:
 def read_surroundings(path: Path) -> Surroundings:
     """Read `surroundings.json`. Raises InvalidSceneError where it is not what the contract says."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path)
         if document["version"] != SURROUNDINGS_VERSION:
             raise ValueError(f"version {document['version']!r}")
         ground, sky = document["ground"], document["sky"]
@@ -191,5 +191,5 @@ def read_surroundings(path: Path) -> Surroundings:
             zenith=sky["zenith"],
             sky_photographed=bool(sky["photographed"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error

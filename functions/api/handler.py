@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from api.body import body_fault
 from api.caller import Caller
 from api.models import (
     JobId,
@@ -284,8 +285,12 @@ def answer(problem: Problem) -> Response[str]:
 @tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("request", method=event["requestContext"]["http"]["method"], path=event.get("rawPath"))
+    problem = None
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
         problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
+    elif fault := body_fault(event):
+        problem = problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
+    if problem is not None:
         return {
             "statusCode": problem.status,
             "headers": {"Content-Type": CONTENT_TYPE},

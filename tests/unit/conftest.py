@@ -22,6 +22,7 @@ SLOW = (
     "functions/test_dispatch.py::test_whatever_happens",
     "functions/test_sdk_requests.py",
     "functions/test_estimate.py::test_what_one_scene_taught",
+    "fuzz/test_fuzz.py",
     "sample/test_sample_archive.py",
     "sample/test_sample_flight.py::test_farmland_has_little_contrast",
     "sample/test_sample_render.py",

@@ -28,7 +28,7 @@ async function start() {
     if (session.signedIn) {
         byId('account').replaceChildren(session.email ?? '');
         if (!config.tokens) {
-            byId('account').append(' ', make('button', 'Sign out', { onclick: () => { session.signOut(); location.reload(); } }));
+            byId('account').append(' ', make('button', 'Sign out', { onclick: () => session.signOut() }));
         }
         byId('email').value = session.email ?? '';
     }

@@ -13,12 +13,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.counts import MAX_PHOTOS, MAX_PIXELS
 from splat.camera import Camera
+from splat.files import inner_name
 from stage.errors import ErrorCode, StageError
 
 # model id: (name, number of parameters); every other model distorts
 _PINHOLES = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4)}
 _OBSERVATION_BYTES = 24  # x, y, point id
+# bounds on what is kept in memory; a flight of 5,000 photos has four million points, and files of one gigabyte
+MAX_POINTS = 20_000_000
+MAX_FILE_BYTES = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,13 @@ class _Reader:
 def read_model(folder: Path) -> SparseModel:
     """Read cameras.bin, images.bin and points3D.bin of `folder`.
 
-    Raises StageError(INVALID_SCENE) where one is missing, cut short or malformed, or a camera distorts.
+    Raises StageError(INVALID_SCENE) where one is missing, cut short, malformed or beyond the bounds above, a camera
+    distorts, or a photo's name leads out of images/.
     """
     try:
-        cameras = _read_cameras(_Reader((folder / "cameras.bin").read_bytes()))
-        images = _read_images(_Reader((folder / "images.bin").read_bytes()), cameras)
-        points = _read_points(_Reader((folder / "points3D.bin").read_bytes()))
+        cameras = _read_cameras(_open(folder / "cameras.bin"))
+        images = _read_images(_open(folder / "images.bin"), cameras)
+        points = _read_points(_open(folder / "points3D.bin"))
     except FileNotFoundError as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model lacks {Path(error.filename).name}") from error
     except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
@@ -95,9 +101,22 @@ def read_model(folder: Path) -> SparseModel:
     return SparseModel(sorted(images, key=lambda image: image.name), points)
 
 
+def _open(path: Path) -> _Reader:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_FILE_BYTES} bytes")
+    return _Reader(path.read_bytes())
+
+
+def _count(read: _Reader, limit: int, what: str) -> int:
+    count = int(read("Q")[0])
+    if count > limit:
+        raise ValueError(f"{count} {what} of at most {limit}")
+    return count
+
+
 def _read_cameras(read: _Reader) -> dict[int, Camera]:
     cameras: dict[int, Camera] = {}
-    for _ in range(int(read("Q")[0])):
+    for _ in range(_count(read, MAX_PHOTOS, "cameras")):
         identifier, model, width, height = (int(value) for value in read("IiQQ"))
         if model not in _PINHOLES:
             raise ValueError(f"camera {identifier} is of model {model}, not a pinhole: the photos are not undistorted")
@@ -106,15 +125,17 @@ def _read_cameras(read: _Reader) -> dict[int, Camera]:
         fx, fy, cx, cy = parameters if name == "PINHOLE" else (parameters[0], *parameters)
         if not (width > 0 and height > 0 and 0 < fx < 1e9 and 0 < fy < 1e9 and abs(cx) < 1e9 and abs(cy) < 1e9):
             raise ValueError(f"camera {identifier}: {width} by {height} pixels, focal lengths {fx}, {fy}")
+        if width * height > MAX_PIXELS:
+            raise ValueError(f"camera {identifier}: {width} by {height} pixels are too many")
         cameras[identifier] = Camera(width, height, fx, fy, cx, cy, np.eye(4))
     return cameras
 
 
 def _read_images(read: _Reader, cameras: dict[int, Camera]) -> list[PosedImage]:
     images = []
-    for _ in range(int(read("Q")[0])):
+    for _ in range(_count(read, MAX_PHOTOS, "photos")):
         identifier, qw, qx, qy, qz, tx, ty, tz, camera = read("I7dI")
-        name = read.text()
+        name = str(inner_name(read.text()))
         read.skip(int(read("Q")[0]) * _OBSERVATION_BYTES)
         intrinsics = cameras[int(camera)]
         pose = np.eye(4)
@@ -130,7 +151,7 @@ def _read_images(read: _Reader, cameras: dict[int, Camera]) -> list[PosedImage]:
 
 
 def _read_points(read: _Reader) -> Points:
-    count = int(read("Q")[0])
+    count = _count(read, MAX_POINTS, "points")
     positions, colours, track_points, track_images = [], [], [], []
     for index in range(count):
         _, x, y, z, red, green, blue, _, length = read("Q3d3BdQ")

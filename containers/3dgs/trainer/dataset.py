@@ -16,13 +16,15 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from contract.archive import is_scene
 from splat.camera import Camera, Split
+from splat.files import below
 from splat.loss import Target
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
+from stage.pictures import TooManyPixelsError, open_picture
 from trainer.colmap import Points, SparseModel, read_model
 
 MIN_PHOTOS = 2
@@ -117,13 +119,11 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     splits = hold_out(len(model.images))
     photos = []
     for image, split in zip(model.images, splits, strict=True):
-        path = folder / "images" / image.name
+        path = _file(folder / "images", image.name)
         _check_photo(path, image.camera)
-        mask: Path | None = folder / "masks" / f"{image.name}.png"
-        if mask is not None and mask.is_file():
+        mask = _mask(folder, image.name)
+        if mask is not None:
             _check_photo(mask, image.camera)
-        else:
-            mask = None
         factor = min(1.0, long_edge / max(image.camera.width, image.camera.height))
         photos.append(Photo(image.name, path, image.camera.scaled(factor), split, mask))
     training = {image.identifier for image, split in zip(model.images, splits, strict=True) if split == "train"}
@@ -179,13 +179,29 @@ def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.f
     return depths[inside]
 
 
+def _file(folder: Path, name: str) -> Path:
+    try:
+        return below(folder, name)
+    except ValueError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
+
+
+def _mask(folder: Path, photo: str) -> Path | None:
+    """The photo's mask, None where it has none: a name too long for the suffix can have none."""
+    try:
+        path = below(folder / "masks", f"{photo}.png")
+    except ValueError:
+        return None
+    return path if path.is_file() else None
+
+
 def _check_photo(path: Path, camera: Camera) -> None:
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             size = picture.size
     except FileNotFoundError:
         raise StageError(ErrorCode.INVALID_SCENE, f"the model names {path.name}, which is not in images/") from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken headers
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be read ({error})") from error
     if size != (camera.width, camera.height):
         raise StageError(
@@ -264,8 +280,8 @@ class PhotoStore:
 def _decode(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A picture's (height, width, 3) bytes at `size` (width, height)."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
             return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error

@@ -91,6 +91,20 @@ def test_the_page_holds_everything_and_escapes_the_name(
     assert "Permission is granted - - to all" in page
 
 
+@pytest.mark.parametrize(
+    "title", ["<!--<script>", "</script><script>alert(1)</script>", "<!--", "\u2028'\"\\", "$title", "x\x00y"]
+)
+def test_no_name_of_a_scene_breaks_the_page(
+    bundle: Path, tmp_path: Path, surroundings: Surroundings, title: str
+) -> None:
+    page_file = tmp_path / "index.html"
+    write_page(page_file, bundle, b"", Page(title, JOURNEY, surroundings, LIMITS))
+    presentation = re.search(r'id="presentation">(.*?)</script>', page_file.read_text(), re.DOTALL)
+    assert presentation is not None
+    assert "<" not in presentation[1]  # nothing for the HTML parser, in whichever state it is
+    assert json.loads(presentation[1])["title"] == title
+
+
 def test_a_viewer_that_was_not_built_is_an_error_not_a_broken_page(tmp_path: Path, surroundings: Surroundings) -> None:
     with pytest.raises(FileNotFoundError):
         write_page(tmp_path / "index.html", tmp_path / "nothing", b"", Page("x", JOURNEY, surroundings, LIMITS))

@@ -206,6 +206,8 @@ def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
         "clientId": "client",
         "signInUrl": "https://sign-in.example.com/oauth2/authorize",
         "tokenUrl": "https://sign-in.example.com/oauth2/token",
+        "revokeUrl": "https://sign-in.example.com/oauth2/revoke",
+        "signOutUrl": "https://sign-in.example.com/logout",
     }
     (sync,) = desk.calls("aws s3 sync")
     assert "s3://spaceport-dev-web --delete" in sync

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
-from tests.support.http_api import PILOT, Answer, call
+from tests.support.http_api import PILOT, Answer, answer_of, call, event_of
 
 STRANGER = {"sub": "stranger-2", "email": "stranger@example.com", "email_verified": "true"}
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -96,6 +97,20 @@ def test_anything_else_is_refused(url: str) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1).map(str.strip).filter(bool))
 def test_a_key_survives_any_letters(key: str) -> None:
     assert parse_s3_url(f"s3://my-bucket/{key}").key == key
+
+
+@pytest.mark.parametrize(
+    ("body", "says"), [(b"[" * 100_000, "nested too deeply"), (b'{"bytes": ' + b"9" * 5000 + b"}", "too many digits")]
+)
+def test_a_body_that_no_parser_finishes_is_a_wrong_request(cloud: Cloud, body: bytes, says: str) -> None:
+    answer = answer_of(invoke("api", event_of("POST", "/uploads", body)))
+    assert is_problem(answer, 422, "INVALID_REQUEST")
+    assert says in answer.json["detail"]
+
+
+def test_a_ticket_that_no_parser_finishes_is_none(cloud: Cloud) -> None:
+    ticket = base64.urlsafe_b64encode(b"[" * 1500).decode().rstrip("=")
+    assert is_problem(call("GET", f"/uploads/{ticket}"), 404, "NO_SUCH_UPLOAD")
 
 
 def test_a_file_in_the_bucket_becomes_the_callers_job(cloud: Cloud) -> None:

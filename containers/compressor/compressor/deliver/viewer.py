@@ -94,7 +94,8 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         page_js=parts.joinpath("page.js").read_text(encoding="utf-8"),
         background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * page.surroundings.horizon)),
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
-        presentation=json.dumps(presentation).replace("</", "<\\/"),
+        # no `<` at all: `</script` would end the element, and `<!--<script` begins one that hides its end
+        presentation=json.dumps(presentation).replace("<", "\\u003c"),
         splat=base64.b64encode(sog).decode("ascii"),
     )
     path.write_text(text, encoding="utf-8")
