@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -90,6 +90,7 @@ class Pipeline:
         self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
         self.once = Once(self.world)
         self.dead_letters = 0
+        self.looked_round: Callable[[], None] = lambda: None  # every minute while there is work
         self.invocations = 0
         self._clients = {
             "s3": self.storage,
@@ -99,15 +100,16 @@ class Pipeline:
         }
         self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
         self._every(60, self._watch)
+        self._every(60, lambda: self.looked_round())
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
         # a crash between SES's yes and the record of it is the one place where a mail may go out twice
-        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world)
+        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world, service)
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
-        return Faulty(tables[name], self.world)
+        return Faulty(tables[name], self.world, "dynamodb")
 
     # ── EventBridge and Lambda ──
 

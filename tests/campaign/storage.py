@@ -31,6 +31,7 @@ class Storage:
     def __init__(self, world: World) -> None:
         self._world = world
         self.objects: dict[tuple[str, str], list[Version | None]] = {}
+        self.unreadable: set[str] = set()  # ETags of objects that lie under a key of the customer's
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, Metadata: Any = None, **_: Any) -> dict[str, str]:
         versions = self.objects.setdefault((Bucket, Key), [])
@@ -57,6 +58,8 @@ class Storage:
         found = self._find(Bucket, Key, VersionId, "NoSuchKey")
         if IfMatch and IfMatch.strip('"') != found.etag:
             raise aws_error("PreconditionFailed", "GetObject")
+        if found.etag in self.unreadable:
+            raise aws_error("AccessDenied", "GetObject")
         body = found.body
         if Range:
             first, last = Range.removeprefix("bytes=").split("-")
