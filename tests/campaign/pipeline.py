@@ -104,7 +104,6 @@ class Pipeline:
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
-        # a crash between SES's yes and the record of it is the one place where a mail may go out twice
         return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world, service)
 
     def table(self, name: str) -> Any:
@@ -140,11 +139,17 @@ class Pipeline:
     def _invoke(self, function: str, event: Json) -> Any:
         self.invocations += 1
         handler = importlib.import_module(f"{function}.handler").handler
+        about = (str(event.get("detail", {}).get("jobId")), str(event.get("detail-type")))
+        before = len(self.mail.sent)
         if function == "notify":
-            self.mail.about.append((event["detail"]["jobId"], event["detail-type"]))
+            self.mail.about.append(about)
         try:
             with self.world.function():
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+        except Crash:
+            if function == "notify" and about in self.mail.sent[before:]:
+                self.mail.crashed.add(about)
+            raise
         finally:
             if function == "notify":
                 self.mail.about.pop()

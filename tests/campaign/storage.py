@@ -85,6 +85,7 @@ class Mail:
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
+        self.crashed: set[tuple[str, str]] = set()  # a crash after SES's yes: that mail may go again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])
