@@ -113,6 +113,7 @@ def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_
 def test_what_runs_by_the_clock_or_by_hand_may_do_what_it_does(stack: Stack) -> None:
     stack.invoke("SweepJobsFunction", sample_event("sweep_jobs/scheduled"))
     stack.invoke("DispatchFunction", sample_event("dispatch/scheduled"))
+    stack.invoke("WatchRunsFunction", sample_event("watch_runs/scheduled"))
     assert stack.invoke("ApiFunction", sample_event("api/get-jobs"))["statusCode"] == 200
     stopped = sample_event("stop_job/execution-aborted")
     machine = stack.outputs["PipelineArn"]
