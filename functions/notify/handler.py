@@ -80,7 +80,8 @@ def _send(outcome: dict[str, object]) -> dict[str, str | None]:
     event = StatusEvent.model_validate(outcome)
     message_id = notifier().notify(event)
     if event.type is StatusType.JOB_FAILED and event.detail.error is not None:
-        whose = "JobsFailedByUs" if event.detail.error.code in OPERATORS else "JobsFailedByPhotos"
-        metrics.add_metric(name=whose, unit=MetricUnit.Count, value=1)
+        ours = event.detail.error.code in OPERATORS
+        metrics.add_metric(name="JobsFailedByUs", unit=MetricUnit.Count, value=ours)
+        metrics.add_metric(name="JobsFailedByPhotos", unit=MetricUnit.Count, value=not ours)
     metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=0 if message_id is None else 1)
     return {"messageId": message_id}

@@ -45,7 +45,7 @@ BUGS = (
     Bug("a run is watched no more after a look", WATCH, "            self._runs.heard(run)\n            return Look.RUNNING", "            self._runs.answered(run, waiting.task_token)\n            return Look.RUNNING"),
     Bug("both final events are mailed", NOTIFY, "or (ended is not None and item.status != ended)", ""),
     Bug("an aborted job is not cleaned up after", STOP, "self._bus.put(final_event_of(ended))", "pass"),
-    Bug("a settled stage leaves its machine running", SETTLE, "            self._compute.stop(run)\n", "            pass\n"),
+    Bug("a settled stage leaves its machine running", SETTLE, "            self._compute.stop(run)\n", "            pass\n", _unit("settle_stage")),
     Bug("the queue is served by nobody", CAPACITY, "                created = self._create(waiting)", "                raise CannotStart(JobError.of(ErrorCode.CAPACITY))"),
     Bug("a served run stays in the queue", CAPACITY, "        if self._runs.leave_queue(waiting.run):\n", "        if True:\n"),
     Bug("a success is told with no result", REPORTING, 'self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))', "pass"),

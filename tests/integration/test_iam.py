@@ -214,6 +214,7 @@ BEYOND = [
     Beyond("StopJobFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("DispatchFunctionRole", "s3", get("ResultsBucket", "jobs/a/result.json"), "s3:GetObject"),
     Beyond("DispatchFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
+    Beyond("WatchRunsFunctionRole", "stepfunctions", stop_execution, "states:StopExecution"),
     Beyond("SweepJobsFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
     Beyond("TrackProgressFunctionRole", "events", tell, "events:PutEvents"),
     Beyond("TrackProgressFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
