@@ -57,7 +57,7 @@ def test_alarms_are_raised_past_their_thresholds_and_not_before(
 
     def measure(which: int) -> None:
         for alarm in alarms:
-            value = OURS.get(alarm["MetricName"], (alarm["Threshold"], alarm["Threshold"] + 1))[which]
+            value = OURS.get(alarm["MetricName"], (0.0, alarm["Threshold"] + 1))[which]
             datum = {"MetricName": alarm["MetricName"], "Dimensions": alarm["Dimensions"], "Value": value}
             cloudwatch.put_metric_data(Namespace=alarm["Namespace"], MetricData=[datum])
 
