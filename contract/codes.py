@@ -62,6 +62,23 @@ class ErrorCode(StrEnum):
     INTERNAL = "INTERNAL"
 
 
+# failures that an operator should look at: machines, AWS and our own code. The others follow from a customer's photos,
+# options or wish, and nobody is woken for them.
+OPERATORS = frozenset(
+    {
+        ErrorCode.OUT_OF_MEMORY,
+        ErrorCode.DISK_FULL,
+        ErrorCode.CAPACITY,
+        ErrorCode.THROTTLED,
+        ErrorCode.INTERRUPTED,
+        ErrorCode.STALLED,
+        ErrorCode.STAGE_TIMEOUT,
+        ErrorCode.RESULT_DAMAGED,
+        ErrorCode.INTERNAL,
+    }
+)
+
+
 class Then(Enum):
     """What the state machine does with a stage whose task failed."""
 

@@ -46,7 +46,7 @@ class StageReporter:
         elif outcome.error is not None:
             self.fail(waiting.task_token, outcome.error)
         if outcome.ended:
-            self._runs.answered(run, waiting.task_token)
+            self._runs.answered(run, waiting.task_token, outcome.reason)
         return outcome
 
     def output_of(self, run: StageRun, outcome: RunOutcome) -> StageOutput | None:

@@ -125,14 +125,24 @@ class StageRuns:
             },
         )
 
-    def answered(self, run: StageRun, task_token: str) -> bool:
-        """Watch the run no more; False when another token waits for it meanwhile."""
+    def answered(self, run: StageRun, task_token: str, reason: str = "") -> bool:
+        """Watch the run no more; False when another token waits for it meanwhile. `reason`: why it failed, for
+        operators."""
+        if reason:
+            self._note(run, reason)
         return holds(
             self._table.update_item,
             Key=self._key(run),
             UpdateExpression="REMOVE watchedFor, nextLook",
             ConditionExpression="taskToken = :token",
             ExpressionAttributeValues={":token": task_token},
+        )
+
+    def _note(self, run: StageRun, reason: str) -> None:
+        self._table.update_item(
+            Key=self._key(run),
+            UpdateExpression="SET reason = :reason",
+            ExpressionAttributeValues={":reason": reason},
         )
 
     def due(self, stage: Stage) -> Iterator[StageRun]:

@@ -71,6 +71,8 @@ class Starter:
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
         job_id = job_id_of(uploaded)
+        if uploaded.key.endswith("/"):  # how consoles draw a folder: nobody has sent anything
+            return StartOutcome(job_id=job_id)
         try:
             head = head_of(self._s3, uploaded)
         except UnreadableUpload as unreadable:

@@ -13,6 +13,8 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from contract.codes import OPERATORS
+from contract.events import StatusType
 from domain.clients import client, table
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import JobsTable
@@ -78,6 +80,11 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | Non
 
 
 def _send(outcome: dict[str, object]) -> dict[str, str | None]:
-    message_id = notifier().notify(StatusEvent.model_validate(outcome))
+    event = StatusEvent.model_validate(outcome)
+    message_id = notifier().notify(event)
+    if event.type is StatusType.JOB_FAILED and event.detail.error is not None:
+        ours = event.detail.error.code in OPERATORS
+        metrics.add_metric(name="JobsFailedByUs", unit=MetricUnit.Count, value=ours)
+        metrics.add_metric(name="JobsFailedByPhotos", unit=MetricUnit.Count, value=not ours)
     metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=0 if message_id is None else 1)
     return {"messageId": message_id}

@@ -77,5 +77,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     spent = reporter().bill(news.run, outcome)
     if spent:
         metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
-    logger.info("stage run described", status=outcome.status, error=outcome.error and outcome.error.code)
+    error = outcome.error and outcome.error.code
+    # the reason is for operators: of INTERNAL the customer's error says nothing
+    logger.info("stage run described", status=outcome.status, error=error, reason=outcome.reason)
     return {"reported": outcome.status.value}

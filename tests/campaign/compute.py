@@ -10,7 +10,7 @@ from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
 from tests.support.cloud import empty_result
-from tests.support.fakes import RUNNING, FakeSageMaker
+from tests.support.fakes import RUNNING, FakeJob, FakeSageMaker
 
 # how jobs end, and how often: weights of a random choice
 OUTCOMES = {
@@ -23,6 +23,7 @@ OUTCOMES = {
     "interrupted with notice": 3,  # SIGTERM, and the container exits with the code for it
     "no capacity": 3,
     "disk full": 2,
+    "fails by itself": 3,  # SageMaker's own fault
     "hangs": 3,
 }
 # outcomes for which the container reports a code
@@ -48,6 +49,8 @@ class Machines(FakeSageMaker):
         super().__init__()
         self._world, self._storage, self._changed, self._progressed = world, storage, changed, progressed
         self.twice: list[str] = []
+        self.ended: dict[str, float] = {}  # when each job ended, by name
+        self.damaged: set[str] = set()  # jobs whose result.json is no result
 
     def _create(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
         answer = super()._create(kind, request)
@@ -98,6 +101,7 @@ class Machines(FakeSageMaker):
         if self.jobs[name].status == "Stopping":
             outcome = "stopped"
         training = run.stage.kind == "Training"
+        self.ended[name] = self._world.now
         if outcome.startswith("completes"):
             self._write_result(run)
             self.complete(name)
@@ -110,6 +114,8 @@ class Machines(FakeSageMaker):
             self.end_stopped(name, run.stage.spec.max_runtime, **status)
         elif outcome == "no capacity":
             self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
+        elif outcome == "fails by itself":
+            self.fail(name, FailureReason="InternalServerError: We encountered an internal error.  Please try again.")
         elif outcome == "killed":
             self.fail(name, FailureReason="AlgorithmError: , exit code: 137")
         else:
@@ -127,4 +133,17 @@ class Machines(FakeSageMaker):
         else:
             uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(empty_result(uri)).encode())
+        body = json.dumps(empty_result(uri))
+        if self._world.happens(self._world.faults.damaged):
+            self.damaged.add(run.job_name)
+            others = json.dumps(empty_result(uri) | {"jobId": "somebody-elses-job"})
+            body = self._world.random.choice(["", body[:-9], "[]", "{}", others])
+        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=body.encode())
+
+    def _find(self, kind: Literal["Processing", "Training"], verb: str, request: dict[str, Any]) -> FakeJob:
+        """A description may be a moment behind the job."""
+        job = super()._find(kind, verb, request)
+        lately = self._world.now - self.ended.get(job.name, -1e9) < 90
+        if verb == "Describe" and lately and self._world.happens(self._world.faults.behind):
+            return FakeJob(job.kind, job.request, "InProgress", {}, job.started_at)
+        return job

@@ -18,15 +18,18 @@ from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
+from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
-from tests.campaign.world import Crash, Faults
+from tests.campaign.world import EPOCH, Crash, Faults
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
+MAX_ATTEMPTS = 60  # what the state machine's Retry blocks add up to
+TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whatever is lost
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
 BAD = zip_of(photos(2))
 
@@ -36,11 +39,43 @@ class Seen:
     """Invariants checked at every write while the history runs."""
 
     faults: list[str] = field(default_factory=list)
+    free_since: dict[str, float] = field(default_factory=dict)
 
     def item_written(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         for name in ("progress", "sequence", "sfmSequence", "trainingSequence", "compressorSequence"):
             if name in before and after.get(name, -1) < before[name]:
                 self.faults.append(f"{after['jobId']}: {name} fell from {before[name]} to {after.get(name)}")
+
+    def look(self, pipeline: Pipeline) -> None:
+        """Every minute: no end stays untold, and no machine idle."""
+        now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
+        waiting = {one.token: one for one in pipeline.machine.executions.values() if one.token}
+        for item in pipeline.runs.items.values():
+            name = f"{item['jobId']}-{item['stage']}-{item['attempt']}"
+            execution = waiting.get(item["taskToken"])
+            if execution is None:
+                continue
+            begun = (execution.entered_at - EPOCH).total_seconds()
+            since = max(machines.ended.get(name, now), begun)
+            if name in machines.ended and now - since > TELL_SECONDS + world.excused(since):
+                self._once(f"{name} ended {now - since:.0f} s ago, and its task waits")
+            if "queuedFor" in item and machines.quota is not None:
+                self._idle(item, name, pipeline)
+
+    def _idle(self, item: dict[str, Any], name: str, pipeline: Pipeline) -> None:
+        machines, now = pipeline.machines, pipeline.world.now
+        kind = Stage(item["stage"]).kind
+        at_work = sum(job.kind == kind and job.status in RUNNING for job in machines.jobs.values())
+        free = machines.quota is not None and at_work < machines.quota
+        since = self.free_since.setdefault(kind, now) if free else now
+        if not free:
+            self.free_since.pop(kind, None)
+        elif now - since > TELL_SECONDS + pipeline.world.excused(since):
+            self._once(f"{name} waits while a machine for {kind} jobs stands idle")
+
+    def _once(self, fault: str) -> None:
+        if not any(known.split()[0] == fault.split()[0] for known in self.faults):
+            self.faults.append(fault)
 
 
 @dataclass(frozen=True)
@@ -67,6 +102,10 @@ def draw_faults(seed: int) -> Faults:
         late=0.08 * strength,
         stale=0.1 * strength,
         interleave=0.05 * strength,
+        behind=0.3 * strength,
+        damaged=0.02 * strength,
+        unreadable=0.03 * strength,
+        outages=chance.choice([0, 0, 1, 2]) if strength else 0,
     )
 
 
@@ -92,8 +131,12 @@ class Customers:
         good = zip_of({**dict.fromkeys(photos(6), b"x"), "flight.txt": str(next(self._flights)).encode()})
         (body,) = chance.choices([good, BAD], [9, 1])
         metadata = {"email": "pilot@example.com"}
+        hidden = self._world.happens(self._world.faults.unreadable)
+        body += b"\0" * hidden  # an ETag of its own
         answer = self._pipeline.storage.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
         etag = answer["ETag"].strip('"')
+        if hidden:
+            self._pipeline.storage.unreadable.add(etag)
         described = {"key": key, "size": len(body), "etag": etag, "version-id": answer["VersionId"]}
         detail = {
             "version": "0",
@@ -163,6 +206,7 @@ def play(seed: int) -> Report:
         pipeline.machines.quota = pipeline.world.random.choice([1, 1, 2, None])
         customers = Customers(pipeline)
         pipeline.machine.entered = customers.maybe_cancel
+        pipeline.looked_round = lambda: seen.look(pipeline)
         customers.arrive()
         pipeline.world.run(LONG_ENOUGH)
         faults = (*seen.faults, *broken_invariants(pipeline, customers))
@@ -179,6 +223,7 @@ def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += [f"{one.name} has a token that waits" for one in executions.values() if one.token]
     faults += [f"{key} still queues" for key, item in pipeline.runs.items.items() if "queuedFor" in item]
     items = {key[0]: item for key, item in pipeline.jobs.items.items()}
+    faults += _paid_for_nothing(pipeline)
     faults += [f"{name} has no item" for name in executions if name not in items]
     for job_id, item in items.items():
         faults += _faults_of(job_id, item, pipeline, job_id in customers.redriven)
@@ -197,6 +242,26 @@ def _of_others(pipeline: Pipeline) -> list[str]:
         own = pipeline.storage.objects[UPLOADS, execution.input["key"]][number - 1]
         if copy is not None and (own is None or [one.body for one in copy if one] != [own.body]):
             faults.append(f"{name} was given another upload than its own")
+    return faults
+
+
+def _paid_for_nothing(pipeline: Pipeline) -> list[str]:
+    """Each attempt at a stage but the first follows one that did not complete, or whose result was damaged."""
+    faults, attempts = [], dict[tuple[str, str], list[str]]()
+    for name in pipeline.machines.created:
+        run = StageRun.parse(name)
+        assert run is not None
+        attempts.setdefault((run.job_id, run.stage.value), []).append(name)
+    for (job_id, stage), names in attempts.items():
+        explained = [
+            name
+            for name in names
+            if pipeline.machines.jobs[name].status != "Completed" or name in pipeline.machines.damaged
+        ]
+        if len(names) > len(explained) + 1 or [name for name in names[:-1] if name not in explained]:
+            faults.append(f"{job_id} was paid for {len(names)} attempts at {stage}, and {len(explained)} are explained")
+        if len(names) > MAX_ATTEMPTS:
+            faults.append(f"{job_id} had {len(names)} attempts at {stage}")
     return faults
 
 
@@ -223,7 +288,8 @@ def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: 
     if item.get("message") == REPLACED:
         return faults  # no final event: the newer upload has one
     mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
-    if any(count > 1 for count in mails.values()):
+    # a crash between SES's yes and the record of it is the one place where a mail may go out twice
+    if any(count > 1 + ((job_id, type_) in pipeline.mail.crashed) for type_, count in mails.items()):
         faults.append(f"{job_id} got a mail twice: {dict(mails)}")
     # a redrive may turn a published failure into a success
     if len(mails) != 1 and not (redriven and "Job Succeeded" in mails and len(mails) == 2):

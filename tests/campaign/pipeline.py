@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -91,6 +91,7 @@ class Pipeline:
         self.machine = Machine(self.world, self._invoke, self.publish, self._execution_ended)
         self.once = Once(self.world)
         self.dead_letters = 0
+        self.looked_round: Callable[[], None] = lambda: None  # every minute while there is work
         self.invocations = 0
         self._clients = {
             "s3": self.storage,
@@ -100,16 +101,16 @@ class Pipeline:
         }
         self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
         self._every(60, self._watch)
+        self._every(60, lambda: self.looked_round())
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
-        # a crash between SES's yes and the record of it is the one place where a mail may go out twice
-        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world)
+        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world, service)
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
         tables["limits"] = self.limits
-        return Faulty(tables[name], self.world)
+        return Faulty(tables[name], self.world, "dynamodb")
 
     # ── EventBridge and Lambda ──
 
@@ -140,11 +141,17 @@ class Pipeline:
     def _invoke(self, function: str, event: Json) -> Any:
         self.invocations += 1
         handler = importlib.import_module(f"{function}.handler").handler
+        about = (str(event.get("detail", {}).get("jobId")), str(event.get("detail-type")))
+        before = len(self.mail.sent)
         if function == "notify":
-            self.mail.about.append((event["detail"]["jobId"], event["detail-type"]))
+            self.mail.about.append(about)
         try:
             with self.world.function():
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+        except Crash:
+            if function == "notify" and about in self.mail.sent[before:]:
+                self.mail.crashed.add(about)
+            raise
         finally:
             if function == "notify":
                 self.mail.about.pop()

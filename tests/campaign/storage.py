@@ -31,6 +31,7 @@ class Storage:
     def __init__(self, world: World) -> None:
         self._world = world
         self.objects: dict[tuple[str, str], list[Version | None]] = {}
+        self.unreadable: set[str] = set()  # ETags of objects that lie under a key of the customer's
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, Metadata: Any = None, **_: Any) -> dict[str, str]:
         versions = self.objects.setdefault((Bucket, Key), [])
@@ -65,6 +66,8 @@ class Storage:
         found = self._find(Bucket, Key, VersionId, "NoSuchKey")
         if IfMatch and IfMatch.strip('"') != found.etag:
             raise aws_error("PreconditionFailed", "GetObject")
+        if found.etag in self.unreadable:
+            raise aws_error("AccessDenied", "GetObject")
         body = found.body
         if Range:
             first, last = Range.removeprefix("bytes=").split("-")
@@ -90,6 +93,7 @@ class Mail:
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
+        self.crashed: set[tuple[str, str]] = set()  # a crash after SES's yes: that mail may go again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])

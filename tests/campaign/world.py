@@ -33,6 +33,10 @@ class Faults:
     late: float = 0.0
     stale: float = 0.0  # of reads of an index
     interleave: float = 0.0  # that others act between two calls of a function
+    behind: float = 0.0  # of descriptions of a SageMaker job that do not show its end yet
+    damaged: float = 0.0  # of results
+    unreadable: float = 0.0  # of uploads
+    outages: int = 0  # of one service each, for minutes: every call of it fails
 
 
 class World:
@@ -43,6 +47,21 @@ class World:
         self._due: list[tuple[float, float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
+        self.met: list[float] = []  # when a function met a fault that a later try does not
+        self._outages = [self._outage() for _ in range(faults.outages)]
+
+    def _outage(self) -> tuple[str, float, float]:
+        begin = self.random.uniform(0, 40_000)
+        service = self.random.choice(["sagemaker", "stepfunctions", "events", "dynamodb", "s3"])
+        return service, begin, begin + self.random.uniform(120, 2400)
+
+    def is_out(self, service: str) -> bool:
+        return any(name == service and begin <= self.now < end for name, begin, end in self._outages)
+
+    def excused(self, since: float) -> float:
+        """Seconds that faults since then explain: each costs a minute until the next try, an outage its own length."""
+        tries = 60.0 * sum(at >= since for at in self.met)
+        return tries + sum(max(0.0, min(end, self.now) - max(begin, since)) for _, begin, end in self._outages)
 
     @property
     def faults(self) -> Faults:
@@ -93,8 +112,8 @@ class World:
 class Faulty:
     """Client whose calls may be throttled, or end in a crash before or after they take effect."""
 
-    def __init__(self, target: Any, world: World) -> None:
-        self._target, self._world = target, world
+    def __init__(self, target: Any, world: World, service: str) -> None:
+        self._target, self._world, self._service = target, world, service
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._target, name)
@@ -105,9 +124,14 @@ class Faulty:
             faults = self._world.faults
             if self._world.happens(faults.interleave):
                 self._world.others_act()
+            if self._world.is_out(self._service):
+                raise aws_error("ServiceUnavailable", name)
             if self._world.happens(faults.throttle):
+                self._world.met.append(self._world.now)
                 raise aws_error(self._world.random.choice(["ThrottlingException", "InternalFailure"]), name)
             crash = self._world.happens(faults.crash)
+            if crash:
+                self._world.met.append(self._world.now)
             if crash and self._world.happens(0.5):
                 raise Crash(name)
             answer = attribute(*arguments, **named)

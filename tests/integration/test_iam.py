@@ -114,6 +114,7 @@ def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_
 def test_what_runs_by_the_clock_or_by_hand_may_do_what_it_does(stack: Stack) -> None:
     stack.invoke("SweepJobsFunction", sample_event("sweep_jobs/scheduled"))
     stack.invoke("DispatchFunction", sample_event("dispatch/scheduled"))
+    stack.invoke("WatchRunsFunction", sample_event("watch_runs/scheduled"))
     assert stack.invoke("ApiFunction", sample_event("api/get-jobs"))["statusCode"] == 200
     stopped = sample_event("stop_job/execution-aborted")
     machine = stack.outputs["PipelineArn"]
@@ -161,10 +162,6 @@ def tell(events: Any, stack: Stack) -> Any:
 
 def answer_task(states: Any, stack: Stack) -> Any:
     return states.send_task_success(taskToken="token", output="{}")
-
-
-def start_execution(states: Any, stack: Stack) -> Any:
-    return states.start_execution(stateMachineArn=stack.outputs["PipelineArn"], name="a", input="{}")
 
 
 def stop_execution(states: Any, stack: Stack) -> Any:
@@ -246,7 +243,8 @@ BEYOND = [
     Beyond("StopJobFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("DispatchFunctionRole", "s3", get("ResultsBucket", "jobs/a/result.json"), "s3:GetObject"),
     Beyond("DispatchFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
-    Beyond("SweepJobsFunctionRole", "stepfunctions", start_execution, "states:StartExecution"),
+    Beyond("WatchRunsFunctionRole", "stepfunctions", stop_execution, "states:StopExecution"),
+    Beyond("SweepJobsFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
     Beyond("TrackProgressFunctionRole", "events", tell, "events:PutEvents"),
     Beyond("TrackProgressFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("NotifyFunctionRole", "s3", put("ResultsBucket", "jobs/a/report.html"), "s3:PutObject"),

@@ -74,7 +74,9 @@ def test_letters_that_are_only_looked_at_stay(stack: Stack, edges: dict[str, Edg
     assert redrive_all(stack, edges["Dispatch"]) == 1
 
 
-@pytest.mark.parametrize("name", ["StartJob", "ReportStage", "TrackProgress", "Notify", "Dispatch", "SweepJobs"])
+@pytest.mark.parametrize(
+    "name", ["StartJob", "ReportStage", "TrackProgress", "Notify", "Dispatch", "WatchRuns", "SweepJobs"]
+)
 def test_letters_of_what_was_done_already_change_nothing(
     stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any], job_id: str, name: str
 ) -> None:
@@ -114,6 +116,7 @@ SAMPLES = {
     "TrackProgress": "status/stage-started",
     "Notify": "status/job-succeeded",
     "Dispatch": "dispatch/scheduled",
+    "WatchRuns": "watch_runs/scheduled",
     "SweepJobs": "sweep_jobs/scheduled",
 }
 

@@ -40,6 +40,7 @@ SLOW = (
     "splat/test_tiles.py",
     "statemachine/test_day_simulation.py",
     "statemachine/test_fault_campaign.py",
+    "statemachine/test_injected_bugs.py::test_a_sample",
     "statemachine/test_redriven_execution.py",
     "statemachine/test_workflow.py::test_check_refuses_a_stale",
     "trainer/test_bad_scenes.py",

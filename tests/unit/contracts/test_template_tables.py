@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from contract.codes import OPERATORS, ErrorCode
 from contract.stages import Stage
 from domain import jobs_table, stage_runs
 from domain.stage_runs import QUIET_SECONDS
@@ -119,6 +120,33 @@ def test_every_alarm_reaches_somebody() -> None:
     actions = of_kind("AWS::CloudWatch::Alarm", "AlarmActions")
     assert actions
     assert [name for name, action in actions.items() if action != [{"Ref": "Alarms"}]] == []
+
+
+def test_the_runbook_has_a_section_on_every_alarm_that_is_not_about_dead_letters() -> None:
+    sections = set(re.findall(r"^### (\w+)$", RUNBOOK, re.M))
+    on_call = RUNBOOK.partition("## On call")[2].partition("\n## ")[0]
+    alarms = {name for name in of_kind("AWS::CloudWatch::Alarm") if not name.endswith("DeadLettersAlarm")}
+    assert {name for name in alarms if name not in sections and f"`{name}`" not in on_call} == set()
+    for name in alarms:
+        described = match(r"see (\w+) in docs/runbook\.md", properties(name)["AlarmDescription"])[1]
+        assert described in sections
+
+
+def test_functions_without_dead_letters_have_alarms_of_their_own() -> None:
+    """Those that the state machine calls; API Gateway counts its own faults, and SQS keeps calls of webhooks."""
+    watched = {
+        alarm["Dimensions"][0]["Value"].get("Ref")
+        for name in of_kind("AWS::CloudWatch::Alarm")
+        if (alarm := properties(name))["MetricName"] == "Errors"
+    }
+    assert watched == {"RunStageFunction", "SettleStageFunction", "DeliverFunction"}
+    assert properties("ApiFaultsAlarm")["MetricName"] == "5xx"
+
+
+def test_photos_that_cannot_become_a_scene_wake_nobody() -> None:
+    assert properties("FailedJobsAlarm")["MetricName"] == "JobsFailedByUs"
+    assert {ErrorCode.INTERNAL, ErrorCode.STALLED, ErrorCode.RESULT_DAMAGED} <= OPERATORS
+    assert not OPERATORS & {ErrorCode.NO_OVERLAP, ErrorCode.NOT_A_ZIP, ErrorCode.STOPPED, ErrorCode.BUDGET_SPENT}
 
 
 def test_the_dashboard_shows_every_queue_where_letters_stay() -> None:

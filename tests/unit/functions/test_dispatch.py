@@ -25,10 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 UPLOADED = "2026-05-04T10:{:02d}:00Z"
 
 
-def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "") -> None:
+def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard") -> None:
     """The task of the job that was uploaded at `number` past ten."""
     event = ask_for(stage, token or f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
+    event["job"]["options"]["quality"] = quality
     invoke("run_stage", event)
 
 
@@ -165,6 +166,15 @@ def test_a_fault_that_one_run_meets_holds_up_nobody_behind_it(one_machine: Cloud
     assert look_round() == [name(2), name(3)]
     assert waiting(Stage.TRAINING, one_machine) == [name(1)]
     assert look_round() == [name(1)]
+
+
+def test_an_instance_type_that_is_full_holds_up_no_run_that_needs_another(one_machine: Cloud) -> None:
+    one_machine.sagemaker.quota = 0
+    for number, quality in ((1, "standard"), (2, "standard"), (3, "high")):
+        ask(number, quality=quality)
+    one_machine.sagemaker.quota = None
+    one_machine.sagemaker.refuse_next("ResourceLimitExceeded")
+    assert look_round() == [name(3)]
 
 
 def test_a_pass_ends_when_sagemaker_answers_nobody(one_machine: Cloud) -> None:

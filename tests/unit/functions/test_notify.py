@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -477,3 +478,22 @@ def test_a_fault_of_our_own_account_closes_nothing(cloud: Cloud, monkeypatch: py
 def test_an_event_of_a_job_that_nobody_recorded_makes_no_item(cloud: Cloud) -> None:
     invoke("notify", outcome("job-failed"))
     assert cloud.item(JOB_ID) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"), [(ErrorCode.INTERNAL, 1), (ErrorCode.RESULT_DAMAGED, 1), (ErrorCode.NO_OVERLAP, 0)]
+)
+def test_a_failure_is_counted_once_as_ours_or_as_the_photos(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], code: ErrorCode, ours: int
+) -> None:
+    recorded(cloud, email=None)
+    event = outcome("job-failed")
+    event["detail"]["error"] = JobError.of(code).model_dump(mode="json")
+    for _ in range(2):
+        invoke("notify", event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    counted = {name: [value for line in lines for value in line.get(name, [])] for name in FAILURE_COUNTS}
+    assert counted == {"JobsFailedByUs": [ours], "JobsFailedByPhotos": [1 - ours]}
+
+
+FAILURE_COUNTS = ("JobsFailedByUs", "JobsFailedByPhotos")

@@ -367,3 +367,10 @@ def test_what_is_left_to_do_is_recorded_until_it_is_done(cloud: Cloud) -> None:
     item = cloud.item(job_id)
     assert item is not None
     assert {"startingFor", "startingAt", "startWith"} & set(item) == set()
+
+
+def test_a_folder_is_no_upload(cloud: Cloud) -> None:
+    """Consoles and sync tools leave an object of no bytes for each."""
+    job_id = invoke("start_job", cloud.upload("flights/", b"", email="pilot@example.com"))["jobId"]
+    assert cloud.said() == []
+    assert cloud.item(job_id) is None
