@@ -24,7 +24,7 @@ MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
 # a run that was not heard of for so long is looked at: watch_runs comes every minute, so an end whose event was lost is
 # noticed within five
-QUIET_SECONDS = 240
+QUIET_SECONDS = 180
 # postponing a look by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
 

@@ -28,7 +28,7 @@ lacks() { echo "MISSING  $*"; missing=1; }
 
 lambda_limit() {
   local reserve=2 left # dispatch and sweep_jobs
-  [ "$RESERVE" = true ] && reserve=282
+  [ "$RESERVE" = true ] && reserve=285
   left=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
   if [ $((left - reserve)) -ge $UNRESERVED_MINIMUM ] || deployed; then
     ok "Lambda: $left concurrent executions are free"

@@ -57,7 +57,7 @@ BUGS = (
     Bug("what is left to do is not recorded", STARTING, "self._jobs.record(job, facts, unstarted.as_text())", "self._jobs.record(job, facts)", _unit("sweep_jobs")),
     Bug("what is done stays to be done", f"{F}/domain/unstarted.py", "        jobs.started(job_id)\n", "", _unit("start_job")),
     Bug("an unreadable upload is retried for ever", f"{F}/domain/uploads.py", '_REFUSED_HEAD = ("400", "403")', "_REFUSED_HEAD = ()", _unit("start_job")),
-    Bug("any version will do", f"{F}/domain/uploads.py", "return head if same_version and head", "return head if head", _unit("start_job", "rerun")),
+    Bug("any version will do", f"{F}/domain/uploads.py", "        head = _head(s3, uploaded, uploaded.version_id)\n    return head if head is not None and head[\"ETag\"].strip('\"') == uploaded.etag.strip('\"') else None", "        pass\n    return head", _unit("start_job", "rerun")),
     Bug("a foreign execution counts as begun", EXECUTIONS, '            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":\n                raise\n            return False', "            return True", _unit("rerun", "start_job")),
     Bug("ends of any age are swept", EXECUTIONS, 'if after <= found["stopDate"] < before:', 'if after <= found["stopDate"]:', _unit("sweep_jobs")),
     Bug("another token may be overwritten by a new run", RUNS, '            ConditionExpression="attribute_not_exists(jobId) OR taskToken = :token",\n            ExpressionAttributeValues={":token": task_token},\n', "", _unit("stage_runs_table")),

@@ -66,7 +66,7 @@ def finish(cloud: Cloud) -> None:
 def test_a_run_that_was_heard_of_lately_is_left_alone(cloud: Cloud, clock: Clock) -> None:
     invoke("run_stage", ask_for())
     finish(cloud)
-    clock.pass_minutes(3)
+    clock.pass_minutes(2)
     assert watch() == {}
     assert cloud.stepfunctions.answers == []
 
@@ -145,7 +145,7 @@ def test_a_job_at_work_gets_no_heartbeat_for_being_looked_at(cloud: Cloud, clock
     clock.pass_minutes(5)
     assert watch() == {"RUNNING": 1}
     assert cloud.stepfunctions.heartbeats("token-1") == 0
-    assert watch() == {}, "the next look is four minutes away"
+    assert watch() == {}, "the next look is three minutes away"
 
 
 def test_waiting_tasks_are_kept_alive_for_as_long_as_they_wait(cloud: Cloud, clock: Clock) -> None:
@@ -155,7 +155,7 @@ def test_waiting_tasks_are_kept_alive_for_as_long_as_they_wait(cloud: Cloud, clo
     for _ in range(30):
         clock.pass_minutes(1)
         watch()
-    assert {cloud.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)} <= {6, 7}
+    assert {cloud.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)} <= {9, 10}
 
 
 def test_the_fault_of_one_run_keeps_no_heartbeat_from_the_others(
