@@ -36,6 +36,7 @@ MODEL_FILES = (
 
 MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
+MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED = 0x1
@@ -193,6 +194,8 @@ def _check_name(entry: Entry) -> None:
     sizes = [len(part.encode("utf-8", "replace")) for part in path.parts]
     if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a name of {len(entry.name)} characters is too long")
+    if len(sizes) > MAX_FOLDERS:
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {len(sizes) - 1} folders within each other")
 
 
 def _check_folders(chosen: Sequence[Entry]) -> None:

@@ -14,6 +14,7 @@ from plyfile import PlyData, PlyElement, PlyParseError
 
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.ply_header import check_header
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -54,10 +55,20 @@ def read_ply(path: Path) -> Gaussians:
     Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
     """
     try:
+        check_header(path)
         vertices = PlyData.read(str(path))["vertex"]
     except KeyError:
         raise _invalid(path, "has no vertex element") from None
-    except (PlyParseError, OSError, ValueError, UnicodeDecodeError, IndexError, EOFError, MemoryError) as error:
+    except (
+        PlyParseError,
+        OSError,
+        ValueError,
+        UnicodeDecodeError,
+        IndexError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise _invalid(path, f"is not a readable PLY ({error})") from error
     known = {prop.name for prop in vertices.properties if not hasattr(prop, "len_dtype")}
     higher = sum(name.startswith("f_rest_") for name in known) // 3

@@ -16,15 +16,16 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from contract.archive import is_scene, model_folders
 from contract.codes import WarningCode
 from splat.camera import Camera, Split
+from splat.files import below
 from splat.loss import Target
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from stage.pictures import has_alpha, to_rgb
+from stage.pictures import TooManyPixelsError, has_alpha, open_picture, to_rgb
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 
@@ -154,7 +155,7 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     if len(positions) < MIN_POINTS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
     frame = training_frame([photo.camera for photo in photos], positions)
-    warnings = _warnings(folder, models, photos, missing)
+    warnings = _warnings(folder, models, model, missing)
     return Scene(photos, positions, colours, _observed(model, used), frame, warnings)
 
 
@@ -176,24 +177,37 @@ def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Ph
 
 def _photo(folder: Path, image: PosedImage) -> Photo:
     """The photo of `image` in the size of its file. Raises UnusablePhotoError."""
-    path = folder / "images" / image.name
+    try:
+        path = below(folder / "images", image.name)
+    except ValueError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     size, alpha = _look(path, image.camera)
-    name = PurePosixPath(image.name)
-    masks = [folder / "masks" / f"{image.name}.png", folder / "masks" / name.with_suffix(".png")]
-    mask = next((mask for mask in masks if mask.is_file()), None)
+    mask = _mask(folder / "masks", image.name)
     if mask is not None:
         _look(mask, image.camera)
     return Photo(image.name, path, image.camera.resized(*size), "train", mask, alpha)
 
 
+def _mask(folder: Path, photo: str) -> Path | None:
+    """The mask named after a photo, with or without its suffix; a name too long for another suffix has none."""
+    for name in (f"{photo}.png", str(PurePosixPath(photo).with_suffix(".png"))):
+        try:
+            path = below(folder, name)
+        except ValueError:
+            continue
+        if path.is_file():
+            return path
+    return None
+
+
 def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
     """Size and transparency of a picture that has its camera's shape: smaller by one factor, to the pixel, will do."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             size, alpha = picture.size, has_alpha(picture)
     except FileNotFoundError:
         raise UnusablePhotoError(f"the model names {path.name}, which is not in images/") from None
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken headers
         raise UnusablePhotoError(f"{path.name} cannot be read ({error})") from error
     if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
         raise UnusablePhotoError(
@@ -202,7 +216,7 @@ def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
     return size, alpha
 
 
-def _warnings(folder: Path, models: Sequence[Path], photos: Sequence[Photo], missing: list[str]) -> list[Warning]:
+def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing: list[str]) -> list[Warning]:
     found = []
     if missing:
         found.append(Warning(WarningCode.PHOTOS_SKIPPED, f"{len(missing)} photos of the model were left out", missing))
@@ -210,7 +224,7 @@ def _warnings(folder: Path, models: Sequence[Path], photos: Sequence[Photo], mis
         names = [path.relative_to(folder).as_posix() for path in models[1:]]
         facts = f"{models[0].relative_to(folder).as_posix()} has the most photos of {len(models)} models"
         found.append(Warning(WarningCode.SMALLER_MODELS, facts, names))
-    if any((folder / "masks").rglob("*.*")) and not any(photo.mask for photo in photos):
+    if any((folder / "masks").rglob("*.*")) and not any(_mask(folder / "masks", image.name) for image in model.images):
         found.append(Warning(WarningCode.MASKS_UNUSED, "no file in masks/ is named after a photo"))
     return found
 
@@ -338,10 +352,10 @@ class PhotoStore:
 def _decode(path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
     """What `plane` makes of a picture, at `size` (width, height)."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
             return np.asarray(plane(picture).resize(size, Image.Resampling.BOX))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
 
 

@@ -92,7 +92,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     result = json.loads((output / "result.json").read_text())
     assert file_faults(output, "compressor") == []
     files = {file["path"] for file in result["files"]}
-    pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
+    pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
     documents = {"scene.ply", "scene.sog", "scene.spz", "surroundings.json", "viewer/index.html"}
     assert files == {*documents, *pictures, *unbundled}
@@ -115,7 +115,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
         mean = np.mean([view[f"psnr{end}"] for view in metrics["views"]])
         assert mean == pytest.approx(metrics[f"psnr{end}"], abs=2e-3)
         assert 0 < metrics[f"ssim{end}"] < 1
-    with Image.open(output / "held_out/3.jpg") as sheet, Image.open(model / "views/3.png") as photo:
+    with Image.open(output / "held_out/000002.jpg") as sheet, Image.open(model / "views/3.png") as photo:
         left = np.asarray(sheet.crop((0, 0, 96, 72)), float)
         assert np.abs(left - np.asarray(photo, float)).mean() < 12
     assert metrics["ratio"] == pytest.approx(500 * 26 * 4 / counts["bytes"], abs=0.01)

@@ -114,6 +114,30 @@ def test_malformed_files_are_refused(tmp_path: Path) -> None:
         read_ply(tmp_path / "missing.ply")
 
 
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [(b"element vertex 1" + b"0" * 40, "no count"), (b"element vertex 20000001", "at most 20000000"),
+     (b"element vertex 9999", "ends before"), (b"comment " + b"x" * (1 << 20) + b"\nelement vertex 4", "does not end"),
+     (b"element vertex 4\n" + b"property uchar a\n" * 1001, "properties")],
+)  # fmt: skip
+def test_headers_are_held_to_bounds_before_they_are_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bytes, says: str
+) -> None:
+    path = tmp_path / "a.ply"
+    write_ply(path, make_gaussians(["plain"] * 4, 1))
+    path.write_bytes(path.read_bytes().replace(b"element vertex 4", header))
+    monkeypatch.setattr(PlyData, "read", lambda *_: pytest.fail("read although its header is out of bounds"))
+    with pytest.raises(InvalidSplatError, match=says):
+        read_ply(path)
+
+
+def test_a_comment_may_hold_the_words_that_end_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    write_ply(path, make_gaussians(["plain"] * 4, 1))
+    path.write_bytes(path.read_bytes().replace(b"element vertex", b"comment end_header comes later\nelement vertex"))
+    assert len(read_ply(path)) == 4
+
+
 def test_gaussians_hold_their_shapes() -> None:
     good = make_gaussians(["plain"] * 3, 1)
     assert HIGHER_COEFFICIENTS[good.sh_degree] == 15

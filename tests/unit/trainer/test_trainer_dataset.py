@@ -34,7 +34,7 @@ def test_about_an_eighth_is_held_out(count: int) -> None:
     assert splits.count("train") >= min(count, 2)
 
 
-def test_photos_are_scaled_to_the_wished_edge(scene: Path) -> None:
+def test_photos_are_scaled_to_the_requested_edge(scene: Path) -> None:
     full, small = load_scene(scene, 10_000), load_scene(scene, 48)
     assert (full.photos[0].camera.width, small.photos[0].camera.width) == (WIDTH, WIDTH // 2)
     store = PhotoStore()
