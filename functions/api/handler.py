@@ -121,7 +121,10 @@ def caller() -> Caller:
 
 
 def count_call(app_: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
-    """API Gateway knows one limit for all callers together; this is each caller's own. The description is not counted."""
+    """API Gateway knows one limit for all callers together; this is each caller's own.
+
+    Reads of the API's description are not counted.
+    """
     known = bool(app_.current_event.request_context.authorizer.jwt_claim)
     if (
         known
