@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from contract.codes import ErrorCode
+from contract.counts import MIN_PHOTOS
+from contract.films import TELEMETRY_SUFFIX, is_film
 from contract.stages import PipelineStep
 
 RAW_SUFFIXES = frozenset({".dng"})
@@ -22,7 +24,7 @@ PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".web
 UNREADABLE_SUFFIXES = (
     frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
     | {".gif", ".bmp", ".jxl", ".avif"}
-    | {".mp4", ".mov", ".avi", ".pdf"}
+    | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
 )
 SPLAT_SUFFIX = ".ply"
 CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
@@ -153,6 +155,11 @@ def is_survey(path: PurePosixPath) -> bool:
     return is_photo(path) or path.name.lower() in CONTROL_POINT_FILES
 
 
+def is_footage(path: PurePosixPath) -> bool:
+    """Whether structure from motion reads a file of an upload of films: a film or the telemetry beside it."""
+    return is_film(path) or path.suffix.lower() == TELEMETRY_SUFFIX
+
+
 def is_scene(path: PurePosixPath) -> bool:
     """Whether training reads a file: photos, their masks, a COLMAP model and what belongs to it."""
     return path.suffix.lower() in SCENE_SUFFIXES
@@ -182,6 +189,13 @@ WANTED: dict[PipelineStep, Wanted] = {
     PipelineStep.TRAINING: is_scene,
     PipelineStep.COMPRESSION: is_splat,
 }
+
+
+def wanted_of(step: PipelineStep, paths: Sequence[PurePosixPath]) -> Wanted:
+    """What is unpacked of an upload that holds these files: films only where there are too few photos for a scene."""
+    own = [path for path in paths if not is_side_file(path)]
+    films = any(is_film(path) for path in own) and sum(is_photo(path) for path in own) < MIN_PHOTOS
+    return is_footage if step is PipelineStep.FULL and films else WANTED[step]
 
 
 def _check_name(entry: Entry) -> None:

@@ -24,6 +24,9 @@ class ErrorCode(StrEnum):
     TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
     TOO_MANY_PHOTOS = "TOO_MANY_PHOTOS"
     UPLOAD_GONE = "UPLOAD_GONE"
+    UNREADABLE_FILM = "UNREADABLE_FILM"
+    UNSUITABLE_FILM = "UNSUITABLE_FILM"
+    PANORAMA = "PANORAMA"
     INVALID_OPTION = "INVALID_OPTION"
     INVALID_SCENE = "INVALID_SCENE"
     INVALID_SPLAT = "INVALID_SPLAT"
@@ -134,7 +137,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.UNSUPPORTED_PHOTOS: Failure(
         "The photos are in a format that we cannot read.",
-        "Export them as JPEG (or PNG, TIFF, WebP, HEIC, DNG); from a video, export still frames first.",
+        "Export them as JPEG (or PNG, TIFF, WebP, HEIC, DNG); a film as MP4 or MOV.",
     ),
     ErrorCode.TOO_FEW_PHOTOS: Failure(
         "There are too few usable photos to work out the shape of the place.",
@@ -148,6 +151,19 @@ FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.UPLOAD_GONE: Failure(
         "The upload was deleted or replaced before the job began.",
         "Upload the ZIP again, under a name of its own.",
+    ),
+    ErrorCode.UNREADABLE_FILM: Failure(
+        "We cannot read the film.",
+        "Check that it plays to its end on your computer; copy it from the card again, or export it as MP4 (H.264 or "
+        "HEVC).",
+    ),
+    ErrorCode.UNSUITABLE_FILM: Failure(
+        "No scene can be made of this film: it is too short, too long or too small, or its camera hardly moves.",
+        "Film for 20 seconds to 20 minutes in full HD or more, flying slowly round or over the place.",
+    ),
+    ErrorCode.PANORAMA: Failure(
+        "The photos or the film show 360°, which we cannot put together.",
+        "Export ordinary flat views from the camera's own app, or fly with an ordinary lens, and upload those.",
     ),
     ErrorCode.INVALID_OPTION: Failure(
         "One of the settings sent with the upload is not known or out of range.",
@@ -305,6 +321,8 @@ class WarningCode(StrEnum):
     PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
     PHOTOS_BLURRED = "PHOTOS_BLURRED"
     LOW_REGISTRATION = "LOW_REGISTRATION"
+    FILMS_LEFT_OUT = "FILMS_LEFT_OUT"
+    FILM_DAMAGED = "FILM_DAMAGED"
     TIME_BUDGET = "TIME_BUDGET"
     # the place
     NOT_GEOREFERENCED = "NOT_GEOREFERENCED"
@@ -348,6 +366,14 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.LOW_REGISTRATION: Advice(
         "Fewer than four fifths of the photos could be put together.",
         "Send one place per ZIP with more overlap between neighbouring photos.",
+    ),
+    WarningCode.FILMS_LEFT_OUT: Advice(
+        "The ZIP holds photos and films: the scene was made of the photos.",
+        "To make a scene of a film, upload it on its own.",
+    ),
+    WarningCode.FILM_DAMAGED: Advice(
+        "Part of a film could not be read and is missing from the scene.",
+        "If it plays to its end on your computer, copy it from the card again and upload it once more.",
     ),
     WarningCode.TIME_BUDGET: Advice(
         "Time ran out before the work was complete, so the scene is less than it could be.",

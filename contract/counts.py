@@ -3,4 +3,5 @@
 MIN_PHOTOS = 5  # that a customer must send
 MIN_USABLE_PHOTOS = 3  # of these, that a model needs
 MAX_PHOTOS = 5_000
+MAX_FRAMES = 500  # that are taken from films
 MAX_PIXELS = 250_000_000  # of one photo

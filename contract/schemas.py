@@ -204,9 +204,11 @@ def photos() -> Schema:
             "registered": BOOLEAN,
             "features": {**COUNT, "description": "Absent from a photo that was skipped before matching"},
             "blurred": BOOLEAN,
+            "film": {"type": "string", "description": "The film that it is a frame of, in the customer's ZIP"},
+            "seconds": {**AMOUNT, "description": "Of a frame: from the film's beginning"},
             "reason": {"type": "string", "description": "Why it was not placed, for the customer"},
         },
-        optional=("features", "blurred", "reason"),
+        optional=("features", "blurred", "film", "seconds", "reason"),
     )
     return {"title": "Photos of an upload", **listed(row)}
 

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check
 from stage.errors import ErrorCode, StageError
@@ -40,6 +40,13 @@ class Unpacked:
     damaged: list[str] = field(default_factory=list)
 
 
+def names_in(archive: Path) -> list[PurePosixPath]:
+    """The files that an archive lists. Raises StageError(NOT_A_ZIP)."""
+    with _open(archive) as opened:
+        entries = [Entry.of(info) for info in opened.infolist()]
+    return [entry.path for entry in entries if not entry.is_folder]
+
+
 def unpack(
     archive: Path,
     folder: Path,
@@ -54,11 +61,7 @@ def unpack(
 
     Raises StageError: NOT_A_ZIP, and the codes of contract.archive.check.
     """
-    try:
-        opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, UnicodeDecodeError, ValueError) as error:
-        raise StageError(ErrorCode.NOT_A_ZIP, f"{archive.name} is not a ZIP archive ({error})") from error
-    with opened:
+    with _open(archive) as opened:
         infos = {Entry.of(info): info for info in opened.infolist()}
         try:
             entries = check([Entry.of(info) for info in opened.infolist()], archive.stat().st_size, wanted, limits)
@@ -79,6 +82,13 @@ def unpack(
             else:
                 unpacked.files.append(UnpackedFile(name, path))
     return unpacked
+
+
+def _open(archive: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, UnicodeDecodeError, ValueError) as error:
+        raise StageError(ErrorCode.NOT_A_ZIP, f"{archive.name} is not a ZIP archive ({error})") from error
 
 
 def _write(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from contract.archive import SPLAT_SUFFIX
+from contract.films import FILM_SUFFIXES
 from contract.stages import Stage
 from domain.job import first_job_id
 from domain.stages import StageRun
@@ -53,7 +56,8 @@ def upload_folder(job_id: str, results_bucket: str) -> str:
 
 def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
     """The copy of the upload, alone in its folder. Of its name only the suffix is the customer's."""
-    suffix = ".ply" if key.lower().endswith(".ply") else ".zip"
+    suffix = PurePosixPath(key).suffix.lower()
+    suffix = suffix if suffix in {SPLAT_SUFFIX, *FILM_SUFFIXES} else ".zip"
     return f"{upload_folder(job_id, results_bucket)}/upload{suffix}"
 
 

@@ -10,7 +10,6 @@ from typing import BinaryIO
 from contract.archive import (
     MODEL_FILES,
     UNREADABLE_SUFFIXES,
-    WANTED,
     Entry,
     RefusedArchive,
     check,
@@ -18,9 +17,11 @@ from contract.archive import (
     is_scene_photo,
     is_side_file,
     model_folders,
+    wanted_of,
 )
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.films import HEAD_BYTES, RefusedFilm, begins_as_film, check_film, is_film
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.ranged import ReadTooLong
@@ -38,16 +39,20 @@ def read_entries(stream: BinaryIO) -> list[Entry]:
 
 
 def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
-    """Decide whether an archive of `archive_bytes` may become a job; returns how many photos it holds (0 for a splat).
+    """Decide whether an archive of `archive_bytes` may become a job; returns how many photos it holds (0 for a splat,
+    and for films: how many frames will be taken is not known).
 
     Raises RejectedUpload with the code and the facts.
     """
     try:
-        chosen = check(entries, archive_bytes, WANTED[step])
+        wanted = wanted_of(step, [entry.path for entry in entries if not entry.is_folder])
+        chosen = check(entries, archive_bytes, wanted)
     except RefusedArchive as refused:
         raise RejectedUpload(refused.code, refused.facts) from refused
     if step is PipelineStep.COMPRESSION:
         return _check_splat(chosen)
+    if any(is_film(entry.path) and entry.bytes > 0 for entry in chosen):
+        return 0
     belongs = is_photo
     if step is PipelineStep.TRAINING:
         _check_scene(chosen)
@@ -56,6 +61,20 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
     others = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     _check_photo_count(photos, others)
     return len(photos)
+
+
+def is_bare_film(name: str, stream: BinaryIO) -> bool:
+    """Whether an upload is a film itself, by its name or by its first bytes."""
+    stream.seek(0)
+    return is_film(PurePosixPath(name)) or begins_as_film(stream.read(HEAD_BYTES))
+
+
+def check_bare_film(stream: BinaryIO) -> None:
+    """Read a film's header. Raises RejectedUpload: UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA."""
+    try:
+        check_film(stream)
+    except RefusedFilm as refused:
+        raise RejectedUpload(refused.code, refused.facts) from refused
 
 
 def _check_photo_count(photos: Sequence[Entry], files: Set[PurePosixPath]) -> None:

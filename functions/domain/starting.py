@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
@@ -25,7 +25,7 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_entries, read_entries
+from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -110,15 +110,19 @@ class Starter:
             raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
-        """How many photos there are. Raises RejectedUpload."""
+        """How many photos there are, 0 where that is not known. Raises RejectedUpload."""
         if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
             if size == 0:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
             return 0  # a bare splat: the compressor's reader is its check
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
-        # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
-        entries = read_entries(RangedObject(self._s3, uploaded, size))  # type: ignore[arg-type]
+        # RawIOBase is all that readers need; buffering would only read ahead what nobody asked for
+        stream = cast(BinaryIO, RangedObject(self._s3, uploaded, size))
+        if options.pipeline_step is PipelineStep.FULL and is_bare_film(uploaded.key, stream):
+            check_bare_film(stream)
+            return 0
+        entries = read_entries(stream)
         return check_entries(entries, size, options.pipeline_step)
 
     def _reject(

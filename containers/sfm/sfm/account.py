@@ -31,8 +31,8 @@ class Evidence:
 
 
 def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: Evidence) -> list[dict[str, Any]]:
-    """Rows `{name, original, registered, features?, blurred?, reason?}` in order of names; a photo that was skipped
-    has a reason and no features.
+    """Rows `{name, original, registered, features?, blurred?, film?, seconds?, reason?}` in order of names; a photo that
+    was skipped has a reason and no features, a frame its film and when it was filmed.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
@@ -52,6 +52,8 @@ def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: 
             "features": evidence.features[photo.name],
             "blurred": photo.name in evidence.blurred,
         }
+        if photo.moment is not None:
+            row |= {"film": photo.moment.film, "seconds": photo.moment.seconds}
         if photo.name not in placed:
             row["reason"] = _likely_reason(photo.name, evidence, partners[photo.name], distances)
         rows.append(row)

@@ -16,6 +16,10 @@ EXHAUSTIVE_UP_TO = 20
 NEIGHBOURS_IN_PLACE = 12
 ALIKE_WITH_GPS, ALIKE_WITHOUT_GPS = 5, 12
 NEXT_IN_TIME = 2
+# frames of a film: each with the next ones and, in case these are blurred, with some farther on; and with the likeliest
+# ones of other times, where the flight comes back to what it saw
+STEPS_IN_FILM = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24)
+LOOPS_IN_FILM = 8
 GPS_SHARE_TO_TRUST = 0.8
 VOCABULARY = 64
 SAMPLE_PER_PHOTO, SAMPLE_IN_ALL, DESCRIBED_PER_PHOTO = 400, 40_000, 2000
@@ -29,6 +33,9 @@ def choose_pairs(photos: Sequence[Photo], features: Sequence[Features]) -> list[
     if count <= EXHAUSTIVE_UP_TO:
         return [(i, j) for i in range(count) for j in range(i + 1, count)]
     located = [i for i in range(count) if photos[i].metadata.position is not None]
+    if photos[0].moment is not None:
+        loops = most_alike(global_descriptors(features), LOOPS_IN_FILM, apart=max(STEPS_IN_FILM))
+        return sorted(along_film(count) | loops | neighbours_in_place(photos, located, NEIGHBOURS_IN_PLACE))
     has_gps = len(located) >= GPS_SHARE_TO_TRUST * count
     pairs = neighbours_in_place(photos, located, NEIGHBOURS_IN_PLACE)
     pairs |= most_alike(global_descriptors(features), ALIKE_WITH_GPS if has_gps else ALIKE_WITHOUT_GPS)
@@ -52,12 +59,18 @@ def neighbours_in_place(photos: Sequence[Photo], located: Sequence[int], count: 
     return pairs
 
 
-def most_alike(descriptors: NDArray[np.float32], count: int) -> set[Pair]:
-    """Each photo with the `count` whose global descriptors are nearest."""
+def along_film(count: int) -> set[Pair]:
+    """Each of `count` frames, which are in order, with later ones."""
+    return {(i, i + step) for step in STEPS_IN_FILM for i in range(count - step)}
+
+
+def most_alike(descriptors: NDArray[np.float32], count: int, apart: int = 0) -> set[Pair]:
+    """Each photo with the `count` whose global descriptors are nearest, more than `apart` places before or after it."""
     similarity = descriptors @ descriptors.T
-    np.fill_diagonal(similarity, -np.inf)
+    places = np.arange(len(descriptors))
+    similarity[np.abs(places[:, None] - places) <= apart] = -np.inf
     order = np.argsort(-similarity, axis=1, kind="stable")[:, : min(count, len(descriptors) - 1)]
-    return {_ordered(i, int(j)) for i, row in enumerate(order) for j in row}
+    return {_ordered(i, int(j)) for i, row in enumerate(order) for j in row if np.isfinite(similarity[i, j])}
 
 
 def next_in_time(photos: Sequence[Photo], count: int) -> set[Pair]:

@@ -9,8 +9,17 @@ from sfm.exif import Metadata
 
 
 @dataclass(frozen=True)
+class Moment:
+    """Where a frame lies in the customer's film: the film's name, and seconds from its beginning."""
+
+    film: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Photo:
-    """A usable photo: upright, 8-bit RGB JPEG at `path`; `original` is its name in the customer's archive."""
+    """A usable photo: upright, 8-bit RGB JPEG at `path`; `original` is its name in the customer's archive. `moment`: of
+    a frame of a film, which has no file of its own there."""
 
     name: str
     original: str
@@ -18,6 +27,7 @@ class Photo:
     width: int
     height: int
     metadata: Metadata
+    moment: Moment | None = None
 
     @property
     def camera_key(self) -> tuple[str, str, float, int, int]:

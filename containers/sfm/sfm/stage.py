@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import pycolmap
 
-from contract.archive import is_photo, is_survey
+from contract.archive import is_photo, is_side_file, wanted_of
+from contract.codes import WarningCode
 from contract.files import write_json
+from contract.films import HEAD_BYTES, begins_as_film, is_film
+from contract.stages import PipelineStep
 from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
-from sfm.ingest import ingest
+from sfm.film.frames import frames_of, stem_of
+from sfm.ingest import ingest, natural_key
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
@@ -28,19 +32,23 @@ from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
 from sfm.remarks import photo_warnings, place_warnings
 from sfm.undistort import write_undistorted
-from stage.archive import UnpackedFile, unpack
+from stage.archive import UnpackedFile, names_in, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
-from stage.result import StageOutcome
+from stage.result import StageOutcome, Warning
+
+BARE_FILM = "film"  # what an upload that is a film is called: the pipeline keeps no other name of it
 
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: photos that can be used, those that cannot, and lists of control points."""
+    """What the archive holds: photos that can be used, those that cannot, lists of control points, and what the customer
+    should know of the films in it."""
 
     photos: list[Photo]
     skipped: list[SkippedPhoto]
     gcp_files: list[UnpackedFile]
+    warnings: list[Warning] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -144,7 +152,13 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "calibration": solved.mapped.calibration,
         },
         timings=context.stopwatch.seconds,
-        warnings=warnings + gcp_warnings + photo_warnings(rows) + place_warnings(photos, georegistration),
+        warnings=[
+            *upload.warnings,
+            *warnings,
+            *gcp_warnings,
+            *photo_warnings(rows),
+            *place_warnings(photos, georegistration),
+        ],
     )
 
 
@@ -158,10 +172,22 @@ class _Work:
 
     def read_upload(self) -> Upload:
         archive = _only_file(self.context.folders.processing_input("upload"))
+        with archive.open("rb") as stream:
+            if begins_as_film(stream.read(HEAD_BYTES)):
+                return self._read_films([UnpackedFile(BARE_FILM, archive)], [], {})
+        names = [name for name in names_in(archive) if not is_side_file(name)]
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
-                archive, self.context.scratch / "archive", is_survey, progress=self._part("unpack", "unpacking")
+                archive,
+                self.context.scratch / "archive",
+                wanted_of(PipelineStep.FULL, names),
+                progress=self._part("unpack", "unpacking"),
             )
+        films = sorted((file for file in unpacked.files if is_film(file.path)), key=lambda file: natural_key(file.name))
+        damaged_films = [name for name in unpacked.damaged if is_film(PurePosixPath(name))]
+        if films or damaged_films:
+            beside = {stem_of(file.name): file.path for file in unpacked.files if not is_film(file.path)}
+            return self._read_films(films, damaged_films, beside)
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
@@ -171,7 +197,14 @@ class _Work:
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
             photos, skipped = run_native(ingest, arguments, progress)
-        return Upload(photos, skipped, gcp_files)
+        return Upload(photos, skipped, gcp_files, _left_out([str(name) for name in names if is_film(name)]))
+
+    def _read_films(self, films: list[UnpackedFile], damaged: list[str], telemetry: Mapping[str, Path]) -> Upload:
+        with self.context.stopwatch("ingest"):
+            progress = self._part("ingest", "watching the film")
+            arguments = (films, damaged, telemetry, self.context.scratch / "photos", self.threads)
+            frames = run_native(frames_of, arguments, progress)
+        return Upload(frames.photos, [], [], frames.warnings)
 
     def solve(self, upload: Upload) -> Solved:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
@@ -207,6 +240,10 @@ class _Work:
 
     def _part(self, name: str, message: str, total: int = 1) -> Callable[[float], None]:
         return part_progress(self.context, self.budget, name, message, total)
+
+
+def _left_out(films: list[str]) -> list[Warning]:
+    return [Warning(WarningCode.FILMS_LEFT_OUT, f"{len(films)} films are left out", films)] if films else []
 
 
 def _only_file(folder: Path) -> Path:
