@@ -1,7 +1,8 @@
 """What a customer's film may be. Preflight (by ranged reads) and sfm call one `check_film`.
 
-MP4 and QuickTime files are boxes within boxes (ISO/IEC 14496-12, https://developer.apple.com/documentation/quicktime-file-format).
-`moov` says how long the film is, how large and how it is coded; it lies before or behind the pictures, which are not read.
+MP4 and QuickTime files are boxes within boxes (ISO/IEC 14496-12,
+https://developer.apple.com/documentation/quicktime-file-format). `moov` says how long the film is, how large and how it
+is coded; it lies before or behind the pictures, which are not read.
 """
 
 from __future__ import annotations

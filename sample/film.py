@@ -1,4 +1,4 @@
-"""Film the sample: one round about the house, coded by FFmpeg, with a drone's subtitles, and the truth of every frame."""
+"""Film the sample: a round about the house, coded by FFmpeg, with a drone's subtitles and the truth of every frame."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from sample.archive import ORIGIN
@@ -60,11 +61,18 @@ def write_film(
     pictures: Callable[[float], NDArray[np.uint8]],
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
+    index_first: bool = False,
 ) -> None:
-    """Code the takes's frames as an MP4, each at its own time. `pictures`: the pixels (H, W, 3) of a moment."""
-    with av.open(str(path), "w", format="mp4") as container:
+    """Code the take's frames as an MP4, each at its own time.
+
+    `pictures`: the pixels (H, W, 3) of a moment; `index_first`: as files on the web have it, so that one that is cut
+    off can be read.
+    """
+    options = {"movflags": "faststart"} if index_first else {}
+    with av.open(str(path), "w", format="mp4", options=options) as container:
         container.metadata["creation_time"] = BEGAN.isoformat().replace("+00:00", "Z")
         stream = container.add_stream(codec, rate=30, options={"crf": "16", "g": "15", "preset": "veryfast"})
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height = take.width, take.height
         stream.pix_fmt = pixel_format
         stream.codec_context.time_base = Fraction(1, 1000)

@@ -31,8 +31,8 @@ class Evidence:
 
 
 def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: Evidence) -> list[dict[str, Any]]:
-    """Rows `{name, original, registered, features?, blurred?, film?, seconds?, reason?}` in order of names; a photo that
-    was skipped has a reason and no features, a frame its film and when it was filmed.
+    """Rows `{name, original, registered, features?, blurred?, film?, seconds?, reason?}` in order of names; a photo
+    that was skipped has a reason and no features, a frame has its film and when it was filmed.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}

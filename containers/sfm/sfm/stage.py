@@ -42,8 +42,8 @@ BARE_FILM = "film"  # what an upload that is a film is called: the pipeline keep
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: photos that can be used, those that cannot, lists of control points, and what the customer
-    should know of the films in it."""
+    """What the archive holds: photos that can be used, those that cannot, lists of control points, and what the
+    customer should know of the films in it."""
 
     photos: list[Photo]
     skipped: list[SkippedPhoto]
@@ -183,10 +183,11 @@ class _Work:
                 wanted_of(PipelineStep.FULL, names),
                 progress=self._part("unpack", "unpacking"),
             )
-        films = sorted((file for file in unpacked.files if is_film(file.path)), key=lambda file: natural_key(file.name))
+        films = [file for file in unpacked.files if is_film(PurePosixPath(file.name))]
+        films.sort(key=lambda file: natural_key(file.name))
         damaged_films = [name for name in unpacked.damaged if is_film(PurePosixPath(name))]
         if films or damaged_films:
-            beside = {stem_of(file.name): file.path for file in unpacked.files if not is_film(file.path)}
+            beside = {stem_of(file.name): file.path for file in unpacked.files if not is_film(PurePosixPath(file.name))}
             return self._read_films(films, damaged_films, beside)
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.archive import WANTED, Limits, check
+from contract.archive import WANTED, Limits, check, wanted_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
-from stage.archive import unpack
+from stage.archive import names_in, unpack
 from stage.errors import StageError
 
 # what makes a ZIP fit for a step by its contents, so that only names, sizes and counts decide
@@ -39,7 +39,9 @@ CONTENT_CODES = {
 }
 
 parts = st.one_of(
-    st.sampled_from(["a", "DJI_0001.JPG", "b.jpg", "gcp_list.txt", "scene.ply", "images.bin", "logs.zip", "1.MRK.gz"]),
+    st.sampled_from(
+        ["a", "DJI_0001.JPG", "b.jpg", "gcp_list.txt", "scene.ply", "images.bin", "logs.zip", "1.MRK.gz", "a.MP4"]
+    ),
     st.sampled_from(["..", ".", "", ".hidden", "__MACOSX", "Thumbs.db", "C:", "a:b.jpg", "n\0ul.jpg"]),
     st.sampled_from(["x" * 256, "ü" * 200]),
 )
@@ -73,9 +75,10 @@ def preflight(body: bytes, step: PipelineStep) -> ErrorCode | None:
 
 
 def container(body: bytes, step: PipelineStep, folder: Path) -> ErrorCode | None:
-    (folder / "upload.zip").write_bytes(body)
+    archive = folder / "upload.zip"
+    archive.write_bytes(body)
     try:
-        unpack(folder / "upload.zip", folder / "out", WANTED[step])
+        unpack(archive, folder / "out", wanted_of(step, names_in(archive)))
     except StageError as error:
         return error.code
     return None
@@ -113,6 +116,30 @@ def test_a_method_that_cannot_be_read_is_refused_by_both(tmp_path: Path) -> None
     assert deflate64 != body
     assert preflight(deflate64, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
     assert container(deflate64, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+
+
+def unpacked(names: list[str], folder: Path) -> set[str]:
+    archive = folder / "upload.zip"
+    archive.write_bytes(archive_of(names, []))
+    files = unpack(archive, folder / "out", wanted_of(PipelineStep.FULL, names_in(archive))).files
+    return {file.name for file in files}
+
+
+def test_films_are_unpacked_only_where_there_are_too_few_photos(tmp_path: Path) -> None:
+    """A card holds both; films are gigabytes that nobody reads beside photos."""
+    photos, footage = FIT[PipelineStep.FULL], ["DCIM/DJI_0001.MP4", "DCIM/DJI_0001.SRT", "b.mov"]
+    hidden = "__MACOSX/._c.mp4"
+    for folder, sent, taken in (
+        ("photos first", [*photos, *footage], photos),
+        ("a snapshot", [photos[0], *footage, hidden], footage),
+        ("films alone", footage, footage),
+        ("photos and a film's shadow", [*photos[:3], hidden], photos[:3]),
+    ):
+        (tmp_path / folder).mkdir()
+        assert unpacked(sent, tmp_path / folder) == set(taken), folder
+        assert preflight(archive_of(sent, []), PipelineStep.FULL) is (
+            ErrorCode.TOO_FEW_PHOTOS if taken == photos[:3] else None
+        )
 
 
 def test_files_that_share_their_packed_bytes_are_a_bomb() -> None:

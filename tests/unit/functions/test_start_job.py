@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.archives import photos, zip_of
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
+from tests.support.films import marked_spherical, small_film
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -236,6 +238,36 @@ def test_a_wrong_address_is_rejected_and_not_recorded(cloud: Cloud) -> None:
     event = cloud.upload("meadow.zip", GOOD, email="pilot")
     assert invoke("start_job", event)["error"]["code"] == ErrorCode.INVALID_OPTION
     assert "email" not in (cloud.item(job_id(event)) or {})
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    small_film(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("key", ["flights/DJI_0001.MP4", "holiday.mov", "named wrongly.zip"])
+def test_a_film_starts_a_job(cloud: Cloud, film: bytes, key: str) -> None:
+    """However it is called: its first bytes say what it is."""
+    event = cloud.upload(key, film)
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "code"),
+    [
+        ("cut.mp4", lambda film: film[: len(film) // 2], ErrorCode.UNREADABLE_FILM),
+        ("round.mp4", marked_spherical, ErrorCode.PANORAMA),
+        ("odd.mp4", lambda film: film.replace(b"avc1", b"CFHD"), ErrorCode.UNREADABLE_FILM),
+        ("photos.mp4", lambda _: GOOD, ErrorCode.UNREADABLE_FILM),
+    ],
+)
+def test_a_film_that_cannot_work_is_rejected(
+    cloud: Cloud, film: bytes, key: str, change: Callable[[bytes], bytes], code: ErrorCode
+) -> None:
+    assert invoke("start_job", cloud.upload(key, change(film)))["error"]["code"] == code
+    assert cloud.stepfunctions.executions == {}
 
 
 @pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY"])

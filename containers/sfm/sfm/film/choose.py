@@ -1,4 +1,4 @@
-"""Choose frames: even steps of motion through the picture, and of each step the sharpest frame near its middle. Pure."""
+"""Choose frames: even steps of motion through the picture, of each step the sharpest frame near its middle. Pure."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def frames_of(
     if len(films) > MAX_FILMS:
         raise StageError(ErrorCode.UNSUITABLE_FILM, f"{len(films)} films of at most {MAX_FILMS}")
     seen: list[_Film] = []
-    notes = {name: "its data in the archive is damaged" for name in damaged}
+    notes = dict.fromkeys(damaged, "its data in the archive is damaged")
     refusals: list[RefusedFilm] = []
     for number, file in enumerate(films):
         try:
@@ -91,10 +91,10 @@ def frames_of(
             continue
         seen.append(_Film(file, watched, _telemetry(file, watched, telemetry)))
         missing = length - watched.seconds
-        if watched.damaged:
-            notes[file.name] = f"{watched.damaged} damaged parts of it are left out"
-        elif header.cut_off or missing > MISSING_SECONDS:
+        if header.cut_off or missing > MISSING_SECONDS:
             notes[file.name] = f"it is cut off after {watched.seconds:.0f} s"
+        elif watched.damaged:
+            notes[file.name] = f"it is damaged in {watched.damaged} places, which are left out"
     if not seen:
         first = refusals[0] if refusals else RefusedFilm(ErrorCode.UNREADABLE_FILM, "")
         raise StageError(first.code, "; ".join(f"{name}: {note}" for name, note in notes.items()))
@@ -114,10 +114,11 @@ def _write(films: Sequence[_Film], folder: Path, threads: int, send: Send) -> li
     number = 0
     for film, looks in zip(films, chosen, strict=True):
         targets = [folder / f"{number + index:06d}.jpg" for index in range(1, len(looks) + 1)]
-        begun = number
-        sizes = write_frames(
-            film.file.path, looks, targets, threads, lambda done, begun=begun: send((begun + done) / count)
-        )
+
+        def writing(done: int, begun: int = number) -> None:
+            send((begun + done) / count)
+
+        sizes = write_frames(film.file.path, looks, targets, threads, writing)
         number += len(looks)
         for look, target in zip(looks, targets, strict=True):
             if target in sizes:
@@ -141,8 +142,15 @@ def _photo(film: _Film, look: Look, path: Path, size: tuple[int, int], first: bo
         position=position,
         taken_at=_taken_at(tags.get("creation_time", ""), look.seconds),
     )
-    return Photo(path.name, f"{film.file.name} at {clock(look.seconds)}", path, width, height, metadata,
-                 Moment(film.file.name, round(look.seconds, 3)))
+    return Photo(
+        path.name,
+        f"{film.file.name} at {clock(look.seconds)}",
+        path,
+        width,
+        height,
+        metadata,
+        Moment(film.file.name, round(look.seconds, 3)),
+    )
 
 
 def clock(seconds: float) -> str:

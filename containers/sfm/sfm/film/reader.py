@@ -52,8 +52,9 @@ def watch(path: Path, threads: int, progress: Callable[[float], None]) -> Watche
     meter, due, last = MotionMeter(), 0.0, 0.0
     with _opened(path) as container:
         video = _pictures(container, threads)
-        # frames that others are predicted from are coded best, and the rest need not be decoded
-        video.codec_context.skip_frame = "NONREF"
+        if (video.average_rate or 0) >= 2 * LOOKS_PER_SECOND:
+            # frames that others are predicted from are coded best, and the rest need not be decoded
+            video.codec_context.skip_frame = "NONREF"
         reading = _Reading(container, video)
         for item in reading.items(subtitles=True):
             if isinstance(item, VideoFrame):

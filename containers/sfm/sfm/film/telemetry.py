@@ -1,11 +1,11 @@
 """Places along a film, from what drones write beside or into it. Pure.
 
-DJI writes subtitles, in three forms seen on drones of 2015 to 2024 (https://github.com/JuanIrache/DJI_SRT_Parser collects
-them):
-`GPS(8.5306,47.3612,17) BAROMETER:36.2` (longitude first; once a second), `F/2.8, SS 640.0, GPS (8.5306, 47.3612, 17),
-H 36.20m` (within the film) and `[latitude: 47.361200] [longitude: 8.530600] [rel_alt: 36.200 abs_alt: 548.100]` (one for each
-frame; older firmware writes `longtitude` and `altitude`). The third number of GPS(…) is a count of satellites on some
-drones and an altitude on others, so it is not used. Phones write one place for the whole film (ISO 6709).
+DJI writes subtitles, in three forms seen on drones of 2015 to 2024 (collected by
+https://github.com/JuanIrache/DJI_SRT_Parser): `GPS(8.5306,47.3612,17) BAROMETER:36.2` (longitude first; once a second),
+`F/2.8, SS 640.0, GPS (8.5306, 47.3612, 17), H 36.20m` (within the film) and `[latitude: 47.361200]
+[longitude: 8.530600] [rel_alt: 36.200 abs_alt: 548.100]` (for each frame; older firmware: `longtitude`, `altitude`).
+The third number of GPS(…) is a count of satellites on some drones and an altitude on others, so it is not used. Phones
+write one place for the whole film (ISO 6709).
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ def _between(first: GeoPosition, second: GeoPosition, share: float) -> GeoPositi
     if first.altitude is not None and second.altitude is not None:
         altitude = mixed(first.altitude, second.altitude)
     turn = (second.longitude - first.longitude + 180) % 360 - 180  # the short way round
-    longitude = (first.longitude + share * turn + 180) % 360 - 180
+    longitude = first.longitude + share * turn
+    if abs(longitude) > 180:
+        longitude -= 360 if longitude > 0 else -360
     return GeoPosition(mixed(first.latitude, second.latitude), longitude, altitude)
 
 
