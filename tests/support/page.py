@@ -46,7 +46,7 @@ class FakeApi:
             route.fulfill(status=204, headers=headers)
             return
         asked = (request.method, path)
-        self.calls.append((*asked, request.post_data_json if request.post_data else None))
+        self.calls.append((*asked, request.post_data_json if request.method == "POST" and request.post_data else None))
         answer = self.answers.get(
             asked, {"detail": "There is no such job.", "code": "NO_SUCH_JOB", "hint": "Check it."}
         )
@@ -54,12 +54,16 @@ class FakeApi:
         route.fulfill(status=status, headers=headers, json=answer)
 
 
+def stage(name: str, status: str, progress: float = 0.0, **more: Any) -> dict[str, Any]:
+    return {
+        "stage": name, "status": status, "progress": progress, "message": "", "attempt": 1, "secondsLeft": None,
+        "metrics": {}, "cost": None, **more,
+    }  # fmt: skip
+
+
 def job(status: str = "RUNNING", **more: Any) -> dict[str, Any]:
     """A job as GET /jobs/{id} shows it."""
-    stages = [
-        {"stage": name, "status": "WAITING", "progress": 0, "message": "", "attempt": None, "metrics": {}, "cost": None}
-        for name in ("sfm", "3dgs", "compressor")
-    ]
+    stages = [stage(name, "WAITING") for name in ("sfm", "3dgs", "compressor")]
     return {
         "jobId": "meadow-0123456789ab", "name": "Große Wiese", "status": status, "stage": None, "progress": 0.0,
         "uploadedAt": "2026-05-04T10:00:00Z", "rerunOf": None, "pipelineStep": "full", "message": "", "stages": stages,
