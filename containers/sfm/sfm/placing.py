@@ -11,7 +11,7 @@ import pycolmap
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from geo.projected import Place, Projected, UnusableSystemError
 from sfm.control import TooFewControlPointsError, fit_control_points
 from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text, system_of
