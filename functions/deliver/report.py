@@ -7,9 +7,9 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
-from contract.codes import WARNINGS
 from contract.shots import Kind
 from contract.stages import Stage
+from contract.warning_codes import WARNINGS
 from domain.job import Camel, Job, JobOptions
 from domain.results import StageResult, StageWarning
 from domain.stages import StageOutput
