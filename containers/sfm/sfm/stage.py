@@ -12,25 +12,26 @@ from pathlib import Path, PurePosixPath
 import pycolmap
 
 from contract.archive import is_photo, is_side_file, wanted_of
-from contract.codes import WarningCode
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
 from contract.stages import PipelineStep
+from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.film.frames import frames_of, stem_of
-from sfm.ingest import ingest, natural_key
+from sfm.ingest import Ingested, ingest, natural_key
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
-from sfm.photos import Photo, SkippedPhoto
+from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import photo_warnings, place_warnings
+from sfm.remarks import photo_warnings, place_warnings, second_image_warnings
+from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, names_in, unpack
 from stage.contract import StageContext
@@ -42,13 +43,16 @@ BARE_FILM = "film"  # what an upload that is a film is called: the pipeline keep
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: photos that can be used, those that cannot, lists of control points, and what the
-    customer should know of the films in it."""
+    """What the archive holds: its pictures, lists of control points, and what the customer should know of its films."""
 
-    photos: list[Photo]
-    skipped: list[SkippedPhoto]
+    pictures: Ingested
     gcp_files: list[UnpackedFile]
     warnings: list[Warning] = field(default_factory=list)
+
+    @property
+    def photos(self) -> list[Photo]:
+        """The photos that can be used."""
+        return self.pictures.photos
 
     @property
     def folder(self) -> Path:
@@ -95,7 +99,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     """
     work = _Work(context, TimeBudget(job_seconds(context.folders.root)), available_cores())
     upload = work.read_upload()
-    photos, skipped = upload.photos, upload.skipped
+    photos, skipped = upload.photos, upload.pictures.skipped
     gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
     try:
         solved = work.solve(upload)
@@ -124,13 +128,14 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
         solved.mapped.models,
         solved.mapped.cut_short,
     )
-    rows = account(photos, skipped, evidence)
+    rows = account(photos, skipped, evidence, upload.pictures.second_images)
     with staged(context.folders.processing_output) as output:
         work.undistort(solved.model, upload.folder, output, len(solved.placed))
         with context.stopwatch("plot"):
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
+        write_json(output / "survey.json", survey(model, photos, georegistration, overlap))
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -157,6 +162,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *warnings,
             *gcp_warnings,
             *photo_warnings(rows),
+            *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
             *place_warnings(photos, georegistration),
         ],
     )
@@ -193,19 +199,19 @@ class _Work:
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
         if not files and not damaged:
-            return Upload([], [], gcp_files)
+            return Upload(Ingested(), gcp_files)
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
-            photos, skipped = run_native(ingest, arguments, progress)
-        return Upload(photos, skipped, gcp_files, _left_out([str(name) for name in names if is_film(name)]))
+            pictures = run_native(ingest, arguments, progress)
+        return Upload(pictures, gcp_files, _left_out([str(name) for name in names if is_film(name)]))
 
     def _read_films(self, films: list[UnpackedFile], damaged: list[str], telemetry: Mapping[str, Path]) -> Upload:
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "watching the film")
             arguments = (films, damaged, telemetry, self.context.scratch / "photos", self.threads)
             frames = run_native(frames_of, arguments, progress)
-        return Upload(frames.photos, [], [], frames.warnings)
+        return Upload(Ingested(frames.photos), [], frames.warnings)
 
     def solve(self, upload: Upload) -> Solved:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""

@@ -14,7 +14,8 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 from PIL import Image
 
-from contract.codes import ErrorCode, WarningCode
+from contract.codes import ErrorCode
+from contract.warning_codes import WarningCode
 from sample.film import Take, subtitles, write_film
 from sample.flight import Lens
 from sample.geodesy import Geodetic

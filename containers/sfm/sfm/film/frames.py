@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from contract.codes import WarningCode
 from contract.counts import MIN_PHOTOS
 from contract.films import RefusedFilm, check_film
+from contract.warning_codes import WarningCode
 from sfm.exif import FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
 from sfm.film.reader import UnreadableFilmError, Watched, watch, write_frames
