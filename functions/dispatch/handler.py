@@ -36,9 +36,8 @@ def dispatcher() -> Dispatcher:
     compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars, count_held)
     bus = StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
-    return Dispatcher(
-        Queue(runs, compute, bus, reporter, StartTags(table(settings.limits_table)), lambda: datetime.now(UTC))
-    )
+    start_tags = StartTags(table(settings.limits_table))
+    return Dispatcher(Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC)))
 
 
 def count_held() -> None:
@@ -55,6 +54,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         served = dispatcher().machine_freed(ended.stage) if ended else []
     else:
         served = dispatcher().look_round()
+    metrics.add_metric(name="RunsServed", unit=MetricUnit.Count, value=len(served))
     if served:
         logger.info("machines found", served=[run.job_name for run in served])
     return {"served": [run.job_name for run in served]}

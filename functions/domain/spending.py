@@ -1,4 +1,4 @@
-"""The day's spending limit over all owners: no new machine once the day's runs reach it, those at work counted in full."""
+"""The day's spending limit over all owners: no new machine once the day's runs reach it, those at work in full."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ _KEPT = timedelta(days=60)  # as the stage runs, whose reservations are settled 
 
 
 class DailySpending:
-    """In the limits table, partition key `counter`: the dollars of each day (UTC). A run counts on the day of its start:
-    with the most that it may cost until it has ended, then with what it has cost."""
+    """In the limits table, partition key `counter`: the dollars of each day (UTC).
+
+    A run counts on the day of its start: with the most that it may cost until it has ended, then with what it has cost.
+    What a crash leaves between two writes counts too much, never too little.
+    """
 
     def __init__(self, table: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._clock = table, clock

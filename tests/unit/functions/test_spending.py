@@ -27,7 +27,7 @@ def ask(number: int) -> None:
 @pytest.fixture
 def tight(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
     """A day's limit that three runs of structure from motion may not reach together."""
-    monkeypatch.setenv("DAILY_SPEND_DOLLARS", "5")
+    monkeypatch.setenv("DAILY_SPEND_DOLLARS", "5.1")
     for number in range(1, 5):
         cloud.has_upload(f"job-{number}")
     return cloud
