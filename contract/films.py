@@ -57,6 +57,12 @@ class FilmHeader:
     cut_off: bool
 
 
+def clock(seconds: float) -> str:
+    """A moment of a film as players show it, with tenths: 1:02.4."""
+    tenths = round(seconds * 10)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
 def is_film(path: PurePosixPath) -> bool:
     return path.suffix.lower() in FILM_SUFFIXES
 

@@ -10,6 +10,7 @@ from string import Template
 
 from contract.shots import Kind
 from deliver.chart import bar, line_chart
+from deliver.films import films_section
 from deliver.report import PhotoLine, Report
 from domain.cost import PRICES_AS_OF
 
@@ -30,6 +31,7 @@ def render(report: Report, pictures: Pictures) -> str:
     parts = [
         _score(report),
         _photos(report),
+        _films(report),
         _camera_map(report, pictures.cameras),
         _held_out(report, pictures.pairs),
         _training(report),
@@ -103,6 +105,12 @@ def _photos(report: Report) -> str:
     if used:
         body += f"<details><summary>The {len(used)} photos used</summary>{_names(used)}</details>"
     return _section("Photos", body)
+
+
+def _films(report: Report) -> str:
+    """Which seconds of the films are in the scene."""
+    body = films_section(report.photo_list)
+    return _section("The film", body) if body else ""
 
 
 def _second_images(pictures: list[PhotoLine]) -> str:

@@ -17,13 +17,15 @@ from domain.stages import StageOutput
 
 class PhotoLine(Camel):
     """One picture of the upload, by the customer's own name for it; `reason`: why it was not used; `kind`: what it is
-    if it is no photo of its own (contract/shots.py).
+    if it is no photo of its own (contract/shots.py); `film`, `seconds`: of a frame, where in which film it lies.
     """
 
     name: str
     used: bool
     reason: str | None = None
     kind: Kind | None = None
+    film: str | None = None
+    seconds: float | None = None
 
 
 class HeldOutView(Camel):
@@ -191,6 +193,8 @@ def compose(
                 used=photo["registered"],
                 reason=photo.get("reason"),
                 kind=photo.get("kind"),
+                film=photo.get("film"),
+                seconds=photo.get("seconds"),
             )
             for photo in photos
         ],

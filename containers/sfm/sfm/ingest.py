@@ -22,6 +22,7 @@ from sfm.native import Send
 from sfm.parallel import map_in_order
 from sfm.photos import Photo, SecondImage, SkippedPhoto
 from stage.archive import UnpackedFile
+from stage.errors import ErrorCode, StageError
 from stage.pictures import UnusablePhotoError
 
 MIN_SIDE = 160  # pixels; below it there is nothing to match
@@ -30,6 +31,7 @@ TRANSCODE_QUALITY = 97
 FLAT_STANDARD_DEVIATION = 1.0
 # a photo of 50 MP and what it passes through take half a gigabyte
 MAX_PARALLEL = 8
+MAX_PANORAMAS = 1 / 2  # of the photos; no camera model of COLMAP's explains them
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def ingest(
     """Check every photo and move (or transcode) it to `folder/000001.jpg` …, numbered by name.
 
     `damaged` are names whose data the archive could not give. `send` gets the share of pictures done, 0..1. Decoders of
-    other people's files crash at times, so this runs in a child process.
+    other people's files crash at times, so this runs in a child process. Raises StageError(PANORAMA) where most of the
+    photos are panoramas by what their files say.
     """
     paths = {file.name: file.path for file in files}
     numbered = [
@@ -91,7 +94,9 @@ def ingest(
         if candidate.photo.original in seen:
             candidate.photo.path.unlink()
     known |= seen
-    photos, same = _distinct([candidate for candidate in candidates if candidate.photo.original not in seen])
+    left = [candidate for candidate in candidates if candidate.photo.original not in seen]
+    _refuse_panoramas(left)
+    photos, same = _distinct(left)
     return Ingested(
         photos,
         sorted(skipped + same, key=lambda photo: photo.name),
@@ -103,6 +108,12 @@ def ingest(
 def natural_key(name: str) -> list[tuple[int, int, str]]:
     """Sorts `DJI_9.jpg` before `DJI_10.jpg`."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def _refuse_panoramas(candidates: Sequence[_Candidate]) -> None:
+    round_about = sum(candidate.shot.kind is Kind.PANORAMA for candidate in candidates)
+    if round_about > MAX_PANORAMAS * len(candidates):
+        raise StageError(ErrorCode.PANORAMA, f"{round_about} of {len(candidates)} photos are marked as panoramas")
 
 
 def _seen(candidates: Sequence[_Candidate], named: Mapping[str, Shot]) -> dict[str, Shot]:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
-from contract.films import MAX_SECONDS, MIN_SIDE, RefusedFilm, begins_as_film, check_film, read_header
+from contract.films import MAX_SECONDS, MIN_SIDE, RefusedFilm, begins_as_film, check_film, clock, read_header
 from tests.support.films import WIDTH, marked_spherical, small_film
 
 
@@ -124,3 +124,7 @@ def test_whatever_is_damaged_the_header_is_read_or_refused_with_a_code(film: byt
         index[data.draw(st.integers(0, len(index) - 1))] = data.draw(st.integers(0, 255))
     with suppress(RefusedFilm):
         read_header(io.BytesIO(head + bytes(index)))
+
+
+def test_times_read_as_in_a_player() -> None:
+    assert (clock(0), clock(62.44), clock(3599.96)) == ("0:00.0", "1:02.4", "60:00.0")

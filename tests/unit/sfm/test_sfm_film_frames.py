@@ -19,7 +19,7 @@ from contract.warning_codes import WarningCode
 from sample.film import Take, subtitles, write_film
 from sample.flight import Lens
 from sample.geodesy import Geodetic
-from sfm.film.frames import Frames, clock, frames_of
+from sfm.film.frames import Frames, frames_of
 from stage.archive import UnpackedFile
 from stage.errors import StageError
 from tests.support.films import PIXELS_PER_SECOND, WIDTH, Pan, marked_spherical, small_film, turn
@@ -202,7 +202,3 @@ def test_films_of_which_no_scene_can_be_made_are_refused_by_code(tmp_path: Path)
     hovering = refusal(tmp_path, still.getvalue())
     assert hovering.code is ErrorCode.UNSUITABLE_FILM
     assert "hardly moves" in hovering.message
-
-
-def test_times_read_as_in_a_player() -> None:
-    assert (clock(0), clock(62.44), clock(3599.96)) == ("0:00.0", "1:02.4", "60:00.0")

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contract.codes import ErrorCode
 from sfm.ingest import ingest, natural_key
 from sfm.photos import Photo, SkippedPhoto
 from stage.archive import UnpackedFile
+from stage.errors import StageError
 
 
 def picture(width: int = 240, height: int = 180, seed: int = 0) -> Image.Image:
@@ -224,3 +226,20 @@ def test_progress_may_stop_the_work(tmp_path: Path) -> None:
 
 def test_numbers_in_names_sort_by_value() -> None:
     assert sorted(["DJI_10", "DJI_9", "a2b", "a10b", "A"], key=natural_key) == ["A", "DJI_9", "DJI_10", "a2b", "a10b"]
+
+
+PANORAMA = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
+
+
+def test_photos_of_a_360_camera_are_refused_by_their_own_code(tmp_path: Path) -> None:
+    files = {f"{k}.jpg": encoded(picture(480, 240, seed=k), xmp=PANORAMA) for k in range(6)}
+    with pytest.raises(StageError) as caught:
+        run(tmp_path, files)
+    assert caught.value.code is ErrorCode.PANORAMA
+
+
+def test_a_panorama_among_photos_is_left_out(tmp_path: Path) -> None:
+    files = {f"{k}.jpg": encoded(picture(seed=k)) for k in range(6)}
+    photos, skipped = run(tmp_path, {**files, "round.jpg": encoded(picture(480, 240, seed=9), xmp=PANORAMA)})
+    assert len(photos) == 6
+    assert [photo.original for photo in skipped] == ["round.jpg"]

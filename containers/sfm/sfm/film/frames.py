@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from contract.counts import MIN_PHOTOS
-from contract.films import RefusedFilm, check_film
+from contract.films import RefusedFilm, check_film, clock
 from contract.warning_codes import WarningCode
 from sfm.exif import FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
@@ -151,12 +151,6 @@ def _photo(film: _Film, look: Look, path: Path, size: tuple[int, int], first: bo
         metadata,
         Moment(film.file.name, round(look.seconds, 3)),
     )
-
-
-def clock(seconds: float) -> str:
-    """Seconds as players show them, with tenths: 1:02.4."""
-    tenths = round(seconds * 10)
-    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
 
 
 def _telemetry(file: UnpackedFile, watched: Watched, beside: Mapping[str, Path]) -> Telemetry:
