@@ -90,3 +90,9 @@ def test_what_is_listed_as_slow_is_there() -> None:
         place = ROOT / "tests" / "unit" / path
         assert place.exists(), listed
         assert not name or f"def {name}" in place.read_text(encoding="utf-8"), listed
+
+
+def test_the_nightly_commands_are_targets_of_the_makefile() -> None:
+    commands = WORKFLOWS["nightly.yml"]["jobs"]["campaigns"]["strategy"]["matrix"]["command"]
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {command.split()[1] for command in commands} == {"campaign", "fuzz", "mutants"} <= targets
