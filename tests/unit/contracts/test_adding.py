@@ -1,4 +1,4 @@
-"""docs/adding.md keeps its word: with as many files touched as it names, a copy of the checkout agrees with itself again.
+"""docs/adding.md keeps its word: after touching the files that it names, a copy of the checkout agrees with itself.
 
 Each addition is made in a copy, by the edits that docs/adding.md lists and by what `make contract asl` writes.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+FOLDERS = "contract functions containers statemachine web/src events docs scripts local tests".split()
 COPIED = (
     "contract",
     "functions",
@@ -79,7 +80,7 @@ def run(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     left_out = shutil.ignore_patterns("__pycache__", "node_modules", ".build", "images")
-    for name in COPIED:
+    for name in FOLDERS:
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=left_out)
     for name in FILES:
         target = tmp_path / name
