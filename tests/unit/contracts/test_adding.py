@@ -15,7 +15,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = "contract functions containers statemachine web/src events docs scripts local tests".split()
+FOLDERS = [
+    "contract",
+    "functions",
+    "containers",
+    "statemachine",
+    "web/src",
+    "events",
+    "docs",
+    "scripts",
+    "local",
+    "tests",
+]
 COPIED = (
     "contract",
     "functions",
