@@ -15,30 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-FOLDERS = [
-    "contract",
-    "functions",
-    "containers",
-    "statemachine",
-    "web/src",
-    "events",
-    "docs",
-    "scripts",
-    "local",
-    "tests",
-]
-COPIED = (
-    "contract",
-    "functions",
-    "containers",
-    "statemachine",
-    "web/src",
-    "events",
-    "docs",
-    "scripts",
-    "local",
-    "tests",
-)
+FOLDERS = ["contract", "functions", "containers", "statemachine", "web/src", "events", "docs", "scripts", "local"]
 FILES = ("template.yaml", "pyproject.toml", "samconfig.toml", "Makefile", "README.md", "web/index.html", ".venv-build")
 # what of the suite holds parts to each other
 CONSISTENCY = (
@@ -91,7 +68,7 @@ def run(copy: Path, *command: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     left_out = shutil.ignore_patterns("__pycache__", "node_modules", ".build", "images")
-    for name in FOLDERS:
+    for name in [*FOLDERS, "tests"]:
         shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=left_out)
     for name in FILES:
         target = tmp_path / name
