@@ -17,6 +17,7 @@ SLOW = (
     "compressor/test_sog_container.py",
     "compressor/test_sog_palette.py",
     "compressor/test_streamed.py",
+    "compressor/test_viewpoints.py",
     "functions/test_dispatch.py::test_a_crash_at_any_call",
     "functions/test_dispatch.py::test_fifty_uploads",
     "functions/test_dispatch.py::test_whatever_happens",
