@@ -1,4 +1,4 @@
-"""The closed lists of failures and warnings: what the customer reads of each, and what the pipeline does after it."""
+"""The closed list of failures: what the customer reads of each, and what the pipeline does after it."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         " bucket to let us read it.",
     ),
     ErrorCode.NOT_A_ZIP: Failure(
-        "The file you sent is not a ZIP archive.",
+        "The file is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
     ),
     ErrorCode.EMPTY_ARCHIVE: Failure(
@@ -187,8 +187,8 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send fewer or smaller photos, or split the flight into several ZIPs.",
     ),
     ErrorCode.TRAINING_DIVERGED: Failure(
-        "Training was unstable and produced no usable scene.",
-        "Reply to this mail so that we can look at it; sharper photos with more overlap usually help.",
+        "Training failed to converge and produced no usable scene.",
+        "Sharper photos with more overlap usually help; if these are, contact support.",
     ),
     ErrorCode.LOW_QUALITY: Failure(
         "The 3D scene is not good enough to deliver.",
@@ -220,7 +220,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",
-        "Upload the ZIP again; if it happens twice, reply to this mail.",
+        "Run the job again; if it happens twice, contact support.",
     ),
     ErrorCode.STAGE_TIMEOUT: Failure(
         "The job took longer than allowed, so we ended it.",
@@ -232,7 +232,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.STOPPED: Failure(
         "The job was stopped on request.",
-        "Upload the ZIP again whenever you like.",
+        "Run it again whenever you like: what was finished is kept, and no new upload is needed.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_JOB: Failure(
@@ -292,122 +292,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INTERNAL: Failure(
         "Something went wrong on our side.",
-        "Upload the ZIP again; if it happens twice, reply to this mail.",
-    ),
-}
-
-
-class WarningCode(StrEnum):
-    """What a customer should know of a scene that was made all the same."""
-
-    # the photos
-    PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
-    PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
-    PHOTOS_BLURRED = "PHOTOS_BLURRED"
-    LOW_REGISTRATION = "LOW_REGISTRATION"
-    TIME_BUDGET = "TIME_BUDGET"
-    # the place
-    NOT_GEOREFERENCED = "NOT_GEOREFERENCED"
-    GPS_UNRELIABLE = "GPS_UNRELIABLE"
-    GPS_OUTLIERS = "GPS_OUTLIERS"
-    ALTITUDE_UNRELIABLE = "ALTITUDE_UNRELIABLE"
-    CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
-    CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
-    # the scene
-    SMALLER_MODELS = "SMALLER_MODELS"
-    MASKS_UNUSED = "MASKS_UNUSED"
-    INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
-    GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
-    DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
-    TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
-    OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
-    TARGET_MISSED = "TARGET_MISSED"
-
-
-@dataclass(frozen=True)
-class Advice:
-    """`sentence`: what happened, for the customer. `hint`: what to do about it, if anything."""
-
-    sentence: str
-    hint: str
-
-
-WARNINGS: dict[WarningCode, Advice] = {
-    WarningCode.PHOTOS_SKIPPED: Advice(
-        "Some photos could not be used.",
-        "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
-    ),
-    WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be placed.",
-        "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
-    ),
-    WarningCode.PHOTOS_BLURRED: Advice(
-        "Some photos are blurred.",
-        "Fly slower or in better light, so that the shutter can be faster.",
-    ),
-    WarningCode.LOW_REGISTRATION: Advice(
-        "Fewer than four fifths of the photos could be put together.",
-        "Send one place per ZIP with more overlap between neighbouring photos.",
-    ),
-    WarningCode.TIME_BUDGET: Advice(
-        "Time ran out before the work was complete, so the scene is less than it could be.",
-        "Send fewer or smaller photos, or choose a quicker quality.",
-    ),
-    WarningCode.NOT_GEOREFERENCED: Advice(
-        "The scene has no true scale, north or place.",
-        "Keep the GPS data of the photos, or add a gcp_list.txt to the ZIP.",
-    ),
-    WarningCode.GPS_UNRELIABLE: Advice(
-        "The GPS positions in the photos contradict the photos and were not used.",
-        "Wait for a good satellite fix before take-off, or add a gcp_list.txt to the ZIP.",
-    ),
-    WarningCode.GPS_OUTLIERS: Advice(
-        "The GPS positions of some photos contradict the others and were not used.",
-        "Nothing needs to be done: the scene was placed by the other photos.",
-    ),
-    WarningCode.ALTITUDE_UNRELIABLE: Advice(
-        "The altitudes in the photos contradict each other and were not used.",
-        "For true heights add a gcp_list.txt to the ZIP.",
-    ),
-    WarningCode.CONTROL_POINTS_UNUSED: Advice(
-        "The control points could not be used; the scene was placed by the photos' GPS.",
-        "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
-    ),
-    WarningCode.CONTROL_POINT_OUTLIERS: Advice(
-        "Some control points contradict the others and were not used.",
-        "Check the marks and coordinates of the points named.",
-    ),
-    WarningCode.SMALLER_MODELS: Advice(
-        "The scene holds several models; the one with the most photos was used.",
-        "To use another one, upload a ZIP with only that model.",
-    ),
-    WarningCode.MASKS_UNUSED: Advice(
-        "The masks belong to none of the photos and were not used.",
-        "Name the mask of images/photo.jpg masks/photo.jpg.png or masks/photo.png, and upload again.",
-    ),
-    WarningCode.INVALID_GAUSSIANS: Advice(
-        "Gaussians with values that are no numbers, or without a rotation, were removed.",
-        "Nothing needs to be done.",
-    ),
-    WarningCode.GAUSSIANS_CAPPED: Advice(
-        "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
-        "Set a smaller maxGaussians, or ask the operator for a larger instance.",
-    ),
-    WarningCode.DAMAGED_CHECKPOINT: Advice(
-        "A damaged checkpoint was skipped, so that part of the training was repeated.",
-        "Nothing needs to be done.",
-    ),
-    WarningCode.TRANSPARENT_GAUSSIANS: Advice(
-        "Gaussians that no renderer draws were removed.",
-        "Nothing needs to be done.",
-    ),
-    WarningCode.OUTLIER_GAUSSIANS: Advice(
-        "Gaussians far outside the scene were removed.",
-        "Nothing needs to be done.",
-    ),
-    WarningCode.TARGET_MISSED: Advice(
-        "Compression cost more detail than the quality allows.",
-        "Choose a higher quality, or use the full splat, scene.ply.",
+        "Run the job again; if it happens twice, contact support.",
     ),
 }
 
