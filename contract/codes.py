@@ -160,7 +160,8 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
-        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+        "Upload the .ply (or .spz, .sog, .splat) that 3D Gaussian splatting tools export, on its own or as the only "
+        "splat in a ZIP.",
     ),
     ErrorCode.NO_FEATURES: Failure(
         "The photos show too little detail to tell where they were taken.",
@@ -317,6 +318,7 @@ class WarningCode(StrEnum):
     SMALLER_MODELS = "SMALLER_MODELS"
     MASKS_UNUSED = "MASKS_UNUSED"
     INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
+    HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -388,6 +390,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
         "Nothing needs to be done.",
+    ),
+    WarningCode.HIGHER_DEGREES_DROPPED: Advice(
+        "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
+        "Nothing needs to be done; train with spherical harmonics of degree 3 for a file that holds no more.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
