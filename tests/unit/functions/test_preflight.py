@@ -296,4 +296,4 @@ def test_a_file_that_is_no_zip_is_refused_wherever_the_pipeline_starts(step: Pip
 
 def test_of_a_trainings_output_folder_the_last_iteration_is_the_splat() -> None:
     names = [f"out/point_cloud/iteration_{count}/point_cloud.ply" for count in (7000, 30000)]
-    assert accepted(zip_of([*names, "out/input.ply"]), PipelineStep.COMPRESSION) == 0
+    assert check(zip_of([*names, "out/input.ply"]), PipelineStep.COMPRESSION) == 0
