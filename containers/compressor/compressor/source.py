@@ -9,7 +9,7 @@ import numpy as np
 
 from compressor.formats.reading import is_known_splat, read_splat
 from contract.archive import chosen_splats, is_splat
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced

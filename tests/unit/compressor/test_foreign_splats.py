@@ -16,7 +16,7 @@ from compressor.encode.encoder import arrange
 from compressor.encode.presets import Preset
 from compressor.framing import frame_scene
 from compressor.source import Source, read_source, visible
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
 from splat.stored import Marks
