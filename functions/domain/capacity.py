@@ -53,7 +53,9 @@ class Queue:
                 continue
             try:
                 self._create(waiting)
-            except CannotStart:
+            except CannotStart as refusal:
+                if refusal.error.code is ErrorCode.NO_QUOTA:
+                    self._give_up(waiting, refusal.error)
                 full.add(instance_type)
             else:
                 served.append(waiting.run)
@@ -75,11 +77,14 @@ class Queue:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
-            self._reporter.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
-            self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
+            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
             return
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
+
+    def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
+        self._reporter.fail(waiting.task_token, error)
+        self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 
 
 def _instance_type_of(waiting: WaitingRun) -> str:

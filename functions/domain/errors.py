@@ -6,6 +6,8 @@ from pydantic import BaseModel
 
 from contract.codes import FAILURES, ErrorCode
 
+MAX_FACTS_CHARACTERS = 1000  # facts travel in the state machine's data and in events of 256 KiB at most
+
 
 class JobError(BaseModel):
     """An error as status events, the jobs table and mails carry it. `message` has the facts, `hint` what to do."""
@@ -17,6 +19,7 @@ class JobError(BaseModel):
     @classmethod
     def of(cls, code: ErrorCode, facts: str = "") -> JobError:
         kind = FAILURES[code]
+        facts = facts[:MAX_FACTS_CHARACTERS]
         return cls(code=code, message=f"{kind.sentence} ({facts})" if facts else kind.sentence, hint=kind.hint)
 
 
