@@ -25,7 +25,7 @@ from local.demo import BUILD
 JOBS_A_DAY = 100_000
 # machines in the quota for each that is busy on average
 SHARES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
-BEAT_SECONDS = 0.015  # one heartbeat of a waiting task by dispatch: a read and a call
+BEAT_SECONDS = 0.015  # one heartbeat of a waiting task by watch_runs: a read, a call and a write
 PLOT = ROOT / "docs" / "images" / "orchestration_day.svg"
 Figures = dict[str, float | int]
 

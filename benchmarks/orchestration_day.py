@@ -20,7 +20,7 @@ from contract.stages import Stage
 from domain.cost import DOLLARS_PER_HOUR
 
 DAY = 86_400.0
-LOOK_ROUND = 300.0  # seconds: dispatch keeps the tasks alive that wait
+LOOK_ROUND = 300.0  # seconds: watch_runs keeps the tasks alive that wait, each after so long
 
 # the template's default machines
 MACHINES = {Stage.SFM: "ml.c6i.4xlarge", Stage.TRAINING: "ml.g4dn.xlarge", Stage.COMPRESSOR: "ml.c6i.4xlarge"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -26,11 +26,17 @@ UNREADABLE_SUFFIXES = (
 )
 SPLAT_SUFFIX = ".ply"
 CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
-SCENE_SUFFIXES = frozenset({".bin", ".json", ".jpg", ".jpeg", ".png", SPLAT_SUFFIX})
-SCENE_FILES = ("cameras.bin", "images.bin", "points3D.bin")  # of COLMAP, below sparse/0
+SCENE_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+SCENE_SUFFIXES = SCENE_PHOTO_SUFFIXES | {".bin", ".txt", ".json", SPLAT_SUFFIX}
+# of a COLMAP model, binary or as text
+MODEL_FILES = (
+    ("cameras.bin", "images.bin", "points3D.bin"),
+    ("cameras.txt", "images.txt", "points3D.txt"),
+)
 
 MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
+MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED = 0x1
@@ -152,6 +158,20 @@ def is_scene(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SCENE_SUFFIXES
 
 
+def is_scene_photo(path: PurePosixPath) -> bool:
+    """Whether training can read a file as a photo: below images/, in a format that it decodes."""
+    return path.suffix.lower() in SCENE_PHOTO_SUFFIXES and "images" in path.parts[:-1]
+
+
+def model_folders(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """The folders that hold a whole COLMAP model, the ones nearest the top first."""
+    files: dict[PurePosixPath, set[str]] = {}
+    for path in paths:
+        files.setdefault(path.parent, set()).add(path.name)
+    whole = [folder for folder, names in files.items() if any(names.issuperset(model) for model in MODEL_FILES)]
+    return sorted(whole, key=lambda folder: (len(folder.parts), str(folder)))
+
+
 def is_splat(path: PurePosixPath) -> bool:
     return path.suffix.lower() == SPLAT_SUFFIX
 
@@ -174,6 +194,8 @@ def _check_name(entry: Entry) -> None:
     sizes = [len(part.encode("utf-8", "replace")) for part in path.parts]
     if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES:
         raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a name of {len(entry.name)} characters is too long")
+    if len(sizes) > MAX_FOLDERS:
+        raise RefusedArchive(ErrorCode.UNSAFE_ARCHIVE, f"a file lies in {len(sizes) - 1} folders within each other")
 
 
 def _check_folders(chosen: Sequence[Entry]) -> None:

@@ -12,6 +12,7 @@ class ErrorCode(StrEnum):
     """Why a job, a stage or a request failed."""
 
     # the upload
+    UNREADABLE = "UNREADABLE"
     NOT_A_ZIP = "NOT_A_ZIP"
     EMPTY_ARCHIVE = "EMPTY_ARCHIVE"
     ENCRYPTED_ARCHIVE = "ENCRYPTED_ARCHIVE"
@@ -22,6 +23,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_PHOTOS = "UNSUPPORTED_PHOTOS"
     TOO_FEW_PHOTOS = "TOO_FEW_PHOTOS"
     TOO_MANY_PHOTOS = "TOO_MANY_PHOTOS"
+    UPLOAD_GONE = "UPLOAD_GONE"
     INVALID_OPTION = "INVALID_OPTION"
     INVALID_SCENE = "INVALID_SCENE"
     INVALID_SPLAT = "INVALID_SPLAT"
@@ -50,6 +52,8 @@ class ErrorCode(StrEnum):
     # a request about a job
     NO_SUCH_JOB = "NO_SUCH_JOB"
     JOB_RUNNING = "JOB_RUNNING"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    TOO_MANY_CALLS = "TOO_MANY_CALLS"
     NOT_REUSABLE = "NOT_REUSABLE"
     RESULT_DAMAGED = "RESULT_DAMAGED"
     INVALID_REQUEST = "INVALID_REQUEST"
@@ -59,6 +63,23 @@ class ErrorCode(StrEnum):
     UPLOAD_INCOMPLETE = "UPLOAD_INCOMPLETE"
     # ourselves
     INTERNAL = "INTERNAL"
+
+
+# failures that an operator should look at: machines, AWS and our own code. The others follow from a customer's photos,
+# options or wish, and nobody is woken for them.
+OPERATORS = frozenset(
+    {
+        ErrorCode.OUT_OF_MEMORY,
+        ErrorCode.DISK_FULL,
+        ErrorCode.CAPACITY,
+        ErrorCode.THROTTLED,
+        ErrorCode.INTERRUPTED,
+        ErrorCode.STALLED,
+        ErrorCode.STAGE_TIMEOUT,
+        ErrorCode.RESULT_DAMAGED,
+        ErrorCode.INTERNAL,
+    }
+)
 
 
 class Then(Enum):
@@ -81,6 +102,11 @@ class Failure:
 
 
 FAILURES: dict[ErrorCode, Failure] = {
+    ErrorCode.UNREADABLE: Failure(
+        "We are not allowed to read the file you sent.",
+        "Upload it again without encryption keys of your own and not as an archived object, or ask whoever set up the"
+        " bucket to let us read it.",
+    ),
     ErrorCode.NOT_A_ZIP: Failure(
         "The file you sent is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
@@ -122,13 +148,18 @@ FAILURES: dict[ErrorCode, Failure] = {
         "There are more photos than one job can take.",
         f"Split the flight into several ZIPs of at most {MAX_PHOTOS:,} photos each.",
     ),
+    ErrorCode.UPLOAD_GONE: Failure(
+        "The upload was deleted or replaced before the job began.",
+        "Upload the ZIP again, under a name of its own.",
+    ),
     ErrorCode.INVALID_OPTION: Failure(
         "One of the settings sent with the upload is not known or out of range.",
         "Correct the setting named above and upload again.",
     ),
     ErrorCode.INVALID_SCENE: Failure(
         "The camera positions and pictures needed for training are missing or damaged.",
-        "Start again from the photos (pipelineStep full), or upload a ZIP of images/ and COLMAP's sparse/0/.",
+        "Start again from the photos (pipelineStep full), or upload a ZIP of images/ and COLMAP's sparse/0/, "
+        "of undistorted photos.",
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
@@ -225,6 +256,16 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Check the job's id; jobs that ended more than 90 days ago cannot be stopped or run again.",
         Then.NEVER,
     ),
+    ErrorCode.LIMIT_REACHED: Failure(
+        "You have as many jobs as you may have for now.",
+        "Wait until a job has ended, or until tomorrow (UTC); the operator can raise the limits.",
+        Then.NEVER,
+    ),
+    ErrorCode.TOO_MANY_CALLS: Failure(
+        "You have called more often than once in a fifth of a second.",
+        "Wait a minute, and ask for a running job every two seconds at most.",
+        Then.NEVER,
+    ),
     ErrorCode.JOB_RUNNING: Failure(
         "The job is running already.",
         "Wait until it has ended, or stop it first.",
@@ -245,13 +286,14 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.NOT_PERMITTED: Failure(
-        "This file is not yours to use, or its bucket is not one that jobs may start from.",
+        "This bucket is not one that jobs may start from.",
         "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_OBJECT: Failure(
         "There is no such file in the bucket.",
-        "Check the URL; bucket and key are case-sensitive.",
+        "Check the URL; bucket and key are case-sensitive. The file must be yours: uploaded by you, or its "
+        "metadata must name you as its owner or by your e-mail address.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_UPLOAD: Failure(
@@ -288,6 +330,9 @@ class WarningCode(StrEnum):
     CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
     CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
     # the scene
+    SMALLER_MODELS = "SMALLER_MODELS"
+    MASKS_UNUSED = "MASKS_UNUSED"
+    INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -347,6 +392,18 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.CONTROL_POINT_OUTLIERS: Advice(
         "Some control points contradict the others and were not used.",
         "Check the marks and coordinates of the points named.",
+    ),
+    WarningCode.SMALLER_MODELS: Advice(
+        "The scene holds several models; the one with the most photos was used.",
+        "To use another one, upload a ZIP with only that model.",
+    ),
+    WarningCode.MASKS_UNUSED: Advice(
+        "The masks belong to none of the photos and were not used.",
+        "Name the mask of images/photo.jpg masks/photo.jpg.png or masks/photo.png, and upload again.",
+    ),
+    WarningCode.INVALID_GAUSSIANS: Advice(
+        "Gaussians with values that are no numbers, or without a rotation, were removed.",
+        "Nothing needs to be done.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",

@@ -20,6 +20,9 @@ from local.server import server_environment
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
+MIN_FREE_BYTES = (
+    2 * 10**9
+)  # a small job's photos, pictures and models; a full disk leaves stages waiting without a word
 STATE_FILE = "cloud.json"
 
 
@@ -76,11 +79,11 @@ def attached_cloud(
         shutil.rmtree(folder / "tmp", ignore_errors=True)
 
 
-def start_detached(folder: Path, preferred_port: int | None = None) -> Cloud:
+def start_detached(folder: Path, preferred_port: int | None = None, quotas: Mapping[str, int] | None = None) -> Cloud:
     """Start a cloud that stays when this process ends; `stop_detached` ends it. Raises CloudError."""
     if running := find_detached(folder):
         raise CloudError(f"the local cloud already runs at {running.address.url} (process {running.pid})")
-    cloud, process = _launch(folder, preferred_port, ROOT, attached=False)
+    cloud, process = _launch(folder, preferred_port, ROOT, attached=False, quotas=quotas)
     try:
         _wait_until_healthy(cloud, process)
     except BaseException:
@@ -128,7 +131,11 @@ def _launch(
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "tmp").mkdir(parents=True)
+    folder.mkdir(parents=True, mode=0o700)  # what is in it is this user's alone
+    (folder / "tmp").mkdir()
+    free = shutil.disk_usage(folder).free
+    if free < MIN_FREE_BYTES:
+        raise CloudError(f"{folder} has {free / 1e9:.1f} GB free, and a job needs {MIN_FREE_BYTES / 1e9:.0f} GB")
     address = Address(*free_ports(2, preferred_port))
     command = [sys.executable, "-m", "local.server", "--folder", str(folder), "--root", str(root)]
     command += ["--port", str(address.port), "--sagemaker-port", str(address.sagemaker_port)]

@@ -28,7 +28,7 @@ from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
-from local.display import progress_display
+from local.display import printable, progress_display
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
 
@@ -100,7 +100,8 @@ def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[st
     """What the customer has now, or what went wrong and what to do about it."""
     lines = [""]
     if last.error is not None:
-        lines += [f"{last.type}: {last.error['message']}", f"What to do: {last.error['hint']}"]
+        told = (f"{last.type}: {last.error['message']}", f"What to do: {last.error['hint']}")
+        lines += map(printable, told)  # names of the customer's are in them
     shown = {
         "scene.sog": "splat",
         "viewer/index.html": "viewer",
@@ -109,7 +110,9 @@ def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[st
         "orbit.webp": "orbit",
     }
     lines += [f"{label:<8} {folder / name}" for name, label in shown.items() if name in last.outputs]
-    lines.append(f"{'mail':<8} {folder / 'mail.html'} ({mail.subject})" if mail else f"{'mail':<8} none came")
+    lines.append(
+        f"{'mail':<8} {folder / 'mail.html'} ({printable(mail.subject)})" if mail else f"{'mail':<8} none came"
+    )
     return lines
 
 

@@ -64,7 +64,7 @@ class LinePrinter:
         now = self._clock()
         elapsed = now - self._started
         if event.stage is None:
-            self._write(f"[{elapsed:7.1f} s] {event.type}: {event.message}\n")
+            self._write(f"[{elapsed:7.1f} s] {event.type}: {printable(event.message)}\n")
             return
         view = self._board.stages[event.stage]
         state, at = self._printed.get(view.name, ("", float("-inf")))
@@ -75,4 +75,9 @@ class LinePrinter:
 
 def _what(view: StageView) -> str:
     attempt = f" (attempt {view.attempt})" if view.attempt > 1 else ""
-    return (view.message or view.state) + attempt
+    return printable(view.message or view.state) + attempt
+
+
+def printable(text: str) -> str:
+    """One line for a terminal: control characters, which may be commands to it, and bidirectional marks escaped."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

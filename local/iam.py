@@ -69,15 +69,20 @@ def _enforce_ses(
     return app._enforce_data_plane(*arguments, service_context=keys, named_resource=identity)
 
 
-def authorize_sagemaker(headers: Mapping[str, str], operation: str, request: Mapping[str, Any]) -> None:
-    """Hold a call of the local SageMaker to its caller's policies. Raises RequestError(AccessDeniedException)."""
+def authorize_sagemaker(
+    headers: Mapping[str, str], operation: str, request: Mapping[str, Any], tags: Mapping[str, str]
+) -> None:
+    """Hold a call of the local SageMaker to its caller's policies; `tags` are those of the job that it names.
+
+    Raises RequestError(AccessDeniedException).
+    """
     found = _ACCESS_KEY.search(headers.get("Authorization", ""))
     caller = iam_evaluator.resolve_principal(found.group(1) if found else "", ACCOUNT)
     if isinstance(caller, iam_evaluator.AuthError):
         raise RequestError(caller.code, caller.message)
     if caller.policies is None:  # the account itself
         return
-    for action, resource, keys in _needed(operation, request):
+    for action, resource, keys in _needed(operation, request, tags):
         context = iam_evaluator.EvalContext(
             caller.arn, caller.type, caller.account, action, resource, REGION, service_context=keys
         )
@@ -86,7 +91,9 @@ def authorize_sagemaker(headers: Mapping[str, str], operation: str, request: Map
             raise RequestError("AccessDeniedException", message)
 
 
-def _needed(operation: str, request: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, str]]]:
+def _needed(
+    operation: str, request: Mapping[str, Any], tags: Mapping[str, str]
+) -> Iterator[tuple[str, str, dict[str, str]]]:
     """What SageMaker checks of a call: action, resource, condition keys.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
@@ -94,8 +101,10 @@ def _needed(operation: str, request: Mapping[str, Any]) -> Iterator[tuple[str, s
     kind = "Training" if "TrainingJob" in operation else "Processing"
     name = request.get(f"{kind}JobName")
     resource = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:{kind.lower()}-job/{name}" if name else "*"
-    yield f"sagemaker:{operation}", resource, {}
-    if request.get("Tags"):
-        yield "sagemaker:AddTags", resource, {}
+    requested = {f"aws:requesttag/{tag['Key'].lower()}": tag["Value"] for tag in request.get("Tags", [])}
+    carried = {f"aws:resourcetag/{key.lower()}": value for key, value in tags.items()}
+    yield f"sagemaker:{operation}", resource, requested | carried
+    if requested:
+        yield "sagemaker:AddTags", resource, requested | carried | {"sagemaker:taggingaction": operation}
     if operation.startswith("Create"):
         yield "iam:PassRole", request.get("RoleArn", ""), {"iam:passedtoservice": "sagemaker.amazonaws.com"}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from local.address import ACCOUNT, HOST, REGION, Address, inherited
+from local.guard import guarded, is_page
 from local.sagemaker.container import Image, project_images
 from local.sagemaker.engine import engine_images
 from local.sagemaker.job import Job
@@ -42,6 +43,8 @@ def server_environment(address: Address, folder: Path, enforce_iam: bool = False
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "TMPDIR": str(temporary),
+        # where MiniStack keeps the keys that tokens are signed with; its default is one folder in /tmp for everybody
+        "STATE_DIR": str(temporary / "state"),
         # MiniStack removes what it takes for its own containers; here it starts none and shall see none
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "LOG_LEVEL": "INFO",
@@ -63,6 +66,7 @@ def main() -> None:
     parser.add_argument("--engine", default="", help="where the container engine is, as in DOCKER_HOST")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
+    os.umask(0o077)  # photos, logs, credentials and signing keys are this user's alone
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -97,7 +101,8 @@ async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1.0
     try:
-        await serve(app, config, shutdown_trigger=stop.wait)
+        guard: Any = guarded(app, address.port, is_page)  # hypercorn types every message, ASGI's own document does not
+        await serve(guard, config, shutdown_trigger=stop.wait)
     finally:
         sagemaker.close()
         lambda_runtime.reset()

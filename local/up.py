@@ -11,11 +11,13 @@ from local.deploy import DeployError, deploy_pipeline
 from local.web import publish
 
 FOLDER = ROOT / ".local" / "cloud"
+# as many stages of a kind at once as one machine has memory for; further uploads wait in the pipeline's own queue
+QUOTAS = {"ml.c6i.4xlarge": 1, "ml.g4dn.xlarge": 1}
 
 
 def main() -> int:
     try:
-        cloud = start_detached(FOLDER, DEFAULT_PORT)
+        cloud = start_detached(FOLDER, DEFAULT_PORT, QUOTAS)
         try:
             outputs = deploy_pipeline(cloud.address, ROOT)
             page = publish(cloud.address, outputs, ROOT / "web" / ".build")
@@ -39,7 +41,7 @@ def instructions(cloud: Cloud, outputs: dict[str, str]) -> list[str]:
         f"aws s3 ls --recursive s3://{outputs['ResultsBucket']}/",
         f"curl -s {cloud.address.url}/_ministack/ses/messages",
         f"# log: {cloud.log}",
-        "# make down stops it",
+        "# make down stops it; what it holds stays below .local/cloud until the next make up, which starts empty",
     ]
     return lines
 

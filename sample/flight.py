@@ -12,7 +12,7 @@ from sample.terrain import Terrain
 ALTITUDE = 36.0  # metres above the ground below, for the strips
 FORWARD_OVERLAP, SIDE_OVERLAP = 0.79, 0.76
 FOCUS = (1.0, 1.5)  # metres east and north: the orbit's middle
-ORBIT_SHARE, ORBIT_MOST, RING = 0.4, 36, 12
+ORBIT_SHARE, MAX_ORBIT, RING = 0.4, 36, 12
 RINGS = ((35.0, 23.0), (29.0, 31.0), (41.0, 16.0))  # radius, height above the house's pad; metres
 SPEED = 6.0  # metres a second between photos
 
@@ -77,7 +77,7 @@ def texel_for(width: int, altitude: float = ALTITUDE) -> float:
 
 def orbit_count(plan: Plan) -> int:
     """How many of the photos are taken from the orbit."""
-    return min(round(ORBIT_SHARE * plan.photos), ORBIT_MOST) if plan.rings else 0
+    return min(round(ORBIT_SHARE * plan.photos), MAX_ORBIT) if plan.rings else 0
 
 
 def strips(plan: Plan, lens: Lens) -> Strips:

@@ -87,7 +87,7 @@ def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> 
 
 def failure_end() -> State:
     """The end of every failure: an event on the bus, then a Fail state."""
-    told = announce(
+    announced = announce(
         "JobFailed",
         StatusType.JOB_FAILED,
         {
@@ -97,16 +97,16 @@ def failure_end() -> State:
             "error.$": "$.settlement.error",
         },
     )
-    told.next(Fail("Failed"))
-    return told
+    announced.next(Fail("Failed"))
+    return announced
 
 
-def unforeseen(told: State) -> Pass:
+def unforeseen(announced: State) -> Pass:
     """A fault of our own, in a function that decides: the customer still hears of it."""
     internal = FAILURES[ErrorCode.INTERNAL]
     error = {"code": ErrorCode.INTERNAL.value, "message": internal.sentence, "hint": internal.hint}
     state = Pass("UnforeseenFailure", result={"error": error}, result_path="$.settlement")
-    state.next(told)
+    state.next(announced)
     return state
 
 
@@ -191,7 +191,7 @@ def delivery(unforeseen_failure: State) -> State:
         retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
-    told = announce(
+    announced = announce(
         "JobSucceeded",
         StatusType.JOB_SUCCEEDED,
         {
@@ -203,7 +203,7 @@ def delivery(unforeseen_failure: State) -> State:
             "cost.$": "$.delivery.cost",
         },
     )
-    return Chain([deliver, told, Succeed("Done")]).steps[0]
+    return Chain([deliver, announced, Succeed("Done")]).steps[0]
 
 
 def pipeline() -> Graph:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contract.counts import MAX_PIXELS
 from contract.files import write_json
 from splat.errors import InvalidSceneError
+from splat.files import inner_name, read_document
 
 VIEWS_VERSION = 1
 Split = Literal["train", "test"]
@@ -154,13 +155,16 @@ def write_views(path: Path, views: Sequence[View]) -> None:
 
 
 def read_views(path: Path) -> list[View]:
-    """Read `views.json`. Raises InvalidSceneError where it is missing or not what the contract says."""
+    """Read `views.json`.
+
+    Raises InvalidSceneError where it is missing, not what the contract says, or names a picture outside its folder.
+    """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_document(path)
         if document["version"] != VIEWS_VERSION:
             raise ValueError(f"version {document['version']!r}")
         return [_from_json(view) for view in document["views"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InvalidSceneError(f"{path.name} is not a list of views ({error!r})") from error
 
 
@@ -188,6 +192,9 @@ def _from_json(value: dict[str, Any]) -> View:
         raise ValueError(f"split {value['split']!r}")
     width, height = int(value["width"]), int(value["height"])
     fx, fy, cx, cy = (float(value[name]) for name in ("fx", "fy", "cx", "cy"))
-    if width < 1 or height < 1 or not (fx > 0 and fy > 0 and math.isfinite(cx) and math.isfinite(cy)):
+    finite = all(map(math.isfinite, (fx, fy, cx, cy)))
+    if not (width > 0 and height > 0 and width * height <= MAX_PIXELS and fx > 0 and fy > 0 and finite):
         raise ValueError(f"no camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
-    return View(value["name"], value["split"], Camera(width, height, fx, fy, cx, cy, matrix), value.get("image"))
+    name, image = str(inner_name(value["name"])), value.get("image")
+    camera = Camera(width, height, fx, fy, cx, cy, matrix)
+    return View(name, value["split"], camera, None if image is None else str(inner_name(image)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 from splat.camera import Camera
 from splat.errors import InvalidSceneError
-from splat.surroundings import Surroundings
+from splat.files import read_document
+from splat.surroundings import Surroundings, plane_axes
 
 MIN_PHOTOS = 3  # that must see a place for it to count as photographed; all, where there are fewer
 _MAX_POINTS = 20_000
@@ -110,19 +110,11 @@ def is_georeferenced(path: Path) -> bool:
     Raises InvalidSceneError where it is malformed.
     """
     try:
-        return bool(json.loads(path.read_text(encoding="utf-8"))["georeferenced"])
+        return bool(read_document(path)["georeferenced"])
     except FileNotFoundError:
         return False
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error
-
-
-def plane_axes(up: Vector) -> tuple[Vector, Vector]:
-    """East and north (3,) each: a right-handed frame with `up`."""
-    east = np.array([1.0, 0.0, 0.0]) if abs(up[0]) < 0.9 else np.array([0.0, 0.0, 1.0])
-    east = east - (east @ up) * up
-    east /= np.linalg.norm(east)
-    return east, np.cross(up, east)
 
 
 def up_of(cameras: Sequence[Camera]) -> Vector:

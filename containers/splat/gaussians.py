@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,3 +56,23 @@ class Gaussians:
 def opacity_of(logits: Float32) -> NDArray[np.float64]:
     """Opacities 0..1 (N,) of their logits."""
     return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
+
+
+_FLATTEST = float(np.log(1e-3))  # of the next smaller axis, for an axis of length zero
+
+
+def sound(gaussians: Gaussians) -> tuple[Gaussians, int]:
+    """The Gaussians that can be drawn, and how many cannot: a value is not finite, or the rotation has no length.
+
+    A deviation of zero, a logarithm of -inf as surfels have it, becomes a thousandth of the next smaller one. An
+    infinite logit stays: it is an opacity of exactly 0 or 1.
+    """
+    flat = np.isneginf(gaussians.scales)
+    smallest = np.where(flat, np.inf, gaussians.scales).min(axis=1, keepdims=True, initial=np.inf)
+    scales = np.where(flat, smallest + _FLATTEST, gaussians.scales)
+    good = np.isfinite(scales).all(axis=1) & ~np.isnan(gaussians.opacities)
+    for name in ("means", "quats", "sh0", "shN"):
+        good &= np.isfinite(getattr(gaussians, name)).reshape(len(gaussians), -1).all(axis=1)
+    good &= np.abs(gaussians.quats).max(axis=1, initial=0) > 0
+    kept = replace(gaussians, scales=scales)
+    return (kept, 0) if good.all() else (kept.select(good), int(np.count_nonzero(~good)))

@@ -1,4 +1,4 @@
-"""How a splat matches the surfaces that photos agree on, seen from where no photo was taken: told without any truth."""
+"""Match of a splat to the surfaces that photos agree on, seen from where no photo was taken; needs no ground truth."""
 
 from __future__ import annotations
 

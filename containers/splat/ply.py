@@ -14,6 +14,7 @@ from plyfile import PlyData, PlyElement, PlyParseError
 
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.ply_header import check_header
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -49,14 +50,25 @@ def write_ply(path: Path, gaussians: Gaussians) -> None:
 def read_ply(path: Path) -> Gaussians:
     """Read a splat of any degree, with or without normals, ASCII or binary.
 
-    Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property, holds no Gaussian,
-    a value that is not finite, or a rotation of length zero.
+    Values are taken as they are: some tools leave rows that are not finite (splat.gaussians.sound).
+
+    Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
     """
     try:
+        check_header(path)
         vertices = PlyData.read(str(path))["vertex"]
     except KeyError:
         raise _invalid(path, "has no vertex element") from None
-    except (PlyParseError, OSError, ValueError, UnicodeDecodeError, IndexError, EOFError, MemoryError) as error:
+    except (
+        PlyParseError,
+        OSError,
+        ValueError,
+        UnicodeDecodeError,
+        IndexError,
+        EOFError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise _invalid(path, f"is not a readable PLY ({error})") from error
     known = {prop.name for prop in vertices.properties if not hasattr(prop, "len_dtype")}
     higher = sum(name.startswith("f_rest_") for name in known) // 3
@@ -75,7 +87,7 @@ def read_ply(path: Path) -> Gaussians:
         rest = columns(tuple(f"f_rest_{i}" for i in range(3 * higher)))
     else:
         rest = np.zeros((len(vertices), 0), dtype=np.float32)
-    gaussians = Gaussians(
+    return Gaussians(
         means=columns(_POSITION),
         quats=columns(_ROTATION),
         scales=columns(_SCALE),
@@ -83,14 +95,6 @@ def read_ply(path: Path) -> Gaussians:
         sh0=columns(_BASE_COLOUR),
         shN=rest.reshape(len(vertices), 3, higher).transpose(0, 2, 1),
     )
-    for name in ("means", "quats", "scales", "sh0", "shN"):
-        if not np.isfinite(getattr(gaussians, name)).all():
-            raise _invalid(path, f"holds {name} that are not finite")
-    if np.isnan(gaussians.opacities).any():  # an infinite logit is an opacity of exactly 0 or 1
-        raise _invalid(path, "holds opacities that are not numbers")
-    if not (np.abs(gaussians.quats).max(axis=1) > 0).all():
-        raise _invalid(path, "holds rotations of length zero")
-    return gaussians
 
 
 def _invalid(path: Path, what: str) -> InvalidSplatError:

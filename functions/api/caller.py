@@ -21,7 +21,9 @@ class Caller:
     def of(cls, claims: Mapping[str, Any]) -> Caller:
         """Raises KeyError without `sub`: no authorizer lets such a token through."""
         verified = str(claims.get("email_verified", "")).lower() == "true"  # a word in API Gateway's claims
-        return cls(subject=str(claims["sub"]), email=str(claims["email"]) if verified and "email" in claims else None)
+        email = str(claims.get("email", ""))
+        # other letters could become another's address in lower case
+        return cls(subject=str(claims["sub"]), email=email if verified and email.isascii() and email else None)
 
     @property
     def owners(self) -> tuple[str, ...]:

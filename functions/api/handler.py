@@ -9,10 +9,12 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from api.body import body_fault
 from api.caller import Caller
 from api.models import (
     JobId,
@@ -43,16 +45,16 @@ from domain.errors import JobError, RefusedRequest, RejectedUpload
 from domain.executions import Executions
 from domain.job import job_id_of
 from domain.jobs_table import JobsTable
+from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
 from domain.links import Links
 from domain.observability import logger, tracer
 from domain.rerun import Rerunner
-from domain.settings import Settings
 from domain.starting import Starter
 from domain.status import StatusBus
 from domain.webhooks import Targets, WebhookTable
 
 
-class ApiSettings(Settings):
+class ApiSettings(JobLimits):
     jobs_table: str
     status_bus: str
     pipeline_arn: str
@@ -61,6 +63,7 @@ class ApiSettings(Settings):
     link_hours: int
     webhook_table: str
     webhook_targets: Targets
+    limits_table: str
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -76,13 +79,15 @@ def _now() -> datetime:
 def service() -> Service:
     settings = ApiSettings.read()
     s3, jobs = client("s3"), JobsTable(table(settings.jobs_table))
+    limits = OwnerLimits(jobs, settings)
     executions = Executions(client("stepfunctions"), settings.pipeline_arn)
     return Service(
         s3=s3,
         jobs=jobs,
-        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus)),
+        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus), limits),
         canceller=Canceller(executions),
-        rerunner=Rerunner(s3, executions, jobs),
+        rerunner=Rerunner(s3, executions, jobs, limits),
+        limits=limits,
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
         buckets=settings.buckets,
         clock=_now,
@@ -105,9 +110,26 @@ ACCEPTED = HTTPStatus.ACCEPTED.value
 CREATED = HTTPStatus.CREATED.value
 
 
+@cache
+def counters() -> Counters:
+    return Counters(table(ApiSettings.read().limits_table))
+
+
 def caller() -> Caller:
     claims = app.current_event.request_context.authorizer.jwt_claim
     return Caller.of(claims or {})
+
+
+def count_call(app_: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
+    """API Gateway knows one limit for all callers together; this is each caller's own."""
+    known = bool(app_.current_event.request_context.authorizer.jwt_claim)
+    if known and counters().count(f"calls {caller().subject}", "minute") > MAX_CALLS_A_MINUTE:
+        raise RefusedRequest(ErrorCode.TOO_MANY_CALLS)
+    answered: Response[str] = next_middleware(app_)
+    return answered
+
+
+app.use([count_call])
 
 
 @app.post("/start-job", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StartedJob, 403, 404, 415))
@@ -119,6 +141,7 @@ def start_job(request: Annotated[StartJobRequest, Body()]) -> StartedJob:
 @app.post("/uploads", status_code=CREATED, tags=["uploads"], responses=problems(CREATED, Upload, 415))
 def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
     """Begin an upload in parts. PUT each part to its link, then complete the upload."""
+    service().check(request.email, caller())
     return uploads().begin(request, caller())
 
 
@@ -262,8 +285,12 @@ def answer(problem: Problem) -> Response[str]:
 @tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("request", method=event["requestContext"]["http"]["method"], path=event.get("rawPath"))
+    problem = None
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
         problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
+    elif fault := body_fault(event):
+        problem = problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
+    if problem is not None:
         return {
             "statusCode": problem.status,
             "headers": {"Content-Type": CONTENT_TYPE},

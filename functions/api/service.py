@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,17 +10,21 @@ from botocore.exceptions import ClientError
 
 from api.caller import Caller
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
-from api.source import parse_s3_url
+from api.source import ObjectAddress, parse_s3_url
 from api.views import summary_of, view_of
 from contract.codes import ErrorCode
 from domain.cancel import Cancellation, Canceller
-from domain.errors import JobError, RefusedRequest
-from domain.job import UploadedObject, job_id_of, parse_options
+from domain.errors import JobError, RefusedRequest, RejectedUpload
+from domain.job import UploadedObject, job_id_of, owner_in, parse_options
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
+from domain.limits import OwnerLimits
 from domain.links import Links
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from domain.starting import Asked, Starter
+
+# a key that S3 finds malformed names nothing; what the function may not read is not the caller's either
+_NO_OBJECT = ("404", "NoSuchKey", "NoSuchBucket", "400", "403")
 
 
 class RejectedJob(Exception):
@@ -41,6 +45,7 @@ class Service:
         starter: Starter,
         canceller: Canceller,
         rerunner: Rerunner,
+        limits: OwnerLimits,
         links: Links,
         buckets: tuple[str, ...],
         clock: Callable[[], datetime],
@@ -48,38 +53,50 @@ class Service:
         self._s3, self._jobs, self._starter = s3, jobs, starter
         self._canceller, self._rerunner = canceller, rerunner
         self._links, self._buckets, self._clock = links, buckets, clock
+        self._limits = limits
+
+    def check(self, email: str | None, caller: Caller) -> None:
+        """Whether the caller may start another job whose mails go to `email`, before he uploads 50 GB.
+
+        Raises RefusedRequest(LIMIT_REACHED), RejectedUpload(INVALID_OPTION).
+        """
+        _check_address({"email": email}, caller)
+        if facts := self._limits.reached_by(caller.subject):
+            raise RefusedRequest(ErrorCode.LIMIT_REACHED, facts)
 
     def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
         """Raises RefusedRequest, RejectedUpload for wrong options, RejectedJob for a file that cannot work."""
         uploaded = self._find(request.s3_url, caller)
         options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
+        _check_address(options, caller)
         parsed = parse_options({name: value for name, value in options.items() if value is not None})
         job_id = job_id_of(uploaded)
         item = self._jobs.find(job_id)
-        if item is not None:
+        if item is not None and item.owner is not None:
             if item.owner not in caller.owners:
-                raise RefusedRequest(ErrorCode.NOT_PERMITTED)
-            return StartedJob(job_id=job_id, created=False)
+                raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
+            if item.status is not None:
+                return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
             raise RejectedJob(job_id, outcome.error)
         if outcome.execution_name is None:  # replaced between two looks
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
-        return StartedJob(job_id=job_id, created=True)
+        return StartedJob(job_id=job_id, created=item is None)
 
     def _find(self, url: str, caller: Caller) -> UploadedObject:
+        """To others an object does not exist: theirs, nobody's and one that is not there get one answer."""
         address = parse_s3_url(url)
         if address.bucket not in self._buckets:
             raise RefusedRequest(ErrorCode.NOT_PERMITTED, address.bucket)
-        others = address.key.startswith("users/") and not address.key.startswith(caller.prefix)
-        if address.bucket == self._buckets[0] and others:
-            raise RefusedRequest(ErrorCode.NOT_PERMITTED)
         try:
             head = self._s3.head_object(Bucket=address.bucket, Key=address.key)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in ("404", "NoSuchKey", "NoSuchBucket"):
+            if error.response["Error"]["Code"] not in _NO_OBJECT:
                 raise
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT) from None
+        if not _owns(caller, address, head["Metadata"]):
+            raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
         if address.version_id not in (None, head.get("VersionId")):
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT, "there is a newer version")
         return UploadedObject(
@@ -102,7 +119,7 @@ class Service:
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
-        return view_of(item, self._links.sign, self._links.snapshots(job_id), now, expire)
+        return view_of(item, self._links.of_job, self._links.snapshots(job_id), now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Raises RefusedRequest(NO_SUCH_JOB)."""
@@ -112,6 +129,7 @@ class Service:
     def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
         """Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION)."""
         self._own(job_id, caller)
+        _check_address(body.options, caller)
         request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
         return self._rerunner.rerun(request)
 
@@ -121,6 +139,22 @@ class Service:
         if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
         return item
+
+
+def _check_address(options: Mapping[str, object], caller: Caller) -> None:
+    """Mails go to the address that the caller's token carries verified, and not to whom he names.
+
+    Raises RejectedUpload(INVALID_OPTION).
+    """
+    email = options.get("email")
+    if email is not None and str(email).lower() != (caller.email or "").lower():
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, "email: mails go to your own verified address alone")
+
+
+def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -> bool:
+    """The object alone decides: its metadata name the caller, or name nobody and it lies below the caller's prefix."""
+    owner = owner_in(metadata)
+    return owner in caller.owners if owner else address.key.startswith(caller.prefix)
 
 
 def _age(item: JobItem) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import base64
 import binascii
 import itertools
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from api.caller import Caller
-from api.models import PartLink, Upload, UploadRequest
+from api.models import MAX_UPLOAD_BYTES, PartLink, Upload, UploadRequest
 from contract.codes import ErrorCode
 from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
@@ -29,17 +30,27 @@ MIN_PART_BYTES = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round
 MAX_PARTS = 10_000
 MAX_LINKS = 100  # an answer's worth
 LINK_SECONDS = 3600
+_KEY = re.compile(r"users/[0-9a-f]{16}/[0-9a-f]{32}/(?P<bytes>[1-9][0-9]{0,11})/[^/]+", re.DOTALL | re.ASCII)
 _GONE = ("NoSuchUpload", "404", "NoSuchKey")
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """The contents of an uploadId, unencrypted: nothing in it is secret, and S3 checks all but the sizes."""
+    """The contents of an uploadId, unencrypted: nothing in it is secret, and S3 checks all of it.
+
+    S3 binds its upload to the key, and the key says how many bytes were announced: nobody can make more of them.
+    """
 
     key: str
     s3_upload: str
-    bytes: int
-    part_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        return int(_KEY.fullmatch(self.key)["bytes"])  # type: ignore[index]  # as `decode` has seen
+
+    @property
+    def part_bytes(self) -> int:
+        return part_bytes_for(self.bytes)
 
     @property
     def part_count(self) -> int:
@@ -50,7 +61,7 @@ class Ticket:
         return min(self.part_bytes, self.bytes - (number - 1) * self.part_bytes)
 
     def encode(self) -> str:
-        text = json.dumps([self.key, self.s3_upload, self.bytes, self.part_bytes], ensure_ascii=False)
+        text = json.dumps([self.key, self.s3_upload], ensure_ascii=False)
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
@@ -58,13 +69,15 @@ class Ticket:
         """Raises RefusedRequest(NO_SUCH_UPLOAD) for anything that `encode` did not make."""
         try:
             padded = upload_id + "=" * (-len(upload_id) % 4)
-            key, s3_upload, size, part = json.loads(base64.urlsafe_b64decode(padded))
-        except (ValueError, binascii.Error, TypeError):
+            key, s3_upload = json.loads(base64.urlsafe_b64decode(padded))
+            for word in (key, s3_upload):
+                word.encode()
+        except (ValueError, binascii.Error, TypeError, AttributeError, RecursionError):
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD) from None
-        whole = all(isinstance(number, int) and number > 0 for number in (size, part))
-        if not (isinstance(key, str) and isinstance(s3_upload, str) and whole and size <= part * MAX_PARTS):
+        found = _KEY.fullmatch(key) if isinstance(key, str) and isinstance(s3_upload, str) else None
+        if found is None or not 1 <= int(found["bytes"]) <= MAX_UPLOAD_BYTES:
             raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD)
-        return cls(key, s3_upload, size, part)
+        return cls(key, s3_upload)
 
 
 def part_bytes_for(size: int) -> int:
@@ -90,11 +103,11 @@ class Uploads:
         self._s3, self._bucket, self._clock = s3, bucket, clock
 
     def begin(self, request: UploadRequest, caller: Caller) -> Upload:
-        key = f"{caller.prefix}{uuid.uuid4().hex}/{request.file_name}"
+        key = f"{caller.prefix}{uuid.uuid4().hex}/{request.bytes}/{request.file_name}"
         answer = self._s3.create_multipart_upload(
             Bucket=self._bucket, Key=key, Metadata=metadata_of(request, caller), ContentType="application/zip"
         )
-        ticket = Ticket(key, answer["UploadId"], request.bytes, part_bytes_for(request.bytes))
+        ticket = Ticket(key, answer["UploadId"])
         return self._state(ticket, {})
 
     def look(self, upload_id: str, caller: Caller) -> Upload:
@@ -179,7 +192,13 @@ class Uploads:
         )
 
     def _link(self, ticket: Ticket, number: int) -> str:
-        where = {"Bucket": self._bucket, "Key": ticket.key, "UploadId": ticket.s3_upload, "PartNumber": number}
+        where = {
+            "Bucket": self._bucket,
+            "Key": ticket.key,
+            "UploadId": ticket.s3_upload,
+            "PartNumber": number,
+            "ContentLength": ticket.size_of(number),  # signed: S3 refuses a part of another length
+        }
         url: str = self._s3.generate_presigned_url("upload_part", Params=where, ExpiresIn=LINK_SECONDS)
         return url
 

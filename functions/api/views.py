@@ -26,9 +26,13 @@ def summary_of(item: JobItem) -> JobSummary:
 
 
 def view_of(
-    item: JobItem, sign: Callable[[str], str], more: Mapping[str, str], now: datetime, expire: datetime
+    item: JobItem,
+    links_of: Callable[[str, Mapping[str, str]], dict[str, str]],
+    more: Mapping[str, str],
+    now: datetime,
+    expire: datetime,
 ) -> JobView:
-    """`sign` makes a link of an s3 URI; `more` are URIs by name that the item does not know of."""
+    """`links_of` makes links of s3 URIs that are the job's; `more` are URIs by name that the item does not know of."""
     step = item.pipeline_step or PipelineStep.FULL
     left = _seconds_left(item, now)
     stages = [_stage(stage, item, left.get(stage)) for stage in step.stages]
@@ -42,7 +46,7 @@ def view_of(
         metrics=item.metrics,
         cost=item.cost,
         error=ErrorView(**item.error.model_dump()) if item.error else None,
-        links={name: sign(uri) for name, uri in uris.items()},
+        links=links_of(item.job_id, uris),
         links_expire_at=expire,
     )
 

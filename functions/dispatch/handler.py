@@ -14,7 +14,6 @@ from domain.capacity import Queue
 from domain.clients import client, table
 from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
-from domain.executions import Executions
 from domain.observability import logger, tracer
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
@@ -23,18 +22,13 @@ from domain.stages import StageRun
 from domain.status import StatusBus
 
 
-class DispatchSettings(StageSettings):
-    pipeline_arn: str
-
-
 @cache
 def dispatcher() -> Dispatcher:
-    settings = DispatchSettings.read()
+    settings = StageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute, bus = Compute(client("sagemaker")), StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
-    queue = Queue(runs, compute, bus, reporter, lambda: datetime.now(UTC))
-    return Dispatcher(queue, runs, reporter, Executions(client("stepfunctions"), settings.pipeline_arn))
+    return Dispatcher(Queue(runs, compute, bus, reporter, lambda: datetime.now(UTC)))
 
 
 @logger.inject_lambda_context(clear_state=True)

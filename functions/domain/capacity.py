@@ -15,8 +15,10 @@ from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
+from domain.clients import AWS_FAULTS
 from domain.compute import CannotStart, Compute
 from domain.errors import JobError
+from domain.observability import logger
 from domain.reporting import StageReporter
 from domain.sagemaker_requests import instance_type_in
 from domain.stage_runs import StageRuns, WaitingRun
@@ -25,6 +27,7 @@ from domain.status import StatusBus, stage_begun
 
 # of a queue at a time: its head shows which instance types are full, and a long queue would be read again and again
 MAX_SCANNED = 500
+MAX_FAULTS = 3
 # answers to Create that do not change with time: the request itself is wrong
 _INVALID_REQUEST = ("ValidationException", "AccessDeniedException", "ResourceNotFound")
 
@@ -45,20 +48,31 @@ class Queue:
 
     def serve(self, stage: Stage) -> list[StageRun]:
         """Create the jobs of the runs that wait for machines of this stage's kind, earliest upload first, until
-        SageMaker refuses one on each instance type; returns their runs."""
-        served, full = [], set[str]()
+        SageMaker refuses one on each instance type; returns their runs.
+
+        A run that meets another fault keeps its place, and those behind it are served. After MAX_FAULTS of them in a
+        row the fault is not the runs' own, and the pass ends.
+        """
+        served, full, faults = list[StageRun](), set[str](), 0
         for waiting in self._waiting(stage):
             instance_type = _instance_type_of(waiting)
             if instance_type in full:
                 continue
             try:
-                self._create(waiting)
+                created = self._create(waiting)
             except CannotStart as refusal:
                 if refusal.error.code is ErrorCode.NO_QUOTA:
                     self._give_up(waiting, refusal.error)
                 full.add(instance_type)
+            except AWS_FAULTS:
+                logger.exception("run not served", job_id=waiting.run.job_id, job_name=waiting.run.job_name)
+                faults += 1
+                if faults == MAX_FAULTS:
+                    break
             else:
-                served.append(waiting.run)
+                faults = 0
+                if created:
+                    served.append(waiting.run)
         return served
 
     def others_wait(self, run: StageRun, instance_type: str) -> bool:
@@ -70,17 +84,20 @@ class Queue:
     def _waiting(self, stage: Stage) -> Iterator[WaitingRun]:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
-    def _create(self, waiting: WaitingRun) -> None:
+    def _create(self, waiting: WaitingRun) -> bool:
+        """False for a run whose request is wrong: its task has failed."""
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
+            logger.error("SageMaker refuses the request", job_id=waiting.run.job_id, refusal=str(error))
             self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
-            return
+            return False
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
+        return True
 
     def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
         self._reporter.fail(waiting.task_token, error)

@@ -5,6 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+# what a call to AWS, or StatusBus.put, raises where AWS and not the code is at fault
+AWS_FAULTS = (ClientError, BotoCoreError, RuntimeError)
+
 
 @cache
 def config(service: str) -> Any:

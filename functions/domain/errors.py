@@ -6,7 +6,18 @@ from pydantic import BaseModel
 
 from contract.codes import FAILURES, ErrorCode
 
-MAX_FACTS_CHARACTERS = 1000  # facts travel in the state machine's data and in events of 256 KiB at most
+MAX_FACTS = 200  # characters
+
+
+def one_line(text: str, length: int) -> str:
+    """`text` as one line of at most `length` printable characters.
+
+    Facts and names come from customers' files: a line break writes a mail's next paragraph, a bidirectional override
+    turns a name round, and EventBridge takes no event of more than 256 kB.
+    """
+    shown = text[: 4 * length]  # what is cut away need not be read
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in shown).split())
+    return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1].rstrip() + "…"
 
 
 class JobError(BaseModel):
@@ -18,8 +29,9 @@ class JobError(BaseModel):
 
     @classmethod
     def of(cls, code: ErrorCode, facts: str = "") -> JobError:
+        """`facts` may be any text: it is cut to one line here, for every code."""
         kind = FAILURES[code]
-        facts = facts[:MAX_FACTS_CHARACTERS]
+        facts = one_line(facts, MAX_FACTS)
         return cls(code=code, message=f"{kind.sentence} ({facts})" if facts else kind.sentence, hint=kind.hint)
 
 

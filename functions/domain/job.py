@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from email.errors import MessageError
 from email.header import decode_header, make_header
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
@@ -16,7 +17,7 @@ from pydantic.alias_generators import to_camel
 from contract.codes import ErrorCode
 from contract.options import DEFAULT_QUALITY, MAX_NAME, Quality, WholeNumberOptions
 from contract.stages import PipelineStep
-from domain.errors import RejectedUpload
+from domain.errors import RejectedUpload, one_line
 
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
 OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
@@ -41,10 +42,14 @@ class UploadedObject(Camel):
         return self.version_id or self.etag
 
 
-# what browsers take for <input type=email> (html.spec.whatwg.org), with a dot in the domain: fit for a mail header
+# what browsers take for <input type=email> (html.spec.whatwg.org), with a dot in the domain, and no "=?", which begins
+# an encoded word in a mail header (RFC 2047) and would be read as another address
 Email = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$", max_length=254),
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9.!#$%&'*+/?^_`{|}~-]|=+[A-Za-z0-9.!#$%&'*+/^_`{|}~-])+=*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
+        max_length=254,
+    ),
 ]
 
 
@@ -60,17 +65,23 @@ class JobOptions(Camel, WholeNumberOptions):
 
 
 class Job(Camel):
-    """The input of one execution of the state machine."""
+    """The input of one execution of the state machine. `owner`: whose job it is, as JobItem has it."""
 
     version: Literal["1"] = "1"
     job_id: str
     name: str
+    owner: str | None = None
     bucket: str
     key: str
     version_id: str | None
     etag: str
     uploaded_at: datetime
     options: JobOptions
+
+    @property
+    def uploaded(self) -> UploadedObject:
+        """The version that the job was started for."""
+        return UploadedObject(bucket=self.bucket, key=self.key, version_id=self.version_id, etag=self.etag)
 
     @property
     def trace_header(self) -> str:
@@ -112,8 +123,17 @@ def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
 
 
 def owner_by_email(email: str) -> str:
-    """The owner of a job that came with an address and no token."""
+    """The owner of a job that came with an address and no token. `email` is ASCII: `lower` makes a Kelvin sign a k."""
     return f"mailto:{email.lower()}"
+
+
+def owner_in(metadata: Mapping[str, str]) -> str | None:
+    """Whose an object is, as its own metadata say: the API's caller who uploaded it; else the address that came with
+    it, which a token must carry verified."""
+    if OWNER_METADATA in metadata:
+        return metadata[OWNER_METADATA]
+    email = email_from_metadata(metadata)
+    return owner_by_email(email) if email else None
 
 
 def email_from_metadata(metadata: Mapping[str, str]) -> str | None:
@@ -133,10 +153,11 @@ def parse_options(values: Mapping[str, object]) -> JobOptions:
         raise RejectedUpload(ErrorCode.INVALID_OPTION, faults) from error
 
 
-def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime) -> Job:
+def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime, owner: str | None = None) -> Job:
     return Job(
+        owner=owner,
         job_id=job_id_of(uploaded),
-        name=_one_line(options.name or PurePosixPath(uploaded.key).stem) or "scene",
+        name=scene_name(options.name or PurePosixPath(uploaded.key).stem),
         bucket=uploaded.bucket,
         key=uploaded.key,
         version_id=uploaded.version_id,
@@ -146,17 +167,16 @@ def job_of(uploaded: UploadedObject, options: JobOptions, uploaded_at: datetime)
     )
 
 
-def _one_line(text: str) -> str:
+def scene_name(text: str) -> str:
     """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:MAX_NAME].rstrip()
+    return one_line(text, MAX_NAME) or "scene"
 
 
 def _decoded(text: str) -> str:
     """Metadata are HTTP headers: what is not ASCII comes as RFC 2047 has it."""
     try:
         return str(make_header(decode_header(text))) if "=?" in text else text
-    except (LookupError, ValueError):  # it only looks like that
+    except (LookupError, ValueError, MessageError):  # it only looks like that
         return text
 
 

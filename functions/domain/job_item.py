@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from contract.events import JOB_STATUS, StatusType
+from contract.events import JOB_STATUS, StatusType, progress_sequence
 from contract.stages import PipelineStep, Stage
-from domain.errors import JobError
+from domain.errors import MAX_FACTS, JobError, one_line
 from domain.job import Camel
 from domain.status import StatusDetail, StatusEvent
 
@@ -50,6 +50,9 @@ class JobItem(Camel):
     uploaded_at: str = ""  # ISO 8601, as the index sorts it
     rerun_of: str | None = None
     rerun_from: Stage | None = None
+    started_at: datetime | None = None
+
+    mailed: set[str] = Field(default_factory=set)  # the types of event that a mail went out for
 
     sequence: int = 0
     status: str | None = None
@@ -78,6 +81,18 @@ class JobItem(Camel):
                 "moments": {name: at for name, at in item.items() if _MOMENT.fullmatch(name)},
             }
         )
+
+    @property
+    def open(self) -> bool:
+        """Whether the job still waits or runs."""
+        return self.status in (None, "RUNNING")
+
+    @property
+    def dollars(self) -> float:
+        """What its own stages have cost so far."""
+        reused = self.rerun_from.ordinal if self.rerun_from else 1
+        own = [self.stages[stage].cost or {} for stage in self.stages if stage.ordinal >= reused]
+        return float(sum(cost.get("dollars", 0.0) for cost in own))
 
     def moment(self, stage: Stage, attempt: int, moment: str) -> datetime | None:
         return self.moments.get(moment_name(stage, attempt, moment))
@@ -134,6 +149,25 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
         guard = sequence_name(detail.stage)
         updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
     return updates
+
+
+def believed(event: StatusEvent) -> StatusEvent | None:
+    """The event without what its sender may not say; None for one that is not to be believed at all.
+
+    Containers publish `Stage Progressed` and no other. They read customers' files, and one may have been taken over: it
+    says how far it is, in a line, and its figures. Its number must be that of its stage, attempt and progress: a higher
+    one would shut out all that comes after.
+    """
+    detail = event.detail
+    if event.type is not StatusType.STAGE_PROGRESSED:
+        return event
+    if detail.stage is None or detail.attempt is None:
+        return None
+    own = progress_sequence(detail.stage, detail.attempt, detail.progress)
+    if abs(detail.sequence - own) > 1:  # the event's progress is rounded
+        return None
+    said: dict[str, Any] = {"message": one_line(detail.message, MAX_FACTS), "outputs": {}, "error": None, "cost": None}
+    return event.model_copy(update={"detail": detail.model_copy(update=said)})
 
 
 def overall_progress(detail: StatusDetail) -> float:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from pydantic import Field
 
+from contract.events import StatusType
 from contract.stages import Stage
 from domain.dynamo import holds
 from domain.job import Camel, Job
 from domain.job_item import ItemUpdate, JobItem
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
+STARTING = "starting"  # index: partition key `startingFor`, sort key `startingAt`
 KEEP_SECONDS = 400 * 24 * 3600
 
 
 class JobFacts(Camel):
     """What is recorded of a job beside its upload. `reused`: attributes of the stages that a rerun does not repeat."""
 
-    owner: str | None = None
     photos: int | None = None
     rerun_of: str | None = None
     rerun_from: Stage | None = None
@@ -38,23 +40,63 @@ class JobsTable:
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def record(self, job: Job, more: JobFacts | None = None) -> None:
-        """Write the facts of the upload and `more`; repeating it changes nothing and never touches progress."""
-        facts = {
+    def record(self, job: Job, more: JobFacts | None = None, start_with: str | None = None) -> None:
+        """Write the facts of the upload and `more`; repeating it changes nothing and never touches progress.
+
+        `start_with`: what is still to be done for the job, until `started`; sweep_jobs does it where the caller died.
+        """
+        self._write_facts(job.job_id, self._facts(job, more, start_with))
+
+    def record_rerun(self, job: Job, more: JobFacts, start_with: str) -> bool:
+        """Write the facts of a rerun, in the place of what a request left that never got it started. False when its
+        events have arrived: then the facts are those of the request that did."""
+        return holds(
+            self._table.put_item,
+            Item={"jobId": job.job_id, **self._facts(job, more, start_with)},
+            ConditionExpression="attribute_not_exists(#status)",
+            ExpressionAttributeNames={"#status": "status"},
+        )
+
+    def started(self, job_id: str) -> None:
+        """Nothing is left to do of what `record` was given as `start_with`."""
+        self._table.update_item(Key={"jobId": job_id}, UpdateExpression="REMOVE startingFor, startingAt, startWith")
+
+    def not_started(self, before: datetime) -> list[tuple[str, str]]:
+        """The jobs recorded before then of which something is left to do, and what."""
+        answer = self._table.query(
+            IndexName=STARTING,
+            KeyConditionExpression="startingFor = :start AND startingAt < :before",
+            ExpressionAttributeValues={":start": "start", ":before": before.astimezone(UTC).isoformat()},
+        )
+        return [(item["jobId"], item["startWith"]) for item in answer["Items"]]
+
+    def _facts(self, job: Job, more: JobFacts | None, start_with: str | None) -> dict[str, Any]:
+        now = self._clock()
+        starting = {
+            "startingFor": "start",
+            "startingAt": datetime.fromtimestamp(now, UTC).isoformat(),
+            "startWith": start_with,
+        }
+        return {
             "name": job.name,
             "bucket": job.bucket,
             "objectKey": job.key,
             "pipelineStep": job.options.pipeline_step.value,
             "quality": job.options.quality,
             "uploadedAt": job.uploaded_at.isoformat(),
-            "expiresAt": int(self._clock()) + KEEP_SECONDS,
+            "startedAt": datetime.fromtimestamp(now, UTC).isoformat(),
+            "expiresAt": int(now) + KEEP_SECONDS,
+            **({"owner": job.owner} if job.owner else {}),
             **({"email": job.options.email} if job.options.email else {}),
             **({"trainingSteps": job.options.training_steps} if job.options.training_steps else {}),
             **_storable((more or JobFacts()).attributes),
+            **(starting if start_with is not None else {}),
         }
+
+    def _write_facts(self, job_id: str, facts: Mapping[str, Any]) -> None:
         names = {f"#{name}": name for name in facts}
         self._table.update_item(
-            Key={"jobId": job.job_id},
+            Key={"jobId": job_id},
             UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in facts),
             ExpressionAttributeNames=names,
             ExpressionAttributeValues={f":{name}": value for name, value in facts.items()},
@@ -87,6 +129,14 @@ class JobsTable:
         )
         return JobItem.of(answer["Attributes"])
 
+    def note_mail(self, job_id: str, type_: StatusType) -> None:
+        """A mail about this event has gone out."""
+        self._table.update_item(
+            Key={"jobId": job_id},
+            UpdateExpression="ADD mailed :types",
+            ExpressionAttributeValues={":types": {type_.value}},
+        )
+
     def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
         """Make the updates that are news; returns how many were."""
         return sum(self._apply(job_id, update) for update in updates)
@@ -95,11 +145,14 @@ class JobsTable:
         return holds(
             self._table.update_item,
             Key={"jobId": job_id},
-            UpdateExpression="SET " + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
+            # an event of a job that nobody recorded makes an item, too
+            UpdateExpression="SET expiresAt = if_not_exists(expiresAt, :expires), "
+            + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
             ConditionExpression="attribute_not_exists(#guard) OR #guard < :guard",
             ExpressionAttributeNames={"#guard": update.guard, **{f"#{i}": n for i, n in enumerate(update.values)}},
             ExpressionAttributeValues={
                 ":guard": _storable(update.values[update.guard]),
+                ":expires": int(self._clock()) + KEEP_SECONDS,
                 **{f":{i}": _storable(value) for i, value in enumerate(update.values.values())},
             },
         )

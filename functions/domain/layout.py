@@ -6,10 +6,12 @@ import re
 from urllib.parse import urlsplit
 
 from contract.stages import Stage
+from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
 KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 14 days
+_OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
 
@@ -17,6 +19,14 @@ def split_uri(uri: str) -> tuple[str, str]:
     """`s3://bucket/some/key` → (bucket, key)."""
     parts = urlsplit(uri, allow_fragments=False)
     return parts.netloc, uri.removeprefix(f"s3://{parts.netloc}/")
+
+
+def is_of_job(uri: str, job_id: str, results_bucket: str) -> bool:
+    """Whether the URI lies in a folder of the job, or of another run of its upload, whose results a rerun reuses."""
+    found = _OF_JOB.fullmatch(uri)
+    if found is None or found["bucket"] != results_bucket:
+        return False
+    return first_job_id(found["job"]) == first_job_id(job_id) and ".." not in found["rest"].split("/")
 
 
 def folder_of(run: StageRun, results_bucket: str) -> str:
@@ -36,9 +46,15 @@ def training_uri(run: StageRun, results_bucket: str) -> str:
     return f"{folder_of(run, results_bucket)}/{run.stage}"
 
 
-def manifest_uri(run: StageRun, results_bucket: str) -> str:
-    """The list that names the upload, for the job's first stage."""
-    return f"s3://{results_bucket}/{EXPIRING}/{run.job_id}/upload.manifest"
+def upload_folder(job_id: str, results_bucket: str) -> str:
+    """Where the uploaded version is copied to, for the job's first stage, without a slash at the end."""
+    return f"s3://{results_bucket}/{EXPIRING}/{job_id}/upload"
+
+
+def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
+    """The copy of the upload, alone in its folder. Of its name only the suffix is the customer's."""
+    suffix = ".ply" if key.lower().endswith(".ply") else ".zip"
+    return f"{upload_folder(job_id, results_bucket)}/upload{suffix}"
 
 
 def checkpoints_uri(run: StageRun, first_attempt: int, results_bucket: str) -> str:

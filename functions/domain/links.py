@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from mimetypes import guess_type
 from typing import Any
 
-from domain.layout import checkpoints_prefix, snapshot_of, split_uri
+from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
 
 
 class Links:
@@ -14,8 +15,15 @@ class Links:
     def __init__(self, s3: Any, results_bucket: str, seconds: int) -> None:
         self._s3, self._bucket, self.seconds = s3, results_bucket, seconds
 
-    def sign(self, uri: str) -> str:
-        """A link to GET the object at `uri`."""
+    def of_job(self, job_id: str, uris: Mapping[str, str]) -> dict[str, str]:
+        """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
+        and its other runs get none."""
+        return {name: self._sign(uri) for name, uri in uris.items() if self.is_of_job(uri, job_id)}
+
+    def is_of_job(self, uri: str, job_id: str) -> bool:
+        return is_of_job(uri, job_id, self._bucket)
+
+    def _sign(self, uri: str) -> str:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
         content_type, _ = guess_type(key)

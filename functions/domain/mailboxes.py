@@ -19,6 +19,7 @@ class Closed(StrEnum):
     UNSUBSCRIBED = "UNSUBSCRIBED"
     BOUNCED = "BOUNCED"
     COMPLAINED = "COMPLAINED"
+    REFUSED = "REFUSED"  # SES takes no mail to it
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,15 @@ class Mailbox:
         return f"{base64.urlsafe_b64encode(self.address.encode()).decode().rstrip('=')}.{self.key}"
 
 
+def mailbox_of(address: str) -> str:
+    """The mailbox that an address belongs to: in lower case, and without what follows a plus (RFC 5233), so that
+    whoever closes it is not reached under another of its names."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
+
+
 class MailboxTable:
-    """Partition key `address`, in lower case."""
+    """Partition key `address`, as `mailbox_of` says."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -44,7 +52,7 @@ class MailboxTable:
     def open(self, address: str) -> Mailbox:
         """The mailbox of `address`; its key is drawn with the first mail."""
         answer = self._table.update_item(
-            Key={"address": address.lower()},
+            Key={"address": mailbox_of(address)},
             UpdateExpression="SET #key = if_not_exists(#key, :key)",
             ExpressionAttributeNames={"#key": "key"},
             ExpressionAttributeValues={":key": secrets.token_urlsafe(16)},
@@ -55,7 +63,7 @@ class MailboxTable:
     def close(self, address: str, reason: Closed, at: datetime) -> None:
         """No more mails to `address`. A bounce or a complaint overrides an earlier request."""
         self._table.update_item(
-            Key={"address": address.lower()},
+            Key={"address": mailbox_of(address)},
             UpdateExpression="SET closed = :reason, closedAt = :at",
             ExpressionAttributeValues={":reason": reason.value, ":at": at.isoformat()},
         )

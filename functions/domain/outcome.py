@@ -13,6 +13,8 @@ from contract.codes import ErrorCode
 from domain.errors import JobError
 from domain.stages import StageRun
 
+MAX_REASON = 2000  # characters
+
 
 class RunStatus(StrEnum):
     RUNNING = "RUNNING"
@@ -22,12 +24,18 @@ class RunStatus(StrEnum):
 
 
 class RunOutcome(BaseModel):
-    """`error` is set when fate is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
+    """`error` is set when the outcome is FAILED; `seconds` is billed compute so far, on an `instance_type`."""
 
     status: RunStatus
     error: JobError | None = None
     seconds: float = 0.0
     instance_type: str = ""
+    reason: str = ""
+    """What SageMaker and the container say of a failure, for operators: customers read `error`."""
+
+    @property
+    def ended(self) -> bool:
+        return self.status in (RunStatus.COMPLETED, RunStatus.FAILED)
 
 
 # what a container leaves as its reason: `CODE: facts`
@@ -69,7 +77,8 @@ def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
     if described is None:
         return RunOutcome(status=RunStatus.MISSING)
     status = described[f"{run.stage.kind}JobStatus"]
-    bill = {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
+    reason = {"reason": _reason(described)} if status in ("Failed", "Stopped") else {}
+    bill = reason | {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
     if status in ("InProgress", "Stopping"):
         return RunOutcome(status=RunStatus.RUNNING, **bill)
     if status == "Completed":
@@ -115,6 +124,11 @@ def _error_of(status: str, described: dict[str, Any]) -> JobError:
         if pattern.search(reason):
             return JobError.of(code)
     return JobError.of(ErrorCode.INTERRUPTED if status == "Stopped" else ErrorCode.INTERNAL)
+
+
+def _reason(described: dict[str, Any]) -> str:
+    names = ("FailureReason", "ExitMessage", "SecondaryStatus")
+    return "; ".join(f"{name}: {described[name]}" for name in names if described.get(name))[:MAX_REASON]
 
 
 def _billed_seconds(run: StageRun, described: dict[str, Any]) -> float:

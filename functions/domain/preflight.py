@@ -8,14 +8,16 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from contract.archive import (
-    SCENE_FILES,
+    MODEL_FILES,
     UNREADABLE_SUFFIXES,
     WANTED,
     Entry,
     RefusedArchive,
     check,
     is_photo,
+    is_scene_photo,
     is_side_file,
+    model_folders,
 )
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
@@ -46,9 +48,11 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
         raise RejectedUpload(refused.code, refused.facts) from refused
     if step is PipelineStep.COMPRESSION:
         return _check_splat(chosen)
-    photos = [entry for entry in chosen if is_photo(entry.path) and entry.bytes > 0]
+    belongs = is_photo
     if step is PipelineStep.TRAINING:
         _check_scene(chosen)
+        belongs = is_scene_photo
+    photos = [entry for entry in chosen if belongs(entry.path) and entry.bytes > 0]
     others = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     _check_photo_count(photos, others)
     return len(photos)
@@ -67,10 +71,11 @@ def _check_photo_count(photos: Sequence[Entry], files: Set[PurePosixPath]) -> No
 
 
 def _check_scene(chosen: Sequence[Entry]) -> None:
-    names = {str(entry.path) for entry in chosen}
-    missing = [f"sparse/0/{file}" for file in SCENE_FILES if not any(n.endswith(f"sparse/0/{file}") for n in names)]
-    if missing:
-        raise RejectedUpload(ErrorCode.INVALID_SCENE, "missing " + ", ".join(missing))
+    paths = [entry.path for entry in chosen]
+    if not model_folders(paths):
+        names = {path.name for path in paths}
+        missing = ", ".join(name for name in MODEL_FILES[0] if name not in names) or "three files of it in one folder"
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, f"no COLMAP model: missing {missing}")
 
 
 def _check_splat(splats: Sequence[Entry]) -> int:

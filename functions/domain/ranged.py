@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from domain.job import UploadedObject
+from domain.uploads import refused
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -22,7 +25,8 @@ class ReadTooLong(Exception):
 class RangedObject(io.RawIOBase):
     """Reads `size` bytes of one object version by ranged GETs of whole blocks, each fetched once.
 
-    A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError. One read of more than
+    A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError, one that may not
+    be read raises UnreadableUpload. One read of more than
     MAX_READ_BYTES, however much of it there is, raises ReadTooLong before anything is fetched.
     """
 
@@ -76,12 +80,15 @@ class RangedObject(io.RawIOBase):
             first = index * BLOCK_BYTES
             last = min(first + BLOCK_BYTES, self._size) - 1
             version = {"VersionId": self._uploaded.version_id} if self._uploaded.version_id else {}
-            response = self._s3.get_object(
-                Bucket=self._uploaded.bucket,
-                Key=self._uploaded.key,
-                Range=f"bytes={first}-{last}",
-                IfMatch=self._uploaded.etag,
-                **version,
-            )
+            try:
+                response = self._s3.get_object(
+                    Bucket=self._uploaded.bucket,
+                    Key=self._uploaded.key,
+                    Range=f"bytes={first}-{last}",
+                    IfMatch=self._uploaded.etag,
+                    **version,
+                )
+            except ClientError as error:
+                raise refused(error) or error from error
             self._blocks[index] = response["Body"].read()
         return self._blocks[index]

@@ -38,13 +38,15 @@ class StageReporter:
                 output = self.output_of(run, outcome)
             except DamagedResult as damaged:
                 self.fail(waiting.task_token, damaged.error)
-                return outcome
-            if output is None:
-                self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
             else:
-                self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
+                if output is None:
+                    self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
+                else:
+                    self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
         elif outcome.error is not None:
             self.fail(waiting.task_token, outcome.error)
+        if outcome.ended:
+            self._runs.answered(run, waiting.task_token, outcome.reason)
         return outcome
 
     def output_of(self, run: StageRun, outcome: RunOutcome) -> StageOutput | None:
@@ -64,8 +66,7 @@ class StageReporter:
     def bill(self, run: StageRun, outcome: RunOutcome) -> float:
         """Dollars of an ended run that were not counted before, however often SageMaker reports its end."""
         cost = dollars(outcome.instance_type, outcome.seconds)
-        ended = outcome.status in (RunStatus.COMPLETED, RunStatus.FAILED)
-        return cost if ended and cost and self._runs.bill(run, cost) else 0.0
+        return cost if outcome.ended and cost and self._runs.bill(run, cost) else 0.0
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""
@@ -74,7 +75,10 @@ class StageReporter:
     def beat(self, run: StageRun) -> bool:
         """Progress was made: the task's heartbeat starts anew. False when no task waits for the run any more."""
         waiting = self._runs.find(run)
-        return waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
+        alive = waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
+        if alive:
+            self._runs.heard(run)
+        return alive
 
     def _answer(self, call: str, **arguments: str) -> bool:
         try:

@@ -17,11 +17,13 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
-from domain.job import Camel, Job, UploadedObject, first_job_id, parse_options
+from domain.job import Camel, Job, first_job_id, parse_options, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
+from domain.limits import OwnerLimits
 from domain.results import DamagedResult, output_from, read_result
 from domain.stages import StageOutput, StageRun
+from domain.unstarted import Unstarted
 from domain.uploads import head_of
 
 MAX_RERUNS = 99
@@ -76,14 +78,15 @@ def job_of_rerun(source: Job, job_id: str, options: Mapping[str, Any]) -> Job:
     changed = parse_options({**asked, **options})
     if changed.pipeline_step is not source.options.pipeline_step:
         raise RejectedUpload(ErrorCode.INVALID_OPTION, "pipelineStep: a rerun begins where `from` says")
-    return source.model_copy(update={"job_id": job_id, "options": changed, "name": changed.name or source.name})
+    name = scene_name(changed.name) if changed.name else source.name
+    return source.model_copy(update={"job_id": job_id, "options": changed, "name": name})
 
 
 class Rerunner:
     """`s3` is a boto3 client."""
 
-    def __init__(self, s3: Any, executions: Executions, jobs: JobsTable) -> None:
-        self._s3, self._executions, self._jobs = s3, executions, jobs
+    def __init__(self, s3: Any, executions: Executions, jobs: JobsTable, limits: OwnerLimits) -> None:
+        self._s3, self._executions, self._jobs, self._limits = s3, executions, jobs, limits
 
     def rerun(self, request: RerunRequest) -> StartedRerun:
         """Start the rerun, once however often the request comes.
@@ -115,19 +118,27 @@ class Rerunner:
         if not before:
             self._check_upload(source)
         item = self._jobs.find(wanted.of) or JobItem(job_id=wanted.of)
+        job = job.model_copy(update={"owner": item.owner})
+        if limit := self._limits.reached_by(item.owner, job_id):
+            raise RefusedRequest(ErrorCode.LIMIT_REACHED, limit)
         reused = {stage: self._reused(wanted.of, stage, item) for stage in before}
         facts = JobFacts(
-            owner=item.owner,
             rerun_of=wanted.of,
             rerun_from=wanted.from_stage,
             reused={name: value for stage in before for name, value in item.reused(stage).items()},
         )
-        self._jobs.record(job, facts)
-        return self._executions.begin(job, execution_input(job, wanted.from_stage, reused, wanted))
+        document = execution_input(job, wanted.from_stage, reused, wanted)
+        start_with = Unstarted.execution(job, document).as_text()
+        self._jobs.record_rerun(job, facts, start_with)
+        if not self._executions.begin(job, document):
+            return False
+        # another request may have written its own facts between the two calls, and this is the one that runs
+        self._jobs.record_rerun(job, facts, start_with)
+        self._jobs.started(job.job_id)
+        return True
 
     def _check_upload(self, job: Job) -> None:
-        uploaded = UploadedObject(bucket=job.bucket, key=job.key, version_id=job.version_id, etag=job.etag)
-        if head_of(self._s3, uploaded) is None:
+        if head_of(self._s3, job.uploaded) is None:
             raise RefusedRequest(ErrorCode.NOT_REUSABLE, "the upload was deleted or replaced")
 
     def _reused(self, job_id: str, stage: Stage, item: JobItem) -> StageOutput:

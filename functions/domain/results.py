@@ -40,11 +40,6 @@ def read_json(s3: Any, uri: str) -> Any:
     return None if body is None else json.loads(body)
 
 
-def write_text(s3: Any, uri: str, text: str) -> None:
-    bucket, key = split_uri(uri)
-    s3.put_object(Bucket=bucket, Key=key, Body=text.encode())
-
-
 class StageWarning(Camel):
     """A code of the closed list, the facts, and the names of the photos or points concerned."""
 

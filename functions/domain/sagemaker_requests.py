@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +19,7 @@ MARGIN_SECONDS = 900
 class Platform(Camel):
     """Where stages run: the images, instance types, role, buckets and network that the template decides."""
 
+    stack: str
     images: dict[Stage, str]
     instance_types: dict[Stage, dict[Quality, str]]
     role_arn: str
@@ -48,34 +48,23 @@ def instance_type_in(request: Mapping[str, Any]) -> str:
     return instance_type
 
 
-class Manifest(Camel):
-    """A list of the objects that a run reads, for `uri`."""
-
-    uri: str
-    body: str
-
-
-def manifest_of(run: StageRun, job: Job, results_bucket: str) -> Manifest | None:
-    """The list that names the upload, for the first stage of a job; None for the others, which read whole folders.
-
-    The upload's own URI would be a prefix to SageMaker: `a.zip` finds `a.zip.bak`, too.
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
-    """
-    if run.stage is not job.options.pipeline_step.stages[0]:
-        return None
-    folder, slash, name = job.key.rpartition("/")
-    body = json.dumps([{"prefix": f"s3://{job.bucket}/{folder}{slash}"}, name])
-    return Manifest(uri=layout.manifest_uri(run, results_bucket), body=body)
+def reads_upload(run: StageRun, job: Job) -> bool:
+    """Whether the run is of the job's first stage."""
+    return run.stage is job.options.pipeline_step.stages[0]
 
 
 def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
-    """What the run reads: the output of the stage before it, or the upload for the first stage of the job."""
-    manifest = manifest_of(run, job, results_bucket)
-    if manifest is not None:
-        return {"S3DataType": "ManifestFile", "S3Uri": manifest.uri}
-    stages = job.options.pipeline_step.stages
-    before = finished[stages[stages.index(run.stage) - 1]]
-    return {"S3DataType": "S3Prefix", "S3Uri": before.output_uri + "/"}
+    """What the run reads: the copy of the upload for the first stage of the job, else the output of the stage before.
+
+    A prefix ends with a slash: to SageMaker `a` finds `a.bak`, too.
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
+    """
+    if reads_upload(run, job):
+        folder = layout.upload_folder(job.job_id, results_bucket)
+    else:
+        stages = job.options.pipeline_step.stages
+        folder = finished[stages[stages.index(run.stage) - 1]].output_uri
+    return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
 
 
 def environment(run: StageRun, job: Job, platform: Platform, retry_state: RetryState) -> dict[str, str]:
@@ -167,7 +156,7 @@ def _processing_request(
         },
         "NetworkConfig": {"EnableInterContainerTrafficEncryption": True, **platform.network},
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
-        "Tags": _tags(run),
+        "Tags": _tags(run, platform),
     }
 
 
@@ -212,9 +201,11 @@ def _training_request(
         **platform.network,
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": platform.spot_training,
-        "Tags": _tags(run),
+        "Tags": _tags(run, platform),
     }
 
 
-def _tags(run: StageRun) -> list[dict[str, str]]:
-    return [{"Key": "spaceport:job", "Value": run.job_id}, {"Key": "spaceport:stage", "Value": run.stage}]
+def _tags(run: StageRun, platform: Platform) -> list[dict[str, str]]:
+    """`spaceport:stack` is what the roles' policies compare: a stack may stop its own jobs only."""
+    tags = {"spaceport:stack": platform.stack, "spaceport:job": run.job_id, "spaceport:stage": run.stage}
+    return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,4 +1,5 @@
-"""The stage runs table: which task token waits for which SageMaker job, and which runs wait for a machine.
+"""The stage runs table: which task token waits for which SageMaker job, which runs wait for a machine, and which run is
+to be looked at when.
 
 Tokens never leave the control plane.
 """
@@ -9,6 +10,7 @@ import heapq
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +20,13 @@ from contract.stages import Stage
 from domain.dynamo import holds
 from domain.stages import RetryState, StageRun
 
+MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
+# a run that was not heard of for so long is looked at: watch_runs comes every minute, so an end whose event was lost is
+# noticed within five
+QUIET_SECONDS = 180
+# postponing a look by less than this is not worth a write: containers report progress every few seconds
+MIN_POSTPONED_SECONDS = 60
 
 
 class WaitingRun(BaseModel):
@@ -42,7 +50,8 @@ class WaitingRun(BaseModel):
 class StageRuns:
     """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).
 
-    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (when its job was uploaded).
+    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (when its job was uploaded). The
+    index `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
     """
 
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
@@ -60,6 +69,8 @@ class StageRuns:
                 "attempt": run.attempt,
                 "taskToken": task_token,
                 "retryState": retry_state.model_dump(by_alias=True),
+                "watchedFor": run.stage.value,
+                "nextLook": self._after(QUIET_SECONDS),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
             },
             ConditionExpression="attribute_not_exists(jobId) OR taskToken = :token",
@@ -73,9 +84,14 @@ class StageRuns:
         """
         self._table.update_item(
             Key=self._key(waiting.run),
-            UpdateExpression="SET taskToken = :new",
+            UpdateExpression="SET taskToken = :new, watchedFor = :stage, nextLook = :at",
             ConditionExpression="taskToken = :old",
-            ExpressionAttributeValues={":new": task_token, ":old": waiting.task_token},
+            ExpressionAttributeValues={
+                ":new": task_token,
+                ":old": waiting.task_token,
+                ":stage": waiting.run.stage.value,
+                ":at": self._after(QUIET_SECONDS),
+            },
         )
 
     def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], uploaded_at: str) -> None:
@@ -94,6 +110,46 @@ class StageRuns:
                 ":token": task_token,
             },
         )
+
+    def heard(self, run: StageRun) -> bool:
+        """The run was heard of or looked at now: the next look is QUIET_SECONDS away. False when nothing was written,
+        because that is due soon enough or the run is no longer watched."""
+        return holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="SET nextLook = :at",
+            ConditionExpression="nextLook < :soon",
+            ExpressionAttributeValues={
+                ":at": self._after(QUIET_SECONDS),
+                ":soon": self._after(QUIET_SECONDS - MIN_POSTPONED_SECONDS),
+            },
+        )
+
+    def answered(self, run: StageRun, task_token: str, reason: str = "") -> bool:
+        """Watch the run no more; False when another token waits for it meanwhile. `reason`: why it failed, for
+        operators."""
+        if reason:
+            self._note(run, reason)
+        return holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="REMOVE watchedFor, nextLook",
+            ConditionExpression="taskToken = :token",
+            ExpressionAttributeValues={":token": task_token},
+        )
+
+    def _note(self, run: StageRun, reason: str) -> None:
+        self._table.update_item(
+            Key=self._key(run),
+            UpdateExpression="SET reason = :reason",
+            ExpressionAttributeValues={":reason": reason},
+        )
+
+    def due(self, stage: Stage) -> Iterator[StageRun]:
+        """The runs of a stage that were not heard of for QUIET_SECONDS, the longest unheard first."""
+        values = {":stage": stage.value, ":now": self._after(0)}
+        for item in self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values):
+            yield _run_of(item["jobId"], item["stageRun"])
 
     def bill(self, run: StageRun, dollars: float) -> bool:
         """Record what the ended run has cost; False when it was recorded before, or the run is unknown."""
@@ -120,16 +176,20 @@ class StageRuns:
         return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.queued_at)
 
     def _queue_of(self, stage: Stage) -> Iterator[WaitingRun]:
+        for item in self._pages("queue", "queuedFor = :stage", {":stage": stage.value}):
+            yield _waiting(item)
+
+    def _pages(self, index: str, condition: str, values: dict[str, str]) -> Iterator[dict[str, Any]]:
         more: dict[str, Any] = {}
         while True:
             page = self._table.query(
-                IndexName="queue",
-                KeyConditionExpression="queuedFor = :stage",
-                ExpressionAttributeValues={":stage": stage.value},
-                Limit=50,
+                IndexName=index,
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
+                Limit=MAX_PAGE,
                 **more,
             )
-            yield from (_waiting(item) for item in page["Items"])
+            yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
             more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
@@ -149,13 +209,21 @@ class StageRuns:
         runs = [waiting for waiting in self.of_job(job_id) if waiting.run.stage is stage]
         return max(runs, key=lambda waiting: waiting.run.attempt, default=None)
 
+    def _after(self, seconds: float) -> str:
+        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec="seconds")
+
     @staticmethod
     def _key(run: StageRun) -> dict[str, str]:
         return {"jobId": run.job_id, "stageRun": f"{run.stage}#{run.attempt:04d}"}
 
 
+def _run_of(job_id: str, stage_run: str) -> StageRun:
+    stage, _, attempt = stage_run.partition("#")
+    return StageRun(job_id=job_id, stage=Stage(stage), attempt=int(attempt))
+
+
 def _waiting(item: dict[str, Any]) -> WaitingRun:
-    run = StageRun(job_id=item["jobId"], stage=Stage(item["stage"]), attempt=int(item["attempt"]))
+    run = _run_of(item["jobId"], item["stageRun"])
     request = json.loads(item["createRequest"]) if "createRequest" in item else None
     return WaitingRun(
         run=run,

@@ -26,6 +26,7 @@ class MachineSettings(Settings):
 
 
 class StageSettings(MachineSettings):
+    stack: str
     sfm_image: str
     training_image: str
     compressor_image: str
@@ -40,6 +41,7 @@ class StageSettings(MachineSettings):
     @property
     def platform(self) -> Platform:
         return Platform(
+            stack=self.stack,
             images={
                 Stage.SFM: self.sfm_image,
                 Stage.TRAINING: self.training_image,

@@ -12,22 +12,24 @@ from contract.stages import PipelineStep
 from domain.errors import JobError, RejectedUpload
 from domain.executions import Executions, execution_input
 from domain.job import (
-    OWNER_METADATA,
     Camel,
+    Job,
     JobOptions,
     UploadedObject,
     email_from_metadata,
     job_id_of,
     job_of,
     options_from_metadata,
-    owner_by_email,
+    owner_in,
 )
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
+from domain.limits import OwnerLimits
 from domain.preflight import check_entries, read_entries
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
-from domain.uploads import head_of
+from domain.unstarted import Unstarted
+from domain.uploads import UnreadableUpload, head_of
 
 REPLACED = "the upload was deleted or replaced before the job began"
 
@@ -42,7 +44,7 @@ class StartOutcome(Camel):
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came by the API: the job's options, and whose job it is."""
+    """A request that came by the API: the job's options, and whose job it is where the object does not say it."""
 
     options: JobOptions
     owner: str
@@ -57,9 +59,10 @@ class Starter:
         executions: Executions,
         jobs: JobsTable,
         bus: StatusBus,
+        limits: OwnerLimits,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._s3, self._executions = s3, executions
+        self._s3, self._executions, self._limits = s3, executions, limits
         self._jobs, self._bus, self._clock = jobs, bus, clock
 
     def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
@@ -68,19 +71,27 @@ class Starter:
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
         job_id = job_id_of(uploaded)
-        head = head_of(self._s3, uploaded)
-        if head is None:  # deleted or overwritten since: the newer version has an event of its own
+        if uploaded.key.endswith("/"):  # how consoles draw a folder: nobody has sent anything
+            return StartOutcome(job_id=job_id)
+        try:
+            head = head_of(self._s3, uploaded)
+        except UnreadableUpload as unreadable:
+            return self._reject(
+                uploaded, {"Metadata": {}, "LastModified": self._clock()}, JobOptions(), asked, unreadable.error
+            )
+        if head is None:  # deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
         options = JobOptions()
         try:
             options = asked.options if asked else options_from_metadata(head["Metadata"])
             photos = self._check_upload(uploaded, head["ContentLength"], options)
+            self._check_limits(job_id, _owner(head["Metadata"], asked))
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
-        job = job_of(uploaded, options, head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], options.email, asked), photos=photos))
-        self._executions.begin(job, execution_input(job, options.pipeline_step.stages[0]))
+        job = job_of(uploaded, options, head["LastModified"], _owner(head["Metadata"], asked))
+        document = execution_input(job, options.pipeline_step.stages[0])
+        self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
@@ -88,6 +99,14 @@ class Starter:
         if self._jobs.find(job_id) is not None:
             values = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
             self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
+
+    def _check_limits(self, job_id: str, owner: str | None) -> None:
+        """Raises RejectedUpload(LIMIT_REACHED); a job that was started before stays started."""
+        item = self._jobs.find(job_id)
+        if item is not None and item.status != "REJECTED":
+            return
+        if facts := self._limits.reached_by(owner, job_id):
+            raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
         """How many photos there are. Raises RejectedUpload."""
@@ -111,15 +130,17 @@ class Starter:
     ) -> StartOutcome:
         # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
-        job = job_of(uploaded, options.model_copy(update={"email": address}), head["LastModified"])
-        self._jobs.record(job, JobFacts(owner=_owner(head["Metadata"], address, asked)))
-        self._bus.put(job_rejected(job.job_id, error, self._clock()))
+        mailed = options.model_copy(update={"email": address})
+        job = job_of(uploaded, mailed, head["LastModified"], _owner(head["Metadata"], asked))
+        rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
+        self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)
 
+    def _record_and_finish(self, job: Job, facts: JobFacts, unstarted: Unstarted) -> None:
+        self._jobs.record(job, facts, unstarted.as_text())
+        unstarted.finish(job.job_id, self._executions, self._bus, self._jobs)
 
-def _owner(metadata: Mapping[str, str], email: str | None, asked: Asked | None) -> str | None:
-    """Whose job it is: the API's caller, who also stands in the metadata of what he uploaded by the API; else the
-    address that came with the upload, which a token must carry verified."""
-    if asked:
-        return asked.owner
-    return metadata.get(OWNER_METADATA) or (owner_by_email(email) if email else None)
+
+def _owner(metadata: Mapping[str, str], asked: Asked | None) -> str | None:
+    """The object decides, so that it does not matter who asks first."""
+    return owner_in(metadata) or (asked.owner if asked else None)

@@ -1,4 +1,4 @@
-"""The uploaded object as it lies in S3 now."""
+"""The version of an object that was uploaded, which is the one that becomes a job, whatever is put at its key later."""
 
 from __future__ import annotations
 
@@ -6,16 +6,97 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from contract.codes import ErrorCode
+from domain.errors import RejectedUpload
 from domain.job import UploadedObject
+from domain.layout import split_uri
+
+_GONE = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed", "412", "PreconditionFailed")
+PART_BYTES = 256 * 1024**2  # 50 GB in 187 parts, which S3 copies side by side
+PARTS_AT_ONCE = 20
+
+# S3 answers HEAD without a body, so botocore has the status alone; 400: the object is under the customer's key (SSE-C).
+# The functions may list the buckets they read, so 403 is not the answer for an object that is gone.
+_REFUSED_HEAD = ("400", "403")
+_REFUSED_GET = ("AccessDenied", "InvalidObjectState", "InvalidRequest")
+_KMS_PASSING = ("KMS.InternalException", "KMS.ThrottlingException", "KMS.DependencyTimeoutException")
+
+
+class UnreadableUpload(RejectedUpload):
+    """S3 refuses to let us read the object, and will again: rights, an archived object, a key that is not ours."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(ErrorCode.UNREADABLE, reason)
+
+
+def refused(error: ClientError) -> UnreadableUpload | None:
+    """The rejection that a refusal of S3 stands for; None for a fault that another try may not meet."""
+    code = error.response["Error"]["Code"]
+    lasting = code in _REFUSED_HEAD or code in _REFUSED_GET or (code.startswith("KMS.") and code not in _KMS_PASSING)
+    return UnreadableUpload(code) if lasting else None
 
 
 def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
-    """HeadObject's answer; None unless the key still holds this very version, which is what the stages will read."""
+    """HeadObject's answer for this very version; None when it is gone, or its key was deleted.
+
+    A bucket without versions has only its newest object.
+    """
+    head = _head(s3, uploaded, None)
+    if head is not None and uploaded.version_id not in (None, head.get("VersionId")):
+        head = _head(s3, uploaded, uploaded.version_id)
+    return head if head is not None and head["ETag"].strip('"') == uploaded.etag.strip('"') else None
+
+
+def copy_of(s3: Any, uploaded: UploadedObject, uri: str) -> bool:
+    """Copy this very version to `uri`, inside S3 and once; False when it is gone.
+
+    SageMaker reads keys and knows no versions, minutes or days after the job began.
+    """
+    bucket, key = split_uri(uri)
+    if exists(s3, bucket, key):
+        return True
+    from boto3.s3.transfer import TransferConfig
+
+    version = {"VersionId": uploaded.version_id} if uploaded.version_id else {}
     try:
-        head: dict[str, Any] = s3.head_object(Bucket=uploaded.bucket, Key=uploaded.key)
+        s3.copy(
+            CopySource={"Bucket": uploaded.bucket, "Key": uploaded.key, **version},
+            Bucket=bucket,
+            Key=key,
+            # the customer's metadata and tags belong to the upload; without versions the ETag names the one meant
+            ExtraArgs={
+                "CopySourceIfMatch": '"' + uploaded.etag.strip('"') + '"',
+                "MetadataDirective": "REPLACE",
+                "TaggingDirective": "REPLACE",
+            },
+            Config=TransferConfig(
+                multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+            ),
+        )
     except ClientError as error:
-        if error.response["Error"]["Code"] in ("404", "NoSuchKey"):
-            return None
-        raise
-    same_version = uploaded.version_id in (None, head.get("VersionId"))
-    return head if same_version and head["ETag"].strip('"') == uploaded.etag.strip('"') else None
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+        return False
+    return True
+
+
+def exists(s3: Any, bucket: str, key: str) -> bool:
+    return _ask(s3, Bucket=bucket, Key=key) is not None
+
+
+def _head(s3: Any, uploaded: UploadedObject, version_id: str | None) -> dict[str, Any] | None:
+    version = {"VersionId": version_id} if version_id else {}
+    try:
+        return _ask(s3, Bucket=uploaded.bucket, Key=uploaded.key, **version)
+    except ClientError as error:
+        raise refused(error) or error from error
+
+
+def _ask(s3: Any, **which: str) -> dict[str, Any] | None:
+    try:
+        head: dict[str, Any] = s3.head_object(**which)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in _GONE:
+            raise
+        return None
+    return head

@@ -13,9 +13,12 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from contract.codes import OPERATORS
+from contract.events import StatusType
 from domain.clients import client, table
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import JobsTable
+from domain.limits import Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
 from domain.observability import logger, metrics, tracer
@@ -34,6 +37,7 @@ class NotifySettings(Settings):
     configuration_set: str
     page_url: str
     api_url: str
+    limits_table: str
 
 
 @cache
@@ -43,6 +47,7 @@ def notifier() -> Notifier:
     return Notifier(
         jobs=JobsTable(table(settings.jobs_table)),
         mailboxes=MailboxTable(table(settings.mailbox_table)),
+        counters=Counters(table(settings.limits_table)),
         s3=s3,
         ses=client("sesv2"),
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
@@ -75,6 +80,11 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | Non
 
 
 def _send(outcome: dict[str, object]) -> dict[str, str | None]:
-    message_id = notifier().notify(StatusEvent.model_validate(outcome))
+    event = StatusEvent.model_validate(outcome)
+    message_id = notifier().notify(event)
+    if event.type is StatusType.JOB_FAILED and event.detail.error is not None:
+        ours = event.detail.error.code in OPERATORS
+        metrics.add_metric(name="JobsFailedByUs", unit=MetricUnit.Count, value=ours)
+        metrics.add_metric(name="JobsFailedByPhotos", unit=MetricUnit.Count, value=not ours)
     metrics.add_metric(name="MailsSent", unit=MetricUnit.Count, value=0 if message_id is None else 1)
     return {"messageId": message_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -57,7 +58,7 @@ def compose(
     preview: bytes | None,
 ) -> EmailMessage:
     """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
-    subject = " ".join(SUBJECTS[type_].format(name=item.name).split())  # a header is one line
+    subject = unlinked(" ".join(SUBJECTS[type_].format(name=item.name).split()))  # a header is one line
     letter = _letter(type_, item, detail, links)
     message = EmailMessage()
     message["Subject"] = subject
@@ -69,6 +70,12 @@ def compose(
         assert isinstance(html_part, EmailMessage)
         html_part.add_related(shown, maintype="image", subtype="png", cid=f"<{PREVIEW_CID}>", filename="preview.png")
     return message
+
+
+def unlinked(text: str) -> str:
+    """`text` with a word joiner (U+2060), which is not seen, where mail programs would begin to make a link of it:
+    names and facts are the sender's of an upload, and the mail is ours."""
+    return re.sub(r"(?<=\w)(?:\.(?=[^\W\d])|@(?=\w)|:(?=//))", "\\g<0>\u2060", text)
 
 
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
@@ -83,7 +90,7 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
 
 
 def _failure(error: JobError, links: MailLinks) -> Letter:
-    return Letter(error.message, {"The job’s page": links.job}, advice=error.hint, note=f"Error {error.code}")
+    return Letter(unlinked(error.message), {"The job’s page": links.job}, advice=error.hint, note=f"Error {error.code}")
 
 
 def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from email.headerregistry import Address
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from contract.events import JOB_STATUS
-from domain.job_item import JobItem, updates_for
+from domain.clients import AWS_FAULTS
+from domain.job_item import updates_for
 from domain.jobs_table import JobsTable
+from domain.limits import MAX_MAILS_A_DAY, Counters
 from domain.links import Links
-from domain.mailboxes import MailboxTable
+from domain.mailboxes import Closed, MailboxTable
+from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
 from notify.mail import MailLinks, compose
 
+# https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
+_ADDRESS_FAULT = re.compile(
+    r"illegal address|invalid (domain|address|local)|domain (name )?(contains|is|ends)|address.*(contains|too long)",
+    re.I,
+)
 # delivered name → what the customer reads; in this order
 LINKED = {
     "viewer/index.html": "Open the scene",
@@ -38,10 +50,24 @@ class Notifier:
     """`ses` is a boto3 SESv2 client."""
 
     def __init__(
-        self, jobs: JobsTable, mailboxes: MailboxTable, s3: Any, ses: Any, links: Links, sending: Sending
+        self,
+        jobs: JobsTable,
+        mailboxes: MailboxTable,
+        counters: Counters,
+        s3: Any,
+        ses: Any,
+        links: Links,
+        sending: Sending,
     ) -> None:
+        self._counters = counters
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
         self._links, self._sending = links, sending
+
+    def _enough(self, address: str, owner: str | None) -> bool:
+        """Whether the address, or the owner of the job, had all the mails of the day: the job's page says the rest."""
+        subjects = [f"mails {address}", *([f"mails about {owner}"] if owner else [])]
+        counts = [self._counters.count(subject, "day") for subject in subjects]
+        return max(counts) > MAX_MAILS_A_DAY
 
     def notify(self, event: StatusEvent) -> str | None:
         """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
@@ -51,33 +77,61 @@ class Notifier:
         first to reach the job's item is the outcome, and the only one that is mailed.
         """
         ended = JOB_STATUS.get(event.type)
+        item = self._jobs.find(event.detail.job_id)
+        if item is None:  # an event of a job that nobody recorded: nobody gave an address
+            return None
         if ended is not None:
             self._jobs.apply(event.detail.job_id, updates_for(event))
-        item = self._jobs.find(event.detail.job_id) or JobItem(job_id=event.detail.job_id)
+            item = self._jobs.find(event.detail.job_id) or item
         address = item.email
-        if not address or (ended is not None and item.status != ended):
+        if not address or event.type.value in item.mailed:
+            return None
+        if (ended is None and item.status in JOB_STATUS.values()) or (ended is not None and item.status != ended):
             return None
         mailbox = self._mailboxes.open(address)
-        if mailbox.closed:
+        if mailbox.closed or self._enough(mailbox.address, item.owner):
             return None
-        outputs = event.detail.outputs
+        outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
+        signed = self._links.of_job(item.job_id, outputs)
         links = MailLinks(
-            delivered={label: self._links.sign(outputs[name]) for name, label in LINKED.items() if name in outputs},
+            delivered={label: signed[name] for name, label in LINKED.items() if name in signed},
             hours=self._links.seconds // 3600,
             job=f"{self._sending.page}#job={event.detail.job_id}",
             stop=f"{self._sending.page}#unsubscribe={mailbox.reference}",
         )
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
         message = compose(event.type, item, event.detail, links, preview)
-        message["From"], message["To"] = self._sending.sender, address
+        # an address object: a header of text would read encoded words and commas
+        message["From"], message["To"] = self._sending.sender, Address(addr_spec=address)
         # RFC 8058: the mail program's own button
         message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        answer = self._ses.send_email(
-            FromEmailAddress=self._sending.sender,
-            Destination={"ToAddresses": [address]},
-            Content={"Raw": {"Data": message.as_bytes()}},
-            ConfigurationSetName=self._sending.configuration_set,
-        )
+        try:
+            answer = self._ses.send_email(
+                FromEmailAddress=self._sending.sender,
+                Destination={"ToAddresses": [address]},
+                Content={"Raw": {"Data": message.as_bytes()}},
+                ConfigurationSetName=self._sending.configuration_set,
+            )
+        except ClientError as error:
+            if not _refuses_address(error):
+                raise
+            logger.warning("SES refuses the address", job_id=event.detail.job_id, refusal=str(error))
+            self._mailboxes.close(address, Closed.REFUSED, event.detail.at)
+            return None
+        self._note(event)
         message_id: str = answer["MessageId"]
         return message_id
+
+    def _note(self, event: StatusEvent) -> None:
+        """A second record beside the idempotency table's: one of the two writes may fail, and no mail goes twice."""
+        try:
+            self._jobs.note_mail(event.detail.job_id, event.type)
+        except AWS_FAULTS:
+            logger.exception("the item does not say that the mail went", job_id=event.detail.job_id)
+
+
+def _refuses_address(error: ClientError) -> bool:
+    """SES will never take this address; an unverified one, in the sandbox, may be verified yet."""
+    fault = error.response["Error"]
+    return fault["Code"] == "BadRequestException" and bool(_ADDRESS_FAULT.search(fault.get("Message", "")))

@@ -46,6 +46,10 @@ def orphans() -> Orphans:
     return Orphans(StageRuns(table(settings.stage_runs_table)), executions, Compute(client("sagemaker")))
 
 
+class DescribedTooEarly(Exception):
+    """SageMaker's event reports an end that its description does not show yet: Lambda tries again in a minute."""
+
+
 def beat(run: StageRun) -> None:
     if not reporter().beat(run) and orphans().stop(run):
         logger.warning("orphan stopped", job_name=run.job_name)
@@ -65,11 +69,15 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         beat(news.run)
         return {"reported": "HEARTBEAT"}
     outcome = reporter().report(news.run)
+    if outcome.status is RunStatus.RUNNING and news.ended:
+        raise DescribedTooEarly(news.run.job_name)
     if outcome.status is RunStatus.RUNNING:
         # a machine was found, or its input is there: long before the container's first progress event
         beat(news.run)
     spent = reporter().bill(news.run, outcome)
     if spent:
         metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
-    logger.info("stage run described", status=outcome.status, error=outcome.error and outcome.error.code)
+    error = outcome.error and outcome.error.code
+    # the reason is for operators: of INTERNAL the customer's error says nothing
+    logger.info("stage run described", status=outcome.status, error=error, reason=outcome.reason)
     return {"reported": outcome.status.value}

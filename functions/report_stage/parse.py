@@ -10,11 +10,14 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.stages import StageRun
 
+ENDED = ("Completed", "Failed", "Stopped")
+
 
 class JobChanged(BaseModel):
-    """SageMaker reports that the run's job changed its state."""
+    """SageMaker reports that the run's job changed its state; `ended`: to one that it does not leave again."""
 
     run: StageRun
+    ended: bool
 
 
 class ProgressMade(BaseModel):
@@ -29,4 +32,5 @@ def parse(detail_type: str, detail: dict[str, Any]) -> JobChanged | ProgressMade
         stage, attempt = Stage(detail["stage"]), int(detail["attempt"])
         return ProgressMade(run=StageRun(job_id=detail["jobId"], stage=stage, attempt=attempt))
     run = StageRun.of_event(detail)
-    return JobChanged(run=run) if run else None
+    status = detail.get("ProcessingJobStatus") or detail.get("TrainingJobStatus")
+    return JobChanged(run=run, ended=status in ENDED) if run else None

@@ -15,13 +15,14 @@ from domain.compute import CannotStart, Compute
 from domain.cost import dollars, seconds_for
 from domain.errors import JobError
 from domain.job import Camel, Job
+from domain.layout import upload_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
-from domain.results import write_text
-from domain.sagemaker_requests import Platform, create_request, machine_for, manifest_of
+from domain.sagemaker_requests import Platform, create_request, machine_for, reads_upload
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import RetryState, StageRun, finished_stages, next_retry_state
 from domain.status import StatusBus, stage_queued, stage_started
+from domain.uploads import copy_of
 
 
 class JobSoFar(Job):
@@ -101,9 +102,8 @@ class Runner:
     def _begin(self, request: RunRequest, attempt: Attempt) -> None:
         run, job = attempt.run, request.job
         self._bus.put(stage_started(run, self._clock()))
-        manifest = manifest_of(run, job, self._platform.results_bucket)
-        if manifest is not None:
-            write_text(self._s3, manifest.uri, manifest.body)
+        if reads_upload(run, job) and not self._copy_upload(job):
+            return self._reporter.fail(request.task_token, JobError.of(ErrorCode.UPLOAD_GONE))
         spent = self._spent_before(run)
         affordable = seconds_for(self._platform.instance_type(run.stage, job), self._budget - spent)
         if not affordable:
@@ -124,6 +124,11 @@ class Runner:
         if others_wait:  # a machine may be free by now, and earlier runs get it first
             self._queue.serve(run.stage)
         return None
+
+    def _copy_upload(self, job: Job) -> bool:
+        """False when the version that the job was started for is gone."""
+        uri = upload_uri(job.job_id, job.key, self._platform.results_bucket)
+        return copy_of(self._s3, job.uploaded, uri)
 
     def _spent_before(self, run: StageRun) -> float:
         """Dollars that the job's other runs have cost, failed attempts included."""

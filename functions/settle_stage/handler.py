@@ -32,5 +32,6 @@ def reconciler() -> Reconciler:
 def handler(event: SettleRequest, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(job_id=event.job_id, stage=event.stage)
     settlement = reconciler().reconcile(event)
+    logger.info("task failed", failure=event.failure.model_dump())
     logger.info("stage reconciled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.code)
     return settlement.model_dump(mode="json", by_alias=True)

@@ -14,13 +14,13 @@ from domain.clients import client, table
 from domain.executions import Executions
 from domain.job import UploadedObject
 from domain.jobs_table import JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.observability import logger, metrics, tracer
-from domain.settings import Settings
 from domain.starting import Starter
 from domain.status import StatusBus
 
 
-class StartJobSettings(Settings):
+class StartJobSettings(JobLimits):
     pipeline_arn: str
     jobs_table: str
     status_bus: str
@@ -29,11 +29,13 @@ class StartJobSettings(Settings):
 @cache
 def starter() -> Starter:
     settings = StartJobSettings.read()
+    jobs = JobsTable(table(settings.jobs_table))
     return Starter(
         s3=client("s3"),
         executions=Executions(client("stepfunctions"), settings.pipeline_arn),
-        jobs=JobsTable(table(settings.jobs_table)),
+        jobs=jobs,
         bus=StatusBus(client("events"), settings.status_bus),
+        limits=OwnerLimits(jobs, settings),
     )
 
 

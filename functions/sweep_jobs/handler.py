@@ -33,13 +33,10 @@ class SweepJobsSettings(Settings):
 def sweeper() -> Sweeper:
     settings = SweepJobsSettings.read()
     executions = Executions(client("stepfunctions"), settings.pipeline_arn)
-    stopper = Stopper(
-        executions=executions,
-        runs=StageRuns(table(settings.stage_runs_table)),
-        compute=Compute(client("sagemaker")),
-        bus=StatusBus(client("events"), settings.status_bus),
-    )
-    return Sweeper(executions, JobsTable(table(settings.jobs_table)), stopper)
+    bus = StatusBus(client("events"), settings.status_bus)
+    runs, compute = StageRuns(table(settings.stage_runs_table)), Compute(client("sagemaker"))
+    stopper = Stopper(executions=executions, runs=runs, compute=compute, bus=bus)
+    return Sweeper(executions, JobsTable(table(settings.jobs_table)), stopper, bus)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -47,9 +44,9 @@ def sweeper() -> Sweeper:
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    metrics.add_metric(name="OldestJobHours", unit=MetricUnit.NoUnit, value=sweeper().oldest_job_hours(event.time))
     swept = sweeper().sweep(event.time)
     metrics.add_metric(name="JobsSwept", unit=MetricUnit.Count, value=len(swept))
-    metrics.add_metric(name="OldestJobHours", unit=MetricUnit.NoUnit, value=sweeper().oldest_job_hours(event.time))
     if swept:
         logger.warning("jobs that ended without a final event", jobs=swept)
     return {"swept": swept}

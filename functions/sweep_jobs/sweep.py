@@ -1,15 +1,22 @@
-"""Find ended jobs that have no final event: Step Functions delivers its own events on a best-effort basis.
+"""Find jobs that were recorded and not started, and ended jobs that have no final event.
 
+Step Functions delivers its own events on a best-effort basis:
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from contract.events import FAILED_SEQUENCE
-from domain.executions import Executions
+from domain.clients import AWS_FAULTS
+from domain.executions import Ended, Executions
 from domain.jobs_table import JobsTable
+from domain.observability import logger
+from domain.status import StatusBus
+from domain.unstarted import Unstarted
 from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # after that no event of an end is still under way
@@ -17,21 +24,55 @@ LOOK_BACK = timedelta(hours=2)  # several sweeps see each end, should one of the
 MAX_JOB_AGE = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
 
 
+class Unswept(Exception):
+    """Some jobs could not be swept; the others were."""
+
+    def __init__(self, swept: list[str], faults: list[str]) -> None:
+        self.swept = swept
+        super().__init__(", ".join(faults))
+
+
 class Sweeper:
     """Everything it calls is handed in."""
 
-    def __init__(self, executions: Executions, jobs: JobsTable, stopper: Stopper) -> None:
-        self._executions, self._jobs, self._stopper = executions, jobs, stopper
+    def __init__(self, executions: Executions, jobs: JobsTable, stopper: Stopper, bus: StatusBus) -> None:
+        self._executions, self._jobs, self._stopper, self._bus = executions, jobs, stopper, bus
 
     def sweep(self, now: datetime) -> list[str]:
-        """Clean up after executions whose end the jobs table does not record; returns their jobs' ids."""
-        swept = []
-        for ended in self._executions.ended_between(now - MAX_JOB_AGE, now - LOOK_BACK, now - GRACE):
-            item = self._jobs.find(ended.job_id)
-            if item is None or item.sequence < FAILED_SEQUENCE:
-                self._stopper.clean_up(ended, last_chance=True)
-                swept.append(ended.job_id)
+        """Finish what was recorded and not started, and clean up after executions whose end the jobs table does not
+        record; returns their jobs' ids.
+
+        One job's fault is its own. Raises Unswept at the end if there was any: the event comes again with its own time
+        `now`, and so does its dead letter, so no end falls out of the two hours that a sweep looks back upon.
+        """
+        swept, faults = list[str](), list[str]()
+        for job_id, sweep in self._found(now):
+            try:
+                if sweep():
+                    swept.append(job_id)
+            except AWS_FAULTS:
+                logger.exception("job not swept", job_id=job_id)
+                faults.append(job_id)
+        if faults:
+            raise Unswept(swept, faults)
         return swept
+
+    def _found(self, now: datetime) -> Iterator[tuple[str, Callable[[], bool]]]:
+        for job_id, start_with in self._jobs.not_started(now - GRACE):
+            yield job_id, partial(self._finish, job_id, start_with)
+        for ended in self._executions.ended_between(now - MAX_JOB_AGE, now - LOOK_BACK, now - GRACE):
+            yield ended.job_id, partial(self._clean_up, ended)
+
+    def _finish(self, job_id: str, start_with: str) -> bool:
+        Unstarted.model_validate_json(start_with).finish(job_id, self._executions, self._bus, self._jobs)
+        return True
+
+    def _clean_up(self, ended: Ended) -> bool:
+        item = self._jobs.find(ended.job_id)
+        if item is not None and item.sequence >= FAILED_SEQUENCE:
+            return False
+        self._stopper.clean_up(ended, last_chance=True)
+        return True
 
     def oldest_job_hours(self, now: datetime) -> float:
         """How long the oldest running job has been running; 0 when none runs."""

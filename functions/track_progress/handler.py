@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import updates_for
+from domain.job_item import believed, updates_for
 from domain.jobs_table import JobsTable
 from domain.observability import logger, tracer
 from domain.pace import PaceTable
@@ -37,7 +37,10 @@ def estimator() -> Estimator:
 @tracer.capture_lambda_handler
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
-    status = event.status
+    status = believed(event.status)
+    if status is None:
+        logger.warning("not believed", job_id=event.status.detail.job_id, sequence=event.status.detail.sequence)
+        return {"updates": 0}
     news = jobs().apply(status.detail.job_id, updates_for(status))
     estimator().follow(status)
     logger.info("progress tracked", job_id=status.detail.job_id, type=status.type, updates=news)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from local.guard import refusal
 from local.sagemaker.service import SageMaker
 from local.sagemaker.validation import RequestError
 
-# (headers, operation, request); raises RequestError for what the caller may not do
-Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any]], None]
+# (headers, operation, request, tags of the job that it names); raises RequestError for what the caller may not do
+Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any], Mapping[str, str]], None]
 
 
 class SageMakerServer:
@@ -43,11 +44,13 @@ def _handler(sagemaker: SageMaker, authorize: Authorize) -> type[BaseHTTPRequest
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
+            if self._refused():
+                return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
             try:
                 request = json.loads(body or b"{}")
-                authorize(dict(self.headers), operation, request)
+                authorize(dict(self.headers), operation, request, sagemaker.tags(operation, request))
                 self._answer(200, sagemaker.call(operation, request))
             except RequestError as error:
                 self._answer(400, {"__type": error.code, "message": error.message})
@@ -57,7 +60,18 @@ def _handler(sagemaker: SageMaker, authorize: Authorize) -> type[BaseHTTPRequest
                 self._answer(500, {"__type": "InternalFailure", "message": f"{type(error).__name__}: {error}"})
 
         def do_GET(self) -> None:
+            if self._refused():
+                return
             self._answer(200 if self.path == "/health" else 404, {})
+
+        def _refused(self) -> bool:
+            port = self.connection.getsockname()[1]
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            reason = refusal(port, self.command, self.path.partition("?")[2], headers)
+            if reason is not None:
+                self.close_connection = True  # its body was not read
+                self._answer(403, {"__type": "AccessDeniedException", "message": reason})
+            return reason is not None
 
         def _answer(self, status: int, value: dict[str, Any]) -> None:
             body = json.dumps(value).encode()

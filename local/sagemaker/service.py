@@ -49,6 +49,13 @@ class SageMaker:
         validate(operation, request)
         return operations[operation](kind, request)
 
+    def tags(self, operation: str, request: Mapping[str, Any]) -> dict[str, str]:
+        """The tags of the job that a request names; none for a job that is not there yet."""
+        kind = Kind.TRAINING if "TrainingJob" in operation else Kind.PROCESSING
+        with self._lock:
+            job = self._jobs.get((kind, request.get(f"{kind}JobName", "")))
+        return {tag["Key"]: tag["Value"] for tag in job.request.get("Tags", [])} if job else {}
+
     def close(self) -> None:
         """Stop every job and wait a moment for them; for the end of the process."""
         for job in self._running():

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from scripts.audit import tools
-from scripts.audit.findings import Finding, judge, load_argued
+from scripts.audit.findings import Finding, compare, load_accepted
 from scripts.audit.sbom import write_sboms
 from scripts.audit.tools import ROOT, ToolFailed
 
@@ -39,13 +39,13 @@ def main() -> int:
         ran.add("pip-audit")
     except ToolFailed as failure:
         print(f"pip-audit: {failure}")
-    verdict = judge(findings, load_argued(EXCEPTIONS), ran)
-    for finding in verdict.open:
+    audit = compare(findings, load_accepted(EXCEPTIONS), ran)
+    for finding in audit.open:
         print(f"open: {finding}")
-    for argued in verdict.stale:
-        print(f"no longer needed in {EXCEPTIONS.relative_to(ROOT)}: {argued}")
-    clean = not verdict.open and not verdict.stale
-    print(f"{len(findings) - len(verdict.open)} argued, {len(verdict.open)} open, {len(verdict.stale)} stale")
+    for accepted in audit.stale:
+        print(f"no longer needed in {EXCEPTIONS.relative_to(ROOT)}: {accepted}")
+    clean = not audit.open and not audit.stale
+    print(f"{len(findings) - len(audit.open)} accepted, {len(audit.open)} open, {len(audit.stale)} stale")
     return 0 if clean else 1
 
 

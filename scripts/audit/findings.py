@@ -24,8 +24,8 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Argued:
-    """An exception: `resource` may hold the wildcards of fnmatch."""
+class Accepted:
+    """An accepted finding: `resource` may hold the wildcards of fnmatch."""
 
     tool: str
     rule: str
@@ -41,16 +41,16 @@ class Argued:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`open`: what nobody has argued. `stale`: exceptions that no longer except anything."""
+class Audit:
+    """`open`: findings without an exception. `stale`: exceptions that match no finding."""
 
     open: tuple[Finding, ...]
-    stale: tuple[Argued, ...]
+    stale: tuple[Accepted, ...]
 
 
-def load_argued(path: Path) -> list[Argued]:
-    """The exceptions, one for each of an entry's resources. Raises ValueError for an entry that is not whole."""
-    argued = []
+def load_accepted(path: Path) -> list[Accepted]:
+    """The exceptions, one per resource of an entry. Raises ValueError for an incomplete entry."""
+    accepted = []
     for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         if (
             set(entry) != {"tool", "rule", "resources", "reason"}
@@ -58,13 +58,13 @@ def load_argued(path: Path) -> list[Argued]:
             or not entry["reason"].strip()
         ):
             raise ValueError(f"an exception has a tool, a rule, resources and a reason: {entry}")
-        argued += [Argued(entry["tool"], entry["rule"], name, entry["reason"]) for name in entry["resources"]]
-    return argued
+        accepted += [Accepted(entry["tool"], entry["rule"], name, entry["reason"]) for name in entry["resources"]]
+    return accepted
 
 
-def judge(findings: Iterable[Finding], argued: Iterable[Argued], ran: set[str]) -> Verdict:
-    """`ran`: the tools that came to a result; of the others nobody knows whether an exception still applies."""
-    findings, argued = list(findings), list(argued)
-    unargued = tuple(finding for finding in findings if not any(one.covers(finding) for one in argued))
-    idle = (one for one in argued if one.tool in ran and not any(one.covers(finding) for finding in findings))
-    return Verdict(unargued, tuple(idle))
+def compare(findings: Iterable[Finding], accepted: Iterable[Accepted], ran: set[str]) -> Audit:
+    """Compares findings with the exceptions; only those for a tool that `ran` to a result can be stale."""
+    findings, accepted = list(findings), list(accepted)
+    without = tuple(finding for finding in findings if not any(one.covers(finding) for one in accepted))
+    idle = (one for one in accepted if one.tool in ran and not any(one.covers(finding) for finding in findings))
+    return Audit(without, tuple(idle))

@@ -35,7 +35,11 @@ def run(tool: str, *arguments: str, given: str = "", accepted: Sequence[int] = (
 
 def checkov() -> list[Finding]:
     """The template, the Dockerfiles and the workflows against checkov's rules."""
-    files = ["template.yaml", *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("containers/*/Dockerfile")))]
+    files = [
+        "template.yaml",
+        "scripts/deployment/deploy-role.yaml",
+        *(str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("containers/*/Dockerfile"))),
+    ]
     files += [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob(".github/workflows/*.yml"))]
     frameworks = ("cloudformation", "dockerfile", "github_actions")
     output = run(

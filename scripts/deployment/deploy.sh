@@ -46,6 +46,15 @@ base_digest() { # what the base image's name stands for in its registry
 
 pushed() { docker manifest inspect "$1" >/dev/null 2>&1; }
 
+# SageMaker takes single images in Docker's own format; a builder may add a provenance attestation, which makes an OCI index of it
+IMAGE_FORMAT=application/vnd.docker.distribution.manifest.v2+json
+
+check_format() { # reference: what the registry holds is one image in that format
+  local format
+  format=$(docker manifest inspect "$1" | tr -d ' \t\n' | sed -n 's/^{"schemaVersion":2,"mediaType":"\([^"]*\)".*/\1/p')
+  [ "$format" = "$IMAGE_FORMAT" ] || fail "$1 was pushed as ${format:-something else}, not as $IMAGE_FORMAT"
+}
+
 check() { # reference, name: the entry point answers; no known critical hole where a scanner is at hand
   [ "$(docker run --rm "$1" --version | cut -d' ' -f1,2)" = "spaceport $2" ] || fail "$1 does not start"
   if command -v trivy >/dev/null; then
@@ -59,16 +68,18 @@ for dockerfile in "${dockerfiles[@]}"; do
   name=$(basename "$(dirname "$dockerfile")")
   reference=$REGISTRY/spaceport-$STAGE/$name:$tag
   if pushed "$reference"; then
+    check_format "$reference"
     say "$reference is there already"
     continue
   fi
   : "${BASE_DIGEST:=$(base_digest)}"
   say "building $reference on $BASE@$BASE_DIGEST"
-  docker build --platform linux/amd64 --file "$dockerfile" --tag "$reference" \
+  docker buildx build --platform linux/amd64 --provenance=false --sbom=false --output type=docker --file "$dockerfile" --tag "$reference" \
     --build-arg BASE_DIGEST="$BASE_DIGEST" --build-arg ACCELERATOR="$ACCELERATOR" \
     --label org.opencontainers.image.revision="$(git rev-parse HEAD)" \
     --label org.opencontainers.image.base.digest="$BASE_DIGEST" .
   check "$reference" "$name"
   docker push "$reference"
+  check_format "$reference"
 done
 echo "$tag"

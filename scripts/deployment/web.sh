@@ -11,14 +11,22 @@ output() { # the stack's output of that name, or nothing
 
 (cd web && npm ci --ignore-scripts --silent --no-audit --no-fund && npm run --silent build)
 sign_in=$(output SignInUrl)
+sign_out=''
+revoke=''
+if [ -n "$sign_in" ]; then
+  sign_out=$sign_in/logout
+  revoke=$sign_in/oauth2/revoke
+fi
 bucket=$(output WebBucket)
-# an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these two variables
+# an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these variables
 cat >web/.build/config.json <<JSON
 {
   "apiUrl": "$(output ApiUrl)",
   "clientId": "$(output TokenAudience)",
   "signInUrl": "${SIGN_IN_URL:-$sign_in/oauth2/authorize}",
-  "tokenUrl": "${TOKEN_URL:-$sign_in/oauth2/token}"
+  "tokenUrl": "${TOKEN_URL:-$sign_in/oauth2/token}",
+  "revokeUrl": "${REVOKE_URL:-$revoke}",
+  "signOutUrl": "${SIGN_OUT_URL:-$sign_out}"
 }
 JSON
 aws s3 sync web/.build "s3://$bucket" --delete --cache-control "public, max-age=300"

@@ -15,6 +15,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
     parser.add_argument("--histories", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0, help="of the first history")
+    parser.add_argument("--first", action="store_true", help="end with the first history that breaks an invariant")
     arguments = parser.parse_args()
     started, outcomes, jobs, invocations, dead, broken = time.process_time(), Counter[str](), 0, 0, 0, list[int]()
     for seed in range(arguments.seed, arguments.seed + arguments.histories):
@@ -24,6 +25,8 @@ def main() -> int:
         if report.faults:
             broken.append(seed)
             print(f"seed {seed}:", *report.faults, sep="\n  ", flush=True)
+            if arguments.first:
+                break
     figures = {
         "histories": arguments.histories,
         "uploads": jobs,

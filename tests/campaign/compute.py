@@ -1,4 +1,4 @@
-"""SageMaker with a will of its own: jobs wait, run, speak and end as real ones do."""
+"""SageMaker jobs that wait, run, report progress and end at random, as real ones do."""
 
 from __future__ import annotations
 
@@ -10,33 +10,34 @@ from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
 from tests.support.cloud import empty_result
-from tests.support.fakes import RUNNING, FakeSageMaker
+from tests.support.fakes import RUNNING, FakeJob, FakeSageMaker
 
-# how jobs end, by how often
-FATES = {
+# how jobs end, and how often: weights of a random choice
+OUTCOMES = {
     "completes": 60,
-    "completes in silence": 8,  # no progress, no event of its end
+    "completes silently": 8,  # no progress, no event of its end
     "wrong photos": 6,
     "out of memory": 6,
     "killed": 4,  # SIGKILL by the kernel for its memory
     "interrupted": 8,
-    "told to leave": 3,  # SIGTERM, and its container says so on its way out
+    "interrupted with notice": 3,  # SIGTERM, and the container exits with the code for it
     "no capacity": 3,
     "disk full": 2,
+    "fails by itself": 3,  # SageMaker's own fault
     "hangs": 3,
 }
-# those of which the container names the reason itself
+# outcomes for which the container reports a code
 NAMED = {
     "wrong photos": "NO_OVERLAP",
     "out of memory": "OUT_OF_MEMORY",
-    "told to leave": "INTERRUPTED",
+    "interrupted with notice": "INTERRUPTED",
     "disk full": "DISK_FULL",
 }
 
 
 class Machines(FakeSageMaker):
-    """`changed`: a job's state changed; `progressed`: its container says so. `twice` collects runs that met another
-    running job of their stage."""
+    """`changed` is called when a job's status changes, `progressed` when its container reports progress.
+    `twice` collects the runs that started while another job of their stage was running."""
 
     def __init__(
         self,
@@ -48,6 +49,8 @@ class Machines(FakeSageMaker):
         super().__init__()
         self._world, self._storage, self._changed, self._progressed = world, storage, changed, progressed
         self.twice: list[str] = []
+        self.ended: dict[str, float] = {}  # when each job ended, by name
+        self.damaged: set[str] = set()  # jobs whose result.json is no result
 
     def _create(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
         answer = super()._create(kind, request)
@@ -67,62 +70,80 @@ class Machines(FakeSageMaker):
         name = request[f"{kind}JobName"]
         run = StageRun.parse(name)
         assert run is not None
-        self._world.after(self._world.random.uniform(1, 120), lambda: self._finish(run, "told to stop"))
+        self._world.after(self._world.random.uniform(1, 120), lambda: self._finish(run, "stopped"))
         return answer
 
     def _begin(self, run: StageRun) -> None:
         if self.jobs[run.job_name].status != "InProgress":
             return
-        names = list(FATES) if self._world.faults.crash else ["completes"]
-        (fate,) = self._world.random.choices(names, [FATES[name] for name in names])
-        silent = fate == "completes in silence"
+        names = list(OUTCOMES) if self._world.faults.crash else ["completes"]
+        (outcome,) = self._world.random.choices(names, [OUTCOMES[name] for name in names])
+        silent = outcome == "completes silently"
         seconds = self._world.random.uniform(300, 5000)
         if not silent:
             self._changed(run, "InProgress")
-            beats = max(1, int(seconds / 400))
-            for beat in range(1, beats + 1):
-                share = beat / (beats + 1)
-                self._world.after(seconds * share, lambda share=share: self._speak(run, share))  # type: ignore[misc]
-        if fate == "hangs":
+            reports = max(1, int(seconds / 400))
+            for report in range(1, reports + 1):
+                share = report / (reports + 1)
+                self._world.after(seconds * share, lambda share=share: self._report(run, share))  # type: ignore[misc]
+        if outcome == "hangs":
             seconds = float(run.stage.spec.max_runtime)
-        self._world.after(seconds, lambda: self._finish(run, fate))
+        self._world.after(seconds, lambda: self._finish(run, outcome))
 
-    def _speak(self, run: StageRun, share: float) -> None:
+    def _report(self, run: StageRun, share: float) -> None:
         if self.jobs[run.job_name].status == "InProgress":
             self._progressed(run, share)
 
-    def _finish(self, run: StageRun, fate: str) -> None:
+    def _finish(self, run: StageRun, outcome: str) -> None:
         name = run.job_name
         if self.jobs[name].status not in RUNNING:
             return
         if self.jobs[name].status == "Stopping":
-            fate = "told to stop"
+            outcome = "stopped"
         training = run.stage.kind == "Training"
-        if fate.startswith("completes"):
-            self._leave_result(run)
+        self.ended[name] = self._world.now
+        if outcome.startswith("completes"):
+            self._write_result(run)
             self.complete(name)
-        elif fate == "told to stop":
+        elif outcome == "stopped":
             self.end_stopped(name)
-        elif fate == "interrupted":
+        elif outcome == "interrupted":
             self.end_stopped(name, 60, **({"SecondaryStatus": "Interrupted"} if training else {}))
-        elif fate == "hangs":
+        elif outcome == "hangs":
             status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
             self.end_stopped(name, run.stage.spec.max_runtime, **status)
-        elif fate == "no capacity":
+        elif outcome == "no capacity":
             self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
-        elif fate == "killed":
+        elif outcome == "fails by itself":
+            self.fail(name, FailureReason="InternalServerError: We encountered an internal error.  Please try again.")
+        elif outcome == "killed":
             self.fail(name, FailureReason="AlgorithmError: , exit code: 137")
         else:
-            said = f"{NAMED[fate]}: as found"
-            self.fail(name, 60, **({"FailureReason": f"AlgorithmError: {said}"} if training else {"ExitMessage": said}))
-        if fate != "completes in silence":
+            message = f"{NAMED[outcome]}: as found"
+            self.fail(
+                name, 60, **({"FailureReason": f"AlgorithmError: {message}"} if training else {"ExitMessage": message})
+            )
+        if outcome != "completes silently":
             self._changed(run, self.jobs[name].status)
 
-    def _leave_result(self, run: StageRun) -> None:
+    def _write_result(self, run: StageRun) -> None:
         request = self.jobs[run.job_name].request
         if run.stage.kind == "Training":
             uri = f"{request['OutputDataConfig']['S3OutputPath']}/{run.job_name}/output/model"
         else:
             uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=json.dumps(empty_result(uri)).encode())
+        body = json.dumps(empty_result(uri))
+        if self._world.happens(self._world.faults.damaged):
+            self.damaged.add(run.job_name)
+            others = json.dumps(empty_result(uri) | {"jobId": "somebody-elses-job"})
+            body = self._world.random.choice(["", body[:-9], "[]", "{}", others])
+        self._storage.put_object(Bucket=bucket, Key=f"{key}/result.json", Body=body.encode())
+
+    def _find(self, kind: Literal["Processing", "Training"], verb: str, request: dict[str, Any]) -> FakeJob:
+        """A description may be a moment behind the job."""
+        job = super()._find(kind, verb, request)
+        lately = self._world.now - self.ended.get(job.name, -1e9) < 90
+        if verb == "Describe" and lately and self._world.happens(self._world.faults.behind):
+            return FakeJob(job.kind, job.request, "InProgress", {}, job.started_at)
+        return job

@@ -1,7 +1,8 @@
-"""One history: customers upload, stop and rerun, an operator redrives; then what must hold is looked at."""
+"""One history: customers upload, stop and rerun, an operator redrives; then the invariants are checked."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,35 +16,71 @@ from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
+from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
-from tests.campaign.world import Crash, Faults
+from tests.campaign.world import EPOCH, Crash, Faults
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, UPLOADS
+from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
+MAX_ATTEMPTS = 60  # what the state machine's Retry blocks add up to
+TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whatever is lost
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
-GOOD, BAD = zip_of(photos(6)), zip_of(photos(2))
+BAD = zip_of(photos(2))
 
 
 @dataclass
 class Seen:
-    """What was watched while the history ran."""
+    """Invariants checked at every write while the history runs."""
 
     faults: list[str] = field(default_factory=list)
+    free_since: dict[str, float] = field(default_factory=dict)
 
     def item_written(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         for name in ("progress", "sequence", "sfmSequence", "trainingSequence", "compressorSequence"):
             if name in before and after.get(name, -1) < before[name]:
                 self.faults.append(f"{after['jobId']}: {name} fell from {before[name]} to {after.get(name)}")
 
+    def look(self, pipeline: Pipeline) -> None:
+        """Every minute: no end stays untold, and no machine idle."""
+        now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
+        waiting = {one.token: one for one in pipeline.machine.executions.values() if one.token}
+        for item in pipeline.runs.items.values():
+            name = f"{item['jobId']}-{item['stage']}-{item['attempt']}"
+            execution = waiting.get(item["taskToken"])
+            if execution is None:
+                continue
+            begun = (execution.entered_at - EPOCH).total_seconds()
+            since = max(machines.ended.get(name, now), begun)
+            if name in machines.ended and now - since > TELL_SECONDS + world.excused(since):
+                self._once(f"{name} ended {now - since:.0f} s ago, and its task waits")
+            if "queuedFor" in item and machines.quota is not None:
+                self._idle(item, name, pipeline)
+
+    def _idle(self, item: dict[str, Any], name: str, pipeline: Pipeline) -> None:
+        machines, now = pipeline.machines, pipeline.world.now
+        kind = Stage(item["stage"]).kind
+        at_work = sum(job.kind == kind and job.status in RUNNING for job in machines.jobs.values())
+        free = machines.quota is not None and at_work < machines.quota
+        since = self.free_since.setdefault(kind, now) if free else now
+        if not free:
+            self.free_since.pop(kind, None)
+        elif now - since > TELL_SECONDS + pipeline.world.excused(since):
+            self._once(f"{name} waits while a machine for {kind} jobs stands idle")
+
+    def _once(self, fault: str) -> None:
+        if not any(known.split()[0] == fault.split()[0] for known in self.faults):
+            self.faults.append(fault)
+
 
 @dataclass(frozen=True)
 class Report:
-    """`faults`: every invariant that did not hold, in words."""
+    """Result of one history. `faults` describes every broken invariant."""
 
     seed: int
     faults: tuple[str, ...]
@@ -54,9 +91,9 @@ class Report:
 
 
 def draw_faults(seed: int) -> Faults:
-    """A history of its own weather: from none to all of it."""
-    weather = random.Random(seed ^ 0x5EED)
-    strength = weather.choice([0.0, 0.3, 1.0, 1.0, 2.0])
+    """The fault rates of a history, from none to twice the usual ones."""
+    chance = random.Random(seed ^ 0x5EED)
+    strength = chance.choice([0.0, 0.3, 1.0, 1.0, 2.0])
     return Faults(
         crash=0.01 * strength,
         throttle=0.01 * strength,
@@ -65,14 +102,19 @@ def draw_faults(seed: int) -> Faults:
         late=0.08 * strength,
         stale=0.1 * strength,
         interleave=0.05 * strength,
+        behind=0.3 * strength,
+        damaged=0.02 * strength,
+        unreadable=0.03 * strength,
+        outages=chance.choice([0, 0, 1, 2]) if strength else 0,
     )
 
 
 class Customers:
-    """They act at random times, and again when a call of theirs fails."""
+    """Customers and an operator, who act at random times and repeat a call that failed."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline, self._world = pipeline, pipeline.world
+        self._flights = itertools.count()
         self.job_ids: list[str] = []
         self.redriven: set[str] = set()
         self.rerun_ids: list[str] = []
@@ -85,10 +127,16 @@ class Customers:
 
     def upload(self, key: str) -> None:
         chance = self._world.random
-        (body,) = chance.choices([GOOD, BAD], [9, 1])
+        # no two flights are alike, so that it shows whose a job was given
+        good = zip_of({**dict.fromkeys(photos(6), b"x"), "flight.txt": str(next(self._flights)).encode()})
+        (body,) = chance.choices([good, BAD], [9, 1])
         metadata = {"email": "pilot@example.com"}
+        hidden = self._world.happens(self._world.faults.unreadable)
+        body += b"\0" * hidden  # an ETag of its own
         answer = self._pipeline.storage.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
         etag = answer["ETag"].strip('"')
+        if hidden:
+            self._pipeline.storage.unreadable.add(etag)
         described = {"key": key, "size": len(body), "etag": etag, "version-id": answer["VersionId"]}
         detail = {
             "version": "0",
@@ -111,7 +159,7 @@ class Customers:
             self._world.after(chance.uniform(10_000, 100_000), lambda: self._redrive(job_id))
 
     def maybe_cancel(self, execution: Execution) -> None:
-        """Just as it enters a state, which is when a stop has most to get wrong."""
+        """Stops some executions just as they enter a state, when most can go wrong."""
         if self._world.happens(0.02) and self._world.faults.crash:
             self._world.after(self._world.random.uniform(0, 2), lambda: self._cancel(execution.name))
 
@@ -126,7 +174,8 @@ class Customers:
     def _rerun(self, job_id: str, request_id: str) -> None:
         stage = self._world.random.choice(list(Stage))
         client, table = self._pipeline.client, self._pipeline.table
-        rerunner = Rerunner(client("s3"), self.executions(), JobsTable(table("jobs")))
+        jobs = JobsTable(table("jobs"))
+        rerunner = Rerunner(client("s3"), self.executions(), jobs, OwnerLimits(jobs, JobLimits.read()))
         request = RerunRequest(job_id=job_id, from_stage=stage, request_id=request_id)
 
         def press() -> None:
@@ -150,21 +199,22 @@ class Customers:
 
 
 def play(seed: int) -> Report:
-    """Play the history of `seed` to its end and look."""
+    """Plays the history of `seed` to its end and checks the invariants."""
     seen = Seen()
     with running_pipeline(seed, draw_faults(seed)) as pipeline:
         pipeline.jobs.watch = seen.item_written
         pipeline.machines.quota = pipeline.world.random.choice([1, 1, 2, None])
         customers = Customers(pipeline)
         pipeline.machine.entered = customers.maybe_cancel
+        pipeline.looked_round = lambda: seen.look(pipeline)
         customers.arrive()
         pipeline.world.run(LONG_ENOUGH)
-        faults = (*seen.faults, *what_does_not_hold(pipeline, customers))
+        faults = (*seen.faults, *broken_invariants(pipeline, customers))
     statuses = Counter(str(item.get("status")) for item in pipeline.jobs.items.values())
     return Report(seed, faults, len(customers.job_ids), statuses, pipeline.invocations, pipeline.dead_letters)
 
 
-def what_does_not_hold(pipeline: Pipeline, customers: Customers) -> list[str]:
+def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults = [f"{name} ran beside another of its stage" for name in pipeline.machines.twice]
     running = [job.name for job in pipeline.machines.jobs.values() if job.status in RUNNING]
     faults += [f"{name} still runs" for name in running]
@@ -173,12 +223,45 @@ def what_does_not_hold(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += [f"{one.name} has a token that waits" for one in executions.values() if one.token]
     faults += [f"{key} still queues" for key, item in pipeline.runs.items.items() if "queuedFor" in item]
     items = {key[0]: item for key, item in pipeline.jobs.items.items()}
+    faults += _paid_for_nothing(pipeline)
     faults += [f"{name} has no item" for name in executions if name not in items]
     for job_id, item in items.items():
         faults += _faults_of(job_id, item, pipeline, job_id in customers.redriven)
     faults += _lost(pipeline, customers, set(items))
     pressed = Counter(customers.rerun_ids)
     faults += [f"{one} is no rerun that anybody asked for" for one in executions if "-r" in one and one not in pressed]
+    return faults + _of_others(pipeline)
+
+
+def _of_others(pipeline: Pipeline) -> list[str]:
+    """A result is of its own upload: every first stage was given the version that its job was started for."""
+    faults = []
+    for name, execution in pipeline.machine.executions.items():
+        copy = pipeline.storage.objects.get((RESULTS, f"intermediates/{name}/upload/upload.zip"))
+        number = int(execution.input["versionId"].removeprefix("v"))
+        own = pipeline.storage.objects[UPLOADS, execution.input["key"]][number - 1]
+        if copy is not None and (own is None or [one.body for one in copy if one] != [own.body]):
+            faults.append(f"{name} was given another upload than its own")
+    return faults
+
+
+def _paid_for_nothing(pipeline: Pipeline) -> list[str]:
+    """Each attempt at a stage but the first follows one that did not complete, or whose result was damaged."""
+    faults, attempts = [], dict[tuple[str, str], list[str]]()
+    for name in pipeline.machines.created:
+        run = StageRun.parse(name)
+        assert run is not None
+        attempts.setdefault((run.job_id, run.stage.value), []).append(name)
+    for (job_id, stage), names in attempts.items():
+        explained = [
+            name
+            for name in names
+            if pipeline.machines.jobs[name].status != "Completed" or name in pipeline.machines.damaged
+        ]
+        if len(names) > len(explained) + 1 or [name for name in names[:-1] if name not in explained]:
+            faults.append(f"{job_id} was paid for {len(names)} attempts at {stage}, and {len(explained)} are explained")
+        if len(names) > MAX_ATTEMPTS:
+            faults.append(f"{job_id} had {len(names)} attempts at {stage}")
     return faults
 
 
@@ -189,25 +272,26 @@ def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: 
         faults.append(f"{job_id} ended nowhere: {status}")
     execution = pipeline.machine.executions.get(job_id)
     ended = execution.status if execution else "none"
-    told = {event["stateEnteredEventDetails"]["name"] for event in _entered(execution)}
-    begun = {"SUCCEEDED"} if "JobSucceeded" in told else {"FAILED"} if "JobFailed" in told else set()
+    entered = {event["stateEnteredEventDetails"]["name"] for event in _entered(execution)}
+    begun = {"SUCCEEDED"} if "JobSucceeded" in entered else {"FAILED"} if "JobFailed" in entered else set()
     expected = {
         "none": {"REJECTED"},
         "SUCCEEDED": {"SUCCEEDED"},
         "FAILED": {"FAILED"},
         "TIMED_OUT": {"FAILED"},
-        "ABORTED": {"STOPPED", *begun},  # it may have been stopped in the midst of its own last word
+        "ABORTED": {"STOPPED", *begun},  # it may have been stopped while it published its final event
     }[ended]
     if redriven and ended != "SUCCEEDED":
         expected = {"FAILED", "STOPPED", *begun}
     if status not in expected:
-        faults.append(f"{job_id} is told as {status}, and its execution ended as {ended}")
+        faults.append(f"{job_id} is {status}, and its execution ended as {ended}")
     if item.get("message") == REPLACED:
-        return faults  # nobody is told: the newer upload is
+        return faults  # no final event: the newer upload has one
     mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
-    if any(count > 1 for count in mails.values()):
+    # a crash between SES's yes and the record of it is the one place where a mail may go out twice
+    if any(count > 1 + ((job_id, type_) in pipeline.mail.crashed) for type_, count in mails.items()):
         faults.append(f"{job_id} got a mail twice: {dict(mails)}")
-    # a redrive may turn a failure that was told into a success
+    # a redrive may turn a published failure into a success
     if len(mails) != 1 and not (redriven and "Job Succeeded" in mails and len(mails) == 2):
         faults.append(f"{job_id} got {sorted(mails) or 'no mail'}")
     if status not in {type_.removeprefix("Job ").upper() for type_ in mails}:
@@ -220,7 +304,7 @@ def _entered(execution: Execution | None) -> list[dict[str, Any]]:
 
 
 def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str]:
-    """An upload that was overwritten before anybody looked is spoken for by the newer one; all others are jobs."""
+    """Uploads that became no job, except those that were overwritten before start_job read them."""
     newest: dict[str, str] = {}
     for (bucket, key), versions in pipeline.storage.objects.items():
         if bucket == UPLOADS and versions[-1] is not None:

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 
 class StateError(Exception):
-    """A state failed, with Step Functions' name for the error."""
+    """Failure of a state, under Step Functions' name for the error."""
 
     def __init__(self, error: str, cause: str = "") -> None:
         self.error, self.cause = error, cause
@@ -46,8 +46,8 @@ class Execution:
 
 
 class Machine:
-    """`invoke(function, event)` runs a function; `told` receives what a state puts on the bus; `ended` an execution's
-    status change, which comes with best effort only."""
+    """`invoke(function, event)` runs a function; `put_event` receives what a state puts on the bus; `ended`
+    receives an execution's status change, which EventBridge delivers with best effort only."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class Machine:
         self._watch_heartbeat(self._waiting(taskToken))
 
     def redrive(self, name: str) -> bool:
-        """RedriveExecution, as an operator calls it: go on from the state that failed or was cut off."""
+        """RedriveExecution: continues with the state that failed or was interrupted."""
         execution = self.executions[name]
         if execution.status not in ("FAILED", "ABORTED", "TIMED_OUT"):
             return False
@@ -188,7 +188,7 @@ class Machine:
         self._world.after(self._world.random.uniform(0, 1), call)
 
     def _call(self, function: str, event: Json) -> Any:
-        """Raises StateError as Step Functions names what the function died of or raised."""
+        """Invokes the function. Raises StateError under Step Functions' name for a crash or an exception."""
         try:
             return self._invoke(function, event)
         except Crash as crash:
@@ -319,7 +319,7 @@ def _filled(template: Json, execution: Execution, token: str | None) -> Iterator
 
 
 def _read(data: Any, path: str) -> Any:
-    """Raises StateError for a path that leads nowhere, as Step Functions does."""
+    """The value at a JSON path. Raises StateError if there is none, as Step Functions does."""
     for part in path.removeprefix("$").split(".")[1:]:
         if part not in data:
             raise StateError("States.ParameterPathFailure", path)

@@ -8,7 +8,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,6 +21,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 from contract.events import SOURCE, StatusType
+from domain.jobs_table import JobsTable
+from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.campaign.compute import Machines
 from tests.campaign.machine import Execution, Machine
@@ -36,7 +38,7 @@ Json = dict[str, Any]
 
 
 class Once(BasePersistenceLayer):
-    """The idempotency table. A record that was begun and never ended holds for a minute."""
+    """Idempotency table. A record in progress expires after a minute."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -68,23 +70,28 @@ class Bus:
 
     def put_events(self, Entries: list[Json]) -> Json:
         for entry in Entries:
-            self._pipeline.told(entry["DetailType"], json.loads(entry["Detail"]))
+            self._pipeline.publish(entry["DetailType"], json.loads(entry["Detail"]))
         return {"FailedEntryCount": 0}
 
 
 class Pipeline:
-    """All of it. `dead_letters` counts the events that were redriven."""
+    """Handlers, state machine, bus, tables and storage in one world. `dead_letters` counts the redriven events."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.world = World(seed, faults)
         self.storage, self.mail = Storage(self.world), Mail()
-        self.jobs = Table(self.world, ("jobId",), index=("owner", "uploadedAt"))
+        self.jobs = Table(
+            self.world, ("jobId",), {"byOwner": ("owner", "uploadedAt"), "starting": ("startingFor", "startingAt")}
+        )
         self.paces, self.mailboxes = Table(self.world, ("pace",)), Table(self.world, ("address",))
-        self.runs = Table(self.world, ("jobId", "stageRun"), index=("queuedFor", "queuedAt"))
+        self.limits = Table(self.world, ("counter",))
+        indexes = {"queue": ("queuedFor", "queuedAt"), "watch": ("watchedFor", "nextLook")}
+        self.runs = Table(self.world, ("jobId", "stageRun"), indexes)
         self.machines = Machines(self.world, self.storage, self._job_changed, self._progressed)
-        self.machine = Machine(self.world, self._invoke, self.told, self._execution_ended)
+        self.machine = Machine(self.world, self._invoke, self.publish, self._execution_ended)
         self.once = Once(self.world)
         self.dead_letters = 0
+        self.looked_round: Callable[[], None] = lambda: None  # every minute while there is work
         self.invocations = 0
         self._clients = {
             "s3": self.storage,
@@ -93,20 +100,22 @@ class Pipeline:
             "events": Bus(self),
         }
         self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
+        self._every(60, self._watch)
+        self._every(60, lambda: self.looked_round())
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
-        # a crash between SES's yes and the record of it is the one place where a mail may go out twice
-        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world)
+        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world, service)
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
-        return Faulty(tables[name], self.world)
+        tables["limits"] = self.limits
+        return Faulty(tables[name], self.world, "dynamodb")
 
     # ── EventBridge and Lambda ──
 
-    def told(self, type_: str, detail: Json) -> None:
-        """A status event is on the bus, which is durable."""
+    def publish(self, type_: str, detail: Json) -> None:
+        """Puts a status event on the bus, whose delivery to its consumers is durable."""
         event = self.event(type_, SOURCE, detail)
         self.world.deliver(lambda: self.invoke_later("track_progress", event), durable=True)
         if type_ in OUTCOMES:
@@ -132,11 +141,17 @@ class Pipeline:
     def _invoke(self, function: str, event: Json) -> Any:
         self.invocations += 1
         handler = importlib.import_module(f"{function}.handler").handler
+        about = (str(event.get("detail", {}).get("jobId")), str(event.get("detail-type")))
+        before = len(self.mail.sent)
         if function == "notify":
-            self.mail.about.append((event["detail"]["jobId"], event["detail-type"]))
+            self.mail.about.append(about)
         try:
             with self.world.function():
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+        except Crash:
+            if function == "notify" and about in self.mail.sent[before:]:
+                self.mail.crashed.add(about)
+            raise
         finally:
             if function == "notify":
                 self.mail.about.pop()
@@ -162,7 +177,7 @@ class Pipeline:
             "message": "getting on",
         }
         if not self.world.happens(self.world.faults.lost):  # the container's PutEvents may fail
-            self.told(StatusType.STAGE_PROGRESSED, detail)
+            self.publish(StatusType.STAGE_PROGRESSED, detail)
 
     def _execution_ended(self, execution: Execution) -> None:
         if execution.status == "SUCCEEDED":
@@ -183,8 +198,14 @@ class Pipeline:
 
         self.world.after(seconds, again)
 
+    def _watch(self) -> None:
+        """A round that would find nothing is left out: there are 72,000 minutes to a history."""
+        now = self.world.at().isoformat(timespec="seconds")
+        if any(item.get("nextLook", "~") <= now for item in self.runs.items.values()):
+            self.invoke_later("watch_runs", self._scheduled())
+
     def _at_work(self) -> bool:
-        """Else a schedule would find nothing to do: fifty days are long."""
+        """Whether a schedule would find anything to do: most of fifty days it would not."""
         ended = self.world.at() - timedelta(hours=3)
         executions = self.machine.executions.values()
         return any(one.stopped_at is None or one.stopped_at > ended for one in executions)
@@ -205,7 +226,7 @@ class Pipeline:
 
 @contextlib.contextmanager
 def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
-    """The handlers' settings, clients and tables are the pipeline's inside the block."""
+    """Gives the handlers the pipeline's settings, clients and tables inside the block."""
     pipeline = Pipeline(seed, faults)
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.filterwarnings("ignore", message="No application metrics")
@@ -217,6 +238,11 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
             for attribute, value in (("client", pipeline.client), ("table", pipeline.table)):
                 patch.setattr(module, attribute, value, raising=False)
         patch.setattr("notify.handler.persistence", lambda: pipeline.once)
+        patch.setattr(
+            "watch_runs.handler.in_parallel", map
+        )  # threads would make a history depend on more than its seed
+        for class_ in (StageRuns, JobsTable):
+            patch.setattr(class_.__init__, "__defaults__", (pipeline.world.seconds,))
         logging.disable(logging.CRITICAL)
         try:
             yield pipeline

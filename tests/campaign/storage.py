@@ -31,6 +31,7 @@ class Storage:
     def __init__(self, world: World) -> None:
         self._world = world
         self.objects: dict[tuple[str, str], list[Version | None]] = {}
+        self.unreadable: set[str] = set()  # ETags of objects that lie under a key of the customer's
 
     def put_object(self, Bucket: str, Key: str, Body: bytes, Metadata: Any = None, **_: Any) -> dict[str, str]:
         versions = self.objects.setdefault((Bucket, Key), [])
@@ -41,8 +42,16 @@ class Storage:
     def delete_object(self, Bucket: str, Key: str) -> None:
         self.objects[Bucket, Key].append(None)
 
-    def head_object(self, Bucket: str, Key: str) -> dict[str, Any]:
-        found = self._find(Bucket, Key, None, "404")
+    def copy(
+        self, CopySource: Mapping[str, str], Bucket: str, Key: str, ExtraArgs: Mapping[str, str], Config: Any = None
+    ) -> None:
+        found = self._find(CopySource["Bucket"], CopySource["Key"], CopySource.get("VersionId"), "404")
+        if ExtraArgs["CopySourceIfMatch"].strip('"') != found.etag:
+            raise aws_error("PreconditionFailed", "CopyObject")
+        self.put_object(Bucket=Bucket, Key=Key, Body=found.body)
+
+    def head_object(self, Bucket: str, Key: str, VersionId: str | None = None) -> dict[str, Any]:
+        found = self._find(Bucket, Key, VersionId, "404")
         return {
             "ContentLength": len(found.body),
             "ETag": f'"{found.etag}"',
@@ -57,6 +66,8 @@ class Storage:
         found = self._find(Bucket, Key, VersionId, "NoSuchKey")
         if IfMatch and IfMatch.strip('"') != found.etag:
             raise aws_error("PreconditionFailed", "GetObject")
+        if found.etag in self.unreadable:
+            raise aws_error("AccessDenied", "GetObject")
         body = found.body
         if Range:
             first, last = Range.removeprefix("bytes=").split("-")
@@ -77,11 +88,12 @@ class Storage:
 
 
 class Mail:
-    """`about`: the outcomes that are being told, one while another is. `sent`: those that went out."""
+    """SES. `about` lists the final events in hand, the innermost call last; `sent` those whose mail went out."""
 
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
+        self.crashed: set[tuple[str, str]] = set()  # a crash after SES's yes: that mail may go again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])

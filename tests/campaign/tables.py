@@ -1,36 +1,50 @@
-"""DynamoDB in memory, as far as the functions use it: conditions as they write them, and an index that is behind."""
+"""DynamoDB in memory, as far as the functions use it: their conditions, and an eventually consistent index."""
 
 from __future__ import annotations
 
 import copy
+import operator as operator_
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.campaign.world import World
 from tests.support.fakes import aws_error
 
 Item = dict[str, Any]
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {"=": operator_.eq, "<": operator_.lt, "<=": operator_.le}
 
 
 class Table:
-    """`watch` sees every item before and after it is written. An index is (partition key, sort key)."""
+    """A table and its `indexes`: name → (partition key, sort key). `watch` receives an item before and after a write.
 
-    def __init__(self, world: World, keys: tuple[str, ...], index: tuple[str, str] | None = None) -> None:
-        self._world, self._keys, self._index = world, keys, index
+    An index may be one write behind, and so may a read that does not ask for consistency.
+    """
+
+    def __init__(
+        self, world: World, keys: tuple[str, ...], indexes: Mapping[str, tuple[str, str]] | None = None
+    ) -> None:
+        self._world, self._keys, self._indexes = world, keys, indexes or {}
         self.items: dict[tuple[str, ...], Item] = {}
-        self._indexed_before: list[Item] = []
+        self._before: tuple[tuple[str, ...], Item] | None = None  # what the last write replaced
         self.watch: Callable[[Item, Item], None] = lambda before, after: None
 
     def get_item(self, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
-        found = self.items.get(self._key(Key))
+        key = self._key(Key)
+        found = next((item for item in self._seen(ConsistentRead) if self._key(item) == key), None)
         return {} if found is None else {"Item": copy.deepcopy(found)}
 
     def put_item(
-        self, Item: Item, ConditionExpression: str = "", ExpressionAttributeValues: Item | None = None
+        self,
+        Item: Item,
+        ConditionExpression: str = "",
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        ExpressionAttributeValues: Item | None = None,
     ) -> None:
         before = self.items.get(self._key(Item), {})
-        if ConditionExpression and not _met(ConditionExpression, before, {}, ExpressionAttributeValues or {}):
+        if ConditionExpression and not _met(
+            ConditionExpression, before, ExpressionAttributeNames or {}, ExpressionAttributeValues or {}
+        ):
             raise aws_error("ConditionalCheckFailedException", "PutItem")
         self._write(self._key(Item), before, copy.deepcopy(Item))
 
@@ -49,10 +63,17 @@ class Table:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
         after = {**copy.deepcopy(before), **Key}
         verb, _, changes = UpdateExpression.partition(" ")
+        if verb == "ADD" and " SET " in changes:  # a count, and when it expires
+            added, _, changes = changes.partition(" SET ")
+            verb, (name, value) = "SET", added.split()
+            after[name] = after.get(name, 0) + values[value]
         for change in re.split(r",\s*(?![^(]*\))", changes):
             name, _, value = (part.strip() for part in change.partition("="))
             name = names.get(name, name)
-            if verb == "REMOVE":
+            if verb == "ADD":
+                name, _, value = name.partition(" ")
+                after[name] = after.get(name, set()) | values[value]
+            elif verb == "REMOVE":
                 after.pop(name, None)
             elif value.startswith("if_not_exists"):
                 after.setdefault(name, copy.deepcopy(values[value.rstrip(")").rpartition(", ")[2]]))
@@ -62,23 +83,40 @@ class Table:
         return {"Attributes": copy.deepcopy(after)} if ReturnValues == "ALL_NEW" else {}
 
     def query(
-        self, KeyConditionExpression: str, ExpressionAttributeValues: Item, IndexName: str = "", **_: Any
+        self,
+        KeyConditionExpression: str,
+        ExpressionAttributeValues: Item,
+        IndexName: str = "",
+        ConsistentRead: bool = False,
+        Limit: int = 0,
+        ExclusiveStartKey: Item | None = None,
+        ExpressionAttributeNames: dict[str, str] | None = None,
+        ScanIndexForward: bool = True,
     ) -> dict[str, Any]:
-        stale = IndexName and self._world.happens(self._world.faults.stale)
-        items = [item for _, item in sorted(self.items.items())]
+        names = ExpressionAttributeNames or {}
+        items = self._seen(consistent=ConsistentRead)
+        found = [item for item in items if _all_met(KeyConditionExpression, item, names, ExpressionAttributeValues)]
         if IndexName:
-            items = self._indexed_before if stale else self._indexed()
-        found = [item for item in items if _met(KeyConditionExpression, item, {}, ExpressionAttributeValues)]
-        return {"Items": copy.deepcopy(found)}
+            partition, sort = self._indexes[IndexName]
+            found = sorted((item for item in found if partition in item), key=lambda item: item[sort])
+            found = found if ScanIndexForward else found[::-1]
+        start = (ExclusiveStartKey or {}).get("after", 0)
+        page = found[start : start + Limit] if Limit else found
+        more = {"LastEvaluatedKey": {"after": start + Limit}} if Limit and start + Limit < len(found) else {}
+        return {"Items": copy.deepcopy(page), **more}
 
-    def _indexed(self) -> list[Item]:
-        assert self._index is not None
-        partition, sort = self._index
-        return sorted((item for item in self.items.values() if partition in item), key=lambda item: item[sort])
+    def _seen(self, consistent: bool) -> list[Item]:
+        """What a read sees, in the order of the keys."""
+        items = dict(self.items)
+        if not consistent and self._before is not None and self._world.happens(self._world.faults.stale):
+            key, before = self._before
+            items.pop(key, None)
+            if before:
+                items[key] = before
+        return [item for _, item in sorted(items.items())]
 
     def _write(self, key: tuple[str, ...], before: Item, after: Item) -> None:
-        if self._index is not None:
-            self._indexed_before = copy.deepcopy(self._indexed())
+        self._before = key, copy.deepcopy(before)
         self.items[key] = after
         self.watch(before, after)
 
@@ -86,15 +124,20 @@ class Table:
         return tuple(item[key] for key in self._keys)
 
 
+def _all_met(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
+    """A key condition: = and comparisons, joined by AND."""
+    return all(_met(part, item, names, values) for part in condition.split(" AND "))
+
+
 def _met(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
-    """A condition written out: alternatives of attribute_(not_)exists, = and <."""
+    """Evaluates a condition expression: alternatives of attribute_(not_)exists and comparisons."""
     for part in condition.split(" OR "):
         if found := re.fullmatch(r"attribute_(not_)?exists\((\S+)\)", part):
             met = (names.get(found[2], found[2]) in item) is (found[1] is None)
         else:
             name, operator, value = part.split()
             has = item.get(names.get(name, name))
-            met = has is not None and (has == values[value] if operator == "=" else has < values[value])
+            met = has is not None and COMPARE[operator](has, values[value])
         if met:
             return True
     return False

@@ -1,4 +1,4 @@
-"""Virtual time, and the faults that may meet any call."""
+"""Virtual time, and the faults that any call may meet."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.support.fakes import aws_error
 
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 FUNCTION_SECONDS = 60.0  # the template's Timeout
-QUIET_AFTER = 3 * 86_400.0  # seconds; from then on nothing goes wrong any more, so that all must come to rest
+QUIET_AFTER = 3 * 86_400.0  # seconds; no faults from then on, so that everything must come to an end
 
 
 class Crash(BaseException):
-    """The function's machine is gone: no handler of its own sees this."""
+    """End of the function's process, which no `except Exception` catches."""
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Chances. A crash and a throttle are per call to AWS, the others per event."""
+    """Probabilities of faults: of a crash and a throttle per call to AWS, of the others per event."""
 
     crash: float = 0.0
     throttle: float = 0.0
@@ -33,16 +33,35 @@ class Faults:
     late: float = 0.0
     stale: float = 0.0  # of reads of an index
     interleave: float = 0.0  # that others act between two calls of a function
+    behind: float = 0.0  # of descriptions of a SageMaker job that do not show its end yet
+    damaged: float = 0.0  # of results
+    unreadable: float = 0.0  # of uploads
+    outages: int = 0  # of one service each, for minutes: every call of it fails
 
 
 class World:
-    """Runs what is due in the order of time; what is due together, in a random order."""
+    """Scheduler in virtual time. What is due at the same time runs in random order."""
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self._faults, self.now = random.Random(seed), faults, 0.0
         self._due: list[tuple[float, float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
+        self.met: list[float] = []  # when a function met a fault that a later try does not
+        self._outages = [self._outage() for _ in range(faults.outages)]
+
+    def _outage(self) -> tuple[str, float, float]:
+        begin = self.random.uniform(0, 40_000)
+        service = self.random.choice(["sagemaker", "stepfunctions", "events", "dynamodb", "s3"])
+        return service, begin, begin + self.random.uniform(120, 2400)
+
+    def is_out(self, service: str) -> bool:
+        return any(name == service and begin <= self.now < end for name, begin, end in self._outages)
+
+    def excused(self, since: float) -> float:
+        """Seconds that faults since then explain: each costs a minute until the next try, an outage its own length."""
+        tries = 60.0 * sum(at >= since for at in self.met)
+        return tries + sum(max(0.0, min(end, self.now) - max(begin, since)) for _, begin, end in self._outages)
 
     @property
     def faults(self) -> Faults:
@@ -67,14 +86,14 @@ class World:
         self.now = until
 
     def others_act(self) -> None:
-        """What is due next happens now, while functions are between two calls."""
+        """Runs what is due next, while functions are between two calls."""
         if self._due and self._due[0][0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
             self.now, _, _, do = heapq.heappop(self._due)
             do()
 
     @contextmanager
     def function(self) -> Iterator[None]:
-        """A function runs inside the block: whatever happens meanwhile, it does not outlive its timeout."""
+        """Sets the deadline of the function that runs inside the block."""
         self._deadlines.append(self.now + FUNCTION_SECONDS)
         try:
             yield
@@ -82,7 +101,7 @@ class World:
             self._deadlines.pop()
 
     def deliver(self, take: Callable[[], None], durable: bool) -> None:
-        """An event on its way: soon or late, once or more, and not at all if it is lost."""
+        """Delivers an event soon or late, once or twice, or never if it is not durable and lost."""
         if not durable and self.happens(self.faults.lost):
             return
         for _ in range(1 + self.happens(self.faults.duplicate)):
@@ -91,10 +110,10 @@ class World:
 
 
 class Faulty:
-    """A client whose every call may be throttled, or be the last before a crash: before it arrives or after."""
+    """Client whose calls may be throttled, or end in a crash before or after they take effect."""
 
-    def __init__(self, target: Any, world: World) -> None:
-        self._target, self._world = target, world
+    def __init__(self, target: Any, world: World, service: str) -> None:
+        self._target, self._world, self._service = target, world, service
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._target, name)
@@ -105,9 +124,14 @@ class Faulty:
             faults = self._world.faults
             if self._world.happens(faults.interleave):
                 self._world.others_act()
+            if self._world.is_out(self._service):
+                raise aws_error("ServiceUnavailable", name)
             if self._world.happens(faults.throttle):
+                self._world.met.append(self._world.now)
                 raise aws_error(self._world.random.choice(["ThrottlingException", "InternalFailure"]), name)
             crash = self._world.happens(faults.crash)
+            if crash:
+                self._world.met.append(self._world.now)
             if crash and self._world.happens(0.5):
                 raise Crash(name)
             answer = attribute(*arguments, **named)

@@ -59,10 +59,10 @@ def test_the_job_succeeds_with_every_photo_and_every_stage(events: list[StatusEv
     assert last(events).metrics["registered"] == last(events).metrics["photos"] == 20
 
 
-def test_progress_is_told_in_every_stage(events: list[StatusEvent]) -> None:
+def test_every_stage_publishes_progress(events: list[StatusEvent]) -> None:
     for stage in STAGES:
-        told = {event.progress for event in events if event.stage == stage and event.type == "Stage Progressed"}
-        assert len(told) >= 3, f"{stage} said only {sorted(told)}"
+        progress = {event.progress for event in events if event.stage == stage and event.type == "Stage Progressed"}
+        assert len(progress) >= 3, f"{stage} published only {sorted(progress)}"
 
 
 def test_everything_promised_is_delivered_and_listed_whole(delivered: Path) -> None:
@@ -137,14 +137,14 @@ def test_the_execution_succeeded_and_left_nothing_running(customer: Customer, ev
     assert customer.sagemaker_jobs(job_id) == sorted((f"{job_id}-{stage}-1", "Completed") for stage in STAGES)
 
 
-def test_the_same_upload_told_twice_is_one_job(customer: Customer, events: list[StatusEvent]) -> None:
+def test_the_same_upload_delivered_twice_is_one_job(customer: Customer, events: list[StatusEvent]) -> None:
     """S3 delivers at least once: start_job hears of the same object version again."""
     job_id = last(events).job_id
     job = json.loads(customer.execution(job_id)["input"])
     event = sample_event("start_job/object-created")
-    told = {"key": job["key"], "size": 1, "etag": job["etag"], "sequencer": "0"}
-    told |= {"version-id": job["versionId"]} if job["versionId"] else {}
-    event["detail"] |= {"bucket": {"name": job["bucket"]}, "object": told}
+    described = {"key": job["key"], "size": 1, "etag": job["etag"], "sequencer": "0"}
+    described |= {"version-id": job["versionId"]} if job["versionId"] else {}
+    event["detail"] |= {"bucket": {"name": job["bucket"]}, "object": described}
     functions = customer.address.client("lambda")
     name = next(f["FunctionName"] for f in functions.list_functions()["Functions"] if "StartJob" in f["FunctionName"])
     answer = json.load(functions.invoke(FunctionName=name, Payload=json.dumps(event))["Payload"])

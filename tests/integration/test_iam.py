@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_
 def test_what_runs_by_the_clock_or_by_hand_may_do_what_it_does(stack: Stack) -> None:
     stack.invoke("SweepJobsFunction", sample_event("sweep_jobs/scheduled"))
     stack.invoke("DispatchFunction", sample_event("dispatch/scheduled"))
+    stack.invoke("WatchRunsFunction", sample_event("watch_runs/scheduled"))
     assert stack.invoke("ApiFunction", sample_event("api/get-jobs"))["statusCode"] == 200
     stopped = sample_event("stop_job/execution-aborted")
     machine = stack.outputs["PipelineArn"]
@@ -162,10 +164,6 @@ def answer_task(states: Any, stack: Stack) -> Any:
     return states.send_task_success(taskToken="token", output="{}")
 
 
-def start_execution(states: Any, stack: Stack) -> Any:
-    return states.start_execution(stateMachineArn=stack.outputs["PipelineArn"], name="a", input="{}")
-
-
 def stop_execution(states: Any, stack: Stack) -> Any:
     arn = stack.outputs["PipelineArn"].replace(":stateMachine:", ":execution:") + ":a"
     return states.stop_execution(executionArn=arn)
@@ -176,8 +174,8 @@ def send_mail_as_somebody_else(ses: Any, stack: Stack) -> Any:
     return ses.send_email(FromEmailAddress="else@example.com", Destination={"ToAddresses": ["a@b.c"]}, Content=content)
 
 
-def create_job_as(role: str) -> Callable[[Any, Stack], Any]:
-    """Create a SageMaker job that runs with another of the stack's roles."""
+def create_job_as(role: str, stack_tag: str = "spaceport-dev") -> Callable[[Any, Stack], Any]:
+    """Create a SageMaker job that runs with another of the stack's roles, or is tagged as another stack's."""
     machine = {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
 
     def call(sagemaker: Any, stack: Stack) -> Any:
@@ -186,6 +184,7 @@ def create_job_as(role: str) -> Callable[[Any, Stack], Any]:
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.physical[role]}",
             AppSpecification={"ImageUri": "a"},
             ProcessingResources={"ClusterConfig": machine},
+            Tags=[{"Key": "spaceport:stack", "Value": stack_tag}],
         )
 
     return call
@@ -193,6 +192,23 @@ def create_job_as(role: str) -> Callable[[Any, Stack], Any]:
 
 def stop_sagemaker_job(sagemaker: Any, stack: Stack) -> Any:
     return sagemaker.stop_processing_job(ProcessingJobName="spaceport-a")
+
+
+def stop_job_of_production(sagemaker: Any, stack: Stack) -> Any:
+    name = "meadow-0123456789ab-sfm-1"
+    with suppress(ClientError):  # an earlier role's test has created it
+        stack.address.client("sagemaker").create_processing_job(
+            ProcessingJobName=name,
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{stack.physical['SageMakerRole']}",
+            AppSpecification={"ImageUri": "spaceport-prod/sfm:1"},
+            ProcessingResources={
+                "ClusterConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 1}
+            },
+            Tags=[{"Key": "spaceport:stack", "Value": "spaceport-prod"}],
+        )
+    found = stack.address.client("sagemaker").describe_processing_job(ProcessingJobName=name)
+    assert found["ProcessingJobName"] == name
+    return sagemaker.stop_processing_job(ProcessingJobName=name)
 
 
 def invoke_notify(functions: Any, stack: Stack) -> Any:
@@ -208,6 +224,16 @@ BEYOND = [
     Beyond("RunStageFunctionRole", "s3", put("ResultsBucket", "jobs/a/report.json"), "s3:PutObject"),
     Beyond("RunStageFunctionRole", "sagemaker", create_job_as("ApiFunctionRole"), "iam:PassRole"),
     Beyond("RunStageFunctionRole", "sagemaker", stop_sagemaker_job, "sagemaker:StopProcessingJob"),
+    Beyond(
+        "RunStageFunctionRole",
+        "sagemaker",
+        create_job_as("SageMakerRole", "spaceport-prod"),
+        "sagemaker:CreateProcessingJob",
+    ),
+    Beyond("ReportStageFunctionRole", "sagemaker", stop_job_of_production, "sagemaker:StopProcessingJob"),
+    Beyond("SettleStageFunctionRole", "sagemaker", stop_job_of_production, "sagemaker:StopProcessingJob"),
+    Beyond("StopJobFunctionRole", "sagemaker", stop_job_of_production, "sagemaker:StopProcessingJob"),
+    Beyond("SweepJobsFunctionRole", "sagemaker", stop_job_of_production, "sagemaker:StopProcessingJob"),
     Beyond("ReportStageFunctionRole", "s3", put("ResultsBucket", "jobs/a/result.json"), "s3:PutObject"),
     Beyond("ReportStageFunctionRole", "events", tell, "events:PutEvents"),
     Beyond("SettleStageFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
@@ -217,7 +243,8 @@ BEYOND = [
     Beyond("StopJobFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("DispatchFunctionRole", "s3", get("ResultsBucket", "jobs/a/result.json"), "s3:GetObject"),
     Beyond("DispatchFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
-    Beyond("SweepJobsFunctionRole", "stepfunctions", start_execution, "states:StartExecution"),
+    Beyond("WatchRunsFunctionRole", "stepfunctions", stop_execution, "states:StopExecution"),
+    Beyond("SweepJobsFunctionRole", "stepfunctions", answer_task, "states:SendTaskSuccess"),
     Beyond("TrackProgressFunctionRole", "events", tell, "events:PutEvents"),
     Beyond("TrackProgressFunctionRole", "dynamodb", forget_job, "dynamodb:DeleteItem"),
     Beyond("NotifyFunctionRole", "s3", put("ResultsBucket", "jobs/a/report.html"), "s3:PutObject"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -215,6 +218,22 @@ def left_running(folder: Path) -> Iterator[Cloud]:
         yield cloud
     finally:
         assert stop_detached(folder)
+
+
+def test_pages_of_others_get_nothing_and_nothing_here_is_for_other_users(tmp_path: Path) -> None:
+    with attached_cloud(tmp_path / "cloud") as cloud:
+        for url in (cloud.address.url, cloud.address.sagemaker_url):
+            for header, value in (("Host", "evil.example"), ("Origin", "https://evil.example")):
+                request = urllib.request.Request(url, b"{}", {header: value})
+                with pytest.raises(urllib.error.HTTPError, match="403"):
+                    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request)
+        cognito = cloud.address.client("cognito-idp")
+        pool = cognito.create_user_pool(PoolName="pool")["UserPool"]["Id"]
+        urllib.request.urlopen(f"{cloud.address.url}/{pool}/.well-known/jwks.json").read()
+        keys = [path for path in (cloud.folder / "tmp" / "state").rglob("*") if path.is_file()]
+        assert keys  # what tokens are signed with, which anybody could forge them with
+        assert stat.S_IMODE(cloud.folder.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in keys} == {0}
 
 
 def with_a_sleeping_job(cloud: Cloud, folder: Path) -> list[int]:

@@ -26,14 +26,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def events(stack: Stack) -> dict[str, list[StatusEvent]]:
-    """All that was told of each job."""
+    """All that was received of each job."""
     heard: dict[str, list[StatusEvent]] = defaultdict(list)
     with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
         for number in range(UPLOADS):
             stack.upload(f"flight-{number}.zip", zip_of_photos(number))
         deadline = time.monotonic() + END_SECONDS
-        while sum(event.ends_job for told in heard.values() for event in told) < UPLOADS:
-            assert time.monotonic() < deadline, {job: told[-1].message for job, told in heard.items()}
+        while sum(event.ends_job for received in heard.values() for event in received) < UPLOADS:
+            assert time.monotonic() < deadline, {job: received[-1].message for job, received in heard.items()}
             for event in subscription.receive():
                 heard[event.job_id].append(event)
     return heard
@@ -49,7 +49,7 @@ def spans(stack: Stack, kind: str) -> dict[str, Span]:
 
 
 def test_all_get_through(events: dict[str, list[StatusEvent]]) -> None:
-    assert [next(event.type for event in told if event.ends_job) for told in events.values()] == (
+    assert [next(event.type for event in received if event.ends_job) for received in events.values()] == (
         ["Job Succeeded"] * UPLOADS
     )
 
@@ -59,8 +59,10 @@ def test_no_two_jobs_are_on_the_machine_at_once(stack: Stack, events: dict[str, 
     assert all(before[1] <= after[0] for before, after in pairwise(spans(stack, kind).values()))
 
 
-def test_whoever_waits_for_a_machine_says_so(events: dict[str, list[StatusEvent]]) -> None:
-    waited = [job_id for job_id, told in events.items() if any(e.message == "waiting for capacity" for e in told)]
-    found = [job_id for job_id, told in events.items() if any(e.message == "a machine was found" for e in told)]
+def test_a_job_that_waits_for_an_instance_reports_it(events: dict[str, list[StatusEvent]]) -> None:
+    waited = [
+        job_id for job_id, received in events.items() if any(e.message == "waiting for capacity" for e in received)
+    ]
+    found = [job_id for job_id, received in events.items() if any(e.message == "a machine was found" for e in received)]
     assert len(waited) >= 1
     assert waited == found

@@ -51,7 +51,7 @@ def test_a_job_runs_its_stages_in_order_and_is_delivered(played: Played, step: P
 
 
 @pytest.mark.parametrize("step", PipelineStep)
-def test_a_job_tells_of_every_stage(played: Played, step: PipelineStep) -> None:
+def test_a_job_publishes_events_of_every_stage(played: Played, step: PipelineStep) -> None:
     stages = ["Stage Started", "Stage Succeeded"] * len(step.stages)
     assert played(f"succeeding {step}").types() == ["Job Started", *stages, "Job Succeeded"]
 
@@ -66,10 +66,14 @@ def test_each_stage_reads_what_the_stage_before_left(played: Played) -> None:
 
 
 def test_the_customer_gets_the_figures_of_all_stages(played: Played) -> None:
-    told = played("succeeding full").told[-1]["detail"]
-    assert (told["metrics"]["photos"], told["metrics"]["gaussians"], told["metrics"]["psnr"]) == (5, 1000, 23.9)
-    assert told["cost"]["seconds"] == 180.0
-    assert {"scene.sog", "viewer/index.html", "report.json", "3dgs/result.json"} <= told["outputs"].keys()
+    published = played("succeeding full").published[-1]["detail"]
+    assert (published["metrics"]["photos"], published["metrics"]["gaussians"], published["metrics"]["psnr"]) == (
+        5,
+        1000,
+        23.9,
+    )
+    assert published["cost"]["seconds"] == 180.0
+    assert {"scene.sog", "viewer/index.html", "report.json", "3dgs/result.json"} <= published["outputs"].keys()
 
 
 def test_events_that_come_twice_or_late_change_nothing(played: Played) -> None:
@@ -100,7 +104,7 @@ def test_the_customer_reads_what_the_container_found(played: Played, stage: Stag
     code, facts = REASONS[stage]
     kind = FAILURES[ErrorCode(code)]
     expected = {"code": code, "message": f"{kind.sentence} ({facts})", "hint": kind.hint}
-    stage_failed, job_failed = played(f"failing {stage}").told[-2:]
+    stage_failed, job_failed = played(f"failing {stage}").published[-2:]
     assert (stage_failed["detail-type"], job_failed["detail-type"]) == ("Stage Failed", "Job Failed")
     assert stage_failed["detail"]["error"] == job_failed["detail"]["error"] == expected
 
@@ -121,7 +125,7 @@ def test_a_refusal_that_time_mends_costs_no_attempt(played: Played, name: str) -
 
 def test_a_job_that_waits_for_capacity_fails_no_task(played: Played) -> None:
     assert list(played("queueing").states) == list(played("succeeding compression").states)
-    assert "waiting for capacity" in [event["detail"]["message"] for event in played("queueing").told]
+    assert "waiting for capacity" in [event["detail"]["message"] for event in played("queueing").published]
 
 
 def test_training_that_ran_out_of_memory_is_tried_once_with_half_of_the_gaussians(played: Played) -> None:
@@ -138,7 +142,9 @@ def test_training_that_runs_out_of_memory_again_fails_the_job(played: Played) ->
 
 
 def test_each_attempt_is_announced(played: Played) -> None:
-    started = [e["detail"]["attempt"] for e in played("out of memory once").told if e["detail-type"] == "Stage Started"]
+    started = [
+        e["detail"]["attempt"] for e in played("out of memory once").published if e["detail-type"] == "Stage Started"
+    ]
     assert started == [1, 2, 1]
 
 
@@ -152,9 +158,9 @@ def test_an_interrupted_training_goes_on_from_its_checkpoint(played: Played) -> 
 
 def test_the_output_of_the_attempt_that_succeeded_is_taken(played: Played) -> None:
     ended = played("interrupted")
-    told = next(event["detail"] for event in ended.told if event["detail-type"] == "Stage Succeeded")
-    assert told["attempt"] == 3
-    assert told["outputs"]["output"].endswith(f"/3dgs/{ended.job_id}-3dgs-3/output/model")
+    published = next(event["detail"] for event in ended.published if event["detail-type"] == "Stage Succeeded")
+    assert published["attempt"] == 3
+    assert published["outputs"]["output"].endswith(f"/3dgs/{ended.job_id}-3dgs-3/output/model")
 
 
 def test_interruptions_without_end_fail_the_job(played: Played) -> None:
@@ -177,7 +183,7 @@ def test_a_fault_of_lambda_after_the_function_ran_starts_no_second_job(played: P
 
 
 @pytest.mark.parametrize("stage", Stage)
-def test_a_job_that_says_nothing_any_more_fails_as_stalled(played: Played, stage: Stage) -> None:
+def test_a_job_without_heartbeats_fails_as_stalled(played: Played, stage: Stage) -> None:
     ended = played(f"stalling {stage}")
     assert list(ended.states) == ["JobStarted", "FirstStage", *failed_states(stage)]
     assert (ended.status, ended.error) == ("FAILED", "STALLED")
@@ -225,13 +231,13 @@ def test_a_stage_that_cannot_be_started_fails_the_job_as_internal(played: Played
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_status_event_is_valid(played: Played, name: str) -> None:
-    assert [faults(event) for event in played(name).told if faults(event)] == []
+    assert [faults(event) for event in played(name).published if faults(event)] == []
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_status_events_rise_in_sequence(played: Played, name: str) -> None:
-    """A stage's start may be told again when the start of its job is repeated."""
-    sequence = [event["detail"]["sequence"] for event in played(name).told]
+    """A stage's start may be published again when the start of its job is repeated."""
+    sequence = [event["detail"]["sequence"] for event in played(name).published]
     assert sequence == sorted(sequence)
 
 
@@ -245,15 +251,15 @@ def test_an_execution_fails_exactly_when_its_job_failed(played: Played, name: st
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_a_failed_execution_says_what_the_customer_was_told(played: Played, name: str) -> None:
+def test_a_failed_execution_has_the_error_of_its_final_event(played: Played, name: str) -> None:
     ended = played(name)
-    error = ended.told[-1]["detail"].get("error", {})
+    error = ended.published[-1]["detail"].get("error", {})
     assert (ended.error, ended.cause) == (error.get("code"), error.get("message"))
     assert ended.error is None or ended.error in ErrorCode.__members__
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_after_the_end_nothing_runs_and_nothing_more_is_told(played: Played, name: str) -> None:
+def test_after_the_end_nothing_runs_and_nothing_more_is_published(played: Played, name: str) -> None:
     """stop_job, which hears of every failed execution, finds nothing to stop and adds no second goodbye."""
     ended = played(name)
     if ended.status == "FAILED":
@@ -267,13 +273,13 @@ def test_after_the_end_nothing_runs_and_nothing_more_is_told(played: Played, nam
 @pytest.mark.parametrize("seed", range(3))
 def test_the_jobs_table_ends_the_same_in_whatever_order_events_come(played: Played, name: str, seed: int) -> None:
     ended = played(name)
-    events = [*ended.told, *ended.told]
+    events = [*ended.published, *ended.published]
     random.Random(seed).shuffle(events)
     played.cloud.drop_item(ended.job_id)
     played.cloud.track(events)
     item = played.cloud.item(ended.job_id)
     assert (item["status"], (item["error"] or {}).get("code")) == (ended.status, ended.error)
-    assert item["sequence"] == ended.told[-1]["detail"]["sequence"]
+    assert item["sequence"] == ended.published[-1]["detail"]["sequence"]
 
 
 def test_every_transition_of_the_state_machine_was_taken(played: Played) -> None:

@@ -74,7 +74,9 @@ def test_letters_that_are_only_looked_at_stay(stack: Stack, edges: dict[str, Edg
     assert redrive_all(stack, edges["Dispatch"]) == 1
 
 
-@pytest.mark.parametrize("name", ["StartJob", "ReportStage", "TrackProgress", "Notify", "Dispatch", "SweepJobs"])
+@pytest.mark.parametrize(
+    "name", ["StartJob", "ReportStage", "TrackProgress", "Notify", "Dispatch", "WatchRuns", "SweepJobs"]
+)
 def test_letters_of_what_was_done_already_change_nothing(
     stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any], job_id: str, name: str
 ) -> None:
@@ -92,7 +94,7 @@ def test_letters_of_what_was_done_already_change_nothing(
     assert state_of(stack, job_id) == before
 
 
-def test_a_job_whose_stop_nobody_heard_of_is_mourned_once(stack: Stack, edges: dict[str, Edge]) -> None:
+def test_a_job_whose_stop_event_was_lost_gets_one_final_event(stack: Stack, edges: dict[str, Edge]) -> None:
     with deaf(stack, "StopJobFunction"):
         stack.upload("brook.zip", zip_of_photos(2))
         wait_until(lambda: executions(stack, "brook-") != [])
@@ -114,6 +116,7 @@ SAMPLES = {
     "TrackProgress": "status/stage-started",
     "Notify": "status/job-succeeded",
     "Dispatch": "dispatch/scheduled",
+    "WatchRuns": "watch_runs/scheduled",
     "SweepJobs": "sweep_jobs/scheduled",
 }
 

@@ -1,6 +1,6 @@
 """A subscriber of the status bus as events/README.md tells another team to make one: a team that keeps a ledger of
 delivered scenes. It sees each outcome once, whatever is delivered twice, and catches up from the archive. The same
-jobs are told to a customer's webhook."""
+jobs reach a customer's webhook."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def until(condition: Callable[[], bool], subscriber: Subscriber, seconds: float 
         time.sleep(0.1)
 
 
-def test_a_subscriber_hears_of_every_end_and_catches_up_from_the_archive(site: Site, tmp_path: Path) -> None:
+def test_a_subscriber_receives_every_final_event_and_catches_up_from_the_archive(site: Site, tmp_path: Path) -> None:
     began = datetime.now(UTC) - timedelta(seconds=5)
     first = Subscriber(site, "ledger")
     good, bad = tmp_path / "meadow.zip", tmp_path / "broken.zip"
@@ -137,7 +137,7 @@ def test_a_subscriber_hears_of_every_end_and_catches_up_from_the_archive(site: S
     assert replayed["State"] == "STARTING"
     until(lambda: second.ledger.became == first.ledger.became, second)
 
-    # what is told again changes nothing for who has heard it
+    # a repeated event changes nothing for a subscriber that has it
     before = dict(first.ledger.became)
     for event in list(second.taken):
         first.ledger.take(event)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -40,14 +41,18 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield context
 
 
-def delivered(page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED) -> NDArray[np.float32]:
+def delivered(
+    page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED, **downloads: int
+) -> NDArray[np.float32]:
     """Write the village's page; the first picture that it should show."""
     arranged = arrange(village(axis))
     even, coarseness = even_sensitivity(len(arranged)), Coarseness()
     codes = quantise(arranged, even, coarseness, quantise_harmonics(arranged, even, coarseness.palette_size))
     journey = Journey([eye(axis), -eye(axis)], 0.4 * axis, FIELD_OF_VIEW, seconds=10)
     surroundings = village_surroundings(axis)
-    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), Page("Village", journey, surroundings, limits))
+    files = {f"scene.{kind}": size for kind, size in downloads.items()}
+    page = Page("Village", journey, surroundings, limits, downloads=files)
+    write_page(page_file, BUNDLE, zip_files(pack_files(codes)), page)
     return draw_scenery(dequantise(codes), first_camera(axis), surroundings)[0]
 
 
@@ -108,6 +113,24 @@ def test_the_page_hands_out_the_file_that_it_shows(browser: Any, tmp_path: Path)
     page.close()
     assert handed.value.suggested_filename == "Village.sog"
     assert f">{base64.b64encode(sog).decode()}<" in page_file.read_text()
+
+
+def test_a_link_to_the_page_offers_no_file_of_others(browser: Any, tmp_path: Path) -> None:
+    """Whoever passes a link on may write anything behind its `#`."""
+    (tmp_path / "viewer").mkdir()
+    delivered(tmp_path / "viewer" / "index.html", np.array([0.0, 0.0, 1.0]), ply=3)
+    (tmp_path / "scene.ply").write_bytes(b"ply")
+    with served(tmp_path) as site:
+        own = f"{site}/scene.ply?X-Amz-Signature=abc"
+        for named, offered in ((own, own), (f"{site}/other.exe", None), ("https://evil.example/scene.ply", None)):
+            page = browser.new_page()
+            page.goto(f"{site}/viewer/index.html?noanim#ply={quote(named, safe='')}")
+            page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+            page.wait_for_timeout(300)
+            links = page.eval_on_selector_all("#downloads a", "(all) => all.map((link) => link.href)")
+            page.close()
+            assert (own in links) == (offered is not None)
+            assert not [link for link in links if "evil" in link or link.endswith(".exe")]
 
 
 def test_another_site_can_embed_the_page(browser: Any, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from local.cloud import ROOT, attached_cloud
 from local.customer import wait_for_mail
 from local.deploy import deploy_pipeline
 from local.web import PILOT, publish
-from tests.support.browser import PHONE, chromium, look, needs_chromium
+from tests.support.browser import PHONE, chromium, look, needs_chromium, until
 
 pytestmark = needs_chromium
 PLAYED = Path(__file__).parent / "fixtures" / "page"
@@ -92,8 +92,8 @@ def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path,
     assert page.frame_locator("#viewer").locator("#scene").inner_text() == "The scene"
     assert "12 of 12" in page.inner_text("#figures")
     assert page.frame_locator("#report-frame").locator("h1").inner_text() == "Große Wiese"
-    page.wait_for_function("document.getElementById('thumbnail-sheet').naturalWidth === 960")
-    page.wait_for_function("document.getElementById('snapshot').naturalWidth === 480")
+    until(page, "document.getElementById('thumbnail-sheet').naturalWidth === 960")
+    until(page, "document.getElementById('snapshot').naturalWidth === 480")
     look(page, "ready", tmp_path)
     page.set_viewport_size(PHONE)
     page.wait_for_timeout(300)
@@ -148,8 +148,8 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
     page.goto(site.url)
     page.set_input_files("#file", archive)
     page.click("#send")
-    page.wait_for_function("document.getElementById('sending-text').textContent.includes('connection dropped')")
-    page.wait_for_function("document.getElementById('sending-bar').value > 0.3")  # part 1 has arrived
+    until(page, "document.getElementById('sending-text').textContent.includes('connection dropped')")
+    until(page, "document.getElementById('sending-bar').value > 0.3")  # part 1 has arrived
     page.goto("about:blank")
 
     second = browser.new_page()
@@ -158,15 +158,15 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
     second.set_input_files("#file", archive)
     second.click("#send")
     second.wait_for_selector("#job:not([hidden])", timeout=60_000)
-    second.wait_for_function("document.getElementById('job-name').textContent === 'again'", timeout=60_000)
+    until(second, "document.getElementById('job-name').textContent === 'again'", timeout=60_000)
     second.click("#stop")
-    second.wait_for_function("document.getElementById('job-status').textContent === 'stopped'", timeout=60_000)
+    until(second, "document.getElementById('job-status').textContent === 'stopped'", timeout=60_000)
     second.wait_for_selector("#rerun-from option", state="attached")
     second.close()
     assert [url for url in sent if "again.zip" in url and "partNumber=1&" in url] == sent[:1]
 
 
-def test_what_cannot_work_is_said_before_anything_is_sent(site: Site, page: Any, tmp_path: Path) -> None:
+def test_what_cannot_work_is_refused_before_anything_is_sent(site: Site, page: Any, tmp_path: Path) -> None:
     (tmp_path / "few").mkdir()
     for number in range(3):
         (tmp_path / "few" / f"{number}.jpg").write_bytes(b"x")
@@ -204,7 +204,7 @@ def test_a_mails_own_link_ends_the_mails_and_takes_that_back(site: Site, page: A
     page.wait_for_selector("#mails-again:not([hidden])")
     look(page, "mails", tmp_path)
     page.click("#mails-again")
-    page.wait_for_function("document.getElementById('mails-text').textContent.includes('again')")
+    until(page, "document.getElementById('mails-text').textContent.includes('again')")
 
 
 def test_every_control_has_a_name_and_the_keyboard_reaches_it(site: Site, page: Any) -> None:

@@ -56,6 +56,16 @@ def served(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
+def until(page: Any, expression: str, timeout: int = 30_000) -> None:
+    """Wait until `expression` is true in the page. Playwright's own wait_for_function needs eval(), which the page's
+    Content-Security-Policy forbids. Raises TimeoutError after `timeout` milliseconds."""
+    for _ in range(timeout // 50):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise TimeoutError(f"not within {timeout} ms: {expression}")
+
+
 def look(page: Any, name: str, folder: Path) -> Path:
     """A picture of the whole page."""
     picture = Path(PICTURES or folder) / f"{name}.png"

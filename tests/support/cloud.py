@@ -25,6 +25,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
 from domain.clients import config
+from domain.layout import upload_uri
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -41,10 +42,17 @@ TABLES = {
     "pace": [("pace", "HASH")],
     "mailboxes": [("address", "HASH")],
     "webhooks": [("owner", "HASH")],
+    "limits": [("counter", "HASH")],
 }
 INDEXES = {
-    "jobs": {"byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")]},
-    "stage-runs": {"queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")]},
+    "jobs": {
+        "byOwner": [("owner", "HASH"), ("uploadedAt", "RANGE")],
+        "starting": [("startingFor", "HASH"), ("startingAt", "RANGE")],
+    },
+    "stage-runs": {
+        "queue": [("queuedFor", "HASH"), ("queuedAt", "RANGE")],
+        "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],
+    },
 }
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
@@ -52,7 +60,12 @@ ENVIRONMENT = {
     "STAGE_RUNS_TABLE": "stage-runs",
     "IDEMPOTENCY_TABLE": "idempotency",
     "PACE_TABLE": "pace",
+    "LIMITS_TABLE": "limits",
+    "OWNER_OPEN_JOBS": "20",
+    "OWNER_DAILY_JOBS": "100",
+    "OWNER_DAILY_DOLLARS": "100",
     "RESULTS_BUCKET": RESULTS,
+    "STACK": "spaceport-dev",
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
     "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",
@@ -78,7 +91,7 @@ ENVIRONMENT = {
 }
 HANDLERS = (
     "start_job", "run_stage", "report_stage", "settle_stage", "stop_job", "deliver", "track_progress", "notify", "api",
-    "dispatch", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
+    "dispatch", "watch_runs", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
 
@@ -184,6 +197,7 @@ class Cloud:
                     else {}
                 ),
             )
+        self.has_upload("meadow-0123456789ab")
         self.events.create_event_bus(Name=BUS)
         self._queue = self._sqs.create_queue(QueueName="heard")["QueueUrl"]
         self.events.put_rule(Name="all", EventBusName=BUS, EventPattern=json.dumps({"source": ["spaceport.pipeline"]}))
@@ -219,6 +233,10 @@ class Cloud:
             "version-id": answer["VersionId"],
         }
         return event
+
+    def has_upload(self, job_id: str) -> None:
+        """A job whose upload was copied already: of the sample events no upload is there."""
+        self.put(upload_uri(job_id, "meadow.zip", RESULTS), b"zip")
 
     def put_result(self, uri: str, **result: Any) -> None:
         """The result.json of the run whose output is the folder `uri`, with whatever is not given empty."""

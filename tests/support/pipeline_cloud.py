@@ -82,21 +82,21 @@ def _meet(incidents: list[Incident] | None) -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """An execution that has ended. `told`: its status events, oldest first, as a subscriber received them."""
+    """An execution that has ended. `published`: its status events, oldest first, as a subscriber received them."""
 
     job_id: str
     status: str
     error: str | None
     cause: str | None
     states: tuple[str, ...]
-    told: tuple[dict[str, Any], ...]
+    published: tuple[dict[str, Any], ...]
 
     @property
     def transitions(self) -> set[Transition]:
         return set(zip(self.states, self.states[1:], strict=False))
 
     def types(self) -> list[str]:
-        return [event["detail-type"] for event in self.told]
+        return [event["detail-type"] for event in self.published]
 
 
 class PipelineCloud:
@@ -210,9 +210,9 @@ class PipelineCloud:
         event["detail"]["status"] = ended.status
         return self.call("stop_job", event)
 
-    def track(self, told: Iterable[dict[str, Any]]) -> None:
+    def track(self, published: Iterable[dict[str, Any]]) -> None:
         """Deliver status events to track_progress, in this order."""
-        for event in told:
+        for event in published:
             self.call("track_progress", event)
 
     def drop_item(self, job_id: str) -> None:
@@ -233,12 +233,12 @@ class PipelineCloud:
             error=described.get("error"),
             cause=described.get("cause"),
             states=tuple(self._states(arn)),
-            told=tuple(self._told(job_id)),
+            published=tuple(self._published(job_id)),
         )
 
     def told_since(self, job_id: str) -> list[dict[str, Any]]:
         """Status events that came since the last look, oldest first."""
-        return self._told(job_id)
+        return self._published(job_id)
 
     def call(self, function: str, event: dict[str, Any]) -> dict[str, Any]:
         """Invoke the real handler, between the incidents that the test has put in its way."""
@@ -298,16 +298,16 @@ class PipelineCloud:
     def _state(self, arn: str) -> str:
         return f"in {(['no state', *self._states(arn)])[-1]}"
 
-    def _told(self, job_id: str) -> list[dict[str, Any]]:
+    def _published(self, job_id: str) -> list[dict[str, Any]]:
         """Drain the queue; other jobs have ended and been drained before."""
-        told: list[dict[str, Any]] = []
+        published: list[dict[str, Any]] = []
         while messages := self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10).get("Messages"):
             # moto leaves the account out
-            told += [{"account": "123456789012", **json.loads(message["Body"])} for message in messages]
+            published += [{"account": "123456789012", **json.loads(message["Body"])} for message in messages]
             for message in messages:
                 self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
-        assert {event["detail"]["jobId"] for event in told} <= {job_id}
-        return told
+        assert {event["detail"]["jobId"] for event in published} <= {job_id}
+        return published
 
     @staticmethod
     def _await(met: Callable[[], bool], what: str, instead: Callable[[], str] = lambda: "") -> None:

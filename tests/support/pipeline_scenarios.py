@@ -1,4 +1,4 @@
-"""What may happen to a job, told as scenarios: one job each, on its way to one end."""
+"""Scenarios of what may happen to a job: one job each, on its way to one outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback, which verifies as any receiver would and answers what it is told to."""
+"""Receiver of webhooks on loopback, which verifies as any receiver would and answers what the test sets."""
 
 from __future__ import annotations
 

@@ -46,12 +46,14 @@ def token_of(cloud: Cloud, stage: Stage = Stage.SFM, attempt: int = 1) -> str | 
     return None if item is None else str(item["taskToken"])
 
 
-def job_changed(stage: Stage = Stage.SFM, attempt: int = 1, name: str | None = None) -> dict[str, Any]:
-    """SageMaker's event that the run's job changed its state. It says Completed, whatever became of the job."""
+def job_changed(
+    stage: Stage = Stage.SFM, attempt: int = 1, name: str | None = None, status: str = "Completed"
+) -> dict[str, Any]:
+    """SageMaker's event that the run's job changed its state. It says `status`, whatever became of the job."""
     event = sample_event("report_stage/processing-completed")
     kind = stage.kind
     event["detail-type"] = f"SageMaker {kind} Job State Change"
-    event["detail"] = {f"{kind}JobName": name or job_name(stage, attempt), f"{kind}JobStatus": "Completed"}
+    event["detail"] = {f"{kind}JobName": name or job_name(stage, attempt), f"{kind}JobStatus": status}
     return event
 
 

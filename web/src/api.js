@@ -9,6 +9,14 @@ export class ApiError extends Error {
     }
 }
 
+// An id as one part of a path: it may come from the page's own address, and `..` would name another route.
+function segment(id) {
+    if (/^\.{0,2}$/.test(id)) {
+        throw new ApiError(400, { detail: 'There is no such job.' });
+    }
+    return encodeURIComponent(id);
+}
+
 export class Api {
     constructor(base, session) {
         this.base = base;
@@ -41,11 +49,11 @@ export class Api {
     }
 
     beginUpload = (request) => this.call('POST', '/uploads', request);
-    lookAtUpload = (id) => this.call('GET', `/uploads/${id}`);
-    completeUpload = (id) => this.call('POST', `/uploads/${id}/complete`);
-    abandonUpload = (id) => this.call('DELETE', `/uploads/${id}`);
+    lookAtUpload = (id) => this.call('GET', `/uploads/${segment(id)}`);
+    completeUpload = (id) => this.call('POST', `/uploads/${segment(id)}/complete`);
+    abandonUpload = (id) => this.call('DELETE', `/uploads/${segment(id)}`);
     listJobs = (before) => this.call('GET', before ? `/jobs?before=${encodeURIComponent(before)}` : '/jobs');
-    lookAtJob = (id) => this.call('GET', `/jobs/${id}`);
-    stopJob = (id) => this.call('POST', `/jobs/${id}/stop`);
-    rerunJob = (id, body, key) => this.call('POST', `/jobs/${id}/rerun`, body, { 'Idempotency-Key': key });
+    lookAtJob = (id) => this.call('GET', `/jobs/${segment(id)}`);
+    stopJob = (id) => this.call('POST', `/jobs/${segment(id)}/stop`);
+    rerunJob = (id, body, key) => this.call('POST', `/jobs/${segment(id)}/rerun`, body, { 'Idempotency-Key': key });
 }

@@ -28,7 +28,7 @@ async function start() {
     if (session.signedIn) {
         byId('account').replaceChildren(session.email ?? '');
         if (!config.tokens) {
-            byId('account').append(' ', make('button', 'Sign out', { onclick: () => { session.signOut(); location.reload(); } }));
+            byId('account').append(' ', make('button', 'Sign out', { onclick: () => session.signOut() }));
         }
         byId('email').value = session.email ?? '';
     }
@@ -159,13 +159,13 @@ byId('form').onsubmit = async (event) => {
     if (wrong !== null) {
         return;
     }
-    const wishes = {
+    const chosen = {
         name: byId('name').value.trim(),
         email: byId('email').value.trim(),
         pipelineStep: byId('step').value,
         quality: new FormData(byId('form')).get('quality')
     };
-    const options = Object.fromEntries(Object.entries(wishes).filter(([, value]) => value));
+    const options = Object.fromEntries(Object.entries(chosen).filter(([, value]) => value));
     uploader = new Uploader(api, source, options, showSending());
     byId('form').hidden = true;
     byId('sending').hidden = false;

@@ -1,14 +1,16 @@
 // Who is signed in: authorization code with PKCE (RFC 7636) at the issuer's own page, then tokens that are refreshed.
 
 const STORE = 'spaceport.session';
+const ASKED = 'spaceport.sign-in'; // what is on its way to the issuer's page and back
 const EARLY = 60; // seconds before its end that a token is refreshed
 
 const decode = (part) => JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))));
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 
 export class Session {
-    // config: { clientId, signInUrl, tokenUrl, tokens? }; `tokens` come with a local cloud, whose only customer you are
-    constructor(config, storage = localStorage) {
+    // config: { clientId, signInUrl, tokenUrl, revokeUrl?, signOutUrl?, tokens? }; `tokens` come with a local cloud, whose
+    // only customer you are. The tokens are this tab's and end with it: the issuer's own cookie signs other tabs in.
+    constructor(config, storage = sessionStorage) {
         this.config = config;
         this.storage = storage;
         this.tokens = config.tokens ?? JSON.parse(storage.getItem(STORE) ?? 'null');
@@ -40,7 +42,7 @@ export class Session {
             body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
         });
         if (!answer.ok) {
-            this.signOut();
+            this.forget();
             throw new Error('Your session has ended. Please sign in again.');
         }
         this.tokens = { ...this.tokens, ...(await answer.json()) };
@@ -50,7 +52,7 @@ export class Session {
     async signIn() {
         const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
         const state = base64url(crypto.getRandomValues(new Uint8Array(16)));
-        sessionStorage.setItem(STORE, JSON.stringify({ verifier, state, back: location.hash }));
+        sessionStorage.setItem(ASKED, JSON.stringify({ verifier, state, back: location.hash }));
         const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier));
         const query = new URLSearchParams({
             response_type: 'code',
@@ -67,11 +69,11 @@ export class Session {
     // On the way back from the issuer's page; true when it was one.
     async finishSignIn() {
         const query = new URLSearchParams(location.search);
-        const asked = JSON.parse(sessionStorage.getItem(STORE) ?? 'null');
+        const asked = JSON.parse(sessionStorage.getItem(ASKED) ?? 'null');
         if (!query.has('code') || asked === null || query.get('state') !== asked.state) {
             return false;
         }
-        sessionStorage.removeItem(STORE);
+        sessionStorage.removeItem(ASKED);
         history.replaceState(null, '', location.pathname + asked.back);
         await this.exchange({
             grant_type: 'authorization_code',
@@ -82,7 +84,20 @@ export class Session {
         return true;
     }
 
-    signOut() {
+    // Ends the session here and at the issuer: the refresh token is revoked (RFC 7009), and the issuer's cookie, which
+    // would let whoever presses "Sign in" next walk in, goes by its own sign-out page.
+    async signOut() {
+        const { revokeUrl, signOutUrl, clientId } = this.config;
+        const token = this.tokens?.refresh_token;
+        this.forget();
+        if (revokeUrl && token) {
+            await fetch(revokeUrl, { method: 'POST', body: new URLSearchParams({ token, client_id: clientId }) }).catch(() => null);
+        }
+        const query = new URLSearchParams({ client_id: clientId, logout_uri: this.redirect });
+        location.assign(signOutUrl ? `${signOutUrl}?${query}` : this.redirect);
+    }
+
+    forget() {
         this.tokens = null;
         this.storage.removeItem(STORE);
     }

@@ -2,7 +2,7 @@
 
 const STORE = 'spaceport.uploads';
 const AT_ONCE = 3;
-const LONGEST_WAIT = 30_000;
+const MAX_WAIT_MS = 30_000;
 
 const remembered = () => JSON.parse(localStorage.getItem(STORE) ?? '{}');
 
@@ -107,7 +107,7 @@ export class Uploader {
 
     // Tries again, ever more slowly, and at once when the browser says that it is back on line.
     async patiently(attempt) {
-        for (let wait = 1000; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
+        for (let wait = 1000; ; wait = Math.min(2 * wait, MAX_WAIT_MS)) {
             this.given.signal.throwIfAborted();
             try {
                 return await attempt();

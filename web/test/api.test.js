@@ -40,6 +40,15 @@ test('the next page of jobs is asked for by its escaped cursor', async () => {
     assert.equal(calls[1].url, 'https://api.example.com/jobs?before=2026-01-01T00%3A00%3A00%2B00%3A00');
 });
 
+test('an id is one part of a path, whatever the address of the page says', () => {
+    for (const id of ['..', '.', '']) {
+        assert.throws(() => api.lookAtJob(id), ApiError);
+    }
+    return api.stopJob('../uploads?x#y').then(() => {
+        assert.equal(calls[0].url, 'https://api.example.com/jobs/..%2Fuploads%3Fx%23y/stop');
+    });
+});
+
 test('a repeated rerun is recognised by its key', async () => {
     await api.rerunJob('a-1', { from: 'sfm' }, 'key');
     assert.equal(calls[0].headers['Idempotency-Key'], 'key');

@@ -75,6 +75,27 @@ test('a refresh that is refused ends the session', async () => {
     assert.equal(session.signedIn, false);
 });
 
+test('signing out revokes the refresh token and leaves by the page of the issuer', async () => {
+    const config = { ...CONFIG, revokeUrl: 'https://issuer.example.com/revoke', signOutUrl: 'https://issuer.example.com/logout' };
+    const session = new Session(config, storage);
+    await session.exchange({ grant_type: 'authorization_code', code: 'abc' });
+    assert.equal(new Session(config, storage).signedIn, true);
+    asked = [];
+    answer = () => { throw new TypeError('no connection'); };
+    await session.signOut();
+    assert.deepEqual(asked, [{ url: config.revokeUrl, token: 'refresh', client_id: 'client' }]);
+    assert.equal(session.signedIn, false);
+    assert.equal(storage.values.size, 0);
+    const left = new URL(globalThis.location.left);
+    assert.equal(left.origin + left.pathname, config.signOutUrl);
+    assert.deepEqual(Object.fromEntries(left.searchParams), { client_id: 'client', logout_uri: 'https://page.example.com/' });
+});
+
+test('the tokens live in the storage of the tab', async () => {
+    await new Session(CONFIG).exchange({ grant_type: 'authorization_code', code: 'abc' });
+    assert.equal(globalThis.sessionStorage.values.size, 1);
+});
+
 test('sign-in there and back: the verifier of the code belongs to the challenge, and the page is where it was', async () => {
     const session = new Session(CONFIG, storage);
     await session.signIn();

@@ -98,8 +98,8 @@ const source = {
 
 const storedUploads = () => JSON.parse(store.get('spaceport.uploads') ?? '{}');
 
-function uploader(server, told = []) {
-    return new Uploader(server, source, { quality: 'high' }, (news) => told.push(news));
+function uploader(server, states = []) {
+    return new Uploader(server, source, { quality: 'high' }, (news) => states.push(news));
 }
 
 beforeEach(() => {
@@ -124,12 +124,12 @@ afterEach(() => {
 
 test('every part is sent once, and the job begins', async () => {
     const server = new Server();
-    const told = [];
-    assert.equal(await uploader(server, told).run(), 'job-1');
+    const states = [];
+    assert.equal(await uploader(server, states).run(), 'job-1');
     assert.deepEqual([...put].sort(), [1, 2, 3, 4, 5]);
     assert.deepEqual(server.calls.map(([name]) => name), ['begin', 'complete']);
-    assert.deepEqual(told.at(-1), { sent: 450, bytes: 450, state: 'sending' });
-    assert.ok(told.every(({ sent }) => sent <= 450));
+    assert.deepEqual(states.at(-1), { sent: 450, bytes: 450, state: 'sending' });
+    assert.ok(states.every(({ sent }) => sent <= 450));
     assert.deepEqual(storedUploads(), {});
 });
 
@@ -137,10 +137,10 @@ test('an upload that the browser remembers goes on with the missing parts', asyn
     store.set('spaceport.uploads', JSON.stringify({ [source.fingerprint]: 'old' }));
     const server = new Server();
     server.received = [1, 5];
-    const told = [];
-    await uploader(server, told).run();
+    const states = [];
+    await uploader(server, states).run();
     assert.deepEqual([...put].sort(), [2, 3, 4]);
-    assert.equal(told[0].sent, 150); // a whole part and the last, shorter one
+    assert.equal(states[0].sent, 150); // a whole part and the last, shorter one
     assert.deepEqual(server.calls.map(([name]) => name), ['look', 'complete']);
 });
 
@@ -153,10 +153,10 @@ test('an upload that the server no longer has begins anew', async () => {
 
 test('a dropped connection is waited out, ever longer, and reported', async () => {
     s3.set(2, ['dropped', 'dropped', 'dropped']);
-    const told = [];
-    assert.equal(await uploader(new Server(), told).run(), 'job-1');
+    const states = [];
+    assert.equal(await uploader(new Server(), states).run(), 'job-1');
     assert.deepEqual(waits, [1000, 2000, 4000]);
-    assert.ok(told.some(({ state }) => state === 'waiting'));
+    assert.ok(states.some(({ state }) => state === 'waiting'));
     assert.deepEqual([...put].sort(), [1, 2, 3, 4, 5]);
 });
 
@@ -195,15 +195,15 @@ test('what is given up is abandoned and forgotten', async () => {
 });
 
 test('a paused upload sends nothing until it is resumed', async () => {
-    const told = [];
-    const upload = uploader(new Server(), told);
+    const states = [];
+    const upload = uploader(new Server(), states);
     upload.pause();
     const run = upload.run();
     for (let i = 0; i < 20; i += 1) {
         await new Promise(setImmediate);
     }
     assert.deepEqual(put, []);
-    assert.equal(told.at(-1).state, 'paused');
+    assert.equal(states.at(-1).state, 'paused');
     upload.resume();
     assert.equal(await run, 'job-1');
 });

@@ -1,4 +1,4 @@
-"""Read a COLMAP sparse model from its three binary files (https://colmap.github.io/format.html#binary-file-format).
+"""Read a COLMAP sparse model from its three files, binary or text (https://colmap.github.io/format.html#binary-file-format).
 
 Only what a trainer needs; rigs.bin and frames.bin, which newer versions add, say nothing about undistorted photos
 that images.bin does not.
@@ -7,18 +7,23 @@ that images.bin does not.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.counts import MAX_PHOTOS, MAX_PIXELS
 from splat.camera import Camera
+from splat.files import inner_name
 from stage.errors import ErrorCode, StageError
 
 # model id: (name, number of parameters); every other model distorts
 _PINHOLES = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4)}
 _OBSERVATION_BYTES = 24  # x, y, point id
+# bounds on what is kept in memory; a flight of 5,000 photos has four million points, and files of one gigabyte
+MAX_POINTS = 20_000_000
+MAX_FILE_BYTES = 8 << 30
 
 
 @dataclass(frozen=True)
@@ -80,57 +85,144 @@ class _Reader:
 
 
 def read_model(folder: Path) -> SparseModel:
-    """Read cameras.bin, images.bin and points3D.bin of `folder`.
+    """Read cameras, images and points3D of `folder`, binary where there are binary files, else text.
 
-    Raises StageError(INVALID_SCENE) where one is missing, cut short or malformed, or a camera distorts.
+    Raises StageError(INVALID_SCENE) where one is missing, cut short, malformed or beyond the bounds above, a camera
+    distorts, or a photo's name leads out of images/.
     """
     try:
-        cameras = _read_cameras(_Reader((folder / "cameras.bin").read_bytes()))
-        images = _read_images(_Reader((folder / "images.bin").read_bytes()), cameras)
-        points = _read_points(_Reader((folder / "points3D.bin").read_bytes()))
+        if any(folder.glob("*.txt")) and not any(folder.glob("*.bin")):
+            cameras = _text_cameras(_lines(folder / "cameras.txt"))
+            images = _text_images(_lines(folder / "images.txt"), cameras)
+            points = _text_points(_lines(folder / "points3D.txt"))
+        else:
+            cameras = _read_cameras(_open(folder / "cameras.bin"))
+            images = _read_images(_open(folder / "images.bin"), cameras)
+            points = _read_points(_open(folder / "points3D.bin"))
     except FileNotFoundError as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model lacks {Path(error.filename).name}") from error
-    except (struct.error, ValueError, KeyError, OverflowError, MemoryError) as error:
+    except (struct.error, ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model cannot be read ({error!r})") from error
     return SparseModel(sorted(images, key=lambda image: image.name), points)
 
 
+def _open(path: Path) -> _Reader:
+    _check_bytes(path)
+    return _Reader(path.read_bytes())
+
+
+def _check_bytes(path: Path) -> None:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_FILE_BYTES} bytes")
+
+
+def _checked(count: int, limit: int, what: str) -> int:
+    """`count`. Raises ValueError beyond `limit`."""
+    if count > limit:
+        raise ValueError(f"{count} {what} of at most {limit}")
+    return count
+
+
+def image_count(folder: Path) -> int:
+    """How many photos the model in `folder` says that it has; 0 where its list of them cannot be read."""
+    try:
+        if (folder / "images.bin").is_file():
+            with (folder / "images.bin").open("rb") as stream:
+                return int(struct.unpack("<Q", stream.read(8))[0])
+        return len(_lines(folder / "images.txt")) // 2
+    except (OSError, struct.error, ValueError):
+        return 0
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file without its comments; an image without points has an empty second line."""
+    _check_bytes(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [line.strip() for line in lines if not line.startswith("#")]
+    return kept if path.name == "images.txt" else [line for line in kept if line]
+
+
+def _text_cameras(lines: list[str]) -> dict[int, Camera]:
+    models = {name: model for model, (name, _) in _PINHOLES.items()}
+    cameras = {}
+    _checked(len(lines), MAX_PHOTOS, "cameras")
+    for line in lines:
+        identifier, model, width, height, *parameters = line.split()
+        cameras[int(identifier)] = _camera(
+            int(identifier), models.get(model, model), int(width), int(height), [float(value) for value in parameters]
+        )
+    return cameras
+
+
+def _text_images(lines: list[str], cameras: dict[int, Camera]) -> list[PosedImage]:
+    images = []
+    _checked(len(lines) // 2, MAX_PHOTOS, "photos")
+    for line in lines[::2]:
+        if line:
+            identifier, *pose, camera, name = line.split(maxsplit=9)
+            images.append(_posed(int(identifier), name, [float(value) for value in pose], cameras[int(camera)]))
+    return images
+
+
+def _text_points(lines: list[str]) -> Points:
+    _checked(len(lines), MAX_POINTS, "points")
+    rows = [line.split() for line in lines]
+    tracks = [np.array(row[8::2], dtype=np.int64) for row in rows]
+    return Points(
+        np.array([row[1:4] for row in rows], dtype=np.float64).reshape(-1, 3),
+        np.array([row[4:7] for row in rows], dtype=np.uint8).reshape(-1, 3),
+        np.repeat(np.arange(len(rows)), [len(track) for track in tracks]),
+        np.concatenate([np.zeros(0, dtype=np.int64), *tracks]),
+    )
+
+
+def _camera(identifier: int, model: int | str, width: int, height: int, parameters: list[float]) -> Camera:
+    """Raises ValueError for a camera that distorts or that no picture can be taken with."""
+    if model not in _PINHOLES:
+        raise ValueError(f"camera {identifier} is of model {model}, not a pinhole: the photos are not undistorted")
+    fx, fy, cx, cy = parameters if model == 1 else (parameters[0], *parameters)
+    if not (width > 0 and height > 0 and 0 < fx < 1e9 and 0 < fy < 1e9 and abs(cx) < 1e9 and abs(cy) < 1e9):
+        raise ValueError(f"camera {identifier}: {width} by {height} pixels, focal lengths {fx}, {fy}")
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"camera {identifier}: {width} by {height} pixels are too many")
+    return Camera(width, height, fx, fy, cx, cy, np.eye(4))
+
+
+def _posed(identifier: int, name: str, values: list[float], camera: Camera) -> PosedImage:
+    """An image of `values` qw, qx, qy, qz, tx, ty, tz. Raises ValueError where they are not finite, or where the name
+    leads out of images/.
+    """
+    name = str(inner_name(name))
+    pose = np.eye(4)
+    pose[:3, :3] = rotation_matrix(np.array(values[:4], dtype=np.float64))
+    pose[:3, 3] = values[4:]
+    if not np.isfinite(pose).all():
+        raise ValueError(f"the pose of {name} is not finite")
+    return PosedImage(identifier, name, replace(camera, world_to_camera=pose))
+
+
 def _read_cameras(read: _Reader) -> dict[int, Camera]:
     cameras: dict[int, Camera] = {}
-    for _ in range(int(read("Q")[0])):
+    for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "cameras")):
         identifier, model, width, height = (int(value) for value in read("IiQQ"))
-        if model not in _PINHOLES:
-            raise ValueError(f"camera {identifier} is of model {model}, not a pinhole: the photos are not undistorted")
-        name, count = _PINHOLES[model]
+        count = _PINHOLES[model][1] if model in _PINHOLES else 0
         parameters = [float(value) for value in read(f"{count}d")]
-        fx, fy, cx, cy = parameters if name == "PINHOLE" else (parameters[0], *parameters)
-        if not (width > 0 and height > 0 and 0 < fx < 1e9 and 0 < fy < 1e9 and abs(cx) < 1e9 and abs(cy) < 1e9):
-            raise ValueError(f"camera {identifier}: {width} by {height} pixels, focal lengths {fx}, {fy}")
-        cameras[identifier] = Camera(width, height, fx, fy, cx, cy, np.eye(4))
+        cameras[identifier] = _camera(identifier, model, width, height, parameters)
     return cameras
 
 
 def _read_images(read: _Reader, cameras: dict[int, Camera]) -> list[PosedImage]:
     images = []
-    for _ in range(int(read("Q")[0])):
-        identifier, qw, qx, qy, qz, tx, ty, tz, camera = read("I7dI")
+    for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "photos")):
+        identifier, *pose, camera = read("I7dI")
         name = read.text()
         read.skip(int(read("Q")[0]) * _OBSERVATION_BYTES)
-        intrinsics = cameras[int(camera)]
-        pose = np.eye(4)
-        pose[:3, :3] = rotation_matrix(np.array([qw, qx, qy, qz], dtype=np.float64))
-        pose[:3, 3] = tx, ty, tz
-        if not np.isfinite(pose).all():
-            raise ValueError(f"the pose of {name} is not finite")
-        posed = Camera(
-            intrinsics.width, intrinsics.height, intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy, pose
-        )
-        images.append(PosedImage(int(identifier), name, posed))
+        images.append(_posed(int(identifier), name, [float(value) for value in pose], cameras[int(camera)]))
     return images
 
 
 def _read_points(read: _Reader) -> Points:
-    count = int(read("Q")[0])
+    count = _checked(int(read("Q")[0]), MAX_POINTS, "points")
     positions, colours, track_points, track_images = [], [], [], []
     for index in range(count):
         _, x, y, z, red, green, blue, _, length = read("Q3d3BdQ")

@@ -10,20 +10,24 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from contract.archive import is_scene
+from contract.archive import is_scene, model_folders
+from contract.codes import WarningCode
 from splat.camera import Camera, Split
+from splat.files import below
 from splat.loss import Target
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from trainer.colmap import Points, SparseModel, read_model
+from stage.pictures import TooManyPixelsError, has_alpha, open_picture, to_rgb
+from stage.result import Warning
+from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 
 MIN_PHOTOS = 2
 MIN_POINTS = 16
@@ -36,10 +40,15 @@ _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to co
 Value = TypeVar("Value")
 
 
+class UnusablePhotoError(Exception):
+    """Why a photo is not trained on, in words for the customer."""
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
-    a picture of the photo's size, black where the photo shows what is not to be learnt.
+    a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
+    in the photo is not to be learnt, either.
     """
 
     name: str
@@ -47,6 +56,7 @@ class Photo:
     camera: Camera
     split: Split
     mask: Path | None = None
+    alpha: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,8 @@ class Frame:
 class Scene:
     """Photos in order of their names; points (P, 3) in the world with colours (P, 3) 0..255; the frame of training.
 
-    `observed[name]` are the indices of the points that structure from motion found in a photo.
+    `observed[name]` are the indices of the points that structure from motion found in a photo. `warnings`: what of the
+    upload was not used.
     """
 
     photos: list[Photo]
@@ -79,13 +90,14 @@ class Scene:
     colours: NDArray[np.uint8]
     observed: dict[str, NDArray[np.int64]]
     frame: Frame
+    warnings: list[Warning] = field(default_factory=list)
 
     def split(self, split: Split) -> list[Photo]:
         return [photo for photo in self.photos if photo.split == split]
 
 
 def find_scene(channel: Path, scratch: Path) -> Path:
-    """The folder holding `sparse/0` and `images` below `channel`, or in the one ZIP there, unpacked to `scratch`.
+    """The folder holding `images` and a COLMAP model below `channel`, or in the one ZIP there, unpacked to `scratch`.
 
     Raises StageError(INVALID_SCENE) where there is none, and what `unpack` raises.
     """
@@ -96,43 +108,125 @@ def find_scene(channel: Path, scratch: Path) -> Path:
             unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
     if found is None:
-        raise StageError(ErrorCode.INVALID_SCENE, "the input holds no sparse/0/cameras.bin, nor one ZIP that does")
+        raise StageError(
+            ErrorCode.INVALID_SCENE, "the input holds no COLMAP model beside or below images/, nor one ZIP that does"
+        )
     return found
 
 
 def _scene_folder(below: Path) -> Path | None:
-    models = sorted(below.rglob("sparse/0/cameras.bin"), key=lambda path: (len(path.parts), str(path)))
-    return models[0].parents[2] if models else None
+    """The folder nearest a model that also has `images`: `sparse/0`, `sparse` and `colmap/sparse/0` are all in use."""
+    for model in _models(below):
+        for folder in model.parents:
+            if (folder / "images").is_dir():
+                return folder
+            if folder == below:
+                break
+    return None
+
+
+def _models(below: Path) -> list[Path]:
+    files = [PurePosixPath(path.relative_to(below)) for path in below.rglob("*") if path.is_file()]
+    return [below / folder for folder in model_folders(files)]
 
 
 def load_scene(folder: Path, long_edge: int) -> Scene:
-    """Read the scene's model; the photos' cameras are scaled to at most `long_edge` pixels.
+    """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
-    Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or a photo is missing,
-    unreadable or not of its camera's size.
+    A photo that is missing, unreadable or of another shape than its camera is left out with a warning.
+
+    Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
+    can be used.
     """
-    model = read_model(folder / "sparse" / "0")
+    models = sorted(_models(folder), key=image_count, reverse=True)
+    if not models:
+        raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
+    model = read_model(models[0])
     if len(model.images) < MIN_PHOTOS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
-    splits = hold_out(len(model.images))
+    usable, missing = _usable(folder, model)
     photos = []
-    for image, split in zip(model.images, splits, strict=True):
-        path = folder / "images" / image.name
-        _check_photo(path, image.camera)
-        mask: Path | None = folder / "masks" / f"{image.name}.png"
-        if mask is not None and mask.is_file():
-            _check_photo(mask, image.camera)
-        else:
-            mask = None
-        factor = min(1.0, long_edge / max(image.camera.width, image.camera.height))
-        photos.append(Photo(image.name, path, image.camera.scaled(factor), split, mask))
-    training = {image.identifier for image, split in zip(model.images, splits, strict=True) if split == "train"}
+    for (_, photo), split in zip(usable, hold_out(len(usable)), strict=True):
+        factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
+        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split))
+    training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
     used = _trained_points(model.points, training)
     positions, colours = model.points.positions[used], model.points.colours[used]
     if len(positions) < MIN_POINTS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
     frame = training_frame([photo.camera for photo in photos], positions)
-    return Scene(photos, positions, colours, _observed(model, used), frame)
+    warnings = _warnings(folder, models, model, missing)
+    return Scene(photos, positions, colours, _observed(model, used), frame, warnings)
+
+
+def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Photo]], list[str]]:
+    """The model's photos that can be trained on, at their own size, and why each of the others cannot."""
+    usable: list[tuple[PosedImage, Photo]] = []
+    missing = []
+    for image in model.images:
+        try:
+            usable.append((image, _photo(folder, image)))
+        except UnusablePhotoError as error:
+            missing.append(str(error))
+    if len(usable) < max(MIN_PHOTOS, len(model.images) / 2):
+        raise StageError(
+            ErrorCode.INVALID_SCENE, f"{len(missing)} of {len(model.images)} photos cannot be used: {missing[0]}"
+        )
+    return usable, missing
+
+
+def _photo(folder: Path, image: PosedImage) -> Photo:
+    """The photo of `image` in the size of its file. Raises UnusablePhotoError."""
+    try:
+        path = below(folder / "images", image.name)
+    except ValueError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
+    size, alpha = _look(path, image.camera)
+    mask = _mask(folder / "masks", image.name)
+    if mask is not None:
+        _look(mask, image.camera)
+    return Photo(image.name, path, image.camera.resized(*size), "train", mask, alpha)
+
+
+def _mask(folder: Path, photo: str) -> Path | None:
+    """The mask named after a photo, with or without its suffix; a name too long for another suffix has none."""
+    for name in (f"{photo}.png", str(PurePosixPath(photo).with_suffix(".png"))):
+        try:
+            path = below(folder, name)
+        except ValueError:
+            continue
+        if path.is_file():
+            return path
+    return None
+
+
+def _look(path: Path, camera: Camera) -> tuple[tuple[int, int], bool]:
+    """Size and transparency of a picture that has its camera's shape: smaller by one factor, to the pixel, will do."""
+    try:
+        with open_picture(path) as picture:
+            size, alpha = picture.size, has_alpha(picture)
+    except FileNotFoundError:
+        raise UnusablePhotoError(f"the model names {path.name}, which is not in images/") from None
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:  # what Pillow raises on broken headers
+        raise UnusablePhotoError(f"{path.name} cannot be read ({error})") from error
+    if abs(size[0] * camera.height - size[1] * camera.width) > max(camera.width, camera.height):
+        raise UnusablePhotoError(
+            f"{path.name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}"
+        )
+    return size, alpha
+
+
+def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing: list[str]) -> list[Warning]:
+    found = []
+    if missing:
+        found.append(Warning(WarningCode.PHOTOS_SKIPPED, f"{len(missing)} photos of the model were left out", missing))
+    if len(models) > 1:
+        names = [path.relative_to(folder).as_posix() for path in models[1:]]
+        facts = f"{models[0].relative_to(folder).as_posix()} has the most photos of {len(models)} models"
+        found.append(Warning(WarningCode.SMALLER_MODELS, facts, names))
+    if any((folder / "masks").rglob("*.*")) and not any(_mask(folder / "masks", image.name) for image in model.images):
+        found.append(Warning(WarningCode.MASKS_UNUSED, "no file in masks/ is named after a photo"))
+    return found
 
 
 def hold_out(count: int) -> list[Split]:
@@ -179,21 +273,6 @@ def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.f
     return depths[inside]
 
 
-def _check_photo(path: Path, camera: Camera) -> None:
-    try:
-        with Image.open(path) as picture:
-            size = picture.size
-    except FileNotFoundError:
-        raise StageError(ErrorCode.INVALID_SCENE, f"the model names {path.name}, which is not in images/") from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be read ({error})") from error
-    if size != (camera.width, camera.height):
-        raise StageError(
-            ErrorCode.INVALID_SCENE,
-            f"{path.name} has {size[0]} by {size[1]} pixels, its camera {camera.width} by {camera.height}",
-        )
-
-
 class _Bounded(Generic[Value]):
     """Remembers what was made last, up to a number of bytes."""
 
@@ -234,7 +313,7 @@ class PhotoStore:
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
         size = (photo.camera.width, photo.camera.height)
-        return self._pictures.get(photo.name, lambda: _decode(photo.path, size))
+        return self._pictures.get(photo.name, lambda: _decode(photo.path, size, to_rgb))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
         """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
@@ -250,22 +329,43 @@ class PhotoStore:
         return self._targets.get((photo.name, camera.width, camera.height), make)
 
     def mask(self, photo: Photo, camera: Camera) -> NDArray[np.bool_] | None:
-        """(height, width) at `camera`'s size, False where the photo's mask is black; None where it has none.
+        """(height, width) at `camera`'s size, False where the photo's mask is black or the photo transparent; None
+        where it has neither.
 
         Raises StageError(INVALID_SCENE) if it is damaged.
         """
-        path = photo.mask
-        if path is None:
+        if photo.mask is None and not photo.alpha:
             return None
         size = (camera.width, camera.height)
-        return self._masks.get((photo.name, *size), lambda: _decode(path, size)[..., 0] >= _MASKED_BELOW)
+
+        def make() -> NDArray[np.bool_]:
+            shown = np.ones(size[::-1], np.bool_)
+            if photo.mask is not None:
+                shown &= _decode(photo.mask, size, _lightness) >= _MASKED_BELOW
+            if photo.alpha:
+                shown &= _decode(photo.path, size, _opacity) >= _MASKED_BELOW
+            return shown
+
+        return self._masks.get((photo.name, *size), make)
 
 
-def _decode(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A picture's (height, width, 3) bytes at `size` (width, height)."""
+def _decode(path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
+    """What `plane` makes of a picture, at `size` (width, height)."""
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
-            return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX))
-    except (OSError, ValueError) as error:
+            return np.asarray(plane(picture).resize(size, Image.Resampling.BOX))
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
+
+
+def _opacity(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGBA").getchannel("A")
+
+
+def _lightness(mask: Image.Image) -> Image.Image:
+    """8-bit grey; a mask of 16 bits is black or white, and not stretched: it may be white all over."""
+    if mask.mode.startswith(("I", "F")):
+        values = np.asarray(mask)
+        return Image.fromarray(np.where(2 * values.astype(np.float64) >= max(values.max(), 1), 255, 0).astype(np.uint8))
+    return mask.convert("L")

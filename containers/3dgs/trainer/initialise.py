@@ -20,7 +20,7 @@ from trainer.dataset import PhotoStore, Scene
 
 _NEIGHBOURS = 3
 _OPACITY = 0.1
-_SMALLEST, _LARGEST = 1e-5, 0.3  # standard deviation, in units of the viewing distance
+_MIN_SIGMA, _MAX_SIGMA = 1e-5, 0.3  # standard deviation, in units of the viewing distance
 _CELLS = 40  # along a photo's longer side
 _DEPTH_NEIGHBOURS = 8
 _MIN_OBSERVED = 12  # points in a photo below which its depths are not guessed
@@ -93,7 +93,7 @@ def from_seeds(seeds: Seeds, sh_degree: int) -> Gaussians:
     count = len(seeds.positions)
     neighbours = min(_NEIGHBOURS, count - 1)
     distances, _ = cKDTree(seeds.positions).query(seeds.positions, k=neighbours + 1)
-    spacing = np.sqrt((distances[:, 1:] ** 2).mean(axis=1)).clip(_SMALLEST, _LARGEST)
+    spacing = np.sqrt((distances[:, 1:] ** 2).mean(axis=1)).clip(_MIN_SIGMA, _MAX_SIGMA)
     quats = np.zeros((count, 4))
     quats[:, 0] = 1
     return Gaussians(

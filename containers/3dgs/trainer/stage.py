@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def train_scene(context: StageContext) -> StageOutcome:
         context.progress.report(0.01, "placing the first Gaussians")
         begun = _first_gaussians(context, scene, store, plan, device)
         run, warnings = _start(context, scene, store, plan, device, begun, flight)
+    warnings += scene.warnings
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))
@@ -198,13 +199,12 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
     model = folders.model
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views = []
-    for photo in scene.photos:
+    (model / "views").mkdir()
+    for number, photo in enumerate(scene.photos, start=1):
         image = None
         if photo.split == "test":
-            image = str(PurePosixPath("views") / PurePosixPath(photo.name).with_suffix(".png"))
-            path = model / image
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(store.picture(photo)).save(path)
+            image = f"views/{number:06d}.png"  # by number: the customer's names are no names of files here
+            Image.fromarray(store.picture(photo)).save(model / image)
         views.append(View(photo.name, photo.split, photo.camera, image))
     write_views(model / "views.json", views)
     if trainer.held_out:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _POINTS = 12  # at least, of a curve
-_MOST_STEPS_BETWEEN = 500
+_MAX_STEPS_BETWEEN = 500
 PATIENCE = 6  # points without a gain
 MIN_GAIN = 0.05  # dB
 
@@ -23,7 +23,7 @@ class CurvePoint:
 
 def due(step: int, steps: int) -> bool:
     """Whether the curve gets a point after `step` (1-based) of `steps`: a dozen, more of a long run, and the last."""
-    every = min(max(1, steps // _POINTS), _MOST_STEPS_BETWEEN)
+    every = min(max(1, steps // _POINTS), _MAX_STEPS_BETWEEN)
     return step % every == 0 or step == steps
 
 

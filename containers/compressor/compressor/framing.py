@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from compressor.support import Support, support_of
 from splat.camera import Camera, View, look_at
-from splat.footprint import plane_axes, up_of
+from splat.footprint import up_of
 from splat.gaussians import Gaussians
+from splat.surroundings import plane_axes
 
 FIELD_OF_VIEW = 50.0  # degrees along the longer side
 _ELEVATIONS = (20.0, 55.0)  # of the first view: from straight above it shows no depth, along the ground little ground

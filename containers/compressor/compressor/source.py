@@ -13,7 +13,7 @@ from contract.codes import WarningCode
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced
-from splat.gaussians import Gaussians, opacity_of
+from splat.gaussians import Gaussians, opacity_of, sound
 from splat.ply import read_ply
 from splat.surroundings import Surroundings, read_surroundings
 from stage.archive import unpack
@@ -22,6 +22,7 @@ from stage.result import Warning
 
 # below this the rasterisers of the reference implementation and of the viewers draw nothing
 _VISIBLE = 1 / 255
+_ANTIALIASED = {(b"antialiased",), (b"antialiased", b"1"), (b"splatrendermode:", b"mip")}
 
 
 @dataclass(frozen=True)
@@ -72,21 +73,26 @@ def _read(ply: Path) -> Source:
 
 
 def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
-    """The Gaussians that any renderer draws, and a warning with the number of those removed.
+    """The Gaussians that any renderer draws, and warnings with the numbers of those removed.
 
     Raises StageError(INVALID_SPLAT) where none is left.
     """
-    seen = opacity_of(gaussians.opacities) >= _VISIBLE
+    whole, invalid = sound(gaussians)
+    seen = opacity_of(whole.opacities) >= _VISIBLE
     hidden = int(np.count_nonzero(~seen))
-    if hidden == len(gaussians):
-        raise StageError(ErrorCode.INVALID_SPLAT, f"all {len(gaussians)} Gaussians are transparent")
-    if not hidden:
-        return gaussians, []
-    kept = gaussians.select(seen)
+    if hidden == len(whole):
+        facts = f"of {len(gaussians)} Gaussians {invalid} have values that are no numbers, the others are transparent"
+        raise StageError(ErrorCode.INVALID_SPLAT, facts)
+    warnings = []
+    if invalid:
+        facts = f"{invalid} of {len(gaussians)} Gaussians with values that are not finite or no rotation were removed"
+        warnings.append(Warning(WarningCode.INVALID_GAUSSIANS, facts))
+    if hidden:
+        facts = f"{hidden} Gaussians that no renderer draws were removed"
+        warnings.append(Warning(WarningCode.TRANSPARENT_GAUSSIANS, facts))
+    kept = whole.select(seen) if hidden else whole
     # an infinite logit is an opacity of exactly 1
-    return replace(kept, opacities=np.minimum(kept.opacities, 80)), [
-        Warning(WarningCode.TRANSPARENT_GAUSSIANS, f"{hidden} Gaussians that no renderer draws were removed")
-    ]
+    return replace(kept, opacities=np.minimum(kept.opacities, 80)), warnings
 
 
 def _find_ply(folder: Path, scratch: Path) -> Path:
@@ -109,9 +115,13 @@ def _find_ply(folder: Path, scratch: Path) -> Path:
 
 
 def _is_antialiased(ply: Path) -> bool:
-    """Whether the PLY's header has the comment that training writes for an opacity compensated for the blur."""
+    """Whether the PLY's header says that opacities are compensated for the blur.
+
+    `antialiased` is this project's mark, `antialiased 1` Postshot's, `SplatRenderMode: mip` that of Brush and gsplat.
+    """
     with ply.open("rb") as stream:
         for line in itertools.takewhile(lambda line: line.strip() != b"end_header", stream):
-            if line.split() == [b"comment", b"antialiased"]:
+            words = line.lower().split()
+            if words[:1] == [b"comment"] and tuple(words[1:]) in _ANTIALIASED:
                 return True
     return False

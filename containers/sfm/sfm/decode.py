@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pillow_heif
 import rawpy
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contract.archive import RAW_SUFFIXES
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
+from stage import pictures
+from stage.pictures import FORMATS, TooManyPixelsError, check_pixels, open_picture
 
-MAX_PIXELS = 250_000_000
-# the size is checked before anything is decoded; Pillow's own limit would only warn
-Image.MAX_IMAGE_PIXELS = None
+PHOTO_FORMATS = (*FORMATS, "HEIF")
 pillow_heif.register_heif_opener()
 
 
@@ -36,15 +35,14 @@ def decode(path: Path) -> Decoded:
     """Decode every pixel of the file at `path`. Raises UnusablePhotoError if it is damaged, too large or no photo."""
     try:
         return _develop(path) if path.suffix.lower() in RAW_SUFFIXES else _open(path)
-    except UnusablePhotoError:
-        raise
+    except TooManyPixelsError as error:
+        raise UnusablePhotoError(f"has {error}") from error
     except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, struct.error … on broken files
         raise UnusablePhotoError(_why_unreadable(error)) from error
 
 
 def _open(path: Path) -> Decoded:
-    with Image.open(path) as image:
-        _check_size(image.width, image.height)
+    with open_picture(path, PHOTO_FORMATS) as image:
         image.load()  # Pillow raises on truncated data
         metadata = read_metadata(image)
         as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and _orientation(image) in (0, 1)
@@ -54,7 +52,7 @@ def _open(path: Path) -> Decoded:
 def _develop(path: Path) -> Decoded:
     """A DNG in the camera's white balance, turned upright by LibRaw."""
     with rawpy.imread(str(path)) as raw:
-        _check_size(raw.sizes.width, raw.sizes.height)
+        check_pixels(raw.sizes.width, raw.sizes.height)
         pixels = raw.postprocess(use_camera_wb=True, output_bps=8)
     picture = Image.fromarray(pixels)
     return Decoded(picture, read_raw_metadata(path, picture.width, picture.height), as_it_is=False)
@@ -62,20 +60,9 @@ def _develop(path: Path) -> Decoded:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. Keeps EXIF orientation."""
-    if image.mode.startswith(("I", "F")):
-        values = np.asarray(image, dtype=np.float64)
-        low, high = np.percentile(values, (0.1, 99.9))
-        grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
-        converted = Image.fromarray(grey).convert("RGB")
-    else:
-        converted = image.convert("RGB")
+    converted = pictures.to_rgb(image)
     converted.getexif()[ORIENTATION] = _orientation(image)
     return converted
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise UnusablePhotoError(f"{width} × {height} pixels are too many")
 
 
 def _orientation(image: Image.Image) -> int:

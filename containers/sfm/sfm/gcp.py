@@ -8,14 +8,13 @@ Columns and rows are pixels of the photo as it is seen upright.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
-from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
+from pyproj import Transformer
 
+from sfm.crs import UnknownSystemError, to_geographic
 from sfm.exif import GeoPosition
 
 MAX_BYTES = 4 << 20
@@ -52,7 +51,7 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise UnusableGcpFileError("the file is empty")
-    to_geographic = _transformer(lines[0][1])
+    transformer = _transformer(lines[0][1])
     marks: dict[tuple[str, float, float, float], list[Mark]] = {}
     for number, line in lines[1:]:
         key, mark = _mark(number, line)
@@ -60,7 +59,7 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
         if photo is not None:
             marks.setdefault(key, []).append(Mark(photo, mark.column, mark.row))
     return [
-        ControlPoint(name or f"point {index}", _position(to_geographic, *place), tuple(found))
+        ControlPoint(name or f"point {index}", _position(transformer, *place), tuple(found))
         for index, ((name, *place), found) in enumerate(marks.items(), start=1)
     ]
 
@@ -78,11 +77,9 @@ def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
 
 
 def _transformer(header: str) -> Transformer:
-    utm = re.fullmatch(r"WGS84\s+UTM\s+(\d{1,2})\s*([NS])", header, re.IGNORECASE)
     try:
-        crs = CRS.from_epsg((32600 if utm[2].upper() == "N" else 32700) + int(utm[1])) if utm else CRS(header)
-        return Transformer.from_crs(crs, CRS.from_epsg(4326), always_xy=True)
-    except ProjError as error:
+        return to_geographic(header)
+    except UnknownSystemError as error:
         raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 
 
@@ -99,17 +96,19 @@ def _mark(number: int, line: str) -> tuple[tuple[str, float, float, float], Mark
     return (name, x, y, z), Mark(photo, column, row)
 
 
-def _position(to_geographic: Transformer, x: float, y: float, z: float) -> GeoPosition:
-    longitude, latitude = to_geographic.transform(x, y)
-    if not (math.isfinite(longitude) and math.isfinite(latitude)):
+def _position(transformer: Transformer, x: float, y: float, z: float) -> GeoPosition:
+    longitude, latitude = transformer.transform(x, y)
+    if not (abs(longitude) <= 180 and abs(latitude) <= 90):  # infinite where PROJ finds none
         raise UnusableGcpFileError(f"{x:g}, {y:g} is no place in its coordinate system")
     return GeoPosition(latitude, longitude, z)
 
 
-def decoded_lines(content: bytes) -> str:
-    """Decode a text file as UTF-8, else as Latin-1. Raises UnusableGcpFileError beyond MAX_BYTES."""
+def read_text(path: Path) -> str:
+    """The file's text, which is UTF-8, else Latin-1. Raises UnusableGcpFileError beyond MAX_BYTES."""
+    with path.open("rb") as stream:
+        content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
-        raise UnusableGcpFileError(f"{len(content)} bytes are too many")
+        raise UnusableGcpFileError(f"more than {MAX_BYTES} bytes are too many")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

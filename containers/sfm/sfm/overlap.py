@@ -14,7 +14,7 @@ Vector = NDArray[np.float64]
 CELLS = 400  # of the map's longer side
 VIEW_PERCENTILES = (1, 99)  # of the points: outliers would shrink the scene to a dot
 # rays nearer to the horizon than this many degrees meet the ground out of sight
-LOWEST_RAY_DEGREES = 10.0
+MIN_RAY_DEGREES = 10.0
 BORDER_POINTS = 8  # of each side of the picture
 ENOUGH = 3  # photos that a place needs
 
@@ -84,7 +84,7 @@ def footprint(image: pycolmap.Image, camera: pycolmap.Camera) -> Vector | None:
     rays /= np.linalg.norm(rays, axis=1, keepdims=True)
     centre = image.projection_center()
     # what lies beyond the lowest ray is cut off there, in the direction in which it lies
-    steep = -np.sin(np.deg2rad(LOWEST_RAY_DEGREES))
+    steep = -np.sin(np.deg2rad(MIN_RAY_DEGREES))
     if centre[2] <= 0 or rays[:, 2].min() > steep:
         return None
     down = np.minimum(rays[:, 2], steep)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from contract.codes import WarningCode
 from sfm.control import TooFewControlPointsError, fit_control_points
-from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, decoded_lines, parse_gcp_list
+from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
 from sfm.photos import Photo
 from stage.archive import UnpackedFile
@@ -57,7 +57,7 @@ def read_control_points(files: Sequence[UnpackedFile], photos: Sequence[Photo]) 
     if len(files) > 1:
         raise UnusableGcpFileError(f"there are {len(files)} lists of them")
     names = by_base_name({photo.original: photo.name for photo in photos})
-    return parse_gcp_list(decoded_lines(files[0].path.read_bytes()), names)
+    return parse_gcp_list(read_text(files[0].path), names)
 
 
 def posed_photos(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> list[PosedPhoto]:

@@ -92,7 +92,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     result = json.loads((output / "result.json").read_text())
     assert file_faults(output, "compressor") == []
     files = {file["path"] for file in result["files"]}
-    pictures = {"held_out/0.jpg", "held_out/3.jpg", "orbit.webp", "poster.jpg", "preview.png"}
+    pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
     documents = {"scene.ply", "scene.sog", "scene.spz", "surroundings.json", "viewer/index.html"}
     assert files == {*documents, *pictures, *unbundled}
@@ -115,7 +115,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
         mean = np.mean([view[f"psnr{end}"] for view in metrics["views"]])
         assert mean == pytest.approx(metrics[f"psnr{end}"], abs=2e-3)
         assert 0 < metrics[f"ssim{end}"] < 1
-    with Image.open(output / "held_out/3.jpg") as sheet, Image.open(model / "views/3.png") as photo:
+    with Image.open(output / "held_out/000002.jpg") as sheet, Image.open(model / "views/3.png") as photo:
         left = np.asarray(sheet.crop((0, 0, 96, 72)), float)
         assert np.abs(left - np.asarray(photo, float)).mean() < 12
     assert metrics["ratio"] == pytest.approx(500 * 26 * 4 / counts["bytes"], abs=0.01)
@@ -176,6 +176,20 @@ def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path
     assert gzip.decompress((output / "scene.spz").read_bytes())[14] == 1
 
 
+def test_a_row_that_is_not_finite_is_dropped_and_reported(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(40, 0)
+    means = splat.means.copy()
+    means[3, 1] = np.nan
+    write_ply(model / "scene.ply", replace(splat, means=means))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    result = json.loads((output / "result.json").read_text())
+    assert [warning["code"] for warning in result["warnings"]] == ["INVALID_GAUSSIANS"]
+    assert result["counts"]["gaussians"] + result["counts"]["pruned"] == 39
+
+
 def nothing(_folder: Path, _splat: Gaussians) -> None:
     pass
 
@@ -198,9 +212,8 @@ def zip_without_ply(folder: Path, _splat: Gaussians) -> None:
         archive.writestr("readme.txt", "nothing")
 
 
-def not_a_number(folder: Path, splat: Gaussians) -> None:
-    means = splat.means.copy()
-    means[3, 1] = np.nan
+def no_numbers(folder: Path, splat: Gaussians) -> None:
+    means = np.full_like(splat.means, np.nan)
     write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "means": means}))
 
 
@@ -221,7 +234,7 @@ def broken_views(folder: Path, splat: Gaussians) -> None:
         (two, ErrorCode.INVALID_SPLAT),
         (not_a_zip, ErrorCode.NOT_A_ZIP),
         (zip_without_ply, ErrorCode.INVALID_SPLAT),
-        (not_a_number, ErrorCode.INVALID_SPLAT),
+        (no_numbers, ErrorCode.INVALID_SPLAT),
         (transparent, ErrorCode.INVALID_SPLAT),
         (broken_views, ErrorCode.INVALID_SCENE),
     ],

@@ -161,7 +161,7 @@ def test_no_number_goes_further_than_it_may(seed: int, exponent: float) -> None:
     assert np.abs(change[:, 9]).max() <= 1 + 1e-5
 
 
-def test_colours_cost_least_told_from_green() -> None:
+def test_colours_cost_least_predicted_from_green() -> None:
     rng = np.random.default_rng(4)
     grey = rng.normal(0, 1, (4000, 1))
     values = (grey + rng.normal(0, 0.02, (4000, 3))).astype(np.float32)
@@ -172,7 +172,7 @@ def test_colours_cost_least_told_from_green() -> None:
     difference = (codes[:, [0, 2]] - codes[:, 1:2]) & 255
     bits = entropy(difference) + entropy(codes[:, 1:2])
     assert bits < 0.8 * entropy(codes)
-    # one channel each, none told from another
+    # one channel each, none predicted from another
     apart = np.concatenate([round_numbers(values[:, c : c + 1], weights[:, :1], book, 1e-4) for c in range(3)], axis=1)
     missed = float(np.square(book[apart] - values).sum())
     assert error + 1e-4 * bits < missed + 1e-4 * entropy(apart)

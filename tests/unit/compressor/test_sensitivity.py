@@ -129,7 +129,7 @@ def test_the_constant_colour_takes_over_what_a_palette_misses(
     )
 
 
-def test_a_stop_is_heard_between_two_views(splat: Gaussians, framing: Framing) -> None:
+def test_a_stop_is_obeyed_between_two_views(splat: Gaussians, framing: Framing) -> None:
     class Stop(Exception):
         pass
 

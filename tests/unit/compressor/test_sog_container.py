@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compressor.encode.compress import read_verified
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
 from compressor.sog.codes import Codes, same_codes
@@ -23,6 +24,7 @@ from compressor.sog.images import image_size, palette_image
 from compressor.sog.webp import decode_webp, encode_webp
 from splat.errors import InvalidSplatError
 from splat.gaussians import Gaussians
+from stage.errors import ErrorCode, StageError
 from tests.support.splats import even_sensitivity
 
 MakeSplat = Callable[..., Gaussians]
@@ -182,3 +184,14 @@ def test_decoding_follows_the_specifications_arithmetic(make_splat: MakeSplat) -
 def test_a_truncated_directory_is_refused() -> None:
     with pytest.raises(InvalidSplatError, match="not a readable SOG file"):
         read_codes(struct.pack("<I", 0x06054B50) + bytes(18))
+
+
+@pytest.mark.parametrize("fault", ["cut short", "another splat"])
+def test_a_written_file_that_does_not_read_back_is_an_internal_error(make_splat: MakeSplat, fault: str) -> None:
+    codes, other = encode(make_splat(60, 1)), encode(make_splat(60, 1), Coarseness(palette_size=8))
+    sog = zip_files(pack_files(codes))
+    assert same_codes(read_verified(sog, codes), codes)
+    written = sog[:-40] if fault == "cut short" else zip_files(pack_files(other))
+    with pytest.raises(StageError, match="does not read back") as caught:
+        read_verified(written, codes)
+    assert caught.value.code is ErrorCode.INTERNAL

@@ -74,21 +74,35 @@ def test_the_page_holds_everything_and_escapes_the_name(
     assert base64.b64decode(payload[1]) == sog
     presentation = re.search(r'id="presentation">(.*?)</script>', page)
     assert presentation is not None
-    told = json.loads(presentation[1])
-    assert told["settings"]["annotations"] == []
-    assert told["title"] == "Tom & <script>"
-    assert told["metric"] is True
-    assert told["target"] == pytest.approx([0, 1, 0])
-    assert told["limits"] == {"nearest": 0.5, "farthest": 9, "lowest": 20, "clearance": 0.7, "margin": 2}
+    shown = json.loads(presentation[1])
+    assert shown["settings"]["annotations"] == []
+    assert shown["title"] == "Tom & <script>"
+    assert shown["metric"] is True
+    assert shown["target"] == pytest.approx([0, 1, 0])
+    assert shown["limits"] == {"nearest": 0.5, "farthest": 9, "lowest": 20, "clearance": 0.7, "margin": 2}
     # z of the splat is the viewer's y, y of the splat its -z
-    assert told["surroundings"]["footprint"] == pytest.approx(surroundings.footprint[:, :2] * (1, -1))
-    assert told["surroundings"]["ground"] == surroundings.ground
-    assert told["settings"]["background"]["color"] == surroundings.horizon.tolist()
-    assert told["downloads"] == {"ply": {"path": "../scene.ply", "bytes": 1_000_000}}
+    assert shown["surroundings"]["footprint"] == pytest.approx(surroundings.footprint[:, :2] * (1, -1))
+    assert shown["surroundings"]["ground"] == surroundings.ground
+    assert shown["settings"]["background"]["color"] == surroundings.horizon.tolist()
+    assert shown["downloads"] == {"ply": {"path": "../scene.ply", "bytes": 1_000_000}}
     assert f"url('data:image/jpeg;base64,{base64.b64encode(poster).decode()}')" in page
     assert not re.search(r"""\s(src|href)\s*=\s*["']""", page)
     # the licence stands in a comment, which two dashes would end
     assert "Permission is granted - - to all" in page
+
+
+@pytest.mark.parametrize(
+    "title", ["<!--<script>", "</script><script>alert(1)</script>", "<!--", "\u2028'\"\\", "$title", "x\x00y"]
+)
+def test_no_name_of_a_scene_breaks_the_page(
+    bundle: Path, tmp_path: Path, surroundings: Surroundings, title: str
+) -> None:
+    page_file = tmp_path / "index.html"
+    write_page(page_file, bundle, b"", Page(title, JOURNEY, surroundings, LIMITS))
+    presentation = re.search(r'id="presentation">(.*?)</script>', page_file.read_text(), re.DOTALL)
+    assert presentation is not None
+    assert "<" not in presentation[1]  # nothing for the HTML parser, in whichever state it is
+    assert json.loads(presentation[1])["title"] == title
 
 
 def test_a_viewer_that_was_not_built_is_an_error_not_a_broken_page(tmp_path: Path, surroundings: Surroundings) -> None:

@@ -48,6 +48,8 @@ ALSO_CHECKED = {
 IDEMPOTENCY = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 # words of other things that are also operations of a service in use: re.Pattern.search
 NOT_CALLS = {"search"}
+# boto3's managed copy: no operation of S3, but several
+MANAGED_COPY = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 SAGEMAKER_KINDS = ("processing", "training")
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -82,6 +84,7 @@ def needed(function: Function) -> set[str]:
         for service in services(reached)
         for method in methods(reached) & operations(service).keys()
     }
+    called |= MANAGED_COPY if "copy_of" in reached.names else set()
     actions = {NAMED_OTHERWISE.get(action, action) for action in called}
     actions |= {extra for action in actions for extra in ALSO_CHECKED.get(action, ())}
     if "VersionId" in reached.strings:

@@ -29,6 +29,7 @@ from stage.result import Resources, StageOutcome, Warning, write_result
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
 PLATFORM = Platform(
+    stack="spaceport-dev",
     images={stage: f"image-{stage}" for stage in Stage},
     instance_types={stage: dict.fromkeys(Quality, "ml.g4dn.xlarge") for stage in Stage},
     role_arn="arn:aws:iam::123456789012:role/stages",

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from contract.codes import OPERATORS, ErrorCode
+from contract.stages import Stage
+from domain import jobs_table, stage_runs
+from domain.stage_runs import QUIET_SECONDS
+from sweep_jobs.sweep import MAX_JOB_AGE
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Function, Template
 
@@ -116,6 +122,33 @@ def test_every_alarm_reaches_somebody() -> None:
     assert [name for name, action in actions.items() if action != [{"Ref": "Alarms"}]] == []
 
 
+def test_the_runbook_has_a_section_on_every_alarm_that_is_not_about_dead_letters() -> None:
+    sections = set(re.findall(r"^### (\w+)$", RUNBOOK, re.M))
+    on_call = RUNBOOK.partition("## On call")[2].partition("\n## ")[0]
+    alarms = {name for name in of_kind("AWS::CloudWatch::Alarm") if not name.endswith("DeadLettersAlarm")}
+    assert {name for name in alarms if name not in sections and f"`{name}`" not in on_call} == set()
+    for name in alarms:
+        described = match(r"see (\w+) in docs/runbook\.md", properties(name)["AlarmDescription"])[1]
+        assert described in sections
+
+
+def test_functions_without_dead_letters_have_alarms_of_their_own() -> None:
+    """Those that the state machine calls; API Gateway counts its own faults, and SQS keeps calls of webhooks."""
+    watched = {
+        alarm["Dimensions"][0]["Value"].get("Ref")
+        for name in of_kind("AWS::CloudWatch::Alarm")
+        if (alarm := properties(name))["MetricName"] == "Errors"
+    }
+    assert watched == {"RunStageFunction", "SettleStageFunction", "DeliverFunction"}
+    assert properties("ApiFaultsAlarm")["MetricName"] == "5xx"
+
+
+def test_photos_that_cannot_become_a_scene_wake_nobody() -> None:
+    assert properties("FailedJobsAlarm")["MetricName"] == "JobsFailedByUs"
+    assert {ErrorCode.INTERNAL, ErrorCode.STALLED, ErrorCode.RESULT_DAMAGED} <= OPERATORS
+    assert not OPERATORS & {ErrorCode.NO_OVERLAP, ErrorCode.NOT_A_ZIP, ErrorCode.STOPPED, ErrorCode.BUDGET_SPENT}
+
+
 def test_the_dashboard_shows_every_queue_where_letters_stay() -> None:
     drawn = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     assert set(re.findall(r"\$\{(\w+)\.QueueName\}", drawn)) == DEAD_LETTERS | {"WebhookCallsGivenUp"}
@@ -170,16 +203,23 @@ def test_both_kinds_of_sagemaker_job_are_followed() -> None:
 def test_what_runs_on_a_schedule() -> None:
     assert {name: table for name, table in schedules().items() if table} == {
         "DispatchFunction": {"LookRound": "rate(5 minutes)"},
+        "WatchRunsFunction": {"Watch": "rate(1 minute)"},
         "SweepJobsFunction": {"Sweep": "rate(10 minutes)"},
     }
 
 
 def test_a_waiting_task_gets_its_heartbeat_several_times_before_it_is_due() -> None:
-    """dispatch keeps the tasks of the queue alive; two rounds may fail."""
-    every = seconds(schedules()["DispatchFunction"]["LookRound"])
+    """watch_runs keeps the tasks of the queue alive; many rounds may fail."""
+    every = QUIET_SECONDS + seconds(schedules()["WatchRunsFunction"]["Watch"])
     heartbeats = [state["HeartbeatSeconds"] for state in STATES["States"].values() if "HeartbeatSeconds" in state]
     assert len(heartbeats) == 3
     assert min(heartbeats) >= 3 * every
+
+
+def test_an_end_whose_event_was_lost_is_noticed_within_six_minutes() -> None:
+    """A run is looked at once it was not heard of for QUIET_SECONDS, in the next round."""
+    round_and_delay = seconds(schedules()["WatchRunsFunction"]["Watch"]) + 60
+    assert QUIET_SECONDS + round_and_delay <= 360
 
 
 def test_one_round_of_dispatch_ends_before_the_next_begins() -> None:
@@ -196,7 +236,12 @@ def test_the_oldest_job_is_measured_in_every_period_of_its_alarm() -> None:
 def test_timeouts() -> None:
     assert TEMPLATE.content["Globals"]["Function"]["Timeout"] == 60
     own = {name: function.properties.get("Timeout") for name, function in FUNCTIONS.items()}
-    assert {name: timeout for name, timeout in own.items() if timeout} == {"DispatchFunction": 300, "ApiFunction": 29}
+    assert {name: timeout for name, timeout in own.items() if timeout} == {
+        "RunStageFunction": 300,
+        "DispatchFunction": 240,
+        "WatchRunsFunction": 120,
+        "ApiFunction": 29,
+    }
 
 
 def test_a_call_in_flight_is_hidden_until_its_function_has_ended() -> None:
@@ -215,19 +260,21 @@ def test_reserved_concurrency() -> None:
     """Of an account's thousand (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) Lambda wants a
     hundred unreserved, and two stacks live side by side. A queue served by two at a time would lose its order."""
     reserved = {name: function.properties.get("ReservedConcurrentExecutions") for name, function in FUNCTIONS.items()}
-    assert {name: count for name, count in reserved.items() if count} == {
+    counts = {name: each["Fn::If"][1] if isinstance(each, dict) else each for name, each in reserved.items() if each}
+    assert {name: int(count) for name, count in counts.items()} == {
         "StartJobFunction": 50,
         "RunStageFunction": 50,
         "ReportStageFunction": 100,
         "StopJobFunction": 10,
         "DispatchFunction": 1,
+        "WatchRunsFunction": 3,
         "SweepJobsFunction": 1,
         "TrackProgressFunction": 50,
         "NotifyFunction": 10,
         "SuppressFunction": 5,
         "UnsubscribeFunction": 5,
     }
-    assert 2 * sum(filter(None, reserved.values())) <= 1000 - 100
+    assert 2 * sum(map(int, counts.values())) <= 1000 - 100
 
 
 def test_the_burst_is_as_large_as_its_description_says() -> None:
@@ -259,9 +306,9 @@ def test_lifecycles_of_objects() -> None:
     }
     assert found == {
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
-        "UploadsBucket": {"uploads-30-days": ("", 30, 7)},
+        "UploadsBucket": {"uploads-60-days": ("", 60, 7)},
         "ResultsBucket": {
-            "intermediates-14-days": ("intermediates/", 14, None),
+            "intermediates-60-days": ("intermediates/", 60, None),
             "overwritten-14-days": ("", None, 14),
         },
         "WebBucket": {},
@@ -272,9 +319,30 @@ def test_lifecycles_of_objects() -> None:
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these four expire after 14 days)" in CONTRACTS
+    assert "(these four expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
     assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 4
+
+
+def test_what_a_job_reads_outlives_the_longest_job() -> None:
+    """A run may wait for a machine for weeks at each stage, and delivery reads the results of all of them."""
+    longest = STATES["TimeoutSeconds"] / 86_400
+    rules = {
+        rule["Id"]: rule["ExpirationInDays"]
+        for bucket in ("UploadsBucket", "ResultsBucket")
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    }
+    kept = {"stage runs": stage_runs.KEEP_SECONDS / 86_400, "jobs": jobs_table.KEEP_SECONDS / 86_400, **rules}
+    assert {name: days for name, days in kept.items() if days <= longest} == {}
+
+
+def test_each_wait_fits_into_the_one_around_it() -> None:
+    """heartbeat < a task's timeout < the execution's; SageMaker ends a job before its task does."""
+    tasks = [state for state in STATES["States"].values() if "HeartbeatSeconds" in state]
+    assert all(state["HeartbeatSeconds"] < state["TimeoutSeconds"] < STATES["TimeoutSeconds"] for state in tasks)
+    assert all(stage.spec.max_runtime < min(state["TimeoutSeconds"] for state in tasks) for stage in Stage)
+    assert timedelta(seconds=STATES["TimeoutSeconds"]) < MAX_JOB_AGE
 
 
 def test_unfinished_uploads_are_thrown_away() -> None:
@@ -291,15 +359,10 @@ def test_items_expire_by_the_attribute_that_is_written() -> None:
         "JobsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "StageRunsTable": {"AttributeName": "expiresAt", "Enabled": True},
         "IdempotencyTable": {"AttributeName": "expiration", "Enabled": True},
+        "LimitsTable": {"AttributeName": "expiresAt", "Enabled": True},
     }
     written = {path.name for path in (ROOT / "functions").rglob("*.py") if '"expiresAt"' in path.read_text("utf-8")}
     assert written
-
-
-def test_what_nobody_can_make_anew_is_kept_when_the_stack_goes() -> None:
-    kept = {name for name, resource in TEMPLATE.resources.items() if resource.get("DeletionPolicy") == "Retain"}
-    assert kept == {"DataKey", "AccessLogsBucket", "UploadsBucket", "ResultsBucket", "MailboxTable"}
-    assert kept == {name for name, value in TEMPLATE.resources.items() if value.get("UpdateReplacePolicy") == "Retain"}
 
 
 def test_logs_and_events_are_kept_for_so_long() -> None:

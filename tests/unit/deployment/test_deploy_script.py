@@ -22,10 +22,10 @@ DOCKER = r"""
 echo "docker $*" >>"$CALLS"
 name() { echo "$1" | tr '/:' '__'; }
 case "$1 $2" in
-  "manifest inspect") [ -e "$PUSHED/$(name "$3")" ] ;;
+  "manifest inspect") cat "$PUSHED/$(name "$3")" ;;
   "image inspect") echo "python@$BASE_SAYS" ;;
   "run --rm") [ -z "${BROKEN:-}" ] && echo "spaceport ${3%:*} 1" | sed 's#spaceport .*/#spaceport #' ;;
-  push*) touch "$PUSHED/$(name "$2")" ;;
+  push*) printf '{\n "schemaVersion": 2,\n "mediaType": "%s",\n "config": {}\n}' "$FORMAT" >"$PUSHED/$(name "$2")" ;;
   login*) cat >/dev/null ;;
 esac
 """
@@ -75,6 +75,7 @@ class Desk:
             "CALLS": str(self.folder / "calls"),
             "PUSHED": str(self.folder / "pushed"),
             "BASE_SAYS": DIGEST,
+            "FORMAT": "application/vnd.docker.distribution.manifest.v2+json",
             **variables,
         }
         command = [str(self.clone / "scripts" / "deployment" / script), *arguments]
@@ -119,7 +120,7 @@ def test_an_image_is_built_checked_and_pushed_under_its_commit(desk: Desk) -> No
     reference = f"{HOST}/spaceport-prod/sfm:{tag}"
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == tag
-    (build,) = desk.calls("docker build")
+    (build,) = desk.calls("docker buildx build")
     assert f"--tag {reference} " in build
     assert "--platform linux/amd64" in build
     assert f"BASE_DIGEST={DIGEST}" in build
@@ -128,6 +129,25 @@ def test_an_image_is_built_checked_and_pushed_under_its_commit(desk: Desk) -> No
     assert scan.endswith(f"--exit-code 1 {reference}")
     assert desk.calls("docker push") == [f"docker push {reference}"]
     assert "latest" not in "\n".join(desk.calls(""))
+
+
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+def test_an_image_is_built_as_one_manifest_without_attestations(desk: Desk) -> None:
+    desk.run("deploy.sh", "sfm")
+    (build,) = desk.calls("docker buildx build")
+    assert {"--provenance=false", "--sbom=false"} <= set(build.split())
+    assert "--output type=docker " in build
+
+
+@pytest.mark.parametrize("form", [INDEX, "application/vnd.oci.image.manifest.v1+json", ""])
+def test_an_image_that_the_registry_holds_in_another_form_is_refused(desk: Desk, form: str) -> None:
+    """Freshly pushed, and also one that was there already."""
+    pushed, again = desk.run("deploy.sh", "sfm", FORMAT=form), desk.run("deploy.sh", "sfm")
+    assert (pushed.returncode, again.returncode) == (1, 1)
+    assert f"was pushed as {form or 'something else'}" in pushed.stderr
+    assert pushed.stdout == ""
 
 
 def test_all_are_three(desk: Desk) -> None:
@@ -140,7 +160,7 @@ def test_what_is_pushed_already_is_neither_built_nor_pushed_again(desk: Desk) ->
     first = desk.run("deploy.sh", "all")
     second = desk.run("deploy.sh", "all")
     assert second.stdout.splitlines()[-1] == first.stdout.splitlines()[-1]
-    assert desk.calls("docker build") + desk.calls("docker push") == []
+    assert desk.calls("docker buildx build") + desk.calls("docker push") == []
 
 
 def test_a_commit_elsewhere_builds_nothing_anew(desk: Desk) -> None:
@@ -149,7 +169,7 @@ def test_a_commit_elsewhere_builds_nothing_anew(desk: Desk) -> None:
     desk.git("add", "README.md")
     desk.git("commit", "--quiet", "--message", "words")
     desk.run("deploy.sh", "sfm")
-    assert desk.calls("docker build") == []
+    assert desk.calls("docker buildx build") == []
 
 
 def test_a_new_commit_of_the_containers_is_a_new_image(desk: Desk) -> None:
@@ -173,11 +193,11 @@ def test_changes_that_no_commit_names_are_refused(desk: Desk) -> None:
 def test_an_image_with_a_critical_hole_or_that_does_not_start_is_not_pushed(desk: Desk, fault: str) -> None:
     done = desk.run("deploy.sh", "all", **{fault: "1"})
     assert done.returncode == 1
-    assert len(desk.calls("docker build")) == 1  # the first one ends it
+    assert len(desk.calls("docker buildx build")) == 1  # the first one ends it
     assert desk.calls("docker push") == []
 
 
-def test_the_page_is_built_told_where_its_api_is_and_published(desk: Desk) -> None:
+def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
     done = desk.run("web.sh", "spaceport-dev")
     assert done.returncode == 0, done.stderr
     assert [call.split()[1] for call in desk.calls("npm")] == ["ci", "run"]
@@ -186,6 +206,8 @@ def test_the_page_is_built_told_where_its_api_is_and_published(desk: Desk) -> No
         "clientId": "client",
         "signInUrl": "https://sign-in.example.com/oauth2/authorize",
         "tokenUrl": "https://sign-in.example.com/oauth2/token",
+        "revokeUrl": "https://sign-in.example.com/oauth2/revoke",
+        "signOutUrl": "https://sign-in.example.com/logout",
     }
     (sync,) = desk.calls("aws s3 sync")
     assert "s3://spaceport-dev-web --delete" in sync

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
-from api.uploads import MIB, Ticket, part_bytes_for
+from api.uploads import MIB, Ticket
 from domain.errors import RefusedRequest
 from domain.job import JobOptions, UploadedObject, job_id_of, job_of
-from domain.jobs_table import JobFacts, JobsTable
+from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
-from tests.support.http_api import PILOT, Answer, call
+from tests.support.http_api import PILOT, Answer, answer_of, call, event_of
 
 STRANGER = {"sub": "stranger-2", "email": "stranger@example.com", "email_verified": "true"}
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -26,16 +27,17 @@ PHOTOS = zip_of(photos(8))
 
 
 def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
-    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata)
+    """The pilot's own, unless its metadata say otherwise."""
+    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata or {"owner": "pilot-1"})
 
 
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(name="Meadow"), at).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job, JobFacts(owner=owner))
+    job = job_of(upload, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
+    JobsTable(cloud.table("jobs")).record(job)
 
 
-def told(*names: str) -> None:
+def track(*names: str) -> None:
     for name in names:
         invoke("track_progress", sample_event(f"status/{name}"))
 
@@ -97,6 +99,20 @@ def test_a_key_survives_any_letters(key: str) -> None:
     assert parse_s3_url(f"s3://my-bucket/{key}").key == key
 
 
+@pytest.mark.parametrize(
+    ("body", "says"), [(b"[" * 100_000, "nested too deeply"), (b'{"bytes": ' + b"9" * 5000 + b"}", "too many digits")]
+)
+def test_a_body_that_no_parser_finishes_is_a_wrong_request(cloud: Cloud, body: bytes, says: str) -> None:
+    answer = answer_of(invoke("api", event_of("POST", "/uploads", body)))
+    assert is_problem(answer, 422, "INVALID_REQUEST")
+    assert says in answer.json["detail"]
+
+
+def test_a_ticket_that_no_parser_finishes_is_none(cloud: Cloud) -> None:
+    ticket = base64.urlsafe_b64encode(b"[" * 1500).decode().rstrip("=")
+    assert is_problem(call("GET", f"/uploads/{ticket}"), 404, "NO_SUCH_UPLOAD")
+
+
 def test_a_file_in_the_bucket_becomes_the_callers_job(cloud: Cloud) -> None:
     put_photos(cloud)
     answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip", "options": {"quality": "preview"}})
@@ -126,10 +142,31 @@ def test_a_file_that_is_not_there_is_not_found(cloud: Cloud) -> None:
 
 
 def test_a_file_that_cannot_work_is_refused_with_its_reason_and_job(cloud: Cloud) -> None:
-    cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"this is no archive at all")
+    cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"this is no archive at all", Metadata={"owner": "pilot-1"})
     answer = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/a.zip"})
     assert is_problem(answer, 422, "NOT_A_ZIP")
     assert cloud.item(answer.json["jobId"]) is not None
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+@pytest.mark.parametrize("body", [PHOTOS, b"no archive"], ids=["photos", "bad file"])
+def test_a_start_that_crashed_at_any_call_is_made_good_by_the_next_try(
+    cloud: Cloud, body: bytes, arrives: bool
+) -> None:
+    for number in range(6):
+        cloud.s3.put_object(Bucket=UPLOADS, Key=f"{number}.zip", Body=body, Metadata={"owner": "pilot-1"})
+        request = {"s3Url": f"s3://{UPLOADS}/{number}.zip"}
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = number, arrives
+        call("POST", "/start-job", request)
+        cloud.watch.crash_at = None
+        answer = call("POST", "/start-job", request)
+        job_id = answer.json["jobId"]
+        if body is PHOTOS:
+            assert (answer.status, job_id in cloud.stepfunctions.executions) == (202, True)
+        else:
+            assert is_problem(answer, 422, "NOT_A_ZIP")
+            assert job_id in {event["detail"]["jobId"] for event in cloud.heard()}
 
 
 def test_a_wrong_option_is_named(cloud: Cloud) -> None:
@@ -147,7 +184,7 @@ def test_nobody_starts_from_somebody_elses_upload(cloud: Cloud) -> None:
     key = Ticket.decode(begun["uploadId"]).key
     cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS)
     body = {"s3Url": f"s3://{UPLOADS}/{key}"}
-    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 404, "NO_SUCH_OBJECT")
     assert call("POST", "/start-job", body).status == 202
 
 
@@ -155,7 +192,7 @@ def test_nobody_takes_over_a_job_that_came_with_somebody_elses_address(cloud: Cl
     event = cloud.upload("meadow.zip", PHOTOS, email="pilot@example.com")
     job_id = invoke("start_job", event)["jobId"]
     body = {"s3Url": f"s3://{UPLOADS}/meadow.zip"}
-    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 403, "NOT_PERMITTED")
+    assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 404, "NO_SUCH_OBJECT")
     assert call("POST", "/start-job", body).json == {"jobId": job_id, "created": False}
 
 
@@ -192,10 +229,10 @@ def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: C
     assert head["ContentLength"] == len(body)
     uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
     assert done.json["jobId"] == job_id_of(uploaded)
-    # what S3 then tells start_job makes the job of the one who uploaded, with his wishes
+    # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
     event = sample_event("start_job/object-created")
-    told = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
-    event["detail"]["object"] |= told
+    described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
+    event["detail"]["object"] |= described
     invoke("start_job", event)
     item = cloud.item(done.json["jobId"])
     assert item is not None
@@ -233,7 +270,7 @@ def test_an_upload_that_cannot_be_is_refused(cloud: Cloud, body: dict[str, Any])
 
 @given(st.integers(1, 50 * 1000**3))
 def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
-    ticket = Ticket("k", "u", size, part_bytes_for(size))
+    ticket = Ticket(f"users/{'0' * 16}/{'0' * 32}/{size}/a.zip", "u")
     assert ticket.part_count <= 10_000
     assert ticket.part_bytes >= 8 * MIB
     assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0
@@ -246,7 +283,7 @@ def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
 
 def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-started", "stage-started", "stage-progressed", "stage-succeeded")
+    track("job-started", "stage-started", "stage-progressed", "stage-succeeded")
     view = call("GET", f"/jobs/{JOB_ID}").json
     assert (view["name"], view["status"]) == ("Meadow", "RUNNING")
     assert 0 < view["progress"] < 1
@@ -256,22 +293,22 @@ def test_a_job_shows_how_far_it_is_with_links_to_what_there_is(cloud: Cloud) -> 
 
 def test_a_job_says_when_it_and_each_of_its_stages_will_be_done(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-started")
+    track("job-started")
     unknown = call("GET", f"/jobs/{JOB_ID}").json
     assert [unknown["secondsLeft"], *(stage["secondsLeft"] for stage in unknown["stages"])] == [None] * 4
-    told("stage-started", "stage-progressed")
+    track("stage-started", "stage-progressed")
     view = call("GET", f"/jobs/{JOB_ID}").json
     left = {stage["stage"]: stage["secondsLeft"] for stage in view["stages"]}
-    assert left["sfm"] is None  # its end was not told of, nor is it foretold
+    assert left["sfm"] is None  # its end was not reported, nor is it predicted
     assert 0 <= left["3dgs"] <= left["compressor"] == view["secondsLeft"]
-    told("stage-succeeded")
+    track("stage-succeeded")
     done = call("GET", f"/jobs/{JOB_ID}").json
     assert [stage["secondsLeft"] is None for stage in done["stages"]] == [True, True, False]
 
 
 def test_a_finished_job_shows_its_figures_and_links_that_work(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-succeeded")
+    track("job-succeeded")
     view = call("GET", f"/jobs/{JOB_ID}").json
     assert (view["status"], view["progress"], view["metrics"]["score"]) == ("SUCCEEDED", 1.0, 74)
     link = view["links"]["viewer/index.html"]
@@ -295,9 +332,9 @@ def test_the_snapshots_of_a_training_are_linked_in_their_order(cloud: Cloud) -> 
     assert "checkpoints/3/snapshots/200.jpg" in links["snapshots/200.jpg"]
 
 
-def test_a_failure_is_told_with_what_to_do(cloud: Cloud) -> None:
+def test_a_failure_comes_with_its_hint(cloud: Cloud) -> None:
     recorded(cloud)
-    told("job-failed")
+    track("job-failed")
     error = call("GET", f"/jobs/{JOB_ID}").json["error"]
     assert error["code"] == sample_event("status/job-failed")["detail"]["error"]["code"]
     assert error["hint"]
@@ -363,7 +400,7 @@ def test_what_is_not_there_is_a_problem_too(cloud: Cloud) -> None:
     assert (answer.status, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_a_fault_of_ours_is_told_without_its_insides(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_internal_error_shows_no_internals(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: object) -> None:
         raise ZeroDivisionError("secret")
 

@@ -28,7 +28,7 @@ def test_the_execution_is_aborted_with_the_code_of_a_stop(cloud: Cloud, cancelle
     assert (execution.status, execution.error) == ("ABORTED", "STOPPED")
 
 
-def test_its_sagemaker_job_is_stopped_the_bus_told_and_one_mail_sent(cloud: Cloud, canceller: Canceller) -> None:
+def test_its_sagemaker_job_is_stopped_an_event_published_and_one_mail_sent(cloud: Cloud, canceller: Canceller) -> None:
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
     cloud.table("jobs").put_item(Item={"jobId": JOB_ID, "name": "meadow", "email": "pilot@example.com"})
     invoke("run_stage", ask_for())

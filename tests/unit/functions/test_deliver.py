@@ -76,7 +76,7 @@ def test_the_sample_event_delivers_everything_by_name(cloud: Cloud) -> None:
     }
 
 
-def test_only_what_a_stage_says_it_left_is_delivered(cloud: Cloud) -> None:
+def test_only_the_files_that_a_stage_lists_are_delivered(cloud: Cloud) -> None:
     event = after(cloud, *Stage)
     cloud.put_result(output_of(Stage.COMPRESSOR), counts={}, files=[{"path": "scene.sog", "bytes": 5}])
     outputs = invoke("deliver", event)["outputs"]
@@ -188,7 +188,7 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
     assert sum(part["points"] for part in report["scoreParts"]) == pytest.approx(report["score"], abs=0.5)
 
 
-def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_tells(cloud: Cloud) -> None:
+def test_the_report_page_is_self_contained_and_shows_what_the_json_holds(cloud: Cloud) -> None:
     invoke("deliver", with_pictures(cloud))
     answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
     page = answer["Body"].read().decode()
@@ -198,7 +198,7 @@ def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_te
     assert all(source.startswith("data:image/") for source in sources)
     assert base64.b64encode(JPEG).decode() in page
     assert base64.b64encode(MAP).decode() in page
-    for told in (
+    for words in (
         "DJI &lt;1&gt;.JPG",
         "blurred &amp; dark",
         "of 100",
@@ -208,12 +208,12 @@ def test_the_report_as_a_page_needs_nothing_beside_it_and_tells_what_the_json_te
         "$0.0428",
         "1.4 MB",
     ):
-        assert told in page, told
+        assert words in page, words
     assert "not photographed: 23 % of this picture" in page
     assert "s3://" not in page
 
 
-def test_a_report_tells_nothing_of_drawn_ground_where_that_was_not_counted(cloud: Cloud) -> None:
+def test_a_report_leaves_out_synthetic_ground_that_was_not_counted(cloud: Cloud) -> None:
     invoke("deliver", after(cloud, *Stage))
     assert cloud.get_json(REPORT)["inventedShare"] is None
     answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
+from domain.capacity import MAX_FAULTS
+from domain.stage_runs import MAX_PAGE, StageRuns
+from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution
@@ -23,10 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 UPLOADED = "2026-05-04T10:{:02d}:00Z"
 
 
-def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "") -> None:
+def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard") -> None:
     """The task of the job that was uploaded at `number` past ten."""
     event = ask_for(stage, token or f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
+    event["job"]["options"]["quality"] = quality
     invoke("run_stage", event)
 
 
@@ -49,6 +52,8 @@ def look_round() -> list[str]:
 @pytest.fixture
 def one_machine(cloud: Cloud) -> Cloud:
     cloud.sagemaker.quota = 1
+    for number in range(1, 4):
+        cloud.has_upload(f"job-{number}")
     return cloud
 
 
@@ -60,18 +65,18 @@ def test_what_has_no_machine_waits_and_so_does_its_task(one_machine: Cloud) -> N
     assert one_machine.stepfunctions.answers == []
 
 
-def test_a_job_that_waits_for_capacity_says_so_and_when_it_has_found_some(one_machine: Cloud) -> None:
+def test_a_job_that_waits_for_capacity_publishes_that_and_when_it_got_some(one_machine: Cloud) -> None:
     ask(1)
     ask(2)
     one_machine.sagemaker.complete(name(1))
     invoke("dispatch", ended(1))
-    told = [said["detail"] for said in one_machine.heard() if said["detail"]["jobId"] == "job-2"]
-    assert [said["message"] for said in told] == [
+    details = [said["detail"] for said in one_machine.heard() if said["detail"]["jobId"] == "job-2"]
+    assert [said["message"] for said in details] == [
         "waiting for a machine",
         "waiting for capacity",
         "a machine was found",
     ]
-    assert [said["sequence"] for said in told] == [2_010_000, 2_010_001, 2_010_002]
+    assert [said["sequence"] for said in details] == [2_010_000, 2_010_001, 2_010_002]
 
 
 def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
@@ -80,9 +85,8 @@ def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
     for number in late_first:
         ask(number)
     order = [10]
-    while left := waiting(Stage.TRAINING, one_machine):
+    while waiting(Stage.TRAINING, one_machine):
         look_round()  # every five minutes
-        assert all(one_machine.stepfunctions.heartbeats(f"token-{run.split('-')[1]}") == len(order) for run in left)
         one_machine.sagemaker.complete(name(order[-1]))
         (served,) = invoke("dispatch", ended(order[-1]))["served"]
         order.append(int(served.split("-")[1]))
@@ -92,7 +96,7 @@ def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
 def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
     for number in (1, 2):
         ask(number)
-    one_machine.sagemaker.complete(name(1))  # and nobody has told dispatch yet
+    one_machine.sagemaker.complete(name(1))  # and dispatch has received no event of it
     ask(3)
     assert one_machine.sagemaker.created == [name(1), name(2)]
     assert waiting(Stage.TRAINING, one_machine) == [name(3)]
@@ -128,23 +132,6 @@ def test_a_machine_that_became_free_unheard_is_found_by_looking_round(one_machin
     assert look_round() == [name(2)]
 
 
-def test_looking_round_keeps_waiting_tasks_alive(one_machine: Cloud) -> None:
-    for number in (1, 2, 3):
-        ask(number)
-    look_round()
-    beats = {number: one_machine.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)}
-    assert beats == {1: 0, 2: 1, 3: 1}
-
-
-def test_a_job_that_was_stopped_while_it_waited_leaves_the_queue(one_machine: Cloud) -> None:
-    ask(1)
-    ask(2)
-    one_machine.stepfunctions.executions["job-2"] = FakeExecution({}, "ABORTED")
-    one_machine.stepfunctions.time_out("token-2")
-    look_round()
-    assert waiting(Stage.TRAINING, one_machine) == []
-
-
 def test_a_run_between_two_attempts_of_its_task_keeps_its_place(one_machine: Cloud) -> None:
     ask(1)
     ask(2)
@@ -163,19 +150,61 @@ def test_a_request_that_is_wrong_does_not_hold_up_those_behind_it(one_machine: C
         ask(number)
     one_machine.sagemaker.complete(name(1))
     one_machine.sagemaker.refuse_next("ValidationException")
-    assert look_round() == [name(2), name(3)]
+    assert look_round() == [name(3)]
     assert one_machine.stepfunctions.failures("token-2") == [ErrorCode.INTERNAL]
     assert one_machine.sagemaker.created == [name(1), name(3)]
 
 
-def test_a_fault_of_sagemaker_is_raised_and_nobody_loses_a_place(one_machine: Cloud) -> None:
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/CommonErrors.html
+@pytest.mark.parametrize("code", ["InternalFailure", "ServiceUnavailable", "RequestLimitExceeded", "ConflictException"])
+def test_a_fault_that_one_run_meets_holds_up_nobody_behind_it(one_machine: Cloud, code: str) -> None:
+    one_machine.sagemaker.quota = 0
+    for number in (1, 2, 3):
+        ask(number)
+    one_machine.sagemaker.quota = None
+    one_machine.sagemaker.refuse_next(code)
+    assert look_round() == [name(2), name(3)]
+    assert waiting(Stage.TRAINING, one_machine) == [name(1)]
+    assert look_round() == [name(1)]
+
+
+def test_an_instance_type_that_is_full_holds_up_no_run_that_needs_another(one_machine: Cloud) -> None:
+    one_machine.sagemaker.quota = 0
+    for number, quality in ((1, "standard"), (2, "standard"), (3, "high")):
+        ask(number, quality=quality)
+    one_machine.sagemaker.quota = None
+    one_machine.sagemaker.refuse_next("ResourceLimitExceeded")
+    assert look_round() == [name(3)]
+
+
+def test_a_pass_ends_when_sagemaker_answers_nobody(one_machine: Cloud) -> None:
+    one_machine.sagemaker.quota = 0
+    for number in range(1, 7):
+        ask(number)
+    one_machine.sagemaker.quota = None
+    for _ in range(MAX_FAULTS + 1):
+        one_machine.sagemaker.refuse_next("ServiceUnavailable")
+    assert look_round() == []
+    one_machine.watch.calls.clear()
+    assert one_machine.sagemaker.created == []
+    look_round()
+    assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the one whose Create was refused the fourth time
+
+
+def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud) -> None:
+    one_machine.sagemaker.quota = 0
+    runs = StageRuns(one_machine.table("stage-runs"))
     ask(1)
-    ask(2)
-    one_machine.sagemaker.complete(name(1))
-    one_machine.sagemaker.refuse_next("InternalFailure")
-    with pytest.raises(ClientError, match="InternalFailure"):
-        look_round()
-    assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+    (first,) = runs.queue(Stage.TRAINING)
+    assert first.request is not None
+    for number in range(2, MAX_PAGE + 6):
+        run = StageRun(job_id=f"job-{number}", stage=Stage.TRAINING, attempt=1)
+        runs.remember(run, f"token-{number}", RetryState())
+        runs.queue_up(
+            run, f"token-{number}", first.request | {"TrainingJobName": run.job_name}, f"2026-05-04T11:{number:02d}"
+        )
+    one_machine.sagemaker.quota = None
+    assert len(look_round()) == MAX_PAGE + 5
 
 
 def test_somebody_elses_job_serves_nobody(one_machine: Cloud) -> None:

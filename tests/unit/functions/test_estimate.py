@@ -60,8 +60,8 @@ def tell(job_id: str, kind: str, seconds: float, progress: float = 0.0, **metric
     event = sample_event(f"status/{kind}")
     sequence = {"stage-started": 2_010_000, "stage-succeeded": 2_999_999}.get(kind, 2_010_001 + round(1000 * progress))
     at = (AT + timedelta(seconds=seconds)).isoformat()
-    told = {"jobId": job_id, "stage": "3dgs", "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
-    event["detail"] |= {**told, "metrics": metrics}
+    common = {"jobId": job_id, "stage": "3dgs", "attempt": 1, "sequence": sequence, "at": at, "progress": progress}
+    event["detail"] |= {**common, "metrics": metrics}
     invoke("track_progress", event)
 
 
@@ -105,7 +105,7 @@ def test_what_one_scene_taught_holds_for_the_next(cloud: Cloud) -> None:
     assert straight > 0.35, "a straight line would do as well"
 
 
-def test_a_stage_that_ended_before_it_told_of_itself_teaches_nothing(cloud: Cloud) -> None:
+def test_a_stage_that_ended_before_its_first_report_is_no_sample(cloud: Cloud) -> None:
     recorded(cloud, "silent")
     tell("silent", "stage-started", 0)
     tell("silent", "stage-succeeded", 5, 1.0)
@@ -119,7 +119,7 @@ def test_the_same_end_reported_twice_is_one_sample(cloud: Cloud) -> None:
     assert cloud.table("pace").scan()["Items"] == before
 
 
-def test_work_that_nobody_has_told_of_yet_is_what_jobs_had_before(cloud: Cloud) -> None:
+def test_work_that_is_not_reported_yet_is_what_earlier_jobs_had(cloud: Cloud) -> None:
     train(cloud, "first", SAMPLE)
     (item,) = cloud.table("pace").scan()["Items"]
     assert units(Stage.TRAINING, JobItem(job_id="a"), Pace.model_validate_json(item["learnt"])) == 2000

@@ -60,7 +60,7 @@ def test_an_overwritten_object_is_another_job() -> None:
     assert job_id_of(uploaded(version_id="v1")) != job_id_of(uploaded(version_id="v2"))
 
 
-def test_without_versioning_the_etag_tells_contents_apart() -> None:
+def test_without_versioning_the_etag_distinguishes_contents() -> None:
     ids = {job_id_of(uploaded(version_id=None, etag=etag)) for etag in ("e1", "e2")}
     assert len(ids) == 2
 
@@ -119,7 +119,7 @@ def test_every_option_is_read_with_its_type() -> None:
     )
 
 
-def test_an_empty_value_is_no_wish() -> None:
+def test_an_empty_value_sets_no_option() -> None:
     assert options_from_metadata({"trainingsteps": " ", "email": ""}) == JobOptions()
 
 
@@ -191,17 +191,17 @@ def test_a_wrong_address_is_no_address() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "wish", "name"),
+    ("key", "option", "name"),
     [
         ("flights/meadow.zip", None, "meadow"),
         ("flights/meadow.zip", "North meadow", "North meadow"),
         ("two\nlines\u2028three.zip", None, "two lines three"),
         ("\x01.zip", None, "scene"),
-        ("x" * 500 + ".zip", None, "x" * 80),
+        ("x" * 500 + ".zip", None, "x" * 79 + "…"),
     ],
 )
-def test_a_job_has_a_name_of_one_printable_line(key: str, wish: str | None, name: str) -> None:
-    assert job_of(uploaded(key), JobOptions(name=wish), AT).name == name
+def test_a_job_has_a_name_of_one_printable_line(key: str, option: str | None, name: str) -> None:
+    assert job_of(uploaded(key), JobOptions(name=option), AT).name == name
 
 
 @given(KEYS, VERSIONS)
@@ -211,7 +211,7 @@ def test_a_job_survives_its_way_through_json(key: str, version: str | None) -> N
 
 
 @given(KEYS, st.sampled_from(Stage), st.integers(1, 10**6))
-def test_a_sagemaker_job_name_fits_and_tells_its_run(key: str, stage: Stage, attempt: int) -> None:
+def test_a_sagemaker_job_name_fits_and_identifies_its_run(key: str, stage: Stage, attempt: int) -> None:
     run = StageRun(job_id=job_id_of(uploaded(key)), stage=stage, attempt=attempt)
     assert len(run.job_name) <= 63
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", run.job_name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,7 +201,7 @@ def test_the_subject_names_the_scene_and_what_became_of_it(cloud: Cloud, name: s
 
 
 @pytest.mark.parametrize("read", [text, html])
-def test_a_success_tells_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
+def test_a_success_shows_the_figures_that_a_customer_asks_first(cloud: Cloud, read: Any) -> None:
     body = read(succeeded(cloud))
     for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB", "3 min"):
         assert said in body
@@ -254,7 +257,7 @@ def test_no_address_inside_s3_is_in_sight(cloud: Cloud, name: str, read: Any) ->
     assert "s3://" not in read(cloud.mails()[0])
 
 
-def test_the_mail_of_a_start_tells_what_was_asked_for(cloud: Cloud) -> None:
+def test_the_mail_of_a_start_lists_the_options(cloud: Cloud) -> None:
     recorded(cloud)
     invoke("notify", outcome("job-started"))
     assert "Quality: standard" in text(cloud.mails()[0])
@@ -399,3 +402,98 @@ def test_every_error_makes_a_mail(code: ErrorCode) -> None:
     mail = compose(StatusType.JOB_FAILED, JobItem(job_id="a", name="meadow"), detail, LINKS, None)
     assert error.hint in text(mail)
     assert "facts &amp; figures" in html(mail)
+
+
+def test_a_start_that_arrives_after_the_end_is_not_mailed(cloud: Cloud) -> None:
+    recorded(cloud)
+    invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-started"))
+    assert len(cloud.mails()) == 1
+
+
+@pytest.mark.parametrize("record", ["_update_record", "_put_record"])
+def test_a_record_that_cannot_be_written_sends_no_second_mail(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, record: str
+) -> None:
+    """SES has taken the mail, and the record of it fails: Lambda delivers the event again."""
+    recorded(cloud)
+    if record == "_put_record":
+        invoke("notify", outcome("job-failed"))
+        for item in cloud.table("idempotency").scan()["Items"]:
+            cloud.table("idempotency").delete_item(Key={"id": item["id"]})
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(DynamoDBPersistenceLayer, record, _throttled)
+            with pytest.raises(IdempotencyPersistenceLayerError):
+                invoke("notify", outcome("job-failed"))
+        for item in cloud.table("idempotency").scan()["Items"]:  # its minute in progress is over
+            cloud.table("idempotency").delete_item(Key={"id": item["id"]})
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def _throttled(*_: Any) -> None:
+    raise aws_error("ThrottlingException", "UpdateItem")
+
+
+def test_a_mail_whose_second_record_fails_is_sent_once_by_the_first(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(cloud)
+    with monkeypatch.context() as patch:
+        patch.setattr(JobsTable, "note_mail", _throttled)
+        invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def test_an_address_that_ses_refuses_for_good_is_closed(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(cloud)
+
+    def refuse(**_: Any) -> None:
+        raise aws_error("BadRequestException", "SendEmail", "Illegal address")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.ses, "send_email", refuse)
+        assert invoke("notify", outcome("job-started")) == {"messageId": None}
+    invoke("notify", outcome("job-failed"))
+    assert cloud.mails() == []
+
+
+@pytest.mark.parametrize("code", ["MessageRejected", "SendingPausedException", "LimitExceededException"])
+def test_a_fault_of_our_own_account_closes_nothing(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    recorded(cloud)
+
+    def refuse(**_: Any) -> None:
+        raise aws_error(code, "SendEmail", "Email address is not verified")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.ses, "send_email", refuse)
+        with pytest.raises(ClientError):
+            invoke("notify", outcome("job-failed"))
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+
+
+def test_an_event_of_a_job_that_nobody_recorded_makes_no_item(cloud: Cloud) -> None:
+    invoke("notify", outcome("job-failed"))
+    assert cloud.item(JOB_ID) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"), [(ErrorCode.INTERNAL, 1), (ErrorCode.RESULT_DAMAGED, 1), (ErrorCode.NO_OVERLAP, 0)]
+)
+def test_a_failure_is_counted_once_as_ours_or_as_the_photos(
+    cloud: Cloud, capsys: pytest.CaptureFixture[str], code: ErrorCode, ours: int
+) -> None:
+    recorded(cloud, email=None)
+    event = outcome("job-failed")
+    event["detail"]["error"] = JobError.of(code).model_dump(mode="json")
+    for _ in range(2):
+        invoke("notify", event)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    counted = {name: [value for line in lines for value in line.get(name, [])] for name in FAILURE_COUNTS}
+    assert counted == {"JobsFailedByUs": [ours], "JobsFailedByPhotos": [1 - ours]}
+
+
+FAILURE_COUNTS = ("JobsFailedByUs", "JobsFailedByPhotos")

@@ -75,10 +75,10 @@ def test_the_facts_reach_the_customer_without_the_exit_code() -> None:
     assert error.message == f"{FAILURES[ErrorCode.LOW_QUALITY].sentence} (PSNR 9 dB)"
 
 
-def test_facts_of_several_lines_are_kept() -> None:
+def test_facts_of_several_lines_are_one() -> None:
     error = outcome("Failed", ExitMessage="NO_OVERLAP: one\ntwo").error
     assert error is not None
-    assert "(one\ntwo)" in error.message
+    assert "(one two)" in error.message
 
 
 def test_the_facts_of_an_internal_fault_are_not_for_the_customer() -> None:
@@ -153,11 +153,11 @@ def test_the_containers_word_goes_before_the_platforms() -> None:
         ("Stopped", ErrorCode.INTERRUPTED),
     ],
 )
-def test_the_secondary_status_tells_why_training_stopped(secondary: str, expected: ErrorCode) -> None:
+def test_the_secondary_status_decides_why_training_stopped(secondary: str, expected: ErrorCode) -> None:
     assert code("Stopped", Stage.TRAINING, SecondaryStatus=secondary) is expected
 
 
-def test_training_out_of_time_is_no_interruption_though_its_container_says_so() -> None:
+def test_training_out_of_time_is_no_interruption_whatever_its_container_reports() -> None:
     # an interruption is retried: the same six hours again, three times
     left = "INTERRUPTED: checkpoint written"
     found = code("Stopped", Stage.TRAINING, SecondaryStatus="MaxRuntimeExceeded", FailureReason=left)
@@ -170,7 +170,7 @@ def test_a_processing_job_stopped_at_its_longest_runtime_is_out_of_time(
     stage: Stage, over: int, expected: ErrorCode
 ) -> None:
     seconds = stage.spec.max_runtime + over
-    assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: told to leave") is expected
+    assert code("Stopped", stage, seconds, ExitMessage="INTERRUPTED: SIGTERM") is expected
 
 
 def test_seconds_are_from_start_to_end() -> None:
@@ -195,7 +195,7 @@ def test_a_job_without_both_its_times_has_used_no_seconds(missing: str) -> None:
     st.text(max_size=200),
     st.text(max_size=30),
 )
-def test_whatever_sagemaker_says_an_error_is_set_exactly_when_the_run_failed(
+def test_whatever_sagemaker_reports_an_error_is_set_exactly_when_the_run_failed(
     stage: Stage, status: str, reason: str, message: str, secondary: str
 ) -> None:
     found = outcome(status, stage, FailureReason=reason, ExitMessage=message, SecondaryStatus=secondary)

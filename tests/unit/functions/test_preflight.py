@@ -255,7 +255,16 @@ def test_a_scene_may_lie_in_a_folder(folder: str) -> None:
 def test_a_scene_without_one_of_its_files_is_refused_by_its_name(missing: str) -> None:
     found, message = rejection(zip_of([name for name in SCENE if name != missing] + IMAGES), PipelineStep.TRAINING)
     assert found is ErrorCode.INVALID_SCENE
-    assert f"missing {missing})" in message
+    assert f"missing {missing.rpartition('/')[2]})" in message
+
+
+@pytest.mark.parametrize("folder", ["sparse", "sparse/1", "colmap/sparse/0"])
+@pytest.mark.parametrize("suffix", ["bin", "txt"])
+def test_the_layouts_of_other_tools_are_scenes(folder: str, suffix: str) -> None:
+    model = [f"{folder}/{name}.{suffix}" for name in ("cameras", "images", "points3D")]
+    photos_of_all_kinds = ["a.webp", "b.tif", "c.TIFF", "d.png", "sub/e.jpeg"]
+    names = [*model, *(f"images/{name}" for name in photos_of_all_kinds), "masks/a.png"]
+    assert check(zip_of(names), PipelineStep.TRAINING) == 5
 
 
 def test_a_scene_without_its_images_is_refused() -> None:

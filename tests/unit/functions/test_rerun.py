@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Executions, Rerun
-from domain.jobs_table import JobsTable
+from domain.job import Job
+from domain.jobs_table import JobFacts, JobsTable
+from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, Cloud, Crash, invoke
+from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
-from tests.support.fakes import FakeExecution
+from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import output_of
 
 STAGES = (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR)
@@ -24,7 +27,8 @@ STAGES = (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR)
 @pytest.fixture
 def rerunner(cloud: Cloud) -> Rerunner:
     executions = Executions(cloud.client("stepfunctions"), ENVIRONMENT["PIPELINE_ARN"])
-    return Rerunner(cloud.client("s3"), executions, JobsTable(cloud.resource("dynamodb").Table("jobs")))
+    jobs = JobsTable(cloud.resource("dynamodb").Table("jobs"))
+    return Rerunner(cloud.client("s3"), executions, jobs, OwnerLimits(jobs, JobLimits.read()))
 
 
 @pytest.fixture
@@ -135,6 +139,11 @@ def test_options_may_be_others_this_time(cloud: Cloud, rerunner: Rerunner, job_i
     assert (options["quality"], options["maxGaussians"], options["email"]) == ("preview", 50_000, "pilot@example.com")
 
 
+def test_a_name_given_to_a_rerun_is_one_printable_line_too(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
+    started = rerunner.rerun(asked(job_id, options={"name": "invoice\u202egpj.exe\x7f"}))
+    assert cloud.stepfunctions.executions[started.job_id].input["name"] == "invoice gpj.exe"
+
+
 @pytest.mark.parametrize("options", [{"quality": "best"}, {"colour": "red"}, {"pipelineStep": "compression"}])
 def test_options_that_are_wrong_start_nothing(
     cloud: Cloud, rerunner: Rerunner, job_id: str, options: dict[str, Any]
@@ -191,6 +200,11 @@ def test_a_rerun_from_the_beginning_needs_the_upload_as_it_was(cloud: Cloud, rer
     assert rerunner.rerun(asked(job_id, Stage.SFM)).reused == ()
     end(cloud, f"{job_id}-r2")
     cloud.upload("meadow.zip", zip_of(photos(7)))
+    again = rerunner.rerun(asked(job_id, Stage.SFM)).job_id
+    inputs = [cloud.stepfunctions.executions[one].input for one in (job_id, again)]
+    assert inputs[0]["versionId"] == inputs[1]["versionId"]
+    end(cloud, again)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="meadow.zip")
     assert refusal(rerunner, asked(job_id, Stage.SFM)) is ErrorCode.NOT_REUSABLE
 
 
@@ -255,3 +269,38 @@ def test_a_crash_at_any_call_and_another_try_start_one_rerun(
 )
 def test_runs_of_one_upload_are_numbered(job_id: str, number: int, expected: str) -> None:
     assert job_id_of_rerun(job_id, number) == expected
+
+
+def test_the_item_tells_the_rerun_that_runs_and_not_one_that_never_began(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def throttled(**_: Any) -> None:
+        raise aws_error("ThrottlingException", "StartExecution")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud.stepfunctions, "start_execution", throttled)
+        with pytest.raises(ClientError):
+            rerunner.rerun(asked(job_id, Stage.COMPRESSOR, options={"email": "old@example.com", "quality": "high"}))
+    started = rerunner.rerun(asked(job_id, Stage.SFM, options={"email": "new@example.com", "quality": "preview"}))
+    item = cloud.item(started.job_id)
+    assert item is not None
+    assert (item["rerunFrom"], item["email"], item["quality"]) == ("sfm", "new@example.com", "preview")
+    assert {"sfm", "sfmSequence", "training", "trainingSequence", "startWith"} & set(item) == set()
+
+
+def test_of_two_requests_at_once_the_item_tells_the_one_that_runs(
+    cloud: Cloud, rerunner: Rerunner, job_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Executions.begin
+
+    def overtaking(self: Executions, job: Job, document: str) -> bool:
+        """Another request records its own facts before this one's execution begins, and comes too late to begin."""
+        other = job.model_copy(update={"options": job.options.model_copy(update={"email": "late@example.com"})})
+        JobsTable(cloud.table("jobs")).record_rerun(other, JobFacts(rerun_from=Stage.COMPRESSOR), "{}")
+        return begin(self, job, document)
+
+    monkeypatch.setattr(Executions, "begin", overtaking)
+    started = rerunner.rerun(asked(job_id, Stage.SFM, options={"email": "first@example.com"}))
+    item = cloud.item(started.job_id)
+    assert item is not None
+    assert (item["rerunFrom"], item["email"]) == ("sfm", "first@example.com")

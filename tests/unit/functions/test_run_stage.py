@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.compute import Compute
-from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import FakeSageMaker
 from tests.support.runs import ask_for, job_name, output_of, run_of, token_of, waiting
@@ -82,6 +84,7 @@ def test_a_crash_at_any_call_and_another_try_leave_one_job_that_runs_and_one_tok
     for crash_at in range(len(calls)):
         event, again = ask_for(token="token-1"), ask_for(token=token)
         event["job"]["jobId"] = again["job"]["jobId"] = job_id = f"job-{crash_at}"
+        cloud.has_upload(job_id)
         cloud.watch.calls.clear()
         cloud.watch.crash_at, cloud.watch.arrives = crash_at, arrives
         with pytest.raises(Crash):
@@ -121,7 +124,7 @@ def test_a_new_task_after_a_job_that_was_never_created_creates_that_one(cloud: C
     assert token_of(cloud) == "token-2"
 
 
-def test_the_same_task_after_its_job_failed_hears_of_that_and_starts_nothing(cloud: Cloud) -> None:
+def test_the_same_task_after_its_job_failed_receives_the_failure_and_starts_nothing(cloud: Cloud) -> None:
     invoke("run_stage", ask_for(token="token-1"))
     cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 12 of 12")
     invoke("run_stage", ask_for(token="token-1"))
@@ -140,13 +143,57 @@ def test_a_new_task_after_memory_ran_out_begins_with_half_of_the_gaussians(cloud
     assert [made["CheckpointConfig"]["S3Uri"].rsplit("/", 2)[1] for made in requests] == ["1", "2", "2"]
 
 
-def test_the_first_stage_finds_its_upload_in_a_list_of_its_own(cloud: Cloud) -> None:
+def ask_for_uploaded(cloud: Cloud, key: str, body: bytes) -> dict[str, Any]:
+    """The first stage's task of a job whose upload lies in the bucket."""
+    uploaded = cloud.upload(key, body)["detail"]["object"]
     event = ask_for()
+    event["job"] |= {"jobId": "own-0123456789ab", "key": key, "versionId": uploaded["version-id"]}
+    event["job"]["etag"] = uploaded["etag"]
+    return event
+
+
+def what_it_is_given(cloud: Cloud) -> dict[str, bytes]:
+    """The objects below the URI that the first stage reads."""
+    (job,) = cloud.sagemaker.jobs.values()
+    source = job.request["ProcessingInputs"][0]["S3Input"]
+    assert source["S3DataType"] == "S3Prefix"
+    bucket, prefix = source["S3Uri"].removeprefix("s3://").split("/", 1)
+    found = cloud.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+    return {
+        one["Key"][len(prefix) :]: cloud.s3.get_object(Bucket=bucket, Key=one["Key"])["Body"].read() for one in found
+    }
+
+
+def test_the_first_stage_is_given_the_version_that_was_uploaded_whatever_lies_at_its_key_by_now(cloud: Cloud) -> None:
+    event = ask_for_uploaded(cloud, "photos.zip", b"alice's photos")
+    cloud.upload("photos.zip", b"bob's photos")
     invoke("run_stage", event)
-    source = cloud.sagemaker.jobs[job_name()].request["ProcessingInputs"][0]["S3Input"]
-    assert source["S3DataType"] == "ManifestFile"
-    prefix, name = cloud.get_json(source["S3Uri"])
-    assert prefix["prefix"] + name == f"s3://{event['job']['bucket']}/{event['job']['key']}"
+    assert what_it_is_given(cloud) == {"upload.zip": b"alice's photos"}
+
+
+def test_what_the_copy_holds_is_not_replaced_by_a_second_try(cloud: Cloud) -> None:
+    event = ask_for_uploaded(cloud, "photos.zip", b"alice's photos")
+    cloud.sagemaker.refuse_next("ThrottlingException")
+    invoke("run_stage", event)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="photos.zip", VersionId=event["job"]["versionId"])
+    invoke("run_stage", {**event, "taskToken": "token-2"})
+    assert what_it_is_given(cloud) == {"upload.zip": b"alice's photos"}
+
+
+def test_a_version_that_is_gone_fails_the_task_and_starts_no_machine(cloud: Cloud) -> None:
+    event = ask_for_uploaded(cloud, "photos.zip", b"alice's photos")
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="photos.zip", VersionId=event["job"]["versionId"])
+    invoke("run_stage", event)
+    assert cloud.stepfunctions.failures("token-1") == ["UPLOAD_GONE"]
+    assert cloud.sagemaker.created == []
+
+
+def test_without_versions_another_object_at_the_key_fails_the_task(cloud: Cloud) -> None:
+    event = ask_for_uploaded(cloud, "photos.zip", b"alice's photos")
+    event["job"]["versionId"] = None
+    cloud.upload("photos.zip", b"bob's photos")
+    invoke("run_stage", event)
+    assert cloud.stepfunctions.failures("token-1") == ["UPLOAD_GONE"]
 
 
 def test_a_new_task_while_the_job_runs_waits_for_it_and_starts_nothing(cloud: Cloud) -> None:
@@ -157,7 +204,7 @@ def test_a_new_task_while_the_job_runs_waits_for_it_and_starts_nothing(cloud: Cl
     assert cloud.stepfunctions.answers == []
 
 
-def test_a_new_task_after_the_job_completed_hears_of_success_at_once(cloud: Cloud) -> None:
+def test_a_new_task_after_the_job_completed_succeeds_at_once(cloud: Cloud) -> None:
     invoke("run_stage", ask_for(token="token-1"))
     cloud.put_result(output_of())
     cloud.sagemaker.complete(job_name())

@@ -66,7 +66,7 @@ def test_a_run_is_billed_when_it_has_ended_and_not_while_it_runs(
     job = cloud.sagemaker.jobs[job_name(Stage.TRAINING)]
     cloud.sagemaker.start(job.name)
     job.said["BillableTimeInSeconds"] = 600
-    invoke("report_stage", job_changed(Stage.TRAINING))
+    invoke("report_stage", job_changed(Stage.TRAINING, status="InProgress"))
     assert spent(capsys) == []
     cloud.put_result(output_of(Stage.TRAINING))
     cloud.sagemaker.complete(job.name, 3600)
@@ -95,7 +95,7 @@ def test_a_job_without_a_running_execution_is_stopped_at_its_next_event(
     cloud.stepfunctions.time_out("token-1")
     if execution is not None:
         cloud.stepfunctions.executions[JOB_ID] = execution
-    invoke("report_stage", job_changed())
+    invoke("report_stage", job_changed(status="InProgress"))
     assert cloud.sagemaker.stopped == [job_name()]
 
 
@@ -104,5 +104,5 @@ def test_a_job_whose_execution_runs_on_is_not_stopped(cloud: Cloud) -> None:
     invoke("run_stage", ask_for())
     cloud.stepfunctions.time_out("token-1")
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
-    invoke("report_stage", job_changed())
+    invoke("report_stage", job_changed(status="InProgress"))
     assert cloud.sagemaker.stopped == []

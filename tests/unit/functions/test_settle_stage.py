@@ -83,7 +83,7 @@ def test_a_stage_is_not_settled_by_another_stages_run(cloud: Cloud) -> None:
     assert cloud.sagemaker.stopped == []
 
 
-def test_a_refusal_for_want_of_machines_is_told_as_such(cloud: Cloud) -> None:
+def test_a_refusal_for_lack_of_capacity_is_reported_as_such(cloud: Cloud) -> None:
     cloud.sagemaker.refuse_next()
     invoke("run_stage", ask_for())
     cause = JobError.of(ErrorCode.CAPACITY).model_dump_json()
@@ -116,8 +116,8 @@ def test_every_failure_of_a_task_has_a_code(error: str, expected: ErrorCode) -> 
 
 
 def test_a_cause_that_holds_the_error_keeps_its_facts() -> None:
-    told = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos")
-    assert error_of(TaskFailure(error="NO_OVERLAP", cause=told.model_dump_json())) == told
+    expected = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos")
+    assert error_of(TaskFailure(error="NO_OVERLAP", cause=expected.model_dump_json())) == expected
 
 
 @pytest.mark.parametrize("cause", ["", "not json", "{}", '{"code": "NO_SUCH_CODE"}'])

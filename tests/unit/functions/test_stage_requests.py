@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,19 +10,18 @@ from hypothesis import strategies as st
 
 from contract.stages import PipelineStep, Stage
 from domain.job import Job
-from domain.layout import output_uri
+from domain.layout import output_uri, upload_uri
 from domain.sagemaker_requests import (
     Machine,
     Platform,
     create_request,
     environment,
     machine_for,
-    manifest_of,
     source_of,
 )
 from domain.stage_settings import StageSettings
 from domain.stages import RetryState, StageOutput, finished_stages, next_retry_state
-from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
+from tests.support.cloud import ENVIRONMENT, RESULTS
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.runs import JOB_ID, output_of, run_of
@@ -92,25 +90,21 @@ def test_a_training_jobs_model_lands_there_uncompressed() -> None:
 )
 def test_a_later_stage_reads_all_that_the_stage_before_it_left(step: str, stage: Stage, source: str) -> None:
     assert source_of(run_of(stage), job(step), FINISHED, RESULTS) == {"S3DataType": "S3Prefix", "S3Uri": source}
-    assert manifest_of(run_of(stage), job(step), RESULTS) is None
 
 
 @pytest.mark.parametrize("step", PipelineStep)
-def test_the_first_stage_reads_the_upload_and_nothing_whose_key_begins_like_it(step: PipelineStep) -> None:
-    first = step.stages[0]
-    manifest = manifest_of(run_of(first), job(step), RESULTS)
-    assert manifest is not None
-    source = source_of(run_of(first), job(step), FINISHED, RESULTS)
-    assert source == {"S3DataType": "ManifestFile", "S3Uri": manifest.uri}
-    assert json.loads(manifest.body) == [{"prefix": f"s3://{UPLOADS}/"}, "meadow.zip"]
+def test_the_first_stage_reads_the_copy_of_its_own_upload_and_no_key_of_a_customer(step: PipelineStep) -> None:
+    """Not the key, at which anybody's next upload may lie by then."""
+    source = source_of(run_of(step.stages[0]), job(step), FINISHED, RESULTS)
+    folder = f"s3://{RESULTS}/intermediates/{run_of(step.stages[0]).job_id}/upload/"
+    assert source == {"S3DataType": "S3Prefix", "S3Uri": folder}
 
 
-def test_an_upload_in_a_folder_lies_at_the_top_of_its_channel() -> None:
-    """What a manifest names is copied to below the channel without its prefix."""
-    deep = job().model_copy(update={"key": "pilots/anna/flight 7.zip"})
-    manifest = manifest_of(run_of(Stage.SFM), deep, RESULTS)
-    assert manifest is not None
-    assert json.loads(manifest.body) == [{"prefix": f"s3://{UPLOADS}/pilots/anna/"}, "flight 7.zip"]
+@pytest.mark.parametrize(
+    ("key", "name"), [("a/../\nb.zip", "upload.zip"), ("SCENE.PLY", "upload.ply"), ("x", "upload.zip")]
+)
+def test_of_the_uploads_name_only_the_suffix_reaches_a_container(key: str, name: str) -> None:
+    assert upload_uri("meadow-0123456789ab", key, RESULTS).rpartition("/")[2] == name
 
 
 @pytest.mark.parametrize(("stage", "channel"), [(Stage.SFM, "upload"), (Stage.COMPRESSOR, "model")])
@@ -195,7 +189,7 @@ def test_training_on_demand_names_no_wait() -> None:
     assert "MaxWaitTimeInSeconds" not in made["StoppingCondition"]
 
 
-def test_a_container_is_told_what_the_contract_lists() -> None:
+def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
     assert environment(run_of(Stage.TRAINING, 2), job(), platform(), RetryState()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
@@ -205,11 +199,11 @@ def test_a_container_is_told_what_the_contract_lists() -> None:
     }
 
 
-def test_a_customers_wishes_reach_the_container_zero_included() -> None:
-    wished = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
-    told = environment(run_of(), wished, platform(), RetryState())
-    wishes = {name: told[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
-    assert wishes == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
+def test_a_customers_options_reach_the_container_zero_included() -> None:
+    customers = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
+    variables = environment(run_of(), customers, platform(), RetryState())
+    options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
+    assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -220,7 +214,7 @@ def test_the_environment_never_holds_a_task_token(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_is_tagged_with_its_job_and_stage(stage: Stage) -> None:
     tags = {tag["Key"]: tag["Value"] for tag in request(stage)["Tags"]}
-    assert tags == {"spaceport:job": JOB_ID, "spaceport:stage": stage.value}
+    assert tags == {"spaceport:stack": "spaceport-dev", "spaceport:job": JOB_ID, "spaceport:stage": stage.value}
 
 
 @pytest.mark.parametrize("step", PipelineStep)

@@ -48,6 +48,7 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
         "version": "1",
         "jobId": job_id(event),
         "name": "meadow",
+        "owner": "mailto:pilot@example.com",
         "bucket": UPLOADS,
         "key": "flights/meadow.zip",
         "versionId": event["detail"]["object"]["version-id"],
@@ -118,7 +119,7 @@ def final_state(cloud: Cloud, event: dict[str, Any]) -> dict[str, Any]:
     item = cloud.item(job_id(event))
     assert item is not None
     return {
-        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt")},
+        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt", "startedAt")},
         "executions": [execution.input["jobId"] for execution in cloud.stepfunctions.executions.values()],
         "said": {(said["detail-type"], said["detail"]["error"]["code"]) for said in cloud.heard()},
     }
@@ -162,15 +163,18 @@ def test_an_object_that_never_was_starts_nothing(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("second", [zip_of(photos(7)), GOOD], ids=["other bytes", "the same bytes"])
-def test_of_an_overwritten_object_only_the_newer_version_starts(cloud: Cloud, second: bytes) -> None:
-    # the stages read the key: a job of the older version would show the newer photos
-    older, newer = cloud.upload("meadow.zip", GOOD), cloud.upload("meadow.zip", second)
-    invoke("start_job", newer)
-    invoke("start_job", older)
-    assert list(cloud.stepfunctions.executions) == [job_id(newer)]
+def test_two_pilots_of_one_key_get_a_job_each_of_their_own_version(cloud: Cloud, second: bytes) -> None:
+    alice = cloud.upload("photos.zip", GOOD, email="alice@example.com")
+    bob = cloud.upload("photos.zip", second, email="bob@example.com")
+    for event in (bob, alice):
+        invoke("start_job", event)
+    inputs = {name: execution.input for name, execution in cloud.stepfunctions.executions.items()}
+    for event, owner in ((alice, "mailto:alice@example.com"), (bob, "mailto:bob@example.com")):
+        started = inputs[job_id(event)]
+        assert (started["versionId"], started["owner"]) == (event["detail"]["object"]["version-id"], owner)
 
 
-def test_without_versioning_the_etag_tells_an_overwritten_object(cloud: Cloud) -> None:
+def test_without_versioning_the_etag_reveals_an_overwritten_object(cloud: Cloud) -> None:
     older = cloud.upload("meadow.zip", GOOD)
     del older["detail"]["object"]["version-id"]
     cloud.upload("meadow.zip", zip_of(photos(7)))
@@ -291,14 +295,14 @@ def test_an_upload_that_is_gone_is_counted_as_such(cloud: Cloud, capsys: pytest.
     assert '"UploadsGone":[1.0]' in printed
 
 
-def test_a_job_that_was_recorded_and_whose_upload_was_replaced_before_it_began_is_closed(cloud: Cloud) -> None:
-    """The start crashed in between, and S3's next delivery finds another version."""
+def test_a_job_that_was_recorded_and_whose_upload_was_deleted_before_it_began_is_closed(cloud: Cloud) -> None:
+    """The start crashed in between, and S3's next delivery finds nothing."""
     event = cloud.upload("meadow.zip", GOOD)
     cloud.watch.crash_at = next_call(cloud, event, "stepfunctions.start_execution")
     with pytest.raises(Crash):
         invoke("start_job", event)
     cloud.watch.crash_at = None
-    cloud.upload("meadow.zip", TWO_PHOTOS)
+    cloud.s3.delete_object(Bucket=UPLOADS, Key="meadow.zip")
     assert invoke("start_job", event)["executionName"] is None
     item = cloud.item(job_id(event))
     assert item is not None
@@ -313,3 +317,60 @@ def next_call(cloud: Cloud, event: dict[str, Any], name: str) -> int:
     before = cloud.watch.calls.index(name)
     cloud.watch.calls.clear()
     return before
+
+
+# what S3 answers where it lets nobody of us read (https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html)
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("head_object", "403"),
+        ("head_object", "400"),
+        ("get_object", "AccessDenied"),
+        ("get_object", "InvalidObjectState"),
+        ("get_object", "KMS.DisabledException"),
+        ("get_object", "KMS.InvalidKeyUsageException"),
+    ],
+)
+def test_an_upload_that_we_may_not_read_is_rejected(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str
+) -> None:
+    event = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com")
+    _refuse_reading(cloud, monkeypatch, call, code)
+    assert invoke("start_job", event)["error"]["code"] == ErrorCode.UNREADABLE
+    (told,) = cloud.heard()
+    assert told["detail"]["error"]["code"] == ErrorCode.UNREADABLE
+    assert cloud.stepfunctions.executions == {}
+
+
+@pytest.mark.parametrize(
+    ("call", "code"), [("head_object", "503"), ("get_object", "SlowDown"), ("get_object", "KMS.ThrottlingException")]
+)
+def test_a_passing_fault_of_reading_is_no_rejection(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str
+) -> None:
+    event = cloud.upload("meadow.zip", zip_of(photos(6)))
+    _refuse_reading(cloud, monkeypatch, call, code)
+    with pytest.raises(ClientError):
+        invoke("start_job", event)
+    assert cloud.said() == []
+
+
+def _refuse_reading(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, call: str, code: str) -> None:
+    def refuse(**_: Any) -> None:
+        raise aws_error(code, call)
+
+    monkeypatch.setattr(cloud.s3, call, refuse)
+
+
+def test_what_is_left_to_do_is_recorded_until_it_is_done(cloud: Cloud) -> None:
+    job_id = invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))["jobId"]
+    item = cloud.item(job_id)
+    assert item is not None
+    assert {"startingFor", "startingAt", "startWith"} & set(item) == set()
+
+
+def test_a_folder_is_no_upload(cloud: Cloud) -> None:
+    """Consoles and sync tools leave an object of no bytes for each."""
+    job_id = invoke("start_job", cloud.upload("flights/", b"", email="pilot@example.com"))["jobId"]
+    assert cloud.said() == []
+    assert cloud.item(job_id) is None

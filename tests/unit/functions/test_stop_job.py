@@ -76,7 +76,7 @@ def test_a_job_that_could_not_say_goodbye_is_spoken_for(cloud: Cloud, status: st
 
 @pytest.mark.parametrize("last", [["JobFailed", "Failed"], ["JobFailed"], ["JobSucceeded", "Done"], ["JobSucceeded"]])
 @pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "ABORTED"])
-def test_a_job_that_has_said_or_begun_to_say_its_own_goodbye_gets_no_second(
+def test_a_job_that_published_or_began_its_own_final_event_gets_no_second(
     cloud: Cloud, status: str, last: list[str]
 ) -> None:
     invoke("stop_job", ended(cloud, status, "JobStarted", *last))

@@ -1,16 +1,21 @@
-"""sweep_jobs through its handler: an end that nobody was told of is told after all, once."""
+"""sweep_jobs through its handler: an outcome without a final event gets one, once."""
 
 from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from contract.stages import Stage
+from domain.status import StatusBus
+from sweep_jobs.sweep import Unswept
+from tests.support.archives import photos, zip_of
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
-from tests.support.fakes import FakeExecution
+from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
 from tests.support.runs import JOB_ID, ask_for, job_name
 
 # a second sweep adds nothing to count, which Powertools remarks upon
@@ -34,7 +39,7 @@ def sweep() -> list[str]:
 @pytest.mark.parametrize(
     ("status", "said"), [("ABORTED", "Job Stopped"), ("TIMED_OUT", "Job Failed"), ("FAILED", "Job Failed")]
 )
-def test_an_end_whose_event_was_lost_is_told(cloud: Cloud, status: str, said: str) -> None:
+def test_an_outcome_whose_event_was_lost_is_published(cloud: Cloud, status: str, said: str) -> None:
     invoke("run_stage", ask_for(Stage.TRAINING))
     ended(cloud, status, 11, "JobStarted", "FirstStage", "RunTraining")
     assert sweep() == [JOB_ID]
@@ -42,7 +47,7 @@ def test_an_end_whose_event_was_lost_is_told(cloud: Cloud, status: str, said: st
     assert cloud.sagemaker.stopped == [job_name(Stage.TRAINING)]
 
 
-def test_what_was_told_is_not_told_again(cloud: Cloud) -> None:
+def test_what_was_published_is_not_published_again(cloud: Cloud) -> None:
     ended(cloud, "ABORTED", 11)
     sweep()
     (said,) = cloud.heard()
@@ -75,6 +80,66 @@ def test_every_page_is_read(cloud: Cloud) -> None:
     for number in range(5):
         ended(cloud, "ABORTED", 20 + number, job_id=f"job-{number}")
     assert sorted(sweep()) == [f"job-{number}" for number in range(5)]
+
+
+def test_the_fault_of_one_job_keeps_no_other_from_being_swept(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event comes again with its own time, and so does its dead letter: no end falls out of the look back."""
+    for number in range(4):
+        ended(cloud, "ABORTED", 20 + number, job_id=f"job-{number}")
+    original = cloud.stepfunctions.get_execution_history
+
+    def refusing(**arguments: Any) -> Any:
+        if arguments["executionArn"].endswith("job-2"):
+            raise aws_error("InternalError", "GetExecutionHistory")
+        return original(**arguments)
+
+    monkeypatch.setattr(cloud.stepfunctions, "get_execution_history", refusing)
+    with pytest.raises(Unswept, match="job-2"):
+        sweep()
+    assert sorted(event["detail"]["jobId"] for event in cloud.heard()) == ["job-0", "job-1", "job-3"]
+
+
+def test_a_job_that_was_recorded_and_never_started_is_started(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = FakeStepFunctions.start_execution
+
+    def throttled(*_: Any, **__: Any) -> Any:
+        raise aws_error("ThrottlingException", "StartExecution")
+
+    monkeypatch.setattr(FakeStepFunctions, "start_execution", throttled)
+    with pytest.raises(ClientError):
+        invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))
+    monkeypatch.setattr(FakeStepFunctions, "start_execution", original)
+    (item,) = cloud.table("jobs").scan()["Items"]
+    assert sweep() == [], "its caller may be at it still"
+    _record_earlier(cloud, item["jobId"])
+    assert sweep() == [item["jobId"]]
+    assert list(cloud.stepfunctions.executions) == [item["jobId"]]
+    assert sweep() == []
+
+
+def test_a_rejection_that_was_recorded_and_never_published_is_published(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = cloud.upload("meadow.zip", b"no zip")
+    with monkeypatch.context() as patch:
+        patch.setattr(StatusBus, "put", _refuse)
+        with pytest.raises(RuntimeError):
+            invoke("start_job", upload)
+    (item,) = cloud.table("jobs").scan()["Items"]
+    _record_earlier(cloud, item["jobId"])
+    assert sweep() == [item["jobId"]]
+    assert cloud.said() == ["Job Rejected"]
+
+
+def _refuse(*_: Any) -> None:
+    raise RuntimeError("status event not taken")
+
+
+def _record_earlier(cloud: Cloud, job_id: str) -> None:
+    """The sample event is of a fixed time."""
+    at = (NOW - timedelta(minutes=11)).isoformat()
+    key, value = {"jobId": job_id}, {":at": at}
+    cloud.table("jobs").update_item(Key=key, UpdateExpression="SET startingAt = :at", ExpressionAttributeValues=value)
 
 
 def test_a_success_is_nobodys_business(cloud: Cloud) -> None:

@@ -40,30 +40,30 @@ def story(attempts: Sequence[Sequence[Sequence[float]]], fails: bool) -> list[Ev
 
     attempts[k][a]: the progress that attempt a + 1 at stage k reported. A job that `fails` fails in its last stage.
     """
-    told = [event("Job Started", 0, 0)]
+    published = [event("Job Started", 0, 0)]
     stages = list(Stage)[-len(attempts) :]
     for stage, tries in zip(stages, attempts, strict=True):
         base = stage.ordinal * 1_000_000
         for attempt, reports in enumerate(tries, start=1):
             common = {"stage": stage.value, "attempt": attempt}
-            told.append(event("Stage Started", base + attempt * 10_000, 0, **common))
+            published.append(event("Stage Started", base + attempt * 10_000, 0, **common))
             for permille in sorted({round(report * 1000) for report in reports}):
                 metrics = {"step": permille, "psnr": permille / 40, "curve": [0.5, {"x": 1.5}]}
                 sequence = base + attempt * 10_000 + 1 + permille
-                told.append(event("Stage Progressed", sequence, permille / 1000, metrics=metrics, **common))
+                published.append(event("Stage Progressed", sequence, permille / 1000, metrics=metrics, **common))
         last = {"stage": stage.value, "attempt": len(tries)}
         if fails and stage is stages[-1]:
-            told.append(event("Stage Failed", base + 999_999, 1, error=FAILED, **last))
+            published.append(event("Stage Failed", base + 999_999, 1, error=FAILED, **last))
         else:
             outputs = {"output": f"s3://results/{stage}"}
             extra = {"metrics": {"psnr": 24.5}, "outputs": outputs, "cost": {"seconds": 60.5, "dollars": 0.01}}
-            told.append(event("Stage Succeeded", base + 999_999, 1, **extra, **last))
+            published.append(event("Stage Succeeded", base + 999_999, 1, **extra, **last))
     if fails:
-        told.append(event("Job Failed", 9_999_999, 1, error=FAILED))
+        published.append(event("Job Failed", 9_999_999, 1, error=FAILED))
     else:
         extra = {"metrics": {"score": 74}, "outputs": {"scene.sog": "s3://results/a"}, "cost": {"seconds": 180.5}}
-        told.append(event("Job Succeeded", 9_999_999, 1, **extra))
-    return told
+        published.append(event("Job Succeeded", 9_999_999, 1, **extra))
+    return published
 
 
 STORIES = st.builds(
@@ -89,30 +89,32 @@ class ItemTable:
         assert request["ConditionExpression"] == "attribute_not_exists(#guard) OR #guard < :guard"
         if guard in self.item and not self.item[guard] < values[":guard"]:
             raise aws_error("ConditionalCheckFailedException", "UpdateItem")
-        for part in request["UpdateExpression"].removeprefix("SET ").split(", "):
+        expires, _, changes = request["UpdateExpression"].partition(":expires), ")
+        assert expires == "SET expiresAt = if_not_exists(expiresAt, "
+        for part in changes.split(", "):
             name, value = part.split(" = ")
             self.item[names[name]] = values[value]
 
 
 def item_after(events: Sequence[Event]) -> dict[str, Any]:
     table = ItemTable()
-    for told in events:
-        JobsTable(table).apply(JOB_ID, updates_for(StatusMessage.model_validate(told).status))
+    for published in events:
+        JobsTable(table).apply(JOB_ID, updates_for(StatusMessage.model_validate(published).status))
     return table.item
 
 
 @settings(max_examples=100, deadline=None)
 @given(STORIES, st.data())
-def test_any_order_with_any_duplicates_gives_the_same_item(told: list[Event], data: st.DataObject) -> None:
-    again = data.draw(st.lists(st.sampled_from(told), max_size=8))
-    shuffled = data.draw(st.permutations(told + again))
-    assert item_after(shuffled) == item_after(told)
+def test_any_order_with_any_duplicates_gives_the_same_item(published: list[Event], data: st.DataObject) -> None:
+    again = data.draw(st.lists(st.sampled_from(published), max_size=8))
+    shuffled = data.draw(st.permutations(published + again))
+    assert item_after(shuffled) == item_after(published)
 
 
 @settings(max_examples=100, deadline=None)
 @given(STORIES, st.data())
-def test_progress_never_runs_backwards(told: list[Event], data: st.DataObject) -> None:
-    shuffled = data.draw(st.permutations(told))
+def test_progress_never_runs_backwards(published: list[Event], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(published))
     seen = [item_after(shuffled[:count]).get("progress", Decimal(0)) for count in range(1, len(shuffled) + 1)]
     assert seen == sorted(seen)
 
@@ -120,17 +122,17 @@ def test_progress_never_runs_backwards(told: list[Event], data: st.DataObject) -
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 10**6))
 def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> None:
-    told = story([[[0.2, 0.9]], [[0.5], [0.3]], [[0.7]]], fails=False)
-    renamed = [{**one, "detail": {**one["detail"], "jobId": f"job-{seed}"}} for one in told]
+    published = story([[[0.2, 0.9]], [[0.5], [0.3]], [[0.7]]], fails=False)
+    renamed = [{**one, "detail": {**one["detail"], "jobId": f"job-{seed}"}} for one in published]
     random.Random(seed).shuffle(renamed)
     for one in (*renamed, *renamed[:5]):
         invoke("track_progress", one)
     item = cloud.item(f"job-{seed}")
     assert item is not None
     # when what was first heard is the estimate's affair, not the job's state
-    assert {name: value for name, value in item.items() if name in item_after(told)} == item_after(told)
-    heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId")
-    assert [name for name in item if name not in item_after(told) and not heard.fullmatch(name)] == []
+    assert {name: value for name, value in item.items() if name in item_after(published)} == item_after(published)
+    heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId|expiresAt")
+    assert [name for name in item if name not in item_after(published) and not heard.fullmatch(name)] == []
 
 
 def test_the_headline_is_the_newest_event(cloud: Cloud) -> None:

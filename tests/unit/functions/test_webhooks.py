@@ -12,7 +12,7 @@ import pytest
 from call_webhook.call import MAX_WAIT, wait_after
 from call_webhook.post import Undelivered, post
 from domain.job import JobOptions, UploadedObject, job_of
-from domain.jobs_table import JobFacts, JobsTable
+from domain.jobs_table import JobsTable
 from domain.webhooks import Targets, fault_of, signature
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
@@ -25,7 +25,7 @@ OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-s
 
 def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
     job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), JobOptions(name="meadow"), AT)
-    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}), JobFacts(owner=owner))
+    JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID, "owner": owner}))
 
 
 def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:

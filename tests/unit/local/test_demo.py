@@ -83,3 +83,11 @@ def test_the_mail_as_a_page_shows_the_files_beside_it() -> None:
 def test_an_event_without_a_member_of_the_contract_is_an_error() -> None:
     with pytest.raises(KeyError):
         StatusEvent.parse({"detail-type": "Job Started", "detail": {"jobId": "x"}})
+
+
+def test_names_of_a_customers_files_are_no_commands_to_the_terminal() -> None:
+    hostile = "photo\x1b]0;owned\x07\x9b2J\u202egpj.exe\nmail     /etc/passwd"
+    error = {"code": "ENCRYPTED_ARCHIVE", "message": hostile, "hint": hostile}
+    lines = closing_lines(ended("Job Rejected", error=error), Path("out/x"), Mail(("a@b.c",), hostile, "", ""))
+    assert all(line.isprintable() for line in lines)
+    assert "\\x1b]0;owned\\x07" in lines[1]

@@ -60,7 +60,7 @@ class Bench:
         service = SageMaker(
             runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
         )
-        self.server = SageMakerServer(service, 0, lambda headers, operation, request: None)
+        self.server = SageMakerServer(service, 0, lambda *_: None)
         self.server.start()
 
     def process(self, name: str, image: str, **more: Any) -> dict[str, Any]:
@@ -285,7 +285,7 @@ def test_bad_requests_are_refused_before_anything_runs(bench: Bench) -> None:
     assert bench.client.list_processing_jobs()["ProcessingJobSummaries"] == []
 
 
-def test_events_tell_every_change_in_order_with_times_in_milliseconds(bench: Bench) -> None:
+def test_events_report_every_change_in_order_with_times_in_milliseconds(bench: Bench) -> None:
     tags = [{"Key": "spaceport:job", "Value": "j"}]
     bench.train("job-1", "train", Tags=tags, Environment={"SECRET": "x"})
     bench.end_of("Training", "job-1")

@@ -57,7 +57,7 @@ def test_training_writes_its_model_below_the_job_name() -> None:
     assert list(json.loads(plan.files[PurePosixPath("input/config/inputdataconfig.json")])) == ["scene"]
 
 
-def test_training_compresses_unless_told_not_to() -> None:
+def test_training_compresses_its_model_by_default() -> None:
     plan = plan_training({**TRAINING, "OutputDataConfig": {"S3OutputPath": "s3://b/3dgs"}})
     assert plan.compress
     assert plan.outputs[0].uri == "s3://b/3dgs/job-3dgs-1/output/model.tar.gz"

@@ -126,7 +126,7 @@ def test_the_flight_is_found_in_the_rubbish(bad_day: Run) -> None:
     assert not {"notes.txt", ".DS_Store", "__MACOSX/._DJI_1.JPG"} & set(rows)
 
 
-def test_the_customer_is_told_and_the_scene_is_metric(bad_day: Run) -> None:
+def test_the_customer_is_warned_and_the_scene_is_metric(bad_day: Run) -> None:
     _, scene = bad_day
     result = json.loads((scene / "result.json").read_text())
     warnings = {warning["code"]: warning for warning in result["warnings"]}

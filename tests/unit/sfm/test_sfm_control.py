@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from sfm.control import TooFewControlPointsError, fit_control_points
 from sfm.exif import GeoPosition, Metadata
-from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, decoded_lines, parse_gcp_list
+from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 from sfm.placing import place
@@ -49,6 +49,7 @@ def test_geographic_tabs_spaces_in_names_and_strangers() -> None:
         ("EPSG:4326\n\n11.5 x 3 4 5 a.jpg", "line 3"),
         ("EPSG:4326\n11 48 nan 4 5 dji_1.jpg", "a number that is none"),
         ("EPSG:32632\n9e30 48 3 4 5 dji_1.jpg", "no place"),
+        ("EPSG:4326\n11 5000000 3 4 5 dji_1.jpg", "no place"),
     ],
 )
 def test_a_list_that_cannot_be_read_says_why(text: str, words: str) -> None:
@@ -56,14 +57,47 @@ def test_a_list_that_cannot_be_read_says_why(text: str, words: str) -> None:
         parse_gcp_list(text, PHOTOS)
 
 
-def test_names_that_two_photos_share_tell_neither() -> None:
+def test_names_that_two_photos_share_identify_neither() -> None:
     assert by_base_name({"a/1.JPG": "x", "b/1.jpg": "y", "2.jpg": "z"}) == {"2.jpg": "z"}
 
 
-def test_old_editors_and_huge_files() -> None:
-    assert decoded_lines("Kirche Süd".encode("latin-1")) == "Kirche Süd"
-    with pytest.raises(UnusableGcpFileError):
-        decoded_lines(b"0" * (5 << 20))
+def test_old_editors_and_huge_files(tmp_path: Path) -> None:
+    (tmp_path / "gcp_list.txt").write_bytes("Kirche Süd".encode("latin-1"))
+    assert read_text(tmp_path / "gcp_list.txt") == "Kirche Süd"
+    (tmp_path / "gcp_list.txt").write_bytes(b"0" * (5 << 20))
+    with pytest.raises(UnusableGcpFileError, match="too many"):
+        read_text(tmp_path / "gcp_list.txt")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "+init=/etc/passwd:key",
+        "+proj=longlat +nadgrids=/etc/passwd", "+proj=utm +zone=3 +geoidgrids=http://a.b/c",
+        "+proj=pipeline +step +proj=unitconvert", "+proj=longlat +datum=WGS84 +nadgrids=../../a.gsb",
+        "+proj=utm +zone=32 +zone=33", "+proj=utm +zone=32/../x", "init=epsg:4326", "urn:ogc:def:crs:EPSG::32632",
+        'GEOGCRS["x",' + "[" * 9000, "/etc/passwd", "file:///etc/passwd", "EPSG:99999999999", "+proj=",
+        "+proj=utm " + "+k=1 " * 9000, "EPSG:0", "WGS84 UTM 99N", "{}",
+    ],
+)  # fmt: skip
+def test_a_coordinate_system_opens_no_file(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("sfm.crs.CRS.from_proj4", lambda text: asked.append(text))
+    with pytest.raises(UnusableGcpFileError, match="no coordinate system"):
+        parse_gcp_list(f"{header}\n1 2 3 4 5 dji_1.jpg", PHOTOS)
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "+proj=longlat +datum=WGS84 +no_defs +type=crs", "epsg: 4326", "WGS84 UTM 5S",
+        "+proj=tmerc +lat_0=0 +lon_0=9 +k=1 +x_0=3500000 +y_0=0 +ellps=bessel +towgs84=598.1,73.7,418.2 +units=m",
+        "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +x_0=0 +y_0=0 +k=1 +units=m +nadgrids=@null +no_defs",
+    ],
+)  # fmt: skip
+def test_honest_coordinate_systems_are_taken(header: str) -> None:
+    assert parse_gcp_list(header, PHOTOS) == []
 
 
 FRAME = LocalFrame(47.0, 8.0, 400.0)
@@ -155,7 +189,7 @@ class Sent:
         self.gcp_files = [UnpackedFile("gcp_list.txt", path)]
 
 
-def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_told(tmp_path: Path) -> None:
+def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_path: Path) -> None:
     model = flight()
     path = tmp_path / "gcp_list.txt"
     lines = [

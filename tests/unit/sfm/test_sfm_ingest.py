@@ -201,6 +201,15 @@ def test_what_cannot_be_used_is_named_with_the_reason(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == [photos[0].name]
 
 
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "BMP", "ICO", "PPM", "TGA", "PDF", "DDS"])
+def test_formats_are_told_by_content_against_a_list(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow knows forty, and starts Ghostscript for one of them, whatever a file is called."""
+    monkeypatch.setattr("subprocess.check_call", lambda *_, **__: pytest.fail("Ghostscript was started"))
+    photos, skipped = run(tmp_path, {"a.jpg": encoded(picture(), kind)})
+    assert photos == []
+    assert [row.reason for row in skipped] == ["is not a photo, or its beginning is damaged"]
+
+
 def test_progress_may_stop_the_work(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(encoded(picture()))

@@ -87,7 +87,7 @@ def test_the_cloud_shows_every_camera_where_the_model_has_it(scene: Path) -> Non
     assert np.allclose(np.sort(positions[:, 0] + cloud["centre"][0]), np.sort(known[:, 0]), atol=1e-3)
 
 
-def test_a_large_cloud_is_thinned_evenly() -> None:
+def test_a_large_cloud_is_subsampled_evenly() -> None:
     points = np.linspace(0, 1, 50_000)[:, None] * np.ones(3)
     cloud = cloud_json(["a.jpg"], np.zeros((1, 3)), np.ones((1, 3)), points, 255 * points, metric=False)
     positions = np.frombuffer(base64.b64decode(cloud["points"]["positions"]), "<f4").reshape(-1, 3)

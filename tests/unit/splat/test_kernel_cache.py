@@ -25,7 +25,7 @@ def test_a_change_of_any_source_changes_the_folder(tmp_path: Path) -> None:
     assert cache_folder(tmp_path, "", Path("/tmp")) != before
 
 
-def test_the_wished_folder_comes_first(tmp_path: Path) -> None:
+def test_the_configured_folder_comes_first(tmp_path: Path) -> None:
     assert cache_folder(tmp_path, "/var/cache/numba", Path("/tmp")).parent == Path("/var/cache/numba")
 
 
@@ -34,7 +34,7 @@ def test_a_package_that_cannot_be_written_is_cached_elsewhere(tmp_path: Path, mo
     assert cache_folder(PACKAGE, "", tmp_path).is_relative_to(tmp_path)
 
 
-def test_kernels_compile_into_the_wished_folder(tmp_path: Path) -> None:
+def test_kernels_compile_into_the_configured_folder(tmp_path: Path) -> None:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parent)}
     code = "import numpy as np; from splat.loss import _blur_row; _blur_row(np.ones(14, 'f4'), np.empty(4, 'f4'))"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)

@@ -80,7 +80,8 @@ def test_views_are_read_back_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [{"split": "both"}, {"width": 0}, {"fx": -1}, {"world_to_camera": [[1, 0], [0, 1]]}, {"cx": None},
-     {"cy": float("nan")}],
+     {"cy": float("nan")}, {"width": 10**400}, {"fx": 10**400}, {"name": "../a.jpg"}, {"name": 3},
+     {"image": "/etc/passwd"}, {"image": "views/../../a.png"}],
 )  # fmt: skip
 def test_views_that_are_none_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
     write_views(tmp_path / "views.json", [View("a.jpg", "train", make_camera())])

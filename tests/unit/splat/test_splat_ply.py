@@ -9,7 +9,7 @@ import pytest
 from plyfile import PlyData, PlyElement
 
 from splat.errors import InvalidSplatError
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, sound
 from splat.ply import property_names, read_ply, write_ply
 from tests.unit.splat.scenes import make_gaussians
 
@@ -63,15 +63,31 @@ def test_text_big_endian_and_without_normals_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
-    [({"x": np.nan}, "means"), ({"scale_1": np.inf}, "scales"), ({"opacity": np.nan}, "opacities"),
-     ({"rot_0": 0, "rot_1": 0, "rot_2": 0, "rot_3": 0}, "length zero")],
-)  # fmt: skip
-def test_values_that_mean_nothing_are_refused(tmp_path: Path, values: dict[str, float], says: str) -> None:
-    element = vertices(make_gaussians(["plain"] * 3, 1), property_names(3), **values)
+    "values",
+    [
+        {"x": np.nan},
+        {"scale_1": np.inf},
+        {"opacity": np.nan},
+        {"f_rest_7": -np.inf},
+        dict.fromkeys(("rot_0", "rot_1", "rot_2", "rot_3"), 0.0),
+        dict.fromkeys(("scale_0", "scale_1", "scale_2"), -np.inf),
+    ],
+)
+def test_a_row_that_means_nothing_is_dropped_and_the_others_stay(tmp_path: Path, values: dict[str, float]) -> None:
+    element = vertices(make_gaussians(["plain"] * 3, 1), property_names(15), **values)
     PlyData([element]).write(str(tmp_path / "a.ply"))
-    with pytest.raises(InvalidSplatError, match=says):
-        read_ply(tmp_path / "a.ply")
+    kept, dropped = sound(read_ply(tmp_path / "a.ply"))
+    assert (len(kept), dropped) == (2, 1)
+    assert (kept.means == 0.5).all()
+
+
+def test_a_flat_gaussian_becomes_thin_and_an_infinite_logit_stays(tmp_path: Path) -> None:
+    values = {"scale_0": -1.0, "scale_2": -np.inf, "opacity": np.inf}
+    PlyData([vertices(make_gaussians(["plain"] * 3, 1), property_names(0), **values)]).write(str(tmp_path / "a.ply"))
+    kept, dropped = sound(read_ply(tmp_path / "a.ply"))
+    assert dropped == 0
+    np.testing.assert_allclose(kept.scales[1], [-1, 0.5, -1 + np.log(1e-3)], rtol=1e-6)
+    assert np.isposinf(kept.opacities[1])
 
 
 def test_malformed_files_are_refused(tmp_path: Path) -> None:
@@ -96,6 +112,30 @@ def test_malformed_files_are_refused(tmp_path: Path) -> None:
             read_ply(path)
     with pytest.raises(InvalidSplatError, match=r"missing\.ply"):
         read_ply(tmp_path / "missing.ply")
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [(b"element vertex 1" + b"0" * 40, "no count"), (b"element vertex 20000001", "at most 20000000"),
+     (b"element vertex 9999", "ends before"), (b"comment " + b"x" * (1 << 20) + b"\nelement vertex 4", "does not end"),
+     (b"element vertex 4\n" + b"property uchar a\n" * 1001, "properties")],
+)  # fmt: skip
+def test_headers_are_held_to_bounds_before_they_are_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: bytes, says: str
+) -> None:
+    path = tmp_path / "a.ply"
+    write_ply(path, make_gaussians(["plain"] * 4, 1))
+    path.write_bytes(path.read_bytes().replace(b"element vertex 4", header))
+    monkeypatch.setattr(PlyData, "read", lambda *_: pytest.fail("read although its header is out of bounds"))
+    with pytest.raises(InvalidSplatError, match=says):
+        read_ply(path)
+
+
+def test_a_comment_may_hold_the_words_that_end_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "a.ply"
+    write_ply(path, make_gaussians(["plain"] * 4, 1))
+    path.write_bytes(path.read_bytes().replace(b"element vertex", b"comment end_header comes later\nelement vertex"))
+    assert len(read_ply(path)) == 4
 
 
 def test_gaussians_hold_their_shapes() -> None:

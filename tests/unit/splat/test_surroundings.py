@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial import ConvexHull, QhullError
 
 from splat.camera import Camera, look_at, orbit
 from splat.errors import InvalidSceneError
 from splat.footprint import footprint_of, pale_sky, up_of
-from splat.surroundings import Surroundings, background, read_surroundings, write_surroundings
+from splat.surroundings import (
+    SHADE,
+    Surroundings,
+    background,
+    inscribed_ellipse,
+    read_surroundings,
+    write_surroundings,
+)
 
 UP = np.array([0.0, 0.0, 1.0])
 GROUND, HORIZON, ZENITH = np.array([0.3, 0.35, 0.2]), np.array([0.8, 0.82, 0.84]), np.array([0.5, 0.6, 0.8])
@@ -46,7 +54,39 @@ def along(direction: tuple[float, float, float], eye: tuple[float, float, float]
 
 def test_straight_down_is_the_ground_in_little_haze() -> None:
     haze = 1 - np.exp(-10 / 50)
-    assert along((0, 0, -1)) == pytest.approx(GROUND + haze * (HORIZON - GROUND), abs=1e-6)
+    beside = along((0, 0, -1), (30, 0, 12))
+    assert beside == pytest.approx(GROUND + haze * (HORIZON - GROUND), abs=1e-6)
+
+
+def test_below_what_the_photos_saw_the_ground_lies_in_shade_up_to_the_footprints_rim() -> None:
+    beside = along((0, 0, -1), (30, 0, 12))
+    assert along((0, 0, -1)) == pytest.approx(SHADE * beside, abs=1e-6)
+    assert along((0, 0, -1), (9.99, 0, 12)) == pytest.approx(beside, abs=1e-3)
+    across = [float(along((0, 0, -1), (x, 0, 12)).mean()) for x in (0, 6.9, 7.5, 8.5, 9.5)]
+    assert across == sorted(across)
+    assert across[1] == pytest.approx(across[0])
+    assert across[4] > 2 * across[1]
+
+
+def test_from_below_the_ground_nothing_is_shaded() -> None:
+    assert along((0, 0.1, -1), (0, 0, 1)).mean() > GROUND.mean()
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 6.28), st.floats(0.2, 5)), min_size=8, max_size=40), st.floats(0.1, 10))
+def test_the_shaded_ellipse_lies_within_the_polygon(spokes: list[tuple[float, float]], stretch: float) -> None:
+    points = np.array([(stretch * r * np.cos(a), r * np.sin(a)) for a, r in spokes])
+    try:
+        hull = ConvexHull(points)
+    except QhullError:
+        return
+    if hull.volume < 0.05:
+        return
+    centre, matrix = inscribed_ellipse(points[hull.vertices])
+    angles = np.linspace(0, 2 * np.pi, 60)
+    rim = centre + np.stack([np.cos(angles), np.sin(angles)], axis=1) @ np.linalg.inv(matrix).T
+    outside = rim @ hull.equations[:, :2].T + hull.equations[:, 2]
+    assert outside.max() < 1e-6 * (1 + np.abs(points).max())
 
 
 def test_the_ground_fades_into_the_horizon_with_its_distance() -> None:
@@ -68,7 +108,8 @@ def test_the_sky_runs_from_the_horizon_to_the_zenith() -> None:
 def test_the_horizon_is_level_whatever_is_up(up: tuple[float, float, float]) -> None:
     axis = np.array(up, np.float64)
     side = rotation_to(axis)[:, 0]
-    camera = look_at(5 * axis, 5 * axis + side, axis, width=64, height=48)
+    eye = 5 * axis + 40 * side  # beside the shade
+    camera = look_at(eye, eye + side, axis, width=64, height=48)
     picture = background(square(axis), camera)
     assert np.ptp(picture, axis=1).max() < 0.05  # a row is nearly of one colour
     brightness = picture.mean(axis=2).mean(axis=1)
@@ -87,7 +128,7 @@ def test_nothing_is_ever_black_or_beyond_the_three_colours(
     camera = look_at(eye, np.add(eye, direction), UP, width=16, height=12, field_of_view=90)
     picture = background(square(), camera)
     colours = np.stack([GROUND, HORIZON, ZENITH])
-    assert (picture >= colours.min(axis=0) - 1e-6).all()
+    assert (picture >= SHADE * colours.min(axis=0) - 1e-6).all()
     assert (picture <= colours.max(axis=0) + 1e-6).all()
 
 

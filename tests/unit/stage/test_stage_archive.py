@@ -74,6 +74,13 @@ def test_names_that_lead_out_are_refused_before_anything_is_written(tmp_path: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.zip"]
 
 
+@pytest.mark.parametrize("depth", [100, 1015])
+def test_folders_within_each_other_are_bounded(tmp_path: Path, depth: int) -> None:
+    archive = make_zip(tmp_path / "a.zip", {"d/" * depth + "a.jpg": b"x"})
+    assert code_of(archive, tmp_path / "out") == ErrorCode.UNSAFE_ARCHIVE
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_links_and_devices_are_refused(tmp_path: Path, kind: int) -> None:
     info = zipfile.ZipInfo("link.jpg")

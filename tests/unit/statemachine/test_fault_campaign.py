@@ -10,7 +10,7 @@ HISTORIES, GROUPS = 200, 10
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_whatever_goes_wrong_every_upload_reaches_one_end_and_is_told_once(group: int) -> None:
+def test_whatever_goes_wrong_every_upload_reaches_one_end_and_one_final_event(group: int) -> None:
     reports = [play(seed) for seed in range(group, HISTORIES, GROUPS)]
     assert {f"seed {report.seed}": report.faults for report in reports if report.faults} == {}
 

@@ -39,7 +39,7 @@ def test_a_callback_task_can_always_end(name: str, field: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
-def test_a_callback_task_hears_of_lost_heartbeats_before_its_timeout(name: str) -> None:
+def test_a_callback_task_notices_lost_heartbeats_before_its_timeout(name: str) -> None:
     assert CALLBACKS[name]["HeartbeatSeconds"] < CALLBACKS[name]["TimeoutSeconds"]
 
 
@@ -152,7 +152,7 @@ def _asks_settlement(state: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", failed_branches())
-def test_a_failed_branch_is_told_and_ends_in_fail(name: str) -> None:
+def test_a_failed_branch_publishes_its_failure_and_ends_in_fail(name: str) -> None:
     after = reachable(PIPELINE, name)
     assert "JobFailed" in after
     assert [STATES[end]["Type"] for end in after if not targets(STATES[end])] == ["Fail"]
@@ -200,7 +200,7 @@ def test_every_step_runs_to_the_last_stage(step: PipelineStep) -> None:
     assert step.stages == tuple(Stage)[-len(step.stages) :]
 
 
-def test_only_stages_that_there_are_are_told_apart() -> None:
+def test_the_choice_of_stages_names_only_stages_that_exist() -> None:
     assert {rule["StringEquals"] for rule in STATES["FirstStage"]["Choices"]} < {stage.value for stage in Stage}
 
 
@@ -226,8 +226,8 @@ def test_an_announcement_leaves_the_data_as_it_is(name: str) -> None:
 
 @pytest.mark.parametrize("stage", Stage)
 def test_both_ends_of_a_stage_are_announced_once(stage: Stage) -> None:
-    told = [e["DetailType"] for e in ANNOUNCEMENTS.values() if e["Detail"].get("stage") == stage.value]
-    assert sorted(told) == [StatusType.STAGE_FAILED, StatusType.STAGE_SUCCEEDED]
+    announced = [e["DetailType"] for e in ANNOUNCEMENTS.values() if e["Detail"].get("stage") == stage.value]
+    assert sorted(announced) == [StatusType.STAGE_FAILED, StatusType.STAGE_SUCCEEDED]
 
 
 def test_every_state_name_is_one_that_the_console_and_metrics_take() -> None:
@@ -235,5 +235,5 @@ def test_every_state_name_is_one_that_the_console_and_metrics_take() -> None:
 
 
 @pytest.mark.parametrize("name", ANNOUNCEMENTS)
-def test_whatever_the_state_machine_says_belongs_to_the_jobs_trace(name: str) -> None:
+def test_whatever_the_state_machine_publishes_belongs_to_the_jobs_trace(name: str) -> None:
     assert ANNOUNCEMENTS[name]["TraceHeader.$"] == "$.traceHeader"

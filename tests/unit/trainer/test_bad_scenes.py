@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as PILImage
 
 from stage.contract import Folders, run_stage
 from tests.unit.trainer.synthetic import make_scene, write_model
@@ -91,3 +93,54 @@ def test_a_few_nan_points_among_good_ones_are_left_out(tmp_path: Path) -> None:
     rewrite(scene, 9, spoilt)
     environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
     assert run_stage("3dgs", result_folder, train_scene, environment) == 0
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A scene in a ZIP's place, whose first photo the model calls by a path to a picture outside images/."""
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    shutil.copyfile(scene / "images" / "000001.png", tmp_path / "secret.png")
+    return scene
+
+
+@pytest.mark.parametrize("climbs", [True, False])
+def test_photos_outside_the_scene_are_neither_read_nor_written(
+    outside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, climbs: bool
+) -> None:
+    model = read_model(outside / "sparse" / "0")
+    name = "../../../../secret.png" if climbs else str(tmp_path / "secret.png")
+    cameras = {name if index == 3 else image.name: image.camera for index, image in enumerate(model.images)}
+    write_model(outside / "sparse" / "0", cameras, model.points.positions, model.points.colours)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    monkeypatch.setattr(PILImage, "open", lambda *_, **__: pytest.fail("a picture was opened"))
+    assert run_stage("3dgs", result_folder, train_scene, {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "10"}) == 1
+    assert "leads out of its folder" in (tmp_path / "output" / "failure").read_text()
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {path for path in after if before.get(path) != after[path]} <= set((tmp_path / "output").iterdir())
+
+
+def test_a_mask_is_told_by_content_too(tmp_path: Path) -> None:
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    (scene / "masks").mkdir()
+    with PILImage.open(scene / "images" / "000001.png") as photo:
+        photo.save(scene / "masks" / "000001.png.png", "GIF")
+    environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
+    assert run_stage("3dgs", result_folder, train_scene, environment) == 0
+    (warning,) = json.loads((Folders(tmp_path).model / "result.json").read_text())["warnings"]
+    assert warning["code"] == "PHOTOS_SKIPPED"
+    assert "000001.png.png cannot be read" in warning["names"][0]
+
+
+def test_a_photo_left_out_is_named_in_the_result(tmp_path: Path) -> None:
+    scene = tmp_path / "input" / "data" / "scene"
+    make_scene(scene)
+    (scene / "images" / "000002.png").unlink()
+    environment = {"ML_ROOT": str(tmp_path), "TRAINING_STEPS": "4", "MAX_GAUSSIANS": "300"}
+    assert run_stage("3dgs", result_folder, train_scene, environment) == 0
+    result = json.loads((Folders(tmp_path).model / "result.json").read_text())
+    (warning,) = result["warnings"]
+    assert warning["code"] == "PHOTOS_SKIPPED"
+    assert "000002.png" in warning["names"][0]
+    assert result["counts"]["trainViews"] + result["counts"]["heldOutViews"] == 8

@@ -21,7 +21,7 @@ def test_depths_of_a_slanted_plane_are_guessed_exactly_even_beyond_its_points() 
     np.testing.assert_allclose(camera.unproject(pixels, depths)[:, 2], 0, atol=1e-6)
 
 
-def test_what_points_behind_the_camera_say_is_not_heard() -> None:
+def test_points_behind_the_camera_are_ignored() -> None:
     camera = look_at((0, 0, 4), (0, 0, 0), width=80, height=60)
     rng = np.random.default_rng(0)
     points = np.column_stack([rng.uniform(-1, 1, (40, 2)), np.zeros(40)])

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+from contract.codes import WarningCode
 from splat.loss import Target
-from stage.errors import ErrorCode, StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
 from trainer.dataset import PhotoStore, load_scene
 from trainer.evaluate import render_photo, score
@@ -74,8 +74,50 @@ def test_nothing_is_seeded_where_a_mask_hides(scene: Path) -> None:
     assert not (seeds.colours == (1.0, 0.0, 0.0)).all(axis=1).any()
 
 
-def test_a_mask_of_another_size_is_refused(scene: Path) -> None:
+def test_a_photo_whose_mask_has_another_shape_is_left_out(scene: Path) -> None:
     Image.new("L", (10, 10)).save(scene / "masks" / "000003.png.png")
-    with pytest.raises(StageError, match=r"000003\.png\.png has 10 by 10") as caught:
-        load_scene(scene, 2000)
-    assert caught.value.code is ErrorCode.INVALID_SCENE
+    loaded = load_scene(scene, 2000)
+    assert "000003.png" not in [photo.name for photo in loaded.photos]
+    assert [warning.code for warning in loaded.warnings] == [WarningCode.PHOTOS_SKIPPED]
+    assert "000003.png.png has 10 by 10" in loaded.warnings[0].names[0]
+
+
+def test_a_mask_may_be_named_by_the_photos_stem(scene: Path) -> None:
+    for path in (scene / "masks").iterdir():
+        path.rename(path.with_name(path.name.removesuffix(".png")))
+    loaded = load_scene(scene, 2000)
+    mask = PhotoStore().mask(loaded.photos[0], loaded.photos[0].camera)
+    assert mask is not None
+    assert mask.mean() == pytest.approx(0.5)
+    assert loaded.warnings == []
+
+
+def test_masks_of_no_photo_are_reported(scene: Path) -> None:
+    for path in (scene / "masks").iterdir():
+        path.rename(path.with_name(f"mask_{path.name}"))
+    loaded = load_scene(scene, 2000)
+    assert [warning.code for warning in loaded.warnings] == [WarningCode.MASKS_UNUSED]
+
+
+def test_what_is_transparent_in_a_photo_is_hidden(tmp_path: Path) -> None:
+    make_scene(tmp_path)
+    path = tmp_path / "images" / "000001.png"
+    picture = Image.open(path).convert("RGBA")
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[: HEIGHT // 2] = 0
+    picture.putalpha(Image.fromarray(alpha))
+    picture.save(path)
+    loaded, store = load_scene(tmp_path, 2000), PhotoStore()
+    mask = store.mask(loaded.photos[0], loaded.photos[0].camera)
+    assert mask is not None
+    assert not mask[: HEIGHT // 2].any()
+    assert mask[HEIGHT // 2 :].all()
+    assert store.mask(loaded.photos[1], loaded.photos[1].camera) is None
+
+
+def test_a_white_mask_of_16_bits_hides_nothing(scene: Path) -> None:
+    Image.fromarray(np.full((HEIGHT, WIDTH), 65535, np.uint16)).save(scene / "masks" / "000001.png.png")
+    photo = load_scene(scene, 2000).photos[0]
+    mask = PhotoStore().mask(photo, photo.camera)
+    assert mask is not None
+    assert mask.all()

@@ -61,7 +61,7 @@ def test_a_box_without_a_sparse_point_is_found(flight: Flight) -> None:
     assert np.abs(middle.inverse[roof & middle.accepted] * 0.8 - 1).mean() < 0.005
 
 
-def test_sigma_says_how_far_depths_are_off(flight: Flight) -> None:
+def test_sigma_estimates_the_depth_error(flight: Flight) -> None:
     errors = []
     for index, shot in enumerate(flight.casts):
         depth_map = found(flight.stereo, index)

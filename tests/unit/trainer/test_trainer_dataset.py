@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from contract.codes import WarningCode
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
+from trainer.colmap import read_model
 from trainer.dataset import Frame, PhotoStore, find_scene, hold_out, load_scene, views_per_point
 
 
@@ -32,7 +34,7 @@ def test_about_an_eighth_is_held_out(count: int) -> None:
     assert splits.count("train") >= min(count, 2)
 
 
-def test_photos_are_scaled_to_the_wished_edge(scene: Path) -> None:
+def test_photos_are_scaled_to_the_requested_edge(scene: Path) -> None:
     full, small = load_scene(scene, 10_000), load_scene(scene, 48)
     assert (full.photos[0].camera.width, small.photos[0].camera.width) == (WIDTH, WIDTH // 2)
     store = PhotoStore()
@@ -96,6 +98,17 @@ def test_held_out_photos_give_no_points_away(tmp_path: Path) -> None:
     assert (scene.observed["000001.png"] < len(truth)).all()
 
 
+def zipped(scene: Path, tmp_path: Path) -> Path:
+    """The folder that a ZIP of `scene` is unpacked to."""
+    channel = tmp_path / "channel"
+    channel.mkdir()
+    with zipfile.ZipFile(channel / "scene.zip", "w") as archive:
+        for path in sorted(scene.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(scene))
+    return find_scene(channel, tmp_path / "scratch")
+
+
 def test_a_zip_of_a_scene_is_a_scene(scene: Path, tmp_path: Path) -> None:
     channel = tmp_path / "channel"
     channel.mkdir()
@@ -113,17 +126,84 @@ def test_no_scene_at_all_is_refused(tmp_path: Path) -> None:
         find_scene(tmp_path, tmp_path / "scratch")
 
 
-def test_photos_that_are_missing_damaged_or_of_another_size_are_refused(scene: Path) -> None:
-    photo = scene / "images" / "000002.png"
-    Image.new("RGB", (10, 10)).save(photo)
-    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002.png has 10 by 10"):
+def test_photos_that_are_missing_damaged_or_of_another_shape_are_left_out(scene: Path) -> None:
+    images = scene / "images"
+    Image.new("RGB", (10, 10)).save(images / "000002.png")
+    (images / "000005.png").write_bytes(b"no picture")
+    (images / "000007.png").unlink()
+    loaded = load_scene(scene, 96)
+    assert len(loaded.photos) == 6
+    assert len(loaded.split("test")) == 1
+    (warning,) = loaded.warnings
+    assert warning.code == WarningCode.PHOTOS_SKIPPED
+    assert [why[:10] for why in warning.names] == ["000002.png", "000005.png", "the model "]
+
+
+def test_a_scene_without_most_of_its_photos_is_refused(scene: Path) -> None:
+    for number in range(1, 6):
+        (scene / "images" / f"{number:06d}.png").unlink()
+    with pytest.raises(StageError, match=r"INVALID_SCENE.*5 of 9 photos.*000001\.png"):
         load_scene(scene, 96)
-    photo.write_bytes(b"no picture")
-    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002\.png"):
-        load_scene(scene, 96)
-    photo.unlink()
-    with pytest.raises(StageError, match=r"INVALID_SCENE.*000002\.png"):
-        load_scene(scene, 96)
+
+
+def test_photos_smaller_than_their_cameras_by_one_factor_scale_them(scene: Path) -> None:
+    whole = load_scene(scene, 10_000)
+    for path in (scene / "images").iterdir():
+        Image.open(path).resize((WIDTH // 2 + 1, HEIGHT // 2)).save(path)
+    half = load_scene(scene, 10_000)
+    camera, full = half.photos[0].camera, whole.photos[0].camera
+    assert (camera.width, camera.height) == (WIDTH // 2 + 1, HEIGHT // 2)
+    assert camera.fx / camera.width == pytest.approx(full.fx / full.width)
+    assert camera.fy / camera.height == pytest.approx(full.fy / full.height)
+    assert half.warnings == []
+
+
+def test_a_grey_photo_of_16_bits_is_stretched_over_its_range(scene: Path) -> None:
+    path = scene / "images" / "000001.png"
+    grey = np.asarray(Image.open(path).convert("L")).astype(np.uint16)
+    Image.fromarray(grey * 40 + 3000).save(path)
+    picture = PhotoStore().picture(load_scene(scene, 96).photos[0])
+    assert picture.min() == 0
+    assert picture.max() == 255
+    expected = np.clip((grey - np.percentile(grey, 0.1)) / np.ptp(np.percentile(grey, (0.1, 99.9))) * 255, 0, 255)
+    np.testing.assert_allclose(picture[..., 1], expected, atol=2)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "tif"])
+def test_photos_of_every_format_are_unpacked_and_read(scene: Path, tmp_path: Path, suffix: str) -> None:
+    for path in sorted((scene / "images").iterdir()):
+        Image.open(path).save(path.with_suffix(f".{suffix}"))
+        path.unlink()
+    model = read_model(scene / "sparse" / "0")
+    made = {image.name.replace("png", suffix): image.camera for image in model.images}
+    write_model(scene / "sparse" / "0", made, model.points.positions, model.points.colours)
+    loaded = load_scene(zipped(scene, tmp_path), 96)
+    assert [photo.name for photo in loaded.photos][:1] == [f"000001.{suffix}"]
+    assert PhotoStore().picture(loaded.photos[0]).std() > 10
+
+
+@pytest.mark.parametrize("folder", ["sparse", "sparse/1", "colmap/sparse/0"])
+def test_the_layouts_of_other_tools_are_found(scene: Path, tmp_path: Path, folder: str) -> None:
+    moved = tmp_path / "moved"
+    shutil.move(scene / "sparse" / "0", moved)
+    shutil.rmtree(scene / "sparse")
+    (scene / folder).parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(moved, scene / folder)
+    loaded = load_scene(zipped(scene, tmp_path), 96)
+    assert len(loaded.photos) == 9
+    assert loaded.warnings == []
+
+
+def test_the_model_with_the_most_photos_is_trained_on(scene: Path) -> None:
+    model = read_model(scene / "sparse" / "0")
+    shutil.move(scene / "sparse" / "0", scene / "sparse" / "1")
+    few = {image.name: image.camera for image in model.images[:2]}
+    write_model(scene / "sparse" / "0", few, model.points.positions, model.points.colours)
+    loaded = load_scene(scene, 96)
+    assert len(loaded.photos) == 9
+    assert [(warning.code, warning.names) for warning in loaded.warnings] == [
+        (WarningCode.SMALLER_MODELS, ["sparse/0"])
+    ]
 
 
 def test_a_photo_cut_short_is_refused_when_it_is_decoded(scene: Path) -> None:

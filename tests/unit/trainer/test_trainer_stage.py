@@ -196,7 +196,7 @@ def test_a_checkpoint_of_another_budget_is_not_resumed(scene: Path, tmp_path: Pa
     assert result(tmp_path / "model")["metrics"]["trainedSteps"] == 12
 
 
-def test_a_damaged_checkpoint_is_told_of(scene: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_reported(scene: Path, tmp_path: Path) -> None:
     folder = Folders(tmp_path).checkpoints
     folder.mkdir()
     (folder / "step-000000005.ckpt").write_bytes(b"nothing")
@@ -204,7 +204,9 @@ def test_a_damaged_checkpoint_is_told_of(scene: Path, tmp_path: Path) -> None:
     assert [warning["code"] for warning in result(tmp_path / "model")["warnings"]] == ["DAMAGED_CHECKPOINT"]
 
 
-def test_a_wish_beyond_memory_is_cut_and_told_of(scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_beyond_memory_is_reduced_and_reported(
+    scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trainer_stage, "memory_of", lambda _device: 3_000_000)
     assert run(tmp_path, scene, TRAINING_STEPS="20") == 0
     found = result(tmp_path / "model")

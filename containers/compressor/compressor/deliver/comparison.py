@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -46,14 +46,14 @@ class Comparison:
 def compare(
     held_out: HeldOut, before: Gaussians, after: Gaussians, output: Path, progress: Callable[[float], None]
 ) -> list[Comparison]:
-    """Score every held-out photo and write `output`/held_out/<name>.jpg; `progress` gets the share done, 0..1."""
+    """Score every held-out photo and write `output`/held_out/<number>.jpg; `progress` gets the share done, 0..1."""
     (output / "held_out").mkdir()
     compared = []
     for index, (name, camera, photo) in enumerate(zip(held_out.names, held_out.cameras, held_out.photos, strict=True)):
         truth = photo.astype(np.float32) / np.float32(255)
         original, delivered = _draw(before, camera), _draw(after, camera)
         (psnr_before, ssim_before), (psnr_after, ssim_after) = _score(truth, original), _score(truth, delivered)
-        picture = str(PurePosixPath("held_out") / f"{PurePosixPath(name).stem}.jpg")
+        picture = f"held_out/{index + 1:06d}.jpg"  # by number: photos of two folders may have one name
         _side_by_side(truth, delivered).save(output / picture, "JPEG", quality=_QUALITY, optimize=True)
         compared.append(Comparison(name, psnr_before, psnr_after, ssim_before, ssim_after, picture))
         progress((index + 1) / len(held_out.names))

@@ -122,20 +122,27 @@ function addControls(viewer, bytes, contentUrl) {
     }
 }
 
-// The .sog is in this page. The other files lie beside it, or wherever the link that led here says (#ply=https://…):
-// a page opened by a signed link has no right to its neighbours.
+// The .sog is in this page. The other files lie beside it: by their relative paths, or, as a page opened by a signed link
+// has no right to its neighbours, by signed links to the same files (#ply=https://…). Other links are passed over: whoever
+// passes a page's link on could name any file.
 async function listDownloads(bytes, contentUrl) {
     const linked = new URLSearchParams(location.hash.slice(1));
     offer('Compressed splat', 'sog', contentUrl, bytes);
     for (const [kind, label] of [['ply', 'Full splat'], ['spz', 'Compressed splat']]) {
         const link = linked.get(kind);
         const beside = downloads[kind];
-        if (link && /^https?:/.test(link)) {
-            offer(label, kind, link, beside?.bytes);
+        if (link && beside && isNeighbour(link, beside.path)) {
+            offer(label, kind, link, beside.bytes);
         } else if (beside && (location.protocol === 'file:' || await isThere(beside.path))) {
             offer(label, kind, beside.path, beside.bytes);
         }
     }
+}
+
+function isNeighbour(link, path) {
+    const there = new URL(path, location.href);
+    const named = URL.canParse(link) ? new URL(link) : null;
+    return named !== null && /^https?:$/.test(named.protocol) && named.origin === there.origin && named.pathname === there.pathname;
 }
 
 async function isThere(path) {

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compressor.deliver.limits import Limits
-from splat.surroundings import Surroundings
+from splat.surroundings import Surroundings, inscribed_ellipse
 
 BUNDLE = Path(__file__).parents[2] / "viewer" / ".build"
 """Where `npm run build` in containers/compressor/viewer puts the viewer."""
@@ -94,20 +94,26 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         page_js=parts.joinpath("page.js").read_text(encoding="utf-8"),
         background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * page.surroundings.horizon)),
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
-        presentation=json.dumps(presentation).replace("</", "<\\/"),
+        # no `<` at all: `</script` would end the element, and `<!--<script` begins one that hides its end
+        presentation=json.dumps(presentation).replace("<", "\\u003c"),
         splat=base64.b64encode(sog).decode("ascii"),
     )
     path.write_text(text, encoding="utf-8")
 
 
 def upright(rotation: NDArray[np.float64], surroundings: Surroundings) -> dict[str, Any]:
-    """The surroundings in the viewer's coordinates, y up: the footprint as x and z of its corners."""
-    corners = [rotate(rotation, corner) for corner in surroundings.footprint]
+    """The surroundings in the viewer's coordinates, y up: the footprint as x and z of its corners, and the ellipse in
+    shade below it as its centre and the columns of its matrix, x and z likewise.
+    """
+    corners = np.array([rotate(rotation, corner)[[0, 2]] for corner in surroundings.footprint])
+    centre, shape = inscribed_ellipse(corners)
     return {
         "ground": surroundings.ground,
         "ceiling": surroundings.ceiling,
         "haze": surroundings.haze,
-        "footprint": [[corner[0], corner[2]] for corner in corners],
+        "footprint": corners.tolist(),
+        "shadeCentre": centre.tolist(),
+        "shadeShape": shape.T.ravel().tolist(),
         "groundColour": surroundings.ground_colour.tolist(),
         "horizon": surroundings.horizon.tolist(),
         "zenith": surroundings.zenith.tolist(),

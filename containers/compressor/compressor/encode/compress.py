@@ -13,10 +13,11 @@ from compressor.encode.presets import Preset, Target, target
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.encode.search import Found, first_try
 from compressor.framing import Framing
-from compressor.sog.codes import same_codes
+from compressor.sog.codes import Codes, same_codes
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
 from compressor.sog.decoder import dequantise
 from splat.camera import View
+from splat.errors import InvalidSplatError
 from splat.gaussians import Gaussians
 from stage.errors import ErrorCode, StageError
 
@@ -178,9 +179,7 @@ class _Compression:
 
     def _packed(self, arranged: Arranged, found: Found) -> Compressed:
         sog = zip_files(pack_files(found.codes, antialiased=self.antialiased))
-        read_back = read_codes(sog)
-        if not same_codes(read_back, found.codes):
-            raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")
+        read_back = read_verified(sog, found.codes)
         decoded = dequantise(read_back)
         return Compressed(
             sog=sog,
@@ -195,3 +194,14 @@ class _Compression:
             outliers=0,
             pruned=0,
         )
+
+
+def read_verified(sog: bytes, written: Codes) -> Codes:
+    """The content of `sog`. Raises StageError (INTERNAL) unless it reads back as the codes that were `written`."""
+    try:
+        read_back = read_codes(sog)
+    except InvalidSplatError as error:  # a fault of the writer: the customer's splat is not to blame
+        raise StageError(ErrorCode.INTERNAL, f"the SOG file does not read back: {error}") from error
+    if not same_codes(read_back, written):
+        raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")
+    return read_back

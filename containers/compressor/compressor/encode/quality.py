@@ -10,12 +10,14 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from compressor.framing import Framing
 from splat.camera import Camera, View
+from splat.files import below
 from splat.gaussians import Gaussians
 from splat.render import render
+from stage.errors import ErrorCode, StageError
+from stage.pictures import TooManyPixelsError, open_picture
 
 BACKGROUND = (0.10, 0.11, 0.13)
 _MEASURED_VIEWS = 6
@@ -98,15 +100,26 @@ class HeldOut:
 
 
 def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
-    """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none."""
-    chosen = [view for view in views if view.split == "test" and view.image and (folder / view.image).is_file()]
+    """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none.
+
+    Raises StageError(INVALID_SCENE) where one cannot be read.
+    """
+    chosen = [view for view in views if view.split == "test" and view.image and below(folder, view.image).is_file()]
     names, cameras, photos = [], [], []
     for view in evenly(chosen, _HELD_OUT_LIMIT):
-        with Image.open(folder / str(view.image)) as image:
-            photos.append(np.asarray(image.convert("RGB")))
+        photo = _photo(below(folder, str(view.image)))
+        photos.append(photo)
         names.append(view.name)
-        cameras.append(view.camera.resized(image.width, image.height))
+        cameras.append(view.camera.resized(photo.shape[1], photo.shape[0]))
     return HeldOut(names, cameras, photos) if photos else None
+
+
+def _photo(path: Path) -> NDArray[np.uint8]:
+    try:
+        with open_picture(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be read ({error})") from error
 
 
 def evenly(items: Sequence[_Item], limit: int) -> list[_Item]:

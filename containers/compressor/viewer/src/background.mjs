@@ -28,10 +28,16 @@ const glsl = {
         uniform vec3 zenith;
         uniform float ground;
         uniform float haze;
+        uniform vec2 shadeCentre;
+        uniform vec4 shadeShape;
         void main(void) {
-            float rise = normalize(ray).y;
+            vec3 direction = normalize(ray);
+            float rise = direction.y;
             float away = abs(view_position.y - ground) / max(-rise, 1e-6);
             vec3 below = mix(groundColour, horizon, 1.0 - exp(-away / haze));
+            vec2 place = view_position.xz + away * direction.xz - shadeCentre;
+            float outward = length(mat2(shadeShape.xy, shadeShape.zw) * place);
+            below *= view_position.y > ground ? mix(0.15, 1.0, smoothstep(0.7, 1.0, outward)) : 1.0;
             float left = 1.0 - clamp(rise, 0.0, 1.0);
             vec3 above = mix(horizon, zenith, 1.0 - left * left * left);
             gl_FragColor = vec4(rise < 0.0 ? below : above, 1.0);
@@ -64,11 +70,18 @@ const wgsl = {
         uniform zenith: vec3f;
         uniform ground: f32;
         uniform haze: f32;
+        uniform shadeCentre: vec2f;
+        uniform shadeShape: vec4f;
         @fragment fn fragmentMain(input: FragmentInput) -> FragmentOutput {
             var output: FragmentOutput;
-            let rise = normalize(input.ray).y;
+            let direction = normalize(input.ray);
+            let rise = direction.y;
             let away = abs(uniform.view_position.y - uniform.ground) / max(-rise, 1e-6);
-            let below = mix(uniform.groundColour, uniform.horizon, 1.0 - exp(-away / uniform.haze));
+            var below = mix(uniform.groundColour, uniform.horizon, 1.0 - exp(-away / uniform.haze));
+            let place = uniform.view_position.xz + away * direction.xz - uniform.shadeCentre;
+            let outward = length(mat2x2f(uniform.shadeShape.xy, uniform.shadeShape.zw) * place);
+            let shade = mix(0.15, 1.0, smoothstep(0.7, 1.0, outward));
+            below = below * select(1.0, shade, uniform.view_position.y > uniform.ground);
             let left = 1.0 - clamp(rise, 0.0, 1.0);
             let above = mix(uniform.horizon, uniform.zenith, 1.0 - left * left * left);
             output.color = vec4f(select(above, below, rise < 0.0), 1.0);
@@ -89,7 +102,7 @@ export function drawSurroundings(app, surroundings) {
     material.cull = CULLFACE_NONE;
     material.blendState = BlendState.NOBLEND;
     material.depthState = DepthState.NODEPTH;
-    for (const name of ['groundColour', 'horizon', 'zenith', 'ground', 'haze']) {
+    for (const name of ['groundColour', 'horizon', 'zenith', 'ground', 'haze', 'shadeCentre', 'shadeShape']) {
         material.setParameter(name, surroundings[name]);
     }
     material.update();

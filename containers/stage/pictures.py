@@ -1,0 +1,55 @@
+"""Open pictures that customers send: a list of formats, told by content, a bound on pixels before any is decoded, and
+any mode as 8-bit RGB: structure from motion and training must see the same pixels.
+
+Pillow takes some forty formats whatever a file is called, among them EPS, for which it starts Ghostscript.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from contract.counts import MAX_PIXELS
+
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is opened as JPEG
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns only; `open_picture` has one that refuses
+
+
+class TooManyPixelsError(Exception):
+    """A picture is larger than MAX_PIXELS."""
+
+
+@contextmanager
+def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator[Image.Image]:
+    """The picture at `path`, its pixels not yet decoded.
+
+    Raises OSError where it cannot be read or is of no format in `formats`, and TooManyPixelsError.
+    """
+    with Image.open(path, formats=list(formats)) as picture:
+        check_pixels(*picture.size)
+        yield picture
+
+
+def check_pixels(width: int, height: int) -> None:
+    """Raises TooManyPixelsError beyond MAX_PIXELS."""
+    if width * height > MAX_PIXELS:
+        raise TooManyPixelsError(f"{width} × {height} pixels are too many")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range."""
+    if not image.mode.startswith(("I", "F")):
+        return image.convert("RGB")
+    values = np.asarray(image, dtype=np.float64)
+    low, high = np.percentile(values, (0.1, 99.9))
+    grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def has_alpha(image: Image.Image) -> bool:
+    """Whether parts of a picture may be transparent."""
+    return "A" in image.getbands() or "transparency" in image.info

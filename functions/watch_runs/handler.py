@@ -1,0 +1,74 @@
+"""Every minute: keep the tasks of runs that wait for a machine alive, and ask SageMaker about runs that went quiet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import islice
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from domain.clients import client, table
+from domain.compute import Compute
+from domain.event_bridge import ServiceEvent
+from domain.executions import Executions
+from domain.observability import logger, metrics, tracer
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns
+from domain.stage_settings import StageSettings
+from domain.stages import StageRun
+from watch_runs.watch import Look, Watcher
+
+WORKERS = 10  # botocore's connections of a client
+MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has begun
+
+
+class WatchRunsSettings(StageSettings):
+    pipeline_arn: str
+
+
+def in_parallel(look: Callable[[StageRun], Look], runs: Iterable[StageRun]) -> Iterator[Look]:
+    """Page by page, so that the time left is asked between pages."""
+    recorder: Any = tracer.provider  # X-Ray keeps the segment that calls belong to by thread
+    segment = recorder.get_trace_entity()
+
+    def traced(run: StageRun) -> Look:
+        recorder.set_trace_entity(segment)
+        return look(run)
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        rest = iter(runs)
+        while page := list(islice(rest, 10 * WORKERS)):
+            yield from pool.map(traced, page)
+
+
+@cache
+def watcher() -> Watcher:
+    settings = WatchRunsSettings.read()
+    runs, compute = StageRuns(table(settings.stage_runs_table)), Compute(client("sagemaker"))
+    stepfunctions = client("stepfunctions")
+    reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
+    executions = Executions(stepfunctions, settings.pipeline_arn)
+    return Watcher(runs, reporter, executions, compute, each=in_parallel, spent=count)
+
+
+def count(dollars: float) -> None:
+    metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=dollars)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler
+@metrics.log_metrics
+@event_parser(model=ServiceEvent)
+def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
+    looks = Counter(watcher().look_round(lambda: context.get_remaining_time_in_millis() > MIN_MILLISECONDS))
+    metrics.add_metric(name="RunsNotLookedAt", unit=MetricUnit.Count, value=looks[Look.FAULT])
+    metrics.add_metric(name="RunsWaiting", unit=MetricUnit.Count, value=looks[Look.ALIVE])
+    if looks:
+        logger.info("looked round", looks={look.value: number for look, number in looks.items()})
+    return {look.value: number for look, number in looks.items()}

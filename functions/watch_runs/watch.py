@@ -1,0 +1,104 @@
+"""Look at stage runs that were not heard of for a while: keep waiting tasks alive, find ends whose event was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+
+from contract.stages import Stage
+from domain.clients import AWS_FAULTS
+from domain.compute import Compute
+from domain.executions import Executions
+from domain.observability import logger
+from domain.outcome import RunOutcome, RunStatus
+from domain.reporting import StageReporter
+from domain.stage_runs import StageRuns, WaitingRun
+from domain.stages import StageRun
+
+
+class Look(StrEnum):
+    """What a look at a run came to."""
+
+    ALIVE = "ALIVE"  # it waits for a machine, and its task got a heartbeat
+    RUNNING = "RUNNING"
+    REPORTED = "REPORTED"  # its job had ended, and its task has the outcome now
+    GONE = "GONE"  # nobody waits for it any more: it left the queue, or its job was stopped
+    FAULT = "FAULT"  # AWS refused a call; the next look comes in a minute
+
+
+class Watcher:
+    """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `spent` receives the
+    dollars of an ended run that were not counted before; `time_left` says whether there is time for more runs."""
+
+    def __init__(
+        self,
+        runs: StageRuns,
+        reporter: StageReporter,
+        executions: Executions,
+        compute: Compute,
+        each: Callable[[Callable[[StageRun], Look], Iterable[StageRun]], Iterator[Look]] = map,
+        spent: Callable[[float], None] = lambda _dollars: None,
+    ) -> None:
+        self._runs, self._reporter, self._executions, self._compute = runs, reporter, executions, compute
+        self._each, self._spent = each, spent
+
+    def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Look]:
+        """Look at every run that is due. A run's fault is its own: the others are looked at all the same. Where time
+        runs out, the next round goes on: those that were unheard for longest come first."""
+        return [look for stage in Stage for look in self._each(self._safely, _while(time_left, self._runs.due(stage)))]
+
+    def _safely(self, run: StageRun) -> Look:
+        try:
+            return self._look_at(run)
+        except AWS_FAULTS:
+            logger.exception("run not looked at", job_id=run.job_id, job_name=run.job_name)
+            return Look.FAULT
+
+    def _look_at(self, run: StageRun) -> Look:
+        waiting = self._runs.find(run)
+        if waiting is None:
+            return Look.GONE
+        return self._keep_alive(waiting) if waiting.queued else self._poll(waiting)
+
+    def _keep_alive(self, waiting: WaitingRun) -> Look:
+        if self._reporter.beat(waiting.run):
+            return Look.ALIVE
+        if not self._execution_ended(waiting.run):  # between two attempts of its task: the next waits for this run
+            self._runs.heard(waiting.run)
+            return Look.ALIVE
+        self._runs.leave_queue(waiting.run)
+        self._runs.answered(waiting.run, waiting.task_token)
+        return Look.GONE
+
+    def _poll(self, waiting: WaitingRun) -> Look:
+        """A job that is at work gets no heartbeat for that: heartbeats stand for progress."""
+        run = waiting.run
+        outcome = self._reporter.report(run)
+        if outcome.ended:
+            self._count(run, outcome)
+            return Look.REPORTED
+        if not self._execution_ended(run):
+            self._runs.heard(run)
+            return Look.RUNNING
+        if outcome.status is RunStatus.RUNNING:
+            self._compute.stop(run)
+        self._runs.answered(run, waiting.task_token)
+        return Look.GONE
+
+    def _count(self, run: StageRun, outcome: RunOutcome) -> None:
+        dollars = self._reporter.bill(run, outcome)
+        logger.warning("an end that no event reported", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
+        if dollars:
+            self._spent(dollars)
+
+    def _execution_ended(self, run: StageRun) -> bool:
+        execution = self._executions.lookup(run.job_id)
+        return execution is None or not execution.running
+
+
+def _while(time_left: Callable[[], bool], runs: Iterable[StageRun]) -> Iterator[StageRun]:
+    for run in runs:
+        if not time_left():
+            logger.warning("no time for all runs that are due")
+            return
+        yield run

@@ -1,0 +1,95 @@
+"""Whom the local cloud's two servers answer: programs on this machine, and the cloud's own page.
+
+A browser lets any page that it shows send requests to loopback: with a name of the page's own that resolves to
+127.0.0.1 (DNS rebinding: the Host is foreign), or across origins without asking first (a simple POST: the Origin is
+foreign). Either could create a function here and have it run. Programs send neither Origin nor Sec-Fetch-Site.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from typing import Any
+
+from local.address import HOST
+
+NAMES = (HOST, "localhost")
+# for the customer's page: as the template's WebHeaders, with this machine as the only host
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+    "frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+_PAGE_HEADERS = {
+    "content-security-policy": PAGE_POLICY,
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
+
+
+def refusal(port: int, method: str, query: str, headers: Mapping[str, str]) -> str | None:
+    """Why a request is refused, None if it is answered. `headers` by lower-case names."""
+    hosts = {f"{name}:{port}" for name in NAMES}
+    host = headers.get("host", "")
+    if host.lower() not in hosts:
+        return f"this server is {HOST}:{port}, not {host[:80]!r}"
+    origin = headers.get("origin")
+    if origin is not None and origin.lower() not in {f"http://{host}" for host in hosts}:
+        return f"pages of {origin[:80]!r} may not call this server"
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        # a link in a mail or elsewhere that somebody follows; AWS's query protocol would act on a GET, too
+        followed = method == "GET" and headers.get("sec-fetch-dest") == "document" and "action=" not in query.lower()
+        if not followed:
+            return "other pages may not call this server"
+    return None
+
+
+def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
+    """`app` (ASGI) for whom `refusal` lets in, without leave for other origins to read what it answers.
+
+    `page` tells the customer's page by a request's path; it is sent with the headers that CloudFront adds on AWS.
+    """
+
+    async def call(scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        reason = refusal(port, scope.get("method", "GET"), scope["query_string"].decode("latin-1"), headers)
+        if reason is not None:
+            await _refuse(scope, send, reason)
+            return
+        added = _PAGE_HEADERS if page(scope["path"]) else {}
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                kept = [(name, value) for name, value in message.get("headers", []) if not _for_anybody(name, value)]
+                message["headers"] = [*kept, *((name.encode(), value.encode()) for name, value in added.items())]
+            await send(message)
+
+        await app(scope, receive, answer)
+
+    return call
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is in a stack's web bucket (template.yaml's WebBucket), by path as local/web.py publishes it."""
+    bucket = path.lstrip("/").partition("/")[0]
+    return bucket.startswith("spaceport-") and "-web-" in bucket
+
+
+def _for_anybody(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"access-control-allow-origin" and value.strip() == b"*"
+
+
+async def _refuse(scope: Message, send: Send, reason: str) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.body", "body": reason.encode()})

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Looks whether an account can take the stack and run its first job: scripts/deployment/preflight.sh. Run it before `sam deploy`.
+#
+# Changes nothing. Each line says ok, or what is missing and the command that asks for it; exit code 1 if anything is.
+#
+#   STAGE          the stack's Stage parameter                                             (dev)
+#   SENDER         SenderEmail, or the domain that is verified for it                      (spaceport@example.com)
+#   SFM_TYPES, TRAINING_TYPES, COMPRESSOR_TYPES
+#                  the instance types of the template's parameters, with commas            (the template's defaults)
+#   SPOT           SpotTraining                                                            (true)
+#   RESERVE        ReserveConcurrency                                                      (false)
+#   IMAGE_TAG      ImageTag: its images must be in ECR                                     (none: not looked for)
+#   DEPLOY_ROLE    name of the role that GitHub takes on                                   (none: not looked for)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+STAGE=${STAGE:-dev}
+SENDER=${SENDER:-spaceport@example.com}
+SFM_TYPES=${SFM_TYPES:-ml.c6i.4xlarge}
+TRAINING_TYPES=${TRAINING_TYPES:-ml.g4dn.xlarge}
+COMPRESSOR_TYPES=${COMPRESSOR_TYPES:-ml.c6i.4xlarge}
+SPOT=${SPOT:-true}
+RESERVE=${RESERVE:-false}
+UNRESERVED_MINIMUM=100 # of an account's concurrent executions, which Lambda keeps for functions without a reserve
+
+missing=0
+ok() { echo "ok       $*"; }
+lacks() { echo "MISSING  $*"; missing=1; }
+
+lambda_limit() {
+  local reserve=2 left # dispatch and sweep_jobs
+  [ "$RESERVE" = true ] && reserve=285
+  left=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
+  if [ $((left - reserve)) -ge $UNRESERVED_MINIMUM ] || deployed; then
+    ok "Lambda: $left concurrent executions are free"
+  else
+    lacks "Lambda: $left concurrent executions are free, $((reserve + UNRESERVED_MINIMUM)) are needed: aws service-quotas request-service-quota-increase --service-code lambda --quota-code L-B99A9384 --desired-value 1000"
+  fi
+}
+
+quotas() { # usage, comma-separated types: each type's quota is at least 1
+  local usage=$1 types=$2 type name code value
+  for type in $(tr ',' '\n' <<<"$types" | sort -u); do
+    name="$type for $usage usage"
+    # as text, the query is answered once for each page
+    read -r code value <<<"$(aws service-quotas list-service-quotas --service-code sagemaker \
+      --query "Quotas[?QuotaName=='$name'].[QuotaCode,Value]" --output text | grep '^L-' || true)"
+    if awk -v value="${value:-0}" 'BEGIN { exit !(value >= 1) }'; then
+      ok "SageMaker: $name: $value"
+    elif [ -z "$code" ]; then
+      lacks "SageMaker: this region names no quota '$name'"
+    else
+      lacks "SageMaker: $name is $value: aws service-quotas request-service-quota-increase --service-code sagemaker --quota-code $code --desired-value 4"
+    fi
+  done
+}
+
+sender() {
+  local identity verified=False
+  for identity in "$SENDER" "${SENDER#*@}"; do
+    verified=$(aws sesv2 get-email-identity --email-identity "$identity" --query VerifiedForSendingStatus --output text 2>/dev/null) || verified=False
+    [ "$verified" = True ] && break
+  done
+  if [ "$verified" = True ]; then
+    ok "SES: $identity may send"
+  else
+    lacks "SES: $SENDER is not verified: aws sesv2 create-email-identity --email-identity $SENDER"
+  fi
+  if [ "$(aws sesv2 get-account --query ProductionAccessEnabled --output text)" = True ]; then
+    ok "SES: mail to anybody"
+  else
+    lacks "SES: in its sandbox, mail reaches verified addresses only: aws sesv2 put-account-details (docs/runbook.md)"
+  fi
+}
+
+deployed() { aws cloudformation describe-stacks --stack-name "spaceport-$STAGE" >/dev/null 2>&1; }
+
+bucket_names() { # of a stack that is not there yet, nobody may have them
+  local account name
+  account=$(aws sts get-caller-identity --query Account --output text)
+  if deployed; then
+    ok "S3: the stack spaceport-$STAGE has its buckets"
+    return
+  fi
+  for name in uploads results access-logs web; do
+    name=spaceport-$STAGE-$name-$account
+    local said
+    if said=$(aws s3api head-bucket --bucket "$name" 2>&1); then
+      lacks "S3: $name exists already, from a stack that was deleted: choose another Stage (docs/runbook.md, Restore)"
+    elif [[ $said == *404* ]]; then
+      ok "S3: $name is free"
+    else
+      lacks "S3: $name cannot be looked at: $said"
+    fi
+  done
+}
+
+images() {
+  local stage
+  for stage in sfm 3dgs compressor; do
+    if aws ecr describe-images --repository-name "spaceport-$STAGE/$stage" --image-ids "imageTag=$IMAGE_TAG" >/dev/null 2>&1; then
+      ok "ECR: spaceport-$STAGE/$stage:$IMAGE_TAG"
+    else
+      lacks "ECR: no image spaceport-$STAGE/$stage:$IMAGE_TAG: STAGE=$STAGE scripts/deployment/deploy.sh $stage"
+    fi
+  done
+}
+
+deploy_role() {
+  if aws iam get-role --role-name "$DEPLOY_ROLE" >/dev/null 2>&1; then
+    ok "IAM: role $DEPLOY_ROLE"
+  else
+    lacks "IAM: no role $DEPLOY_ROLE: deploy scripts/deployment/deploy-role.yaml (docs/runbook.md)"
+  fi
+}
+
+state_machine() { # Step Functions takes the definition, with names in place of what the template fills in
+  local definition result
+  definition=$(sed -e 's/\${[A-Za-z]*Arn}/arn:aws:lambda:us-east-1:123456789012:function:any/' -e 's/\${[A-Za-z]*}/any/' statemachine/pipeline.asl.json)
+  result=$(aws stepfunctions validate-state-machine-definition --definition "$definition" --query result --output text)
+  if [ "$result" = OK ]; then
+    ok "Step Functions: statemachine/pipeline.asl.json"
+  else
+    lacks "Step Functions: statemachine/pipeline.asl.json is $result: aws stepfunctions validate-state-machine-definition (docs/runbook.md)"
+  fi
+}
+
+state_machine
+lambda_limit
+quotas "processing job" "$SFM_TYPES,$COMPRESSOR_TYPES"
+if [ "$SPOT" = true ]; then
+  quotas "spot training job" "$TRAINING_TYPES"
+else
+  quotas "training job" "$TRAINING_TYPES"
+fi
+sender
+bucket_names
+[ -z "${IMAGE_TAG:-}" ] || images
+[ -z "${DEPLOY_ROLE:-}" ] || deploy_role
+exit $missing

@@ -1,0 +1,1 @@
+"""Seeded hostile inputs against every door through which strangers' bytes come in."""

@@ -1,0 +1,118 @@
+"""preflight.sh against an account that a test describes: what the account lacks is named, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.sam_template import Template
+
+SCRIPT = Path(__file__).parents[3] / "scripts" / "deployment" / "preflight.sh"
+
+# answers as AWS's CLI prints them, a list of quotas in pages; a variable makes one thing missing
+AWS = r"""#!/usr/bin/env bash
+echo "$*" >>"$CALLS"
+case "$*" in
+  *'${'*) echo "an unfilled substitution" >&2; exit 2 ;;
+  "stepfunctions validate-state-machine-definition"*'"StartAt"'*) echo "${DEFINITION:-OK}" ;;
+  "lambda get-account-settings"*) echo "${LAMBDA:-1000}" ;;
+  *"ml.c6i.4xlarge for processing job usage"*) printf "\nNone\n%s\n\n" "L-1	${PROCESSING:-4.0}" ;;
+  *"ml.g4dn.xlarge for spot training job usage"*) echo "L-2	${SPOT_QUOTA:-4.0}" ;;
+  *"ml.g4dn.xlarge for training job usage"*) echo "L-3	${ON_DEMAND:-4.0}" ;;
+  "service-quotas"*) echo None ;;
+  "sesv2 get-email-identity --email-identity ${VERIFIED-spaceport@example.com} "*) echo True ;;
+  "sesv2 get-email-identity"*) echo "NotFoundException" >&2; exit 254 ;;
+  "sesv2 get-account"*) echo "${PRODUCTION:-True}" ;;
+  "sts get-caller-identity"*) echo 123456789012 ;;
+  "cloudformation describe-stacks"*) [ -n "${DEPLOYED:-}" ] || exit 254 ;;
+  "s3api head-bucket --bucket ${TAKEN:-nothing}") ;;
+  "s3api head-bucket"*) echo "An error occurred (${HEAD:-404}) when calling the HeadBucket operation" >&2; exit 254 ;;
+  "ecr describe-images"*"/${NO_IMAGE:-nothing} "*) exit 254 ;;
+  "ecr describe-images"*) ;;
+  "iam get-role"*) [ -z "${NO_ROLE:-}" ] || exit 254 ;;
+  *) echo "unexpected: $*" >&2; exit 2 ;;
+esac
+"""
+
+
+def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
+    """The exit code, and what is missing."""
+    (folder / "aws").write_text(AWS, encoding="utf-8")
+    (folder / "aws").chmod(0o755)
+    environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(folder / "calls"), **variables}
+    done = subprocess.run([str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    return done.returncode, [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"IMAGE_TAG": "abc", "DEPLOY_ROLE": "spaceport-deploy"},
+        {"SPOT": "false", "SPOT_QUOTA": "0.0"},
+        {"ON_DEMAND": "0.0"},
+        {"SENDER": "a@flights.example", "VERIFIED": "flights.example"},
+        {"RESERVE": "true", "LAMBDA": "385"},
+        {"LAMBDA": "102"},
+        {"DEPLOYED": "1", "TAKEN": "spaceport-dev-uploads-123456789012", "LAMBDA": "100"},
+    ],
+    ids=str,
+)
+def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: dict[str, str]) -> None:
+    assert preflight(tmp_path, **variables) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
+        ({"LAMBDA": "10"}, "10 concurrent executions are free, 102 are needed"),
+        ({"LAMBDA": "101"}, "101 concurrent"),
+        ({"LAMBDA": "384", "RESERVE": "true"}, "385 are needed"),
+        ({"PROCESSING": "0.0"}, "ml.c6i.4xlarge for processing job usage is 0.0: .* --quota-code L-1 "),
+        ({"SPOT_QUOTA": "0.0"}, "ml.g4dn.xlarge for spot training job usage is 0.0: .* --quota-code L-2 "),
+        ({"SPOT": "false", "ON_DEMAND": "0.0"}, "for training job usage is 0.0: .* --quota-code L-3 "),
+        ({"TRAINING_TYPES": "ml.g4dn.xlarge,ml.g6.xlarge"}, "no quota 'ml.g6.xlarge for spot training job usage'"),
+        ({"VERIFIED": "somebody@example.com"}, "spaceport@example.com is not verified"),
+        ({"PRODUCTION": "False"}, "in its sandbox"),
+        ({"TAKEN": "spaceport-dev-uploads-123456789012"}, "uploads-123456789012 exists already"),
+        ({"TAKEN": "spaceport-prod-web-123456789012", "STAGE": "prod"}, "prod-web-123456789012 exists already"),
+        ({"IMAGE_TAG": "abc", "NO_IMAGE": "3dgs"}, "spaceport-dev/3dgs:abc: .*deploy.sh 3dgs"),
+        ({"DEPLOY_ROLE": "spaceport-deploy", "NO_ROLE": "1"}, "no role spaceport-deploy"),
+    ],
+    ids=str,
+)
+def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path, variables: dict[str, str], named: str) -> None:
+    code, (line,) = preflight(tmp_path, **variables)
+    assert code == 1
+    assert re.search(named, line), line
+
+
+def test_a_bucket_of_another_account_is_not_free(tmp_path: Path) -> None:
+    code, lines = preflight(tmp_path, HEAD="403")
+    assert code == 1
+    assert len(lines) == 4
+
+
+def test_its_defaults_are_the_templates() -> None:
+    text = SCRIPT.read_text(encoding="utf-8")
+    defaults = dict(re.findall(r"^([A-Z_]+)=\$\{\1:-(.*)\}$", text, re.M))
+    of_template = {name: str(each.get("Default")) for name, each in Template.load().parameters.items()}
+    for name in ("Sfm", "Training", "Compressor"):
+        assert set(of_template[f"{name}InstanceTypes"].split(",")) == {defaults[f"{name.upper()}_TYPES"]}
+    assert defaults["SENDER"] == of_template["SenderEmail"]
+    assert defaults["SPOT"] == of_template["SpotTraining"]
+    assert defaults["RESERVE"] == of_template["ReserveConcurrency"]
+    assert defaults["STAGE"] == of_template["Stage"]
+
+
+def test_its_reserve_is_the_templates() -> None:
+    reserves = [each.properties.get("ReservedConcurrentExecutions", 0) for each in Template.load().functions]
+    always = sum(each for each in reserves if isinstance(each, int))
+    asked_for = sum(int(each["Fn::If"][1]) for each in reserves if isinstance(each, dict))
+    assert re.findall(r"reserve=(\d+)", SCRIPT.read_text(encoding="utf-8")) == [str(always), str(always + asked_for)]

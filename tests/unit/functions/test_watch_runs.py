@@ -1,0 +1,241 @@
+"""watch_runs through its handler: waiting tasks stay alive, and an end whose event was lost is found by looking."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain import stage_runs
+from tests.support.cloud import Cloud, Crash, invoke
+from tests.support.events import sample_event
+from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
+from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of, waiting
+
+pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
+
+
+class Clock:
+    """Stands still unless a test lets minutes pass."""
+
+    def __init__(self) -> None:
+        self.now = 1_777_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_minutes(self, minutes: float) -> None:
+        self.now += 60 * minutes
+
+
+@pytest.fixture
+def clock(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(stage_runs.StageRuns.__init__, "__defaults__", (clock,))
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
+    return clock
+
+
+def watch() -> dict[str, int]:
+    looks: dict[str, int] = invoke("watch_runs", sample_event("watch_runs/scheduled"))
+    return looks
+
+
+def ask(number: int) -> None:
+    event = ask_for(Stage.TRAINING, f"token-{number}")
+    event["job"] |= {"jobId": f"job-{number}", "uploadedAt": f"2026-05-04T10:{number:02d}:00Z"}
+    invoke("run_stage", event)
+
+
+def progressed(cloud: Cloud) -> None:
+    event = sample_event("status/stage-progressed")
+    event["detail"] |= {"jobId": JOB_ID, "stage": "sfm", "attempt": 1}
+    invoke("report_stage", event)
+
+
+def finish(cloud: Cloud) -> None:
+    cloud.put_result(output_of())
+    cloud.sagemaker.complete(job_name())
+
+
+def test_a_run_that_was_heard_of_lately_is_left_alone(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    finish(cloud)
+    clock.pass_minutes(2)
+    assert watch() == {}
+    assert cloud.stepfunctions.answers == []
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_an_end_whose_event_was_lost_is_reported_within_five_minutes(cloud: Cloud, clock: Clock, stage: Stage) -> None:
+    invoke("run_stage", ask_for(stage))
+    cloud.put_result(output_of(stage))
+    cloud.sagemaker.complete(job_name(stage))
+    for _ in range(5):
+        clock.pass_minutes(1)
+        watch()
+    assert len(cloud.stepfunctions.successes("token-1")) == 1
+
+
+def test_a_failure_whose_event_was_lost_is_reported_with_its_code(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    cloud.sagemaker.fail(job_name(), ExitMessage="NO_OVERLAP: 3 of 18")
+    clock.pass_minutes(5)
+    assert watch() == {"REPORTED": 1}
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.NO_OVERLAP]
+
+
+def test_what_such_a_run_has_cost_is_counted_once(
+    cloud: Cloud, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke("run_stage", ask_for())
+    cloud.put_result(output_of())
+    cloud.sagemaker.complete(job_name(), seconds=3600)
+    clock.pass_minutes(5)
+    watch()
+    assert spent(capsys) == [0.816]
+    invoke("report_stage", job_changed())
+    assert spent(capsys) == []
+
+
+def spent(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    return [value for line in lines for value in line.get("Spend", [])]
+
+
+def test_an_answered_run_is_looked_at_no_more(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    finish(cloud)
+    invoke("report_stage", job_changed())
+    clock.pass_minutes(60)
+    cloud.watch.calls.clear()
+    assert watch() == {}
+    assert not any(call.startswith("sagemaker.") for call in cloud.watch.calls)
+
+
+def test_progress_postpones_the_look(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    for _ in range(4):
+        clock.pass_minutes(2)
+        progressed(cloud)
+        assert watch() == {}
+
+
+def test_progress_in_quick_succession_is_written_once_a_minute(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    clock.pass_minutes(2)
+    writes = []
+    for _ in range(3):
+        before = cloud.table("stage-runs").scan()["Items"]
+        clock.pass_minutes(1 / 6)
+        progressed(cloud)
+        writes.append(cloud.table("stage-runs").scan()["Items"] != before)
+    assert writes == [True, False, False]
+
+
+def test_a_job_at_work_gets_no_heartbeat_for_being_looked_at(cloud: Cloud, clock: Clock) -> None:
+    """Heartbeats stand for progress: a job that hangs must fail as STALLED."""
+    invoke("run_stage", ask_for())
+    cloud.sagemaker.start(job_name())
+    clock.pass_minutes(5)
+    assert watch() == {"RUNNING": 1}
+    assert cloud.stepfunctions.heartbeats("token-1") == 0
+    assert watch() == {}, "the next look is three minutes away"
+
+
+def test_waiting_tasks_are_kept_alive_for_as_long_as_they_wait(cloud: Cloud, clock: Clock) -> None:
+    cloud.sagemaker.quota = 0
+    for number in (1, 2, 3):
+        ask(number)
+    for _ in range(30):
+        clock.pass_minutes(1)
+        watch()
+    assert {cloud.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)} <= {9, 10}
+
+
+def test_the_fault_of_one_run_keeps_no_heartbeat_from_the_others(
+    cloud: Cloud, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.sagemaker.quota = 0
+    for number in (1, 2, 3):
+        ask(number)
+    _refuse(monkeypatch, "token-2")
+    clock.pass_minutes(5)
+    assert watch() == {"ALIVE": 2, "FAULT": 1}
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+    original: Callable[..., Any] = FakeStepFunctions.send_task_heartbeat
+
+    def refusing(self: FakeStepFunctions, **arguments: Any) -> Any:
+        if arguments["taskToken"] == token:
+            raise aws_error("InternalError", "SendTaskHeartbeat")
+        return original(self, **arguments)
+
+    monkeypatch.setattr(FakeStepFunctions, "send_task_heartbeat", refusing)
+
+
+def test_a_job_that_was_stopped_while_it_waited_leaves_the_queue(cloud: Cloud, clock: Clock) -> None:
+    cloud.sagemaker.quota = 0
+    ask(1)
+    cloud.stepfunctions.executions["job-1"] = FakeExecution({}, "ABORTED")
+    cloud.stepfunctions.time_out("token-1")
+    clock.pass_minutes(5)
+    assert watch() == {"GONE": 1}
+    assert waiting(Stage.TRAINING, cloud) == []
+
+
+def test_a_run_between_two_attempts_of_its_task_keeps_its_place(cloud: Cloud, clock: Clock) -> None:
+    cloud.sagemaker.quota = 0
+    ask(1)
+    cloud.stepfunctions.executions["job-1"] = FakeExecution({})
+    cloud.stepfunctions.time_out("token-1")
+    clock.pass_minutes(5)
+    watch()
+    assert waiting(Stage.TRAINING, cloud) == ["job-1-3dgs-1"]
+
+
+def test_a_machine_that_runs_for_an_execution_that_has_ended_is_stopped(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for())
+    cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, "ABORTED")
+    clock.pass_minutes(5)
+    assert watch() == {"GONE": 1}
+    assert cloud.sagemaker.stopped == [job_name()]
+    clock.pass_minutes(5)
+    assert watch() == {}
+
+
+def test_an_answer_to_an_old_token_does_not_end_the_watch_for_the_new_one(cloud: Cloud, clock: Clock) -> None:
+    runs = stage_runs.StageRuns(cloud.table("stage-runs"))
+    invoke("run_stage", ask_for(token="token-1"))
+    invoke("run_stage", ask_for(token="token-2"))
+    (run,) = [waiting.run for waiting in runs.of_job(JOB_ID)]
+    assert not runs.answered(run, "token-1")
+    finish(cloud)
+    clock.pass_minutes(5)
+    watch()
+    assert len(cloud.stepfunctions.successes("token-2")) == 1
+
+
+@pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
+def test_a_crash_at_any_call_costs_a_minute(
+    cloud: Cloud, clock: Clock, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    monkeypatch.setattr("watch_runs.handler.in_parallel", map)
+    invoke("run_stage", ask_for())
+    finish(cloud)
+    clock.pass_minutes(5)
+    for number in range(12):
+        cloud.watch.calls.clear()
+        cloud.watch.crash_at, cloud.watch.arrives = number, arrives
+        with contextlib.suppress(Crash):
+            watch()
+        cloud.watch.crash_at = None
+        clock.pass_minutes(1)
+    watch()
+    assert len(cloud.stepfunctions.successes("token-1")) == 1
