@@ -60,7 +60,9 @@ class Queue:
                 continue
             try:
                 created = self._create(waiting)
-            except CannotStart:
+            except CannotStart as refusal:
+                if refusal.error.code is ErrorCode.NO_QUOTA:
+                    self._give_up(waiting, refusal.error)
                 full.add(instance_type)
             except AWS_FAULTS:
                 logger.exception("run not served", job_id=waiting.run.job_id, job_name=waiting.run.job_name)
@@ -91,12 +93,15 @@ class Queue:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
             logger.error("SageMaker refuses the request", job_id=waiting.run.job_id, refusal=str(error))
-            self._reporter.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
-            self._runs.leave_queue(waiting.run)  # else it would meet this again at every pass
+            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
             return False
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
         return True
+
+    def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
+        self._reporter.fail(waiting.task_token, error)
+        self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 
 
 def _instance_type_of(waiting: WaitingRun) -> str:
