@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from contract.codes import WarningCode
 from contract.events import LAST_SEQUENCE, SOURCE, VERSION, StatusType
 from contract.stages import Stage
+from contract.warning_codes import WarningCode
 
 Schema = dict[str, Any]
 

@@ -20,9 +20,8 @@ from local.server import server_environment
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-MIN_FREE_BYTES = (
-    2 * 10**9
-)  # a small job's photos, pictures and models; a full disk leaves stages waiting without a word
+# a small job's photos, pictures and models; a full disk leaves stages waiting without a word
+MIN_FREE_BYTES = 2 * 10**9
 STATE_FILE = "cloud.json"
 
 

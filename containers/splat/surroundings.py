@@ -70,11 +70,6 @@ class Surroundings:
         """From the footprint's middle to its farthest corner."""
         return float(np.linalg.norm(self.footprint - self.centre, axis=1).max())
 
-    @property
-    def plane(self) -> tuple[Vector, Vector]:
-        """East and north (3,) each along the ground: a right-handed frame with `up`."""
-        return plane_axes(self.up)
-
     def supports(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Which of the `points` (N, 3) lie where photos saw the scene; elsewhere nothing can be measured."""
         places = np.asarray(points, dtype=np.float64)
@@ -135,7 +130,7 @@ def _shade(surroundings: Surroundings, camera: Camera, directions: Vector, rise:
     height = float(camera.position @ surroundings.up) - surroundings.ground
     met = (rise < 0) & (height > 0)
     away = np.where(met, height / np.maximum(-rise, 1e-6), 0.0)
-    axes = np.stack(surroundings.plane, axis=1)
+    axes = np.stack(plane_axes(surroundings.up), axis=1)
     centre, shape = inscribed_ellipse(surroundings.footprint @ axes)
     places = ((camera.position + away[..., None] * directions) @ axes - centre) @ shape.T
     outward = np.clip((np.linalg.norm(places, axis=-1) - _SHADE_RIM) / (1 - _SHADE_RIM), 0, 1)

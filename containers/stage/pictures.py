@@ -19,6 +19,10 @@ FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is open
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns only; `open_picture` has one that refuses
 
 
+class UnusablePhotoError(Exception):
+    """Why a photo is left out, in words for the customer."""
+
+
 class TooManyPixelsError(Exception):
     """A picture is larger than MAX_PIXELS."""
 

@@ -121,9 +121,16 @@ def caller() -> Caller:
 
 
 def count_call(app_: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
-    """API Gateway knows one limit for all callers together; this is each caller's own."""
+    """API Gateway knows one limit for all callers together; this is each caller's own.
+
+    Reads of the API's description are not counted.
+    """
     known = bool(app_.current_event.request_context.authorizer.jwt_claim)
-    if known and counters().count(f"calls {caller().subject}", "minute") > MAX_CALLS_A_MINUTE:
+    if (
+        known
+        and app.current_event.path != "/openapi.json"
+        and counters().count(f"calls {caller().subject}", "minute") > MAX_CALLS_A_MINUTE
+    ):
         raise RefusedRequest(ErrorCode.TOO_MANY_CALLS)
     answered: Response[str] = next_middleware(app_)
     return answered

@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
-from contract.codes import WARNINGS
 from contract.stages import Stage
+from contract.warning_codes import WARNINGS
 from domain.job import Camel, Job, JobOptions
 from domain.results import StageResult, StageWarning
 from domain.stages import StageOutput

@@ -39,8 +39,8 @@ def reached(limits: JobLimits, others: Sequence[JobItem], now: datetime) -> str 
 
 
 class OwnerLimits:
-    """Refuses what is beyond an owner's limits. The index that it reads is behind the table by moments: starts of the
-    same second may go one or two beyond."""
+    """Refuses what is beyond an owner's limits. The index that it reads is behind the table by moments: each start of
+    the same moment may go beyond, as many as run at once."""
 
     def __init__(
         self, jobs: JobsTable, limits: JobLimits, clock: Callable[[], datetime] = lambda: datetime.now(UTC)

@@ -86,10 +86,11 @@ class Starter:
         try:
             options = asked.options if asked else options_from_metadata(head["Metadata"])
             photos = self._check_upload(uploaded, head["ContentLength"], options)
-            self._check_limits(job_id, _owner(head["Metadata"], asked))
+            owner = _owner(head["Metadata"], asked)
+            self._check_limits(job_id, owner)
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
-        job = job_of(uploaded, options, head["LastModified"], _owner(head["Metadata"], asked))
+        job = job_of(uploaded, options, head["LastModified"], owner)
         document = execution_input(job, options.pipeline_step.stages[0])
         self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)

@@ -48,8 +48,8 @@ BUGS = (
     Bug("a settled stage leaves its machine running", SETTLE, "            self._compute.stop(run)\n", "            pass\n", _unit("settle_stage")),
     Bug("the queue is served by nobody", CAPACITY, "                created = self._create(waiting)", "                raise CannotStart(JobError.of(ErrorCode.CAPACITY))"),
     Bug("a served run stays in the queue", CAPACITY, "        if self._runs.leave_queue(waiting.run):\n", "        if True:\n"),
-    Bug("a success is told with no result", REPORTING, 'self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))', "pass"),
-    Bug("a failure is not told", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
+    Bug("a success is answered without a result", REPORTING, 'self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))', "pass"),
+    Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
     Bug("progress may go back", JOBS, "attribute_not_exists(#guard) OR #guard < :guard", "attribute_exists(jobId) OR attribute_not_exists(jobId)"),
     # ── found by the unit tests ──

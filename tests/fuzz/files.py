@@ -16,7 +16,7 @@ from PIL import Image
 
 from contract.archive import WANTED, Limits
 from contract.stages import PipelineStep
-from sfm.decode import UnusablePhotoError, decode
+from sfm.decode import decode
 from sfm.gcp import UnusableGcpFileError, parse_gcp_list, read_text
 from splat.camera import View, look_at, read_views, write_views
 from splat.errors import InvalidSceneError, InvalidSplatError
@@ -25,6 +25,7 @@ from splat.ply import read_ply, write_ply
 from splat.surroundings import read_surroundings, write_surroundings
 from stage.archive import unpack
 from stage.errors import StageError
+from stage.pictures import UnusablePhotoError
 from tests.fuzz.door import Door
 from tests.fuzz.mutate import NAMES, NUMBERS, changed, damaged
 from tests.support.gaussians import gaussians_of

@@ -13,7 +13,8 @@ from tests.support.samconfig import deployed_with
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    parameters = deployed_with("prod") | {"AuditTrail": "false"}  # MiniStack knows no CloudTrail
+    # MiniStack knows no CloudTrail
+    parameters = deployed_with("prod") | {"AuditTrail": "false", "AlarmEmail": "operator@example.com"}
     with stub_stack(tmp_path_factory.mktemp("private"), parameters=parameters) as deployed:
         yield deployed
 

@@ -362,7 +362,14 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         for stage in ("SFM", "TRAINING", "COMPRESSOR")
     }
     return {
-        **{name: f"test-{name.lower()}" for name in template.global_variables if not name.startswith("POWERTOOLS")},
+        **{
+            name: f"test-{name.lower()}"
+            for name in template.global_variables
+            if not name.startswith(("POWERTOOLS", "OWNER_"))
+        },
+        "OWNER_OPEN_JOBS": "20",
+        "OWNER_DAILY_JOBS": "50",
+        "OWNER_DAILY_DOLLARS": "100",
         **machines,
         "STATUS_BUS": BUS,
         "JOBS_TABLE": "JobsTable",

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.archive import is_scene, model_folders
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.loss import Target
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, has_alpha, open_picture, to_rgb
+from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, to_rgb
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 
@@ -38,10 +38,6 @@ _MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 Value = TypeVar("Value")
-
-
-class UnusablePhotoError(Exception):
-    """Why a photo is not trained on, in words for the customer."""
 
 
 @dataclass(frozen=True)

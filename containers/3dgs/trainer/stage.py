@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.codes import ErrorCode, WarningCode
+from contract.codes import ErrorCode
 from contract.files import write_json
+from contract.warning_codes import WarningCode
 from splat.camera import View, write_views
 from splat.errors import InvalidSceneError
 from splat.footprint import is_georeferenced

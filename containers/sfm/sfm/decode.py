@@ -12,14 +12,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from contract.archive import RAW_SUFFIXES
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
 from stage import pictures
-from stage.pictures import FORMATS, TooManyPixelsError, check_pixels, open_picture
+from stage.pictures import FORMATS, TooManyPixelsError, UnusablePhotoError, check_pixels, open_picture
 
 PHOTO_FORMATS = (*FORMATS, "HEIF")
 pillow_heif.register_heif_opener()
-
-
-class UnusablePhotoError(Exception):
-    """Why a photo is skipped, in words for the customer."""
 
 
 @dataclass(frozen=True)

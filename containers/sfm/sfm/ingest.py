@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image
 
 from contract.archive import RAW_SUFFIXES
-from sfm.decode import UnusablePhotoError, decode
+from sfm.decode import decode
 from sfm.native import Send
 from sfm.parallel import map_in_order
 from sfm.photos import Photo, SkippedPhoto
 from stage.archive import UnpackedFile
+from stage.pictures import UnusablePhotoError
 
 MIN_SIDE = 160  # pixels; below it there is nothing to match
 TRANSCODE_QUALITY = 97

@@ -9,7 +9,7 @@ import numpy as np
 import pycolmap
 from numpy.typing import NDArray
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from sfm.control import TooFewControlPointsError, fit_control_points
 from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from sfm.georegister import Georegistration
 from sfm.photos import Photo
 from stage.result import Warning

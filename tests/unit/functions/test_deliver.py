@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.codes import WARNINGS, WarningCode
 from contract.stages import Stage
+from contract.warning_codes import WARNINGS, WarningCode
 from deliver.chart import ticks
 from deliver.report import Quality, score_parts
 from tests.support.cloud import RESULTS, Cloud, invoke
