@@ -60,9 +60,7 @@ class Queue:
                 continue
             try:
                 created = self._create(waiting)
-            except CannotStart as refusal:
-                if refusal.error.code is ErrorCode.NO_QUOTA:
-                    self._give_up(waiting, refusal.error)
+            except CannotStart:
                 full.add(instance_type)
             except AWS_FAULTS:
                 logger.exception("run not served", job_id=waiting.run.job_id, job_name=waiting.run.job_name)
@@ -85,10 +83,15 @@ class Queue:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> bool:
-        """False for a run whose request is wrong: its task has failed."""
+        """False for a run that no wait helps, because its request is wrong or its quota is 0: its task has failed."""
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)
+        except CannotStart as refusal:
+            if refusal.error.code is not ErrorCode.NO_QUOTA:
+                raise
+            self._give_up(waiting, refusal.error)
+            return False
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
