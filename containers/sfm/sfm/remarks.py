@@ -42,7 +42,7 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
         metres = f"{georegistration.vertical_rms_metres:.0f} m"
         message = f"the photos' altitudes contradict each other by {metres}: they are not used"
         warnings.append(Warning(WarningCode.ALTITUDE_UNRELIABLE, message))
-    unused = [point.name for point in georegistration.control_points if not point.used]
+    unused = [point.name for point in georegistration.control_points if not point.used and not point.check]
     if unused:
         message = f"{len(unused)} control points disagree with the others and are not used"
         warnings.append(Warning(WarningCode.CONTROL_POINT_OUTLIERS, message, unused))

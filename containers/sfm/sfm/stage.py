@@ -27,6 +27,7 @@ from sfm.photos import Photo, SkippedPhoto
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
 from sfm.remarks import photo_warnings, place_warnings
+from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
 from stage.contract import StageContext
@@ -123,6 +124,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
+        write_json(output / "survey.json", survey(model, photos, georegistration, overlap))
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
