@@ -10,9 +10,9 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.codes import ErrorCode
 from contract.stages import Stage
 from contract.warning_codes import WarningCode
-from contract.codes import ErrorCode
 from domain.errors import JobError
 from domain.results import StageResult, output_from
 from domain.stages import state_output
