@@ -45,6 +45,9 @@ class ErrorCode(StrEnum):
     CAPACITY = "CAPACITY"
     THROTTLED = "THROTTLED"
     INTERRUPTED = "INTERRUPTED"
+    PLATFORM_FAULT = "PLATFORM_FAULT"
+    NO_QUOTA = "NO_QUOTA"
+    GPU_UNAVAILABLE = "GPU_UNAVAILABLE"
     STALLED = "STALLED"
     STAGE_TIMEOUT = "STAGE_TIMEOUT"
     BUDGET_SPENT = "BUDGET_SPENT"
@@ -74,6 +77,9 @@ OPERATORS = frozenset(
         ErrorCode.CAPACITY,
         ErrorCode.THROTTLED,
         ErrorCode.INTERRUPTED,
+        ErrorCode.PLATFORM_FAULT,
+        ErrorCode.NO_QUOTA,
+        ErrorCode.GPU_UNAVAILABLE,
         ErrorCode.STALLED,
         ErrorCode.STAGE_TIMEOUT,
         ErrorCode.RESULT_DAMAGED,
@@ -176,14 +182,15 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
-        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+        "Upload the .ply (or .spz, .sog, .splat) that 3D Gaussian splatting tools export, on its own or as the only "
+        "splat in a ZIP.",
     ),
     ErrorCode.NO_FEATURES: Failure(
         "The photos show too little detail to tell where they were taken.",
         "Check that they are sharp and well lit; water, snow, fog and bare walls alone do not work.",
     ),
     ErrorCode.NO_OVERLAP: Failure(
-        "The photos do not overlap, so they cannot be put together.",
+        "The photos do not overlap enough to be matched with each other.",
         "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
     ),
     ErrorCode.DISCONNECTED: Failure(
@@ -191,7 +198,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
     ),
     ErrorCode.LOW_REGISTRATION: Failure(
-        "Fewer than half of the photos could be put together.",
+        "We could match fewer than half of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
     ),
     ErrorCode.GPS_UNRELIABLE: Failure(
@@ -233,6 +240,19 @@ FAILURES: dict[ErrorCode, Failure] = {
         "The machine working on your scene was taken away several times.",
         "Nothing is wrong with your photos: upload the ZIP again.",
         Then.RESUME,
+    ),
+    ErrorCode.PLATFORM_FAULT: Failure(
+        "The cloud service that runs our machines failed several times.",
+        "Nothing is wrong with your photos: upload the ZIP again.",
+        Then.RESUME,
+    ),
+    ErrorCode.NO_QUOTA: Failure(
+        "The kind of machine that the job needs is not enabled here.",
+        "Nothing is wrong with your photos: ask the operator to raise the quota named above, then upload again.",
+    ),
+    ErrorCode.GPU_UNAVAILABLE: Failure(
+        "The machine's GPU could not be used.",
+        "Nothing is wrong with your photos: reply to this mail so that we can look at it.",
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",
@@ -277,11 +297,11 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.RESULT_DAMAGED: Failure(
-        "The result of a stage is damaged.",
+        "An earlier result has changed or been deleted.",
         "Run the job again from an earlier stage, or upload the photos again.",
     ),
     ErrorCode.INVALID_REQUEST: Failure(
-        "The request is not as the API expects it.",
+        "The request is invalid.",
         "Compare it with /openapi.json.",
         Then.NEVER,
     ),

@@ -29,6 +29,7 @@ class WarningCode(StrEnum):
     SMALLER_MODELS = "SMALLER_MODELS"
     MASKS_UNUSED = "MASKS_UNUSED"
     INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
+    HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -44,13 +45,15 @@ class Advice:
     hint: str
 
 
+NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools need to know
+
 WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be placed.",
+        "Some photos could not be aligned.",
         "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
     ),
     WarningCode.PHOTOS_BLURRED: Advice(
@@ -63,7 +66,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         " thermal pictures or of one band, upload these alone.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
-        "Fewer than four fifths of the photos could be put together.",
+        "We could match fewer than four fifths of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos.",
     ),
     WarningCode.FILMS_LEFT_OUT: Advice(
@@ -112,7 +115,11 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
+    ),
+    WarningCode.HIGHER_DEGREES_DROPPED: Advice(
+        "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
+        "Nothing needs to be done; train with spherical harmonics of degree 3 for a file that holds no more.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
@@ -120,15 +127,15 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.OUTLIER_GAUSSIANS: Advice(
         "Gaussians far outside the scene were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",

@@ -6,8 +6,8 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
-from contract.archive import SPLAT_SUFFIX
-from contract.films import FILM_SUFFIXES
+from contract.archive import is_splat
+from contract.films import is_film
 from contract.stages import Stage
 from domain.job import first_job_id
 from domain.stages import StageRun
@@ -56,8 +56,8 @@ def upload_folder(job_id: str, results_bucket: str) -> str:
 
 def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
     """The copy of the upload, alone in its folder. Of its name only the suffix is the customer's."""
-    suffix = PurePosixPath(key).suffix.lower()
-    suffix = suffix if suffix in {SPLAT_SUFFIX, *FILM_SUFFIXES} else ".zip"
+    path = PurePosixPath(key.lower())
+    suffix = path.suffix if is_splat(path) or is_film(path) else ".zip"
     return f"{upload_folder(job_id, results_bucket)}/upload{suffix}"
 
 
