@@ -93,7 +93,9 @@ def test_the_cameras_stand_where_the_drone_flew(flown: tuple[Path, Any]) -> None
 
 def test_the_subtitles_give_the_scene_its_scale_and_place(flown: tuple[Path, Any]) -> None:
     found, known = centres(flown)
-    assert pycolmap.estimate_sim3d(found, known).scale == pytest.approx(1.0, abs=0.01)
+    similarity = pycolmap.estimate_sim3d(found, known)
+    assert similarity is not None
+    assert similarity.scale == pytest.approx(1.0, abs=0.01)
     georeference = json.loads((flown[0] / "georeference.json").read_text())
     assert georeference["georeferenced"]
     assert georeference["rms_metres"] < 0.3
