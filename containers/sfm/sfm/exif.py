@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 
 from sfm.gimbal import Gimbal, gimbal_of
+from sfm.lens_tags import Lens, lens_of
 from sfm.position import GeoPosition, number, position_of, text
 from sfm.sensors import FULL_FRAME_DIAGONAL_MM, sensor_diagonal_mm
 from sfm.xmp import number_of, xmp_of
@@ -22,6 +23,8 @@ from sfm.xmp import number_of, xmp_of
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, ORIENTATION = 271, 272, 274
 DATE_TIME_ORIGINAL, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 36867, 37386, 41989
+DIGITAL_ZOOM_RATIO, LENS_MODEL = 41988, 42036
+MAX_DIGITAL_ZOOM = 200.0
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
 FOCAL_PLANE_X_RESOLUTION, FOCAL_PLANE_RESOLUTION_UNIT = 41486, 41488
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
@@ -35,7 +38,10 @@ class Metadata:
     make: str = ""
     model: str = ""
     focal: float | None = None
-    focal_tag: float = 0.0  # the tag's own number (mm or 35 mm equivalent): tells zoom settings of one camera apart
+    # the tags' own numbers (mm or 35 mm equivalent, and the digital zoom): they tell zoom settings of one camera apart
+    focal_tag: float = 0.0
+    digital_zoom: float = 1.0
+    lens: Lens | None = None
     position: GeoPosition | None = None
     gimbal: Gimbal | None = None
     taken_at: str = ""
@@ -74,6 +80,8 @@ def _metadata(
         make=make,
         model=model,
         focal=focal_in_pixels(details, xmp, width, height, lambda: sensor_diagonal_mm(make, model)),
+        digital_zoom=_digital_zoom(details),
+        lens=lens_of(xmp, text(details.get(LENS_MODEL))),
         focal_tag=number(details.get(FOCAL_LENGTH)) or number(details.get(FOCAL_LENGTH_35MM)) or 0.0,
         position=position_of(gps, xmp),
         gimbal=gimbal_of(xmp, make) if upright else None,
@@ -102,13 +110,19 @@ def focal_in_pixels(
     if calibrated and scale:
         candidates.append(calibrated * scale)
     if millimetres and resolution and unit and scale:
-        candidates.append(millimetres * resolution / unit * scale)
+        candidates.append(millimetres * resolution / unit * scale * _digital_zoom(details))
     if equivalent:
         candidates.append(equivalent / FULL_FRAME_DIAGONAL_MM * _sensor_diagonal(width, height))
     elif millimetres and not candidates and (diagonal := sensor()):
-        candidates.append(millimetres / diagonal * _sensor_diagonal(width, height))
+        candidates.append(millimetres / diagonal * _sensor_diagonal(width, height) * _digital_zoom(details))
     low, high = PLAUSIBLE_FOCAL
     return next((focal for focal in candidates if low < focal / long_side < high), None)
+
+
+def _digital_zoom(details: Mapping[int, Any]) -> float:
+    """How much larger than the sensor's picture the photo shows things; the 35 mm equivalent has it in it."""
+    ratio = number(details.get(DIGITAL_ZOOM_RATIO)) or 1.0  # 0 means that there was none
+    return ratio if 1 <= ratio <= MAX_DIGITAL_ZOOM else 1.0
 
 
 def _sensor_diagonal(width: int, height: int) -> float:

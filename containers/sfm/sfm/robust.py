@@ -74,10 +74,10 @@ def fit_similarity_2d(
     b = w[first] - a * z[first]
     squared = np.abs(a[:, None] * z[None] + b[:, None] - w[None]) ** 2
     rank = max(len(z) - int(OUTLIER_SHARE * len(z)), min(len(z), 4)) - 1
-    best = int(np.argmin(np.partition(squared, rank, axis=1)[:, rank]))
-    sigma = float(np.sqrt(np.partition(squared[best], rank)[rank]))
-    scale, shift = a[best], b[best]
-    inliers = np.sqrt(squared[best]) <= max(INLIER_SIGMAS * sigma, INLIER_FLOOR_METRES)
+    leader = int(np.argmin(np.partition(squared, rank, axis=1)[:, rank]))
+    sigma = float(np.sqrt(np.partition(squared[leader], rank)[rank]))
+    scale, shift = a[leader], b[leader]
+    inliers = np.sqrt(squared[leader]) <= max(INLIER_SIGMAS * sigma, INLIER_FLOOR_METRES)
     weights = weights_of(doubts, max(sigma, SCATTER_FLOOR_METRES))
     for _ in range(ROUNDS):
         zi, wi, weight = z[inliers], w[inliers], weights[inliers]
