@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract.events import LAST_SEQUENCE, SOURCE, VERSION, StatusType
+from contract.shots import Kind
 from contract.stages import Stage
 from contract.warning_codes import WarningCode
 
@@ -211,8 +212,9 @@ def photos() -> Schema:
             "features": {**COUNT, "description": "Absent from a photo that was skipped before matching"},
             "blurred": BOOLEAN,
             "reason": {"type": "string", "description": "Why it was not placed, for the customer"},
+            "kind": {"enum": [*Kind], "description": "Of a picture that is no photo of its own: not counted"},
         },
-        optional=("features", "blurred", "reason"),
+        optional=("features", "blurred", "reason", "kind"),
     )
     return {"title": "Photos of an upload", **listed(row)}
 

@@ -13,6 +13,7 @@ class WarningCode(StrEnum):
     PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
     PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
     PHOTOS_BLURRED = "PHOTOS_BLURRED"
+    SECOND_IMAGES = "SECOND_IMAGES"
     LOW_REGISTRATION = "LOW_REGISTRATION"
     TIME_BUDGET = "TIME_BUDGET"
     # the place
@@ -53,6 +54,11 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.PHOTOS_BLURRED: Advice(
         "Some photos are blurred.",
         "Fly slower or in better light, so that the shutter can be faster.",
+    ),
+    WarningCode.SECOND_IMAGES: Advice(
+        "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
+        "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene of"
+        " thermal pictures or of one band, upload these alone.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
         "Fewer than four fifths of the photos could be put together.",

@@ -9,11 +9,12 @@ from __future__ import annotations
 import heapq
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from contract.stages import Stage
@@ -29,18 +30,32 @@ QUIET_SECONDS = 180
 MIN_POSTPONED_SECONDS = 60
 
 
+class Reservation(BaseModel):
+    """The dollars that a run may cost at most, and the day (UTC) on whose limit they count."""
+
+    dollars: float
+    day: str
+
+
+class Billed(BaseModel):
+    """A run whose cost was recorded now; `reservation`: what was held for it."""
+
+    reservation: Reservation | None
+
+
 class WaitingRun(BaseModel):
     """A stage run and the token its callback task waits with.
 
-    While it waits for a machine, `request` holds the arguments of its Create call and `queued_at` when its job was
-    uploaded.
+    `start_tag`: its job's, by which owners take turns (domain/fairness.py). While it waits for a machine, `request`
+    holds the arguments of its Create call and `place` what the queue is sorted by.
     """
 
     run: StageRun
     task_token: str
     retry_state: RetryState = RetryState()
+    start_tag: int = 0
     request: dict[str, Any] | None = None
-    queued_at: str = ""
+    place: str = ""
 
     @property
     def queued(self) -> bool:
@@ -50,14 +65,14 @@ class WaitingRun(BaseModel):
 class StageRuns:
     """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).
 
-    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (when its job was uploaded). The
-    index `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
+    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (start tag, time, job). The index
+    `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
     """
 
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def remember(self, run: StageRun, task_token: str, retry_state: RetryState) -> None:
+    def remember(self, run: StageRun, task_token: str, retry_state: RetryState, start_tag: int) -> None:
         """Store the token of a new run, or again of the same invocation repeated.
 
         Raises ConditionalCheckFailedException when another token already waits for this run.
@@ -69,6 +84,7 @@ class StageRuns:
                 "attempt": run.attempt,
                 "taskToken": task_token,
                 "retryState": retry_state.model_dump(by_alias=True),
+                "startTag": start_tag,
                 "watchedFor": run.stage.value,
                 "nextLook": self._after(QUIET_SECONDS),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
@@ -94,19 +110,20 @@ class StageRuns:
             },
         )
 
-    def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], uploaded_at: str) -> None:
-        """Let the run wait for a machine, behind those of earlier uploads.
+    def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], start_tag: int) -> None:
+        """Let the run wait for a machine, behind those with a lower start tag and those that came before; a run
+        that waits already keeps its place.
 
         Raises ConditionalCheckFailedException when another token took the run over meanwhile.
         """
         self._table.update_item(
             Key=self._key(run),
-            UpdateExpression="SET queuedFor = :stage, queuedAt = :at, createRequest = :request",
+            UpdateExpression="SET queuedFor = :stage, createRequest = :body, queuedAt = if_not_exists(queuedAt, :at)",
             ConditionExpression="taskToken = :token",
             ExpressionAttributeValues={
                 ":stage": run.stage.value,
-                ":at": f"{uploaded_at}#{run.job_id}",
-                ":request": json.dumps(request),
+                ":at": f"{start_tag:012d}#{self._after(0, 'milliseconds')}#{run.job_id}",
+                ":body": json.dumps(request),
                 ":token": task_token,
             },
         )
@@ -151,15 +168,32 @@ class StageRuns:
         for item in self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values):
             yield _run_of(item["jobId"], item["stageRun"])
 
-    def bill(self, run: StageRun, dollars: float) -> bool:
-        """Record what the ended run has cost; False when it was recorded before, or the run is unknown."""
+    def reserve(self, run: StageRun, reservation: Reservation) -> bool:
+        """Note what is held for the run; False when something is held for it already."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
-            UpdateExpression="SET dollars = :dollars",
-            ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
-            ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+            UpdateExpression="SET reserved = :reserved, reservedOn = :day",
+            ConditionExpression="attribute_not_exists(reserved)",
+            ExpressionAttributeValues={":reserved": Decimal(str(reservation.dollars)), ":day": reservation.day},
         )
+
+    def bill(self, run: StageRun, dollars: float) -> Billed | None:
+        """Record what the ended run has cost; None when it was recorded before, or the run is unknown."""
+        try:
+            item = self._table.update_item(
+                Key=self._key(run),
+                UpdateExpression="SET dollars = :dollars",
+                ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
+                ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+                ReturnValues="ALL_NEW",
+            )["Attributes"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return None
+        held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
+        return Billed(reservation=held)
 
     def leave_queue(self, run: StageRun) -> bool:
         """Take the run out of the queue; False when it was not in it."""
@@ -171,9 +205,9 @@ class StageRuns:
         )
 
     def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
-        """The runs of these stages that wait for a machine, earliest upload first. An index is behind its table by
-        moments."""
-        return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.queued_at)
+        """The runs of these stages that wait for a machine, first the one whose turn it is. An index is behind its
+        table by moments."""
+        return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.place)
 
     def _queue_of(self, stage: Stage) -> Iterator[WaitingRun]:
         for item in self._pages("queue", "queuedFor = :stage", {":stage": stage.value}):
@@ -205,16 +239,17 @@ class StageRuns:
         )
         return [_waiting(item) for item in answer["Items"]]
 
-    def latest(self, job_id: str, stage: Stage) -> WaitingRun | None:
-        runs = [waiting for waiting in self.of_job(job_id) if waiting.run.stage is stage]
-        return max(runs, key=lambda waiting: waiting.run.attempt, default=None)
-
-    def _after(self, seconds: float) -> str:
-        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec="seconds")
+    def _after(self, seconds: float, timespec: str = "seconds") -> str:
+        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec=timespec)
 
     @staticmethod
     def _key(run: StageRun) -> dict[str, str]:
         return {"jobId": run.job_id, "stageRun": f"{run.stage}#{run.attempt:04d}"}
+
+
+def latest_of(runs: Iterable[WaitingRun], stage: Stage) -> WaitingRun | None:
+    """The newest attempt of a stage among a job's runs."""
+    return max((one for one in runs if one.run.stage is stage), key=lambda one: one.run.attempt, default=None)
 
 
 def _run_of(job_id: str, stage_run: str) -> StageRun:
@@ -229,6 +264,7 @@ def _waiting(item: dict[str, Any]) -> WaitingRun:
         run=run,
         task_token=item["taskToken"],
         retry_state=RetryState.model_validate(item["retryState"]),
+        start_tag=int(item.get("startTag", 0)),
         request=request,
-        queued_at=item.get("queuedAt", ""),
+        place=item.get("queuedAt", ""),
     )
