@@ -173,6 +173,10 @@ _METRICS: dict[Stage, Schema] = {
         "fidelity": {**nullable(NUMBER), "description": "dB, decoded against original renders"},
         "ratio": AMOUNT,
         "bytesByFile": {"type": "object", "additionalProperties": COUNT},
+        "products": {
+            **nullable(growing({"version": {"const": 1}, "files": listed(STRING), "missing": {"type": "object"}})),
+            "description": "products.json: the survey products; null where none were asked for",
+        },
     },
 }
 
