@@ -112,16 +112,19 @@ def carried(scene: Scene, fit: Similarity) -> Scene:
 
 
 def heights(rasters: Rasters, truth: Above) -> dict[str, Any]:
-    """Errors in centimetres on the ground and above it, away from jumps; and how often σ covers them."""
+    """Errors in centimetres on the ground and above it, away from jumps; and the share of all cells that σ covers."""
     true = truth.heights
     known = rasters.valid & np.isfinite(true) & ~near_jump(true)
     lawn = float(np.median(true))
     error = 100 * (rasters.heights - true)
     ground = known & (true > lawn + _GROUND[0]) & (true < lawn + _GROUND[1])
     raised = known & (true > lawn + _ROOF)
-    covered = np.abs(error[known]) <= 100 * rasters.sigma[known]
+    every = rasters.valid & np.isfinite(true)
+    covered = np.abs(error[every]) <= 100 * rasters.sigma[every]
+    near = every & (true > lawn + _GROUND[0]) & (true < lawn + _GROUND[1])
     return {
         "ground": spread(error[ground]),
+        "ground_with_jumps": spread(error[near]),
         "raised": spread(error[raised]),
         "within_sigma": round(float(covered.mean()), 3),
     }

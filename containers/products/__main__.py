@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from contract.options import Quality
-from products.make import Options, make
+from products.make import Options, make, write_report
 from products.scene import read_scene
 
 
@@ -31,6 +31,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=arguments.output.parent) as scratch:
         scene = read_scene(arguments.model, arguments.cameras)
         make(scene, options, arguments.output, Path(scratch), _say)
+    _say(0.95, "writing the quality report")
+    write_report(arguments.name, arguments.model, arguments.cameras, arguments.output)
     return 0
 
 

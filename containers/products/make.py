@@ -17,6 +17,8 @@ from geo.projected import Projected, UnusableSystemError
 from products.cloud import Cloud, write_copc, write_laz
 from products.cog import Georeference, TooLargeError, write_heights, write_picture
 from products.grid import Grid, Placed
+from products.quality import read_evidence, report
+from products.quality_files import write_html, write_pdf
 from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent
 from products.relief import contours, hillshade
 from products.scene import NoPlaceError, Scene
@@ -137,6 +139,19 @@ def _surface(rasters: Rasters, place: Georeference, placed: Placed, output: Path
         "highest": round(float(np.nanmax(rasters.heights)), 3),
         "contourInterval": interval,
     }
+
+
+def write_report(name: str, model: Path, cameras: Path, output: Path) -> None:
+    """Add the quality report to the products in `output`, where structure from motion left the figures for one."""
+    evidence = read_evidence(name, model, cameras, output)
+    if evidence is None:
+        return
+    document = report(evidence)
+    write_html(output / "quality.html", document)
+    write_pdf(output / "quality.pdf", document)
+    figures = json.loads((output / FIGURES).read_text(encoding="utf-8"))
+    figures["files"] += ["quality.html", "quality.pdf"]
+    write_json(output / FIGURES, figures)
 
 
 def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene) -> Georeference:

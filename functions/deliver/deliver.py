@@ -24,6 +24,8 @@ DELIVERED = {
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
     "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),
     "orbit.webp": (Stage.COMPRESSOR, "orbit.webp"),
+    "products/quality.pdf": (Stage.COMPRESSOR, "products/quality.pdf"),
+    "products/quality.html": (Stage.COMPRESSOR, "products/quality.html"),
     "products/orthophoto.tif": (Stage.COMPRESSOR, "products/orthophoto.tif"),
     "products/orthophoto.jpg": (Stage.COMPRESSOR, "products/orthophoto.jpg"),
     "products/surface.tif": (Stage.COMPRESSOR, "products/surface.tif"),
