@@ -1,0 +1,187 @@
+"""What pilots' cards, cameras and tools produce: for each kind of upload the answer of preflight, and sfm's reading.
+
+The photos are small and nothing is matched: that each set then becomes a scene is for the stages' tests. A refusal by
+preflight must be sfm's as well, so that it is true whichever of the two looked.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contract.codes import ErrorCode
+from contract.shots import Kind
+from contract.stages import PipelineStep, Stage
+from contract.warning_codes import WarningCode
+from domain.errors import RejectedUpload
+from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries
+from sfm import gate
+from sfm.budget import TimeBudget
+from sfm.stage import Upload, _Work
+from stage.contract import Folders, StageContext
+from stage.environment import StageEnvironment
+from stage.errors import StageError
+from stage.progress import ProgressReporter
+from tests.support.corpus import PANORAMA, PHOTOS, encoded, film, packed, photos, picture, without_utf8_flag
+from tests.support.films import marked_spherical
+
+FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Case:
+    """An upload and its right answer. `photos`: how many count, FRAMES for those of films, or the code of a refusal;
+    `seconds`: kinds of second images; `warnings`: of films; `sfm_alone`: preflight cannot see it.
+    """
+
+    name: str
+    body: Callable[[Path], bytes]
+    photos: int | str | ErrorCode = PHOTOS
+    seconds: frozenset[Kind] = frozenset()
+    warnings: tuple[WarningCode, ...] = ()
+    sfm_alone: bool = False
+
+
+def thermal() -> dict[str, bytes]:
+    return {
+        **photos("DJI_20260501123000_{:04d}_V.JPG", PHOTOS - 1),
+        **photos("DJI_20260501123000_{:04d}_T.JPG", PHOTOS, first=50),
+    }
+
+
+def bands() -> dict[str, bytes]:
+    grey = {
+        f"DJI_20260501123000_{k + 1:04d}_MS_{band}.TIF": encoded(picture(90 + k, grey=True), "TIFF")
+        for k in range(PHOTOS)
+        for band in ("G", "R", "RE", "NIR")
+    }
+    return {**photos("DJI_20260501123000_{:04d}_D.JPG"), **grey}
+
+
+def masks() -> dict[str, bytes]:
+    return {**photos(), **{f"DJI_{k + 1:04d}_mask.JPG": encoded(picture(70 + k, grey=True)) for k in range(PHOTOS)}}
+
+
+CARD = {"DJI_0001.SRT": b"1\n00:00:00,000 --> 00:00:01,000\nx\n", "DJI_0001.LRF": b"x" * 200, "Thumbs.db": b"x"}
+CASES = [
+    Case("photos alone", lambda _: packed(photos())),
+    Case("a folder of Finder's with a colon", lambda _: packed(photos("Flug 3:4/DJI_{:04d}.JPG"))),
+    Case("Windows separators", lambda _: packed(photos("flug\\DJI_{:04d}.JPG"))),
+    Case("names in UTF-8 without its flag", lambda _: without_utf8_flag(packed(photos("Dachfläche_{:02d}.JPG")))),
+    Case("an entry twice", lambda _: packed(photos(), twice="DJI_0001.JPG")),
+    Case("logs of the flight, packed", lambda _: packed({**photos(), "a.26O.gz": b"x" * 99, "b.zip": b"x" * 99})),
+    Case("a method that no tool reads", lambda _: packed(photos(), claimed=77), ErrorCode.UNSUPPORTED_ARCHIVE),
+    Case("one name out of the folder", lambda _: packed({**photos(), "../a.JPG": b"x"}), ErrorCode.UNSAFE_ARCHIVE),
+    Case("nothing", lambda _: packed({}), ErrorCode.EMPTY_ARCHIVE),
+    Case("no archive", lambda _: b"Rar!\x1a\x07" + bytes(500), ErrorCode.NOT_A_ZIP),
+    Case(
+        "photos of every format",
+        lambda _: packed(
+            {
+                f"{kind}_{k}.{suffix}": encoded(picture(10 * k + n), kind)
+                for n, (kind, suffix) in enumerate((("JPEG", "jpg"), ("PNG", "png"), ("TIFF", "tif"), ("WEBP", "webp")))
+                for k in range(2)
+            }
+        ),
+        8,
+    ),
+    Case("thermal, one visible photo fewer", lambda _: packed(thermal()), PHOTOS - 1, frozenset({Kind.THERMAL})),
+    Case("colour and four bands", lambda _: packed(bands()), PHOTOS, frozenset({Kind.BAND})),
+    Case("masks beside photos", lambda _: packed(masks()), PHOTOS, frozenset({Kind.MASK})),
+    Case(
+        "a panorama among photos",
+        lambda _: packed({**photos(), "round.jpg": encoded(picture(99, (640, 320)), xmp=PANORAMA)}),
+        PHOTOS,
+        frozenset({Kind.PANORAMA}),
+        sfm_alone=True,
+    ),
+    Case(
+        "photos of a 360° camera",
+        lambda _: packed({f"R{k}.JPG": encoded(picture(k, (640, 320)), xmp=PANORAMA) for k in range(PHOTOS)}),
+        ErrorCode.PANORAMA,
+        sfm_alone=True,
+    ),
+    Case(
+        "a card with photos and a film",
+        lambda folder: packed({**photos(), **CARD, "DJI_0001.MP4": film(folder)}),
+        warnings=(WarningCode.FILMS_LEFT_OUT,),
+    ),
+    Case("a card with a film", lambda folder: packed({**CARD, "DJI_0001.MP4": film(folder)}), FRAMES),
+    Case(
+        "a card with a film and two snapshots",
+        lambda folder: packed({**photos(count=2), "DJI_0001.MP4": film(folder)}),
+        FRAMES,
+    ),
+    Case("a film", lambda folder: film(folder), FRAMES),
+    Case("a film in HEVC", lambda folder: film(folder, codec="libx265", pixel_format="yuv420p10le"), FRAMES),
+    Case("a film cut off before its index", lambda folder: film(folder)[:-4000], ErrorCode.UNREADABLE_FILM),
+    Case(
+        "a film cut off behind its index",
+        lambda folder: (body := film(folder, index_first=True))[: len(body) * 6 // 10],
+        FRAMES,
+        warnings=(WarningCode.FILM_DAMAGED,),
+    ),
+    Case("a film of a 360° camera", lambda folder: marked_spherical(film(folder)), ErrorCode.PANORAMA),
+]
+
+
+def preflight(body: bytes) -> int | ErrorCode:
+    stream = io.BytesIO(body)
+    try:
+        if is_bare_film("upload", stream):
+            check_bare_film(stream)
+            return 0
+        return check_entries(read_entries(stream), len(body), PipelineStep.FULL)
+    except RejectedUpload as rejected:
+        return rejected.error.code
+
+
+def read(body: bytes, folder: Path) -> Upload | ErrorCode:
+    """sfm's reading of the upload, up to its photos."""
+    folders = Folders(folder / "ml")
+    given = folders.processing_input("upload")
+    given.mkdir(parents=True)
+    (given / "upload.zip").write_bytes(body)
+    (folder / "scratch").mkdir()
+    context = StageContext(
+        job_id="local",
+        attempt=1,
+        options=StageEnvironment.read({}).options,
+        folders=folders,
+        scratch=folder / "scratch",
+        progress=ProgressReporter(Stage.SFM, "local", 1, lambda _event: None),
+        stopping=threading.Event(),
+    )
+    try:
+        upload = _Work(context, TimeBudget(math.inf), 1).read_upload()
+        skipped = upload.pictures.skipped
+        gate.check_photos(len(upload.photos) + len(skipped), len(upload.photos), skipped)
+    except StageError as error:
+        return error.code
+    return upload
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_an_upload_gets_its_answer(case: Case, tmp_path: Path) -> None:
+    body = case.body(tmp_path)
+    before, after = preflight(body), read(body, tmp_path)
+    if isinstance(case.photos, ErrorCode):
+        assert after is case.photos
+        assert before is case.photos or case.sfm_alone
+        return
+    assert isinstance(after, Upload), after
+    assert {image.shot.kind for image in after.pictures.second_images} == case.seconds
+    assert tuple(warning.code for warning in after.warnings) == case.warnings
+    if case.photos == FRAMES:
+        assert before == 0
+        assert len(after.photos) >= PHOTOS
+        assert all(photo.moment is not None for photo in after.photos)
+    else:
+        assert len(after.photos) == case.photos
+        assert before == case.photos or case.sfm_alone
