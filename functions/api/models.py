@@ -100,9 +100,7 @@ class TimeLeft(Camel):
 
 
 class JobView(JobSummary):
-    """A job as far as it is. Links expire; ask again for new ones. `secondsLeft` is an estimate, `timeLeft` the range to
-    show to people.
-    """
+    """Links expire; ask again for new ones. `secondsLeft` is estimated; `timeLeft`: its range."""
 
     pipeline_step: PipelineStep
     message: str
