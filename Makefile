@@ -70,7 +70,7 @@ SFM_500 = .build/sample-500
 $(SFM_500)/poses.json:
 	$(PYTHON) -m sample $(SFM_500) --photos 500 --width 800
 
-bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18, 36, 72, 150 and 500 photos, and foretold
+bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18, 36, 72, 150 and 500 photos, and predicted
 	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_scaling $(SFM_500) --plot docs/images/sfm_scaling.png
 
 bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mapping 500 photos

@@ -72,7 +72,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="spaceport-bench-sfm-") as name:
         scratch = Path(name)
         unpacked = unpack(arguments.folder / "sample.zip", scratch / "archive", lambda path: path.suffix == ".JPG")
-        photos, _ = ingest(unpacked.files, [], scratch / "photos", threads, lambda _share: None)
+        photos = ingest(unpacked.files, [], scratch / "photos", threads, lambda _share: None).photos
         database = scratch / "colmap.db"
         described = describe_photos(database, photos, threads, lambda _share: None)
         match_pairs(database, described.pairs, threads, lambda _share: None)

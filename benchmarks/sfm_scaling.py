@@ -82,7 +82,7 @@ def line(size: int, figures: Figures) -> str:
 
 
 def plot(path: Path, measured: dict[int, Figures], exponent: float, factor: float) -> None:
-    """CPU seconds over photos, both logarithmic: measured, fitted, foretold."""
+    """CPU seconds over photos, both logarithmic: measured, fitted, extrapolated."""
     figure = Figure(figsize=(7, 4.2), dpi=110)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

@@ -1,13 +1,14 @@
 """What crosses a border between two parts of Spaceport, written once. Standard library only: every world imports it.
 
-stages    names, order, kinds, limits and job names of the stages; where a pipeline may start
-options   what a customer may set, its range, and the container's variable for it
-codes     failures with their retry rules and warnings, each with its sentence and advice
-counts    how many photos a job may have
-archive   which files of a ZIP are taken, and what a ZIP may hold: one check for preflight and containers
-events    source, types and sequence numbers of status events
-schemas   JSON Schemas of status events and of the files that stages leave (written to events/schemas/)
-page      the part that the customer's page needs (written to web/src/contract.js)
+stages         names, order, kinds, limits and job names of the stages; where a pipeline may start
+options        what a customer may set, its range, and the container's variable for it
+codes          failures, each with its sentence, advice and retry rule
+warning_codes  warnings, each with its sentence and advice
+counts         how many photos a job may have
+archive        which files of a ZIP are taken, and what a ZIP may hold: one check for preflight and containers
+events         source, types and sequence numbers of status events
+schemas        JSON Schemas of status events and of the files that stages leave (written to events/schemas/)
+page           the part that the customer's page needs (written to web/src/contract.js)
 
 `python -m contract` writes what is generated; `python -m contract --check` exits 1 where it is not up to date.
 """

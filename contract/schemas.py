@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from contract.codes import WarningCode
 from contract.events import LAST_SEQUENCE, SOURCE, VERSION, StatusType
+from contract.shots import Kind
 from contract.stages import Stage
+from contract.warning_codes import WarningCode
 
 Schema = dict[str, Any]
 
@@ -19,6 +20,12 @@ BOOLEAN: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 AMOUNT: Schema = {"type": "number", "minimum": 0}
+_AXES: Schema = {
+    "type": "array",
+    "items": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+    "minItems": 3,
+    "maxItems": 3,
+}
 JOB_ID: Schema = {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$", "maxLength": 40}
 
 
@@ -205,15 +212,41 @@ def photos() -> Schema:
             "features": {**COUNT, "description": "Absent from a photo that was skipped before matching"},
             "blurred": BOOLEAN,
             "reason": {"type": "string", "description": "Why it was not placed, for the customer"},
+            "kind": {"enum": [*Kind], "description": "Of a picture that is no photo of its own: not counted"},
         },
-        optional=("features", "blurred", "reason"),
+        optional=("features", "blurred", "reason", "kind"),
     )
     return {"title": "Photos of an upload", **listed(row)}
 
 
 def georeference() -> Schema:
     """`georeference.json`: where on Earth the scene is."""
-    point = strict({"name": STRING, "residual_metres": nullable(AMOUNT), "photos": COUNT, "used": BOOLEAN})
+    point = strict(
+        {
+            "name": STRING,
+            "residual_metres": nullable(AMOUNT),
+            "offset_metres": {**_AXES, "description": "Model minus survey: east, north, up"},
+            "pixels": {**AMOUNT, "description": "RMS distance of its marks from where the photos should show it"},
+            "photos": COUNT,
+            "used": BOOLEAN,
+            "check": {"type": "boolean", "description": "A check point: never fitted"},
+        }
+    )
+    projected = strict(
+        {
+            "epsg": nullable(COUNT),
+            "name": STRING,
+            "wkt": STRING,
+            "metres_per_unit": AMOUNT,
+            "enu_to_projected": {
+                **listed({**listed(NUMBER), "minItems": 4, "maxItems": 4}),
+                "minItems": 3,
+                "maxItems": 3,
+                "description": "3 × 4, by rows: x, y and height of (east, north, up, 1); 1 mm off at 80 m",
+            },
+        }
+    )
+    heights = strict({"datum": {"type": "string", "description": "In words"}, "epsg": nullable(COUNT)})
     return {
         "title": "Georeference of a scene",
         **strict(
@@ -229,8 +262,64 @@ def georeference() -> Schema:
                 "reason": nullable(STRING),
                 "source": {"enum": ["GPS", "control points", None]},
                 "control_points": listed(point),
+                "projected": nullable(projected),
+                "heights": nullable(heights),
             },
-            optional=("vertical_rms_metres", "up", "source", "control_points"),
+            optional=("vertical_rms_metres", "up", "source", "control_points", "projected", "heights"),
+        ),
+    }
+
+
+def survey() -> Schema:
+    """`survey.json`: figures of the flight that a surveyor's report states."""
+    accuracy = strict(
+        {
+            "count": COUNT,
+            "mean_metres": _AXES,
+            "sigma_metres": _AXES,
+            "rms_metres": _AXES,
+            "ce90_metres": nullable(AMOUNT),
+            "le90_metres": nullable(AMOUNT),
+        }
+    )
+    camera = strict(
+        {
+            "make": STRING,
+            "model": STRING,
+            "photos": COUNT,
+            "width": COUNT,
+            "height": COUNT,
+            "kind": {"type": "string", "description": "COLMAP's name of the camera model"},
+            "initial_focal_pixels": {**nullable(AMOUNT), "description": "By the photos' own metadata"},
+            "focal_pixels": AMOUNT,
+            "parameters": {"type": "object", "additionalProperties": NUMBER},
+        }
+    )
+    return {
+        "title": "Survey figures of a flight",
+        **strict(
+            {
+                "version": {"const": 1},
+                "gsd_metres": {**nullable(AMOUNT), "description": "Size of a pixel on the scene, median"},
+                "flight_height_metres": {**nullable(NUMBER), "description": "Above the middle of the ground, median"},
+                "area_square_metres": nullable(strict({"seen": AMOUNT, "seen_by_three": AMOUNT})),
+                "captured": {
+                    **nullable(strict({"first": STRING, "last": STRING})),
+                    "description": "EXIF: YYYY:MM:DD hh:mm:ss by the camera's clock",
+                },
+                "cameras": listed(camera),
+                "reprojection_pixels": {
+                    **strict({"mean": AMOUNT, "rms": AMOUNT, "bin": AMOUNT, "counts": listed(COUNT)}),
+                    "description": "Of every observation; the last bin has all above as well",
+                },
+                "track_lengths": {
+                    **listed(strict({"photos": COUNT, "points": COUNT})),
+                    "description": "Points by the number of photos that see them; the last row has all longer ones",
+                },
+                "gps": {**nullable(accuracy), "description": "Cameras minus their GPS, without its outliers"},
+                "control": {**nullable(accuracy), "description": "Control points that were fitted"},
+                "check": {**nullable(accuracy), "description": "Check points: the accuracy of the scene"},
+            }
         ),
     }
 
@@ -282,6 +371,7 @@ def schemas() -> dict[str, Schema]:
         **{f"result-{stage}": result(stage) for stage in Stage},
         "photos": photos(),
         "georeference": georeference(),
+        "survey": survey(),
         "views": views(),
         "surroundings": surroundings(),
     }

@@ -14,7 +14,16 @@ from splat.tiles import tile_lists
 
 
 def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)) -> Float32:
-    """Draw `gaussians` as `camera` sees them: (height, width, 3) float32 in the photos' colour space, not clamped."""
+    """Draw a splat by the rules that it was trained by.
+
+    Parameters
+    ----------
+    gaussians: in world units; none at all gives the background.
+    camera: pinhole, world to camera, in pixels.
+    background: red, green and blue behind the splat, 0 to 1; black by default.
+
+    Returns (height, width, 3) float32 in the photos' colour space, not clamped.
+    """
     image, _ = _drawn(gaussians, camera, background)
     return image
 

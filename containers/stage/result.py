@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contract.codes import WarningCode
 from contract.files import write_json
+from contract.warning_codes import WarningCode
 
 VERSION = 1
 FILE_NAME = "result.json"

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
+from contract.shots import Kind
 from deliver.chart import bar, line_chart
 from deliver.report import PhotoLine, Report
 from domain.cost import PRICES_AS_OF
@@ -92,15 +93,31 @@ def _score(report: Report) -> str:
 def _photos(report: Report) -> str:
     if report.photos is None:
         return ""
-    refused = [photo for photo in report.photo_list if not photo.used]
+    refused = [photo for photo in report.photo_list if not photo.used and photo.kind is None]
     used = [photo for photo in report.photo_list if photo.used]
     body = f"<p>{report.registered} of {report.photos} photos are in the scene.</p>"
     if refused:
         rows = "".join(f"<tr><td>{escape(p.name)}</td><td>{escape(p.reason or '')}</td></tr>" for p in refused)
         body += f"<table><thead><tr><th>Left out</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table>"
+    body += _second_images([photo for photo in report.photo_list if photo.kind is not None])
     if used:
         body += f"<details><summary>The {len(used)} photos used</summary>{_names(used)}</details>"
     return _section("Photos", body)
+
+
+def _second_images(pictures: list[PhotoLine]) -> str:
+    """What else the cameras and tools stored of the shots, and why it does not count; the same reason once."""
+    if not pictures:
+        return ""
+    reasons: dict[str, list[PhotoLine]] = {}
+    for picture in pictures:
+        same = "" if picture.kind is Kind.TWIN else picture.reason or ""
+        reasons.setdefault(same or "is another file of a shot", []).append(picture)
+    rows = "".join(
+        f"<tr><td><details><summary>{len(some)} × {escape(reason)}</summary>{_names(some)}</details></td></tr>"
+        for reason, some in reasons.items()
+    )
+    return f"<table><thead><tr><th>Second images, not counted</th></tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _names(photos: list[PhotoLine]) -> str:

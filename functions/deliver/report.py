@@ -7,19 +7,23 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Literal
 
-from contract.codes import WARNINGS
+from contract.shots import Kind
 from contract.stages import Stage
+from contract.warning_codes import WARNINGS
 from domain.job import Camel, Job, JobOptions
 from domain.results import StageResult, StageWarning
 from domain.stages import StageOutput
 
 
 class PhotoLine(Camel):
-    """One photo of the upload, by the customer's own name for it; `reason`: why it was not used."""
+    """One picture of the upload, by the customer's own name for it; `reason`: why it was not used; `kind`: what it is
+    if it is no photo of its own (contract/shots.py).
+    """
 
     name: str
     used: bool
     reason: str | None = None
+    kind: Kind | None = None
 
 
 class HeldOutView(Camel):
@@ -182,7 +186,13 @@ def compose(
         photos=given,
         registered=registered,
         photo_list=[
-            PhotoLine(name=photo["original"], used=photo["registered"], reason=photo.get("reason")) for photo in photos
+            PhotoLine(
+                name=photo["original"],
+                used=photo["registered"],
+                reason=photo.get("reason"),
+                kind=photo.get("kind"),
+            )
+            for photo in photos
         ],
         georeference=_georeference(georeference),
         gps_rms_metres=metric(Stage.SFM, "gpsRms"),

@@ -14,6 +14,7 @@ from domain.capacity import Queue
 from domain.clients import client, table
 from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
+from domain.fairness import StartTags
 from domain.observability import logger, tracer
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
@@ -22,13 +23,18 @@ from domain.stages import StageRun
 from domain.status import StatusBus
 
 
+class DispatchSettings(StageSettings):
+    limits_table: str
+
+
 @cache
 def dispatcher() -> Dispatcher:
-    settings = StageSettings.read()
+    settings = DispatchSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     compute, bus = Compute(client("sagemaker")), StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
-    return Dispatcher(Queue(runs, compute, bus, reporter, lambda: datetime.now(UTC)))
+    start_tags = StartTags(table(settings.limits_table))
+    return Dispatcher(Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC)))
 
 
 @logger.inject_lambda_context(clear_state=True)

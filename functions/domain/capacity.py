@@ -1,8 +1,9 @@
 """The queue of stage runs for which SageMaker had no machine.
 
-The quota of an instance type may be one. Runs beyond it wait here, with their tasks, and get a machine in the order in
-which their jobs were uploaded, as soon as one is free. Stages that share a quota share a queue: else the later stage of
-an early job would wait for the earlier stage of every late one. Runs that need another instance type are skipped.
+The quota of an instance type may be one. Runs beyond it wait here, with their tasks, and get a machine as soon as one
+is free: owners in turn, each owner's jobs in the order in which they began (domain/fairness.py). Stages that share a
+quota share a queue: else the later stage of an early job would wait for the earlier stage of every late one. Runs that
+need another instance type are skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contract.stages import Stage
 from domain.clients import AWS_FAULTS
 from domain.compute import CannotStart, Compute
 from domain.errors import JobError
+from domain.fairness import StartTags
 from domain.observability import logger
 from domain.reporting import StageReporter
 from domain.sagemaker_requests import instance_type_in
@@ -41,14 +43,15 @@ class Queue:
         compute: Compute,
         bus: StatusBus,
         reporter: StageReporter,
+        start_tags: StartTags,
         clock: Callable[[], datetime],
     ) -> None:
         self._runs, self._compute, self._bus = runs, compute, bus
-        self._reporter, self._clock = reporter, clock
+        self._reporter, self._start_tags, self._clock = reporter, start_tags, clock
 
     def serve(self, stage: Stage) -> list[StageRun]:
-        """Create the jobs of the runs that wait for machines of this stage's kind, earliest upload first, until
-        SageMaker refuses one on each instance type; returns their runs.
+        """Create the jobs of the runs that wait for machines of this stage's kind, owners in turn, until SageMaker
+        refuses one on each instance type; returns their runs.
 
         A run that meets another fault keeps its place, and those behind it are served. After MAX_FAULTS of them in a
         row the fault is not the runs' own, and the pass ends.
@@ -94,6 +97,7 @@ class Queue:
             self._reporter.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
             self._runs.leave_queue(waiting.run)  # else it would meet this again at every pass
             return False
+        self._start_tags.served(waiting.start_tag)
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
         return True

@@ -21,6 +21,7 @@ from contract.archive import (
 )
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.ranged import ReadTooLong
@@ -48,26 +49,28 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
         raise RejectedUpload(refused.code, refused.facts) from refused
     if step is PipelineStep.COMPRESSION:
         return _check_splat(chosen)
-    belongs = is_photo
+    files = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     if step is PipelineStep.TRAINING:
         _check_scene(chosen)
-        belongs = is_scene_photo
-    photos = [entry for entry in chosen if belongs(entry.path) and entry.bytes > 0]
-    others = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
-    _check_photo_count(photos, others)
-    return len(photos)
+        photos = [entry.path for entry in chosen if is_scene_photo(entry.path) and entry.bytes > 0]
+        return _check_photo_count(photos, files)
+    shots = by_name(entry.path for entry in chosen if is_photo(entry.path) and entry.bytes > 0)
+    return _check_photo_count(photos_of(shots), files, described(second_images(shots).values()))
 
 
-def _check_photo_count(photos: Sequence[Entry], files: Set[PurePosixPath]) -> None:
+def _check_photo_count(photos: Sequence[PurePosixPath], files: Set[PurePosixPath], others: str = "") -> int:
+    """How many photos there are; `others`: what there is of pictures that are not counted."""
     if not photos:
         unreadable = sorted({path.suffix.lower() for path in files} & UNREADABLE_SUFFIXES)
         if unreadable:
             raise RejectedUpload(ErrorCode.UNSUPPORTED_PHOTOS, "found " + ", ".join(unreadable))
         raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{len(files)} other files")
     if len(photos) < MIN_PHOTOS:
-        raise RejectedUpload(ErrorCode.TOO_FEW_PHOTOS, f"{len(photos)} of at least {MIN_PHOTOS}")
+        uncounted = f"; not counted: {others}" if others else ""
+        raise RejectedUpload(ErrorCode.TOO_FEW_PHOTOS, f"{len(photos)} of at least {MIN_PHOTOS}{uncounted}")
     if len(photos) > MAX_PHOTOS:
         raise RejectedUpload(ErrorCode.TOO_MANY_PHOTOS, f"{len(photos)} of at most {MAX_PHOTOS}")
+    return len(photos)
 
 
 def _check_scene(chosen: Sequence[Entry]) -> None:

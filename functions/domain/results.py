@@ -8,8 +8,9 @@ from typing import Any, Literal
 from botocore.exceptions import ClientError
 from pydantic import Field, ValidationError
 
-from contract.codes import ErrorCode, WarningCode
+from contract.codes import ErrorCode
 from contract.stages import Stage
+from contract.warning_codes import WarningCode
 from domain.errors import JobError
 from domain.job import Camel, first_job_id
 from domain.layout import RESULT, split_uri

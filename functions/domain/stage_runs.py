@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -32,15 +32,16 @@ MIN_POSTPONED_SECONDS = 60
 class WaitingRun(BaseModel):
     """A stage run and the token its callback task waits with.
 
-    While it waits for a machine, `request` holds the arguments of its Create call and `queued_at` when its job was
-    uploaded.
+    `start_tag`: its job's, by which owners take turns (domain/fairness.py). While it waits for a machine, `request`
+    holds the arguments of its Create call and `place` what the queue is sorted by.
     """
 
     run: StageRun
     task_token: str
     retry_state: RetryState = RetryState()
+    start_tag: int = 0
     request: dict[str, Any] | None = None
-    queued_at: str = ""
+    place: str = ""
 
     @property
     def queued(self) -> bool:
@@ -50,14 +51,14 @@ class WaitingRun(BaseModel):
 class StageRuns:
     """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).
 
-    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (when its job was uploaded). The
-    index `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
+    The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (start tag, time, job). The index
+    `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
     """
 
     def __init__(self, table: Any, clock: Callable[[], float] = time.time) -> None:
         self._table, self._clock = table, clock
 
-    def remember(self, run: StageRun, task_token: str, retry_state: RetryState) -> None:
+    def remember(self, run: StageRun, task_token: str, retry_state: RetryState, start_tag: int) -> None:
         """Store the token of a new run, or again of the same invocation repeated.
 
         Raises ConditionalCheckFailedException when another token already waits for this run.
@@ -69,6 +70,7 @@ class StageRuns:
                 "attempt": run.attempt,
                 "taskToken": task_token,
                 "retryState": retry_state.model_dump(by_alias=True),
+                "startTag": start_tag,
                 "watchedFor": run.stage.value,
                 "nextLook": self._after(QUIET_SECONDS),
                 "expiresAt": int(self._clock()) + KEEP_SECONDS,
@@ -94,19 +96,20 @@ class StageRuns:
             },
         )
 
-    def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], uploaded_at: str) -> None:
-        """Let the run wait for a machine, behind those of earlier uploads.
+    def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], start_tag: int) -> None:
+        """Let the run wait for a machine, behind those with a lower start tag and those that came before; a run
+        that waits already keeps its place.
 
         Raises ConditionalCheckFailedException when another token took the run over meanwhile.
         """
         self._table.update_item(
             Key=self._key(run),
-            UpdateExpression="SET queuedFor = :stage, queuedAt = :at, createRequest = :request",
+            UpdateExpression="SET queuedFor = :stage, createRequest = :body, queuedAt = if_not_exists(queuedAt, :at)",
             ConditionExpression="taskToken = :token",
             ExpressionAttributeValues={
                 ":stage": run.stage.value,
-                ":at": f"{uploaded_at}#{run.job_id}",
-                ":request": json.dumps(request),
+                ":at": f"{start_tag:012d}#{self._after(0, 'milliseconds')}#{run.job_id}",
+                ":body": json.dumps(request),
                 ":token": task_token,
             },
         )
@@ -171,9 +174,9 @@ class StageRuns:
         )
 
     def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
-        """The runs of these stages that wait for a machine, earliest upload first. An index is behind its table by
-        moments."""
-        return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.queued_at)
+        """The runs of these stages that wait for a machine, first the one whose turn it is. An index is behind its
+        table by moments."""
+        return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.place)
 
     def _queue_of(self, stage: Stage) -> Iterator[WaitingRun]:
         for item in self._pages("queue", "queuedFor = :stage", {":stage": stage.value}):
@@ -205,16 +208,17 @@ class StageRuns:
         )
         return [_waiting(item) for item in answer["Items"]]
 
-    def latest(self, job_id: str, stage: Stage) -> WaitingRun | None:
-        runs = [waiting for waiting in self.of_job(job_id) if waiting.run.stage is stage]
-        return max(runs, key=lambda waiting: waiting.run.attempt, default=None)
-
-    def _after(self, seconds: float) -> str:
-        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec="seconds")
+    def _after(self, seconds: float, timespec: str = "seconds") -> str:
+        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec=timespec)
 
     @staticmethod
     def _key(run: StageRun) -> dict[str, str]:
         return {"jobId": run.job_id, "stageRun": f"{run.stage}#{run.attempt:04d}"}
+
+
+def latest_of(runs: Iterable[WaitingRun], stage: Stage) -> WaitingRun | None:
+    """The newest attempt of a stage among a job's runs."""
+    return max((one for one in runs if one.run.stage is stage), key=lambda one: one.run.attempt, default=None)
 
 
 def _run_of(job_id: str, stage_run: str) -> StageRun:
@@ -229,6 +233,7 @@ def _waiting(item: dict[str, Any]) -> WaitingRun:
         run=run,
         task_token=item["taskToken"],
         retry_state=RetryState.model_validate(item["retryState"]),
+        start_tag=int(item.get("startTag", 0)),
         request=request,
-        queued_at=item.get("queuedAt", ""),
+        place=item.get("queuedAt", ""),
     )

@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import client, table
 from domain.compute import Compute
+from domain.fairness import StartTags
 from domain.observability import logger, metrics, tracer
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
@@ -21,6 +22,7 @@ from run_stage.run import Runner, RunRequest
 
 class RunStageSettings(StageSettings):
     job_budget_dollars: float
+    limits_table: str
 
 
 @cache
@@ -35,6 +37,7 @@ def runner() -> Runner:
         compute=compute,
         bus=StatusBus(client("events"), settings.status_bus),
         reporter=StageReporter(settings.platform, runs, compute, s3, client("stepfunctions")),
+        start_tags=StartTags(table(settings.limits_table)),
         s3=s3,
         budget=settings.job_budget_dollars,
     )

@@ -14,12 +14,13 @@ from domain.capacity import Queue
 from domain.compute import CannotStart, Compute
 from domain.cost import dollars, seconds_for
 from domain.errors import JobError
+from domain.fairness import StartTags
 from domain.job import Camel, Job
 from domain.layout import upload_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.sagemaker_requests import Platform, create_request, machine_for, reads_upload
-from domain.stage_runs import StageRuns, WaitingRun
+from domain.stage_runs import StageRuns, WaitingRun, latest_of
 from domain.stages import RetryState, StageRun, finished_stages, next_retry_state
 from domain.status import StatusBus, stage_queued, stage_started
 from domain.uploads import copy_of
@@ -74,32 +75,36 @@ class Runner:
         compute: Compute,
         bus: StatusBus,
         reporter: StageReporter,
+        start_tags: StartTags,
         s3: Any,
         budget: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._platform, self._runs, self._compute = platform, runs, compute
         self._bus, self._reporter, self._s3, self._clock = bus, reporter, s3, clock
-        self._budget = budget
-        self._queue = Queue(runs, compute, bus, reporter, clock)
+        self._start_tags, self._budget = start_tags, budget
+        self._queue = Queue(runs, compute, bus, reporter, start_tags, clock)
 
     def run(self, request: RunRequest) -> StageRun:
         """Raises ClientError for faults of AWS; throttling fails the task as THROTTLED. A run for which there is no
         machine waits in the queue, and its task with it."""
-        latest = self._runs.latest(request.job.job_id, request.stage)
+        known = self._runs.of_job(request.job.job_id)
+        latest = latest_of(known, request.stage)
         outcome = outcome_of(latest.run, self._compute.describe(latest.run)) if latest else None
         attempt = attempt_for(request, latest, outcome)
+        # taken at the job's first run: its later stages are not behind jobs that began after it
+        start_tag = known[0].start_tag if known else self._start_tags.take(request.job.owner)
         if latest is None or attempt.run != latest.run:
-            self._runs.remember(attempt.run, request.task_token, attempt.retry_state)
+            self._runs.remember(attempt.run, request.task_token, attempt.retry_state, start_tag)
         elif latest.task_token != request.task_token:
             self._runs.adopt(latest, request.task_token)
         if attempt.begin:
-            self._begin(request, attempt)
+            self._begin(request, attempt, start_tag)
         else:
             self._reporter.report(attempt.run)
         return attempt.run
 
-    def _begin(self, request: RunRequest, attempt: Attempt) -> None:
+    def _begin(self, request: RunRequest, attempt: Attempt, start_tag: int) -> None:
         run, job = attempt.run, request.job
         self._bus.put(stage_started(run, self._clock()))
         if reads_upload(run, job) and not self._copy_upload(job):
@@ -115,11 +120,13 @@ class Runner:
         others_wait = self._queue.others_wait(run, machine.instance_type)
         if not others_wait:
             try:
-                return self._compute.create(run, job_request)
+                self._compute.create(run, job_request)
             except CannotStart as refusal:
                 if refusal.error.code is not ErrorCode.CAPACITY:
                     return self._reporter.fail(request.task_token, refusal.error)
-        self._runs.queue_up(run, request.task_token, job_request, job.uploaded_at.isoformat())
+            else:
+                return self._start_tags.served(start_tag)
+        self._runs.queue_up(run, request.task_token, job_request, start_tag)
         self._bus.put(stage_queued(run, self._clock()))
         if others_wait:  # a machine may be free by now, and earlier runs get it first
             self._queue.serve(run.stage)

@@ -12,7 +12,7 @@ from domain.job import Camel
 from domain.outcome import RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.results import DamagedResult
-from domain.stage_runs import StageRuns
+from domain.stage_runs import StageRuns, latest_of
 from domain.stages import StageOutput
 
 
@@ -45,7 +45,7 @@ class Reconciler:
 
     def reconcile(self, request: SettleRequest) -> Settlement:
         """A completed job counts as success, however its event got lost; a running one is stopped."""
-        waiting = self._runs.latest(request.job_id, request.stage)
+        waiting = latest_of(self._runs.of_job(request.job_id), request.stage)
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
         run = waiting.run

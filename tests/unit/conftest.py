@@ -29,6 +29,7 @@ SLOW = (
     "sfm/test_sfm_campaign.py",
     "sfm/test_sfm_ingest.py",
     "sfm/test_sfm_model.py",
+    "sfm/test_sfm_second_images.py",
     "sfm/test_sfm_stage.py",
     "splat/test_blending.py",
     "splat/test_culling.py",

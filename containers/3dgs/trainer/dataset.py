@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from contract.archive import is_scene, model_folders
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.loss import Target

@@ -51,11 +51,26 @@ def rasterize(
     height: int,
     sh_degree: int,
 ) -> tuple[Tensor, Tensor, RasterInfo]:
-    """Draw N Gaussians over black: image (height, width, 3), alpha (height, width), by-products.
+    """Draw N Gaussians over black.
 
-    means (N, 3), quats (N, 4) wxyz of any length, scales (N, 3) natural logarithms, opacities (N,) logits, sh0 (N, 3),
-    shN (N, C, 3) of which the first (sh_degree + 1)² - 1 count; viewmat (4, 4) world to camera and K (3, 3) in pixels,
-    both on the CPU. Differentiable by the first six.
+    Parameters
+    ----------
+    means: (N, 3) float32, centres in the frame of `viewmat`; like the five after it on the device that draws, and
+        differentiable.
+    quats: (N, 4), rotations as wxyz quaternions of any length but 0.
+    scales: (N, 3), natural logarithms of the standard deviations along the rotated axes, in the unit of `means`.
+    opacities: (N,), logits.
+    sh0: (N, 3), the constant harmonic: colour = 0.2821 · sh0 + 0.5.
+    shN: (N, C, 3), the further harmonics, of which the first (sh_degree + 1)² - 1 count.
+    viewmat: (4, 4), world to camera (x right, y down, z ahead), on the CPU, without a gradient.
+    K: (3, 3), pinhole matrix in pixels, the centre of the upper left pixel at (0.5, 0.5), on the CPU.
+    width, height: size of the picture in pixels, 1 or more.
+    sh_degree: 0 to 3.
+
+    Returns the picture (height, width, 3) in the photos' colour space, not clamped; alpha (height, width) from 0 to 1;
+    and the by-products that densification reads.
+
+    Source: Kerbl et al. 2023, "3D Gaussian Splatting for Real-Time Radiance Field Rendering"; rules of gsplat 1.5.
     """
     if means.is_cuda:
         return _rasterize_gsplat(means, quats, scales, opacities, sh0, shN, viewmat, K, width, height, sh_degree)

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from contract.codes import ErrorCode, WarningCode
+from contract.codes import ErrorCode
 from contract.files import write_json
+from contract.warning_codes import WarningCode
 from splat.camera import View, write_views
 from splat.errors import InvalidSceneError
 from splat.footprint import is_georeferenced
@@ -54,7 +55,14 @@ def memory_of(device: torch.device) -> int:
 
 
 def train_scene(context: StageContext) -> StageOutcome:
-    """Train and leave the results. Raises StageError: INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (checkpointed)."""
+    """Train a splat on a scene of undistorted photos and leave it with its views and figures.
+
+    Reads the scene from the channel `scene` and the options that `contract.options` names for training; resumes from
+    the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
+    (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
+
+    Raises StageError: INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from contract.archive import is_splat
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced

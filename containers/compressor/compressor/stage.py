@@ -17,7 +17,7 @@ from compressor.encode.presets import OF_QUALITY, Preset
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
 from compressor.source import Source, read_source, visible
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.ply import property_names
 from splat.surroundings import Surroundings
 from stage.contract import Folders, StageContext

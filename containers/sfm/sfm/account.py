@@ -10,7 +10,7 @@ import numpy as np
 
 from sfm.gate import MIN_FEATURES
 from sfm.geodesy import LocalFrame
-from sfm.photos import Photo, SkippedPhoto
+from sfm.photos import Photo, SecondImage, SkippedPhoto
 
 # times the median distance of the photos from their centre: a photo farther away shows another place
 FAR_AWAY = 20.0
@@ -30,13 +30,28 @@ class Evidence:
     cut_short: bool = False
 
 
-def account(photos: Sequence[Photo], skipped: Sequence[SkippedPhoto], evidence: Evidence) -> list[dict[str, Any]]:
-    """Rows `{name, original, registered, features?, blurred?, reason?}` in order of names; a photo that was skipped
-    has a reason and no features.
+def account(
+    photos: Sequence[Photo],
+    skipped: Sequence[SkippedPhoto],
+    evidence: Evidence,
+    second_images: Sequence[SecondImage] = (),
+) -> list[dict[str, Any]]:
+    """Rows `{name, original, registered, features?, blurred?, reason?, kind?}` in order of names; a photo that was
+    skipped has a reason and no features, a picture that is no photo of its own its kind.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
         for photo in skipped
+    ]
+    rows += [
+        {
+            "name": image.name,
+            "original": image.original,
+            "registered": False,
+            "kind": image.shot.kind.value,
+            "reason": image.shot.reason,
+        }
+        for image in second_images
     ]
     placed = set(evidence.models[0])
     partners: dict[str, list[str]] = {photo.name: [] for photo in photos}

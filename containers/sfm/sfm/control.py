@@ -2,10 +2,14 @@
 
 Each point is triangulated from its marks in two photos or more. The similarity (seven degrees of freedom) from the
 triangulated to the surveyed points is then estimated robustly (Umeyama 1991 in LO-RANSAC, both from pycolmap).
+
+Check points are never fitted: what they are off by is the accuracy of the scene (ASPRS 2023, ISO 19157). They are the
+points whose names say so (`A7_check`, `check 3`), or else every fourth of nine or more.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +29,27 @@ OUTLIER_METRES = 0.5
 # of the points' extent: the model could rotate about points on one line
 MIN_WIDTH = 0.02
 RANDOM_SEED = 1
+CHECK_EVERY, MIN_POINTS_TO_CHECK = 4, 9
+_CHECK_NAME = re.compile(r"(?:^check(?:[\W_\d].*)?|.*[\W_]check)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Residual:
-    """Distance in metres between a surveyed control point and its place in the model, and whether the fit uses it."""
+    """How far a surveyed point's place in the model is from the surveyed one: `offset` (3,) east, north, up in metres;
+    `pixels`: root mean square distance of its marks from where the photos should show it; whether the fit uses it, and
+    whether it is a check point, which no fit uses.
+    """
 
     name: str
-    metres: float
+    offset: tuple[float, float, float]
+    pixels: float
     photos: int
     used: bool
+    check: bool = False
+
+    @property
+    def metres(self) -> float:
+        return float(np.linalg.norm(self.offset))
 
 
 @dataclass(frozen=True)
@@ -64,19 +79,27 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
             f"{MIN_POINTS} are needed"
         )
     frame = LocalFrame.about([point.position for point, _, _ in located])
-    source = np.array([xyz for _, xyz, _ in located])
-    target = np.array([frame.to_enu(point.position) for point, _, _ in located])
+    check = are_checks([point.name for point, _, _ in located])
+    if int((~check).sum()) < MIN_POINTS:
+        raise TooFewControlPointsError(
+            f"all but {int((~check).sum())} are check points; {MIN_POINTS} others are needed"
+        )
+    every_source = np.array([xyz for _, xyz, _ in located])
+    every_target = np.array([frame.to_enu(point.position) for point, _, _ in located])
+    source, target = every_source[~check], every_target[~check]
     spread = np.linalg.svd(target - target.mean(axis=0), compute_uv=False)
     if spread[1] < MIN_WIDTH * spread[0]:
         raise TooFewControlPointsError("the control points lie on one line")
     options = pycolmap.RANSACOptions(max_error=OUTLIER_METRES, random_seed=RANDOM_SEED)
     found: Any = pycolmap.estimate_sim3d_robust(source, target, options)  # a dict, whatever its stub says
     # three points always fit some similarity; of more, a majority must
-    if found is None or found["num_inliers"] < max(MIN_POINTS, len(located) / 2 + 1e-9):
+    if found is None or found["num_inliers"] < max(MIN_POINTS, len(source) / 2 + 1e-9):
         raise TooFewControlPointsError(f"the control points contradict each other by more than {OUTLIER_METRES} m")
     similarity: pycolmap.Sim3d = found["tgt_from_src"]
-    errors = np.linalg.norm(np.array([similarity * xyz for xyz in source]) - target, axis=1)
-    used = errors <= OUTLIER_METRES
+    offsets = np.array([similarity * xyz for xyz in every_source]) - every_target
+    errors = np.linalg.norm(offsets, axis=1)
+    used = ~check & (errors <= OUTLIER_METRES)
+    back = similarity.inverse()
     return ControlFit(
         scale=float(similarity.scale),
         rotation=similarity.rotation.matrix(),
@@ -84,10 +107,39 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
         frame=frame,
         rms_metres=float(np.sqrt(np.mean(errors[used] ** 2))),
         residuals=tuple(
-            Residual(point.name, float(error), count, bool(is_used))
-            for (point, _, count), error, is_used in zip(located, errors, used, strict=True)
+            Residual(
+                point.name,
+                (float(offset[0]), float(offset[1]), float(offset[2])),
+                _pixels_off(model, point, np.asarray(back * place)),
+                count,
+                bool(is_used),
+                bool(is_check),
+            )
+            for (point, _, count), offset, place, is_used, is_check in zip(
+                located, offsets, every_target, used, check, strict=True
+            )
         ),
     )
+
+
+def are_checks(names: Sequence[str]) -> NDArray[np.bool_]:
+    """(N,) which points are check points, by their names or else by their number."""
+    named = np.array([bool(_CHECK_NAME.match(name)) for name in names], dtype=bool)
+    if named.any() or len(names) < MIN_POINTS_TO_CHECK:
+        return named
+    return np.asarray(np.arange(1, len(names) + 1) % CHECK_EVERY == 0)
+
+
+def _pixels_off(model: pycolmap.Reconstruction, point: ControlPoint, xyz: Vector) -> float:
+    """Root mean square distance between the marks and the image of `xyz` (3,), the surveyed place in the model."""
+    squares = []
+    for mark in point.marks:
+        image = model.find_image_with_name(mark.photo)
+        if image is not None and image.has_pose:
+            seen = image.project_point(xyz)
+            if seen is not None:
+                squares.append(float(np.sum((np.asarray(seen).reshape(2) - (mark.column, mark.row)) ** 2)))
+    return float(np.sqrt(np.mean(squares))) if squares else 0.0
 
 
 def _triangulate(model: pycolmap.Reconstruction, point: ControlPoint) -> tuple[Vector | None, int]:

@@ -31,23 +31,29 @@ class UnknownSystemError(Exception):
     """A text names no coordinate system that is taken."""
 
 
-def to_geographic(text: str) -> Transformer:
-    """From the system that `text` names to WGS 84 longitude and latitude. Raises UnknownSystemError."""
+def to_geographic(system: CRS) -> Transformer:
+    """From `system` to WGS 84 longitude and latitude. Raises UnknownSystemError where PROJ knows no way."""
+    try:
+        return Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True)
+    except ProjError as error:
+        raise UnknownSystemError(system.name) from error
+
+
+def named_system(text: str) -> CRS:
+    """The system that `text` names. Raises UnknownSystemError."""
     text = text.strip()
     utm = re.fullmatch(r"WGS84\s+UTM\s+(\d{1,2})\s*([NS])", text, re.IGNORECASE)
     epsg = re.fullmatch(r"EPSG:\s*(\d{1,6})", text, re.IGNORECASE)
     try:
         if utm:
-            system = CRS.from_epsg((32600 if utm[2].upper() == "N" else 32700) + int(utm[1]))
-        elif epsg:
-            system = CRS.from_epsg(int(epsg[1]))
-        elif len(text) <= MAX_CHARACTERS and _is_plain(text):
-            system = CRS.from_proj4(text)
-        else:
-            raise UnknownSystemError(text)
-        return Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True)
+            return CRS.from_epsg((32600 if utm[2].upper() == "N" else 32700) + int(utm[1]))
+        if epsg:
+            return CRS.from_epsg(int(epsg[1]))
+        if len(text) <= MAX_CHARACTERS and _is_plain(text):
+            return CRS.from_proj4(text)
     except ProjError as error:
         raise UnknownSystemError(text) from error
+    raise UnknownSystemError(text)
 
 
 def _is_plain(text: str) -> bool:

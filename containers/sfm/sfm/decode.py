@@ -10,6 +10,8 @@ import rawpy
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from contract.archive import RAW_SUFFIXES
+from contract.shots import COLOUR, Shot
+from sfm.content import shot_in
 from sfm.exif import ORIENTATION, Metadata, read_metadata, read_raw_metadata
 from stage import pictures
 from stage.pictures import FORMATS, TooManyPixelsError, UnusablePhotoError, check_pixels, open_picture
@@ -20,11 +22,15 @@ pillow_heif.register_heif_opener()
 
 @dataclass(frozen=True)
 class Decoded:
-    """An upright 8-bit RGB image. `as_it_is`: the file is already a JPEG of these pixels."""
+    """An upright 8-bit RGB image. `as_it_is`: the file is already a JPEG of these pixels; `shot`: what the picture is,
+    by its file; `orientation`: EXIF's, of the file.
+    """
 
     picture: Image.Image
     metadata: Metadata
     as_it_is: bool
+    shot: Shot = COLOUR
+    orientation: int = 1
 
 
 def decode(path: Path) -> Decoded:
@@ -41,8 +47,10 @@ def _open(path: Path) -> Decoded:
     with open_picture(path, PHOTO_FORMATS) as image:
         image.load()  # Pillow raises on truncated data
         metadata = read_metadata(image)
-        as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and _orientation(image) in (0, 1)
-        return Decoded(image if as_it_is else ImageOps.exif_transpose(to_rgb(image)), metadata, as_it_is)
+        orientation = _orientation(image)
+        as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1
+        upright = image if as_it_is else ImageOps.exif_transpose(to_rgb(image))
+        return Decoded(upright, metadata, as_it_is, shot_in(image), orientation)
 
 
 def _develop(path: Path) -> Decoded:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from contract.codes import WarningCode
 from contract.counts import MIN_USABLE_PHOTOS
+from contract.warning_codes import WarningCode
 from sfm.photos import SkippedPhoto
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pyproj import Transformer
+from pyproj import CRS, Transformer
 
-from sfm.crs import UnknownSystemError, to_geographic
+from sfm.crs import UnknownSystemError, named_system, to_geographic
 from sfm.exif import GeoPosition
 
 MAX_BYTES = 4 << 20
@@ -47,10 +47,7 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
     """Control points in order of appearance. `names` maps lower-case base names to photos; marks in other photos are
     ignored. Raises UnusableGcpFileError naming the line.
     """
-    lines = [(number, line.strip()) for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    if not lines:
-        raise UnusableGcpFileError("the file is empty")
+    lines = _lines(text)
     transformer = _transformer(lines[0][1])
     marks: dict[tuple[str, float, float, float], list[Mark]] = {}
     for number, line in lines[1:]:
@@ -62,6 +59,15 @@ def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
         ControlPoint(name or f"point {index}", _position(transformer, *place), tuple(found))
         for index, ((name, *place), found) in enumerate(marks.items(), start=1)
     ]
+
+
+def system_of(text: str) -> CRS:
+    """The coordinate system that the list is in. Raises UnusableGcpFileError."""
+    header = _lines(text)[0][1]
+    try:
+        return named_system(header)
+    except UnknownSystemError as error:
+        raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 
 
 def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
@@ -76,9 +82,18 @@ def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
     return {base: name for base, name in found.items() if base not in shared}
 
 
+def _lines(text: str) -> list[tuple[int, str]]:
+    """Numbers and content of the lines that say something, at least one. Raises UnusableGcpFileError."""
+    lines = [(number, line.strip()) for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise UnusableGcpFileError("the file is empty")
+    return lines
+
+
 def _transformer(header: str) -> Transformer:
     try:
-        return to_geographic(header)
+        return to_geographic(named_system(header))
     except UnknownSystemError as error:
         raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 

@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from geo.projected import Projected
 from sfm.control import ControlFit, Residual
 from sfm.exif import GeoPosition, Gimbal
 from sfm.geodesy import LocalFrame
 from sfm.gravity import Up, estimate_up, rotation_to_z
 from sfm.robust import fit_similarity_2d, fit_tilt
+from sfm.vertical import Heights
 
 Vector = NDArray[np.float64]
 
@@ -51,6 +53,8 @@ class PosedPhoto:
 class Georegistration:
     """`world = scale · rotation @ model + translation`; how well its source (`GPS` or `control points`) agrees, or the
     `reason` why the model has no place; `unreliable` when that is positions that contradict the photos.
+
+    `projected` and `heights`: the systems that maps and heights of the scene are in, for a scene that has a place.
     """
 
     scale: float
@@ -67,6 +71,8 @@ class Georegistration:
     unreliable: bool = False
     source: str | None = None
     control_points: tuple[Residual, ...] = ()
+    projected: Projected | None = None
+    heights: Heights | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The content of georeference.json (docs/contracts.md)."""
@@ -87,9 +93,19 @@ class Georegistration:
             "reason": self.reason,
             "source": self.source,
             "control_points": [
-                {"name": p.name, "residual_metres": _rounded(p.metres), "photos": p.photos, "used": p.used}
+                {
+                    "name": p.name,
+                    "residual_metres": _rounded(p.metres),
+                    "offset_metres": [_rounded(value) for value in p.offset],
+                    "pixels": _rounded(p.pixels),
+                    "photos": p.photos,
+                    "used": p.used,
+                    "check": p.check,
+                }
                 for p in self.control_points
             ],
+            "projected": self.projected and self.projected.as_json(),
+            "heights": self.heights and self.heights.as_json(),
         }
 
 

@@ -1,20 +1,26 @@
-"""Turn the files of the archive into usable photos: fully decoded, upright, 8-bit RGB, no duplicates, numbered."""
+"""Turn the files of the archive into usable photos: fully decoded, upright, 8-bit RGB, no duplicates, numbered.
+
+Pictures that are no photos of their own (contract/shots.py) are set apart; masks are stored beside their photos.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from contract.archive import RAW_SUFFIXES
+from contract.shots import COLOUR, Kind, Shot, by_name, second_images
+from sfm.content import by_size, odd_greys
 from sfm.decode import decode
+from sfm.masks import store_mask
 from sfm.native import Send
 from sfm.parallel import map_in_order
-from sfm.photos import Photo, SkippedPhoto
+from sfm.photos import Photo, SecondImage, SkippedPhoto
 from stage.archive import UnpackedFile
 from stage.pictures import UnusablePhotoError
 
@@ -26,16 +32,36 @@ FLAT_STANDARD_DEVIATION = 1.0
 MAX_PARALLEL = 8
 
 
+@dataclass(frozen=True)
+class Ingested:
+    """The pictures of an upload, each in order of names. `unused_masks`: original names."""
+
+    photos: list[Photo] = field(default_factory=list)
+    skipped: list[SkippedPhoto] = field(default_factory=list)
+    second_images: list[SecondImage] = field(default_factory=list)
+    unused_masks: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A decoded picture: the photo that it may become, the digest of its pixels, what it is, how it was stored."""
+
+    photo: Photo
+    digest: str
+    shot: Shot
+    orientation: int
+
+
 def ingest(
     files: Sequence[UnpackedFile],
     damaged: Sequence[str],
     folder: Path,
     threads: int,
     send: Send,
-) -> tuple[list[Photo], list[SkippedPhoto]]:
+) -> Ingested:
     """Check every photo and move (or transcode) it to `folder/000001.jpg` …, numbered by name.
 
-    `damaged` are names whose data the archive could not give. `send` gets the share of photos done, 0..1. Decoders of
+    `damaged` are names whose data the archive could not give. `send` gets the share of pictures done, 0..1. Decoders of
     other people's files crash at times, so this runs in a child process.
     """
     paths = {file.name: file.path for file in files}
@@ -43,32 +69,35 @@ def ingest(
         (f"{number:06d}.jpg", original, paths.get(original))
         for number, original in enumerate(sorted([*paths, *damaged], key=natural_key), start=1)
     ]
-    developed = _developed_by_the_camera(list(paths))
+    shots = {str(path): shot for path, shot in by_name(PurePosixPath(name) for _, name, _ in numbered).items()}
+    known = second_images(shots)
     folder.mkdir(parents=True, exist_ok=True)
-    photos: list[Photo] = []
-    skipped: list[SkippedPhoto] = []
-    first_with_digest: dict[str, str] = {}
 
-    def prepare(item: tuple[str, str, Path | None]) -> tuple[Photo, str] | str:
+    def prepare(item: tuple[str, str, Path | None]) -> _Candidate | str:
         name, original, source = item
-        if original in developed:
-            return f"same shot as {developed[original]}"
-        return _ingest_one(name, original, source, folder)
+        return "" if original in known else _ingest_one(name, original, source, folder)
 
+    candidates: list[_Candidate] = []
+    skipped: list[SkippedPhoto] = []
     results = map_in_order(prepare, numbered, min(threads, MAX_PARALLEL))
-    for (name, original, _), result in zip(numbered, results, strict=True):
-        if isinstance(result, str):
+    for done, ((name, original, _), result) in enumerate(zip(numbered, results, strict=True), start=1):
+        if isinstance(result, _Candidate):
+            candidates.append(result)
+        elif result:
             skipped.append(SkippedPhoto(name, original, result))
-        else:
-            photo, digest = result
-            first = first_with_digest.setdefault(digest, original)
-            if first == original:
-                photos.append(photo)
-            else:
-                photo.path.unlink()
-                skipped.append(SkippedPhoto(name, original, f"same photo as {first}"))
-        send((len(photos) + len(skipped)) / len(numbered))
-    return photos, skipped
+        send(done / len(numbered))
+    seen = second_images(_seen(candidates, shots))
+    for candidate in candidates:
+        if candidate.photo.original in seen:
+            candidate.photo.path.unlink()
+    known |= seen
+    photos, same = _distinct([candidate for candidate in candidates if candidate.photo.original not in seen])
+    return Ingested(
+        photos,
+        sorted(skipped + same, key=lambda photo: photo.name),
+        [SecondImage(name, original, known[original]) for name, original, _ in numbered if original in known],
+        _store_masks(known, paths, {candidate.photo.original: candidate for candidate in candidates}),
+    )
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -76,19 +105,54 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
-def _developed_by_the_camera(names: Sequence[str]) -> dict[str, str]:
-    """Raw file → the JPEG beside it of the same name: drones can store each shot as both."""
-    stems = {
-        str(path.with_suffix("")).lower(): str(path)
-        for path in map(PurePosixPath, names)
-        if path.suffix.lower() not in RAW_SUFFIXES
+def _seen(candidates: Sequence[_Candidate], named: Mapping[str, Shot]) -> dict[str, Shot]:
+    """What each decoded picture is: by its name, else by what its file says, else by its size."""
+    shots = {
+        candidate.photo.original: candidate.shot if (shot := named[candidate.photo.original]) == COLOUR else shot
+        for candidate in candidates
     }
-    raws = [path for path in map(PurePosixPath, names) if path.suffix.lower() in RAW_SUFFIXES]
-    return {str(raw): stems[stem] for raw in raws if (stem := str(raw.with_suffix("")).lower()) in stems}
+    shots |= odd_greys(shots, {c.photo.original: c.photo.metadata.taken_at for c in candidates})
+    colour = [candidate.photo for candidate in candidates if shots[candidate.photo.original].kind is Kind.COLOUR]
+    return shots | by_size({photo.original: (photo.width, photo.height) for photo in colour})
 
 
-def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> tuple[Photo, str] | str:
-    """The photo and the digest of its pixels (the same shot may come in two files), or why it is skipped."""
+def _distinct(candidates: Sequence[_Candidate]) -> tuple[list[Photo], list[SkippedPhoto]]:
+    """The photos, and those whose pixels are another's; the files of the latter are removed."""
+    photos: list[Photo] = []
+    same: list[SkippedPhoto] = []
+    first_with_digest: dict[str, str] = {}
+    for candidate in candidates:
+        photo = candidate.photo
+        first = first_with_digest.setdefault(candidate.digest, photo.original)
+        if first == photo.original:
+            photos.append(photo)
+        else:
+            photo.path.unlink()
+            same.append(SkippedPhoto(photo.name, photo.original, f"same photo as {first}"))
+    return photos, same
+
+
+def _store_masks(
+    shots: Mapping[str, Shot], paths: Mapping[str, Path], candidates: Mapping[str, _Candidate]
+) -> list[str]:
+    """Store the masks of the photos that are left; returns the names of those that fit none."""
+    unused = []
+    for original, shot in shots.items():
+        if shot.kind is not Kind.MASK:
+            continue
+        candidate = candidates.get(str(shot.of))
+        source = paths.get(original)
+        if candidate is None or source is None or not candidate.photo.path.exists():
+            unused.append(original)
+            continue
+        photo = candidate.photo
+        if not store_mask(source, photo.path, (photo.width, photo.height), candidate.orientation):
+            unused.append(original)
+    return unused
+
+
+def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> _Candidate | str:
+    """The photo with the digest of its pixels (the same shot may come in two files), or why it is skipped."""
     if source is None:
         return "its data in the archive is damaged"
     try:
@@ -109,7 +173,7 @@ def _ingest_one(name: str, original: str, source: Path | None, folder: Path) -> 
         picture.save(target, "JPEG", quality=TRANSCODE_QUALITY, subsampling=0)
         source.unlink()
     photo = Photo(name, original, target, picture.width, picture.height, decoded.metadata)
-    return photo, digest.hexdigest()
+    return _Candidate(photo, digest.hexdigest(), decoded.shot, decoded.orientation)
 
 
 def is_flat(image: Image.Image) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.shots import Shot
 from sfm.exif import Metadata
 
 
@@ -33,3 +34,12 @@ class SkippedPhoto:
     name: str
     original: str
     reason: str
+
+
+@dataclass(frozen=True)
+class SecondImage:
+    """A picture that is no photo of its own: what it is instead."""
+
+    name: str
+    original: str
+    shot: Shot

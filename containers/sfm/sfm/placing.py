@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
+from pyproj import CRS
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
+from geo.projected import Place, Projected, UnusableSystemError
 from sfm.control import TooFewControlPointsError, fit_control_points
-from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
+from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text, system_of
+from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
 from sfm.photos import Photo
+from sfm.vertical import heights_of_control_points, heights_of_photos
 from stage.archive import UnpackedFile
 from stage.result import Warning
 
@@ -35,8 +40,11 @@ def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistr
     georegistration, warnings = None, []
     if upload.gcp_files:
         try:
-            points = read_control_points(upload.gcp_files, upload.photos)
-            georegistration = by_control_points(fit_control_points(model, points), points_of(model))
+            points, system = read_control_points(upload.gcp_files, upload.photos)
+            fitted = by_control_points(fit_control_points(model, points), points_of(model))
+            georegistration = replace(
+                fitted, projected=_projected(fitted.origin, system), heights=heights_of_control_points(system)
+            )
         except (UnusableGcpFileError, TooFewControlPointsError) as error:
             names = [file.name for file in upload.gcp_files]
             warnings.append(
@@ -44,6 +52,12 @@ def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistr
             )
     if georegistration is None:
         georegistration = georegister(posed_photos(model, upload.photos), points_of(model))
+        if georegistration.origin is not None:
+            georegistration = replace(
+                georegistration,
+                projected=_projected(georegistration.origin),
+                heights=heights_of_photos(georegistration.altitude_known),
+            )
     model.transform(
         pycolmap.Sim3d(
             georegistration.scale, pycolmap.Rotation3d(georegistration.rotation), georegistration.translation
@@ -52,12 +66,26 @@ def place(model: pycolmap.Reconstruction, upload: Placeable) -> tuple[Georegistr
     return georegistration, warnings
 
 
-def read_control_points(files: Sequence[UnpackedFile], photos: Sequence[Photo]) -> list[ControlPoint]:
-    """The control points of the one list in the upload. Raises UnusableGcpFileError."""
+def _projected(origin: LocalFrame | None, system: CRS | None = None) -> Projected | None:
+    """The projected system for maps of the scene: the control points', or UTM where they are in none that maps have."""
+    if origin is None:
+        return None
+    place = Place(origin.latitude, origin.longitude, origin.altitude)
+    if system is not None:
+        try:
+            return Projected.about(place, system)
+        except UnusableSystemError:
+            pass
+    return Projected.about(place)
+
+
+def read_control_points(files: Sequence[UnpackedFile], photos: Sequence[Photo]) -> tuple[list[ControlPoint], CRS]:
+    """The control points of the one list in the upload, and the system they are in. Raises UnusableGcpFileError."""
     if len(files) > 1:
         raise UnusableGcpFileError(f"there are {len(files)} lists of them")
     names = by_base_name({photo.original: photo.name for photo in photos})
-    return parse_gcp_list(read_text(files[0].path), names)
+    text = read_text(files[0].path)
+    return parse_gcp_list(text, names), system_of(text)
 
 
 def posed_photos(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> list[PosedPhoto]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.codes import WarningCode
+from contract.shots import described
+from contract.warning_codes import WarningCode
 from sfm.georegister import Georegistration
-from sfm.photos import Photo
+from sfm.photos import Photo, SecondImage
 from stage.result import Warning
 
 
 def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
     """Warn of skipped, unregistered and blurred photos, from the rows of photos.json (sfm.account)."""
-    skipped = [row for row in rows if "features" not in row]
+    skipped = [row for row in rows if "features" not in row and "kind" not in row]
     lost = [row for row in rows if "features" in row and not row["registered"]]
     blurred = [row["original"] for row in rows if row.get("blurred")]
     warnings = []
@@ -24,6 +25,18 @@ def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
         warnings.append(Warning(WarningCode.PHOTOS_NOT_REGISTERED, message, [row["original"] for row in lost]))
     if blurred:
         warnings.append(Warning(WarningCode.PHOTOS_BLURRED, f"{len(blurred)} photos are blurred", blurred))
+    return warnings
+
+
+def second_image_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str]) -> list[Warning]:
+    """Name the pictures that do not count as photos, and the masks that could not be used."""
+    warnings = []
+    if images:
+        facts = f"not counted as photos: {described(image.shot for image in images)}"
+        warnings.append(Warning(WarningCode.SECOND_IMAGES, facts, [image.original for image in images]))
+    if unused_masks:
+        facts = f"{len(unused_masks)} masks have no photo of their name and shape"
+        warnings.append(Warning(WarningCode.MASKS_UNUSED, facts, list(unused_masks)))
     return warnings
 
 
@@ -42,7 +55,7 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
         metres = f"{georegistration.vertical_rms_metres:.0f} m"
         message = f"the photos' altitudes contradict each other by {metres}: they are not used"
         warnings.append(Warning(WarningCode.ALTITUDE_UNRELIABLE, message))
-    unused = [point.name for point in georegistration.control_points if not point.used]
+    unused = [point.name for point in georegistration.control_points if not point.used and not point.check]
     if unused:
         message = f"{len(unused)} control points disagree with the others and are not used"
         warnings.append(Warning(WarningCode.CONTROL_POINT_OUTLIERS, message, unused))

@@ -17,16 +17,17 @@ from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
-from sfm.ingest import ingest
+from sfm.ingest import Ingested, ingest
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
 from sfm.parallel import available_cores
 from sfm.parts import part_progress
-from sfm.photos import Photo, SkippedPhoto
+from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import photo_warnings, place_warnings
+from sfm.remarks import photo_warnings, place_warnings, second_image_warnings
+from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
 from stage.contract import StageContext
@@ -36,11 +37,15 @@ from stage.result import StageOutcome
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: photos that can be used, those that cannot, and lists of control points."""
+    """What the archive holds: its pictures, and lists of control points."""
 
-    photos: list[Photo]
-    skipped: list[SkippedPhoto]
+    pictures: Ingested
     gcp_files: list[UnpackedFile]
+
+    @property
+    def photos(self) -> list[Photo]:
+        """The photos that can be used."""
+        return self.pictures.photos
 
     @property
     def folder(self) -> Path:
@@ -87,7 +92,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     """
     work = _Work(context, TimeBudget(job_seconds(context.folders.root)), available_cores())
     upload = work.read_upload()
-    photos, skipped = upload.photos, upload.skipped
+    photos, skipped = upload.photos, upload.pictures.skipped
     gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
     try:
         solved = work.solve(upload)
@@ -116,13 +121,14 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
         solved.mapped.models,
         solved.mapped.cut_short,
     )
-    rows = account(photos, skipped, evidence)
+    rows = account(photos, skipped, evidence, upload.pictures.second_images)
     with staged(context.folders.processing_output) as output:
         work.undistort(solved.model, upload.folder, output, len(solved.placed))
         with context.stopwatch("plot"):
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
+        write_json(output / "survey.json", survey(model, photos, georegistration, overlap))
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -144,7 +150,13 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "calibration": solved.mapped.calibration,
         },
         timings=context.stopwatch.seconds,
-        warnings=warnings + gcp_warnings + photo_warnings(rows) + place_warnings(photos, georegistration),
+        warnings=[
+            *warnings,
+            *gcp_warnings,
+            *photo_warnings(rows),
+            *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
+            *place_warnings(photos, georegistration),
+        ],
     )
 
 
@@ -166,12 +178,11 @@ class _Work:
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
         if not files and not damaged:
-            return Upload([], [], gcp_files)
+            return Upload(Ingested(), gcp_files)
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
-            photos, skipped = run_native(ingest, arguments, progress)
-        return Upload(photos, skipped, gcp_files)
+            return Upload(run_native(ingest, arguments, progress), gcp_files)
 
     def solve(self, upload: Upload) -> Solved:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""

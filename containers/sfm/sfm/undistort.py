@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pycolmap
 from numpy.typing import NDArray
+from PIL import Image
 
+from sfm.masks import MASKED_BELOW, read_mask
 from sfm.native import Send
 from sfm.parallel import map_in_order
 
@@ -51,8 +53,8 @@ def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
 
 
 def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: int, send: Send) -> None:
-    """Write `output/images/<name>` for each photo registered in the model at `model_folder`, and the undistorted model
-    to `output/sparse/0` (runs in a child process).
+    """Write `output/images/<name>` for each photo registered in the model at `model_folder`, its mask to
+    `output/masks/<name>.png`, and the undistorted model to `output/sparse/0` (runs in a child process).
 
     `send` gets the share of photos done, 0..1.
     """
@@ -65,7 +67,9 @@ def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: i
     colors = PointColors()
 
     def write(image: pycolmap.Image) -> NDArray[np.uint8]:
-        picture = undistort_photo(photos / image.name, images / image.name, views[image.camera_id])
+        view = views[image.camera_id]
+        picture = undistort_photo(photos / image.name, images / image.name, view)
+        undistort_mask(photos / image.name, output / "masks" / f"{image.name}.png", view)
         return picture_at(picture, np.array([point.xy for point in image.points2D]).reshape(-1, 2))
 
     pictured = sorted(result.images.values(), key=lambda image: image.name)
@@ -117,6 +121,16 @@ def undistort_photo(source: Path, target: Path, view: Undistortion) -> NDArray[n
         raise ValueError(f"{target.name} cannot be encoded")
     target.write_bytes(encoded.tobytes())
     return np.asarray(warped, np.uint8)
+
+
+def undistort_mask(photo: Path, target: Path, view: Undistortion) -> None:
+    """Remap the mask of the photo at `photo`, if it has one."""
+    mask = read_mask(photo)
+    if mask is None:
+        return
+    warped = cv2.remap(mask, view.coordinates, view.fractions, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    target.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.where(warped >= MASKED_BELOW, 255, 0).astype(np.uint8)).save(target, "PNG")
 
 
 def undistorted_model(

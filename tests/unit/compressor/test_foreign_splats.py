@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compressor.source import read_source, visible
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
 from stage.errors import ErrorCode, StageError

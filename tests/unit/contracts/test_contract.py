@@ -11,12 +11,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contract.__main__ import generated, main
-from contract.codes import ErrorCode, WarningCode
+from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.events import SOURCE, StatusType
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.schemas import schemas
 from contract.stages import JobName, PipelineStep, Stage
+from contract.warning_codes import WarningCode
 
 ROOT = Path(__file__).parents[3]
 WORLDS = ("functions", "containers", "statemachine", "local", "scripts")

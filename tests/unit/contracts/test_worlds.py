@@ -14,7 +14,7 @@ from tests.support.imports import distributions, imported, normal, third_party, 
 
 ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
-SHARED = ("stage", "splat")
+SHARED = ("stage", "splat", "geo")
 CONTRACT = frozenset({"contract"})
 # boto3 and what it is made of are in Lambda's own runtime
 LAMBDA_RUNTIME = {"boto3", "botocore"}
@@ -69,7 +69,7 @@ def own_files(folder: Path) -> Iterator[Path]:
 
 
 def shared_files(module: str) -> list[Path]:
-    """The file of a module of containers/stage or containers/splat; nothing for other modules."""
+    """The file of a module of the containers' shared packages; nothing for other modules."""
     if module.partition(".")[0] not in SHARED:
         return []
     base = CONTAINERS.joinpath(*module.split("."))

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.codes import WARNINGS, WarningCode
 from contract.stages import Stage
+from contract.warning_codes import WARNINGS, WarningCode
 from deliver.chart import ticks
 from deliver.report import Quality, score_parts
 from tests.support.cloud import RESULTS, Cloud, invoke
@@ -154,8 +154,8 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "photos": 18,
         "registered": 18,
         "photoList": [
-            {"name": "DJI <1>.JPG", "used": True, "reason": None},
-            {"name": "DJI_2.JPG", "used": False, "reason": "blurred & dark"},
+            {"name": "DJI <1>.JPG", "used": True, "reason": None, "kind": None},
+            {"name": "DJI_2.JPG", "used": False, "reason": "blurred & dark", "kind": None},
         ],
         "georeference": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0, "rmsMetres": 0.35},
         "gpsRmsMetres": 0.35,

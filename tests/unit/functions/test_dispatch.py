@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.capacity import MAX_FAULTS
+from domain.fairness import StartTags
 from domain.stage_runs import MAX_PAGE, StageRuns
 from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
@@ -25,11 +28,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 UPLOADED = "2026-05-04T10:{:02d}:00Z"
 
 
-def ask(number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard") -> None:
+def ask(
+    number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard", owner: str | None = "alice"
+) -> None:
     """The task of the job that was uploaded at `number` past ten."""
     event = ask_for(stage, token or f"token-{number}")
     event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
     event["job"]["options"]["quality"] = quality
+    event["job"]["owner"] = owner
     invoke("run_stage", event)
 
 
@@ -79,8 +85,8 @@ def test_a_job_that_waits_for_capacity_publishes_that_and_when_it_got_some(one_m
     assert [said["sequence"] for said in details] == [2_010_000, 2_010_001, 2_010_002]
 
 
-def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
-    """Whatever order their tasks came in, and with a newcomer at every change of hands."""
+def test_fifty_jobs_of_one_owner_get_their_machine_in_the_order_in_which_they_began(one_machine: Cloud) -> None:
+    """Whenever they were uploaded: a rerun of an old upload does not go to the head."""
     late_first = [*range(10, 0, -1), *range(11, 51)]
     for number in late_first:
         ask(number)
@@ -90,7 +96,51 @@ def test_fifty_uploads_get_their_machine_in_order(one_machine: Cloud) -> None:
         one_machine.sagemaker.complete(name(order[-1]))
         (served,) = invoke("dispatch", ended(order[-1]))["served"]
         order.append(int(served.split("-")[1]))
-    assert order == [10, *range(1, 10), *range(11, 51)]
+    assert order == late_first
+
+
+def turns(cloud: Cloud, first: int) -> list[int]:
+    """The jobs in the order in which one machine comes to them, after `first`, which has it."""
+    order = [first]
+    while waiting(Stage.TRAINING, cloud):
+        cloud.sagemaker.complete(name(order[-1]))
+        (served,) = invoke("dispatch", ended(order[-1]))["served"]
+        order.append(int(served.split("-")[1]))
+    return order[1:]
+
+
+def test_owners_take_turns_however_many_jobs_each_has(one_machine: Cloud) -> None:
+    for number in range(1, 7):
+        ask(number, owner="alice")
+    for number in (10, 11):
+        ask(number, owner="bob")
+    ask(20, owner=None)  # the operator's own
+    assert turns(one_machine, 1) == [10, 20, 2, 11, 3, 4, 5, 6]
+
+
+def test_who_had_the_machines_while_nobody_wanted_them_owes_nobody(one_machine: Cloud) -> None:
+    one_machine.sagemaker.quota = None
+    for number in range(1, 9):
+        ask(number, owner="alice")
+    one_machine.sagemaker.quota = 0
+    ask(10, owner="bob")
+    ask(9, owner="alice")
+    ask(11, owner="bob")
+    one_machine.sagemaker.quota = None
+    assert look_round() == [name(10), name(9), name(11)]
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from("abcd"), min_size=2, max_size=20), st.uuids())
+def test_between_two_of_ones_own_nobody_else_has_more_than_two(cloud: Cloud, owners: list[str], run: UUID) -> None:
+    tags = StartTags(cloud.table("limits"))
+    taken = [tags.take(f"{owner}-{run}") for owner in owners]
+    served = [owners[number] for number in sorted(range(len(owners)), key=lambda number: (taken[number], number))]
+    for owner in set(owners):
+        places = [place for place, other in enumerate(served) if other == owner]
+        for before, after in pairwise(places):
+            between = served[before + 1 : after]
+            assert all(between.count(other) <= 2 for other in between)
 
 
 def test_a_newcomer_does_not_overtake_those_who_wait(one_machine: Cloud) -> None:
@@ -199,10 +249,8 @@ def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud) -> None:
     assert first.request is not None
     for number in range(2, MAX_PAGE + 6):
         run = StageRun(job_id=f"job-{number}", stage=Stage.TRAINING, attempt=1)
-        runs.remember(run, f"token-{number}", RetryState())
-        runs.queue_up(
-            run, f"token-{number}", first.request | {"TrainingJobName": run.job_name}, f"2026-05-04T11:{number:02d}"
-        )
+        runs.remember(run, f"token-{number}", RetryState(), number)
+        runs.queue_up(run, f"token-{number}", first.request | {"TrainingJobName": run.job_name}, number)
     one_machine.sagemaker.quota = None
     assert len(look_round()) == MAX_PAGE + 5
 

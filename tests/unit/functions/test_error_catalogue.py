@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contract.codes import FAILURES, WARNINGS, Advice, ErrorCode, Failure, Then, WarningCode, failures_then
+from contract.codes import FAILURES, ErrorCode, Failure, Then, failures_then
+from contract.warning_codes import WARNINGS, Advice, WarningCode
 from domain.errors import JobError, RejectedUpload
 
 

@@ -201,6 +201,17 @@ def test_too_few_photos_are_refused_with_both_numbers() -> None:
     assert "2 of at least 5" in message
 
 
+def test_second_images_of_a_shot_are_not_counted() -> None:
+    shots = [f"DJI_2026050112300{n}_000{n}_{lens}.JPG" for n in range(6) for lens in "VT"]
+    assert check(zip_of([*shots, *(f"DJI_2026050112300{n}_000{n}_V_mask.png" for n in range(6))])) == 6
+
+
+def test_too_few_photos_beside_second_images_say_what_was_not_counted() -> None:
+    found, message = rejection(zip_of([*photos(3), *photos(3, "DJI_{:04d}_mask.JPG"), *photos(3, "DJI_{:04d}.DNG")]))
+    assert found is ErrorCode.TOO_FEW_PHOTOS
+    assert "3 of at least 5; not counted: 3 masks, 3 other files" in message
+
+
 def test_the_fewest_photos_are_enough() -> None:
     assert check(zip_of(photos(MIN_PHOTOS))) == MIN_PHOTOS
 

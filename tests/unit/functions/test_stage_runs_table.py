@@ -34,13 +34,13 @@ def known(runs: StageRuns) -> WaitingRun:
 def test_a_token_does_not_replace_another_that_waits_for_the_same_run(cloud: Cloud, runs: StageRuns) -> None:
     found = known(runs)
     with pytest.raises(ClientError, match=REFUSED):
-        runs.remember(found.run, "dead-token", found.retry_state)
+        runs.remember(found.run, "dead-token", found.retry_state, 0)
     assert token_of(cloud) == "token-1"
 
 
 def test_the_same_invocation_may_store_its_token_again(cloud: Cloud, runs: StageRuns) -> None:
     found = known(runs)
-    runs.remember(found.run, "token-1", found.retry_state)
+    runs.remember(found.run, "token-1", found.retry_state, 0)
     assert token_of(cloud) == "token-1"
 
 
@@ -56,16 +56,16 @@ def test_a_run_that_another_token_took_over_is_not_queued(cloud: Cloud, runs: St
     found = known(runs)
     runs.adopt(found, "token-2")
     with pytest.raises(ClientError, match=REFUSED):
-        runs.queue_up(found.run, "token-1", {}, "2026-05-04T10:00:00Z")
+        runs.queue_up(found.run, "token-1", {}, 0)
     assert waiting(Stage.SFM, cloud) == []
-    runs.queue_up(found.run, "token-2", {}, "2026-05-04T10:00:00Z")
+    runs.queue_up(found.run, "token-2", {}, 0)
     assert waiting(Stage.SFM, cloud) == [found.run.job_name]
 
 
 def test_a_run_leaves_the_queue_once(runs: StageRuns) -> None:
     found = known(runs)
     assert not runs.leave_queue(found.run)
-    runs.queue_up(found.run, "token-1", {}, "2026-05-04T10:00:00Z")
+    runs.queue_up(found.run, "token-1", {}, 0)
     assert [runs.leave_queue(found.run) for _ in range(2)] == [True, False]
 
 
@@ -79,8 +79,8 @@ def test_a_queue_of_several_pages_is_read_to_its_end_and_in_order(runs: StageRun
     numbers = range(120)
     for number in numbers:
         run = found.run.model_copy(update={"job_id": f"job-{number:03d}"})
-        runs.remember(run, f"token-{number}", found.retry_state)
-        runs.queue_up(run, f"token-{number}", {}, f"2026-05-04T10:{number // 60:02d}:{number % 60:02d}Z")
+        runs.remember(run, f"token-{number}", found.retry_state, number)
+        runs.queue_up(run, f"token-{number}", {}, number)
     assert [queued.run.job_id for queued in runs.queue(Stage.SFM)] == [f"job-{number:03d}" for number in numbers]
 
 

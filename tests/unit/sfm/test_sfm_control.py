@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
+from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
-from sfm.control import TooFewControlPointsError, fit_control_points
+from sfm.control import TooFewControlPointsError, are_checks, fit_control_points
 from sfm.exif import GeoPosition, Metadata
 from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 from sfm.placing import place
 from stage.archive import UnpackedFile
+from tests.support.schemas import faults
 
 PHOTOS = {"dji_1.jpg": "000001.jpg", "dji_2.jpg": "000002.jpg"}
 # 48° N on the middle meridian of zone 32, by the series of the meridian's arc (Snyder 1987, 3-21) times 0.9996
@@ -181,6 +183,40 @@ def test_what_cannot_place_a_model_says_why() -> None:
         fit_control_points(model, mixed)
 
 
+def test_a_check_point_is_measured_and_never_fitted() -> None:
+    model = flight()
+    points = surveyed(model)
+    raised = points[4].position
+    points[4] = ControlPoint(
+        "P4_check", GeoPosition(raised.latitude, raised.longitude, (raised.altitude or 0) + 0.3), points[4].marks
+    )
+    fit = fit_control_points(model, points)
+    assert [residual.check for residual in fit.residuals] == [False] * 4 + [True]
+    assert [residual.used for residual in fit.residuals] == [True] * 4 + [False]
+    np.testing.assert_allclose(fit.residuals[4].offset, [0, 0, -0.3], atol=0.02)
+    assert max(residual.metres for residual in fit.residuals[:4]) < 0.02
+    # 0.3 m up, seen from 32 m with 700 pixels, at most some ten metres aside
+    assert 0.5 < fit.residuals[4].pixels < 8
+    assert max(residual.pixels for residual in fit.residuals[:4]) < 0.5
+    with pytest.raises(TooFewControlPointsError, match="check points"):
+        fit_control_points(
+            model, [ControlPoint(f"{p.name} check", p.position, p.marks) for p in points[:3]] + points[3:]
+        )
+
+
+@pytest.mark.parametrize(
+    ("names", "checks"),
+    [
+        (["a", "b_check", "Check 3", "checkered", "recheck", "d-CHECK"], [1, 2, 5]),
+        ([f"P{i}" for i in range(8)], []),
+        ([f"P{i}" for i in range(10)], [3, 7]),
+        ([f"P{i}" for i in range(9)] + ["x_check"], [9]),
+    ],
+)
+def test_which_points_are_check_points(names: list[str], checks: list[int]) -> None:
+    assert np.flatnonzero(are_checks(names)).tolist() == checks
+
+
 class Sent:
     """An upload of the flight's photos and one list."""
 
@@ -208,9 +244,32 @@ def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_p
     heights = [point.xyz[2] for point in model.points3D.values()]
     assert np.median(heights) == pytest.approx(0, abs=1e-6)
     assert content["origin"]["altitude"] == pytest.approx(403.0, abs=0.1)
+    assert content["projected"]["epsg"] == 32632  # degrees are no map: UTM
+    assert content["heights"] == {"datum": "that of the control points", "epsg": None}
+    assert faults("georeference", content) == []
 
     path.write_text("EPSG:4326\nnonsense")
     georegistration, (warning,) = place(flight(), Sent(path))
     assert warning.code == "CONTROL_POINTS_UNUSED"
     assert "line 2" in warning.message
     assert georegistration.as_json()["georeferenced"] is False
+
+
+def test_a_surveyor_gets_his_own_system_back(tmp_path: Path) -> None:
+    """The control points in EPSG:2056 with LN02 heights: a point's place in the model, projected, is what he wrote."""
+    model = flight()
+    to_swiss = Transformer.from_crs(4326, 2056, always_xy=True)
+    points = surveyed(model)
+    written = [(*to_swiss.transform(p.position.longitude, p.position.latitude), p.position.altitude) for p in points]
+    lines = [
+        f"{x:.4f} {y:.4f} {z} {mark.column} {mark.row} DJI_{mark.photo.removesuffix('.jpg')}.JPG {point.name}"
+        for point, (x, y, z) in zip(points, written, strict=True)
+        for mark in point.marks
+    ]
+    path = tmp_path / "gcp_list.txt"
+    path.write_text("\n".join(["EPSG:2056", *lines]))
+    georegistration, _ = place(model, Sent(path))
+    assert georegistration.projected is not None
+    assert georegistration.projected.epsg == 2056
+    found = np.array([model.point3D(i).xyz for i in sorted(model.points3D)])
+    assert np.abs(georegistration.projected.from_enu(found) - np.array(written, dtype=np.float64)).max() < 0.02

@@ -75,7 +75,8 @@ def run(
     result = ingest(unpacked, damaged, tmp_path / "photos", 2, shares.append)
     count = len(files) + len(damaged)
     assert shares == [done / count for done in range(1, count + 1)]
-    return result
+    seconds = [SkippedPhoto(image.name, image.original, image.shot.reason) for image in result.second_images]
+    return result.photos, sorted(result.skipped + seconds, key=lambda photo: photo.name)
 
 
 def test_a_good_jpeg_is_moved_unchanged_and_named_by_number(tmp_path: Path) -> None:

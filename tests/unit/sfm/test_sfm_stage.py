@@ -71,6 +71,28 @@ def test_every_good_photo_is_registered_and_counted(scene: Path) -> None:
     assert set(result["timings"]) >= {"unpack", "ingest", "features", "matching", "mapping", "undistort"}
 
 
+def test_the_survey_figures_are_those_of_the_flight(scene: Path) -> None:
+    """Eight photos from 40 m with 500 pixels of focal length over blocks 4 to 11 m high; GPS within centimetres."""
+    found = read_json(scene / "survey.json")
+    assert found["gsd_metres"] == pytest.approx(38 / 500, rel=0.08)
+    assert found["flight_height_metres"] == pytest.approx(40, abs=5)
+    assert 0 < found["area_square_metres"]["seen_by_three"] < found["area_square_metres"]["seen"] < 90 * 90
+    (camera,) = found["cameras"]
+    assert (camera["photos"], camera["width"], camera["height"]) == (8, 640, 480)
+    assert camera["focal_pixels"] == pytest.approx(500, rel=0.03)
+    counts = read_json(scene / "result.json")["counts"]
+    assert sum(row["points"] for row in found["track_lengths"]) == counts["points"]
+    seen = sum(row["points"] * row["photos"] for row in found["track_lengths"])
+    assert sum(found["reprojection_pixels"]["counts"]) == seen
+    assert found["reprojection_pixels"]["mean"] < 0.6
+    assert found["gps"]["count"] == 8
+    assert max(found["gps"]["rms_metres"]) < 0.3
+    assert found["control"] is None
+    place = read_json(scene / "georeference.json")
+    assert place["projected"]["epsg"] == 32615
+    assert place["heights"]["datum"].startswith("sea level")
+
+
 def test_the_cloud_shows_every_camera_where_the_model_has_it(scene: Path) -> None:
     model = pycolmap.Reconstruction(scene / "sparse" / "0")
     cloud = read_json(scene / "cloud.json")
@@ -124,12 +146,12 @@ def test_the_files_are_those_of_the_contract(scene: Path) -> None:
     images = {f"images/{i:06d}.jpg" for i in range(1, 9)}
     model = {f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")}
     pictures = {"cameras.png", "overlap.png", "cloud.json", "thumbnails.jpg"}
-    assert files == images | model | {"photos.json", "georeference.json", "result.json", *pictures}
+    assert files == images | model | {"photos.json", "georeference.json", "survey.json", "result.json", *pictures}
     assert {row["path"] for row in read_json(scene / "result.json")["files"]} == files - {"result.json"}
 
 
 def test_what_it_leaves_keeps_to_the_schemas(scene: Path) -> None:
-    assert file_faults(scene, "sfm", "photos", "georeference") == []
+    assert file_faults(scene, "sfm", "photos", "georeference", "survey") == []
 
 
 def test_cameras_are_where_they_were_metric_and_north_up(scene: Path, flight: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from splat.loss import Target
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
 from trainer.dataset import PhotoStore, load_scene

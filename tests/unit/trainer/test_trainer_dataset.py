@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from contract.codes import WarningCode
+from contract.warning_codes import WarningCode
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
 from trainer.colmap import read_model

@@ -1,0 +1,98 @@
+"""What a picture file says of its kind where its name does not: XMP, channels, and its size beside the others'.
+
+DJI's XMP names the lens (`ImageSource`), Camera XMP (https://support.pix4d.com, "Camera-XMP tags") the band, Google's
+photo sphere XMP (`GPano`) a panorama.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from contract.counts import MIN_PHOTOS
+from contract.shots import COLOUR, Kind, Shot
+from sfm.exif import MAKE, XMP_PACKET
+
+Key = TypeVar("Key")
+Size = tuple[int, int]
+
+_SOURCE = re.compile(r"ImageSource(?:\s*=\s*[\"']|>)\s*([A-Za-z]+)")
+_BAND = re.compile(r"BandName(?:\s*=\s*[\"']|>)(?:\s|<[^>]*>)*([A-Za-z][A-Za-z ]*)")
+_PANORAMA = re.compile(r"ProjectionType(?:\s*=\s*[\"']|>)\s*(?:equirectangular|cylindrical)")
+_THERMAL_MAKERS = ("FLIR",)
+_ONE_CHANNEL = ("1", "L", "LA", "I", "F")  # first letters of Pillow's modes, which have others behind them
+# of a channel against another, in 8 bits: JPEG keeps a grey picture's channels together to a rounding
+MAX_GREY_DIFFERENCE = 2
+UNNAMED_BAND = Shot(Kind.BAND)
+MAX_ODD_GREYS = 1 / 2  # of the colour photos; more grey pictures come from a second camera
+THERMAL_SHAPE, MAX_THERMAL_SIDE = 5 / 4, 1280  # 320 × 256, 640 × 512, 1280 × 1024
+THERMAL_SHARE, PREVIEW_SHARE = 1 / 4, 1 / 32  # of the pixels that the upload's photos have
+
+
+def shot_in(image: Image.Image) -> Shot:
+    """What an opened picture is by itself; never raises on malformed tags."""
+    xmp, make = _tags(image)
+    source = _SOURCE.search(xmp)
+    if (source and re.match("infrared|thermal|ir(camera)?$", source.group(1), re.I)) or make in _THERMAL_MAKERS:
+        return Shot(Kind.THERMAL)
+    if _PANORAMA.search(xmp):
+        return Shot(Kind.PANORAMA)
+    if is_grey(image):
+        band = _BAND.search(xmp)
+        return Shot(Kind.BAND, band.group(1).strip().lower() if band else "")
+    return COLOUR
+
+
+def is_grey(image: Image.Image) -> bool:
+    """Whether a picture has one channel, or three that show the same."""
+    if image.mode.startswith(_ONE_CHANNEL):
+        return True
+    small = np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BOX), np.int16)
+    return bool(np.ptp(small, axis=2).max() <= MAX_GREY_DIFFERENCE)
+
+
+def odd_greys(shots: Mapping[Key, Shot], times: Mapping[Key, str]) -> dict[Key, Shot]:
+    """The grey pictures that are photos all the same: few among colour photos, none of which was taken at their time.
+
+    `times`: EXIF's text by picture, "" where there is none.
+    """
+    greys = [key for key, shot in shots.items() if shot == UNNAMED_BAND]
+    colour = [key for key, shot in shots.items() if shot == COLOUR]
+    if len(greys) > len(colour) * MAX_ODD_GREYS:
+        return {}
+    taken = {times[key] for key in colour} - {""}
+    return dict.fromkeys((key for key in greys if times[key] not in taken), COLOUR)
+
+
+def by_size(sizes: Mapping[Key, Size]) -> dict[Key, Shot]:
+    """The pictures that are much smaller than an upload's photos: thermal ones by their shape, else previews."""
+    pixels = {key: width * height for key, (width, height) in sizes.items()}
+    # half of an upload may be thermal, and a few photos larger than the others
+    least = max(MIN_PHOTOS, len(pixels) // 3)
+    if len(pixels) < least:
+        return {}
+    usual = sorted(pixels.values(), reverse=True)[least - 1]
+    found: dict[Key, Shot] = {}
+    for key, (width, height) in sizes.items():
+        long_side, short_side = max(width, height), min(width, height)
+        thermal = long_side <= MAX_THERMAL_SIDE and abs(long_side / short_side - THERMAL_SHAPE) < 0.01
+        if thermal and pixels[key] <= THERMAL_SHARE * usual:
+            found[key] = Shot(Kind.THERMAL)
+        elif pixels[key] <= PREVIEW_SHARE * usual:
+            found[key] = Shot(Kind.PREVIEW)
+    return found
+
+
+def _tags(image: Image.Image) -> tuple[str, str]:
+    """The XMP packet's text, and the first word of the camera's maker."""
+    try:
+        exif = image.getexif()
+        xmp, make = image.info.get("xmp") or exif.get(XMP_PACKET) or b"", str(exif.get(MAKE) or "")
+    except Exception:  # Pillow's EXIF parser raises many kinds on broken tags
+        return "", ""
+    text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
+    return text, (make.strip("\0 ").upper().split() or [""])[0]

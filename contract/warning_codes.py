@@ -1,0 +1,127 @@
+"""The closed list of warnings: what the customer reads of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class WarningCode(StrEnum):
+    """What a customer should know of a scene that was made all the same."""
+
+    # the photos
+    PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
+    PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
+    PHOTOS_BLURRED = "PHOTOS_BLURRED"
+    SECOND_IMAGES = "SECOND_IMAGES"
+    LOW_REGISTRATION = "LOW_REGISTRATION"
+    TIME_BUDGET = "TIME_BUDGET"
+    # the place
+    NOT_GEOREFERENCED = "NOT_GEOREFERENCED"
+    GPS_UNRELIABLE = "GPS_UNRELIABLE"
+    GPS_OUTLIERS = "GPS_OUTLIERS"
+    ALTITUDE_UNRELIABLE = "ALTITUDE_UNRELIABLE"
+    CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
+    CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
+    # the scene
+    SMALLER_MODELS = "SMALLER_MODELS"
+    MASKS_UNUSED = "MASKS_UNUSED"
+    INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
+    GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
+    DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
+    TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
+    OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
+    TARGET_MISSED = "TARGET_MISSED"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """`sentence`: what happened, for the customer. `hint`: what to do about it, if anything."""
+
+    sentence: str
+    hint: str
+
+
+WARNINGS: dict[WarningCode, Advice] = {
+    WarningCode.PHOTOS_SKIPPED: Advice(
+        "Some photos could not be used.",
+        "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
+    ),
+    WarningCode.PHOTOS_NOT_REGISTERED: Advice(
+        "Some photos could not be placed.",
+        "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
+    ),
+    WarningCode.PHOTOS_BLURRED: Advice(
+        "Some photos are blurred.",
+        "Fly slower or in better light, so that the shutter can be faster.",
+    ),
+    WarningCode.SECOND_IMAGES: Advice(
+        "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
+        "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene of"
+        " thermal pictures or of one band, upload these alone.",
+    ),
+    WarningCode.LOW_REGISTRATION: Advice(
+        "Fewer than four fifths of the photos could be put together.",
+        "Send one place per ZIP with more overlap between neighbouring photos.",
+    ),
+    WarningCode.TIME_BUDGET: Advice(
+        "Time ran out before the work was complete, so the scene is less than it could be.",
+        "Send fewer or smaller photos, or choose a quicker quality.",
+    ),
+    WarningCode.NOT_GEOREFERENCED: Advice(
+        "The scene has no true scale, north or place.",
+        "Keep the GPS data of the photos, or add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.GPS_UNRELIABLE: Advice(
+        "The GPS positions in the photos contradict the photos and were not used.",
+        "Wait for a good satellite fix before take-off, or add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.GPS_OUTLIERS: Advice(
+        "The GPS positions of some photos contradict the others and were not used.",
+        "Nothing needs to be done: the scene was placed by the other photos.",
+    ),
+    WarningCode.ALTITUDE_UNRELIABLE: Advice(
+        "The altitudes in the photos contradict each other and were not used.",
+        "For true heights add a gcp_list.txt to the ZIP.",
+    ),
+    WarningCode.CONTROL_POINTS_UNUSED: Advice(
+        "The control points could not be used; the scene was placed by the photos' GPS.",
+        "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
+    ),
+    WarningCode.CONTROL_POINT_OUTLIERS: Advice(
+        "Some control points contradict the others and were not used.",
+        "Check the marks and coordinates of the points named.",
+    ),
+    WarningCode.SMALLER_MODELS: Advice(
+        "The scene holds several models; the one with the most photos was used.",
+        "To use another one, upload a ZIP with only that model.",
+    ),
+    WarningCode.MASKS_UNUSED: Advice(
+        "The masks belong to none of the photos and were not used.",
+        "Name the mask of images/photo.jpg masks/photo.jpg.png or masks/photo.png, and upload again.",
+    ),
+    WarningCode.INVALID_GAUSSIANS: Advice(
+        "Gaussians with values that are no numbers, or without a rotation, were removed.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.GAUSSIANS_CAPPED: Advice(
+        "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
+        "Set a smaller maxGaussians, or ask the operator for a larger instance.",
+    ),
+    WarningCode.DAMAGED_CHECKPOINT: Advice(
+        "A damaged checkpoint was skipped, so that part of the training was repeated.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.TRANSPARENT_GAUSSIANS: Advice(
+        "Gaussians that no renderer draws were removed.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.OUTLIER_GAUSSIANS: Advice(
+        "Gaussians far outside the scene were removed.",
+        "Nothing needs to be done.",
+    ),
+    WarningCode.TARGET_MISSED: Advice(
+        "Compression cost more detail than the quality allows.",
+        "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+}
