@@ -17,9 +17,9 @@ from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
 from local.display import printable
+from local.folders import free_folder
 from local.sagemaker.container import project_images
 from spaceport import doctor
-from spaceport.delivery import free_folder
 from spaceport.estimate import PaceFile, in_words
 from spaceport.run import Outcome, Plan, Run, estimate_of
 from spaceport.source import STEPS, Source, read_source

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from deliver.deliver import Deliverer, DeliverRequest
 from domain.job import Job
 from domain.layout import split_uri
 from domain.results import output_from, read_result
+from local.folders import move
 from spaceport.stages import FinishedStage
 
 BUCKET = "run"
@@ -76,20 +75,3 @@ def deliver(job: Job, work: Path, finished: Sequence[FinishedStage], folder: Pat
         (work / split_uri(uri)[1]).rename(target)
     move(partial, folder)
     return Delivered(sorted(delivery.outputs), delivery.metrics)
-
-
-def move(finished: Path, folder: Path) -> None:
-    """Put a finished folder in its place, where there is nothing or an empty folder. Raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    if folder.is_dir():
-        folder.rmdir()
-    shutil.move(finished, folder)
-
-
-def free_folder(wanted: Path) -> Path:
-    """`wanted`, or the first of `wanted-2`, `-3`, … that holds nothing: earlier results stay."""
-    number, folder = 1, wanted
-    while folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
-        number += 1
-        folder = wanted.with_name(f"{wanted.name}-{number}")
-    return folder

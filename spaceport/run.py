@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -21,10 +20,11 @@ from domain.job import Job, JobOptions, UploadedObject, job_of
 from local.board import Board
 from local.customer import StatusEvent
 from local.display import progress_display
+from local.folders import NO_ROOM, free_folder, move, pack
 from local.sagemaker.container import Image
-from spaceport.delivery import deliver, free_folder, move
+from spaceport.delivery import deliver
 from spaceport.estimate import Estimate, PaceFile, in_words
-from spaceport.source import Source, pack
+from spaceport.source import Source
 from spaceport.stages import FinishedStage, StageFailed, Stages
 
 MIN_FREE_BYTES = 10**9
@@ -204,6 +204,6 @@ def kept(work: Path, out: Path) -> Path | None:
 
 
 def _coded(fault: OSError) -> JobError:
-    if fault.errno in (errno.ENOSPC, errno.EDQUOT):
+    if fault.errno in NO_ROOM:
         return JobError.of(ErrorCode.DISK_FULL, str(fault.filename or ""))
     return JobError.of(ErrorCode.INTERNAL, str(fault))

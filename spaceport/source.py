@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contract.archive import WANTED, Entry, is_scene_photo, is_splat, model_folders
+from contract.archive import Entry, is_scene_photo, is_splat, model_folders
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
+from local.folders import walk
 
 RESULT = "result.json"
 STEPS = {
@@ -84,22 +82,3 @@ def _step_of(path: Path, entries: list[Entry]) -> PipelineStep:
     if model_folders(paths) and any(map(is_scene_photo, paths)):
         return PipelineStep.TRAINING
     return PipelineStep.FULL
-
-
-def walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder, in order of their names; links to folders are not followed."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if (path := Path(parent, name)).is_file():
-                yield path
-
-
-def pack(folder: Path, archive: Path) -> None:
-    """Write the photos and control points of a folder into a ZIP, stored: photos do not shrink."""
-    wanted = WANTED[PipelineStep.FULL]
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as sink:
-        for path in walk(folder):
-            name = path.relative_to(folder)
-            if wanted(PurePosixPath(name.as_posix())):
-                sink.write(path, name.as_posix())

@@ -9,7 +9,8 @@ import pytest
 
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from spaceport.source import pack, read_source
+from local.folders import pack
+from spaceport.source import read_source
 
 
 def photos_in(folder: Path, count: int = 6) -> Path:
