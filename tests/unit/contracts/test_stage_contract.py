@@ -133,8 +133,8 @@ def _no_runs() -> Any:
 
 def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
     folders = Folders(Path("/opt/ml"))
-    assert folders.processing_input("upload") == ML / Stage.SFM.input_folder
-    assert folders.processing_output == ML / Stage.SFM.output_folder
+    assert folders.processing_input("upload") == Path(ML / Stage.SFM.input_folder)
+    assert folders.processing_output == Path(ML / Stage.SFM.output_folder)
     training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), RetryState(), MACHINE)
     assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])
     assert folders.channel(training["InputDataConfig"][0]["ChannelName"]) == Path("/opt/ml/input/data/scene")
