@@ -38,7 +38,7 @@ MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
 MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
+METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 _ENCRYPTED = 0x1
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
 
@@ -133,7 +133,7 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     chosen = list({entry.path: entry for entry in own if wanted(entry.path)}.values())
     _check_folders(chosen)
     for entry in chosen:
-        if entry.method not in _METHODS:
+        if entry.method not in METHODS:
             raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, f"{entry.name} is packed by method {entry.method}")
     _check_sizes(chosen, archive_bytes, limits)
     return chosen
