@@ -1,4 +1,4 @@
-"""A hook of the documentation's site: links to files outside of docs/, which a site does not have, become their names."""
+"""A hook of the documentation's site: links that lead out of docs/ become the names of their files."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def listed(nav: list[object]) -> list[str]:
     """Every page that the navigation names."""
     found: list[str] = []
     for entry in nav:
-        inner = list(entry.values())[0] if isinstance(entry, dict) else entry
+        inner = next(iter(entry.values())) if isinstance(entry, dict) else entry
         found += listed(inner) if isinstance(inner, list) else [str(inner)]
     return found
 
