@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -39,6 +39,10 @@ lint-page: .build/develop.stamp
 
 audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
 	@$(PYTHON) -m scripts.audit
+
+docs: .build/docs.stamp ## the documentation as a site in .build/site/; broken links and pages that nothing lists fail
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@echo "$(CURDIR)/.build/site/index.html"
 
 up: .build/run.stamp ## keep the local cloud running: aws s3 cp photos.zip s3://… --endpoint-url …
 	@$(PYTHON) -m local.up
@@ -113,7 +117,7 @@ redrive: .build/run.stamp ## STACK=spaceport: give dead letters back to their fu
 	@$(PYTHON) scripts/redrive.py $(STACK) $(FUNCTIONS)
 
 clean: ## everything that the targets above made
-	rm -rf .venv .venv-build .venv-sam .venv-audit .build .local out .aws-sam
+	rm -rf .venv .venv-build .venv-sam .venv-audit .venv-docs .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs)
@@ -128,6 +132,10 @@ WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.ht
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
 .build/test.stamp: .build/develop.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
 	scripts/setup.sh test
+
+# What the documentation's site needs: nothing of the project.
+.build/docs.stamp: docs/requirements.txt
+	scripts/setup.sh docs
 
 # What auditing needs on top of running: the tools, whose pins agree with nothing else.
 .build/audit.stamp: .build/develop.stamp tests/audit/requirements.txt

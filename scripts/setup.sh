@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|audit. Safe to run again.
+# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|audit|docs. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "-- $*" >&2; }
@@ -87,6 +87,7 @@ case ${1:-} in
   develop) develop ;;
   test) tests ;;
   audit) environment .venv-audit --requirement tests/audit/requirements.txt ;;
-  *) say "usage: scripts/setup.sh run|develop|test|audit"; exit 2 ;;
+  docs) environment .venv-docs --require-hashes --requirement docs/requirements.txt ;;
+  *) say "usage: scripts/setup.sh run|develop|test|audit|docs"; exit 2 ;;
 esac
 touch ".build/$1.stamp"

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from PIL import Image
 from local.cloud import ROOT, Cloud, attached_cloud
 from local.deploy import deploy_pipeline
 from local.folders import pack
-from local.web import api_url, sign_in
+from local.web import PILOT, api_url, sign_in
 from spaceport.client import ApiError, Client
 from tests.support.receiver import receiver
 
@@ -79,7 +80,25 @@ def test_photos_go_up_and_a_scene_comes_down(site: Site, photos: Path, tmp_path:
     assert refused.value.code == "NO_SUCH_JOB"
 
 
-@pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
+needs_aws = pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
+
+
+@needs_aws
+def test_readmes_upload_by_the_aws_cli_starts_a_job(site: Site, photos: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = [line.strip() for line in readme.splitlines() if line.startswith("    aws s3 cp photos.zip")]
+    command = command.replace("photos.zip", str(photos)).replace("you@example.com", PILOT)
+    environment = {**os.environ, **site.cloud.address.environment(), "UPLOADS_BUCKET": site.outputs["UploadsBucket"]}
+    done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for _ in range(60):
+        if found := [job for job in site.client.jobs() if job["name"] == "meadow"]:
+            break
+        time.sleep(1)
+    assert site.client.wait(found[0]["jobId"], timeout=180, every=0.5)["status"] == "SUCCEEDED"
+
+
+@needs_aws
 def test_the_eventbridge_example_works_as_it_is_written(site: Site, photos: Path, tmp_path: Path) -> None:
     address = site.cloud.address
     sqs = address.client("sqs")
