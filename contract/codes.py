@@ -42,6 +42,9 @@ class ErrorCode(StrEnum):
     CAPACITY = "CAPACITY"
     THROTTLED = "THROTTLED"
     INTERRUPTED = "INTERRUPTED"
+    PLATFORM_FAULT = "PLATFORM_FAULT"
+    NO_QUOTA = "NO_QUOTA"
+    GPU_UNAVAILABLE = "GPU_UNAVAILABLE"
     STALLED = "STALLED"
     STAGE_TIMEOUT = "STAGE_TIMEOUT"
     BUDGET_SPENT = "BUDGET_SPENT"
@@ -71,6 +74,9 @@ OPERATORS = frozenset(
         ErrorCode.CAPACITY,
         ErrorCode.THROTTLED,
         ErrorCode.INTERRUPTED,
+        ErrorCode.PLATFORM_FAULT,
+        ErrorCode.NO_QUOTA,
+        ErrorCode.GPU_UNAVAILABLE,
         ErrorCode.STALLED,
         ErrorCode.STAGE_TIMEOUT,
         ErrorCode.RESULT_DAMAGED,
@@ -160,7 +166,8 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
-        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+        "Upload the .ply (or .spz, .sog, .splat) that 3D Gaussian splatting tools export, on its own or as the only "
+        "splat in a ZIP.",
     ),
     ErrorCode.NO_FEATURES: Failure(
         "The photos show too little detail to tell where they were taken.",
@@ -217,6 +224,19 @@ FAILURES: dict[ErrorCode, Failure] = {
         "The machine working on your scene was taken away several times.",
         "Nothing is wrong with your photos: upload the ZIP again.",
         Then.RESUME,
+    ),
+    ErrorCode.PLATFORM_FAULT: Failure(
+        "The cloud service that runs our machines failed several times.",
+        "Nothing is wrong with your photos: upload the ZIP again.",
+        Then.RESUME,
+    ),
+    ErrorCode.NO_QUOTA: Failure(
+        "The kind of machine that the job needs is not enabled here.",
+        "Nothing is wrong with your photos: ask the operator to raise the quota named above, then upload again.",
+    ),
+    ErrorCode.GPU_UNAVAILABLE: Failure(
+        "The machine's GPU could not be used.",
+        "Nothing is wrong with your photos: reply to this mail so that we can look at it.",
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",

@@ -22,11 +22,12 @@ from splat.errors import InvalidSceneError
 from splat.footprint import is_georeferenced
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
+from splat.stored import Marks, unit
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.errors import StageError
 from stage.result import StageOutcome, Warning
-from trainer import checkpoint
+from trainer import accelerator, checkpoint
 from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
@@ -61,9 +62,11 @@ def train_scene(context: StageContext) -> StageOutcome:
     the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
     (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
 
-    Raises StageError: INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    Raises StageError: GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = accelerator.find()
+    accelerator.log(found)
+    device = accelerator.device_for(context.accelerator, found)
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     preset = preset_of(context.options, cuda=device.type == "cuda")
@@ -200,7 +203,6 @@ def _start(
 def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
-    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views = []
     (model / "views").mkdir()
     for number, photo in enumerate(scene.photos, start=1):
@@ -223,6 +225,7 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
+    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), Marks(up=unit(surroundings.up)))
     return surroundings
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from api.models import MAX_UPLOAD_BYTES
 from contract.archive import LIMITS
-from contract.counts import MAX_PHOTOS, MAX_PIXELS, MIN_PHOTOS
+from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.stages import STAGES, Stage
 from domain.cost import DOLLARS_PER_HOUR
 from spaceport.cli import parser
