@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -106,6 +106,9 @@ bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside
 
 campaign: .build/develop.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
+
+mutants: .build/test.stamp ## every injected bug of tests/campaign/bugs.py: the campaign or the unit tests find it
+	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign.mutants
 
 fuzz: .build/develop.stamp ## INPUTS=10000 seeded hostile inputs at every door: ZIPs, photos, XMP, splats, COLMAP models, requests
 	@PYTHONPATH=functions:containers:containers/sfm:containers/3dgs:containers/compressor:. $(PYTHON) -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

@@ -43,13 +43,15 @@ class Advice:
     hint: str
 
 
+NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools need to know
+
 WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be placed.",
+        "Some photos could not be aligned.",
         "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
     ),
     WarningCode.PHOTOS_BLURRED: Advice(
@@ -62,7 +64,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         " thermal pictures or of one band, upload these alone.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
-        "Fewer than four fifths of the photos could be put together.",
+        "We could match fewer than four fifths of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos.",
     ),
     WarningCode.TIME_BUDGET: Advice(
@@ -103,7 +105,7 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.HIGHER_DEGREES_DROPPED: Advice(
         "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
@@ -115,15 +117,15 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.OUTLIER_GAUSSIANS: Advice(
         "Gaussians far outside the scene were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
