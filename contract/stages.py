@@ -68,7 +68,11 @@ class Stage(StrEnum):
     @property
     def input_folder(self) -> PurePosixPath:
         """Where the stage finds its input, below /opt/ml."""
-        return PurePosixPath("input/data" if self.kind == "Training" else "processing/input") / self.spec.channel
+        return self.channel_folder(self.spec.channel)
+
+    def channel_folder(self, channel: str) -> PurePosixPath:
+        """Where the stage finds an input by its name, below /opt/ml."""
+        return PurePosixPath("input/data" if self.kind == "Training" else "processing/input") / channel
 
     @property
     def output_folder(self) -> PurePosixPath:

@@ -33,6 +33,8 @@ class WarningCode(StrEnum):
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
+    # the survey
+    PRODUCTS_MISSING = "PRODUCTS_MISSING"
 
 
 @dataclass(frozen=True)
@@ -130,5 +132,9 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
         "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+    WarningCode.PRODUCTS_MISSING: Advice(
+        "Some survey products could not be made; the scene is complete.",
+        "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place.",
     ),
 }

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import Job, JobOptions, UploadedObject, job_of
+from domain.sagemaker_requests import CAMERAS
 from local.board import Board
 from local.customer import StatusEvent
 from local.display import progress_display
@@ -115,6 +117,9 @@ class Run:
             error = rejected.error
         except OSError as fault:
             error = _coded(fault)
+        except Exception as fault:  # a fault of ours: what the stages have made is kept
+            (work / "spaceport.log").write_text(traceback.format_exc(), encoding="utf-8")
+            error = JobError.of(ErrorCode.INTERNAL, f"{type(fault).__name__}: {fault}")
         except KeyboardInterrupt:
             error, stopped = JobError.of(ErrorCode.STOPPED), True
         return Outcome(job.job_id, kept(work, plan.out), seconds_of(finished), {}, error, stopped)
@@ -147,11 +152,18 @@ class Run:
                 given = work / "upload.zip"
                 pack(plan.source.path, given)
             for stage in plan.stages:
-                done = stages.run(stage, given)
+                done = stages.run(stage, given, beside(stage, plan.options, finished))
                 self._paces.write(stage, quality, estimate.finish(stage, self._clock()))
                 learn_work(estimate, done)
                 finished.append(done)
                 given = done.folder
+
+
+def beside(stage: Stage, options: JobOptions, finished: list[FinishedStage]) -> dict[str, Path]:
+    """What the compressor makes survey products from, as domain.sagemaker_requests.survey_source has it."""
+    cameras = [done.folder for done in finished if done.run.stage is Stage.SFM]
+    wanted = stage is Stage.COMPRESSOR and options.products != 0
+    return {CAMERAS: cameras[0]} if wanted and cameras else {}
 
 
 def job_for(source: Source, options: JobOptions) -> Job:

@@ -59,13 +59,13 @@ class Stages:
     _sequence: int = field(default=0, init=False)
     _seconds: float = field(default=0.0, init=False)
 
-    def run(self, stage: Stage, given: Path) -> FinishedStage:
+    def run(self, stage: Stage, given: Path, beside: Mapping[str, Path] | None = None) -> FinishedStage:
         """Run one stage on a file or on the folder that the stage before left; again with half of the Gaussians where
-        it ran out of memory. Raises StageFailed, OSError, KeyboardInterrupt."""
+        it ran out of memory. `beside`: further inputs by name. Raises StageFailed, OSError, KeyboardInterrupt."""
         run = StageRun(job_id=self.job.job_id, stage=stage, attempt=1)
         state = RetryState()
         while True:
-            error = self._attempt(run, state, given)
+            error = self._attempt(run, state, {stage.spec.channel: given, **(beside or {})})
             if error is None:
                 folder = self.work / stage
                 (self._ml(run) / stage.output_folder).rename(folder)
@@ -84,12 +84,13 @@ class Stages:
     def log_of(self, run: StageRun) -> Path:
         return self.work / f"{run.stage}-{run.attempt}.log"
 
-    def _attempt(self, run: StageRun, state: RetryState, given: Path) -> JobError | None:
+    def _attempt(self, run: StageRun, state: RetryState, inputs: Mapping[str, Path]) -> JobError | None:
         """None when the stage left its result."""
         folders = RunFolders(self._ml(run), self._root(run) / "work", self._root(run) / "tmp")
         for folder in (folders.work, folders.scratch, folders.ml / run.stage.output_folder, folders.ml / "checkpoints"):
             folder.mkdir(parents=True)
-        place(given, folders.ml / run.stage.input_folder)
+        for channel, given in inputs.items():
+            place(given, folders.ml / run.stage.channel_folder(channel))
         started = self.clock()
         self._show(StatusType.STAGE_STARTED, run, 0.0, "starting")
         variables = environment(run, self.job, "", state)

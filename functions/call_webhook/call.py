@@ -43,7 +43,7 @@ class Caller:
             return None
         message_id = f"{event.detail.job_id}-{event.type.value.lower().replace(' ', '-')}"
         now = self._clock()
-        body = json.dumps({**content_of(event, item), "links": self._links_of(event, now)}).encode()
+        body = json.dumps({**content_of(event, item), "links": self._links_of(event, item, now)}).encode()
         headers = headers_for(webhook.secrets_at(now), message_id, int(now), body)
         detail = None
         try:
@@ -66,10 +66,10 @@ class Caller:
             )
         return message_id
 
-    def _links_of(self, event: StatusEvent, now: float) -> dict[str, Any]:
+    def _links_of(self, event: StatusEvent, item: JobItem, now: float) -> dict[str, Any]:
         """The job's page, and what it delivered: links that expire; GET /jobs/{jobId} makes new ones."""
         detail = event.detail
-        files = self._links.of_job(detail.job_id, detail.outputs or {})
+        files = self._links.of_job(detail.job_id, detail.outputs or {}, item.name)
         expiry = datetime.fromtimestamp(now + self._links.seconds, UTC).isoformat(timespec="seconds")
         page = f"{self._page_url}#job={detail.job_id}"
         return {"page": page, "files": files, **({"expireAt": expiry} if files else {})}

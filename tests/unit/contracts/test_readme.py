@@ -20,7 +20,7 @@ from tests.support.sam_template import Template
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # what a run prints, and nobody types
-PRINTED = re.compile(r"(viewer|splat|report|orbit|mail) +out/")
+PRINTED = re.compile(r"(viewer|splat|products|report|orbit|mail) +out/")
 # each command of README → the test that runs it, or the same with other files
 WHERE = {
     "make demo": "tests/unit/local/test_demo.py",

@@ -159,3 +159,27 @@ def test_a_splat_alone_is_compressed_and_delivered(tmp_path: Path) -> None:
     assert outcome.folder is not None
     assert {"scene.sog", "report.html"} <= names(outcome.folder)
     assert list(outcome.summary["seconds"]) == ["compressor"]
+
+
+def test_the_compressor_gets_the_cameras_for_survey_products_unless_none_are_wanted(
+    photos: Path, tmp_path: Path
+) -> None:
+    looks = "\nseen = (ml / 'processing/input/cameras/photos.json').is_file()\n"
+    looks += "result(ml / 'processing/output', 'compressor', {'scene.sog': str(seen)}, bytes=7)\n"
+    outcome = go(photos, tmp_path / "out", played(compressor=looks))
+    assert outcome.folder is not None
+    assert (outcome.folder / "scene.sog").read_text() == "True"
+    assert run_module.beside(Stage.COMPRESSOR, JobOptions.model_validate({"products": 0}), []) == {}
+
+
+def test_a_fault_of_ours_costs_nothing_that_was_finished(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyError("verdict")
+
+    monkeypatch.setattr(run_module, "deliver", broken)
+    outcome = go(photos, tmp_path / "out")
+    assert outcome.summary["error"] == "INTERNAL"
+    assert outcome.folder is not None
+    assert {"sfm/photos.json", "compressor/scene.sog", "spaceport.log"} <= names(outcome.folder)
