@@ -18,6 +18,7 @@ from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.ingest import Ingested, ingest
+from sfm.lens import begin_with_lenses
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
@@ -26,7 +27,7 @@ from sfm.parts import part_progress
 from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import photo_warnings, place_warnings, second_image_warnings
+from sfm.remarks import camera_warnings, photo_warnings, place_warnings, second_image_warnings
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
@@ -128,7 +129,8 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
-        write_json(output / "survey.json", survey(model, photos, georegistration, overlap))
+        figures = survey(model, photos, georegistration, overlap)
+        write_json(output / "survey.json", figures)
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -156,6 +158,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *photo_warnings(rows),
             *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
             *place_warnings(photos, georegistration),
+            *camera_warnings(model, photos, figures["gsd_metres"]),
         ],
     )
 
@@ -172,7 +175,10 @@ class _Work:
         archive = _only_file(self.context.folders.processing_input("upload"))
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
-                archive, self.context.scratch / "archive", is_survey, progress=self._part("unpack", "unpacking")
+                archive,
+                self.context.scratch / "archive",
+                is_survey,
+                progress=self._part("unpack", "unpacking the photos"),
             )
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
@@ -188,15 +194,16 @@ class _Work:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
         photos, database = upload.photos, self.context.scratch / "colmap.db"
         with self.context.stopwatch("features"):
-            progress = self._part("features", "finding features in photos", len(photos))
+            progress = self._part("features", "analysing photos", len(photos))
             arguments = (database, photos, self.threads)
             described = run_native(describe_photos, arguments, self.budget.ending(MATCHED_BY, progress))
         gate.check_features(list(described.features.values()))
         with self.context.stopwatch("matching"):
             verified, all_matched = self._match(database, described.pairs)
+        begin_with_lenses(database, photos)
         folder = self.context.scratch / "model"
         with self.context.stopwatch("mapping"):
-            progress = self._part("mapping", "placing cameras", len(photos))
+            progress = self._part("mapping", "calculating camera positions", len(photos))
             task = (database, folder, len(photos), self.threads, self.budget.left(MAPPED_BY))
             mapped = run_native(map_scene, task, self.budget.ending(CALIBRATED_BY, progress))
         return Solved(described, verified, replace(mapped, cut_short=mapped.cut_short or not all_matched), folder)
@@ -213,11 +220,11 @@ class _Work:
 
     def undistort(self, model: Path, photos: Path, output: Path, count: int) -> None:
         with self.context.stopwatch("undistort"):
-            progress = self._part("undistort", "undistorting photos", count)
+            progress = self._part("undistort", "correcting lens distortion", count)
             run_native(write_undistorted, (model, photos, output, self.threads), progress)
 
     def _part(self, name: str, message: str, total: int = 1) -> Callable[[float], None]:
-        return part_progress(self.context, self.budget, name, message, total)
+        return part_progress(self.context, name, message, total)
 
 
 def _only_file(folder: Path) -> Path:
