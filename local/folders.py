@@ -9,7 +9,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from contract.archive import is_survey
+from contract.archive import wanted_of
+from contract.stages import PipelineStep
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -24,12 +25,13 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def pack(folder: Path, archive: Path) -> None:
-    """Write the photos and control points of a folder into a ZIP, stored: photos do not shrink. Raises OSError."""
+    """Write what sfm reads of a folder into a ZIP, stored: neither photos nor films shrink. Raises OSError."""
+    files = {path: PurePosixPath(path.relative_to(folder).as_posix()) for path in walk(folder)}
+    wanted = wanted_of(PipelineStep.FULL, list(files.values()))
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as sink:
-        for path in walk(folder):
-            name = path.relative_to(folder)
-            if is_survey(PurePosixPath(name.as_posix())):
-                sink.write(path, name.as_posix())
+        for path, name in files.items():
+            if wanted(name):
+                sink.write(path, str(name))
 
 
 def free_folder(wanted: Path) -> Path:

@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("input", type=Path, help="a ZIP or folder of photos, a COLMAP scene, or a splat (.ply)")
+    made.add_argument("input", type=Path, help="a ZIP or folder of photos, a film, a COLMAP scene, or a splat (.ply)")
     made.add_argument("-q", "--quality", choices=[*Quality], default=DEFAULT_QUALITY, help="default: %(default)s")
     made.add_argument("-o", "--out", type=Path, help="folder of the result; default: out/<name of the input>")
     made.add_argument("--name", help="name of the scene; default: the name of the input")

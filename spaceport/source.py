@@ -1,4 +1,4 @@
-"""What the command line was given: a ZIP, a folder of photos, a COLMAP scene, a splat, or what a stage left."""
+"""What the command line was given: a ZIP, a folder of photos, a film, a COLMAP scene, a splat, or what a stage left."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contract.archive import Entry, is_scene_photo, is_splat, model_folders
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_entries, read_entries
+from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries
 from local.folders import walk
 
 RESULT = "result.json"
@@ -22,7 +22,7 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Source:
-    """An input that passed preflight. `step`: where its job starts; `photos`: 0 for a splat; `bytes`: of its files."""
+    """An input that passed preflight. `step`: where its job starts; `photos`: 0 for a splat or films; `bytes`: of its files."""
 
     path: Path
     step: PipelineStep
@@ -44,6 +44,11 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
     `only` says for which stage the input is; otherwise its content does. Raises FileNotFoundError, and RejectedUpload
     with the code and the facts.
     """
+    if path.is_file() and (only or Stage.SFM) is Stage.SFM:
+        with path.open("rb") as stream:
+            if is_bare_film(path.name, stream):
+                check_bare_film(stream)
+                return Source(path, PipelineStep.FULL, 0, path.stat().st_size)
     entries, size = _entries(path)
     step = STEPS[only] if only else _step_of(path, entries)
     if step is PipelineStep.COMPRESSION and path.is_dir():

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sample.film import Take, subtitles
 from sample.flight import Lens
 from sample.geodesy import Geodetic
-from sfm.exif import GeoPosition
 from sfm.film.telemetry import location_of, read_subtitles, telemetry_of
+from sfm.position import GeoPosition
 
 OLD = """1
 00:00:01,000 --> 00:00:02,000

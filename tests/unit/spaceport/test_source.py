@@ -11,6 +11,7 @@ from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
 from local.folders import pack
 from spaceport.source import read_source
+from tests.support.films import small_film
 
 
 def photos_in(folder: Path, count: int = 6) -> Path:
@@ -57,7 +58,7 @@ def test_what_cannot_work_is_refused_with_the_codes_of_an_upload(tmp_path: Path)
     assert code_of(photos_in(tmp_path / "few", 2)) == "TOO_FEW_PHOTOS"
     films = tmp_path / "films"
     films.mkdir()
-    (films / "a.mp4").write_bytes(b"film")
+    (films / "a.avi").write_bytes(b"film")
     assert code_of(films) == "UNSUPPORTED_PHOTOS"
     (tmp_path / "nothing").mkdir()
     assert code_of(tmp_path / "nothing") == "EMPTY_ARCHIVE"
@@ -68,6 +69,18 @@ def test_what_cannot_work_is_refused_with_the_codes_of_an_upload(tmp_path: Path)
     assert code_of(splat, Stage.SFM) == "NOT_A_ZIP"
     with pytest.raises(FileNotFoundError):
         read_source(tmp_path / "nowhere")
+
+
+def test_a_film_is_an_input_like_photos(tmp_path: Path) -> None:
+    small_film(tmp_path / "DJI_0001.MP4")
+    source = read_source(tmp_path / "DJI_0001.MP4")
+    assert (source.step, source.photos, source.is_photo_folder) == (PipelineStep.FULL, 0, False)
+    assert read_source(tmp_path).step is PipelineStep.FULL
+    pack(tmp_path, tmp_path / "upload.zip")
+    with zipfile.ZipFile(tmp_path / "upload.zip") as archive:
+        assert archive.namelist() == ["DJI_0001.MP4"]
+    (tmp_path / "bad.mp4").write_bytes(b"film")
+    assert code_of(tmp_path / "bad.mp4") == "UNREADABLE_FILM"
 
 
 def test_a_folder_is_packed_as_it_lies_without_what_no_stage_reads(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm.exif import GeoPosition
+from sfm.position import GeoPosition
 
 MAX_BYTES = 64 << 20
 MAX_GAP_SECONDS = 3.0  # between two fixes, beyond which a place between them is a guess
