@@ -22,7 +22,9 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Source:
-    """An input that passed preflight. `step`: where its job starts; `photos`: 0 for a splat or films; `bytes`: of its files."""
+    """An input that passed preflight. `step`: where its job starts; `photos`: 0 for a splat or a film;
+    `bytes`: of its files.
+    """
 
     path: Path
     step: PipelineStep
