@@ -31,7 +31,7 @@ _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot")
 _PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 _VISUAL_ENTRY_BYTES = 86  # of a sample entry, before the boxes within it
 # https://github.com/google/spatial-media: version 1 is XML in a box of this name, version 2 a box in the sample entry
-_SPHERICAL_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
+SPHERICAL_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
 MAX_BOXES = 10_000
 
 
@@ -197,7 +197,7 @@ class _Track:
         width, height = struct.unpack(">HH", fields[24:])
         extensions = {box.kind for box in boxes.within(entry.start + _VISUAL_ENTRY_BYTES - 8, entry.end)}
         marked = any(
-            box.kind == b"uuid" and boxes.read(box.start, 16) == _SPHERICAL_UUID
+            box.kind == b"uuid" and boxes.read(box.start, 16) == SPHERICAL_UUID
             for box in boxes.within(trak.start, trak.end)
         )
         return cls(seconds, width, height, entry.kind.decode("latin-1"), marked or b"sv3d" in extensions)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.films import SPHERICAL_UUID
 from sample.film import Take, write_film
 
 WIDTH = 480
@@ -54,7 +55,7 @@ def turn(film: bytes) -> bytes:
 
 def marked_spherical(film: bytes) -> bytes:
     """The film with the mark of 360° cameras (spatial-media, version 1) in its track."""
-    mark = b"uuid" + bytes.fromhex("ffcc8263f8554a938814587a02521fdd") + b"<GSpherical:Spherical>true"
+    mark = b"uuid" + SPHERICAL_UUID + b"<GSpherical:Spherical>true"
     box = struct.pack(">I", len(mark) + 4) + mark
     grown = film
     end = None
