@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from contract.codes import ErrorCode
+from contract.names import names_of
 from contract.stages import PipelineStep
 
 RAW_SUFFIXES = frozenset({".dng"})
@@ -38,9 +42,28 @@ MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
 MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
-_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA}
 _ENCRYPTED = 0x1
+_END = struct.Struct("<4sH")  # APPNOTE 4.3.16: the record that ends a ZIP begins so, with the number of its part
+_MAX_END_BYTES = 22 + 0xFFFF
+# what customers take for ZIPs, by their first bytes
+_OTHERS = {
+    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip file", b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file", b"\x28\xb5\x2f\xfd": "a Zstandard file", b"%PDF": "a PDF", b"<": "a web page",
+}  # fmt: skip
+ARCHIVE_SUFFIXES = frozenset({".zip", ".zipx", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".tzst"})
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
+
+
+class Method(IntEnum):
+    """How entries may be packed (APPNOTE 4.4.5): what the containers unpack."""
+
+    STORED = 0
+    DEFLATE = 8
+    DEFLATE64 = 9
+    BZIP2 = 12
+    LZMA = 14
+    ZSTANDARD = 93
+    XZ = 95
 
 
 @dataclass(frozen=True)
@@ -68,25 +91,31 @@ class RefusedArchive(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a ZIP as its central directory describes it. `mode`: its Unix mode, 0 where it has none."""
+    """An entry of a ZIP as its central directory describes it, its name as it was typed.
+
+    `mode`: its Unix mode, 0 where it has none; `crc`: of its bytes; `offset`: of its own header in the archive.
+    """
 
     name: str
     bytes: int
     packed_bytes: int
     encrypted: bool = False
     mode: int = 0
-    method: int = zipfile.ZIP_DEFLATED
+    method: int = Method.DEFLATE
+    crc: int = 0
+    offset: int = 0
 
     @classmethod
-    def of(cls, info: zipfile.ZipInfo) -> Entry:
-        # orig_filename: zipfile cuts `filename` at a NUL
+    def of(cls, info: zipfile.ZipInfo, name: str) -> Entry:
         return cls(
-            name=info.orig_filename,
+            name=name,
             bytes=info.file_size,
             packed_bytes=info.compress_size,
             encrypted=bool(info.flag_bits & _ENCRYPTED),
             mode=info.external_attr >> 16 if info.create_system in _UNIX else 0,
             method=info.compress_type,
+            crc=info.CRC,
+            offset=info.header_offset,
         )
 
     @property
@@ -108,6 +137,33 @@ class Entry:
 
 
 Wanted = Callable[[PurePosixPath], bool]
+
+
+def entries_of(archive: BinaryIO) -> list[Entry]:
+    """The entries of a ZIP; reads its end, and its first bytes if it is none.
+
+    Raises RefusedArchive: NOT_A_ZIP, UNSUPPORTED_ARCHIVE.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            infos = opened.infolist()
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError) as error:
+        raise _no_zip(archive, error) from error
+    return [Entry.of(info, name) for info, name in zip(infos, names_of(infos), strict=True)]
+
+
+def _no_zip(archive: BinaryIO, error: Exception) -> RefusedArchive:
+    """The best that is known of a file that is no ZIP, or one part of several."""
+    size = archive.seek(0, 2)
+    archive.seek(max(size - _MAX_END_BYTES, 0))
+    end = archive.read(_MAX_END_BYTES)
+    at = end.rfind(b"PK\5\6")
+    if at >= 0 and len(end) >= at + _END.size and _END.unpack_from(end, at)[1] not in (0, 0xFFFF):
+        return RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, "the ZIP is split, and this is its last part")
+    archive.seek(0)
+    start = archive.read(8)
+    kind = next((kind for magic, kind in _OTHERS.items() if start.startswith(magic)), None)
+    return RefusedArchive(ErrorCode.NOT_A_ZIP, f"it is {kind}" if kind else str(error))
 
 
 def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: Limits = LIMITS) -> list[Entry]:
@@ -133,7 +189,7 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     chosen = list({entry.path: entry for entry in own if wanted(entry.path)}.values())
     _check_folders(chosen)
     for entry in chosen:
-        if entry.method not in _METHODS:
+        if entry.method not in set(Method):
             raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, f"{entry.name} is packed by method {entry.method}")
     _check_sizes(chosen, archive_bytes, limits)
     return chosen
@@ -142,6 +198,17 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
 def is_side_file(path: PurePosixPath) -> bool:
     """Whether a file is what operating systems leave in ZIPs: __MACOSX/, ._photo.jpg, .DS_Store, Thumbs.db."""
     return any(part == "__MACOSX" or part.startswith(".") for part in path.parts) or path.name.lower() in _SIDE_FILES
+
+
+def nested_archives(entries: Iterable[Entry]) -> list[str]:
+    """The names of archives within the archive, which are not opened."""
+    return [
+        str(entry.path)
+        for entry in entries
+        if not entry.is_folder
+        and not is_side_file(entry.path)
+        and (entry.suffix in ARCHIVE_SUFFIXES or ".tar." in entry.path.name.lower())
+    ]
 
 
 def is_photo(path: PurePosixPath) -> bool:

@@ -122,7 +122,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.UNSUPPORTED_ARCHIVE: Failure(
         "The ZIP is packed in a way that we cannot read.",
-        "Compress the photos again by the ordinary method (Deflate), or without compression, and upload the new ZIP.",
+        "Compress the photos again into one ZIP, by the ordinary method (Deflate) or without compression.",
     ),
     ErrorCode.ARCHIVE_TOO_LARGE: Failure(
         "The ZIP would unpack to far more than photos can take.",

@@ -14,6 +14,7 @@ class WarningCode(StrEnum):
     PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
     PHOTOS_BLURRED = "PHOTOS_BLURRED"
     SECOND_IMAGES = "SECOND_IMAGES"
+    NESTED_ARCHIVES = "NESTED_ARCHIVES"
     LOW_REGISTRATION = "LOW_REGISTRATION"
     TIME_BUDGET = "TIME_BUDGET"
     # the place
@@ -59,6 +60,10 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
         "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene of"
         " thermal pictures or of one band, upload these alone.",
+    ),
+    WarningCode.NESTED_ARCHIVES: Advice(
+        "Archives within the ZIP were not opened.",
+        "If photos are in them, unpack them first and compress all photos into one ZIP.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
         "Fewer than four fifths of the photos could be put together.",
