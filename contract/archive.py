@@ -144,26 +144,30 @@ def entries_of(archive: BinaryIO) -> list[Entry]:
 
     Raises RefusedArchive: NOT_A_ZIP, UNSUPPORTED_ARCHIVE.
     """
+    if _is_part(archive):
+        raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, "the ZIP is split, and this is its last part")
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = opened.infolist()
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError) as error:
-        raise _no_zip(archive, error) from error
+        raise RefusedArchive(ErrorCode.NOT_A_ZIP, _kind(archive) or str(error)) from error
     return [Entry.of(info, name) for info, name in zip(infos, names_of(infos), strict=True)]
 
 
-def _no_zip(archive: BinaryIO, error: Exception) -> RefusedArchive:
-    """The best that is known of a file that is no ZIP, or one part of several."""
+def _is_part(archive: BinaryIO) -> bool:
+    """Whether a file ends as the last of several parts of a ZIP does."""
     size = archive.seek(0, 2)
     archive.seek(max(size - _MAX_END_BYTES, 0))
     end = archive.read(_MAX_END_BYTES)
     at = end.rfind(b"PK\5\6")
-    if at >= 0 and len(end) >= at + _END.size and _END.unpack_from(end, at)[1] not in (0, 0xFFFF):
-        return RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, "the ZIP is split, and this is its last part")
+    return at >= 0 and len(end) >= at + _END.size and _END.unpack_from(end, at)[1] not in (0, 0xFFFF)
+
+
+def _kind(archive: BinaryIO) -> str:
+    """What a file that is no ZIP is, by its first bytes."""
     archive.seek(0)
     start = archive.read(8)
-    kind = next((kind for magic, kind in _OTHERS.items() if start.startswith(magic)), None)
-    return RefusedArchive(ErrorCode.NOT_A_ZIP, f"it is {kind}" if kind else str(error))
+    return next((f"it is {kind}" for magic, kind in _OTHERS.items() if start.startswith(magic)), "")
 
 
 def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: Limits = LIMITS) -> list[Entry]:
