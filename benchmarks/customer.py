@@ -108,13 +108,13 @@ def first_picture_seconds(viewer: Path, folder: Path) -> list[float]:
     """Seconds from opening the delivered page to the scene's first picture, in headless Chromium; a fresh page each."""
     from playwright.sync_api import sync_playwright
 
-    from tests.support.browser import FLAGS
+    from tests.support.browser import BARE, FLAGS
 
     chromium = shutil.which("chromium")
     taken = []
     with sync_playwright() as api:
         context = api.chromium.launch_persistent_context(
-            folder, executable_path=chromium, args=FLAGS, viewport={"width": 1280, "height": 800}
+            folder, executable_path=chromium, args=[*FLAGS, *BARE], viewport={"width": 1280, "height": 800}
         )
         for _ in range(VIEWER_LOADS):
             page = context.new_page()

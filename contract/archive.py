@@ -66,6 +66,9 @@ class Method(IntEnum):
     XZ = 95
 
 
+METHODS = frozenset(Method)
+
+
 @dataclass(frozen=True)
 class Limits:
     """`entries`: of the central directory, folders included; `bytes`: of the wanted files, unpacked; `ratio`: unpacked
@@ -193,7 +196,7 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     chosen = list({entry.path: entry for entry in own if wanted(entry.path)}.values())
     _check_folders(chosen)
     for entry in chosen:
-        if entry.method not in set(Method):
+        if entry.method not in METHODS:
             raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, f"{entry.name} is packed by method {entry.method}")
     _check_sizes(chosen, archive_bytes, limits)
     return chosen

@@ -105,7 +105,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         " bucket to let us read it.",
     ),
     ErrorCode.NOT_A_ZIP: Failure(
-        "The file you sent is not a ZIP archive.",
+        "The file is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
     ),
     ErrorCode.EMPTY_ARCHIVE: Failure(
@@ -187,8 +187,8 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send fewer or smaller photos, or split the flight into several ZIPs.",
     ),
     ErrorCode.TRAINING_DIVERGED: Failure(
-        "Training was unstable and produced no usable scene.",
-        "Reply to this mail so that we can look at it; sharper photos with more overlap usually help.",
+        "Training failed to converge and produced no usable scene.",
+        "Sharper photos with more overlap usually help; if these are, contact support.",
     ),
     ErrorCode.LOW_QUALITY: Failure(
         "The 3D scene is not good enough to deliver.",
@@ -220,7 +220,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",
-        "Upload the ZIP again; if it happens twice, reply to this mail.",
+        "Run the job again; if it happens twice, contact support.",
     ),
     ErrorCode.STAGE_TIMEOUT: Failure(
         "The job took longer than allowed, so we ended it.",
@@ -232,7 +232,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.STOPPED: Failure(
         "The job was stopped on request.",
-        "Upload the ZIP again whenever you like.",
+        "Run it again whenever you like: what was finished is kept, and no new upload is needed.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_JOB: Failure(
@@ -292,7 +292,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INTERNAL: Failure(
         "Something went wrong on our side.",
-        "Upload the ZIP again; if it happens twice, reply to this mail.",
+        "Run the job again; if it happens twice, contact support.",
     ),
 }
 

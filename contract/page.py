@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import json
 
-from contract.archive import PHOTO_SUFFIXES
-from contract.counts import MIN_PHOTOS
+from contract.archive import METHODS, PHOTO_SUFFIXES, UNREADABLE_SUFFIXES
+from contract.codes import FAILURES, ErrorCode
+from contract.counts import MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.events import JOB_STATUS
 from contract.options import Quality
 from contract.stages import Stage
+
+# what the page finds wrong with files before it sends them
+FOUND_BY_PAGE = (
+    ErrorCode.NOT_A_ZIP,
+    ErrorCode.EMPTY_ARCHIVE,
+    ErrorCode.ENCRYPTED_ARCHIVE,
+    ErrorCode.UNSUPPORTED_ARCHIVE,
+    ErrorCode.ARCHIVE_TOO_LARGE,
+    ErrorCode.NO_PHOTOS,
+    ErrorCode.UNSUPPORTED_PHOTOS,
+    ErrorCode.TOO_FEW_PHOTOS,
+    ErrorCode.TOO_MANY_PHOTOS,
+    ErrorCode.INVALID_SPLAT,
+)
 
 
 def module() -> str:
@@ -18,7 +33,14 @@ def module() -> str:
         "QUALITIES": [*Quality],
         "ENDED": [*JOB_STATUS.values()],
         "PHOTO_SUFFIXES": sorted(PHOTO_SUFFIXES),
+        "UNREADABLE_SUFFIXES": sorted(UNREADABLE_SUFFIXES),
+        "ZIP_METHODS": sorted(METHODS),
         "MIN_PHOTOS": MIN_PHOTOS,
+        "MAX_PHOTOS": MAX_PHOTOS,
+        "MAX_UPLOAD_BYTES": MAX_UPLOAD_BYTES,
+        "REFUSALS": {
+            code.value: {"message": FAILURES[code].sentence, "hint": FAILURES[code].hint} for code in FOUND_BY_PAGE
+        },
     }
     lines = [f"export const {name} = {json.dumps(value, ensure_ascii=False)};" for name, value in constants.items()]
     return "\n".join(["// Written by `make contract` from contract/.", *lines, ""])

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from contract.codes import ErrorCode
+from contract.counts import MAX_UPLOAD_BYTES
 from contract.stages import PipelineStep, Stage
 from domain.job import Camel, Email, JobOptions
 
-MAX_UPLOAD_BYTES = 50 * 1000**3
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
 UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]

@@ -20,8 +20,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from api.caller import Caller
-from api.models import MAX_UPLOAD_BYTES, PartLink, Upload, UploadRequest
+from api.models import PartLink, Upload, UploadRequest
 from contract.codes import ErrorCode
+from contract.counts import MAX_UPLOAD_BYTES
 from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
 

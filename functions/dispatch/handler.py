@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from dispatch.dispatch import Dispatcher
 from domain.capacity import Queue
 from domain.clients import client, table
-from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.fairness import StartTags
-from domain.observability import logger, tracer
+from domain.observability import logger, metrics, tracer
 from domain.reporting import StageReporter
+from domain.spending import DailySpending, LimitedCompute
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.stages import StageRun
@@ -25,20 +26,27 @@ from domain.status import StatusBus
 
 class DispatchSettings(StageSettings):
     limits_table: str
+    daily_spend_dollars: float
 
 
 @cache
 def dispatcher() -> Dispatcher:
     settings = DispatchSettings.read()
-    runs = StageRuns(table(settings.stage_runs_table))
-    compute, bus = Compute(client("sagemaker")), StatusBus(client("events"), settings.status_bus)
+    runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
+    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars, count_held)
+    bus = StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
     start_tags = StartTags(table(settings.limits_table))
     return Dispatcher(Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC)))
 
 
+def count_held() -> None:
+    metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
+
+
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if event.source == "aws.sagemaker":
@@ -46,6 +54,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         served = dispatcher().machine_freed(ended.stage) if ended else []
     else:
         served = dispatcher().look_round()
+    metrics.add_metric(name="RunsServed", unit=MetricUnit.Count, value=len(served))
     if served:
         logger.info("machines found", served=[run.job_name for run in served])
     return {"served": [run.job_name for run in served]}

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from domain.compute import Compute
-from domain.cost import cost_of, dollars
+from domain.cost import cost_of
 from domain.errors import JobError
 from domain.layout import output_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
@@ -62,11 +62,6 @@ class StageReporter:
         """The outcomes of the earlier attempts: they were paid for, too."""
         earlier = [run.model_copy(update={"attempt": attempt}) for attempt in range(1, run.attempt)]
         return [outcome_of(attempt, self._compute.describe(attempt)) for attempt in earlier]
-
-    def bill(self, run: StageRun, outcome: RunOutcome) -> float:
-        """Dollars of an ended run that were not counted before, however often SageMaker reports its end."""
-        cost = dollars(outcome.instance_type, outcome.seconds)
-        return cost if outcome.ended and cost and self._runs.bill(run, cost) else 0.0
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""

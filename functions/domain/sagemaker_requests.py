@@ -47,6 +47,12 @@ def instance_type_in(request: Mapping[str, Any]) -> str:
     return instance_type
 
 
+def max_seconds_in(request: Mapping[str, Any]) -> int:
+    """For how long a Create request lets its job compute."""
+    seconds: int = request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    return seconds
+
+
 def reads_upload(run: StageRun, job: Job) -> bool:
     """Whether the run is of the job's first stage."""
     return run.stage is job.options.pipeline_step.stages[0]

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from contract.stages import Stage
@@ -27,6 +28,19 @@ KEEP_SECONDS = 60 * 24 * 3600
 QUIET_SECONDS = 180
 # postponing a look by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
+
+
+class Reservation(BaseModel):
+    """The dollars that a run may cost at most, and the day (UTC) on whose limit they count."""
+
+    dollars: float
+    day: str
+
+
+class Billed(BaseModel):
+    """A run whose cost was recorded now; `reservation`: what was held for it."""
+
+    reservation: Reservation | None
 
 
 class WaitingRun(BaseModel):
@@ -154,15 +168,32 @@ class StageRuns:
         for item in self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values):
             yield _run_of(item["jobId"], item["stageRun"])
 
-    def bill(self, run: StageRun, dollars: float) -> bool:
-        """Record what the ended run has cost; False when it was recorded before, or the run is unknown."""
+    def reserve(self, run: StageRun, reservation: Reservation) -> bool:
+        """Note what is held for the run; False when something is held for it already."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
-            UpdateExpression="SET dollars = :dollars",
-            ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
-            ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+            UpdateExpression="SET reserved = :reserved, reservedOn = :day",
+            ConditionExpression="attribute_not_exists(reserved)",
+            ExpressionAttributeValues={":reserved": Decimal(str(reservation.dollars)), ":day": reservation.day},
         )
+
+    def bill(self, run: StageRun, dollars: float) -> Billed | None:
+        """Record what the ended run has cost; None when it was recorded before, or the run is unknown."""
+        try:
+            item = self._table.update_item(
+                Key=self._key(run),
+                UpdateExpression="SET dollars = :dollars",
+                ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
+                ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+                ReturnValues="ALL_NEW",
+            )["Attributes"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return None
+        held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
+        return Billed(reservation=held)
 
     def leave_queue(self, run: StageRun) -> bool:
         """Take the run out of the queue; False when it was not in it."""

@@ -16,6 +16,7 @@ from domain.executions import Executions
 from domain.observability import logger, metrics, tracer
 from domain.outcome import RunStatus
 from domain.reporting import StageReporter
+from domain.spending import Bills, DailySpending
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.stages import StageRun
@@ -25,6 +26,7 @@ from report_stage.parse import JobChanged, parse
 
 class ReportStageSettings(StageSettings):
     pipeline_arn: str
+    limits_table: str
 
 
 @cache
@@ -37,6 +39,12 @@ def reporter() -> StageReporter:
         s3=client("s3"),
         stepfunctions=client("stepfunctions"),
     )
+
+
+@cache
+def bills() -> Bills:
+    settings = ReportStageSettings.read()
+    return Bills(StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table)))
 
 
 @cache
@@ -74,7 +82,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if outcome.status is RunStatus.RUNNING:
         # a machine was found, or its input is there: long before the container's first progress event
         beat(news.run)
-    spent = reporter().bill(news.run, outcome)
+    spent = bills().bill(news.run, outcome)
     if spent:
         metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
     error = outcome.error and outcome.error.code

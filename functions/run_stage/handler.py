@@ -10,10 +10,10 @@ from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import client, table
-from domain.compute import Compute
 from domain.fairness import StartTags
 from domain.observability import logger, metrics, tracer
 from domain.reporting import StageReporter
+from domain.spending import DailySpending, LimitedCompute
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.status import StatusBus
@@ -23,13 +23,15 @@ from run_stage.run import Runner, RunRequest
 class RunStageSettings(StageSettings):
     job_budget_dollars: float
     limits_table: str
+    daily_spend_dollars: float
 
 
 @cache
 def runner() -> Runner:
     settings = RunStageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
-    compute = Compute(client("sagemaker"))
+    spending = DailySpending(table(settings.limits_table))
+    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars, count_held)
     s3 = client("s3")
     return Runner(
         platform=settings.platform,
@@ -41,6 +43,10 @@ def runner() -> Runner:
         s3=s3,
         budget=settings.job_budget_dollars,
     )
+
+
+def count_held() -> None:
+    metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
 
 
 @logger.inject_lambda_context(clear_state=True)

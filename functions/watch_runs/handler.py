@@ -19,6 +19,7 @@ from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
 from domain.observability import logger, metrics, tracer
 from domain.reporting import StageReporter
+from domain.spending import Bills, DailySpending
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.stages import StageRun
@@ -30,6 +31,7 @@ MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has
 
 class WatchRunsSettings(StageSettings):
     pipeline_arn: str
+    limits_table: str
 
 
 def in_parallel(look: Callable[[StageRun], Look], runs: Iterable[StageRun]) -> Iterator[Look]:
@@ -54,7 +56,8 @@ def watcher() -> Watcher:
     stepfunctions = client("stepfunctions")
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
     executions = Executions(stepfunctions, settings.pipeline_arn)
-    return Watcher(runs, reporter, executions, compute, each=in_parallel, spent=count)
+    bills = Bills(runs, DailySpending(table(settings.limits_table)))
+    return Watcher(runs, reporter, executions, compute, bills, each=in_parallel, spent=count)
 
 
 def count(dollars: float) -> None:

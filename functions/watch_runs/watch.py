@@ -12,6 +12,7 @@ from domain.executions import Executions
 from domain.observability import logger
 from domain.outcome import RunOutcome, RunStatus
 from domain.reporting import StageReporter
+from domain.spending import Bills
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
 
@@ -36,11 +37,12 @@ class Watcher:
         reporter: StageReporter,
         executions: Executions,
         compute: Compute,
+        bills: Bills,
         each: Callable[[Callable[[StageRun], Look], Iterable[StageRun]], Iterator[Look]] = map,
         spent: Callable[[float], None] = lambda _dollars: None,
     ) -> None:
         self._runs, self._reporter, self._executions, self._compute = runs, reporter, executions, compute
-        self._each, self._spent = each, spent
+        self._bills, self._each, self._spent = bills, each, spent
 
     def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Look]:
         """Look at every run that is due. A run's fault is its own: the others are looked at all the same. Where time
@@ -86,7 +88,7 @@ class Watcher:
         return Look.GONE
 
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
-        dollars = self._reporter.bill(run, outcome)
+        dollars = self._bills.bill(run, outcome)
         logger.warning("an end that no event reported", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
         if dollars:
             self._spent(dollars)

@@ -13,9 +13,12 @@ output() { # the stack's output of that name, or nothing
 sign_in=$(output SignInUrl)
 sign_out=''
 revoke=''
+scope='openid email'
 if [ -n "$sign_in" ]; then
   sign_out=$sign_in/logout
   revoke=$sign_in/oauth2/revoke
+else
+  scope='openid email offline_access' # OpenID Connect's word for a refresh token, which Cognito gives unasked
 fi
 bucket=$(output WebBucket)
 # an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these variables
@@ -24,6 +27,7 @@ cat >web/.build/config.json <<JSON
   "apiUrl": "$(output ApiUrl)",
   "clientId": "$(output TokenAudience)",
   "signInUrl": "${SIGN_IN_URL:-$sign_in/oauth2/authorize}",
+  "scope": "$scope",
   "tokenUrl": "${TOKEN_URL:-$sign_in/oauth2/token}",
   "revokeUrl": "${REVOKE_URL:-$revoke}",
   "signOutUrl": "${SIGN_OUT_URL:-$sign_out}"

@@ -15,7 +15,7 @@ from local.deploy import deploy
 from tests.support.sam_template import Template
 
 ALARMS = Template.load().of_type("AWS::CloudWatch::Alarm")
-OURS = {"Spend": (240.0, 20.0), "OldestJobHours": (23.0, 25.0)}
+OURS = {"HeldBySpending": (0.0, 1.0), "OldestJobHours": (23.0, 25.0)}
 """Metrics of our own: a value that is no trouble yet, and one that, added or alone, is."""
 
 

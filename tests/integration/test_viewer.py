@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from compressor.sog.decoder import dequantise
 from splat.camera import Camera, look_at
 from splat.render import render_with_alpha
 from splat.surroundings import background
-from tests.support.browser import chromium, needs_chromium, served
+from tests.support.browser import axe, chromium, needs_chromium, served
 from tests.support.splats import even_sensitivity, village, village_surroundings
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
@@ -234,4 +235,48 @@ def test_everywhere_one_may_go_there_is_ground_and_sky_and_the_limits_hold(brows
     page.keyboard.up("q")
     position, forward = settled("flying")
     assert position[1] == pytest.approx(scene.ground + LIMITED.clearance, abs=0.05)
+    page.close()
+
+
+def test_without_webgl_the_page_says_so_and_keeps_the_picture(tmp_path: Path) -> None:
+    """Office machines with acceleration switched off: `navigator.gpu` is there and has no adapter."""
+    page_file = tmp_path / "index.html"
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    without = ["--disable-webgl", "--disable-webgl2", "--disable-gpu", "--disable-3d-apis"]
+    with chromium(tmp_path / "profile", WIDTH, HEIGHT, flags=without) as context:
+        page = context.new_page()
+        page.goto(page_file.as_uri())
+        page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=10_000)
+        assert "Switch hardware acceleration on" in page.inner_text("#message")
+        assert page.is_visible("#poster")
+
+
+def test_a_viewer_that_breaks_while_loading_says_so(browser: Any, tmp_path: Path) -> None:
+    page_file = tmp_path / "index.html"
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    page_file.write_text(re.sub(r'(id="splat">).{400}', r"\1AAAA", page_file.read_text()))
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
+    assert "Reload the page" in page.inner_text("#message")
+    page.close()
+
+
+def test_one_panel_is_open_at_a_time_and_escape_closes_it(browser: Any, tmp_path: Path) -> None:
+    page_file = tmp_path / "index.html"
+    delivered(page_file, np.array([0.0, 0.0, 1.0]))
+    page = browser.new_page()
+    page.goto(f"{page_file.as_uri()}?noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.click("#save")
+    page.click("#ask")
+    assert page.is_hidden("#downloads")
+    assert page.get_attribute("#save", "aria-expanded") == "false"
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#help")
+    assert page.get_attribute("#ask", "aria-expanded") == "false"
+    assert page.evaluate("document.activeElement.id") == "ask"
+    assert page.evaluate("[...document.querySelectorAll('#controls button')].every((button) => button.title)")
+    page.wait_for_timeout(800)  # the poster fades
+    assert axe(page) == []
     page.close()

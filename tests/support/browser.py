@@ -6,7 +6,7 @@ import functools
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,11 +14,14 @@ from typing import Any
 
 import pytest
 
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
-    "--headless=new", "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-quic", "--no-first-run",
+    "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist",
+]  # fmt: skip
+BARE = [
+    "--headless=new", "--no-sandbox", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync", "--disable-quic", "--no-first-run",
 ]  # fmt: skip
 PHONE = {"width": 390, "height": 844}
 # where screenshots go for people to look at; a test's own folder otherwise
@@ -27,13 +30,13 @@ needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chr
 
 
 @contextmanager
-def chromium(folder: Path, width: int, height: int, **more: Any) -> Iterator[Any]:
+def chromium(folder: Path, width: int, height: int, flags: Sequence[str] = FLAGS, **more: Any) -> Iterator[Any]:
     """A Playwright browser context with a profile of its own in `folder`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as api:
         context = api.chromium.launch_persistent_context(
-            folder, executable_path=CHROMIUM, args=FLAGS, viewport={"width": width, "height": height}, **more
+            folder, executable_path=CHROMIUM, args=[*flags, *BARE], viewport={"width": width, "height": height}, **more
         )
         yield context
         context.close()
@@ -64,6 +67,18 @@ def until(page: Any, expression: str, timeout: int = 30_000) -> None:
             return
         page.wait_for_timeout(50)
     raise TimeoutError(f"not within {timeout} ms: {expression}")
+
+
+def axe(page: Any) -> list[str]:
+    """What axe-core finds wrong: WCAG 2.2 A and AA, and its own best practices."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    rules = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate("rules => axe.run(document, { runOnly: rules })", rules)
+    return [
+        f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+    ]
 
 
 def look(page: Any, name: str, folder: Path) -> Path:

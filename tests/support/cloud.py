@@ -64,6 +64,7 @@ ENVIRONMENT = {
     "OWNER_OPEN_JOBS": "20",
     "OWNER_DAILY_JOBS": "100",
     "OWNER_DAILY_DOLLARS": "100",
+    "DAILY_SPEND_DOLLARS": "100000",
     "RESULTS_BUCKET": RESULTS,
     "STACK": "spaceport-dev",
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",

@@ -1,21 +1,15 @@
 // The HTTP API, with the caller's token. A refusal is thrown as ApiError with the problem's own words.
-
-export class ApiError extends Error {
-    constructor(status, problem) {
-        super(problem.detail ?? problem.message ?? `The server answered ${status}.`);
-        this.status = status;
-        this.code = problem.code;
-        this.hint = problem.hint;
-    }
-}
+import { ApiError, SessionEnded } from './errors.js';
 
 // An id as one part of a path: it may come from the page's own address, and `..` would name another route.
 function segment(id) {
     if (/^\.{0,2}$/.test(id)) {
-        throw new ApiError(400, { detail: 'There is no such job.' });
+        throw new ApiError(404, { code: 'NO_SUCH_JOB' });
     }
     return encodeURIComponent(id);
 }
+
+const MAX_WAIT_MS = 30_000; // for an answer
 
 export class Api {
     constructor(base, session) {
@@ -28,8 +22,13 @@ export class Api {
         const answer = await fetch(this.base + path, {
             method,
             headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
-            body: body && JSON.stringify(body)
+            body: body && JSON.stringify(body),
+            signal: AbortSignal.timeout(MAX_WAIT_MS)
         });
+        if (answer.status === 401) {
+            this.session.forget();
+            throw new SessionEnded();
+        }
         if (answer.status === 204) {
             return null;
         }

@@ -1,63 +1,105 @@
-// The sparse cloud and its cameras on a canvas, turning slowly until somebody takes hold of it. z is up.
+// The sparse cloud and its cameras on a canvas. z is up.
 
 const CAMERA = '#ffb02e';
+const TURN_STEP = 0.012;
+const SHOWN = 0.97; // of the points fit into the picture: the rest are far-off specks
 
 function array(text, Kind) {
     return new Kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 }
 
-export function showCloud(canvas, cloud) {
+// Paints when something changes and when the canvas comes into sight, and not otherwise. `button` starts one turn and
+// stops it. A plain wheel and a finger's stroke up or down scroll the page.
+export function showCloud(canvas, cloud, button) {
     const positions = array(cloud.points.positions, Float32Array);
     const colors = array(cloud.points.colors, Uint8Array);
     const reach = extent(cloud.cameras, positions);
-    const view = { turn: -0.6, tilt: 0.75, zoom: 1, held: matchMedia('(prefers-reduced-motion: reduce)').matches };
+    const view = { turn: -0.6, tilt: 0.75, zoom: 1 };
     let drag = null;
+    let painted = false; // whether the canvas shows the view
+    let turning = 0; // radians of the turn that are left
+    let before = 0;
+    const repaint = () => {
+        if (!painted) {
+            return;
+        }
+        painted = false;
+        requestAnimationFrame(frame);
+    };
+    function frame(now) {
+        if (turning > 0 && now - before > 40) { // 25 a second are enough
+            view.turn += TURN_STEP;
+            turning -= TURN_STEP;
+            before = now;
+        }
+        paint(canvas, positions, colors, cloud.cameras, view, reach);
+        painted = turning <= 0 || !canvas.isConnected || Boolean(canvas.closest('[hidden]'));
+        if (painted) {
+            halt();
+        } else {
+            requestAnimationFrame(frame);
+        }
+    }
+    function halt() {
+        turning = 0;
+        button.textContent = 'Rotate once';
+    }
+    button.onclick = () => {
+        if (turning > 0) {
+            halt();
+        } else {
+            turning = 2 * Math.PI;
+            button.textContent = 'Pause';
+            repaint();
+        }
+    };
     canvas.onpointerdown = (event) => {
         drag = { x: event.clientX, y: event.clientY, turn: view.turn, tilt: view.tilt };
-        view.held = true;
+        halt();
         canvas.setPointerCapture(event.pointerId);
     };
     canvas.onpointermove = (event) => {
         if (drag) {
             view.turn = drag.turn + (event.clientX - drag.x) / 150;
-            view.tilt = Math.min(1.57, Math.max(0, drag.tilt + (event.clientY - drag.y) / 150));
+            view.tilt = tilted(drag.tilt + (event.clientY - drag.y) / 150);
+            repaint();
         }
     };
     canvas.onpointerup = canvas.onpointercancel = () => { drag = null; };
     canvas.onwheel = (event) => {
-        event.preventDefault();
-        view.zoom = Math.min(12, Math.max(0.4, view.zoom * Math.exp(-event.deltaY / 600)));
+        if (event.ctrlKey || event.metaKey) {
+            event.preventDefault();
+            zoom(Math.exp(-event.deltaY / 600));
+        }
     };
+    function zoom(factor) {
+        view.zoom = Math.min(12, Math.max(0.4, view.zoom * factor));
+        repaint();
+    }
     canvas.onkeydown = (event) => {
         const turns = { ArrowLeft: [-0.1, 0], ArrowRight: [0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1] }[event.key];
-        if (turns) {
+        const factor = { '+': 1.2, '=': 1.2, '-': 1 / 1.2 }[event.key];
+        if (turns || factor) {
             event.preventDefault();
-            view.held = true;
-            view.turn += turns[0];
-            view.tilt = Math.min(1.57, Math.max(0, view.tilt + turns[1]));
+            halt();
+            view.turn += turns?.[0] ?? 0;
+            view.tilt = tilted(view.tilt + (turns?.[1] ?? 0));
+            zoom(factor ?? 1);
         }
     };
-    let before = 0;
-    function frame(now) {
-        if (!canvas.isConnected || canvas.closest('[hidden]')) {
-            return;
-        }
-        if (now - before > 40) { // 25 a second are enough
-            view.turn += view.held ? 0 : 0.006;
-            paint(canvas, positions, colors, cloud.cameras, view, reach);
-            before = now;
-        }
-        requestAnimationFrame(frame);
-    }
+    new ResizeObserver(repaint).observe(canvas);
+    new IntersectionObserver(([{ isIntersecting }]) => (isIntersecting ? repaint() : halt())).observe(canvas);
     requestAnimationFrame(frame);
 }
 
-// Half the size of what to show: all cameras and nine tenths of the points.
+const tilted = (tilt) => Math.min(1.57, Math.max(0, tilt));
+
+// Half the size of what to show: all cameras and nearly all points.
 function extent(cameras, positions) {
     const distances = cameras.map(({ position }) => Math.hypot(...position));
     const points = Array.from({ length: positions.length / 3 }, (_, i) => Math.hypot(positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]));
     points.sort((a, b) => a - b);
-    return Math.max(...distances, points[Math.floor(points.length * 0.9)] ?? 0, 1e-6);
+    return Math.max(...distances, points[Math.floor(points.length * SHOWN)] ?? 0, 1e-6);
 }
 
 function paint(canvas, positions, colors, cameras, view, reach) {

@@ -1,15 +1,19 @@
 // The page of one job: it asks how far the job is until that has ended, and shows what there is.
 import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
+import { SessionEnded, isFinal, unreachable } from './errors.js';
+import { announce, ask, byId, fail } from './page.js';
 import { STAGES, STATES, bytes, duration, ended, make, mood } from './words.js';
 
 const EVERY = 2000; // ms between two looks
+const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
-const byId = (id) => document.getElementById(id);
+const OPEN = ['job-scene', 'job-again', 'snapshots', 'curve', 'cloud', 'thumbnails', 'report', 'job-error', 'job-status', 'stop'];
 
 export class JobPage {
-    constructor(api, jobId, fail) {
-        Object.assign(this, { api, jobId, fail });
+    // `justUploaded`: this page has completed the upload of this job
+    constructor(api, jobId, justUploaded) {
+        Object.assign(this, { api, jobId, justUploaded });
         this.began = Date.now();
         this.curve = new Map();
         this.shown = new Set();
@@ -17,8 +21,42 @@ export class JobPage {
     }
 
     async run() {
-        ['job-scene', 'job-again', 'snapshots', 'curve', 'cloud', 'thumbnails', 'report', 'job-error'].forEach((id) => { byId(id).hidden = true; });
-        byId('job').hidden = false;
+        this.clear();
+        for (let lost = 0; this.open;) {
+            let wait = EVERY;
+            try {
+                const view = await this.api.lookAtJob(this.jobId);
+                if (!this.open) {
+                    return;
+                }
+                lost = 0;
+                this.show(view);
+                if (ended(view.status)) { // nothing changes any more but the links, which expire
+                    wait = Math.max(EVERY, Date.parse(view.linksExpireAt) - Date.now() - 60_000);
+                }
+            } catch (error) {
+                if (!this.open) {
+                    return;
+                }
+                if (error.status === 404 && this.justUploaded && Date.now() - this.began < SHORTLY) {
+                    byId('job-message').textContent = 'Uploaded. Waiting for the job to start …';
+                } else if (isFinal(error) || !(unreachable(error) || error.status)) {
+                    this.giveUp(error);
+                    return;
+                } else {
+                    lost += 1;
+                    this.lost ??= new Date();
+                    byId('job-message').textContent = lostInWords(error, lost, this.lost);
+                    wait = Math.min(EVERY * 2 ** lost, SELDOM);
+                }
+            }
+            await this.wait(wait);
+        }
+    }
+
+    clear() {
+        OPEN.forEach((id) => { byId(id).hidden = true; });
+        byId('job').hidden = byId('job-body').hidden = false;
         byId('job-name').textContent = 'Your scene';
         byId('job-message').textContent = 'Looking it up …';
         byId('stages').replaceChildren();
@@ -26,47 +64,49 @@ export class JobPage {
         byId('rerun').onsubmit = (event) => this.rerun(event);
         byId('viewer').removeAttribute('src');
         byId('report-frame').removeAttribute('src');
-        while (this.open) {
-            try {
-                const view = await this.api.lookAtJob(this.jobId);
-                if (!this.open) {
-                    return;
-                }
-                this.show(view);
-                if (ended(view.status)) {
-                    return;
-                }
-            } catch (error) {
-                if (error.status === 404 && Date.now() - this.began < SHORTLY) {
-                    byId('job-message').textContent = 'Uploaded. Waiting for the pipeline to pick it up …';
-                } else if (error.status >= 400 && error.status < 500 && error.status !== 429) {
-                    this.fail(error);
-                    return;
-                } else {
-                    byId('job-message').textContent = 'The connection dropped; trying again …';
-                }
-            }
-            await new Promise((resolve) => { setTimeout(resolve, EVERY); });
+    }
+
+    // Sooner than `milliseconds` where the browser is back on line.
+    wait(milliseconds) {
+        return new Promise((resolve) => {
+            this.wake = () => { clearTimeout(timer); removeEventListener('online', this.wake); resolve(); };
+            const timer = setTimeout(this.wake, Math.min(milliseconds, 2 ** 31 - 1));
+            addEventListener('online', this.wake);
+        });
+    }
+
+    giveUp(error) {
+        fail(error);
+        byId('job-message').textContent = '';
+        byId('stop').hidden = true;
+        if (!this.view) {
+            byId('job-body').hidden = true;
+            byId('job-name').textContent = error.status === 404 ? 'Scene not found' : error instanceof SessionEnded ? 'Signed out' : 'Scene not available';
         }
     }
 
     close() {
         this.open = false;
+        this.wake?.();
         byId('job').hidden = true;
         byId('viewer').removeAttribute('src');
     }
 
     show(view) {
         this.view = view;
+        this.lost = undefined;
         document.title = `${view.name} · Spaceport`;
         byId('job-name').textContent = view.name;
-        byId('job-status').textContent = STATES[view.status];
+        byId('job-status').hidden = false;
+        byId('job-status').textContent = this.stopping && !ended(view.status) ? 'stopping …' : STATES[view.status];
         byId('job-status').className = `badge ${mood(view.status)}`;
-        byId('job-message').textContent = this.headline(view);
+        byId('job-message').textContent = headline(view);
+        announce(spoken(view));
         byId('stop').hidden = ended(view.status);
         byId('job-error').hidden = !view.error;
         if (view.error) {
-            byId('job-error').replaceChildren(make('p', view.error.message), make('p', view.error.hint), make('p', view.error.code, { className: 'soft' }));
+            byId('job-error').classList.toggle('calm', view.status === 'STOPPED');
+            byId('job-error').replaceChildren(make('p', view.error.message), make('p', view.error.hint));
         }
         byId('job-progress').hidden = view.status === 'REJECTED';
         this.showStages(view);
@@ -74,6 +114,7 @@ export class JobPage {
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
+            this.offerDownloads(view);
         }
         if (ended(view.status) && view.status !== 'REJECTED') {
             this.once('again', () => this.offerRerun(view));
@@ -87,14 +128,6 @@ export class JobPage {
         }
     }
 
-    headline(view) {
-        if (ended(view.status)) {
-            return view.error ? '' : view.message;
-        }
-        const percent = `${Math.round(100 * view.progress)} %`;
-        return view.secondsLeft === null ? percent : `${percent}, about ${duration(view.secondsLeft)} left`;
-    }
-
     showStages(view) {
         const rows = view.stages.map((stage) => {
             const row = make('li');
@@ -104,28 +137,10 @@ export class JobPage {
             const bar = make('progress', undefined, { max: 1, value: share });
             bar.setAttribute('aria-label', STAGES[stage.stage]);
             const words = { WAITING: 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
-            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + this.figures(stage) + this.foreseen(stage), { className: 'soft' }));
+            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + figures(stage) + foreseen(stage), { className: 'soft' }));
             return row;
         });
         byId('stages').replaceChildren(...rows);
-    }
-
-    foreseen({ status, secondsLeft }) {
-        if (secondsLeft === null) {
-            return '';
-        }
-        return status === 'RUNNING' ? `, about ${duration(secondsLeft)} left` : `, done in about ${duration(secondsLeft)}`;
-    }
-
-    figures({ metrics }) {
-        const found = [];
-        if (metrics.step) {
-            found.push(`step ${metrics.step.toLocaleString('en')} of ${metrics.steps.toLocaleString('en')}`);
-        }
-        if (metrics.gaussians) {
-            found.push(`${metrics.gaussians.toLocaleString('en')} Gaussians`);
-        }
-        return found.length ? `: ${found.join(', ')}` : '';
     }
 
     showPictures(links) {
@@ -144,7 +159,7 @@ export class JobPage {
                 }
                 byId('cloud').hidden = false;
                 byId('cloud-text').textContent = `${cloud.cameras.length} cameras, ${cloud.points.count.toLocaleString('en')} points`;
-                showCloud(byId('cloud-canvas'), cloud);
+                showCloud(byId('cloud-canvas'), cloud, byId('cloud-turn'));
             });
         }
         const snapshots = Object.keys(links).filter((name) => name.startsWith('snapshots/'));
@@ -158,6 +173,7 @@ export class JobPage {
                 const name = snapshots[slider.value];
                 byId('snapshot').src = links[name];
                 byId('snapshot-step').textContent = byId('snapshot').alt = `After ${Number(name.match(/\d+/)[0]).toLocaleString('en')} steps`;
+                slider.setAttribute('aria-valuetext', byId('snapshot-step').textContent);
             };
             slider.oninput();
         }
@@ -178,28 +194,37 @@ export class JobPage {
         }
     }
 
-    showResult({ links, metrics, name, cost }) {
+    showResult({ links, metrics }) {
         byId('job-scene').hidden = false;
         const fragment = new URLSearchParams(['ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
         byId('viewer').src = `${links['viewer/index.html']}#${fragment}`;
-        const figures = [
+        const found = [
             ['Score', metrics.score && `${metrics.score} of 100`],
             ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
             ['Match to your photos', metrics.psnr && `${metrics.psnr.toFixed(1)} dB`],
-            ['Size', metrics.bytes && bytes(metrics.bytes)],
-            ['Cost', cost?.dollars !== undefined && `$${cost.dollars.toFixed(2)}`]
+            ['Size', metrics.bytes && bytes(metrics.bytes)]
         ];
-        byId('figures').replaceChildren(...figures.filter(([, value]) => value).map(([label, value]) => {
+        byId('figures').replaceChildren(...found.filter(([, value]) => value).map(([label, value]) => {
             const box = make('div');
             box.append(make('dt', label), make('dd', value));
             return box;
         }));
-        const offers = ['scene.sog', 'scene.ply', 'scene.spz', 'report.html'].filter((file) => links[file]);
-        byId('downloads').replaceChildren(...offers.map((file) => make('a', file === 'report.html' ? 'Report' : `Download ${file.slice(5)}`, { className: 'button', href: links[file], download: file === 'report.html' ? '' : `${name}${file.slice(5)}`, target: '_blank', rel: 'noopener' })));
         if (links['report.html']) {
             byId('report').hidden = false;
             byId('report-frame').src = links['report.html'];
         }
+    }
+
+    // The links themselves say what a file is called: of another origin, `download` is not heeded.
+    offerDownloads({ links, name }) {
+        const offers = {
+            'scene.sog': { text: 'Download .sog', download: `${name}.sog` },
+            'scene.ply': { text: 'Download .ply', download: `${name}.ply` },
+            'scene.spz': { text: 'Download .spz', download: `${name}.spz` },
+            'report.html': { text: 'Open the report', target: '_blank', rel: 'noopener' }
+        };
+        const found = Object.entries(offers).filter(([file]) => links[file]);
+        byId('downloads').replaceChildren(...found.map(([file, { text, ...how }]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 
     offerRerun({ stages }) {
@@ -215,11 +240,23 @@ export class JobPage {
     }
 
     async stop() {
+        const yes = await ask({
+            title: 'Stop making this scene?',
+            text: 'Finished steps are kept, and you can run the job again from there. What the current step has done so far is lost.',
+            yes: 'Stop',
+            no: 'Keep going'
+        });
+        if (!yes || !this.open) {
+            return;
+        }
+        this.stopping = true;
         byId('stop').disabled = true;
+        byId('job-status').textContent = 'stopping …';
         try {
             await this.api.stopJob(this.jobId);
         } catch (error) {
-            this.fail(error);
+            this.stopping = false;
+            fail(error);
         }
         byId('stop').disabled = false;
     }
@@ -232,7 +269,50 @@ export class JobPage {
             const { jobId } = await this.api.rerunJob(this.jobId, body, crypto.randomUUID());
             location.hash = `job=${jobId}`;
         } catch (error) {
-            this.fail(error);
+            fail(error);
         }
     }
+}
+
+export function headline(view) {
+    if (ended(view.status)) {
+        return view.error ? '' : view.message;
+    }
+    const percent = `${Math.round(100 * view.progress)} %`;
+    return view.secondsLeft === null ? percent : `${percent}, about ${duration(view.secondsLeft)} left`;
+}
+
+// What a screen reader says of a job: its state and step, and not every percent.
+export function spoken(view) {
+    if (ended(view.status)) {
+        return `${view.name}: ${STATES[view.status]}`;
+    }
+    const running = view.stages.find(({ status }) => status === 'RUNNING');
+    return `${running ? STAGES[running.stage] : 'Waiting'}, ${25 * Math.floor(4 * view.progress)} % done`;
+}
+
+export function lostInWords(error, times, since) {
+    const what = unreachable(error) ? 'The connection was lost' : 'The server has a problem';
+    if (times < 4) {
+        return `${what}. Trying again …`;
+    }
+    return `${what} at ${since.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })} and we keep trying. Your scene is made meanwhile: you may close this page and come back later.`;
+}
+
+export function foreseen({ status, secondsLeft }) {
+    if (secondsLeft === null) {
+        return '';
+    }
+    return status === 'RUNNING' ? `, about ${duration(secondsLeft)} left` : `, done in about ${duration(secondsLeft)}`;
+}
+
+export function figures({ metrics }) {
+    const found = [];
+    if (metrics.step) {
+        found.push(`step ${metrics.step.toLocaleString('en')} of ${metrics.steps.toLocaleString('en')}`);
+    }
+    if (metrics.gaussians) {
+        found.push(`${metrics.gaussians.toLocaleString('en')} Gaussians`);
+    }
+    return found.length ? `: ${found.join(', ')}` : '';
 }

@@ -1,4 +1,5 @@
 // Who is signed in: authorization code with PKCE (RFC 7636) at the issuer's own page, then tokens that are refreshed.
+import { ApiError, SessionEnded } from './errors.js';
 
 const STORE = 'spaceport.session';
 const ASKED = 'spaceport.sign-in'; // what is on its way to the issuer's page and back
@@ -8,7 +9,7 @@ const decode = (part) => JSON.parse(new TextDecoder().decode(Uint8Array.from(ato
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 
 export class Session {
-    // config: { clientId, signInUrl, tokenUrl, revokeUrl?, signOutUrl?, tokens? }; `tokens` come with a local cloud, whose
+    // config: { clientId, signInUrl, scope?, tokenUrl, revokeUrl?, signOutUrl?, tokens? }; `tokens` come with a local cloud, whose
     // only customer you are. The tokens are this tab's and end with it: the issuer's own cookie signs other tabs in.
     constructor(config, storage = sessionStorage) {
         this.config = config;
@@ -20,16 +21,29 @@ export class Session {
         return this.tokens !== null && this.tokens !== undefined;
     }
 
+    get claims() {
+        return this.signedIn ? decode(this.tokens.id_token.split('.')[1]) : {};
+    }
+
     get email() {
-        return this.signedIn ? decode(this.tokens.id_token.split('.')[1]).email : undefined;
+        return this.claims.email;
+    }
+
+    // The only address that mails go to: the issuer has verified it.
+    get mailbox() {
+        const { email, email_verified: verified } = this.claims;
+        return String(verified) === 'true' && /^[\x21-\x7e]+$/.test(email ?? '') ? email : null;
     }
 
     async token() {
         if (!this.signedIn) {
-            throw new Error('Please sign in.');
+            throw new SessionEnded();
         }
-        const { exp } = decode(this.tokens.id_token.split('.')[1]);
-        if (exp - Date.now() / 1000 < EARLY) {
+        if (this.claims.exp - Date.now() / 1000 < EARLY) {
+            if (!this.tokens.refresh_token) {
+                this.forget();
+                throw new SessionEnded();
+            }
             await this.exchange({ grant_type: 'refresh_token', refresh_token: this.tokens.refresh_token });
         }
         return this.tokens.id_token;
@@ -41,9 +55,12 @@ export class Session {
             headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
             body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
         });
-        if (!answer.ok) {
+        if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
             this.forget();
-            throw new Error('Your session has ended. Please sign in again.');
+            throw new SessionEnded();
+        }
+        if (!answer.ok) { // the issuer is overloaded, and the refresh token is as good as before
+            throw new ApiError(answer.status, {});
         }
         this.tokens = { ...this.tokens, ...(await answer.json()) };
         this.storage.setItem(STORE, JSON.stringify(this.tokens));
@@ -58,7 +75,7 @@ export class Session {
             response_type: 'code',
             client_id: this.config.clientId,
             redirect_uri: this.redirect,
-            scope: 'openid email',
+            scope: this.config.scope ?? 'openid email',
             state,
             code_challenge: base64url(new Uint8Array(digest)),
             code_challenge_method: 'S256'

@@ -28,11 +28,12 @@ export class FileSource {
 // photos in the same order make the same bytes, so that an upload goes on after the page was closed.
 export class FolderSource {
     constructor(name, files) {
-        const photos = files.filter(({ path }) => isPhoto(path) && !/(^|\/)(\.|__MACOSX\/)/.test(path));
-        photos.sort((a, b) => (a.path < b.path ? -1 : 1));
+        const own = files.filter(({ path }) => !/(^|\/)(\.|__MACOSX\/)/.test(path));
+        const photos = distinct(own.filter(({ path, file }) => isPhoto(path) && file.size > 0));
+        this.others = own.map(({ path }) => path).filter((path) => !isPhoto(path));
         this.photos = photos.map(({ file }) => file);
         this.entries = photos.map(({ path, file }) => ({ name: path, input: file, size: file.size, lastModified: new Date(file.lastModified) }));
-        this.name = `${name || 'photos'}.zip`;
+        this.name = `${name || named(photos)}.zip`;
         this.bytes = Number(predictLength(this.entries.map(({ name: path, size }) => ({ name: path, size }))));
         const newest = photos.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0);
         this.fingerprint = `${this.name}/${this.bytes}/${photos.length}/${newest}`;
@@ -75,14 +76,37 @@ export class FolderSource {
     }
 }
 
-// What was dropped: the one file, or the photos of all folders and files.
+// In order of their paths. A phone calls every photo image.jpg, and of files with one path only the last would be used.
+function distinct(photos) {
+    const sorted = photos.toSorted((a, b) => (a.path === b.path ? a.file.size - b.file.size || a.file.lastModified - b.file.lastModified : a.path < b.path ? -1 : 1));
+    const seen = new Map();
+    return sorted.map(({ path, file }) => {
+        const count = (seen.get(path) ?? 0) + 1;
+        seen.set(path, count);
+        return { path: count === 1 ? path : path.replace(/(\.[^.]+)$/, `_${count}$1`), file };
+    });
+}
+
+// Loose photos have no folder to be named after: the day of the newest.
+function named(photos) {
+    const newest = Math.max(...photos.map(({ file }) => file.lastModified));
+    return photos.length ? `photos ${new Date(newest).toISOString().slice(0, 10)}` : 'photos';
+}
+
+// What was dropped: the one archive or splat, or the photos of all folders and files.
 export async function sourceOfDrop(transfer) {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     if (entries.length === 1 && entries[0].isFile) {
-        return new FileSource(transfer.files[0]);
+        return sourceOfFiles(transfer.files);
     }
     const files = (await Promise.all(entries.map((entry) => walk(entry)))).flat();
-    return new FolderSource(entries.length === 1 ? entries[0].name : 'photos', files);
+    return new FolderSource(entries.length === 1 ? entries[0].name : '', files);
+}
+
+// One file as it is, unless it is a photo; several as photos.
+export function sourceOfFiles(list) {
+    const files = [...list];
+    return files.length === 1 && !isPhoto(files[0].name) ? new FileSource(files[0]) : new FolderSource('', files.map((file) => ({ path: file.name, file })));
 }
 
 export function sourceOfFolder(list) {

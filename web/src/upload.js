@@ -1,8 +1,10 @@
 // One upload in parts, three at a time, that waits out a dropped connection and goes on where it stopped.
+import { ApiError, isFinal } from './errors.js';
 
 const STORE = 'spaceport.uploads';
 const AT_ONCE = 3;
 const MAX_WAIT_MS = 30_000;
+const MAX_REFUSALS = 8; // in a row, by a server that answers: about two minutes
 
 const remembered = () => JSON.parse(localStorage.getItem(STORE) ?? '{}');
 
@@ -17,7 +19,7 @@ function remember(fingerprint, uploadId) {
 }
 
 export class Uploader {
-    // `tell({ sent, bytes, state })`: state is sending, waiting or paused
+    // `tell({ sent, bytes, state, tries })`: state is sending, waiting or paused; `tries`: how often in a row nothing answered
     constructor(api, source, options, tell) {
         Object.assign(this, { api, source, options, tell });
         this.inFlight = new Map(); // part number → { request, loaded }
@@ -34,7 +36,12 @@ export class Uploader {
         this.report();
         const parts = this.source.parts(this.upload.partBytes, received);
         const workers = Array.from({ length: AT_ONCE }, () => this.work(parts));
-        await Promise.all(workers);
+        try {
+            await Promise.all(workers);
+        } catch (error) {
+            this.halt(error); // the other workers too: nothing more is sent of an upload that has failed
+            throw error;
+        }
         const { jobId } = await this.patiently(() => this.api.completeUpload(this.upload.uploadId));
         remember(this.source.fingerprint, null);
         return jobId;
@@ -86,7 +93,7 @@ export class Uploader {
                     resolve();
                 } else {
                     this.upload.links = []; // expired, most likely
-                    reject(new Error(`S3 answered ${request.status}`));
+                    reject(Object.assign(new Error(`S3 answered ${request.status}`), { answered: request.status }));
                 }
             };
             request.onerror = () => reject(new Error('The connection dropped.'));
@@ -105,19 +112,31 @@ export class Uploader {
         return find();
     }
 
-    // Tries again, ever more slowly, and at once when the browser says that it is back on line.
+    // Tries again, ever more slowly, and at once when the browser says that it is back on line. A lost connection is waited
+    // out however long it takes; a server that answers and refuses is not.
     async patiently(attempt) {
-        for (let wait = 1000; ; wait = Math.min(2 * wait, MAX_WAIT_MS)) {
+        for (let [wait, refusals, tries] = [1000, 0, 1]; ; wait = Math.min(2 * wait, MAX_WAIT_MS), tries += 1) {
             this.given.signal.throwIfAborted();
             try {
                 return await attempt();
             } catch (error) {
-                const refused = error.status >= 400 && error.status < 500 && error.status !== 429;
-                if (refused || this.given.signal.aborted) {
-                    throw this.given.signal.aborted ? this.given.signal.reason : error;
+                if (this.given.signal.aborted) {
+                    throw this.given.signal.reason;
+                }
+                const status = error.status ?? error.answered;
+                refusals = status === undefined ? 0 : refusals + 1;
+                if (isFinal(error)) {
+                    throw error;
+                }
+                if (refusals === MAX_REFUSALS) {
+                    throw new ApiError(status, {
+                        code: 'UPLOAD_REFUSED',
+                        detail: `The storage service refuses the upload (${status}).`,
+                        hint: 'Check that the clock of this device is right, then choose the same files again: what has arrived is kept.'
+                    });
                 }
                 if (!this.paused) {
-                    this.report('waiting');
+                    this.report('waiting', tries);
                     await new Promise((resolve) => {
                         const timer = setTimeout(resolve, wait);
                         const now = () => { clearTimeout(timer); resolve(); };
@@ -151,21 +170,25 @@ export class Uploader {
         }
     }
 
-    async giveUp() {
-        this.given.abort();
+    halt(reason) {
+        this.given.abort(reason);
         this.resume();
         for (const { request } of this.inFlight.values()) {
             request.abort();
         }
+    }
+
+    async giveUp() {
+        this.halt();
         remember(this.source.fingerprint, null);
         if (this.upload) {
             await this.api.abandonUpload(this.upload.uploadId);
         }
     }
 
-    report(state = this.paused ? 'paused' : 'sending') {
+    report(state = this.paused ? 'paused' : 'sending', tries = 0) {
         const moving = [...this.inFlight.values()].reduce((sum, { loaded }) => sum + loaded, 0);
-        this.tell({ sent: Math.min(this.done + moving, this.source.bytes), bytes: this.source.bytes, state });
+        this.tell({ sent: Math.min(this.done + moving, this.source.bytes), bytes: this.source.bytes, state, tries });
     }
 
     size(number) {

@@ -4,7 +4,7 @@ import { ENDED } from './contract.js';
 
 export { STAGES } from './contract.js';
 
-export const STATES = { STARTING: 'starting', RUNNING: 'in progress', SUCCEEDED: 'ready', FAILED: 'failed', REJECTED: 'refused', STOPPED: 'stopped' };
+export const STATES = { STARTING: 'starting', RUNNING: 'in progress', SUCCEEDED: 'ready', FAILED: 'failed', REJECTED: 'not accepted', STOPPED: 'stopped' };
 
 export function bytes(count) {
     const [unit, size] = count >= 1e9 ? ['GB', 1e9] : count >= 1e6 ? ['MB', 1e6] : ['kB', 1e3];

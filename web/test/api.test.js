@@ -1,10 +1,12 @@
 // Calls of the HTTP API, with a stand-in for fetch.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
-import { Api, ApiError } from '../src/api.js';
+import { Api } from '../src/api.js';
+import { ApiError, SessionEnded } from '../src/errors.js';
 
 const realFetch = globalThis.fetch;
-const api = new Api('https://api.example.com', { token: async () => 'token' });
+let forgotten = 0;
+const api = new Api('https://api.example.com', { token: async () => 'token', forget: () => { forgotten += 1; } });
 let calls;
 let answer;
 
@@ -81,4 +83,10 @@ test('mails are ended and resumed without a token', async () => {
         { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'POST' },
         { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'DELETE' }
     ]);
+});
+
+test('a token that the server does not take ends the session', async () => {
+    answer = () => Response.json({ message: 'Unauthorized' }, { status: 401 });
+    await assert.rejects(api.listJobs(), SessionEnded);
+    assert.equal(forgotten, 1);
 });

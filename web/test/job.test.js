@@ -1,33 +1,49 @@
 // What a job's page says about how far the job is.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { JobPage } from '../src/job.js';
-
-const page = new JobPage(null, 'a-1', null);
+import { ApiError } from '../src/errors.js';
+import { JobPage, figures, foreseen, headline, lostInWords, spoken } from '../src/job.js';
 
 test('the headline of a running job has its percentage, and the time left once that is known', () => {
-    assert.equal(page.headline({ status: 'RUNNING', progress: 0.404, secondsLeft: null }), '40 %');
-    assert.equal(page.headline({ status: 'RUNNING', progress: 0.404, secondsLeft: 130 }), '40 %, about 2 min left');
+    assert.equal(headline({ status: 'RUNNING', progress: 0.404, secondsLeft: null }), '40 %');
+    assert.equal(headline({ status: 'RUNNING', progress: 0.404, secondsLeft: 130 }), '40 %, about 2 min left');
 });
 
 test('the headline of a job that has ended is its message, or nothing beside an error', () => {
-    assert.equal(page.headline({ status: 'SUCCEEDED', message: 'Ready.' }), 'Ready.');
-    assert.equal(page.headline({ status: 'FAILED', message: 'Failed.', error: {} }), '');
+    assert.equal(headline({ status: 'SUCCEEDED', message: 'Ready.' }), 'Ready.');
+    assert.equal(headline({ status: 'FAILED', message: 'Failed.', error: {} }), '');
 });
 
 test('a running stage has time left; a waiting one an end', () => {
-    assert.equal(page.foreseen({ status: 'RUNNING', secondsLeft: 40 }), ', about 40 s left');
-    assert.equal(page.foreseen({ status: 'WAITING', secondsLeft: 600 }), ', done in about 10 min');
-    assert.equal(page.foreseen({ status: 'RUNNING', secondsLeft: null }), '');
+    assert.equal(foreseen({ status: 'RUNNING', secondsLeft: 40 }), ', about 40 s left');
+    assert.equal(foreseen({ status: 'WAITING', secondsLeft: 600 }), ', done in about 10 min');
+    assert.equal(foreseen({ status: 'RUNNING', secondsLeft: null }), '');
 });
 
 test('a stage shows the figures that it has', () => {
-    assert.equal(page.figures({ metrics: {} }), '');
-    assert.equal(page.figures({ metrics: { step: 1500, steps: 30000 } }), ': step 1,500 of 30,000');
-    assert.equal(page.figures({ metrics: { step: 1500, steps: 30000, gaussians: 80000 } }), ': step 1,500 of 30,000, 80,000 Gaussians');
+    assert.equal(figures({ metrics: {} }), '');
+    assert.equal(figures({ metrics: { step: 1500, steps: 30000 } }), ': step 1,500 of 30,000');
+    assert.equal(figures({ metrics: { step: 1500, steps: 30000, gaussians: 80000 } }), ': step 1,500 of 30,000, 80,000 Gaussians');
+});
+
+test('a screen reader hears of a step and a quarter, and not of each percent', () => {
+    const at = (progress) => spoken({ status: 'RUNNING', progress, stages: [{ stage: 'sfm', status: 'SUCCEEDED' }, { stage: '3dgs', status: 'RUNNING' }] });
+    assert.equal(at(0.51), 'Training, 50 % done');
+    assert.equal(at(0.51), at(0.74));
+    assert.notEqual(at(0.74), at(0.76));
+    assert.equal(spoken({ name: 'Meadow', status: 'SUCCEEDED' }), 'Meadow: ready');
+});
+
+test('a lost connection is said at once, and after a while since when', () => {
+    const since = new Date(2026, 0, 1, 10, 32);
+    const lost = new TypeError('Failed to fetch');
+    assert.equal(lostInWords(lost, 1, since), 'The connection was lost. Trying again …');
+    assert.match(lostInWords(lost, 4, since), /10:32.*you may close this page/);
+    assert.match(lostInWords(new ApiError(503, {}), 1, since), /^The server has a problem/);
 });
 
 test('what was shown once is not shown again', () => {
+    const page = new JobPage(null, 'a-1', false);
     const shown = [];
     page.once('result', () => shown.push(1));
     page.once('result', () => shown.push(2));

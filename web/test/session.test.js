@@ -1,6 +1,7 @@
 // Sign-in by authorization code with PKCE, with stand-ins for the browser and the issuer.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
+import { SessionEnded } from '../src/errors.js';
 import { Session } from '../src/session.js';
 
 const CONFIG = { clientId: 'client', signInUrl: 'https://issuer.example.com/authorize', tokenUrl: 'https://issuer.example.com/token' };
@@ -49,7 +50,7 @@ test('nobody is signed in at first, and a call without a token says so', async (
     const session = new Session(CONFIG, storage);
     assert.equal(session.signedIn, false);
     assert.equal(session.email, undefined);
-    await assert.rejects(session.token(), { message: 'Please sign in.' });
+    await assert.rejects(session.token(), SessionEnded);
 });
 
 test('an address outside ASCII is read from the token', () => {
@@ -71,8 +72,39 @@ test('a token is refreshed a minute before its end, and not earlier', async () =
 test('a refresh that is refused ends the session', async () => {
     answer = () => new Response('', { status: 400 });
     const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'old' } }, storage);
-    await assert.rejects(session.token(), { message: 'Your session has ended. Please sign in again.' });
+    await assert.rejects(session.token(), SessionEnded);
     assert.equal(session.signedIn, false);
+});
+
+test('a session without a refresh token ends when its token does, and asks nobody', async () => {
+    const session = new Session({ ...CONFIG, tokens: { id_token: token(30) } }, storage);
+    await assert.rejects(session.token(), SessionEnded);
+    assert.equal(asked.length, 0);
+});
+
+test('an issuer that is overloaded or out of reach ends no session', async () => {
+    const session = new Session({ ...CONFIG, tokens: { id_token: token(30), refresh_token: 'first' } }, storage);
+    answer = () => new Response('', { status: 503 });
+    await assert.rejects(session.token(), { status: 503 });
+    answer = () => { throw new TypeError('Failed to fetch'); };
+    await assert.rejects(session.token(), TypeError);
+    assert.equal(session.signedIn, true);
+});
+
+test('mails go to a verified address alone, and to none that other letters could stand for', () => {
+    const mailbox = (claims) => new Session({ ...CONFIG, tokens: { id_token: token(3600, claims) } }, storage).mailbox;
+    assert.equal(mailbox({ email: 'a@example.com', email_verified: true }), 'a@example.com');
+    assert.equal(mailbox({ email: 'a@example.com', email_verified: 'true' }), 'a@example.com');
+    assert.equal(mailbox({ email: 'a@example.com', email_verified: false }), null);
+    assert.equal(mailbox({ email: 'jörg@example.com', email_verified: true }), null);
+    assert.equal(mailbox({}), null);
+});
+
+test('an issuer is asked for the scope that its configuration names', async () => {
+    await new Session(CONFIG, storage).signIn();
+    assert.equal(new URL(globalThis.location.left).searchParams.get('scope'), 'openid email');
+    await new Session({ ...CONFIG, scope: 'openid email offline_access' }, storage).signIn();
+    assert.equal(new URL(globalThis.location.left).searchParams.get('scope'), 'openid email offline_access');
 });
 
 test('signing out revokes the refresh token and leaves by the page of the issuer', async () => {

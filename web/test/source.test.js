@@ -1,7 +1,7 @@
 // What a customer chose, as bytes in parts.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FileSource, FolderSource, sourceOfDrop, sourceOfFolder } from '../src/source.js';
+import { FileSource, FolderSource, sourceOfDrop, sourceOfFiles, sourceOfFolder } from '../src/source.js';
 
 const PART = 1000;
 
@@ -114,6 +114,24 @@ test('a dropped folder is walked to its end, through batches and subfolders', as
 
 test('several dropped photos make one ZIP', async () => {
     const source = await sourceOfDrop(dropped(...['a.jpg', 'b.jpg'].map((name) => fileEntry(`/${name}`, photo(name, 10).file))));
-    assert.equal(source.name, 'photos.zip');
+    assert.match(source.name, /^photos \d{4}-\d\d-\d\d\.zip$/);
     assert.deepEqual(source.entries.map(({ name }) => name), ['a.jpg', 'b.jpg']);
+});
+
+test('photos that a phone calls by one name are all sent', () => {
+    const files = [10, 30, 20].map((size) => photo('image.jpg', size).file);
+    const source = sourceOfFiles(files);
+    assert.deepEqual(source.entries.map(({ name, size }) => [name, size]), [['image.jpg', 10], ['image_2.jpg', 20], ['image_3.jpg', 30]]);
+    assert.equal(sourceOfFiles([...files].reverse()).fingerprint, source.fingerprint);
+});
+
+test('one photo is a photo and one archive an archive', () => {
+    assert.ok(sourceOfFiles([photo('a.JPG', 10).file]) instanceof FolderSource);
+    assert.ok(sourceOfFiles([photo('a.zip', 10).file]) instanceof FileSource);
+});
+
+test('what is no photo is not sent, and its name is kept to say why', () => {
+    const source = new FolderSource('f', ['f/flight.mp4', 'f/.DS_Store', 'f/a.jpg'].map((name) => photo(name, 10)));
+    assert.deepEqual(source.others, ['f/flight.mp4']);
+    assert.equal(source.photos.length, 1);
 });

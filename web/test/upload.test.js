@@ -1,6 +1,7 @@
 // An upload in parts, with stand-ins for S3 and the API.
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, mock, test } from 'node:test';
+import { SessionEnded } from '../src/errors.js';
 import { Uploader } from '../src/upload.js';
 
 const PART = 100;
@@ -128,7 +129,7 @@ test('every part is sent once, and the job begins', async () => {
     assert.equal(await uploader(server, states).run(), 'job-1');
     assert.deepEqual([...put].sort(), [1, 2, 3, 4, 5]);
     assert.deepEqual(server.calls.map(([name]) => name), ['begin', 'complete']);
-    assert.deepEqual(states.at(-1), { sent: 450, bytes: 450, state: 'sending' });
+    assert.deepEqual(states.at(-1), { sent: 450, bytes: 450, state: 'sending', tries: 0 });
     assert.ok(states.every(({ sent }) => sent <= 450));
     assert.deepEqual(storedUploads(), {});
 });
@@ -206,4 +207,28 @@ test('a paused upload sends nothing until it is resumed', async () => {
     assert.equal(states.at(-1).state, 'paused');
     upload.resume();
     assert.equal(await run, 'job-1');
+});
+
+test('a session that has ended stops the upload at once, and what was sent is kept for the next one', async () => {
+    const server = new Server();
+    server.lookAtUpload = async () => { throw new SessionEnded(); };
+    server.view = (id) => ({ ...Server.prototype.view?.(id), uploadId: id, bytes: 450, partBytes: PART, received: [], expiresAt: new Date().toISOString(), links: [] });
+    await assert.rejects(uploader(server).run(), SessionEnded);
+    assert.deepEqual(waits, []);
+    assert.deepEqual(storedUploads(), { [source.fingerprint]: 'new' });
+});
+
+test('a storage service that goes on refusing ends the upload with a reason, and what was sent is kept', async () => {
+    for (const number of [1, 2, 3, 4, 5]) {
+        s3.set(number, Array(1000).fill(403));
+    }
+    await assert.rejects(uploader(new Server()).run(), { message: 'The storage service refuses the upload (403).' });
+    assert.deepEqual(storedUploads(), { [source.fingerprint]: 'new' });
+});
+
+test('how often nothing answered in a row is reported', async () => {
+    s3.set(2, Array(6).fill('dropped'));
+    const states = [];
+    await uploader(new Server(), states).run();
+    assert.deepEqual(states.filter(({ state }) => state === 'waiting').map(({ tries }) => tries), [1, 2, 3, 4, 5, 6]);
 });

@@ -205,6 +205,7 @@ def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
         "apiUrl": "https://api.example.com",
         "clientId": "client",
         "signInUrl": "https://sign-in.example.com/oauth2/authorize",
+        "scope": "openid email",
         "tokenUrl": "https://sign-in.example.com/oauth2/token",
         "revokeUrl": "https://sign-in.example.com/oauth2/revoke",
         "signOutUrl": "https://sign-in.example.com/logout",

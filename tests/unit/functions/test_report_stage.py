@@ -192,7 +192,7 @@ def test_a_crash_at_any_call_and_a_second_delivery_answer_once(cloud: Cloud, arr
     cloud.watch.calls.clear()
     invoke("report_stage", job_changed())
     calls = list(cloud.watch.calls)
-    assert len(calls) == 6
+    assert len(calls) == 7
     for crash_at in range(len(calls)):
         cloud.stepfunctions.answers.clear()
         cloud.stepfunctions._gone.clear()

@@ -3,9 +3,13 @@ const asked = new URLSearchParams(location.search);
 const { settings, surroundings, limits, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
+const MAX_SILENT_SECONDS = 30; // while loading; counted in ticks, since a page that works hard hears no clock
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function fail(text) {
+    if (document.documentElement.dataset.loaded === 'true') {
+        return;
+    }
     poster.classList.remove('gone');
     poster.classList.add('failed');
     byId('message').textContent = text;
@@ -15,11 +19,32 @@ function fail(text) {
 if (asked.has('noui')) {
     poster.hidden = true;
 }
-if (!document.createElement('canvas').getContext('webgl2') && !navigator.gpu) {
-    fail('This browser cannot draw 3D scenes: it has no WebGL 2. Switch hardware acceleration on, or open the page in another browser.');
-} else {
-    start().catch((error) => fail(`The scene could not be shown: ${error.message}`));
+// Every Chromium has navigator.gpu, also where there is nothing behind it.
+async function hasWebGpu() {
+    const tooLong = new Promise((resolve) => { setTimeout(resolve, 3000, null); });
+    return Boolean(navigator.gpu && await Promise.race([navigator.gpu.requestAdapter().catch(() => null), tooLong]));
 }
+
+const notShown = (reason) => fail(`The scene could not be shown (${reason}). Reload the page, or open it in another browser. The picture shows the scene as it would open.`);
+let silent = 0;
+const watch = setInterval(() => {
+    silent += 1;
+    if (silent >= MAX_SILENT_SECONDS) {
+        clearInterval(watch);
+        notShown('it took too long');
+    }
+}, 1000);
+addEventListener('error', ({ message }) => notShown(message));
+addEventListener('unhandledrejection', ({ reason }) => notShown(reason?.message ?? reason));
+
+hasWebGpu().then((webgpu) => {
+    if (!webgpu && !document.createElement('canvas').getContext('webgl2')) {
+        clearInterval(watch);
+        fail('This browser cannot draw 3D scenes: it has no WebGL 2. Switch hardware acceleration on in its settings, or open the page in another browser. The picture shows the scene as it would open.');
+        return undefined;
+    }
+    return start(webgpu && !asked.has('webgl') ? 'webgpu' : 'webgl');
+}).catch((error) => notShown(error.message));
 
 // As bytes, not as a data: URL: for 100 MB that takes three times as long and nearly four times the memory.
 function embedded() {
@@ -31,7 +56,7 @@ function embedded() {
     return new Blob([bytes], { type: 'application/zip' });
 }
 
-async function start() {
+async function start(renderer) {
     const sog = embedded();
     const contentUrl = URL.createObjectURL(sog);
     const viewer = await Supersplat.createViewer({
@@ -44,7 +69,7 @@ async function start() {
         contents: Promise.resolve(new Response(sog)),
         ui: false,
         noanim: still,
-        renderer: asked.has('webgl') ? 'webgl' : 'webgpu'
+        renderer
     });
     window.spaceport = { viewer, supported: (point) => Supersplat.supported(surroundings, point) };
     // the viewer takes every splat for y-down; ours says itself which way is up
@@ -54,11 +79,15 @@ async function start() {
         }
     });
     viewer.events.on('progress:changed', (percent) => {
+        silent = 0;
         byId('bar').setAttribute('aria-valuenow', Math.round(percent));
         byId('bar').firstElementChild.style.width = `${percent}%`;
     });
     const shown = () => {
+        clearInterval(watch);
+        poster.classList.remove('failed');
         poster.classList.add('gone');
+        poster.inert = true;
         if (!asked.has('noui')) {
             addControls(viewer, sog.size, contentUrl);
         }
@@ -85,9 +114,14 @@ function addControls(viewer, bytes, contentUrl) {
     };
     ['reset', 'save', 'ask', 'full'].forEach((id) => draw(id));
     const turning = () => viewer.state.cameraMode === 'anim' && !viewer.state.animationPaused;
+    let round;
     const showPlay = () => {
         draw('play', turning() ? 'pause' : 'play');
         byId('play').setAttribute('aria-pressed', String(turning()));
+        clearTimeout(round);
+        if (turning()) { // once round is enough: nothing moves for ever
+            round = setTimeout(() => { viewer.state.animationPaused = true; }, settings.animTracks[0].duration * 1000);
+        }
     };
     viewer.events.on('cameraMode:changed', showPlay);
     viewer.events.on('animationPaused:changed', showPlay);
@@ -99,15 +133,21 @@ function addControls(viewer, bytes, contentUrl) {
     };
     byId('reset').onclick = () => viewer.resetCamera();
     byId('full').onclick = () => (viewer.state.isFullscreen ? viewer.exitFullscreen() : viewer.requestFullscreen()).catch(() => {});
-    for (const [button, panel] of [['save', 'downloads'], ['ask', 'help']]) {
-        byId(button).onclick = () => {
-            byId(panel).hidden = !byId(panel).hidden;
-            byId(button).setAttribute('aria-expanded', String(!byId(panel).hidden));
-        };
+    const panels = { save: 'downloads', ask: 'help' };
+    const openOnly = (wanted) => {
+        for (const [button, panel] of Object.entries(panels)) {
+            byId(panel).hidden = button !== wanted;
+            byId(button).setAttribute('aria-expanded', String(button === wanted));
+        }
+    };
+    for (const [button, panel] of Object.entries(panels)) {
+        byId(button).onclick = () => openOnly(byId(panel).hidden ? button : null);
     }
     addEventListener('keydown', (event) => {
-        if (event.key === 'Escape') {
-            byId('downloads').hidden = byId('help').hidden = true;
+        const open = Object.keys(panels).find((button) => !byId(panels[button]).hidden);
+        if (event.key === 'Escape' && open) {
+            openOnly(null);
+            byId(open).focus();
         }
     });
     showPlay();

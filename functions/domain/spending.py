@@ -1,0 +1,112 @@
+"""The day's spending limit over all owners: no new machine once the day's runs reach it, those at work in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from contract.codes import ErrorCode
+from domain.compute import CannotStart, Compute
+from domain.cost import dollars
+from domain.dynamo import holds
+from domain.errors import JobError
+from domain.outcome import RunOutcome
+from domain.sagemaker_requests import instance_type_in, max_seconds_in
+from domain.stage_runs import Reservation, StageRuns
+from domain.stages import StageRun
+
+_KEPT = timedelta(days=60)  # as the stage runs, whose reservations are settled here
+
+
+class DailySpending:
+    """In the limits table, partition key `counter`: the dollars of each day (UTC).
+
+    A run counts on the day of its start: with the most that it may cost until it has ended, then with what it has cost.
+    What a crash leaves between two writes counts too much, never too little.
+    """
+
+    def __init__(self, table: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._table, self._clock = table, clock
+
+    def reserve(self, most: float, limit: float) -> Reservation | None:
+        """None where the day's limit has no room for so many dollars. The day's first run always has room: below the
+        price of one run, a limit would let no job ever end."""
+        day = self._clock().date().isoformat()
+        room = holds(
+            self._table.update_item,
+            Key=_key(day),
+            UpdateExpression="ADD dollars :more SET expiresAt = :at",
+            ConditionExpression="attribute_not_exists(dollars) OR dollars <= :room",
+            ExpressionAttributeValues={
+                ":more": _money(most),
+                ":room": _money(limit - most),
+                ":at": int((self._clock() + _KEPT).timestamp()),
+            },
+        )
+        return Reservation(dollars=most, day=day) if room else None
+
+    def settle(self, reservation: Reservation, spent: float) -> None:
+        """Give back what a run did not need; `spent` is 0 for one that never began."""
+        self._table.update_item(
+            Key=_key(reservation.day),
+            UpdateExpression="ADD dollars :more SET expiresAt = :at",
+            ExpressionAttributeValues={
+                ":more": _money(spent - reservation.dollars),
+                ":at": int((self._clock() + _KEPT).timestamp()),
+            },
+        )
+
+
+class LimitedCompute(Compute):
+    """SageMaker within the day's spending limit. A run for which there is no room meets what it would meet of a full
+    quota, and waits in the queue until another run has cost less than it might have, or the next day begins."""
+
+    def __init__(
+        self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float, held: Callable[[], None]
+    ) -> None:
+        """`held` is called whenever the limit keeps a run waiting."""
+        super().__init__(sagemaker)
+        self._runs, self._spending, self._limit, self._held = runs, spending, limit, held
+
+    def create(self, run: StageRun, request: dict[str, Any]) -> None:
+        most = dollars(instance_type_in(request), max_seconds_in(request)) or 0.0
+        reservation = self._spending.reserve(most, self._limit)
+        if reservation is None:
+            self._held()
+            raise CannotStart(JobError.of(ErrorCode.CAPACITY))
+        try:
+            super().create(run, request)
+        except Exception:
+            self._spending.settle(reservation, 0.0)
+            raise
+        if not self._runs.reserve(run, reservation):  # an earlier invocation created the job, and reserved for it
+            self._spending.settle(reservation, 0.0)
+
+
+class Bills:
+    """What ended runs have cost, each counted once however often SageMaker reports its end."""
+
+    def __init__(self, runs: StageRuns, spending: DailySpending) -> None:
+        self._runs, self._spending = runs, spending
+
+    def bill(self, run: StageRun, outcome: RunOutcome) -> float:
+        """Dollars that were not counted before; 0 for a run that is at work."""
+        if not outcome.ended:
+            return 0.0
+        cost = dollars(outcome.instance_type, outcome.seconds) or 0.0
+        billed = self._runs.bill(run, cost)
+        if billed is None:
+            return 0.0
+        if billed.reservation:
+            self._spending.settle(billed.reservation, cost)
+        return cost
+
+
+def _key(day: str) -> dict[str, str]:
+    return {"counter": f"{day} spending"}
+
+
+def _money(amount: float) -> Decimal:
+    return Decimal(str(round(amount, 4)))

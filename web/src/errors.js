@@ -1,0 +1,57 @@
+// Faults as the page tells them: what happened, and what to do.
+
+export class ApiError extends Error {
+    constructor(status, problem) {
+        super(problem.detail ?? problem.message ?? `The server answered ${status}.`);
+        this.status = status;
+        this.code = problem.code;
+        this.hint = problem.hint;
+    }
+}
+
+// Nobody is signed in any more: what runs stops, and keeps what it has.
+export class SessionEnded extends Error {
+    constructor() {
+        super('You have been signed out.');
+        this.hint = 'Sign in again to go on where you were. An upload continues once you choose the same files again.';
+    }
+}
+
+const RELOAD = 'Reload the page. If that does not help, tell whoever runs this service.';
+// what programs are told in detail, and people are not
+const FOR_PEOPLE = {
+    INVALID_REQUEST: ['The server did not accept what this page sent.', RELOAD],
+    TOO_MANY_CALLS: ['This page has asked the server too often.', 'Wait a minute, then try again.'],
+    NO_SUCH_JOB: ['There is no such scene, or it belongs to another account.', 'Check the address, or sign in with the account that uploaded it.'],
+    NO_SUCH_UPLOAD: ['This upload is not there any more.', 'Choose the files again to start a new upload.']
+};
+
+// The sentence and the advice for an error of any kind: { message, hint }.
+export function explain(error) {
+    if (FOR_PEOPLE[error.code]) {
+        const [message, hint] = FOR_PEOPLE[error.code];
+        return { message, hint };
+    }
+    if (error instanceof SessionEnded || (error instanceof ApiError && error.code)) {
+        return { message: error.message, hint: error.hint };
+    }
+    if (error instanceof ApiError && error.status === 404) {
+        return { message: 'There is nothing at this address.', hint: 'Check the address.' };
+    }
+    if (error instanceof ApiError && error.status === 429) {
+        return { message: 'The server is busy.', hint: 'Wait a minute, then try again.' };
+    }
+    if (error instanceof ApiError) {
+        return { message: `The server has a problem (${error.status}).`, hint: 'Try again in a few minutes.' };
+    }
+    if (unreachable(error)) {
+        return { message: 'The server cannot be reached.', hint: 'Check your connection, then try again.' };
+    }
+    return { message: 'Something went wrong on this page.', hint: RELOAD };
+}
+
+// fetch() throws a TypeError when no answer came, whatever the reason, and a TimeoutError when none came in time
+export const unreachable = (error) => error.name === 'TimeoutError' || (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
+
+// A refusal that no second try will change.
+export const isFinal = (error) => error instanceof SessionEnded || (error.status >= 400 && error.status < 500 && error.status !== 429);

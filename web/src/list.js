@@ -1,0 +1,76 @@
+// The caller's scenes, newest first; looked at again while one of them is under way.
+import { byId, fail } from './page.js';
+import { unreachable } from './errors.js';
+import { STATES, ended, make, mood } from './words.js';
+
+const EVERY = 10_000; // ms between two looks at a list in which something is under way
+
+export class SceneList {
+    constructor(api) {
+        this.api = api;
+    }
+
+    open() {
+        this.close();
+        this.older = 0;
+        byId('more-jobs').onclick = () => this.showOlder().catch(fail);
+        this.look().catch(fail);
+    }
+
+    close() {
+        clearTimeout(this.timer);
+        this.looks = (this.looks ?? 0) + 1; // an answer that is still on its way is of no use any more
+    }
+
+    async look() {
+        const round = this.looks;
+        let underWay = true;
+        try {
+            const { jobs, next } = await this.api.listJobs();
+            if (round !== this.looks) {
+                return;
+            }
+            underWay = jobs.some(({ status }) => !ended(status));
+            if (this.older === 0) {
+                this.next = next;
+                byId('more-jobs').hidden = next === null;
+            }
+            const [first, rest] = [jobs.map(row), [...byId('jobs').children].slice(this.shown ?? 0)];
+            byId('jobs').replaceChildren(...first, ...(this.older ? rest : []));
+            this.shown = first.length;
+            byId('no-jobs').hidden = byId('jobs').childElementCount > 0;
+        } catch (error) {
+            if (round !== this.looks) {
+                return;
+            }
+            if (!unreachable(error) || this.shown === undefined) {
+                throw error;
+            }
+        }
+        if (underWay) {
+            this.timer = setTimeout(() => this.look().catch(fail), EVERY);
+        }
+    }
+
+    async showOlder() {
+        const { jobs, next } = await this.api.listJobs(this.next);
+        this.older += jobs.length;
+        this.next = next;
+        byId('jobs').append(...jobs.map(row));
+        byId('more-jobs').hidden = next === null;
+    }
+}
+
+function row(job) {
+    const link = make('a', undefined, { href: `#job=${encodeURIComponent(job.jobId)}` });
+    const percent = job.status === 'RUNNING' ? ` ${Math.round(100 * job.progress)} %` : '';
+    const number = job.rerunOf ? ` #${job.jobId.match(/-r(\d+)$/)?.[1] ?? ''}` : '';
+    link.append(
+        make('b', job.name + number),
+        make('span', STATES[job.status] + percent, { className: `badge ${mood(job.status)}` }),
+        make('span', `${job.rerunOf ? 'Made again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`, { className: 'soft' })
+    );
+    const item = make('li');
+    item.append(link);
+    return item;
+}

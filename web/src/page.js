@@ -1,0 +1,52 @@
+// What every part of the page says things with: the notice at its top, the toast, the question, the quiet announcement.
+import { SessionEnded, explain } from './errors.js';
+import { make } from './words.js';
+
+export const byId = (id) => document.getElementById(id);
+let signIn = () => {};
+
+export function onSignIn(act) {
+    signIn = act;
+}
+
+// The error at the top of the page, in words for people, with the way on where there is one.
+export function fail(error) {
+    const { message, hint } = explain(error);
+    console.error(error);
+    const parts = [make('p', message), ...(hint ? [make('p', hint)] : [])];
+    if (error instanceof SessionEnded) {
+        parts.push(make('button', 'Sign in', { className: 'primary', onclick: () => signIn() }));
+    }
+    byId('notice').replaceChildren(...parts);
+    byId('notice').hidden = false;
+    byId('notice').scrollIntoView({ block: 'nearest' });
+}
+
+export function clearNotice() {
+    byId('notice').hidden = true;
+    byId('notice').replaceChildren();
+}
+
+// For screen readers: said once, when it changes.
+export function announce(text) {
+    if (byId('announcement').textContent !== text) {
+        byId('announcement').textContent = text;
+    }
+}
+
+export function toast(text, label, href) {
+    const close = () => byId('toast').replaceChildren();
+    byId('toast').replaceChildren(text, make('a', label, { href, onclick: close }));
+}
+
+// Resolves to whether the answer is yes.
+export async function ask({ title, text, yes, no }) {
+    for (const [part, words] of Object.entries({ title, text, yes, no })) {
+        byId(`ask-${part}`).textContent = words;
+    }
+    const dialog = byId('ask');
+    dialog.returnValue = 'no';
+    dialog.showModal();
+    await new Promise((resolve) => { dialog.onclose = resolve; });
+    return dialog.returnValue === 'yes';
+}

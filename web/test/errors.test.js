@@ -1,0 +1,34 @@
+// Faults in words for people.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ApiError, SessionEnded, explain, isFinal, unreachable } from '../src/errors.js';
+
+test('what programs are told in detail is not shown to people', () => {
+    const error = new ApiError(422, { code: 'INVALID_REQUEST', detail: "body.email: String should match pattern '^[A-Z'", hint: 'Compare it with /openapi.json.' });
+    const { message, hint } = explain(error);
+    assert.doesNotMatch(message + hint, /body|pattern|openapi/);
+});
+
+test('a coded refusal keeps its own words', () => {
+    assert.deepEqual(explain(new ApiError(409, { code: 'JOB_RUNNING', detail: 'The job is running already.', hint: 'Wait.' })), { message: 'The job is running already.', hint: 'Wait.' });
+});
+
+test('every other fault has a sentence and advice, and nothing of the browser', () => {
+    for (const error of [new TypeError('Failed to fetch'), new SyntaxError('Unexpected token'), new ApiError(500, {}), new ApiError(404, { message: 'Not Found' }), new ApiError(429, {}), new SessionEnded()]) {
+        const { message, hint } = explain(error);
+        assert.match(message, /^[A-Z].*\.$/);
+        assert.match(hint, /^[A-Z].*\.$/);
+        assert.doesNotMatch(message + hint, /fetch|token|Not Found/);
+    }
+});
+
+test('no answer in time is no answer', () => {
+    assert.ok(unreachable(new DOMException('timed out', 'TimeoutError')));
+    assert.ok(!unreachable(new TypeError('undefined is not a function')));
+});
+
+test('only what a second try will not change is final', () => {
+    assert.deepEqual([400, 404, 429, 500, 503].map((status) => isFinal(new ApiError(status, {}))), [true, true, false, false, false]);
+    assert.ok(isFinal(new SessionEnded()));
+    assert.ok(!isFinal(new TypeError('Failed to fetch')));
+});
