@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from difflib import get_close_matches
@@ -198,8 +199,10 @@ def job_of(
 
 
 def scene_name(text: str) -> str:
-    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
-    return one_line(text, MAX_NAME) or "scene"
+    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes, and accents
+    that macOS has taken apart.
+    """
+    return one_line(unicodedata.normalize("NFC", text), MAX_NAME) or "scene"
 
 
 def _decoded(text: str) -> str:

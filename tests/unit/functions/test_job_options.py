@@ -252,6 +252,8 @@ def test_a_wrong_address_is_no_address() -> None:
         ("flights/meadow.zip", None, "meadow"),
         ("flights/meadow.zip", "North meadow", "North meadow"),
         ("two\nlines\u2028three.zip", None, "two lines three"),
+        ("Dachfla\u0308che.zip", None, "Dachfläche"),
+        ("Flug 3:4 空撮.zip", None, "Flug 3:4 空撮"),
         ("\x01.zip", None, "scene"),
         ("x" * 500 + ".zip", None, "x" * 79 + "…"),
     ],
