@@ -14,6 +14,7 @@ class ErrorCode(StrEnum):
     # the upload
     UNREADABLE = "UNREADABLE"
     NOT_A_ZIP = "NOT_A_ZIP"
+    LOOSE_PHOTOS = "LOOSE_PHOTOS"
     EMPTY_ARCHIVE = "EMPTY_ARCHIVE"
     ENCRYPTED_ARCHIVE = "ENCRYPTED_ARCHIVE"
     UNSAFE_ARCHIVE = "UNSAFE_ARCHIVE"
@@ -107,6 +108,10 @@ FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.NOT_A_ZIP: Failure(
         "The file is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
+    ),
+    ErrorCode.LOOSE_PHOTOS: Failure(
+        "The photos came one by one and not in a ZIP, so we cannot tell which belong together.",
+        "Put the photos of one flight in a folder, compress the folder as a .zip and upload that file.",
     ),
     ErrorCode.EMPTY_ARCHIVE: Failure(
         "The ZIP is empty.",

@@ -9,6 +9,8 @@ from enum import StrEnum
 class WarningCode(StrEnum):
     """What a customer should know of a scene that was made all the same."""
 
+    # the upload
+    UNKNOWN_SETTING = "UNKNOWN_SETTING"
     # the photos
     PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
     PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
@@ -44,6 +46,10 @@ class Advice:
 
 
 WARNINGS: dict[WarningCode, Advice] = {
+    WarningCode.UNKNOWN_SETTING: Advice(
+        "Something sent with the upload looks like a setting and is none.",
+        "If you meant it, correct the name and upload again.",
+    ),
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",

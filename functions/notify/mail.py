@@ -81,7 +81,8 @@ def unlinked(text: str) -> str:
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
     if type_ is StatusType.JOB_STARTED:
         lead = "Your upload has arrived and looks good. We write again when the scene is ready; you can close the page."
-        return Letter(lead, {"Watch it grow": links.job}, figures=_options(item))
+        note = unlinked(" ".join(item.remarks)) or None
+        return Letter(lead, {"Watch it grow": links.job}, figures=_options(item), note=note)
     if detail.error is None:
         note = f"The links work for {links.hours} hours. The job’s page makes new ones."
         figures = _figures(detail.metrics)

@@ -71,6 +71,7 @@ class Packed:
     flags: int = 0
     system: int = UNIX
     extra: bytes = b""
+    mode: int = stat.S_IFREG | 0o644
 
     @property
     def data(self) -> bytes:
@@ -85,9 +86,8 @@ def archive_of(entries: Iterable[Packed]) -> bytes:
         data = entry.data
         sizes = (zlib.crc32(entry.body), len(data), len(entry.body), len(entry.name), len(entry.extra))
         common = struct.pack("<5H3L2H", 20, entry.flags, entry.method, 0, 0x21, *sizes)
-        mode = (stat.S_IFREG | 0o644) << 16
         made_by = struct.pack("<2B", 20, entry.system)
-        rest = struct.pack("<3H2L", 0, 0, 0, mode, len(body))
+        rest = struct.pack("<3H2L", 0, 0, 0, entry.mode << 16, len(body))
         directory += b"PK\1\2" + made_by + common + rest + entry.name + entry.extra
         body += b"PK\3\4" + common + entry.name + entry.extra + data
     return (
