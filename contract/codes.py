@@ -165,7 +165,8 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
-        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+        "Upload the .ply (or .spz, .sog, .splat) that 3D Gaussian splatting tools export, on its own or as the only "
+        "splat in a ZIP.",
     ),
     ErrorCode.NO_FEATURES: Failure(
         "The photos show too little detail to tell where they were taken.",

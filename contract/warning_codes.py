@@ -30,6 +30,7 @@ class WarningCode(StrEnum):
     SMALLER_MODELS = "SMALLER_MODELS"
     MASKS_UNUSED = "MASKS_UNUSED"
     INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
+    HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -114,6 +115,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
         "Nothing needs to be done.",
+    ),
+    WarningCode.HIGHER_DEGREES_DROPPED: Advice(
+        "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
+        "Nothing needs to be done; train with spherical harmonics of degree 3 for a file that holds no more.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",

@@ -13,6 +13,7 @@ from contract.archive import (
     Entry,
     RefusedArchive,
     check,
+    chosen_splats,
     entries_of,
     is_photo,
     is_scene_photo,
@@ -38,6 +39,13 @@ def read_entries(stream: BinaryIO) -> list[Entry]:
         raise RejectedUpload(refused.code, refused.facts) from refused
     except ReadTooLong as error:
         raise RejectedUpload(ErrorCode.ARCHIVE_TOO_LARGE, f"its list of files takes {error}") from error
+
+
+def step_of(entries: Sequence[Entry], asked: PipelineStep) -> PipelineStep:
+    """Where an archive enters the pipeline: one that holds a splat and no photos, at compression."""
+    paths = [entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)]
+    alone = not any(map(is_photo, paths)) and len(chosen_splats(paths)) == 1
+    return PipelineStep.COMPRESSION if asked is PipelineStep.FULL and alone else asked
 
 
 def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
@@ -89,7 +97,8 @@ def _check_scene(chosen: Sequence[Entry]) -> None:
         raise RejectedUpload(ErrorCode.INVALID_SCENE, f"no COLMAP model: missing {missing}")
 
 
-def _check_splat(splats: Sequence[Entry]) -> int:
+def _check_splat(entries: Sequence[Entry]) -> int:
+    splats = chosen_splats(entry.path for entry in entries)
     if len(splats) != 1:
-        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{len(splats)} .ply files in the ZIP, not one")
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{len(splats)} splats in the ZIP, not one")
     return 0

@@ -26,7 +26,7 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_entries, read_entries
+from domain.preflight import check_entries, read_entries, step_of
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -138,9 +138,11 @@ class Starter:
         match kind_of(uploaded.key, start):
             case UploadKind.PHOTO:
                 raise LoosePhoto
-            case UploadKind.SPZ | UploadKind.SPLAT as other:
-                raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"it is a .{other.name.lower()}")
-            case UploadKind.PLY:
+            case UploadKind.SPZ_4:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is an SPZ of version 4")
+            case UploadKind.KSPLAT:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
+            case UploadKind.SPLAT:
                 if size == 0:
                     raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
                 # nothing else can be made of a bare splat; the compressor's reader is its check
@@ -149,7 +151,8 @@ class Starter:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
         entries = read_entries(content)  # type: ignore[arg-type]
-        return options, check_entries(entries, size, options.pipeline_step)
+        step = step_of(entries, options.pipeline_step)
+        return options.model_copy(update={"pipeline_step": step}), check_entries(entries, size, step)
 
     def _reject(
         self,

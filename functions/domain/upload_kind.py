@@ -6,7 +6,7 @@ import zlib
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from contract.archive import PHOTO_SUFFIXES, is_side_file, is_survey
+from contract.archive import PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
 
 START_BYTES = 64
 # what a drone's card, its receiver and photo programs leave beside photos; nothing to answer
@@ -15,6 +15,7 @@ _SIDE_SUFFIXES = frozenset(
 )
 _FOLDER_MARKERS = ("/", "_$folder$")  # of consoles and of Hadoop, which draw folders so
 _RAW_PHOTO_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
+_PLY, _SPZ = (b"ply\n", b"ply\r"), b"NGSP"
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
 
@@ -22,12 +23,12 @@ class UploadKind(Enum):
     """What start_job does with an object."""
 
     ARCHIVE = auto()  # or what claims to be one: preflight says
-    PLY = auto()
     PHOTO = auto()
-    NOTHING = auto()
-    # splats that are no PLY
-    SPZ = auto()
     SPLAT = auto()
+    # splats that no stage reads
+    SPZ_4 = auto()
+    KSPLAT = auto()
+    NOTHING = auto()
 
 
 def kind_by_key(key: str) -> UploadKind | None:
@@ -47,12 +48,12 @@ def kind_of(key: str, start: bytes) -> UploadKind:
     """`start`: the first START_BYTES of the object."""
     if (known := kind_by_key(key)) is not None:
         return known
-    suffix = PurePosixPath(key).suffix.lower()
-    if start.startswith((b"ply\n", b"ply\r")) or suffix == ".ply":
-        return UploadKind.PLY
-    if start.startswith(b"NGSP") or _unzipped(start).startswith(b"NGSP") or suffix == ".spz":
-        return UploadKind.SPZ
-    if suffix in (".splat", ".ksplat"):
+    path = PurePosixPath(key)
+    if start.startswith(_SPZ):  # the versions before are gzip streams of it
+        return UploadKind.SPZ_4
+    if path.suffix.lower() == ".ksplat":
+        return UploadKind.KSPLAT
+    if is_splat(path) or start.startswith(_PLY) or _unzipped(start).startswith(_SPZ):
         return UploadKind.SPLAT
     return UploadKind.PHOTO if start.startswith(_PHOTOS) else UploadKind.ARCHIVE
 

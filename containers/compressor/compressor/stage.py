@@ -55,7 +55,7 @@ def work(context: StageContext) -> StageOutcome:
         preset = OF_QUALITY[context.options.quality]
         result = compress(
             scene.source.gaussians, scene.source.views, scene.held_out, scene.framing, preset, progress(0.05, 0.6),
-            context.check_stop, antialiased=scene.source.antialiased,
+            context.check_stop, marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
@@ -100,10 +100,11 @@ class _Scene:
         gaussians, warnings = visible(source.gaussians)
         # the arranged Gaussians replace those that were read: a large scene's would fill the memory twice
         source = replace(source, gaussians=arrange(gaussians))
-        framing = frame_scene(source.gaussians, source.views, source.z_up)
+        framing = frame_scene(source.gaussians, source.views, source.z_up, marked_up=source.marks.up)
         surroundings = source.surroundings or default_surroundings(
             source.gaussians, [view.camera for view in source.views], framing.up
         )
+        warnings = [*source.warnings, *warnings]
         return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
 
 

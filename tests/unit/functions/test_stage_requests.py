@@ -101,7 +101,8 @@ def test_the_first_stage_reads_the_copy_of_its_own_upload_and_no_key_of_a_custom
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [("a/../\nb.zip", "upload.zip"), ("SCENE.PLY", "upload.ply"), ("x", "upload.zip")]
+    ("key", "name"),
+    [("a/../\nb.zip", "upload.zip"), ("SCENE.PLY", "upload.ply"), ("a.SOG", "upload.sog"), ("x", "upload.zip")],
 )
 def test_of_the_uploads_name_only_the_suffix_reaches_a_container(key: str, name: str) -> None:
     assert upload_uri("meadow-0123456789ab", key, RESULTS).rpartition("/")[2] == name

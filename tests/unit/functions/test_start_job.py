@@ -240,7 +240,7 @@ def test_a_wrong_address_is_rejected_and_not_recorded(cloud: Cloud) -> None:
     assert "email" not in (cloud.item(job_id(event)) or {})
 
 
-@pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY"])
+@pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY", "scene.spz", "scene.sog", "scene.splat"])
 def test_a_bare_splat_can_be_compressed(cloud: Cloud, key: str) -> None:
     event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", pipelinestep="compression")
     assert invoke("start_job", event)["executionName"] == job_id(event)
@@ -262,18 +262,23 @@ def test_a_bare_splat_is_compressed_whatever_was_asked_for(cloud: Cloud, key: st
 
 @pytest.mark.parametrize(
     ("key", "body"),
-    [
-        ("scene.spz", gzip.compress(b"NGSP" + bytes(40))),
-        ("scene", gzip.compress(b"NGSP" + bytes(40))),
-        ("scene4", b"NGSP\4\0\0\0"),
-        ("scene.splat", bytes(64)),
-        ("scene.KSPLAT", bytes(64)),
-    ],
+    [("scene.spz", gzip.compress(b"NGSP" + bytes(40))), ("scene", gzip.compress(b"NGSP" + bytes(40))),
+     ("a.splat", bytes(64)), ("scene.SOG", zip_of(["meta.json"])), ("scene.zip", zip_of(["out/scene.ply", "notes.txt"]))],
+)  # fmt: skip
+def test_bare_splats_of_other_formats_are_compressed(cloud: Cloud, key: str, body: bytes) -> None:
+    event = cloud.upload(key, body)
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+    assert cloud.stepfunctions.executions[job_id(event)].input["firstStage"] == "compressor"
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "named"),
+    [("scene.spz", b"NGSP\4\0\0\0", "an SPZ of version 4"), ("scene.KSPLAT", bytes(64), "a .ksplat")],
 )
-def test_splats_of_other_formats_are_named(cloud: Cloud, key: str, body: bytes) -> None:
+def test_splats_that_no_stage_reads_are_named(cloud: Cloud, key: str, body: bytes, named: str) -> None:
     error = invoke("start_job", cloud.upload(key, body))["error"]
     assert error["code"] == ErrorCode.INVALID_SPLAT
-    assert "it is a .sp" in error["message"]
+    assert f"it is {named}" in error["message"]
     assert ".ply" in error["hint"]
 
 
