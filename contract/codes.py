@@ -43,6 +43,9 @@ class ErrorCode(StrEnum):
     CAPACITY = "CAPACITY"
     THROTTLED = "THROTTLED"
     INTERRUPTED = "INTERRUPTED"
+    PLATFORM_FAULT = "PLATFORM_FAULT"
+    NO_QUOTA = "NO_QUOTA"
+    GPU_UNAVAILABLE = "GPU_UNAVAILABLE"
     STALLED = "STALLED"
     STAGE_TIMEOUT = "STAGE_TIMEOUT"
     BUDGET_SPENT = "BUDGET_SPENT"
@@ -72,6 +75,9 @@ OPERATORS = frozenset(
         ErrorCode.CAPACITY,
         ErrorCode.THROTTLED,
         ErrorCode.INTERRUPTED,
+        ErrorCode.PLATFORM_FAULT,
+        ErrorCode.NO_QUOTA,
+        ErrorCode.GPU_UNAVAILABLE,
         ErrorCode.STALLED,
         ErrorCode.STAGE_TIMEOUT,
         ErrorCode.RESULT_DAMAGED,
@@ -223,6 +229,19 @@ FAILURES: dict[ErrorCode, Failure] = {
         "The machine working on your scene was taken away several times.",
         "Nothing is wrong with your photos: upload the ZIP again.",
         Then.RESUME,
+    ),
+    ErrorCode.PLATFORM_FAULT: Failure(
+        "The cloud service that runs our machines failed several times.",
+        "Nothing is wrong with your photos: upload the ZIP again.",
+        Then.RESUME,
+    ),
+    ErrorCode.NO_QUOTA: Failure(
+        "The kind of machine that the job needs is not enabled here.",
+        "Nothing is wrong with your photos: ask the operator to raise the quota named above, then upload again.",
+    ),
+    ErrorCode.GPU_UNAVAILABLE: Failure(
+        "The machine's GPU could not be used.",
+        "Nothing is wrong with your photos: reply to this mail so that we can look at it.",
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",

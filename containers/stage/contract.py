@@ -7,7 +7,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html (output/messa
 from __future__ import annotations
 
 import errno
-import os
 import resource
 import shutil
 import signal
@@ -22,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from stage.environment import Options, StageEnvironment
+from contract.stages import Stage
+from stage.environment import ExpectedAccelerator, Options, StageEnvironment
 from stage.errors import ErrorCode, StageError
-from stage.progress import ProgressReporter, event_bridge_sink, log_sink
+from stage.progress import EventSink, ProgressReporter, event_bridge_sink, log_sink
 from stage.result import Resources, StageOutcome, write_result
 
 MAX_REASON_CHARACTERS = 1000  # SageMaker keeps the first 1,024
@@ -58,6 +58,15 @@ class Folders:
     def output(self) -> Path:
         return self.root / "output"
 
+    def scratch_parent(self, stage: Stage) -> Path | None:
+        """Where the job's volume is, for scratch: below /opt/ml/processing for Processing. SageMaker mounts Training's
+        volume at /tmp itself, which None stands for.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+        https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage-env-var-summary.html
+        """
+        return self.root / "processing" / "scratch" if stage.kind == "Processing" else None
+
 
 class Stopwatch:
     """Seconds by part of the work: `with stopwatch("matching"): …`."""
@@ -76,7 +85,9 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class StageContext:
-    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards."""
+    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards; `started` is when the container
+    began (time.monotonic).
+    """
 
     job_id: str
     attempt: int
@@ -86,6 +97,8 @@ class StageContext:
     progress: ProgressReporter
     stopping: threading.Event
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    accelerator: ExpectedAccelerator = field(default_factory=ExpectedAccelerator)
+    started: float = field(default_factory=time.monotonic)
 
     def check_stop(self) -> None:
         """Raise StageError(INTERRUPTED) once SageMaker has asked the job to stop (SIGTERM)."""
@@ -99,7 +112,7 @@ Work = Callable[[StageContext], StageOutcome]
 def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, environ: Mapping[str, str]) -> int:
     """Run `work` under the stage contract and return the process's exit code (0, or 1 with a reason left behind).
 
-    The reason, `CODE: message`, goes to output/failure (training) and output/message (processing).
+    The reason, `CODE: message`, goes to the log, to output/failure (training) and to output/message (processing).
     """
     started = time.monotonic()
     folders = Folders(Path(environ.get("ML_ROOT", "/opt/ml")))
@@ -109,18 +122,22 @@ def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, 
         stopping.set()
 
     signal.signal(signal.SIGTERM, on_sigterm)
-    scratch = Path(tempfile.mkdtemp(prefix=f"spaceport-{stage}-"))
+    scratch: Path | None = None
     try:
         environment = StageEnvironment.read(environ)
-        sink = event_bridge_sink(environment.status_bus, _events_client()) if environment.status_bus else log_sink
+        scratch = _make_scratch(stage, folders)
         context = StageContext(
             job_id=environment.job_id,
             attempt=environment.attempt,
             options=environment.options,
             folders=folders,
             scratch=scratch,
-            progress=ProgressReporter(stage, environment.job_id, environment.attempt, sink),
+            progress=ProgressReporter(
+                stage, environment.job_id, environment.attempt, _sink_of(environment.status_bus, environ)
+            ),
             stopping=stopping,
+            accelerator=environment.accelerator,
+            started=started,
         )
         folder = result_folder(folders)
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +151,27 @@ def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, 
         _leave_reason(folders.output, failure)
         return 1
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _make_scratch(stage: str, folders: Folders) -> Path:
+    parent = folders.scratch_parent(Stage(stage))
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"spaceport-{stage}-", dir=parent))
+
+
+def _sink_of(status_bus: str | None, environ: Mapping[str, str]) -> EventSink:
+    """The bus, or the log alone where there is none or no client of it can be made: a stage ends well without a word
+    about its progress."""
+    if status_bus is None:
+        return log_sink
+    try:
+        return event_bridge_sink(status_bus, _events_client(environ))
+    except Exception as error:
+        print(f"progress stays in the log: {error}", file=sys.stderr, flush=True)
+        return log_sink
 
 
 def as_stage_error(error: BaseException) -> StageError:
@@ -147,17 +184,23 @@ def as_stage_error(error: BaseException) -> StageError:
         return StageError(ErrorCode.DISK_FULL, "the disk of the job's machine is full")
     if type(error).__name__ == "OutOfMemoryError":  # torch.cuda's, without importing torch
         return StageError(ErrorCode.OUT_OF_MEMORY, str(error))
+    if "uncorrectable ECC error" in str(error):
+        return StageError(ErrorCode.PLATFORM_FAULT, "the machine's GPU failed")
     if isinstance(error, KeyboardInterrupt):
         return StageError(ErrorCode.INTERRUPTED, "the job was interrupted")
     return StageError(ErrorCode.INTERNAL, f"{type(error).__name__}: {error}")
 
 
 def _leave_reason(output: Path, failure: StageError) -> None:
+    """Log the reason, then write it where SageMaker looks for it. A folder that cannot be written must not hide it."""
     reason = str(failure)[:MAX_REASON_CHARACTERS]
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("failure", "message"):
-        (output / name).write_text(reason, encoding="utf-8")
     print(reason, file=sys.stderr, flush=True)
+    for name in ("failure", "message"):
+        try:
+            output.mkdir(parents=True, exist_ok=True)
+            (output / name).write_text(reason, encoding="utf-8")
+        except OSError as error:
+            print(f"the reason was not written to {output / name}: {error}", file=sys.stderr, flush=True)
 
 
 def _resources(started: float) -> Resources:
@@ -169,7 +212,18 @@ def _resources(started: float) -> Resources:
     )
 
 
-def _events_client() -> object:
+def _events_client(environ: Mapping[str, str]) -> object:
     import boto3  # only where there is a bus to report to
 
-    return boto3.client("events", region_name=os.environ.get("AWS_REGION") or None)
+    return boto3.client("events", region_name=environ.get("AWS_REGION") or region_of(environ))
+
+
+def region_of(environ: Mapping[str, str]) -> str | None:
+    """The region in the ARN of the job, which SageMaker puts into every container's environment, unlike a region.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
+    https://docs.aws.amazon.com/sagemaker/latest/dg/docker-container-environmental-variables-user-scripts.html
+    """
+    arn = environ.get("PROCESSING_JOB_ARN") or environ.get("TRAINING_JOB_ARN") or ""
+    parts = arn.split(":")
+    return parts[3] or None if len(parts) > 3 else None

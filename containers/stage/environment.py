@@ -22,6 +22,15 @@ class Options(WholeNumberOptions):
 
 
 @dataclass(frozen=True)
+class ExpectedAccelerator:
+    """What the image was built for: `kind` is cuda, cpu, or None outside an image; `architectures` are those of CUDA
+    that its kernels were compiled for, as TORCH_CUDA_ARCH_LIST writes them."""
+
+    kind: str | None = None
+    architectures: str = ""
+
+
+@dataclass(frozen=True)
 class StageEnvironment:
     """The job this stage run belongs to, the bus it reports to, and the root of SageMaker's folders."""
 
@@ -30,6 +39,7 @@ class StageEnvironment:
     status_bus: str | None
     ml_root: Path
     options: Options
+    accelerator: ExpectedAccelerator
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> StageEnvironment:
@@ -46,6 +56,9 @@ class StageEnvironment:
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
+            ),
+            accelerator=ExpectedAccelerator(
+                kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")
             ),
         )
 

@@ -86,21 +86,29 @@ class Queue:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> bool:
-        """False for a run whose request is wrong: its task has failed."""
+        """False for a run that no wait helps, because its request is wrong or its quota is 0: its task has failed."""
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)
+        except CannotStart as refusal:
+            if refusal.error.code is not ErrorCode.NO_QUOTA:
+                raise
+            self._give_up(waiting, refusal.error)
+            return False
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
             logger.error("SageMaker refuses the request", job_id=waiting.run.job_id, refusal=str(error))
-            self._reporter.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
-            self._runs.leave_queue(waiting.run)  # else it would meet this again at every pass
+            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
             return False
         self._start_tags.served(waiting.start_tag)
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
         return True
+
+    def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
+        self._reporter.fail(waiting.task_token, error)
+        self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 
 
 def _instance_type_of(waiting: WaitingRun) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,7 +21,7 @@ _RETRY_LATER = {
 
 
 class CannotStart(Exception):
-    """SageMaker refused the job for a reason that a later attempt may not meet."""
+    """SageMaker refused the job for a quota, or because of throttling."""
 
     def __init__(self, error: JobError) -> None:
         self.error = error
@@ -34,7 +35,8 @@ class Compute:
         self._sagemaker = sagemaker
 
     def create(self, run: StageRun, request: dict[str, Any]) -> None:
-        """Start the job; that it is there already is success. Raises CannotStart for quotas and throttling."""
+        """Start the job; that it is there already is success. Raises CannotStart for quotas (NO_QUOTA, which no wait
+        mends, where one is 0) and throttling."""
         create = getattr(self._sagemaker, f"create_{run.stage.kind.lower()}_job")
         try:
             create(**request)
@@ -42,6 +44,9 @@ class Compute:
             code = error.response["Error"]["Code"]
             if code == "ResourceInUse":
                 return
+            unavailable = _quota_of_zero(error)
+            if unavailable is not None:
+                raise CannotStart(JobError.of(ErrorCode.NO_QUOTA, unavailable)) from error
             if code in _RETRY_LATER:
                 raise CannotStart(JobError.of(_RETRY_LATER[code])) from error
             raise
@@ -65,6 +70,15 @@ class Compute:
         except ClientError as error:
             if not _not_found(error) and error.response["Error"]["Code"] != "ValidationException":
                 raise
+
+
+def _quota_of_zero(error: ClientError) -> str | None:
+    """The quota's name where SageMaker refused the job because that quota is 0, as it is in a new account: "The
+    account-level service limit 'ml.g5.xlarge for training job usage' is 0 Instances, with current utilization of …"."""
+    if error.response["Error"]["Code"] != "ResourceLimitExceeded":
+        return None
+    found = re.search(r"limit '([^']+)' is 0 (?:Instances|GBs)\b", error.response["Error"].get("Message", ""))
+    return found[1] if found else None
 
 
 def _not_found(error: ClientError) -> bool:

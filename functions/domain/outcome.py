@@ -40,14 +40,35 @@ class RunOutcome(BaseModel):
 
 # what a container leaves as its reason: `CODE: facts`
 _NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)
-# SageMaker's messages for faults that are not the container's
-_PLATFORM_FAULTS = (
-    (re.compile(r"CapacityError|Insufficient ?Capacity|capacity", re.I), ErrorCode.CAPACITY),
-    (re.compile(r"ResourceLimitExceeded|Throttling|Rate exceeded", re.I), ErrorCode.THROTTLED),
-    (re.compile(r"Spot|MaxWaitTimeExceeded|interrupt", re.I), ErrorCode.INTERRUPTED),
-    (re.compile(r"MaxRuntimeExceeded|max(imum)? ?runtime", re.I), ErrorCode.STAGE_TIMEOUT),
+# SageMaker's secondary status of a training job that ended
+_SECONDARY = {
+    "Interrupted": ErrorCode.INTERRUPTED,
+    "MaxWaitTimeExceeded": ErrorCode.CAPACITY,
+    "MaxRuntimeExceeded": ErrorCode.STAGE_TIMEOUT,
+}
+# what the kernel, the runtime or a library says in a container's place: the only faults read from an AlgorithmError
+_CONTAINER_FAULTS = (
     (re.compile(r"out of memory|OutOfMemory|exit code:? 137", re.I), ErrorCode.OUT_OF_MEMORY),
     (re.compile(r"No space left|DiskFull", re.I), ErrorCode.DISK_FULL),
+    (re.compile(r"uncorrectable ECC error", re.I), ErrorCode.PLATFORM_FAULT),
+)
+# SageMaker's own words for faults that are not the container's
+_PLATFORM_FAULTS = (
+    (re.compile(r"\bCapacityError\b|Insufficient ?(Instance ?)?Capacity", re.I), ErrorCode.CAPACITY),
+    (re.compile(r"ResourceLimitExceeded|Throttling|Rate exceeded", re.I), ErrorCode.THROTTLED),
+    (re.compile(r"instance type with more memory|larger instance", re.I), ErrorCode.OUT_OF_MEMORY),
+    (re.compile(r"Insufficient disk space", re.I), ErrorCode.DISK_FULL),
+    *_CONTAINER_FAULTS,
+    (re.compile(r"\bSpot\b.*(taken|interrupt|reclaim|terminat)|\binterrupted\b", re.I), ErrorCode.INTERRUPTED),
+    (re.compile(r"MaxRuntimeExceeded|max(imum)? ?runtime", re.I), ErrorCode.STAGE_TIMEOUT),
+    (
+        re.compile(
+            r"InternalServerError|Internal ?Failure|internal error|Service ?Unavailable|SlowDown|\b50[0-4]\b"
+            r"|CannotStartContainerError|(Artifact|Data|Model) upload failed",
+            re.I,
+        ),
+        ErrorCode.PLATFORM_FAULT,
+    ),
 )
 
 
@@ -97,8 +118,10 @@ def _error_of(status: str, described: dict[str, Any]) -> JobError:
         if named:
             facts = re.sub(r",? ?exit code:? \d+$", "", named[2].strip())
             return JobError.of(ErrorCode(named[1]), "" if named[1] == ErrorCode.INTERNAL else facts)
-    for pattern, code in _PLATFORM_FAULTS:
-        if pattern.search(f"{secondary} {reason}"):
+    if secondary in _SECONDARY:
+        return JobError.of(_SECONDARY[secondary])
+    for pattern, code in _CONTAINER_FAULTS if reason.startswith("AlgorithmError") else _PLATFORM_FAULTS:
+        if pattern.search(reason):
             return JobError.of(code)
     return JobError.of(ErrorCode.INTERRUPTED if status == "Stopped" else ErrorCode.INTERNAL)
 

@@ -16,9 +16,11 @@ from domain.job import Camel, first_job_id
 from domain.layout import RESULT, split_uri
 from domain.stages import StageOutput, StageRun
 
-# the state machine's data holds 256 KiB for all stages; the whole lists stay in result.json
+# The state machine's data is 256 KiB for the whole job, and Step Functions ends an execution that exceeds it without a
+# Catch. The whole of warnings and metrics stays in result.json, which the report reads.
 MAX_WARNINGS = 20
-MAX_LIST = 50
+MAX_MESSAGE_CHARACTERS = 300
+MAX_METRICS_BYTES = 20_000
 
 
 def read_bytes(s3: Any, uri: str) -> bytes | None:
@@ -100,8 +102,23 @@ def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, f
         attempt=result.attempt,
         output_uri=uri,
         counts=result.counts,
-        metrics={n: v for n, v in result.metrics.items() if not (isinstance(v, list) and len(v) > MAX_LIST)},
-        warnings=[warning.model_dump(mode="json", by_alias=True) for warning in result.warnings[:MAX_WARNINGS]],
+        metrics=_carried(result.metrics),
+        warnings=[
+            {"code": warning.code.value, "message": warning.message[:MAX_MESSAGE_CHARACTERS]}
+            for warning in result.warnings[:MAX_WARNINGS]
+        ],
         seconds=seconds,
         cost=cost,
     )
+
+
+def _carried(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The metrics, smallest first, that fit into MAX_METRICS_BYTES, in their own order."""
+    sizes = {name: len(json.dumps({name: value}, ensure_ascii=False).encode()) for name, value in metrics.items()}
+    kept, total = set[str](), 0
+    for name in sorted(sizes, key=lambda name: (sizes[name], name)):
+        total += sizes[name]
+        if total > MAX_METRICS_BYTES:
+            break
+        kept.add(name)
+    return {name: value for name, value in metrics.items() if name in kept}

@@ -13,6 +13,7 @@ from domain.stages import RetryState, StageOutput, StageRun
 
 INPUT_ROOT = "/opt/ml/processing/input"
 OUTPUT_ROOT = "/opt/ml/processing/output"
+MARGIN_SECONDS = 900
 
 
 class Platform(Camel):
@@ -95,6 +96,12 @@ class Machine(Camel):
     seconds: int
 
 
+def training_seconds(machine: Machine) -> int:
+    """When training is to end with what it has, so that a limit of time or money still ends with a splat: the machine's
+    seconds less those for loading, scoring, writing and leaving."""
+    return max(1, machine.seconds - min(MARGIN_SECONDS, machine.seconds // 4))
+
+
 def machine_for(run: StageRun, job: Job, platform: Platform, affordable: int) -> Machine:
     """`affordable`: seconds that the job's budget still pays for."""
     return Machine(
@@ -114,6 +121,7 @@ def create_request(
     source = source_of(run, job, finished, platform.results_bucket)
     variables = environment(run, job, platform, retry_state)
     if run.stage.kind == "Training":
+        variables["TRAINING_SECONDS"] = str(training_seconds(machine))
         return _training_request(run, variables, source, platform, retry_state, machine)
     return _processing_request(run, variables, source, platform, machine)
 

@@ -75,4 +75,4 @@ def finished_stages(stages: dict[str, Any]) -> dict[Stage, StageOutput]:
 
 def state_output(output: StageOutput) -> str:
     """JSON for SendTaskSuccess."""
-    return json.dumps(output.model_dump(by_alias=True, mode="json"))
+    return json.dumps(output.model_dump(by_alias=True, mode="json"), ensure_ascii=False)

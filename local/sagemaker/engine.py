@@ -52,9 +52,11 @@ class EngineImage:
     def start(
         self, arguments: tuple[str, ...], environment: Mapping[str, str], folders: RunFolders, log: Path
     ) -> Container:
-        """See Image.start. The container sees the run's /opt/ml, and this machine's loopback for its events."""
+        """See Image.start. The container sees the run's /opt/ml, and this machine's loopback for its events.
+        It runs as the image's own user, as in SageMaker.
+        """
         name = f"spaceport-{uuid.uuid4().hex[:12]}"
-        command = [ENGINE, "run", "--name", name, "--network", "host", "--user", f"{os.getuid()}:{os.getgid()}"]
+        command = [ENGINE, "run", "--name", name, "--network", "host"]
         command += ["--volume", f"{folders.ml}:/opt/ml"]
         for variable, value in environment.items():
             command += ["--env", f"{variable}={value}"]

@@ -17,6 +17,7 @@ from local.sagemaker.transfer import Mirror, download_listed, download_prefix, u
 POLL_SECONDS = 0.05
 CHECKPOINT_SYNC_SECONDS = 2.0
 MAX_EXIT_MESSAGE_CHARACTERS = 1024
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 class JobFailed(Exception):
@@ -134,7 +135,8 @@ class _Run:
         work.mkdir()
         scratch.mkdir()
         environment = {
-            **self.access.environment,
+            # SageMaker gives a container no region: it follows from the ARN of its job
+            **{name: text for name, text in self.access.environment.items() if name not in _REGIONS},
             **plan.environment,
             f"{plan.kind.value.upper()}_JOB_ARN": self.job.arn,
         }

@@ -15,6 +15,13 @@ def split_uri(uri: str) -> tuple[str, str]:
     return bucket, key
 
 
+def check_key(uri: str) -> None:
+    """Raises ValueError in SageMaker's words for a key that it does not transfer."""
+    bucket, key = split_uri(uri)
+    if "//" in key:
+        raise ValueError(f"S3 key: s3://{bucket}/{key} has an illegal char sub-sequence '//' in it")
+
+
 def local_name(key: str, prefix: str) -> str:
     """Where an object lies below the folder that `prefix` is copied to.
 
@@ -27,6 +34,7 @@ def local_name(key: str, prefix: str) -> str:
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> int:
     """Copy every object that begins with the URI's prefix below `folder`; returns how many."""
+    check_key(uri)
     bucket, prefix = split_uri(uri)
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
@@ -35,6 +43,7 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> int:
             name = local_name(entry["Key"], prefix)
             if not name or name.endswith("/"):  # a console's marker of an empty folder
                 continue
+            check_key(f"s3://{bucket}/{entry['Key']}")
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             s3.download_file(bucket, entry["Key"], str(path))
@@ -51,6 +60,7 @@ def download_listed(s3: Any, uri: str, folder: Path) -> int:
     common, *names = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
     source, prefix = split_uri(common["prefix"])
     for name in names:
+        check_key(f"s3://{source}/{prefix}{name}")
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         s3.download_file(source, prefix + name, str(path))

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.campaign.world import Crash, World
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline
-from tests.support.fakes import aws_error
+from tests.support.fakes import MAX_DATA_BYTES, aws_error, check_data
 
 # what Step Functions calls a function's death, and its own failure to call one
 DEATHS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "Lambda.ServiceException")
@@ -65,6 +65,7 @@ class Machine:
     # ── the API ──
 
     def start_execution(self, stateMachineArn: str, name: str, input: str, traceHeader: str) -> Json:
+        check_data(input, "StartExecution")
         document = json.loads(input)
         known = self.executions.get(name)
         if known is not None:
@@ -94,6 +95,7 @@ class Machine:
         return {"executions": sorted(pages, key=lambda one: one["startDate"], reverse=True)}
 
     def send_task_success(self, taskToken: str, output: str) -> None:
+        check_data(output, "SendTaskSuccess")
         execution = self._waiting(taskToken)
         self._succeed(execution, json.loads(output))
 
@@ -213,6 +215,9 @@ class Machine:
         execution.token = None
         state = self._state(execution)
         _write(execution, state.get("ResultPath", "$"), answer)
+        if len(json.dumps(execution.data, ensure_ascii=False).encode()) > MAX_DATA_BYTES:
+            self._end(execution, "FAILED")  # States.DataLimitExceeded, which no Catch takes
+            return
         if state["Type"] == "Task":
             left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": execution.state}}
             execution.history.append(left)

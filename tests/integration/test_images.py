@@ -69,13 +69,13 @@ def folders(tmp_path: Path) -> RunFolders:
 
 
 @pytest.mark.parametrize("stage", ["sfm", "3dgs", "compressor"])
-def test_an_image_says_its_version_runs_as_nobody_special_and_holds_no_compiler(
+def test_an_image_says_its_version_runs_as_root_and_holds_no_compiler(
     images: dict[str, EngineImage], stage: str
 ) -> None:
     image = images[stage]
     said = subprocess.run(["docker", "run", "--rm", image.reference, "--version"], capture_output=True, text=True)
     assert said.stdout.strip() == f"spaceport {stage} 0.1.0"
-    assert output(image, "id", "-u") == "1000"
+    assert output(image, "id", "-u") == "0"
     found = output(image, "sh", "-c", "command -v gcc g++ cc make nvcc; python -m pip --version 2>/dev/null; true")
     assert found == ""
 

@@ -42,6 +42,19 @@ def _check(service: str, operation: str, arguments: Mapping[str, Any]) -> None:
     validate_parameters(dict(arguments), _service(service).operation_model(operation).input_shape)
 
 
+MAX_DATA_BYTES = 262_144
+
+
+def check_data(text: str, operation: str) -> None:
+    """Raises what Step Functions answers to an input or output above its quota.
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+    """
+    if len(text.encode()) > MAX_DATA_BYTES:
+        code = "InvalidOutput" if operation == "SendTaskSuccess" else "ValidationException"
+        raise aws_error(code, operation, f"the data is longer than {MAX_DATA_BYTES} bytes")
+
+
 @dataclass
 class FakeJob:
     """A SageMaker job. `said` holds whatever else Describe is to answer: FailureReason, ExitMessage, …"""
@@ -82,12 +95,12 @@ class FakeSageMaker:
         self.created: list[str] = []
         self.stopped: list[str] = []
         self.quota: int | None = None
-        self._refusals: list[str] = []
+        self._refusals: list[tuple[str, str]] = []
 
     # what SageMaker would do by itself
 
-    def refuse_next(self, code: str = "ResourceLimitExceeded") -> None:
-        self._refusals.append(code)
+    def refuse_next(self, code: str = "ResourceLimitExceeded", message: str = "") -> None:
+        self._refusals.append((code, message))
 
     def start(self, name: str, after_seconds: float = 0) -> None:
         self.jobs[name].started_at = EPOCH + timedelta(seconds=after_seconds)
@@ -132,7 +145,8 @@ class FakeSageMaker:
         operation = f"Create{kind}Job"
         _check("sagemaker", operation, request)
         if self._refusals:
-            raise aws_error(self._refusals.pop(0), operation)
+            code, message = self._refusals.pop(0)
+            raise aws_error(code, operation, message)
         job = FakeJob(kind, request)
         if job.name in self.jobs:
             raise aws_error("ResourceInUse", operation, "Job name must be unique within an AWS account and region")
@@ -233,6 +247,7 @@ class FakeStepFunctions:
     def start_execution(self, **arguments: Any) -> dict[str, Any]:
         """Step Functions takes the same name and input again as long as that execution runs."""
         _check("stepfunctions", "StartExecution", arguments)
+        check_data(arguments["input"], "StartExecution")
         name, document = arguments["name"], json.loads(arguments["input"])
         known = self.executions.get(name)
         if known is not None and (known.status != "RUNNING" or known.input != document):
@@ -289,6 +304,7 @@ class FakeStepFunctions:
 
     def _answer(self, call: str, operation: str, arguments: dict[str, Any], ends: bool) -> dict[str, Any]:
         _check("stepfunctions", operation, arguments)
+        check_data(arguments.get("output", ""), operation)
         token = arguments["taskToken"]
         if token in self._gone:
             raise aws_error(self._gone[token], operation)

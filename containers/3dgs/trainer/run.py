@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,8 @@ class TrainingRun:
         self._scores: Scores | None = None
         self._fingerprint = _fingerprint(scene, trainer.budget)
         self._started = self._saved = time.monotonic()
-        self._seconds_before = 0.0
+        self._seconds_before = 0.0  # of training, in earlier processes
+        self._attempt_seconds_before = 0.0  # of this SageMaker job, whose limit holds for all its Spot segments
 
     def restore(self, state: dict[str, Any]) -> bool:
         """Go on from a checkpoint's `state`; False where that is of another scene or budget."""
@@ -83,6 +84,8 @@ class TrainingRun:
         self.curve = [CurvePoint(**point) for point in state["curve"]]
         self.ended, self.trained_steps = state["ended"], state["trained_steps"]
         self._seconds_before = state["seconds"]
+        if state.get("attempt") == self._context.attempt:
+            self._attempt_seconds_before = state["attempt_seconds"]
         if state["scores"] is not None:
             scores = state["scores"]
             self._scores = Scores([Score(**row) for row in scores["held_out"]], scores["trained"], scores["gains"])
@@ -169,6 +172,8 @@ class TrainingRun:
             "ended": self.ended,
             "trained_steps": self.trained_steps,
             "seconds": self._seconds(),
+            "attempt": self._context.attempt,
+            "attempt_seconds": self._attempt_seconds(),
             "scores": None if self._scores is None else asdict(self._scores),
         }
         checkpoint.save(self._context.folders.checkpoints, self.trainer.step, state)
@@ -176,9 +181,13 @@ class TrainingRun:
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
 
+    def _attempt_seconds(self) -> float:
+        """Seconds of this SageMaker job, the reading of the scene and the placing of seeds included."""
+        return self._attempt_seconds_before + time.monotonic() - self._context.started
+
     def _out_of_time(self, share: float) -> bool:
         seconds = self.trainer.budget.seconds
-        return seconds is not None and self._seconds() >= share * seconds
+        return seconds is not None and self._attempt_seconds() >= share * seconds
 
     def _add_to_curve(self, progress: Progress) -> None:
         watched = (self._scene.split("test") or self._scene.split("train"))[:_CURVE_VIEWS]
@@ -233,7 +242,10 @@ def _evenly(photos: Sequence[Photo], limit: int) -> list[Photo]:
 
 
 def _fingerprint(scene: Scene, plan: Budget) -> str:
-    """What a checkpoint must have been made from to be resumed."""
+    """What a checkpoint must have been made from to be resumed. Its time limit may differ: it is what the money left
+    pays for."""
     names = [(photo.name, photo.camera.width, photo.camera.height, photo.split) for photo in scene.photos]
-    parts = json.dumps([names, asdict(plan)], sort_keys=True).encode() + scene.positions.tobytes()
+    parts = (
+        json.dumps([names, asdict(replace(plan, seconds=None))], sort_keys=True).encode() + scene.positions.tobytes()
+    )
     return hashlib.sha256(parts).hexdigest()

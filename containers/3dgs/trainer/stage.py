@@ -27,7 +27,7 @@ from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.errors import StageError
 from stage.result import StageOutcome, Warning
-from trainer import checkpoint
+from trainer import accelerator, checkpoint
 from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
@@ -62,9 +62,11 @@ def train_scene(context: StageContext) -> StageOutcome:
     the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
     (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
 
-    Raises StageError: INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    Raises StageError: GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = accelerator.find()
+    accelerator.log(found)
+    device = accelerator.device_for(context.accelerator, found)
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     preset = preset_of(context.options, cuda=device.type == "cuda")

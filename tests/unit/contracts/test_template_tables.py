@@ -146,6 +146,7 @@ def test_functions_without_dead_letters_have_alarms_of_their_own() -> None:
 def test_photos_that_cannot_become_a_scene_wake_nobody() -> None:
     assert properties("FailedJobsAlarm")["MetricName"] == "JobsFailedByUs"
     assert {ErrorCode.INTERNAL, ErrorCode.STALLED, ErrorCode.RESULT_DAMAGED} <= OPERATORS
+    assert {ErrorCode.NO_QUOTA, ErrorCode.GPU_UNAVAILABLE, ErrorCode.PLATFORM_FAULT} <= OPERATORS
     assert not OPERATORS & {ErrorCode.NO_OVERLAP, ErrorCode.NOT_A_ZIP, ErrorCode.STOPPED, ErrorCode.BUDGET_SPENT}
 
 

@@ -19,7 +19,7 @@ from domain.stage_runs import MAX_PAGE, StageRuns
 from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
-from tests.support.fakes import FakeExecution
+from tests.support.fakes import FakeExecution, aws_error
 from tests.support.runs import ask_for, waiting
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
@@ -314,3 +314,37 @@ def test_what_waits_is_created_as_it_would_have_been(one_machine: Cloud) -> None
     look_round()
     first, second = (json.dumps(one_machine.sagemaker.jobs[name(number)].request) for number in (1, 2))
     assert second == first.replace("job-1", "job-2")
+
+
+ZERO = (
+    "The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is 0 Instances, with current"
+    " utilization of 0 Instances and a request delta of 1 Instances."
+)
+
+
+def test_a_quota_that_became_0_ends_every_run_that_waits_for_it_at_once(one_machine: Cloud) -> None:
+    for number in (1, 2, 3):
+        ask(number)
+    one_machine.sagemaker.complete(name(1))
+    for _ in range(2):
+        one_machine.sagemaker.refuse_next("ResourceLimitExceeded", ZERO)
+    assert look_round() == []
+    assert waiting(Stage.TRAINING, one_machine) == []
+    for number in (2, 3):
+        assert one_machine.stepfunctions.failures(f"token-{number}") == [ErrorCode.NO_QUOTA]
+
+
+def test_a_task_that_cannot_be_told_of_its_quota_stops_no_other_from_being_served(
+    one_machine: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2, 3):
+        ask(number)
+    one_machine.sagemaker.complete(name(1))
+    one_machine.sagemaker.refuse_next("ResourceLimitExceeded", ZERO)
+
+    def throttled(**_arguments: Any) -> Any:
+        raise aws_error("ThrottlingException", "SendTaskFailure")
+
+    monkeypatch.setattr(one_machine.stepfunctions, "send_task_failure", throttled)
+    assert look_round() == [name(3)]
+    assert waiting(Stage.TRAINING, one_machine) == [name(2)]

@@ -43,6 +43,7 @@ def test_only_what_time_mends_is_tried_again() -> None:
         ErrorCode.CAPACITY,
         ErrorCode.THROTTLED,
         ErrorCode.INTERRUPTED,
+        ErrorCode.PLATFORM_FAULT,
     }
 
 

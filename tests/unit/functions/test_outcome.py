@@ -106,14 +106,33 @@ def test_a_reason_that_names_no_code_is_our_own_fault(reason: str) -> None:
         ("ClientError: Rate exceeded", ErrorCode.THROTTLED),
         ("InternalServerError: Spot instance was taken", ErrorCode.INTERRUPTED),
         ("ClientError: training was interrupted", ErrorCode.INTERRUPTED),
-        ("AlgorithmError: the job exceeded its MaxRuntime", ErrorCode.STAGE_TIMEOUT),
+        ("ClientError: the job exceeded its MaxRuntime", ErrorCode.STAGE_TIMEOUT),
         ("AlgorithmError: , exit code: 137", ErrorCode.OUT_OF_MEMORY),
         ("AlgorithmError: torch.OutOfMemoryError", ErrorCode.OUT_OF_MEMORY),
         ("AlgorithmError: CUDA out of memory. Tried to allocate 2 GiB", ErrorCode.OUT_OF_MEMORY),
         ("ClientError: Please use an instance type with more memory, or OutOfMemory", ErrorCode.OUT_OF_MEMORY),
         ("AlgorithmError: OSError: [Errno 28] No space left on device", ErrorCode.DISK_FULL),
         ("ClientError: DiskFull while downloading", ErrorCode.DISK_FULL),
-        ("InternalServerError: We encountered an internal error. Please try again.", ErrorCode.INTERNAL),
+        # as users quote them: aws/sagemaker-spark 76, DIAGNijmegen/rse-grand-challenge, aws/sagemaker-python-sdk issues
+        ("InternalServerError: We encountered an internal error. Please try again.", ErrorCode.PLATFORM_FAULT),
+        ("InternalServerError: We encountered an internal error.  Please try again.", ErrorCode.PLATFORM_FAULT),
+        (
+            "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML "
+            "instance type.",
+            ErrorCode.CAPACITY,
+        ),
+        (
+            "ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an "
+            "instance.",
+            ErrorCode.OUT_OF_MEMORY,
+        ),
+        ("ClientError: Artifact upload failed:Insufficient disk space", ErrorCode.DISK_FULL),
+        ("ClientError: Artifact upload failed: please try again", ErrorCode.PLATFORM_FAULT),
+        ("AlgorithmError: CUDA error: uncorrectable ECC error encountered, exit code: 1", ErrorCode.PLATFORM_FAULT),
+        # a container's own words are not SageMaker's
+        ("AlgorithmError: buffer capacity of 4096 exceeded, exit code: 1", ErrorCode.INTERNAL),
+        ("AlgorithmError: interrupted by an assertion, exit code: 1", ErrorCode.INTERNAL),
+        ("ClientError: Data download failed: S3 key: s3://b/a//k has an illegal char sub-sequence", ErrorCode.INTERNAL),
         ("ClientError: Cannot pull image", ErrorCode.INTERNAL),
     ],
 )
@@ -129,7 +148,7 @@ def test_the_containers_word_goes_before_the_platforms() -> None:
     ("secondary", "expected"),
     [
         ("Interrupted", ErrorCode.INTERRUPTED),
-        ("MaxWaitTimeExceeded", ErrorCode.INTERRUPTED),
+        ("MaxWaitTimeExceeded", ErrorCode.CAPACITY),
         ("MaxRuntimeExceeded", ErrorCode.STAGE_TIMEOUT),
         ("Stopped", ErrorCode.INTERRUPTED),
     ],

@@ -85,13 +85,14 @@ def test_a_machine_without_a_known_price_has_no_dollars(cloud: Cloud) -> None:
     assert cloud.stepfunctions.successes("token-1")[0]["cost"] == {"seconds": 10.0}
 
 
-def test_long_lists_stay_in_the_result_and_out_of_the_state_machine(cloud: Cloud) -> None:
-    warnings = [{"code": "PHOTOS_BLURRED", "message": "x", "names": []}] * 30
-    completed(cloud, metrics={"curve": [0.0] * 51, "short": [0.0] * 50, "ratio": 2.0}, warnings=warnings)
+def test_the_state_machine_gets_short_warnings_without_names_and_metrics_that_fit(cloud: Cloud) -> None:
+    warnings = [{"code": "PHOTOS_BLURRED", "message": "x" * 301, "names": ["a.jpg"]}] * 30
+    exposure = {"photos": [{"name": f"{number}.jpg"} for number in range(5000)]}
+    completed(cloud, metrics={"exposure": exposure, "short": [0.0] * 50, "ratio": 2.0}, warnings=warnings)
     invoke("report_stage", job_changed())
     (output,) = cloud.stepfunctions.successes("token-1")
     assert sorted(output["metrics"]) == ["ratio", "short"]
-    assert len(output["warnings"]) == 20
+    assert output["warnings"] == [{"code": "PHOTOS_BLURRED", "message": "x" * 300}] * 20
 
 
 def test_a_completed_job_without_a_result_is_a_failure(cloud: Cloud) -> None:
@@ -151,11 +152,11 @@ def test_sagemaker_is_asked_and_the_event_not_believed(cloud: Cloud, sample: str
     assert cloud.stepfunctions.successes("token-1") + cloud.stepfunctions.failures("token-1") == []
 
 
-def test_the_sample_of_a_stopped_training_reports_an_interruption(cloud: Cloud) -> None:
+def test_the_sample_of_a_training_that_got_no_spot_machine_reports_missing_capacity(cloud: Cloud) -> None:
     started(cloud, Stage.TRAINING)
     cloud.sagemaker.end_stopped(job_name(Stage.TRAINING), SecondaryStatus="MaxWaitTimeExceeded")
     invoke("report_stage", sample_event("report_stage/training-stopped"))
-    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.INTERRUPTED]
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.CAPACITY]
 
 
 def test_the_same_event_twice_answers_once(cloud: Cloud) -> None:

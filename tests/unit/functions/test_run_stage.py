@@ -13,7 +13,7 @@ from domain.compute import Compute
 from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import FakeSageMaker
-from tests.support.runs import ask_for, job_name, output_of, run_of, token_of
+from tests.support.runs import ask_for, job_name, output_of, run_of, token_of, waiting
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -232,6 +232,36 @@ def test_a_throttled_start_fails_the_task_with_a_code_that_is_retried(cloud: Clo
     cloud.sagemaker.refuse_next(refused)
     invoke("run_stage", ask_for())
     assert cloud.stepfunctions.failures("token-1") == [ErrorCode.THROTTLED]
+
+
+ZERO = (
+    "The account-level service limit 'ml.c6i.4xlarge for processing job usage' is 0 Instances, with current "
+    "utilization of 0 Instances and a request delta of 1 Instances."
+)
+
+
+def test_a_quota_of_zero_fails_the_task_at_once_and_names_the_quota(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next("ResourceLimitExceeded", ZERO)
+    invoke("run_stage", ask_for())
+    ((_, _, said),) = cloud.stepfunctions.answers
+    assert said["error"] == ErrorCode.NO_QUOTA
+    assert "ml.c6i.4xlarge for processing job usage" in said["cause"]
+    assert waiting(Stage.SFM, cloud) == []
+
+
+def test_a_quota_of_ten_that_is_full_lets_the_run_wait(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next("ResourceLimitExceeded", ZERO.replace("is 0", "is 10"))
+    invoke("run_stage", ask_for())
+    assert cloud.stepfunctions.answers == []
+    assert waiting(Stage.SFM, cloud) == [job_name()]
+
+
+def test_training_ends_before_its_machines_time_does(cloud: Cloud) -> None:
+    """With time left to score and write: a limit ends with a splat."""
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    request = cloud.sagemaker.jobs[job_name(Stage.TRAINING)].request
+    limit = request["StoppingCondition"]["MaxRuntimeInSeconds"]
+    assert int(request["Environment"]["TRAINING_SECONDS"]) == limit - 900
 
 
 def test_a_refusal_that_time_does_not_mend_is_raised(cloud: Cloud) -> None:

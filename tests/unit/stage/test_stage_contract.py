@@ -7,15 +7,18 @@ import hashlib
 import json
 import os
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import NoRegionError
 
 from contract.events import progress_sequence
 from contract.files import write_json
 from contract.stages import Stage
-from stage.contract import Folders, StageContext, Stopwatch, as_stage_error, run_stage
+from stage.contract import Folders, StageContext, Stopwatch, as_stage_error, region_of, run_stage
 from stage.environment import StageEnvironment
 from stage.errors import ErrorCode, StageError
 from stage.progress import ProgressReporter, event_bridge_sink
@@ -102,6 +105,67 @@ def test_every_end_leaves_its_coded_reason_and_no_result(tmp_path: Path, error: 
     for name in ("failure", "message"):
         assert (tmp_path / "output" / name).read_text() == reason
     assert not (tmp_path / "processing" / "output" / "result.json").exists()
+
+
+def test_a_gpu_that_breaks_is_the_platforms_fault() -> None:
+    error = RuntimeError("CUDA error: uncorrectable ECC error encountered")
+    assert as_stage_error(error).code is ErrorCode.PLATFORM_FAULT
+
+
+def test_a_reason_is_logged_even_where_no_folder_can_be_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As below SageMaker's /opt/ml for any user but root."""
+    root = tmp_path / "ml"
+    root.write_text("")
+    assert run(root, lambda _context: pytest.fail("must not start")) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("INTERNAL: NotADirectoryError") for line in lines)
+
+
+def test_the_reason_is_logged_before_it_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "output").write_text("a file where the folder should be")
+
+    def work(_context: StageContext) -> StageOutcome:
+        raise StageError(ErrorCode.NO_OVERLAP, "no two photos")
+
+    assert run(tmp_path, work) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.index("NO_OVERLAP: no two photos") < next(
+        i for i, line in enumerate(lines) if "was not written" in line
+    )
+
+
+def test_scratch_is_on_the_volume_that_sagemaker_mounts(tmp_path: Path) -> None:
+    found: dict[str, Path] = {}
+
+    def work(context: StageContext) -> StageOutcome:
+        found["scratch"] = context.scratch
+        return StageOutcome({}, {}, {})
+
+    assert run(tmp_path, work) == 0
+    assert found["scratch"].is_relative_to(tmp_path / "processing")
+    assert run_stage("3dgs", lambda folders: folders.model, work, {"ML_ROOT": str(tmp_path)}) == 0
+    assert found["scratch"].is_relative_to(tempfile.gettempdir())
+    assert not found["scratch"].is_relative_to(tmp_path / "processing")
+
+
+@pytest.mark.parametrize("kind", ["PROCESSING", "TRAINING"])
+def test_the_region_is_that_of_the_jobs_own_arn(kind: str) -> None:
+    arn = f"arn:aws:sagemaker:eu-west-1:123456789012:{kind.lower()}-job/meadow"
+    assert region_of({f"{kind}_JOB_ARN": arn}) == "eu-west-1"
+    assert region_of({}) is None
+
+
+def test_a_stage_without_a_client_for_its_events_works_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_region(*_arguments: object, **_named: object) -> object:
+        raise NoRegionError
+
+    monkeypatch.setattr(boto3, "client", no_region)
+    assert run(tmp_path, lambda _context: StageOutcome({}, {}, {}), STATUS_BUS="bus") == 0
+    assert "progress stays in the log: You must specify a region." in capsys.readouterr().err
 
 
 def test_an_accelerators_own_memory_error_is_known_by_name() -> None:

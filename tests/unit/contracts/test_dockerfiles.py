@@ -1,0 +1,38 @@
+"""What SageMaker asks of the three images, read from their Dockerfiles."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from contract.stages import Stage
+
+ROOT = Path(__file__).parents[3]
+
+
+def final_image(stage: Stage) -> str:
+    """The instructions of the last build stage."""
+    text = (ROOT / "containers" / stage / "Dockerfile").read_text(encoding="utf-8")
+    return re.split(r"^FROM ", text, flags=re.M)[-1]
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_an_image_runs_as_root_who_alone_may_write_below_opt_ml(stage: Stage) -> None:
+    """https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html"""
+    assert not re.search(r"^USER\b", final_image(stage), re.M)
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_an_image_fixes_no_region(stage: Stage) -> None:
+    assert "AWS_" not in final_image(stage)
+
+
+def test_the_trainers_image_asks_the_nvidia_runtime_for_gpus_and_says_what_it_was_built_for() -> None:
+    image = final_image(Stage.TRAINING)
+    assert "NVIDIA_VISIBLE_DEVICES=all" in image
+    assert "NVIDIA_DRIVER_CAPABILITIES=compute,utility" in image
+    assert re.search(r"^ARG ACCELERATOR=cpu$", image, re.M)
+    assert re.search(r"^ARG CUDA_ARCHITECTURES$", image, re.M)
+    assert re.search(r"^ENV EXPECTED_ACCELERATOR=\$\{ACCELERATOR\} CUDA_ARCHITECTURES=\$\{CUDA_ARCH", image, re.M)
