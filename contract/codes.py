@@ -179,7 +179,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Check that they are sharp and well lit; water, snow, fog and bare walls alone do not work.",
     ),
     ErrorCode.NO_OVERLAP: Failure(
-        "The photos do not overlap, so they cannot be put together.",
+        "The photos do not overlap enough to be matched with each other.",
         "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
     ),
     ErrorCode.DISCONNECTED: Failure(
@@ -187,7 +187,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
     ),
     ErrorCode.LOW_REGISTRATION: Failure(
-        "Fewer than half of the photos could be put together.",
+        "We could match fewer than half of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
     ),
     ErrorCode.GPS_UNRELIABLE: Failure(
@@ -286,11 +286,11 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.RESULT_DAMAGED: Failure(
-        "The result of a stage is damaged.",
+        "An earlier result has changed or been deleted.",
         "Run the job again from an earlier stage, or upload the photos again.",
     ),
     ErrorCode.INVALID_REQUEST: Failure(
-        "The request is not as the API expects it.",
+        "The request is invalid.",
         "Compare it with /openapi.json.",
         Then.NEVER,
     ),

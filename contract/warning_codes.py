@@ -46,6 +46,8 @@ class Advice:
     hint: str
 
 
+NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools need to know
+
 WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.UNKNOWN_SETTING: Advice(
         "Something sent with the upload looks like a setting and is none.",
@@ -56,7 +58,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be placed.",
+        "Some photos could not be aligned.",
         "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
     ),
     WarningCode.PHOTOS_BLURRED: Advice(
@@ -73,7 +75,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "If photos are in them, unpack them first and compress all photos into one ZIP.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
-        "Fewer than four fifths of the photos could be put together.",
+        "We could match fewer than four fifths of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos.",
     ),
     WarningCode.TIME_BUDGET: Advice(
@@ -114,7 +116,7 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.HIGHER_DEGREES_DROPPED: Advice(
         "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
@@ -126,15 +128,15 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.OUTLIER_GAUSSIANS: Advice(
         "Gaussians far outside the scene were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
