@@ -20,6 +20,7 @@ from tests.support.fakes import aws_error
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 GOOD = zip_of(photos(6))
+SPZ = gzip.compress(b"NGSP" + bytes(40), mtime=0)
 TWO_PHOTOS = zip_of(photos(2))
 
 
@@ -262,7 +263,7 @@ def test_a_bare_splat_is_compressed_whatever_was_asked_for(cloud: Cloud, key: st
 
 @pytest.mark.parametrize(
     ("key", "body"),
-    [("scene.spz", gzip.compress(b"NGSP" + bytes(40))), ("scene", gzip.compress(b"NGSP" + bytes(40))),
+    [("scene.spz", SPZ), ("scene", SPZ),
      ("a.splat", bytes(64)), ("scene.SOG", zip_of(["meta.json"])), ("a.zip", zip_of(["out/scene.ply", "notes.txt"]))],
 )  # fmt: skip
 def test_bare_splats_of_other_formats_are_compressed(cloud: Cloud, key: str, body: bytes) -> None:
