@@ -44,7 +44,7 @@ MAX_PATH_BYTES = 2048
 MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 _ENCRYPTED = 0x1
-_END = struct.Struct("<4sH")  # APPNOTE 4.3.16: the record that ends a ZIP begins so, with the number of its part
+_END = struct.Struct("<4sH14xH")  # APPNOTE 4.3.16: the record that ends a ZIP, the number of its part, the comment
 _MAX_END_BYTES = 22 + 0xFFFF
 # what customers take for ZIPs, by their first bytes
 _OTHERS = {
@@ -165,7 +165,10 @@ def _is_part(archive: BinaryIO) -> bool:
     archive.seek(max(size - _MAX_END_BYTES, 0))
     end = archive.read(_MAX_END_BYTES)
     at = end.rfind(b"PK\5\6")
-    return at >= 0 and len(end) >= at + _END.size and _END.unpack_from(end, at)[1] not in (0, 0xFFFF)
+    if at < 0 or len(end) < at + _END.size:
+        return False
+    _, part, comment_bytes = _END.unpack_from(end, at)
+    return part not in (0, 0xFFFF) and len(end) == at + _END.size + comment_bytes
 
 
 def _kind(archive: BinaryIO) -> str:
