@@ -21,6 +21,7 @@ SECRET_PREFIX = "whsec_"
 OVERLAP_SECONDS = 24 * 3600
 MAX_DELIVERIES = 50
 _SECRET_BYTES = 32
+_PORTS = (443, 8443)  # of hosts on the internet; others are not the web's, and a call there is somebody else's probe
 
 
 class Targets(StrEnum):
@@ -66,13 +67,15 @@ def fault_of(url: str, targets: Targets) -> str | None:
     """Why `url` may not be called, as far as the URL itself shows; None where it may."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "url: not a URL"
     if parts.scheme not in targets.schemes:
         return f"url: must begin with {' or '.join(f'{scheme}://' for scheme in targets.schemes)}"
     if not host:
         return "url: names no host"
+    if targets is Targets.PUBLIC and port not in (None, *_PORTS):
+        return f"url: the port must be {' or '.join(map(str, _PORTS))}"
     if parts.username is not None or parts.fragment:
         return "url: takes no user and no fragment"
     return None
