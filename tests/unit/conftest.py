@@ -9,6 +9,8 @@ SLOW = (
     "benchmarks/test_offpath_figures.py::test_weights_add_up",
     "benchmarks/test_offpath_figures.py::test_what_a_splat_does_not_cover",
     "compressor/test_compressor_stage.py",
+    "compressor/test_pace.py::test_compression_reports",
+    "compressor/test_pace.py::test_a_preview",
     "compressor/test_pruning.py",
     "compressor/test_rounding.py",
     "compressor/test_search.py",

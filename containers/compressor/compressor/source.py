@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -31,6 +33,7 @@ class Source:
 
     `surroundings`: what training found to lie beyond the photos, None for a lone PLY or an older scene.
     `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
+    `training_seconds`: of CPU, None where no training says.
     """
 
     ply: Path
@@ -40,6 +43,7 @@ class Source:
     z_up: bool
     surroundings: Surroundings | None
     antialiased: bool
+    training_seconds: float | None
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
@@ -69,6 +73,7 @@ def _read(ply: Path) -> Source:
         z_up=is_georeferenced(beside / "georeference.json"),
         surroundings=read_surroundings(surroundings) if surroundings.is_file() else None,
         antialiased=_is_antialiased(ply),
+        training_seconds=_training_seconds(beside / "result.json"),
     )
 
 
@@ -125,3 +130,12 @@ def _is_antialiased(ply: Path) -> bool:
             if words[:1] == [b"comment"] and tuple(words[1:]) in _ANTIALIASED:
                 return True
     return False
+
+
+def _training_seconds(result: Path) -> float | None:
+    """CPU seconds of the training by its result.json; None where there is none, or what it says makes no sense."""
+    try:
+        seconds = float(json.loads(result.read_bytes())["resources"]["cpuSeconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seconds if 0 < seconds < math.inf else None

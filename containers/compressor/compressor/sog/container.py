@@ -14,6 +14,7 @@ from compressor.sog import images
 from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Float64, Palette, UInt8
 from compressor.sog.webp import decode_webp, encode_webp
 from splat.errors import InvalidSplatError
+from splat.gaussians import HIGHER_COEFFICIENTS
 
 VERSION = 2
 META = "meta.json"
@@ -102,6 +103,7 @@ def _meta(codes: Codes, antialiased: bool) -> dict[str, Any]:
         "asset": {"generator": _GENERATOR},
         "count": len(codes),
         "antialias": antialiased,
+        **({"model": "antialiased"} if antialiased else {}),  # how readers since 2026 have it
         "means": {"mins": codes.mins.tolist(), "maxs": codes.maxs.tolist(), "files": list(images.MEANS)},
         "scales": {"codebook": _shortest(codes.scale_codebook), "files": [images.SCALES]},
         "quats": {"files": [images.QUATS]},
@@ -110,7 +112,7 @@ def _meta(codes: Codes, antialiased: bool) -> dict[str, Any]:
     if codes.palette is not None:
         meta["shN"] = {
             "count": len(codes.palette.codes),
-            "bands": 3,
+            "bands": HIGHER_COEFFICIENTS.index(codes.palette.codes.shape[1]),
             "codebook": _shortest(codes.palette.codebook),
             "files": list(images.PALETTE),
         }
