@@ -8,7 +8,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -82,6 +82,9 @@ bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG an
 bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gaussians cost (SIZES="50000 …": only these)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
+bench-products: .build/run.stamp ## survey products of generated flights against truth (SCENES="rings-0-20 …"; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
+
 bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
 
@@ -99,6 +102,9 @@ bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside
 
 campaign: .build/run.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
+
+mutants: .build/test.stamp ## every injected bug of tests/campaign/bugs.py: the campaign or the unit tests find it
+	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign.mutants
 
 fuzz: .build/run.stamp ## INPUTS=10000 seeded hostile inputs at every door: ZIPs, photos, XMP, splats, COLMAP models, requests
 	@PYTHONPATH=functions:containers:containers/sfm:containers/3dgs:containers/compressor:. $(PYTHON) -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))

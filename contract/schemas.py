@@ -176,6 +176,10 @@ _METRICS: dict[Stage, Schema] = {
         },
         "ratio": AMOUNT,
         "bytesByFile": {"type": "object", "additionalProperties": COUNT},
+        "products": {
+            **nullable(growing({"version": {"const": 1}, "files": listed(STRING), "missing": {"type": "object"}})),
+            "description": "products.json: the survey products; null where none were asked for",
+        },
     },
 }
 

@@ -21,6 +21,8 @@ class WarningCode(StrEnum):
     GPS_UNRELIABLE = "GPS_UNRELIABLE"
     GPS_OUTLIERS = "GPS_OUTLIERS"
     ALTITUDE_UNRELIABLE = "ALTITUDE_UNRELIABLE"
+    LENS_UNFITTED = "LENS_UNFITTED"
+    ROLLING_SHUTTER = "ROLLING_SHUTTER"
     CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
     CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
     # the scene
@@ -33,6 +35,8 @@ class WarningCode(StrEnum):
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
+    # the survey
+    PRODUCTS_MISSING = "PRODUCTS_MISSING"
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,14 @@ WARNINGS: dict[WarningCode, Advice] = {
         "The altitudes in the photos contradict each other and were not used.",
         "For true heights add a gcp_list.txt to the ZIP.",
     ),
+    WarningCode.LENS_UNFITTED: Advice(
+        "The lens bends the photos in a way that our camera models do not follow, so the scene may be bent as well.",
+        "Send the photos as the camera took them, not corrected, cropped or stabilised by other programs.",
+    ),
+    WarningCode.ROLLING_SHUTTER: Advice(
+        "The camera reads its rows one after another while the drone flies on, which blurs places and distances.",
+        "Fly slower or higher, stop for each photo, or use a camera with a mechanical shutter.",
+    ),
     WarningCode.CONTROL_POINTS_UNUSED: Advice(
         "The control points could not be used; the scene was placed by the photos' GPS.",
         "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
@@ -130,5 +142,9 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
         "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+    WarningCode.PRODUCTS_MISSING: Advice(
+        "Some survey products could not be made; the scene is complete.",
+        "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place.",
     ),
 }

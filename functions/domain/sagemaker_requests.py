@@ -13,6 +13,7 @@ from domain.stages import RetryState, StageOutput, StageRun
 
 INPUT_ROOT = "/opt/ml/processing/input"
 OUTPUT_ROOT = "/opt/ml/processing/output"
+CAMERAS = "cameras"  # the compressor's second input: structure from motion's output, for the survey products
 MARGIN_SECONDS = 900
 
 
@@ -73,6 +74,15 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
 
 
+def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
+    """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
+    the job had no photos.
+    """
+    if run.stage is not Stage.COMPRESSOR or job.options.products == 0 or Stage.SFM not in finished:
+        return None
+    return {"S3DataType": "S3Prefix", "S3Uri": finished[Stage.SFM].output_uri + "/"}
+
+
 def environment(run: StageRun, job: Job, platform: Platform, retry_state: RetryState) -> dict[str, str]:
     """The container's variables (docs/contracts.md)."""
     options = job.options
@@ -123,13 +133,16 @@ def create_request(
     if run.stage.kind == "Training":
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
         return _training_request(run, variables, source, platform, retry_state, machine)
-    return _processing_request(run, variables, source, platform, machine)
+    inputs = {run.stage.spec.channel: source}
+    survey = survey_source(run, job, finished)
+    if survey is not None:
+        inputs[CAMERAS] = survey
+    return _processing_request(run, variables, inputs, platform, machine)
 
 
 def _processing_request(
-    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, machine: Machine
+    run: StageRun, variables: dict[str, str], inputs: dict[str, dict[str, str]], platform: Platform, machine: Machine
 ) -> dict[str, Any]:
-    channel = run.stage.spec.channel
     return {
         "ProcessingJobName": run.job_name,
         "RoleArn": platform.role_arn,
@@ -140,6 +153,7 @@ def _processing_request(
                 "InputName": channel,
                 "S3Input": {**source, "LocalPath": f"{INPUT_ROOT}/{channel}", "S3InputMode": "File"},
             }
+            for channel, source in inputs.items()
         ],
         "ProcessingOutputConfig": {
             "Outputs": [

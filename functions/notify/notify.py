@@ -32,6 +32,8 @@ LINKED = {
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
     "scene.spz": "Download .spz",
+    "products/orthophoto.tif": "Orthophoto",
+    "products/quality.pdf": "Quality report",
     "report.html": "Report",
 }
 

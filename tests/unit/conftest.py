@@ -24,7 +24,7 @@ SLOW = (
     "compressor/test_streamed.py",
     "compressor/test_viewpoints.py",
     "functions/test_dispatch.py::test_a_crash_at_any_call",
-    "functions/test_dispatch.py::test_fifty_uploads",
+    "functions/test_dispatch.py::test_fifty_jobs",
     "functions/test_dispatch.py::test_whatever_happens",
     "functions/test_sdk_requests.py",
     "functions/test_estimate.py::test_what_one_scene_taught",

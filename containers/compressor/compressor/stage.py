@@ -17,6 +17,7 @@ from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
+from compressor.products import make_products
 from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
 from splat.ply import property_names
@@ -76,11 +77,13 @@ def work(context: StageContext) -> StageOutcome:
         report(0.95, "writing the viewer page")
         delivery.write_viewer(BUNDLE, context.options.scene_name)
     delivery.move_to(context.folders.processing_output)
+    with watch("products"):
+        survey, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
     return StageOutcome(
         counts={"gaussians": len(result.decoded), "pruned": result.pruned, "bytes": len(result.sog)},
-        metrics=_metrics(scene, preset, result, compared, invented),
+        metrics=_metrics(scene, preset, result, compared, invented) | {"products": survey},
         timings=watch.seconds,
-        warnings=[*scene.warnings, *_warnings(result)],
+        warnings=[*scene.warnings, *_warnings(result), *missing],
     )
 
 

@@ -47,6 +47,9 @@ options = st.fixed_dictionaries(
         "trainingSteps": st.integers(1, 100_000),
         "maxGaussians": st.integers(1_000, 20_000_000),
         "shDegree": st.integers(0, 3),
+        "products": st.integers(0, 1),
+        "gsdMillimetres": st.integers(2, 5_000),
+        "epsg": st.integers(1_024, 32_767),
         "name": st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80),
     },
 ).map(JobOptions.model_validate)
@@ -62,6 +65,8 @@ def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptio
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
     assert (read.options.quality, read.options.scene_name) == (asked.quality, job.name)
     assert (read.options.training_steps, read.options.max_gaussians) == (asked.training_steps, asked.max_gaussians)
+    assert (read.options.products, read.options.gsd_millimetres) == (asked.products, asked.gsd_millimetres)
+    assert read.options.epsg == asked.epsg
     assert (read.options.sh_degree, read.options.gaussians_divisor) == (asked.sh_degree, retry_state.gaussian_divisor)
 
 
