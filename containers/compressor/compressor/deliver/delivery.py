@@ -62,8 +62,9 @@ class Delivery:
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
+        arranged = self.result.arranged
         write_streamed(
-            self.folder / "lod", self.result.arranged, self.result.coarseness, Layout(), progress,
+            self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks,
         )  # fmt: skip
 
