@@ -103,7 +103,7 @@ def compress(
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
-    pace.begin("measuring what matters in pictures")
+    pace.begin("optimising file size (step 1 of 3)")
     effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
     before = held_out.psnr(gaussians, pace) if held_out else None
     stick = yardstick(gaussians, views, framing)
@@ -152,7 +152,7 @@ class _Compression:
         for part in _PRUNING if pruning else ():
             if not self.pace.allows(0, until=_PREPARED_BY):
                 break
-            self.pace.begin("pruning Gaussians")
+            self.pace.begin("optimising file size (step 2 of 3)")
             pruned = prune(self.whole, part * self.goal.mean_squared_error, self.stick, self.seen, self.pace)
             if not pruned.error:
                 break

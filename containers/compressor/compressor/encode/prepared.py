@@ -81,7 +81,7 @@ def measured(
     Of a splat without `views` nothing is removed and nothing fitted: nobody knows what its cameras saw. `limit`: of the
     pictures that sensitivities are measured from.
     """
-    pace.begin("measuring what matters in pictures")
+    pace.begin("optimising file size (step 1 of 3)")
     sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit)
     arranged = Arranged(gaussians, sensitivity)
     if not views:
@@ -97,7 +97,7 @@ def prepare(
 
     `yardstick` is of the whole splat; with the pictures `seen` of it, what is rounded is fitted to them.
     """
-    pace.begin("measuring what rounding does")
+    pace.begin("optimising file size (step 2 of 3)")
     left = pruned.arranged
     some = yardstick if len(left) <= _LARGE else yardstick.every_other()
     own = some.of(left.gaussians) if pruned.error else some
