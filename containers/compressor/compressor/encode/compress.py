@@ -39,6 +39,7 @@ class _Effort:
 
 
 _SEARCH, _FIXED_STEPS = _Effort(), _Effort(rounds=2, tries=1, views=12, fit=False)
+_SECONDS_FOR_ALL_VIEWS = 400e-6  # a Gaussian: with less, exploring all views would take most of the time
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
@@ -105,6 +106,8 @@ def compress(
     """
     pace.begin("optimising file size (step 1 of 3)")
     effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
+    if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
+        effort = replace(effort, views=_FIXED_STEPS.views)
     before = held_out.psnr(gaussians, pace) if held_out else None
     stick = yardstick(gaussians, views, framing)
     whole, seen = measured(gaussians, views, framing, pace, effort.views)

@@ -33,6 +33,7 @@ from splat.gaussians import Gaussians
 
 # this part of the error is left after a fit, on trained scenes
 _USUAL_GAIN = 0.8
+_FITTED_BY = 0.7  # of the time: later a fit would be begun that cannot end in it
 _LARGE = 200_000  # Gaussians from which on half of the pictures must do for what is only a ratio
 
 
@@ -62,7 +63,7 @@ class Prepared:
                 return rounded_at(lambda_, size, self.arranged, self.palettes, yardstick)
 
             found = None
-            if compensation := self.compensation:
+            if (compensation := self.compensation) and pace.allows(0, until=_FITTED_BY):
                 gain = 1.0 if near else _USUAL_GAIN  # which `near` has already
                 found = search(
                     lambda lambda_, within: compensation.fitted(rounded(lambda_, within), yardstick),
