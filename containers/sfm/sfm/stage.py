@@ -31,7 +31,7 @@ from sfm.parts import part_progress
 from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import camera_warnings, photo_warnings, place_warnings, second_image_warnings
+from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_warnings
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, names_in, unpack
@@ -44,10 +44,13 @@ BARE_FILM = "film"  # what an upload that is a film is called: the pipeline keep
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: its pictures, lists of control points, and what the customer should know of its films."""
+    """What the archive holds: its pictures, lists of control points, the names of archives within it, and what the
+    customer should know of its films.
+    """
 
     pictures: Ingested
     gcp_files: list[UnpackedFile]
+    nested: list[str]
     warnings: list[Warning] = field(default_factory=list)
 
     @property
@@ -164,7 +167,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *warnings,
             *gcp_warnings,
             *photo_warnings(rows),
-            *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
+            *upload_warnings(upload.pictures.second_images, upload.pictures.unused_masks, upload.nested),
             *place_warnings(photos, georegistration),
             *camera_warnings(model, photos, figures["gsd_metres"]),
         ],
@@ -202,19 +205,20 @@ class _Work:
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
         if not files and not damaged:
-            return Upload(Ingested(), gcp_files)
+            return Upload(Ingested(), gcp_files, unpacked.nested)
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
             pictures = run_native(ingest, arguments, progress)
-        return Upload(pictures, gcp_files, _left_out([str(name) for name in names if is_film(name)]))
+        left_out = _left_out([str(name) for name in names if is_film(name)])
+        return Upload(pictures, gcp_files, unpacked.nested, left_out)
 
     def _read_films(self, films: list[UnpackedFile], damaged: list[str], telemetry: Mapping[str, Path]) -> Upload:
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "watching the film")
             arguments = (films, damaged, telemetry, self.context.scratch / "photos", self.threads)
             frames = run_native(frames_of, arguments, progress)
-        return Upload(Ingested(frames.photos), [], frames.warnings)
+        return Upload(Ingested(frames.photos), [], [], frames.warnings)
 
     def solve(self, upload: Upload) -> Solved:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
