@@ -132,7 +132,10 @@ class Starter:
             raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> tuple[JobOptions, int]:
-        """The options as the content asks for them, and how many photos there are (0: not known). Raises RejectedUpload."""
+        """The options as the content asks for them, and how many photos there are, 0 where that is not known.
+
+        Raises RejectedUpload.
+        """
         content = RangedObject(self._s3, uploaded, size)
         # RawIOBase is all that readers need; buffering would only read ahead what nobody asked for
         stream = cast(BinaryIO, content)
