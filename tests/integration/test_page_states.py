@@ -385,6 +385,7 @@ def ready() -> dict[str, Any]:
     stages = [stage(name, "SUCCEEDED", 1.0) for name in STAGES]
     links = {
         **training()["links"],
+        "sfm/overlap.png": picture(),
         "viewer/index.html": "about:blank",
         "scene.sog": "https://results.example.com/a.sog",
     }
