@@ -21,6 +21,7 @@ DELIVERED = {
     "scene.sog": (Stage.COMPRESSOR, "scene.sog"),
     "scene.ply": (Stage.COMPRESSOR, "scene.ply"),
     "scene.spz": (Stage.COMPRESSOR, "scene.spz"),
+    "offset.json": (Stage.COMPRESSOR, "offset.json"),
     "viewer/index.html": (Stage.COMPRESSOR, "viewer/index.html"),
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
     "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),
