@@ -118,6 +118,13 @@ WORLDS = [
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", *SCIENCE}),
     ),
     World(
+        name="spaceport",
+        folder=ROOT / "spaceport",
+        packages=frozenset({"spaceport", "local", "deliver", "domain", *CONTRACT}),
+        never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", "ministack", *SCIENCE}),
+        provided=frozenset({"botocore"}),  # of the stages' own lists, which an installation has in any case
+    ),
+    World(
         name="sample",
         folder=ROOT / "sample",
         packages=frozenset({"sample"}),

@@ -210,7 +210,7 @@ def test_training_on_demand_names_no_wait() -> None:
 
 
 def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
-    assert environment(run_of(Stage.TRAINING, 2), job(), platform(), RetryState()) == {
+    assert environment(run_of(Stage.TRAINING, 2), job(), platform().status_bus, RetryState()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
         "STATUS_BUS": "spaceport-dev-status",
@@ -221,7 +221,7 @@ def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
 
 def test_a_customers_options_reach_the_container_zero_included() -> None:
     customers = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
-    variables = environment(run_of(), customers, platform(), RetryState())
+    variables = environment(run_of(), customers, platform().status_bus, RetryState())
     options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 

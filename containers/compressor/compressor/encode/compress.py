@@ -90,7 +90,7 @@ def compress(
     """
     before = held_out.psnr(gaussians, check_stop) if held_out else None
     stick = yardstick(gaussians, views, framing)
-    progress(0.0, "measuring what matters in pictures")
+    progress(0.0, "optimising file size (step 1 of 3)")
     whole = measured(gaussians, views, framing, check_stop)
     compression = _Compression(
         whole, sights_of(whole, views, framing), target(preset, before), before, held_out, stick, progress, check_stop,

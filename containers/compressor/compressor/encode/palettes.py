@@ -117,7 +117,7 @@ def measure_palettes(
         return None
     palettes = PaletteCurve(arranged, yardstick, _LABEL_LAMBDA * budget / len(arranged))
     for place, size in enumerate(sizes := palettes.first_sizes()):
-        progress(place / len(sizes), f"measuring a palette of {size}")
+        progress(place / len(sizes), "optimising file size (step 2 of 3)")
         palettes.palette(size)
     return palettes
 

@@ -89,7 +89,7 @@ def prepare(
 
     `yardstick` and `seen` are pictures of the whole splat.
     """
-    progress(0.0, "pruning Gaussians")
+    progress(0.0, "removing invisible detail")
     pruned = prune(arranged, budget, yardstick, seen, check_stop) if pruning else Pruned(arranged, 0.0)
     left = pruned.arranged
     some = yardstick if len(left) <= MAX_FITTED else yardstick.every_other()

@@ -56,7 +56,7 @@ def search(
     tried: list[tuple[float, float]] = []  # logarithms of λ and of the error it caused
     best: Found | None = None
     for number in range(_TRIES):
-        progress(number / _TRIES, "searching the smallest file")
+        progress(number / _TRIES, "optimising file size (step 3 of 3)")
         found = attempt(lambda_, best)
         error = max(found.mean_squared_error - spent, room / 1000)
         if error <= room and (best is None or found.coarseness.lambda_ > best.coarseness.lambda_):
