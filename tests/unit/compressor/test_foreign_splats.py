@@ -15,6 +15,7 @@ from plyfile import PlyData, PlyElement
 from compressor.deliver.surroundings import default_surroundings
 from compressor.encode.compress import compress
 from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
 from compressor.formats.reading import read_splat
 from compressor.framing import frame_scene
@@ -113,7 +114,7 @@ def compressed(source: Source) -> int:
     """Of how many Gaussians the file is that the stage would deliver."""
     gaussians = arrange(visible(source.gaussians)[0])
     framing = frame_scene(gaussians, [], z_up=True)
-    return len(compress(gaussians, [], None, framing, Preset.TINY, lambda *_: None, lambda: None).decoded)
+    return len(compress(gaussians, [], None, framing, Preset.TINY, Pace()).decoded)
 
 
 @pytest.mark.parametrize(("count", "degree", "times"), [(1, 3, 1), (2, 0, 1), (1, 1, 300)])

@@ -11,14 +11,15 @@ from pathlib import Path
 from compressor.deliver.comparison import Comparison, compare
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import write_spz
+from compressor.deliver.spz import write_legacy_spz, write_spz
 from compressor.deliver.streamed import Layout, write_streamed
-from compressor.deliver.viewer import Journey, Page, write_page
+from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
 from contract.files import write_json
+from splat.glb import write_glb
 from splat.ply import write_ply
 from splat.stored import NOWHERE
 from splat.surroundings import Surroundings, write_surroundings
@@ -42,7 +43,7 @@ class Delivery:
     surroundings: Surroundings
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY and as SPZ, surroundings.json, and offset.json if it has one.
+        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if it has one.
 
         A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
         """
@@ -57,12 +58,17 @@ class Delivery:
         write_surroundings(self.folder / "surroundings.json", self.surroundings)
         if self.source.marks.offset != NOWHERE:
             write_json(self.folder / "offset.json", {"version": 1, "offset": list(self.source.marks.offset)})
-        write_spz(self.folder / "scene.spz", self.source.gaussians, antialiased=self.source.marks.antialiased)
+        gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
+        write_legacy_spz(self.folder / "scene.spz", gaussians, antialiased=antialiased)
+        write_spz(self.folder / "scene.v4.spz", gaussians, antialiased=antialiased)
+        x, y, z, w = upright_rotation(self.surroundings.up)
+        write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
+        arranged = self.result.arranged
         write_streamed(
-            self.folder / "lod", self.result.arranged, self.result.coarseness, Layout(), progress,
+            self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks,
         )  # fmt: skip
 
@@ -90,6 +96,7 @@ class Delivery:
             limits=limits_of(self.framing, self.surroundings),
             poster=(self.folder / "poster.jpg").read_bytes(),
             metric=self.source.z_up,
+            antialiased=self.source.marks.antialiased,
             downloads={file.name: file.stat().st_size for file in files if file.is_file()},
         )
         (self.folder / "viewer").mkdir()
