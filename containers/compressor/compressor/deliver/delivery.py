@@ -43,7 +43,7 @@ class Delivery:
     surroundings: Surroundings
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if it has one.
+        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if any.
 
         A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
         """
