@@ -174,7 +174,7 @@ def test_a_splat_of_a_survey_is_delivered_about_its_middle_with_its_offset(
     far_ply(tmp_path / "survey.ply", splat, UTM)
     source = read_source(tmp_path, tmp_path / "scratch")
     np.testing.assert_allclose(source.marks.offset, UTM, atol=2)
-    assert source.marks.up == (0, 0, 1)
+    assert source.marks.up == pytest.approx((0, 0, 1))
     assert not source.plain
     np.testing.assert_allclose(source.gaussians.means + np.subtract(source.marks.offset, UTM), splat.means, atol=1e-6)
     write_ply(tmp_path / "again.ply", source.gaussians, source.marks)
