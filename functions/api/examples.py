@@ -54,6 +54,7 @@ EXAMPLES: dict[str, Any] = {
         "pipelineStep": PipelineStep.FULL.value,
         "message": "step 800 of 1727",
         "secondsLeft": 240.0,
+        "timeLeft": {"low": 190.0, "high": 320.0},
         "stages": [
             {"stage": Stage.SFM.value, "status": "SUCCEEDED", "progress": 1.0},
             {"stage": Stage.TRAINING.value, "status": "RUNNING", "progress": 0.46, "attempt": 1, "secondsLeft": 180.0},
