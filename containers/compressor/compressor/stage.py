@@ -13,6 +13,7 @@ from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress
 from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
@@ -54,9 +55,11 @@ def work(context: StageContext) -> StageOutcome:
         scene = _Scene.read(context.folders.processing_input(INPUT), context.scratch)
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
+        gaussians = scene.source.gaussians
+        seconds = seconds_for(preset, len(gaussians), scene.source.training_seconds)
         result = compress(
-            scene.source.gaussians, scene.source.views, scene.held_out, scene.framing, preset, progress(0.05, 0.6),
-            context.check_stop, marks=scene.source.marks,
+            gaussians, scene.source.views, scene.held_out, scene.framing, preset,
+            Pace(seconds, progress(0.05, 0.6), context.check_stop), marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
