@@ -8,6 +8,7 @@ from contract.archive import METHODS, PHOTO_SUFFIXES, UNREADABLE_SUFFIXES
 from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.events import JOB_STATUS
+from contract.films import FILM_SUFFIXES
 from contract.options import Quality
 from contract.stages import Stage
 
@@ -33,6 +34,7 @@ def module() -> str:
         "QUALITIES": [*Quality],
         "ENDED": [*JOB_STATUS.values()],
         "PHOTO_SUFFIXES": sorted(PHOTO_SUFFIXES),
+        "FILM_SUFFIXES": sorted(FILM_SUFFIXES),
         "UNREADABLE_SUFFIXES": sorted(UNREADABLE_SUFFIXES),
         "ZIP_METHODS": sorted(METHODS),
         "MIN_PHOTOS": MIN_PHOTOS,

@@ -1,11 +1,12 @@
 // What is wrong with files, found before a byte of them is sent. The server looks again: it alone decides.
 import { readEntries } from './archive.js';
-import { MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PHOTO_SUFFIXES, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
+import { FILM_SUFFIXES, MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PHOTO_SUFFIXES, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
 import { FileSource } from './source.js';
 import { bytes } from './words.js';
 
 const suffix = (path) => path.toLowerCase().match(/[^/.][^/]*(\.[^./]+)$/)?.[1] ?? '';
 const isPhoto = (path) => PHOTO_SUFFIXES.includes(suffix(path));
+const isFilm = (path) => FILM_SUFFIXES.includes(suffix(path));
 const isModel = (path) => /(^|\/)(cameras|images|points3D)\.(bin|txt)$/.test(path);
 const isSideFile = (path) => path.split('/').some((part) => part === '__MACOSX' || part.startsWith('.')) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
 const refuse = (code, facts) => ({ refusal: { code, message: facts ? `${REFUSALS[code].message} (${facts})` : REFUSALS[code].message, hint: REFUSALS[code].hint } });
@@ -25,6 +26,9 @@ export async function examine(source) {
     }
     if (isPhoto(file.name) || file.type.startsWith('image/')) {
         return refuse('TOO_FEW_PHOTOS', `1 of at least ${MIN_PHOTOS}`);
+    }
+    if (isFilm(file.name)) {
+        return tooLarge(file) ?? { step: 'full', photos: 0 };
     }
     if (UNREADABLE_SUFFIXES.includes(suffix(file.name)) || file.type.startsWith('video/') || beginning.slice(4, 8) === 'ftyp') {
         return refuse('UNSUPPORTED_PHOTOS', `found ${suffix(file.name) || 'a video'}`);
@@ -59,6 +63,9 @@ function fit(entries) {
     }
     if (photos.length === 0 && splats.length > 0) {
         return splats.length === 1 ? { step: 'compression', photos: 0 } : refuse('INVALID_SPLAT', `${splats.length} .ply files in the ZIP, not one`);
+    }
+    if (photos.length < MIN_PHOTOS && files.some((entry) => isFilm(entry.name) && entry.bytes > 0)) {
+        return { step: 'full', photos: 0 };
     }
     const scene = files.filter(({ name }) => isModel(name)).length >= 3;
     const found = counted(photos.filter((entry) => entry.bytes > 0).length, own.map(({ name }) => name));

@@ -3,6 +3,7 @@ export const STAGES = {"sfm": "Cameras", "3dgs": "Training", "compressor": "Comp
 export const QUALITIES = ["preview", "standard", "high"];
 export const ENDED = ["REJECTED", "SUCCEEDED", "FAILED", "STOPPED"];
 export const PHOTO_SUFFIXES = [".dng", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"];
+export const FILM_SUFFIXES = [".m4v", ".mov", ".mp4"];
 export const UNREADABLE_SUFFIXES = [".360", ".arw", ".avi", ".avif", ".bmp", ".cr2", ".cr3", ".gif", ".insv", ".jxl", ".mkv", ".mts", ".nef", ".orf", ".pdf", ".raf", ".rw2", ".webm"];
 export const ZIP_METHODS = [0, 8, 9, 12, 14, 93, 95];
 export const MIN_PHOTOS = 5;
