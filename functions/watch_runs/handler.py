@@ -30,6 +30,7 @@ MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has
 
 class WatchRunsSettings(StageSettings):
     pipeline_arn: str
+    capacity_wait_minutes: float
 
 
 def in_parallel(look: Callable[[StageRun], Look], runs: Iterable[StageRun]) -> Iterator[Look]:
@@ -54,7 +55,16 @@ def watcher() -> Watcher:
     stepfunctions = client("stepfunctions")
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
     executions = Executions(stepfunctions, settings.pipeline_arn)
-    return Watcher(runs, reporter, executions, compute, each=in_parallel, spent=count)
+    return Watcher(
+        runs,
+        reporter,
+        executions,
+        compute,
+        settings.platform,
+        60 * settings.capacity_wait_minutes,
+        each=in_parallel,
+        spent=count,
+    )
 
 
 def count(dollars: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
+from domain.sagemaker_requests import quota_of
 from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
@@ -64,14 +66,14 @@ class Seen:
 
     def _idle(self, item: dict[str, Any], name: str, pipeline: Pipeline) -> None:
         machines, now = pipeline.machines, pipeline.world.now
-        kind = Stage(item["stage"]).kind
-        at_work = sum(job.kind == kind and job.status in RUNNING for job in machines.jobs.values())
+        quota = quota_of(json.loads(item["createRequest"]))
+        at_work = sum(quota_of(job.request) == quota and job.status in RUNNING for job in machines.jobs.values())
         free = machines.quota is not None and at_work < machines.quota
-        since = self.free_since.setdefault(kind, now) if free else now
+        since = self.free_since.setdefault(quota, now) if free else now
         if not free:
-            self.free_since.pop(kind, None)
+            self.free_since.pop(quota, None)
         elif now - since > TELL_SECONDS + pipeline.world.excused(since):
-            self._once(f"{name} waits while a machine for {kind} jobs stands idle")
+            self._once(f"{name} waits while a machine stands idle ({quota})")
 
     def _once(self, fault: str) -> None:
         if not any(known.split()[0] == fault.split()[0] for known in self.faults):

@@ -77,6 +77,7 @@ ENVIRONMENT = {
     "JOB_BUDGET_DOLLARS": "25",
     "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/spaceport",
     "SPOT_TRAINING": "true",
+    "CAPACITY_WAIT_MINUTES": "60",
     "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
     "MAILBOX_TABLE": "mailboxes",
     "WEBHOOK_TABLE": "webhooks",

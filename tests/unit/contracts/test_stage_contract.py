@@ -31,13 +31,13 @@ from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 PLATFORM = Platform(
     stack="spaceport-dev",
     images={stage: f"image-{stage}" for stage in Stage},
-    instance_types={stage: dict.fromkeys(Quality, "ml.g4dn.xlarge") for stage in Stage},
+    instance_types={stage: dict.fromkeys(Quality, ("ml.g4dn.xlarge",)) for stage in Stage},
     role_arn="arn:aws:iam::123456789012:role/stages",
     results_bucket="results",
     status_bus="bus",
     spot_training=True,
 )
-MACHINE = Machine(instance_type="ml.g4dn.xlarge", seconds=3600)
+MACHINE = Machine(instance_type="ml.g4dn.xlarge", spot=True, seconds=3600)
 UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", etag="e")
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
