@@ -26,7 +26,7 @@ from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import EPOCH, Crash, Faults
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
+from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
@@ -151,7 +151,7 @@ class Customers:
         }
         self._pipeline.uploaded(self._pipeline.event("Object Created", "aws.s3", detail))
         uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=etag)
-        job_id = job_id_of(uploaded)
+        job_id = job_id_of(uploaded, STACK)
         self.job_ids.append(job_id)
         if self._world.happens(0.1):
             self._world.after(chance.uniform(0, 20_000), lambda: self._cancel(job_id))
@@ -312,6 +312,6 @@ def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str
         if bucket == UPLOADS and versions[-1] is not None:
             last = versions[-1]
             uploaded = UploadedObject(bucket=bucket, key=key, version_id=f"v{last.number}", etag=last.etag)
-            newest[key] = job_id_of(uploaded)
+            newest[key] = job_id_of(uploaded, STACK)
     lost = [f"{job_id} was lost" for job_id in newest.values() if job_id not in known]
     return lost + [f"{job_id} came from nowhere" for job_id in known if job_id.split("-r")[0] not in customers.job_ids]

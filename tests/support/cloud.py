@@ -54,6 +54,7 @@ INDEXES = {
         "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],
     },
 }
+STACK = "spaceport-dev"
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
     "JOBS_TABLE": "jobs",
@@ -65,7 +66,7 @@ ENVIRONMENT = {
     "OWNER_DAILY_JOBS": "100",
     "OWNER_DAILY_DOLLARS": "100",
     "RESULTS_BUCKET": RESULTS,
-    "STACK": "spaceport-dev",
+    "STACK": STACK,
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
     "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",
