@@ -60,17 +60,18 @@ class Starter:
         jobs: JobsTable,
         bus: StatusBus,
         limits: OwnerLimits,
+        stack: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._s3, self._executions, self._limits = s3, executions, limits
-        self._jobs, self._bus, self._clock = jobs, bus, clock
+        self._jobs, self._bus, self._stack, self._clock = jobs, bus, stack, clock
 
     def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
         """`asked`: who wants what, where the object's own metadata does not say it.
 
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
-        job_id = job_id_of(uploaded)
+        job_id = job_id_of(uploaded, self._stack)
         if uploaded.key.endswith("/"):  # how consoles draw a folder: nobody has sent anything
             return StartOutcome(job_id=job_id)
         try:
@@ -90,7 +91,7 @@ class Starter:
             self._check_limits(job_id, owner)
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
-        job = job_of(uploaded, options, head["LastModified"], owner)
+        job = job_of(uploaded, self._stack, options, head["LastModified"], owner)
         document = execution_input(job, options.pipeline_step.stages[0])
         self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
@@ -132,7 +133,7 @@ class Starter:
         # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
-        job = job_of(uploaded, mailed, head["LastModified"], _owner(head["Metadata"], asked))
+        job = job_of(uploaded, self._stack, mailed, head["LastModified"], _owner(head["Metadata"], asked))
         rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
         self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)

@@ -62,7 +62,8 @@ class Reconciler:
         if outcome.status is RunStatus.RUNNING:
             self._compute.stop(run)
         never_started = waiting.queued and outcome.status is RunStatus.MISSING
-        failure = JobError.of(ErrorCode.CAPACITY) if never_started else error_of(request.failure)
+        no_machine = never_started or outcome.waiting_since is not None
+        failure = JobError.of(ErrorCode.CAPACITY) if no_machine else error_of(request.failure)
         error = outcome.error or failure
         return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=error)
 

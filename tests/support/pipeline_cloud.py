@@ -28,7 +28,7 @@ from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.support.asl import Definition, Transition, load_pipeline
-from tests.support.cloud import empty_result
+from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.moto_states import Invoke, executing_aws, hurried
@@ -130,7 +130,7 @@ class PipelineCloud:
         outcome = self.call("start_job", event)
         assert outcome["error"] is None
         uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=answer["ETag"])
-        assert outcome["jobId"] == job_id_of(uploaded)
+        assert outcome["jobId"] == job_id_of(uploaded, STACK)
         job_id: str = outcome["jobId"]
         return job_id
 
