@@ -1,5 +1,8 @@
-# One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11.
+# One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11 to 3.13.
 .DEFAULT_GOAL := help
+# make takes any name: one that nothing reads is a slip, and the sample would run in place of the photos meant
+SLIPS := $(foreach name,zip Zip PHOTOS photos quality Quality OUT out images,$(if $(filter command line,$(origin $(name))),$(name)))
+$(if $(strip $(SLIPS)),$(error $(strip $(SLIPS)) is not read here: write ZIP=photos.zip QUALITY=preview IMAGES=1))
 PYTHON := .venv/bin/python
 PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
@@ -8,12 +11,12 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-real bench-score bench-train bench-train-gpu campaign fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: .build/run.stamp ## the sample (or ZIP=photos.zip; IMAGES=1 in containers) through the whole pipeline on this machine
+demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; IMAGES=1 in containers) through the whole pipeline on this machine
 	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
@@ -26,16 +29,20 @@ unit: .build/test.stamp ## the fast tests: before every commit
 	@$(PAGE) test
 	$(PYTHON) -m pytest -n 2 --dist loadfile tests/unit -m "not slow"
 
-lint: .build/run.stamp lint-page ## ruff, mypy, and biome for the page
+lint: .build/develop.stamp lint-page ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 
-lint-page: .build/run.stamp
+lint-page: .build/develop.stamp
 	$(PAGE) lint
 
 audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
 	@$(PYTHON) -m scripts.audit
+
+docs: .build/docs.stamp ## the documentation as a site in .build/site/; broken links and pages that nothing lists fail
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+	@echo "$(CURDIR)/.build/site/index.html"
 
 up: .build/run.stamp ## keep the local cloud running: aws s3 cp photos.zip s3://… --endpoint-url …
 	@$(PYTHON) -m local.up
@@ -45,7 +52,7 @@ down: ## stop it
 
 setup: .build/test.stamp ## all environments, without running anything
 
-lock: .build/run.stamp ## write every world's requirements.txt anew from its requirements.in
+lock: .build/develop.stamp ## write every world's requirements.txt anew from its requirements.in
 	scripts/lock.sh
 
 contract: .build/run.stamp ## write what is generated from contract/: the JSON Schemas, the page's contract.js
@@ -82,6 +89,9 @@ bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG an
 bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gaussians cost (SIZES="50000 …": only these)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
+bench-products: .build/run.stamp ## survey products of generated flights against truth (SCENES="rings-0-20 …"; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
+
 bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
 
@@ -97,31 +107,42 @@ bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, st
 bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
 
-campaign: .build/run.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
+campaign: .build/develop.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
 
-fuzz: .build/run.stamp ## INPUTS=10000 seeded hostile inputs at every door: ZIPs, photos, XMP, splats, COLMAP models, requests
+mutants: .build/test.stamp ## every injected bug of tests/campaign/bugs.py: the campaign or the unit tests find it
+	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign.mutants
+
+fuzz: .build/develop.stamp ## INPUTS=10000 seeded hostile inputs at every door: ZIPs, photos, XMP, splats, COLMAP models, requests
 	@PYTHONPATH=functions:containers:containers/sfm:containers/3dgs:containers/compressor:. $(PYTHON) -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
 
-bench-orchestration: .build/run.stamp ## overhead, cold starts, 1,000 uploads (UPLOADS=), a day of 100,000 jobs simulated
+bench-orchestration: .build/develop.stamp ## overhead, cold starts, 1,000 uploads (UPLOADS=), a day of 100,000 jobs simulated
 	@PYTHONPATH=functions:. $(PYTHON) -m benchmarks.orchestration $(if $(UPLOADS),--uploads $(UPLOADS))
 
 redrive: .build/run.stamp ## STACK=spaceport: give dead letters back to their functions (docs/runbook.md)
 	@$(PYTHON) scripts/redrive.py $(STACK) $(FUNCTIONS)
 
 clean: ## everything that the targets above made
-	rm -rf .venv .venv-build .venv-sam .venv-audit .build .local out .aws-sam
+	rm -rf .venv .venv-build .venv-sam .venv-audit .venv-docs .build .local out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs)
 WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
-.build/run.stamp: requirements.txt $(VIEWER) $(WEB) scripts/setup.sh
+.build/run.stamp: requirements.txt requirements-run.in $(VIEWER) $(WEB) scripts/setup.sh
 	scripts/setup.sh run
 
+# What checking needs on top: linters, type checker, test runner, in the same environment.
+.build/develop.stamp: .build/run.stamp
+	scripts/setup.sh develop
+
 # What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
-.build/test.stamp: .build/run.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
+.build/test.stamp: .build/develop.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
 	scripts/setup.sh test
 
+# What the documentation's site needs: nothing of the project.
+.build/docs.stamp: docs/requirements.txt
+	scripts/setup.sh docs
+
 # What auditing needs on top of running: the tools, whose pins agree with nothing else.
-.build/audit.stamp: .build/run.stamp tests/audit/requirements.txt
+.build/audit.stamp: .build/develop.stamp tests/audit/requirements.txt
 	scripts/setup.sh audit

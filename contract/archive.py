@@ -25,6 +25,7 @@ UNREADABLE_SUFFIXES = (
     | {".mp4", ".mov", ".avi", ".pdf"}
 )
 SPLAT_SUFFIX = ".ply"
+SPLAT_SUFFIXES = frozenset({SPLAT_SUFFIX, ".spz", ".sog", ".splat"})
 CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
 SCENE_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 SCENE_SUFFIXES = SCENE_PHOTO_SUFFIXES | {".bin", ".txt", ".json", SPLAT_SUFFIX}
@@ -40,6 +41,7 @@ MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down o
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 _ENCRYPTED = 0x1
+_ITERATION = re.compile(r"iteration_(\d{1,9})")
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
 
 
@@ -173,7 +175,19 @@ def model_folders(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
 
 
 def is_splat(path: PurePosixPath) -> bool:
-    return path.suffix.lower() == SPLAT_SUFFIX
+    """Whether compression reads a file: a splat in one of the formats that tools export."""
+    return path.suffix.lower() in SPLAT_SUFFIXES
+
+
+def chosen_splats(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """The splats among `paths` that compression may be about; of a training's output folder the last iteration's.
+
+    The reference implementation leaves point_cloud/iteration_<n>/point_cloud.ply for several n, and the points that it
+    began with as input.ply.
+    """
+    splats = sorted(path for path in paths if is_splat(path))
+    iterations = {path: int(found[1]) for path in splats if (found := _ITERATION.fullmatch(path.parent.name))}
+    return [max(iterations, key=lambda path: iterations[path])] if iterations else splats
 
 
 # what is unpacked of an upload by the job's first stage

@@ -166,14 +166,15 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.INVALID_SPLAT: Failure(
         "The file is not a Gaussian splat that we can read.",
-        "Upload the .ply that 3D Gaussian splatting tools export, on its own or as the only .ply in a ZIP.",
+        "Upload the .ply (or .spz, .sog, .splat) that 3D Gaussian splatting tools export, on its own or as the only "
+        "splat in a ZIP.",
     ),
     ErrorCode.NO_FEATURES: Failure(
         "The photos show too little detail to tell where they were taken.",
         "Check that they are sharp and well lit; water, snow, fog and bare walls alone do not work.",
     ),
     ErrorCode.NO_OVERLAP: Failure(
-        "The photos do not overlap, so they cannot be put together.",
+        "The photos do not overlap enough to be matched with each other.",
         "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
     ),
     ErrorCode.DISCONNECTED: Failure(
@@ -181,7 +182,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
     ),
     ErrorCode.LOW_REGISTRATION: Failure(
-        "Fewer than half of the photos could be put together.",
+        "We could match fewer than half of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
     ),
     ErrorCode.GPS_UNRELIABLE: Failure(
@@ -280,11 +281,11 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.RESULT_DAMAGED: Failure(
-        "The result of a stage is damaged.",
+        "An earlier result has changed or been deleted.",
         "Run the job again from an earlier stage, or upload the photos again.",
     ),
     ErrorCode.INVALID_REQUEST: Failure(
-        "The request is not as the API expects it.",
+        "The request is invalid.",
         "Compare it with /openapi.json.",
         Then.NEVER,
     ),

@@ -38,6 +38,9 @@ class WholeNumberOptions:
     training_steps: Annotated[int, WholeNumber("TRAINING_STEPS", 1, 100_000)] | None = None
     max_gaussians: Annotated[int, WholeNumber("MAX_GAUSSIANS", 1_000, 20_000_000)] | None = None
     sh_degree: Annotated[int, WholeNumber("SH_DEGREE", 0, 3)] | None = None
+    products: Annotated[int, WholeNumber("PRODUCTS", 0, 1)] | None = None  # 0: no maps and point clouds
+    gsd_millimetres: Annotated[int, WholeNumber("GSD_MILLIMETRES", 2, 5_000)] | None = None  # a cell of the maps
+    epsg: Annotated[int, WholeNumber("EPSG", 1_024, 32_767)] | None = None  # the system of maps and point clouds
 
 
 WHOLE_NUMBERS: dict[str, WholeNumber] = {

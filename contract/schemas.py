@@ -170,9 +170,16 @@ _METRICS: dict[Stage, Schema] = {
             )
         ),
         "inventedShare": {**AMOUNT, "maximum": 1, "description": "Of the preview: what no photo shows"},
-        "fidelity": {**nullable(NUMBER), "description": "dB, decoded against original renders"},
+        "fidelity": {
+            **nullable(NUMBER),
+            "description": "dB, decoded against original renders of 960 px, per covered pixel, a third from nearby",
+        },
         "ratio": AMOUNT,
         "bytesByFile": {"type": "object", "additionalProperties": COUNT},
+        "products": {
+            **nullable(growing({"version": {"const": 1}, "files": listed(STRING), "missing": {"type": "object"}})),
+            "description": "products.json: the survey products; null where none were asked for",
+        },
     },
 }
 

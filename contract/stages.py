@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
 MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
@@ -63,6 +64,20 @@ class Stage(StrEnum):
     @property
     def state_key(self) -> str:
         return self.spec.key
+
+    @property
+    def input_folder(self) -> PurePosixPath:
+        """Where the stage finds its input, below /opt/ml."""
+        return self.channel_folder(self.spec.channel)
+
+    def channel_folder(self, channel: str) -> PurePosixPath:
+        """Where the stage finds an input by its name, below /opt/ml."""
+        return PurePosixPath("input/data" if self.kind == "Training" else "processing/input") / channel
+
+    @property
+    def output_folder(self) -> PurePosixPath:
+        """Where the stage leaves its output, below /opt/ml."""
+        return PurePosixPath("model" if self.kind == "Training" else "processing/output")
 
 
 STAGES = {

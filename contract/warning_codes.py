@@ -21,17 +21,22 @@ class WarningCode(StrEnum):
     GPS_UNRELIABLE = "GPS_UNRELIABLE"
     GPS_OUTLIERS = "GPS_OUTLIERS"
     ALTITUDE_UNRELIABLE = "ALTITUDE_UNRELIABLE"
+    LENS_UNFITTED = "LENS_UNFITTED"
+    ROLLING_SHUTTER = "ROLLING_SHUTTER"
     CONTROL_POINTS_UNUSED = "CONTROL_POINTS_UNUSED"
     CONTROL_POINT_OUTLIERS = "CONTROL_POINT_OUTLIERS"
     # the scene
     SMALLER_MODELS = "SMALLER_MODELS"
     MASKS_UNUSED = "MASKS_UNUSED"
     INVALID_GAUSSIANS = "INVALID_GAUSSIANS"
+    HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
+    # the survey
+    PRODUCTS_MISSING = "PRODUCTS_MISSING"
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,15 @@ class Advice:
     hint: str
 
 
+NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools need to know
+
 WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be placed.",
+        "Some photos could not be aligned.",
         "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
     ),
     WarningCode.PHOTOS_BLURRED: Advice(
@@ -61,7 +68,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         " thermal pictures or of one band, upload these alone.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
-        "Fewer than four fifths of the photos could be put together.",
+        "We could match fewer than four fifths of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos.",
     ),
     WarningCode.TIME_BUDGET: Advice(
@@ -84,6 +91,14 @@ WARNINGS: dict[WarningCode, Advice] = {
         "The altitudes in the photos contradict each other and were not used.",
         "For true heights add a gcp_list.txt to the ZIP.",
     ),
+    WarningCode.LENS_UNFITTED: Advice(
+        "The lens bends the photos in a way that our camera models do not follow, so the scene may be bent as well.",
+        "Send the photos as the camera took them, not corrected, cropped or stabilised by other programs.",
+    ),
+    WarningCode.ROLLING_SHUTTER: Advice(
+        "The camera reads its rows one after another while the drone flies on, which blurs places and distances.",
+        "Fly slower or higher, stop for each photo, or use a camera with a mechanical shutter.",
+    ),
     WarningCode.CONTROL_POINTS_UNUSED: Advice(
         "The control points could not be used; the scene was placed by the photos' GPS.",
         "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
@@ -102,7 +117,11 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.INVALID_GAUSSIANS: Advice(
         "Gaussians with values that are no numbers, or without a rotation, were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
+    ),
+    WarningCode.HIGHER_DEGREES_DROPPED: Advice(
+        "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
+        "Nothing needs to be done; train with spherical harmonics of degree 3 for a file that holds no more.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
         "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
@@ -110,18 +129,22 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.OUTLIER_GAUSSIANS: Advice(
         "Gaussians far outside the scene were removed.",
-        "Nothing needs to be done.",
+        NOTHING_TO_DO,
     ),
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
         "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+    WarningCode.PRODUCTS_MISSING: Advice(
+        "Some survey products could not be made; the scene is complete.",
+        "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place.",
     ),
 }

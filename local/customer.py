@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 from contract.events import JOB_STATUS, SOURCE
 from local.address import ACCOUNT, Address, get
+from local.folders import move
 from local.sagemaker.transfer import split_uri
 
 MAIL_POLL_SECONDS = 0.2
@@ -154,20 +155,26 @@ def upload(address: Address, bucket: str, path: Path, options: Mapping[str, str]
 
 
 def fetch(address: Address, outputs: Mapping[str, str], folder: Path) -> list[Path]:
-    """Copy a job's outputs (name → s3 URI) to `folder`, whole or not at all, in place of what is there."""
+    """Copy a job's outputs (name → s3 URI) to `folder`, whole or not at all.
+
+    Raises OSError: where the disk is full, and where `folder` holds something already.
+    """
     s3 = address.client("s3")
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    for name, uri in outputs.items():
-        path = (partial / name).resolve()
-        if not path.is_relative_to(partial.resolve()):
-            raise ValueError(f"output {name!r} lies outside the delivered folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        bucket, key = split_uri(uri)
-        s3.download_file(bucket, key, str(path))
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    try:
+        for name, uri in outputs.items():
+            path = (partial / name).resolve()
+            if not path.is_relative_to(partial.resolve()):
+                raise ValueError(f"output {name!r} lies outside the delivered folder")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            bucket, key = split_uri(uri)
+            s3.download_file(bucket, key, str(path))
+        move(partial, folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return [folder / name for name in outputs]
 
 

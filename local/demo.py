@@ -1,6 +1,7 @@
-"""Turn a ZIP of photos into a splat on this machine: `python -m local.demo [--zip PATH] [--quality NAME] [--out DIR]`.
+"""Turn photos into a splat on this machine, through the whole pipeline: `make demo [ZIP=photos.zip] [QUALITY=preview]`.
 
-Its last line is one line of JSON. Exit code 0 when the job succeeded, 1 when it did not, 130 after Ctrl-C.
+Its last line is one line of JSON. Exit code 0 when the job succeeded, 1 when it did not, 2 for wrong use, 130 after
+Ctrl-C.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
+from contract.codes import FAILURES, ErrorCode
 from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
 from local.address import DEFAULT_PORT
@@ -29,6 +31,7 @@ from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
 from local.display import printable, progress_display
+from local.folders import NO_ROOM, free_folder, pack
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
 
@@ -36,34 +39,62 @@ BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
+USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [IMAGES=1]"
+
+
+class Parser(argparse.ArgumentParser):
+    """Explains wrong use in the words that were typed, which are make's."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{message}\n{USAGE}\n")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
-    parser.add_argument("--quality", choices=[*Quality], default=DEFAULT_QUALITY)
-    parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
-    parser.add_argument("--out", type=Path, default=ROOT / "out")
-    arguments = parser.parse_args()
+    arguments = parse(sys.argv[1:])
     signal.signal(signal.SIGTERM, _interrupt)
+    # a folder of its own, so that two demos side by side do not meet
+    folder = ROOT / ".local" / f"demo-{os.getpid()}"
     try:
         photos = arguments.zip or make_sample(BUILD)
-        if not photos.is_file():
-            parser.error(f"there is no file {photos}")
-        # a folder of its own, so that two demos side by side do not meet
-        folder = ROOT / ".local" / f"demo-{os.getpid()}"
         images = build_images(ROOT) if arguments.images else None
         with attached_cloud(folder, DEFAULT_PORT, images=images) as cloud:
+            if photos.is_dir():
+                photos = packed(photos, cloud.folder)
             code = run(cloud, photos, arguments.quality, arguments.out)
-        if code == 0:
-            shutil.rmtree(folder)  # the logs of a success are of no use
-        return code
     except (BundleError, CloudError, DeployError, EngineError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
-        return 1
+        code = 1
+    except OSError as fault:
+        code_of = ErrorCode.DISK_FULL if fault.errno in NO_ROOM else ErrorCode.INTERNAL
+        print(f"{code_of}: {fault}\n{FAILURES[code_of].hint}", file=sys.stderr)
+        code = 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return 130
+        code = 130
+    tidy(folder, keep_logs=code == 1)
+    return code
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """Exits with code 2 and the usage for what is no input or no quality."""
+    parser = Parser(prog="make demo", add_help=False)
+    parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
+    parser.add_argument("--quality", default=DEFAULT_QUALITY)
+    parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
+    parser.add_argument("--out", type=Path, default=ROOT / "out")
+    arguments = parser.parse_args(given)
+    if arguments.quality not in set(Quality):
+        parser.error(f"QUALITY is {arguments.quality!r}, and must be one of {', '.join(Quality)}")
+    if arguments.zip is not None and not arguments.zip.exists():
+        parser.error(f"there is no file or folder {str(arguments.zip)!r}")
+    return arguments
+
+
+def packed(photos: Path, folder: Path) -> Path:
+    """The ZIP of a folder of photos, named like it, as the page makes one. Raises OSError."""
+    archive = folder / f"{photos.resolve().name}.zip"
+    pack(photos, archive)
+    return archive
 
 
 def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
@@ -75,25 +106,44 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
     with subscribed(cloud.address, outputs["StatusBusName"]) as subscription:
         options = {"email": CUSTOMER, "quality": quality}
         upload(cloud.address, outputs["UploadsBucket"], photos, options)
-        print(f"uploaded {photos} ({photos.stat().st_size / 1e6:.1f} MB), quality {quality}", flush=True)
+        print(
+            f"uploaded {printable(photos.name)} ({photos.stat().st_size / 1e6:.1f} MB), quality {quality}", flush=True
+        )
         with progress_display(board) as show:
             for event in subscription.follow(JOB_SECONDS):
                 board.apply(event)
                 show(event)
     assert board.last is not None  # follow ends with the job's last event or raises
-    folder = out / photos.stem
-    fetch(cloud.address, board.last.outputs, folder)
+    succeeded = board.last.type == StatusType.JOB_SUCCEEDED
     mail = wait_for_mail(cloud.address, CUSTOMER, MAIL_SECONDS)
-    if mail is not None:
-        (folder / "mail.html").write_text(mail.page(cloud.address, board.last.outputs), encoding="utf-8")
+    folder = deliver(cloud, board.last, out / (photos.stem if succeeded else f"{photos.stem}.failed"), mail)
     for line in closing_lines(board.last, folder, mail):
         print(line)
-    if board.last.type != StatusType.JOB_SUCCEEDED:
+    if not succeeded:
         functions = cloud.folder / "functions.log"
         functions.write_text("\n".join(function_logs(cloud.address)), encoding="utf-8")
-        print(f"logs: {functions}, {cloud.log}, {cloud.folder / 'jobs'}")
+        print(f"logs     {cloud.folder}")
     print(json.dumps(summary(board, datetime.now(UTC))), flush=True)
-    return 0 if board.last.type == StatusType.JOB_SUCCEEDED else 1
+    return 0 if succeeded else 1
+
+
+def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
+    """Copy what the job delivered, and its mail, to `wanted` or a folder beside it; where the disk is full, to one
+    below .local, which may be on another disk. The job is not lost for want of room: raises OSError(ENOSPC) only when
+    neither has any."""
+    for folder in (free_folder(wanted), free_folder(ROOT / ".local" / "delivered" / wanted.name)):
+        try:
+            fetch(cloud.address, last.outputs, folder)
+            if mail is not None:
+                (folder / "mail.html").write_text(mail.page(cloud.address, last.outputs), encoding="utf-8")
+        except OSError as fault:
+            if fault.errno not in NO_ROOM:
+                raise
+            full = fault
+            print(f"there is no room for the result in {folder.parent}", file=sys.stderr)
+        else:
+            return folder
+    raise full
 
 
 def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[str]:
@@ -146,6 +196,19 @@ def make_sample(build: Path) -> Path:
             subprocess.run([sys.executable, "-m", "sample", f"{partial}/made"], cwd=ROOT, check=True)
             Path(partial, "made").rename(folder)
     return folder / "sample.zip"
+
+
+def tidy(folder: Path, keep_logs: bool) -> None:
+    """Remove what a run left in its cloud's folder: photos, models, scratch; after a failure the logs stay."""
+    if not keep_logs:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path.suffix != ".log":
+            path.unlink(missing_ok=True)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

@@ -97,13 +97,26 @@ def deploy(
     return _wait(cloudformation, stack)
 
 
+def stack_outputs(address: Address, stack: str = STACK) -> dict[str, str]:
+    """The outputs of a stack that was deployed before. Raises DeployError where there is none."""
+    try:
+        described = address.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        raise DeployError(f"stack {stack} is not there: {error.response['Error']['Message']}") from error
+    return _outputs(described)
+
+
+def _outputs(described: Mapping[str, Any]) -> dict[str, str]:
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
 def _wait(cloudformation: Any, stack: str) -> dict[str, str]:
     deadline = time.monotonic() + DEPLOY_SECONDS
     while True:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         status = described["StackStatus"]
         if status == "CREATE_COMPLETE":
-            return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+            return _outputs(described)
         if status != "CREATE_IN_PROGRESS" or time.monotonic() > deadline:
             raise DeployError(f"stack {stack} is {status}: {_reasons(cloudformation, stack)}")
         time.sleep(0.1)

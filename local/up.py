@@ -1,47 +1,86 @@
-"""`make up`: keep the local cloud running, with the pipeline deployed, for the AWS CLI and any SDK."""
+"""`make up`: keep the local cloud running, with the pipeline deployed, for the page, the AWS CLI and any SDK."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from local.address import DEFAULT_PORT
 from local.bundle import BundleError
-from local.cloud import ROOT, Cloud, CloudError, start_detached, stop_detached
-from local.deploy import DeployError, deploy_pipeline
-from local.web import publish
+from local.cloud import ROOT, Cloud, CloudError, find_detached, start_detached, stop_detached
+from local.deploy import DeployError, deploy_pipeline, stack_outputs
+from local.web import api_url, publish, sign_in
 
 FOLDER = ROOT / ".local" / "cloud"
 # as many stages of a kind at once as one machine has memory for; further uploads wait in the pipeline's own queue
 QUOTAS = {"ml.c6i.4xlarge": 1, "ml.g4dn.xlarge": 1}
 
 
+@dataclass(frozen=True)
+class Running:
+    """The local cloud with the pipeline in it: the stack's outputs, and a token of the page's customer."""
+
+    cloud: Cloud
+    outputs: Mapping[str, str]
+    token: str
+
+
 def main() -> int:
     try:
-        cloud = start_detached(FOLDER, DEFAULT_PORT, QUOTAS)
-        try:
-            outputs = deploy_pipeline(cloud.address, ROOT)
-            page = publish(cloud.address, outputs, ROOT / "web" / ".build")
-        except BaseException:
-            stop_detached(FOLDER)
-            raise
+        cloud = find_detached(FOLDER)
+        if cloud is not None:
+            print(f"# the local cloud runs already (process {cloud.pid}); `make down` stops it")
+            outputs = stack_outputs(cloud.address)
+        else:
+            cloud, outputs = start()
     except (CloudError, DeployError, BundleError) as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n".join(instructions(cloud, outputs)))
-    print(f"# the customer's page: {page}")
+    token = sign_in(cloud.address, outputs)["id_token"]
+    print("\n".join(instructions(Running(cloud, outputs, token))))
     return 0
 
 
-def instructions(cloud: Cloud, outputs: dict[str, str]) -> list[str]:
-    """What to type next; the exports can be pasted as they are."""
-    lines = [f"export {name}={value}" for name, value in cloud.address.environment().items()]
-    lines += [f"# {name}: {value}" for name, value in outputs.items()]
+def start() -> tuple[Cloud, dict[str, str]]:
+    """Raises CloudError, DeployError, BundleError; nothing runs then."""
+    cloud = start_detached(FOLDER, DEFAULT_PORT, QUOTAS)
+    try:
+        outputs = deploy_pipeline(cloud.address, ROOT)
+        publish(cloud.address, outputs, ROOT / "web" / ".build")
+    except BaseException:
+        stop_detached(FOLDER)
+        raise
+    return cloud, outputs
+
+
+def instructions(running: Running) -> list[str]:
+    """What to do next, the page first. All of it can be pasted: what only shows how is a comment."""
+    cloud, outputs = running.cloud, running.outputs
+    url = cloud.address.url
+    names = {
+        **cloud.address.environment(),
+        "API": api_url(cloud.address, outputs),
+        "TOKEN": running.token,
+        "UPLOADS_BUCKET": outputs["UploadsBucket"],
+        "RESULTS_BUCKET": outputs["ResultsBucket"],
+        "BUS": outputs["StatusBusName"],
+    }
+    lines = [f"# the customer's page: {outputs['WebUrl']}"]
+    if cloud.address.port != DEFAULT_PORT:
+        lines.append(f"# port {DEFAULT_PORT} is taken, so that this cloud listens on {cloud.address.port}")
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in names.items()]
     lines += [
-        f"aws s3 cp photos.zip s3://{outputs['UploadsBucket']}/ --metadata email=you@example.com,quality=standard",
-        f"aws s3 ls --recursive s3://{outputs['ResultsBucket']}/",
-        f"curl -s {cloud.address.url}/_ministack/ses/messages",
+        "# the API (the token is good for an hour; `make up` prints a new one):",
+        '#   curl -H "Authorization: Bearer $TOKEN" "$API/jobs"',
+        "# a job by the AWS CLI, its results, its mails:",
+        "#   aws s3 cp photos.zip s3://$UPLOADS_BUCKET/ --metadata email=you@example.com,quality=standard",
+        "#   aws s3 ls --recursive s3://$RESULTS_BUCKET/",
+        f"#   curl -s {url}/_ministack/ses/messages",
+        "# the AWS CLI v1 ignores AWS_ENDPOINT_URL for SQS: give it --endpoint-url $AWS_ENDPOINT_URL",
         f"# log: {cloud.log}",
-        "# make down stops it; what it holds stays below .local/cloud until the next make up, which starts empty",
+        "# `make down` stops it; what it holds stays below .local/cloud until the next `make up`, which starts empty",
     ]
     return lines
 

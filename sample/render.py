@@ -164,7 +164,7 @@ def view_of(camera: Camera, samples: int) -> View:
     )
 
 
-def expose(scene: Scene, camera: Camera, samples: int = SAMPLES) -> NDArray[np.float32]:
+def expose(scene: Scene, camera: Camera, samples: int = SAMPLES, haze: float = HAZE) -> NDArray[np.float32]:
     """Linear radiance (height, width, 3)."""
     view = view_of(camera, samples)
     seen: Visible = look(scene.primitives, view)
@@ -172,14 +172,14 @@ def expose(scene: Scene, camera: Camera, samples: int = SAMPLES) -> NDArray[np.f
     shade(
         seen.owner, seen.nearness, seen.planes, samples, view.rotation, camera.centre, view.scale,
         scene.face_start, scene.primitives.leaf_start, scene.places, scene.atlas, scene.radiance,
-        scene.ground.texels, scene.ground.levels, scene.ground.frames, HAZE, BRIGHTEST, picture,
+        scene.ground.texels, scene.ground.levels, scene.ground.frames, haze, BRIGHTEST, picture,
     )  # fmt: skip
     return picture
 
 
-def photograph(scene: Scene, camera: Camera, exposure: float = 1.2) -> NDArray[np.uint8]:
+def photograph(scene: Scene, camera: Camera, exposure: float = 1.2, haze: float = HAZE) -> NDArray[np.uint8]:
     """The photo (height, width, 3), sRGB bytes."""
-    picture = expose(scene, camera)
+    picture = expose(scene, camera, haze=haze)
     out = np.empty(picture.shape, np.uint8)
     develop(picture, exposure, out)
     return out

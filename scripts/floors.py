@@ -17,6 +17,7 @@ FLOORS = {
     "functions and state machine": (["functions/*", "statemachine/*"], 98),
     "containers": (["containers/*"], 95),
     "local": (["local/*"], 72),
+    "command line and client": (["spaceport/*"], 90),
 }
 
 

@@ -44,3 +44,5 @@ compile statemachine/requirements.in
 compile tests/sam/requirements.in
 # … nor does what `make audit` runs
 compile tests/audit/requirements.in
+# … and the documentation's site needs nothing of the project
+compile docs/requirements.in --generate-hashes

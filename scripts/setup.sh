@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, from nothing but Python 3.11: scripts/setup.sh run|test|audit. Safe to run again.
+# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|audit|docs. Safe to run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "-- $*" >&2; }
@@ -8,17 +8,34 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
-environment() { # folder, requirements: a virtual environment that holds exactly this list
-  local python
-  python=$(command -v python3.11) || { say "Python 3.11 is needed: apt-get install python3.11 python3-venv"; exit 1; }
+find_python() { # the first Python for which every pinned package has been built
+  local name
+  for name in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+    if [ -n "$name" ] && "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+      command -v "$name"
+      return
+    fi
+  done
+  say "Python 3.11, 3.12 or 3.13 is needed. Debian and Ubuntu: apt-get install python3 python3-venv."
+  say "Anywhere else: curl -LsSf https://astral.sh/uv/install.sh | sh; uv python install 3.13;"
+  say "then PYTHON=\$(uv python find 3.13) make setup. Or open the folder in its devcontainer (.devcontainer/)."
+  exit 1
+}
+
+environment() { # folder, pip's arguments: a virtual environment that holds these packages
+  local python folder=$1
+  shift
+  python=$(find_python)
+  set -- "$folder" "$@"
   if [ ! -x "$1/bin/pip" ] && ! "$python" -m venv "$1"; then
     say "installing Debian's python3-venv"
     as_root apt-get update -qq
     as_root apt-get install -y -qq python3-venv >/dev/null
     "$python" -m venv "$1"
   fi
-  say "installing $2 into $1"
-  "$1/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$2"
+  say "installing ${*: -1} into $folder"
+  shift
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
 }
 
 node_project() { # folder: its locked npm packages, with the Node.js that came with .venv
@@ -26,7 +43,13 @@ node_project() { # folder: its locked npm packages, with the Node.js that came w
 }
 
 run() {
-  environment .venv requirements.txt
+  local started=$SECONDS
+  say "setting up, once: about 2 GB of disk and 700 MB of downloads; 2 minutes where packages come fast"
+  if ! pip_has_cpu_torch; then
+    say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
+    say "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup"
+  fi
+  environment .venv --constraint requirements.txt --requirement requirements-run.in
   say "compiling the CPU kernels; building the viewer and the page"
   PYTHONPATH=containers:containers/3dgs .venv/bin/python -m trainer.warm &
   local kernels=$! folder
@@ -35,11 +58,21 @@ run() {
     (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
   done
   wait "$kernels"
+  say "set up in $((SECONDS - started)) s; .venv takes $(du -sh .venv | cut -f1)"
+}
+
+pip_has_cpu_torch() { # whether PyTorch is there, or pip is pointed at an index besides the default one
+  compgen -G ".venv/lib/python3*/site-packages/torch" >/dev/null || [ -n "${PIP_EXTRA_INDEX_URL:-}${PIP_INDEX_URL:-}" ] ||
+    pip config list 2>/dev/null | grep -q index-url
+}
+
+develop() {
+  environment .venv --requirement requirements.txt
 }
 
 tests() {
-  environment .venv-build statemachine/requirements.txt
-  environment .venv-sam tests/sam/requirements.txt
+  environment .venv-build --requirement statemachine/requirements.txt
+  environment .venv-sam --requirement tests/sam/requirements.txt
   node_project tests/peers
   if ! command -v chromium >/dev/null; then
     say "installing Debian's chromium for the browser tests"
@@ -51,8 +84,10 @@ tests() {
 mkdir -p .build
 case ${1:-} in
   run) run ;;
+  develop) develop ;;
   test) tests ;;
-  audit) environment .venv-audit tests/audit/requirements.txt ;;
-  *) say "usage: scripts/setup.sh run|test|audit"; exit 2 ;;
+  audit) environment .venv-audit --requirement tests/audit/requirements.txt ;;
+  docs) environment .venv-docs --require-hashes --requirement docs/requirements.txt ;;
+  *) say "usage: scripts/setup.sh run|develop|test|audit|docs"; exit 2 ;;
 esac
 touch ".build/$1.stamp"

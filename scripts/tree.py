@@ -20,6 +20,7 @@ FOLDERS = {
     "statemachine": "the pipeline as a state machine; `pipeline.asl.json` is written by it",
     "containers": "the three stages, the SageMaker contract that they share, Gaussians and the CPU rasteriser",
     "web": "the customer's page",
+    "spaceport": "the command line, a thin skin over the same stages, and the API's Python client",
     "local": "the same template on one machine, with a SageMaker that runs stages as processes or containers",
     "sample": "renders the sample flight",
     "scripts": "operating, auditing, setting up",

@@ -99,6 +99,12 @@ class Projected:
         east, north, up = self._geographic.transform(longitude, latitude, height, direction=TransformDirection.INVERSE)
         return np.column_stack([east, north, up])
 
+    def to_geographic(self, points: Vector) -> Vector:
+        """(N, 2) x, y in the system's unit → longitude and latitude in degrees on WGS 84."""
+        points = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+        x, y = points.T
+        return np.column_stack(self._projection.transform(x, y))
+
     @cached_property
     def affine(self) -> Vector:
         """(3, 4): the map from (east, north, up, 1) at the origin. The Earth's curvature makes it wrong by a millimetre

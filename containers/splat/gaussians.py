@@ -59,10 +59,14 @@ def opacity_of(logits: Float32) -> NDArray[np.float64]:
 
 
 _FLATTEST = float(np.log(1e-3))  # of the next smaller axis, for an axis of length zero
+_MAX_COLOUR = 1e4  # of a coefficient: colours are 0..1, and what bytes and codebooks are made of must stay finite
+_MAX_DEVIATION = 40.0  # natural logarithm: e^40 squared is still far within float32
+_MAX_POSITION = 1e15
 
 
 def sound(gaussians: Gaussians) -> tuple[Gaussians, int]:
-    """The Gaussians that can be drawn, and how many cannot: a value is not finite, or the rotation has no length.
+    """The Gaussians that can be drawn, and how many cannot: a value is not finite, or so large that it means nothing,
+    or the rotation has no length.
 
     A deviation of zero, a logarithm of -inf as surfels have it, becomes a thousandth of the next smaller one. An
     infinite logit stays: it is an opacity of exactly 0 or 1.
@@ -71,8 +75,11 @@ def sound(gaussians: Gaussians) -> tuple[Gaussians, int]:
     smallest = np.where(flat, np.inf, gaussians.scales).min(axis=1, keepdims=True, initial=np.inf)
     scales = np.where(flat, smallest + _FLATTEST, gaussians.scales)
     good = np.isfinite(scales).all(axis=1) & ~np.isnan(gaussians.opacities)
-    for name in ("means", "quats", "sh0", "shN"):
-        good &= np.isfinite(getattr(gaussians, name)).reshape(len(gaussians), -1).all(axis=1)
+    good &= scales.max(axis=1, initial=-np.inf) <= _MAX_DEVIATION
+    bounds = {"means": _MAX_POSITION, "quats": np.inf, "sh0": _MAX_COLOUR, "shN": _MAX_COLOUR}
+    for name, bound in bounds.items():
+        values = np.abs(getattr(gaussians, name)).reshape(len(gaussians), -1)
+        good &= (np.isfinite(values) & (values <= bound)).all(axis=1)
     good &= np.abs(gaussians.quats).max(axis=1, initial=0) > 0
     kept = replace(gaussians, scales=scales)
     return (kept, 0) if good.all() else (kept.select(good), int(np.count_nonzero(~good)))

@@ -1,11 +1,13 @@
 """Read and write splats as PLY in the layout of the INRIA reference implementation.
 
 One vertex a Gaussian: x y z, nx ny nz (zero), f_dc_0..2, f_rest_0..(3K-1) channel by channel (all K of red first),
-opacity, scale_0..2, rot_0..3.
+opacity, scale_0..2, rot_0..3. What other tools write otherwise is read too: two scales (Huang et al., 2D Gaussian
+Splatting, 2024), filter_3D (Yu et al., Mip-Splatting, 2024), PlayCanvas' packed vertices.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,18 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
 from splat.errors import InvalidSplatError
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
+from splat.packed_ply import is_packed, unpacked
 from splat.ply_header import check_header
+from splat.stored import Marks, StoredSplat, centred, marks_in
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
 _SCALE = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 _BASE_COLOUR = ("f_dc_0", "f_dc_1", "f_dc_2")
+_FILTER = "filter_3D"
+_HIGHER_DEGREES = (24, 35)  # coefficients a channel of degrees 4 and 5, which no viewer of the delivery draws
 
 
 def property_names(higher_coefficients: int) -> list[str]:
@@ -29,7 +35,7 @@ def property_names(higher_coefficients: int) -> list[str]:
     return [*_POSITION, *_NORMAL, *_BASE_COLOUR, *rest, "opacity", *_SCALE, *_ROTATION]
 
 
-def write_ply(path: Path, gaussians: Gaussians) -> None:
+def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:  # noqa: B008 - frozen
     """Write `gaussians` as binary little-endian PLY; the file appears whole or not at all."""
     higher = gaussians.shN.shape[1]
     names = property_names(higher)
@@ -43,20 +49,29 @@ def write_ply(path: Path, gaussians: Gaussians) -> None:
     columns[:, end + 4 : end + 8] = gaussians.quats
     vertices = columns.view([(name, "<f4") for name in names])[:, 0]
     partial = path.with_name(path.name + ".partial")
-    PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(str(partial))
+    PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=marks.as_comments()).write(str(partial))
     partial.replace(path)
 
 
 def read_ply(path: Path) -> Gaussians:
-    """Read a splat of any degree, with or without normals, ASCII or binary.
+    """The Gaussians alone of `read_stored_ply`, about the offset of their marks."""
+    return read_stored_ply(path).gaussians
 
-    Values are taken as they are: some tools leave rows that are not finite (splat.gaussians.sound).
+
+def read_stored_ply(path: Path) -> StoredSplat:
+    """Read a splat of any degree, with or without normals, ASCII or binary, and the marks in its comments.
+
+    Values are taken as they are: some tools leave rows that are not finite (splat.gaussians.sound). Positions far from
+    the origin are centred, and their offset joins the marks'.
 
     Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
     """
     try:
         check_header(path)
-        vertices = PlyData.read(str(path))["vertex"]
+        data = PlyData.read(str(path))
+        vertices = data["vertex"]
+        if is_packed(data):
+            return StoredSplat(unpacked(data), _marks(data))
     except KeyError:
         raise _invalid(path, "has no vertex element") from None
     except (
@@ -72,29 +87,68 @@ def read_ply(path: Path) -> Gaussians:
         raise _invalid(path, f"is not a readable PLY ({error})") from error
     known = {prop.name for prop in vertices.properties if not hasattr(prop, "len_dtype")}
     higher = sum(name.startswith("f_rest_") for name in known) // 3
-    if higher not in HIGHER_COEFFICIENTS:
+    if higher not in (*HIGHER_COEFFICIENTS, *_HIGHER_DEGREES):
         raise _invalid(path, f"holds {higher} higher colour coefficients a channel, not one of {HIGHER_COEFFICIENTS}")
-    missing = [name for name in property_names(higher) if name not in known and name not in _NORMAL]
+    surfels = _SCALE[2] not in known
+    optional = (*_NORMAL, _SCALE[2])
+    missing = [name for name in property_names(higher) if name not in known and name not in optional]
     if missing:
         raise _invalid(path, f"is no Gaussian splat: it lacks {', '.join(missing[:5])}")
     if len(vertices) == 0:
         raise _invalid(path, "holds no Gaussian")
 
-    def columns(names: tuple[str, ...]) -> NDArray[np.float32]:
-        return np.stack([np.asarray(vertices[name], dtype=np.float32) for name in names], axis=1)
+    def columns(names: tuple[str, ...], dtype: type[np.floating] = np.float32) -> NDArray[np.floating]:
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles that float32 cannot hold become infinite
+            return np.stack([np.asarray(vertices[name]).astype(dtype) for name in names], axis=1)
 
+    read = min(higher, HIGHER_COEFFICIENTS[-1])
+    rest = np.zeros((len(vertices), 3, 0), dtype=np.float32)
     if higher:
-        rest = columns(tuple(f"f_rest_{i}" for i in range(3 * higher)))
-    else:
-        rest = np.zeros((len(vertices), 0), dtype=np.float32)
-    return Gaussians(
-        means=columns(_POSITION),
+        names = tuple(f"f_rest_{channel * higher + i}" for channel in range(3) for i in range(read))
+        rest = columns(names).reshape(len(vertices), 3, read)
+    means, offset = centred(columns(_POSITION, np.float64).astype(np.float64))
+    marks = _marks(data)
+    x, y, z = (own + more for own, more in zip(marks.offset, offset, strict=True))
+    scales = columns(_SCALE[:2] if surfels else _SCALE)
+    gaussians = Gaussians(
+        means=means,
         quats=columns(_ROTATION),
-        scales=columns(_SCALE),
+        scales=np.pad(scales, ((0, 0), (0, 1)), constant_values=-np.inf) if surfels else scales,
         opacities=columns(("opacity",))[:, 0],
         sh0=columns(_BASE_COLOUR),
-        shN=rest.reshape(len(vertices), 3, higher).transpose(0, 2, 1),
+        shN=rest.transpose(0, 2, 1),
     )
+    filtered = _FILTER in known and bool(np.any(vertices[_FILTER] != 0))
+    if filtered:
+        gaussians = smoothed(gaussians, columns((_FILTER,), np.float64)[:, 0])
+    return StoredSplat(
+        gaussians,
+        replace(marks, antialiased=marks.antialiased or filtered, offset=(x, y, z)),
+        plain=not (surfels or filtered or any(offset) or read < higher),
+        dropped_degrees=read < higher,
+    )
+
+
+def smoothed(gaussians: Gaussians, deviations: NDArray[np.floating]) -> Gaussians:
+    """Gaussians after the 3D smoothing filter of Mip-Splatting, whose standard deviations are `deviations` (N,).
+
+    The filter widens every axis and lowers the opacity, so that the mass stays the same; Mip-Splatting stores it apart
+    and applies it when it draws.
+    """
+    added = np.square(deviations.astype(np.float64))[:, None]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        own = np.exp(2 * gaussians.scales.astype(np.float64))
+        opacities = opacity_of(gaussians.opacities) * np.sqrt(np.prod(own / (own + added), axis=1))
+        return replace(
+            gaussians,
+            scales=(0.5 * np.log(own + added)).astype(np.float32),
+            opacities=np.log(opacities / (1 - opacities)).astype(np.float32),
+        )
+
+
+def _marks(data: PlyData) -> Marks:
+    elements = [comment for element in data.elements for comment in element.comments]
+    return marks_in([*data.comments, *elements])
 
 
 def _invalid(path: Path, what: str) -> InvalidSplatError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from api.body import body_fault
 from api.caller import Caller
 from api.models import (
+    DeliveryList,
     JobId,
     JobList,
     JobView,
@@ -31,6 +33,7 @@ from api.models import (
     UploadId,
     UploadRequest,
     WebhookRequest,
+    WebhookTest,
     WebhookView,
 )
 from api.openapi import problems, schema_of
@@ -48,6 +51,7 @@ from domain.jobs_table import JobsTable
 from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
 from domain.links import Links
 from domain.observability import logger, tracer
+from domain.post import post
 from domain.rerun import Rerunner
 from domain.starting import Starter
 from domain.status import StatusBus
@@ -104,10 +108,12 @@ def uploads() -> Uploads:
 @cache
 def webhooks() -> Webhooks:
     settings = ApiSettings.read()
-    return Webhooks(WebhookTable(table(settings.webhook_table)), settings.webhook_targets)
+    targets = settings.webhook_targets
+    return Webhooks(WebhookTable(table(settings.webhook_table)), targets, partial(post, targets=targets), time.time)
 
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
+MAX_WEBHOOK_TESTS = 10  # of a caller in a minute: each is a call to a host of his choice
 ACCEPTED = HTTPStatus.ACCEPTED.value
 CREATED = HTTPStatus.CREATED.value
 
@@ -156,13 +162,13 @@ def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
 
 @app.get("/uploads/<upload_id>", tags=["uploads"], responses=problems(200, Upload, 404))
 def look_at_upload(upload_id: Annotated[UploadId, Path()]) -> Upload:
-    """What has arrived, and links for the next 100 parts that have not: to go on after a break."""
+    """Resume an upload. The answer says which parts have arrived, and has links for the next 100 that have not."""
     return uploads().look(upload_id, caller())
 
 
 @app.post("/uploads/<upload_id>/complete", tags=["uploads"], responses=problems(200, StartedJob, 404, 409))
 def complete_upload(upload_id: Annotated[UploadId, Path()]) -> StartedJob:
-    """All parts have been sent: the job starts. It shows up at GET /jobs/{jobId} within seconds."""
+    """Complete an upload and start its job. The job shows up at GET /jobs/{jobId} within seconds."""
     uploaded = uploads().complete(upload_id, caller())
     return StartedJob(job_id=job_id_of(uploaded, ApiSettings.read().stack), created=True)
 
@@ -179,13 +185,13 @@ def list_jobs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     before: Annotated[str | None, Query(max_length=100, pattern=r"^\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+~[a-z0-9-]+$")] = None,
 ) -> JobList:
-    """Your jobs, newest first."""
+    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones."""
     return service().list(caller(), limit, before)
 
 
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
 def look_at_job(job_id: Annotated[JobId, Path()]) -> JobView:
-    """Stage, percent, estimate, figures, and links to all there is so far."""
+    """Get a job. Stage, percent, estimate, figures, and links to all there is so far."""
     return service().look(job_id, caller())
 
 
@@ -207,20 +213,20 @@ def rerun_job(
     body: Annotated[RerunBody, Body()],
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=100)] = None,
 ) -> RerunAnswer:
-    """Run again from a stage on, with what the stages before have left, as a job of its own."""
+    """Run a job again from a stage on. It is a job of its own, made with what the stages before have left."""
     rerun = service().rerun(job_id, body, idempotency_key, caller())
     return RerunAnswer(job_id=rerun.job_id, rerun_of=rerun.rerun_of, reused=list(rerun.reused))
 
 
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
 def set_webhook(request: Annotated[WebhookRequest, Body()]) -> NewWebhook:
-    """Set your jobs' webhook; each call makes a new secret. Its requests are signed (Standard Webhooks)."""
+    """Set your webhook. Each call makes a new secret; for a day, calls are signed with the one before as well."""
     return webhooks().set(request, caller())
 
 
 @app.get("/webhook", tags=["webhook"], responses=problems(200, WebhookView))
 def look_at_webhook() -> WebhookView:
-    """Your webhook's URL."""
+    """Get your webhook."""
     return webhooks().look(caller())
 
 
@@ -231,10 +237,42 @@ def remove_webhook() -> Response[str]:
     return nothing()
 
 
+@app.post("/webhook/test", tags=["webhook"], responses=problems(200, WebhookTest, 429))
+def try_webhook() -> WebhookTest:
+    """Send a test event to your webhook. The answer says whether it was delivered; ten tests a minute."""
+    if counters().count(f"webhook tests {caller().subject}", "minute") > MAX_WEBHOOK_TESTS:
+        raise RefusedRequest(ErrorCode.TOO_MANY_CALLS)
+    return webhooks().test(caller())
+
+
+@app.get("/webhook/deliveries", tags=["webhook"], responses=problems(200, DeliveryList))
+def list_deliveries() -> DeliveryList:
+    """List the newest attempts at calling your webhook. Failed ones say why."""
+    return webhooks().deliveries(caller())
+
+
 @app.get("/openapi.json", include_in_schema=False)
 def openapi() -> dict[str, Any]:
     """This API's own description; no token needed."""
-    return schema_of(app)
+    return schema_of(app, OPERATIONS)
+
+
+OPERATIONS = (
+    start_job,
+    begin_upload,
+    look_at_upload,
+    complete_upload,
+    abandon_upload,
+    list_jobs,
+    look_at_job,
+    stop_job,
+    rerun_job,
+    set_webhook,
+    look_at_webhook,
+    remove_webhook,
+    try_webhook,
+    list_deliveries,
+)
 
 
 def nothing() -> Response[str]:
@@ -254,8 +292,14 @@ def rejected_job(error: RejectedJob) -> Response[str]:
     return answer(problem_of(error.error, error.job_id))
 
 
+_SAID = {"extra_forbidden": "there is no such field"}  # in place of pydantic's own words
+
+
 def invalid_request(error: RequestValidationError) -> Response[str]:
-    faults = "; ".join(f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'])}: {_SAID.get(fault['type'], fault['msg'])}"
+        for fault in error.errors()
+    )
     return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, faults)))
 
 

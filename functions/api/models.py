@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
 from contract.stages import PipelineStep, Stage
 from domain.job import Camel, Email, JobOptions
+from domain.webhooks import Delivery
 
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
 UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
@@ -38,10 +39,20 @@ class StartedJob(Camel):
 
 
 class UploadRequest(JobOptions):
-    """A file to come, and what to do with it."""
+    """A file to come, and what to do with it. `options` are those of POST /start-job; they may stand beside
+    `fileName` as well, as the first version of this API had them."""
 
     file_name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/\\]+$")]
     bytes: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)]
+    options: Annotated[JobOptions | None, Field(exclude=True)] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lift(cls, values: Any) -> Any:
+        """The options as if they stood beside the file's name; those that do stand there win."""
+        if isinstance(values, dict) and isinstance(values.get("options"), dict):
+            return {**values["options"], **values}
+        return values
 
 
 class PartLink(Camel):
@@ -144,16 +155,32 @@ class WebhookRequest(Camel):
 
 
 class NewWebhook(Camel):
-    """Keep the secret: it verifies the calls (standardwebhooks.com) and is not shown again."""
+    """Keep the secret: it verifies the calls (standardwebhooks.com) and is not shown again. Until
+    `previousSecretUntil` calls are signed with the secret before it as well."""
 
     url: str
     secret: str
+    previous_secret_until: datetime | None = None
 
 
 class WebhookView(Camel):
     """`url` is null where there is none."""
 
     url: str | None
+
+
+class WebhookTest(Camel):
+    """Whether the URL answered 2xx to a call of type `Webhook Test`; `detail`: what it did instead."""
+
+    message_id: str
+    delivered: bool
+    detail: str | None = None
+
+
+class DeliveryList(Camel):
+    """The newest 50 attempts at calling you, the newest first."""
+
+    deliveries: list[Delivery]
 
 
 class Problem(Camel):

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler.openapi.models import Tag
 from pydantic import BaseModel
+from pydantic.alias_generators import to_camel
 
+from api.examples import EXAMPLES, WEBHOOK_CALL, WEBHOOKS
 from api.models import GatewayMessage, Problem
 from api.problem import CONTENT_TYPE
 
 VERSION = "1.0.0"
+DESCRIPTION = """\
+Drone photos in, a compressed 3D Gaussian splat out.
+
+1. `POST /uploads` announces a ZIP (or a trained splat, `.ply`) and answers links; `PUT` each part to its link;
+   `POST /uploads/{uploadId}/complete` starts the job. A file that is in S3 already starts with `POST /start-job`.
+2. `GET /jobs/{jobId}` says how far it is, until `status` is `SUCCEEDED`, `FAILED`, `REJECTED` or `STOPPED`; a webhook
+   or the EventBridge bus saves the asking.
+3. Its `links` lead to the results. They expire; the same call makes new ones.
+
+Every call but this one needs a token (JWT) of the operator's issuer. Refusals are problem details (RFC 9457) with a
+`code` from a closed list and a `hint`; 401 and 429 by API Gateway itself hold a `message` alone.
+"""
+TAGS: list[Tag | str] = [
+    Tag(name="uploads", description="Send a file in parts that survive a broken connection."),
+    Tag(name="jobs", description="Start, follow, stop and rerun jobs."),
+    Tag(name="webhook", description="Be called when a job starts or ends."),
+]
 _ALWAYS = (422, 500)
 _BY_GATEWAY = (401, 429)  # API Gateway answers these itself, in words of its own
 _MEANING = {
@@ -42,16 +63,24 @@ def problems(status: int, model: type[BaseModel] | None, *more: int) -> dict[int
     return {status: success, **refusals, **by_gateway}
 
 
-def schema_of(app: APIGatewayHttpResolver) -> dict[str, Any]:
+def schema_of(app: APIGatewayHttpResolver, functions: Iterable[Callable[..., Any]]) -> dict[str, Any]:
+    """`functions`: those of the routes, whose names and docstrings name and describe the operations."""
     schema: dict[str, Any] = app.get_openapi_schema(
-        title="Spaceport",
-        version=VERSION,
-        description="Drone photos in, a 3D Gaussian splat out. Every call but this one needs a token (JWT).",
+        title="Spaceport", version=VERSION, description=DESCRIPTION, tags=TAGS
     ).model_dump(by_alias=True, exclude_none=True, mode="json")
+    schema["servers"] = [{"url": ".", "description": "Where this description was read"}]
+    named = {function.__name__: function for function in functions}
     for operation in (operation for path in schema["paths"].values() for operation in path.values()):
         operation["responses"].get("204", {}).pop("content", None)  # Powertools gives every answer one
-    schema.setdefault("components", {})["securitySchemes"] = {
-        "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-    }
+        # Powertools' own id is the function's name and the path: as a client's method it reads badly
+        name = max((name for name in named if operation["operationId"].startswith(f"{name}_")), key=len)
+        text = " ".join((named[name].__doc__ or "").split())
+        operation |= {"operationId": to_camel(name), "summary": text.split(". ")[0].rstrip("."), "description": text}
+    schemas = schema["components"]["schemas"]
+    for name, example in EXAMPLES.items():
+        schemas[name]["examples"] = [example]
+    schemas["WebhookCall"] = WEBHOOK_CALL
+    schema["webhooks"] = WEBHOOKS
+    schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     schema["security"] = [{"token": []}]
     return schema

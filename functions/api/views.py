@@ -12,7 +12,7 @@ from contract.stages import PipelineStep, Stage
 from domain.job_item import JobItem
 
 # what a running job already shows, of the outputs of its finished stages
-EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "photos.json")}
+EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "overlap.png", "photos.json")}
 _STAGE_STATUS = {
     StatusType.STAGE_STARTED: "RUNNING",
     StatusType.STAGE_PROGRESSED: "RUNNING",
@@ -27,7 +27,7 @@ def summary_of(item: JobItem) -> JobSummary:
 
 def view_of(
     item: JobItem,
-    links_of: Callable[[str, Mapping[str, str]], dict[str, str]],
+    links_of: Callable[[str, Mapping[str, str], str], dict[str, str]],
     more: Mapping[str, str],
     now: datetime,
     expire: datetime,
@@ -46,7 +46,7 @@ def view_of(
         metrics=item.metrics,
         cost=item.cost,
         error=ErrorView(**item.error.model_dump()) if item.error else None,
-        links=links_of(item.job_id, uris),
+        links=links_of(item.job_id, uris, item.name),
         links_expire_at=expire,
     )
 

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
+from domain.links import Links
+from domain.post import Undelivered
 from domain.status import StatusEvent
-from domain.webhooks import WebhookTable, signature
+from domain.webhooks import Delivery, WebhookTable, headers_for
 
 MIN_WAIT, MAX_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
 
 
 class Caller:
-    """`post(url, body, headers)` delivers or raises; `clock` returns seconds since 1970."""
+    """`post(url, body, headers)` delivers or raises Undelivered; `log(owner, delivery)` never raises; `clock` returns
+    seconds since 1970."""
 
     def __init__(
         self,
@@ -23,31 +27,56 @@ class Caller:
         webhooks: WebhookTable,
         post: Callable[[str, bytes, Mapping[str, str]], None],
         clock: Callable[[], float],
+        log: Callable[[str, Delivery], None],
+        links: Links,
+        page_url: str,
     ) -> None:
         self._jobs, self._webhooks, self._post, self._clock = jobs, webhooks, post, clock
+        self._log, self._links, self._page_url = log, links, page_url
 
-    def call(self, event: StatusEvent) -> str | None:
-        """The message's id, the same for every attempt; None where no webhook is set."""
+    def call(self, event: StatusEvent, attempt: int) -> str | None:
+        """The message's id, the same for every attempt; None where no webhook is set. Raises Undelivered, which is in
+        the owner's log by then."""
         item = self._jobs.find(event.detail.job_id)
         webhook = self._webhooks.find(item.owner) if item is not None and item.owner else None
-        if item is None or webhook is None:
+        if item is None or item.owner is None or webhook is None:
             return None
         message_id = f"{event.detail.job_id}-{event.type.value.lower().replace(' ', '-')}"
-        body = json.dumps(content_of(event, item)).encode()
-        timestamp = int(self._clock())
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "Spaceport",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(timestamp),
-            "webhook-signature": signature(webhook.secret, message_id, timestamp, body),
-        }
-        self._post(webhook.url, body, headers)
+        now = self._clock()
+        body = json.dumps({**content_of(event, item), "links": self._links_of(event, item, now)}).encode()
+        headers = headers_for(webhook.secrets_at(now), message_id, int(now), body)
+        detail = None
+        try:
+            self._post(webhook.url, body, headers)
+        except Undelivered as failure:
+            detail = str(failure)
+            raise
+        finally:
+            self._log(
+                item.owner,
+                Delivery(
+                    at=datetime.fromtimestamp(now, UTC),
+                    message_id=message_id,
+                    type=event.type,
+                    job_id=item.job_id,
+                    attempt=attempt,
+                    delivered=detail is None,
+                    detail=detail,
+                ),
+            )
         return message_id
+
+    def _links_of(self, event: StatusEvent, item: JobItem, now: float) -> dict[str, Any]:
+        """The job's page, and what it delivered: links that expire; GET /jobs/{jobId} makes new ones."""
+        detail = event.detail
+        files = self._links.of_job(detail.job_id, detail.outputs or {}, item.name)
+        expiry = datetime.fromtimestamp(now + self._links.seconds, UTC).isoformat(timespec="seconds")
+        page = f"{self._page_url}#job={detail.job_id}"
+        return {"page": page, "files": files, **({"expireAt": expiry} if files else {})}
 
 
 def content_of(event: StatusEvent, item: JobItem) -> dict[str, Any]:
-    """What the receiver reads. Links are not in it: they expire, and GET /jobs/{jobId} makes new ones."""
+    """What the receiver reads of the event itself."""
     detail = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
     names = ("jobId", "sequence", "progress", "message", "metrics", "error", "cost")
     data = {"name": item.name, **{name: detail[name] for name in names if name in detail}}

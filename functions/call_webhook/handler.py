@@ -9,15 +9,17 @@ from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from call_webhook.call import Caller, wait_after
-from call_webhook.post import Undelivered, post
 from domain.clients import client, table
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import JobsTable
+from domain.links import Links
 from domain.observability import logger, tracer
+from domain.post import Undelivered, post
 from domain.settings import Settings
-from domain.webhooks import Targets, WebhookTable
+from domain.webhooks import Delivery, Targets, WebhookTable
 
 
 class CallWebhookSettings(Settings):
@@ -25,6 +27,17 @@ class CallWebhookSettings(Settings):
     webhook_table: str
     webhook_queue: str
     webhook_targets: Targets
+    results_bucket: str
+    link_hours: int
+    page_url: str
+
+
+def record(owner: str, delivery: Delivery) -> None:
+    """A line that the log lacks is not worth calling the customer twice."""
+    try:
+        WebhookTable(table(CallWebhookSettings.read().webhook_table)).log(owner, delivery)
+    except ClientError:
+        logger.exception("delivery not logged", job_id=delivery.job_id)
 
 
 @cache
@@ -35,6 +48,9 @@ def caller() -> Caller:
         webhooks=WebhookTable(table(settings.webhook_table)),
         post=partial(post, targets=settings.webhook_targets),
         clock=time.time,
+        log=record,
+        links=Links(client("s3"), settings.results_bucket, settings.link_hours * 3600),
+        page_url=settings.page_url,
     )
 
 
@@ -45,7 +61,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str | No
     status = StatusMessage.model_validate(json.loads(message["body"])).status
     attempts = int(message["attributes"]["ApproximateReceiveCount"])
     try:
-        called = caller().call(status)
+        called = caller().call(status, attempts)
     except Undelivered:
         client("sqs").change_message_visibility(
             QueueUrl=CallWebhookSettings.read().webhook_queue,

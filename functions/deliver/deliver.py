@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 from contract.stages import Stage
 from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
+from deliver.verdict import Verdict, verdict_of
 from domain.job import Camel, Job
 from domain.layout import RESULT, report_key
 from domain.results import StageResult, read_bytes, read_json, read_result
@@ -24,7 +25,20 @@ DELIVERED = {
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
     "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),
     "orbit.webp": (Stage.COMPRESSOR, "orbit.webp"),
+    "products/quality.pdf": (Stage.COMPRESSOR, "products/quality.pdf"),
+    "products/quality.html": (Stage.COMPRESSOR, "products/quality.html"),
+    "products/orthophoto.tif": (Stage.COMPRESSOR, "products/orthophoto.tif"),
+    "products/orthophoto.jpg": (Stage.COMPRESSOR, "products/orthophoto.jpg"),
+    "products/surface.tif": (Stage.COMPRESSOR, "products/surface.tif"),
+    "products/surface_sigma.tif": (Stage.COMPRESSOR, "products/surface_sigma.tif"),
+    "products/hillshade.tif": (Stage.COMPRESSOR, "products/hillshade.tif"),
+    "products/contours.geojson": (Stage.COMPRESSOR, "products/contours.geojson"),
+    "products/points.laz": (Stage.COMPRESSOR, "products/points.laz"),
+    "products/points.copc.laz": (Stage.COMPRESSOR, "products/points.copc.laz"),
+    "products/products.json": (Stage.COMPRESSOR, "products/products.json"),
+    "sfm/survey.json": (Stage.SFM, "survey.json"),
     "sfm/cameras.png": (Stage.SFM, "cameras.png"),
+    "sfm/overlap.png": (Stage.SFM, "overlap.png"),
     "sfm/cloud.json": (Stage.SFM, "cloud.json"),
     "sfm/thumbnails.jpg": (Stage.SFM, "thumbnails.jpg"),
     "sfm/photos.json": (Stage.SFM, "photos.json"),
@@ -71,11 +85,12 @@ class Deliverer:
             georeference=self._json(outputs.get("sfm/georeference.json")) or {},
             files=files_of(results),
         )
-        page = render(report, self._pictures(report, stages, outputs))
+        verdict = verdict_of(report.score, report.score_parts, request.options)
+        page = render(report, verdict, self._pictures(report, stages, outputs))
         body = json.dumps(report.model_dump(by_alias=True, mode="json"), indent=2, ensure_ascii=False)
         outputs["report.html"] = self._put(request.job_id, "report.html", page, "text/html; charset=utf-8")
         outputs["report.json"] = self._put(request.job_id, "report.json", body, "application/json")
-        return Delivery(outputs=outputs, metrics=headline(report), cost=report.cost)
+        return Delivery(outputs=outputs, metrics=headline(report, verdict), cost=report.cost)
 
     def _put(self, job_id: str, name: str, text: str, content_type: str) -> str:
         key = report_key(job_id, name)
@@ -99,10 +114,12 @@ class Deliverer:
         pairs = {
             view.name: read_bytes(self._s3, f"{stages[Stage.COMPRESSOR].output_uri}/{view.picture}") for view in chosen
         }
-        poster, cameras = (outputs.get(name) for name in ("poster.jpg", "sfm/cameras.png"))
+        names = ("poster.jpg", "sfm/cameras.png", "sfm/overlap.png")
+        poster, cameras, overlap = (outputs.get(name) for name in names)
         return Pictures(
             poster=read_bytes(self._s3, poster) if poster else None,
             cameras=read_bytes(self._s3, cameras) if cameras else None,
+            overlap=read_bytes(self._s3, overlap) if overlap else None,
             pairs={name: picture for name, picture in pairs.items() if picture is not None},
         )
 
@@ -127,8 +144,8 @@ def files_of(results: dict[Stage, StageResult]) -> list[DeliveredFile]:
     ]
 
 
-def headline(report: Report) -> dict[str, Any]:
-    """The figures of the Job Succeeded event."""
+def headline(report: Report, verdict: Verdict | None) -> dict[str, Any]:
+    """The figures of the Job Succeeded event, and what they mean."""
     figures = {
         "photos": report.photos,
         "registered": report.registered,
@@ -138,5 +155,6 @@ def headline(report: Report) -> dict[str, Any]:
         "bytes": report.bytes,
         "score": report.score,
         "seconds": report.seconds,
+        "verdict": verdict and verdict.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
     return {name: value for name, value in figures.items() if value is not None}

@@ -9,8 +9,10 @@ from pathlib import Path
 from string import Template
 
 from contract.shots import Kind
+from contract.warning_codes import NOTHING_TO_DO
 from deliver.chart import bar, line_chart
-from deliver.report import PhotoLine, Report
+from deliver.report import Georeference, PhotoLine, Report
+from deliver.verdict import Verdict
 from domain.cost import PRICES_AS_OF
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
@@ -18,19 +20,23 @@ TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
 @dataclass(frozen=True)
 class Pictures:
-    """Bytes of the pictures: the scene (JPEG), the camera map (PNG), photo beside render by the photo's name (JPEG)."""
+    """Bytes of the pictures: the scene (JPEG), the maps of cameras and overlap (PNG), photo beside render by the
+    photo's name (JPEG).
+    """
 
     poster: bytes | None = None
     cameras: bytes | None = None
+    overlap: bytes | None = None
     pairs: dict[str, bytes] = field(default_factory=dict)
 
 
-def render(report: Report, pictures: Pictures) -> str:
+def render(report: Report, verdict: Verdict | None, pictures: Pictures) -> str:
     """The page's HTML; parts without figures are left out."""
     parts = [
         _score(report),
         _photos(report),
         _camera_map(report, pictures.cameras),
+        _overlap_map(pictures.overlap),
         _held_out(report, pictures.pairs),
         _training(report),
         _stages(report),
@@ -42,6 +48,7 @@ def render(report: Report, pictures: Pictures) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         name=name,
         poster=poster,
+        verdict=_verdict(verdict),
         drawn=_drawn(report),
         subtitle=f"Uploaded {report.uploaded_at:%d %B %Y, %H:%M} UTC · quality {escape(report.options.quality)}",
         figures="".join(f"<div><dt>{label}</dt><dd>{value}</dd></div>" for label, value in _headline(report)),
@@ -68,14 +75,18 @@ def _headline(report: Report) -> list[tuple[str, str]]:
     if report.photos is not None and report.registered is not None:
         found.append(("Photos used", f"{report.registered} of {report.photos}"))
     if report.psnr is not None:
-        found.append(("Match to check photos", f"{report.psnr:.1f} dB"))
+        found.append(("Match to your photos", f"{report.psnr:.1f} dB"))
     if report.gaussians is not None:
         found.append(("Gaussians", f"{report.gaussians:,}"))
     if report.bytes is not None:
         found.append(("Compressed", megabytes(report.bytes)))
-    if "dollars" in report.cost:
-        found.append(("Machines", f"${report.cost['dollars']:.2f}"))
     return found
+
+
+def _verdict(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    return f'<p class="verdict {verdict.grade}"><b>{escape(verdict.sentence)}</b> {escape(verdict.why)}</p>'
 
 
 def _score(report: Report) -> str:
@@ -87,7 +98,7 @@ def _score(report: Report) -> str:
         for part in report.score_parts
     )
     total = f'<tfoot><tr><td>Score</td><td></td><td class="number">{report.score} of 100</td></tr></tfoot>'
-    return _section("How the score is made", f"<table><tbody>{rows}</tbody>{total}</table>")
+    return _section("How the score is calculated", f"<table><tbody>{rows}</tbody>{total}</table>")
 
 
 def _photos(report: Report) -> str:
@@ -95,10 +106,10 @@ def _photos(report: Report) -> str:
         return ""
     refused = [photo for photo in report.photo_list if not photo.used and photo.kind is None]
     used = [photo for photo in report.photo_list if photo.used]
-    body = f"<p>{report.registered} of {report.photos} photos are in the scene.</p>"
+    body = f"<p>{report.registered} of {report.photos} photos were aligned.</p>"
     if refused:
         rows = "".join(f"<tr><td>{escape(p.name)}</td><td>{escape(p.reason or '')}</td></tr>" for p in refused)
-        body += f"<table><thead><tr><th>Left out</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table>"
+        body += f"<table><thead><tr><th>Not used</th><th>Why</th></tr></thead><tbody>{rows}</tbody></table>"
     body += _second_images([photo for photo in report.photo_list if photo.kind is not None])
     if used:
         body += f"<details><summary>The {len(used)} photos used</summary>{_names(used)}</details>"
@@ -131,13 +142,24 @@ def _camera_map(report: Report, cameras: bytes | None) -> str:
     if place is None:
         note = "<p>The photos carry no usable GPS: the map has no scale and its north is not the world's.</p>"
     else:
-        rms = "" if place.rms_metres is None else f" The photos' GPS is {place.rms_metres:.2f} m off the cameras (RMS)."
-        height = "" if place.altitude is None else f", {place.altitude:.1f} m"
-        note = (
-            f"<p>North is up, distances are in metres about {place.latitude:.6f}°, {place.longitude:.6f}°{height}."
-            f"{rms}</p>"
-        )
-    return _section("Where the cameras stood", note + _image(cameras, "png", "Cameras and points from above", "map"))
+        rms = "" if place.rms_metres is None else f" Average GPS error of the cameras: {place.rms_metres:.2f} m (RMS)."
+        height = "" if place.altitude is None else f", {place.altitude:.1f} m above sea level"
+        note = f"<p>North is up. Coordinates are in metres from {_position(place)}{height}.{rms}</p>"
+    return _section("Camera positions", note + _image(cameras, "png", "Cameras and points from above", "map"))
+
+
+def _position(place: Georeference) -> str:
+    """Latitude and longitude as people write them: 47.360000° N, 8.530000° E."""
+    south_north = "N" if place.latitude >= 0 else "S"
+    west_east = "E" if place.longitude >= 0 else "W"
+    return f"{abs(place.latitude):.6f}° {south_north}, {abs(place.longitude):.6f}° {west_east}"
+
+
+def _overlap_map(overlap: bytes | None) -> str:
+    if overlap is None:
+        return ""
+    note = "<p>How many photos show each part of the ground. Red and orange parts need more photos.</p>"
+    return _section("Overlap", note + _image(overlap, "png", "Photos that show each part of the ground", "map"))
 
 
 def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
@@ -187,7 +209,7 @@ def _training(report: Report) -> str:
     points = [(float(point.step), point.psnr) for point in report.training_curve]
     last = report.training_curve[-1]
     note = f"<p>{last.step:,} steps, {last.gaussians:,} Gaussians, {last.psnr:.1f} dB on check photos.</p>"
-    return _section("How the training went", note + line_chart(points, "step", "dB"))
+    return _section("Training progress", note + line_chart(points, "step", "dB"))
 
 
 def _stages(report: Report) -> str:
@@ -209,7 +231,7 @@ def _stages(report: Report) -> str:
     )
     head = '<tr><th>Stage</th><th>of which</th><th class="number">Time</th><th class="number">Cost</th></tr>'
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
-    return _section("Time and money", f'<div class="scroll">{table}</div>{note}')
+    return _section("Processing time and cost", f'<div class="scroll">{table}</div>{note}')
 
 
 def _parts(timings: dict[str, float]) -> str:
@@ -234,12 +256,13 @@ def _files(report: Report) -> str:
 
 
 def _warnings(report: Report) -> str:
-    if not report.warnings:
+    told = [warning for warning in report.warnings if warning.hint != NOTHING_TO_DO]
+    if not told:
         return ""
     items = "".join(
         f'<p class="warning">{escape(warning.sentence)} {escape(warning.hint)} '
-        f'<span class="soft">{escape(warning.message)} ({warning.code})</span></p>'
-        for warning in report.warnings
+        f'<span class="soft">{escape(warning.message)}</span></p>'
+        for warning in told
     )
     return _section("Worth knowing", items)
 

@@ -42,12 +42,13 @@ class HeldOutView(Camel):
 
 
 class ScorePart(Camel):
-    """`points` of `most`; `why`: the figure behind it and how it counts."""
+    """`points` of `most`; `why`: the figure behind it and how it counts; `cause`: what often lowers it."""
 
     name: str
     points: float
     most: int
     why: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -287,23 +288,23 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     return [
         _part(
             "Match to your photos", 25, _scaled(_MATCH, q.psnr),
-            f"{q.psnr:.1f} dB on check photos, where three others look, exposures evened: 14 gives none, 30 all",
-            "moving things, changing light or too few photos of each place",
+            f"{q.psnr:.1f} dB on check photos, seen by three others, exposures evened (0 points at 14, full at 30)",
+            "Often the reason: moving things, changing light, or too few photos of each place.",
         ),
         _part(
             "Sharpness", 15, _scaled(_SHARPNESS, q.gmsd),
-            f"edges differ by {q.gmsd:.2f} (GMSD): 0.32 gives none, 0.10 all",
-            "blurred photos, or too few of each place",
+            f"edges differ by {q.gmsd:.2f} (GMSD): 0 points at 0.32, full points at 0.10",
+            "Often the reason: blurred photos, or too few of each place.",
         ),
         _part(
             "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
-            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 17 gives none, 32 all",
-            "fog, from photos that look in one direction only: fly a ring round what matters",
+            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 0 points at 17 dB, full points at 32 dB",
+            "Often the reason: photos that look in one direction only. Fly a ring around what matters.",
         ),
         _part(
             "Coverage", 15, q.registered / q.photos * _scaled(_COVERAGE, q.seen),
-            f"{q.registered} of {q.photos} photos placed; {100 * q.seen:.0f} % of one is seen by three others",
-            "fly with more overlap",
+            f"{q.registered} of {q.photos} photos aligned; {100 * q.seen:.0f} % of each is seen by three others",
+            "Fly with more overlap between neighbouring photos.",
         ),
     ]  # fmt: skip
 
@@ -314,12 +315,13 @@ _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
 _OFF_PATH = ((17.0, 0.0), (21.0, 0.15), (24.0, 0.5), (28.0, 0.85), (32.0, 1.0))
 _COVERAGE = ((0.1, 0.0), (0.6, 1.0))
-_POOR = 0.5  # share of a part's points below which the likely cause is said
+_POOR = 0.5  # share of a part's points below which the likely cause is named
 
 
 def _part(name: str, most: int, share: float, why: str, cause: str) -> ScorePart:
     points = round(most * share, 1)
-    return ScorePart(name=name, points=points, most=most, why=f"{why}. Often: {cause}" if share < _POOR else why)
+    full = f"{why}. {cause}" if share < _POOR else why
+    return ScorePart(name=name, points=points, most=most, why=full, cause=cause)
 
 
 def _scaled(scale: tuple[tuple[float, float], ...], value: float) -> float:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from contract.archive import is_splat
 from contract.stages import Stage
 from domain.job import first_job_id
 from domain.stages import StageRun
@@ -53,7 +55,8 @@ def upload_folder(job_id: str, results_bucket: str) -> str:
 
 def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
     """The copy of the upload, alone in its folder. Of its name only the suffix is the customer's."""
-    suffix = ".ply" if key.lower().endswith(".ply") else ".zip"
+    path = PurePosixPath(key.lower())
+    suffix = path.suffix if is_splat(path) else ".zip"
     return f"{upload_folder(job_id, results_bucket)}/upload{suffix}"
 
 

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from mimetypes import guess_type
+from pathlib import PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
+
+SAVED = frozenset({".sog", ".ply", ".spz"})  # what browsers save and do not show
+
+
+def attachment(file_name: str) -> str:
+    """The Content-Disposition of a file to be saved (RFC 6266), whatever letters its name has."""
+    plain = re.sub(r'[^\x20-\x7e]|["\\%/]', "_", file_name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
 class Links:
@@ -15,20 +26,22 @@ class Links:
     def __init__(self, s3: Any, results_bucket: str, seconds: int) -> None:
         self._s3, self._bucket, self.seconds = s3, results_bucket, seconds
 
-    def of_job(self, job_id: str, uris: Mapping[str, str]) -> dict[str, str]:
+    def of_job(self, job_id: str, uris: Mapping[str, str], title: str) -> dict[str, str]:
         """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
-        and its other runs get none."""
-        return {name: self._sign(uri) for name, uri in uris.items() if self.is_of_job(uri, job_id)}
+        and its other runs get none. Splats are saved under the scene's `title`."""
+        return {name: self._sign(uri, title) for name, uri in uris.items() if self.is_of_job(uri, job_id)}
 
     def is_of_job(self, uri: str, job_id: str) -> bool:
         return is_of_job(uri, job_id, self._bucket)
 
-    def _sign(self, uri: str) -> str:
+    def _sign(self, uri: str, title: str) -> str:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
         content_type, _ = guess_type(key)
         if content_type is not None:  # whatever the upload called it: a page must open, not download
             params["ResponseContentType"] = content_type
+        elif (suffix := PurePosixPath(key).suffix) in SAVED:
+            params["ResponseContentDisposition"] = attachment(title + suffix)
         url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self.seconds)
         return url
 

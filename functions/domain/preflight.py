@@ -14,6 +14,7 @@ from contract.archive import (
     Entry,
     RefusedArchive,
     check,
+    chosen_splats,
     is_photo,
     is_scene_photo,
     is_side_file,
@@ -81,7 +82,8 @@ def _check_scene(chosen: Sequence[Entry]) -> None:
         raise RejectedUpload(ErrorCode.INVALID_SCENE, f"no COLMAP model: missing {missing}")
 
 
-def _check_splat(splats: Sequence[Entry]) -> int:
+def _check_splat(entries: Sequence[Entry]) -> int:
+    splats = chosen_splats(entry.path for entry in entries)
     if len(splats) != 1:
-        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{len(splats)} .ply files in the ZIP, not one")
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{len(splats)} splats in the ZIP, not one")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from contract.options import WHOLE_NUMBERS, Quality
@@ -11,8 +12,8 @@ from domain import layout
 from domain.job import Camel, Job
 from domain.stages import RetryState, StageOutput, StageRun
 
-INPUT_ROOT = "/opt/ml/processing/input"
-OUTPUT_ROOT = "/opt/ml/processing/output"
+ML = PurePosixPath("/opt/ml")
+CAMERAS = "cameras"  # the compressor's second input: structure from motion's output, for the survey products
 MARGIN_SECONDS = 900
 
 
@@ -100,7 +101,16 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
 
 
-def environment(run: StageRun, job: Job, platform: Platform, retry_state: RetryState) -> dict[str, str]:
+def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
+    """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
+    the job had no photos.
+    """
+    if run.stage is not Stage.COMPRESSOR or job.options.products == 0 or Stage.SFM not in finished:
+        return None
+    return {"S3DataType": "S3Prefix", "S3Uri": finished[Stage.SFM].output_uri + "/"}
+
+
+def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryState) -> dict[str, str]:
     """The container's variables (docs/contracts.md)."""
     options = job.options
     numbers = {number.variable: getattr(options, name) for name, number in WHOLE_NUMBERS.items()}
@@ -109,7 +119,7 @@ def environment(run: StageRun, job: Job, platform: Platform, retry_state: RetryS
     return {
         "JOB_ID": run.job_id,
         "ATTEMPT": str(run.attempt),
-        "STATUS_BUS": platform.status_bus,
+        "STATUS_BUS": status_bus,
         "QUALITY": options.quality,
         "SCENE_NAME": job.name,
         **{name: str(value) for name, value in numbers.items() if value is not None},
@@ -146,17 +156,20 @@ def create_request(
 ) -> dict[str, Any]:
     """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
     source = source_of(run, job, finished, platform.results_bucket)
-    variables = environment(run, job, platform, retry_state)
+    variables = environment(run, job, platform.status_bus, retry_state)
     if run.stage.kind == "Training":
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
         return _training_request(run, variables, source, platform, retry_state, machine)
-    return _processing_request(run, variables, source, platform, machine)
+    inputs = {run.stage.spec.channel: source}
+    survey = survey_source(run, job, finished)
+    if survey is not None:
+        inputs[CAMERAS] = survey
+    return _processing_request(run, variables, inputs, platform, machine)
 
 
 def _processing_request(
-    run: StageRun, variables: dict[str, str], source: dict[str, str], platform: Platform, machine: Machine
+    run: StageRun, variables: dict[str, str], inputs: dict[str, dict[str, str]], platform: Platform, machine: Machine
 ) -> dict[str, Any]:
-    channel = run.stage.spec.channel
     return {
         "ProcessingJobName": run.job_name,
         "RoleArn": platform.role_arn,
@@ -165,8 +178,9 @@ def _processing_request(
         "ProcessingInputs": [
             {
                 "InputName": channel,
-                "S3Input": {**source, "LocalPath": f"{INPUT_ROOT}/{channel}", "S3InputMode": "File"},
+                "S3Input": {**source, "LocalPath": str(ML / run.stage.channel_folder(channel)), "S3InputMode": "File"},
             }
+            for channel, source in inputs.items()
         ],
         "ProcessingOutputConfig": {
             "Outputs": [
@@ -174,7 +188,7 @@ def _processing_request(
                     "OutputName": "output",
                     "S3Output": {
                         "S3Uri": layout.output_uri(run, platform.results_bucket),
-                        "LocalPath": OUTPUT_ROOT,
+                        "LocalPath": str(ML / run.stage.output_folder),
                         "S3UploadMode": "EndOfJob",
                     },
                 }

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import Any
 
+from contract.archive import is_splat
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import JobError, RejectedUpload
@@ -112,7 +114,7 @@ class Starter:
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
         """How many photos there are. Raises RejectedUpload."""
-        if options.pipeline_step is PipelineStep.COMPRESSION and uploaded.key.lower().endswith(".ply"):
+        if options.pipeline_step is PipelineStep.COMPRESSION and is_splat(PurePosixPath(uploaded.key)):
             if size == 0:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
             return 0  # a bare splat: the compressor's reader is its check

@@ -8,12 +8,18 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.job import Camel
+
 SECRET_PREFIX = "whsec_"
+OVERLAP_SECONDS = 24 * 3600
+MAX_DELIVERIES = 50
 _SECRET_BYTES = 32
 
 
@@ -30,8 +36,30 @@ class Targets(StrEnum):
 
 @dataclass(frozen=True)
 class Webhook:
+    """Where to call, and the secret that signs. After a change the secret before it signs too until `previous_until`
+    (seconds since 1970), so that a receiver can change over without losing a call."""
+
     url: str
     secret: str
+    previous_secret: str | None = None
+    previous_until: int = 0
+
+    def secrets_at(self, now: float) -> tuple[str, ...]:
+        """What a call at `now` is signed with, the newest first."""
+        previous = self.previous_secret
+        return (self.secret, previous) if previous and now < self.previous_until else (self.secret,)
+
+
+class Delivery(Camel):
+    """One attempt at calling a webhook. `detail`: why it was not delivered."""
+
+    at: datetime
+    message_id: str
+    type: str
+    job_id: str
+    attempt: int
+    delivered: bool
+    detail: str | None = None
 
 
 def fault_of(url: str, targets: Targets) -> str | None:
@@ -54,6 +82,24 @@ def new_secret() -> str:
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
+def successor(previous: Webhook | None, url: str, now: float) -> Webhook:
+    """The webhook with a new secret; the one before signs along for a day, at the same URL alone."""
+    if previous is None or previous.url != url:
+        return Webhook(url, new_secret())
+    return Webhook(url, new_secret(), previous.secret, int(now) + OVERLAP_SECONDS)
+
+
+def headers_for(secrets_: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """The headers of a call; its signatures, one for each secret, are separated by a space."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "Spaceport",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(signature(secret, message_id, timestamp, body) for secret in secrets_),
+    }
+
+
 def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
     """HMAC-SHA256 of id, time and body; `timestamp` in seconds since 1970."""
     key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
@@ -69,12 +115,56 @@ class WebhookTable:
 
     def save(self, owners: Iterable[str], webhook: Webhook) -> None:
         for owner in owners:
-            self._table.put_item(Item={"owner": owner, "url": webhook.url, "secret": webhook.secret})
+            item = {
+                "owner": owner,
+                "url": webhook.url,
+                "secret": webhook.secret,
+                "previousSecret": webhook.previous_secret,
+                "previousUntil": webhook.previous_until,
+            }
+            self._table.put_item(Item={name: value for name, value in item.items() if value is not None})
 
     def find(self, owner: str) -> Webhook | None:
         item = self._table.get_item(Key={"owner": owner}, ConsistentRead=True).get("Item")
-        return Webhook(item["url"], item["secret"]) if item else None
+        if not item:
+            return None
+        return Webhook(item["url"], item["secret"], item.get("previousSecret"), int(item.get("previousUntil", 0)))
 
     def remove(self, owners: Iterable[str]) -> None:
         for owner in owners:
             self._table.delete_item(Key={"owner": owner})
+            self._table.delete_item(Key={"owner": _log_key(owner)})
+
+    def log(self, owner: str, delivery: Delivery) -> None:
+        """Append to the owner's log, of which the newest MAX_DELIVERIES at least are kept."""
+        key = {"owner": _log_key(owner)}
+        entry = delivery.model_dump_json(by_alias=True, exclude_none=True)
+        answer = self._table.update_item(
+            Key=key,
+            UpdateExpression="SET deliveries = list_append(if_not_exists(deliveries, :none), :one)",
+            ExpressionAttributeValues={":none": [], ":one": [entry]},
+            ReturnValues="UPDATED_NEW",
+        )
+        count = len(answer["Attributes"]["deliveries"])
+        if count >= 2 * MAX_DELIVERIES:
+            oldest = ", ".join(f"deliveries[{index}]" for index in range(count - MAX_DELIVERIES))
+            with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
+                self._table.update_item(
+                    Key=key,
+                    UpdateExpression=f"REMOVE {oldest}",
+                    ConditionExpression="size(deliveries) = :count",  # nobody else cut it meanwhile
+                    ExpressionAttributeValues={":count": count},
+                )
+
+    def deliveries(self, owners: Iterable[str]) -> list[Delivery]:
+        """The newest MAX_DELIVERIES of the owners' logs, the newest first."""
+        found: list[Delivery] = []
+        for owner in owners:
+            item = self._table.get_item(Key={"owner": _log_key(owner)}, ConsistentRead=True).get("Item") or {}
+            found += [Delivery.model_validate_json(entry) for entry in item.get("deliveries", [])]
+        return sorted(found, key=lambda delivery: delivery.at, reverse=True)[:MAX_DELIVERIES]
+
+
+def _log_key(owner: str) -> str:
+    """The key of an owner's log. No owner is called so: a token's `sub` holds no space, nor does an address."""
+    return f"log {owner}"

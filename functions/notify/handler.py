@@ -33,6 +33,8 @@ class NotifySettings(Settings):
     mailbox_table: str
     results_bucket: str
     sender_email: str
+    sender_name: str
+    support_email: str
     link_hours: int
     configuration_set: str
     page_url: str
@@ -51,7 +53,14 @@ def notifier() -> Notifier:
         s3=s3,
         ses=client("sesv2"),
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
-        sending=Sending(settings.sender_email, settings.configuration_set, settings.page_url, settings.api_url),
+        sending=Sending(
+            sender=settings.sender_email,
+            name=settings.sender_name,
+            reply_to=settings.support_email,
+            configuration_set=settings.configuration_set,
+            page=settings.page_url,
+            api=settings.api_url,
+        ),
     )
 
 

@@ -11,19 +11,25 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from contract.codes import ErrorCode
 from contract.events import StatusType
 from domain.errors import JobError
 from domain.job_item import JobItem
 from domain.status import StatusDetail
 
+# of a scene that is ready, by its verdict (deliver/verdict.py)
+BY_GRADE = {
+    "usable": "Your 3D scene “{name}” is ready, with some weak spots",
+    "poor": "Your 3D scene “{name}” is ready, but poor",
+}
 PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"
 
 SUBJECTS = {
-    StatusType.JOB_STARTED: "Your 3D scene “{name}” is being made",
+    StatusType.JOB_STARTED: "We are making your 3D scene “{name}”",
     StatusType.JOB_SUCCEEDED: "Your 3D scene “{name}” is ready",
     StatusType.JOB_FAILED: "Your 3D scene “{name}” could not be made",
-    StatusType.JOB_REJECTED: "We could not use your upload “{name}”",
+    StatusType.JOB_REJECTED: "We could not accept your upload “{name}”",
     StatusType.JOB_STOPPED: "Your 3D scene “{name}” was stopped",
 }
 
@@ -58,7 +64,7 @@ def compose(
     preview: bytes | None,
 ) -> EmailMessage:
     """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
-    subject = unlinked(" ".join(SUBJECTS[type_].format(name=item.name).split()))  # a header is one line
+    subject = unlinked(" ".join(_subject(type_, detail).format(name=item.name).split()))  # a header is one line
     letter = _letter(type_, item, detail, links)
     message = EmailMessage()
     message["Subject"] = subject
@@ -72,6 +78,16 @@ def compose(
     return message
 
 
+def _subject(type_: StatusType, detail: StatusDetail) -> str:
+    grade = _verdict(detail.metrics).get("grade", "")
+    return BY_GRADE.get(grade, SUBJECTS[type_]) if type_ is StatusType.JOB_SUCCEEDED else SUBJECTS[type_]
+
+
+def _verdict(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = metrics.get("verdict") or {}
+    return found
+
+
 def unlinked(text: str) -> str:
     """`text` with a word joiner (U+2060), which is not seen, where mail programs would begin to make a link of it:
     names and facts are the sender's of an upload, and the mail is ours."""
@@ -80,17 +96,26 @@ def unlinked(text: str) -> str:
 
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
     if type_ is StatusType.JOB_STARTED:
-        lead = "Your upload has arrived and looks good. We write again when the scene is ready; you can close the page."
-        return Letter(lead, {"Watch it grow": links.job}, figures=_options(item))
+        lead = (
+            "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
+            "you can close the page."
+        )
+        return Letter(lead, {"Follow the progress": links.job}, figures=_options(item))
     if detail.error is None:
-        note = f"The links work for {links.hours} hours. The job’s page makes new ones."
-        figures = _figures(detail.metrics)
-        return Letter("It opens in your browser.", {**links.delivered, "The job’s page": links.job}, figures, note=note)
+        note = f"These links expire in {links.hours} hours; get new ones any time on the scene’s page."
+        verdict = _verdict(detail.metrics)
+        lead = " ".join(filter(None, ["Your scene is ready to view in any browser.", verdict.get("sentence")]))
+        step = verdict.get("nextStep", {}).get("label")
+        advice = " ".join(filter(None, [verdict.get("why"), f"{step} on the scene’s page." if step else None]))
+        return Letter(
+            lead, {**links.delivered, "The scene’s page": links.job}, _figures(detail.metrics), advice or None, note
+        )
     return _failure(detail.error, links)
 
 
 def _failure(error: JobError, links: MailLinks) -> Letter:
-    return Letter(unlinked(error.message), {"The job’s page": links.job}, advice=error.hint, note=f"Error {error.code}")
+    note = "" if error.code is ErrorCode.STOPPED else f"Error {error.code}"
+    return Letter(unlinked(error.message), {"The scene’s page": links.job}, advice=error.hint, note=note)
 
 
 def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:
@@ -101,7 +126,7 @@ def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:
         "\n".join(f"{label}: {value}" for label, value in letter.figures),
         "\n".join(f"{label}: {url}" for label, url in letter.links.items()),
         letter.note or "",
-        f"Job {job_id}\nNo more mails about your scenes: {stop}",
+        f"Job {job_id}\nUnsubscribe from these e-mails: {stop}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -143,13 +168,13 @@ def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "score" in metrics:
         figures.append(("Score", f"{metrics['score']} of 100"))
     if "psnr" in metrics:
-        figures.append(("Match to check photos", f"{metrics['psnr']:.1f} dB"))
+        figures.append(("Match to your photos", f"{metrics['psnr']:.1f} dB"))
     if "gaussians" in metrics:
         figures.append(("Gaussians", f"{metrics['gaussians']:,}"))
     if "bytes" in metrics:
         figures.append(("Size", f"{metrics['bytes'] / 1e6:.1f} MB"))
     if "seconds" in metrics:
-        figures.append(("Time at work", _duration(sum(metrics["seconds"].values()))))
+        figures.append(("Processing time", _duration(sum(metrics["seconds"].values()))))
     return figures
 
 

@@ -28,19 +28,24 @@ _ADDRESS_FAULT = re.compile(
 )
 # delivered name → what the customer reads; in this order
 LINKED = {
-    "viewer/index.html": "Open the scene",
+    "viewer/index.html": "Open your scene",
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
     "scene.spz": "Download .spz",
+    "products/orthophoto.tif": "Orthophoto",
+    "products/quality.pdf": "Quality report",
     "report.html": "Report",
 }
 
 
 @dataclass(frozen=True)
 class Sending:
-    """`sender`: the From address; `configuration_set`: SES's, which reports bounces; `page` and `api`: URLs."""
+    """`sender`: the From address, shown with `name`; `reply_to`: who reads answers, or nobody;
+    `configuration_set`: SES's, which reports bounces; `page` and `api`: URLs."""
 
     sender: str
+    name: str
+    reply_to: str
     configuration_set: str
     page: str
     api: str
@@ -92,7 +97,7 @@ class Notifier:
         if mailbox.closed or self._enough(mailbox.address, item.owner):
             return None
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
-        signed = self._links.of_job(item.job_id, outputs)
+        signed = self._links.of_job(item.job_id, outputs, item.name)
         links = MailLinks(
             delivered={label: signed[name] for name, label in LINKED.items() if name in signed},
             hours=self._links.seconds // 3600,
@@ -102,7 +107,10 @@ class Notifier:
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
         message = compose(event.type, item, event.detail, links, preview)
         # an address object: a header of text would read encoded words and commas
-        message["From"], message["To"] = self._sending.sender, Address(addr_spec=address)
+        message["From"] = Address(self._sending.name, addr_spec=self._sending.sender)
+        message["To"] = Address(addr_spec=address)
+        if self._sending.reply_to:
+            message["Reply-To"] = Address(addr_spec=self._sending.reply_to)
         # RFC 8058: the mail program's own button
         message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"

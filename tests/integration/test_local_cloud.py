@@ -24,7 +24,7 @@ from local.cloud import ROOT, Cloud, CloudError, attached_cloud, find_detached, 
 from local.customer import StatusEvent, fetch, inbox, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy
 from local.logs import function_logs
-from local.up import instructions
+from local.up import Running, instructions
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -201,11 +201,19 @@ def test_a_cloud_that_does_not_start_shows_its_log(tmp_path: Path, monkeypatch: 
 
 
 def test_the_instructions_can_be_pasted(deployed: Deployed) -> None:
-    lines = instructions(deployed.cloud, deployed.outputs)
-    script = "\n".join([*(line for line in lines if line.startswith("export ")), "echo $AWS_ENDPOINT_URL"])
+    outputs = {
+        "WebUrl": "http://page",
+        "ApiUrl": "https://abc.execute-api.eu-west-1.amazonaws.com",
+        "StatusBusName": "bus",
+        "UploadsBucket": "uploads",
+        "ResultsBucket": "results",
+    }
+    lines = instructions(Running(deployed.cloud, outputs, "a.b.c"))
+    assert lines[0] == "# the customer's page: http://page"
+    script = "\n".join([*lines, 'echo "$AWS_ENDPOINT_URL $API $TOKEN"'])
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == deployed.cloud.address.url
-    assert any(line.startswith(f"aws s3 cp photos.zip s3://{deployed.outputs['UploadsBucket']}/") for line in lines)
+    url = deployed.cloud.address.url
+    assert done.stdout.split() == [url, f"{url}/_aws/execute-api/abc/$default", "a.b.c"]
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------

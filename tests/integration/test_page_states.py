@@ -329,9 +329,29 @@ def cloud() -> dict[str, Any]:
     return {"version": 1, "metric": True, "centre": [0, 0, 0], "cameras": cameras, "points": {"count": 3000, **coded}}
 
 
+def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api: FakeApi) -> None:
+    show(page, api, ready())
+    page.wait_for_selector("#verdict:not([hidden])")
+    assert "A poor scene" in page.inner_text("#verdict")
+    assert "A reason." in page.inner_text("#verdict")
+    assert page.is_visible("#overlap-map")
+    api.answers["POST", f"/jobs/{JOB}/rerun"] = {"jobId": f"{JOB}-r2", "rerunOf": JOB, "reused": ["sfm"]}
+    page.click("#verdict button")
+    until(page, f"location.hash === '#job={JOB}-r2'")
+    (asked,) = [body for method, _, body in api.calls if method == "POST"]
+    assert asked == {"from": "3dgs", "options": {"quality": "standard"}}
+
+
 # ── for everybody ──
 
-SUCCEEDED = {"score": 82, "photos": 20, "registered": 20, "psnr": 26.4, "bytes": 1_500_000}
+STEP = {"label": "Make it again in Standard quality", "fromStage": "3dgs", "quality": "standard"}
+POOR = {
+    "grade": "poor",
+    "sentence": "A poor scene: do not rely on what it shows.",
+    "why": "A reason.",
+    "nextStep": STEP,
+}
+SUCCEEDED = {"score": 35, "photos": 20, "registered": 20, "psnr": 16.9, "bytes": 1_500_000, "verdict": POOR}
 STAGES = ("sfm", "3dgs", "compressor")
 
 

@@ -24,6 +24,7 @@ from compressor.sog.container import pack_files, unpack_files, zip_files
 from compressor.sog.decoder import dequantise
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.ply import read_ply
+from splat.stored import Marks
 from tests.support.splats import even_sensitivity
 
 CLI = Path(__file__).parents[1] / "peers/node_modules/@playcanvas/splat-transform/bin/cli.mjs"
@@ -111,7 +112,7 @@ def test_splat_transform_reads_our_streamed_sog(tmp_path: Path) -> None:
     arranged = Arranged(arrange(random_splat(600, 1)), even_sensitivity(600))
     layout = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
     lod = tmp_path / "lod" / LOD_META
-    write_streamed(lod.parent, arranged, Coarseness(), layout, lambda _share: None, antialiased=False)
+    write_streamed(lod.parent, arranged, Coarseness(), layout, lambda _share: None, marks=Marks())
     filenames = json.loads(lod.read_text())["filenames"]
     assert len(filenames) == 5 + 2 + 1
     for level, count in enumerate((600, 150, 38)):

@@ -23,6 +23,7 @@ from compressor.sog.container import META
 from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0
+from splat.stored import Marks
 from tests.support.browser import chromium, look, needs_chromium, served
 from tests.support.splats import TOWERS, even_sensitivity, leaves, village
 
@@ -65,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     (folder / "settings.json").write_text(json.dumps(settings(upright_rotation(UP), journey, BACKGROUND)))
     scene = arrange(village(UP, finer=2))
     arranged = Arranged(scene, even_sensitivity(len(scene)))
-    write_streamed(folder / "lod", arranged, Coarseness(), LAYOUT, lambda _share: None, antialiased=False)
+    write_streamed(folder / "lod", arranged, Coarseness(), LAYOUT, lambda _share: None, marks=Marks())
     meta = json.loads((folder / "lod" / LOD_META).read_text())
     camera = look_at(EYE, 0.4 * UP, UP, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     return Site(folder, scene, meta, camera)

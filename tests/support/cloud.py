@@ -86,6 +86,8 @@ ENVIRONMENT = {
     "WEBHOOK_TARGETS": "any",
     "WEBHOOK_QUEUE": "https://sqs.eu-west-1.amazonaws.com/123456789012/calls",
     "SENDER_EMAIL": SENDER,
+    "SENDER_NAME": "Spaceport",
+    "SUPPORT_EMAIL": "help@example.com",
     "CONFIGURATION_SET": "spaceport-dev",
     "PAGE_URL": "https://page.example.com/",
     "API_URL": "https://api.example.com",

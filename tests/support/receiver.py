@@ -23,7 +23,8 @@ class Call:
         signed = ".".join((self.headers["webhook-id"], self.headers["webhook-timestamp"], self.body.decode()))
         key = base64.b64decode(secret.removeprefix("whsec_"))
         expected = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()
-        return hmac.compare_digest(self.headers["webhook-signature"], f"v1,{expected}")
+        given = self.headers["webhook-signature"].split(" ")
+        return any(hmac.compare_digest(one, f"v1,{expected}") for one in given)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import { STAGES, STATES, bytes, duration, ended, make, mood } from './words.js';
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
-const OPEN = ['job-scene', 'job-again', 'snapshots', 'curve', 'cloud', 'thumbnails', 'report', 'job-error', 'job-status', 'stop'];
+const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'job-error', 'job-status', 'stop'];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -61,7 +61,10 @@ export class JobPage {
         byId('job-message').textContent = 'Looking it up …';
         byId('stages').replaceChildren();
         byId('stop').onclick = () => this.stop();
-        byId('rerun').onsubmit = (event) => this.rerun(event);
+        byId('rerun').onsubmit = (event) => {
+            event.preventDefault();
+            this.runAgain(byId('rerun-from').value, byId('rerun-quality').value)();
+        };
         byId('viewer').removeAttribute('src');
         byId('report-frame').removeAttribute('src');
     }
@@ -114,6 +117,7 @@ export class JobPage {
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
+            this.once('verdict', () => this.showVerdict(view.metrics.verdict));
             this.offerDownloads(view);
         }
         if (ended(view.status) && view.status !== 'REJECTED') {
@@ -143,7 +147,27 @@ export class JobPage {
         byId('stages').replaceChildren(...rows);
     }
 
+    // Good, usable or poor, why, and the one thing to do next.
+    showVerdict(verdict) {
+        if (!verdict) {
+            return;
+        }
+        const { grade, sentence, why, nextStep } = verdict;
+        const words = make('p');
+        words.append(make('b', sentence), ` ${why}`);
+        const act = ({ fromStage, quality }) => (fromStage ? this.runAgain(fromStage, quality) : () => { location.hash = ''; });
+        byId('verdict').className = `verdict ${grade}`;
+        byId('verdict').replaceChildren(words, ...(nextStep ? [make('button', nextStep.label, { className: 'primary', onclick: act(nextStep) })] : []));
+        byId('verdict').hidden = false;
+    }
+
     showPictures(links) {
+        if (links['sfm/overlap.png']) {
+            this.once('overlap', () => {
+                byId('overlap').hidden = false;
+                byId('overlap-map').src = links['sfm/overlap.png'];
+            });
+        }
         if (links['sfm/thumbnails.jpg']) {
             this.once('thumbnails', () => {
                 byId('thumbnails').hidden = false;
@@ -261,16 +285,17 @@ export class JobPage {
         byId('stop').disabled = false;
     }
 
-    async rerun(event) {
-        event.preventDefault();
-        const quality = byId('rerun-quality').value;
-        try {
-            const body = { from: byId('rerun-from').value, options: quality ? { quality } : {} };
-            const { jobId } = await this.api.rerunJob(this.jobId, body, crypto.randomUUID());
-            location.hash = `job=${jobId}`;
-        } catch (error) {
-            fail(error);
-        }
+    // What a button does: one run, however often it is pressed.
+    runAgain(from, quality) {
+        const key = crypto.randomUUID();
+        return async () => {
+            try {
+                const { jobId } = await this.api.rerunJob(this.jobId, { from, options: quality ? { quality } : {} }, key);
+                location.hash = `job=${jobId}`;
+            } catch (error) {
+                fail(error);
+            }
+        };
     }
 }
 

@@ -22,6 +22,7 @@ from splat.errors import InvalidSceneError
 from splat.footprint import is_georeferenced
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
+from splat.stored import Marks, unit
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.errors import StageError
@@ -202,7 +203,6 @@ def _start(
 def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
-    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame))
     views = []
     (model / "views").mkdir()
     for number, photo in enumerate(scene.photos, start=1):
@@ -225,6 +225,7 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
+    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), Marks(up=unit(surroundings.up)))
     return surroundings
 
 

@@ -70,11 +70,16 @@ class Framing:
         return [self.sway * math.sin(2 * math.pi * i / count) for i in range(count)]
 
 
-def frame_scene(gaussians: Gaussians, views: Sequence[View], z_up: bool) -> Framing:
-    """Frame by the photos' cameras where there are some, else by the Gaussians alone, y-down unless `z_up`."""
+def frame_scene(
+    gaussians: Gaussians, views: Sequence[View], z_up: bool, marked_up: Sequence[float] | None = None
+) -> Framing:
+    """Frame by the photos' cameras where there are some, else by the Gaussians alone.
+
+    Without cameras, up is z where the scene is georeferenced (`z_up`), else what the file says (`marked_up`), else −y.
+    """
     if views:
         return _by_views(gaussians, [view.camera for view in views], z_up)
-    up = np.array([0.0, 0.0, 1.0]) if z_up else np.array([0.0, -1.0, 0.0])
+    up = np.array((0.0, 0.0, 1.0) if z_up else marked_up or (0.0, -1.0, 0.0))
     points = gaussians.means[solid(gaussians)].astype(np.float64)
     low, high = np.percentile(points, _BULK, axis=0)
     framing = Framing(up, plane_axes(up)[0], (low + high) / 2, 1.0, _ELEVATIONS[0], 0.0, 180.0)

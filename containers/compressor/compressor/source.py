@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from contract.archive import is_splat
+from compressor.formats.reading import is_known_splat, read_splat
+from contract.archive import chosen_splats, is_splat
 from contract.warning_codes import WarningCode
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians, opacity_of, sound
-from splat.ply import read_ply
+from splat.stored import Marks
 from splat.surroundings import Surroundings, read_surroundings
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
@@ -22,53 +22,61 @@ from stage.result import Warning
 
 # below this the rasterisers of the reference implementation and of the viewers draw nothing
 _VISIBLE = 1 / 255
-_ANTIALIASED = {(b"antialiased",), (b"antialiased", b"1"), (b"splatrendermode:", b"mip")}
 
 
 @dataclass(frozen=True)
 class Source:
-    """The splat's file, its cameras (none for a lone PLY), the folder of their photos, and what is known of it.
+    """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
 
-    `surroundings`: what training found to lie beyond the photos, None for a lone PLY or an older scene.
-    `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
+    `plain`: the file is a PLY that can be passed on as it came. `surroundings`: what training found to lie beyond the
+    photos, None for a lone splat or an older scene.
     """
 
-    ply: Path
+    file: Path
+    plain: bool
     gaussians: Gaussians
+    marks: Marks
     views: list[View]
     folder: Path
     z_up: bool
     surroundings: Surroundings | None
-    antialiased: bool
+    warnings: list[Warning] = field(default_factory=list)
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read scene.ply and its companions from `folder`, or the only PLY there, or the only one in the only ZIP there.
+    """Read scene.ply and its companions from `folder`, or the only splat there, or the one in the only ZIP there.
 
-    Raises StageError: INVALID_SPLAT where there is no such PLY or it is malformed, INVALID_SCENE where a
+    Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
     """
-    ply = _find_ply(folder, scratch)
+    file = _find_splat(folder, scratch)
     try:
-        return _read(ply)
+        return _read(file)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
     except InvalidSceneError as error:
         raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
 
 
-def _read(ply: Path) -> Source:
-    beside = ply.parent
+def _read(file: Path) -> Source:
+    beside = file.parent
     views = beside / "views.json"
     surroundings = beside / "surroundings.json"
+    stored = read_splat(file)
+    warnings = []
+    if stored.dropped_degrees:
+        facts = "spherical harmonics above degree 3 were left out"
+        warnings.append(Warning(WarningCode.HIGHER_DEGREES_DROPPED, facts))
     return Source(
-        ply=ply,
-        gaussians=read_ply(ply),
+        file=file,
+        plain=stored.plain,
+        gaussians=stored.gaussians,
+        marks=stored.marks,
         views=read_views(views) if views.is_file() else [],
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
         surroundings=read_surroundings(surroundings) if surroundings.is_file() else None,
-        antialiased=_is_antialiased(ply),
+        warnings=warnings,
     )
 
 
@@ -95,33 +103,22 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     return replace(kept, opacities=np.minimum(kept.opacities, 80)), warnings
 
 
-def _find_ply(folder: Path, scratch: Path) -> Path:
+def _find_splat(folder: Path, scratch: Path) -> Path:
     scene = folder / "scene.ply"
     if scene.is_file():
         return scene
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    plys = [path for path in files if is_splat(PurePosixPath(path.name))]
-    zips = [path for path in files if path.suffix.lower() == ".zip"]
-    if not plys and len(files) == 1 and not zips:
-        zips = files  # an upload may have lost its suffix: its content decides
-    if not plys and len(zips) == 1:
+    names = {PurePosixPath(path.relative_to(folder)): path for path in files}
+    splats = [names[name] for name in chosen_splats(list(names))]
+    if not splats and len(files) == 1 and is_known_splat(files[0]):
+        splats = files  # an upload may have lost its suffix: its content decides
+    zips = files if len(files) == 1 else [path for path in files if path.suffix.lower() == ".zip"]
+    if not splats and len(zips) == 1:
         unpacked = unpack(zips[0], scratch, is_splat)
         if unpacked.damaged:
             raise StageError(ErrorCode.INVALID_SPLAT, f"{', '.join(unpacked.damaged)} is damaged")
-        plys = [file.path for file in unpacked.files]
-    if len(plys) != 1:
-        raise StageError(ErrorCode.INVALID_SPLAT, f"expected one PLY with a splat, found {len(plys)}")
-    return plys[0]
-
-
-def _is_antialiased(ply: Path) -> bool:
-    """Whether the PLY's header says that opacities are compensated for the blur.
-
-    `antialiased` is this project's mark, `antialiased 1` Postshot's, `SplatRenderMode: mip` that of Brush and gsplat.
-    """
-    with ply.open("rb") as stream:
-        for line in itertools.takewhile(lambda line: line.strip() != b"end_header", stream):
-            words = line.lower().split()
-            if words[:1] == [b"comment"] and tuple(words[1:]) in _ANTIALIASED:
-                return True
-    return False
+        found = {PurePosixPath(file.name): file.path for file in unpacked.files}
+        splats = [found[name] for name in chosen_splats(list(found))]
+    if len(splats) != 1:
+        raise StageError(ErrorCode.INVALID_SPLAT, f"expected one splat, found {len(splats)}")
+    return splats[0]

@@ -16,6 +16,7 @@ from compressor.encode.encoder import arrange
 from compressor.encode.presets import OF_QUALITY, Preset
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
+from compressor.products import make_products
 from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
 from splat.ply import property_names
@@ -55,7 +56,7 @@ def work(context: StageContext) -> StageOutcome:
         preset = OF_QUALITY[context.options.quality]
         result = compress(
             scene.source.gaussians, scene.source.views, scene.held_out, scene.framing, preset, progress(0.05, 0.6),
-            context.check_stop, antialiased=scene.source.antialiased,
+            context.check_stop, marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
@@ -73,11 +74,13 @@ def work(context: StageContext) -> StageOutcome:
         report(0.95, "writing the viewer page")
         delivery.write_viewer(BUNDLE, context.options.scene_name)
     delivery.move_to(context.folders.processing_output)
+    with watch("products"):
+        survey, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
     return StageOutcome(
         counts={"gaussians": len(result.decoded), "pruned": result.pruned, "bytes": len(result.sog)},
-        metrics=_metrics(scene, preset, result, compared, invented),
+        metrics=_metrics(scene, preset, result, compared, invented) | {"products": survey},
         timings=watch.seconds,
-        warnings=[*scene.warnings, *_warnings(result)],
+        warnings=[*scene.warnings, *_warnings(result), *missing],
     )
 
 
@@ -100,10 +103,11 @@ class _Scene:
         gaussians, warnings = visible(source.gaussians)
         # the arranged Gaussians replace those that were read: a large scene's would fill the memory twice
         source = replace(source, gaussians=arrange(gaussians))
-        framing = frame_scene(source.gaussians, source.views, source.z_up)
+        framing = frame_scene(source.gaussians, source.views, source.z_up, marked_up=source.marks.up)
         surroundings = source.surroundings or default_surroundings(
             source.gaussians, [view.camera for view in source.views], framing.up
         )
+        warnings = [*source.warnings, *warnings]
         return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
 
 

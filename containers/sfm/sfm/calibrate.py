@@ -42,10 +42,10 @@ def calibrate(
     """
     model.update_point_3d_errors()
     adjusted = pycolmap.Reconstruction(model)  # over all points: mapping ignores redundant ones
-    _adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
+    adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
     if view_spread_degrees(viewing_directions(model)) > OBLIQUE_SPREAD_DEGREES:
         freed = pycolmap.Reconstruction(adjusted)
-        _adjust(freed, threads, refine_focal_length=True, refine_principal_point=True)
+        adjust(freed, threads, refine_focal_length=True, refine_principal_point=True)
         gain = 1 - freed.compute_mean_reprojection_error() / adjusted.compute_mean_reprojection_error()
         _filter(freed)
         if gain > WORTH_A_SHIFT and _is_sane(freed):
@@ -92,7 +92,7 @@ def _towards(
         candidate = pycolmap.Reconstruction(best)
         for camera_id, camera in candidate.cameras.items():
             camera.focal_length = start[camera_id] ** (1 - share) * focal_priors[camera_id] ** share
-        _adjust(candidate, threads, refine_focal_length=False, refine_principal_point=False)
+        adjust(candidate, threads, refine_focal_length=False, refine_principal_point=False)
         # over the same observations: points that would be filtered now count against the candidate
         if candidate.compute_mean_reprojection_error() <= tolerated:
             best, accepted = candidate, share
@@ -105,10 +105,10 @@ def _towards(
     return best
 
 
-def _adjust(
+def adjust(
     model: pycolmap.Reconstruction, threads: int, refine_focal_length: bool, refine_principal_point: bool
 ) -> None:
-    """Bundle adjustment in place."""
+    """Adjust poses, points and distortion in place, and what else is to be refined of the intrinsics."""
     options = pycolmap.BundleAdjustmentOptions(
         refine_focal_length=refine_focal_length, refine_principal_point=refine_principal_point, print_summary=False
     )

@@ -15,7 +15,8 @@ from PIL import Image
 
 from contract.counts import MIN_PHOTOS
 from contract.shots import COLOUR, Kind, Shot
-from sfm.exif import MAKE, XMP_PACKET
+from sfm.exif import MAKE
+from sfm.xmp import xmp_of
 
 Key = TypeVar("Key")
 Size = tuple[int, int]
@@ -90,9 +91,8 @@ def by_size(sizes: Mapping[Key, Size]) -> dict[Key, Shot]:
 def _tags(image: Image.Image) -> tuple[str, str]:
     """The XMP packet's text, and the first word of the camera's maker."""
     try:
-        exif = image.getexif()
-        xmp, make = image.info.get("xmp") or exif.get(XMP_PACKET) or b"", str(exif.get(MAKE) or "")
+        exif = dict(image.getexif())
     except Exception:  # Pillow's EXIF parser raises many kinds on broken tags
         return "", ""
-    text = xmp.decode("utf-8", "replace") if isinstance(xmp, bytes) else str(xmp)
-    return text, (make.strip("\0 ").upper().split() or [""])[0]
+    make = str(exif.get(MAKE) or "")
+    return xmp_of(image, exif), (make.strip("\0 ").upper().split() or [""])[0]

@@ -8,15 +8,15 @@ from pathlib import Path
 import pycolmap
 
 from sfm.features import Features
-from sfm.photos import Photo
+from sfm.lens_tags import SIMPLE
+from sfm.photos import CameraKey, Photo
 
-CAMERA_MODEL = "SIMPLE_RADIAL"
 FOCAL_WITHOUT_PRIOR = 1.2  # of the long side; COLMAP's default
 
 
 def write_database(path: Path, photos: Sequence[Photo], features: Sequence[Features]) -> int:
     """Write a new database: one camera for each `camera_key`, each its own rig; returns the number of cameras."""
-    cameras: dict[tuple[str, str, float, int, int], tuple[int, int]] = {}
+    cameras: dict[CameraKey, tuple[int, int]] = {}
     with pycolmap.Database.open(path) as database, pycolmap.DatabaseTransaction(database):
         for photo, found in zip(photos, features, strict=True):
             if photo.camera_key not in cameras:
@@ -38,7 +38,7 @@ def write_database(path: Path, photos: Sequence[Photo], features: Sequence[Featu
 def _add_camera(database: pycolmap.Database, photo: Photo) -> tuple[int, int]:
     prior = photo.metadata.focal
     focal = prior or FOCAL_WITHOUT_PRIOR * max(photo.width, photo.height)
-    camera = pycolmap.Camera.create_from_model_name(0, CAMERA_MODEL, focal, photo.width, photo.height)
+    camera = pycolmap.Camera.create_from_model_name(0, SIMPLE, focal, photo.width, photo.height)
     camera.has_prior_focal_length = prior is not None
     camera.camera_id = database.write_camera(camera)
     rig = pycolmap.Rig()

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from pyproj import CRS, Transformer
 
 from sfm.crs import UnknownSystemError, named_system, to_geographic
-from sfm.exif import GeoPosition
+from sfm.position import GeoPosition
 
 MAX_BYTES = 4 << 20
 FIELDS = 6

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfm.exif import GeoPosition
+from sfm.position import GeoPosition
 
 SEMI_MAJOR_METRES = 6378137.0
 FLATTENING = 1 / 298.257223563

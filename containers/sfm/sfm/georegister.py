@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from geo.projected import Projected
 from sfm.control import ControlFit, Residual
-from sfm.exif import GeoPosition, Gimbal
 from sfm.geodesy import LocalFrame
+from sfm.gimbal import Gimbal
 from sfm.gravity import Up, estimate_up, rotation_to_z
-from sfm.robust import fit_similarity_2d, fit_tilt
+from sfm.position import GeoPosition
+from sfm.robust import Similarity2d, best_of, fit_similarity_2d, fit_tilt
 from sfm.vertical import Heights
 
 Vector = NDArray[np.float64]
@@ -29,6 +30,8 @@ SAME_PLACE_METRES = 0.1
 # of the GPS track's own extent (root mean square radius); above it, heading and scale would be guesses
 UNRELIABLE_RESIDUAL = 0.15
 MIN_INLIER_SHARE = 0.5
+USUAL_HEIGHT_SIGMA_METRES = 4.0
+USUAL_SIGMA_METRES = 2.0  # of a receiver that does not say how well it knows where it is
 # drift of barometric altitude over a flight (weather), as opposed to its scatter
 ALTITUDE_DRIFT_METRES = 1.0
 # altitudes that contradict the photos by more than this, and by UNRELIABLE_RESIDUAL of the flight's extent, give
@@ -121,7 +124,8 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     frame = LocalFrame.about(positions)
     targets = np.array([frame.to_enu(position) for position in positions])
     level = rotation_to_z(up.direction)
-    fit = fit_similarity_2d((centres[located] @ level.T)[:, :2], targets[:, :2])
+    sigmas = np.array([position.horizontal_sigma or USUAL_SIGMA_METRES for position in positions])
+    fit = fit_similarity_2d((centres[located] @ level.T)[:, :2], targets[:, :2], sigmas=sigmas)
     extent = float(np.sqrt(np.mean(np.sum((targets[:, :2] - targets[:, :2].mean(axis=0)) ** 2, axis=1))))
     if fit is None or extent < SAME_PLACE_METRES:
         return _unscaled(up, centres, points, "all GPS positions are the same place", unreliable=True)
@@ -136,19 +140,24 @@ def georegister(photos: Sequence[PosedPhoto], points: Vector) -> Georegistration
     rotation = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ level
     with_altitude = np.array([position.altitude is not None for position in positions]) & fit.inliers
     has_altitude = int(with_altitude.sum()) >= MIN_POSITIONS
+    limit = max(UNRELIABLE_ALTITUDE_METRES, UNRELIABLE_RESIDUAL * extent)
     contradictory = False
+    doubts = _height_doubts(positions)
     if has_altitude:
-        tilted = _level_by_altitudes(rotation, centres[located][with_altitude], targets[with_altitude], fit.scale, up)
-        off = targets[with_altitude, 2] - (fit.scale * centres[located][with_altitude] @ tilted.T)[:, 2]
-        limit = max(UNRELIABLE_ALTITUDE_METRES, UNRELIABLE_RESIDUAL * extent)
-        contradictory = float(np.median(np.abs(off - np.median(off)))) > limit
+        tilted, scatter = _level_by_altitudes(
+            rotation, centres[located][with_altitude], targets[with_altitude, 2], fit.scale, up, doubts[with_altitude]
+        )
+        contradictory = scatter > limit
         rotation = rotation if contradictory else tilted
+    if contradictory or not has_altitude:
+        rotation = _level_by_relative_altitudes(rotation, centres[located], positions, fit, up, limit)
     placed = fit.scale * centres[located] @ rotation.T
     residual = targets - placed
-    offset = np.append(np.mean(residual[fit.inliers, :2], axis=0), 0.0)
+    offset = np.append(np.average(residual[fit.inliers, :2], axis=0, weights=fit.weights[fit.inliers]), 0.0)
     vertical_rms = None
     if has_altitude:
-        offset[2] = np.median(residual[with_altitude, 2])
+        best = best_of(doubts, with_altitude)
+        offset[2] = np.median(residual[best, 2])
         vertical_rms = _rms(residual[with_altitude, 2] - offset[2])
     horizontal = np.linalg.norm(residual[:, :2] - offset[:2], axis=1)
     ground = float(np.median((fit.scale * points @ rotation.T)[:, 2])) + float(offset[2])
@@ -184,18 +193,47 @@ def by_control_points(fit: ControlFit, points: Vector) -> Georegistration:
     )
 
 
-def _level_by_altitudes(rotation: Vector, centres: Vector, targets: Vector, scale: float, up: Up) -> Vector:
-    """Tilt the levelled model to the altitudes, held back by how sure `up` is and by how much altitudes scatter."""
+def _level_by_altitudes(
+    rotation: Vector, centres: Vector, heights: Vector, scale: float, up: Up, doubts: Vector
+) -> tuple[Vector, float]:
+    """Tilt the levelled model to the `heights` (N,), held back by how sure `up` is and by how much they scatter.
+
+    `doubts` (N,): what each height may be off in metres, at the least.
+
+    Returns the rotation, and the median distance in metres of the heights from it.
+    """
     placed = scale * centres @ rotation.T
     placed -= placed.mean(axis=0)
     sigma = float(np.tan(np.deg2rad(up.sigma_degrees)))
-    slope = fit_tilt(placed[:, :2], targets[:, 2] - placed[:, 2], sigma, ALTITUDE_DRIFT_METRES)
-    if float(np.linalg.norm(slope)) > MAX_CORRECTION_SIGMAS * sigma:
+    slope = fit_tilt(placed[:, :2], heights - placed[:, 2], sigma, doubts)
+    tilted = rotation
+    if float(np.linalg.norm(slope)) <= MAX_CORRECTION_SIGMAS * sigma:
+        # a point's height along the true up is z + slope · xy
+        true_up = np.array([slope[0], slope[1], 1.0])
+        tilted = np.asarray(rotation_to_z(true_up / np.linalg.norm(true_up)) @ rotation, dtype=np.float64)
+    off = heights - (scale * centres @ tilted.T)[:, 2]
+    return tilted, float(np.median(np.abs(off - np.median(off))))
+
+
+def _height_doubts(positions: Sequence[GeoPosition]) -> Vector:
+    """(N,) metres; among receivers that know their accuracy, one that does not is the worst."""
+    unknown = ALTITUDE_DRIFT_METRES
+    if any(position.vertical_sigma is not None for position in positions):
+        unknown = USUAL_HEIGHT_SIGMA_METRES
+    return np.array([position.vertical_sigma or unknown for position in positions], dtype=np.float64)
+
+
+def _level_by_relative_altitudes(
+    rotation: Vector, centres: Vector, positions: Sequence[GeoPosition], fit: Similarity2d, up: Up, limit: float
+) -> Vector:
+    """Tilt the model to heights above take-off, which tell nothing of the sea's level, where there are no others."""
+    known = np.array([position.relative_altitude is not None for position in positions]) & fit.inliers
+    if int(known.sum()) < MIN_POSITIONS:
         return rotation
-    # a point's height along the true up is z + slope · xy
-    true_up = np.array([slope[0], slope[1], 1.0])
-    tilt = rotation_to_z(true_up / np.linalg.norm(true_up))
-    return np.asarray(tilt @ rotation, dtype=np.float64)
+    heights = np.array([position.relative_altitude or 0.0 for position in positions])[known]
+    drift = np.full(len(heights), ALTITUDE_DRIFT_METRES)
+    tilted, scatter = _level_by_altitudes(rotation, centres[known], heights, fit.scale, up, drift)
+    return rotation if scatter > limit else tilted
 
 
 def _unscaled(up: Up, centres: Vector, points: Vector, reason: str, unreliable: bool) -> Georegistration:

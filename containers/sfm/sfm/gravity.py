@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sfm.exif import Gimbal
+from sfm.gimbal import Gimbal
 
 Vector = NDArray[np.float64]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pycolmap
 
 from sfm.calibrate import CONVERGED, calibrate, without_outliers
 from sfm.features import tolerance
+from sfm.lens import fitting_lens, write_lenses
 from sfm.native import Send
 
 GLOBAL_ADJUSTMENT_RATIO = 1.4
@@ -40,7 +42,8 @@ class Mapped:
 def map_scene(database: Path, output: Path, count: int, threads: int, seconds: float, send: Send) -> Mapped:
     """Map the `count` photos in `database` and write the largest model, calibrated, to `output` (none: nothing).
 
-    After `seconds` (infinite: no limit) no further photo is tried.
+    Where another kind of lens fits much better, all is mapped again with it. After `seconds` (infinite: no limit) no
+    further photo is tried.
     """
     pycolmap.logging.minloglevel = int(pycolmap.logging.WARNING)
     pycolmap.set_random_seed(RANDOM_SEED)
@@ -68,20 +71,34 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
         registered += 1
         send(MAPPING_SHARE * min(registered / count, 1.0))
 
-    every = output / "every"
-    every.mkdir(parents=True)
-    models = pycolmap.incremental_mapping(
-        database, database.parent, every, options, initial_image_pair_callback=on_photo, next_image_callback=on_photo
-    )
+    ranked = _ranked(database, output / "every", options, on_photo)
     cut_short = time.monotonic() - began >= seconds
-    if not models:
+    if not ranked:
         return Mapped([], "none", cut_short)
-    ranked = sorted(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
     priors = {camera.camera_id: camera.focal_length for camera in cameras if camera.has_prior_focal_length}
+    if (fitted := fitting_lens(ranked[0], threads)) is not None:
+        priors = {}  # EXIF's focal length is a rectilinear lens's
+        ranked[0] = fitted
+        if time.monotonic() - began < seconds / 2:
+            write_lenses(database, fitted)
+            again = _ranked(database, output / "again", options, lambda: None)
+            if again and again[0].num_reg_images() >= fitted.num_reg_images():
+                ranked = again
     best, calibration = calibrate(ranked[0], priors, threads)
     without_outliers(best).write(output)
     send(1.0)
     return Mapped([_registered_names(model) for model in ranked], calibration, cut_short)
+
+
+def _ranked(
+    database: Path, folder: Path, options: pycolmap.IncrementalPipelineOptions, on_photo: Callable[[], None]
+) -> list[pycolmap.Reconstruction]:
+    """The models that incremental mapping finds, the one with the most photos first."""
+    folder.mkdir(parents=True)
+    models = pycolmap.incremental_mapping(
+        database, database.parent, folder, options, initial_image_pair_callback=on_photo, next_image_callback=on_photo
+    )
+    return sorted(models.values(), key=lambda m: (m.num_reg_images(), m.num_points3D()), reverse=True)
 
 
 def _adapt_thresholds(options: pycolmap.IncrementalPipelineOptions, long_side: int) -> None:

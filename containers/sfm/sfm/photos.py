@@ -7,6 +7,9 @@ from pathlib import Path
 
 from contract.shots import Shot
 from sfm.exif import Metadata
+from sfm.lens_tags import Lens
+
+CameraKey = tuple[str, str, tuple[float, float], Lens | None, int, int]
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,11 @@ class Photo:
     metadata: Metadata
 
     @property
-    def camera_key(self) -> tuple[str, str, float, int, int]:
-        """Photos with one key share one camera: make, model, focal length and size."""
+    def camera_key(self) -> CameraKey:
+        """Photos with one key share one camera: make, model, focal length, digital zoom, what is said of the lens."""
         data = self.metadata
-        return (data.make, data.model, round(data.focal_tag, 2), self.width, self.height)
+        zoom = (round(data.focal_tag, 2), round(data.digital_zoom, 2))
+        return (data.make, data.model, zoom, data.lens, self.width, self.height)
 
 
 @dataclass(frozen=True)

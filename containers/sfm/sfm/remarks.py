@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pycolmap
+
 from contract.shots import described
 from contract.warning_codes import WarningCode
+from sfm.features import tolerance
 from sfm.georegister import Georegistration
 from sfm.photos import Photo, SecondImage
+from sfm.shutter import rolling_shutters
 from stage.result import Warning
+
+MAX_USUAL_ERROR = 2.0  # pixels (sfm.features.tolerance); real sets are below one
 
 
 def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
@@ -59,6 +65,25 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
     if unused:
         message = f"{len(unused)} control points disagree with the others and are not used"
         warnings.append(Warning(WarningCode.CONTROL_POINT_OUTLIERS, message, unused))
+    return warnings
+
+
+def camera_warnings(
+    model: pycolmap.Reconstruction, photos: Sequence[Photo], metres_per_pixel: float | None
+) -> list[Warning]:
+    """Name what no camera model describes: a lens that leaves large errors, and rolling shutters on a fast flight."""
+    warnings = []
+    long_side = max(max(camera.width, camera.height) for camera in model.cameras.values())
+    error = model.compute_mean_reprojection_error()
+    if error > tolerance(MAX_USUAL_ERROR, long_side):
+        kinds = ", ".join(sorted({camera.model_name for camera in model.cameras.values()}))
+        warnings.append(Warning(WarningCode.LENS_UNFITTED, f"{error:.1f} pixels are left over by {kinds}"))
+    for shutter in rolling_shutters(photos, metres_per_pixel or 0.0):
+        facts = (
+            f"{shutter.model} reads a photo within about {1000 * shutter.readout:.0f} ms: at {shutter.speed:.1f} m/s "
+            f"places shift by up to {shutter.pixels:.0f} pixels"
+        )
+        warnings.append(Warning(WarningCode.ROLLING_SHUTTER, facts))
     return warnings
 
 

@@ -15,26 +15,51 @@ INLIER_SIGMAS = 3.0
 # metres; positions closer than this to their fit are never outliers: it is what civil GPS promises for 95 % of the time
 # (GPS Standard Positioning Service Performance Standard 2020, 3.8)
 INLIER_FLOOR_METRES = 5.0
+SCATTER_FLOOR_METRES = 0.02
+BEST_SIGMAS, MIN_BEST = 3.0, 5
 ROUNDS = 10
 
 
 @dataclass(frozen=True)
 class Similarity2d:
-    """`target = scale · R(heading) @ source + shift`, heading counter-clockwise, radians; `inliers` (N,), their rms."""
+    """`target = scale · R(heading) @ source + shift`, heading counter-clockwise, radians; `inliers` (N,), their rms.
+
+    `weights` (N,): what each target counted, their mean is 1.
+    """
 
     scale: float
     heading: float
     shift: Vector
     inliers: NDArray[np.bool_]
     rms: float
+    weights: Vector
 
 
-def fit_similarity_2d(source: Vector, target: Vector, seed: int = 0) -> Similarity2d | None:
+def weights_of(sigmas: Vector, scatter: float) -> Vector:
+    """Weights (N,) of measurements with standard deviations `sigmas` that scatter by no less than `scatter` anyway.
+
+    Photos hold their places to each other to centimetres only: of a fixed receiver's 1 cm the rest is the photos' own.
+    """
+    weights = 1 / (np.square(sigmas) + scatter**2)
+    return np.asarray(weights / weights.mean(), dtype=np.float64)
+
+
+def best_of(sigmas: Vector, usable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which of the `usable` measurements are about as good as the best; all, where these are too few to scatter."""
+    best = usable & (sigmas <= BEST_SIGMAS * sigmas[usable].min())
+    return best if int(best.sum()) >= MIN_BEST else usable
+
+
+def fit_similarity_2d(
+    source: Vector, target: Vector, seed: int = 0, sigmas: Vector | None = None
+) -> Similarity2d | None:
     """Robust similarity of (N, 2) points in metres, N >= 3; None when all sources or all targets coincide.
 
     Points of the plane are complex numbers, a similarity is `a·z + b`. Hypotheses from pairs are judged by a high
-    quantile of the squared residuals (Rousseeuw 1984), then refined by least squares on the inliers.
+    quantile of the squared residuals (Rousseeuw 1984), then refined by least squares on the inliers. `sigmas` (N,):
+    standard deviations of the targets in metres, by which they weigh; all alike where None.
     """
+    doubts = np.full(len(source), 1.0) if sigmas is None else sigmas
     z, w = source[:, 0] + 1j * source[:, 1], target[:, 0] + 1j * target[:, 1]
     first, second = np.triu_indices(len(z), 1)
     if len(first) > MAX_HYPOTHESES:
@@ -49,19 +74,24 @@ def fit_similarity_2d(source: Vector, target: Vector, seed: int = 0) -> Similari
     b = w[first] - a * z[first]
     squared = np.abs(a[:, None] * z[None] + b[:, None] - w[None]) ** 2
     rank = max(len(z) - int(OUTLIER_SHARE * len(z)), min(len(z), 4)) - 1
-    best = int(np.argmin(np.partition(squared, rank, axis=1)[:, rank]))
-    sigma = float(np.sqrt(np.partition(squared[best], rank)[rank]))
-    scale, shift = a[best], b[best]
-    inliers = np.sqrt(squared[best]) <= max(INLIER_SIGMAS * sigma, INLIER_FLOOR_METRES)
+    leader = int(np.argmin(np.partition(squared, rank, axis=1)[:, rank]))
+    sigma = float(np.sqrt(np.partition(squared[leader], rank)[rank]))
+    scale, shift = a[leader], b[leader]
+    inliers = np.sqrt(squared[leader]) <= max(INLIER_SIGMAS * sigma, INLIER_FLOOR_METRES)
+    weights = weights_of(doubts, max(sigma, SCATTER_FLOOR_METRES))
     for _ in range(ROUNDS):
-        zi, wi = z[inliers], w[inliers]
-        zc, wc = zi - zi.mean(), wi - wi.mean()
-        power = float(np.sum(np.abs(zc) ** 2))
+        zi, wi, weight = z[inliers], w[inliers], weights[inliers]
+        z_mean, w_mean = np.average(zi, weights=weight), np.average(wi, weights=weight)
+        zc, wc = zi - z_mean, wi - w_mean
+        power = float(np.sum(weight * np.abs(zc) ** 2))
         if power == 0:
             return None
-        scale = np.sum(np.conj(zc) * wc) / power
-        shift = wi.mean() - scale * zi.mean()
+        scale = np.sum(weight * np.conj(zc) * wc) / power
+        shift = w_mean - scale * z_mean
         distance = np.abs(scale * z + shift - w)
+        # of those that should be best: it is the photos' own scatter, which no receiver betters
+        best = best_of(doubts, inliers)
+        weights = weights_of(doubts, max(float(np.median(distance[best])), SCATTER_FLOOR_METRES))
         sigma = float(np.median(distance[inliers]))  # of both axes together
         updated = distance <= max(INLIER_SIGMAS * sigma, INLIER_FLOOR_METRES)
         if updated.sum() < 2 or bool((updated == inliers).all()):
@@ -70,23 +100,24 @@ def fit_similarity_2d(source: Vector, target: Vector, seed: int = 0) -> Similari
     if abs(scale) == 0:
         return None
     rms = float(np.sqrt(np.mean(np.abs(scale * z[inliers] + shift - w[inliers]) ** 2)))
-    return Similarity2d(
-        float(np.abs(scale)), float(np.angle(scale)), np.array([shift.real, shift.imag]), np.asarray(inliers), rms
-    )
+    shift_xy = np.array([shift.real, shift.imag])
+    return Similarity2d(float(np.abs(scale)), float(np.angle(scale)), shift_xy, np.asarray(inliers), rms, weights)
 
 
-def fit_tilt(places: Vector, heights: Vector, slope_sigma: float, drift: float) -> Vector:
+def fit_tilt(places: Vector, heights: Vector, slope_sigma: float, drift: Vector) -> Vector:
     """Slope (2,) of `heights` (N,) over `places` (N, 2), in metres, with a Gaussian prior of `slope_sigma` about level.
 
-    Heights weigh by their own scatter, never better than `drift`; Huber weights hold outliers down.
+    Heights weigh by the scatter of the best of them, each never better than its `drift` (N,); Huber weights hold
+    outliers down.
     """
+    best = best_of(drift, np.ones(len(drift), np.bool_))
     design = np.column_stack([places, np.ones(len(places))])
     prior = np.diag([slope_sigma**-2, slope_sigma**-2, 0.0])
     weights = np.ones(len(places))
     solution = np.array([0.0, 0.0, float(np.median(heights))])
     for _ in range(ROUNDS):
         residual = heights - design @ solution
-        sigma = max(1.4826 * float(np.median(np.abs(residual))), drift)
+        sigma = np.maximum(1.4826 * float(np.median(np.abs(residual[best]))), drift)
         weights = np.minimum(1.0, 1.345 * sigma / np.maximum(np.abs(residual), 1e-12)) / sigma**2
         normal = design.T @ (weights[:, None] * design) + prior
         solution = np.linalg.solve(normal, design.T @ (weights * heights))

@@ -18,6 +18,7 @@ from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.ingest import Ingested, ingest
+from sfm.lens import begin_with_lenses
 from sfm.mapping import Mapped, map_scene
 from sfm.matching import match_pairs, verified_pairs
 from sfm.native import run_native
@@ -26,7 +27,7 @@ from sfm.parts import part_progress
 from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import photo_warnings, place_warnings, second_image_warnings
+from sfm.remarks import camera_warnings, photo_warnings, place_warnings, second_image_warnings
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
@@ -128,7 +129,8 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
         write_json(output / "georeference.json", georegistration.as_json())
-        write_json(output / "survey.json", survey(model, photos, georegistration, overlap))
+        figures = survey(model, photos, georegistration, overlap)
+        write_json(output / "survey.json", figures)
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -156,6 +158,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *photo_warnings(rows),
             *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
             *place_warnings(photos, georegistration),
+            *camera_warnings(model, photos, figures["gsd_metres"]),
         ],
     )
 
@@ -194,6 +197,7 @@ class _Work:
         gate.check_features(list(described.features.values()))
         with self.context.stopwatch("matching"):
             verified, all_matched = self._match(database, described.pairs)
+        begin_with_lenses(database, photos)
         folder = self.context.scratch / "model"
         with self.context.stopwatch("mapping"):
             progress = self._part("mapping", "placing cameras", len(photos))

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +26,15 @@ from compressor.sog.codes import same_codes
 from compressor.sog.container import read_codes, unpack_files
 from compressor.sog.decoder import dequantise
 from compressor.source import read_source, visible
+from contract.warning_codes import WarningCode
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
 from splat.render import render
 from splat.surroundings import background, read_surroundings, write_surroundings
-from stage.contract import run_stage
+from stage.contract import StageContext, run_stage
 from stage.errors import ErrorCode, StageError
+from stage.result import Warning
 from tests.support.schemas import file_faults
 
 MakeSplat = Callable[..., Gaussians]
@@ -122,6 +125,31 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     assert set(metrics["bytesByFile"]) >= {"meta.json", "means_l.webp", "shN_labels.webp"}
     assert "<title>Old mill</title>" in (output / "viewer/index.html").read_text()
     assert len(dequantise(read_codes((output / "scene.sog").read_bytes()))) == counts["gaussians"]
+
+
+def test_survey_products_are_listed_and_what_is_missing_is_a_warning(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scene(model, make_splat(100, 0))
+    made = {"version": 1, "files": ["points.laz"], "missing": {"maps": "too few photos"}}
+
+    def make_products(
+        context: StageContext, folder: Path, progress: Callable[[float, str], None]
+    ) -> tuple[dict[str, Any], list[Warning]]:
+        assert folder == model
+        progress(0.5, "drawing the maps")
+        (context.folders.processing_output / "products").mkdir()
+        (context.folders.processing_output / "products" / "points.laz").write_bytes(b"LASF")
+        return made, [Warning(WarningCode.PRODUCTS_MISSING, "maps: too few photos", ["maps"])]
+
+    monkeypatch.setattr(stage, "make_products", make_products)
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert file_faults(output, "compressor") == []
+    result = json.loads((output / "result.json").read_text())
+    assert "products/points.laz" in {file["path"] for file in result["files"]}
+    assert result["metrics"]["products"] == made
+    assert [warning["code"] for warning in result["warnings"]] == ["PRODUCTS_MISSING"]
 
 
 def test_the_surroundings_that_training_found_are_drawn_and_passed_on(

@@ -1,7 +1,9 @@
-"""Splats of other tools: rows that mean nothing, and the marks by which they say that a splat is antialiased."""
+"""Splats of other tools: rows that mean nothing, marks, formats, counts and values that no scene has."""
 
 from __future__ import annotations
 
+import itertools
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +11,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.source import read_source, visible
+from compressor.encode.compress import compress
+from compressor.encode.encoder import arrange
+from compressor.encode.presets import Preset
+from compressor.framing import frame_scene
+from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
+from splat.stored import Marks
 from stage.errors import ErrorCode, StageError
 
 MakeSplat = Callable[..., Gaussians]
+
+
+def commented(path: Path, splat: Gaussians, *comments: str) -> None:
+    write_ply(path, splat)
+    lines = "".join(f"comment {comment}\n" for comment in comments)
+    path.write_bytes(path.read_bytes().replace(b"element vertex", lines.encode() + b"element vertex", 1))
 
 
 def test_bad_rows_are_removed_with_a_warning(tmp_path: Path, make_splat: MakeSplat) -> None:
@@ -55,7 +68,79 @@ def test_an_opacity_of_exactly_one_is_finite_afterwards(make_splat: MakeSplat) -
     ],
 )
 def test_the_mark_of_every_writer_is_read(tmp_path: Path, make_splat: MakeSplat, comment: str, expected: bool) -> None:
-    path = tmp_path / "scene.ply"
-    write_ply(path, make_splat(5, 0))
-    path.write_bytes(path.read_bytes().replace(b"element vertex", f"comment {comment}\nelement vertex".encode(), 1))
-    assert read_source(tmp_path, tmp_path).antialiased is expected
+    commented(tmp_path / "scene.ply", make_splat(5, 0), comment)
+    assert read_source(tmp_path, tmp_path).marks.antialiased is expected
+
+
+@pytest.mark.parametrize(
+    ("comment", "up"),
+    [
+        ("Vertical axis: 0 0 1", (0, 0, 1)),
+        ("Vertical axis: [0, -2, 0]", (0, -1, 0)),
+        ("vertical axis: z", (0, 0, 1)),
+        ("Vertical axis: y", (0, -1, 0)),
+        ("Vertical axis: 0 0 0", (0, -1, 0)),
+        ("Vertical axis: up", (0, -1, 0)),
+    ],
+)
+def test_a_lone_splat_stands_as_its_file_says(
+    tmp_path: Path, make_splat: MakeSplat, comment: str, up: tuple[float, ...]
+) -> None:
+    commented(tmp_path / "scene.ply", make_splat(30, 0), comment)
+    source = read_source(tmp_path, tmp_path)
+    framing = frame_scene(source.gaussians, source.views, source.z_up, source.marks.up)
+    np.testing.assert_allclose(framing.up, up, atol=1e-12)
+
+
+def test_the_last_iteration_of_a_training_is_taken(tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_ply(tmp_path / "late.ply", make_splat(9, 0))
+    write_ply(tmp_path / "early.ply", make_splat(4, 0))
+    upload = tmp_path / "input"
+    upload.mkdir()
+    with zipfile.ZipFile(upload / "upload.zip", "w") as archive:
+        archive.write(tmp_path / "early.ply", "out/input.ply")
+        archive.write(tmp_path / "early.ply", "out/point_cloud/iteration_7000/point_cloud.ply")
+        archive.write(tmp_path / "late.ply", "out/point_cloud/iteration_30000/point_cloud.ply")
+    assert len(read_source(upload, tmp_path / "scratch").gaussians) == 9
+
+
+def compressed(source: Source) -> int:
+    """Of how many Gaussians the file is that the stage would deliver."""
+    gaussians = arrange(visible(source.gaussians)[0])
+    framing = frame_scene(gaussians, [], z_up=True)
+    return len(compress(gaussians, [], None, framing, Preset.TINY, lambda *_: None, lambda: None).decoded)
+
+
+@pytest.mark.parametrize(("count", "degree", "times"), [(1, 3, 1), (2, 0, 1), (1, 1, 300)])
+def test_a_few_gaussians_or_equal_ones_are_compressed(
+    tmp_path: Path, make_splat: MakeSplat, count: int, degree: int, times: int
+) -> None:
+    write_ply(tmp_path / "scene.ply", make_splat(count, degree).select(np.repeat(np.arange(count), times)))
+    assert compressed(read_source(tmp_path, tmp_path)) == count * times
+
+
+def test_rows_with_values_that_no_scene_has_do_not_end_the_stage(tmp_path: Path, make_splat: MakeSplat) -> None:
+    splat = make_splat(60, 1)
+    values = {name: getattr(splat, name).copy() for name in ("means", "quats", "scales", "opacities", "sh0", "shN")}
+    for row, (name, value) in enumerate(itertools.product(values, (1e9, -1e9, 3e38, -3e38))):
+        values[name].reshape(60, -1)[row, 0] = value
+    write_ply(tmp_path / "scene.ply", Gaussians(**values))
+    assert compressed(read_source(tmp_path, tmp_path)) >= 36
+
+
+def test_colours_beyond_all_reason_are_removed_with_a_warning(make_splat: MakeSplat) -> None:
+    splat = make_splat(20, 3)
+    harmonics = splat.shN.copy()
+    harmonics[4, 2, 1] = 1e30
+    kept, warnings = visible(replace(splat, shN=harmonics))
+    assert len(kept) == 19
+    assert [warning.code for warning in warnings] == [WarningCode.INVALID_GAUSSIANS]
+
+
+def test_marks_survive_every_format_that_can_hold_them() -> None:
+    assert Marks().as_comments() == []
+    assert Marks(True, (0, 0, 1), (500000, 0, 12.5)).as_comments() == [
+        "SplatRenderMode: mip",
+        "Vertical axis: 0 0 1",
+        "offset 500000 0 12.5",
+    ]

@@ -16,7 +16,7 @@ from compressor.encode.prepared import measured, prepare
 from compressor.encode.presets import Preset
 from compressor.encode.pruning import missed, prune
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
-from compressor.encode.sensitivity import cameras_of
+from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
 from splat.camera import View
 from splat.gaussians import Gaussians
@@ -40,7 +40,7 @@ def scene(make_splat: MakeSplat, framing: Framing) -> Arranged:
 
 @pytest.fixture(scope="module")
 def seen(scene: Arranged, framing: Framing) -> Sights:
-    return sights(scene.gaussians, [camera.scaled(0.25) for camera in cameras_of([], framing)])
+    return sights(scene.gaussians, [camera.scaled(0.25) for camera in exploring_cameras(scene.gaussians, [], framing)])
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def test_pruning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Yar
 def test_one_picture_of_few_is_not_believed_for_all(
     with_fit: bool, scene: Arranged, stick: Yardstick, seen: Sights
 ) -> None:
-    few = Yardstick(stick.cameras[:3], stick.pictures[:3])
+    few = Yardstick(stick.cameras[:3], stick.pictures[:3], stick.covered[:3])
     assert few.every_other() is few
-    assert len(stick.every_other().cameras) == 3
+    assert len(stick.every_other().cameras) == 5
     budget = 1e-3
     pruned = prune(scene, budget, few, seen if with_fit else None, nothing)
     assert few.mean_squared_error(pruned.arranged.gaussians) <= 0.4 * budget
@@ -117,8 +117,9 @@ class Frugal(HeldOut):
 def test_nothing_is_left_out_that_held_out_photos_miss(
     make_splat: MakeSplat, framing: Framing, photos: HeldOut | None
 ) -> None:
-    views = [View(f"{n}.jpg", "train", camera.scaled(0.25)) for n, camera in enumerate(cameras_of([], framing))]
     splat = arrange(make_splat(900, 1))
+    cameras = exploring_cameras(splat, [], framing)
+    views = [View(f"{n}.jpg", "train", camera.scaled(0.25)) for n, camera in enumerate(cameras)]
     result = compress(splat, views, photos, framing, Preset.TINY, lambda _share, _text: None, nothing)
     assert (result.pruned == 0) == (photos is not None)
     assert result.met

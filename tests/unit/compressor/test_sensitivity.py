@@ -12,8 +12,9 @@ from compressor.encode.arranged import NUMBERS, Sensitivity
 from compressor.encode.encoder import arrange
 from compressor.encode.gradients import render_from
 from compressor.encode.harmonics import absorb, quantise_harmonics
-from compressor.encode.quality import Yardstick, yardstick
-from compressor.encode.sensitivity import cameras_of, measure_sensitivity
+from compressor.encode.quality import Yardstick, covered_pixels, yardstick
+from compressor.encode.sensitivity import measure_sensitivity
+from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
 from compressor.sog.decoder import with_harmonics
 from splat.gaussians import Gaussians
@@ -88,8 +89,9 @@ def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_predicted(f
     sensitivity = measure_sensitivity(lone, [], framing, lambda: None)
     h = matrix_of(sensitivity, 0)
     assert np.linalg.eigvalsh(h).min() > 0
-    cameras = cameras_of([], framing)
-    pictures = [render_from(lone, camera).picture for camera in cameras]
+    cameras = exploring_cameras(lone, [], framing)
+    drawn = [render_from(lone, camera) for camera in cameras]
+    covered = [3 * covered_pixels(1 - rendering.transmittance) for rendering in drawn]
     largest = int(np.abs(lone.quats[0]).argmax())
     rng = np.random.default_rng(3)
     for _ in range(12):
@@ -100,7 +102,10 @@ def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_predicted(f
             lone, means=lone.means + d[:3].astype(np.float32), quats=quat[None].astype(np.float32),
             scales=lone.scales + d[6:9].astype(np.float32), opacities=lone.opacities + np.float32(d[9]),
         )  # fmt: skip
-        seen = [np.square(render_from(changed, c).picture - p).mean() for c, p in zip(cameras, pictures, strict=True)]
+        seen = [
+            np.square(render_from(changed, rendering.camera).picture - rendering.picture).sum() / numbers
+            for rendering, numbers in zip(drawn, covered, strict=True)
+        ]
         damped = 0.9 * d @ h @ d + 0.1 * (np.diag(h) * d * d).sum()  # at most a tenth of the correlations is dropped
         assert np.mean(seen) == pytest.approx(damped, rel=0.25)
 

@@ -20,6 +20,7 @@ from compressor.sog.container import unpack_files
 from compressor.sog.decoder import dequantise
 from splat.camera import look_at, orbit
 from splat.gaussians import Gaussians
+from splat.stored import Marks
 from tests.support.splats import even_sensitivity, leaves
 
 MakeSplat = Callable[..., Gaussians]
@@ -35,7 +36,8 @@ def written(tmp_path: Path, make_splat: MakeSplat) -> tuple[Path, Gaussians]:
     splat = arrange(make_splat(500, 2))
     shares: list[float] = []
     arranged = Arranged(splat, even_sensitivity(len(splat)))
-    write_streamed(tmp_path, arranged, Coarseness(palette_size=100), LAYOUT, shares.append, antialiased=True)
+    marks = Marks(antialiased=True)
+    write_streamed(tmp_path, arranged, Coarseness(palette_size=100), LAYOUT, shares.append, marks=marks)
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
     return tmp_path, splat

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from api.handler import app
-from api.openapi import schema_of
+from api.handler import openapi
 from tests.support.sam_template import Template
 
 TEMPLATE = Template.load()
@@ -29,7 +28,7 @@ def _nameless(path: str) -> str:
 
 
 def described() -> set[str]:
-    paths = schema_of(app)["paths"]
+    paths = openapi()["paths"]
     return {f"{method.upper()} {_nameless(path)}" for path, methods in paths.items() for method in methods}
 
 

@@ -46,8 +46,8 @@ ALSO_CHECKED = {
 }
 # what Powertools calls on our behalf
 IDEMPOTENCY = {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
-# words of other things that are also operations of a service in use: re.Pattern.search
-NOT_CALLS = {"search"}
+# words of other things that are also operations of a service in use: re.Pattern.search, socket.create_connection
+NOT_CALLS = {"search", "create_connection"}
 # boto3's managed copy: no operation of S3, but several
 MANAGED_COPY = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
 SAGEMAKER_KINDS = ("processing", "training")
@@ -116,4 +116,4 @@ def test_every_service_that_is_called_is_known() -> None:
 
 
 ALL_SERVICES = frozenset(botocore.loaders.Loader().list_available_services("service-2"))
-WORDS_THAT_ARE_ALSO_SERVICES = {"ses"}
+WORDS_THAT_ARE_ALSO_SERVICES = {"ses", "schemas"}

@@ -20,7 +20,7 @@ from domain.job import JobOptions, UploadedObject, job_of
 from domain.layout import output_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
-from domain.sagemaker_requests import INPUT_ROOT, OUTPUT_ROOT, Machine, Platform, create_request, environment
+from domain.sagemaker_requests import ML, Machine, Platform, create_request, environment
 from domain.stages import RetryState, StageOutput, StageRun
 from stage.contract import Folders
 from stage.environment import StageEnvironment
@@ -48,6 +48,9 @@ options = st.fixed_dictionaries(
         "trainingSteps": st.integers(1, 100_000),
         "maxGaussians": st.integers(1_000, 20_000_000),
         "shDegree": st.integers(0, 3),
+        "products": st.integers(0, 1),
+        "gsdMillimetres": st.integers(2, 5_000),
+        "epsg": st.integers(1_024, 32_767),
         "name": st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80),
     },
 ).map(JobOptions.model_validate)
@@ -59,10 +62,12 @@ runs = st.fixed_dictionaries(
 @given(runs, options, st.builds(RetryState, gaussian_divisor=st.sampled_from([1, 2, 4])))
 def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptions, retry_state: RetryState) -> None:
     job = job_of(UPLOADED, STACK, asked, AT)
-    read = StageEnvironment.read(environment(run, job, PLATFORM, retry_state))
+    read = StageEnvironment.read(environment(run, job, PLATFORM.status_bus, retry_state))
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
     assert (read.options.quality, read.options.scene_name) == (asked.quality, job.name)
     assert (read.options.training_steps, read.options.max_gaussians) == (asked.training_steps, asked.max_gaussians)
+    assert (read.options.products, read.options.gsd_millimetres) == (asked.products, asked.gsd_millimetres)
+    assert read.options.epsg == asked.epsg
     assert (read.options.sh_degree, read.options.gaussians_divisor) == (asked.sh_degree, retry_state.gaussian_divisor)
 
 
@@ -134,8 +139,8 @@ def _no_runs() -> Any:
 
 def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
     folders = Folders(Path("/opt/ml"))
-    assert folders.processing_input("upload") == Path(INPUT_ROOT) / "upload"
-    assert folders.processing_output == Path(OUTPUT_ROOT)
+    assert folders.processing_input("upload") == Path(ML / Stage.SFM.input_folder)
+    assert folders.processing_output == Path(ML / Stage.SFM.output_folder)
     training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), RetryState(), MACHINE)
     assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])
     assert folders.channel(training["InputDataConfig"][0]["ChannelName"]) == Path("/opt/ml/input/data/scene")

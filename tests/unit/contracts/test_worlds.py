@@ -14,7 +14,7 @@ from tests.support.imports import distributions, imported, normal, third_party, 
 
 ROOT = Path(__file__).parents[3]
 CONTAINERS = ROOT / "containers"
-SHARED = ("stage", "splat", "geo")
+SHARED = ("stage", "splat", "geo", "products")
 CONTRACT = frozenset({"contract"})
 # boto3 and what it is made of are in Lambda's own runtime
 LAMBDA_RUNTIME = {"boto3", "botocore"}
@@ -31,12 +31,13 @@ class World:
     packages: frozenset[str]
     never: frozenset[str]
     provided: frozenset[str] = field(default=frozenset())
+    further: tuple[Path, ...] = ()  # folders of packages that its image runs as well
 
     @property
     def modules(self) -> dict[str, set[str]]:
         """File → dotted modules that it imports; of the containers' shared code, the files that this one uses."""
         found: dict[Path, set[str]] = {}
-        waiting = sorted(own_files(self.folder))
+        waiting = sorted(path for folder in (self.folder, *self.further) for path in own_files(folder))
         while waiting:
             path = waiting.pop()
             if path not in found:
@@ -81,13 +82,14 @@ def packages_in(folder: Path) -> frozenset[str]:
     return frozenset(modules | {path.parent.name for path in folder.glob("*/__init__.py")})
 
 
-def container(name: str) -> World:
+def container(name: str, *further: str) -> World:
     folder = CONTAINERS / name
     return World(
         name=f"containers/{name}",
         folder=folder,
         packages=packages_in(folder) | {*SHARED, *CONTRACT},
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", "pydantic", "ministack"}),
+        further=tuple(CONTAINERS / package for package in further),
     )
 
 
@@ -108,12 +110,19 @@ WORLDS = [
     ),
     container("sfm"),
     container("3dgs"),
-    container("compressor"),
+    container("compressor", "products"),
     World(
         name="local",
         folder=ROOT / "local",
         packages=frozenset({"local", *CONTRACT}),
         never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", *SCIENCE}),
+    ),
+    World(
+        name="spaceport",
+        folder=ROOT / "spaceport",
+        packages=frozenset({"spaceport", "local", "deliver", "domain", *CONTRACT}),
+        never=frozenset({"stepfunctions", "sagemaker", "aws_lambda_powertools", "ministack", *SCIENCE}),
+        provided=frozenset({"botocore"}),  # of the stages' own lists, which an installation has in any case
     ),
     World(
         name="sample",

@@ -93,7 +93,9 @@ def test_the_start_and_every_outcome_is_one_mail_to_the_address_of_the_upload(cl
     answer = invoke("notify", outcome(name))
     (mail,) = cloud.mails()
     assert answer["messageId"]
-    assert (mail["To"], mail["From"]) == ("pilot@example.com", SENDER)
+    assert mail["To"] == "pilot@example.com"
+    assert mail["From"] == f"Spaceport <{SENDER}>"
+    assert mail["Reply-To"] == "help@example.com"
 
 
 @pytest.mark.parametrize("name", MAILED)
@@ -186,10 +188,10 @@ def test_mails_are_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("name", "subject"),
     [
-        ("job-started", "Your 3D scene “North meadow” is being made"),
-        ("job-succeeded", "Your 3D scene “North meadow” is ready"),
+        ("job-started", "We are making your 3D scene “North meadow”"),
+        ("job-succeeded", "Your 3D scene “North meadow” is ready, with some weak spots"),
         ("job-failed", "Your 3D scene “North meadow” could not be made"),
-        ("job-rejected", "We could not use your upload “North meadow”"),
+        ("job-rejected", "We could not accept your upload “North meadow”"),
         ("job-stopped", "Your 3D scene “North meadow” was stopped"),
     ],
 )
@@ -217,6 +219,21 @@ def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
     assert not any(label in body for label in ("Photos used", "Score", "Match", "Gaussians", "Size"))
 
 
+@pytest.mark.parametrize("grade", ["good", "usable", "poor"])
+@pytest.mark.parametrize("read", [text, html])
+def test_the_mail_says_how_good_the_scene_is_why_and_what_to_do(cloud: Cloud, grade: str, read: Any) -> None:
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    step = {} if grade == "good" else {"nextStep": {"label": "Make it again in Standard quality"}}
+    event["detail"]["metrics"]["verdict"] = {"grade": grade, "sentence": f"A {grade} scene.", "why": "The why.", **step}
+    invoke("notify", event)
+    (mail,) = cloud.mails()
+    assert f"A {grade} scene." in read(mail)
+    assert "The why." in read(mail)
+    assert ("Make it again in Standard quality on the scene" in read(mail)) == (grade != "good")
+    assert ("but poor" in mail["Subject"]) == (grade == "poor")
+
+
 def links_in(mail: EmailMessage) -> dict[str, str]:
     """The delivered file at each link of the text part."""
     found = re.findall(rf"^([^:\n]+): (https://{RESULTS}\S+)$", text(mail), re.M)
@@ -232,7 +249,7 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
     folder = f"jobs/{JOB_ID}/compressor/1"
     paths = {label: path[path.index("jobs/") :] for label, path in links_in(succeeded(cloud)).items()}
     assert list(paths.items()) == [
-        ("Open the scene", f"{folder}/viewer/index.html"),
+        ("Open your scene", f"{folder}/viewer/index.html"),
         ("Download .sog", f"{folder}/scene.sog"),
         ("Download .ply", f"{folder}/scene.ply"),
         ("Report", f"jobs/{JOB_ID}/report.html"),
@@ -267,7 +284,7 @@ def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud)
     mail = succeeded(cloud)
     urls = delivered_in(text(mail))
     assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
-    assert "The links work for 6 hours." in text(mail)
+    assert "These links expire in 6 hours" in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
@@ -331,8 +348,11 @@ def test_a_failure_says_what_happened_what_to_do_and_the_code(cloud: Cloud, name
     event = outcome(name)
     invoke("notify", event)
     body = read(cloud.mails()[0])
-    for said in event["detail"]["error"].values():
-        assert said in body
+    said = dict(event["detail"]["error"])
+    if said["code"] == "STOPPED":  # no error: it was asked for
+        assert said.pop("code") not in body
+    for words in said.values():
+        assert words in body
 
 
 @pytest.mark.parametrize("name", MAILED)

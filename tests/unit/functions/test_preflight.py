@@ -291,7 +291,7 @@ def test_a_zip_with_one_splat_can_be_compressed(name: str) -> None:
 def test_a_zip_without_exactly_one_splat_is_refused_with_their_number(names: list[str]) -> None:
     found, message = rejection(zip_of(names), PipelineStep.COMPRESSION)
     assert found is ErrorCode.INVALID_SPLAT
-    assert f"{sum(name.endswith('.ply') for name in names)} .ply files" in message
+    assert f"{sum(name.endswith('.ply') for name in names)} splats" in message
 
 
 @pytest.mark.parametrize("step", PipelineStep)
@@ -303,3 +303,8 @@ def test_safety_is_checked_wherever_the_pipeline_starts(step: PipelineStep) -> N
 @pytest.mark.parametrize("step", PipelineStep)
 def test_a_file_that_is_no_zip_is_refused_wherever_the_pipeline_starts(step: PipelineStep) -> None:
     assert code(b"not a zip at all", step) is ErrorCode.NOT_A_ZIP
+
+
+def test_of_a_trainings_output_folder_the_last_iteration_is_the_splat() -> None:
+    names = [f"out/point_cloud/iteration_{count}/point_cloud.ply" for count in (7000, 30000)]
+    assert check(zip_of([*names, "out/input.ply"]), PipelineStep.COMPRESSION) == 0

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from call_webhook.post import Undelivered, post
 from contract.stages import Stage
+from domain.post import Undelivered, post
 from domain.webhooks import Targets
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event

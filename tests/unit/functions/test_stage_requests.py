@@ -82,6 +82,25 @@ def test_a_processing_job_uploads_its_output_there_at_its_end(stage: Stage) -> N
     }
 
 
+def test_the_compressor_reads_the_photos_as_well_unless_no_survey_products_are_wanted() -> None:
+    _, cameras = request(Stage.COMPRESSOR)["ProcessingInputs"]
+    assert cameras["InputName"] == "cameras"
+    assert cameras["S3Input"] == {
+        "S3DataType": "S3Prefix",
+        "S3Uri": output_of(Stage.SFM) + "/",
+        "LocalPath": "/opt/ml/processing/input/cameras",
+        "S3InputMode": "File",
+    }
+    assert len(request(Stage.COMPRESSOR, products=0)["ProcessingInputs"]) == 1
+    assert len(request(Stage.SFM)["ProcessingInputs"]) == 1
+    without_photos: dict[Stage, StageOutput] = {
+        stage: output for stage, output in FINISHED.items() if stage is not Stage.SFM
+    }
+    run, state = run_of(Stage.COMPRESSOR), RetryState()
+    made = create_request(run, job(), without_photos, platform(), state, machine(Stage.COMPRESSOR))
+    assert len(made["ProcessingInputs"]) == 1
+
+
 def test_a_training_jobs_model_lands_there_uncompressed() -> None:
     config = request(Stage.TRAINING, 2)["OutputDataConfig"]
     assert f"{config['S3OutputPath']}/{run_of(Stage.TRAINING, 2).job_name}/output/model" == output_of(Stage.TRAINING, 2)
@@ -109,7 +128,8 @@ def test_the_first_stage_reads_the_copy_of_its_own_upload_and_no_key_of_a_custom
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [("a/../\nb.zip", "upload.zip"), ("SCENE.PLY", "upload.ply"), ("x", "upload.zip")]
+    ("key", "name"),
+    [("a/../\nb.zip", "upload.zip"), ("SCENE.PLY", "upload.ply"), ("a.SOG", "upload.sog"), ("x", "upload.zip")],
 )
 def test_of_the_uploads_name_only_the_suffix_reaches_a_container(key: str, name: str) -> None:
     assert upload_uri("meadow-0123456789ab", key, RESULTS).rpartition("/")[2] == name
@@ -117,7 +137,7 @@ def test_of_the_uploads_name_only_the_suffix_reaches_a_container(key: str, name:
 
 @pytest.mark.parametrize(("stage", "channel"), [(Stage.SFM, "upload"), (Stage.COMPRESSOR, "model")])
 def test_a_processing_job_finds_its_input_in_the_channel_of_the_contract(stage: Stage, channel: str) -> None:
-    (given,) = request(stage)["ProcessingInputs"]
+    given = request(stage)["ProcessingInputs"][0]
     assert given["S3Input"]["LocalPath"] == f"/opt/ml/processing/input/{channel}"
     assert given["S3Input"]["S3Uri"] == source_of(run_of(stage), job(), FINISHED, RESULTS)["S3Uri"]
 
@@ -262,7 +282,7 @@ def test_training_on_demand_names_no_wait() -> None:
 
 
 def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
-    assert environment(run_of(Stage.TRAINING, 2), job(), platform(), RetryState()) == {
+    assert environment(run_of(Stage.TRAINING, 2), job(), platform().status_bus, RetryState()) == {
         "JOB_ID": JOB_ID,
         "ATTEMPT": "2",
         "STATUS_BUS": "spaceport-dev-status",
@@ -273,7 +293,7 @@ def test_a_container_receives_the_variables_that_the_contract_lists() -> None:
 
 def test_a_customers_options_reach_the_container_zero_included() -> None:
     customers = job(trainingSteps=500, maxGaussians=9000, shDegree=0, quality="high")
-    variables = environment(run_of(), customers, platform(), RetryState())
+    variables = environment(run_of(), customers, platform().status_bus, RetryState())
     options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
 

@@ -60,6 +60,9 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
             "trainingSteps": 500,
             "maxGaussians": None,
             "shDegree": None,
+            "products": None,
+            "gsdMillimetres": None,
+            "epsg": None,
             "name": None,
         },
         "firstStage": "sfm",
@@ -238,7 +241,7 @@ def test_a_wrong_address_is_rejected_and_not_recorded(cloud: Cloud) -> None:
     assert "email" not in (cloud.item(job_id(event)) or {})
 
 
-@pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY"])
+@pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY", "scene.spz", "scene.sog", "scene.splat"])
 def test_a_bare_splat_can_be_compressed(cloud: Cloud, key: str) -> None:
     event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", pipelinestep="compression")
     assert invoke("start_job", event)["executionName"] == job_id(event)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from call_webhook.call import MAX_WAIT, wait_after
-from call_webhook.post import Undelivered, post
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
-from domain.webhooks import Targets, fault_of, signature
+from domain.post import Undelivered, post
+from domain.webhooks import MAX_DELIVERIES, Delivery, Targets, WebhookTable, fault_of, signature
 from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, call
@@ -114,14 +116,112 @@ def test_what_is_taken_away_is_called_no_more(cloud: Cloud) -> None:
     assert hook.calls == []
 
 
-def test_setting_it_again_draws_a_new_secret(cloud: Cloud) -> None:
+def test_for_a_day_after_a_change_both_secrets_sign(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(cloud)
     with receiver() as hook:
-        first, second = set_webhook(hook), set_webhook(hook)
+        first = set_webhook(hook)
+        answer = call("PUT", "/webhook", {"url": hook.url + "/in?from=spaceport"}).json
+        until = datetime.fromisoformat(answer["previousSecretUntil"])
+        assert timedelta(hours=23) < until - datetime.now(UTC) <= timedelta(hours=24)
         deliver("job-succeeded")
-    assert first != second
-    assert hook.calls[0].verified(second)
-    assert not hook.calls[0].verified(first)
+        webhook = WebhookTable(cloud.table("webhooks")).find(PILOT["sub"])
+        assert webhook is not None
+        assert webhook.secrets_at(until.timestamp() + 1) == (answer["secret"],)
+    assert first != answer["secret"]
+    assert hook.calls[0].verified(answer["secret"])
+    assert hook.calls[0].verified(first)
+
+
+def test_a_secret_before_the_last_two_signs_no_more(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        first, second, third = set_webhook(hook), set_webhook(hook), set_webhook(hook)
+        deliver("job-succeeded")
+    assert [hook.calls[0].verified(secret) for secret in (first, second, third)] == [False, True, True]
+
+
+def test_another_url_gets_no_signature_of_the_one_before(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        first, second = set_webhook(hook), set_webhook(hook, "/other")
+        deliver("job-succeeded")
+    assert (hook.calls[0].verified(first), hook.calls[0].verified(second)) == (False, True)
+
+
+def test_a_test_event_is_signed_and_its_answer_is_told(cloud: Cloud) -> None:
+    with receiver(204, 500) as hook:
+        secret = set_webhook(hook)
+        assert call("POST", "/webhook/test").json["delivered"] is True
+        refused = call("POST", "/webhook/test").json
+    assert (refused["delivered"], refused["detail"]) == (False, "answered 500")
+    assert hook.calls[0].verified(secret)
+    assert json.loads(hook.calls[0].body)["type"] == "Webhook Test"
+
+
+def test_a_test_needs_a_webhook_and_ten_a_minute_are_enough(cloud: Cloud) -> None:
+    assert call("POST", "/webhook/test").json["code"] == "INVALID_REQUEST"
+    with receiver() as hook:
+        set_webhook(hook)
+        answers = [call("POST", "/webhook/test").status for _ in range(10)]
+    assert answers == [200] * 9 + [429]
+    assert len(hook.calls) == 9
+
+
+def test_every_attempt_is_in_the_log_with_its_reason(cloud: Cloud) -> None:
+    recorded(cloud)
+    boto3.client("sqs").create_queue(QueueName="calls")
+    with receiver(500) as hook:
+        set_webhook(hook)
+        with pytest.raises(Exception, match=r"answered 500|does not exist|receipt"):
+            deliver("job-succeeded", attempts=1)
+        deliver("job-succeeded", attempts=2)
+    newest, oldest = call("GET", "/webhook/deliveries").json["deliveries"]
+    assert (oldest["delivered"], oldest["attempt"], oldest["detail"]) == (False, 1, "answered 500")
+    assert (newest["delivered"], newest["attempt"]) == (True, 2)
+    assert newest["messageId"] == oldest["messageId"] == f"{JOB_ID}-job-succeeded"
+    assert call("GET", "/webhook/deliveries", claims={"sub": "stranger"}).json == {"deliveries": []}
+    call("DELETE", "/webhook")
+    assert call("GET", "/webhook/deliveries").json == {"deliveries": []}
+
+
+def test_the_log_keeps_the_newest(cloud: Cloud) -> None:
+    table = WebhookTable(cloud.table("webhooks"))
+    for number in range(2 * MAX_DELIVERIES + 5):
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+        table.log("a", Delivery(at=at, message_id=str(number), type="t", job_id="j", attempt=1, delivered=True))
+    assert [kept.message_id for kept in table.deliveries(["a"])] == [
+        str(number) for number in range(2 * MAX_DELIVERIES + 4, MAX_DELIVERIES + 4, -1)
+    ]
+    stored = cloud.table("webhooks").get_item(Key={"owner": "log a"})["Item"]["deliveries"]
+    assert len(stored) < 2 * MAX_DELIVERIES
+
+
+def test_a_log_that_cannot_be_written_costs_no_call(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded(cloud)
+
+    def broken(*_: Any) -> None:
+        raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "UpdateItem")
+
+    monkeypatch.setattr(WebhookTable, "log", broken)
+    with receiver() as hook:
+        set_webhook(hook)
+        assert deliver("job-succeeded") == {"messageId": f"{JOB_ID}-job-succeeded"}
+    assert len(hook.calls) == 1
+
+
+def test_a_call_leads_to_the_page_and_to_the_files(cloud: Cloud) -> None:
+    recorded(cloud)
+    with receiver() as hook:
+        set_webhook(hook)
+        deliver("job-succeeded")
+        deliver("job-failed")
+    done, failed = (json.loads(taken.body)["links"] for taken in hook.calls)
+    assert done["page"].endswith(f"#job={JOB_ID}")
+    outputs = sample_event("status/job-succeeded")["detail"]["outputs"]
+    assert done["files"].keys() == outputs.keys()
+    assert all("Signature" in url for url in done["files"].values())
+    assert datetime.fromisoformat(done["expireAt"]) > datetime.now(UTC)
+    assert failed == {"page": done["page"], "files": {}}
 
 
 def test_one_customer_does_not_see_anothers(cloud: Cloud) -> None:
@@ -201,7 +301,7 @@ def test_the_next_attempt_waits_as_long_as_the_attempts_so_far_say(
     recorded(cloud)
     asked: list[dict[str, Any]] = []
     sqs = type("Sqs", (), {"change_message_visibility": lambda self, **named: asked.append(named)})()
-    monkeypatch.setattr("call_webhook.handler.client", lambda service: sqs)
+    monkeypatch.setattr("call_webhook.handler.client", lambda name: sqs if name == "sqs" else boto3.client(name))
     with receiver(always=500) as hook:
         set_webhook(hook)
         with pytest.raises(Undelivered, match="answered 500"):

@@ -1,15 +1,20 @@
-"""What the demo says at its end."""
+"""How the demo takes its arguments, what it says at its end, and where it leaves its result."""
 
+import errno
+import zipfile
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local import demo
 from local.address import Address
 from local.board import Board
-from local.customer import Mail, StatusEvent
-from local.demo import closing_lines, summary
+from local.cloud import Cloud
+from local.customer import Mail, StatusEvent, fetch
+from local.demo import closing_lines, deliver, packed, parse, summary, tidy
 
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 HEADLINE = {
@@ -91,3 +96,105 @@ def test_names_of_a_customers_files_are_no_commands_to_the_terminal() -> None:
     lines = closing_lines(ended("Job Rejected", error=error), Path("out/x"), Mail(("a@b.c",), hostile, "", ""))
     assert all(line.isprintable() for line in lines)
     assert "\\x1b]0;owned\\x07" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--zip", "nowhere.zip"], "there is no file or folder 'nowhere.zip'"),
+        (["--quality", "best"], "QUALITY is 'best', and must be one of preview, standard, high"),
+        (["--zip"], "expected one argument"),
+    ],
+)
+def test_wrong_use_is_explained_in_the_words_that_were_typed(
+    given: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(given)
+    assert ended.value.code == 2
+    explained = capsys.readouterr().err
+    assert said in explained
+    assert "usage: make demo [ZIP=photos.zip or a folder]" in explained
+    assert "demo.py" not in explained
+
+
+def test_a_folder_is_uploaded_as_a_zip_of_its_name(tmp_path: Path) -> None:
+    photos = tmp_path / "Große Wiese"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(b"photo")
+    archive = packed(photos, tmp_path)
+    assert archive.name == "Große Wiese.zip"
+    assert zipfile.ZipFile(archive).namelist() == ["a.jpg"]
+
+
+class Disk:
+    """Stands in for S3's client: it writes what is asked for, until a folder's disk is full."""
+
+    def __init__(self, full: Path | None = None) -> None:
+        self._full = full
+
+    def download_file(self, bucket: str, key: str, path: str) -> None:
+        Path(path).write_text(key)
+        if self._full is not None and Path(path).is_relative_to(self._full):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Anywhere(Address):
+    """A cloud's address whose S3 is a Disk."""
+
+    disk = Disk()
+
+    def client(self, service: str, *_: Any) -> Any:
+        assert service == "s3"
+        return self.disk
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    monkeypatch.setattr(demo, "ROOT", tmp_path / "checkout")
+    monkeypatch.setattr(Anywhere, "disk", Disk())
+    return Cloud(Anywhere(1, 2), 3, tmp_path / "cloud")
+
+
+OUTPUTS: Mapping[str, str] = {"scene.sog": "s3://b/new"}
+
+
+def test_a_result_never_replaces_an_earlier_one(cloud: Cloud, tmp_path: Path) -> None:
+    last = ended("Job Succeeded", outputs=OUTPUTS)
+    folders = [deliver(cloud, last, tmp_path / "out" / "meadow", None) for _ in range(3)]
+    assert [folder.name for folder in folders] == ["meadow", "meadow-2", "meadow-3"]
+    with pytest.raises(OSError, match="not empty"):
+        fetch(cloud.address, OUTPUTS, folders[0])
+    assert (folders[0] / "scene.sog").read_text() == "new"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["meadow", "meadow-2", "meadow-3"]
+
+
+def test_a_result_that_finds_no_room_goes_to_another_disk(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Anywhere, "disk", Disk(tmp_path / "out"))
+    folder = deliver(cloud, ended("Job Succeeded", outputs=OUTPUTS), tmp_path / "out" / "meadow", None)
+    assert folder == tmp_path / "checkout" / ".local" / "delivered" / "meadow"
+    assert (folder / "scene.sog").read_text() == "new"
+    assert list((tmp_path / "out").iterdir()) == []  # and no half of it stays
+    assert f"there is no room for the result in {tmp_path / 'out'}" in capsys.readouterr().err
+    monkeypatch.setattr(Anywhere, "disk", Disk(tmp_path))
+    with pytest.raises(OSError, match="No space left"):
+        deliver(cloud, ended("Job Succeeded", outputs=OUTPUTS), tmp_path / "out" / "meadow", None)
+
+
+def test_a_failed_run_leaves_its_logs_and_a_stopped_one_nothing(tmp_path: Path) -> None:
+    def left() -> Path:
+        folder = tmp_path / "demo"
+        (folder / "jobs" / "a" / "ml").mkdir(parents=True)
+        (folder / "jobs" / "a" / "container.log").write_text("log")
+        (folder / "jobs" / "a" / "ml" / "upload.zip").write_text("photos")
+        return folder
+
+    tidy(left(), keep_logs=True)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["container.log"]
+    assert not (tmp_path / "demo" / "jobs" / "a" / "ml").exists()
+    (tmp_path / "demo" / "jobs" / "a" / "container.log").unlink()
+    tmp_path.joinpath("demo/jobs/a").rmdir()
+    tidy(left(), keep_logs=False)
+    assert list(tmp_path.iterdir()) == []

@@ -11,11 +11,12 @@ from pyproj import Transformer
 from scipy.spatial.transform import Rotation
 
 from sfm.control import TooFewControlPointsError, are_checks, fit_control_points
-from sfm.exif import GeoPosition, Metadata
+from sfm.exif import Metadata
 from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 from sfm.placing import place
+from sfm.position import GeoPosition
 from stage.archive import UnpackedFile
 from tests.support.schemas import faults
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from sfm.exif import GeoPosition, Gimbal, focal_in_pixels, read_metadata
+from sfm.exif import focal_in_pixels, read_metadata
+from sfm.gimbal import Gimbal
+from sfm.position import GeoPosition
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description drone-dji:GimbalPitchDegree="-89.90" '

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from sfm.account import Evidence, account
-from sfm.exif import GeoPosition, Metadata
+from sfm.exif import Metadata
 from sfm.gate import Registration, check_features, check_photos, check_registration
 from sfm.georegister import Georegistration
 from sfm.photos import Photo, SkippedPhoto
+from sfm.position import GeoPosition
 from sfm.remarks import photo_warnings, place_warnings
 from stage.errors import ErrorCode, StageError
 

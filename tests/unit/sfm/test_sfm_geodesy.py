@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfm.exif import GeoPosition
 from sfm.geodesy import LocalFrame
+from sfm.position import GeoPosition
 
 
 def test_one_second_of_latitude_and_longitude() -> None:

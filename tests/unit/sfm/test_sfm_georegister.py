@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sfm.exif import GeoPosition, Gimbal
 from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, georegister
+from sfm.gimbal import Gimbal
+from sfm.position import GeoPosition
 from sfm.remarks import place_warnings
 
 TRUTH = LocalFrame(46.84, -91.99, 150.0)
@@ -162,3 +163,39 @@ def test_the_json_has_the_contracts_fields() -> None:
     assert content["crs"] == "ENU metres about origin"
     assert set(content["origin"]) == {"latitude", "longitude", "altitude"}
     assert content["origin"]["altitude"] == pytest.approx(150, abs=1.5)
+
+
+def test_a_receiver_that_knows_its_accuracy_decides_the_place() -> None:
+    scene = Scene()
+    scene.gps[:, :2] = scene.centres[:, :2] + np.random.default_rng(3).normal(0, 1.5, (20, 2))
+    scene.gps[:, 2] = scene.centres[:, 2] + np.random.default_rng(4).normal(0, 3.0, 20)
+    fixed = [0, 4, 7, 12, 15, 19]
+    scene.gps[fixed] = scene.centres[fixed] + np.random.default_rng(5).normal(0, 0.01, (6, 3))
+
+    def error(photos: list[PosedPhoto]) -> float:
+        result = scene.register(photos)
+        off = placed(result, scene.to_model(scene.centres)) - truth_in(result, scene.centres)
+        return float(np.linalg.norm(off, axis=1).max())
+
+    photos = scene.photos()
+    weighed = list(photos)
+    for index in fixed:
+        position = photos[index].position
+        assert position is not None
+        weighed[index] = replace(photos[index], position=replace(position, horizontal_sigma=0.01, vertical_sigma=0.02))
+    assert error(weighed) < 0.15
+    assert error(photos) > 3 * error(weighed)
+
+
+def test_heights_above_take_off_level_a_model_that_has_no_others() -> None:
+    scene = Scene(gimbals=True)
+    tilt = Rotation.from_euler("x", 2.5, degrees=True).as_matrix()
+    photos = []
+    for photo, centre in zip(scene.photos(), scene.centres, strict=True):
+        assert photo.position is not None
+        position = replace(photo.position, altitude=None, relative_altitude=float(centre[2]) - 3.0)
+        photos.append(replace(photo, rotation=tilt @ photo.rotation, position=position))
+    result = scene.register(photos)
+    up = result.rotation @ scene.spin @ np.array([0, 0, 1.0])
+    assert np.rad2deg(np.arccos(up[2])) < 0.7
+    assert not result.altitude_known

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sfm.exif import Gimbal
+from sfm.gimbal import Gimbal
 from sfm.gravity import estimate_up, rotation_to_z, up_in_camera
 
 

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfm.exif import GeoPosition, Metadata
+from sfm.exif import Metadata
 from sfm.features import Features
 from sfm.pairs import choose_pairs, global_descriptors, most_alike, neighbours_in_place, next_in_time
 from sfm.photos import Photo
+from sfm.position import GeoPosition
 
 
 def photo(index: int, position: GeoPosition | None = None, taken_at: str = "") -> Photo:

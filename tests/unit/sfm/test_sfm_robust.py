@@ -70,11 +70,21 @@ def test_tilt_follows_altitudes_that_agree() -> None:
     places = rng.uniform(-100, 100, (40, 2))
     heights = places @ [0.03, -0.02] + 120 + rng.normal(0, 0.2, 40)
     heights[:4] += 100
-    np.testing.assert_allclose(fit_tilt(places, heights, 0.05, 1.0), [0.03, -0.02], atol=4e-3)
+    np.testing.assert_allclose(fit_tilt(places, heights, 0.05, np.full(len(places), 1.0)), [0.03, -0.02], atol=4e-3)
 
 
 def test_tilt_stays_level_where_altitudes_are_noise_or_places_are_few() -> None:
     rng = np.random.default_rng(6)
     places = rng.uniform(-30, 30, (12, 2))
-    assert np.abs(fit_tilt(places, rng.normal(0, 60, 12), 0.05, 1.0)).max() < 0.03
-    assert np.abs(fit_tilt(np.zeros((3, 2)), np.array([1.0, 2.0, 3.0]), 0.05, 1.0)).max() < 1e-9
+    assert np.abs(fit_tilt(places, rng.normal(0, 60, 12), 0.05, np.full(len(places), 1.0))).max() < 0.03
+    assert np.abs(fit_tilt(np.zeros((3, 2)), np.array([1.0, 2.0, 3.0]), 0.05, np.ones(3))).max() < 1e-9
+
+
+def test_without_accuracies_all_targets_weigh_alike() -> None:
+    source = np.random.default_rng(0).uniform(-100, 100, (30, 2))
+    target = similar(source, 0.5, 1.0, (3.0, -2.0)) + np.random.default_rng(1).normal(0, 1, (30, 2))
+    fit, given = fit_similarity_2d(source, target), fit_similarity_2d(source, target, sigmas=np.full(30, 0.01))
+    assert fit is not None
+    assert given is not None
+    np.testing.assert_allclose(fit.weights, 1)
+    np.testing.assert_allclose([fit.scale, fit.heading, *fit.shift], [given.scale, given.heading, *given.shift])

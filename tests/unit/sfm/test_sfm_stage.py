@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from sfm.cloud import cloud_json
-from sfm.exif import GeoPosition
 from sfm.geodesy import LocalFrame
+from sfm.position import GeoPosition
 from sfm.stage import reconstruct_scene
 from stage.contract import run_stage
 from tests.support.schemas import file_faults

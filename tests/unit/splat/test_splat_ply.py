@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from plyfile import PlyData, PlyElement
 
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, sound
-from splat.ply import property_names, read_ply, write_ply
+from splat.ply import property_names, read_ply, read_stored_ply, write_ply
+from splat.stored import Marks
 from tests.unit.splat.scenes import make_gaussians
 
 FIELDS = ("means", "quats", "scales", "opacities", "sh0", "shN")
@@ -147,3 +150,92 @@ def test_gaussians_hold_their_shapes() -> None:
         Gaussians(good.means, good.quats[:2], good.scales, good.opacities, good.sh0, good.shN)
     with pytest.raises(ValueError, match="coefficients"):
         Gaussians(good.means, good.quats, good.scales, good.opacities, good.sh0, good.shN[:, :4])
+
+
+def test_marks_are_read_back_from_the_comments(tmp_path: Path) -> None:
+    marks = Marks(True, (0.0, 0.6, 0.8), (500000.0, 5200000.0, 12.0))
+    write_ply(tmp_path / "a.ply", make_gaussians(["plain"] * 3, 1), marks)
+    stored = read_stored_ply(tmp_path / "a.ply")
+    assert stored.marks == marks
+    assert stored.plain
+
+
+def test_two_scales_are_a_flat_splat(tmp_path: Path) -> None:
+    names = [name for name in property_names(3) if name != "scale_2"]
+    PlyData([vertices(make_gaussians(["plain"] * 3, 1), names)]).write(str(tmp_path / "a.ply"))
+    stored = read_stored_ply(tmp_path / "a.ply")
+    assert not stored.plain
+    kept, dropped = sound(stored.gaussians)
+    assert dropped == 0
+    np.testing.assert_allclose(kept.scales, np.tile([0.5, 0.5, 0.5 + np.log(1e-3)], (3, 1)), rtol=1e-6)
+
+
+def test_the_3d_filter_is_folded_into_scales_and_opacity(tmp_path: Path) -> None:
+    gaussians = make_gaussians(["plain"] * 3, 1)
+    PlyData([vertices(gaussians, [*property_names(0), "filter_3D"], filter_3D=2.0)]).write(str(tmp_path / "a.ply"))
+    stored = read_stored_ply(tmp_path / "a.ply")
+    assert stored.marks.antialiased
+    for row, deviation in enumerate((0.5, 2.0, 0.5)):
+        own = np.exp(0.5)
+        wide = np.hypot(own, deviation)
+        opacity = 1 / (1 + np.exp(-0.5)) * (own / wide) ** 3
+        np.testing.assert_allclose(stored.gaussians.scales[row], np.log(wide), rtol=1e-6)
+        np.testing.assert_allclose(1 / (1 + np.exp(-stored.gaussians.opacities[row])), opacity, rtol=1e-5)
+
+
+def test_a_filter_of_zero_changes_nothing(tmp_path: Path) -> None:
+    gaussians = make_gaussians(["plain"] * 3, 1)
+    element = vertices(gaussians, [*property_names(0), "filter_3D"])
+    element.data["filter_3D"] = 0
+    PlyData([element]).write(str(tmp_path / "a.ply"))
+    stored = read_stored_ply(tmp_path / "a.ply")
+    assert not stored.marks.antialiased
+    assert (stored.gaussians.scales == 0.5).all()
+
+
+@pytest.mark.parametrize(("higher", "degree"), [(24, 4), (35, 5)])
+def test_harmonics_above_degree_3_are_left_out_and_said(tmp_path: Path, higher: int, degree: int) -> None:
+    names = property_names(higher)
+    table = np.zeros(2, dtype=[(name, "f4") for name in names])
+    for i in range(3 * higher):
+        table[f"f_rest_{i}"] = i
+    table["rot_0"] = 1
+    PlyData([PlyElement.describe(table, "vertex")]).write(str(tmp_path / "a.ply"))
+    stored = read_stored_ply(tmp_path / "a.ply")
+    assert stored.dropped_degrees
+    assert not stored.plain
+    assert stored.gaussians.sh_degree == 3
+    np.testing.assert_array_equal(stored.gaussians.shN[0, :, 1], np.arange(higher, higher + 15))
+
+
+@pytest.mark.parametrize("higher", [1, 4, 10, 48])
+def test_a_number_of_harmonics_that_is_no_degree_is_refused(tmp_path: Path, higher: int) -> None:
+    element = vertices(make_gaussians(["plain"] * 2, 1), property_names(higher))
+    PlyData([element]).write(str(tmp_path / "a.ply"))
+    with pytest.raises(InvalidSplatError, match=f"holds {higher} higher"):
+        read_ply(tmp_path / "a.ply")
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    middle=st.tuples(*[st.floats(-7e6, 7e6)] * 3),
+    doubles=st.booleans(),
+)
+def test_coordinates_of_a_survey_keep_their_millimetres(
+    tmp_path_factory: pytest.TempPathFactory, middle: tuple[float, ...], doubles: bool
+) -> None:
+    path = tmp_path_factory.mktemp("survey") / "a.ply"
+    names = property_names(0)
+    kinds = [(name, "f8" if doubles and name in "xyz" else "f4") for name in names]
+    table = np.zeros(50, dtype=kinds)
+    rng = np.random.default_rng(0)
+    for axis, centre in zip("xyz", middle, strict=True):
+        table[axis] = centre + rng.uniform(-200, 200, 50)
+    table["rot_0"] = 1
+    PlyData([PlyElement.describe(table, "vertex")]).write(str(path))
+    stored = read_stored_ply(path)
+    truth = np.stack([table[axis].astype(np.float64) for axis in "xyz"], axis=1)
+    assert np.abs(stored.gaussians.means + np.array(stored.marks.offset) - truth).max() < 5e-4
+    assert stored.plain == (not any(stored.marks.offset))
+    write_ply(path, stored.gaussians, stored.marks)
+    assert read_stored_ply(path).marks.offset == stored.marks.offset

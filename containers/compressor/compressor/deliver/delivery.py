@@ -18,6 +18,7 @@ from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
+from splat.ply import write_ply
 from splat.surroundings import Surroundings, write_surroundings
 
 _JOURNEY_STOPS = 16
@@ -39,20 +40,26 @@ class Delivery:
     surroundings: Surroundings
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY and as SPZ, and surroundings.json."""
+        """Write the splat as SOG, bundled and not, as PLY and as SPZ, and surroundings.json.
+
+        A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
+        """
         bundled = self.folder / "scene.sog"
         bundled.write_bytes(self.result.sog)
         with zipfile.ZipFile(bundled) as archive:  # unbundled, for a server that hands out single files
             archive.extractall(self.folder / "sog")
-        shutil.copyfile(self.source.ply, self.folder / "scene.ply")
+        if self.source.plain:
+            shutil.copyfile(self.source.file, self.folder / "scene.ply")
+        else:
+            write_ply(self.folder / "scene.ply", self.source.gaussians, self.source.marks)
         write_surroundings(self.folder / "surroundings.json", self.surroundings)
-        write_spz(self.folder / "scene.spz", self.source.gaussians, antialiased=self.source.antialiased)
+        write_spz(self.folder / "scene.spz", self.source.gaussians, antialiased=self.source.marks.antialiased)
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
         write_streamed(
             self.folder / "lod", self.result.arranged, self.result.coarseness, Layout(), progress,
-            antialiased=self.source.antialiased,
+            marks=self.source.marks,
         )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:

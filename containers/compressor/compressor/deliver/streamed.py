@@ -22,6 +22,7 @@ from compressor.encode.harmonics import quantise_harmonics
 from compressor.sog.codes import Float64
 from compressor.sog.container import META, pack_files
 from splat.gaussians import Gaussians
+from splat.stored import Marks
 
 LOD_META = "lod-meta.json"
 _VERSION = 1
@@ -47,7 +48,7 @@ def write_streamed(
     layout: Layout,
     progress: Callable[[float], None],
     *,
-    antialiased: bool,
+    marks: Marks,
 ) -> None:
     """Write the scene below `folder` at a `coarseness`; `lod-meta.json` last. `progress` gets the share done."""
     count = len(arranged)
@@ -69,7 +70,7 @@ def write_streamed(
             counts[level] += offset
             name = f"{level}_{number}/{META}"
             filenames.append(name)
-            _write_unit((folder / name).parent, _joined(parts), _share(coarseness, offset, count), antialiased)
+            _write_unit((folder / name).parent, _joined(parts), _share(coarseness, offset, count), marks)
             progress((level + (chosen.stop / len(leaves))) / layout.levels)
     meta = {
         "version": _VERSION,
@@ -129,12 +130,12 @@ def _share(coarseness: Coarseness, part: int, whole: int) -> Coarseness:
     return replace(coarseness, palette_size=max(_MIN_PALETTE, round(size * share)) if size else 0)
 
 
-def _write_unit(folder: Path, part: Arranged, coarseness: Coarseness, antialiased: bool) -> None:
+def _write_unit(folder: Path, part: Arranged, coarseness: Coarseness, marks: Marks) -> None:
     size, lambda_ = coarseness.palette_size, coarseness.label_lambda
     palette = quantise_harmonics(part.gaussians, part.sensitivity, size, lambda_) if size else None
     codes = quantise(part.gaussians, part.sensitivity, coarseness, palette)
     folder.mkdir(parents=True)
-    for name, data in pack_files(codes, antialiased=antialiased).items():
+    for name, data in pack_files(codes, marks).items():
         (folder / name).write_bytes(data)
 
 

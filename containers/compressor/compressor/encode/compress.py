@@ -19,6 +19,7 @@ from compressor.sog.decoder import dequantise
 from splat.camera import View
 from splat.errors import InvalidSplatError
 from splat.gaussians import Gaussians
+from splat.stored import Marks
 from stage.errors import ErrorCode, StageError
 
 # a file whose held-out loss is over its target, or far below it, is searched again, at most so many times in all
@@ -71,7 +72,7 @@ def compress(
     progress: Progress,
     check_stop: Callable[[], None],
     *,
-    antialiased: bool = False,
+    marks: Marks = Marks(),  # noqa: B008 - frozen
 ) -> Compressed:
     """Find the smallest file that meets `preset`.
 
@@ -83,7 +84,7 @@ def compress(
         preset: the loss in dB that is allowed (presets.LOSS).
         progress: receives the share of the work done, 0..1, and a sentence.
         check_stop: called between steps; raises to end the work.
-        antialiased: the splat was trained with opacities compensated for the projection's blur.
+        marks: what the file says beside the Gaussians.
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
@@ -93,7 +94,7 @@ def compress(
     whole = measured(gaussians, views, framing, check_stop)
     compression = _Compression(
         whole, sights_of(whole, views, framing), target(preset, before), before, held_out, stick, progress, check_stop,
-        antialiased,
+        marks,
     )  # fmt: skip
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
     results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
@@ -119,7 +120,7 @@ class _Compression:
     stick: Yardstick
     progress: Progress
     check_stop: Callable[[], None]
-    antialiased: bool
+    marks: Marks
 
     def results(self, *, pruning: bool) -> list[Compressed]:
         """All files made; with `pruning`, those of the pruned splat first, as long as pruning leaves enough budget."""
@@ -178,7 +179,7 @@ class _Compression:
         return min(self.goal.mean_squared_error, float(wanted))
 
     def _packed(self, arranged: Arranged, found: Found) -> Compressed:
-        sog = zip_files(pack_files(found.codes, antialiased=self.antialiased))
+        sog = zip_files(pack_files(found.codes, self.marks))
         read_back = read_verified(sog, found.codes)
         decoded = dequantise(read_back)
         return Compressed(

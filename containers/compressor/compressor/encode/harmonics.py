@@ -116,7 +116,8 @@ def _absorb(
             total = np.float32(0)
             for k in range(shN.shape[1]):
                 total += directions[i, k + 1] * (shN[i, k, c] - vectors[labels[i], k, c])
-            out[i, c] = sh0[i, c] + total / directions[i, 0]
+            # a Gaussian that no view saw keeps its own
+            out[i, c] = sh0[i, c] + (total / directions[i, 0] if directions[i, 0] > 0 else np.float32(0))
 
 
 @parallel_kernel

@@ -16,7 +16,8 @@ from compressor.encode.palettes import PaletteCurve, measure_palettes
 from compressor.encode.pruning import Pruned, prune
 from compressor.encode.quality import Yardstick
 from compressor.encode.search import Found, best_size, first_lambda, first_try, lambda_for, rounded_at, search
-from compressor.encode.sensitivity import cameras_of, measure_sensitivity
+from compressor.encode.sensitivity import measure_sensitivity
+from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing
 from compressor.sog.codes import MAX_PALETTE
 from splat.camera import View
@@ -69,7 +70,9 @@ def measured(gaussians: Gaussians, views: Sequence[View], framing: Framing, chec
 
 def sights_of(arranged: Arranged, views: Sequence[View], framing: Framing) -> Sights | None:
     """The pictures to fit to; None without `views`, or where a fit would take too long."""
-    return sights(arranged.gaussians, cameras_of(views, framing)) if views and len(arranged) <= MAX_FITTED else None
+    if not views or len(arranged) > MAX_FITTED:
+        return None
+    return sights(arranged.gaussians, exploring_cameras(arranged.gaussians, views, framing))
 
 
 def prepare(

@@ -6,69 +6,74 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from compressor.encode.viewpoints import evenly, measuring_cameras
 from compressor.framing import Framing
 from splat.camera import Camera, View
 from splat.files import below
 from splat.gaussians import Gaussians
-from splat.render import render
+from splat.render import render, render_with_alpha
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, open_picture
 
 BACKGROUND = (0.10, 0.11, 0.13)
-_MEASURED_VIEWS = 6
 _FEW_VIEWS = 4
-_MEASURED_PIXELS = 480  # along the longer side
 _HELD_OUT_LIMIT = 16
 _PEAK_ERROR = 1e-10  # identical pictures: 100 dB
+_MIN_COVERED = 0.01  # of a picture: what is hardly there is judged as part of at least so much
 
 Image3 = NDArray[np.float32]
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Cameras, and the original splat's pictures from them, against which a coarser one is measured."""
+    """Cameras, the original splat's pictures from them, against which a coarser one is measured, and how many pixels of
+    each the original covers.
+    """
 
     cameras: list[Camera]
     pictures: list[Image3]
+    covered: list[float]
 
     def mean_squared_error(self, gaussians: Gaussians) -> float:
-        """Of all pictures' pixels, in the colour range 0..1."""
+        """Per covered pixel and channel, in the colour range 0..1; the mean over the pictures.
+
+        Errors count wherever they are, but an empty background divides none of them.
+        """
         errors = [
-            float(np.mean(np.square(picture - draw(gaussians, camera))))
-            for camera, picture in zip(self.cameras, self.pictures, strict=True)
+            float(np.square(picture - draw(gaussians, camera)).sum(dtype=np.float64)) / (3 * covered)
+            for camera, picture, covered in zip(self.cameras, self.pictures, self.covered, strict=True)
         ]
         return float(np.mean(errors))
 
     def every_other(self) -> Yardstick:
         """Half of the pictures, where they are not few: enough for the ratio of two errors."""
-        return self if len(self.cameras) < _FEW_VIEWS else Yardstick(self.cameras[::2], self.pictures[::2])
+        if len(self.cameras) < _FEW_VIEWS:
+            return self
+        return Yardstick(self.cameras[::2], self.pictures[::2], self.covered[::2])
 
     def of(self, gaussians: Gaussians) -> Yardstick:
         """The same cameras, with the pictures of another splat."""
-        return Yardstick(self.cameras, [draw(gaussians, camera) for camera in self.cameras])
+        return Yardstick(self.cameras, [draw(gaussians, camera) for camera in self.cameras], self.covered)
 
 
 def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> Yardstick:
-    """Measure from held-out cameras where there are some, else from training ones, else from all round the scene."""
-    held_out = [view.camera for view in views if view.split == "test"] or [view.camera for view in views]
-    if held_out:
-        cameras = [
-            camera.scaled(min(1.0, _MEASURED_PIXELS / max(camera.width, camera.height)))
-            for camera in evenly(held_out, _MEASURED_VIEWS)
-        ]
-    else:
-        rises = [framing.elevation + (-12, 0, 15)[i % 3] for i in range(_MEASURED_VIEWS)]
-        cameras = [
-            framing.camera(turn, _MEASURED_PIXELS, _MEASURED_PIXELS * 3 // 4, rise)
-            for turn, rise in zip(framing.turns(_MEASURED_VIEWS), rises, strict=True)
-        ]
-    return Yardstick(cameras, [draw(gaussians, camera) for camera in cameras])
+    """By which files of `gaussians` are judged: 960 pixels wide, from where `measuring_cameras` says."""
+    cameras, pictures, covered = measuring_cameras(gaussians, views, framing), [], []
+    for camera in cameras:
+        picture, alpha = render_with_alpha(gaussians, camera)
+        beyond = (1 - alpha)[:, :, None] * np.asarray(BACKGROUND, np.float32)
+        pictures.append(np.clip(picture + beyond, 0, 1))
+        covered.append(covered_pixels(alpha))
+    return Yardstick(cameras, pictures, covered)
+
+
+def covered_pixels(alpha: NDArray[np.float32]) -> float:
+    """How many pixels of a picture (height, width) are not background, by their opacity; never none."""
+    return max(float(alpha.sum(dtype=np.float64)), _MIN_COVERED * alpha.size)
 
 
 def draw(gaussians: Gaussians, camera: Camera) -> Image3:
@@ -120,7 +125,3 @@ def _photo(path: Path) -> NDArray[np.uint8]:
             return np.asarray(image.convert("RGB"))
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be read ({error})") from error
-
-
-def evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
-    return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)

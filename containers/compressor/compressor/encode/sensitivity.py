@@ -1,7 +1,8 @@
 """Sensitivity of pictures to the parameters of each Gaussian, alone and together, measured from renders.
 
 With a picture I(θ) and its Jacobian J, a small change d of θ adds dᵀJᵀJd to the squared error. The block of each
-Gaussian is measured exactly (splat/moments.py) from the cameras that trained the splat and from all round it.
+Gaussian is measured exactly (splat/moments.py), from the cameras that trained the splat and from all round it. Errors
+are those of `Yardstick`: per covered pixel, the mean over the views.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 
 from compressor.encode.arranged import KINDS, NUMBERS, Int8, Sensitivity
 from compressor.encode.gradients import render_from
-from compressor.encode.quality import evenly
+from compressor.encode.quality import covered_pixels
+from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing
 from compressor.sog.codes import PALETTE_COEFFICIENTS, Float32, Float64
 from splat.camera import Camera, View
@@ -22,11 +24,8 @@ from splat.gaussians import Gaussians
 from splat.harmonics import sh_basis
 from splat.kernels import kernel, parallel_kernel
 
-_PIXELS = 480  # along the longer side
-_TRAINING_VIEWS = 24
-_ORBIT_VIEWS = 12
-# a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, and each of a small scene
-_WORK = 12_000_000
+# a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, of a large scene at least so many views
+_WORK, _MIN_VIEWS = 12_000_000, 12
 # lower bound of a sensitivity, as a part of the median: future views may show what these views hardly do
 _MIN_SHARE = 1 / 8
 # correlations are reduced by this part, since future views may not have them
@@ -38,30 +37,12 @@ def measure_sensitivity(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
 ) -> Sensitivity:
     """Of `gaussians` seen from the training cameras and from all round; held-out cameras stay unseen."""
-    cameras = evenly(cameras_of(views, framing), max(_ORBIT_VIEWS, _WORK // len(gaussians)))
+    cameras = exploring_cameras(gaussians, views, framing, max(_MIN_VIEWS, _WORK // len(gaussians)))
     tally = _Tally(gaussians)
     for camera in cameras:
         check_stop()
         tally.add(camera)
     return tally.sensitivity()
-
-
-def cameras_of(views: Sequence[View], framing: Framing) -> list[Camera]:
-    """Some of the training cameras, and some from all round the scene."""
-    training = evenly([view.camera for view in views if view.split == "train"], _TRAINING_VIEWS)
-    around = _ORBIT_VIEWS if training else _ORBIT_VIEWS + _TRAINING_VIEWS
-    rises = [framing.elevation + (-12, 0, 15)[i % 3] for i in range(around)]
-    orbit = [
-        framing.camera(turn, _PIXELS, _PIXELS * 3 // 4, rise)
-        for turn, rise in zip(framing.turns(around), rises, strict=True)
-    ]
-    # interleaved, so that any even choice holds some of both
-    scaled = [camera.scaled(min(1.0, _PIXELS / max(camera.width, camera.height))) for camera in training]
-    return [camera for _, camera in sorted([*_placed(scaled), *_placed(orbit)], key=lambda placed: placed[0])]
-
-
-def _placed(cameras: list[Camera]) -> list[tuple[float, Camera]]:
-    return [((i + 0.5) / len(cameras), camera) for i, camera in enumerate(cameras)]
 
 
 class _Tally:
@@ -70,7 +51,7 @@ class _Tally:
     def __init__(self, gaussians: Gaussians) -> None:
         count = len(gaussians)
         self._gaussians = gaussians
-        self._numbers = 0
+        self._views = 0
         self._blocks = np.zeros((count, NUMBERS * (NUMBERS + 1) // 2), np.float32)
         self._directions = np.zeros((count, _FULL), np.float32)
         self._harmonics = np.zeros((_FULL, _FULL))
@@ -79,13 +60,15 @@ class _Tally:
         g = self._gaussians
         rendering = render_from(g, camera)
         gradients, weights = rendering.curvature()
+        weight = np.float32(1 / (3 * covered_pixels(1 - rendering.transmittance)))
         for raw in gradients:
-            _add_products(raw.means, raw.quats, raw.scales, raw.opacities, g.quats, self._blocks)
-        _add_directions(g.means, camera.position.astype(np.float32), weights, self._directions, self._harmonics)
-        self._numbers += rendering.colour.size
+            _add_products(raw.means, raw.quats, raw.scales, raw.opacities, g.quats, weight, self._blocks)
+        position = camera.position.astype(np.float32)
+        _add_directions(g.means, position, weight * weights, self._directions, self._harmonics)
+        self._views += 1
 
     def sensitivity(self) -> Sensitivity:
-        full = self._harmonics / self._numbers
+        full = self._harmonics / self._views
         constant = max(float(full[0, 0]), 1e-30)
         seen = self._blocks[:, -1] > 0
         outlines = np.empty((len(seen), NUMBERS), np.float32)
@@ -94,9 +77,9 @@ class _Tally:
         correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
         _correlations(self._blocks, outlines, correlations)
         return Sensitivity(
-            outlines=outlines / np.float32(self._numbers),
+            outlines=outlines / np.float32(self._views),
             correlations=correlations,
-            colours=_bounded(self._directions[:, 0]) / np.float32(self._numbers),
+            colours=_bounded(self._directions[:, 0]) / np.float32(self._views),
             directions=self._blended_directions(full[0] / constant),
             seen=seen,
             harmonics=(full[1:, 1:] - np.outer(full[1:, 0], full[0, 1:]) / constant) / constant,
@@ -106,7 +89,7 @@ class _Tally:
         """Each Gaussian's own directions, and as much of the usual ones as makes up for few views."""
         usual_weight = max(_MIN_SHARE * float(np.median(self._directions[:, 0])), 1e-30)
         blended = self._directions + (usual_weight * usual).astype(np.float32)
-        return np.asarray(blended / self._numbers, dtype=np.float32)
+        return np.asarray(blended / self._views, dtype=np.float32)
 
 
 def _bounded(sums: Float32) -> Float32:
@@ -116,9 +99,10 @@ def _bounded(sums: Float32) -> Float32:
 
 @parallel_kernel
 def _add_products(
-    means: Float32, quats: Float32, scales: Float32, opacities: Float32, rotations: Float32, blocks: Float32
-) -> None:
-    """Add the outer product of each Gaussian's gradient, by SOG's numbers, to its packed block (N, 55)."""
+    means: Float32, quats: Float32, scales: Float32, opacities: Float32, rotations: Float32, weight: np.float32,
+    blocks: Float32,
+) -> None:  # fmt: skip
+    """Add `weight` times the outer product of each Gaussian's gradient, by SOG's numbers, to its block (N, 55)."""
     for i in prange(means.shape[0]):
         if opacities[i] == 0 and scales[i, 0] == 0 and means[i, 0] == 0:
             continue
@@ -143,7 +127,7 @@ def _add_products(
         at = 0
         for j in range(NUMBERS):
             for k in range(j + 1):
-                blocks[i, at] += v[j] * v[k]
+                blocks[i, at] += weight * v[j] * v[k]
                 at += 1
 
 

@@ -5,30 +5,37 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from compressor.sog import images
 from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Float64, Palette, UInt8
+from compressor.sog.decoder import dequantise
 from compressor.sog.webp import decode_webp, encode_webp
 from splat.errors import InvalidSplatError
+from splat.stored import Marks, StoredSplat, unit
 
 VERSION = 2
 META = "meta.json"
 _GENERATOR = "spaceport"
+_ANTIALIASED = "antialiased"
 _MAX_COUNT = 16383 * 16383  # the largest WebP image
 _MAX_META_BYTES = 1 << 20
 _STAMP = (1980, 1, 1, 0, 0, 0)  # equal content, equal file
 
+_Content = TypeVar("_Content")
 
-def pack_files(codes: Codes, *, antialiased: bool = False) -> dict[str, bytes]:
-    """The files of the unbundled form, by name; `antialiased`: the splat was trained for a compensated blur."""
+
+def pack_files(codes: Codes, marks: Marks = Marks()) -> dict[str, bytes]:  # noqa: B008 - frozen
+    """The files of the unbundled form, by name."""
     pictures = images.to_images(codes)
     with ThreadPoolExecutor(4) as pool:  # the WebP encoder runs outside Python's lock
         encoded = dict(zip(pictures, pool.map(encode_webp, pictures.values()), strict=True))
-    return {META: json.dumps(_meta(codes, antialiased), separators=(",", ":")).encode(), **encoded}
+    return {META: json.dumps(_meta(codes, marks), separators=(",", ":")).encode(), **encoded}
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
@@ -49,9 +56,26 @@ def entry_sizes(sog: bytes) -> dict[str, int]:
 
 def read_codes(sog: bytes) -> Codes:
     """The content of a bundled SOG version 2. Raises InvalidSplatError where it is not one."""
+    return _unzipped(io.BytesIO(sog), unpack_files)
+
+
+def read_stored_sog(path: Path) -> StoredSplat:
+    """The splat of a bundled SOG version 2, y down where it does not say which way is up: as its writers' PLYs are.
+
+    Raises InvalidSplatError where the file is not one.
+    """
+
+    def content(files: dict[str, bytes]) -> StoredSplat:
+        return StoredSplat(dequantise(unpack_files(files)), _marks(json.loads(files[META])))
+
+    with path.open("rb") as stream:
+        return _unzipped(stream, content)
+
+
+def _unzipped(stream: BinaryIO, content: Callable[[dict[str, bytes]], _Content]) -> _Content:
     try:
-        with zipfile.ZipFile(io.BytesIO(sog)) as archive:
-            return unpack_files({name: _read(archive, name) for name in archive.namelist()})
+        with zipfile.ZipFile(stream) as archive:
+            return content({name: _read(archive, name) for name in archive.namelist()})
     except Exception as error:  # a ZIP, JSON or WebP reader may raise anything at all at a hostile file
         raise InvalidSplatError(f"not a readable SOG file ({error})") from error
 
@@ -96,17 +120,29 @@ def _palette(meta: dict[str, Any], files: dict[str, bytes], count: int) -> Palet
     return Palette(labels=found, codes=vectors, codebook=_codebook(meta["codebook"]))
 
 
-def _meta(codes: Codes, antialiased: bool) -> dict[str, Any]:
+def _marks(meta: dict[str, Any]) -> Marks:
+    """`model` since splat-transform 3.2, `antialias` before; `extras` are for applications to use."""
+    extras = meta.get("extras", {}).get(_GENERATOR, {})
+    x, y, z = (float(value) for value in extras.get("offset", (0, 0, 0)))
+    antialiased = meta.get("model") == _ANTIALIASED or meta.get("antialias") is True
+    return Marks(antialiased, unit(extras.get("up") or ()), (x, y, z))
+
+
+def _meta(codes: Codes, marks: Marks) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "version": VERSION,
         "asset": {"generator": _GENERATOR},
         "count": len(codes),
-        "antialias": antialiased,
+        "antialias": marks.antialiased,
         "means": {"mins": codes.mins.tolist(), "maxs": codes.maxs.tolist(), "files": list(images.MEANS)},
         "scales": {"codebook": _shortest(codes.scale_codebook), "files": [images.SCALES]},
         "quats": {"files": [images.QUATS]},
         "sh0": {"codebook": _shortest(codes.colour_codebook), "files": [images.COLOURS]},
     }
+    if marks.antialiased:
+        meta["model"] = _ANTIALIASED
+    if marks.up is not None or any(marks.offset):
+        meta["extras"] = {_GENERATOR: {"up": marks.up, "offset": marks.offset}}
     if codes.palette is not None:
         meta["shN"] = {
             "count": len(codes.palette.codes),

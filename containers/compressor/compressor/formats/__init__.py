@@ -1,0 +1,1 @@
+"""Readers of the formats, besides PLY, in which other tools keep splats."""

@@ -1,0 +1,54 @@
+""".splat, the format of the first web viewers: 32 bytes a Gaussian, without a header and without higher coefficients.
+
+Position and deviations as float32, colour and opacity as four bytes, the rotation's wxyz as bytes about 128
+(https://github.com/antimatter15/splat).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from splat.errors import InvalidSplatError
+from splat.gaussians import Gaussians
+from splat.harmonics import SH_C0
+from splat.ply_header import MAX_GAUSSIANS
+from splat.stored import StoredSplat
+
+_ROW = np.dtype([("means", "<f4", 3), ("deviations", "<f4", 3), ("colours", "u1", 4), ("rotations", "u1", 4)])
+_SAMPLE = 1000
+_ROTATION_LENGTHS = (100.0, 140.0)  # of bytes about 128, rounded
+
+
+def looks_like_splat(path: Path) -> bool:
+    """Whether a file of no known beginning may be a .splat: whole rows with unit rotations and lengths that exist."""
+    if path.stat().st_size == 0 or path.stat().st_size % _ROW.itemsize:
+        return False
+    rows = np.fromfile(path, _ROW, _SAMPLE)
+    lengths = np.linalg.norm(rows["rotations"].astype(np.float64) - 128, axis=1)
+    low, high = _ROTATION_LENGTHS
+    deviations = rows["deviations"]
+    good = (lengths > low) & (lengths < high) & np.isfinite(deviations).all(axis=1) & (deviations >= 0).all(axis=1)
+    return bool(good.mean() > 0.9)
+
+
+def read_dot_splat(path: Path) -> StoredSplat:
+    """Raises InvalidSplatError where the file is not whole rows of at least one Gaussian."""
+    size = path.stat().st_size
+    if size == 0 or size % _ROW.itemsize or size > MAX_GAUSSIANS * _ROW.itemsize:
+        raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are no whole number of Gaussians")
+    rows = np.fromfile(path, _ROW)
+    shades = rows["colours"].astype(np.float64) / 255
+    with np.errstate(divide="ignore", invalid="ignore"):  # lengths of zero are flat, an opacity of 255 is exactly 1
+        scales, logits = np.log(rows["deviations"].astype(np.float64)), np.log(shades[:, 3] / (1 - shades[:, 3]))
+    return StoredSplat(
+        Gaussians(
+            means=rows["means"],
+            quats=rows["rotations"].astype(np.float32) - 128,
+            scales=scales.astype(np.float32),
+            opacities=logits.astype(np.float32),
+            sh0=((shades[:, :3] - 0.5) / SH_C0).astype(np.float32),
+            shN=np.zeros((len(rows), 0, 3), np.float32),
+        )
+    )

@@ -1,0 +1,50 @@
+"""Read a splat of whichever format: its first bytes decide, for an upload may have lost its suffix."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from compressor.formats.dot_splat import looks_like_splat, read_dot_splat
+from compressor.formats.spz import GZIP, MAGIC, read_spz
+from compressor.sog.container import META, read_stored_sog
+from splat.errors import InvalidSplatError
+from splat.ply import read_stored_ply
+from splat.stored import StoredSplat
+
+_ZIP = b"PK\x03\x04"
+_DOT_SPLAT = ".splat"
+
+
+def is_sog(path: Path) -> bool:
+    """Whether a file is a bundled SOG: a ZIP with meta.json and its images, as flat names."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
+        return False
+    return META in names and all("/" not in name for name in names)
+
+
+def is_known_splat(path: Path) -> bool:
+    """Whether the file's content is that of a splat, whatever its name says."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith(_ZIP):
+        return is_sog(path)
+    return start.startswith((b"ply", GZIP, MAGIC)) or looks_like_splat(path)
+
+
+def read_splat(path: Path) -> StoredSplat:
+    """Raises InvalidSplatError where it is no splat that can be read; the message says what it is."""
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    if start.startswith(GZIP):
+        return read_spz(path)
+    if start.startswith(MAGIC):
+        raise InvalidSplatError(f"{path.name} is an SPZ of version 4: export it as version 3, or as .ply")
+    if start.startswith(_ZIP):
+        return read_stored_sog(path)
+    if not start.startswith(b"ply") and (path.suffix.lower() == _DOT_SPLAT or looks_like_splat(path)):
+        return read_dot_splat(path)
+    return read_stored_ply(path)

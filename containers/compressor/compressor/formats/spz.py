@@ -1,0 +1,97 @@
+"""SPZ versions 2 and 3, as Niantic's tools, Scaniverse and this project write it.
+
+https://github.com/nianticlabs/spz (README, "File Format"): one gzip stream, a header of 16 bytes, then each attribute
+of all points. The format's axes are right, up, back.
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.errors import InvalidSplatError
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.ply_header import MAX_GAUSSIANS
+from splat.stored import Marks, StoredSplat
+
+GZIP = b"\x1f\x8b"
+MAGIC = b"NGSP"
+_HEADER = struct.Struct("<4sIIBBBB")
+_ANTIALIASED = 0x1
+_COLOUR_SCALE = 0.15
+_UP = (0.0, 1.0, 0.0)
+_ROTATION_BYTES = {2: 3, 3: 4}
+
+Bytes = NDArray[np.uint8]
+
+
+def read_spz(path: Path) -> StoredSplat:
+    """Raises InvalidSplatError where the file is no SPZ of a version that is read, or is cut short."""
+    try:
+        with gzip.open(path) as stream:
+            _, version, count, degree, bits, flags, _ = _HEADER.unpack(stream.read(_HEADER.size))
+            _check(version, count, degree, bits)
+            sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * HIGHER_COEFFICIENTS[degree])
+            parts = [_part(stream.read(count * size), count, size) for size in sizes]
+    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+        raise InvalidSplatError(f"{path.name} is not a readable SPZ ({error})") from error
+    positions, alphas, colours, scales, rotations, harmonics = parts
+    opacities = alphas[:, 0] / 255
+    with np.errstate(divide="ignore"):  # an opacity of 255 is exactly 1
+        logits = np.log(opacities / (1 - opacities))
+    gaussians = Gaussians(
+        means=(_fixed(positions) / (1 << bits)).astype(np.float32),
+        quats=(_first_three(rotations) if version == 2 else _smallest_three(rotations)).astype(np.float32),
+        scales=(scales / 16 - 10).astype(np.float32),
+        opacities=logits.astype(np.float32),
+        sh0=((colours / 255 - 0.5) / _COLOUR_SCALE).astype(np.float32),
+        shN=((harmonics / 128 - 1).astype(np.float32)).reshape(count, -1, 3),
+    )
+    return StoredSplat(gaussians, Marks(antialiased=bool(flags & _ANTIALIASED), up=_UP))
+
+
+def _check(version: int, count: int, degree: int, bits: int) -> None:
+    if version not in _ROTATION_BYTES:
+        raise ValueError(f"version {version}, not one of {', '.join(map(str, _ROTATION_BYTES))}")
+    if not 1 <= count <= MAX_GAUSSIANS or degree >= len(HIGHER_COEFFICIENTS) or bits > 23:
+        raise ValueError(f"{count} points of degree {degree} with {bits} fractional bits")
+
+
+def _part(data: bytes, count: int, size: int) -> Bytes:
+    if len(data) != count * size:
+        raise ValueError("it ends before the points that its header promises")
+    return np.frombuffer(data, np.uint8).reshape(count, size)
+
+
+def _fixed(positions: Bytes) -> NDArray[np.float64]:
+    """Signed numbers (N, 3) of three bytes each, the lowest first."""
+    triples = positions.reshape(-1, 3, 3).astype(np.int64)
+    values = triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16
+    return np.where(values >= 1 << 23, values - (1 << 24), values).astype(np.float64)
+
+
+def _first_three(rotations: Bytes) -> NDArray[np.float64]:
+    """wxyz (N, 4) of x, y and z in a byte each, w positive."""
+    xyz = rotations / 127.5 - 1
+    w = np.sqrt(np.maximum(0.0, 1 - np.square(xyz).sum(axis=1)))
+    return np.column_stack([w, xyz])
+
+
+def _smallest_three(rotations: Bytes) -> NDArray[np.float64]:
+    """wxyz (N, 4) of the index of the largest of xyzw in 2 bits, the others in a sign and 9 bits each."""
+    words = np.ascontiguousarray(rotations).view("<u4")[:, 0].astype(np.int64)
+    largest = words >> 30
+    xyzw = np.zeros((len(words), 4))
+    for component in (3, 2, 1, 0):
+        held = largest != component
+        value = (words & 511) / 511 * np.sqrt(0.5) * np.where(words & 512, -1, 1)
+        xyzw[:, component] = np.where(held, value, 0.0)
+        words = np.where(held, words >> 10, words)
+    rest = np.sqrt(np.maximum(0.0, 1 - np.square(xyzw).sum(axis=1)))
+    np.put_along_axis(xyzw, largest[:, None], rest[:, None], axis=1)
+    return xyzw[:, [3, 0, 1, 2]]

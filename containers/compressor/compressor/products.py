@@ -1,0 +1,81 @@
+"""Make the survey products (containers/products) in a process of their own: what goes wrong there costs no scene."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from contract.warning_codes import WarningCode
+from stage.contract import StageContext
+from stage.result import Warning
+
+CAMERAS = "cameras"  # the input of structure from motion's output, which products are made from as well
+FOLDER = "products"
+MAX_SECONDS = 1500  # of the stage's hour
+_POLL_SECONDS = 0.2
+_KILLED = -9  # the kernel does so when memory runs out
+
+
+def make_products(
+    context: StageContext, model: Path, progress: Callable[[float, str], None]
+) -> tuple[dict[str, Any] | None, list[Warning]]:
+    """Write `products/` into the stage's output; returns the content of products.json and a warning of what is missing.
+
+    Without the photos there are no products and nothing is said. Raises StageError(INTERRUPTED).
+    """
+    cameras = context.folders.processing_input(CAMERAS)
+    if not (cameras / "images").is_dir():
+        return None, []
+    staging = context.scratch / FOLDER
+    problem = _run(context, [str(model), str(cameras), str(staging)], progress)
+    found: dict[str, Any] = {}
+    if problem is None:
+        found = json.loads((staging / "products.json").read_text(encoding="utf-8"))
+        shutil.move(staging, context.folders.processing_output / FOLDER)
+    missing = dict(found.get("missing", {})) if problem is None else {"survey products": problem}
+    if not missing:
+        return found, []
+    facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+    return found or None, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
+
+
+def _run(context: StageContext, folders: list[str], progress: Callable[[float, str], None]) -> str | None:
+    """Run `python -m products`; returns why it failed, for the customer, or None."""
+    options = context.options
+    command = [sys.executable, "-m", "products", *folders, "--quality", options.quality, "--name", options.scene_name]
+    if options.gsd_millimetres is not None:
+        command += ["--cell", str(options.gsd_millimetres / 1000)]
+    if options.epsg is not None:
+        command += ["--epsg", str(options.epsg)]
+    log = context.scratch / "products.log"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    began = time.monotonic()
+    with log.open("w+", encoding="utf-8") as out, subprocess.Popen(command, stdout=out, env=environment) as process:
+        try:
+            while process.poll() is None:
+                context.check_stop()
+                if time.monotonic() - began > MAX_SECONDS:
+                    return f"they took more than {MAX_SECONDS // 60} minutes: choose a larger gsdMillimetres"
+                _pass_on(log, progress)
+                time.sleep(_POLL_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+    if process.returncode == _KILLED:
+        return "memory ran out: choose a larger gsdMillimetres"
+    return f"an internal error ({process.returncode})" if process.returncode else None
+
+
+def _pass_on(log: Path, progress: Callable[[float, str], None]) -> None:
+    """Report the last whole line, `<share> <what>`."""
+    lines = log.read_text(encoding="utf-8").split("\n")[:-1]
+    if lines:
+        share, _, text = lines[-1].partition(" ")
+        progress(float(share), text)

@@ -1,0 +1,1 @@
+"""Survey products of a scene: orthophoto, surface model, point cloud, quality report."""

@@ -1,0 +1,44 @@
+"""`python -m products MODEL CAMERAS OUTPUT`: the survey products of a training's output and the photos it came from.
+
+Prints a line `<share> <what>` whenever it has got on. It is a process of its own, so that a scene whose maps do not fit
+into memory is delivered without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from contract.options import Quality
+from products.make import Options, make, write_report
+from products.scene import read_scene
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m products", description=__doc__.splitlines()[0])
+    parser.add_argument("model", type=Path, help="what training left: scene.ply, dense.ply, views.json, …")
+    parser.add_argument("cameras", type=Path, help="what structure from motion left: images, survey.json")
+    parser.add_argument("output", type=Path, help="folder for the products")
+    parser.add_argument("--name", default="scene")
+    parser.add_argument("--quality", type=Quality, default=Quality.STANDARD)
+    parser.add_argument("--cell", type=float, help="of the maps, metres; the photos' own resolution without it")
+    parser.add_argument("--epsg", type=int, help="of the coordinate system; the scene's own without it")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    options = Options(arguments.name, arguments.quality, arguments.cell, arguments.epsg)
+    with tempfile.TemporaryDirectory(dir=arguments.output.parent) as scratch:
+        scene = read_scene(arguments.model, arguments.cameras)
+        make(scene, options, arguments.output, Path(scratch), _say)
+    _say(0.95, "writing the quality report")
+    write_report(arguments.name, arguments.model, arguments.cameras, arguments.output)
+    return 0
+
+
+def _say(share: float, text: str) -> None:
+    print(f"{share:.4f} {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

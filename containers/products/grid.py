@@ -1,0 +1,102 @@
+"""A scene on the grid of its map projection: rasters north up, and the Gaussians carried onto it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geo.projected import Projected
+from splat.gaussians import Gaussians
+
+Vector = NDArray[np.float64]
+
+_ARM = 20.0  # metres over which the grid's direction and scale are taken
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A raster, north up: cells of `cell` metres from the top left corner (`west`, `north`), metres about `corner`."""
+
+    west: float
+    north: float
+    cell: float
+    width: int
+    height: int
+
+    @property
+    def cells(self) -> int:
+        return self.width * self.height
+
+    def tiles(self, size: int) -> Iterator[tuple[tuple[slice, slice], Grid]]:
+        """The raster in parts of at most `size` by `size`: where each lies, and its own grid."""
+        for top in range(0, self.height, size):
+            for left in range(0, self.width, size):
+                rows, columns = min(size, self.height - top), min(size, self.width - left)
+                place = (slice(top, top + rows), slice(left, left + columns))
+                west, north = self.west + left * self.cell, self.north - top * self.cell
+                yield place, Grid(west, north, self.cell, columns, rows)
+
+    def centres(self) -> tuple[Vector, Vector]:
+        """x (w,) and y (h,) of the cells' centres."""
+        columns, rows = np.arange(self.width, dtype=np.float64), np.arange(self.height, dtype=np.float64)
+        x: Vector = self.west + (columns + 0.5) * self.cell
+        y: Vector = self.north - (rows + 0.5) * self.cell
+        return x, y
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A scene's way onto the grid: metres of the projection about `corner` (3,), whole metres and so exact in float32.
+
+    A projection in feet is taken in metres: `corner` and what lies about it are its coordinates times their unit.
+    """
+
+    projected: Projected
+    corner: Vector
+
+    @classmethod
+    def of(cls, projected: Projected) -> Placed:
+        unit = np.array([projected.metres_per_unit, projected.metres_per_unit, 1.0])
+        return cls(projected, np.floor(projected.from_enu(np.zeros((1, 3)))[0] * unit))
+
+    @property
+    def unit(self) -> Vector:
+        """(3,) metres in a unit of the projection's axes and of heights."""
+        return np.array([self.projected.metres_per_unit, self.projected.metres_per_unit, 1.0])
+
+    def to_grid(self, points: Vector) -> Vector:
+        """ENU metres (N, 3) → metres about the corner."""
+        return self.projected.from_enu(points) * self.unit - self.corner
+
+    def to_enu(self, points: Vector) -> Vector:
+        """The inverse of `to_grid`."""
+        return self.projected.to_enu((points + self.corner) / self.unit)
+
+    def affine_about(self, point: Vector) -> Vector:
+        """(3, 4): from grid to ENU near `point` (3,) of the grid; a millimetre off at 80 m from it."""
+        found = self.to_enu(point + _ARM * np.array([[0, 0, 0], *np.eye(3), *-np.eye(3)]))
+        linear = (found[1:4] - found[4:7]).T / (2 * _ARM)
+        return np.column_stack([linear, found[0] - linear @ point])
+
+    def carried(self, gaussians: Gaussians) -> Gaussians:
+        """The Gaussians on the grid: each mean exactly where PROJ has it, each turned by the meridians' convergence.
+
+        The grid's scale is that of the scene's middle. Harmonics stay as they are: seen from straight above, a turn
+        about the vertical changes none that the view shows.
+        """
+        axes = self.to_grid(_ARM * np.array([[0.0, 0, 0], [1, 0, 0]]))
+        east = (axes[1] - axes[0])[:2] / _ARM
+        half = math.atan2(east[1], east[0]) / 2
+        w, z = math.cos(half), math.sin(half)
+        a, b, c, d = gaussians.quats.astype(np.float64).T
+        turned = np.column_stack([w * a - z * d, w * b - z * c, w * c + z * b, w * d + z * a])
+        return replace(
+            gaussians,
+            means=self.to_grid(gaussians.means.astype(np.float64)).astype(np.float32),
+            quats=turned.astype(np.float32),
+            scales=gaussians.scales + np.float32(math.log(math.hypot(*east))),
+        )

@@ -1,0 +1,220 @@
+"""Make the survey products of a scene: each by itself, so that one that cannot be made costs no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from contract.files import write_json
+from contract.options import Quality
+from geo.projected import Projected, UnusableSystemError
+from products.cloud import Cloud, write_copc, write_laz
+from products.cog import Georeference, TooLargeError, write_heights, write_picture
+from products.grid import Grid, Placed
+from products.quality import read_evidence, report
+from products.quality_files import write_html, write_pdf
+from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent
+from products.relief import contours, hillshade
+from products.scene import NoPlaceError, Scene
+
+FIGURES = "products.json"
+HEIGHT_STEP, SIGMA_STEP = 0.005, 0.01  # metres that heights and their σ are rounded to
+_OVERVIEW = 1600  # pixels of the longer side of the small orthophoto
+_CONTOUR_LINES = 25  # about so many, at a round interval
+_CONTOUR_CELLS = 400_000  # of the surface that contours are drawn on, and that a customer can still read
+_ROUND = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the customer asked for: `cell` of the maps in metres, None for the photos' own resolution; `epsg` of the
+    system, None for the scene's own.
+    """
+
+    name: str = "scene"
+    quality: Quality = Quality.STANDARD
+    cell: float | None = None
+    epsg: int | None = None
+
+
+@dataclass
+class Made:
+    """Names of the files that were made, why others were not, by name, and figures."""
+
+    files: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The content of products.json (docs/contracts.md)."""
+        return {"version": 1, "files": self.files, "missing": self.missing, **self.figures}
+
+
+def make(
+    scene: Scene, options: Options, output: Path, scratch: Path, progress: Callable[[float, str], None]
+) -> tuple[Made, Rasters | None]:
+    """Write the products into `output` and what became of them into products.json."""
+    made = Made()
+    rasters = None
+    try:
+        projected = scene.projected(options.epsg)
+    except (NoPlaceError, UnusableSystemError) as error:
+        made.missing["maps and point cloud"] = str(error)
+    else:
+        made.figures["system"] = {"epsg": projected.epsg, "name": projected.crs.name}
+        progress(0.0, "writing the point cloud")
+        _point_cloud(scene, projected, output, made)
+        rasters = _maps(scene, projected, options, output, scratch, made, progress)
+    write_json(output / FIGURES, made.as_json())
+    return made, rasters
+
+
+def _point_cloud(scene: Scene, projected: Projected, output: Path, made: Made) -> None:
+    dense = scene.dense
+    if not len(dense.points):
+        made.missing["point cloud"] = "the photos agree on no surface"
+        return
+    photos = np.minimum(dense.agree.astype(np.int64) + 1, 255).astype(np.uint8)
+    cloud = Cloud(projected.from_enu(dense.points), dense.rgb, photos, dense.sigma)
+    write_laz(output / "points.laz", cloud, projected.crs)
+    write_copc(output / "points.copc.laz", cloud, projected.crs)
+    made.files += ["points.laz", "points.copc.laz"]
+    made.figures["points"] = {
+        "count": len(cloud),
+        "photosMedian": float(np.median(photos)),
+        "sigmaMedian": round(float(np.median(dense.sigma)), 4),
+    }
+
+
+def _maps(
+    scene: Scene, projected: Projected, options: Options, output: Path, scratch: Path, made: Made,
+    progress: Callable[[float, str], None],
+) -> Rasters | None:  # fmt: skip
+    placed = Placed.of(projected)
+    cell = options.cell or default_cell(_gsd(scene))
+    try:
+        grid = extent(_surface_of(scene), [view.camera for view in scene.views], placed, cell)
+        if grid.cells > MAX_CELLS:
+            raise TooLargeError(f"{grid.width} by {grid.height} cells of {cell} m are too many: choose a larger gsd")
+        rasters = draw(scene, placed, grid, scratch, lambda share: progress(0.1 + 0.7 * share, "drawing the maps"))
+        place = georeference(projected, placed, grid, scene)
+        progress(0.8, "writing the maps")
+        write_picture(output / "orthophoto.tif", rasters.rgb, rasters.valid, place)
+        _overview(rasters, output / "orthophoto.jpg")
+        made.files += ["orthophoto.tif", "orthophoto.jpg"]
+        made.figures["map"] = {
+            "cell": cell,
+            "width": grid.width,
+            "height": grid.height,
+            "areaSquareMetres": round(float(rasters.valid.sum()) * cell * cell, 1),
+        }
+        if options.quality is Quality.PREVIEW:
+            made.missing["surface model"] = "the quality preview is too coarse for heights: choose standard or high"
+        else:
+            _surface(rasters, place, placed, output, made)
+    except (NothingSeenError, TooLargeError) as error:
+        made.missing["maps"] = str(error)
+        return None
+    return rasters
+
+
+def _surface(rasters: Rasters, place: Georeference, placed: Placed, output: Path, made: Made) -> None:
+    write_heights(output / "surface.tif", rasters.heights, place, HEIGHT_STEP)
+    write_heights(output / "surface_sigma.tif", rasters.sigma, place, SIGMA_STEP)
+    shade = hillshade(rasters.heights, rasters.grid.cell)
+    write_picture(output / "hillshade.tif", np.repeat(shade[..., None], 3, axis=2), shade > 0, place)
+    known = rasters.sigma[rasters.valid]
+    interval = _write_contours(rasters, placed, output / "contours.geojson")
+    made.files += ["surface.tif", "surface_sigma.tif", "hillshade.tif", "contours.geojson"]
+    made.figures["surface"] = {
+        "sigmaMedian": round(float(np.median(known)), 4),
+        "sigma90": round(float(np.percentile(known, 90)), 4),
+        "lowest": round(float(np.nanmin(rasters.heights)), 3),
+        "highest": round(float(np.nanmax(rasters.heights)), 3),
+        "contourInterval": interval,
+    }
+
+
+def write_report(name: str, model: Path, cameras: Path, output: Path) -> None:
+    """Add the quality report to the products in `output`, where structure from motion left the figures for one."""
+    evidence = read_evidence(name, model, cameras, output)
+    if evidence is None:
+        return
+    document = report(evidence)
+    write_html(output / "quality.html", document)
+    write_pdf(output / "quality.pdf", document)
+    figures = json.loads((output / FIGURES).read_text(encoding="utf-8"))
+    figures["files"] += ["quality.html", "quality.pdf"]
+    write_json(output / FIGURES, figures)
+
+
+def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene) -> Georeference:
+    """Where the grid lies, in the projection's own unit."""
+    unit = projected.metres_per_unit
+    heights = scene.georeference.get("heights") or {}
+    return Georeference(
+        west=float((placed.corner[0] + grid.west) / unit),
+        north=float((placed.corner[1] + grid.north) / unit),
+        cell=grid.cell / unit,
+        epsg=projected.epsg,
+        name=projected.crs.name,
+        vertical=heights.get("epsg"),
+    )
+
+
+def _write_contours(rasters: Rasters, placed: Placed, path: Path) -> float:
+    """Contours on a coarsened surface as GeoJSON (RFC 7946: WGS 84); returns their interval in metres."""
+    step = max(1, round(np.sqrt(rasters.grid.cells / _CONTOUR_CELLS)))
+    rows, columns = rasters.grid.height // step, rasters.grid.width // step
+    blocks = rasters.heights[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    known = np.isfinite(blocks)
+    count = known.sum(axis=(1, 3))
+    total = np.where(known, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
+    coarse = np.where(2 * count >= step * step, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    found = coarse[np.isfinite(coarse)]
+    span = float(np.ptp(np.percentile(found, (2, 98)))) if len(found) else 0.0
+    interval = next((value for value in _ROUND if span / value <= _CONTOUR_LINES), _ROUND[-1])
+    features = []
+    for level, line in contours(coarse, interval):
+        x = rasters.grid.west + line[:, 0] * step * rasters.grid.cell
+        y = rasters.grid.north - line[:, 1] * step * rasters.grid.cell
+        places = placed.projected.to_geographic((np.column_stack([x, y]) + placed.corner[:2]) / placed.unit[:2])
+        coordinates = [[round(longitude, 9), round(latitude, 9)] for longitude, latitude in places.tolist()]
+        geometry = {"type": "LineString", "coordinates": coordinates}
+        features.append({"type": "Feature", "properties": {"height": round(level, 3)}, "geometry": geometry})
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}) + "\n", encoding="utf-8")
+    return interval
+
+
+def _overview(rasters: Rasters, path: Path) -> None:
+    """A small picture of the orthophoto, white where it has none."""
+    step = max(1, -(-max(rasters.grid.width, rasters.grid.height) // _OVERVIEW))
+    rows, columns = (max(1, size // step) for size in (rasters.grid.height, rasters.grid.width))
+    picture = Image.new("RGB", (columns, rows), "white")
+    for top in range(0, rows, 256):  # strip by strip: a map may be larger than the memory
+        part = (slice(top * step, min(top + 256, rows) * step), slice(0, columns * step))
+        shown = np.where(rasters.valid[part][..., None], rasters.rgb[part], 255).astype(np.uint8)
+        picture.paste(Image.fromarray(shown).resize((columns, shown.shape[0] // step), Image.Resampling.BOX), (0, top))
+    picture.save(path, quality=90)
+
+
+def _surface_of(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Places (N, 3) on the scene's surfaces: the dense points, or the solid Gaussians where there are few."""
+    if len(scene.dense.points) > len(scene.gaussians) // 10:
+        return scene.dense.points
+    return scene.gaussians.means[scene.gaussians.opacities > -1].astype(np.float64)
+
+
+def _gsd(scene: Scene) -> float:
+    """Size of a photo's pixel on the scene, median, metres."""
+    if scene.survey and scene.survey["gsd_metres"]:
+        return float(scene.survey["gsd_metres"])
+    places = _surface_of(scene)
+    sizes = [depths[depths > 0] / view.camera.fx for view in scene.views for _, depths in [view.camera.project(places)]]
+    return float(np.median(np.concatenate(sizes)))

@@ -1,0 +1,154 @@
+"""Draw a scene's maps tile by tile into rasters that lie on disk: memory grows with a tile, not with the map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from products.drape import Drape, orthophoto
+from products.grid import Grid, Placed, Vector
+from products.scene import Scene
+from products.surface import Surface, SurfacePoints, surface
+from splat.camera import Camera
+from splat.depths import depth_map
+from splat.gaussians import Float32, Gaussians
+from splat.orthographic import draw_from_above
+
+TILE = 1024  # cells
+_RIM = 16  # cells about a tile that are drawn with it, so that filters see across its rim
+MIN_PHOTOS = 3  # that see a cell; fewer do not fix its height
+MAX_CELLS = 1_000_000_000
+_DEPTH_EDGE = 640  # pixels of the longer side of what the splat shows in a photo
+_EXTENT_PERCENTILES = (0.5, 99.5)
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Rasters:
+    """Maps on one grid: `rgb` (h, w, 3), `heights` (h, w) in the scene's datum, `sigma` (h, w), `views` (h, w) photos
+    that see a cell, `valid` (h, w). Heights and σ are NaN where not valid.
+    """
+
+    grid: Grid
+    rgb: Bytes
+    heights: Float32
+    sigma: Float32
+    views: Bytes
+    valid: NDArray[np.bool_]
+
+
+class NothingSeenError(Exception):
+    """No part of the ground is seen by as many photos as a map needs."""
+
+
+def default_cell(gsd: float) -> float:
+    """A cell for a ground sampling distance: two digits, so that files of one flight fit each other."""
+    digits = 1 - math.floor(math.log10(gsd))
+    return float(round(gsd, digits))
+
+
+def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -> Grid:
+    """The grid round the points (N, 3), ENU, that MIN_PHOTOS see, in whole cells. Raises NothingSeenError."""
+    seen = np.zeros(len(points), np.int16)
+    for camera in cameras:
+        pixels, depths = camera.project(points)
+        inside = (depths > 0) & (pixels >= 0).all(axis=1)
+        seen += inside & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
+    kept = points[seen >= MIN_PHOTOS]
+    if not len(kept):
+        raise NothingSeenError(f"no part of the scene is seen by {MIN_PHOTOS} photos")
+    low, high = np.percentile(placed.to_grid(kept)[:, :2], _EXTENT_PERCENTILES, axis=0)
+    corner = placed.corner[:2]
+    # cells of all maps with one cell size share their borders
+    west = math.floor((low[0] + corner[0]) / cell) * cell - corner[0]
+    north = math.ceil((high[1] + corner[1]) / cell) * cell - corner[1]
+    width, height = math.ceil((high[0] - west) / cell), math.ceil((north - low[1]) / cell)
+    return Grid(float(west), float(north), cell, max(width, 1), max(height, 1))
+
+
+def draw(scene: Scene, placed: Placed, grid: Grid, scratch: Path, after_each: Callable[[float], None]) -> Rasters:
+    """Draw every map of `scene` on `grid` into files below `scratch`; `after_each` gets the share that is done."""
+    rasters = _empty(grid, scratch)
+    carried = placed.carried(scene.gaussians)
+    points = SurfacePoints.sorted(placed.to_grid(scene.dense.points), scene.dense.sigma, grid.cell)
+    depths = {view.name: _depths(scene.gaussians, view.camera) for view in scene.views}
+    tiles = list(grid.tiles(TILE))
+    for done, (place, tile) in enumerate(tiles, start=1):
+        _draw_tile(scene, placed, carried, points, depths, rasters, place, tile)
+        after_each(done / len(tiles))
+    return rasters
+
+
+def _draw_tile(
+    scene: Scene, placed: Placed, carried: Gaussians, points: SurfacePoints, depths: dict[str, Float32],
+    rasters: Rasters, place: tuple[slice, slice], tile: Grid,
+) -> None:  # fmt: skip
+    rim = Grid(
+        tile.west - _RIM * tile.cell, tile.north + _RIM * tile.cell, tile.cell, tile.width + 2 * _RIM,
+        tile.height + 2 * _RIM,
+    )  # fmt: skip
+    above = draw_from_above(carried, rim.west, rim.north, rim.cell, rim.width, rim.height)
+    found = surface(points, above.heights, above.alpha, rim)
+    if not np.isfinite(found.heights).any():
+        return
+    drape = Drape.empty(rim)
+    box = placed.to_enu(_corners(found, rim))
+    for view in scene.views:
+        if _may_see(view.camera, box):
+            gain = scene.gains.get(view.name, np.ones(3))
+            photo = scene.photo(view.name)
+            drape.add(found.heights, rim, placed, view.camera, photo, gain, depths[view.name])
+    picture = orthophoto(above.rgb, drape, found.heights, rim.cell)
+    inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
+    heights = found.heights[inner]
+    valid = np.isfinite(heights) & (drape.views[inner] >= MIN_PHOTOS)
+    rasters.rgb[place] = np.rint(255 * picture[inner].clip(0, 1)).astype(np.uint8)
+    rasters.views[place] = drape.views[inner]
+    rasters.valid[place] = valid
+    rasters.heights[place] = np.where(valid, heights + np.float32(placed.corner[2]), np.nan)
+    rasters.sigma[place] = np.where(valid, found.sigma[inner], np.nan)
+
+
+def _empty(grid: Grid, scratch: Path) -> Rasters:
+    def layer(name: str, kind: type, *channels: int) -> Any:
+        return np.memmap(scratch / f"{name}.raw", kind, "w+", shape=(grid.height, grid.width, *channels))
+
+    heights, sigma = layer("heights", np.float32), layer("sigma", np.float32)
+    heights[:], sigma[:] = np.nan, np.nan
+    return Rasters(
+        grid, layer("rgb", np.uint8, 3), heights, sigma, layer("views", np.uint8), layer("valid", np.bool_)
+    )  # fmt: skip
+
+
+def _depths(gaussians: Gaussians, camera: Camera) -> Float32:
+    """What the splat shows in a photo: depths, infinite where it stops too little light to hide anything."""
+    small = camera.scaled(min(1.0, _DEPTH_EDGE / max(camera.width, camera.height)))
+    found = depth_map(gaussians, small).median
+    return np.where(np.isfinite(found), found, np.float32(np.inf)).astype(np.float32)
+
+
+def _corners(found: Surface, tile: Grid) -> Vector:
+    """(8, 3) of the box round a tile's surface."""
+    low, high = np.nanmin(found.heights), np.nanmax(found.heights)
+    east, south = tile.west + tile.width * tile.cell, tile.north - tile.height * tile.cell
+    return np.array([[x, y, z] for x in (tile.west, east) for y in (south, tile.north) for z in (low, high)], float)
+
+
+def _may_see(camera: Camera, box: Vector) -> bool:
+    """Whether a box (8, 3) can be in a picture: not wholly beyond one of its sides."""
+    local = box @ camera.rotation.T + camera.translation
+    x, y, z = local.T
+    beyond = [
+        z <= 0,
+        camera.fx * x + camera.cx * z < 0,
+        camera.fx * x - (camera.width - camera.cx) * z > 0,
+        camera.fy * y + camera.cy * z < 0,
+        camera.fy * y - (camera.height - camera.cy) * z > 0,
+    ]
+    return not any(bool(side.all()) for side in beyond)

@@ -1,0 +1,124 @@
+"""What products are made from: the trained splat and its views, dense points, photos, and where the scene is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from plyfile import PlyData
+from pyproj import CRS
+from pyproj.exceptions import CRSError
+
+from geo.projected import Place, Projected
+from splat.camera import View, read_views
+from splat.gaussians import Gaussians, sound
+from splat.ply import read_ply
+
+Vector = NDArray[np.float64]
+Bytes = NDArray[np.uint8]
+
+
+class NoPlaceError(Exception):
+    """The scene is not georeferenced, so that no map of it can be made; the message says why."""
+
+
+@dataclass(frozen=True)
+class DensePoints:
+    """`dense.ply`: surfaces that photos agree on, in ENU metres."""
+
+    points: Vector  # (N, 3)
+    rgb: Bytes  # (N, 3)
+    agree: Bytes  # (N,) depth maps besides the point's own
+    sigma: NDArray[np.float32]  # (N,) metres along the ray
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A scene in its local frame. `photos`: the folder of the undistorted photos that `views` are named after; `gains`:
+    by how much each is brighter than the splat, by name.
+    """
+
+    gaussians: Gaussians
+    views: list[View]
+    dense: DensePoints
+    photos: Path
+    gains: Mapping[str, Vector]
+    georeference: Mapping[str, Any]
+    survey: Mapping[str, Any] | None
+
+    def photo(self, name: str) -> Bytes:
+        """(H, W, 3)"""
+        with Image.open(self.photos / name) as image:
+            return np.asarray(image.convert("RGB"))
+
+    def projected(self, epsg: int | None = None) -> Projected:
+        """The scene's projection, or that of `epsg`. Raises NoPlaceError, UnusableSystemError."""
+        origin = self.georeference["origin"]
+        if not self.georeference["georeferenced"] or origin is None:
+            raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
+        place = Place(origin["latitude"], origin["longitude"], origin["altitude"] or 0.0)
+        known = self.georeference.get("projected")
+        if epsg is not None or known is None:
+            return Projected.about(place, epsg)
+        try:
+            return Projected.about(place, CRS.from_wkt(known["wkt"]))
+        except CRSError as error:
+            raise NoPlaceError(f"the scene's projection cannot be read: {error}") from error
+
+
+def read_scene(model: Path, cameras: Path) -> Scene:
+    """The scene of a training output `model` and the structure from motion `cameras` it came from.
+
+    Raises InvalidSplatError, InvalidSceneError, OSError where a file is missing or malformed.
+    """
+    gaussians, _ = sound(read_ply(model / "scene.ply"))
+    survey = cameras / "survey.json"
+    result = _read_json(model / "result.json")
+    exposures = result.get("metrics", {}).get("exposure", {}).get("photos", [])
+    return Scene(
+        gaussians=gaussians,
+        views=_at_full_size(read_views(model / "views.json"), cameras / "images"),
+        dense=read_dense(model / "dense.ply"),
+        photos=cameras / "images",
+        gains={photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in exposures},
+        georeference=_read_json(model / "georeference.json"),
+        survey=_read_json(survey) if survey.is_file() else None,
+    )
+
+
+def _at_full_size(views: list[View], photos: Path) -> list[View]:
+    """The views whose photos are there, with cameras of the photos' own size: training may have seen smaller ones."""
+    found = []
+    for view in views:
+        path = photos / view.name
+        if path.is_file():
+            with Image.open(path) as image:
+                found.append(replace(view, camera=view.camera.resized(*image.size)))
+    return found
+
+
+def read_dense(path: Path) -> DensePoints:
+    """Read dense.ply (docs/contracts.md)."""
+    vertex = PlyData.read(str(path))["vertex"]
+    points, rgb = (np.column_stack([vertex[name] for name in names]) for names in (("x", "y", "z"), _COLOURS))
+    finite = np.isfinite(points).all(axis=1)
+    return DensePoints(
+        points[finite].astype(np.float64),
+        rgb[finite].astype(np.uint8),
+        np.asarray(vertex["agree"][finite]),
+        np.asarray(vertex["sigma"][finite]),
+    )
+
+
+_COLOURS = ("red", "green", "blue")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found

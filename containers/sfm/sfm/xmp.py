@@ -1,0 +1,135 @@
+"""Read a photo's XMP: packets whole or in pieces, in whichever encoding, and the properties in them.
+
+Adobe, XMP Specification Part 3 (2020), 1.1.3: a packet is an APP1 segment of a JPEG; what does not fit follows as
+extended XMP, in parts with their offsets. Some writers cut an ordinary packet over several segments instead.
+"""
+
+from __future__ import annotations
+
+import codecs
+import math
+import re
+from collections.abc import Mapping
+
+from PIL import Image
+
+TAG = 700
+MAX_BYTES = 4 << 20  # of all packets together; drones write a few thousand
+_STANDARD, _EXTENDED = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_GUID_BYTES, _NUMBER_BYTES = 32, 4
+_ENCODINGS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_BEGINNINGS = (b"<?xpacket begin", b"<?xml", b"<x:xmpmeta", b"<x:xapmeta", b"<rdf:RDF")
+_NUMBER = re.compile(r"([+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?:\s*/\s*(\d+(?:\.\d+)?))?")
+_COORDINATE = re.compile(r"(\d{1,3}),(\d{1,2}(?:\.\d+)?)(?:,(\d{1,2}(?:\.\d+)?))?\s*([NSEW])", re.I)
+
+
+def xmp_of(image: Image.Image, tags: Mapping[int, object]) -> str:
+    """The text of an opened picture's XMP, "" where it has none; `tags`: its TIFF tags."""
+    segments = [data for marker, data in getattr(image, "applist", []) if marker == "APP1"]
+    packets = _standard_packets(segments) + _extended_packets(segments)
+    other = image.info.get("xmp") or tags.get(TAG)
+    if not packets and other:
+        packets = [other.encode() if isinstance(other, str) else _bytes(other)]
+    return "\n".join(decoded(packet[:MAX_BYTES]) for packet in packets)[:MAX_BYTES]
+
+
+def decoded(packet: bytes) -> str:
+    """A packet's text: UTF-8, or UTF-16 or UTF-32 by their mark or by their zeros (XMP Specification Part 1, 7.1)."""
+    for mark, encoding in _ENCODINGS:
+        if packet.startswith(mark):
+            return packet[len(mark) :].decode(encoding, "replace")
+    head = packet[:4].ljust(4, b" ")
+    zeros = (head[0] == 0, head[1] == 0, head[2] == 0, head[3] == 0)
+    encodings = {
+        (False, True, True, True): "utf-32-le",
+        (True, True, True, False): "utf-32-be",
+        (False, True, False, True): "utf-16-le",
+        (True, False, True, False): "utf-16-be",
+    }
+    return packet.decode(encodings.get(zeros, "utf-8"), "replace")
+
+
+def value_of(xmp: str, name: str) -> str | None:
+    """The text of the property `name`, with its usual prefix: an attribute, an element, or the first item of a list."""
+    escaped = re.escape(name)
+    found = re.search(
+        rf"(?<![\w:.-]){escaped}\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')"
+        rf"|<{escaped}(?:\s[^<>]*)?>(?:\s*<rdf:(?:Seq|Bag|Alt)>\s*<rdf:li(?:\s[^<>]*)?>)?([^<]*)<",
+        xmp,
+    )
+    return next((group.strip() for group in found.groups() if group is not None), None) if found else None
+
+
+def number_of(xmp: str, *names: str) -> float | None:
+    """The first of these properties that is a number: decimal, or a fraction as EXIF in XMP has them."""
+    for name in names:
+        found = _NUMBER.fullmatch(value_of(xmp, name) or "")
+        if found:
+            number = float(found[1]) / float(found[2] or 1) if float(found[2] or 1) else math.nan
+            if math.isfinite(number):
+                return number
+    return None
+
+
+def coordinate_of(xmp: str, *names: str) -> float | None:
+    """Degrees with their sign: a number, or `degrees,minutes[,seconds]` and a letter (XMP Specification Part 2)."""
+    for name in names:
+        if (number := number_of(xmp, name)) is not None:
+            return number
+        found = _COORDINATE.fullmatch(value_of(xmp, name) or "")
+        if found:
+            degrees = int(found[1]) + float(found[2]) / 60 + float(found[3] or 0) / 3600
+            return -degrees if found[4].upper() in "SW" else degrees
+    return None
+
+
+def block_of(xmp: str, name: str) -> str:
+    """What stands inside the structure `name`, "" where there is none."""
+    escaped = re.escape(name)
+    found = re.search(rf"<{escaped}(?:\s[^<>]*[^/<>])?>(.*?)</{escaped}>|<{escaped}(\s[^<>]*)/>", xmp, re.S)
+    return next((group for group in found.groups() if group is not None), "") if found else ""
+
+
+def _standard_packets(segments: list[bytes]) -> list[bytes]:
+    """The packets, each joined of the pieces it was cut into."""
+    packets: list[bytes] = []
+    for segment in segments:
+        if segment.startswith(_STANDARD):
+            piece = segment[len(_STANDARD) :]
+            if packets and not _begins_packet(piece):
+                packets[-1] += piece
+            else:
+                packets.append(piece)
+    return packets
+
+
+def _begins_packet(piece: bytes) -> bool:
+    start = piece[:64].replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t")
+    return start.startswith(_BEGINNINGS)
+
+
+def _extended_packets(segments: list[bytes]) -> list[bytes]:
+    """Extended XMP, its parts in order."""
+    parts: dict[bytes, dict[int, bytes]] = {}
+    head = len(_EXTENDED) + _GUID_BYTES + 2 * _NUMBER_BYTES
+    for segment in segments:
+        if segment.startswith(_EXTENDED) and len(segment) > head:
+            guid = segment[len(_EXTENDED) : len(_EXTENDED) + _GUID_BYTES]
+            offset = int.from_bytes(segment[head - _NUMBER_BYTES : head], "big")
+            parts.setdefault(guid, {})[offset] = segment[head:]
+    return [b"".join(found[offset] for offset in sorted(found)) for found in parts.values()]
+
+
+def _bytes(value: object) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    try:
+        return bytes(value)  # type: ignore[call-overload, no-any-return] # tag 700 may be read as a tuple of bytes
+    except (TypeError, ValueError):
+        return b""

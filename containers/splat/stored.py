@@ -1,0 +1,120 @@
+"""A splat as a file holds it: its Gaussians, and the marks that say how to look at them.
+
+Marks stand in a PLY's comments. `SplatRenderMode: mip` is written by Brush, gsplat and splat-transform, `antialiased 1`
+by Postshot; `Vertical axis: x y z` is Brush's. `offset x y z` is this project's own.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.gaussians import Gaussians
+
+Triple = tuple[float, float, float]
+
+FAR = 4096.0
+"""Units from the origin beyond which float32 no longer keeps a position to half a thousandth of a unit."""
+_ANTIALIASED = {("antialiased",), ("antialiased", "1"), ("splatrendermode:", "mip")}
+_PLAIN = {("antialiased", "0"), ("splatrendermode:", "default")}
+# Brush writes `y` where it knows nothing, and reads it as what most trainers leave: y down
+_AXES: dict[str, Triple] = {"x": (1.0, 0.0, 0.0), "y": (0.0, -1.0, 0.0), "z": (0.0, 0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What a file says beside its Gaussians.
+
+    `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
+    `up`: a unit vector, None where nothing is said. `offset`: what to add to a position, in float64, for the
+    coordinates that the splat came with.
+    """
+
+    antialiased: bool = False
+    up: Triple | None = None
+    offset: Triple = (0.0, 0.0, 0.0)
+
+    def as_comments(self) -> list[str]:
+        """The comments of a PLY that say so."""
+        found = ["SplatRenderMode: mip"] if self.antialiased else []
+        if self.up is not None:
+            found.append("Vertical axis: " + " ".join(map(_shortest, self.up)))
+        if any(self.offset):
+            found.append("offset " + " ".join(map(_shortest, self.offset)))
+        return found
+
+
+@dataclass(frozen=True)
+class StoredSplat:
+    """What was read from a file. `plain`: the file is a PLY that holds just these Gaussians, in INRIA's layout.
+
+    `dropped_degrees`: the file has spherical harmonics above degree 3, which were not read.
+    """
+
+    gaussians: Gaussians
+    marks: Marks = field(default_factory=Marks)
+    plain: bool = False
+    dropped_degrees: bool = False
+
+
+def marks_in(comments: Iterable[str]) -> Marks:
+    """The marks in a PLY's comments; of two that contradict each other the last one counts."""
+    antialiased, up, offset = False, None, (0.0, 0.0, 0.0)
+    for comment in comments:
+        words = tuple(comment.lower().split())
+        if words in _ANTIALIASED or words in _PLAIN:
+            antialiased = words in _ANTIALIASED
+        elif words[:2] == ("vertical", "axis:"):
+            up = _axis(words[2:]) or up
+        elif words[:1] == ("offset",):
+            offset = _triple(words[1:]) or offset
+    return Marks(antialiased, up, offset)
+
+
+def unit(vector: Iterable[float]) -> Triple | None:
+    """`vector` with a length of one; None for one of no length."""
+    values = [float(value) for value in vector]
+    length = math.hypot(*values)
+    if len(values) != 3 or not (math.isfinite(length) and length > 1e-12):
+        return None
+    x, y, z = (value / length for value in values)
+    return x, y, z
+
+
+def centred(positions: NDArray[np.float64]) -> tuple[NDArray[np.float32], Triple]:
+    """Positions (N, 3) near their median in float32, and the offset that was subtracted: whole units, or nothing.
+
+    A survey's coordinates (UTM, earth-centred) are millions of metres, of which float32 keeps half a metre.
+    """
+    finite = positions[np.isfinite(positions).all(axis=1)]
+    middle = np.median(finite, axis=0) if len(finite) else np.zeros(3)
+    if float(np.abs(middle).max()) < FAR:
+        middle = np.zeros(3)
+    x, y, z = (float(round(value)) for value in middle)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (positions - (x, y, z)).astype(np.float32), (x, y, z)
+
+
+def _axis(words: tuple[str, ...]) -> Triple | None:
+    if len(words) == 1 and words[0] in _AXES:
+        return _AXES[words[0]]
+    values = _triple(words)
+    return unit(values) if values else None
+
+
+def _triple(words: tuple[str, ...]) -> Triple | None:
+    parts = re.split(r"[\s,\[\]]+", " ".join(words).strip(" ,[]"))
+    try:
+        x, y, z = (float(part) for part in parts)
+    except ValueError:
+        return None
+    return (x, y, z) if math.isfinite(x + y + z) else None
+
+
+def _shortest(value: float) -> str:
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e15 else repr(float(value))

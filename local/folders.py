@@ -1,0 +1,49 @@
+"""Folders of photos that come in and folders of results that go out: nothing that was there before is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from contract.archive import is_survey
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder, in order of their names; links to folders are not followed."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if (path := Path(parent, name)).is_file():
+                yield path
+
+
+def pack(folder: Path, archive: Path) -> None:
+    """Write the photos and control points of a folder into a ZIP, stored: photos do not shrink. Raises OSError."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED, strict_timestamps=False) as sink:
+        for path in walk(folder):
+            name = path.relative_to(folder)
+            if is_survey(PurePosixPath(name.as_posix())):
+                sink.write(path, name.as_posix())
+
+
+def free_folder(wanted: Path) -> Path:
+    """`wanted`, or the first of `wanted-2`, `-3`, … that holds nothing: earlier results stay."""
+    number, folder = 1, wanted
+    while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
+
+
+def move(finished: Path, folder: Path) -> None:
+    """Put a finished folder in its place, where there is nothing or an empty folder. Raises OSError."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.is_dir():
+        folder.rmdir()
+    shutil.move(finished, folder)

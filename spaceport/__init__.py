@@ -1,0 +1,1 @@
+"""Spaceport on one machine: the command line, and a Python client of the HTTP API."""

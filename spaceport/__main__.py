@@ -1,0 +1,24 @@
+"""`python -m spaceport`, and the command `spaceport` of an installation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# an installation brings the project's other folders along (setup.py); in a checkout they lie beside this one
+ROOT = HERE / "_project" if (HERE / "_project").is_dir() else HERE.parent
+
+
+def main() -> int:
+    """Run the command line; returns the exit code."""
+    for folder in (ROOT, ROOT / "functions"):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))
+    from spaceport.cli import main as run  # what it imports is found from here on
+
+    return run(sys.argv[1:], ROOT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

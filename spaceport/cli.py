@@ -1,0 +1,158 @@
+"""The command line: photos to a scene on this machine, the local cloud, and a look at the machine itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import webbrowser
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from types import FrameType
+
+from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
+from contract.stages import Stage
+from domain.errors import JobError, RejectedUpload
+from domain.job import JobOptions, parse_options
+from local.display import printable
+from local.folders import free_folder
+from local.sagemaker.container import project_images
+from spaceport import doctor
+from spaceport.estimate import PaceFile, in_words
+from spaceport.run import Outcome, Plan, Run, estimate_of
+from spaceport.source import STEPS, Source, read_source
+
+OK, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
+SHOWN = {
+    "viewer/index.html": "viewer",
+    "scene.sog": "splat",
+    "report.html": "report",
+    "preview.png": "picture",
+    "orbit.webp": "orbit",
+}
+EPILOG = """\
+commands:
+  spaceport cloud up|down   start or stop the pipeline on an embedded cloud
+  spaceport doctor          check what this machine has and lacks
+
+Progress goes to standard error; standard output is one line of JSON. Exit code:
+0 succeeded, 1 failed, 2 wrong use, 130 stopped by Ctrl-C. Earlier results stay:
+the next run of the same name gets a folder of its own.
+"""
+
+
+def main(arguments: Sequence[str], root: Path) -> int:
+    """Run one command; returns the exit code. `root`: the folder that holds the project's parts."""
+    if arguments[:1] == ["cloud"]:
+        return cloud(arguments[1:], root)
+    if arguments[:1] == ["doctor"]:
+        return doctor.report(doctor.checks(root), sys.stdout)
+    signal.signal(signal.SIGTERM, _interrupt)
+    return scene(parser().parse_args(arguments), root)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="spaceport",
+        description="Turn drone photos into a compressed 3D Gaussian splat, on this machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("input", type=Path, help="a ZIP or folder of photos, a COLMAP scene, or a splat (.ply)")
+    made.add_argument("-q", "--quality", choices=[*Quality], default=DEFAULT_QUALITY, help="default: %(default)s")
+    made.add_argument("-o", "--out", type=Path, help="folder of the result; default: out/<name of the input>")
+    made.add_argument("--name", help="name of the scene; default: the name of the input")
+    made.add_argument("--only", choices=[*Stage], type=Stage, help="run this stage alone")
+    made.add_argument("--open", action="store_true", help="open the viewer in the browser at the end")
+    for name, number in WHOLE_NUMBERS.items():
+        flag = f"--{name.replace('_', '-')}"
+        made.add_argument(flag, type=int, metavar="N", help=f"{number.low:,} to {number.high:,}; default: by quality")
+    made.add_argument("--version", action="version", version=f"spaceport {_version()}")
+    return made
+
+
+def scene(given: argparse.Namespace, root: Path) -> int:
+    try:
+        source = read_source(given.input, given.only)
+        options = _options(given, source)
+    except FileNotFoundError:
+        print(f"spaceport: there is no {given.input}", file=sys.stderr)
+        return WRONG_USE
+    except OSError as fault:
+        print(f"spaceport: {given.input} cannot be read: {fault.strerror}", file=sys.stderr)
+        return WRONG_USE
+    except RejectedUpload as rejected:
+        _explain(rejected.error)
+        print(json.dumps({"jobId": None, "status": "rejected", "error": rejected.error.code}), flush=True)
+        return FAILED
+    stages = (given.only,) if given.only else source.step.stages
+    plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name))
+    paces = PaceFile.of_user()
+    print(_opening(plan, paces), file=sys.stderr, flush=True)
+    outcome = Run(project_images(root), paces, sys.stderr).go(plan)
+    _close(outcome)
+    print(json.dumps(outcome.summary), flush=True)
+    if given.open and outcome.folder and not outcome.error:
+        viewer = outcome.folder / "viewer" / "index.html"
+        if viewer.is_file():
+            webbrowser.open(viewer.resolve().as_uri())
+    return STOPPED if outcome.stopped else FAILED if outcome.error else OK
+
+
+def cloud(arguments: Sequence[str], root: Path) -> int:
+    made = argparse.ArgumentParser(prog="spaceport cloud", description="The whole pipeline on an embedded cloud.")
+    made.add_argument("what", choices=["up", "down"])
+    what = made.parse_args(arguments).what
+    if not (root / "template.yaml").is_file():
+        print("spaceport: the local cloud needs a checkout of the project; run it there", file=sys.stderr)
+        return WRONG_USE
+    from local import down, up  # the local cloud's own packages are needed for this command alone
+
+    return up.main() if what == "up" else down.main()
+
+
+def _options(given: argparse.Namespace, source: Source) -> JobOptions:
+    numbers = {name: getattr(given, name) for name in WHOLE_NUMBERS if getattr(given, name) is not None}
+    named = {"name": given.name} if given.name else {}
+    step = STEPS[given.only] if given.only else source.step
+    return parse_options({"quality": given.quality, "pipelineStep": step, **named, **numbers})
+
+
+def _opening(plan: Plan, paces: PaceFile) -> str:
+    source = plan.source
+    holds = f"{source.photos} photos, " if source.photos else ""
+    left = in_words(*estimate_of(plan, paces).left(0.0))
+    return (
+        f"{printable(source.name)}: {holds}{source.bytes / 1e6:.1f} MB, quality {plan.options.quality}\n"
+        f"time    {left} on this machine\n"
+        f"result  {plan.out}"
+    )
+
+
+def _close(outcome: Outcome) -> None:
+    if outcome.error:
+        _explain(outcome.error)
+        if outcome.folder:
+            print(f"logs and finished stages: {outcome.folder}", file=sys.stderr)
+        return
+    assert outcome.folder is not None
+    shown = [(label, outcome.folder / name) for name, label in SHOWN.items() if (outcome.folder / name).is_file()]
+    for label, path in shown or [("result", outcome.folder)]:
+        print(f"{label:<8} {path}", file=sys.stderr)
+
+
+def _explain(error: JobError) -> None:
+    print(f"{error.code}: {printable(error.message)}\nWhat to do: {printable(error.hint)}", file=sys.stderr)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("spaceport")
+    except metadata.PackageNotFoundError:
+        return "(checkout)"
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,265 @@
+"""Splats in other formats than PLY: read as what their writers meant, or refused by name."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import struct
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from compressor.deliver.spz import write_spz
+from compressor.encode.encoder import Coarseness, arrange, quantise
+from compressor.encode.harmonics import quantise_harmonics
+from compressor.formats.reading import read_splat
+from compressor.sog.container import pack_files, zip_files
+from compressor.sog.decoder import dequantise
+from compressor.source import read_source
+from splat.errors import InvalidSplatError
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
+from splat.harmonics import SH_C0
+from splat.stored import Marks
+from stage.errors import ErrorCode, StageError
+from tests.support.splats import even_sensitivity
+
+MakeSplat = Callable[..., Gaussians]
+UP = (0.6, 0.0, 0.8)
+
+
+def alike(one: Gaussians, other: Gaussians) -> float:
+    """How far apart unit rotations are at most, either sign being the same rotation."""
+    a, b = (quats / np.linalg.norm(quats, axis=1, keepdims=True) for quats in (one.quats, other.quats))
+    return float(np.abs(np.abs((a * b).sum(axis=1)) - 1).max())
+
+
+@settings(deadline=None, max_examples=20)
+@given(count=st.integers(1, 60), degree=st.integers(0, 3), seed=st.integers(0, 99), antialiased=st.booleans())
+def test_an_spz_reads_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory,
+    make_splat: MakeSplat,
+    count: int,
+    degree: int,
+    seed: int,
+    antialiased: bool,
+) -> None:
+    splat = make_splat(count, degree, seed)
+    path = tmp_path_factory.mktemp("spz") / "scene.spz"
+    write_spz(path, splat, antialiased=antialiased)
+    stored = read_splat(path)
+    found = stored.gaussians
+    assert stored.marks == Marks(antialiased, up=(0, 1, 0))
+    assert not stored.plain
+    assert np.abs(found.means - splat.means).max() <= 0.5 / 4096 + 1e-6
+    assert np.abs(opacity_of(found.opacities) - opacity_of(splat.opacities)).max() <= 0.51 / 255
+    assert np.abs(found.scales - splat.scales).max() <= 0.51 / 16
+    assert np.abs(found.sh0 - splat.sh0).max() <= 0.51 / 255 / 0.15
+    assert alike(found, splat) < 1e-5
+    assert found.shN.shape == splat.shN.shape
+    assert np.abs(found.shN - splat.shN).max(initial=0) <= 8.6 / 128
+
+
+def test_rotations_of_spz_version_2_are_three_bytes(tmp_path: Path, make_splat: MakeSplat) -> None:
+    splat = make_splat(50, 0)
+    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
+    unit *= np.where(unit[:, :1] < 0, -1, 1)
+    write_spz(tmp_path / "3.spz", splat, antialiased=False)
+    raw = gzip.decompress((tmp_path / "3.spz").read_bytes())
+    head = struct.pack("<4sI", b"NGSP", 2)
+    rotations = np.rint((unit[:, 1:] + 1) * 127.5).astype(np.uint8)
+    (tmp_path / "2.spz").write_bytes(gzip.compress(head + raw[8 : 16 + 50 * 16] + rotations.tobytes()))
+    found = read_splat(tmp_path / "2.spz").gaussians
+    np.testing.assert_allclose(found.quats[:, 1:], unit[:, 1:], atol=1.01 / 255)
+    np.testing.assert_array_equal(found.means, read_splat(tmp_path / "3.spz").gaussians.means)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_a_sog_reads_as_it_was_written_with_its_marks(tmp_path: Path, make_splat: MakeSplat, degree: int) -> None:
+    arranged, even = arrange(make_splat(80, degree)), even_sensitivity(80)
+    codes = quantise(arranged, even, Coarseness(palette_size=32), quantise_harmonics(arranged, even, 32))
+    for marks in (Marks(), Marks(True, UP, (500000.0, 5200000.0, 0.0))):
+        (tmp_path / "upload").write_bytes(zip_files(pack_files(codes, marks)))
+        stored = read_splat(tmp_path / "upload")
+        assert stored.marks == marks
+        for name in ("means", "quats", "scales", "opacities", "sh0", "shN"):
+            np.testing.assert_array_equal(getattr(stored.gaussians, name), getattr(dequantise(codes), name))
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [({"model": "antialiased"}, True), ({"antialias": True}, True), ({"model": "2dgs"}, False), ({}, False)],
+)
+def test_the_mark_of_a_sog_is_read_in_both_spellings(
+    tmp_path: Path, make_splat: MakeSplat, meta: dict[str, object], expected: bool
+) -> None:
+    arranged, even = arrange(make_splat(20, 0)), even_sensitivity(20)
+    files = pack_files(quantise(arranged, even, Coarseness(), None))
+    written = json.loads(files["meta.json"])
+    del written["antialias"]
+    files["meta.json"] = json.dumps({**written, **meta}).encode()
+    (tmp_path / "a.sog").write_bytes(zip_files(files))
+    assert read_splat(tmp_path / "a.sog").marks.antialiased is expected
+
+
+def word(shares: np.ndarray, bits: tuple[int, ...]) -> int:
+    """Shares of each field's largest value, the first field in the highest bits."""
+    packed = 0
+    for share, width in zip(shares, bits, strict=True):
+        packed = packed << width | round(share * ((1 << width) - 1))
+    return packed
+
+
+def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
+    """As PlayCanvas' tools write it, from the format's documentation."""
+    count = len(splat)
+    chunks, words = [], []
+    colours = 0.5 + SH_C0 * splat.sh0.astype(np.float64)
+    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
+    for start in range(0, count, 256):
+        part = slice(start, start + 256)
+        row: list[float] = []
+        shares = []
+        for values in (splat.means[part], splat.scales[part], colours[part]):
+            low, high = values.min(axis=0), values.max(axis=0)
+            if values.shape[1] == 3 and values is not splat.means and not colour_range and len(row) == 12:
+                low, high = np.zeros(3), np.ones(3)
+            else:
+                row += [*low, *high]
+            shares.append(np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1))
+        chunks.append(struct.pack(f"<{len(row)}f", *row))
+        for i in range(len(shares[0])):
+            q = unit[start + i]
+            largest = int(np.abs(q).argmax())
+            q = q * np.sign(q[largest])
+            rotation = largest << 30
+            for shift, c in zip((20, 10, 0), [c for c in range(4) if c != largest], strict=True):
+                rotation |= round((q[c] / np.sqrt(2) + 0.5) * 1023) << shift
+            vectors = [word(share[i], (11, 10, 11)) for share in shares[:2]]
+            alpha = round(float(opacity_of(splat.opacities[start + i : start + i + 1])[0]) * 255)
+            colour = sum(round(c * 255) << shift for c, shift in zip(shares[2][i], (24, 16, 8), strict=True)) | alpha
+            words.append(struct.pack("<4I", vectors[0], rotation, vectors[1], colour))
+    names = [f"{end}_{axis}" for end in ("min", "max") for axis in "xyz"]
+    names += [f"{end}_scale_{axis}" for end in ("min", "max") for axis in "xyz"]
+    names += [f"{end}_{axis}" for end in ("min", "max") for axis in "rgb"] if colour_range else []
+    header = "ply\nformat binary_little_endian 1.0\ncomment SplatRenderMode: mip\n"
+    header += f"element chunk {len(chunks)}\n" + "".join(f"property float {name}\n" for name in names)
+    header += f"element vertex {count}\n"
+    header += "".join(f"property uint packed_{name}\n" for name in ("position", "rotation", "scale", "color"))
+    body = b"".join(chunks) + b"".join(words)
+    if higher := splat.shN.shape[1]:
+        header += f"element sh {count}\n" + "".join(f"property uchar f_rest_{i}\n" for i in range(3 * higher))
+        values = splat.shN.transpose(0, 2, 1).reshape(count, -1)
+        body += np.clip(np.floor((values / 8 + 0.5) * 256), 0, 255).astype(np.uint8).tobytes()
+    return header.encode() + b"end_header\n" + body
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+@pytest.mark.parametrize("colour_range", [True, False])
+def test_a_compressed_ply_reads_as_it_was_written(
+    tmp_path: Path, make_splat: MakeSplat, degree: int, colour_range: bool
+) -> None:
+    splat = make_splat(600, degree)
+    splat = replace(splat, sh0=np.clip(splat.sh0, -1.7, 1.7))
+    (tmp_path / "a.compressed.ply").write_bytes(packed_ply(splat, colour_range=colour_range))
+    stored = read_splat(tmp_path / "a.compressed.ply")
+    found = stored.gaussians
+    assert stored.marks.antialiased
+    assert not stored.plain
+    assert np.abs(found.means - splat.means).max() <= 4.1 / 1023 / 2
+    assert np.abs(found.scales - splat.scales).max() <= 2.2 / 1023 / 2
+    assert alike(found, splat) < 1e-5
+    assert np.abs(opacity_of(found.opacities) - opacity_of(splat.opacities)).max() <= 0.51 / 255
+    assert np.abs(found.sh0 - splat.sh0).max() <= 4 / 255 / 2
+    assert found.shN.shape == (600, HIGHER_COEFFICIENTS[degree], 3)
+    assert np.abs(found.shN - splat.shN).max(initial=0) <= 8 / 256
+
+
+@pytest.mark.parametrize("suffix", [".splat", ""])
+def test_a_dot_splat_reads_as_it_was_written(tmp_path: Path, make_splat: MakeSplat, suffix: str) -> None:
+    splat = make_splat(70, 0)
+    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
+    shades = np.column_stack([np.clip(0.5 + SH_C0 * splat.sh0, 0, 1), opacity_of(splat.opacities)])
+    rows = [
+        struct.pack("<6f", *mean, *np.exp(scale))
+        + np.rint(shade * 255).astype(np.uint8).tobytes()
+        + np.clip(np.rint(quat * 128 + 128), 0, 255).astype(np.uint8).tobytes()
+        for mean, scale, shade, quat in zip(splat.means, splat.scales, shades, unit, strict=True)
+    ]
+    (tmp_path / f"upload{suffix}").write_bytes(b"".join(rows))
+    source = read_source(tmp_path, tmp_path / "scratch")
+    found = source.gaussians
+    np.testing.assert_array_equal(found.means, splat.means)
+    np.testing.assert_allclose(found.scales, splat.scales, atol=1e-6)
+    assert alike(found, splat) < 1e-3
+    assert np.abs(opacity_of(found.opacities) - shades[:, 3]).max() <= 0.51 / 255
+    assert np.abs(SH_C0 * found.sh0 + 0.5 - shades[:, :3]).max() <= 0.51 / 255
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory, make_splat: MakeSplat) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole")
+    splat, even = arrange(make_splat(40, 1)), even_sensitivity(40)
+    write_spz(folder / "a.spz", splat, antialiased=False)
+    codes = quantise(splat, even, Coarseness(palette_size=8), quantise_harmonics(splat, even, 8))
+    return {
+        "a.spz": (folder / "a.spz").read_bytes(),
+        "a.sog": zip_files(pack_files(codes)),
+        "a.ply": packed_ply(splat),
+        "a.splat": bytes(range(1, 33)) * 4,
+    }
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damage_anywhere_is_refused_or_still_a_splat(
+    files: dict[str, bytes], tmp_path: Path, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(files)))
+    damaged = bytearray(files[name])
+    if name == "a.spz":
+        damaged = bytearray(gzip.decompress(damaged))
+    for _ in range(data.draw(st.integers(0, 4))):
+        damaged[data.draw(st.integers(0, 40) | st.integers(0, len(damaged) - 1)) % len(damaged)] = data.draw(
+            st.integers(0, 255)
+        )
+    del damaged[data.draw(st.integers(0, len(damaged)) | st.just(len(damaged))) :]
+    (tmp_path / name).write_bytes(gzip.compress(damaged) if name == "a.spz" else damaged)
+    with contextlib.suppress(InvalidSplatError):
+        assert len(read_splat(tmp_path / name).gaussians) > 0
+
+
+def test_what_is_no_splat_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.spz").write_bytes(b"NGSP" + struct.pack("<I", 4) + bytes(40))
+    with pytest.raises(InvalidSplatError, match="SPZ of version 4"):
+        read_splat(tmp_path / "a.spz")
+    (tmp_path / "b.spz").write_bytes(gzip.compress(struct.pack("<4sIIBBBB", b"NGSP", 9, 1, 0, 12, 0, 0) + bytes(20)))
+    with pytest.raises(InvalidSplatError, match="version 9"):
+        read_splat(tmp_path / "b.spz")
+
+
+def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path) -> None:
+    bomb = struct.pack("<4sIIBBBB", b"NGSP", 3, 4_000_000_000, 3, 12, 0, 0) + bytes(1000)
+    (tmp_path / "a.spz").write_bytes(gzip.compress(bomb))
+    with pytest.raises(InvalidSplatError, match="4000000000 points"):
+        read_splat(tmp_path / "a.spz")
+
+
+def test_a_format_inside_a_zip_is_found(tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_spz(tmp_path / "a.spz", make_splat(7, 0), antialiased=False)
+    upload = tmp_path / "in"
+    upload.mkdir()
+    with zipfile.ZipFile(upload / "upload.zip", "w") as archive:
+        archive.write(tmp_path / "a.spz", "my scene/a.spz")
+    assert len(read_source(upload, tmp_path / "scratch").gaussians) == 7
+    with zipfile.ZipFile(upload / "upload.zip", "a") as archive:
+        archive.write(tmp_path / "a.spz", "my scene/b.spz")
+    with pytest.raises(StageError) as caught:
+        read_source(upload, tmp_path / "again")
+    assert caught.value.code is ErrorCode.INVALID_SPLAT

@@ -1,0 +1,32 @@
+"""Links into the results: a splat is saved under its scene's name, whatever letters that has."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import boto3
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.links import Links, attachment
+
+URI = "s3://results/jobs/meadow-0123456789ab"
+
+
+def test_a_splat_is_saved_under_the_name_of_its_scene_and_a_page_opens() -> None:
+    s3 = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+    uris = {"scene.ply": f"{URI}/scene.ply", "report.html": f"{URI}/report.html"}
+    links = Links(s3, "results", 3600).of_job("meadow-0123456789ab", uris, "Große Wiese")
+    asked = {name: parse_qs(urlsplit(url).query) for name, url in links.items()}
+    (said,) = asked["scene.ply"]["response-content-disposition"]
+    assert said == "attachment; filename=\"Gro_e Wiese.ply\"; filename*=UTF-8''Gro%C3%9Fe%20Wiese.ply"
+    assert "response-content-disposition" not in asked["report.html"]
+
+
+@given(st.text(max_size=80))
+def test_a_file_name_stays_within_its_quotes_and_comes_back_whole(name: str) -> None:
+    header = attachment(name.encode("utf-8", "replace").decode())
+    plain = header.removeprefix('attachment; filename="').partition('"; filename*')[0]
+    assert header.isascii()
+    assert not set(plain) & set('"\\\r\n/')
+    assert unquote(header.partition("UTF-8''")[2]) == name.encode("utf-8", "replace").decode()

@@ -1,0 +1,260 @@
+"""Maps of a scene whose heights and colours are known: the surface, the draped photos, and the files of it all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from contract.options import Quality
+from geo.projected import Place, Projected
+from products.__main__ import main
+from products.drape import Drape, orthophoto
+from products.grid import Grid, Placed
+from products.make import Options, make
+from products.rasters import NothingSeenError, default_cell, draw, extent
+from products.scene import Scene, read_scene
+from products.surface import SurfacePoints, sigma_of_fog, surface
+from splat.depths import Crossing
+from tests.unit.products import scenes
+
+CELL = 0.05
+
+
+class LocalGrid(Placed):
+    """A grid that is the local frame itself."""
+
+    def to_grid(self, points: np.ndarray) -> np.ndarray:
+        return np.asarray(points, dtype=np.float64)
+
+    def to_enu(self, points: np.ndarray) -> np.ndarray:
+        return np.asarray(points, dtype=np.float64)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return scenes.write_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(scope="module")
+def scene(folders: tuple[Path, Path]) -> Scene:
+    return read_scene(*folders)
+
+
+def unknown(grid: Grid) -> Crossing:
+    nothing = np.full((grid.height, grid.width), np.nan, np.float32)
+    return Crossing(nothing, nothing.copy())
+
+
+def test_a_plane_of_noisy_points_is_that_plane() -> None:
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(-5, 5, (4000, 2))
+    noise = rng.normal(0, 0.02, 4000)
+    points = np.column_stack([xy, 10 + 0.5 * xy[:, 0] - 0.2 * xy[:, 1] + noise])
+    grid = Grid(-4.0, 4.0, CELL, 160, 160)
+    sorted_points = SurfacePoints.sorted(points, np.full(4000, 0.02, np.float32), CELL)
+    found = surface(sorted_points, unknown(grid), np.zeros((160, 160), np.float32), grid)
+    x, y = grid.centres()
+    error = found.heights - (10 + 0.5 * x[None] - 0.2 * y[:, None])
+    known = np.isfinite(error)
+    assert known.mean() > 0.99
+    assert np.abs(error[known]).mean() < 0.015
+    # what it says of itself is right: about two thirds within one sigma, and no sigma below half a cell
+    assert 0.6 < (np.abs(error) < found.sigma)[known].mean() <= 1
+    assert found.sigma[known].min() >= CELL / 2
+
+
+def test_an_eave_stays_where_it_is(scene: Scene) -> None:
+    grid = Grid(-4.0, 4.0, CELL, 160, 160)
+    points = SurfacePoints.sorted(scene.dense.points, scene.dense.sigma, CELL)
+    found = surface(points, unknown(grid), np.zeros((160, 160), np.float32), grid)
+    x, y = grid.centres()
+    true = scenes.heights(x[None], y[:, None])
+    wrong = np.abs(found.heights - true) > 0.1
+    edge = np.maximum(np.abs(x)[None], np.abs(y)[:, None])
+    assert not wrong[np.abs(edge - 2.0) > 0.1].any()
+
+
+def test_the_splat_decides_between_two_surfaces_and_fills_holes() -> None:
+    grid = Grid(0.0, 1.0, CELL, 20, 20)
+    rng = np.random.default_rng(1)
+    low, high = (np.column_stack([rng.uniform(-1, 2, (500, 2)), np.full(500, z)]) for z in (0.0, 4.0))
+    both = SurfacePoints.sorted(np.concatenate([low, high]), np.full(1000, 0.02, np.float32), CELL)
+    for level in (0.0, 4.0):
+        median = np.full((20, 20), level + 0.1, np.float32)
+        found = surface(both, Crossing(median, np.zeros_like(median)), np.ones((20, 20), np.float32), grid)
+        np.testing.assert_allclose(found.heights, level, atol=1e-3)
+    far = SurfacePoints.sorted(low + np.array([50.0, 0, 0]), np.full(500, 0.02, np.float32), CELL)
+    median, spread = np.full((20, 20), 7.0, np.float32), np.full((20, 20), 0.5, np.float32)
+    alpha = np.where(np.arange(20) < 10, 0.9, 0.2).astype(np.float32)[None].repeat(20, axis=0)
+    found = surface(far, Crossing(median, spread), alpha, grid)
+    np.testing.assert_allclose(found.heights[:, :10], 7.0)
+    np.testing.assert_allclose(found.sigma[:, :10], np.hypot(CELL / 2, 0.1), rtol=1e-5)
+    assert np.isnan(found.heights[:, 10:]).all()
+
+
+def test_thicker_fog_is_less_sure() -> None:
+    spread = np.array([[0.0, 0.1, 1.0, np.nan]], np.float32)
+    sigma = sigma_of_fog(spread, 0.03)[0]
+    assert (np.diff(sigma) > 0).all()
+    assert sigma[0] == pytest.approx(0.015)
+
+
+def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
+    grid = Grid(-6.0, 6.0, CELL, 240, 240)
+    place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
+    x, y = (part.copy() for part in np.meshgrid(*grid.centres()))
+    true = scenes.heights(x, y).astype(np.float32)
+    drape = Drape.empty(grid)
+    for view in scene.views:
+        depths = np.full((240, 320), np.inf, np.float32)
+        drape.add(true, grid, place, view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
+    flat = np.maximum(np.abs(x), np.abs(y))
+    inner = (np.abs(flat - 2) > 0.3) & (drape.views >= 3)
+    # gains are taken off: photos 0.8 times as bright as the splat
+    on_top = inner & (true > 1)
+    error = np.abs(drape.mixed() * 0.8 - scenes.colours(x, y))
+    assert np.median(error[inner]) < 0.01
+    assert np.percentile(error[on_top], 95) < 0.05
+
+
+def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) -> None:
+    grid = Grid(-6.0, 6.0, CELL, 240, 240)
+    place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
+    heights = np.zeros((240, 240), np.float32)
+    drape, view = Drape.empty(grid), scene.views[4]
+    near = np.full((60, 80), 10.0, np.float32)  # something stands 10 m before the camera, the ground is 16 m away
+    near[:, 40:] = np.inf
+    drape.add(heights, grid, place, view.camera, scene.photo(view.name), np.ones(3), near)
+    assert not drape.views[:, :115].any()
+    assert drape.views[100:140, 125:180].all()
+
+
+def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
+    grid = Grid(0.0, 3.0, CELL, 60, 60)
+    drape = Drape.empty(grid)
+    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
+    drape.views[:, 50:] = 0
+    heights = np.zeros((60, 60), np.float32)
+    heights[:, :20] = 3.0
+    found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape, heights, CELL)
+    assert np.allclose(found[:, :10], 0.25)
+    assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
+    assert np.allclose(found[:, 35:40], 0.25)
+    assert np.allclose(found[:, 50:], 0.75)
+
+
+def test_a_scene_is_drawn_tile_by_tile_as_at_once(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Placed.of(scene.projected())
+    grid = extent(scene.dense.points, [view.camera for view in scene.views], place, 0.1)
+    shares: list[float] = []
+    drawn = []
+    for size in (4096, 50):
+        monkeypatch.setattr("products.rasters.TILE", size)
+        (tmp_path / str(size)).mkdir()
+        drawn.append(draw(scene, place, grid, tmp_path / str(size), shares.append))
+    whole, tiled = drawn
+    assert shares[-1] == 1.0
+    np.testing.assert_array_equal(whole.valid, tiled.valid)
+    assert np.abs(np.asarray(whole.heights) - tiled.heights)[whole.valid].max() < 1e-3
+    assert np.abs(whole.rgb.astype(int) - tiled.rgb)[whole.valid].max() <= 3
+    # where the map says a cell is, the scene is as high: heights in metres above the datum
+    rows, columns = np.nonzero(whole.valid)
+    x, y = (grid.west + (columns + 0.5) * 0.1, grid.north - (rows + 0.5) * 0.1)
+    enu = place.to_enu(np.column_stack([x, y, whole.heights[rows, columns] - place.corner[2]]))
+    error = np.abs(enu[:, 2] - scenes.heights(enu[:, 0], enu[:, 1]))
+    assert (error < 0.05).mean() > 0.93
+    assert whole.valid.mean() > 0.5
+
+
+def test_a_map_of_what_too_few_photos_see_is_refused(scene: Scene) -> None:
+    with pytest.raises(NothingSeenError, match="3 photos"):
+        extent(scene.dense.points, [view.camera for view in scene.views[:2]], Placed.of(scene.projected()), 0.1)
+
+
+@pytest.mark.parametrize(("gsd", "cell"), [(0.0316, 0.032), (0.16, 0.16), (0.00987, 0.0099), (1.234, 1.2)])
+def test_cells_have_two_digits(gsd: float, cell: float) -> None:
+    assert default_cell(gsd) == pytest.approx(cell)
+
+
+def made(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "products.json").read_text())
+    assert set(found["files"]) | {"products.json"} == {path.name for path in folder.iterdir()}
+    return found
+
+
+def test_the_command_leaves_every_product(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "products"
+    arguments = [*map(str, folders), str(output), "--cell", "0.1", "--epsg", "2056"]
+    monkeypatch.setattr("sys.argv", ["products", *arguments])
+    assert main() == 0
+    found = made(output)
+    assert found["missing"] == {}
+    assert found["system"]["epsg"] == 2056
+    assert {"orthophoto.tif", "surface.tif", "surface_sigma.tif", "points.laz", "points.copc.laz"} <= set(
+        found["files"]
+    )
+    lines = json.loads((output / "contours.geojson").read_text())["features"]
+    places = np.array([place for line in lines for place in line["geometry"]["coordinates"]])
+    assert np.abs(places - [8.5306, 47.3612]).max() < 2e-4
+    with Image.open(output / "orthophoto.jpg") as picture:
+        assert picture.width == found["map"]["width"]
+
+
+def test_no_surface_of_a_preview(scene: Scene, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    make(scene, Options(quality=Quality.PREVIEW, cell=0.2), output, tmp_path, lambda _share, _text: None)
+    found = made(output)
+    assert "orthophoto.tif" in found["files"]
+    assert "surface.tif" not in found["files"]
+    assert "preview" in found["missing"]["surface model"]
+
+
+@pytest.mark.parametrize(
+    ("georeference", "epsg", "words"),
+    [
+        ({"georeferenced": False, "origin": None, "reason": "the photos have no GPS"}, None, "no GPS"),
+        (scenes.GEOREFERENCE, 99_999, "no coordinate system"),
+        (scenes.GEOREFERENCE, 4326, "not a projected system"),
+    ],
+)
+def test_without_a_place_or_a_system_there_is_no_map_and_it_is_said(
+    folders: tuple[Path, Path], tmp_path: Path, georeference: dict[str, Any], epsg: int | None, words: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    scene = read_scene(*folders)
+    bare = Scene(**{**vars(scene), "georeference": georeference})
+    make(bare, Options(epsg=epsg), tmp_path / "out", tmp_path, lambda _share, _text: None)
+    found = made(tmp_path / "out")
+    assert found["files"] == []
+    assert words in found["missing"]["maps and point cloud"]
+
+
+def test_feet_are_taken_in_metres(folders: tuple[Path, Path]) -> None:
+    scene = read_scene(*folders)
+    georeference = {**scenes.GEOREFERENCE, "origin": {"latitude": 40.0, "longitude": -77.0, "altitude": 100.0}}
+    place = Placed.of(Scene(**{**vars(scene), "georeference": georeference}).projected(2272))
+    points = np.array([[0.0, 0, 0], [10.0, 0, 0]])
+    assert np.linalg.norm(np.diff(place.to_grid(points), axis=0)) == pytest.approx(10.0, abs=0.01)
+    np.testing.assert_allclose(place.to_enu(place.to_grid(points)), points, atol=1e-5)
+
+
+def test_carried_gaussians_lie_and_point_where_the_grid_has_them() -> None:
+    place = Placed.of(Projected.about(Place(47.3612, 5.2, 400.0)))  # 3.8° west of its zone's middle meridian
+    splat = scenes.gaussians(2.0)
+    carried = place.carried(splat)
+    np.testing.assert_allclose(carried.means, place.to_grid(splat.means.astype(float)), atol=1e-3)
+    east = place.to_grid(np.array([[0.0, 0, 0], [1.0, 0, 0]]))
+    turn = np.arctan2(*(east[1] - east[0])[1::-1])
+    assert abs(turn) > 0.02
+    w, _, _, z = carried.quats[0]
+    assert 2 * np.arctan2(z, w) == pytest.approx(turn, abs=1e-6)

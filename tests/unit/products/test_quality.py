@@ -1,0 +1,162 @@
+"""The quality report: what it says of good and of bad flights, and that both files can be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from products.make import write_report
+from products.quality import CHECKED, NOT_CADASTRAL, Evidence, Report, report
+from products.quality_files import write_html, write_pdf
+
+ACCURACY = {
+    "count": 10,
+    "mean_metres": [0.001, -0.002, 0.003],
+    "sigma_metres": [0.004, 0.005, 0.012],
+    "rms_metres": [0.004, 0.005, 0.012],
+    "ce90_metres": 0.0097,
+    "le90_metres": 0.0197,
+}
+SURVEY: dict[str, Any] = {
+    "version": 1,
+    "gsd_metres": 0.032,
+    "flight_height_metres": 36.2,
+    "area_square_metres": {"seen": 5400.0, "seen_by_three": 4100.0},
+    "captured": {"first": "2026:05:04 10:00:00", "last": "2026:05:04 10:07:12"},
+    "cameras": [
+        {
+            "make": "DJI", "model": "FC300S", "photos": 20, "width": 1600, "height": 1200, "kind": "SIMPLE_RADIAL",
+            "initial_focal_pixels": 1130.0, "focal_pixels": 1132.5,
+            "parameters": {"f": 1132.5, "cx": 800.0, "cy": 600.0, "k": 0.001},
+        }
+    ],
+    "reprojection_pixels": {"mean": 0.2, "rms": 0.28, "bin": 0.1, "counts": [500, 300, 100, *[10] * 17]},
+    "track_lengths": [{"photos": 2, "points": 200}, {"photos": 3, "points": 100}, {"photos": 4, "points": 0}],
+    "gps": {**ACCURACY, "rms_metres": [0.3, 0.3, None], "le90_metres": None},
+    "control": ACCURACY,
+    "check": ACCURACY,
+}  # fmt: skip
+POINTS = [
+    {
+        "name": name, "residual_metres": 0.01, "offset_metres": [0.004, -0.005, 0.012], "pixels": 0.4, "photos": 6,
+        "used": not check, "check": check,
+    }
+    for name, check in (("C1", False), ("K1_check", True))
+]  # fmt: skip
+GEOREFERENCE: dict[str, Any] = {
+    "georeferenced": True,
+    "source": "control points",
+    "projected": {"epsg": 25832, "name": "ETRS89 / UTM zone 32N"},
+    "heights": {"datum": "that of the control points", "epsg": None},
+    "control_points": POINTS,
+}
+PRODUCTS = {
+    "system": {"epsg": 25832, "name": "ETRS89 / UTM zone 32N"},
+    "map": {"cell": 0.032, "width": 1500, "height": 1300, "areaSquareMetres": 1800.0},
+    "surface": {"sigmaMedian": 0.025, "sigma90": 0.05, "lowest": 465.1, "highest": 477.0},
+    "points": {"count": 200_000, "photosMedian": 5.0, "sigmaMedian": 0.04},
+    "missing": {},
+}
+
+
+def evidence(**changes: Any) -> Evidence:
+    photos = [{"name": f"{n}.jpg", "registered": True, "features": 4000 + n} for n in range(20)]
+    good = Evidence(
+        name="Hof & Söhne <Süd>",
+        photos=photos,
+        survey=SURVEY,
+        georeference=GEOREFERENCE,
+        cameras_result={"counts": {"points": 300}, "metrics": {"overlapShare": 0.9}, "resources": {"wallSeconds": 30}},
+        training_result={"resources": {"wallSeconds": 160}},
+        products=PRODUCTS,
+    )
+    return replace(good, **changes)
+
+
+def verdicts(found: Report) -> dict[str, str]:
+    return {check.name: check.verdict.value for check in found.checks}
+
+
+def rows(found: Report, title: str) -> list[tuple[str, ...]]:
+    return [row for section in found.sections if section.title == title for row in section.rows]
+
+
+def test_a_good_flight_is_good_throughout_and_its_accuracy_is_that_of_the_check_points() -> None:
+    found = report(evidence())
+    assert set(verdicts(found).values()) == {"good"}
+    assert found.notice == CHECKED
+    (accuracy,) = [check for check in found.checks if check.name == "Accuracy"]
+    assert accuracy.found == "0.6 cm in plan, 1.2 cm in height"
+    assert ("K1_check", "check", "0.004", "-0.005", "0.012", "0.40", "6") in rows(found, "Control and check points")
+    assert ("Camera positions minus GPS, RMS", "10", "0.300", "0.300", "–") in rows(found, "Accuracy of positions")
+    assert ("Plan", "ETRS89 / UTM zone 32N (EPSG:25832)") in rows(found, "Coordinate system")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "verdict"),
+    [
+        ({"photos": [{"registered": n < 14, "features": 9} for n in range(20)]}, "Photos placed", "fair"),
+        ({"photos": [{"registered": n < 9, "features": 9} for n in range(20)]}, "Photos placed", "poor"),
+        ({"survey": {**SURVEY, "check": None}}, "Accuracy", "fair"),
+        ({"georeference": {"georeferenced": False}, "survey": {**SURVEY, "check": None}}, "Accuracy", "poor"),
+        ({"survey": {**SURVEY, "check": {**ACCURACY, "rms_metres": [0.02, 0.02, 0.1]}}}, "Accuracy", "fair"),
+        ({"survey": {**SURVEY, "check": {**ACCURACY, "rms_metres": [0.02, 0.02, 0.3]}}}, "Accuracy", "poor"),
+        (
+            {"survey": {**SURVEY, "cameras": [{**SURVEY["cameras"][0], "focal_pixels": 1250.0}]}},
+            "Change of focal length", "poor",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_good_is_said(changes: dict[str, Any], name: str, verdict: str) -> None:
+    assert verdicts(report(evidence(**changes)))[name] == verdict
+
+
+def test_without_check_points_it_is_not_for_cadastral_use() -> None:
+    assert report(evidence(survey={**SURVEY, "check": None})).notice == NOT_CADASTRAL
+
+
+def test_what_is_missing_is_listed_with_its_reason() -> None:
+    products = {**PRODUCTS, "missing": {"surface model": "the quality preview is too coarse"}}
+    assert ("Missing: surface model", "the quality preview is too coarse") in rows(
+        report(evidence(products=products)), "Products"
+    )
+
+
+def test_both_files_are_whole_and_a_name_is_no_markup(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    Image.new("RGB", (3000, 2000), "green").save(picture)
+    found = report(evidence(pictures={"orthophoto": picture}))
+    write_html(tmp_path / "quality.html", found)
+    write_pdf(tmp_path / "quality.pdf", found)
+    page = (tmp_path / "quality.html").read_text()
+    assert "Hof &amp; Söhne &lt;Süd&gt;" in page
+    assert "<Süd>" not in page
+    assert page.count("data:image/jpeg;base64,") == 1
+    content = (tmp_path / "quality.pdf").read_bytes()
+    assert content.startswith(b"%PDF-")
+    assert content.rstrip().endswith(b"%%EOF")
+    assert content.count(b"/Type /Page\n") >= 2
+    assert b"/DCTDecode" in content
+
+
+def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> None:
+    model, cameras, output = (tmp_path / name for name in ("model", "cameras", "output"))
+    for folder in (model, cameras, output):
+        folder.mkdir()
+    (output / "products.json").write_text(json.dumps({"version": 1, "files": [], **PRODUCTS}))
+    write_report("a", model, cameras, output)
+    assert not (output / "quality.pdf").exists()
+    good = evidence()
+    (cameras / "survey.json").write_text(json.dumps(SURVEY))
+    (cameras / "photos.json").write_text(json.dumps(good.photos))
+    (cameras / "result.json").write_text(json.dumps(good.cameras_result))
+    (model / "georeference.json").write_text(json.dumps(GEOREFERENCE))
+    (model / "result.json").write_text(json.dumps(good.training_result))
+    write_report("a", model, cameras, output)
+    assert json.loads((output / "products.json").read_text())["files"] == ["quality.html", "quality.pdf"]
+    assert (output / "quality.pdf").stat().st_size > 3000

@@ -1,0 +1,120 @@
+"""The command as it is typed: exit codes, the one line of JSON, words for people, 80 columns."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import webbrowser
+from pathlib import Path
+
+import pytest
+
+from local import down, up
+from spaceport import cli, doctor
+from spaceport.cli import FAILED, OK, STOPPED, WRONG_USE, main, parser
+from tests.unit.spaceport.played import played
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "meadow"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"DJI_{number}.JPG").write_bytes(b"photo")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cli, "project_images", lambda _root: played())
+    return folder
+
+
+def test_a_success_prints_one_line_of_json_and_where_things_are(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    monkeypatch.chdir(tmp_path)
+    assert main([str(photos), "--quality", "preview", "--training-steps", "5", "--open"], tmp_path) == OK
+    said = capsys.readouterr()
+    (line,) = said.out.splitlines()
+    assert json.loads(line)["folder"] == "out/meadow"
+    assert "viewer   out/meadow/viewer/index.html" in said.err
+    assert "6 photos" in said.err
+    assert opened == [(tmp_path / "out/meadow/viewer/index.html").as_uri()]
+    report = json.loads((tmp_path / "out/meadow/report.json").read_text())
+    assert (report["options"]["quality"], report["options"]["trainingSteps"]) == ("preview", 5)
+
+
+def test_a_failure_says_the_code_what_happened_and_what_to_do(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "project_images", lambda _root: played(sfm="fail('NO_OVERLAP', 'a\\x1b[2J')"))
+    assert main([str(photos), "-o", str(tmp_path / "out")], tmp_path) == FAILED
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error"] == "NO_OVERLAP"
+    assert "\nNO_OVERLAP: " in said.err
+    assert "\nWhat to do: " in said.err
+    assert "\x1b" not in said.err
+
+
+def test_ctrl_c_has_an_exit_code_of_its_own(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupt = "os.kill(os.getppid(), 2); import time; time.sleep(60)"
+    monkeypatch.setattr(cli, "project_images", lambda _root: played(sfm=interrupt))
+    assert main([str(photos), "-o", str(tmp_path / "out")], tmp_path) == STOPPED
+
+
+def test_a_file_that_cannot_become_a_job_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = tmp_path / "renamed.zip"
+    text.write_text("a text")
+    assert main([str(text)], tmp_path) == FAILED
+    said = capsys.readouterr()
+    assert json.loads(said.out) == {"jobId": None, "status": "rejected", "error": "NOT_A_ZIP"}
+    assert "What to do: Put the photos in a folder" in said.err
+
+
+def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "nowhere.zip")], tmp_path) == WRONG_USE
+    assert main([str(tmp_path), "--max-gaussians", "3"], tmp_path) == FAILED  # an option out of range has a code
+    for arguments in ([], ["a.zip", "--quality", "best"], ["cloud"], ["cloud", "sideways"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments, tmp_path)
+        assert ended.value.code == WRONG_USE
+    assert "there is no" in capsys.readouterr().err
+
+
+def test_the_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, parser().format_help().splitlines())) <= 80
+
+
+def test_the_cloud_commands_are_those_of_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "main", lambda: 7)
+    monkeypatch.setattr(down, "main", lambda: 8)
+    assert main(["cloud", "up"], tmp_path) == WRONG_USE  # no template there: not a checkout
+    (tmp_path / "template.yaml").touch()
+    assert (main(["cloud", "up"], tmp_path), main(["cloud", "down"], tmp_path)) == (7, 8)
+
+
+def test_the_doctor_fails_for_what_is_needed_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    fine = doctor.Check("GPU", None, "none", "buy one")
+    assert doctor.report([fine], sys.stdout) == OK
+    assert doctor.report([fine, doctor.python((3, 9))], sys.stdout) == FAILED
+    said = capsys.readouterr().out
+    assert "MISSING  Python" in said
+    assert "3.11 to 3.13 is needed: install one with `uv python install 3.13`" in said
+
+
+def test_the_doctor_reads_the_machine() -> None:
+    assert [doctor.python(version).ok for version in ((3, 10), (3, 11), (3, 13), (3, 14))] == [False, True, True, False]
+    assert doctor.memory("MemTotal:       2000000 kB").ok is False
+    assert doctor.memory("").ok is None
+    assert doctor.vectors("flags\t\t: fpu avx2 avx512f").found == "AVX-512"
+    assert doctor.vectors("flags\t\t: fpu avx2").ok is None
+    assert doctor.disk(10**9).ok is False
+    assert doctor.packages(("numpy", "torch"), lambda name: name == "numpy").found == "missing: torch"
+
+
+def test_a_taken_port_is_no_fault(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        assert doctor.port(held.getsockname()[1]).ok is None
+    assert all(check.name for check in doctor.checks(tmp_path))
