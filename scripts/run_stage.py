@@ -29,7 +29,7 @@ TAGS = [{"Key": "spaceport:debug", "Value": "true"}]
 
 def process(given: dict[str, Any], session: Session, wait: bool = False) -> None:
     """Start the processing job of a Create request by the SDK's Processor."""
-    (read,), (write,) = given["ProcessingInputs"], given["ProcessingOutputConfig"]["Outputs"]
+    (write,) = given["ProcessingOutputConfig"]["Outputs"]
     cluster, network = given["ProcessingResources"]["ClusterConfig"], given.get("NetworkConfig", {})
     processor = Processor(
         role=given["RoleArn"],
@@ -47,16 +47,17 @@ def process(given: dict[str, Any], session: Session, wait: bool = False) -> None
             security_group_ids=network.get("VpcConfig", {}).get("SecurityGroupIds"),
         ),
     )
-    source, sink = read["S3Input"], write["S3Output"]
+    sink = write["S3Output"]
     processor.run(
         inputs=[
             ProcessingInput(
-                source["S3Uri"],
-                source["LocalPath"],
+                read["S3Input"]["S3Uri"],
+                read["S3Input"]["LocalPath"],
                 read["InputName"],
-                s3_data_type=source["S3DataType"],
-                s3_input_mode=source["S3InputMode"],
+                s3_data_type=read["S3Input"]["S3DataType"],
+                s3_input_mode=read["S3Input"]["S3InputMode"],
             )
+            for read in given["ProcessingInputs"]
         ],
         outputs=[ProcessingOutput(sink["LocalPath"], sink["S3Uri"], write["OutputName"])],
         job_name=given["ProcessingJobName"],
