@@ -134,6 +134,11 @@ def test_a_job_that_still_waits_for_its_machine_did_not_stall(cloud: Cloud, stag
     assert cloud.sagemaker.stopped == [job_name(stage)]
 
 
+def test_a_fault_on_the_way_to_a_job_that_waits_is_no_want_of_machines(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for())
+    assert settle(error="Lambda.Unknown")["error"]["code"] == "INTERNAL"
+
+
 def test_a_run_that_waits_for_a_machine_in_vain_ends_for_want_of_capacity(cloud: Cloud) -> None:
     cloud.sagemaker.refuse_next()
     invoke("run_stage", ask_for())
