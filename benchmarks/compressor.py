@@ -17,10 +17,11 @@ from typing import Any
 from benchmarks.compressor_peers import convert
 from benchmarks.compressor_scaling import named as named_by_size
 from benchmarks.compressor_scaling import scaling
-from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, silent, smallest, trained
+from benchmarks.compressor_scenes import ROOT, Scene, read_scene, sample_model, smallest, trained
 from compressor.encode.compress import compress
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
+from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured
 from compressor.encode.presets import Preset
 from compressor.encode.sensitivity import measure_sensitivity
@@ -44,7 +45,7 @@ def at_palette(scene: Scene, palette_size: int) -> Row:
     """Our finest file with a palette of the peer's size."""
     started = time.process_time()
     ordered = arrange(scene.gaussians)
-    sensitivity = measure_sensitivity(ordered, scene.views, scene.framing, lambda: None)
+    sensitivity, _ = measure_sensitivity(ordered, scene.views, scene.framing, Pace())
     codes = quantise(ordered, sensitivity, Coarseness(), quantise_harmonics(ordered, sensitivity, palette_size))
     sog = zip_files(pack_files(codes))
     seconds = time.process_time() - started
@@ -54,8 +55,8 @@ def at_palette(scene: Scene, palette_size: int) -> Row:
 def at_decibels(scene: Scene, decibels: float) -> Row:
     """Our smallest file of at least `decibels`, everything from the splat on counted."""
     started = time.process_time()
-    arranged = measured(arrange(scene.gaussians), scene.views, scene.framing, lambda: None)
-    sog = smallest(arranged, scene.views, scene.framing, scene.stick, decibels)
+    arranged, seen = measured(arrange(scene.gaussians), scene.views, scene.framing, Pace())
+    sog = smallest(arranged, seen, scene.stick, decibels)
     seconds = time.process_time() - started
     return Row(f"ours at {decibels:.1f} dB", len(sog), scene.decibels(dequantise(read_codes(sog))), seconds)
 
@@ -79,9 +80,7 @@ def presets(scene: Scene) -> list[dict[str, Any]]:
         return []
     lines = []
     for preset in Preset:
-        result = compress(
-            arrange(scene.gaussians), scene.views, scene.held_out, scene.framing, preset, silent, lambda: None
-        )
+        result = compress(arrange(scene.gaussians), scene.views, scene.held_out, scene.framing, preset, Pace())
         loss = round(result.loss, 4)
         lines.append({"preset": preset.value, "bytes": len(result.sog), "loss_db": loss, "fidelity": result.fidelity})
     return lines

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.compressor_scenes import read_scene, smallest
 from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured
 from compressor.encode.quality import psnr, yardstick
 from compressor.sog.container import read_codes
@@ -31,9 +32,9 @@ def main() -> int:
     count = len(gaussians)
     raw = count * 4 * (len(property_names(gaussians.shN.shape[1])) - 3)  # without the normals, that nobody reads
     started = time.process_time()
-    arranged = measured(arrange(gaussians), views, framing, lambda: None)
+    arranged, seen = measured(arrange(gaussians), views, framing, Pace())
     del gaussians
-    sog = smallest(arranged, views, framing, stick, decibels)
+    sog = smallest(arranged, seen, stick, decibels)
     seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {

@@ -14,7 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from compressor.encode.arranged import Arranged
-from compressor.encode.prepared import prepare, sights_of
+from compressor.encode.fitting import Sights
+from compressor.encode.pace import Pace
+from compressor.encode.prepared import prepare
+from compressor.encode.pruning import prune
 from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.framing import Framing, frame_scene
 from compressor.sog.container import pack_files, zip_files
@@ -50,16 +53,11 @@ def read_scene(folder: Path) -> Scene:
     return Scene(gaussians, source.views, framing, held_out_photos(source.views, source.folder), stick)
 
 
-def smallest(arranged: Arranged, views: list[View], framing: Framing, stick: Yardstick, decibels: float) -> bytes:
+def smallest(arranged: Arranged, seen: Sights | None, stick: Yardstick, decibels: float) -> bytes:
     """The smallest file found whose pictures are `decibels` near."""
-    budget = 10 ** (-decibels / 10)
-    seen = sights_of(arranged, views, framing)
-    ready = prepare(arranged, budget, stick, seen, silent, lambda: None, pruning=True)
-    return zip_files(pack_files(ready.search(budget, stick, silent).codes))
-
-
-def silent(_share: float, _text: str) -> None:
-    pass
+    budget, pace = 10 ** (-decibels / 10), Pace()
+    ready = prepare(prune(arranged, budget, stick, seen, pace), budget, stick, seen, pace)
+    return zip_files(pack_files(ready.search(budget, stick, pace).codes))
 
 
 def sample_model(build: Path) -> Path:

@@ -103,12 +103,20 @@ class JobSummary(Camel):
     rerun_of: str | None = None
 
 
+class TimeLeft(Camel):
+    """Seconds until the whole job is done: probably between these two."""
+
+    low: float
+    high: float
+
+
 class JobView(JobSummary):
-    """A job as far as it is. Links expire; ask again for new ones. `secondsLeft` is an estimate."""
+    """Links expire; ask again for new ones. `secondsLeft` is estimated; `timeLeft`: its range."""
 
     pipeline_step: PipelineStep
     message: str
     seconds_left: float | None
+    time_left: TimeLeft | None
     stages: list[StageView]
     metrics: dict[str, Any]
     cost: dict[str, Any] | None

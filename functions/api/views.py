@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from api.models import ErrorView, JobSummary, JobView, StageView
+from api.models import ErrorView, JobSummary, JobView, StageView, TimeLeft
 from contract.events import StatusType
 from contract.stages import PipelineStep, Stage
 from domain.job_item import JobItem
@@ -42,6 +42,7 @@ def view_of(
         pipeline_step=step,
         message=item.message or "waiting to start",
         seconds_left=left.get(step.stages[-1]),
+        time_left=_range(left.get(step.stages[-1]), item.eta_spread),
         stages=stages,
         metrics=item.metrics,
         cost=item.cost,
@@ -92,4 +93,10 @@ def _early(item: JobItem) -> dict[str, str]:
 def _seconds_left(item: JobItem, now: datetime) -> dict[Stage, float]:
     """To the end of the current stage and of each after it; empty unless the job runs and has reported progress."""
     etas = item.etas if item.status == "RUNNING" else {}
-    return {stage: max(0.0, round((eta - now).total_seconds(), 1)) for stage, eta in etas.items()}
+    seconds = {stage: (eta - now).total_seconds() for stage, eta in etas.items()}
+    late = max(0.0, -min(seconds.values(), default=0.0))  # a stage that takes longer puts off those after it
+    return {stage: round(left + late, 1) for stage, left in seconds.items()}
+
+
+def _range(seconds: float | None, spread: float) -> TimeLeft | None:
+    return None if seconds is None else TimeLeft(low=round(seconds * (1 - spread)), high=round(seconds * (1 + spread)))

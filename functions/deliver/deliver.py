@@ -21,6 +21,8 @@ DELIVERED = {
     "scene.sog": (Stage.COMPRESSOR, "scene.sog"),
     "scene.ply": (Stage.COMPRESSOR, "scene.ply"),
     "scene.spz": (Stage.COMPRESSOR, "scene.spz"),
+    "scene.v4.spz": (Stage.COMPRESSOR, "scene.v4.spz"),
+    "scene.glb": (Stage.COMPRESSOR, "scene.glb"),
     "viewer/index.html": (Stage.COMPRESSOR, "viewer/index.html"),
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
     "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),

@@ -64,6 +64,7 @@ class JobItem(Camel):
     metrics: dict[str, Any] = Field(default_factory=dict)
     cost: dict[str, Any] | None = None
     etas: dict[Stage, datetime] = Field(default_factory=dict)
+    eta_spread: float = 0.5  # how far off they may be, as a share of the time left
 
     stages: dict[Stage, StageItem] = Field(default_factory=dict)
     sequences: dict[Stage, int] = Field(default_factory=dict)

@@ -19,6 +19,8 @@ from contract.stages import Stage
 from domain.job_item import JobItem
 
 TENTHS = 10
+_TRUSTED = 5  # one by the share of a stage's time from which the observed pace alone counts
+MAX_SPEED_FACTOR = 20.0
 LEARNING = 0.3  # weight of the newest run, once there are some
 _EVEN = tuple(tenth / TENTHS for tenth in range(TENTHS + 1))
 # measured on two cores: training of two real and made scenes, 2,000 steps
@@ -35,6 +37,10 @@ class Pace(BaseModel):
     usual: float
     gone: tuple[float, ...] = Field(default=_EVEN, min_length=TENTHS + 1, max_length=TENTHS + 1)
     runs: int = 0
+
+    def at_speed(self, factor: float) -> Pace:
+        """Of a machine on which stages take `factor` times as long, where nothing was learnt."""
+        return self if self.runs else self.model_copy(update={"per_unit": self.per_unit * factor})
 
     def expecting(self, waiting: float) -> Pace:
         """With a wait of `waiting` seconds where none was learnt."""
@@ -82,13 +88,20 @@ def gone_at(pace: Pace, progress: float) -> float:
 def stage_left(pace: Pace, work: float, progress: float, elapsed: float) -> float:
     """Seconds that a stage at work still takes, `elapsed` seconds after its first progress event.
 
-    The observed pace is weighted more the longer it runs, and alone decides from half of its time on.
+    The observed pace is weighted more the longer it runs, and alone decides from a fifth of its time on: on two real
+    and made trainings that nothing was known of, 17 % off at most from there (37 % when it decided from half on).
     """
     gone = gone_at(pace, progress)
     predicted = pace.per_unit * work
-    trust = min(1.0, 2 * gone)
+    trust = min(1.0, _TRUSTED * gone)
     seen = elapsed / gone if gone > 0 else predicted
     return (1 - gone) * ((1 - trust) * predicted + trust * seen)
+
+
+def spread_of(paces: Sequence[Pace], share_left: float) -> float:
+    """How far off the estimate may be, as a share of the time left: of stages that ran before, a fifth; else half,
+    until the job has shown how fast its machine is. `share_left`: of the job's time."""
+    return 0.2 if all(pace.runs for pace in paces) else 0.2 + 0.3 * min(1.0, max(0.0, share_left))
 
 
 def left_until_ends(

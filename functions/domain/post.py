@@ -5,45 +5,98 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
+from threading import Event, Timer
 from urllib.parse import urlsplit
 
 from domain.webhooks import Targets
 
-TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = (
+    10.0  # for all of it: a timeout of each read alone lets a host that drips bytes hold the call for ever
+)
+# addresses of IPv6 that stand for one of IPv4: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible (RFC 4291); `ipaddress`
+# itself knows the mapped, 6to4 and Teredo ones
+_EMBEDDING = [ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")]
 
 
 class Undelivered(Exception):
     """Why a call did not get through."""
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets) -> None:
-    """Raises Undelivered unless the host answers 2xx."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    path = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
+def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, seconds: float = TIMEOUT_SECONDS) -> None:
+    """Raises Undelivered unless the host answers 2xx within `seconds`."""
     try:
-        with socket.create_connection((_address(host, port, targets), port), TIMEOUT_SECONDS) as raw:
-            # the connection's own way would ask the resolver again, which may answer another address by then
-            connection = HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
-            context = ssl.create_default_context()
-            connection.sock = context.wrap_socket(raw, server_hostname=host) if parts.scheme == "https" else raw
-            try:
-                connection.request("POST", path, body, dict(headers))
-                status = connection.getresponse().status
-            finally:
-                connection.close()
-    except (OSError, HTTPException) as error:
+        status = _status_of(url, body, headers, targets, seconds)
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: a host or path that no request can carry
         raise Undelivered(f"{type(error).__name__}: {error}") from error
     if not 200 <= status < 300:
         raise Undelivered(f"answered {status}")
 
 
+def is_public(address: str) -> bool:
+    """Whether an address is one host's on the internet, and so is the address of IPv4 that it may stand for."""
+    ip = ipaddress.ip_address(address)
+    if ip.is_multicast or not ip.is_global:
+        return False
+    return all(inner.is_global and not inner.is_multicast for inner in _embedded(ip))
+
+
+def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    if isinstance(ip, ipaddress.IPv4Address):
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if any(ip in network for network in _EMBEDDING):
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [inner for inner in found if inner is not None]
+
+
+def _status_of(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, seconds: float) -> int:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    path = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
+    with socket.create_connection((_address(host, port, targets), port), seconds) as raw:
+        sock = raw
+        if parts.scheme == "https":
+            sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
+        with sock, _ended_after(seconds, sock) as too_late:
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
+            # the connection's own way would ask the resolver again, which may answer another address by then
+            connection = HTTPConnection(host, port, timeout=seconds)
+            connection.sock = sock
+            connection.request("POST", path, body, dict(headers))
+            status = connection.getresponse().status
+            if too_late.is_set():  # the end of what was sent so far reads like a short answer
+                raise TimeoutError(f"no answer within {seconds:g} s")
+            return status
+
+
+@contextmanager
+def _ended_after(seconds: float, sock: socket.socket) -> Iterator[Event]:
+    """Shuts the connection down when the time is over, whatever is being read or written; the event tells."""
+    too_late = Event()
+
+    def end() -> None:
+        too_late.set()
+        with suppress(OSError):  # closed meanwhile
+            # not SSLSocket's own, which forgets the session that another thread reads from
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield too_late
+    finally:
+        timer.cancel()
+
+
 def _address(host: str, port: int, targets: Targets) -> str:
     """The host's address. Raises Undelivered where it is not one of the internet: nobody looks into our own network."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    if targets is Targets.PUBLIC and not all(ipaddress.ip_address(address).is_global for address in found):
+    if targets is Targets.PUBLIC and not all(is_public(address.partition("%")[0]) for address in found):
         raise Undelivered(f"{host} is not on the internet")
     return found[0]

@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,12 +15,14 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
 
+from domain.dynamo import holds
 from domain.job import Camel
 
 SECRET_PREFIX = "whsec_"
 OVERLAP_SECONDS = 24 * 3600
 MAX_DELIVERIES = 50
 _SECRET_BYTES = 32
+_PORTS = (443, 8443)  # of hosts on the internet; others are not the web's, and a call there is somebody else's probe
 
 
 class Targets(StrEnum):
@@ -66,13 +68,15 @@ def fault_of(url: str, targets: Targets) -> str | None:
     """Why `url` may not be called, as far as the URL itself shows; None where it may."""
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return "url: not a URL"
     if parts.scheme not in targets.schemes:
         return f"url: must begin with {' or '.join(f'{scheme}://' for scheme in targets.schemes)}"
     if not host:
         return "url: names no host"
+    if targets is Targets.PUBLIC and port not in (None, *_PORTS):
+        return f"url: the port must be {' or '.join(map(str, _PORTS))}"
     if parts.username is not None or parts.fragment:
         return "url: takes no user and no fragment"
     return None
@@ -113,10 +117,13 @@ class WebhookTable:
     def __init__(self, table: Any) -> None:
         self._table = table
 
-    def save(self, owners: Iterable[str], webhook: Webhook) -> None:
+    def save(self, owners: Sequence[str], webhook: Webhook) -> None:
+        """`owners`: the customer's token first, then the address that it carries."""
+        self._forget_old_addresses(owners)
         for owner in owners:
             item = {
                 "owner": owner,
+                "owners": list(owners),
                 "url": webhook.url,
                 "secret": webhook.secret,
                 "previousSecret": webhook.previous_secret,
@@ -130,10 +137,23 @@ class WebhookTable:
             return None
         return Webhook(item["url"], item["secret"], item.get("previousSecret"), int(item.get("previousUntil", 0)))
 
-    def remove(self, owners: Iterable[str]) -> None:
+    def remove(self, owners: Sequence[str]) -> None:
+        self._forget_old_addresses(owners)
         for owner in owners:
             self._table.delete_item(Key={"owner": owner})
             self._table.delete_item(Key={"owner": _log_key(owner)})
+
+    def _forget_old_addresses(self, owners: Sequence[str]) -> None:
+        """A webhook that the customer set under an address that he has no longer would hear of its next owner's jobs.
+        One that the next owner has set meanwhile stays."""
+        item = self._table.get_item(Key={"owner": owners[0]}, ConsistentRead=True).get("Item") or {}
+        for old in set(item.get("owners", [])) - set(owners):
+            holds(
+                self._table.delete_item,
+                Key={"owner": old},
+                ConditionExpression="contains(owners, :customer)",
+                ExpressionAttributeValues={":customer": owners[0]},
+            )
 
     def log(self, owner: str, delivery: Delivery) -> None:
         """Append to the owner's log, of which the newest MAX_DELIVERIES at least are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from math import exp, log
 from typing import Any
 
 from contract.events import StatusType
@@ -11,8 +12,21 @@ from contract.options import DEFAULT_QUALITY, Quality
 from contract.stages import Stage
 from domain.job_item import ItemUpdate, JobItem, moment_name
 from domain.jobs_table import JobsTable
-from domain.pace import TENTHS, Pace, PaceTable, learnt, left_until_ends, stage_left, units
+from domain.pace import (
+    MAX_SPEED_FACTOR,
+    TENTHS,
+    Pace,
+    PaceTable,
+    learnt,
+    left_until_ends,
+    prior,
+    spread_of,
+    stage_left,
+    units,
+)
 from domain.status import StatusDetail, StatusEvent
+
+OTHER_MACHINE = 0.7  # exponent: what a stage says of the speed of another type of machine
 
 
 class Estimator:
@@ -37,14 +51,44 @@ class Estimator:
         if began is not None and asked is not None:
             # instance types without samples are assumed to start as fast as this one
             paces = {stage: pace.expecting(asked - began) for stage, pace in paces.items()}
+        paces = self._at_speed(paces, item, quality)
         left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
         etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
-        self._jobs.apply(
-            detail.job_id, [ItemUpdate(guard="etaSequence", values={"etaSequence": detail.sequence, "etas": etas})]
-        )
+        total = left[stages[-1]]
+        gone = 0.0 if item.started_at is None else max(0.0, (detail.at - item.started_at).total_seconds())
+        spread = spread_of([paces[stage] for stage in left], total / max(total + gone, 1e-9))
+        values = {"etaSequence": detail.sequence, "etas": etas, "etaSpread": round(spread, 3)}
+        self._jobs.apply(detail.job_id, [ItemUpdate(guard="etaSequence", values=values)])
         if event.type is StatusType.STAGE_SUCCEEDED and (sample := sample_of(detail, item)):
             pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **sample)
             self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
+
+    def _at_speed(self, paces: dict[Stage, Pace], item: JobItem, quality: Quality) -> dict[Stage, Pace]:
+        """Where nothing was learnt: as much slower or faster as the job's finished stages were than the first guess."""
+        adjusted = {}
+        for stage, pace in paces.items():
+            seen = [
+                log(found)
+                * (1.0 if self._machines[other][quality] == self._machines[stage][quality] else OTHER_MACHINE)
+                for other in paces
+                if other is not stage and (found := speed_factor(other, item, quality)) is not None
+            ]
+            adjusted[stage] = pace.at_speed(exp(sum(seen) / len(seen))) if seen else pace
+        return adjusted
+
+
+def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
+    """How many times the first guess a finished stage of the job took; None where that is not known."""
+    reported = item.stages.get(stage)
+    if reported is None or reported.status is not StatusType.STAGE_SUCCEEDED:
+        return None
+    attempt = reported.attempt or 1
+    began, ended = (item.moment(stage, attempt, moment) for moment in ("Began", "Ended"))
+    if began is None or ended is None:
+        return None
+    guess = prior(stage, quality)
+    factor = (ended - began).total_seconds() / (guess.per_unit * units(stage, item, guess))
+    return min(max(factor, 1 / MAX_SPEED_FACTOR), MAX_SPEED_FACTOR)
 
 
 def moments(event: StatusEvent) -> dict[str, str]:

@@ -67,7 +67,7 @@ def job(status: str = "RUNNING", **more: Any) -> dict[str, Any]:
     return {
         "jobId": "meadow-0123456789ab", "name": "Große Wiese", "status": status, "stage": None, "progress": 0.0,
         "uploadedAt": "2026-05-04T10:00:00Z", "rerunOf": None, "pipelineStep": "full", "message": "", "stages": stages,
-        "metrics": {}, "cost": None, "error": None, "links": {}, "secondsLeft": None,
+        "metrics": {}, "cost": None, "error": None, "links": {}, "secondsLeft": None, "timeLeft": None,
         "linksExpireAt": "2036-05-04T16:00:00Z", **more,
     }  # fmt: skip
 

@@ -12,6 +12,8 @@ SLOW = (
     "compressor/test_foreign_splats.py::test_a_few_gaussians",
     "compressor/test_foreign_splats.py::test_rows_with_values",
     "compressor/test_formats.py::test_a_compressed_ply",
+    "compressor/test_pace.py::test_compression_reports",
+    "compressor/test_pace.py::test_a_preview",
     "compressor/test_pruning.py",
     "compressor/test_rounding.py",
     "compressor/test_search.py",

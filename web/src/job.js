@@ -3,7 +3,7 @@ import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
-import { STAGES, STATES, bytes, duration, ended, make, mood } from './words.js';
+import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
 
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
@@ -141,7 +141,7 @@ export class JobPage {
             const bar = make('progress', undefined, { max: 1, value: share });
             bar.setAttribute('aria-label', STAGES[stage.stage]);
             const words = { WAITING: 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
-            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + figures(stage) + foreseen(stage), { className: 'soft' }));
+            row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + figures(stage), { className: 'soft' }));
             return row;
         });
         byId('stages').replaceChildren(...rows);
@@ -304,7 +304,7 @@ export function headline(view) {
         return view.error ? '' : view.message;
     }
     const percent = `${Math.round(100 * view.progress)} %`;
-    return view.secondsLeft === null ? percent : `${percent}, about ${duration(view.secondsLeft)} left`;
+    return view.timeLeft ? `${percent}, ${range(view.timeLeft)} left` : percent;
 }
 
 // What a screen reader says of a job: its state and step, and not every percent.
@@ -322,13 +322,6 @@ export function lostInWords(error, times, since) {
         return `${what}. Trying again …`;
     }
     return `${what} at ${since.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })} and we keep trying. Your scene is made meanwhile: you may close this page and come back later.`;
-}
-
-export function foreseen({ status, secondsLeft }) {
-    if (secondsLeft === null) {
-        return '';
-    }
-    return status === 'RUNNING' ? `, about ${duration(secondsLeft)} left` : `, done in about ${duration(secondsLeft)}`;
 }
 
 export function figures({ metrics }) {

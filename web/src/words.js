@@ -11,12 +11,18 @@ export function bytes(count) {
     return `${(count / size).toFixed(count / size >= 100 ? 0 : 1)} ${unit}`;
 }
 
-export function duration(seconds) {
-    if (seconds < 55) {
-        return `${Math.max(5, Math.round(seconds / 5) * 5)} s`;
+// A span of time as both of its ends in one unit: "3–6 min".
+export function range({ low, high }) {
+    if (high < 90) {
+        const nearest = (seconds) => Math.max(5, Math.round(seconds / 5) * 5);
+        return nearest(low) === nearest(high) ? `about ${nearest(high)} s` : `${nearest(low)}–${nearest(high)} s`;
     }
-    const minutes = Math.round(seconds / 60);
-    return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
+    const minutes = [low, high].map((seconds) => Math.max(1, Math.round(seconds / 60)));
+    if (minutes[1] >= 120) {
+        const hours = [low, high].map((seconds) => Math.max(1, Math.round(seconds / 1800) / 2));
+        return hours[0] === hours[1] ? `about ${hours[1]} h` : `${hours[0]}–${hours[1]} h`;
+    }
+    return minutes[0] === minutes[1] ? `about ${minutes[1]} min` : `${minutes[0]}–${minutes[1]} min`;
 }
 
 export const ended = (status) => ENDED.includes(status);

@@ -2,22 +2,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '../src/errors.js';
-import { JobPage, figures, foreseen, headline, lostInWords, spoken } from '../src/job.js';
+import { JobPage, figures, headline, lostInWords, spoken } from '../src/job.js';
 
 test('the headline of a running job has its percentage, and the time left once that is known', () => {
-    assert.equal(headline({ status: 'RUNNING', progress: 0.404, secondsLeft: null }), '40 %');
-    assert.equal(headline({ status: 'RUNNING', progress: 0.404, secondsLeft: 130 }), '40 %, about 2 min left');
+    assert.equal(headline({ status: 'RUNNING', progress: 0.404, timeLeft: null }), '40 %');
+    assert.equal(headline({ status: 'RUNNING', progress: 0.404, timeLeft: { low: 170, high: 370 } }), '40 %, 3–6 min left');
 });
 
 test('the headline of a job that has ended is its message, or nothing beside an error', () => {
     assert.equal(headline({ status: 'SUCCEEDED', message: 'Ready.' }), 'Ready.');
     assert.equal(headline({ status: 'FAILED', message: 'Failed.', error: {} }), '');
-});
-
-test('a running stage has time left; a waiting one an end', () => {
-    assert.equal(foreseen({ status: 'RUNNING', secondsLeft: 40 }), ', about 40 s left');
-    assert.equal(foreseen({ status: 'WAITING', secondsLeft: 600 }), ', done in about 10 min');
-    assert.equal(foreseen({ status: 'RUNNING', secondsLeft: null }), '');
 });
 
 test('a stage shows the figures that it has', () => {

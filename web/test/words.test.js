@@ -1,7 +1,7 @@
 // Figures and states in words.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { STATES, bytes, duration, ended, mood } from '../src/words.js';
+import { STATES, bytes, ended, mood, range } from '../src/words.js';
 
 test('bytes are written in the largest unit that keeps a digit before the point', () => {
     assert.equal(bytes(0), '0.0 kB');
@@ -12,14 +12,13 @@ test('bytes are written in the largest unit that keeps a digit before the point'
     assert.equal(bytes(2_340_000_000), '2.3 GB');
 });
 
-test('a duration is rounded to five seconds, then minutes, then hours with two-digit minutes', () => {
-    assert.equal(duration(0), '5 s');
-    assert.equal(duration(43), '45 s');
-    assert.equal(duration(54), '55 s');
-    assert.equal(duration(55), '1 min');
-    assert.equal(duration(59 * 60), '59 min');
-    assert.equal(duration(3600), '1 h 00 min');
-    assert.equal(duration(2 * 3600 + 7 * 60), '2 h 07 min');
+test('a span of time is one unit with two ends, or one number where these agree', () => {
+    assert.equal(range({ low: 2, high: 4 }), 'about 5 s');
+    assert.equal(range({ low: 22, high: 61 }), '20–60 s');
+    assert.equal(range({ low: 70, high: 100 }), '1–2 min');
+    assert.equal(range({ low: 170, high: 370 }), '3–6 min');
+    assert.equal(range({ low: 590, high: 610 }), 'about 10 min');
+    assert.equal(range({ low: 5400, high: 9000 }), '1.5–2.5 h');
 });
 
 test('a job has ended in every state but the first two', () => {

@@ -36,6 +36,7 @@ _TRAINED = (0.05, 0.83)  # the share of the stage's progress that training takes
 _SCORED = 0.88  # and where scoring and
 _FINISHED = 0.97  # finishing end
 _CURVE_VIEWS = 4  # views scored for the curve: held-out ones, training ones where none is held out
+MAX_REPORTED_CURVE = 50  # points in a progress event
 _MAX_GAIN = 2.0  # of a held-out photo: beyond, it is not its exposure that differs
 _MAX_TRAINED_SCORED = 12  # training views scored, evenly chosen
 
@@ -204,6 +205,9 @@ class TrainingRun:
         if progress is not None:
             figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
+            # the whole curve each time: who looks late, or again, sees it from its beginning
+            shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]
+            figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)
 
     def _render(self, photo: Photo) -> NDArray[np.float32]:

@@ -71,14 +71,14 @@ def train_scene(context: StageContext) -> StageOutcome:
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     preset = preset_of(context.options, cuda=device.type == "cuda")
     with context.stopwatch("load"):
-        context.progress.report(0.0, "reading the scene")
+        context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
         scene = load_scene(folder, preset.long_edge)
     flight = flight_of(scene)
     plan = budget(context.options, preset, flight, memory_of(device))
     store = PhotoStore()
     with context.stopwatch("initialise"):
-        context.progress.report(0.01, "placing the first Gaussians")
+        context.progress.report(0.01, "preparing training")
         begun = _first_gaussians(context, scene, store, plan, device)
         run, warnings = _start(context, scene, store, plan, device, begun, flight)
     warnings += scene.warnings
@@ -167,7 +167,7 @@ def _first_gaussians(
 
     def after_each(done: int) -> None:
         context.check_stop()
-        context.progress.report(0.01 + 0.04 * done / total, "matching the photos with each other")
+        context.progress.report(0.01 + 0.04 * done / total, "measuring depth from the photos")
 
     return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +31,7 @@ class Source:
     """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
 
     `plain`: the file is a PLY that can be passed on as it came. `surroundings`: what training found to lie beyond the
-    photos, None for a lone splat or an older scene.
+    photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
     """
 
     file: Path
@@ -40,6 +42,7 @@ class Source:
     folder: Path
     z_up: bool
     surroundings: Surroundings | None
+    training_seconds: float | None
     warnings: list[Warning] = field(default_factory=list)
 
 
@@ -76,6 +79,7 @@ def _read(file: Path) -> Source:
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
         surroundings=read_surroundings(surroundings) if surroundings.is_file() else None,
+        training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
     )
 
@@ -122,3 +126,12 @@ def _find_splat(folder: Path, scratch: Path) -> Path:
     if len(splats) != 1:
         raise StageError(ErrorCode.INVALID_SPLAT, f"expected one splat, found {len(splats)}")
     return splats[0]
+
+
+def _training_seconds(result: Path) -> float | None:
+    """CPU seconds of the training by its result.json; None where there is none, or what it says makes no sense."""
+    try:
+        seconds = float(json.loads(result.read_bytes())["resources"]["cpuSeconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return seconds if 0 < seconds < math.inf else None

@@ -13,6 +13,7 @@ from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress
 from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
@@ -50,13 +51,15 @@ def work(context: StageContext) -> StageOutcome:
         return lambda share: say(share, text)
 
     with watch("read"):
-        report(0.0, "reading the splat")
+        report(0.0, "reading the scene")
         scene = _Scene.read(context.folders.processing_input(INPUT), context.scratch)
     with watch("compress"):
         preset = OF_QUALITY[context.options.quality]
+        gaussians = scene.source.gaussians
+        seconds = seconds_for(preset, len(gaussians), scene.source.training_seconds)
         result = compress(
-            scene.source.gaussians, scene.source.views, scene.held_out, scene.framing, preset, progress(0.05, 0.6),
-            context.check_stop, marks=scene.source.marks,
+            gaussians, scene.source.views, scene.held_out, scene.framing, preset,
+            Pace(seconds, progress(0.05, 0.6), context.check_stop), marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
@@ -64,14 +67,14 @@ def work(context: StageContext) -> StageOutcome:
     delivery.write_splats()
     if len(result.arranged) > STREAM_FROM:
         with watch("stream"):
-            delivery.write_levels(progress_of("writing levels of detail", 0.6, 0.65))
+            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.65))
     with watch("pictures"):
-        invented = delivery.write_pictures(progress_of("drawing the orbit", 0.65, 0.9))
+        invented = delivery.write_pictures(progress_of("drawing preview pictures", 0.65, 0.9))
     with watch("compare"):
         comparing = progress_of("comparing with the photos", 0.9, 0.95)
         compared = delivery.compare(scene.held_out, comparing) if scene.held_out else []
     with watch("viewer"):
-        report(0.95, "writing the viewer page")
+        report(0.95, "packing the viewer")
         delivery.write_viewer(BUNDLE, context.options.scene_name)
     delivery.move_to(context.folders.processing_output)
     with watch("products"):

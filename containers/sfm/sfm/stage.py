@@ -175,7 +175,10 @@ class _Work:
         archive = _only_file(self.context.folders.processing_input("upload"))
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
-                archive, self.context.scratch / "archive", is_survey, progress=self._part("unpack", "unpacking")
+                archive,
+                self.context.scratch / "archive",
+                is_survey,
+                progress=self._part("unpack", "unpacking the photos"),
             )
         files = [file for file in unpacked.files if is_photo(PurePosixPath(file.name))]
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
@@ -191,7 +194,7 @@ class _Work:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
         photos, database = upload.photos, self.context.scratch / "colmap.db"
         with self.context.stopwatch("features"):
-            progress = self._part("features", "finding features in photos", len(photos))
+            progress = self._part("features", "analysing photos", len(photos))
             arguments = (database, photos, self.threads)
             described = run_native(describe_photos, arguments, self.budget.ending(MATCHED_BY, progress))
         gate.check_features(list(described.features.values()))
@@ -200,7 +203,7 @@ class _Work:
         begin_with_lenses(database, photos)
         folder = self.context.scratch / "model"
         with self.context.stopwatch("mapping"):
-            progress = self._part("mapping", "placing cameras", len(photos))
+            progress = self._part("mapping", "calculating camera positions", len(photos))
             task = (database, folder, len(photos), self.threads, self.budget.left(MAPPED_BY))
             mapped = run_native(map_scene, task, self.budget.ending(CALIBRATED_BY, progress))
         return Solved(described, verified, replace(mapped, cut_short=mapped.cut_short or not all_matched), folder)
@@ -217,11 +220,11 @@ class _Work:
 
     def undistort(self, model: Path, photos: Path, output: Path, count: int) -> None:
         with self.context.stopwatch("undistort"):
-            progress = self._part("undistort", "undistorting photos", count)
+            progress = self._part("undistort", "correcting lens distortion", count)
             run_native(write_undistorted, (model, photos, output, self.threads), progress)
 
     def _part(self, name: str, message: str, total: int = 1) -> Callable[[float], None]:
-        return part_progress(self.context, self.budget, name, message, total)
+        return part_progress(self.context, name, message, total)
 
 
 def _only_file(folder: Path) -> Path:

@@ -97,7 +97,8 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     files = {file["path"] for file in result["files"]}
     pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
-    documents = {"scene.ply", "scene.sog", "scene.spz", "surroundings.json", "viewer/index.html"}
+    documents = {"scene.glb", "scene.ply", "scene.sog", "scene.spz", "scene.v4.spz"}
+    documents |= {"surroundings.json", "viewer/index.html"}
     assert files == {*documents, *pictures, *unbundled}
     assert same_codes(
         unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),
@@ -200,8 +201,11 @@ def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path
     code, output = run(tmp_path, QUALITY="preview")
     assert code == 0
     with zipfile.ZipFile(output / "scene.sog") as archive:
-        assert json.loads(archive.read("meta.json"))["antialias"] is True
+        meta = json.loads(archive.read("meta.json"))
+    assert (meta["antialias"], meta["model"]) == (True, "antialiased")
     assert gzip.decompress((output / "scene.spz").read_bytes())[14] == 1
+    assert (output / "scene.v4.spz").read_bytes()[14] == 1
+    assert '"antialiased": true' in (output / "viewer/index.html").read_text()
 
 
 def test_a_row_that_is_not_finite_is_dropped_and_reported(

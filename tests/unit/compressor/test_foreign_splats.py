@@ -13,6 +13,7 @@ import pytest
 
 from compressor.encode.compress import compress
 from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
 from compressor.framing import frame_scene
 from compressor.source import Source, read_source, visible
@@ -108,7 +109,7 @@ def compressed(source: Source) -> int:
     """Of how many Gaussians the file is that the stage would deliver."""
     gaussians = arrange(visible(source.gaussians)[0])
     framing = frame_scene(gaussians, [], z_up=True)
-    return len(compress(gaussians, [], None, framing, Preset.TINY, lambda *_: None, lambda: None).decoded)
+    return len(compress(gaussians, [], None, framing, Preset.TINY, Pace()).decoded)
 
 
 @pytest.mark.parametrize(("count", "degree", "times"), [(1, 3, 1), (2, 0, 1), (1, 1, 300)])

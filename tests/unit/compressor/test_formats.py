@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import write_spz
+from compressor.deliver.spz import write_legacy_spz
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
 from compressor.formats.reading import read_splat
@@ -52,7 +52,7 @@ def test_an_spz_reads_as_it_was_written(
 ) -> None:
     splat = make_splat(count, degree, seed)
     path = tmp_path_factory.mktemp("spz") / "scene.spz"
-    write_spz(path, splat, antialiased=antialiased)
+    write_legacy_spz(path, splat, antialiased=antialiased)
     stored = read_splat(path)
     found = stored.gaussians
     assert stored.marks == Marks(antialiased, up=(0, 1, 0))
@@ -70,7 +70,7 @@ def test_rotations_of_spz_version_2_are_three_bytes(tmp_path: Path, make_splat: 
     splat = make_splat(50, 0)
     unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
     unit *= np.where(unit[:, :1] < 0, -1, 1)
-    write_spz(tmp_path / "3.spz", splat, antialiased=False)
+    write_legacy_spz(tmp_path / "3.spz", splat, antialiased=False)
     raw = gzip.decompress((tmp_path / "3.spz").read_bytes())
     head = struct.pack("<4sI", b"NGSP", 2)
     rotations = np.rint((unit[:, 1:] + 1) * 127.5).astype(np.uint8)
@@ -206,7 +206,7 @@ def test_a_dot_splat_reads_as_it_was_written(tmp_path: Path, make_splat: MakeSpl
 def files(tmp_path_factory: pytest.TempPathFactory, make_splat: MakeSplat) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole")
     splat, even = arrange(make_splat(40, 1)), even_sensitivity(40)
-    write_spz(folder / "a.spz", splat, antialiased=False)
+    write_legacy_spz(folder / "a.spz", splat, antialiased=False)
     codes = quantise(splat, even, Coarseness(palette_size=8), quantise_harmonics(splat, even, 8))
     return {
         "a.spz": (folder / "a.spz").read_bytes(),
@@ -252,7 +252,7 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path) -> None
 
 
 def test_a_format_inside_a_zip_is_found(tmp_path: Path, make_splat: MakeSplat) -> None:
-    write_spz(tmp_path / "a.spz", make_splat(7, 0), antialiased=False)
+    write_legacy_spz(tmp_path / "a.spz", make_splat(7, 0), antialiased=False)
     upload = tmp_path / "in"
     upload.mkdir()
     with zipfile.ZipFile(upload / "upload.zip", "w") as archive:

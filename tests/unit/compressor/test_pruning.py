@@ -11,11 +11,12 @@ import pytest
 from compressor.encode.arranged import Arranged
 from compressor.encode.compress import compress
 from compressor.encode.encoder import arrange
-from compressor.encode.fitting import Sights, fitted, sights
+from compressor.encode.fitting import Sights, fitted
+from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured, prepare
 from compressor.encode.presets import Preset
-from compressor.encode.pruning import missed, prune
-from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
+from compressor.encode.pruning import Pruned, missed, prune
+from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
 from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
 from splat.camera import View
@@ -35,12 +36,13 @@ def framing(make_splat: MakeSplat) -> Framing:
 
 @pytest.fixture(scope="module")
 def scene(make_splat: MakeSplat, framing: Framing) -> Arranged:
-    return measured(arrange(make_splat(900, 1)), [], framing, nothing)
+    return measured(arrange(make_splat(900, 1)), [], framing, Pace())[0]
 
 
 @pytest.fixture(scope="module")
 def seen(scene: Arranged, framing: Framing) -> Sights:
-    return sights(scene.gaussians, [camera.scaled(0.25) for camera in exploring_cameras(scene.gaussians, [], framing)])
+    cameras = [camera.scaled(0.25) for camera in exploring_cameras(scene.gaussians, [], framing)]
+    return Sights(cameras, [draw(scene.gaussians, camera) for camera in cameras])
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_what_is_expected_to_be_missed_is(scene: Arranged, stick: Yardstick) -> 
 def test_the_others_make_up_for_what_is_left_out(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     left = scene.select(np.sort(np.argsort(missed(scene))[225:])).gaussians
     before = stick.mean_squared_error(left)
-    after = stick.mean_squared_error(fitted(left, seen, 4, nothing))
+    after = stick.mean_squared_error(fitted(left, seen, 4 * len(seen.cameras), nothing))
     assert psnr(after) > psnr(before) + 2
 
 
@@ -88,21 +90,21 @@ def test_one_picture_of_few_is_not_believed_for_all(
 
 def test_a_pruned_splat_is_searched_within_the_whole_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
-    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, pruning=True)
+    ready = prepare(prune(scene, budget, stick, seen, nothing), budget, stick, seen, Pace())
     assert 0 < ready.spent < budget
-    found = ready.search(budget, stick, lambda _share, _text: None)
+    found = ready.search(budget, stick, Pace())
     assert ready.spent < found.mean_squared_error <= budget
 
 
 def test_opacities_and_colours_make_up_for_rounding(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
-    ready = prepare(scene, budget, stick, seen, lambda _share, _text: None, nothing, pruning=False)
+    ready = prepare(Pruned(scene, 0.0), budget, stick, seen, Pace())
     assert ready.compensation is not None
-    plain = replace(ready, compensation=None).search(budget, stick, lambda _share, _text: None)
+    plain = replace(ready, compensation=None).search(budget, stick, Pace())
     better = ready.compensation.fitted(plain, stick)
     assert better.mean_squared_error < 0.95 * plain.mean_squared_error
     assert np.array_equal(better.codes.means, plain.codes.means)
-    found = ready.search(budget, stick, lambda _share, _text: None)
+    found = ready.search(budget, stick, Pace())
     assert 0.7 * budget < found.mean_squared_error <= budget
 
 
@@ -110,7 +112,7 @@ class Frugal(HeldOut):
     """Held-out photos that miss every Gaussian that is pruned, and nothing else."""
 
     def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
-        return 25 + len(gaussians) / 1000
+        return 25 + len(gaussians) / 100
 
 
 @pytest.mark.parametrize("photos", [None, Frugal([], [], [])])
@@ -120,6 +122,6 @@ def test_nothing_is_left_out_that_held_out_photos_miss(
     splat = arrange(make_splat(900, 1))
     cameras = exploring_cameras(splat, [], framing)
     views = [View(f"{n}.jpg", "train", camera.scaled(0.25)) for n, camera in enumerate(cameras)]
-    result = compress(splat, views, photos, framing, Preset.TINY, lambda _share, _text: None, nothing)
+    result = compress(splat, views, photos, framing, Preset.WEB, Pace())
     assert (result.pruned == 0) == (photos is not None)
     assert result.met

@@ -12,6 +12,7 @@ from compressor.encode.arranged import NUMBERS, Sensitivity
 from compressor.encode.encoder import arrange
 from compressor.encode.gradients import render_from
 from compressor.encode.harmonics import absorb, quantise_harmonics
+from compressor.encode.pace import Pace
 from compressor.encode.quality import Yardstick, covered_pixels, yardstick
 from compressor.encode.sensitivity import measure_sensitivity
 from compressor.encode.viewpoints import exploring_cameras
@@ -35,7 +36,7 @@ def framing(splat: Gaussians) -> Framing:
 
 @pytest.fixture(scope="module")
 def sensitivity(splat: Gaussians, framing: Framing) -> Sensitivity:
-    return measure_sensitivity(splat, [], framing, lambda: None)
+    return measure_sensitivity(splat, [], framing, Pace())[0]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_predicted(f
             shN=np.zeros((1, 0, 3)),
         )
     )  # fmt: skip
-    sensitivity = measure_sensitivity(lone, [], framing, lambda: None)
+    sensitivity = measure_sensitivity(lone, [], framing, Pace())[0]
     h = matrix_of(sensitivity, 0)
     assert np.linalg.eigvalsh(h).min() > 0
     cameras = exploring_cameras(lone, [], framing)
@@ -113,7 +114,7 @@ def test_of_a_lone_gaussian_pictures_see_each_direction_of_change_as_predicted(f
 def test_what_nobody_sees_still_counts_a_little(splat: Gaussians, framing: Framing) -> None:
     hidden = splat.means.copy()
     hidden[:5] += 1e4
-    seen = measure_sensitivity(replace(splat, means=hidden), [], framing, lambda: None)
+    seen = measure_sensitivity(replace(splat, means=hidden), [], framing, Pace())[0]
     assert (seen.outlines > 0).all()
     assert not seen.correlations[:5].any()
     assert (seen.directions[:, 0] > 0).all()

@@ -92,8 +92,8 @@ def test_meta_says_what_the_specification_wants(sog: bytes) -> None:
     assert meta["count"] == 120
     assert meta["means"]["files"] == ["means_l.webp", "means_u.webp"]
     assert {len(meta[part]["codebook"]) for part in ("scales", "sh0", "shN")} == {256}
-    assert (meta["shN"]["count"], meta["shN"]["bands"]) == (32, 3)
-    assert sizes.pop("shN_centroids.webp") == (1, 64 * 15, 4)
+    assert (meta["shN"]["count"], meta["shN"]["bands"]) == (32, 1)
+    assert sizes.pop("shN_centroids.webp") == (1, 64 * 3, 4)
     assert set(sizes.values()) == {(12, 12, 4)}
 
 

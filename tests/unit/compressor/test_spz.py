@@ -9,17 +9,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import fractional_bits, write_spz
+from compressor.deliver.spz import fractional_bits, write_legacy_spz, write_spz
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 
 MakeSplat = Callable[..., Gaussians]
 
 
-def decode(data: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
-    raw = gzip.decompress(data)
+def legacy(data: bytes) -> bytes:
+    """Version 4 as version 3's stream: the 16 common bytes of the header, then all attributes."""
+    assert data[:4] == b"NGSP"
+    streams, contents = data[15], struct.unpack_from("<I", data, 16)[0]
+    assert data[20:contents] == bytes(12)
+    at, parts = contents + 16 * streams, [data[:15] + b"\0"]
+    for number in range(streams):
+        packed, whole = struct.unpack_from("<QQ", data, contents + 16 * number)
+        parts.append(zstandard.ZstdDecompressor().decompress(data[at : at + packed]))
+        assert len(parts[-1]) == whole > 0
+        at += packed
+    assert at == len(data)
+    return b"".join(parts)
+
+
+def decode(raw: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
     magic, version, count, degree, bits, flags, _ = struct.unpack_from("<IIIBBBB", raw)
     higher = HIGHER_COEFFICIENTS[degree]
     sizes = {"positions": 9, "alphas": 1, "colours": 3, "scales": 3, "rotations": 4, "sh": 3 * higher}
@@ -56,9 +71,14 @@ def test_what_is_written_decodes_to_the_splat(
 ) -> None:
     splat = make_splat(count, degree, seed)
     path = tmp_path_factory.mktemp("spz") / "scene.spz"
+    write_legacy_spz(path, splat, antialiased=antialiased)
+    raw = gzip.decompress(path.read_bytes())
     write_spz(path, splat, antialiased=antialiased)
-    header, parts = decode(path.read_bytes())
-    assert header == {"magic": 0x5053474E, "version": 3, "degree": degree, "flags": int(antialiased)}
+    current = legacy(path.read_bytes())
+    assert (raw[4], current[4]) == (3, 4)
+    assert current[16:] == raw[16:], "the versions differ in more than their packing"
+    header, parts = decode(current)
+    assert header == {"magic": 0x5053474E, "version": 4, "degree": degree, "flags": int(antialiased)}
     assert np.abs(parts["positions"] - splat.means).max() <= 0.5 / 4096 + 1e-6
     assert np.abs(parts["alphas"][:, 0] / 255 - 1 / (1 + np.exp(-splat.opacities))).max() <= 0.51 / 255
     assert np.abs(parts["scales"] / 16 - 10 - splat.scales).max() <= 0.51 / 16
@@ -79,6 +99,7 @@ def test_positions_use_the_bits_that_the_scene_leaves(extent: float) -> None:
 
 def test_a_failed_write_leaves_nothing_that_looks_whole(tmp_path: Path, make_splat: MakeSplat) -> None:
     (tmp_path / "scene.spz.partial").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write_spz(tmp_path / "scene.spz", make_splat(3, 0), antialiased=False)
+    for write in (write_spz, write_legacy_spz):
+        with pytest.raises(IsADirectoryError):
+            write(tmp_path / "scene.spz", make_splat(3, 0), antialiased=False)
     assert not (tmp_path / "scene.spz").exists()

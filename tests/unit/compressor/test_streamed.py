@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compressor.deliver.merge import group_order, merged
 from compressor.deliver.streamed import LOD_META, Layout, write_streamed
@@ -120,3 +122,10 @@ def test_a_group_of_one_stays_as_it_was(make_splat: MakeSplat) -> None:
     (camera,) = orbit((0, 0, 0), 6, 50, 1, width=64, height=48)
     faint = Gaussians(**{**vars(splat), "opacities": np.minimum(splat.opacities, 4)})
     assert np.allclose(draw(same, camera), draw(faint, camera), atol=0.02)
+
+
+@given(st.integers(1, 200_000_000))
+def test_the_coarsest_level_is_one_that_a_phone_draws(count: int) -> None:
+    layout = Layout.of(count)
+    assert count / layout.group ** (layout.levels - 1) <= 200_000
+    assert layout.levels == 3 or count / layout.group ** (layout.levels - 2) > 200_000

@@ -301,6 +301,7 @@ def test_a_job_says_when_it_and_each_of_its_stages_will_be_done(cloud: Cloud) ->
     left = {stage["stage"]: stage["secondsLeft"] for stage in view["stages"]}
     assert left["sfm"] is None  # its end was not reported, nor is it predicted
     assert 0 <= left["3dgs"] <= left["compressor"] == view["secondsLeft"]
+    assert view["timeLeft"]["low"] < view["secondsLeft"] < view["timeLeft"]["high"]
     track("stage-succeeded")
     done = call("GET", f"/jobs/{JOB_ID}").json
     assert [stage["secondsLeft"] is None for stage in done["stages"]] == [True, True, False]

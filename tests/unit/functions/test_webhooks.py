@@ -355,3 +355,24 @@ def test_the_api_refuses_a_url_by_its_fault(cloud: Cloud) -> None:
     answer = call("PUT", "/webhook", {"url": "ftp://example.com"})
     assert (answer.status, answer.json["code"]) == (422, "INVALID_REQUEST")
     assert "must begin with" in answer.json["detail"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_who_changed_his_address_hears_no_more_of_jobs_that_come_with_the_old_one(cloud: Cloud, method: str) -> None:
+    recorded(cloud, owner=f"mailto:{PILOT['email']}")
+    with receiver() as hook:
+        set_webhook(hook)
+        moved = {**PILOT, "email": "moved@example.com"}
+        call(method, "/webhook", {"url": hook.url} if method == "PUT" else None, claims=moved)
+        assert deliver("job-succeeded") == {"messageId": None}
+    assert hook.calls == []
+
+
+def test_a_webhook_that_the_addresss_next_owner_has_set_stays(cloud: Cloud) -> None:
+    recorded(cloud, owner=f"mailto:{PILOT['email']}")
+    with receiver() as hook:
+        set_webhook(hook)
+        call("PUT", "/webhook", {"url": hook.url}, claims={**PILOT, "sub": "next-owner"})
+        call("DELETE", "/webhook", claims={**PILOT, "email": "moved@example.com"})
+        deliver("job-succeeded")
+    assert len(hook.calls) == 1

@@ -1,4 +1,4 @@
-"""The time a stage may take, and what it says about how long it will."""
+"""The time a stage may take."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from sfm.budget import OutOfTimeError, TimeBudget, job_seconds
-from sfm.parts import in_words, seconds_left
 
 
 def test_the_limit_is_that_of_the_processing_job(tmp_path: Path) -> None:
@@ -43,16 +42,3 @@ def test_without_a_limit_nothing_ends() -> None:
     budget = TimeBudget(math.inf, lambda: 1e9)
     assert budget.left(0.5) == math.inf
     budget.ending(0.5, lambda _share: None)(0.1)
-
-
-def test_the_time_left_follows_from_what_the_way_so_far_took() -> None:
-    assert seconds_left(10, 0.01) is None
-    assert seconds_left(30, 0.25) == pytest.approx(90)
-    assert seconds_left(30, 1.0) == 0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "10 s"), (34, "30 s"), (70, "1 min"), (900, "15 min"), (9000, "2.5 h")]
-)
-def test_time_left_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == f"about {words} left"

@@ -195,11 +195,36 @@ def test_what_is_straight_in_the_world_is_straight_in_the_picture(tmp_path: Path
 
 def test_a_large_photo_takes_little_more_memory_than_its_tables() -> None:
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", 3500, 4000, 3000)
+    camera.params = [3500.0, 2000.0, 1500.0, -0.05]
     tracemalloc.start()
     view = undistortion_of(camera)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3 * (view.coordinates.nbytes + view.fractions.nbytes)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "same"),
+    [
+        ("SIMPLE_RADIAL", [700.0, 402.5, 298.0, 2e-4], True),  # 0.09 px at a corner
+        ("SIMPLE_RADIAL", [700.0, 402.5, 298.0, 5e-3], False),
+        ("PINHOLE", [700.0, 690.0, 402.5, 298.0], True),
+        ("OPENCV", [700.0, 690.0, 402.5, 298.0, 0.0, 0.0, 0.0, 0.0], True),
+        ("OPENCV_FISHEYE", [400.0, 400.0, 400.0, 300.0, 0.0, 0.0, 0.0, 0.0], False),
+    ],
+)
+def test_a_photo_without_distortion_stays_as_it_is(tmp_path: Path, model: str, params: list[float], same: bool) -> None:
+    camera = pycolmap.Camera.create_from_model_name(1, model, 700, 800, 600)
+    camera.params = params
+    view = undistortion_of(camera)
+    photo = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
+    cv2.imwrite(str(tmp_path / "in.png"), photo)
+    written = undistort_photo(tmp_path / "in.png", tmp_path / "out.jpg", view)
+    assert (written.shape == photo.shape and bool((written == photo).all())) == same
+    if same:
+        focal = [view.camera.focal_length_x, view.camera.focal_length_y]
+        assert focal == [params[0], 690.0 if len(params) > 4 or model == "PINHOLE" else params[0]]
+        assert (view.camera.principal_point_x, view.camera.principal_point_y) == (402.5, 298.0)
 
 
 def test_the_undistorted_model_keeps_its_geometry() -> None:

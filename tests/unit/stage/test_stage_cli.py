@@ -33,3 +33,25 @@ def test_the_argument_train_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     assert cli.main("3dgs", lambda folders: folders.model, work) == 0
     assert json.loads((tmp_path / "model" / "result.json").read_text())["counts"] == {"gaussians": 7}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["--help"], 0), (["-h"], 0), (["photos.zip"], 2), (["train", "photos.zip"], 2)]
+)
+def test_help_and_wrong_use_touch_nothing_and_name_the_command_that_takes_files(
+    arguments: list[str],
+    code: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work(_context: StageContext) -> StageOutcome:
+        raise AssertionError("the work must not start")
+
+    monkeypatch.setattr("sys.argv", ["3dgs", *arguments])
+    monkeypatch.setenv("ML_ROOT", str(tmp_path))
+    assert cli.main("3dgs", lambda folders: folders.model, work) == code
+    said = capsys.readouterr()
+    assert "usage: python -m trainer" in (said.err if code else said.out)
+    assert "python -m spaceport FILE --only 3dgs" in said.err + said.out
+    assert list(tmp_path.iterdir()) == []

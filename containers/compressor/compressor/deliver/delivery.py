@@ -11,13 +11,14 @@ from pathlib import Path
 from compressor.deliver.comparison import Comparison, compare
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import write_spz
+from compressor.deliver.spz import write_legacy_spz, write_spz
 from compressor.deliver.streamed import Layout, write_streamed
-from compressor.deliver.viewer import Journey, Page, write_page
+from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
+from splat.glb import write_glb
 from splat.ply import write_ply
 from splat.surroundings import Surroundings, write_surroundings
 
@@ -40,7 +41,7 @@ class Delivery:
     surroundings: Surroundings
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY and as SPZ, and surroundings.json.
+        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, and surroundings.json.
 
         A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
         """
@@ -53,12 +54,17 @@ class Delivery:
         else:
             write_ply(self.folder / "scene.ply", self.source.gaussians, self.source.marks)
         write_surroundings(self.folder / "surroundings.json", self.surroundings)
-        write_spz(self.folder / "scene.spz", self.source.gaussians, antialiased=self.source.marks.antialiased)
+        gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
+        write_legacy_spz(self.folder / "scene.spz", gaussians, antialiased=antialiased)
+        write_spz(self.folder / "scene.v4.spz", gaussians, antialiased=antialiased)
+        x, y, z, w = upright_rotation(self.surroundings.up)
+        write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
+        arranged = self.result.arranged
         write_streamed(
-            self.folder / "lod", self.result.arranged, self.result.coarseness, Layout(), progress,
+            self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks,
         )  # fmt: skip
 
@@ -86,6 +92,7 @@ class Delivery:
             limits=limits_of(self.framing, self.surroundings),
             poster=(self.folder / "poster.jpg").read_bytes(),
             metric=self.source.z_up,
+            antialiased=self.source.marks.antialiased,
             downloads={file.name: file.stat().st_size for file in files if file.is_file()},
         )
         (self.folder / "viewer").mkdir()

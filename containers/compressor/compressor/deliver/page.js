@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const { settings, surroundings, limits, rotation, target, metric, title, downloads } = JSON.parse(byId('presentation').textContent);
+const { settings, surroundings, limits, rotation, target, metric, antialiased, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
 const MAX_SILENT_SECONDS = 30; // while loading; counted in ticks, since a page that works hard hears no clock
@@ -68,6 +68,7 @@ async function start(renderer) {
         contentFilename: 'scene.sog',
         contents: Promise.resolve(new Response(sog)),
         ui: false,
+        aa: antialiased,
         noanim: still,
         renderer
     });

@@ -1,6 +1,8 @@
-"""SPZ version 3, which tools outside the SOG family read: one gzip stream of fixed-point attributes.
+"""SPZ, which tools outside the SOG family read: fixed-point attributes, in version 3 as one gzip stream, in version 4
+as a Zstandard stream each.
 
-https://github.com/nianticlabs/spz (README, "File Format"). The axes are the scene's own, as in its PLY and its SOG: all
+https://github.com/nianticlabs/spz (README, "File Format"): 4 is what its library writes, and the only one that some
+readers take; 3 is what older ones take. The axes are the scene's own, as in its PLY and its SOG: all
 files of a scene lie on each other, as splat-transform writes them too.
 """
 
@@ -12,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
 from splat.gaussians import Float32, Gaussians, opacity_of
 
-_MAGIC, _VERSION = 0x5053474E, 3
+_MAGIC, _LEGACY, _CURRENT = 0x5053474E, 3, 4
+_HEADER_BYTES = 32  # of version 4
+_LEVEL = 12  # of Zstandard: higher ones gain less than 1 %
 _ANTIALIASED = 1
 _POSITION_BITS = 24
 _MAX_FRACTIONAL_BITS = 12
@@ -28,12 +33,39 @@ Bytes = NDArray[np.uint8]
 
 
 def write_spz(path: Path, gaussians: Gaussians, *, antialiased: bool) -> None:
-    """Write `gaussians`, in their order; the file appears whole or not at all."""
+    """Write `gaussians`, in their order, as version 4; the file appears whole or not at all."""
     bits = fractional_bits(gaussians.means)
-    header = struct.pack(
-        "<IIIBBBB", _MAGIC, _VERSION, len(gaussians), gaussians.sh_degree, bits, _ANTIALIASED if antialiased else 0, 0
-    )
-    parts = (
+    parts = [part.tobytes() for part in _parts(gaussians, bits) if part.size]
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    streams = [compressor.compress(part) for part in parts]
+    header = _header(gaussians, _CURRENT, bits, antialiased, len(streams))
+    header += struct.pack("<I", _HEADER_BYTES) + bytes(_HEADER_BYTES - len(header) - 4)
+    contents = b"".join(struct.pack("<QQ", len(s), len(p)) for s, p in zip(streams, parts, strict=True))
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as stream:
+        stream.writelines([header, contents, *streams])
+    partial.replace(path)
+
+
+def write_legacy_spz(path: Path, gaussians: Gaussians, *, antialiased: bool) -> None:
+    """Write the same as version 3."""
+    bits = fractional_bits(gaussians.means)
+    partial = path.with_name(path.name + ".partial")
+    with gzip.GzipFile(partial, "wb", compresslevel=6, mtime=0) as stream:
+        stream.write(_header(gaussians, _LEGACY, bits, antialiased, 0))
+        for part in _parts(gaussians, bits):
+            stream.write(part.tobytes())
+    partial.replace(path)
+
+
+def _header(gaussians: Gaussians, version: int, bits: int, antialiased: bool, streams: int) -> bytes:
+    """The 16 bytes that both versions begin with."""
+    flags = _ANTIALIASED if antialiased else 0
+    return struct.pack("<IIIBBBB", _MAGIC, version, len(gaussians), gaussians.sh_degree, bits, flags, streams)
+
+
+def _parts(gaussians: Gaussians, bits: int) -> tuple[Bytes, ...]:
+    return (
         _positions(gaussians.means, bits),
         np.rint(255 * opacity_of(gaussians.opacities)).astype(np.uint8),
         _to_byte(gaussians.sh0 * (_COLOUR_SCALE * 255) + 127.5),
@@ -41,12 +73,6 @@ def write_spz(path: Path, gaussians: Gaussians, *, antialiased: bool) -> None:
         _rotations(gaussians.quats),
         _harmonics(gaussians.shN),
     )
-    partial = path.with_name(path.name + ".partial")
-    with gzip.GzipFile(partial, "wb", compresslevel=6, mtime=0) as stream:
-        stream.write(header)
-        for part in parts:
-            stream.write(part.tobytes())
-    partial.replace(path)
 
 
 def fractional_bits(means: Float32) -> int:

@@ -29,6 +29,7 @@ _VERSION = 1
 _GENERATOR = "spaceport"
 _REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
 _MIN_PALETTE = 64
+_COARSEST = 200_000  # Gaussians that every phone can draw
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,14 @@ class Layout:
     leaves_per_file: int = 8
     levels: int = 3
     group: int = 4  # Gaussians of a level that become one of the next
+
+    @classmethod
+    def of(cls, count: int) -> Layout:
+        """Of a scene of `count` Gaussians: levels until the coarsest has so few that every device can draw it."""
+        levels, left = 1, float(count)
+        while left > _COARSEST:
+            levels, left = levels + 1, left / cls.group
+        return cls(levels=max(levels, cls.levels))
 
 
 def write_streamed(

@@ -39,7 +39,7 @@ class Journey:
 class Page:
     """What the page shows around the splat, all in the splat's coordinates: ground and sky, where one may go, the
     picture shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the
-    page's folder, by name (scene.ply)."""
+    page's folder, by name (scene.ply), and whether the splat was trained for a compensated blur."""
 
     title: str
     journey: Journey
@@ -48,6 +48,7 @@ class Page:
     poster: bytes | None = None
     metric: bool = False
     downloads: Mapping[str, int] = field(default_factory=dict)
+    antialiased: bool = False
 
 
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
@@ -79,6 +80,7 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         "rotation": rotation.tolist(),
         "target": rotate(rotation, page.journey.target).tolist(),
         "metric": page.metric,
+        "antialiased": page.antialiased,
         "title": page.title,
         "downloads": {
             Path(name).suffix[1:]: {"path": f"../{name}", "bytes": size} for name, size in page.downloads.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from compressor.sog.codes import Float32, Float64
 from splat.gaussians import Gaussians
 
-Progress = Callable[[float, str], None]
 Int8 = NDArray[np.int8]
 
 NUMBERS = 10

@@ -12,25 +12,20 @@ _BINS = 4096
 _SAMPLE = 1 << 18  # rows of values are enough for a histogram
 
 
-def fit_codebook(
-    values: NDArray[np.float32], size: int, weights: NDArray[np.float32] | None = None, zero: bool = False
-) -> Float32:
+def fit_codebook(values: NDArray[np.float32], size: int, weights: NDArray[np.float32] | None = None) -> Float32:
     """256 ascending values, at most `size` of them distinct, with the least squared error for `values` (any shape).
 
-    The last distinct value repeats to fill the book. With `zero`, 0 is one of the values.
+    The last distinct value repeats to fill the book.
     """
     every = max(1, len(values) // _SAMPLE)
     flat = values[::every].ravel().astype(np.float64)
     importance = np.ones(flat.shape) if weights is None else weights[::every].ravel().astype(np.float64)
     centres, mass = _histogram(flat, importance)
-    wanted = size - 1 if zero else size
-    if len(centres) <= wanted:
+    if len(centres) <= size:
         book = centres
     else:
-        book = np.empty(wanted)
+        book = np.empty(size)
         _optimal_codes(mass, centres, book)
-    if zero:
-        book = np.append(book, 0.0)
     # a few digits are far finer than the steps between values, and meta.json spells them out
     distinct = np.unique(np.array([f"{value:.5g}" for value in book], dtype=np.float32))
     return np.pad(distinct, (0, CODEBOOK_SIZE - len(distinct)), mode="edge")

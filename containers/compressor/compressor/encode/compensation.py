@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import recoloured
-from compressor.encode.fitting import Sights, fitted
+from compressor.encode.fitting import Sights, fitted, visits_for
 from compressor.encode.harmonics import absorb
 from compressor.encode.palettes import PaletteCurve
 from compressor.encode.quality import Yardstick
@@ -16,8 +15,8 @@ from compressor.encode.search import Found
 from compressor.sog.codes import Float32
 from compressor.sog.decoder import dequantise
 
-# rounds of a fit over all cameras: the maximum up to this many Gaussians, fewer for more, never below the minimum
-_MAX_ROUNDS, _MIN_ROUNDS, _GAUSSIANS = 6, 2, 50_000
+# of a fit over all cameras: the first starts from nothing, later ones from the one before
+_FIRST_ROUNDS, _LATER_ROUNDS = 6, 3
 
 
 @dataclass
@@ -40,10 +39,8 @@ class Compensation:
         start = own
         if self.shifts:
             start = replace(own, opacities=own.opacities + self.shifts[0], sh0=own.sh0 + self.shifts[1])
-        rounds = max(_MIN_ROUNDS, min(_MAX_ROUNDS, _MAX_ROUNDS * _GAUSSIANS // len(own)))
-        if self.shifts:  # the first fit starts from nothing, later ones from the one before
-            rounds = math.ceil(rounds / 2)
-        better = fitted(start, self.seen, rounds, self.check_stop)
+        visits = visits_for(len(own), _LATER_ROUNDS if self.shifts else _FIRST_ROUNDS, self.seen)
+        better = fitted(start, self.seen, visits, self.check_stop)
         self.shifts = better.opacities - own.opacities, better.sh0 - own.sh0
         codes = recoloured(found.codes, better, sensitivity, found.coarseness)
         return Found(codes, found.coarseness, yardstick.mean_squared_error(dequantise(codes)))

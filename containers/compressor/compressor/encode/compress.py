@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness
 from compressor.encode.fitting import Sights
-from compressor.encode.prepared import Prepared, measured, part, prepare, sights_of
+from compressor.encode.pace import Pace
+from compressor.encode.prepared import Prepared, measured, prepare
 from compressor.encode.presets import Preset, Target, target
+from compressor.encode.pruning import Pruned, prune
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
-from compressor.encode.search import Found, first_try
+from compressor.encode.search import MAX_TRIES, Found, first_try
+from compressor.encode.viewpoints import MAX_EXPLORED
 from compressor.framing import Framing
 from compressor.sog.codes import Codes, same_codes
 from compressor.sog.container import entry_sizes, pack_files, read_codes, zip_files
@@ -22,13 +25,28 @@ from splat.gaussians import Gaussians
 from splat.stored import Marks
 from stage.errors import ErrorCode, StageError
 
-# a file whose held-out loss is over its target, or far below it, is searched again, at most so many times in all
-_ROUNDS = 4
+
+@dataclass(frozen=True)
+class _Effort:
+    """How much is tried. A file whose held-out loss is over its target, or far below it, is searched again, at most
+    `rounds` times in all; `views` to explore; `fit`: whether what is pruned and rounded is compensated for.
+    """
+
+    rounds: int = 4
+    tries: int = MAX_TRIES
+    views: int = MAX_EXPLORED
+    fit: bool = True
+
+
+_SEARCH, _FIXED_STEPS = _Effort(), _Effort(rounds=2, tries=1, views=12, fit=False)
+_SECONDS_FOR_ALL_VIEWS = 400e-6  # a Gaussian: with less, exploring all views would take most of the time
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
-# if pruning used more than this share of the budget, of error or of held-out loss, start over without pruning
+# pruning may use this share of the budget, of error and of held-out loss; where it used more, half as much is tried
 _MAX_SPENT = 0.4
+_PRUNING = (1.0, 0.5, 0.25)  # of what `prune` would do
+_PREPARED_BY = 0.5  # of the time: later nothing is pruned anew
 # over this many dB of loss at the finest steps something is wrong with the splat, not with the search
 _INTOLERABLE_LOSS = 1.0
 
@@ -69,8 +87,7 @@ def compress(
     held_out: HeldOut | None,
     framing: Framing,
     preset: Preset,
-    progress: Progress,
-    check_stop: Callable[[], None],
+    pace: Pace,
     *,
     marks: Marks = Marks(),  # noqa: B008 - frozen
 ) -> Compressed:
@@ -82,20 +99,21 @@ def compress(
         held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
         framing: how the scene is seen from all round, for what the cameras of `views` do not show.
         preset: the loss in dB that is allowed (presets.LOSS).
-        progress: receives the share of the work done, 0..1, and a sentence.
-        check_stop: called between steps; raises to end the work.
+        pace: the CPU seconds that it may take; at their end the best file so far is what there is.
         marks: what the file says beside the Gaussians.
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
-    before = held_out.psnr(gaussians, check_stop) if held_out else None
+    pace.begin("optimising file size (step 1 of 3)")
+    effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
+    if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
+        effort = replace(effort, views=_FIXED_STEPS.views)
+    before = held_out.psnr(gaussians, pace) if held_out else None
     stick = yardstick(gaussians, views, framing)
-    progress(0.0, "measuring what matters in pictures")
-    whole = measured(gaussians, views, framing, check_stop)
+    whole, seen = measured(gaussians, views, framing, pace, effort.views)
     compression = _Compression(
-        whole, sights_of(whole, views, framing), target(preset, before), before, held_out, stick, progress, check_stop,
-        marks,
-    )  # fmt: skip
+        whole, seen if effort.fit else None, target(preset, before), before, held_out, stick, pace, effort, marks
+    )
     # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
     results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
     met = [result for result in results if result.met]
@@ -118,34 +136,44 @@ class _Compression:
     before: float | None
     held_out: HeldOut | None
     stick: Yardstick
-    progress: Progress
-    check_stop: Callable[[], None]
+    pace: Pace
+    effort: _Effort
     marks: Marks
 
     def results(self, *, pruning: bool) -> list[Compressed]:
         """All files made; with `pruning`, those of the pruned splat first, as long as pruning leaves enough budget."""
-        ready = self._prepared(self.goal.mean_squared_error, pruning=pruning)
-        budget = self._budget(ready)
-        if ready.spent and (
-            ready.spent > _MAX_SPENT * budget or self._loss(ready.arranged.gaussians) > _MAX_SPENT * self.goal.loss
-        ):
-            ready = self._prepared(budget, pruning=False)
-            budget = self._budget(ready)
+        ready, budget = self._prepared(pruning=pruning)
+        before = self.pace.spent
         results = self._rounds(ready, budget)
-        if not results[0].met and ready.spent:  # held-out photos miss what pictures of the trained views do not
-            ready = self._prepared(budget, pruning=False)
-            results += self._rounds(ready, self._budget(ready))
+        # held-out photos may miss what pictures of the trained views do not
+        if not results[0].met and ready.spent and self.pace.allows(self.pace.spent - before):
+            results += self._rounds(*self._prepared(pruning=False))
         return results
 
-    def _prepared(self, budget: float, *, pruning: bool) -> Prepared:
-        progress = part(self.progress, 0.05, 0.4)
-        return prepare(self.whole, budget, self.stick, self.seen, progress, self.check_stop, pruning=pruning)
+    def _prepared(self, *, pruning: bool) -> tuple[Prepared, float]:
+        """The splat without what can be pruned, and the squared error that meets the goal."""
+        for part in _PRUNING if pruning else ():
+            if not self.pace.allows(0, until=_PREPARED_BY):
+                break
+            self.pace.begin("optimising file size (step 2 of 3)")
+            pruned = prune(self.whole, part * self.goal.mean_squared_error, self.stick, self.seen, self.pace)
+            if not pruned.error:
+                break
+            if self._loss(pruned.arranged.gaussians) <= _MAX_SPENT * self.goal.loss:
+                ready, budget = self._ready(pruned)
+                if ready.spent <= _MAX_SPENT * budget:
+                    return ready, budget
+        return self._ready(Pruned(self.whole, 0.0))
+
+    def _ready(self, pruned: Pruned) -> tuple[Prepared, float]:
+        ready = prepare(pruned, self.goal.mean_squared_error, self.stick, self.seen, self.pace)
+        return ready, self._budget(ready)
 
     def _loss(self, gaussians: Gaussians) -> float:
         """Decibels of held-out PSNR that `gaussians` have less than the splat; 0 where there are no such photos."""
         if self.held_out is None or self.before is None:
             return 0.0
-        return self.before - self.held_out.psnr(gaussians, self.check_stop)
+        return self.before - self.held_out.psnr(gaussians, self.pace)
 
     def _budget(self, ready: Prepared) -> float:
         """The squared error that meets the goal.
@@ -162,11 +190,15 @@ class _Compression:
     def _rounds(self, ready: Prepared, budget: float) -> list[Compressed]:
         """Files that come nearer and nearer to the goal."""
         results: list[Compressed] = []
-        for number in range(_ROUNDS):
-            found = ready.search(budget, self.stick, part(self.progress, 0.5 + 0.125 * number, 0.125))
+        found: Found | None = None
+        for _ in range(self.effort.rounds):
+            before = self.pace.spent
+            found = ready.search(budget, self.stick, self.pace, near=found, tries=self.effort.tries)
             result = self._packed(ready.arranged, found)
             results.append(result)
             wanted = self._error_for(found.mean_squared_error, result.loss)
+            if not self.pace.allows(self.pace.spent - before) or (result.met and self.effort.tries == 1):
+                break
             if result.met and (result.loss >= _CLOSE_ENOUGH * self.goal.loss or wanted <= budget):
                 break
             budget = wanted if result.met else min(0.9 * budget, wanted)
@@ -190,7 +222,7 @@ class _Compression:
             bytes_by_file=entry_sizes(sog),
             fidelity=psnr(found.mean_squared_error),
             psnr_before=self.before,
-            psnr_after=self.held_out.psnr(decoded, self.check_stop) if self.held_out else None,
+            psnr_after=self.held_out.psnr(decoded, self.pace) if self.held_out else None,
             target_loss=self.goal.loss,
             outliers=0,
             pruned=0,

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compressor.encode.gradients import render_from
-from compressor.encode.quality import Image3, draw
+from compressor.encode.quality import Image3
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 
-MAX_FITTED = 200_000
-"""Gaussians above which a fit takes longer than all the rest."""
+# a fit is worth so many Gaussians drawn and changed, and at least so many pictures; more pictures gain little
+_WORK, _MIN_VISITS = 10_800_000, 12
 # step length per unit of the pictures' root mean square error: steps shrink as the fit converges
 _RATES = {"opacities": 3.2, "sh0": 1.06}
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.95, 1e-12
@@ -29,30 +29,30 @@ class Sights:
     pictures: Sequence[Image3]
 
 
-def sights(original: Gaussians, cameras: Sequence[Camera]) -> Sights:
-    """What `cameras` see of the `original`."""
-    return Sights(cameras, [draw(original, camera) for camera in cameras])
+def visits_for(count: int, rounds: float, seen: Sights) -> int:
+    """How many pictures to fit `count` Gaussians to: each of those `seen` so often, fewer of a large splat."""
+    return max(1, min(round(rounds * len(seen.cameras)), max(_MIN_VISITS, _WORK // count)))
 
 
-def fitted(start: Gaussians, seen: Sights, rounds: int, check_stop: Callable[[], None]) -> Gaussians:
-    """`start` with opacities and constant colours that bring its pictures nearer to those `seen`, each `rounds` times.
+def fitted(start: Gaussians, seen: Sights, visits: int, check_stop: Callable[[], None]) -> Gaussians:
+    """`start` with opacities and constant colours that bring its pictures nearer to those `seen`.
 
-    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; a picture a step.
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; a picture a step, `visits` of them at random.
     """
     values = {name: getattr(start, name) for name in _RATES}
     means = {name: np.zeros_like(value) for name, value in values.items()}
     squares = {name: np.zeros_like(value) for name, value in values.items()}
     rng = np.random.default_rng(_SEED)
-    visits = [i for _ in range(rounds) for i in rng.permutation(len(seen.cameras))]
+    order = [i for _ in range(-(-visits // len(seen.cameras))) for i in rng.permutation(len(seen.cameras))][:visits]
     error = 0.0
-    for number, i in enumerate(visits):
+    for number, i in enumerate(order):
         check_stop()
         rendering = render_from(replace(start, **values), seen.cameras[i])
         missed = rendering.picture - seen.pictures[i]
         gradients = rendering.backward(missed)
         error = _MOMENTUM * error + (1 - _MOMENTUM) * float(np.mean(np.square(missed)))
         mean_share, square_share = 1 - _MOMENTUM ** (number + 1), 1 - _SQUARES ** (number + 1)
-        pace = 0.5 * (1 + math.cos(math.pi * number / len(visits))) * math.sqrt(error / mean_share)
+        pace = 0.5 * (1 + math.cos(math.pi * number / visits)) * math.sqrt(error / mean_share)
         for name, rate in _RATES.items():
             gradient = getattr(gradients, name)
             means[name] = _MOMENTUM * means[name] + (1 - _MOMENTUM) * gradient

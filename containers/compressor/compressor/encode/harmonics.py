@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compressor.encode.arranged import Sensitivity
 from compressor.encode.codebook import fit_codebook, nearest_codes
 from compressor.encode.palette import Indices, build_palette, sort_by_use
-from compressor.sog.codes import CODEBOOK_SIZE, PALETTE_COEFFICIENTS, Float32, Float64, Palette, UInt16
+from compressor.sog.codes import CODEBOOK_SIZE, MAX_COEFFICIENTS, Float32, Float64, Palette, UInt16
 from splat.gaussians import Gaussians
 from splat.kernels import parallel_kernel
 
@@ -54,24 +54,22 @@ def quantise_harmonics(
     sample = np.linspace(0, count - 1, min(count, _ERROR_SAMPLE)).astype(np.int64)
     missed = _error(seen(sample) - vectors[labels[sample]], weights[sample])
     allowed = _CODEBOOK_SHARE * missed * float(weights.sum()) / float(weights[sample].sum())
-    exact = np.zeros((len(vectors), PALETTE_COEFFICIENTS, 3), dtype=np.float32)
-    exact[:, :coefficients] = _transform(vectors.reshape(len(vectors), coefficients, 3), np.linalg.inv(root))
+    exact = _transform(vectors.reshape(len(vectors), coefficients, 3), np.linalg.inv(root))
     users = np.bincount(labels, weights, minlength=len(vectors)).astype(np.float32)
-    codebook = _codebook(exact, coefficients, users, root, allowed)
+    codebook = _codebook(exact, users, root, allowed)
     rounded = nearest_codes(exact, codebook)
     return Palette(labels=labels.astype(np.uint16), codes=rounded, codebook=codebook)
 
 
-def _codebook(exact: Float32, coefficients: int, users: Float32, root: Float64, allowed: float) -> Float32:
-    """The smallest codebook for vectors (K, 15, 3) that adds at most `allowed`; its size is found on some of them."""
+def _codebook(exact: Float32, users: Float32, root: Float64, allowed: float) -> Float32:
+    """The smallest codebook for vectors (K, C, 3) that adds at most `allowed`; its size is found on some of them."""
     chosen = np.linspace(0, len(exact) - 1, min(len(exact), _CODEBOOK_SAMPLE)).astype(np.int64)
-    some, weights = exact[chosen, :coefficients], users[chosen]
+    some, weights = exact[chosen], users[chosen]
     budget = allowed * float(weights.sum() / max(float(users.sum()), 1e-30))
-    zero = coefficients < PALETTE_COEFFICIENTS
 
     def fit(vectors: Float32, mass: Float32, size: int) -> Float32:
         spread = np.broadcast_to(mass[:, None, None], vectors.shape)
-        return fit_codebook(vectors, size, weights=spread, zero=zero)
+        return fit_codebook(vectors, size, weights=spread)
 
     def suffices(size: int) -> bool:
         book = fit(some, weights, size)
@@ -79,7 +77,7 @@ def _codebook(exact: Float32, coefficients: int, users: Float32, root: Float64, 
         return _error(_transform(missed, root).reshape(len(some), -1), weights) <= budget
 
     place = bisect_left(_CODEBOOK_SIZES[:-1], True, key=suffices)
-    return fit(exact[:, :coefficients], users, _CODEBOOK_SIZES[place])
+    return fit(exact, users, _CODEBOOK_SIZES[place])
 
 
 def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> Float32:
@@ -101,9 +99,9 @@ def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette 
 
 
 def _written(gaussians: Gaussians, palette: Palette | None) -> tuple[Float32, UInt16]:
-    """Vectors (K, 15, 3) and labels (N,), all of one zero vector without a palette."""
+    """Vectors (K, C, 3) and labels (N,), all of one zero vector without a palette."""
     if palette is None:
-        return np.zeros((1, PALETTE_COEFFICIENTS, 3), np.float32), np.zeros(len(gaussians), np.uint16)
+        return np.zeros((1, MAX_COEFFICIENTS, 3), np.float32), np.zeros(len(gaussians), np.uint16)
     return palette.codebook[palette.codes], palette.labels
 
 

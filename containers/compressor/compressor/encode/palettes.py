@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.arranged import Arranged
 from compressor.encode.harmonics import absorb, quantise_harmonics, seen_error
+from compressor.encode.pace import Pace
 from compressor.encode.quality import Yardstick
 from compressor.sog.codes import MAX_PALETTE, Palette
 from compressor.sog.decoder import with_harmonics
@@ -106,9 +107,7 @@ class PaletteCurve:
         return replace(with_harmonics(gaussians, palette), sh0=absorb(gaussians, self.arranged.sensitivity, palette))
 
 
-def measure_palettes(
-    arranged: Arranged, yardstick: Yardstick, budget: float, progress: Progress
-) -> PaletteCurve | None:
+def measure_palettes(arranged: Arranged, yardstick: Yardstick, budget: float, pace: Pace) -> PaletteCurve | None:
     """The curve where the splat has higher colour coefficients.
 
     `budget`: the squared error that the pictures will be allowed, about.
@@ -116,8 +115,8 @@ def measure_palettes(
     if not arranged.gaussians.shN.any():
         return None
     palettes = PaletteCurve(arranged, yardstick, _LABEL_LAMBDA * budget / len(arranged))
-    for place, size in enumerate(sizes := palettes.first_sizes()):
-        progress(place / len(sizes), f"measuring a palette of {size}")
+    for size in palettes.first_sizes():
+        pace.begin("optimising file size (step 2 of 3)")
         palettes.palette(size)
     return palettes
 

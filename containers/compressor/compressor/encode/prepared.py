@@ -1,23 +1,31 @@
-"""Prepare a splat for the search: measure sensitivities, remove outliers, prune, calibrate, measure palettes."""
+"""Prepare a splat for the search: measure sensitivities, remove outliers, calibrate, measure palettes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.arranged import Arranged
 from compressor.encode.calibration import calibrated
 from compressor.encode.compensation import Compensation
-from compressor.encode.fitting import MAX_FITTED, Sights, sights
+from compressor.encode.fitting import Sights
 from compressor.encode.outliers import outliers
+from compressor.encode.pace import Pace
 from compressor.encode.palettes import PaletteCurve, measure_palettes
-from compressor.encode.pruning import Pruned, prune
+from compressor.encode.pruning import Pruned
 from compressor.encode.quality import Yardstick
-from compressor.encode.search import Found, best_size, first_lambda, first_try, lambda_for, rounded_at, search
+from compressor.encode.search import (
+    MAX_TRIES,
+    Found,
+    best_size,
+    first_lambda,
+    first_try,
+    lambda_for,
+    rounded_at,
+    search,
+)
 from compressor.encode.sensitivity import measure_sensitivity
-from compressor.encode.viewpoints import exploring_cameras
+from compressor.encode.viewpoints import MAX_EXPLORED
 from compressor.framing import Framing
 from compressor.sog.codes import MAX_PALETTE
 from splat.camera import View
@@ -25,6 +33,8 @@ from splat.gaussians import Gaussians
 
 # this part of the error is left after a fit, on trained scenes
 _USUAL_GAIN = 0.8
+_FITTED_BY = 0.7  # of the time: later a fit would be begun that cannot end in it
+_LARGE = 200_000  # Gaussians from which on half of the pictures must do for what is only a ratio
 
 
 @dataclass(frozen=True)
@@ -36,70 +46,63 @@ class Prepared:
     spent: float
     compensation: Compensation | None
 
-    def search(self, budget: float, yardstick: Yardstick, progress: Progress) -> Found:
+    def search(
+        self, budget: float, yardstick: Yardstick, pace: Pace, *, near: Found | None = None, tries: int = MAX_TRIES
+    ) -> Found:
         """The smallest content within an error of `budget` against the yardstick's pictures; where none is, the finest.
 
         The size of the palette follows λ until a file is within the budget; from then on it is fixed, which makes the
-        error a smooth function of λ.
+        error a smooth function of λ. `near`: content found for another budget, from which to start.
         """
         room = budget - self.spent
         if room > 0:
-            start = lambda_for(first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
+            start = lambda_for(near or first_try(self.arranged, self.palettes, room, yardstick), room, self.spent)
 
             def rounded(lambda_: float, within: Found | None) -> Found:
                 size = within.coarseness.palette_size if within else best_size(self.palettes, lambda_)
                 return rounded_at(lambda_, size, self.arranged, self.palettes, yardstick)
 
             found = None
-            if compensation := self.compensation:
+            if (compensation := self.compensation) and pace.allows(0, until=_FITTED_BY):
+                gain = 1.0 if near else _USUAL_GAIN  # which `near` has already
                 found = search(
                     lambda lambda_, within: compensation.fitted(rounded(lambda_, within), yardstick),
-                    start / _USUAL_GAIN, budget, progress, spent=self.spent,
+                    start / gain, budget, pace, spent=self.spent, tries=tries,
                 )  # fmt: skip
-            if found := found or search(rounded, start, budget, progress, spent=self.spent):
+            if found := found or search(rounded, start, budget, pace, spent=self.spent, tries=tries):
                 return found
         return rounded_at(0.0, MAX_PALETTE, self.arranged, self.palettes, yardstick)
 
 
-def measured(gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]) -> Arranged:
-    """Arranged `gaussians` with their sensitivities, without outliers where there are `views`."""
-    arranged = Arranged(gaussians, measure_sensitivity(gaussians, views, framing, check_stop))
-    outlier = outliers(gaussians, arranged.sensitivity.seen) if views else np.zeros(len(gaussians), dtype=np.bool_)
-    return arranged.select(~outlier) if outlier.any() else arranged
+def measured(
+    gaussians: Gaussians, views: Sequence[View], framing: Framing, pace: Pace, limit: int = MAX_EXPLORED
+) -> tuple[Arranged, Sights | None]:
+    """Arranged `gaussians` with their sensitivities, without outliers, and pictures of them to fit to.
 
-
-def sights_of(arranged: Arranged, views: Sequence[View], framing: Framing) -> Sights | None:
-    """The pictures to fit to; None without `views`, or where a fit would take too long."""
-    if not views or len(arranged) > MAX_FITTED:
-        return None
-    return sights(arranged.gaussians, exploring_cameras(arranged.gaussians, views, framing))
+    Of a splat without `views` nothing is removed and nothing fitted: nobody knows what its cameras saw. `limit`: of the
+    pictures that sensitivities are measured from.
+    """
+    pace.begin("optimising file size (step 1 of 3)")
+    sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit)
+    arranged = Arranged(gaussians, sensitivity)
+    if not views:
+        return arranged, None
+    outlier = outliers(gaussians, sensitivity.seen)
+    return arranged.select(~outlier) if outlier.any() else arranged, seen
 
 
 def prepare(
-    arranged: Arranged,
-    budget: float,
-    yardstick: Yardstick,
-    seen: Sights | None,
-    progress: Progress,
-    check_stop: Callable[[], None],
-    *,
-    pruning: bool,
-) -> Prepared:
-    """Calibrate and measure palettes for a squared error of about `budget`, after pruning with `pruning`.
+    pruned: Pruned, budget: float, yardstick: Yardstick, seen: Sights | None, pace: Pace
+) -> Prepared:  # fmt: skip
+    """Calibrate and measure palettes for a squared error of about `budget`.
 
-    `yardstick` and `seen` are pictures of the whole splat.
+    `yardstick` is of the whole splat; with the pictures `seen` of it, what is rounded is fitted to them.
     """
-    progress(0.0, "pruning Gaussians")
-    pruned = prune(arranged, budget, yardstick, seen, check_stop) if pruning else Pruned(arranged, 0.0)
+    pace.begin("optimising file size (step 2 of 3)")
     left = pruned.arranged
-    some = yardstick if len(left) <= MAX_FITTED else yardstick.every_other()
-    own = some if left is arranged else some.of(left.gaussians)
-    left = calibrated(left, first_lambda(left, budget), own, check_stop)
-    palettes = measure_palettes(left, own, budget, part(progress, 0.3, 0.7))
-    compensation = Compensation(left, palettes, seen, check_stop) if seen else None
+    some = yardstick if len(left) <= _LARGE else yardstick.every_other()
+    own = some.of(left.gaussians) if pruned.error else some
+    left = calibrated(left, first_lambda(left, budget), own, pace)
+    palettes = measure_palettes(left, own, budget, pace)
+    compensation = Compensation(left, palettes, seen, pace) if seen else None
     return Prepared(left, palettes, pruned.error, compensation)
-
-
-def part(progress: Progress, start: float, length: float) -> Progress:
-    """Progress of a part of the work that is `length` of the whole."""
-    return lambda share, text: progress(start + length * share, text)

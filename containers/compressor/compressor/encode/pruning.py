@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from compressor.encode.arranged import Arranged
-from compressor.encode.fitting import Sights, fitted
+from compressor.encode.fitting import Sights, fitted, visits_for
 from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Float32
 from splat.gaussians import opacity_of
@@ -62,7 +62,7 @@ def prune(
 
     if seen and (share := largest_share(_RECOVERED * allowed)):
         left = without(share)
-        left = replace(left, gaussians=fitted(left.gaussians, seen, _ROUNDS, check_stop))
+        left = replace(left, gaussians=fitted(left.gaussians, seen, visits_for(len(left), _ROUNDS, seen), check_stop))
         found = yardstick.mean_squared_error(left.gaussians)
         if found <= _TOLERANCE * allowed:
             return Pruned(left, found)

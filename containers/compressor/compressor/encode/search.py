@@ -13,16 +13,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compressor.encode.arranged import Arranged, Progress
+from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, quantise
+from compressor.encode.pace import Pace
 from compressor.encode.palettes import PaletteCurve
 from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Codes
 from compressor.sog.decoder import dequantise
 
-_TRIES = 6
+MAX_TRIES = 6
 _CLOSE_ENOUGH = 0.94  # of the budget used: another try is not worth its render
 _AIM = 0.975
+_SAFE_AIM = 0.6  # of the last try, where none was within the budget and no time is left
 # measured on trained scenes: the pictures' error per Gaussian and λ, and the power of λ that it grows with
 _ERROR_OF_LAMBDA = 20.0
 _POWER = 0.9
@@ -44,29 +46,36 @@ def search(
     attempt: Callable[[float, Found | None], Found],
     lambda_: float,
     budget: float,
-    progress: Progress,
+    pace: Pace,
     *,
     spent: float = 0.0,
+    tries: int = MAX_TRIES,
 ) -> Found | None:
     """The coarsest found whose measured error is within `budget`, `spent` of it before any rounding; None without one.
 
-    `attempt` makes the content at a λ, of which the first is `lambda_`; its second argument is the best so far.
+    `attempt` makes the content at a λ, of which the first is `lambda_`; its second argument is the best so far. Ends
+    with the best after so many `tries`, or where `pace` allows no other; while none is within, a last one plays safe.
     """
     room = budget - spent
     tried: list[tuple[float, float]] = []  # logarithms of λ and of the error it caused
     best: Found | None = None
-    for number in range(_TRIES):
-        progress(number / _TRIES, "searching the smallest file")
+    last = False
+    for number in range(1, tries + 2):
+        pace.begin("optimising file size (step 3 of 3)")
+        before = pace.spent
         found = attempt(lambda_, best)
         error = max(found.mean_squared_error - spent, room / 1000)
         if error <= room and (best is None or found.coarseness.lambda_ > best.coarseness.lambda_):
             if best is None:
                 tried.clear()  # of other palettes
             best = found
-        if _CLOSE_ENOUGH * room <= error <= room:
+        if last or _CLOSE_ENOUGH * room <= error <= room:
             break
         tried.append((math.log(lambda_), math.log(error)))
-        lambda_ = math.exp(_next(tried, math.log(_AIM * room)))
+        last = number >= tries or not pace.allows(pace.spent - before)
+        if last and best:
+            break
+        lambda_ = math.exp(_next(tried, math.log((_SAFE_AIM if last else _AIM) * room)))
     return best
 
 

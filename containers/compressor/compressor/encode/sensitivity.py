@@ -14,11 +14,12 @@ from numba import prange
 from numpy.typing import NDArray
 
 from compressor.encode.arranged import KINDS, NUMBERS, Int8, Sensitivity
+from compressor.encode.fitting import Sights
 from compressor.encode.gradients import render_from
 from compressor.encode.quality import covered_pixels
-from compressor.encode.viewpoints import exploring_cameras
+from compressor.encode.viewpoints import MAX_EXPLORED, exploring_cameras
 from compressor.framing import Framing
-from compressor.sog.codes import PALETTE_COEFFICIENTS, Float32, Float64
+from compressor.sog.codes import MAX_COEFFICIENTS, Float32, Float64
 from splat.camera import Camera, View
 from splat.gaussians import Gaussians
 from splat.harmonics import sh_basis
@@ -30,19 +31,20 @@ _WORK, _MIN_VIEWS = 12_000_000, 12
 _MIN_SHARE = 1 / 8
 # correlations are reduced by this part, since future views may not have them
 _DAMPING = 0.1
-_FULL = PALETTE_COEFFICIENTS + 1
+_FULL = MAX_COEFFICIENTS + 1
 
 
 def measure_sensitivity(
-    gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None]
-) -> Sensitivity:
+    gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None],
+    limit: int = MAX_EXPLORED,
+) -> tuple[Sensitivity, Sights]:  # fmt: skip
     """Of `gaussians` seen from the training cameras and from all round; held-out cameras stay unseen."""
-    cameras = exploring_cameras(gaussians, views, framing, max(_MIN_VIEWS, _WORK // len(gaussians)))
+    cameras = exploring_cameras(gaussians, views, framing, min(limit, max(_MIN_VIEWS, _WORK // len(gaussians))))
     tally = _Tally(gaussians)
     for camera in cameras:
         check_stop()
         tally.add(camera)
-    return tally.sensitivity()
+    return tally.sensitivity(), Sights(cameras, tally.pictures)
 
 
 class _Tally:
@@ -52,6 +54,7 @@ class _Tally:
         count = len(gaussians)
         self._gaussians = gaussians
         self._views = 0
+        self.pictures: list[Float32] = []
         self._blocks = np.zeros((count, NUMBERS * (NUMBERS + 1) // 2), np.float32)
         self._directions = np.zeros((count, _FULL), np.float32)
         self._harmonics = np.zeros((_FULL, _FULL))
@@ -66,6 +69,7 @@ class _Tally:
         position = camera.position.astype(np.float32)
         _add_directions(g.means, position, weight * weights, self._directions, self._harmonics)
         self._views += 1
+        self.pictures.append(rendering.picture)
 
     def sensitivity(self) -> Sensitivity:
         full = self._harmonics / self._views

@@ -14,8 +14,8 @@ Float64 = NDArray[np.float64]
 
 CODEBOOK_SIZE = 256
 MAX_PALETTE = 65536
-# Some readers take the 15 coefficients of degree 3 for granted, so lower degrees are padded with zeros.
-PALETTE_COEFFICIENTS = 15
+MAX_COEFFICIENTS = 15
+"""Higher colour coefficients of degree 3."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Palette:
     """Higher colour coefficients: one of K vectors for each of the N Gaussians."""
 
     labels: UInt16  # (N,)
-    codes: UInt8  # (K, 15, 3) indices into the codebook
+    codes: UInt8  # (K, C, 3) of 3, 8 or 15 coefficients, indices into the codebook
     codebook: Float32  # (256,)
 
 

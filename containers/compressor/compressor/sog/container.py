@@ -17,6 +17,7 @@ from compressor.sog.codes import CODEBOOK_SIZE, MAX_PALETTE, Codes, Float32, Flo
 from compressor.sog.decoder import dequantise
 from compressor.sog.webp import decode_webp, encode_webp
 from splat.errors import InvalidSplatError
+from splat.gaussians import HIGHER_COEFFICIENTS
 from splat.stored import Marks, StoredSplat, unit
 
 VERSION = 2
@@ -146,7 +147,7 @@ def _meta(codes: Codes, marks: Marks) -> dict[str, Any]:
     if codes.palette is not None:
         meta["shN"] = {
             "count": len(codes.palette.codes),
-            "bands": 3,
+            "bands": HIGHER_COEFFICIENTS.index(codes.palette.codes.shape[1]),
             "codebook": _shortest(codes.palette.codebook),
             "files": list(images.PALETTE),
         }

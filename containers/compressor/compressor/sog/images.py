@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from compressor.sog.codes import PALETTE_COEFFICIENTS, Codes, UInt8, UInt16
+from compressor.sog.codes import Codes, UInt8, UInt16
 
 _PALETTE_COLUMNS = 64
 MEANS = ("means_l.webp", "means_u.webp")
@@ -43,11 +43,12 @@ def labels_image(labels: UInt16) -> UInt8:
 
 
 def palette_image(codes: UInt8) -> UInt8:
-    """Palette (K, 15, 3) with 64 vectors a row, a pixel a coefficient."""
+    """Palette (K, C, 3) with 64 vectors a row, a pixel a coefficient."""
     rows = math.ceil(len(codes) / _PALETTE_COLUMNS)
-    grid = np.zeros((rows * _PALETTE_COLUMNS, PALETTE_COEFFICIENTS, 3), dtype=np.uint8)
+    coefficients = codes.shape[1]
+    grid = np.zeros((rows * _PALETTE_COLUMNS, coefficients, 3), dtype=np.uint8)
     grid[: len(codes)] = codes
-    return grid.reshape(rows, _PALETTE_COLUMNS * PALETTE_COEFFICIENTS, 3)
+    return grid.reshape(rows, _PALETTE_COLUMNS * coefficients, 3)
 
 
 def pixels_of(image: UInt8, count: int, channels: int) -> UInt8:
@@ -59,7 +60,7 @@ def pixels_of(image: UInt8, count: int, channels: int) -> UInt8:
 
 
 def palette_from(centroids: UInt8, labels: UInt8, size: int, bands: int, count: int) -> tuple[UInt8, UInt16]:
-    """Palette (size, 15, 3) and labels (count,) of their images. Raises ValueError where they do not fit together."""
+    """Palette (size, C, 3) and labels (count,) of their images. Raises ValueError where they do not fit together."""
     coefficients = (bands + 1) ** 2 - 1
     rows = math.ceil(size / _PALETTE_COLUMNS)
     if centroids.shape[0] < rows or centroids.shape[1] != _PALETTE_COLUMNS * coefficients:

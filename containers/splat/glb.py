@@ -1,0 +1,106 @@
+"""GLB with KHR_gaussian_splatting: glTF 2.0, which engines, globes and validators read; one mesh of points.
+
+https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting (ratified): rotations
+xyzw, deviations and opacities as they are and not as logarithms, harmonics with the Condon-Shortley phase, as INRIA's.
+glTF is y up: the Gaussians stay in the scene's own axes, exactly, and their node turns them.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.gaussians import Gaussians, opacity_of
+from splat.harmonics import SH_C0
+
+_MAGIC, _VERSION, _JSON, _BINARY = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
+_FLOAT, _UNSIGNED_BYTE, _ARRAY_BUFFER, _POINTS = 5126, 5121, 34962, 0
+_TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
+_EXTENSION = "KHR_gaussian_splatting"
+_MAX_BYTES = (1 << 32) - 1  # lengths have 32 bits
+
+Values = NDArray[np.float32] | NDArray[np.uint8]
+
+
+def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, float, float]) -> None:
+    """Write `gaussians`, in their order; the file appears whole or not at all.
+
+    Parameters:
+        rotation: the unit quaternion xyzw that turns the scene's up into +y.
+
+    Raises ValueError for more Gaussians than the format can hold.
+    """
+    names = [name for name, _ in _attributes(gaussians.select(np.arange(1)))]
+    accessors, views, offset = [], [], 0
+    for number, (_, values) in enumerate(_attributes(gaussians)):
+        views.append({"buffer": 0, "byteOffset": offset, "byteLength": values.nbytes, "target": _ARRAY_BUFFER})
+        accessors.append(_accessor(number, values))
+        offset += values.nbytes
+    # bounds are required of positions
+    accessors[0] |= {"min": gaussians.means.min(axis=0).tolist(), "max": gaussians.means.max(axis=0).tolist()}
+    document = {
+        "asset": {"version": "2.0", "generator": "spaceport"},
+        "extensionsUsed": [_EXTENSION],
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"name": "splat", "mesh": 0, "rotation": list(rotation)}],
+        "meshes": [{"primitives": [_primitive(names)]}],
+        "accessors": accessors,
+        "bufferViews": views,
+        "buffers": [{"byteLength": offset}],
+    }
+    text = json.dumps(document, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 4)
+    length = 12 + 8 + len(text) + 8 + offset
+    if length > _MAX_BYTES:
+        raise ValueError(f"a GLB holds 4 GB, not {length} bytes")
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as stream:
+        stream.write(struct.pack("<III", _MAGIC, _VERSION, length))
+        stream.write(struct.pack("<II", len(text), _JSON) + text)
+        stream.write(struct.pack("<II", offset, _BINARY))
+        for _, values in _attributes(gaussians):  # one at a time: all at once are a second splat in memory
+            stream.write(values.tobytes())
+    partial.replace(path)
+
+
+def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:
+    """Names and values (N, C) of every attribute, each a multiple of four bytes wide."""
+    quats = gaussians.quats / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)
+    opacity = opacity_of(gaussians.opacities)
+    yield "POSITION", gaussians.means
+    yield "COLOR_0", _fallback_colours(gaussians.sh0, opacity)
+    yield f"{_EXTENSION}:ROTATION", np.ascontiguousarray(quats[:, [1, 2, 3, 0]], dtype=np.float32)
+    yield f"{_EXTENSION}:SCALE", np.exp(gaussians.scales)
+    yield f"{_EXTENSION}:OPACITY", opacity[:, None].astype(np.float32)
+    yield f"{_EXTENSION}:SH_DEGREE_0_COEF_0", gaussians.sh0
+    for degree in range(1, gaussians.sh_degree + 1):
+        for number in range(2 * degree + 1):
+            coefficient = gaussians.shN[:, degree * degree - 1 + number]
+            yield f"{_EXTENSION}:SH_DEGREE_{degree}_COEF_{number}", np.ascontiguousarray(coefficient)
+
+
+def _fallback_colours(sh0: NDArray[np.float32], opacity: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Linear RGB and opacity (N, 4), for readers that draw points only: glTF's vertex colours are linear."""
+    shown = np.clip(0.5 + SH_C0 * sh0.astype(np.float64), 0, 1)
+    linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    return np.asarray(np.rint(255 * np.concatenate([linear, opacity[:, None]], axis=1)), dtype=np.uint8)
+
+
+def _accessor(view: int, values: Values) -> dict[str, Any]:
+    accessor = {"bufferView": view, "count": len(values), "type": _TYPES[values.shape[1]], "componentType": _FLOAT}
+    return accessor if values.dtype == np.float32 else {**accessor, "componentType": _UNSIGNED_BYTE, "normalized": True}
+
+
+def _primitive(names: list[str]) -> dict[str, Any]:
+    return {
+        "mode": _POINTS,
+        "attributes": {name: number for number, name in enumerate(names)},
+        "extensions": {_EXTENSION: {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}},
+    }
