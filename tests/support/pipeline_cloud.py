@@ -371,6 +371,7 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         "OWNER_DAILY_JOBS": "50",
         "OWNER_DAILY_DOLLARS": "100",
         **machines,
+        "STACK": STACK,
         "STATUS_BUS": BUS,
         "JOBS_TABLE": "JobsTable",
         "STAGE_RUNS_TABLE": "StageRunsTable",
