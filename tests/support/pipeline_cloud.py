@@ -260,7 +260,7 @@ class PipelineCloud:
             self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
         self._s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         template = Template.load()
-        for resource in ("JobsTable", "StageRunsTable", "PaceTable"):
+        for resource in ("JobsTable", "StageRunsTable", "PaceTable", "LimitsTable"):
             properties = template.resources[resource]["Properties"]
             kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
             given = {name: properties[name] for name in kept if name in properties}
@@ -376,6 +376,8 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         "JOBS_TABLE": "JobsTable",
         "STAGE_RUNS_TABLE": "StageRunsTable",
         "PACE_TABLE": "PaceTable",
+        "LIMITS_TABLE": "LimitsTable",
+        "DAILY_SPEND_DOLLARS": "100000",
         "RESULTS_BUCKET": RESULTS,
         "SAGEMAKER_ROLE_ARN": ROLE,
         "SPOT_TRAINING": "true",
