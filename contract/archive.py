@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 import stat
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from contract.codes import ErrorCode
+from contract.names import names_of
 from contract.stages import PipelineStep
 
 RAW_SUFFIXES = frozenset({".dng"})
@@ -39,10 +43,32 @@ MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
 MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
-METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA})
 _ENCRYPTED = 0x1
+_END = struct.Struct("<4sH14xH")  # APPNOTE 4.3.16: the record that ends a ZIP, the number of its part, the comment
+_MAX_END_BYTES = 22 + 0xFFFF
+# what customers take for ZIPs, by their first bytes
+_OTHERS = {
+    b"Rar!": "a RAR archive", b"7z\xbc\xaf": "a 7z archive", b"\x1f\x8b": "a gzip file", b"BZh": "a bzip2 file",
+    b"\xfd7zXZ": "an xz file", b"\x28\xb5\x2f\xfd": "a Zstandard file", b"%PDF": "a PDF", b"<": "a web page",
+}  # fmt: skip
+ARCHIVE_SUFFIXES = frozenset({".zip", ".zipx", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".tzst"})
 _ITERATION = re.compile(r"iteration_(\d{1,9})")
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
+
+
+class Method(IntEnum):
+    """How entries may be packed (APPNOTE 4.4.5): what the containers unpack."""
+
+    STORED = 0
+    DEFLATE = 8
+    DEFLATE64 = 9
+    BZIP2 = 12
+    LZMA = 14
+    ZSTANDARD = 93
+    XZ = 95
+
+
+METHODS = frozenset(Method)
 
 
 @dataclass(frozen=True)
@@ -70,25 +96,31 @@ class RefusedArchive(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a ZIP as its central directory describes it. `mode`: its Unix mode, 0 where it has none."""
+    """An entry of a ZIP as its central directory describes it, its name as it was typed.
+
+    `mode`: its Unix mode, 0 where it has none; `crc`: of its bytes; `offset`: of its own header in the archive.
+    """
 
     name: str
     bytes: int
     packed_bytes: int
     encrypted: bool = False
     mode: int = 0
-    method: int = zipfile.ZIP_DEFLATED
+    method: int = Method.DEFLATE
+    crc: int = 0
+    offset: int = 0
 
     @classmethod
-    def of(cls, info: zipfile.ZipInfo) -> Entry:
-        # orig_filename: zipfile cuts `filename` at a NUL
+    def of(cls, info: zipfile.ZipInfo, name: str) -> Entry:
         return cls(
-            name=info.orig_filename,
+            name=name,
             bytes=info.file_size,
             packed_bytes=info.compress_size,
             encrypted=bool(info.flag_bits & _ENCRYPTED),
             mode=info.external_attr >> 16 if info.create_system in _UNIX else 0,
             method=info.compress_type,
+            crc=info.CRC,
+            offset=info.header_offset,
         )
 
     @property
@@ -110,6 +142,40 @@ class Entry:
 
 
 Wanted = Callable[[PurePosixPath], bool]
+
+
+def entries_of(archive: BinaryIO) -> list[Entry]:
+    """The entries of a ZIP; reads its end, and its first bytes if it is none.
+
+    Raises RefusedArchive: NOT_A_ZIP, UNSUPPORTED_ARCHIVE.
+    """
+    if _is_part(archive):
+        raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, "the ZIP is split, and this is its last part")
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            infos = opened.infolist()
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError) as error:
+        raise RefusedArchive(ErrorCode.NOT_A_ZIP, _kind(archive) or str(error)) from error
+    return [Entry.of(info, name) for info, name in zip(infos, names_of(infos), strict=True)]
+
+
+def _is_part(archive: BinaryIO) -> bool:
+    """Whether a file ends as the last of several parts of a ZIP does."""
+    size = archive.seek(0, 2)
+    archive.seek(max(size - _MAX_END_BYTES, 0))
+    end = archive.read(_MAX_END_BYTES)
+    at = end.rfind(b"PK\5\6")
+    if at < 0 or len(end) < at + _END.size:
+        return False
+    _, part, comment_bytes = _END.unpack_from(end, at)
+    return part not in (0, 0xFFFF) and len(end) == at + _END.size + comment_bytes
+
+
+def _kind(archive: BinaryIO) -> str:
+    """What a file that is no ZIP is, by its first bytes."""
+    archive.seek(0)
+    start = archive.read(8)
+    return next((f"it is {kind}" for magic, kind in _OTHERS.items() if start.startswith(magic)), "")
 
 
 def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: Limits = LIMITS) -> list[Entry]:
@@ -144,6 +210,17 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
 def is_side_file(path: PurePosixPath) -> bool:
     """Whether a file is what operating systems leave in ZIPs: __MACOSX/, ._photo.jpg, .DS_Store, Thumbs.db."""
     return any(part == "__MACOSX" or part.startswith(".") for part in path.parts) or path.name.lower() in _SIDE_FILES
+
+
+def nested_archives(entries: Iterable[Entry]) -> list[str]:
+    """The names of archives within the archive, which are not opened."""
+    return [
+        str(entry.path)
+        for entry in entries
+        if not entry.is_folder
+        and not is_side_file(entry.path)
+        and (entry.suffix in ARCHIVE_SUFFIXES or ".tar." in entry.path.name.lower())
+    ]
 
 
 def is_photo(path: PurePosixPath) -> bool:

@@ -14,6 +14,7 @@ class ErrorCode(StrEnum):
     # the upload
     UNREADABLE = "UNREADABLE"
     NOT_A_ZIP = "NOT_A_ZIP"
+    LOOSE_PHOTOS = "LOOSE_PHOTOS"
     EMPTY_ARCHIVE = "EMPTY_ARCHIVE"
     ENCRYPTED_ARCHIVE = "ENCRYPTED_ARCHIVE"
     UNSAFE_ARCHIVE = "UNSAFE_ARCHIVE"
@@ -114,6 +115,10 @@ FAILURES: dict[ErrorCode, Failure] = {
         "The file is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
     ),
+    ErrorCode.LOOSE_PHOTOS: Failure(
+        "The photos came one by one and not in a ZIP, so we cannot tell which belong together.",
+        "Put the photos of one flight in a folder, compress the folder as a .zip and upload that file.",
+    ),
     ErrorCode.EMPTY_ARCHIVE: Failure(
         "The ZIP is empty.",
         "Check that the photos were copied from the drone's card, compress them again and upload the new ZIP.",
@@ -128,7 +133,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.UNSUPPORTED_ARCHIVE: Failure(
         "The ZIP is packed in a way that we cannot read.",
-        "Compress the photos again by the ordinary method (Deflate), or without compression, and upload the new ZIP.",
+        "Compress the photos again into one ZIP, by the ordinary method (Deflate) or without compression.",
     ),
     ErrorCode.ARCHIVE_TOO_LARGE: Failure(
         "The ZIP would unpack to far more than photos can take.",

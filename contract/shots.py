@@ -66,8 +66,8 @@ _TIFF = (".tif", ".tiff")
 # one shot in several formats: the one that the camera developed counts
 _FORMATS = (".jpg", ".jpeg", ".heic", ".heif", ".webp", ".png", ".tif", ".tiff", ".dng")
 _RAW_FOLDERS = {"raw", "dng"}
-# DJI_20260501123000_0001_T, then perhaps a waypoint's name; MS_ begins the bands of a Mavic 3M
-_DJI = re.compile(r"(?P<shot>DJI_\d{8,14}_\d{4})_(?P<tag>MS_[A-Z]+|[A-Z]+)(_.*)?", re.I)
+# DJI_20260501123000_0001_T or DJI_0001_T, then perhaps a waypoint's name; MS_ begins the bands of a Mavic 3M
+_DJI = re.compile(r"(?P<shot>DJI_(\d{8,14}_)?\d{4})_(?P<tag>MS_[A-Z]+|[A-Z]+)(_.*)?", re.I)
 _TAGGED = re.compile(r"(?P<shot>.+?)[_.\-](?P<tag>[A-Za-z]+)")
 _THERMAL_TAGS = {"T", "THRM", "THERMAL", "IR", "TIR", "LWIR", "INFRARED"}
 _ZOOM_TAGS = {"Z", "ZOOM", "TELE"}
@@ -226,7 +226,7 @@ def _thermal(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
     for path in paths:
         folders = {part.lower() for part in path.parts[:-1]}
         named = _DJI.fullmatch(path.stem)
-        if folders & _THERMAL_FOLDERS or (named and named["tag"].upper() in _THERMAL_TAGS):
+        if folders & _THERMAL_FOLDERS or (named and _is_djis_thermal(named["tag"].upper(), path.suffix.lower())):
             found[path] = thermal
             continue
         other = _TAGGED.fullmatch(path.stem)
@@ -236,6 +236,11 @@ def _thermal(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
             tagged.append(path)
             confirmed |= (path.parent, other["shot"].lower()) in colour
     return found | (dict.fromkeys(tagged, thermal) if confirmed else {})
+
+
+def _is_djis_thermal(tag: str, suffix: str) -> bool:
+    """`_R` is the radiometric JPEG of an XT2; of a TIFF it is the red band."""
+    return tag in _THERMAL_TAGS or (tag == "R" and suffix not in _TIFF)
 
 
 def _colour_stems(path: PurePosixPath) -> Iterator[str]:

@@ -9,11 +9,14 @@ from enum import StrEnum
 class WarningCode(StrEnum):
     """What a customer should know of a scene that was made all the same."""
 
+    # the upload
+    UNKNOWN_SETTING = "UNKNOWN_SETTING"
     # the photos
     PHOTOS_SKIPPED = "PHOTOS_SKIPPED"
     PHOTOS_NOT_REGISTERED = "PHOTOS_NOT_REGISTERED"
     PHOTOS_BLURRED = "PHOTOS_BLURRED"
     SECOND_IMAGES = "SECOND_IMAGES"
+    NESTED_ARCHIVES = "NESTED_ARCHIVES"
     LOW_REGISTRATION = "LOW_REGISTRATION"
     TIME_BUDGET = "TIME_BUDGET"
     # the place
@@ -50,6 +53,10 @@ class Advice:
 NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools need to know
 
 WARNINGS: dict[WarningCode, Advice] = {
+    WarningCode.UNKNOWN_SETTING: Advice(
+        "Something sent with the upload looks like a setting and is none.",
+        "If you meant it, correct the name and upload again.",
+    ),
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
         "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
@@ -66,6 +73,10 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
         "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene of"
         " thermal pictures or of one band, upload these alone.",
+    ),
+    WarningCode.NESTED_ARCHIVES: Advice(
+        "Archives within the ZIP were not opened.",
+        "If photos are in them, unpack them first and compress all photos into one ZIP.",
     ),
     WarningCode.LOW_REGISTRATION: Advice(
         "We could match fewer than four fifths of your photos.",

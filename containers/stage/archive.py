@@ -6,22 +6,14 @@ are counted again as they arrive.
 
 from __future__ import annotations
 
-import lzma
-import struct
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check
+from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check, entries_of, nested_archives
 from stage.errors import ErrorCode, StageError
-
-CHUNK_BYTES = 1 << 20
-
-
-class DamagedEntryError(Exception):
-    """An entry's data cannot be read."""
+from stage.inflate import DamagedEntryError, chunks_of
 
 
 @dataclass(frozen=True)
@@ -34,10 +26,13 @@ class UnpackedFile:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The wanted files in order of their names, and the names of entries whose data was damaged (skipped)."""
+    """The wanted files in order of their names; the names of entries whose data was damaged (skipped), and of archives
+    within the archive (not opened).
+    """
 
     files: list[UnpackedFile] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
 
 
 def unpack(
@@ -52,27 +47,23 @@ def unpack(
     `progress` gets the share of bytes done, 0..1, after every chunk; it may raise to stop. On any error `folder` may
     hold some files.
 
-    Raises StageError: NOT_A_ZIP, and the codes of contract.archive.check.
+    Raises StageError with the codes of contract.archive: entries_of, check.
     """
-    try:
-        opened = zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, UnicodeDecodeError, ValueError) as error:
-        raise StageError(ErrorCode.NOT_A_ZIP, f"{archive.name} is not a ZIP archive ({error})") from error
-    with opened:
-        infos = {Entry.of(info): info for info in opened.infolist()}
+    with archive.open("rb") as source:
         try:
-            entries = check([Entry.of(info) for info in opened.infolist()], archive.stat().st_size, wanted, limits)
+            listed = entries_of(source)
+            entries = check(listed, archive.stat().st_size, wanted, limits)
         except RefusedArchive as refused:
             raise StageError(refused.code, refused.facts) from refused
         total = sum(entry.bytes for entry in entries)
-        unpacked = Unpacked()
+        unpacked = Unpacked(nested=nested_archives(listed))
         done = 0
         for entry in sorted(entries, key=lambda entry: str(entry.path)):
             name = str(entry.path)
             path = folder / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                done = _write(opened, infos[entry], path, done, total, limits, progress)
+                done = _write(source, entry, path, done, total, limits, progress)
             except DamagedEntryError:
                 path.unlink(missing_ok=True)
                 unpacked.damaged.append(name)
@@ -82,8 +73,8 @@ def unpack(
 
 
 def _write(
-    archive: zipfile.ZipFile,
-    entry: zipfile.ZipInfo,
+    archive: BinaryIO,
+    entry: Entry,
     path: Path,
     done: int,
     total: int,
@@ -92,34 +83,10 @@ def _write(
 ) -> int:
     """Stream one entry to `path`; returns the bytes unpacked so far in all."""
     with path.open("xb") as sink:
-        for chunk in _chunks(archive, entry):
+        for chunk in chunks_of(archive, entry):
             done += len(chunk)
             if done > limits.bytes:
                 raise StageError(ErrorCode.ARCHIVE_TOO_LARGE, f"more than {limits.bytes} bytes unpacked")
             sink.write(chunk)
             progress(min(done / max(total, 1), 1.0))
     return done
-
-
-def _chunks(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The entry's bytes; DamagedEntryError wherever they cannot be read, StageError where this unpacker cannot."""
-    try:
-        with archive.open(entry) as source:
-            while chunk := source.read(CHUNK_BYTES):
-                yield chunk
-    except NotImplementedError as error:
-        raise StageError(
-            ErrorCode.UNSUPPORTED_ARCHIVE, f"{entry.filename} is packed in a way not supported ({error})"
-        ) from error
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        OSError,
-        ValueError,
-        IndexError,
-        struct.error,
-    ) as e:
-        # zipfile follows offsets and sizes of broken headers wherever they lead
-        raise DamagedEntryError(str(e)) from e

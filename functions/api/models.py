@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
 from contract.stages import PipelineStep, Stage
-from domain.job import Camel, Email, JobOptions
+from domain.job import AnyCase, Camel, Email, JobOptions
 from domain.webhooks import Delivery
 
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
@@ -25,7 +25,7 @@ class StartJobRequest(Camel):
 
     s3_url: Annotated[str, Field(min_length=6, max_length=2048, examples=["s3://my-bucket/flights/meadow.zip"])]
     email: Email | None = None
-    pipeline_step: PipelineStep = PipelineStep.FULL
+    pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
     options: Annotated[
         dict[str, str | int], Field(default_factory=dict, description="As on an upload: quality, name, trainingSteps …")
     ]

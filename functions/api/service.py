@@ -80,7 +80,7 @@ class Service:
                 return StartedJob(job_id=job_id, created=False)
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
-            raise RejectedJob(job_id, outcome.error)
+            raise RejectedJob(outcome.job_id, outcome.error)
         if outcome.execution_name is None:  # replaced between two looks
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
         return StartedJob(job_id=job_id, created=item is None)

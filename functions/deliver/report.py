@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from contract.shots import Kind
 from contract.stages import Stage
-from contract.warning_codes import WARNINGS
+from contract.warning_codes import WARNINGS, WarningCode
 from domain.job import Camel, Job, JobOptions
 from domain.results import StageResult, StageWarning
 from domain.stages import StageOutput
@@ -215,8 +215,15 @@ def compose(
         seconds={stage.value: output.seconds for stage, output in stages.items()},
         timings={stage.value: result.timings for stage, result in results.items()},
         cost=total_cost(stages),
-        warnings=[ReportedWarning.of(warning) for result in results.values() for warning in result.warnings],
+        warnings=[
+            ReportedWarning.of(warning)
+            for warning in [*_remarks(job), *(found for result in results.values() for found in result.warnings)]
+        ],
     )
+
+
+def _remarks(job: Job) -> list[StageWarning]:
+    return [StageWarning(code=WarningCode.UNKNOWN_SETTING, message=remark) for remark in job.remarks]
 
 
 def _georeference(given: dict[str, Any]) -> Georeference | None:

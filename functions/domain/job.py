@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
+from difflib import get_close_matches
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from contract.codes import ErrorCode
@@ -19,6 +21,8 @@ from contract.options import DEFAULT_QUALITY, MAX_NAME, Quality, WholeNumberOpti
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload, one_line
 
+NEAR_MISS = 0.8  # of 1, difflib's ratio: `traningsteps` is one, `mtime` and `user-agent` are none
+MAX_REMARKS = 5
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
 OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
 
@@ -53,19 +57,27 @@ Email = Annotated[
 ]
 
 
+# names of settings are read in any case, and so are their values
+AnyCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
+# what a customer reads instead of the pattern
+_FORMS = {"email": "no single address such as you@example.com", "name": "may not hold control characters"}
+
+
 class JobOptions(Camel, WholeNumberOptions):
     """What a customer may ask for, from object metadata or the API body."""
 
     model_config = ConfigDict(extra="forbid")
 
     email: Email | None = None
-    pipeline_step: PipelineStep = PipelineStep.FULL
-    quality: Quality = DEFAULT_QUALITY
+    pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
+    quality: Annotated[Quality, AnyCase] = DEFAULT_QUALITY
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
 
 
 class Job(Camel):
-    """The input of one execution of the state machine. `owner`: whose job it is, as JobItem has it."""
+    """The input of one execution of the state machine. `owner`: whose job it is, as JobItem has it; `remarks`: on what
+    looks like a setting and is none, for the customer.
+    """
 
     version: Literal["1"] = "1"
     job_id: str
@@ -77,6 +89,7 @@ class Job(Camel):
     etag: str
     uploaded_at: datetime
     options: JobOptions
+    remarks: tuple[str, ...] = ()
 
     @property
     def uploaded(self) -> UploadedObject:
@@ -112,18 +125,24 @@ def first_job_id(job_id: str) -> str:
 def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
     """Read `x-amz-meta-*`: S3 lower-cases the names, so case, '-' and '_' do not count.
 
+    Other names are the upload tools' own: rclone writes `mtime`, s3cmd `s3cmd-attrs`, Transfer Family `user-agent`.
     Raises RejectedUpload(INVALID_OPTION) that names the option and what it may be.
     """
-    names = {_plain(field.alias or name): field.alias or name for name, field in JobOptions.model_fields.items()}
-    values: dict[str, str] = {}
-    for raw, value in metadata.items():
-        if raw == OWNER_METADATA:
-            continue
-        if _plain(raw) not in names:
-            known = ", ".join(names.values())
-            raise RejectedUpload(ErrorCode.INVALID_OPTION, f"there is no setting called {raw}; there are {known}")
-        values[names[_plain(raw)]] = _decoded(value).strip()
+    values = {
+        _OPTIONS[_plain(raw)]: _decoded(value).strip() for raw, value in metadata.items() if _plain(raw) in _OPTIONS
+    }
     return parse_options({name: value for name, value in values.items() if value})
+
+
+def remarks_on(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """On metadata that are no settings, but nearly: what the customer may have meant."""
+    found = []
+    for raw in sorted(metadata):
+        plain = _plain(raw)
+        near = get_close_matches(plain, _OPTIONS, n=1, cutoff=NEAR_MISS)
+        if near and near[0] != plain and raw != OWNER_METADATA:
+            found.append(f"{one_line(raw, MAX_NAME)} was ignored: did you mean {_OPTIONS[near[0]]}?")
+    return tuple(found[:MAX_REMARKS])
 
 
 def owner_by_email(email: str) -> str:
@@ -153,14 +172,25 @@ def parse_options(values: Mapping[str, object]) -> JobOptions:
     try:
         return JobOptions.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(_fault(".".join(map(str, fault["loc"])), fault) for fault in error.errors())
         raise RejectedUpload(ErrorCode.INVALID_OPTION, faults) from error
 
 
+def _fault(option: str, fault: Mapping[str, Any]) -> str:
+    message = _FORMS.get(option, "") if fault["type"] == "string_pattern_mismatch" else ""
+    return f"{option}: {message or fault['msg']}"
+
+
 def job_of(
-    uploaded: UploadedObject, stack: str, options: JobOptions, uploaded_at: datetime, owner: str | None = None
+    uploaded: UploadedObject,
+    stack: str,
+    options: JobOptions,
+    uploaded_at: datetime,
+    owner: str | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> Job:
     return Job(
+        remarks=remarks,
         owner=owner,
         job_id=job_id_of(uploaded, stack),
         name=scene_name(options.name or PurePosixPath(uploaded.key).stem),
@@ -174,8 +204,10 @@ def job_of(
 
 
 def scene_name(text: str) -> str:
-    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
-    return one_line(text, MAX_NAME) or "scene"
+    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes, and accents
+    that macOS has taken apart.
+    """
+    return one_line(unicodedata.normalize("NFC", text), MAX_NAME) or "scene"
 
 
 def _decoded(text: str) -> str:
@@ -188,3 +220,6 @@ def _decoded(text: str) -> str:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_]", "", name).lower()
+
+
+_OPTIONS = {_plain(field.alias or name): field.alias or name for name, field in JobOptions.model_fields.items()}

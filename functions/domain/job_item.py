@@ -47,6 +47,7 @@ class JobItem(Camel):
     quality: str | None = None
     training_steps: int | None = None
     photos: int | None = None
+    remarks: list[str] = Field(default_factory=list)  # on settings that are none, for the customer
     uploaded_at: str = ""  # ISO 8601, as the index sorts it
     rerun_of: str | None = None
     rerun_from: Stage | None = None

@@ -87,6 +87,7 @@ class JobsTable:
             "startedAt": datetime.fromtimestamp(now, UTC).isoformat(),
             "expiresAt": int(now) + KEEP_SECONDS,
             **({"owner": job.owner} if job.owner else {}),
+            **({"remarks": list(job.remarks)} if job.remarks else {}),
             **({"email": job.options.email} if job.options.email else {}),
             **({"trainingSteps": job.options.training_steps} if job.options.training_steps else {}),
             **_storable((more or JobFacts()).attributes),

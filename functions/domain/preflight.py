@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence, Set
 from pathlib import PurePosixPath
 from typing import BinaryIO
@@ -15,10 +14,12 @@ from contract.archive import (
     RefusedArchive,
     check,
     chosen_splats,
+    entries_of,
     is_photo,
     is_scene_photo,
     is_side_file,
     model_folders,
+    nested_archives,
 )
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
@@ -29,14 +30,22 @@ from domain.ranged import ReadTooLong
 
 
 def read_entries(stream: BinaryIO) -> list[Entry]:
-    """The entries of a ZIP; reads only its end. Raises RejectedUpload(NOT_A_ZIP, ARCHIVE_TOO_LARGE)."""
+    """The entries of a ZIP; reads only its ends. Raises RejectedUpload (NOT_A_ZIP, UNSUPPORTED_ARCHIVE,
+    ARCHIVE_TOO_LARGE).
+    """
     try:
-        with zipfile.ZipFile(stream) as archive:
-            return [Entry.of(info) for info in archive.infolist()]
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise RejectedUpload(ErrorCode.NOT_A_ZIP, str(error)) from error
+        return entries_of(stream)
+    except RefusedArchive as refused:
+        raise RejectedUpload(refused.code, refused.facts) from refused
     except ReadTooLong as error:
         raise RejectedUpload(ErrorCode.ARCHIVE_TOO_LARGE, f"its list of files takes {error}") from error
+
+
+def step_of(entries: Sequence[Entry], asked: PipelineStep) -> PipelineStep:
+    """Where an archive enters the pipeline: one that holds a splat and no photos, at compression."""
+    paths = [entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)]
+    alone = not any(map(is_photo, paths)) and len(chosen_splats(paths)) == 1
+    return PipelineStep.COMPRESSION if asked is PipelineStep.FULL and alone else asked
 
 
 def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
@@ -54,14 +63,20 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
     if step is PipelineStep.TRAINING:
         _check_scene(chosen)
         photos = [entry.path for entry in chosen if is_scene_photo(entry.path) and entry.bytes > 0]
-        return _check_photo_count(photos, files)
+        return _check_photo_count(photos, files, nested_archives(entries))
     shots = by_name(entry.path for entry in chosen if is_photo(entry.path) and entry.bytes > 0)
-    return _check_photo_count(photos_of(shots), files, described(second_images(shots).values()))
+    return _check_photo_count(
+        photos_of(shots), files, nested_archives(entries), described(second_images(shots).values())
+    )
 
 
-def _check_photo_count(photos: Sequence[PurePosixPath], files: Set[PurePosixPath], others: str = "") -> int:
-    """How many photos there are; `others`: what there is of pictures that are not counted."""
+def _check_photo_count(
+    photos: Sequence[PurePosixPath], files: Set[PurePosixPath], nested: Sequence[str], others: str = ""
+) -> int:
+    """How many photos there are; `nested`: archives that are not opened; `others`: pictures that are not counted."""
     if not photos:
+        if nested:
+            raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{', '.join(nested[:3])} in the ZIP: not opened")
         unreadable = sorted({path.suffix.lower() for path in files} & UNREADABLE_SUFFIXES)
         if unreadable:
             raise RejectedUpload(ErrorCode.UNSUPPORTED_PHOTOS, "found " + ", ".join(unreadable))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 from typing import Any
 
-from contract.archive import is_splat
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import JobError, RejectedUpload
@@ -23,14 +21,16 @@ from domain.job import (
     job_of,
     options_from_metadata,
     owner_in,
+    remarks_on,
 )
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_entries, read_entries
+from domain.preflight import check_entries, read_entries, step_of
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
+from domain.upload_kind import START_BYTES, UploadKind, kind_by_key, kind_of
 from domain.uploads import UnreadableUpload, head_of
 
 REPLACED = "the upload was deleted or replaced before the job began"
@@ -42,6 +42,21 @@ class StartOutcome(Camel):
     job_id: str
     execution_name: str | None = None
     error: JobError | None = None
+
+
+class LoosePhoto(RejectedUpload):
+    """One photo, where a ZIP of them was expected; others are likely to come beside it."""
+
+    def __init__(self) -> None:
+        super().__init__(ErrorCode.LOOSE_PHOTOS)
+
+
+def group_of(uploaded: UploadedObject, at: datetime, owner: str | None) -> UploadedObject:
+    """What stands for all loose photos of one owner that come below one prefix in a day (UTC): they get one answer."""
+    folder = uploaded.key.rpartition("/")[0]
+    day = at.astimezone(UTC).date().isoformat()
+    key = folder or "photos"
+    return uploaded.model_copy(update={"key": key, "version_id": None, "etag": f"{owner or ''} {day}"})
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ class Starter:
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
         job_id = job_id_of(uploaded, self._stack)
-        if uploaded.key.endswith("/"):  # how consoles draw a folder: nobody has sent anything
+        if kind_by_key(uploaded.key) is UploadKind.NOTHING:
             return StartOutcome(job_id=job_id)
         try:
             head = head_of(self._s3, uploaded)
@@ -85,15 +100,20 @@ class Starter:
         if head is None:  # deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
-        options = JobOptions()
+        options = asked.options if asked else JobOptions()
+        owner = _owner(head["Metadata"], asked)
         try:
+            if kind_by_key(uploaded.key) is UploadKind.PHOTO:  # before its settings: wrong ones have one answer, too
+                raise LoosePhoto
             options = asked.options if asked else options_from_metadata(head["Metadata"])
-            photos = self._check_upload(uploaded, head["ContentLength"], options)
-            owner = _owner(head["Metadata"], asked)
+            options, photos = self._check_upload(uploaded, head["ContentLength"], options)
             self._check_limits(job_id, owner)
+        except LoosePhoto as rejection:
+            return self._reject_group(group_of(uploaded, head["LastModified"], owner), head, options, asked, rejection)
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
-        job = job_of(uploaded, self._stack, options, head["LastModified"], owner)
+        remarks = () if asked else remarks_on(head["Metadata"])
+        job = job_of(uploaded, self._stack, options, head["LastModified"], owner, remarks)
         document = execution_input(job, options.pipeline_step.stages[0])
         self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
@@ -112,17 +132,28 @@ class Starter:
         if facts := self._limits.reached_by(owner, job_id):
             raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
-    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> int:
-        """How many photos there are. Raises RejectedUpload."""
-        if options.pipeline_step is PipelineStep.COMPRESSION and is_splat(PurePosixPath(uploaded.key)):
-            if size == 0:
-                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
-            return 0  # a bare splat: the compressor's reader is its check
+    def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> tuple[JobOptions, int]:
+        """The options as the content asks for them, and how many photos there are. Raises RejectedUpload."""
+        content = RangedObject(self._s3, uploaded, size)
+        start = content.read(START_BYTES) if kind_by_key(uploaded.key) is None else b""
+        match kind_of(uploaded.key, start):
+            case UploadKind.PHOTO:
+                raise LoosePhoto
+            case UploadKind.SPZ_4:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is an SPZ of version 4")
+            case UploadKind.KSPLAT:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
+            case UploadKind.SPLAT:
+                if size == 0:
+                    raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
+                # nothing else can be made of a bare splat; the compressor's reader is its check
+                return options.model_copy(update={"pipeline_step": PipelineStep.COMPRESSION}), 0
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         # RawIOBase is all that zipfile needs; buffering would only read ahead what nobody asked for
-        entries = read_entries(RangedObject(self._s3, uploaded, size))  # type: ignore[arg-type]
-        return check_entries(entries, size, options.pipeline_step)
+        entries = read_entries(content)  # type: ignore[arg-type]
+        step = step_of(entries, options.pipeline_step)
+        return options.model_copy(update={"pipeline_step": step}), check_entries(entries, size, step)
 
     def _reject(
         self,
@@ -139,6 +170,20 @@ class Starter:
         rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
         self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)
+
+    def _reject_group(
+        self,
+        group: UploadedObject,
+        head: dict[str, Any],
+        options: JobOptions,
+        asked: Asked | None,
+        rejection: LoosePhoto,
+    ) -> StartOutcome:
+        """The first of a group gets the answer, and those that come before its event has reached the jobs table."""
+        item = self._jobs.find(job_id_of(group, self._stack))
+        if item is not None and item.status is not None:
+            return StartOutcome(job_id=item.job_id, error=rejection.error)
+        return self._reject(group, head, options, asked, rejection.error)
 
     def _record_and_finish(self, job: Job, facts: JobFacts, unstarted: Unstarted) -> None:
         self._jobs.record(job, facts, unstarted.as_text())

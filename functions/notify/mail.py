@@ -100,7 +100,8 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
             "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
             "you can close the page."
         )
-        return Letter(lead, {"Follow the progress": links.job}, figures=_options(item))
+        note = unlinked(" ".join(item.remarks)) or None
+        return Letter(lead, {"Follow the progress": links.job}, figures=_options(item), note=note)
     if detail.error is None:
         note = f"These links expire in {links.hours} hours; get new ones any time on the scene’s page."
         verdict = _verdict(detail.metrics)

@@ -74,7 +74,7 @@ BUGS = (
     Bug("a pass never gives up", CAPACITY, "if faults == MAX_FAULTS:", "if faults < 0:", _unit("dispatch")),
     Bug("a full instance type ends the pass for all", CAPACITY, "                full.add(instance_type)\n", "                break\n", _unit("dispatch", "run_stage")),
     Bug("newcomers overtake", RUN, "others_wait = self._queue.others_wait(run, quota_of(job_request))", "others_wait = False", _unit("dispatch")),
-    Bug("memory that ran out is not halved", RUN, "next_retry_state(latest.retry_state, run.attempt, out_of_memory)", "next_retry_state(latest.retry_state, run.attempt, False)", _unit("run_stage")),
+    Bug("memory that ran out is not halved", RUN, "next_retry_state(latest.retry_state, run.attempt, failure)", "next_retry_state(latest.retry_state, run.attempt, None)", _unit("run_stage")),
     Bug("earlier attempts cost nothing", REPORTING, "range(1, run.attempt)", "range(2, run.attempt)", _unit("report_stage")),
     Bug("a run at work is billed", "functions/domain/spending.py", "        if not outcome.ended:\n            return 0.0\n", "", _unit("report_stage")),
     Bug("what a run did not need stays reserved", "functions/domain/spending.py", "            self._spending.settle(billed.reservation, cost)", "            pass", _unit("spending")),

@@ -6,7 +6,6 @@ import io
 import json
 import random
 import tempfile
-import zipfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from contract.archive import WANTED, Limits
+from contract.archive import WANTED, Limits, Method
 from contract.stages import PipelineStep
 from sfm.decode import decode
 from sfm.gcp import UnusableGcpFileError, parse_gcp_list, read_text
@@ -28,6 +27,7 @@ from stage.errors import StageError
 from stage.pictures import UnusablePhotoError
 from tests.fuzz.door import Door
 from tests.fuzz.mutate import NAMES, NUMBERS, changed, damaged
+from tests.support.archives import UTF8, Packed, archive_of
 from tests.support.gaussians import gaussians_of
 from tests.support.splats import village_surroundings
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, write_model
@@ -41,7 +41,6 @@ PICTURES = (
     ("JPEG", "RGB"), ("JPEG", "L"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "P"), ("PNG", "I;16"), ("TIFF", "RGB"),
     ("TIFF", "F"), ("WEBP", "RGB"), ("GIF", "P"), ("BMP", "RGB"),
 )  # fmt: skip
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 SYSTEMS = (
     "EPSG:32632", "WGS84 UTM 32N", "+proj=utm +zone=32 +datum=WGS84", "+init=/etc/passwd:a", "EPSG:9",
     "+proj=longlat +nadgrids=/etc/passwd", "+proj=pipeline +step", "[" * 5000, "GEOGCS[",
@@ -49,17 +48,14 @@ SYSTEMS = (
 
 
 def make_zip(rng: random.Random, folder: Path) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for index in range(rng.randint(1, 6)):
-            name = rng.choice(NAMES) if rng.random() < 0.3 else rng.choice(("a/", "")) + f"{index}.jpg"
-            info = zipfile.ZipInfo(name.encode("utf-8", "replace").decode() or "x")
-            info.external_attr = rng.choice((0o100644, 0o100644, 0o120777, 0o020666, 0o010644, 0o040755, 0)) << 16
-            info.compress_type = rng.choice(
-                (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-            )
-            archive.writestr(info, rng.randbytes(rng.choice((0, 10, 3000))))
-    content = stream.getvalue()
+    entries = []
+    for index in range(rng.randint(1, 6)):
+        name = rng.choice(NAMES) if rng.random() < 0.3 else rng.choice(("a/", "")) + f"{index}.jpg"
+        mode = rng.choice((0o100644, 0o100644, 0o120777, 0o020666, 0o010644, 0o040755, 0))
+        raw = name.encode(rng.choice(("utf-8", "cp932", "cp437")), "replace") or b"x"
+        body = rng.randbytes(rng.choice((0, 10, 3000)))
+        entries.append(Packed(raw, body, rng.choice(list(Method)), rng.choice((0, UTF8)), mode=mode))
+    content = archive_of(entries)
     (folder / "upload.zip").write_bytes(damaged(rng, content) if rng.random() < 0.7 else content)
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
 import io
+import lzma
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+import inflate64
+import zstandard
+
+from contract.archive import Method
 
 ENCRYPTED, UTF8 = 0x1, 0x800
 MS_DOS, UNIX = 0, 3
@@ -51,6 +59,59 @@ class Listed:
             *(len(name), len(extra), 0, 0, 0, self.mode << 16, 0),
         )
         return fixed + name + extra
+
+
+@dataclass(frozen=True)
+class Packed:
+    """An entry as some tool packs it: its name in the tool's bytes, and its body by `method`."""
+
+    name: bytes
+    body: bytes
+    method: int = Method.DEFLATE
+    flags: int = 0
+    system: int = UNIX
+    extra: bytes = b""
+    mode: int = stat.S_IFREG | 0o644
+
+    @property
+    def data(self) -> bytes:
+        return _packed_by(self.method, self.body)
+
+
+def archive_of(entries: Iterable[Packed]) -> bytes:
+    """A ZIP of these entries, byte by byte."""
+    listed = list(entries)
+    body, directory = b"", b""
+    for entry in listed:
+        data = entry.data
+        sizes = (zlib.crc32(entry.body), len(data), len(entry.body), len(entry.name), len(entry.extra))
+        common = struct.pack("<5H3L2H", 20, entry.flags, entry.method, 0, 0x21, *sizes)
+        made_by = struct.pack("<2B", 20, entry.system)
+        rest = struct.pack("<3H2L", 0, 0, 0, entry.mode << 16, len(body))
+        directory += b"PK\1\2" + made_by + common + rest + entry.name + entry.extra
+        body += b"PK\3\4" + common + entry.name + entry.extra + data
+    return (
+        body
+        + directory
+        + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, len(listed), len(listed), len(directory), len(body), 0)
+    )
+
+
+def _packed_by(method: int, body: bytes) -> bytes:
+    if method == Method.DEFLATE:
+        packer = zlib.compressobj(wbits=-15)
+        return packer.compress(body) + packer.flush()
+    if method == Method.DEFLATE64:
+        deflater = inflate64.Deflater()
+        return bytes(deflater.deflate(body) + deflater.flush())
+    if method == Method.BZIP2:
+        return bz2.compress(body)
+    if method == Method.LZMA:
+        options = {"id": lzma.FILTER_LZMA1, "dict_size": 1 << 16, "lc": 3, "lp": 0, "pb": 2}
+        return struct.pack("<BBHBL", 9, 4, 5, 93, 1 << 16) + lzma.compress(body, lzma.FORMAT_RAW, filters=[options])
+    if method == Method.ZSTANDARD:
+        return zstandard.ZstdCompressor().compress(body)
+    return lzma.compress(body, lzma.FORMAT_XZ) if method == Method.XZ else body
 
 
 def directory_of(listed: Iterable[Listed]) -> bytes:

@@ -2,12 +2,14 @@
 
 The first line names the coordinate system (`EPSG:32632`, `WGS84 UTM 32N`, `+proj=utm …`); each further line is a mark:
 `east north height column row photo [name] …`, or longitude and latitude for the first two in a geographic system.
-Columns and rows are pixels of the photo as it is seen upright.
+Columns and rows are pixels of the photo as it is seen upright. Names of photos may hold spaces.
 """
 
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +21,9 @@ from sfm.position import GeoPosition
 
 MAX_BYTES = 4 << 20
 FIELDS = 6
+MAX_WORDS = 20  # of a photo's name
+# of lists that are no Unicode: western Windows, Japanese Windows, DOS; the first unless another finds more photos
+ENCODINGS = ("latin-1", "cp932", "cp437")
 
 
 class UnusableGcpFileError(Exception):
@@ -44,17 +49,16 @@ class ControlPoint:
 
 
 def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
-    """Control points in order of appearance. `names` maps lower-case base names to photos; marks in other photos are
-    ignored. Raises UnusableGcpFileError naming the line.
+    """Control points in order of appearance. `names`: of `names_of_photos`; marks in other photos are ignored. Raises
+    UnusableGcpFileError naming the line.
     """
     lines = _lines(text)
     transformer = _transformer(lines[0][1])
     marks: dict[tuple[str, float, float, float], list[Mark]] = {}
     for number, line in lines[1:]:
-        key, mark = _mark(number, line)
-        photo = names.get(PurePosixPath(mark.photo.replace("\\", "/")).name.lower())
-        if photo is not None:
-            marks.setdefault(key, []).append(Mark(photo, mark.column, mark.row))
+        key, mark = _mark(number, line, names)
+        if mark is not None:
+            marks.setdefault(key, []).append(mark)
     return [
         ControlPoint(name or f"point {index}", _position(transformer, *place), tuple(found))
         for index, ((name, *place), found) in enumerate(marks.items(), start=1)
@@ -70,16 +74,29 @@ def system_of(text: str) -> CRS:
         raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 
 
-def by_base_name(originals: Mapping[str, str]) -> dict[str, str]:
-    """Map lower-case base names to names, given original → name; base names that two photos share are left out."""
+def names_of_photos(originals: Mapping[str, str]) -> dict[str, str]:
+    """What a list may call a photo → its name, given original → name: the path in the upload, and the file's own name
+    where no two photos share it. Case does not count, nor how accents are composed.
+    """
+    paths = {_plain(original): name for original, name in originals.items()}
     found: dict[str, str] = {}
     shared: set[str] = set()
-    for original, name in originals.items():
-        base = PurePosixPath(original).name.lower()
+    for path, name in paths.items():
+        base = PurePosixPath(path).name
         if base in found:
             shared.add(base)
         found[base] = name
-    return {base: name for base, name in found.items() if base not in shared}
+    return {base: name for base, name in found.items() if base not in shared} | paths
+
+
+def _plain(text: str) -> str:
+    return str(PurePosixPath(unicodedata.normalize("NFC", text).replace("\\", "/"))).casefold()
+
+
+def _find(text: str, names: Mapping[str, str]) -> str | None:
+    """The photo of that path, or else of that file's name."""
+    path = _plain(text)
+    return names.get(path) or names.get(PurePosixPath(path).name)
 
 
 def _lines(text: str) -> list[tuple[int, str]]:
@@ -98,17 +115,31 @@ def _transformer(header: str) -> Transformer:
         raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 
 
-def _mark(number: int, line: str) -> tuple[tuple[str, float, float, float], Mark]:
-    fields = line.split("\t") if line.count("\t") >= FIELDS - 1 else line.split()
+def _mark(number: int, line: str, names: Mapping[str, str]) -> tuple[tuple[str, float, float, float], Mark | None]:
+    """The name and place of the point, and the mark unless it is in a photo that is not there."""
+    tabs = line.count("\t") >= FIELDS - 1
+    fields = line.split("\t") if tabs else line.split(None, FIELDS - 1)
     try:
-        x, y, z, column, row = (float(field) for field in fields[:5])
-        photo = fields[5].strip()
+        x, y, z, column, row = (float(field) for field in fields[: FIELDS - 1])
+        rest = fields[FIELDS - 1].strip()
     except (ValueError, IndexError) as error:
         raise UnusableGcpFileError(f"line {number} is not “east north height column row photo”") from error
     if not all(map(math.isfinite, (x, y, z, column, row))):
         raise UnusableGcpFileError(f"line {number} holds a number that is none")
-    name = fields[6].strip() if len(fields) > FIELDS else ""
-    return (name, x, y, z), Mark(photo, column, row)
+    if tabs:
+        photo, more = _find(rest, names), fields[FIELDS].strip() if len(fields) > FIELDS else ""
+    else:
+        photo, more = _leading_photo(rest, names)
+    return (more, x, y, z), Mark(photo, column, row) if photo is not None else None
+
+
+def _leading_photo(rest: str, names: Mapping[str, str]) -> tuple[str | None, str]:
+    """The photo that the end of a line begins with, whose name may hold spaces, and the word after it."""
+    ends = [match.start() for match in re.finditer(r"\s+|$", rest)][:MAX_WORDS]
+    for end in reversed(ends):
+        if (photo := _find(rest[:end], names)) is not None:
+            return photo, "".join(rest[end:].split()[:1])
+    return None, "".join(rest.split()[1:2])
 
 
 def _position(transformer: Transformer, x: float, y: float, z: float) -> GeoPosition:
@@ -118,13 +149,18 @@ def _position(transformer: Transformer, x: float, y: float, z: float) -> GeoPosi
     return GeoPosition(latitude, longitude, z)
 
 
-def read_text(path: Path) -> str:
-    """The file's text, which is UTF-8, else Latin-1. Raises UnusableGcpFileError beyond MAX_BYTES."""
+def read_text(path: Path, names: Mapping[str, str] | None = None) -> str:
+    """The file's text: Unicode, else in that one of ENCODINGS that finds the most of `names` in it. Raises
+    UnusableGcpFileError beyond MAX_BYTES.
+    """
     with path.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise UnusableGcpFileError(f"more than {MAX_BYTES} bytes are too many")
     try:
-        return content.decode("utf-8")
+        return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
     except UnicodeDecodeError:
-        return content.decode("latin-1")
+        texts = [content.decode(encoding, "replace") for encoding in ENCODINGS]
+        return max(
+            texts, key=lambda text: sum(name in unicodedata.normalize("NFC", text).casefold() for name in names or {})
+        )

@@ -14,7 +14,7 @@ from pyproj import CRS
 from contract.warning_codes import WarningCode
 from geo.projected import Place, Projected, UnusableSystemError
 from sfm.control import TooFewControlPointsError, fit_control_points
-from sfm.gcp import ControlPoint, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text, system_of
+from sfm.gcp import ControlPoint, UnusableGcpFileError, names_of_photos, parse_gcp_list, read_text, system_of
 from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
 from sfm.photos import Photo
@@ -83,8 +83,8 @@ def read_control_points(files: Sequence[UnpackedFile], photos: Sequence[Photo]) 
     """The control points of the one list in the upload, and the system they are in. Raises UnusableGcpFileError."""
     if len(files) > 1:
         raise UnusableGcpFileError(f"there are {len(files)} lists of them")
-    names = by_base_name({photo.original: photo.name for photo in photos})
-    text = read_text(files[0].path)
+    names = names_of_photos({photo.original: photo.name for photo in photos})
+    text = read_text(files[0].path, names)
     return parse_gcp_list(text, names), system_of(text)
 
 

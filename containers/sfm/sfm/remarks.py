@@ -34,9 +34,11 @@ def photo_warnings(rows: Sequence[Mapping[str, Any]]) -> list[Warning]:
     return warnings
 
 
-def second_image_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str]) -> list[Warning]:
-    """Name the pictures that do not count as photos, and the masks that could not be used."""
+def upload_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str], nested: Sequence[str]) -> list[Warning]:
+    """Name the pictures that do not count as photos, the masks that could not be used, and `nested` archives."""
     warnings = []
+    if nested:
+        warnings.append(Warning(WarningCode.NESTED_ARCHIVES, f"not opened: {', '.join(nested[:5])}", list(nested)))
     if images:
         facts = f"not counted as photos: {described(image.shot for image in images)}"
         warnings.append(Warning(WarningCode.SECOND_IMAGES, facts, [image.original for image in images]))

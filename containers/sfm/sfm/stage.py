@@ -27,7 +27,7 @@ from sfm.parts import part_progress
 from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
-from sfm.remarks import camera_warnings, photo_warnings, place_warnings, second_image_warnings
+from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_warnings
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, unpack
@@ -38,10 +38,11 @@ from stage.result import StageOutcome
 
 @dataclass(frozen=True)
 class Upload:
-    """What the archive holds: its pictures, and lists of control points."""
+    """What the archive holds: its pictures, lists of control points, and the names of archives within it."""
 
     pictures: Ingested
     gcp_files: list[UnpackedFile]
+    nested: list[str]
 
     @property
     def photos(self) -> list[Photo]:
@@ -156,7 +157,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *warnings,
             *gcp_warnings,
             *photo_warnings(rows),
-            *second_image_warnings(upload.pictures.second_images, upload.pictures.unused_masks),
+            *upload_warnings(upload.pictures.second_images, upload.pictures.unused_masks, upload.nested),
             *place_warnings(photos, georegistration),
             *camera_warnings(model, photos, figures["gsd_metres"]),
         ],
@@ -184,11 +185,11 @@ class _Work:
         damaged = [name for name in unpacked.damaged if is_photo(PurePosixPath(name))]
         gcp_files = [file for file in unpacked.files if not is_photo(PurePosixPath(file.name))]
         if not files and not damaged:
-            return Upload(Ingested(), gcp_files)
+            return Upload(Ingested(), gcp_files, unpacked.nested)
         with self.context.stopwatch("ingest"):
             progress = self._part("ingest", "checking photos", len(files) + len(damaged))
             arguments = (files, damaged, self.context.scratch / "photos", self.threads)
-            return Upload(run_native(ingest, arguments, progress), gcp_files)
+            return Upload(run_native(ingest, arguments, progress), gcp_files, unpacked.nested)
 
     def solve(self, upload: Upload) -> Solved:
         """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""

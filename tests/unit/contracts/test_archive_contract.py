@@ -12,13 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.archive import WANTED, Limits, check
+from contract.archive import WANTED, Limits, Method, check
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
 from stage.archive import unpack
 from stage.errors import StageError
+from tests.support.archives import Packed
+from tests.support.archives import archive_of as packed_archive
 
 # what makes a ZIP fit for a step by its contents, so that only names, sizes and counts decide
 FIT = {
@@ -107,12 +109,45 @@ def test_an_archive_with_the_flights_logs_is_taken(name: str, tmp_path: Path) ->
     assert container(body, PipelineStep.FULL, tmp_path) is None
 
 
-def test_a_method_that_cannot_be_read_is_refused_by_both(tmp_path: Path) -> None:
-    body = archive_of(FIT[PipelineStep.FULL], [])
-    deflate64 = body.replace(b"PK\1\2\x14\x03\x14\0\0\0\0\0", b"PK\1\2\x14\x03\x14\0\0\0\x09\0")
-    assert deflate64 != body
-    assert preflight(deflate64, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
-    assert container(deflate64, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+@pytest.mark.parametrize("method", Method)
+def test_every_method_of_packing_is_taken_by_both(method: Method, tmp_path: Path) -> None:
+    body = packed_archive([Packed(name.encode(), b"x" * 5000, method) for name in FIT[PipelineStep.FULL]])
+    assert preflight(body, PipelineStep.FULL) is None
+    (tmp_path / "upload.zip").write_bytes(body)
+    unpacked = unpack(tmp_path / "upload.zip", tmp_path / "out", WANTED[PipelineStep.FULL])
+    assert [file.path.read_bytes() for file in unpacked.files] == [b"x" * 5000] * 5
+
+
+@pytest.mark.parametrize("method", [1, 6, 97, 98, 99])
+def test_a_method_that_cannot_be_read_is_refused_by_both(method: int, tmp_path: Path) -> None:
+    fit = [Packed(name.encode(), b"x") for name in FIT[PipelineStep.FULL]]
+    body = packed_archive([*fit, Packed(b"one.jpg", b"x", method)])
+    assert preflight(body, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
+    assert container(body, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+    beside = packed_archive([*fit, Packed(b"film.mp4", b"x", method)])  # nobody unpacks it
+    assert preflight(beside, PipelineStep.FULL) is None
+    assert container(beside, PipelineStep.FULL, tmp_path) is None
+
+
+def test_the_last_part_of_a_split_archive_is_refused_as_one_by_both(tmp_path: Path) -> None:
+    body = bytearray(archive_of(FIT[PipelineStep.FULL], [])[200:])
+    body[-18:-14] = b"\3\0\3\0"  # the fourth of four
+    assert preflight(bytes(body), PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
+    assert container(bytes(body), PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+
+
+unmarked = st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=4)
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(names=unmarked, method=st.sampled_from([*Method, 98]))
+def test_preflight_and_container_agree_on_names_in_any_bytes(
+    names: list[bytes], method: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    fit = [Packed(name.encode(), b"x") for name in FIT[PipelineStep.FULL]]
+    body = packed_archive([*fit, *(Packed(name + b".jpg", b"y" * 20, method) for name in names)])
+    before = preflight(body, PipelineStep.FULL)
+    assert container(body, PipelineStep.FULL, tmp_path_factory.mktemp("both")) == before
 
 
 def test_files_that_share_their_packed_bytes_are_a_bomb() -> None:

@@ -44,6 +44,8 @@ UPLOADS = {
             "DJI_2026050112300{0}_000{0}_THRM.JPG": Kind.THERMAL,
         },
     ),
+    "XT2, which counts the lenses' pictures on": (("DJI_00{0}1.jpg",), {"DJI_00{0}2_R.JPG": Kind.THERMAL}),
+    "Mavic 2 Enterprise": (("DJI_00{0}1_W.JPG",), {"DJI_00{0}2_T.JPG": Kind.THERMAL}),
     "Autel": (("MAX_000{0}.JPG",), {"IRX_000{0}.JPG": Kind.THERMAL}),
     "tagged by a tool": (("pic{0}.jpg",), {"pic{0}_IR.jpg": Kind.THERMAL}),
     "thermal in a folder": (("rgb/a{0}.jpg",), {"Thermal/b{0}.jpg": Kind.THERMAL}),

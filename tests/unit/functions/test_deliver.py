@@ -252,6 +252,39 @@ def test_a_page_without_figures_leaves_their_sections_out(cloud: Cloud) -> None:
         assert absent not in page
 
 
+def test_second_images_of_shots_have_a_table_of_their_own(cloud: Cloud) -> None:
+    event = after(cloud, *Stage)
+    reason = "is the thermal picture of a shot"
+    seconds = [
+        {"name": f"00000{n}.jpg", "original": f"<{n}>_T.JPG", "registered": False, "kind": "thermal", "reason": reason}
+        for n in range(3, 6)
+    ]
+    twin = {
+        "name": "000009.jpg",
+        "original": "9.DNG",
+        "registered": False,
+        "kind": "twin",
+        "reason": "same shot as 9.JPG",
+    }
+    cloud.put(f"{output_of(Stage.SFM)}/photos.json", json.dumps([*PHOTOS, *seconds, twin]).encode())
+    invoke("deliver", event)
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    assert f"3 × {reason}" in page
+    assert "1 × is another file of a shot" in page
+    assert "<td>DJI_2.JPG</td>" in page
+    assert f"<td>{reason}</td>" not in page  # not among the photos left out
+    assert "&lt;4&gt;_T.JPG" in page
+    kinds = [line["kind"] for line in cloud.get_json(REPORT)["photoList"]]
+    assert kinds == [None, None, "thermal", "thermal", "thermal", "twin"]
+
+
+def test_the_report_tells_of_a_misspelt_setting(cloud: Cloud) -> None:
+    remark = "traningsteps was ignored: did you mean trainingSteps?"
+    invoke("deliver", after(cloud, *Stage) | {"remarks": [remark]})
+    (warning,) = cloud.get_json(REPORT)["warnings"]
+    assert (warning["code"], warning["message"]) == ("UNKNOWN_SETTING", remark)
+
+
 def test_the_report_has_every_warning_of_every_stage(cloud: Cloud) -> None:
     blurred: dict[str, Any] = {"code": "PHOTOS_BLURRED", "message": "3 photos are blurred", "names": ["ü.jpg"]}
     flat: dict[str, Any] = {"code": "OUTLIER_GAUSSIANS", "message": "no photo has a position", "names": []}

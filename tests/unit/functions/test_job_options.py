@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
+from contract.options import Quality
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
 from domain.job import (
@@ -20,6 +22,7 @@ from domain.job import (
     job_of,
     options_from_metadata,
     parse_options,
+    remarks_on,
 )
 from domain.stages import StageRun
 from tests.support.cloud import STACK
@@ -171,10 +174,63 @@ def test_every_wrong_option_is_named_at_once() -> None:
     assert "shDegree: " in message
 
 
-def test_an_unknown_option_is_refused_with_the_names_that_there_are() -> None:
-    message = refusal(colour="red")
-    assert "no setting called colour" in message
-    assert all(alias in message for alias in ("email", "pipelineStep", "trainingSteps", "maxGaussians", "shDegree"))
+# what tools write by themselves: rclone, s3cmd, s3fs, Transfer Family, Cyberduck, DataSync, AWS' own SDKs
+FOREIGN = {
+    "mtime": "1714550400.5", "s3cmd-attrs": "atime:1/ctime:2/gid:0/gname:root/md5:x/mode:33188", "uid": "1000",
+    "gid": "1000", "mode": "33188", "ctime": "1", "atime": "1", "user-agent": "AWSTransfer",
+    "user-agent-id": "pilot@s-1",
+    "file-permissions": "0644", "file-owner": "1000", "file-group": "1000", "file-mtime": "1714550400000ns",
+    "permissions": "rw-r--r--", "sha256": "x", "md5chksum": "x", "original-filename": "a.zip", "colour": "red",
+    "x-amz-key": "v", "creation-date": "2026", "client": "mobile", "filename": "a.zip",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_metadata_of_upload_tools_are_no_settings(name: str) -> None:
+    assert options_from_metadata({name: FOREIGN[name], "quality": "high"}) == JobOptions(quality=Quality.HIGH)
+    assert remarks_on({name: FOREIGN[name]}) == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("traningsteps", "trainingSteps"), ("training-step", "trainingSteps"), ("max-gausians", "maxGaussians"),
+        ("qualty", "quality"), ("e-mails", "email"), ("sh-degrees", "shDegree"), ("pipeline-steps", "pipelineStep"),
+    ],
+)  # fmt: skip
+def test_a_near_miss_of_a_setting_is_ignored_and_remarked_upon(name: str, meant: str) -> None:
+    assert options_from_metadata({name: "1"}) == JobOptions()
+    assert remarks_on({name: "1"}) == (f"{name} was ignored: did you mean {meant}?",)
+
+
+@pytest.mark.parametrize("name", ["email", "E_MAIL", "pipelinestep", "pipeline-step", "name", "owner", "SHDEGREE"])
+def test_a_setting_is_no_near_miss(name: str) -> None:
+    assert remarks_on({name: "x"}) == ()
+
+
+@given(st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=8))
+def test_whatever_metadata_there_are_the_answer_is_options_or_a_coded_refusal(metadata: dict[str, str]) -> None:
+    assert len(remarks_on(metadata)) <= 5
+    with suppress(RejectedUpload):
+        options_from_metadata(metadata)
+
+
+@pytest.mark.parametrize(
+    ("values", "read"),
+    [
+        ({"quality": "High"}, JobOptions(quality=Quality.HIGH)),
+        ({"quality": "PREVIEW "}, JobOptions(quality=Quality.PREVIEW)),
+        ({"pipelinestep": "Full"}, JobOptions()),
+        ({"pipelinestep": "3DGS"}, JobOptions(pipeline_step=PipelineStep.TRAINING)),
+        ({"pipelinestep": "Compression"}, JobOptions(pipeline_step=PipelineStep.COMPRESSION)),
+    ],
+)
+def test_values_are_read_in_any_case(values: dict[str, str], read: JobOptions) -> None:
+    assert options_from_metadata(values) == read
+
+
+def test_a_wrong_address_is_refused_without_a_pattern() -> None:
+    assert "email: no single address such as you@example.com" in refusal(email="Pilot <a@example.com>")
 
 
 def test_an_unknown_name_in_an_api_body_is_refused_too() -> None:
@@ -197,6 +253,8 @@ def test_a_wrong_address_is_no_address() -> None:
         ("flights/meadow.zip", None, "meadow"),
         ("flights/meadow.zip", "North meadow", "North meadow"),
         ("two\nlines\u2028three.zip", None, "two lines three"),
+        ("Dachfla\u0308che.zip", None, "Dachfläche"),
+        ("Flug 3:4 空撮.zip", None, "Flug 3:4 空撮"),
         ("\x01.zip", None, "scene"),
         ("x" * 500 + ".zip", None, "x" * 79 + "…"),
     ],

@@ -51,10 +51,12 @@ def png() -> bytes:
 PREVIEW = png()
 
 
-def recorded(cloud: Cloud, name: str = "meadow", email: str | None = "pilot@example.com") -> None:
+def recorded(
+    cloud: Cloud, name: str = "meadow", email: str | None = "pilot@example.com", remarks: tuple[str, ...] = ()
+) -> None:
     """The job of the sample events, as start_job records it."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT)
+    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT, remarks=remarks)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
 
 
@@ -200,6 +202,14 @@ def test_the_subject_names_the_scene_and_what_became_of_it(cloud: Cloud, name: s
     invoke("notify", outcome(name))
     (mail,) = cloud.mails()
     assert mail["Subject"] == subject
+
+
+@pytest.mark.parametrize("read", [text, html])
+def test_the_first_mail_tells_of_a_misspelt_setting(cloud: Cloud, read: Any) -> None:
+    recorded(cloud, remarks=("traningsteps was ignored: did you mean trainingSteps?",))
+    invoke("notify", outcome("job-started"))
+    (mail,) = cloud.mails()
+    assert "traningsteps was ignored: did you mean trainingSteps?" in read(mail)
 
 
 @pytest.mark.parametrize("read", [text, html])

@@ -180,9 +180,23 @@ def test_a_zip64_photo_of_more_than_4_gib_keeps_its_size() -> None:
 
 
 def test_an_archive_without_photos_says_how_many_other_files_there_are() -> None:
-    found, message = rejection(zip_of(["notes.txt", "inner.zip"]))
+    found, message = rejection(zip_of(["notes.txt", "flight.MRK"]))
     assert found is ErrorCode.NO_PHOTOS
     assert "2 other files" in message
+
+
+@pytest.mark.parametrize("name", ["flights/day 1.zip", "inner.7z", "photos.tar.gz"])
+def test_photos_in_an_archive_within_the_archive_are_not_there_and_it_is_named(name: str) -> None:
+    found, message = rejection(zip_of(["notes.txt", name]))
+    assert found is ErrorCode.NO_PHOTOS
+    assert f"{name} in the ZIP: not opened" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"Rar!\x1a\7\0", "a RAR archive"), (b"7z\xbc\xaf\x27\x1c", "a 7z archive")]
+)
+def test_other_archives_are_called_by_their_name(body: bytes, kind: str) -> None:
+    assert f"it is {kind}" in rejection(body + b"x" * 100)[1]
 
 
 def test_photos_in_formats_that_no_stage_reads_are_named() -> None:

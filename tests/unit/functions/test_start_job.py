@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.fakes import aws_error
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 GOOD = zip_of(photos(6))
+SPZ = gzip.compress(b"NGSP" + bytes(40), mtime=0)
 TWO_PHOTOS = zip_of(photos(2))
 
 
@@ -65,6 +67,7 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
             "epsg": None,
             "name": None,
         },
+        "remarks": [],
         "firstStage": "sfm",
         "stages": {},
     }
@@ -217,7 +220,7 @@ def test_a_rejected_upload_starts_no_execution(cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(
     ("metadata", "named"),
-    [({"quality": "best"}, "quality: "), ({"shdegree": "7"}, "shDegree: "), ({"colour": "red"}, "called colour")],
+    [({"quality": "best"}, "quality: "), ({"shdegree": "7"}, "shDegree: ")],
 )
 def test_a_wrong_option_is_rejected_by_name_before_the_zip_is_read(
     cloud: Cloud, metadata: dict[str, str], named: str
@@ -252,10 +255,89 @@ def test_a_bare_splat_of_no_bytes_is_rejected(cloud: Cloud) -> None:
     assert answer["error"]["code"] == ErrorCode.INVALID_SPLAT
 
 
-@pytest.mark.parametrize("step", ["full", "3dgs"])
-def test_a_bare_splat_is_no_zip_of_photos(cloud: Cloud, step: str) -> None:
-    answer = invoke("start_job", cloud.upload("scene.ply", b"ply\n", pipelinestep=step))
-    assert answer["error"]["code"] == ErrorCode.NOT_A_ZIP
+@pytest.mark.parametrize("metadata", [{}, {"pipelinestep": "full"}, {"pipelinestep": "3dgs"}])
+@pytest.mark.parametrize("key", ["scene.ply", "flights/scene", "export.bak"])
+def test_a_bare_splat_is_compressed_whatever_was_asked_for(cloud: Cloud, key: str, metadata: dict[str, str]) -> None:
+    event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", **metadata)
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+    document = cloud.stepfunctions.executions[job_id(event)].input
+    assert (document["options"]["pipelineStep"], document["firstStage"]) == ("compression", "compressor")
+
+
+@pytest.mark.parametrize(
+    ("key", "body"),
+    [("scene.spz", SPZ), ("scene", SPZ),
+     ("a.splat", bytes(64)), ("scene.SOG", zip_of(["meta.json"])), ("a.zip", zip_of(["out/scene.ply", "notes.txt"]))],
+)  # fmt: skip
+def test_bare_splats_of_other_formats_are_compressed(cloud: Cloud, key: str, body: bytes) -> None:
+    event = cloud.upload(key, body)
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+    assert cloud.stepfunctions.executions[job_id(event)].input["firstStage"] == "compressor"
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "named"),
+    [("scene.spz", b"NGSP\4\0\0\0", "an SPZ of version 4"), ("scene.KSPLAT", bytes(64), "a .ksplat")],
+)
+def test_splats_that_no_stage_reads_are_named(cloud: Cloud, key: str, body: bytes, named: str) -> None:
+    error = invoke("start_job", cloud.upload(key, body))["error"]
+    assert error["code"] == ErrorCode.INVALID_SPLAT
+    assert f"it is {named}" in error["message"]
+    assert ".ply" in error["hint"]
+
+
+def loose(cloud: Cloud, *keys: str, body: bytes = b"\xff\xd8\xff\xe0", **metadata: str) -> set[str]:
+    """The jobs that these keys become, each told of as the bus does: in order, and to the jobs table."""
+    found = set()
+    for key in keys:
+        found.add(invoke("start_job", cloud.upload(key, body, **metadata))["jobId"])
+        for said in cloud.heard():
+            invoke("track_progress", sample_event("status/job-rejected") | {"detail": said["detail"]})
+    return found
+
+
+def test_loose_photos_below_one_prefix_get_one_answer(cloud: Cloud) -> None:
+    keys = [f"flights/meadow/{name}" for name in photos(10)]
+    (job,) = loose(cloud, *keys, "flights/meadow/unnamed", "flights/meadow/IMG_1.CR2", email="pilot@example.com")
+    assert [said["detail"]["error"]["code"] for said in cloud.heard()] == [ErrorCode.LOOSE_PHOTOS]
+    item = cloud.item(job) or {}
+    assert (item["name"], item["email"], item["status"]) == ("meadow", "pilot@example.com", "REJECTED")
+    assert cloud.stepfunctions.executions == {}
+
+
+def test_loose_photos_with_wrong_settings_get_one_answer_too(cloud: Cloud) -> None:
+    assert len(loose(cloud, *photos(3), email="pilot@example.com", quality="best")) == 1
+
+
+def test_loose_photos_of_another_prefix_or_owner_get_their_own(cloud: Cloud) -> None:
+    jobs = loose(cloud, "a/1.jpg", email="a@example.com") | loose(cloud, "a/2.jpg", email="b@example.com")
+    assert len(jobs | loose(cloud, "b/1.jpg", email="a@example.com") | loose(cloud, "a/3.jpg")) == 4
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["a/", "a_$folder$", "a/.DS_Store", "a/Thumbs.db", "a/._photos.zip", "DJI_0001.SRT", "Timestamp.MRK", "PPK.RINEX",
+     "rover.NAV", "rover.OBS", "PPKRAW.bin", "DJI_0001.LRF", "DJI_0001.THM", "IMG_0001.AAE"],
+)  # fmt: skip
+@pytest.mark.parametrize("body", [b"", b"x" * 100])
+def test_what_cards_and_tools_leave_beside_photos_is_no_upload(cloud: Cloud, key: str, body: bytes) -> None:
+    job = invoke("start_job", cloud.upload(key, body, email="pilot@example.com"))
+    assert (job["executionName"], job["error"], cloud.heard()) == (None, None, [])
+    assert cloud.item(job["jobId"]) is None
+
+
+def test_metadata_of_upload_tools_start_the_job(cloud: Cloud) -> None:
+    foreign = {"mtime": "1714550400.5", "s3cmd-attrs": "uid:0", "user-agent": "AWSTransfer"}
+    event = cloud.upload("meadow.zip", GOOD, **foreign)
+    assert invoke("start_job", event)["executionName"] == job_id(event)
+
+
+def test_a_near_miss_of_a_setting_is_told_with_the_start_and_in_the_report(cloud: Cloud) -> None:
+    event = cloud.upload("meadow.zip", GOOD, email="pilot@example.com", traningsteps="500")
+    invoke("start_job", event)
+    remarks = ["traningsteps was ignored: did you mean trainingSteps?"]
+    assert (cloud.item(job_id(event)) or {})["remarks"] == remarks
+    assert cloud.stepfunctions.executions[job_id(event)].input["remarks"] == remarks
 
 
 def test_a_zip_with_a_splat_can_be_compressed(cloud: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from sfm.control import TooFewControlPointsError, are_checks, fit_control_points
 from sfm.exif import Metadata
-from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, by_base_name, parse_gcp_list, read_text
+from sfm.gcp import ControlPoint, Mark, UnusableGcpFileError, names_of_photos, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 from sfm.placing import place
@@ -60,8 +61,44 @@ def test_a_list_that_cannot_be_read_says_why(text: str, words: str) -> None:
         parse_gcp_list(text, PHOTOS)
 
 
-def test_names_that_two_photos_share_identify_neither() -> None:
-    assert by_base_name({"a/1.JPG": "x", "b/1.jpg": "y", "2.jpg": "z"}) == {"2.jpg": "z"}
+def test_names_that_two_photos_share_identify_neither_without_their_folders() -> None:
+    names = names_of_photos({"a/1.JPG": "x", "b/1.jpg": "y", "c/2.jpg": "z"})
+    assert names == {"2.jpg": "z", "a/1.jpg": "x", "b/1.jpg": "y", "c/2.jpg": "z"}
+
+
+TYPED = {
+    "Dachfläche_01.JPG": "000001.jpg",
+    "Flug 3:4 Süd/photo 2.jpg": "000002.jpg",
+    "空撮03_予定表.JPG": "000003.jpg",
+    "photo.jpg": "000004.jpg",
+}
+
+
+@pytest.mark.parametrize(
+    ("listed", "photo", "point"),
+    [
+        ("Dachfläche_01.JPG P1", "000001.jpg", "P1"),
+        (unicodedata.normalize("NFD", "Dachfläche_01.JPG") + " P1", "000001.jpg", "P1"),
+        ("DACHFLÄCHE_01.jpg", "000001.jpg", "point 1"),
+        ("photo 2.jpg P2", "000002.jpg", "P2"),
+        ("Flug 3:4 Süd/photo 2.jpg   P2 more", "000002.jpg", "P2"),
+        ("Flug 3:4 Süd\\photo 2.jpg P2", "000002.jpg", "P2"),
+        ("空撮03_予定表.JPG P3", "000003.jpg", "P3"),
+        ("photo.jpg 2.jpg", "000004.jpg", "2.jpg"),
+    ],
+)
+def test_marks_find_photos_by_the_names_that_pilots_type(listed: str, photo: str, point: str) -> None:
+    (found,) = parse_gcp_list(f"EPSG:4326\n11.5 48.1 500 1 2 {listed}\n", names_of_photos(TYPED))
+    assert (found.name, found.marks) == (point, (Mark(photo, 1.0, 2.0),))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp932", "latin-1", "cp437"])
+def test_lists_are_read_in_the_encoding_that_finds_their_photos(tmp_path: Path, encoding: str) -> None:
+    photo = "空撮03_予定表.JPG" if encoding == "cp932" else "Dachfläche_01.JPG"
+    names = names_of_photos(TYPED)
+    (tmp_path / "gcp_list.txt").write_bytes(f"EPSG:4326\n11.5 48.1 500 1 2 {photo} P\n".encode(encoding))
+    (point,) = parse_gcp_list(read_text(tmp_path / "gcp_list.txt", names), names)
+    assert [mark.photo for mark in point.marks] == [TYPED[photo]]
 
 
 def test_old_editors_and_huge_files(tmp_path: Path) -> None:

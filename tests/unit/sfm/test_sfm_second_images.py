@@ -155,8 +155,9 @@ def scene(flight: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
             archive.writestr(f"{name}_V_mask.png", encoded(half_black((640, 480)), "PNG"))
         for seed, name in enumerate(names):
             archive.writestr(f"{name}_T.JPG", encoded(picture(320, 256, seed)))
-        for side in ("DJI_0001.SRT", "DJI_Timestamp.MRK", "base.RINEX", "rover.NAV", "rover.OBS", "PPKRAW.BIN"):
+        for side in ("DJI_0001.SRT", "DJI_Timestamp.MRK", "base.RINEX", "rover.NAV", "base.24o.gz", "PPKRAW.BIN"):
             archive.writestr(side, b"0")
+        archive.writestr("yesterday.zip", b"PK")
     assert run_stage("sfm", lambda folders: folders.processing_output, reconstruct_scene, {"ML_ROOT": str(root)}) == 0
     return root / "processing" / "output"
 
@@ -168,9 +169,10 @@ def test_the_visible_scene_is_made_of_its_own_photos_and_counted_by_them(scene: 
         "usable": 7,
         "registered": 7,
     }
-    (warning,) = result["warnings"]
-    assert warning["code"] == "SECOND_IMAGES"
-    assert "8 thermal pictures, 7 masks" in warning["message"]
+    warnings = {warning["code"]: warning for warning in result["warnings"]}
+    assert set(warnings) == {"SECOND_IMAGES", "NESTED_ARCHIVES"}
+    assert "8 thermal pictures, 7 masks" in warnings["SECOND_IMAGES"]["message"]
+    assert warnings["NESTED_ARCHIVES"]["names"] == ["yesterday.zip"]
     rows = json.loads((scene / "photos.json").read_text())
     assert {row.get("kind", "photo") for row in rows if row["registered"]} == {"photo"}
     assert sum(row.get("kind") == "thermal" for row in rows) == 8

@@ -1,0 +1,66 @@
+"""What an uploaded object is, by its key and first bytes: an archive, a splat, a single photo, or no upload at all."""
+
+from __future__ import annotations
+
+import zlib
+from enum import Enum, auto
+from pathlib import PurePosixPath
+
+from contract.archive import PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
+
+START_BYTES = 64
+# what a drone's card, its receiver and photo programs leave beside photos; nothing to answer
+_SIDE_SUFFIXES = frozenset(
+    {".srt", ".mrk", ".nav", ".obs", ".rinex", ".rtk", ".rpos", ".bin", ".lrf", ".thm", ".scr", ".xmp", ".aae", ".log"}
+)
+_FOLDER_MARKERS = ("/", "_$folder$")  # of consoles and of Hadoop, which draw folders so
+_RAW_PHOTO_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
+_PLY, _SPZ = (b"ply\n", b"ply\r"), b"NGSP"
+_PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
+
+
+class UploadKind(Enum):
+    """What start_job does with an object."""
+
+    ARCHIVE = auto()  # or what claims to be one: preflight says
+    PHOTO = auto()
+    SPLAT = auto()
+    # splats that no stage reads
+    SPZ_4 = auto()
+    KSPLAT = auto()
+    NOTHING = auto()
+
+
+def kind_by_key(key: str) -> UploadKind | None:
+    """As far as the key says it; None where the content must."""
+    path = PurePosixPath(key)
+    suffix = path.suffix.lower()
+    if key.endswith(_FOLDER_MARKERS) or is_side_file(PurePosixPath(path.name)) or suffix in _SIDE_SUFFIXES:
+        return UploadKind.NOTHING
+    if suffix == ".zip":
+        return UploadKind.ARCHIVE
+    if suffix in PHOTO_SUFFIXES | _RAW_PHOTO_SUFFIXES or is_survey(path):
+        return UploadKind.PHOTO
+    return None
+
+
+def kind_of(key: str, start: bytes) -> UploadKind:
+    """`start`: the first START_BYTES of the object."""
+    if (known := kind_by_key(key)) is not None:
+        return known
+    path = PurePosixPath(key)
+    if start.startswith(_SPZ):  # the versions before are gzip streams of it
+        return UploadKind.SPZ_4
+    if path.suffix.lower() == ".ksplat":
+        return UploadKind.KSPLAT
+    if is_splat(path) or start.startswith(_PLY) or _unzipped(start).startswith(_SPZ):
+        return UploadKind.SPLAT
+    return UploadKind.PHOTO if start.startswith(_PHOTOS) else UploadKind.ARCHIVE
+
+
+def _unzipped(start: bytes) -> bytes:
+    """The first bytes of a gzip stream that begins with `start`: an SPZ is one."""
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, 4)
+    except zlib.error:
+        return b""
