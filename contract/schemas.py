@@ -20,6 +20,13 @@ BOOLEAN: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "number"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 AMOUNT: Schema = {"type": "number", "minimum": 0}
+_OFFSET: Schema = {
+    "type": "array",
+    "items": NUMBER,
+    "minItems": 3,
+    "maxItems": 3,
+    "description": "What to add to a position, in float64, for the coordinates that the scene came with",
+}
 _AXES: Schema = {
     "type": "array",
     "items": {"anyOf": [{"type": "number"}, {"type": "null"}]},
@@ -271,10 +278,16 @@ def georeference() -> Schema:
                 "control_points": listed(point),
                 "projected": nullable(projected),
                 "heights": nullable(heights),
+                "offset": _OFFSET,
             },
-            optional=("vertical_rms_metres", "up", "source", "control_points", "projected", "heights"),
+            optional=("vertical_rms_metres", "up", "source", "control_points", "projected", "heights", "offset"),
         ),
     }
+
+
+def offset() -> Schema:
+    """`offset.json`: what a splat that came in far coordinates (UTM, earth-centred) was moved by."""
+    return {"title": "Offset of a splat", **strict({"version": {"const": 1}, "offset": _OFFSET})}
 
 
 def survey() -> Schema:
@@ -378,6 +391,7 @@ def schemas() -> dict[str, Schema]:
         **{f"result-{stage}": result(stage) for stage in Stage},
         "photos": photos(),
         "georeference": georeference(),
+        "offset": offset(),
         "survey": survey(),
         "views": views(),
         "surroundings": surroundings(),

@@ -18,7 +18,7 @@ from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
 from splat.packed_ply import is_packed, unpacked
 from splat.ply_header import check_header
-from splat.stored import Marks, StoredSplat, centred, marks_in
+from splat.stored import Marks, StoredSplat, marks_in, offset_of
 
 _POSITION = ("x", "y", "z")
 _NORMAL = ("nx", "ny", "nz")
@@ -106,10 +106,13 @@ def read_stored_ply(path: Path) -> StoredSplat:
     if higher:
         names = tuple(f"f_rest_{channel * higher + i}" for channel in range(3) for i in range(read))
         rest = columns(names).reshape(len(vertices), 3, read)
-    means, offset = centred(columns(_POSITION, np.float64).astype(np.float64))
+    positions = columns(_POSITION, np.float64).astype(np.float64)
+    offset = offset_of(positions)
     marks = _marks(data)
     x, y, z = (own + more for own, more in zip(marks.offset, offset, strict=True))
     scales = columns(_SCALE[:2] if surfels else _SCALE)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = (positions - offset).astype(np.float32)
     gaussians = Gaussians(
         means=means,
         quats=columns(_ROTATION),
@@ -124,6 +127,7 @@ def read_stored_ply(path: Path) -> StoredSplat:
     return StoredSplat(
         gaussians,
         replace(marks, antialiased=marks.antialiased or filtered, offset=(x, y, z)),
+        moved=offset,
         plain=not (surfels or filtered or any(offset) or read < higher),
         dropped_degrees=read < higher,
     )

@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 from splat.gaussians import Gaussians
 
 Triple = tuple[float, float, float]
+NOWHERE: Triple = (0.0, 0.0, 0.0)
 
 FAR = 4096.0
 """Units from the origin beyond which float32 no longer keeps a position to half a thousandth of a unit."""
+_EARTH_RADII = (6.33e6, 6.40e6)  # metres, mountains and all
+_MAX_HEIGHT = 9000.0
+_FLATTENED = 1 - 0.00669438  # of WGS 84: the normal of the ellipsoid is not quite that of the sphere
 _ANTIALIASED = {("antialiased",), ("antialiased", "1"), ("splatrendermode:", "mip")}
 _PLAIN = {("antialiased", "0"), ("splatrendermode:", "default")}
 # Brush writes `y` where it knows nothing, and reads it as what most trainers leave: y down
@@ -37,7 +41,7 @@ class Marks:
 
     antialiased: bool = False
     up: Triple | None = None
-    offset: Triple = (0.0, 0.0, 0.0)
+    offset: Triple = NOWHERE
 
     def as_comments(self) -> list[str]:
         """The comments of a PLY that say so."""
@@ -53,18 +57,20 @@ class Marks:
 class StoredSplat:
     """What was read from a file. `plain`: the file is a PLY that holds just these Gaussians, in INRIA's layout.
 
-    `dropped_degrees`: the file has spherical harmonics above degree 3, which were not read.
+    `moved`: what was subtracted from the file's positions; the marks' offset has it already. `dropped_degrees`: the
+    file has spherical harmonics above degree 3, which were not read.
     """
 
     gaussians: Gaussians
     marks: Marks = field(default_factory=Marks)
     plain: bool = False
+    moved: Triple = NOWHERE
     dropped_degrees: bool = False
 
 
 def marks_in(comments: Iterable[str]) -> Marks:
     """The marks in a PLY's comments; of two that contradict each other the last one counts."""
-    antialiased, up, offset = False, None, (0.0, 0.0, 0.0)
+    antialiased, up, offset = False, None, NOWHERE
     for comment in comments:
         words = tuple(comment.lower().split())
         if words in _ANTIALIASED or words in _PLAIN:
@@ -86,18 +92,32 @@ def unit(vector: Iterable[float]) -> Triple | None:
     return x, y, z
 
 
-def centred(positions: NDArray[np.float64]) -> tuple[NDArray[np.float32], Triple]:
-    """Positions (N, 3) near their median in float32, and the offset that was subtracted: whole units, or nothing.
+def offset_of(positions: NDArray[np.float64]) -> Triple:
+    """What to subtract from positions (N, 3) before they become float32: their median in whole units, or nothing.
 
     A survey's coordinates (UTM, earth-centred) are millions of metres, of which float32 keeps half a metre.
     """
     finite = positions[np.isfinite(positions).all(axis=1)]
     middle = np.median(finite, axis=0) if len(finite) else np.zeros(3)
     if float(np.abs(middle).max()) < FAR:
-        middle = np.zeros(3)
+        return NOWHERE
     x, y, z = (float(round(value)) for value in middle)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return (positions - (x, y, z)).astype(np.float32), (x, y, z)
+    return x, y, z
+
+
+def survey_up(offset: Triple) -> Triple | None:
+    """Which way is up in coordinates that lie so far from their origin, None where they do not.
+
+    Away from the Earth's centre where they are earth-centred, else z: map projections give a height third.
+    """
+    if offset == NOWHERE:
+        return None
+    x, y, z = offset
+    low, high = _EARTH_RADII
+    projected = abs(z) < _MAX_HEIGHT and 0 <= x < 1e6 and 0 <= y <= 1e7
+    if low < math.hypot(x, y, z) < high and not projected:
+        return unit((x, y, z / _FLATTENED))
+    return 0.0, 0.0, 1.0
 
 
 def _axis(words: tuple[str, ...]) -> Triple | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.models import TimeLeft
 from contract.codes import FAILURES, ErrorCode
 from contract.events import JOB_STATUS, StatusType
 from contract.options import Quality
@@ -54,6 +55,7 @@ EXAMPLES: dict[str, Any] = {
         "pipelineStep": PipelineStep.FULL.value,
         "message": "step 800 of 1727",
         "secondsLeft": 240.0,
+        "timeLeft": TimeLeft(low=190.0, high=320.0).model_dump(),
         "stages": [
             {"stage": Stage.SFM.value, "status": "SUCCEEDED", "progress": 1.0},
             {"stage": Stage.TRAINING.value, "status": "RUNNING", "progress": 0.46, "attempt": 1, "secondsLeft": 180.0},

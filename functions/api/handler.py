@@ -22,10 +22,16 @@ from api.models import (
     JobId,
     JobList,
     JobView,
+    NewShare,
     NewWebhook,
     Problem,
+    RenameBody,
     RerunAnswer,
     RerunBody,
+    ShareId,
+    ShareList,
+    ShareRequest,
+    ShareToken,
     StartedJob,
     StartJobRequest,
     StopAnswer,
@@ -39,6 +45,7 @@ from api.models import (
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem, problem_of
 from api.service import RejectedJob, Service
+from api.sharing import Sharing
 from api.uploads import Uploads
 from api.webhooks import Webhooks
 from contract.codes import ErrorCode
@@ -106,6 +113,15 @@ def uploads() -> Uploads:
 
 
 @cache
+def sharing() -> Sharing:
+    settings = ApiSettings.read()
+    s3 = client("s3")
+    links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
+    jobs = JobsTable(table(settings.jobs_table))
+    return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, _now)
+
+
+@cache
 def webhooks() -> Webhooks:
     settings = ApiSettings.read()
     targets = settings.webhook_targets
@@ -114,6 +130,10 @@ def webhooks() -> Webhooks:
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
 MAX_WEBHOOK_TESTS = 10  # of a caller in a minute: each is a call to a host of his choice
+WITHDRAWN = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Spaceport</title><h1>This link has ended</h1>'
+    "<p>It has expired or was withdrawn. Ask whoever sent it to you for a new one.</p></html>"
+)
 ACCEPTED = HTTPStatus.ACCEPTED.value
 CREATED = HTTPStatus.CREATED.value
 
@@ -218,6 +238,51 @@ def rerun_job(
     return RerunAnswer(job_id=rerun.job_id, rerun_of=rerun.rerun_of, reused=list(rerun.reused))
 
 
+@app.patch("/jobs/<job_id>", status_code=204, tags=["jobs"], responses=problems(204, None, 404, 415))
+def rename_job(job_id: Annotated[JobId, Path()], body: Annotated[RenameBody, Body()]) -> Response[str]:
+    """Give a scene another name."""
+    sharing().rename(job_id, body.name, caller())
+    return nothing()
+
+
+@app.delete("/jobs/<job_id>", status_code=204, tags=["jobs"], responses=problems(204, None, 404, 409))
+def delete_job(job_id: Annotated[JobId, Path()]) -> Response[str]:
+    """Delete a job that has ended, with its files; with the last run of an upload the photos go, too."""
+    sharing().delete(job_id, caller())
+    return nothing()
+
+
+@app.post(
+    "/jobs/<job_id>/shares", status_code=CREATED, tags=["shares"], responses=problems(CREATED, NewShare, 404, 415)
+)
+def share_job(job_id: Annotated[JobId, Path()], request: Annotated[ShareRequest, Body()]) -> NewShare:
+    """Make a link that opens the scene without an account: GET /shared/{token}."""
+    return sharing().share(job_id, request, caller())
+
+
+@app.get("/jobs/<job_id>/shares", tags=["shares"], responses=problems(200, ShareList, 404))
+def list_shares(job_id: Annotated[JobId, Path()]) -> ShareList:
+    """The links to a scene that were not withdrawn."""
+    return ShareList(shares=sharing().shares(job_id, caller()))
+
+
+@app.delete("/jobs/<job_id>/shares/<share_id>", status_code=204, tags=["shares"], responses=problems(204, None, 404))
+def withdraw_share(job_id: Annotated[JobId, Path()], share_id: Annotated[ShareId, Path()]) -> Response[str]:
+    """Withdraw a link: it opens nothing from now on."""
+    sharing().withdraw(job_id, share_id, caller())
+    return nothing()
+
+
+@app.get("/shared/<token>", include_in_schema=False)
+def open_shared(token: Annotated[ShareToken, Path()]) -> Response[str]:
+    """Whoever has the link gets to the viewer, by a link of hours; it may stand in a frame of any page."""
+    url = sharing().opened(token)
+    if url is None:
+        return Response(status_code=HTTPStatus.NOT_FOUND.value, content_type="text/html; charset=utf-8", body=WITHDRAWN)
+    headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+    return Response(status_code=HTTPStatus.FOUND.value, headers=headers, body="")
+
+
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
 def set_webhook(request: Annotated[WebhookRequest, Body()]) -> NewWebhook:
     """Set your webhook. Each call makes a new secret; for a day, calls are signed with the one before as well."""
@@ -267,6 +332,11 @@ OPERATIONS = (
     look_at_job,
     stop_job,
     rerun_job,
+    rename_job,
+    delete_job,
+    share_job,
+    list_shares,
+    withdraw_share,
     set_webhook,
     look_at_webhook,
     remove_webhook,

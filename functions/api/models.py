@@ -9,11 +9,14 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
+from contract.options import MAX_NAME
 from contract.stages import PipelineStep, Stage
 from domain.job import AnyCase, Camel, Email, JobOptions
 from domain.webhooks import Delivery
 
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
+ShareId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="As GET /jobs/{jobId}/shares answers it")]
+ShareToken = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}\.[A-Za-z0-9_-]{32}$")]
 UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
 
@@ -152,6 +155,40 @@ class RerunAnswer(Camel):
     job_id: str
     rerun_of: str
     reused: list[Stage]
+
+
+class RenameBody(Camel):
+    """A scene's new name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, strip_whitespace=True)]
+
+
+class ShareRequest(Camel):
+    """A link to a scene for whoever has it. `days`: how long it works; without it, until it is withdrawn."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: Annotated[str, StringConstraints(max_length=MAX_NAME)] = ""
+    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class ShareView(Camel):
+    share_id: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class NewShare(ShareView):
+    """`GET /shared/{token}` opens the scene. The token is not shown again."""
+
+    token: str
+
+
+class ShareList(Camel):
+    shares: list[ShareView]
 
 
 class WebhookRequest(Camel):

@@ -21,6 +21,7 @@ DELIVERED = {
     "scene.sog": (Stage.COMPRESSOR, "scene.sog"),
     "scene.ply": (Stage.COMPRESSOR, "scene.ply"),
     "scene.spz": (Stage.COMPRESSOR, "scene.spz"),
+    "offset.json": (Stage.COMPRESSOR, "offset.json"),
     "scene.v4.spz": (Stage.COMPRESSOR, "scene.v4.spz"),
     "scene.glb": (Stage.COMPRESSOR, "scene.glb"),
     "viewer/index.html": (Stage.COMPRESSOR, "viewer/index.html"),

@@ -13,6 +13,7 @@ from contract.events import JOB_STATUS, StatusType, progress_sequence
 from contract.stages import PipelineStep, Stage
 from domain.errors import MAX_FACTS, JobError, one_line
 from domain.job import Camel
+from domain.shares import Share
 from domain.status import StatusDetail, StatusEvent
 
 _MOMENT = re.compile(rf"({'|'.join(stage.state_key for stage in Stage)})\d+(Asked|Began|At\d+|Ended)")
@@ -52,6 +53,9 @@ class JobItem(Camel):
     rerun_of: str | None = None
     rerun_from: Stage | None = None
     started_at: datetime | None = None
+    bucket: str | None = None
+    object_key: str | None = None
+    shares: dict[str, Share] = Field(default_factory=dict)  # links that the owner handed out, by their ids
 
     mailed: set[str] = Field(default_factory=set)  # the types of event that a mail went out for
 

@@ -15,6 +15,7 @@ from contract.stages import Stage
 from domain.dynamo import holds
 from domain.job import Camel, Job
 from domain.job_item import ItemUpdate, JobItem
+from domain.shares import Share
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
 STARTING = "starting"  # index: partition key `startingFor`, sort key `startingAt`
@@ -129,6 +130,38 @@ class JobsTable:
             ReturnValues="ALL_NEW",
         )
         return JobItem.of(answer["Attributes"])
+
+    def set_name(self, job_id: str, name: str) -> None:
+        """Of a job that is there."""
+        self._change(job_id, "SET #name = :value", {"#name": "name"}, name)
+
+    def add_share(self, job_id: str, share_id: str, share: Share) -> None:
+        self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
+        facts = share.model_dump(mode="json", by_alias=True, exclude_none=True)
+        self._change(job_id, "SET shares.#share = :value", {"#share": share_id}, facts)
+
+    def remove_share(self, job_id: str, share_id: str) -> None:
+        """Withdrawing what is withdrawn changes nothing."""
+        self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
+        self._table.update_item(
+            Key={"jobId": job_id},
+            UpdateExpression="REMOVE shares.#share",
+            ExpressionAttributeNames={"#share": share_id},
+        )
+
+    def _change(self, job_id: str, expression: str, names: Mapping[str, str], value: Any) -> None:
+        """Never makes an item: the job may be deleted meanwhile."""
+        holds(
+            self._table.update_item,
+            Key={"jobId": job_id},
+            UpdateExpression=expression,
+            ConditionExpression="attribute_exists(jobId)",
+            ExpressionAttributeValues={":value": value},
+            **({"ExpressionAttributeNames": dict(names)} if names else {}),
+        )
+
+    def delete(self, job_id: str) -> None:
+        self._table.delete_item(Key={"jobId": job_id})
 
     def note_mail(self, job_id: str, type_: StatusType) -> None:
         """A mail about this event has gone out."""

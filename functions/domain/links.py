@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
 
+VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
 SAVED = frozenset({".sog", ".ply", ".spz"})  # what browsers save and do not show
 
 
@@ -18,6 +19,11 @@ def attachment(file_name: str) -> str:
     """The Content-Disposition of a file to be saved (RFC 6266), whatever letters its name has."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%/]', "_", file_name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+
+
+def _saved_as(uri: str, title: str) -> str | None:
+    suffix = PurePosixPath(uri).suffix
+    return title + suffix if suffix in SAVED else None
 
 
 class Links:
@@ -29,19 +35,23 @@ class Links:
     def of_job(self, job_id: str, uris: Mapping[str, str], title: str) -> dict[str, str]:
         """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
         and its other runs get none. Splats are saved under the scene's `title`."""
-        return {name: self._sign(uri, title) for name, uri in uris.items() if self.is_of_job(uri, job_id)}
+        own = {name: uri for name, uri in uris.items() if self.is_of_job(uri, job_id)}
+        signed = {name: self._sign(uri, _saved_as(uri, title)) for name, uri in own.items()}
+        if VIEWER in own:  # the same page once more, to be kept
+            signed[SAVED_VIEWER] = self._sign(own[VIEWER], f"{title}.html")
+        return signed
 
     def is_of_job(self, uri: str, job_id: str) -> bool:
         return is_of_job(uri, job_id, self._bucket)
 
-    def _sign(self, uri: str, title: str) -> str:
+    def _sign(self, uri: str, save_as: str | None) -> str:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
         content_type, _ = guess_type(key)
         if content_type is not None:  # whatever the upload called it: a page must open, not download
             params["ResponseContentType"] = content_type
-        elif (suffix := PurePosixPath(key).suffix) in SAVED:
-            params["ResponseContentDisposition"] = attachment(title + suffix)
+        if save_as is not None:
+            params["ResponseContentDisposition"] = attachment(save_as)
         url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self.seconds)
         return url
 

@@ -329,12 +329,37 @@ def cloud() -> dict[str, Any]:
     return {"version": 1, "metric": True, "centre": [0, 0, 0], "cameras": cameras, "points": {"count": 3000, **coded}}
 
 
+def test_a_scene_is_shared_renamed_and_deleted_from_its_page(page: Any, api: FakeApi) -> None:
+    shares, made = f"/jobs/{JOB}/shares", {**SHARE, "token": f"{JOB}.secret"}
+    api.answers["GET", shares] = {"shares": [SHARE]}
+    api.answers |= {("POST", shares): made, ("PATCH", f"/jobs/{JOB}"): {}, ("DELETE", f"/jobs/{JOB}"): {}}
+    show(page, api, ready())
+    until(page, "document.getElementById('shares').textContent.includes('For the mayor')")
+    page.fill("#share-label", "For the mayor")
+    page.click("#share-form button")
+    page.wait_for_selector("#new-share:not([hidden])")
+    assert page.input_value("#share-link") == f"{API}/shared/{JOB}.secret"
+    assert f'src="{API}/shared/{JOB}.secret"' in page.input_value("#share-embed")
+    assert ("POST", shares, {"label": "For the mayor", "days": 30}) in api.calls
+    page.click("#rename")
+    page.fill("#ask-value", "House B")
+    page.click("#ask-yes")
+    until(page, "!document.getElementById('ask').open")
+    page.click("#delete")
+    page.click("#ask-yes")
+    until(page, "location.hash === ''")
+    assert [method for method, path, _ in api.calls if path == f"/jobs/{JOB}" and method != "GET"] == [
+        "PATCH",
+        "DELETE",
+    ]
+
+
 def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api: FakeApi) -> None:
     show(page, api, ready())
     page.wait_for_selector("#verdict:not([hidden])")
     assert "A poor scene" in page.inner_text("#verdict")
     assert "A reason." in page.inner_text("#verdict")
-    assert page.is_visible("#overlap-map")
+    until(page, "document.getElementById('overlap-map').naturalWidth === 480")
     api.answers["POST", f"/jobs/{JOB}/rerun"] = {"jobId": f"{JOB}-r2", "rerunOf": JOB, "reused": ["sfm"]}
     page.click("#verdict button")
     until(page, f"location.hash === '#job={JOB}-r2'")
@@ -344,6 +369,7 @@ def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api
 
 # ── for everybody ──
 
+SHARE = {"shareId": "0123456789ab", "label": "For the mayor", "createdAt": "2026-05-04T10:00:00Z", "expiresAt": None}
 STEP = {"label": "Make it again in Standard quality", "fromStage": "3dgs", "quality": "standard"}
 POOR = {
     "grade": "poor",
@@ -359,6 +385,7 @@ def ready() -> dict[str, Any]:
     stages = [stage(name, "SUCCEEDED", 1.0) for name in STAGES]
     links = {
         **training()["links"],
+        "sfm/overlap.png": picture(),
         "viewer/index.html": "about:blank",
         "scene.sog": "https://results.example.com/a.sog",
     }
@@ -396,6 +423,7 @@ def test_axe_finds_nothing(browser: Any, api: FakeApi, state: str, colours: str,
         page.route("**/cloud.json", lambda route: route.fulfill(json=cloud(), headers=CORS))
         summary = {name: job()[name] for name in FIELDS}
         api.answers["GET", "/jobs"] = {"jobs": [summary, {**summary, "status": "SUCCEEDED"}], "next": None}
+        api.answers["GET", f"/jobs/{JOB}/shares"] = {"shares": [SHARE]}
         if view is not None:
             api.answers["GET", f"/jobs/{JOB}"] = view()
         page.goto(url + where)

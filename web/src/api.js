@@ -54,5 +54,11 @@ export class Api {
     listJobs = (before) => this.call('GET', before ? `/jobs?before=${encodeURIComponent(before)}` : '/jobs');
     lookAtJob = (id) => this.call('GET', `/jobs/${segment(id)}`);
     stopJob = (id) => this.call('POST', `/jobs/${segment(id)}/stop`);
+    renameJob = (id, name) => this.call('PATCH', `/jobs/${segment(id)}`, { name });
+    deleteJob = (id) => this.call('DELETE', `/jobs/${segment(id)}`);
+    shareJob = (id, request) => this.call('POST', `/jobs/${segment(id)}/shares`, request);
+    listShares = (id) => this.call('GET', `/jobs/${segment(id)}/shares`);
+    withdrawShare = (id, shareId) => this.call('DELETE', `/jobs/${segment(id)}/shares/${segment(shareId)}`);
+    sharedUrl = (token) => `${this.base}/shared/${token}`;
     rerunJob = (id, body, key) => this.call('POST', `/jobs/${segment(id)}/rerun`, body, { 'Idempotency-Key': key });
 }

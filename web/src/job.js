@@ -3,12 +3,13 @@ import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
+import { Shares } from './share.js';
 import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
 
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
-const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'job-error', 'job-status', 'stop'];
+const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -117,8 +118,12 @@ export class JobPage {
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
+            this.once('share', () => new Shares(this.api, this.jobId, view.name).open().catch(fail));
             this.once('verdict', () => this.showVerdict(view.metrics.verdict));
             this.offerDownloads(view);
+        }
+        if (ended(view.status)) {
+            this.once('manage', () => this.offerChanges());
         }
         if (ended(view.status) && view.status !== 'REJECTED') {
             this.once('again', () => this.offerRerun(view));
@@ -245,6 +250,7 @@ export class JobPage {
             'scene.sog': { text: 'Download .sog', download: `${name}.sog` },
             'scene.ply': { text: 'Download .ply', download: `${name}.ply` },
             'scene.spz': { text: 'Download .spz', download: `${name}.spz` },
+            'viewer.html': { text: 'Download the viewer (one HTML file)', download: `${name}.html` },
             'report.html': { text: 'Open the report', target: '_blank', rel: 'noopener' }
         };
         const found = Object.entries(offers).filter(([file]) => links[file]);
@@ -261,6 +267,33 @@ export class JobPage {
         }
         byId('job-again').hidden = false;
         byId('rerun-from').replaceChildren(...reachable.map(({ stage }) => make('option', STAGES[stage].toLowerCase(), { value: stage })));
+    }
+
+    offerChanges() {
+        byId('manage').hidden = false;
+        byId('rename').onclick = () => this.rename().catch(fail);
+        byId('delete').onclick = () => this.remove().catch(fail);
+    }
+
+    async rename() {
+        const name = await ask({ title: 'New name of the scene', text: '', yes: 'Rename', no: 'Cancel', value: this.view.name });
+        if (name) {
+            await this.api.renameJob(this.jobId, name);
+            this.wake?.(); // looks again at once
+        }
+    }
+
+    async remove() {
+        const yes = await ask({
+            title: `Delete “${this.view.name}”?`,
+            text: 'The scene, its report and its links are deleted, and the photos too unless another run of them is left. This cannot be undone.',
+            yes: 'Delete',
+            no: 'Keep it'
+        });
+        if (yes) {
+            await this.api.deleteJob(this.jobId);
+            location.hash = '';
+        }
     }
 
     async stop() {

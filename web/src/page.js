@@ -39,14 +39,16 @@ export function toast(text, label, href) {
     byId('toast').replaceChildren(text, make('a', label, { href, onclick: close }));
 }
 
-// Resolves to whether the answer is yes.
-export async function ask({ title, text, yes, no }) {
+// Resolves to whether the answer is yes; with a `value` to be changed, to what it is then, or false.
+export async function ask({ title, text, yes, no, value }) {
     for (const [part, words] of Object.entries({ title, text, yes, no })) {
         byId(`ask-${part}`).textContent = words;
     }
     const dialog = byId('ask');
+    byId('ask-value').hidden = value === undefined;
+    byId('ask-value').value = value ?? '';
     dialog.returnValue = 'no';
     dialog.showModal();
     await new Promise((resolve) => { dialog.onclose = resolve; });
-    return dialog.returnValue === 'yes';
+    return dialog.returnValue === 'yes' && (value === undefined || byId('ask-value').value.trim());
 }

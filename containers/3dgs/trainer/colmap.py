@@ -17,22 +17,26 @@ from contract.counts import MAX_PHOTOS, MAX_PIXELS
 from splat.camera import Camera
 from splat.files import inner_name
 from stage.errors import ErrorCode, StageError
+from trainer.distortion import MODELS, Distortion
 
-# model id: (name, number of parameters); every other model distorts
-_PINHOLES = {0: ("SIMPLE_PINHOLE", 3), 1: ("PINHOLE", 4)}
 _OBSERVATION_BYTES = 24  # x, y, point id
 # bounds on what is kept in memory; a flight of 5,000 photos has four million points, and files of one gigabyte
 MAX_POINTS = 20_000_000
 MAX_FILE_BYTES = 8 << 30
 
 
+Taken = tuple[Camera, Distortion | None]
+"""A camera as a pinhole, and its distortion."""
+
+
 @dataclass(frozen=True)
 class PosedImage:
-    """A registered photo: COLMAP's id, its file name below images/, and its camera."""
+    """A registered photo: COLMAP's id, its file name below images/, its camera, and how that distorts, if it does."""
 
     identifier: int
     name: str
     camera: Camera
+    distortion: Distortion | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def read_model(folder: Path) -> SparseModel:
     """Read cameras, images and points3D of `folder`, binary where there are binary files, else text.
 
     Raises StageError(INVALID_SCENE) where one is missing, cut short, malformed or beyond the bounds above, a camera
-    distorts, or a photo's name leads out of images/.
+    is of a model that is not known, or a photo's name leads out of images/.
     """
     try:
         if any(folder.glob("*.txt")) and not any(folder.glob("*.bin")):
@@ -142,8 +146,8 @@ def _lines(path: Path) -> list[str]:
     return kept if path.name == "images.txt" else [line for line in kept if line]
 
 
-def _text_cameras(lines: list[str]) -> dict[int, Camera]:
-    models = {name: model for model, (name, _) in _PINHOLES.items()}
+def _text_cameras(lines: list[str]) -> dict[int, Taken]:
+    models = {name: model for model, (name, *_) in MODELS.items()}
     cameras = {}
     _checked(len(lines), MAX_PHOTOS, "cameras")
     for line in lines:
@@ -154,7 +158,7 @@ def _text_cameras(lines: list[str]) -> dict[int, Camera]:
     return cameras
 
 
-def _text_images(lines: list[str], cameras: dict[int, Camera]) -> list[PosedImage]:
+def _text_images(lines: list[str], cameras: dict[int, Taken]) -> list[PosedImage]:
     images = []
     _checked(len(lines) // 2, MAX_PHOTOS, "photos")
     for line in lines[::2]:
@@ -176,19 +180,28 @@ def _text_points(lines: list[str]) -> Points:
     )
 
 
-def _camera(identifier: int, model: int | str, width: int, height: int, parameters: list[float]) -> Camera:
-    """Raises ValueError for a camera that distorts or that no picture can be taken with."""
-    if model not in _PINHOLES:
-        raise ValueError(f"camera {identifier} is of model {model}, not a pinhole: the photos are not undistorted")
-    fx, fy, cx, cy = parameters if model == 1 else (parameters[0], *parameters)
+def _camera(identifier: int, model: int | str, width: int, height: int, parameters: list[float]) -> Taken:
+    """Raises ValueError for a camera of a model that is not known or that no picture can be taken with."""
+    if not isinstance(model, int) or model not in MODELS:
+        raise ValueError(
+            f"camera {identifier} is of model {model}, not {', '.join(name for name, *_ in MODELS.values())}"
+        )
+    _, focals, terms = MODELS[model]
+    if len(parameters) != focals + 2 + terms:
+        raise ValueError(f"camera {identifier} has {len(parameters)} parameters")
+    fx, fy = parameters[0], parameters[focals - 1]
+    cx, cy = parameters[focals : focals + 2]
     if not (width > 0 and height > 0 and 0 < fx < 1e9 and 0 < fy < 1e9 and abs(cx) < 1e9 and abs(cy) < 1e9):
         raise ValueError(f"camera {identifier}: {width} by {height} pixels, focal lengths {fx}, {fy}")
     if width * height > MAX_PIXELS:
         raise ValueError(f"camera {identifier}: {width} by {height} pixels are too many")
-    return Camera(width, height, fx, fy, cx, cy, np.eye(4))
+    found = parameters[focals + 2 :]
+    if not all(abs(term) < 1e3 for term in found):
+        raise ValueError(f"camera {identifier}: distortion {found}")
+    return Camera(width, height, fx, fy, cx, cy, np.eye(4)), Distortion.of(model, found)
 
 
-def _posed(identifier: int, name: str, values: list[float], camera: Camera) -> PosedImage:
+def _posed(identifier: int, name: str, values: list[float], taken: Taken) -> PosedImage:
     """An image of `values` qw, qx, qy, qz, tx, ty, tz. Raises ValueError where they are not finite, or where the name
     leads out of images/.
     """
@@ -198,20 +211,21 @@ def _posed(identifier: int, name: str, values: list[float], camera: Camera) -> P
     pose[:3, 3] = values[4:]
     if not np.isfinite(pose).all():
         raise ValueError(f"the pose of {name} is not finite")
-    return PosedImage(identifier, name, replace(camera, world_to_camera=pose))
+    camera, distortion = taken
+    return PosedImage(identifier, name, replace(camera, world_to_camera=pose), distortion)
 
 
-def _read_cameras(read: _Reader) -> dict[int, Camera]:
-    cameras: dict[int, Camera] = {}
+def _read_cameras(read: _Reader) -> dict[int, Taken]:
+    cameras: dict[int, Taken] = {}
     for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "cameras")):
         identifier, model, width, height = (int(value) for value in read("IiQQ"))
-        count = _PINHOLES[model][1] if model in _PINHOLES else 0
+        count = sum(MODELS[model][1:]) + 2 if model in MODELS else 0
         parameters = [float(value) for value in read(f"{count}d")]
         cameras[identifier] = _camera(identifier, model, width, height, parameters)
     return cameras
 
 
-def _read_images(read: _Reader, cameras: dict[int, Camera]) -> list[PosedImage]:
+def _read_images(read: _Reader, cameras: dict[int, Taken]) -> list[PosedImage]:
     images = []
     for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "photos")):
         identifier, *pose, camera = read("I7dI")

@@ -23,11 +23,13 @@ from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.loss import Target
+from splat.stored import NOWHERE, Triple, offset_of
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, to_rgb
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
+from trainer.distortion import Distortion, pinhole_in_place, undistorted
 
 MIN_PHOTOS = 2
 MIN_POINTS = 16
@@ -41,10 +43,19 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
+class Lens:
+    """The camera that took a distorted photo, and its distortion."""
+
+    camera: Camera
+    distortion: Distortion
+
+
+@dataclass(frozen=True)
 class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
     a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
-    in the photo is not to be learnt, either.
+    in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
+    its place.
     """
 
     name: str
@@ -53,6 +64,14 @@ class Photo:
     split: Split
     mask: Path | None = None
     alpha: bool = False
+    lens: Lens | None = None
+
+    def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture that `camera` takes, of one that was decoded from the file."""
+        if self.lens is None:
+            return picture
+        size = picture.shape[1], picture.shape[0]
+        return undistorted(picture, self.camera.resized(*size), self.lens.camera.resized(*size), self.lens.distortion)
 
 
 @dataclass(frozen=True)
@@ -78,7 +97,8 @@ class Scene:
     """Photos in order of their names; points (P, 3) in the world with colours (P, 3) 0..255; the frame of training.
 
     `observed[name]` are the indices of the points that structure from motion found in a photo. `warnings`: what of the
-    upload was not used.
+    upload was not used. `offset`: what was subtracted from the model's coordinates, where they lie far from their
+    origin (UTM, earth-centred): what is written in float32 keeps its millimetres.
     """
 
     photos: list[Photo]
@@ -87,6 +107,7 @@ class Scene:
     observed: dict[str, NDArray[np.int64]]
     frame: Frame
     warnings: list[Warning] = field(default_factory=list)
+    offset: Triple = NOWHERE
 
     def split(self, split: Split) -> list[Photo]:
         return [photo for photo in self.photos if photo.split == split]
@@ -137,7 +158,7 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     models = sorted(_models(folder), key=image_count, reverse=True)
     if not models:
         raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
-    model = read_model(models[0])
+    model, offset = _near_origin(read_model(models[0]))
     if len(model.images) < MIN_PHOTOS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
     usable, missing = _usable(folder, model)
@@ -152,7 +173,21 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
     frame = training_frame([photo.camera for photo in photos], positions)
     warnings = _warnings(folder, models, model, missing)
-    return Scene(photos, positions, colours, _observed(model, used), frame, warnings)
+    return Scene(photos, positions, colours, _observed(model, used), frame, warnings, offset)
+
+
+def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
+    """The model about the middle of its points where these are far away, and what was subtracted."""
+    offset = offset_of(model.points.positions)
+    if offset == NOWHERE:
+        return model, offset
+    images = []
+    for image in model.images:
+        matrix = image.camera.world_to_camera.copy()
+        matrix[:3, 3] += image.camera.rotation @ offset
+        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    points = replace(model.points, positions=model.points.positions - offset)
+    return SparseModel(images, points), offset
 
 
 def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Photo]], list[str]]:
@@ -181,7 +216,14 @@ def _photo(folder: Path, image: PosedImage) -> Photo:
     mask = _mask(folder / "masks", image.name)
     if mask is not None:
         _look(mask, image.camera)
-    return Photo(image.name, path, image.camera.resized(*size), "train", mask, alpha)
+    camera, lens = image.camera.resized(*size), None
+    if image.distortion is not None:
+        lens = Lens(camera, image.distortion)
+        try:
+            camera = pinhole_in_place(camera, image.distortion)
+        except ValueError as error:
+            raise UnusablePhotoError(f"{image.name}: {error}") from error
+    return Photo(image.name, path, camera, "train", mask, alpha, lens)
 
 
 def _mask(folder: Path, photo: str) -> Path | None:
@@ -309,7 +351,7 @@ class PhotoStore:
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
         size = (photo.camera.width, photo.camera.height)
-        return self._pictures.get(photo.name, lambda: _decode(photo.path, size, to_rgb))
+        return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb)))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
         """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
@@ -337,9 +379,9 @@ class PhotoStore:
         def make() -> NDArray[np.bool_]:
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
-                shown &= _decode(photo.mask, size, _lightness) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.mask, size, _lightness)) >= _MASKED_BELOW
             if photo.alpha:
-                shown &= _decode(photo.path, size, _opacity) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= _MASKED_BELOW
             return shown
 
         return self._masks.get((photo.name, *size), make)

@@ -19,10 +19,11 @@ from contract.files import write_json
 from contract.warning_codes import WarningCode
 from splat.camera import View, write_views
 from splat.errors import InvalidSceneError
+from splat.files import read_document
 from splat.footprint import is_georeferenced
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
-from splat.stored import Marks, unit
+from splat.stored import NOWHERE, Marks, unit
 from splat.surroundings import Surroundings, write_surroundings
 from stage.contract import Folders, StageContext
 from stage.errors import StageError
@@ -56,7 +57,7 @@ def memory_of(device: torch.device) -> int:
 
 
 def train_scene(context: StageContext) -> StageOutcome:
-    """Train a splat on a scene of undistorted photos and leave it with its views and figures.
+    """Train a splat on a scene of posed photos and leave it with its views and figures.
 
     Reads the scene from the channel `scene` and the options that `contract.options` names for training; resumes from
     the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
@@ -223,9 +224,13 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         z_up = is_georeferenced(model / georeference.name)
     except InvalidSceneError as error:
         raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
+    if scene.offset != NOWHERE:
+        document = {**read_document(model / georeference.name), "offset": list(scene.offset)}
+        write_json(model / georeference.name, document)
     surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
-    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), Marks(up=unit(surroundings.up)))
+    marks = Marks(up=unit(surroundings.up), offset=scene.offset)
+    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), marks)
     return surroundings
 
 

@@ -16,7 +16,7 @@ from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
 from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians, opacity_of, sound
-from splat.stored import Marks
+from splat.stored import Marks, Triple, survey_up
 from splat.surroundings import Surroundings, read_surroundings
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
@@ -74,13 +74,30 @@ def _read(file: Path) -> Source:
         file=file,
         plain=stored.plain,
         gaussians=stored.gaussians,
-        marks=stored.marks,
-        views=read_views(views) if views.is_file() else [],
+        marks=replace(stored.marks, up=stored.marks.up or survey_up(stored.marks.offset)),
+        views=[_moved_view(view, stored.moved) for view in (read_views(views) if views.is_file() else [])],
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
-        surroundings=read_surroundings(surroundings) if surroundings.is_file() else None,
+        surroundings=_moved(read_surroundings(surroundings), stored.moved) if surroundings.is_file() else None,
         training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
+    )
+
+
+def _moved_view(view: View, offset: Triple) -> View:
+    """The view from coordinates that `offset` was subtracted from."""
+    matrix = view.camera.world_to_camera.copy()
+    matrix[:3, 3] += view.camera.rotation @ offset
+    return replace(view, camera=replace(view.camera, world_to_camera=matrix))
+
+
+def _moved(surroundings: Surroundings, offset: Triple) -> Surroundings:
+    rise = float(surroundings.up @ offset)
+    return replace(
+        surroundings,
+        ground=surroundings.ground - rise,
+        ceiling=surroundings.ceiling - rise,
+        footprint=surroundings.footprint - offset,
     )
 
 

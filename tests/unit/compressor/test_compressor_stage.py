@@ -29,7 +29,7 @@ from compressor.source import read_source, visible
 from contract.warning_codes import WarningCode
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
-from splat.ply import write_ply
+from splat.ply import read_stored_ply, write_ply
 from splat.render import render
 from splat.surroundings import background, read_surroundings, write_surroundings
 from stage.contract import StageContext, run_stage
@@ -180,6 +180,25 @@ def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path
     result = json.loads((output / "result.json").read_text())
     assert result["metrics"]["psnrBefore"] is result["metrics"]["psnrAfter"] is None
     assert result["counts"]["gaussians"] == 60
+
+
+def test_a_splat_in_far_coordinates_is_delivered_with_its_offset(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(40, 0)
+    write_ply(model / "scene.ply", replace(splat, means=splat.means + np.float32(5000)))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert file_faults(output, "compressor", "offset") == []
+    offset = json.loads((output / "offset.json").read_text())["offset"]
+    stored = read_stored_ply(output / "scene.ply")
+    assert list(stored.marks.offset) == offset
+    assert not any(stored.moved)
+    np.testing.assert_allclose(
+        np.sort(stored.gaussians.means[:, 0] + offset[0]), np.sort(splat.means[:, 0] + 5000), atol=1e-3
+    )
+    with zipfile.ZipFile(output / "scene.sog") as archive:
+        assert json.loads(archive.read("meta.json"))["extras"]["spaceport"]["offset"] == offset
 
 
 def test_a_large_scene_is_streamed_too(

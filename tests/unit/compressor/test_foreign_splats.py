@@ -10,17 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from plyfile import PlyData, PlyElement
 
+from compressor.deliver.surroundings import default_surroundings
 from compressor.encode.compress import compress
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
+from compressor.formats.reading import read_splat
 from compressor.framing import frame_scene
 from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
+from splat.camera import View, look_at, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
-from splat.stored import Marks
+from splat.stored import Marks, survey_up
+from splat.surroundings import write_surroundings
 from stage.errors import ErrorCode, StageError
 
 MakeSplat = Callable[..., Gaussians]
@@ -145,3 +150,68 @@ def test_marks_survive_every_format_that_can_hold_them() -> None:
         "Vertical axis: 0 0 1",
         "offset 500000 0 12.5",
     ]
+
+
+UTM = (500_000.0, 5_200_000.0, 400.0)
+
+
+def far_ply(path: Path, splat: Gaussians, offset: tuple[float, float, float]) -> None:
+    """As survey tools write it: positions in doubles."""
+    write_ply(path, splat)
+    vertices = PlyData.read(str(path))["vertex"].data
+    wide = np.empty(len(vertices), [(name, "f8" if name in "xyz" else "f4") for name in vertices.dtype.names])
+    for name in vertices.dtype.names:
+        wide[name] = vertices[name]
+    for axis, shift in zip("xyz", offset, strict=True):
+        wide[axis] += shift
+    PlyData([PlyElement.describe(wide, "vertex")]).write(str(path))
+
+
+def test_a_splat_of_a_survey_is_delivered_about_its_middle_with_its_offset(
+    tmp_path: Path, make_splat: MakeSplat
+) -> None:
+    splat = make_splat(50, 0)
+    far_ply(tmp_path / "survey.ply", splat, UTM)
+    source = read_source(tmp_path, tmp_path / "scratch")
+    np.testing.assert_allclose(source.marks.offset, UTM, atol=2)
+    assert source.marks.up == pytest.approx((0, 0, 1))
+    assert not source.plain
+    np.testing.assert_allclose(source.gaussians.means + np.subtract(source.marks.offset, UTM), splat.means, atol=1e-6)
+    write_ply(tmp_path / "again.ply", source.gaussians, source.marks)
+    assert read_splat(tmp_path / "again.ply").marks == source.marks
+
+
+def test_cameras_and_surroundings_of_a_far_splat_move_with_it(tmp_path: Path, make_splat: MakeSplat) -> None:
+    splat = make_splat(50, 0)
+    far_ply(tmp_path / "scene.ply", splat, UTM)
+    eye = np.add(UTM, (0, -3, 4))
+    camera = look_at(eye, UTM, width=64, height=48)
+    write_views(tmp_path / "views.json", [View("a.jpg", "train", camera)])
+    own = default_surroundings(splat, [], np.array([0.0, 0.0, 1.0]))
+    far = replace(
+        own, ground=own.ground + UTM[2], ceiling=own.ceiling + UTM[2], footprint=own.footprint + np.array(UTM)
+    )
+    write_surroundings(tmp_path / "surroundings.json", far)
+    source = read_source(tmp_path, tmp_path / "scratch")
+    rest = np.subtract(UTM, source.marks.offset)
+    np.testing.assert_allclose(source.views[0].camera.position, np.add((0, -3, 4), rest), atol=1e-6)
+    assert source.surroundings is not None
+    assert source.surroundings.ground == pytest.approx(own.ground + rest[2], abs=1e-6)
+    assert source.surroundings.ceiling == pytest.approx(own.ceiling + rest[2], abs=1e-6)
+    np.testing.assert_allclose(source.surroundings.footprint, own.footprint + rest, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("offset", "up"),
+    [
+        (UTM, (0, 0, 1)),
+        ((400_000.0, 6_350_000.0, 30.0), (0, 0, 1)),  # UTM as far from its origin as the Earth's surface
+        ((0.0, 0.0, 5000.0), (0, 0, 1)),
+        ((4_280_000.0, 640_000.0, 4_670_000.0), (0.6696, 0.1001, 0.7359)),
+        ((0.0, 0.0, 0.0), None),
+    ],
+)
+def test_up_follows_from_coordinates_that_are_a_surveys(
+    offset: tuple[float, float, float], up: tuple[float, float, float] | None
+) -> None:
+    assert survey_up(offset) == (None if up is None else pytest.approx(up, abs=2e-3))

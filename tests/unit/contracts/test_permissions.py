@@ -31,6 +31,7 @@ PREFIX = {
 # actions whose name is not the call's
 NAMED_OTHERWISE = {
     "s3:HeadObject": "s3:GetObject",
+    "s3:DeleteObjects": "s3:DeleteObject",
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:UploadPart": "s3:PutObject",

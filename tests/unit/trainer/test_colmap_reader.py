@@ -79,11 +79,11 @@ def test_missing_cut_and_garbled_files_are_refused(model: Path, name: str) -> No
         read_model(model)
 
 
-def test_cameras_that_distort_are_refused(model: Path) -> None:
+def test_cameras_of_models_that_are_not_known_are_refused(model: Path) -> None:
     content = bytearray((model / "cameras.bin").read_bytes())
-    content[12] = 4  # OPENCV
+    content[12] = 7  # FOV
     (model / "cameras.bin").write_bytes(content)
-    with pytest.raises(StageError, match="not undistorted"):
+    with pytest.raises(StageError, match="of model 7, not SIMPLE_PINHOLE"):
         read_model(model)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,26 @@ def test_too_little_to_train_on_is_refused(tmp_path: Path) -> None:
         write_model(model, cameras, positions, grey[: len(positions)])
         with pytest.raises(StageError, match=f"INVALID_SCENE.*{says}"):
             load_scene(tmp_path, 96)
+
+
+UTM = (500_000.0, 5_200_000.0, 400.0)
+
+
+def test_a_model_in_survey_coordinates_is_trained_about_its_middle(tmp_path: Path) -> None:
+    near = make_scene(tmp_path / "near", origin=(0.0, 0.0, 0.0))
+    make_scene(tmp_path / "far")
+    shifted = {}
+    for name, camera in near.cameras.items():
+        matrix = camera.world_to_camera.copy()
+        matrix[:3, 3] -= camera.rotation @ UTM
+        shifted[name] = replace(camera, world_to_camera=matrix)
+    points = near.truth.means[::2].astype(np.float64)
+    write_model(tmp_path / "far/sparse/0", shifted, points + UTM, np.full((len(points), 3), 128, np.uint8))
+    own, moved = load_scene(tmp_path / "near", 96), load_scene(tmp_path / "far", 96)
+    assert not any(own.offset)
+    rest = np.subtract(UTM, moved.offset)
+    assert np.abs(rest).max() < 2
+    np.testing.assert_allclose(moved.positions, own.positions + rest, atol=1e-6)
+    for mine, other in zip(own.photos, moved.photos, strict=True):
+        np.testing.assert_allclose(other.camera.position, mine.camera.position + rest, atol=1e-6)
+        np.testing.assert_allclose(other.camera.rotation, mine.camera.rotation, atol=1e-9)

@@ -18,8 +18,10 @@ from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
+from contract.files import write_json
 from splat.glb import write_glb
 from splat.ply import write_ply
+from splat.stored import NOWHERE
 from splat.surroundings import Surroundings, write_surroundings
 
 _JOURNEY_STOPS = 16
@@ -41,7 +43,7 @@ class Delivery:
     surroundings: Surroundings
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, and surroundings.json.
+        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if any.
 
         A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
         """
@@ -54,6 +56,8 @@ class Delivery:
         else:
             write_ply(self.folder / "scene.ply", self.source.gaussians, self.source.marks)
         write_surroundings(self.folder / "surroundings.json", self.surroundings)
+        if self.source.marks.offset != NOWHERE:
+            write_json(self.folder / "offset.json", {"version": 1, "offset": list(self.source.marks.offset)})
         gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
         write_legacy_spz(self.folder / "scene.spz", gaussians, antialiased=antialiased)
         write_spz(self.folder / "scene.v4.spz", gaussians, antialiased=antialiased)

@@ -1,0 +1,120 @@
+"""What an owner does with a scene: rename it, share it by links, delete it; every call first checks whose it is."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from api.caller import Caller
+from api.models import NewShare, ShareRequest, ShareView
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
+from domain.job import first_job_id, scene_name
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
+from domain.layout import EXPIRING, KEPT
+from domain.links import VIEWER, Links
+from domain.shares import MAX_SHARES, Share, hash_of, new_secret, opened_by
+
+MAX_FAMILY = 100  # runs of one upload that are looked at before its photos are deleted
+
+
+class Sharing:
+    """`s3` is a boto3 client; `uploads_bucket` holds what the API let people upload."""
+
+    def __init__(
+        self,
+        s3: Any,
+        jobs: JobsTable,
+        links: Links,
+        uploads_bucket: str,
+        results_bucket: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._s3, self._jobs, self._links, self._clock = s3, jobs, links, clock
+        self._uploads, self._results = uploads_bucket, results_bucket
+
+    def rename(self, job_id: str, name: str, caller: Caller) -> None:
+        """Raises RefusedRequest(NO_SUCH_JOB), as every call here."""
+        self._own(job_id, caller)
+        self._jobs.set_name(job_id, scene_name(name))
+
+    def share(self, job_id: str, request: ShareRequest, caller: Caller) -> NewShare:
+        item = self._own(job_id, caller)
+        if len(item.shares) >= MAX_SHARES:
+            raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links a scene: withdraw one first")
+        now, secret, share_id = self._clock(), new_secret(), uuid.uuid4().hex[:12]
+        expires = None if request.days is None else now + timedelta(days=request.days)
+        share = Share(label=request.label, secret_hash=hash_of(secret), created_at=now, expires_at=expires)
+        self._jobs.add_share(job_id, share_id, share)
+        return NewShare(**_view(share_id, share), token=f"{job_id}.{secret}")
+
+    def shares(self, job_id: str, caller: Caller) -> list[ShareView]:
+        """The oldest first."""
+        item = self._own(job_id, caller)
+        found = sorted(item.shares.items(), key=lambda entry: entry[1].created_at)
+        return [ShareView(**_view(share_id, share)) for share_id, share in found]
+
+    def withdraw(self, job_id: str, share_id: str, caller: Caller) -> None:
+        self._own(job_id, caller)
+        self._jobs.remove_share(job_id, share_id)
+
+    def opened(self, token: str) -> str | None:
+        """A link to the viewer that lives for hours, by a share's token; None for one that opens nothing."""
+        job_id, _, secret = token.partition(".")
+        item = self._jobs.find(job_id)
+        if item is None or opened_by(secret, item.shares, self._clock()) is None or VIEWER not in item.outputs:
+            return None
+        return self._links.of_job(job_id, {VIEWER: item.outputs[VIEWER]}, item.name).get(VIEWER)
+
+    def delete(self, job_id: str, caller: Caller) -> None:
+        """Delete a job that has ended, its files, and with the last run of an upload the photos. Raises
+        RefusedRequest(JOB_RUNNING), too.
+
+        The files go first: a call that broke off is repeated, and finds the job still there.
+        """
+        item = self._own(job_id, caller)
+        if item.open:
+            raise RefusedRequest(ErrorCode.JOB_RUNNING)
+        prefixes = [f"{KEPT}/{job_id}/"]
+        last = not self._other_runs(item)
+        if last:  # what is left of the stages before is what other runs were made from
+            prefixes.append(f"{EXPIRING}/{job_id}/")
+        for prefix in prefixes:
+            self._delete_below(self._results, prefix)
+        if last and item.bucket == self._uploads and item.object_key:
+            self._s3.delete_object(Bucket=self._uploads, Key=item.object_key)
+        self._jobs.delete(job_id)
+
+    def _other_runs(self, item: JobItem) -> bool:
+        owned = self._jobs.of_owner(item.owner or "", MAX_FAMILY, item.uploaded_at)
+        family = [other for other in owned if first_job_id(other.job_id) == first_job_id(item.job_id)]
+        return any(other.job_id != item.job_id for other in family)
+
+    def _delete_below(self, bucket: str, prefix: str) -> None:
+        while True:  # what is deleted is not listed again
+            listed = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
+            if not listed:
+                return
+            keys = [{"Key": entry["Key"]} for entry in listed]
+            answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
+            if answer.get("Errors"):
+                raise RuntimeError(f"not deleted: {answer['Errors'][:3]}")
+
+    def _own(self, job_id: str, caller: Caller) -> JobItem:
+        """To others a job does not exist."""
+        item = self._jobs.find(job_id)
+        if item is None or item.owner not in caller.owners:
+            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
+        return item
+
+
+def _view(share_id: str, share: Share) -> dict[str, Any]:
+    return {
+        "share_id": share_id,
+        "label": share.label,
+        "created_at": share.created_at,
+        "expires_at": share.expires_at,
+    }

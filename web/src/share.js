@@ -1,0 +1,61 @@
+// Links to a scene that its owner makes, names, limits and withdraws.
+import { ask, announce, byId, fail } from './page.js';
+import { make } from './words.js';
+
+export class Shares {
+    constructor(api, jobId, name) {
+        Object.assign(this, { api, jobId, name });
+    }
+
+    open() {
+        byId('share').hidden = false;
+        byId('new-share').hidden = true;
+        byId('share-form').onsubmit = (event) => {
+            event.preventDefault();
+            this.add().catch(fail);
+        };
+        return this.list();
+    }
+
+    async list() {
+        const { shares } = await this.api.listShares(this.jobId);
+        byId('shares').replaceChildren(...shares.map((share) => this.row(share)));
+    }
+
+    row({ shareId, label, createdAt, expiresAt }) {
+        const until = expiresAt === null ? 'until withdrawn' : `until ${new Date(expiresAt).toLocaleDateString()}`;
+        const made = label || `Link of ${new Date(createdAt).toLocaleDateString()}`;
+        const row = make('li', `${made}, works ${until} `);
+        row.append(make('button', 'Withdraw', { type: 'button', ariaLabel: `Withdraw ${made}`, onclick: () => this.withdraw(shareId, made).catch(fail) }));
+        return row;
+    }
+
+    async add() {
+        const days = byId('share-days').value;
+        const { token } = await this.api.shareJob(this.jobId, { label: byId('share-label').value.trim(), ...(days ? { days: Number(days) } : {}) });
+        const url = this.api.sharedUrl(token);
+        byId('share-form').reset();
+        byId('share-link').value = url;
+        byId('share-embed').value = embedCode(url, this.name);
+        byId('new-share').hidden = false;
+        byId('share-link').select();
+        for (const part of ['link', 'embed']) {
+            byId(`copy-${part}`).onclick = () => navigator.clipboard.writeText(byId(`share-${part}`).value).then(() => announce('Copied.')).catch(() => byId(`share-${part}`).select());
+        }
+        await this.list();
+    }
+
+    async withdraw(shareId, label) {
+        if (await ask({ title: `Withdraw “${label}”?`, text: 'Whoever has this link cannot open the scene by it any more.', yes: 'Withdraw', no: 'Keep it' })) {
+            await this.api.withdrawShare(this.jobId, shareId);
+            byId('new-share').hidden = true;
+            await this.list();
+        }
+    }
+}
+
+// The frame for other people's pages.
+export function embedCode(url, name) {
+    const title = name.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
+    return `<iframe src="${url}" title="${title}" width="800" height="500" style="border:0" allow="fullscreen" loading="lazy"></iframe>`;
+}
