@@ -171,7 +171,7 @@ def job_for(source: Source, options: JobOptions) -> Job:
     status = source.path.stat()
     etag = f"{status.st_mtime_ns}-{source.bytes}"
     uploaded = UploadedObject(bucket="local", key=source.path.resolve().name, etag=etag)
-    return job_of(uploaded, options, datetime.now(UTC))
+    return job_of(uploaded, "local", options, datetime.now(UTC))
 
 
 def estimate_of(plan: Plan, paces: PaceFile) -> Estimate:

@@ -79,7 +79,7 @@ class Stages:
             if not halve:
                 raise StageFailed(stage, error)
             run = run.next_attempt
-            state = next_retry_state(state, run.attempt, out_of_memory=True)
+            state = next_retry_state(state, run.attempt, error.code)
 
     def log_of(self, run: StageRun) -> Path:
         return self.work / f"{run.stage}-{run.attempt}.log"

@@ -45,7 +45,8 @@ from contract.stages import SPOT_WAIT_SECONDS, Stage
 
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
-# a container reports at least every 20 s; while a machine starts and loads its input there are no reports for minutes
+# a container reports at least every 20 s; while a machine loads its input there are no reports for minutes. For as
+# long as a run waits for its machine, in our queue or at SageMaker, watch_runs keeps its task alive
 HEARTBEAT_SECONDS = 1800
 # a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
 # through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
@@ -114,7 +115,6 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
     """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
     spec = stage.spec
     name, output = spec.key.capitalize(), f"$.stages.{spec.key}"
-    # a Spot training job may wait for capacity that long, and sends nothing then
     spot_wait = SPOT_WAIT_SECONDS if spec.kind == "Training" else 0
     succeeded = announce(
         f"{name}Succeeded",
@@ -168,7 +168,7 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
             "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage.value, "job.$": "$"},
         },
         timeout_seconds=QUEUE_SECONDS + spec.max_runtime + spot_wait + MARGIN_SECONDS,
-        heartbeat_seconds=spot_wait + HEARTBEAT_SECONDS,
+        heartbeat_seconds=HEARTBEAT_SECONDS,
         result_path=output,
         retry=[
             Retry(error_equals=codes(Then.WAIT), interval_seconds=60, max_attempts=48, backoff_rate=2),

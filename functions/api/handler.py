@@ -66,6 +66,7 @@ from domain.webhooks import Targets, WebhookTable
 
 
 class ApiSettings(JobLimits):
+    stack: str
     jobs_table: str
     status_bus: str
     pipeline_arn: str
@@ -95,12 +96,13 @@ def service() -> Service:
     return Service(
         s3=s3,
         jobs=jobs,
-        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus), limits),
+        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus), limits, settings.stack),
         canceller=Canceller(executions),
         rerunner=Rerunner(s3, executions, jobs, limits),
         limits=limits,
         links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
         buckets=settings.buckets,
+        stack=settings.stack,
         clock=_now,
     )
 
@@ -187,7 +189,8 @@ def look_at_upload(upload_id: Annotated[UploadId, Path()]) -> Upload:
 @app.post("/uploads/<upload_id>/complete", tags=["uploads"], responses=problems(200, StartedJob, 404, 409))
 def complete_upload(upload_id: Annotated[UploadId, Path()]) -> StartedJob:
     """Complete an upload and start its job. The job shows up at GET /jobs/{jobId} within seconds."""
-    return StartedJob(job_id=job_id_of(uploads().complete(upload_id, caller())), created=True)
+    uploaded = uploads().complete(upload_id, caller())
+    return StartedJob(job_id=job_id_of(uploaded, ApiSettings.read().stack), created=True)
 
 
 @app.delete("/uploads/<upload_id>", status_code=204, tags=["uploads"], responses=problems(204, None, 404))

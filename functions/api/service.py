@@ -48,11 +48,12 @@ class Service:
         limits: OwnerLimits,
         links: Links,
         buckets: tuple[str, ...],
+        stack: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._s3, self._jobs, self._starter = s3, jobs, starter
         self._canceller, self._rerunner = canceller, rerunner
-        self._links, self._buckets, self._clock = links, buckets, clock
+        self._links, self._buckets, self._stack, self._clock = links, buckets, stack, clock
         self._limits = limits
 
     def check(self, email: str | None, caller: Caller) -> None:
@@ -70,7 +71,7 @@ class Service:
         options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
         _check_address(options, caller)
         parsed = parse_options({name: value for name, value in options.items() if value is not None})
-        job_id = job_id_of(uploaded)
+        job_id = job_id_of(uploaded, self._stack)
         item = self._jobs.find(job_id)
         if item is not None and item.owner is not None:
             if item.owner not in caller.owners:

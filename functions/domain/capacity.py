@@ -3,7 +3,7 @@
 The quota of an instance type may be one. Runs beyond it wait here, with their tasks, and get a machine as soon as one
 is free: owners in turn, each owner's jobs in the order in which they began (domain/fairness.py). Stages that share a
 quota share a queue: else the later stage of an early job would wait for the earlier stage of every late one. Runs that
-need another instance type are skipped.
+take from another quota are skipped.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from domain.errors import JobError
 from domain.fairness import StartTags
 from domain.observability import logger
 from domain.reporting import StageReporter
-from domain.sagemaker_requests import instance_type_in
+from domain.sagemaker_requests import quota_of
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
 from domain.status import StatusBus, stage_begun
 
-# of a queue at a time: its head shows which instance types are full, and a long queue would be read again and again
+# of a queue at a time: its head shows which quotas are spent, and a long queue would be read again and again
 MAX_SCANNED = 500
 MAX_FAULTS = 3
 # answers to Create that do not change with time: the request itself is wrong
@@ -51,20 +51,20 @@ class Queue:
 
     def serve(self, stage: Stage) -> list[StageRun]:
         """Create the jobs of the runs that wait for machines of this stage's kind, owners in turn, until SageMaker
-        refuses one on each instance type; returns their runs.
+        refuses one of each quota; returns their runs.
 
         A run that meets another fault keeps its place, and those behind it are served. After MAX_FAULTS of them in a
         row the fault is not the runs' own, and the pass ends.
         """
-        served, full, faults = list[StageRun](), set[str](), 0
+        served, spent, faults = list[StageRun](), set[str](), 0
         for waiting in self._waiting(stage):
-            instance_type = _instance_type_of(waiting)
-            if instance_type in full:
+            quota = _quota_of(waiting)
+            if quota in spent:
                 continue
             try:
                 created = self._create(waiting)
             except CannotStart:
-                full.add(instance_type)
+                spent.add(quota)
             except AWS_FAULTS:
                 logger.exception("run not served", job_id=waiting.run.job_id, job_name=waiting.run.job_name)
                 faults += 1
@@ -76,11 +76,9 @@ class Queue:
                     served.append(waiting.run)
         return served
 
-    def others_wait(self, run: StageRun, instance_type: str) -> bool:
-        """Whether a run beside this one waits for that instance type."""
-        return any(
-            waiting.run != run and _instance_type_of(waiting) == instance_type for waiting in self._waiting(run.stage)
-        )
+    def others_wait(self, run: StageRun, quota: str) -> bool:
+        """Whether a run beside this one waits for that quota."""
+        return any(waiting.run != run and _quota_of(waiting) == quota for waiting in self._waiting(run.stage))
 
     def _waiting(self, stage: Stage) -> Iterator[WaitingRun]:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
@@ -111,6 +109,6 @@ class Queue:
         self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 
 
-def _instance_type_of(waiting: WaitingRun) -> str:
+def _quota_of(waiting: WaitingRun) -> str:
     assert waiting.request is not None, "what is in the queue has a request"
-    return instance_type_in(waiting.request)
+    return quota_of(waiting.request)

@@ -106,9 +106,13 @@ class Job(Camel):
         return f"Root=1-{int(self.uploaded_at.timestamp()):08x}-{digest};Sampled=1"
 
 
-def job_id_of(uploaded: UploadedObject) -> str:
-    """Readable and unique: the same object version always gives the same id (at most 33 characters, a-z0-9-)."""
-    digest = hashlib.sha256("\0".join((uploaded.bucket, uploaded.key, uploaded.version)).encode()).hexdigest()[:12]
+def job_id_of(uploaded: UploadedObject, stack: str) -> str:
+    """Readable and unique: a stack always gives the same object version the same id (at most 33 characters, a-z0-9-).
+
+    Two stacks give it two: names of SageMaker jobs begin with it, and those are the account's.
+    """
+    identity = "\0".join((stack, uploaded.bucket, uploaded.key, uploaded.version))
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
     slug = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(uploaded.key).stem.lower()).strip("-")[:MAX_SLUG].strip("-")
     return f"{slug or 'job'}-{digest}"
 
@@ -179,6 +183,7 @@ def _fault(option: str, fault: Mapping[str, Any]) -> str:
 
 def job_of(
     uploaded: UploadedObject,
+    stack: str,
     options: JobOptions,
     uploaded_at: datetime,
     owner: str | None = None,
@@ -187,7 +192,7 @@ def job_of(
     return Job(
         remarks=remarks,
         owner=owner,
-        job_id=job_id_of(uploaded),
+        job_id=job_id_of(uploaded, stack),
         name=scene_name(options.name or PurePosixPath(uploaded.key).stem),
         bucket=uploaded.bucket,
         key=uploaded.key,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Any
 
 from pydantic import BaseModel
@@ -30,6 +31,8 @@ class RunOutcome(BaseModel):
     error: JobError | None = None
     seconds: float = 0.0
     instance_type: str = ""
+    waiting_since: datetime | None = None
+    """Since when the run has waited for its machine, first or again after it was taken: nothing can be heard of it."""
     reason: str = ""
     """What SageMaker and the container say of a failure, for operators: customers read `error`."""
 
@@ -46,6 +49,9 @@ _SECONDARY = {
     "MaxWaitTimeExceeded": ErrorCode.CAPACITY,
     "MaxRuntimeExceeded": ErrorCode.STAGE_TIMEOUT,
 }
+# a training job that has no machine, yet or any more; Interrupted is followed by another start on Spot capacity
+WAITING = frozenset({"Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack", "Interrupted"})
+_STOPS = ("Stopping", "Stopped")
 # what the kernel, the runtime or a library says in a container's place: the only faults read from an AlgorithmError
 _CONTAINER_FAULTS = (
     (re.compile(r"out of memory|OutOfMemory|exit code:? 137", re.I), ErrorCode.OUT_OF_MEMORY),
@@ -80,7 +86,7 @@ def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
     reason = {"reason": _reason(described)} if status in ("Failed", "Stopped") else {}
     bill = reason | {"seconds": _billed_seconds(run, described), "instance_type": _instance_type(described)}
     if status in ("InProgress", "Stopping"):
-        return RunOutcome(status=RunStatus.RUNNING, **bill)
+        return RunOutcome(status=RunStatus.RUNNING, waiting_since=_waiting_since(run, described), **bill)
     if status == "Completed":
         return RunOutcome(status=RunStatus.COMPLETED, **bill)
     if status == "Stopped" and _overran(run, described):
@@ -88,7 +94,20 @@ def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
         short = _max_runtime(run, described) < run.stage.spec.max_runtime
         code = ErrorCode.BUDGET_SPENT if short else ErrorCode.STAGE_TIMEOUT
         return RunOutcome(status=RunStatus.FAILED, error=JobError.of(code), **bill)
-    return RunOutcome(status=RunStatus.FAILED, error=_error_of(status, described), **bill)
+    return RunOutcome(status=RunStatus.FAILED, error=_error_of(run, status, described), **bill)
+
+
+def _waiting_since(run: StageRun, described: dict[str, Any]) -> datetime | None:
+    """Since when the job waits for its machine, or waited when it was stopped. A processing job has one once it has
+    started; a training job tells of every change."""
+    created: datetime | None = described.get("CreationTime")
+    if run.stage.kind == "Processing":
+        return None if "ProcessingStartTime" in described else created
+    moves = [one for one in described.get("SecondaryStatusTransitions", []) if one["Status"] not in _STOPS]
+    if (moves[-1]["Status"] if moves else described.get("SecondaryStatus")) not in WAITING:
+        return None
+    waited = list(takewhile(lambda one: one["Status"] in WAITING, reversed(moves)))
+    return waited[-1]["StartTime"] if waited else created
 
 
 def _overran(run: StageRun, described: dict[str, Any]) -> bool:
@@ -109,7 +128,7 @@ def _instance_type(described: dict[str, Any]) -> str:
     return str(cluster.get("InstanceType", ""))
 
 
-def _error_of(status: str, described: dict[str, Any]) -> JobError:
+def _error_of(run: StageRun, status: str, described: dict[str, Any]) -> JobError:
     secondary = described.get("SecondaryStatus", "")
     reason = described.get("FailureReason", "")
     # the container's own reason comes first: `CODE: facts` in output/message (processing) or output/failure (training)
@@ -123,7 +142,9 @@ def _error_of(status: str, described: dict[str, Any]) -> JobError:
     for pattern, code in _CONTAINER_FAULTS if reason.startswith("AlgorithmError") else _PLATFORM_FAULTS:
         if pattern.search(reason):
             return JobError.of(code)
-    return JobError.of(ErrorCode.INTERRUPTED if status == "Stopped" else ErrorCode.INTERNAL)
+    if status == "Stopped":
+        return JobError.of(ErrorCode.CAPACITY if _waiting_since(run, described) else ErrorCode.INTERRUPTED)
+    return JobError.of(ErrorCode.INTERNAL)
 
 
 def _reason(described: dict[str, Any]) -> str:

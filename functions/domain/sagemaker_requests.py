@@ -17,12 +17,19 @@ CAMERAS = "cameras"  # the compressor's second input: structure from motion's ou
 MARGIN_SECONDS = 900
 
 
+class MachineChoice(Camel):
+    """An instance type, on Spot capacity or on demand."""
+
+    instance_type: str
+    spot: bool = False
+
+
 class Platform(Camel):
     """Where stages run: the images, instance types, role, buckets and network that the template decides."""
 
     stack: str
     images: dict[Stage, str]
-    instance_types: dict[Stage, dict[Quality, str]]
+    instance_types: dict[Stage, dict[Quality, tuple[str, ...]]]
     role_arn: str
     results_bucket: str
     status_bus: str
@@ -30,8 +37,21 @@ class Platform(Camel):
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
 
-    def instance_type(self, stage: Stage, job: Job) -> str:
-        return self.instance_types[stage][job.options.quality]
+    def machines(self, stage: Stage, quality: Quality) -> tuple[MachineChoice, ...]:
+        """What a stage may run on, in the order in which it is tried: Spot, the same on demand, then other types."""
+        types = self.instance_types[stage][quality]
+        on_demand = tuple(MachineChoice(instance_type=instance_type) for instance_type in types)
+        if stage.kind == "Training" and self.spot_training:
+            return (MachineChoice(instance_type=types[0], spot=True), *on_demand)
+        return on_demand
+
+    def has_alternative(self, stage: Stage, instance_type: str) -> bool:
+        """Whether a run of the stage that finds no such machine may be tried on another."""
+        return any(
+            len(self.machines(stage, quality)) > 1
+            for quality, types in self.instance_types[stage].items()
+            if instance_type in types
+        )
 
     @property
     def network(self) -> dict[str, Any]:
@@ -47,6 +67,13 @@ def instance_type_in(request: Mapping[str, Any]) -> str:
     )
     instance_type: str = resources["InstanceType"]
     return instance_type
+
+
+def quota_of(request: Mapping[str, Any]) -> str:
+    """The quota that a Create request takes from, by AWS's name of it: Spot capacity has quotas of its own."""
+    on_demand = "training job" if "ResourceConfig" in request else "processing job"
+    usage = "spot training job" if request.get("EnableManagedSpotTraining") else on_demand
+    return f"{instance_type_in(request)} for {usage} usage"
 
 
 def max_seconds_in(request: Mapping[str, Any]) -> int:
@@ -103,6 +130,7 @@ class Machine(Camel):
     """What a stage run gets to work with: one instance, for `seconds` at most."""
 
     instance_type: str
+    spot: bool
     seconds: int
 
 
@@ -112,11 +140,10 @@ def training_seconds(machine: Machine) -> int:
     return max(1, machine.seconds - min(MARGIN_SECONDS, machine.seconds // 4))
 
 
-def machine_for(run: StageRun, job: Job, platform: Platform, affordable: int) -> Machine:
+def machine_for(stage: Stage, choice: MachineChoice, affordable: int) -> Machine:
     """`affordable`: seconds that the job's budget still pays for."""
-    return Machine(
-        instance_type=platform.instance_type(run.stage, job), seconds=min(run.stage.spec.max_runtime, affordable)
-    )
+    seconds = min(stage.spec.max_runtime, affordable)
+    return Machine(instance_type=choice.instance_type, spot=choice.spot, seconds=seconds)
 
 
 def create_request(
@@ -189,7 +216,7 @@ def _training_request(
     machine: Machine,
 ) -> dict[str, Any]:
     stopping = {"MaxRuntimeInSeconds": machine.seconds}
-    if platform.spot_training:
+    if machine.spot:
         stopping["MaxWaitTimeInSeconds"] = machine.seconds + SPOT_WAIT_SECONDS
     return {
         "TrainingJobName": run.job_name,
@@ -220,7 +247,7 @@ def _training_request(
         "EnableInterContainerTrafficEncryption": True,
         **platform.network,
         "StoppingCondition": stopping,
-        "EnableManagedSpotTraining": platform.spot_training,
+        "EnableManagedSpotTraining": machine.spot,
         "Tags": _tags(run, platform),
     }
 

@@ -9,19 +9,28 @@ from domain.settings import Settings
 
 
 class MachineSettings(Settings):
-    """The instance types of each stage, as lists in the order of the qualities."""
+    """The instance types of each stage, as lists in the order of the qualities. A `+` joins those that are tried in
+    turn."""
 
     sfm_instance_types: str
     training_instance_types: str
     compressor_instance_types: str
 
     @property
-    def instance_types(self) -> dict[Stage, dict[Quality, str]]:
-        """Raises ValueError when a list has not one machine for each quality."""
+    def instance_types(self) -> dict[Stage, dict[Quality, tuple[str, ...]]]:
+        """Raises ValueError when a list has not one entry for each quality."""
         return {
             Stage.SFM: _by_quality(self.sfm_instance_types),
             Stage.TRAINING: _by_quality(self.training_instance_types),
             Stage.COMPRESSOR: _by_quality(self.compressor_instance_types),
+        }
+
+    @property
+    def usual_types(self) -> dict[Stage, dict[Quality, str]]:
+        """The instance type that each stage is tried on first."""
+        return {
+            stage: {quality: types[0] for quality, types in by_quality.items()}
+            for stage, by_quality in self.instance_types.items()
         }
 
 
@@ -57,8 +66,9 @@ class StageSettings(MachineSettings):
         )
 
 
-def _by_quality(instance_types: str) -> dict[Quality, str]:
-    return dict(zip(Quality, _listed(instance_types), strict=True))
+def _by_quality(instance_types: str) -> dict[Quality, tuple[str, ...]]:
+    chains = (tuple(chain.split("+")) for chain in _listed(instance_types))
+    return dict(zip(Quality, chains, strict=True))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from contract.codes import ErrorCode
 from contract.stages import JobName, Stage
 from domain.job import Camel
 
@@ -40,18 +41,23 @@ class StageRun(Camel):
 
 class RetryState(Camel):
     """What an attempt takes over from earlier ones: it continues the checkpoints that `checkpoint_attempt` began, and
-    the cap on Gaussians is divided by `gaussian_divisor`."""
+    the cap on Gaussians is divided by `gaussian_divisor`. `machine` counts how often no machine was found: it
+    runs on the choice that follows so many others."""
 
     gaussian_divisor: int = 1
     checkpoint_attempt: int = 1
+    machine: int = 0
 
 
-def next_retry_state(retry_state: RetryState, next_attempt: int, out_of_memory: bool) -> RetryState:
-    """Continue from the checkpoint, except after OUT_OF_MEMORY: start anew with half of the Gaussians, because the
-    checkpoint already holds too many."""
-    if not out_of_memory:
-        return retry_state
-    return RetryState(gaussian_divisor=2 * retry_state.gaussian_divisor, checkpoint_attempt=next_attempt)
+def next_retry_state(retry_state: RetryState, next_attempt: int, failure: ErrorCode | None) -> RetryState:
+    """Continue from the checkpoint: after CAPACITY on the next choice of machine; after OUT_OF_MEMORY anew with half of
+    the Gaussians, because the checkpoint already holds too many."""
+    if failure is ErrorCode.CAPACITY:
+        return retry_state.model_copy(update={"machine": retry_state.machine + 1})
+    if failure is ErrorCode.OUT_OF_MEMORY:
+        halved = {"gaussian_divisor": 2 * retry_state.gaussian_divisor, "checkpoint_attempt": next_attempt}
+        return retry_state.model_copy(update=halved)
+    return retry_state
 
 
 class StageOutput(Camel):

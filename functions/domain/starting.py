@@ -77,17 +77,18 @@ class Starter:
         jobs: JobsTable,
         bus: StatusBus,
         limits: OwnerLimits,
+        stack: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._s3, self._executions, self._limits = s3, executions, limits
-        self._jobs, self._bus, self._clock = jobs, bus, clock
+        self._jobs, self._bus, self._stack, self._clock = jobs, bus, stack, clock
 
     def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
         """`asked`: who wants what, where the object's own metadata does not say it.
 
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
-        job_id = job_id_of(uploaded)
+        job_id = job_id_of(uploaded, self._stack)
         if kind_by_key(uploaded.key) is UploadKind.NOTHING:
             return StartOutcome(job_id=job_id)
         try:
@@ -112,7 +113,7 @@ class Starter:
         except RejectedUpload as rejection:
             return self._reject(uploaded, head, options, asked, rejection.error)
         remarks = () if asked else remarks_on(head["Metadata"])
-        job = job_of(uploaded, options, head["LastModified"], owner, remarks)
+        job = job_of(uploaded, self._stack, options, head["LastModified"], owner, remarks)
         document = execution_input(job, options.pipeline_step.stages[0])
         self._record_and_finish(job, JobFacts(photos=photos), Unstarted.execution(job, document))
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
@@ -173,7 +174,7 @@ class Starter:
         # a setting can be wrong and the address right: the customer is notified all the same
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
-        job = job_of(uploaded, mailed, head["LastModified"], _owner(head["Metadata"], asked))
+        job = job_of(uploaded, self._stack, mailed, head["LastModified"], _owner(head["Metadata"], asked))
         rejection = Unstarted(rejection=job_rejected(job.job_id, error, self._clock()))
         self._record_and_finish(job, JobFacts(), rejection)
         return StartOutcome(job_id=job.job_id, error=error)
@@ -187,7 +188,7 @@ class Starter:
         rejection: LoosePhoto,
     ) -> StartOutcome:
         """The first of a group gets the answer, and those that come before its event has reached the jobs table."""
-        item = self._jobs.find(job_id_of(group))
+        item = self._jobs.find(job_id_of(group, self._stack))
         if item is not None and item.status is not None:
             return StartOutcome(job_id=item.job_id, error=rejection.error)
         return self._reject(group, head, options, asked, rejection.error)

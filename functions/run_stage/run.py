@@ -17,9 +17,10 @@ from domain.errors import JobError
 from domain.fairness import StartTags
 from domain.job import Camel, Job
 from domain.layout import upload_uri
+from domain.observability import logger
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
-from domain.sagemaker_requests import Platform, create_request, machine_for, reads_upload
+from domain.sagemaker_requests import Platform, create_request, machine_for, quota_of, reads_upload
 from domain.stage_runs import StageRuns, WaitingRun, latest_of
 from domain.stages import RetryState, StageRun, finished_stages, next_retry_state
 from domain.status import StatusBus, stage_queued, stage_started
@@ -60,9 +61,8 @@ def attempt_for(request: RunRequest, latest: WaitingRun | None, outcome: RunOutc
         return Attempt(run=StageRun(job_id=request.job.job_id, stage=request.stage, attempt=1), begin=True)
     if outcome.status is not RunStatus.FAILED or latest.task_token == request.task_token:
         return Attempt(run=latest.run, retry_state=latest.retry_state, begin=outcome.status is RunStatus.MISSING)
-    run = latest.run.next_attempt
-    out_of_memory = outcome.error is not None and outcome.error.code is ErrorCode.OUT_OF_MEMORY
-    return Attempt(run=run, retry_state=next_retry_state(latest.retry_state, run.attempt, out_of_memory), begin=True)
+    run, failure = latest.run.next_attempt, outcome.error.code if outcome.error else None
+    return Attempt(run=run, retry_state=next_retry_state(latest.retry_state, run.attempt, failure), begin=True)
 
 
 class Runner:
@@ -109,23 +109,43 @@ class Runner:
         self._bus.put(stage_started(run, self._clock()))
         if reads_upload(run, job) and not self._copy_upload(job):
             return self._reporter.fail(request.task_token, JobError.of(ErrorCode.UPLOAD_GONE))
-        spent = self._spent_before(run)
-        affordable = seconds_for(self._platform.instance_type(run.stage, job), self._budget - spent)
-        if not affordable:
-            facts = f"{spent:.2f} of {self._budget:.2f} dollars"
-            return self._reporter.fail(request.task_token, JobError.of(ErrorCode.BUDGET_SPENT, facts))
-        machine = machine_for(run, job, self._platform, affordable)
-        finished = finished_stages(job.stages)
-        job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine)
-        others_wait = self._queue.others_wait(run, machine.instance_type)
+        refusal = self._create(request, attempt, start_tag, self._spent_before(run))
+        return None if refusal is None else self._reporter.fail(request.task_token, refusal)
+
+    def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, spent: float) -> JobError | None:
+        """Create the job on the attempt's choice of machine, or let the run wait for one; what speaks against both.
+
+        A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
+        """
+        run, job = attempt.run, request.job
+        choices = self._platform.machines(run.stage, job.options.quality)
+        for turn in range(attempt.retry_state.machine, attempt.retry_state.machine + len(choices)):
+            choice = choices[turn % len(choices)]
+            affordable = seconds_for(choice.instance_type, self._budget - spent)
+            if not affordable:
+                return JobError.of(ErrorCode.BUDGET_SPENT, f"{spent:.2f} of {self._budget:.2f} dollars")
+            machine = machine_for(run.stage, choice, affordable)
+            finished = finished_stages(job.stages)
+            job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine)
+            refusal = self._create_or_queue(request, run, job_request, start_tag)
+            if refusal is None or refusal.code is not ErrorCode.NO_QUOTA or choice == choices[0]:
+                return refusal
+            logger.warning("passed over for want of a quota", job_name=run.job_name, machine=choice.instance_type)
+        raise AssertionError("the first choice is among them")
+
+    def _create_or_queue(
+        self, request: RunRequest, run: StageRun, job_request: dict[str, Any], start_tag: int
+    ) -> JobError | None:
+        others_wait = self._queue.others_wait(run, quota_of(job_request))
         if not others_wait:
             try:
                 self._compute.create(run, job_request)
             except CannotStart as refusal:
                 if refusal.error.code is not ErrorCode.CAPACITY:
-                    return self._reporter.fail(request.task_token, refusal.error)
+                    return refusal.error
             else:
-                return self._start_tags.served(start_tag)
+                self._start_tags.served(start_tag)
+                return None
         self._runs.queue_up(run, request.task_token, job_request, start_tag)
         self._bus.put(stage_queued(run, self._clock()))
         if others_wait:  # a machine may be free by now, and earlier runs get it first

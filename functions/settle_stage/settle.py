@@ -15,6 +15,8 @@ from domain.results import DamagedResult
 from domain.stage_runs import StageRuns, latest_of
 from domain.stages import StageOutput
 
+SILENCE = ("States.Timeout", "States.HeartbeatTimeout")
+
 
 class TaskFailure(Camel):
     """What Catch passes on: Step Functions writes these two names with capitals."""
@@ -62,7 +64,9 @@ class Reconciler:
         if outcome.status is RunStatus.RUNNING:
             self._compute.stop(run)
         never_started = waiting.queued and outcome.status is RunStatus.MISSING
-        failure = JobError.of(ErrorCode.CAPACITY) if never_started else error_of(request.failure)
+        silent = request.failure.error in SILENCE and outcome.waiting_since is not None
+        no_machine = never_started or silent
+        failure = JobError.of(ErrorCode.CAPACITY) if no_machine else error_of(request.failure)
         error = outcome.error or failure
         return Settlement(stage=run.stage, attempt=run.attempt, succeeded=False, error=error)
 
@@ -74,7 +78,7 @@ def error_of(failure: TaskFailure) -> JobError:
             return JobError.model_validate_json(failure.cause)
         except ValidationError:
             return JobError.of(ErrorCode(failure.error))
-    if failure.error in ("States.Timeout", "States.HeartbeatTimeout"):
+    if failure.error in SILENCE:
         # Step Functions also reports States.Timeout for a lost heartbeat. SageMaker ends a job that took too long
         # before the task times out (MaxRuntimeExceeded): a task that timed out here has stopped sending progress.
         return JobError.of(ErrorCode.STALLED)

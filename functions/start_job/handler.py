@@ -21,6 +21,7 @@ from domain.status import StatusBus
 
 
 class StartJobSettings(JobLimits):
+    stack: str
     pipeline_arn: str
     jobs_table: str
     status_bus: str
@@ -36,6 +37,7 @@ def starter() -> Starter:
         jobs=jobs,
         bus=StatusBus(client("events"), settings.status_bus),
         limits=OwnerLimits(jobs, settings),
+        stack=settings.stack,
     )
 
 

@@ -30,7 +30,7 @@ def jobs() -> JobsTable:
 @cache
 def estimator() -> Estimator:
     settings = TrackProgressSettings.read()
-    return Estimator(jobs(), PaceTable(table(settings.pace_table)), settings.instance_types)
+    return Estimator(jobs(), PaceTable(table(settings.pace_table)), settings.usual_types)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -32,6 +32,7 @@ MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has
 class WatchRunsSettings(StageSettings):
     pipeline_arn: str
     limits_table: str
+    capacity_wait_minutes: float
 
 
 def in_parallel(look: Callable[[StageRun], Look], runs: Iterable[StageRun]) -> Iterator[Look]:
@@ -57,7 +58,17 @@ def watcher() -> Watcher:
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
     executions = Executions(stepfunctions, settings.pipeline_arn)
     bills = Bills(runs, DailySpending(table(settings.limits_table)))
-    return Watcher(runs, reporter, executions, compute, bills, each=in_parallel, spent=count)
+    return Watcher(
+        runs,
+        reporter,
+        executions,
+        compute,
+        bills,
+        settings.platform,
+        60 * settings.capacity_wait_minutes,
+        each=in_parallel,
+        spent=count,
+    )
 
 
 def count(dollars: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from enum import StrEnum
 
 from contract.stages import Stage
@@ -12,6 +14,7 @@ from domain.executions import Executions
 from domain.observability import logger
 from domain.outcome import RunOutcome, RunStatus
 from domain.reporting import StageReporter
+from domain.sagemaker_requests import Platform
 from domain.spending import Bills
 from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
@@ -20,7 +23,7 @@ from domain.stages import StageRun
 class Look(StrEnum):
     """What a look at a run came to."""
 
-    ALIVE = "ALIVE"  # it waits for a machine, and its task got a heartbeat
+    ALIVE = "ALIVE"  # it waits for a machine, here or at SageMaker, and its task got a heartbeat
     RUNNING = "RUNNING"
     REPORTED = "REPORTED"  # its job had ended, and its task has the outcome now
     GONE = "GONE"  # nobody waits for it any more: it left the queue, or its job was stopped
@@ -29,7 +32,9 @@ class Look(StrEnum):
 
 class Watcher:
     """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `spent` receives the
-    dollars of an ended run that were not counted before; `time_left` says whether there is time for more runs."""
+    dollars of an ended run that were not counted before; `time_left` says whether there is time for more runs. A run
+    that waits at SageMaker for longer than `capacity_wait` seconds is stopped where it can be tried on another machine.
+    """
 
     def __init__(
         self,
@@ -38,9 +43,14 @@ class Watcher:
         executions: Executions,
         compute: Compute,
         bills: Bills,
+        platform: Platform,
+        capacity_wait: float,
         each: Callable[[Callable[[StageRun], Look], Iterable[StageRun]], Iterator[Look]] = map,
         spent: Callable[[float], None] = lambda _dollars: None,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._platform, self._capacity_wait, self._clock = platform, capacity_wait, clock
         self._runs, self._reporter, self._executions, self._compute = runs, reporter, executions, compute
         self._bills, self._each, self._spent = bills, each, spent
 
@@ -73,12 +83,16 @@ class Watcher:
         return Look.GONE
 
     def _poll(self, waiting: WaitingRun) -> Look:
-        """A job that is at work gets no heartbeat for that: heartbeats stand for progress."""
+        """A job that is at work gets no heartbeat for that: heartbeats stand for progress. One that waits for its
+        machine does: nothing else can be heard of it."""
         run = waiting.run
         outcome = self._reporter.report(run)
         if outcome.ended:
             self._count(run, outcome)
             return Look.REPORTED
+        if outcome.waiting_since is not None and self._reporter.beat(run):
+            self._try_elsewhere(run, outcome, outcome.waiting_since)
+            return Look.ALIVE
         if not self._execution_ended(run):
             self._runs.heard(run)
             return Look.RUNNING
@@ -86,6 +100,13 @@ class Watcher:
             self._compute.stop(run)
         self._runs.answered(run, waiting.task_token)
         return Look.GONE
+
+    def _try_elsewhere(self, run: StageRun, outcome: RunOutcome, since: datetime) -> None:
+        """Stopped, the run ends as CAPACITY, and the next attempt is made on the next choice of machine."""
+        waited = self._clock() - since.timestamp()
+        if waited > self._capacity_wait and self._platform.has_alternative(run.stage, outcome.instance_type):
+            logger.info("no machine was found", job_name=run.job_name, waited=waited, machine=outcome.instance_type)
+            self._compute.stop(run)
 
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
         dollars = self._bills.bill(run, outcome)

@@ -37,15 +37,17 @@ lambda_limit() {
   fi
 }
 
-quotas() { # usage, comma-separated types: each type's quota is at least 1
-  local usage=$1 types=$2 type name code value
-  for type in $(tr ',' '\n' <<<"$types" | sort -u); do
+quotas() { # usage, types with commas or +, what is done without: each type's quota is at least 1
+  local usage=$1 types=$2 otherwise=${3:-} type name code value
+  for type in $(tr ',+' '\n\n' <<<"$types" | sort -u); do
     name="$type for $usage usage"
     # as text, the query is answered once for each page
     read -r code value <<<"$(aws service-quotas list-service-quotas --service-code sagemaker \
       --query "Quotas[?QuotaName=='$name'].[QuotaCode,Value]" --output text | grep '^L-' || true)"
     if awk -v value="${value:-0}" 'BEGIN { exit !(value >= 1) }'; then
       ok "SageMaker: $name: $value"
+    elif [ -n "$otherwise" ]; then
+      ok "SageMaker: $name is ${value:-not there}: $otherwise"
     elif [ -z "$code" ]; then
       lacks "SageMaker: this region names no quota '$name'"
     else
@@ -126,12 +128,15 @@ state_machine() { # Step Functions takes the definition, with names in place of 
 
 state_machine
 lambda_limit
-quotas "processing job" "$SFM_TYPES,$COMPRESSOR_TYPES"
+first_of() { sed 's/+[^,]*//g' <<<"$1"; } # of the types that are tried in turn
+quotas "processing job" "$(first_of "$SFM_TYPES,$COMPRESSOR_TYPES")"
 if [ "$SPOT" = true ]; then
-  quotas "spot training job" "$TRAINING_TYPES"
+  quotas "spot training job" "$(first_of "$TRAINING_TYPES")"
 else
-  quotas "training job" "$TRAINING_TYPES"
+  quotas "training job" "$(first_of "$TRAINING_TYPES")"
 fi
+# what is tried when there is none of the first is passed over where its quota is 0
+quotas "training job" "$TRAINING_TYPES" "not tried when the first is not to be had"
 sender
 bucket_names
 [ -z "${IMAGE_TAG:-}" ] || images

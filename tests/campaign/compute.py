@@ -26,6 +26,9 @@ OUTCOMES = {
     "fails by itself": 3,  # SageMaker's own fault
     "hangs": 3,
 }
+DROUGHT = 0.1  # how often a job finds no Spot machine for as long as it may wait
+TAKEN = 0.1  # how often its Spot machine is taken half way
+ENDED = ("Completed", "Failed", "Stopping", "Stopped", "Interrupted", "MaxRuntimeExceeded", "MaxWaitTimeExceeded")
 # outcomes for which the container reports a code
 NAMED = {
     "wrong photos": "NO_OVERLAP",
@@ -51,6 +54,7 @@ class Machines(FakeSageMaker):
         self.twice: list[str] = []
         self.ended: dict[str, float] = {}  # when each job ended, by name
         self.damaged: set[str] = set()  # jobs whose result.json is no result
+        self.clock = world.at
 
     def _create(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
         answer = super()._create(kind, request)
@@ -62,8 +66,24 @@ class Machines(FakeSageMaker):
             same = (other.job_id, other.stage) == (run.job_id, run.stage)
             if same and self.jobs[name].status == "InProgress":
                 self.twice.append(run.job_name)
-        self._world.after(self._world.random.uniform(60, 600), lambda: self._begin(run))
+        if self._on_spot(run) and self._world.faults.crash and self._world.happens(DROUGHT):
+            limit = request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+            self._world.after(limit, lambda: self._finish(run, "no Spot capacity"))
+        else:
+            self._world.after(self._world.random.uniform(60, 600), lambda: self._begin(run))
         return answer
+
+    def _on_spot(self, run: StageRun) -> bool:
+        return bool(self.jobs[run.job_name].request.get("EnableManagedSpotTraining"))
+
+    def _take(self, run: StageRun) -> None:
+        """The Spot machine goes, and SageMaker looks for another."""
+        if self.jobs[run.job_name].status != "InProgress":
+            return
+        self.wait(run.job_name, "Interrupted")
+        self._changed(run, "InProgress")
+        seconds = self._world.random.choice([self._world.random.uniform(60, 600), 40_000.0])
+        self._world.after(seconds, lambda: self._begin(run))
 
     def _stop(self, kind: Literal["Processing", "Training"], request: dict[str, Any]) -> dict[str, Any]:
         answer = super()._stop(kind, request)
@@ -78,6 +98,7 @@ class Machines(FakeSageMaker):
             return
         names = list(OUTCOMES) if self._world.faults.crash else ["completes"]
         (outcome,) = self._world.random.choices(names, [OUTCOMES[name] for name in names])
+        self.start(run.job_name)
         silent = outcome == "completes silently"
         seconds = self._world.random.uniform(300, 5000)
         if not silent:
@@ -88,7 +109,10 @@ class Machines(FakeSageMaker):
                 self._world.after(seconds * share, lambda share=share: self._report(run, share))  # type: ignore[misc]
         if outcome == "hangs":
             seconds = float(run.stage.spec.max_runtime)
-        self._world.after(seconds, lambda: self._finish(run, outcome))
+        if self._on_spot(run) and self._world.faults.crash and self._world.happens(TAKEN):
+            self._world.after(seconds / 2, lambda: self._take(run))
+        else:
+            self._world.after(seconds, lambda: self._finish(run, outcome))
 
     def _report(self, run: StageRun, share: float) -> None:
         if self.jobs[run.job_name].status == "InProgress":
@@ -105,6 +129,10 @@ class Machines(FakeSageMaker):
         if outcome.startswith("completes"):
             self._write_result(run)
             self.complete(name)
+        elif outcome == "no Spot capacity":
+            self.end_waiting(name, SecondaryStatus="MaxWaitTimeExceeded")
+        elif outcome == "stopped" and self.jobs[name].started_at is None:
+            self.end_waiting(name)
         elif outcome == "stopped":
             self.end_stopped(name)
         elif outcome == "interrupted":
@@ -145,5 +173,6 @@ class Machines(FakeSageMaker):
         job = super()._find(kind, verb, request)
         lately = self._world.now - self.ended.get(job.name, -1e9) < 90
         if verb == "Describe" and lately and self._world.happens(self._world.faults.behind):
-            return FakeJob(job.kind, job.request, "InProgress", {}, job.started_at)
+            moves = [move for move in job.moves if move[0] not in ENDED]
+            return FakeJob(job.kind, job.request, "InProgress", {}, job.started_at, None, job.created_at, moves)
         return job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 from collections import Counter
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest
+from domain.sagemaker_requests import quota_of
 from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import EPOCH, Crash, Faults
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import ENVIRONMENT, RESULTS, UPLOADS
+from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
 from tests.support.fakes import RUNNING
 
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
@@ -64,14 +66,14 @@ class Seen:
 
     def _idle(self, item: dict[str, Any], name: str, pipeline: Pipeline) -> None:
         machines, now = pipeline.machines, pipeline.world.now
-        kind = Stage(item["stage"]).kind
-        at_work = sum(job.kind == kind and job.status in RUNNING for job in machines.jobs.values())
+        quota = quota_of(json.loads(item["createRequest"]))
+        at_work = sum(quota_of(job.request) == quota and job.status in RUNNING for job in machines.jobs.values())
         free = machines.quota is not None and at_work < machines.quota
-        since = self.free_since.setdefault(kind, now) if free else now
+        since = self.free_since.setdefault(quota, now) if free else now
         if not free:
-            self.free_since.pop(kind, None)
+            self.free_since.pop(quota, None)
         elif now - since > TELL_SECONDS + pipeline.world.excused(since):
-            self._once(f"{name} waits while a machine for {kind} jobs stands idle")
+            self._once(f"{name} waits while a machine stands idle ({quota})")
 
     def _once(self, fault: str) -> None:
         if not any(known.split()[0] == fault.split()[0] for known in self.faults):
@@ -149,7 +151,7 @@ class Customers:
         }
         self._pipeline.uploaded(self._pipeline.event("Object Created", "aws.s3", detail))
         uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=etag)
-        job_id = job_id_of(uploaded)
+        job_id = job_id_of(uploaded, STACK)
         self.job_ids.append(job_id)
         if self._world.happens(0.1):
             self._world.after(chance.uniform(0, 20_000), lambda: self._cancel(job_id))
@@ -310,6 +312,6 @@ def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str
         if bucket == UPLOADS and versions[-1] is not None:
             last = versions[-1]
             uploaded = UploadedObject(bucket=bucket, key=key, version_id=f"v{last.number}", etag=last.etag)
-            newest[key] = job_id_of(uploaded)
+            newest[key] = job_id_of(uploaded, STACK)
     lost = [f"{job_id} was lost" for job_id in newest.values() if job_id not in known]
     return lost + [f"{job_id} came from nowhere" for job_id in known if job_id.split("-r")[0] not in customers.job_ids]

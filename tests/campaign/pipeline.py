@@ -30,6 +30,7 @@ from tests.campaign.storage import Mail, Storage
 from tests.campaign.tables import Table
 from tests.campaign.world import Crash, Faults, Faulty, World
 from tests.support.cloud import ENVIRONMENT, HANDLERS, LambdaContext, forget
+from watch_runs.watch import Watcher
 
 OUTCOMES = (StatusType.JOB_REJECTED, StatusType.JOB_SUCCEEDED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED)
 TRIES = 3  # Lambda runs an event that failed twice more, then it is a dead letter
@@ -241,6 +242,7 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
         patch.setattr(
             "watch_runs.handler.in_parallel", map
         )  # threads would make a history depend on more than its seed
+        patch.setattr(Watcher.__init__, "__kwdefaults__", {"clock": pipeline.world.seconds})
         for class_ in (StageRuns, JobsTable):
             patch.setattr(class_.__init__, "__defaults__", (pipeline.world.seconds,))
         logging.disable(logging.CRITICAL)

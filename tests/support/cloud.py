@@ -54,6 +54,7 @@ INDEXES = {
         "watch": [("watchedFor", "HASH"), ("nextLook", "RANGE")],
     },
 }
+STACK = "spaceport-dev"
 ENVIRONMENT = {
     "STATUS_BUS": BUS,
     "JOBS_TABLE": "jobs",
@@ -66,7 +67,7 @@ ENVIRONMENT = {
     "OWNER_DAILY_DOLLARS": "100",
     "DAILY_SPEND_DOLLARS": "100000",
     "RESULTS_BUCKET": RESULTS,
-    "STACK": "spaceport-dev",
+    "STACK": STACK,
     "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
     "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
     "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",
@@ -78,6 +79,7 @@ ENVIRONMENT = {
     "JOB_BUDGET_DOLLARS": "25",
     "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/spaceport",
     "SPOT_TRAINING": "true",
+    "CAPACITY_WAIT_MINUTES": "60",
     "PIPELINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:spaceport-dev",
     "MAILBOX_TABLE": "mailboxes",
     "WEBHOOK_TABLE": "webhooks",

@@ -7,7 +7,7 @@ botocore's own service model allows. Nothing ends by itself: a test says when a 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -17,6 +17,7 @@ import botocore.session
 from botocore.exceptions import ClientError
 from botocore.validate import validate_parameters
 
+from domain.sagemaker_requests import quota_of
 from tests.support.events import sample_event, sample_names
 
 __all__ = ["FakeJob", "FakeSageMaker", "FakeStepFunctions", "aws_error", "sample_event", "sample_names"]
@@ -57,7 +58,9 @@ def check_data(text: str, operation: str) -> None:
 
 @dataclass
 class FakeJob:
-    """A SageMaker job. `said` holds whatever else Describe is to answer: FailureReason, ExitMessage, …"""
+    """A SageMaker job. `said` holds whatever else Describe is to answer: FailureReason, ExitMessage, …
+    `moves`: a training job's secondary statuses, each with its begin.
+    """
 
     kind: Kind
     request: dict[str, Any]
@@ -65,6 +68,8 @@ class FakeJob:
     said: dict[str, Any] = field(default_factory=dict)
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    created_at: datetime = EPOCH
+    moves: list[tuple[str, datetime]] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -73,11 +78,17 @@ class FakeJob:
 
     def described(self) -> dict[str, Any]:
         times = {f"{self.kind}StartTime": self.started_at, f"{self.kind}EndTime": self.ended_at}
+        if self.kind == "Training" and self.moves:
+            moves = [{"Status": status, "StartTime": at, "StatusMessage": ""} for status, at in self.moves]
+            progress = {"SecondaryStatus": self.moves[-1][0], "SecondaryStatusTransitions": moves}
+        else:
+            progress = {}
         return {
             **self.request,
             f"{self.kind}JobStatus": self.status,
-            "CreationTime": EPOCH,
+            "CreationTime": self.created_at,
             **{name: time for name, time in times.items() if time is not None},
+            **progress,
             **self.said,
         }
 
@@ -86,11 +97,12 @@ class FakeSageMaker:
     """The part of boto3's SageMaker client that the pipeline calls.
 
     `jobs`: every job by name; `created`, `stopped`: names in the order of successful calls.
-    `refuse_next(...)`: the next Create fails with that error code and creates nothing. `quota`: how many jobs of a kind
-    may run at once.
+    `refuse_next(...)`: the next Create fails with that error code and creates nothing. `quota`: how many jobs may run
+    at once of each kind, instance type and purchase. `clock`: when jobs are created and change.
     """
 
     def __init__(self) -> None:
+        self.clock: Callable[[], datetime] = lambda: EPOCH
         self.jobs: dict[str, FakeJob] = {}
         self.created: list[str] = []
         self.stopped: list[str] = []
@@ -103,7 +115,19 @@ class FakeSageMaker:
         self._refusals.append((code, message))
 
     def start(self, name: str, after_seconds: float = 0) -> None:
-        self.jobs[name].started_at = EPOCH + timedelta(seconds=after_seconds)
+        job = self.jobs[name]
+        job.started_at = self.clock() + timedelta(seconds=after_seconds)
+        job.moves.append(("Training", job.started_at))
+
+    def wait(self, name: str, status: str = "Pending") -> None:
+        """A training job waits for its machine; as Interrupted for another, after its Spot machine was taken."""
+        self.jobs[name].moves.append((status, self.clock()))
+
+    def end_waiting(self, name: str, **said: str) -> None:
+        """It ends as Stopped without a machine: it was asked to stop, or waited for as long as it may."""
+        job = self.jobs[name]
+        job.status, job.said = "Stopped", {**job.said, **said}
+        job.moves.append((said.get("SecondaryStatus", "Stopped"), self.clock()))
 
     def complete(self, name: str, seconds: float = 60) -> None:
         self._end(name, "Completed", seconds, {})
@@ -117,8 +141,11 @@ class FakeSageMaker:
 
     def _end(self, name: str, status: str, seconds: float, said: dict[str, Any]) -> None:
         job = self.jobs[name]
-        job.started_at = job.started_at or EPOCH
+        if job.started_at is None:
+            job.started_at = self.clock()
+            job.moves.append(("Training", job.started_at))
         job.ended_at = job.started_at + timedelta(seconds=seconds)
+        job.moves.append((said.get("SecondaryStatus", status), job.ended_at))
         job.status, job.said = status, {**job.said, **said}
 
     # boto3's own calls
@@ -147,10 +174,12 @@ class FakeSageMaker:
         if self._refusals:
             code, message = self._refusals.pop(0)
             raise aws_error(code, operation, message)
-        job = FakeJob(kind, request)
+        job = FakeJob(kind, request, created_at=self.clock(), moves=[("Starting", self.clock())])
         if job.name in self.jobs:
             raise aws_error("ResourceInUse", operation, "Job name must be unique within an AWS account and region")
-        running = sum(other.kind == kind and other.status in RUNNING for other in self.jobs.values())
+        running = sum(
+            other.status in RUNNING and quota_of(other.request) == quota_of(request) for other in self.jobs.values()
+        )
         if self.quota is not None and running >= self.quota:
             raise aws_error("ResourceLimitExceeded", operation)
         self.jobs[job.name] = job
@@ -172,6 +201,7 @@ class FakeSageMaker:
             message = f"The request was rejected because the {kind.lower()} job is in status {job.status}."
             raise aws_error("ValidationException", f"Stop{kind}Job", message)
         job.status = "Stopping"
+        job.moves.append(("Stopping", self.clock()))
         self.stopped.append(job.name)
         return {}
 

@@ -28,7 +28,7 @@ from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.support.asl import Definition, Transition, load_pipeline
-from tests.support.cloud import empty_result
+from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.moto_states import Invoke, executing_aws, hurried
@@ -130,7 +130,7 @@ class PipelineCloud:
         outcome = self.call("start_job", event)
         assert outcome["error"] is None
         uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=answer["ETag"])
-        assert outcome["jobId"] == job_id_of(uploaded)
+        assert outcome["jobId"] == job_id_of(uploaded, STACK)
         job_id: str = outcome["jobId"]
         return job_id
 
@@ -260,7 +260,7 @@ class PipelineCloud:
             self._s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=region)
         self._s3.put_bucket_versioning(Bucket=UPLOADS, VersioningConfiguration={"Status": "Enabled"})
         template = Template.load()
-        for resource in ("JobsTable", "StageRunsTable", "PaceTable"):
+        for resource in ("JobsTable", "StageRunsTable", "PaceTable", "LimitsTable"):
             properties = template.resources[resource]["Properties"]
             kept = ("BillingMode", "AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes")
             given = {name: properties[name] for name in kept if name in properties}
@@ -371,10 +371,13 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
         "OWNER_DAILY_JOBS": "50",
         "OWNER_DAILY_DOLLARS": "100",
         **machines,
+        "STACK": STACK,
         "STATUS_BUS": BUS,
         "JOBS_TABLE": "JobsTable",
         "STAGE_RUNS_TABLE": "StageRunsTable",
         "PACE_TABLE": "PaceTable",
+        "LIMITS_TABLE": "LimitsTable",
+        "DAILY_SPEND_DOLLARS": "100000",
         "RESULTS_BUCKET": RESULTS,
         "SAGEMAKER_ROLE_ARN": ROLE,
         "SPOT_TRAINING": "true",

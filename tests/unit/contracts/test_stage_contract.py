@@ -26,18 +26,19 @@ from stage.contract import Folders
 from stage.environment import StageEnvironment
 from stage.errors import StageError
 from stage.result import Resources, StageOutcome, Warning, write_result
+from tests.support.cloud import STACK
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
 PLATFORM = Platform(
     stack="spaceport-dev",
     images={stage: f"image-{stage}" for stage in Stage},
-    instance_types={stage: dict.fromkeys(Quality, "ml.g4dn.xlarge") for stage in Stage},
+    instance_types={stage: dict.fromkeys(Quality, ("ml.g4dn.xlarge",)) for stage in Stage},
     role_arn="arn:aws:iam::123456789012:role/stages",
     results_bucket="results",
     status_bus="bus",
     spot_training=True,
 )
-MACHINE = Machine(instance_type="ml.g4dn.xlarge", seconds=3600)
+MACHINE = Machine(instance_type="ml.g4dn.xlarge", spot=True, seconds=3600)
 UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", etag="e")
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
@@ -60,7 +61,7 @@ runs = st.fixed_dictionaries(
 
 @given(runs, options, st.builds(RetryState, gaussian_divisor=st.sampled_from([1, 2, 4])))
 def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptions, retry_state: RetryState) -> None:
-    job = job_of(UPLOADED, asked, AT)
+    job = job_of(UPLOADED, STACK, asked, AT)
     read = StageEnvironment.read(environment(run, job, PLATFORM.status_bus, retry_state))
     assert (read.job_id, read.attempt, read.status_bus) == (run.job_id, run.attempt, "bus")
     assert (read.options.quality, read.options.scene_name) == (asked.quality, job.name)
@@ -146,5 +147,5 @@ def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
 
 
 def _scene() -> tuple[Any, dict[Stage, StageOutput], Platform]:
-    job = job_of(UPLOADED, JobOptions.model_validate({"pipelineStep": "3dgs"}), AT)
+    job = job_of(UPLOADED, STACK, JobOptions.model_validate({"pipelineStep": "3dgs"}), AT)
     return job, {}, PLATFORM

@@ -105,6 +105,19 @@ def test_eventbridge_may_send_to_every_queue_of_dead_letters() -> None:
     assert {queue["Ref"] for queue in policy["Queues"]} == DEAD_LETTERS
     assert {resource["Fn::GetAtt"] for resource in statement["Resource"]} == {f"{queue}.Arn" for queue in DEAD_LETTERS}
     assert (statement["Principal"], statement["Action"]) == ({"Service": "events.amazonaws.com"}, "sqs:SendMessage")
+    rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*"
+    assert statement["Condition"] == {"ArnLike": {"aws:SourceArn": {"Fn::Sub": rules}}}
+
+
+def test_the_network_has_an_endpoint_for_each_service_that_containers_call_and_no_other() -> None:
+    """SageMaker moves inputs and outputs over S3 through it; images and logs go over SageMaker's own network."""
+    sources = [path.read_text(encoding="utf-8") for path in (ROOT / "containers").rglob("*.py")]
+    called = {service for source in sources for service in re.findall(r'boto3\.client\("(\w+)"', source)}
+    endpoints = [each["Properties"] for each in TEMPLATE.of_type("AWS::EC2::VPCEndpoint").values()]
+    prefix = "com.amazonaws.${AWS::Region}."
+    kinds = {each["ServiceName"]["Fn::Sub"].removeprefix(prefix): each["VpcEndpointType"] for each in endpoints}
+    assert kinds == {"s3": "Gateway", **dict.fromkeys(called, "Interface")}
+    assert called == {"events"}
 
 
 @each_queue

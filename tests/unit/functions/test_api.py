@@ -16,7 +16,7 @@ from domain.errors import RefusedRequest
 from domain.job import JobOptions, UploadedObject, job_id_of, job_of
 from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
+from tests.support.cloud import RESULTS, STACK, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, Answer, answer_of, call, event_of
 
@@ -33,7 +33,7 @@ def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
 
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
+    job = job_of(upload, STACK, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
     JobsTable(cloud.table("jobs")).record(job)
 
 
@@ -228,7 +228,7 @@ def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: C
     head = cloud.s3.head_object(Bucket=UPLOADS, Key=key)
     assert head["ContentLength"] == len(body)
     uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
-    assert done.json["jobId"] == job_id_of(uploaded)
+    assert done.json["jobId"] == job_id_of(uploaded, STACK)
     # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
     event = sample_event("start_job/object-created")
     described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}

@@ -22,6 +22,9 @@ def test_a_stage_may_have_the_machines_of_its_kind_that_have_a_price_and_no_othe
     offered = {kind for kind in kinds if re.fullmatch(parameter["AllowedPattern"], ",".join([kind] * 3))}
     assert offered == {kind for kind in DOLLARS_PER_HOUR if kind.startswith("ml.g") == gpu}
     assert set(parameter["Default"].split(",")) <= offered
+    chains = [f"{first}+{second}" for first in offered for second in offered]
+    assert all(re.fullmatch(parameter["AllowedPattern"], ",".join([chain] * 3)) for chain in chains)
+    assert not re.fullmatch(parameter["AllowedPattern"], parameter["Default"].replace(",", "+,", 1))
     assert not re.fullmatch(parameter["AllowedPattern"], parameter["Default"] + ",")
 
 

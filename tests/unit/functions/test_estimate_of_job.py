@@ -15,7 +15,7 @@ from domain.job import JobOptions, UploadedObject, job_of
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
 from domain.pace import prior
-from tests.support.cloud import Cloud, invoke
+from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -38,7 +38,7 @@ def play(cloud: Cloud, job_id: str, slower: float, shares: tuple[float, ...]) ->
     """Play a job whose stages take `slower` times the first guess, unevenly by `shares`: (share of its time gone,
     relative error of its estimated end) after each event."""
     upload = UploadedObject(bucket="b", key=f"{job_id}.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(), AT).model_copy(update={"job_id": job_id})
+    job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": job_id})
     JobsTable(cloud.table("jobs"), clock=AT.timestamp).record(job, JobFacts(photos=PHOTOS))
     seconds = {}
     for (stage, work), share in zip(WORK.items(), shares, strict=True):
@@ -87,7 +87,7 @@ def test_so_is_the_next_one_of_another_scene(cloud: Cloud, shares: tuple[float, 
 def test_a_stage_that_stands_still_never_leaves_less_than_the_stages_after_it_take(cloud: Cloud) -> None:
     play(cloud, "first", 1.0, (1.0, 1.0, 1.0))
     upload = UploadedObject(bucket="b", key="slow.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(), AT).model_copy(update={"job_id": "slow"})
+    job = job_of(upload, STACK, JobOptions(), AT).model_copy(update={"job_id": "slow"})
     JobsTable(cloud.table("jobs"), clock=AT.timestamp).record(job, JobFacts(photos=PHOTOS))
     tell("slow", "stage-started", Stage.SFM, 0, started_sequence(Stage.SFM, 1), 0)
     tell("slow", "stage-progressed", Stage.SFM, WAIT, progress_sequence(Stage.SFM, 1, 0.1), 0.1)

@@ -25,6 +25,7 @@ from domain.job import (
     remarks_on,
 )
 from domain.stages import StageRun
+from tests.support.cloud import STACK
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 VERSIONS = st.none() | st.text("abcdef0123456789", min_size=1, max_size=32)
@@ -44,34 +45,34 @@ def refusal(**metadata: str) -> str:
 
 @given(KEYS, VERSIONS)
 def test_the_same_object_version_always_gets_the_same_id(key: str, version: str | None) -> None:
-    assert job_id_of(uploaded(key, version)) == job_id_of(uploaded(key, version))
+    assert job_id_of(uploaded(key, version), STACK) == job_id_of(uploaded(key, version), STACK)
 
 
 @given(KEYS)
 def test_an_id_has_only_what_sagemaker_and_the_event_schema_allow(key: str) -> None:
-    job_id = job_id_of(uploaded(key))
+    job_id = job_id_of(uploaded(key), STACK)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", job_id)
     assert len(job_id) <= 33
 
 
 @given(KEYS, KEYS)
 def test_different_keys_get_different_ids(one: str, other: str) -> None:
-    assert (job_id_of(uploaded(one)) == job_id_of(uploaded(other))) == (one == other)
+    assert (job_id_of(uploaded(one), STACK) == job_id_of(uploaded(other), STACK)) == (one == other)
 
 
 def test_an_overwritten_object_is_another_job() -> None:
-    assert job_id_of(uploaded(version_id="v1")) != job_id_of(uploaded(version_id="v2"))
+    assert job_id_of(uploaded(version_id="v1"), STACK) != job_id_of(uploaded(version_id="v2"), STACK)
 
 
 def test_without_versioning_the_etag_distinguishes_contents() -> None:
-    ids = {job_id_of(uploaded(version_id=None, etag=etag)) for etag in ("e1", "e2")}
+    ids = {job_id_of(uploaded(version_id=None, etag=etag), STACK) for etag in ("e1", "e2")}
     assert len(ids) == 2
 
 
 def test_the_parts_of_an_identity_do_not_run_together() -> None:
     one = UploadedObject(bucket="ab", key="c", version_id="v", etag="e")
     other = UploadedObject(bucket="a", key="bc", version_id="v", etag="e")
-    assert job_id_of(one).split("-")[-1] != job_id_of(other).split("-")[-1]
+    assert job_id_of(one, STACK).split("-")[-1] != job_id_of(other, STACK).split("-")[-1]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_the_parts_of_an_identity_do_not_run_together() -> None:
     ],
 )
 def test_an_id_begins_with_the_readable_part_of_the_file_name(key: str, start: str) -> None:
-    assert re.fullmatch(re.escape(start.rstrip("-")) + "-[0-9a-f]{12}", job_id_of(uploaded(key)))
+    assert re.fullmatch(re.escape(start.rstrip("-")) + "-[0-9a-f]{12}", job_id_of(uploaded(key), STACK))
 
 
 def test_without_metadata_a_job_runs_from_the_photos_at_standard_quality() -> None:
@@ -259,18 +260,38 @@ def test_a_wrong_address_is_no_address() -> None:
     ],
 )
 def test_a_job_has_a_name_of_one_printable_line(key: str, option: str | None, name: str) -> None:
-    assert job_of(uploaded(key), JobOptions(name=option), AT).name == name
+    assert job_of(uploaded(key), STACK, JobOptions(name=option), AT).name == name
 
 
 @given(KEYS, VERSIONS)
 def test_a_job_survives_its_way_through_json(key: str, version: str | None) -> None:
-    job = job_of(uploaded(key, version), JobOptions(), AT)
+    job = job_of(uploaded(key, version), STACK, JobOptions(), AT)
     assert type(job).model_validate_json(job.model_dump_json(by_alias=True)) == job
+
+
+STACKS = ("spaceport-dev", "spaceport-prod", "spaceport-prod2", "spaceport-d", "spaceport-evprod")
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("step", PipelineStep)
+def test_two_stacks_that_take_the_same_object_never_name_a_sagemaker_job_alike(
+    stage: Stage, step: PipelineStep
+) -> None:
+    """Names are the account's: the second Create would be taken for its own job that is there already."""
+    objects = [uploaded(), uploaded("duploads/meadow.zip"), uploaded(version_id="v2"), uploaded(version_id=None)]
+    options = JobOptions(pipeline_step=step)
+    jobs = [(stack, job_of(one, stack, options, AT)) for stack in STACKS for one in objects]
+    names = {StageRun(job_id=job.job_id, stage=stage, attempt=1).job_name for _, job in jobs}
+    assert len(names) == len(jobs)
+    for stack, job in jobs:
+        assert job == job_of(job.uploaded, stack, options, AT)
+        run = StageRun(job_id=job.job_id, stage=stage, attempt=99)
+        assert StageRun.parse(run.job_name) == run
 
 
 @given(KEYS, st.sampled_from(Stage), st.integers(1, 10**6))
 def test_a_sagemaker_job_name_fits_and_identifies_its_run(key: str, stage: Stage, attempt: int) -> None:
-    run = StageRun(job_id=job_id_of(uploaded(key)), stage=stage, attempt=attempt)
+    run = StageRun(job_id=job_id_of(uploaded(key), STACK), stage=stage, attempt=attempt)
     assert len(run.job_name) <= 63
     assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*", run.job_name)
     assert StageRun.parse(run.job_name) == run
@@ -289,7 +310,8 @@ def test_somebody_elses_job_name_is_no_stage_run(name: str) -> None:
 @given(KEYS, st.datetimes(min_value=datetime(2006, 3, 14), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)))
 def test_a_job_has_one_trace_in_the_form_that_xray_takes(key: str, at: datetime) -> None:
     one, same, other = (
-        job_of(found, JobOptions(), at).trace_header for found in (uploaded(key), uploaded(key), uploaded(key, "v2"))
+        job_of(found, STACK, JobOptions(), at).trace_header
+        for found in (uploaded(key), uploaded(key), uploaded(key, "v2"))
     )
     assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Sampled=1", one)
     assert int(one[7:15], 16) == int(at.timestamp())

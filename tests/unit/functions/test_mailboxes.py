@@ -11,7 +11,7 @@ import pytest
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
 from domain.mailboxes import MailboxTable
-from tests.support.cloud import Cloud, invoke
+from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 from tests.unit.functions.test_notify import API, AT, recorded
 
@@ -116,7 +116,7 @@ def test_a_mailbox_that_is_full_today_stays_open(cloud: Cloud) -> None:
 def test_of_many_recipients_those_that_bounced_are_closed(cloud: Cloud) -> None:
     recorded(cloud)
     upload = UploadedObject(bucket="b", key="other.zip", etag="e")
-    job = job_of(upload, JobOptions(email=OTHER), AT)
+    job = job_of(upload, STACK, JobOptions(email=OTHER), AT)
     JobsTable(cloud.table("jobs")).record(job)
     event = sample_event("suppress/bounced")
     event["detail"]["bounce"]["bouncedRecipients"] = [{"emailAddress": OTHER}, {"emailAddress": "third@example.com"}]

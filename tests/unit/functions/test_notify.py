@@ -28,7 +28,7 @@ from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.status import StatusDetail
 from notify.mail import PREVIEW_CID, MailLinks, compose
-from tests.support.cloud import REGION, RESULTS, SENDER, Cloud, invoke
+from tests.support.cloud import REGION, RESULTS, SENDER, STACK, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
 
@@ -56,7 +56,7 @@ def recorded(
 ) -> None:
     """The job of the sample events, as start_job records it."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, JobOptions(email=email, name=name), AT, remarks=remarks)
+    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT, remarks=remarks)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
 
 
@@ -147,7 +147,7 @@ def test_different_jobs_are_different_mails(cloud: Cloud) -> None:
     recorded(cloud)
     other = JobsTable(cloud.table("jobs"))
     upload = UploadedObject(bucket="b", key="other.zip", etag="e")
-    job = job_of(upload, JobOptions(email="other@example.com"), AT)
+    job = job_of(upload, STACK, JobOptions(email="other@example.com"), AT)
     other.record(job)
     event = outcome("job-failed")
     invoke("notify", event)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import botocore.session
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.codes import FAILURES, ErrorCode
 from contract.stages import Stage
-from domain.outcome import RunOutcome, RunStatus, outcome_of
+from domain.outcome import WAITING, RunOutcome, RunStatus, outcome_of
 from tests.support.runs import run_of
 
 START = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -45,6 +46,68 @@ def code(status: str, stage: Stage = Stage.SFM, seconds: float = 60, **said: Any
 )
 def test_every_status_of_sagemaker_has_an_outcome(stage: Stage, status: str, expected: RunStatus) -> None:
     assert outcome(status, stage).status is expected
+
+
+def waits(stage: Stage, **described: Any) -> datetime | None:
+    found = outcome_of(run_of(stage), {f"{stage.kind}JobStatus": "InProgress", "CreationTime": START, **described})
+    return found.waiting_since
+
+
+def test_every_secondary_status_of_sagemaker_waits_works_or_has_ended() -> None:
+    known = botocore.session.get_session().get_service_model("sagemaker").shape_for("SecondaryStatus").enum
+    at_work = {"Downloading", "DownloadingTrainingImage", "Training", "Uploading", "Updating", "Restarting"}
+    ended = {"Stopping", "Stopped", "MaxRuntimeExceeded", "MaxWaitTimeExceeded", "Completed", "Failed"}
+    assert set(known) == WAITING | at_work | ended
+    for status in known:
+        assert (waits(Stage.TRAINING, SecondaryStatus=status) is not None) is (status in WAITING)
+
+
+def test_a_processing_job_waits_until_it_has_started() -> None:
+    assert waits(Stage.SFM) == START
+    assert waits(Stage.SFM, ProcessingStartTime=START) is None
+
+
+def transitions(*statuses: str) -> dict[str, Any]:
+    moves = [{"Status": one, "StartTime": START + timedelta(hours=n)} for n, one in enumerate(statuses)]
+    return {"SecondaryStatus": statuses[-1], "SecondaryStatusTransitions": moves}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "hours"),
+    [
+        (("Starting",), 0),
+        (("Starting", "Pending", "Starting"), 0),
+        (("Starting", "Training", "Interrupted", "Starting", "Pending"), 2),
+        (("Starting", "Training"), None),
+    ],
+)
+def test_a_wait_begins_with_the_first_of_the_last_statuses_that_wait(
+    statuses: tuple[str, ...], hours: int | None
+) -> None:
+    expected = None if hours is None else START + timedelta(hours=hours)
+    assert waits(Stage.TRAINING, **transitions(*statuses)) == expected
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        (("Starting", "Stopping", "Stopped"), ErrorCode.CAPACITY),
+        (("Starting", "Training", "Interrupted", "Stopping", "Stopped"), ErrorCode.CAPACITY),
+        (("Starting", "Training", "Interrupted", "MaxWaitTimeExceeded"), ErrorCode.CAPACITY),
+        (("Starting", "Training", "Stopping", "Stopped"), ErrorCode.INTERRUPTED),
+        (("Starting", "Training", "Stopping", "MaxRuntimeExceeded"), ErrorCode.STAGE_TIMEOUT),
+    ],
+)
+def test_a_job_that_was_stopped_while_it_waited_found_no_machine(
+    statuses: tuple[str, ...], expected: ErrorCode
+) -> None:
+    assert code("Stopped", Stage.TRAINING, **transitions(*statuses)) is expected
+
+
+def test_a_processing_job_that_was_stopped_before_it_started_found_no_machine() -> None:
+    found = outcome_of(run_of(), {"ProcessingJobStatus": "Stopped", "CreationTime": START})
+    assert found.error is not None
+    assert found.error.code is ErrorCode.CAPACITY
 
 
 def test_a_job_that_sagemaker_does_not_know_is_missing() -> None:

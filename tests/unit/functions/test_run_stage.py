@@ -256,6 +256,51 @@ def test_a_quota_of_ten_that_is_full_lets_the_run_wait(cloud: Cloud) -> None:
     assert waiting(Stage.SFM, cloud) == [job_name()]
 
 
+CHAIN = {"TRAINING_INSTANCE_TYPES": ",".join(["ml.g4dn.xlarge+ml.g5.xlarge"] * 3)}
+NO_QUOTA = ZERO.replace("ml.c6i.4xlarge for processing", "ml.g4dn.xlarge for training")
+
+
+def machines_of(cloud: Cloud) -> list[tuple[str, bool]]:
+    made = [cloud.sagemaker.jobs[name].request for name in cloud.sagemaker.created]
+    return [(one["ResourceConfig"]["InstanceType"], one["EnableManagedSpotTraining"]) for one in made]
+
+
+def test_attempts_that_find_no_machine_go_round_the_choices(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINING_INSTANCE_TYPES", CHAIN["TRAINING_INSTANCE_TYPES"])
+    for attempt in (1, 2, 3, 4):
+        invoke("run_stage", ask_for(Stage.TRAINING, f"token-{attempt}"))
+        cloud.sagemaker.end_waiting(job_name(Stage.TRAINING, attempt), SecondaryStatus="MaxWaitTimeExceeded")
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-5"))
+    spot, on_demand, other = ("ml.g4dn.xlarge", True), ("ml.g4dn.xlarge", False), ("ml.g5.xlarge", False)
+    assert machines_of(cloud) == [spot, on_demand, other, spot, on_demand]
+
+
+def test_an_interruption_keeps_the_machine_on_which_one_was_found(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
+    cloud.sagemaker.end_waiting(job_name(Stage.TRAINING, 1))
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    cloud.sagemaker.fail(job_name(Stage.TRAINING, 2), 60, **REASON)
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-3"))
+    assert [spot for _, spot in machines_of(cloud)] == [True, False, False]
+
+
+def test_a_fallback_without_a_quota_is_passed_over(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRAINING_INSTANCE_TYPES", CHAIN["TRAINING_INSTANCE_TYPES"])
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-1"))
+    cloud.sagemaker.end_waiting(job_name(Stage.TRAINING, 1))
+    cloud.sagemaker.refuse_next("ResourceLimitExceeded", NO_QUOTA)
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    assert machines_of(cloud) == [("ml.g4dn.xlarge", True), ("ml.g5.xlarge", False)]
+    assert cloud.stepfunctions.failures("token-2") == []
+
+
+def test_the_first_choice_without_a_quota_fails_the_task_though_there_are_others(cloud: Cloud) -> None:
+    cloud.sagemaker.refuse_next("ResourceLimitExceeded", NO_QUOTA.replace("for training", "for spot training"))
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    assert cloud.sagemaker.created == []
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.NO_QUOTA]
+
+
 def test_training_ends_before_its_machines_time_does(cloud: Cloud) -> None:
     """With time left to score and write: a limit ends with a splat."""
     invoke("run_stage", ask_for(Stage.TRAINING))

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from contract.stages import Stage
+from domain.stages import StageRun
+from tests.support.runs import JOB_ID
 from tests.unit.functions.test_stage_requests import request
 
 ROOT = Path(__file__).parents[3]
@@ -37,12 +39,14 @@ def ours() -> dict[str, Any]:
 
 
 @cache
-def sdks() -> dict[str, Any]:
+def sdks(*arguments: str) -> dict[str, Any]:
     if not PYTHON.is_file():
         pytest.fail(f"There is no build environment at {PYTHON}: run `make setup`.", pytrace=False)
-    script = ROOT / "tests" / "support" / "sdk_requests.py"
+    script = str(ROOT / "tests" / "support" / "sdk_requests.py")
+    command = [str(PYTHON), script, *([json.dumps(arguments)] if arguments else [])]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [PYTHON, script], input=json.dumps(ours()), capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, input=json.dumps(ours()), capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -61,3 +65,32 @@ def told(value: Any) -> Any:
 @pytest.mark.parametrize("kind", ["processing", "training"])
 def test_the_sdk_sends_the_same_request(kind: str) -> None:
     assert told(sdks()[kind]) == told(ours()[kind])
+
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport-dev/any:try"
+
+
+def test_a_processing_stage_is_tried_with_an_image_of_its_own_and_tells_the_pipeline_nothing() -> None:
+    sent, earlier = sdks(JOB_ID, "sfm", "--image", IMAGE)["processing"], ours()["processing"]
+    assert StageRun.parse(sent["ProcessingJobName"]) is None
+    assert sent["AppSpecification"]["ImageUri"] == IMAGE
+    assert "STATUS_BUS" not in sent["Environment"]
+    assert sent["Tags"] == [{"Key": "spaceport:debug", "Value": "true"}]
+    (output,), (before,) = sent["ProcessingOutputConfig"]["Outputs"], earlier["ProcessingOutputConfig"]["Outputs"]
+    assert output["S3Output"]["S3Uri"] == before["S3Output"]["S3Uri"] + "-debug-0504100000"
+    for same in ("RoleArn", "ProcessingResources", "StoppingCondition"):
+        assert sent[same] == earlier[same]
+    assert told(sent["ProcessingInputs"]) == told(earlier["ProcessingInputs"])
+
+
+def test_training_is_tried_on_demand_on_the_instance_that_is_asked_for_with_checkpoints_of_its_own() -> None:
+    sent = sdks(JOB_ID, "3dgs", "--image", IMAGE, "--instance-type", "ml.g5.2xlarge")["training"]
+    earlier = ours()["training"]
+    assert StageRun.parse(sent["TrainingJobName"]) is None
+    assert len(sent["TrainingJobName"]) <= 63
+    assert sent["AlgorithmSpecification"]["TrainingImage"] == IMAGE
+    assert sent["ResourceConfig"]["InstanceType"] == "ml.g5.2xlarge"
+    assert not sent.get("EnableManagedSpotTraining")
+    assert sent["CheckpointConfig"]["S3Uri"] == earlier["CheckpointConfig"]["S3Uri"] + "debug-0504100000/"
+    assert sent["VpcConfig"] == NETWORK["VpcConfig"]
+    assert told(sent["InputDataConfig"]) == told(earlier["InputDataConfig"])

@@ -51,6 +51,7 @@ def test_a_completed_job_without_a_result_has_failed(cloud: Cloud) -> None:
 @pytest.mark.parametrize("stage", Stage)
 def test_a_job_that_still_runs_without_a_heartbeat_has_stalled_and_is_stopped(cloud: Cloud, stage: Stage) -> None:
     invoke("run_stage", ask_for(stage))
+    cloud.sagemaker.start(job_name(stage))
     answer = settle(stage)
     assert (answer["succeeded"], answer["error"]["code"]) == (False, "STALLED")
     assert cloud.sagemaker.stopped == [job_name(stage)]
@@ -123,6 +124,19 @@ def test_a_cause_that_holds_the_error_keeps_its_facts() -> None:
 @pytest.mark.parametrize("cause", ["", "not json", "{}", '{"code": "NO_SUCH_CODE"}'])
 def test_a_cause_that_holds_none_still_gives_the_codes_own_words(cause: str) -> None:
     assert error_of(TaskFailure(error="CAPACITY", cause=cause)).message == FAILURES[ErrorCode.CAPACITY].sentence
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_a_job_that_still_waits_for_its_machine_did_not_stall(cloud: Cloud, stage: Stage) -> None:
+    invoke("run_stage", ask_for(stage))
+    answer = settle(stage, error="States.HeartbeatTimeout")
+    assert (answer["succeeded"], answer["error"]["code"]) == (False, "CAPACITY")
+    assert cloud.sagemaker.stopped == [job_name(stage)]
+
+
+def test_a_fault_on_the_way_to_a_job_that_waits_is_no_want_of_machines(cloud: Cloud) -> None:
+    invoke("run_stage", ask_for())
+    assert settle(error="Lambda.Unknown")["error"]["code"] == "INTERNAL"
 
 
 def test_a_run_that_waits_for_a_machine_in_vain_ends_for_want_of_capacity(cloud: Cloud) -> None:

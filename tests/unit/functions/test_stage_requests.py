@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.codes import ErrorCode
+from contract.options import Quality
 from contract.stages import PipelineStep, Stage
 from domain.job import Job
 from domain.layout import output_uri, upload_uri
@@ -17,6 +19,7 @@ from domain.sagemaker_requests import (
     create_request,
     environment,
     machine_for,
+    quota_of,
     source_of,
 )
 from domain.stage_settings import StageSettings
@@ -42,12 +45,17 @@ def job(step: str = "full", **options: Any) -> Job:
 
 def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
     return create_request(
-        run_of(stage, attempt), job(**options), FINISHED, platform(spot), RetryState(), machine(stage, **options)
+        run_of(stage, attempt),
+        job(**options),
+        FINISHED,
+        platform(spot),
+        RetryState(),
+        machine(stage, spot=spot, **options),
     )
 
 
-def machine(stage: Stage, affordable: int = 10**6, **options: Any) -> Machine:
-    return machine_for(run_of(stage), job(**options), platform(), affordable)
+def machine(stage: Stage, affordable: int = 10**6, spot: str = "true", **options: Any) -> Machine:
+    return machine_for(stage, platform(spot).machines(stage, job(**options).options.quality)[0], affordable)
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -153,16 +161,80 @@ def test_attempts_at_training_share_their_checkpoints() -> None:
 
 
 def test_after_memory_ran_out_training_begins_anew_with_half_of_the_gaussians() -> None:
-    retry_state = next_retry_state(RetryState(), 3, out_of_memory=True)
+    retry_state = next_retry_state(RetryState(), 3, ErrorCode.OUT_OF_MEMORY)
     made = create_request(run_of(Stage.TRAINING, 3), job(), FINISHED, platform(), retry_state, machine(Stage.TRAINING))
     assert made["Environment"]["GAUSSIANS_DIVISOR"] == "2"
     assert made["CheckpointConfig"]["S3Uri"] == f"s3://{RESULTS}/intermediates/{JOB_ID}/checkpoints/3/"
 
 
 def test_an_interruption_keeps_the_retry_state() -> None:
-    retry_state = next_retry_state(RetryState(), 3, out_of_memory=True)
-    assert next_retry_state(retry_state, 4, out_of_memory=False) == retry_state
-    assert next_retry_state(retry_state, 5, out_of_memory=True) == RetryState(gaussian_divisor=4, checkpoint_attempt=5)
+    retry_state = next_retry_state(RetryState(), 3, ErrorCode.OUT_OF_MEMORY)
+    assert next_retry_state(retry_state, 4, ErrorCode.INTERRUPTED) == retry_state
+    assert next_retry_state(retry_state, 5, ErrorCode.OUT_OF_MEMORY) == RetryState(
+        gaussian_divisor=4, checkpoint_attempt=5
+    )
+
+
+def test_a_machine_that_was_not_found_leads_to_the_next_and_keeps_the_rest_of_the_state() -> None:
+    halved = next_retry_state(RetryState(), 3, ErrorCode.OUT_OF_MEMORY)
+    elsewhere = next_retry_state(halved, 4, ErrorCode.CAPACITY)
+    assert elsewhere == RetryState(gaussian_divisor=2, checkpoint_attempt=3, machine=1)
+    assert next_retry_state(elsewhere, 5, ErrorCode.INTERRUPTED) == elsewhere
+    assert next_retry_state(elsewhere, 5, ErrorCode.OUT_OF_MEMORY).machine == 1
+
+
+CHAIN = "ml.g4dn.xlarge+ml.g5.xlarge+ml.g6.xlarge,ml.g4dn.xlarge,ml.g4dn.xlarge"
+SFM_CHAIN = "ml.c6i.4xlarge+ml.c6i.8xlarge,ml.c6i.4xlarge,ml.c6i.4xlarge"
+
+
+@pytest.mark.parametrize(
+    ("stage", "spot", "quality", "expected"),
+    [
+        (
+            Stage.TRAINING,
+            "true",
+            Quality.PREVIEW,
+            [("ml.g4dn.xlarge", True), ("ml.g4dn.xlarge", False), ("ml.g5.xlarge", False), ("ml.g6.xlarge", False)],
+        ),
+        (Stage.TRAINING, "true", Quality.STANDARD, [("ml.g4dn.xlarge", True), ("ml.g4dn.xlarge", False)]),
+        (Stage.TRAINING, "false", Quality.STANDARD, [("ml.g4dn.xlarge", False)]),
+        (Stage.SFM, "true", Quality.PREVIEW, [("ml.c6i.4xlarge", False), ("ml.c6i.8xlarge", False)]),
+        (Stage.SFM, "true", Quality.HIGH, [("ml.c6i.4xlarge", False)]),
+    ],
+)
+def test_machines_are_tried_on_spot_then_on_demand_then_by_the_list(
+    stage: Stage, spot: str, quality: Quality, expected: list[tuple[str, bool]]
+) -> None:
+    lists = {"TRAINING_INSTANCE_TYPES": CHAIN, "SFM_INSTANCE_TYPES": SFM_CHAIN, "SPOT_TRAINING": spot}
+    own = StageSettings.read({**ENVIRONMENT, **lists}).platform
+    assert [(choice.instance_type, choice.spot) for choice in own.machines(stage, quality)] == expected
+
+
+@pytest.mark.parametrize(
+    ("stage", "spot", "types", "expected"),
+    [
+        (Stage.TRAINING, "true", "ml.g4dn.xlarge", True),
+        (Stage.TRAINING, "false", "ml.g4dn.xlarge", False),
+        (Stage.TRAINING, "false", "ml.g4dn.xlarge+ml.g5.xlarge", True),
+        (Stage.SFM, "true", "ml.g4dn.xlarge", False),
+    ],
+)
+def test_a_machine_has_an_alternative_where_the_list_goes_on(
+    stage: Stage, spot: str, types: str, expected: bool
+) -> None:
+    lists = {"TRAINING_INSTANCE_TYPES": ",".join([types] * 3), "SPOT_TRAINING": spot}
+    own = StageSettings.read({**ENVIRONMENT, **lists}).platform
+    first = own.machines(stage, Quality.STANDARD)[0].instance_type
+    assert own.has_alternative(stage, first) is expected
+
+
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("spot", [True, False])
+def test_a_request_names_the_quota_that_aws_counts_it_in(stage: Stage, spot: bool) -> None:
+    made = request(stage, spot=str(spot).lower())
+    usage = "processing job" if stage.kind == "Processing" else "spot training job" if spot else "training job"
+    type_ = "ml.c6i.4xlarge" if stage.kind == "Processing" else "ml.g4dn.xlarge"
+    assert quota_of(made) == f"{type_} for {usage} usage"
 
 
 @pytest.mark.parametrize("stage", Stage)

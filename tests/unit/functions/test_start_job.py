@@ -13,7 +13,7 @@ from contract.codes import ErrorCode
 from domain.job import UploadedObject, job_id_of
 from domain.starting import REPLACED
 from tests.support.archives import photos, zip_of
-from tests.support.cloud import UPLOADS, Cloud, Crash, invoke
+from tests.support.cloud import STACK, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
 from tests.support.films import marked_spherical, small_film
@@ -29,7 +29,7 @@ TWO_PHOTOS = zip_of(photos(2))
 def job_id(event: dict[str, Any]) -> str:
     found = event["detail"]["object"]
     return job_id_of(
-        UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"])
+        UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"]), STACK
     )
 
 

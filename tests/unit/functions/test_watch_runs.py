@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+import watch_runs.watch as watch_module
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain import stage_runs
+from domain.outcome import WAITING
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
@@ -37,6 +40,8 @@ class Clock:
 def clock(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(stage_runs.StageRuns.__init__, "__defaults__", (clock,))
+    monkeypatch.setattr(watch_module.Watcher.__init__, "__kwdefaults__", {"clock": clock})
+    cloud.sagemaker.clock = lambda: datetime.fromtimestamp(clock(), UTC)
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
     return clock
 
@@ -148,6 +153,78 @@ def test_a_job_at_work_gets_no_heartbeat_for_being_looked_at(cloud: Cloud, clock
     assert watch() == {}, "the next look is three minutes away"
 
 
+@pytest.mark.parametrize("stage", Stage)
+def test_a_task_whose_job_waits_for_its_machine_is_kept_alive(cloud: Cloud, clock: Clock, stage: Stage) -> None:
+    """For hours, if need be: nothing can be heard of such a job."""
+    invoke("run_stage", ask_for(stage))
+    for _ in range(30):
+        clock.pass_minutes(1)
+        watch()
+    assert 9 <= cloud.stepfunctions.heartbeats("token-1") <= 10
+
+
+@pytest.mark.parametrize("status", sorted(WAITING))
+def test_every_way_to_wait_at_sagemaker_keeps_the_task_alive(cloud: Cloud, clock: Clock, status: str) -> None:
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    cloud.sagemaker.start(job_name(Stage.TRAINING))
+    cloud.sagemaker.wait(job_name(Stage.TRAINING), status)
+    clock.pass_minutes(5)
+    assert watch() == {"ALIVE": 1}
+    assert cloud.stepfunctions.heartbeats("token-1") == 1
+
+
+def test_a_wait_for_longer_than_the_parameter_says_ends_and_the_next_attempt_is_on_demand(
+    cloud: Cloud, clock: Clock
+) -> None:
+    name = job_name(Stage.TRAINING)
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    for _ in range(60):
+        clock.pass_minutes(1)
+        watch()
+    assert cloud.sagemaker.stopped == []
+    for _ in range(4):
+        clock.pass_minutes(1)
+        watch()
+    assert cloud.sagemaker.stopped == [name]
+    cloud.sagemaker.end_waiting(name)
+    invoke("report_stage", job_changed(Stage.TRAINING, status="Stopped"))
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.CAPACITY]
+    invoke("run_stage", ask_for(Stage.TRAINING, "token-2"))
+    made = cloud.sagemaker.jobs[job_name(Stage.TRAINING, 2)].request
+    assert made["EnableManagedSpotTraining"] is False
+    assert made["CheckpointConfig"] == cloud.sagemaker.jobs[name].request["CheckpointConfig"]
+
+
+def test_the_time_that_a_job_was_at_work_is_no_part_of_its_wait(cloud: Cloud, clock: Clock) -> None:
+    name = job_name(Stage.TRAINING)
+    invoke("run_stage", ask_for(Stage.TRAINING))
+    clock.pass_minutes(50)
+    cloud.sagemaker.start(name)
+    clock.pass_minutes(120)
+    cloud.sagemaker.wait(name, "Interrupted")
+    clock.pass_minutes(30)
+    cloud.sagemaker.wait(name, "Starting")
+    clock.pass_minutes(20)
+    assert watch() == {"ALIVE": 1}
+    assert cloud.sagemaker.stopped == []
+    clock.pass_minutes(20)
+    watch()
+    assert cloud.sagemaker.stopped == [name]
+    cloud.sagemaker.end_stopped(name)
+    clock.pass_minutes(5)
+    watch()
+    assert cloud.stepfunctions.failures("token-1") == [ErrorCode.CAPACITY]
+
+
+def test_where_no_other_machine_may_be_tried_the_wait_goes_on(cloud: Cloud, clock: Clock) -> None:
+    invoke("run_stage", ask_for(Stage.SFM))
+    for _ in range(40):
+        clock.pass_minutes(10)
+        watch()
+    assert cloud.sagemaker.stopped == []
+    assert cloud.stepfunctions.heartbeats("token-1") == 40
+
+
 def test_waiting_tasks_are_kept_alive_for_as_long_as_they_wait(cloud: Cloud, clock: Clock) -> None:
     cloud.sagemaker.quota = 0
     for number in (1, 2, 3):
@@ -200,9 +277,13 @@ def test_a_run_between_two_attempts_of_its_task_keeps_its_place(cloud: Cloud, cl
     assert waiting(Stage.TRAINING, cloud) == ["job-1-3dgs-1"]
 
 
-def test_a_machine_that_runs_for_an_execution_that_has_ended_is_stopped(cloud: Cloud, clock: Clock) -> None:
+@pytest.mark.parametrize("started", [True, False], ids=["at work", "without a machine yet"])
+def test_a_job_of_an_execution_that_has_ended_is_stopped(cloud: Cloud, clock: Clock, started: bool) -> None:
     invoke("run_stage", ask_for())
+    if started:
+        cloud.sagemaker.start(job_name())
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({}, "ABORTED")
+    cloud.stepfunctions.time_out("token-1")
     clock.pass_minutes(5)
     assert watch() == {"GONE": 1}
     assert cloud.sagemaker.stopped == [job_name()]

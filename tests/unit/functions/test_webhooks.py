@@ -16,7 +16,7 @@ from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
 from domain.post import Undelivered, post
 from domain.webhooks import MAX_DELIVERIES, Delivery, Targets, WebhookTable, fault_of, signature
-from tests.support.cloud import Cloud, invoke
+from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, call
 from tests.support.receiver import Receiver, receiver
@@ -26,7 +26,7 @@ OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-s
 
 
 def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
-    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), JobOptions(name="meadow"), AT)
+    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), STACK, JobOptions(name="meadow"), AT)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID, "owner": owner}))
 
 
