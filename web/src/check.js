@@ -7,6 +7,8 @@ import { bytes } from './words.js';
 const suffix = (path) => path.toLowerCase().match(/[^/.][^/]*(\.[^./]+)$/)?.[1] ?? '';
 const isPhoto = (path) => PHOTO_SUFFIXES.includes(suffix(path));
 const isFilm = (path) => FILM_SUFFIXES.includes(suffix(path));
+// HEIC and AVIF pictures begin in the same way.
+const beginsAsFilm = (text) => text.slice(4, 8) === 'ftyp' && !/^(hei|hev|mif1|msf1|avi|crx)/.test(text.slice(8));
 const isModel = (path) => /(^|\/)(cameras|images|points3D)\.(bin|txt)$/.test(path);
 const isSideFile = (path) => path.split('/').some((part) => part === '__MACOSX' || part.startsWith('.')) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
 const refuse = (code, facts) => ({ refusal: { code, message: facts ? `${REFUSALS[code].message} (${facts})` : REFUSALS[code].message, hint: REFUSALS[code].hint } });
@@ -27,10 +29,10 @@ export async function examine(source) {
     if (isPhoto(file.name) || file.type.startsWith('image/')) {
         return refuse('TOO_FEW_PHOTOS', `1 of at least ${MIN_PHOTOS}`);
     }
-    if (isFilm(file.name)) {
+    if (isFilm(file.name) || beginsAsFilm(beginning)) {
         return tooLarge(file) ?? { step: 'full', photos: 0 };
     }
-    if (UNREADABLE_SUFFIXES.includes(suffix(file.name)) || file.type.startsWith('video/') || beginning.slice(4, 8) === 'ftyp') {
+    if (UNREADABLE_SUFFIXES.includes(suffix(file.name)) || file.type.startsWith('video/')) {
         return refuse('UNSUPPORTED_PHOTOS', `found ${suffix(file.name) || 'a video'}`);
     }
     const entries = /^Rar!|^7z\xbc\xaf/.test(beginning) ? null : await readEntries(file);

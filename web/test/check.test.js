@@ -14,8 +14,9 @@ test('other archives, films and renamed text are told apart from a ZIP', async (
     assert.equal(await refusal(file('a.rar', 'Rar!\x1a\x07\x00')), 'NOT_A_ZIP');
     assert.equal(await refusal(file('a.zip', 'just text')), 'NOT_A_ZIP');
     assert.equal(await refusal(file('a.zip', 'PK\x03\x04 cut off')), 'NOT_A_ZIP');
-    assert.equal(await refusal(file('flight.mp4', 'whatever')), 'UNSUPPORTED_PHOTOS');
-    assert.equal(await refusal(file('flight.zip', '\0\0\0\x20ftypisom')), 'UNSUPPORTED_PHOTOS');
+    assert.equal(await refusal(file('flight.avi', 'whatever')), 'UNSUPPORTED_PHOTOS');
+    assert.deepEqual(await examine(file('flight.mp4', 'whatever')), { step: 'full', photos: 0 });
+    assert.deepEqual(await examine(file('flight.zip', '\0\0\0\x20ftypisom')), { step: 'full', photos: 0 });
     assert.equal(await refusal(file('a.zip', '')), 'EMPTY_FILE');
 });
 
@@ -29,8 +30,8 @@ test('one photo is too few, and a folder says how many there are', async () => {
 
 test('a folder of films or of nothing says which', async () => {
     const folder = (...names) => new FolderSource('f', names.map((name) => ({ path: `f/${name}`, file: new File(['x'], name) })));
-    const { refusal: film } = await examine(folder('a.mp4', 'b.txt'));
-    assert.deepEqual([film.code, film.message.includes('.mp4')], ['UNSUPPORTED_PHOTOS', true]);
+    const { refusal: film } = await examine(folder('a.avi', 'b.txt'));
+    assert.deepEqual([film.code, film.message.includes('.avi')], ['UNSUPPORTED_PHOTOS', true]);
     assert.equal(await refusal(folder('notes.txt')), 'NO_PHOTOS');
 });
 
