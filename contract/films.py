@@ -105,7 +105,7 @@ def read_header(stream: BinaryIO) -> FilmHeader:
         raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it is cut off: the list of its pictures is missing")
     children = list(boxes.within(moov.start, moov.end))
     for trak in (box for box in children if box.kind == b"trak"):
-        track = _Track.read(boxes, trak)
+        track = _Track.described_in(boxes, trak)
         if track is not None:
             fragmented = any(box.kind == b"mvex" for box in children)
             return FilmHeader(
@@ -135,7 +135,7 @@ class _Boxes:
         self._stream = stream
         self._left = MAX_BOXES
 
-    def read(self, start: int, count: int) -> bytes:
+    def bytes_at(self, start: int, count: int) -> bytes:
         self._stream.seek(start)
         return self._stream.read(count)
 
@@ -143,7 +143,7 @@ class _Boxes:
         """The boxes of a range in order; the last one may claim to end beyond it."""
         while start + 8 <= end and self._left > 0:
             self._left -= 1
-            head = self.read(start, 16)
+            head = self.bytes_at(start, 16)
             if len(head) < 8:
                 return
             size, kind = struct.unpack(">I4s", head[:8])
@@ -157,7 +157,7 @@ class _Boxes:
             yield _Box(kind, start + body, start + size)
             start += size
 
-    def find(self, box: _Box, *path: bytes) -> _Box | None:
+    def box_at(self, box: _Box, *path: bytes) -> _Box | None:
         """The first box down a path of kinds."""
         found: _Box | None = box
         for kind in path:
@@ -178,26 +178,26 @@ class _Track:
     panoramic: bool
 
     @classmethod
-    def read(cls, boxes: _Boxes, trak: _Box) -> _Track | None:
+    def described_in(cls, boxes: _Boxes, trak: _Box) -> _Track | None:
         """None where the track holds no pictures, or is too damaged to say."""
-        handler = boxes.find(trak, b"mdia", b"hdlr")
-        times = boxes.find(trak, b"mdia", b"mdhd")
-        described = boxes.find(trak, b"mdia", b"minf", b"stbl", b"stsd")
+        handler = boxes.box_at(trak, b"mdia", b"hdlr")
+        times = boxes.box_at(trak, b"mdia", b"mdhd")
+        described = boxes.box_at(trak, b"mdia", b"minf", b"stbl", b"stsd")
         if handler is None or times is None or described is None:
             return None
-        if boxes.read(handler.start, 12)[8:] != b"vide":
+        if boxes.bytes_at(handler.start, 12)[8:] != b"vide":
             return None
         entry = next(boxes.within(described.start + 8, described.end), None)
         if entry is None:
             return None
-        fields = boxes.read(entry.start, 28)
-        seconds = _seconds(boxes.read(times.start, 32))
+        fields = boxes.bytes_at(entry.start, 28)
+        seconds = _seconds(boxes.bytes_at(times.start, 32))
         if len(fields) < 28 or seconds is None:
             return None
         width, height = struct.unpack(">HH", fields[24:])
         extensions = {box.kind for box in boxes.within(entry.start + _VISUAL_ENTRY_BYTES - 8, entry.end)}
         marked = any(
-            box.kind == b"uuid" and boxes.read(box.start, 16) == SPHERICAL_UUID
+            box.kind == b"uuid" and boxes.bytes_at(box.start, 16) == SPHERICAL_UUID
             for box in boxes.within(trak.start, trak.end)
         )
         return cls(seconds, width, height, entry.kind.decode("latin-1"), marked or b"sv3d" in extensions)
