@@ -148,8 +148,6 @@ class Starter:
         match kind_of(uploaded.key, start):
             case UploadKind.PHOTO:
                 raise LoosePhoto
-            case UploadKind.SPZ_4:
-                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is an SPZ of version 4")
             case UploadKind.KSPLAT:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
             case UploadKind.SPLAT:

@@ -25,9 +25,7 @@ class UploadKind(Enum):
     ARCHIVE = auto()  # or what claims to be one: preflight says
     PHOTO = auto()
     SPLAT = auto()
-    # splats that no stage reads
-    SPZ_4 = auto()
-    KSPLAT = auto()
+    KSPLAT = auto()  # a splat that no stage reads
     NOTHING = auto()
 
 
@@ -49,11 +47,10 @@ def kind_of(key: str, start: bytes) -> UploadKind:
     if (known := kind_by_key(key)) is not None:
         return known
     path = PurePosixPath(key)
-    if start.startswith(_SPZ):  # the versions before are gzip streams of it
-        return UploadKind.SPZ_4
     if path.suffix.lower() == ".ksplat":
         return UploadKind.KSPLAT
-    if is_splat(path) or start.startswith(_PLY) or _unzipped(start).startswith(_SPZ):
+    # up to version 3 an SPZ is a gzip stream of what begins so
+    if is_splat(path) or start.startswith((*_PLY, _SPZ)) or _unzipped(start).startswith(_SPZ):
         return UploadKind.SPLAT
     return UploadKind.PHOTO if start.startswith(_PHOTOS) else UploadKind.ARCHIVE
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import write_legacy_spz
+from compressor.deliver.spz import write_legacy_spz, write_spz
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
 from compressor.formats.reading import read_splat
@@ -41,8 +42,10 @@ def alike(one: Gaussians, other: Gaussians) -> float:
 
 
 @settings(deadline=None, max_examples=20)
+@pytest.mark.parametrize("write", [write_legacy_spz, write_spz])
 @given(count=st.integers(1, 60), degree=st.integers(0, 3), seed=st.integers(0, 99), antialiased=st.booleans())
 def test_an_spz_reads_as_it_was_written(
+    write: Callable[..., None],
     tmp_path_factory: pytest.TempPathFactory,
     make_splat: MakeSplat,
     count: int,
@@ -52,7 +55,7 @@ def test_an_spz_reads_as_it_was_written(
 ) -> None:
     splat = make_splat(count, degree, seed)
     path = tmp_path_factory.mktemp("spz") / "scene.spz"
-    write_legacy_spz(path, splat, antialiased=antialiased)
+    write(path, splat, antialiased=antialiased)
     stored = read_splat(path)
     found = stored.gaussians
     assert stored.marks == Marks(antialiased, up=(0, 1, 0))
@@ -207,9 +210,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, make_splat: MakeSplat) -> di
     folder = tmp_path_factory.mktemp("whole")
     splat, even = arrange(make_splat(40, 1)), even_sensitivity(40)
     write_legacy_spz(folder / "a.spz", splat, antialiased=False)
+    write_spz(folder / "b.spz", splat, antialiased=False)
     codes = quantise(splat, even, Coarseness(palette_size=8), quantise_harmonics(splat, even, 8))
     return {
         "a.spz": (folder / "a.spz").read_bytes(),
+        "b.spz": (folder / "b.spz").read_bytes(),
         "a.sog": zip_files(pack_files(codes)),
         "a.ply": packed_ply(splat),
         "a.splat": bytes(range(1, 33)) * 4,
@@ -236,8 +241,8 @@ def test_damage_anywhere_is_refused_or_still_a_splat(
 
 
 def test_what_is_no_splat_is_named(tmp_path: Path) -> None:
-    (tmp_path / "a.spz").write_bytes(b"NGSP" + struct.pack("<I", 4) + bytes(40))
-    with pytest.raises(InvalidSplatError, match="SPZ of version 4"):
+    (tmp_path / "a.spz").write_bytes(struct.pack("<4sIIBBBB", b"NGSP", 3, 1, 0, 12, 0, 0) + bytes(20))
+    with pytest.raises(InvalidSplatError, match="version 3 is packed otherwise"):
         read_splat(tmp_path / "a.spz")
     (tmp_path / "b.spz").write_bytes(gzip.compress(struct.pack("<4sIIBBBB", b"NGSP", 9, 1, 0, 12, 0, 0) + bytes(20)))
     with pytest.raises(InvalidSplatError, match="version 9"):
@@ -248,6 +253,18 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path) -> None
     bomb = struct.pack("<4sIIBBBB", b"NGSP", 3, 4_000_000_000, 3, 12, 0, 0) + bytes(1000)
     (tmp_path / "a.spz").write_bytes(gzip.compress(bomb))
     with pytest.raises(InvalidSplatError, match="4000000000 points"):
+        read_splat(tmp_path / "a.spz")
+
+
+def test_a_stream_that_would_unpack_to_more_than_its_points_is_refused(tmp_path: Path, make_splat: MakeSplat) -> None:
+    write_spz(tmp_path / "a.spz", make_splat(5, 0), antialiased=False)
+    whole = bytearray((tmp_path / "a.spz").read_bytes())
+    bomb = zstandard.ZstdCompressor().compress(bytes(10**8))
+    packed, _ = struct.unpack_from("<QQ", whole, 32)
+    struct.pack_into("<QQ", whole, 32, len(bomb), 45)
+    streams = 32 + 5 * 16
+    (tmp_path / "a.spz").write_bytes(bytes(whole[:streams]) + bomb + bytes(whole[streams + packed :]))
+    with pytest.raises(InvalidSplatError, match="another size than its points"):
         read_splat(tmp_path / "a.spz")
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from compressor.formats.dot_splat import looks_like_splat, read_dot_splat
 from compressor.formats.spz import GZIP, MAGIC, read_spz
 from compressor.sog.container import META, read_stored_sog
-from splat.errors import InvalidSplatError
 from splat.ply import read_stored_ply
 from splat.stored import StoredSplat
 
@@ -39,10 +38,8 @@ def read_splat(path: Path) -> StoredSplat:
     """Raises InvalidSplatError where it is no splat that can be read; the message says what it is."""
     with path.open("rb") as stream:
         start = stream.read(4)
-    if start.startswith(GZIP):
+    if start.startswith((GZIP, MAGIC)):
         return read_spz(path)
-    if start.startswith(MAGIC):
-        raise InvalidSplatError(f"{path.name} is an SPZ of version 4: export it as version 3, or as .ply")
     if start.startswith(_ZIP):
         return read_stored_sog(path)
     if not start.startswith(b"ply") and (path.suffix.lower() == _DOT_SPLAT or looks_like_splat(path)):

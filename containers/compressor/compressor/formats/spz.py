@@ -1,7 +1,8 @@
-"""SPZ versions 2 and 3, as Niantic's tools, Scaniverse and this project write it.
+"""SPZ versions 2 to 4, as Niantic's tools, Scaniverse, splat-transform and this project write it.
 
-https://github.com/nianticlabs/spz (README, "File Format"): one gzip stream, a header of 16 bytes, then each attribute
-of all points. The format's axes are right, up, back.
+https://github.com/nianticlabs/spz (README, "File Format"): a header, then each attribute of all points: up to version 3
+as one gzip stream, in version 4 as a Zstandard stream each, behind a table of their sizes. The format's axes are right,
+up, back.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
+import zstandard
 from numpy.typing import NDArray
 
 from splat.errors import InvalidSplatError
@@ -25,7 +29,8 @@ _HEADER = struct.Struct("<4sIIBBBB")
 _ANTIALIASED = 0x1
 _COLOUR_SCALE = 0.15
 _UP = (0.0, 1.0, 0.0)
-_ROTATION_BYTES = {2: 3, 3: 4}
+_ROTATION_BYTES = {2: 3, 3: 4, 4: 4}
+_ENTRY = struct.Struct("<QQ")  # of version 4's table: bytes as packed and unpacked
 
 Bytes = NDArray[np.uint8]
 
@@ -33,12 +38,18 @@ Bytes = NDArray[np.uint8]
 def read_spz(path: Path) -> StoredSplat:
     """Raises InvalidSplatError where the file is no SPZ of a version that is read, or is cut short."""
     try:
-        with gzip.open(path) as stream:
-            _, version, count, degree, bits, flags, _ = _HEADER.unpack(stream.read(_HEADER.size))
+        with path.open("rb") as raw:
+            packed = raw.read(len(GZIP)) == GZIP
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            _, version, count, degree, bits, flags, streams = _HEADER.unpack(stream.read(_HEADER.size))
             _check(version, count, degree, bits)
+            if packed != (version < 4):
+                raise ValueError(f"version {version} is packed otherwise")
             sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * HIGHER_COEFFICIENTS[degree])
-            parts = [_part(stream.read(count * size), count, size) for size in sizes]
-    except (OSError, EOFError, zlib.error, struct.error, ValueError) as error:
+            lengths = [count * size for size in sizes]
+            bodies = map(stream.read, lengths) if packed else _unpacked(cast(BinaryIO, stream), lengths, streams)
+            parts = [_part(body, count, size) for body, size in zip(bodies, sizes, strict=True)]
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError, struct.error, ValueError) as error:
         raise InvalidSplatError(f"{path.name} is not a readable SPZ ({error})") from error
     positions, alphas, colours, scales, rotations, harmonics = parts
     opacities = alphas[:, 0] / 255
@@ -60,6 +71,24 @@ def _check(version: int, count: int, degree: int, bits: int) -> None:
         raise ValueError(f"version {version}, not one of {', '.join(map(str, _ROTATION_BYTES))}")
     if not 1 <= count <= MAX_GAUSSIANS or degree >= len(HIGHER_COEFFICIENTS) or bits > 23:
         raise ValueError(f"{count} points of degree {degree} with {bits} fractional bits")
+
+
+def _unpacked(stream: BinaryIO, lengths: Sequence[int], streams: int) -> Iterator[bytes]:
+    """The parts of version 4. Those without bytes, as higher harmonics of degree 0, have no stream."""
+    if streams != sum(length > 0 for length in lengths):
+        raise ValueError(f"{streams} streams")
+    stream.seek(struct.unpack("<I", stream.read(4))[0])
+    table = [_ENTRY.unpack(stream.read(_ENTRY.size)) for _ in range(streams)]
+    for length in lengths:
+        if length == 0:
+            yield b""
+            continue
+        packed_bytes, unpacked_bytes = table.pop(0)
+        body = stream.read(min(packed_bytes, 2 * length + 1024))
+        # what the frame says of itself is what would be taken of memory
+        if unpacked_bytes != length or zstandard.frame_content_size(body) not in (-1, length):
+            raise ValueError("a stream of another size than its points")
+        yield zstandard.ZstdDecompressor().decompress(body, max_output_size=length)
 
 
 def _part(data: bytes, count: int, size: int) -> Bytes:
