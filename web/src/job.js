@@ -11,6 +11,23 @@ const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
 const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
+// What a customer takes home, the scene first: the delivered file, the words on its button, how it is opened.
+export function offersOf(name) {
+    return [
+        ['scene.sog', 'Download .sog', { download: `${name}.sog` }],
+        ['scene.ply', 'Download .ply', { download: `${name}.ply` }],
+        ['scene.spz', 'Download .spz', { download: `${name}.spz` }],
+        ['scene.glb', 'Download .glb', { download: `${name}.glb` }],
+        ['viewer.html', 'Download the viewer (one HTML file)', { download: `${name}.html` }],
+        ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
+        ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)', { download: `${name} orthophoto.tif` }],
+        ['products/surface.tif', 'Surface model (GeoTIFF)', { download: `${name} surface.tif` }],
+        ['products/contours.geojson', 'Contour lines (GeoJSON)', { download: `${name} contours.geojson` }],
+        ['products/points.laz', 'Point cloud (LAZ)', { download: `${name}.laz` }],
+        ['products/quality.pdf', 'Survey quality report (PDF)', { download: `${name} quality.pdf` }]
+    ];
+}
+
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
     constructor(api, jobId, justUploaded) {
@@ -246,15 +263,8 @@ export class JobPage {
 
     // The links themselves say what a file is called: of another origin, `download` is not heeded.
     offerDownloads({ links, name }) {
-        const offers = {
-            'scene.sog': { text: 'Download .sog', download: `${name}.sog` },
-            'scene.ply': { text: 'Download .ply', download: `${name}.ply` },
-            'scene.spz': { text: 'Download .spz', download: `${name}.spz` },
-            'viewer.html': { text: 'Download the viewer (one HTML file)', download: `${name}.html` },
-            'report.html': { text: 'Open the report', target: '_blank', rel: 'noopener' }
-        };
-        const found = Object.entries(offers).filter(([file]) => links[file]);
-        byId('downloads').replaceChildren(...found.map(([file, { text, ...how }]) => make('a', text, { className: 'button', href: links[file], ...how })));
+        const found = offersOf(name).filter(([file]) => links[file]);
+        byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 
     offerRerun({ stages }) {

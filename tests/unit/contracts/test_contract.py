@@ -18,6 +18,7 @@ from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.schemas import schemas
 from contract.stages import JobName, PipelineStep, Stage
 from contract.warning_codes import WarningCode
+from deliver.deliver import DELIVERED
 
 ROOT = Path(__file__).parents[3]
 WORLDS = ("functions", "containers", "statemachine", "local", "scripts")
@@ -113,3 +114,12 @@ def test_a_job_takes_all_stages_from_where_it_starts() -> None:
 
 def test_the_stages_make_up_all_of_a_jobs_progress() -> None:
     assert sum(stage.spec.progress_share for stage in Stage) == pytest.approx(1)
+
+
+def test_the_page_offers_files_that_are_delivered() -> None:
+    offered = re.findall(
+        r"^        \['([\w./-]+)', '", (ROOT / "web/src/job.js").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    own = {"report.html", "viewer.html"}  # what deliver itself writes
+    assert {"scene.sog", "products/orthophoto.tif", "products/quality.pdf"} <= set(offered)
+    assert set(offered) - own <= set(DELIVERED)
