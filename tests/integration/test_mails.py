@@ -16,7 +16,7 @@ from notify.mail import PREVIEW_CID
 from tests.support.browser import PHONE, chromium, look, needs_chromium
 from tests.support.cloud import Cloud, cloud_of, invoke
 from tests.support.events import sample_event
-from tests.unit.functions.test_notify import MAILED, html, recorded
+from tests.support.mails import MAILED, html, recorded
 
 pytestmark = [needs_chromium, pytest.mark.filterwarnings("ignore:No application metrics")]
 WIDTHS = {"desktop": 800, "phone": PHONE["width"]}

@@ -13,7 +13,7 @@ from domain.jobs_table import JobsTable
 from domain.mailboxes import MailboxTable
 from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
-from tests.unit.functions.test_notify import API, AT, recorded
+from tests.support.mails import API, AT, recorded
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 PILOT = "pilot@example.com"

@@ -19,8 +19,8 @@ from domain.webhooks import MAX_DELIVERIES, Delivery, Targets, WebhookTable, fau
 from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, call
+from tests.support.mails import AT, JOB_ID
 from tests.support.receiver import Receiver, receiver
-from tests.unit.functions.test_notify import AT, JOB_ID
 
 OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-stopped"]
 
