@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,48 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
-from api.uploads import MIB, Ticket
+from api.uploads import Ticket
 from domain.errors import RefusedRequest
-from domain.job import JobOptions, UploadedObject, job_id_of, job_of
 from domain.jobs_table import JobsTable
-from tests.support.archives import photos, zip_of
-from tests.support.cloud import RESULTS, STACK, UPLOADS, Cloud, invoke
+from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
-from tests.support.http_api import PILOT, Answer, answer_of, call, event_of
-
-STRANGER = {"sub": "stranger-2", "email": "stranger@example.com", "email_verified": "true"}
-AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
-JOB_ID = "meadow-0123456789ab"
-PHOTOS = zip_of(photos(8))
-
-
-def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
-    """The pilot's own, unless its metadata say otherwise."""
-    cloud.s3.put_object(Bucket=UPLOADS, Key=key, Body=PHOTOS, Metadata=metadata or {"owner": "pilot-1"})
-
-
-def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
-    upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
-    JobsTable(cloud.table("jobs")).record(job)
-
-
-def track(*names: str) -> None:
-    for name in names:
-        invoke("track_progress", sample_event(f"status/{name}"))
-
-
-def is_problem(answer: Answer, status: int, code: str) -> bool:
-    assert answer.status == status, answer.body
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    problem = answer.json
-    assert problem["type"] == f"urn:spaceport:error:{code}"
-    assert problem["title"]
-    assert problem["hint"]
-    return bool(problem["code"] == code)
-
-
-# ── start-job ──
+from tests.support.http_api import PILOT, answer_of, call, event_of
+from tests.support.pilot import AT, JOB_ID, PHOTOS, STRANGER, is_problem, put_photos, recorded, track
 
 
 @pytest.mark.parametrize(
@@ -194,88 +158,6 @@ def test_nobody_takes_over_a_job_that_came_with_somebody_elses_address(cloud: Cl
     body = {"s3Url": f"s3://{UPLOADS}/meadow.zip"}
     assert is_problem(call("POST", "/start-job", body, claims=STRANGER), 404, "NO_SUCH_OBJECT")
     assert call("POST", "/start-job", body).json == {"jobId": job_id, "created": False}
-
-
-# ── uploads ──
-
-
-def send(cloud: Cloud, upload: dict[str, Any], numbers: list[int], body: bytes) -> None:
-    """Do what a browser does with the links."""
-    ticket = Ticket.decode(upload["uploadId"])
-    for number in numbers:
-        part = body[(number - 1) * upload["partBytes"] :][: upload["partBytes"]]
-        cloud.s3.upload_part(Bucket=UPLOADS, Key=ticket.key, UploadId=ticket.s3_upload, PartNumber=number, Body=part)
-
-
-def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: Cloud) -> None:
-    body = bytes(17 * MIB) + PHOTOS
-    asked = {"fileName": "Bäume.zip", "bytes": len(body), "name": "Große Wiese", "quality": "high"}
-    upload = call("POST", "/uploads", asked).json
-    assert (upload["partCount"], upload["received"]) == (3, [])
-    assert [link["number"] for link in upload["links"]] == [1, 2, 3]
-    send(cloud, upload, [1, 3], body)
-    path = f"/uploads/{upload['uploadId']}"
-    broken = call("GET", path).json
-    assert (broken["received"], [link["number"] for link in broken["links"]]) == ([1, 3], [2])
-    incomplete = call("POST", f"{path}/complete")
-    assert is_problem(incomplete, 409, "UPLOAD_INCOMPLETE")
-    assert "1 of 3: 2" in incomplete.json["detail"]
-    send(cloud, upload, [2], body)
-    done = call("POST", f"{path}/complete")
-    assert done.status == 200, done.body
-    assert call("POST", f"{path}/complete").json == done.json
-    key = Ticket.decode(upload["uploadId"]).key
-    head = cloud.s3.head_object(Bucket=UPLOADS, Key=key)
-    assert head["ContentLength"] == len(body)
-    uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
-    assert done.json["jobId"] == job_id_of(uploaded, STACK)
-    # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
-    event = sample_event("start_job/object-created")
-    described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
-    event["detail"]["object"] |= described
-    invoke("start_job", event)
-    item = cloud.item(done.json["jobId"])
-    assert item is not None
-    assert (item["owner"], item["name"], item["email"]) == ("pilot-1", "Große Wiese", "pilot@example.com")
-
-
-def test_a_part_of_the_wrong_size_is_asked_for_again(cloud: Cloud) -> None:
-    upload = call("POST", "/uploads", {"fileName": "a.zip", "bytes": 1000}).json
-    send(cloud, upload, [1], bytes(900))
-    assert call("GET", f"/uploads/{upload['uploadId']}").json["received"] == []
-
-
-def test_an_upload_is_nobody_elses(cloud: Cloud) -> None:
-    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
-    for method, more in (("GET", ""), ("POST", "/complete"), ("DELETE", "")):
-        assert is_problem(call(method, path + more, claims=STRANGER), 404, "NO_SUCH_UPLOAD")
-
-
-def test_an_upload_given_up_is_gone(cloud: Cloud) -> None:
-    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
-    assert [call("DELETE", path).status for _ in range(2)] == [204, 204]
-    assert is_problem(call("GET", path), 404, "NO_SUCH_UPLOAD")
-    assert is_problem(call("POST", f"{path}/complete"), 404, "NO_SUCH_UPLOAD")
-
-
-@pytest.mark.parametrize("nonsense", ["x", "AAAA", "W10", "WzEsMiwzLDRd", "bm90IGpzb24"])
-def test_an_id_that_is_none_is_no_upload(cloud: Cloud, nonsense: str) -> None:
-    assert is_problem(call("GET", f"/uploads/{nonsense}"), 404, "NO_SUCH_UPLOAD")
-
-
-@pytest.mark.parametrize("body", [{"fileName": "../a.zip", "bytes": 1}, {"fileName": "a", "bytes": 50 * 1000**3 + 1}])
-def test_an_upload_that_cannot_be_is_refused(cloud: Cloud, body: dict[str, Any]) -> None:
-    assert is_problem(call("POST", "/uploads", body), 422, "INVALID_REQUEST")
-
-
-@given(st.integers(1, 50 * 1000**3))
-def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
-    ticket = Ticket(f"users/{'0' * 16}/{'0' * 32}/{size}/a.zip", "u")
-    assert ticket.part_count <= 10_000
-    assert ticket.part_bytes >= 8 * MIB
-    assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0
-    assert (ticket.part_count - 1) * ticket.part_bytes + ticket.size_of(ticket.part_count) == size
-    assert Ticket.decode(ticket.encode()) == ticket
 
 
 # ── jobs ──

@@ -10,7 +10,7 @@ from domain.layout import EXPIRING, KEPT
 from domain.shares import hash_of
 from tests.support.cloud import RESULTS, Cloud
 from tests.support.http_api import call
-from tests.unit.functions.test_api import JOB_ID, STRANGER, recorded, track
+from tests.support.pilot import JOB_ID, STRANGER, recorded, track
 
 ENDED = ("job-started", "stage-started", "stage-succeeded", "job-succeeded")
 

@@ -1,0 +1,95 @@
+"""Uploads through the API: parts and links, where one broke off, and ids that are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.uploads import MIB, Ticket
+from domain.job import UploadedObject, job_id_of
+from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
+from tests.support.events import sample_event
+from tests.support.http_api import call
+from tests.support.pilot import PHOTOS, STRANGER, is_problem
+
+
+def send(cloud: Cloud, upload: dict[str, Any], numbers: list[int], body: bytes) -> None:
+    """Do what a browser does with the links."""
+    ticket = Ticket.decode(upload["uploadId"])
+    for number in numbers:
+        part = body[(number - 1) * upload["partBytes"] :][: upload["partBytes"]]
+        cloud.s3.upload_part(Bucket=UPLOADS, Key=ticket.key, UploadId=ticket.s3_upload, PartNumber=number, Body=part)
+
+
+def test_an_upload_goes_on_where_it_broke_off_and_starts_its_owners_job(cloud: Cloud) -> None:
+    body = bytes(17 * MIB) + PHOTOS
+    asked = {"fileName": "Bäume.zip", "bytes": len(body), "name": "Große Wiese", "quality": "high"}
+    upload = call("POST", "/uploads", asked).json
+    assert (upload["partCount"], upload["received"]) == (3, [])
+    assert [link["number"] for link in upload["links"]] == [1, 2, 3]
+    send(cloud, upload, [1, 3], body)
+    path = f"/uploads/{upload['uploadId']}"
+    broken = call("GET", path).json
+    assert (broken["received"], [link["number"] for link in broken["links"]]) == ([1, 3], [2])
+    incomplete = call("POST", f"{path}/complete")
+    assert is_problem(incomplete, 409, "UPLOAD_INCOMPLETE")
+    assert "1 of 3: 2" in incomplete.json["detail"]
+    send(cloud, upload, [2], body)
+    done = call("POST", f"{path}/complete")
+    assert done.status == 200, done.body
+    assert call("POST", f"{path}/complete").json == done.json
+    key = Ticket.decode(upload["uploadId"]).key
+    head = cloud.s3.head_object(Bucket=UPLOADS, Key=key)
+    assert head["ContentLength"] == len(body)
+    uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=head["VersionId"], etag=head["ETag"].strip('"'))
+    assert done.json["jobId"] == job_id_of(uploaded, STACK)
+    # what S3 then tells start_job makes the job of the one who uploaded, with the uploader's options
+    event = sample_event("start_job/object-created")
+    described = {"key": key, "etag": uploaded.etag, "version-id": uploaded.version_id, "size": len(body)}
+    event["detail"]["object"] |= described
+    invoke("start_job", event)
+    item = cloud.item(done.json["jobId"])
+    assert item is not None
+    assert (item["owner"], item["name"], item["email"]) == ("pilot-1", "Große Wiese", "pilot@example.com")
+
+
+def test_a_part_of_the_wrong_size_is_asked_for_again(cloud: Cloud) -> None:
+    upload = call("POST", "/uploads", {"fileName": "a.zip", "bytes": 1000}).json
+    send(cloud, upload, [1], bytes(900))
+    assert call("GET", f"/uploads/{upload['uploadId']}").json["received"] == []
+
+
+def test_an_upload_is_nobody_elses(cloud: Cloud) -> None:
+    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
+    for method, more in (("GET", ""), ("POST", "/complete"), ("DELETE", "")):
+        assert is_problem(call(method, path + more, claims=STRANGER), 404, "NO_SUCH_UPLOAD")
+
+
+def test_an_upload_given_up_is_gone(cloud: Cloud) -> None:
+    path = f"/uploads/{call('POST', '/uploads', {'fileName': 'a.zip', 'bytes': 10}).json['uploadId']}"
+    assert [call("DELETE", path).status for _ in range(2)] == [204, 204]
+    assert is_problem(call("GET", path), 404, "NO_SUCH_UPLOAD")
+    assert is_problem(call("POST", f"{path}/complete"), 404, "NO_SUCH_UPLOAD")
+
+
+@pytest.mark.parametrize("nonsense", ["x", "AAAA", "W10", "WzEsMiwzLDRd", "bm90IGpzb24"])
+def test_an_id_that_is_none_is_no_upload(cloud: Cloud, nonsense: str) -> None:
+    assert is_problem(call("GET", f"/uploads/{nonsense}"), 404, "NO_SUCH_UPLOAD")
+
+
+@pytest.mark.parametrize("body", [{"fileName": "../a.zip", "bytes": 1}, {"fileName": "a", "bytes": 50 * 1000**3 + 1}])
+def test_an_upload_that_cannot_be_is_refused(cloud: Cloud, body: dict[str, Any]) -> None:
+    assert is_problem(call("POST", "/uploads", body), 422, "INVALID_REQUEST")
+
+
+@given(st.integers(1, 50 * 1000**3))
+def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
+    ticket = Ticket(f"users/{'0' * 16}/{'0' * 32}/{size}/a.zip", "u")
+    assert ticket.part_count <= 10_000
+    assert ticket.part_bytes >= 8 * MIB
+    assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0
+    assert (ticket.part_count - 1) * ticket.part_bytes + ticket.size_of(ticket.part_count) == size
+    assert Ticket.decode(ticket.encode()) == ticket
