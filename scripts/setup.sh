@@ -47,7 +47,7 @@ run() {
   say "setting up, once: about 2 GB of disk and 700 MB of downloads; 2 minutes where packages come fast"
   if ! pip_has_cpu_torch; then
     say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
-    say "  PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup"
+    say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make setup"
   fi
   environment .venv --constraint requirements.txt --requirement requirements-run.in
   say "compiling the CPU kernels; building the viewer and the page"

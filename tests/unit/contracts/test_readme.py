@@ -31,7 +31,6 @@ WHERE = {
     "python -m spaceport doctor": "tests/integration/test_installed.py",
     "python -m spaceport cloud up": "tests/unit/spaceport/test_cli.py",
     "python -m spaceport cloud down": "tests/unit/spaceport/test_cli.py",
-    "pip install . --extra-index-url https://download.pytorch.org/whl/cpu": "tests/integration/test_installed.py",
     "make up": "tests/integration/test_up.py",
     "make down": "tests/integration/test_up.py",
     "aws s3 cp photos.zip s3://$UPLOADS_BUCKET/ --metadata email=you@example.com,quality=high": (
