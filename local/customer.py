@@ -74,7 +74,7 @@ class Mail:
     @property
     def tells_outcome(self) -> bool:
         """Whether the mail announces the end of a job; otherwise it announces its start."""
-        return not self.subject.endswith("is being made")
+        return not self.subject.startswith("We are making ")
 
     def page(self, address: Address, outputs: Mapping[str, str]) -> str:
         """The HTML as a file in the delivered folder: its picture and its links are the files beside it."""

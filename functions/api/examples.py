@@ -21,6 +21,7 @@ _SUMMARY = {
     "uploadedAt": _AT,
     "rerunOf": None,
 }
+_SHARE = {"shareId": "3f9a1c0b52d7", "label": "for the architect", "createdAt": _AT, "expiresAt": None}
 _UNKNOWN = ErrorCode.NO_SUCH_JOB
 _PROBLEM = {
     "type": f"urn:spaceport:error:{_UNKNOWN}",
@@ -48,6 +49,10 @@ EXAMPLES: dict[str, Any] = {
         "links": [{"number": 2, "url": "https://example.com/part-2?signature"}],
         "expiresAt": _AT,
     },
+    "RenameBody": {"name": "Meadow, spring"},
+    "ShareRequest": {"label": "for the architect", "days": 30},
+    "NewShare": {**_SHARE, "token": f"{_JOB}.c2VjcmV0LXRva2Vu"},
+    "ShareList": {"shares": [_SHARE]},
     "JobSummary": _SUMMARY,
     "JobList": {"jobs": [_SUMMARY], "next": None},
     "JobView": {

@@ -31,6 +31,7 @@ Every call but this one needs a token (JWT) of the operator's issuer. Refusals a
 TAGS: list[Tag | str] = [
     Tag(name="uploads", description="Send a file in parts that survive a broken connection."),
     Tag(name="jobs", description="Start, follow, stop and rerun jobs."),
+    Tag(name="shares", description="Links to a scene for whoever has them."),
     Tag(name="webhook", description="Be called when a job starts or ends."),
 ]
 _ALWAYS = (422, 500)

@@ -78,7 +78,7 @@ def test_an_upload_that_cannot_be_used_is_rejected_before_any_machine(
     assert [event.type for event in events] == ["Job Rejected"]
     assert error_of(events[0])["code"] == code
     mail = customer.only_mail(email)
-    assert mail.subject == f"We could not use your upload “{name}”"
+    assert mail.subject == f"We could not accept your upload “{name}”"
     assert error_of(events[0])["hint"] in mail.text
     assert customer.sagemaker_jobs(events[0].job_id) == []
     assert customer.job_item(events[0].job_id)["status"]["S"] == "REJECTED"

@@ -37,14 +37,13 @@ def test_answers_are_those_that_the_description_promises(case: schemathesis.Case
     case.call_and_validate(headers=AUTHORIZED, excluded_checks=NOT_OURS)
 
 
+PLACES = {"job_id": "meadow-0123456789ab", "upload_id": "AAAA", "share_id": "3f9a1c0b52d7"}
+
+
 def test_every_route_of_the_description_wants_a_token() -> None:
     described = schema.raw_schema
     assert described["security"] == [{"token": []}]
     for path, methods in described["paths"].items():
         for method in methods:
-            answer = (
-                schema[path][method.upper()]
-                .Case(path_parameters={"job_id": "meadow-0123456789ab", "upload_id": "AAAA"})
-                .call()
-            )
+            answer = schema[path][method.upper()].Case(path_parameters=PLACES).call()
             assert answer.status_code == 401, f"{method} {path}"

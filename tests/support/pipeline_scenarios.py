@@ -55,6 +55,7 @@ def stalling(stage: Stage) -> Scenario:
         job_id = cloud.upload(f"stalling-{stage}", STEP_OF[stage], hurry(stage))
         run = first_run(job_id, stage)
         cloud.await_job(run)
+        cloud.sagemaker.start(run.job_name)
         ended = cloud.end(job_id)
         cloud.sagemaker.end_stopped(run.job_name)
         cloud.tell_of_change(run)

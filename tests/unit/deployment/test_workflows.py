@@ -76,7 +76,7 @@ def test_ci_draws_the_same_examples_every_time() -> None:
     """tests/conftest.py derandomises hypothesis where CI is set."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert re.search(r"^set -euo pipefail$.*^export CI=1\b", script, re.M | re.S)
-    assert re.findall(r"^make (\w+)$", script, re.M) == ["lint", "audit", "test"]
+    assert re.findall(r"^make (\w+)$", script, re.M) == ["lint", "audit", "docs", "test"]
 
 
 def test_a_script_stops_at_its_first_failure() -> None:

@@ -221,7 +221,7 @@ def test_a_call_leads_to_the_page_and_to_the_files(cloud: Cloud) -> None:
     done, failed = (json.loads(taken.body)["links"] for taken in hook.calls)
     assert done["page"].endswith(f"#job={JOB_ID}")
     outputs = sample_event("status/job-succeeded")["detail"]["outputs"]
-    assert done["files"].keys() == outputs.keys()
+    assert done["files"].keys() == outputs.keys() | {"viewer.html"}
     assert all("Signature" in url for url in done["files"].values())
     assert datetime.fromisoformat(done["expireAt"]) > datetime.now(UTC)
     assert failed == {"page": done["page"], "files": {}}

@@ -20,5 +20,5 @@ def test_a_seed_plays_the_same_history_again() -> None:
 
 
 def test_the_histories_see_every_kind_of_end() -> None:
-    ends = {status for seed in range(12) for status in play(seed).outcomes}
+    ends = {status for seed in range(24) for status in play(seed).outcomes}
     assert ends == {"SUCCEEDED", "FAILED", "STOPPED", "REJECTED"}
