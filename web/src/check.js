@@ -10,7 +10,7 @@ const isFilm = (path) => FILM_SUFFIXES.includes(suffix(path));
 // HEIC and AVIF pictures begin in the same way.
 const beginsAsFilm = (text) => text.slice(4, 8) === 'ftyp' && !/^(hei|hev|mif1|msf1|avi|crx)/.test(text.slice(8));
 const isModel = (path) => /(^|\/)(cameras|images|points3D)\.(bin|txt)$/.test(path);
-const isSideFile = (path) => path.split('/').some((part) => part === '__MACOSX' || part.startsWith('.')) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
+const isSideFile = (path) => path.split('/').some((part) => part === '__MACOSX' || /^\.[^.]/.test(part)) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
 const refuse = (code, facts) => ({ refusal: { code, message: facts ? `${REFUSALS[code].message} (${facts})` : REFUSALS[code].message, hint: REFUSALS[code].hint } });
 
 // { step, photos } of files that may be sent, or { refusal: { code, message, hint } }. `step`: where the pipeline starts.

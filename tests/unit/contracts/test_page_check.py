@@ -96,6 +96,8 @@ ARCHIVES: dict[str, Callable[[], bytes]] = {
     "rar.zip": lambda: b"Rar!\x1a\x07\x00" + bytes(100),
     "splat.zip": lambda: archive("scene.ply"),
     "splats.zip": lambda: archive("a.ply", "b.ply"),
+    "dotted.zip": lambda: archive("./", *(f"./{name}" for name in photos(6))),
+    "climbing.zip": lambda: archive(*(f"../{name}" for name in photos(6))),
     "hidden.zip": lambda: archive(".jpg", *photos(4)),
 }
 
