@@ -21,7 +21,7 @@ _SUMMARY = {
     "uploadedAt": _AT,
     "rerunOf": None,
 }
-_SHARE = {"shareId": "3f9a1c0b52d7", "label": "for the architect", "createdAt": _AT, "expiresAt": None}
+_SHARE = {"shareId": "000000000001", "label": "for the architect", "createdAt": _AT, "expiresAt": None}
 _UNKNOWN = ErrorCode.NO_SUCH_JOB
 _PROBLEM = {
     "type": f"urn:spaceport:error:{_UNKNOWN}",
