@@ -26,7 +26,7 @@ Drone photos in, a compressed 3D Gaussian splat out.
 3. Its `links` lead to the results. They expire; the same call makes new ones.
 
 Every call but this one needs a token (JWT) of the operator's issuer. Refusals are problem details (RFC 9457) with a
-`code` from a closed list and a `hint`; 401 and 429 by API Gateway itself hold a `message` alone.
+`code` from a closed list and a `hint`; 401, and 429 where it is API Gateway's own, hold a `message` alone.
 """
 TAGS: list[Tag | str] = [
     Tag(name="uploads", description="Send a file in parts that survive a broken connection."),
@@ -57,10 +57,11 @@ def problems(status: int, model: type[BaseModel] | None, *more: int) -> dict[int
         code: {"description": _MEANING[code], "content": {CONTENT_TYPE: {"model": Problem}}}
         for code in sorted({*_ALWAYS, *more})
     }
-    by_gateway = {
+    by_gateway: dict[int, dict[str, Any]] = {
         code: {"description": _MEANING[code], "content": {"application/json": {"model": GatewayMessage}}}
         for code in _BY_GATEWAY
     }
+    by_gateway[429]["content"][CONTENT_TYPE] = {"model": Problem}  # a caller's own limit (domain/limits.py) is ours
     return {status: success, **refusals, **by_gateway}
 
 

@@ -28,13 +28,14 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi(handler))
 @pytest.fixture(scope="module", autouse=True)
 def cloud() -> Iterator[Cloud]:
     with pytest.MonkeyPatch.context() as patch, cloud_of(patch) as fresh:
+        patch.setattr("api.handler.MAX_CALLS_A_MINUTE", 10**6)  # one caller makes all of them
         yield fresh
 
 
 @schema.parametrize()
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_answers_are_those_that_the_description_promises(case: schemathesis.Case[Any]) -> None:
-    case.call_and_validate(headers=AUTHORIZED, excluded_checks=NOT_OURS)
+    case.call_and_validate(base_url="http://localhost", headers=AUTHORIZED, excluded_checks=NOT_OURS)
 
 
 PLACES = {"job_id": "meadow-0123456789ab", "upload_id": "AAAA", "share_id": "000000000001"}
