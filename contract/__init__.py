@@ -5,6 +5,9 @@ options        what a customer may set, its range, and the container's variable 
 codes          failures, each with its sentence, advice and retry rule
 warning_codes  warnings, each with its sentence and advice
 counts         how many photos a job may have
+shots          which pictures of an upload are photos, and which are second images of the same shots
+films          what a film may be, by its header
+names          the names in a ZIP as they were typed
 archive        which files of a ZIP are taken, and what a ZIP may hold: one check for preflight and containers
 events         source, types and sequence numbers of status events
 schemas        JSON Schemas of status events and of the files that stages leave (written to events/schemas/)

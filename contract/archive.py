@@ -25,10 +25,9 @@ from contract.stages import PipelineStep
 RAW_SUFFIXES = frozenset({".dng"})
 PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
 # pictures, films and documents that customers do send, but that no stage can read
+CAMERA_RAW_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})  # undeveloped photos
 UNREADABLE_SUFFIXES = (
-    frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
-    | {".gif", ".bmp", ".jxl", ".avif"}
-    | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
+    CAMERA_RAW_SUFFIXES | {".gif", ".bmp", ".jxl", ".avif"} | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
 )
 SPLAT_SUFFIX = ".ply"
 SPLAT_SUFFIXES = frozenset({SPLAT_SUFFIX, ".spz", ".sog", ".splat"})

@@ -257,7 +257,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.GPU_UNAVAILABLE: Failure(
         "The machine's GPU could not be used.",
-        "Nothing is wrong with your photos: reply to this mail so that we can look at it.",
+        "Nothing is wrong with your photos: contact support.",
     ),
     ErrorCode.STALLED: Failure(
         "The job stopped making progress, so we ended it.",

@@ -9,7 +9,8 @@ from contract.archive import Entry, is_scene_photo, is_splat, model_folders
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries
+from domain.preflight import check_bare_film, check_entries, read_entries
+from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
 RESULT = "result.json"
@@ -48,7 +49,7 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
     """
     if path.is_file() and (only or Stage.SFM) is Stage.SFM:
         with path.open("rb") as stream:
-            if is_bare_film(path.name, stream):
+            if kind_of(path.name, stream.read(START_BYTES)) is UploadKind.FILM:
                 check_bare_film(stream)
                 return Source(path, PipelineStep.FULL, 0, path.stat().st_size)
     entries, size = _entries(path)

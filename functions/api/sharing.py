@@ -78,20 +78,17 @@ class Sharing:
         item = self._own(job_id, caller)
         if item.open:
             raise RefusedRequest(ErrorCode.JOB_RUNNING)
-        prefixes = [f"{KEPT}/{job_id}/"]
-        last = not self._other_runs(item)
-        if last:  # what is left of the stages before is what other runs were made from
-            prefixes.append(f"{EXPIRING}/{job_id}/")
-        for prefix in prefixes:
-            self._delete_below(self._results, prefix)
-        if last and item.bucket == self._uploads and item.object_key:
-            self._s3.delete_object(Bucket=self._uploads, Key=item.object_key)
+        self._delete_below(self._results, f"{KEPT}/{job_id}/")
+        if not self._other_runs(item):  # which may have been made from what is left of the stages before
+            self._delete_below(self._results, f"{EXPIRING}/{job_id}/")
+            if item.bucket == self._uploads and item.object_key:
+                self._s3.delete_object(Bucket=self._uploads, Key=item.object_key)
         self._jobs.delete(job_id)
 
     def _other_runs(self, item: JobItem) -> bool:
         owned = self._jobs.of_owner(item.owner or "", MAX_FAMILY, item.uploaded_at)
-        family = [other for other in owned if first_job_id(other.job_id) == first_job_id(item.job_id)]
-        return any(other.job_id != item.job_id for other in family)
+        first = first_job_id(item.job_id)
+        return any(other.job_id != item.job_id and first_job_id(other.job_id) == first for other in owned)
 
     def _delete_below(self, bucket: str, prefix: str) -> None:
         while True:  # what is deleted is not listed again
@@ -112,9 +109,4 @@ class Sharing:
 
 
 def _view(share_id: str, share: Share) -> dict[str, Any]:
-    return {
-        "share_id": share_id,
-        "label": share.label,
-        "created_at": share.created_at,
-        "expires_at": share.expires_at,
-    }
+    return {"share_id": share_id, **share.model_dump(exclude={"secret_hash"})}

@@ -298,12 +298,12 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     q = quality
     return [
         _part(
-            "Match to your photos", 25, _scaled(_MATCH, q.psnr),
+            MATCH, 25, _scaled(_MATCH, q.psnr),
             f"{q.psnr:.1f} dB on check photos, seen by three others, exposures evened (0 points at 14, full at 30)",
             "Often the reason: moving things, changing light, or too few photos of each place.",
         ),
         _part(
-            "Sharpness", 15, _scaled(_SHARPNESS, q.gmsd),
+            SHARPNESS, 15, _scaled(_SHARPNESS, q.gmsd),
             f"edges differ by {q.gmsd:.2f} (GMSD): 0 points at 0.32, full points at 0.10",
             "Often the reason: blurred photos, or too few of each place.",
         ),
@@ -326,6 +326,7 @@ _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
 _OFF_PATH = ((17.0, 0.0), (21.0, 0.15), (24.0, 0.5), (28.0, 0.85), (32.0, 1.0))
 _COVERAGE = ((0.1, 0.0), (0.6, 1.0))
+MATCH, SHARPNESS = "Match to your photos", "Sharpness"  # the parts that more training can raise
 _POOR = 0.5  # share of a part's points below which the likely cause is named
 
 

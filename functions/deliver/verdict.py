@@ -6,13 +6,12 @@ from typing import Literal
 
 from contract.options import Quality
 from contract.stages import Stage
-from deliver.report import ScorePart
+from deliver.report import MATCH, SHARPNESS, ScorePart
 from domain.job import Camel, JobOptions
 
 Grade = Literal["good", "usable", "poor"]
 MIN_SCORE_GOOD, MIN_SCORE_USABLE = 75, 55
 _BETTER = {Quality.PREVIEW: Quality.STANDARD, Quality.STANDARD: Quality.HIGH}
-_OF_TRAINING = ("Match to your photos", "Sharpness")  # parts of the score that more training can raise
 
 
 class NextStep(Camel):
@@ -44,10 +43,10 @@ def verdict_of(score: int | None, parts: list[ScorePart], options: JobOptions) -
     if score is None or not parts:
         return None
     grade: Grade = "good" if score >= MIN_SCORE_GOOD else "usable" if score >= MIN_SCORE_USABLE else "poor"
-    weakest = min(parts, key=lambda part: part.points / part.most)
-    why = f"Weakest side: {weakest.name.lower()} ({weakest.points:.0f} of {weakest.most} points). {weakest.cause}"
     if grade == "good":
         return Verdict(grade=grade, sentence=_SENTENCES[grade], why="")
+    weakest = min(parts, key=lambda part: part.points / part.most)
+    why = f"Weakest side: {weakest.name.lower()} ({weakest.points:.0f} of {weakest.most} points). {weakest.cause}"
     if options.quality is Quality.PREVIEW:
         why = f"It was made in Preview quality, which only checks the coverage. {why}"
     return Verdict(grade=grade, sentence=_SENTENCES[grade], why=why, next_step=_next(weakest, options))
@@ -55,8 +54,8 @@ def verdict_of(score: int | None, parts: list[ScorePart], options: JobOptions) -
 
 def _next(weakest: ScorePart, options: JobOptions) -> NextStep:
     """More training where that can help, and always after a preview; else better photos."""
-    better = _BETTER.get(Quality(options.quality))
-    if better is not None and (options.quality is Quality.PREVIEW or weakest.name in _OF_TRAINING):
+    better = _BETTER.get(options.quality)
+    if better is not None and (options.quality is Quality.PREVIEW or weakest.name in (MATCH, SHARPNESS)):
         return NextStep(
             label=f"Make it again in {better.value.capitalize()} quality",
             from_stage=max(Stage.TRAINING, options.pipeline_step.stages[0], key=lambda stage: stage.ordinal),

@@ -33,15 +33,11 @@ class DispatchSettings(StageSettings):
 def dispatcher() -> Dispatcher:
     settings = DispatchSettings.read()
     runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
-    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars, count_held)
+    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars)
     bus = StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
     start_tags = StartTags(table(settings.limits_table))
     return Dispatcher(Queue(runs, compute, bus, reporter, start_tags, lambda: datetime.now(UTC)))
-
-
-def count_held() -> None:
-    metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -8,12 +8,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 
-def holds(write: Callable[..., Any], **arguments: Any) -> bool:
-    """Write if the condition in `arguments` holds; returns whether it did. Raises ClientError for other faults."""
+def answer_if_holds(write: Callable[..., Any], **arguments: Any) -> dict[str, Any] | None:
+    """Write if the condition in `arguments` holds; returns DynamoDB's answer, or None where it does not. Raises
+    ClientError for other faults."""
     try:
-        write(**arguments)
+        answer: dict[str, Any] = write(**arguments) or {}
     except ClientError as error:
         if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
             raise
-        return False
-    return True
+        return None
+    return answer
+
+
+def holds(write: Callable[..., Any], **arguments: Any) -> bool:
+    """The same, for whom it is enough to know whether the condition held."""
+    return answer_if_holds(write, **arguments) is not None

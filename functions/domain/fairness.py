@@ -9,13 +9,13 @@ machines while nobody else wanted them owes nobody for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from domain.dynamo import holds
+from domain.stage_runs import KEEP_SECONDS
 
 _VIRTUAL_TIME = "startTag"
-_KEPT = timedelta(days=60)  # as the stage runs, of which one may still wait
 
 
 class StartTags:
@@ -32,7 +32,7 @@ class StartTags:
         answer = self._table.update_item(
             Key=own,
             UpdateExpression="ADD startTag :one SET expiresAt = :at",
-            ExpressionAttributeValues={":one": 1, ":at": int((self._clock() + _KEPT).timestamp())},
+            ExpressionAttributeValues={":one": 1, ":at": int(self._clock().timestamp()) + KEEP_SECONDS},
             ReturnValues="ALL_NEW",
         )
         return int(answer["Attributes"]["startTag"]) - 1

@@ -143,20 +143,16 @@ class JobsTable:
     def remove_share(self, job_id: str, share_id: str) -> None:
         """Withdrawing what is withdrawn changes nothing."""
         self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
-        self._table.update_item(
-            Key={"jobId": job_id},
-            UpdateExpression="REMOVE shares.#share",
-            ExpressionAttributeNames={"#share": share_id},
-        )
+        self._change(job_id, "REMOVE shares.#share", {"#share": share_id})
 
-    def _change(self, job_id: str, expression: str, names: Mapping[str, str], value: Any) -> None:
+    def _change(self, job_id: str, expression: str, names: Mapping[str, str], value: Any = None) -> None:
         """Never makes an item: the job may be deleted meanwhile."""
         holds(
             self._table.update_item,
             Key={"jobId": job_id},
             UpdateExpression=expression,
             ConditionExpression="attribute_exists(jobId)",
-            ExpressionAttributeValues={":value": value},
+            **({} if value is None else {"ExpressionAttributeValues": {":value": value}}),
             **({"ExpressionAttributeNames": dict(names)} if names else {}),
         )
 

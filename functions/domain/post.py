@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 
 from domain.webhooks import Targets
 
-TIMEOUT_SECONDS = (
-    10.0  # for all of it: a timeout of each read alone lets a host that drips bytes hold the call for ever
-)
+# for all of it: a timeout of each read alone lets a host that drips bytes hold the call for ever
+TIMEOUT_SECONDS = 10.0
 # addresses of IPv6 that stand for one of IPv4: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible (RFC 4291); `ipaddress`
 # itself knows the mapped, 6to4 and Teredo ones
 _EMBEDDING = [ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96")]

@@ -23,7 +23,7 @@ from contract.archive import (
 )
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
-from contract.films import HEAD_BYTES, RefusedFilm, begins_as_film, check_film, is_film
+from contract.films import RefusedFilm, check_film, is_film
 from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
@@ -73,12 +73,6 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
     return _check_photo_count(
         photos_of(shots), files, nested_archives(entries), described(second_images(shots).values())
     )
-
-
-def is_bare_film(name: str, stream: BinaryIO) -> bool:
-    """Whether an upload is a film itself, by its name or by its first bytes."""
-    stream.seek(0)
-    return is_film(PurePosixPath(name)) or begins_as_film(stream.read(HEAD_BYTES))
 
 
 def check_bare_film(stream: BinaryIO) -> None:

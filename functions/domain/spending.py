@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
 
 from contract.codes import ErrorCode
 from domain.compute import CannotStart, Compute
 from domain.cost import dollars
 from domain.dynamo import holds
 from domain.errors import JobError
+from domain.observability import metrics
 from domain.outcome import RunOutcome
 from domain.sagemaker_requests import instance_type_in, max_seconds_in
-from domain.stage_runs import Reservation, StageRuns
+from domain.stage_runs import KEEP_SECONDS, Reservation, StageRuns
 from domain.stages import StageRun
-
-_KEPT = timedelta(days=60)  # as the stage runs, whose reservations are settled here
 
 
 class DailySpending:
@@ -42,7 +43,7 @@ class DailySpending:
             ExpressionAttributeValues={
                 ":more": _money(most),
                 ":room": _money(limit - most),
-                ":at": int((self._clock() + _KEPT).timestamp()),
+                ":at": int(self._clock().timestamp()) + KEEP_SECONDS,
             },
         )
         return Reservation(dollars=most, day=day) if room else None
@@ -54,7 +55,7 @@ class DailySpending:
             UpdateExpression="ADD dollars :more SET expiresAt = :at",
             ExpressionAttributeValues={
                 ":more": _money(spent - reservation.dollars),
-                ":at": int((self._clock() + _KEPT).timestamp()),
+                ":at": int(self._clock().timestamp()) + KEEP_SECONDS,
             },
         )
 
@@ -63,18 +64,15 @@ class LimitedCompute(Compute):
     """SageMaker within the day's spending limit. A run for which there is no room meets what it would meet of a full
     quota, and waits in the queue until another run has cost less than it might have, or the next day begins."""
 
-    def __init__(
-        self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float, held: Callable[[], None]
-    ) -> None:
-        """`held` is called whenever the limit keeps a run waiting."""
+    def __init__(self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float) -> None:
         super().__init__(sagemaker)
-        self._runs, self._spending, self._limit, self._held = runs, spending, limit, held
+        self._runs, self._spending, self._limit = runs, spending, limit
 
     def create(self, run: StageRun, request: dict[str, Any]) -> None:
         most = dollars(instance_type_in(request), max_seconds_in(request)) or 0.0
         reservation = self._spending.reserve(most, self._limit)
         if reservation is None:
-            self._held()
+            metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
             raise CannotStart(JobError.of(ErrorCode.CAPACITY))
         try:
             super().create(run, request)
@@ -86,7 +84,7 @@ class LimitedCompute(Compute):
 
 
 class Bills:
-    """What ended runs have cost, each counted once however often SageMaker reports its end."""
+    """What ended runs have cost, each counted once however often SageMaker reports its end, and published."""
 
     def __init__(self, runs: StageRuns, spending: DailySpending) -> None:
         self._runs, self._spending = runs, spending
@@ -101,6 +99,8 @@ class Bills:
             return 0.0
         if billed.reservation:
             self._spending.settle(billed.reservation, cost)
+        if cost:
+            metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=cost)  # dollars
         return cost
 
 

@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
 from contract.stages import Stage
-from domain.dynamo import holds
+from domain.dynamo import answer_if_holds, holds
 from domain.stages import RetryState, StageRun
 
 MAX_PAGE = 50
@@ -180,18 +179,17 @@ class StageRuns:
 
     def bill(self, run: StageRun, dollars: float) -> Billed | None:
         """Record what the ended run has cost; None when it was recorded before, or the run is unknown."""
-        try:
-            item = self._table.update_item(
-                Key=self._key(run),
-                UpdateExpression="SET dollars = :dollars",
-                ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
-                ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
-                ReturnValues="ALL_NEW",
-            )["Attributes"]
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
+        answer = answer_if_holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="SET dollars = :dollars",
+            ConditionExpression="attribute_exists(jobId) AND attribute_not_exists(dollars)",
+            ExpressionAttributeValues={":dollars": Decimal(str(dollars))},
+            ReturnValues="ALL_NEW",
+        )
+        if answer is None:
             return None
+        item = answer["Attributes"]
         held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
         return Billed(reservation=held)
 

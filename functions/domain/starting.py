@@ -26,7 +26,7 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries, step_of
+from domain.preflight import check_bare_film, check_entries, read_entries, step_of
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -140,14 +140,12 @@ class Starter:
         content = RangedObject(self._s3, uploaded, size)
         # RawIOBase is all that readers need; buffering would only read ahead what nobody asked for
         stream = cast(BinaryIO, content)
-        if options.pipeline_step is PipelineStep.FULL and is_bare_film(uploaded.key, stream):
-            check_bare_film(stream)
-            return options, 0
-        stream.seek(0)
-        start = content.read(START_BYTES) if kind_by_key(uploaded.key) is None else b""
-        match kind_of(uploaded.key, start):
+        match kind_of(uploaded.key, content.read(START_BYTES)):
             case UploadKind.PHOTO:
                 raise LoosePhoto
+            case UploadKind.FILM if options.pipeline_step is PipelineStep.FULL:
+                check_bare_film(stream)
+                return options, 0
             case UploadKind.KSPLAT:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
             case UploadKind.SPLAT:

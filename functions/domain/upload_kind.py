@@ -1,4 +1,4 @@
-"""What an uploaded object is, by its key and first bytes: an archive, a splat, a single photo, or no upload at all."""
+"""What an uploaded object is, by its key and first bytes: an archive, a film, a splat, one photo, or no upload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import zlib
 from enum import Enum, auto
 from pathlib import PurePosixPath
 
-from contract.archive import PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
+from contract.archive import CAMERA_RAW_SUFFIXES, PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
+from contract.films import begins_as_film, is_film
 
 START_BYTES = 64
 # what a drone's card, its receiver and photo programs leave beside photos; nothing to answer
@@ -14,7 +15,6 @@ _SIDE_SUFFIXES = frozenset(
     {".srt", ".mrk", ".nav", ".obs", ".rinex", ".rtk", ".rpos", ".bin", ".lrf", ".thm", ".scr", ".xmp", ".aae", ".log"}
 )
 _FOLDER_MARKERS = ("/", "_$folder$")  # of consoles and of Hadoop, which draw folders so
-_RAW_PHOTO_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})
 _PLY, _SPZ = (b"ply\n", b"ply\r"), b"NGSP"
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
@@ -24,20 +24,19 @@ class UploadKind(Enum):
 
     ARCHIVE = auto()  # or what claims to be one: preflight says
     PHOTO = auto()
+    FILM = auto()
     SPLAT = auto()
     KSPLAT = auto()  # a splat that no stage reads
     NOTHING = auto()
 
 
 def kind_by_key(key: str) -> UploadKind | None:
-    """As far as the key says it; None where the content must."""
+    """As far as the key alone says it; None where the content must: films and splats are sent under any name."""
     path = PurePosixPath(key)
     suffix = path.suffix.lower()
     if key.endswith(_FOLDER_MARKERS) or is_side_file(PurePosixPath(path.name)) or suffix in _SIDE_SUFFIXES:
         return UploadKind.NOTHING
-    if suffix == ".zip":
-        return UploadKind.ARCHIVE
-    if suffix in PHOTO_SUFFIXES | _RAW_PHOTO_SUFFIXES or is_survey(path):
+    if suffix in PHOTO_SUFFIXES | CAMERA_RAW_SUFFIXES or is_survey(path):
         return UploadKind.PHOTO
     return None
 
@@ -47,6 +46,10 @@ def kind_of(key: str, start: bytes) -> UploadKind:
     if (known := kind_by_key(key)) is not None:
         return known
     path = PurePosixPath(key)
+    if is_film(path) or begins_as_film(start):
+        return UploadKind.FILM
+    if path.suffix.lower() == ".zip":
+        return UploadKind.ARCHIVE
     if path.suffix.lower() == ".ksplat":
         return UploadKind.KSPLAT
     # up to version 3 an SPZ is a gzip stream of what begins so

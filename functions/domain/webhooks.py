@@ -8,7 +8,6 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -168,13 +167,13 @@ class WebhookTable:
         count = len(answer["Attributes"]["deliveries"])
         if count >= 2 * MAX_DELIVERIES:
             oldest = ", ".join(f"deliveries[{index}]" for index in range(count - MAX_DELIVERIES))
-            with suppress(self._table.meta.client.exceptions.ConditionalCheckFailedException):
-                self._table.update_item(
-                    Key=key,
-                    UpdateExpression=f"REMOVE {oldest}",
-                    ConditionExpression="size(deliveries) = :count",  # nobody else cut it meanwhile
-                    ExpressionAttributeValues={":count": count},
-                )
+            holds(
+                self._table.update_item,
+                Key=key,
+                UpdateExpression=f"REMOVE {oldest}",
+                ConditionExpression="size(deliveries) = :count",  # nobody else cut it meanwhile
+                ExpressionAttributeValues={":count": count},
+            )
 
     def deliveries(self, owners: Iterable[str]) -> list[Delivery]:
         """The newest MAX_DELIVERIES of the owners' logs, the newest first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -82,9 +81,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if outcome.status is RunStatus.RUNNING:
         # a machine was found, or its input is there: long before the container's first progress event
         beat(news.run)
-    spent = bills().bill(news.run, outcome)
-    if spent:
-        metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=spent)  # dollars
+    bills().bill(news.run, outcome)
     error = outcome.error and outcome.error.code
     # the reason is for operators: of INTERNAL the customer's error says nothing
     logger.info("stage run described", status=outcome.status, error=error, reason=outcome.reason)

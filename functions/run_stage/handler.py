@@ -31,7 +31,7 @@ def runner() -> Runner:
     settings = RunStageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     spending = DailySpending(table(settings.limits_table))
-    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars, count_held)
+    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars)
     s3 = client("s3")
     return Runner(
         platform=settings.platform,
@@ -43,10 +43,6 @@ def runner() -> Runner:
         s3=s3,
         budget=settings.job_budget_dollars,
     )
-
-
-def count_held() -> None:
-    metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
 
 
 @logger.inject_lambda_context(clear_state=True)

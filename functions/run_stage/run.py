@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -99,17 +99,17 @@ class Runner:
         elif latest.task_token != request.task_token:
             self._runs.adopt(latest, request.task_token)
         if attempt.begin:
-            self._begin(request, attempt, start_tag)
+            self._begin(request, attempt, known, start_tag)
         else:
             self._reporter.report(attempt.run)
         return attempt.run
 
-    def _begin(self, request: RunRequest, attempt: Attempt, start_tag: int) -> None:
+    def _begin(self, request: RunRequest, attempt: Attempt, known: Sequence[WaitingRun], start_tag: int) -> None:
         run, job = attempt.run, request.job
         self._bus.put(stage_started(run, self._clock()))
         if reads_upload(run, job) and not self._copy_upload(job):
             return self._reporter.fail(request.task_token, JobError.of(ErrorCode.UPLOAD_GONE))
-        refusal = self._create(request, attempt, start_tag, self._spent_before(run))
+        refusal = self._create(request, attempt, start_tag, self._spent_before(run, known))
         return None if refusal is None else self._reporter.fail(request.task_token, refusal)
 
     def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, spent: float) -> JobError | None:
@@ -118,6 +118,7 @@ class Runner:
         A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
         """
         run, job = attempt.run, request.job
+        finished = finished_stages(job.stages)
         choices = self._platform.machines(run.stage, job.options.quality)
         for turn in range(attempt.retry_state.machine, attempt.retry_state.machine + len(choices)):
             choice = choices[turn % len(choices)]
@@ -125,7 +126,6 @@ class Runner:
             if not affordable:
                 return JobError.of(ErrorCode.BUDGET_SPENT, f"{spent:.2f} of {self._budget:.2f} dollars")
             machine = machine_for(run.stage, choice, affordable)
-            finished = finished_stages(job.stages)
             job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine)
             refusal = self._create_or_queue(request, run, job_request, start_tag)
             if refusal is None or refusal.code is not ErrorCode.NO_QUOTA or choice == choices[0]:
@@ -157,8 +157,8 @@ class Runner:
         uri = upload_uri(job.job_id, job.key, self._platform.results_bucket)
         return copy_of(self._s3, job.uploaded, uri)
 
-    def _spent_before(self, run: StageRun) -> float:
+    def _spent_before(self, run: StageRun, known: Sequence[WaitingRun]) -> float:
         """Dollars that the job's other runs have cost, failed attempts included."""
-        others = [waiting.run for waiting in self._runs.of_job(run.job_id) if waiting.run != run]
+        others = [waiting.run for waiting in known if waiting.run != run]
         outcomes = [outcome_of(other, self._compute.describe(other)) for other in others]
         return sum(dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)

@@ -67,12 +67,7 @@ def watcher() -> Watcher:
         settings.platform,
         60 * settings.capacity_wait_minutes,
         each=in_parallel,
-        spent=count,
     )
-
-
-def count(dollars: float) -> None:
-    metrics.add_metric(name="Spend", unit=MetricUnit.NoUnit, value=dollars)
 
 
 @logger.inject_lambda_context(clear_state=True)

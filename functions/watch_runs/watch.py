@@ -31,9 +31,9 @@ class Look(StrEnum):
 
 
 class Watcher:
-    """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `spent` receives the
-    dollars of an ended run that were not counted before; `time_left` says whether there is time for more runs. A run
-    that waits at SageMaker for longer than `capacity_wait` seconds is stopped where it can be tried on another machine.
+    """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `time_left` says
+    whether there is time for more runs. A run that waits at SageMaker for longer than `capacity_wait` seconds is
+    stopped where it can be tried on another machine.
     """
 
     def __init__(
@@ -46,13 +46,12 @@ class Watcher:
         platform: Platform,
         capacity_wait: float,
         each: Callable[[Callable[[StageRun], Look], Iterable[StageRun]], Iterator[Look]] = map,
-        spent: Callable[[float], None] = lambda _dollars: None,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._platform, self._capacity_wait, self._clock = platform, capacity_wait, clock
         self._runs, self._reporter, self._executions, self._compute = runs, reporter, executions, compute
-        self._bills, self._each, self._spent = bills, each, spent
+        self._bills, self._each = bills, each
 
     def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Look]:
         """Look at every run that is due. A run's fault is its own: the others are looked at all the same. Where time
@@ -111,8 +110,6 @@ class Watcher:
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
         dollars = self._bills.bill(run, outcome)
         logger.warning("an end that no event reported", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
-        if dollars:
-            self._spent(dollars)
 
     def _execution_ended(self, run: StageRun) -> bool:
         execution = self._executions.lookup(run.job_id)

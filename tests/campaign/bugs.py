@@ -78,7 +78,7 @@ BUGS = (
     Bug("earlier attempts cost nothing", REPORTING, "range(1, run.attempt)", "range(2, run.attempt)", _unit("report_stage")),
     Bug("a run at work is billed", "functions/domain/spending.py", "        if not outcome.ended:\n            return 0.0\n", "", _unit("report_stage")),
     Bug("what a run did not need stays reserved", "functions/domain/spending.py", "            self._spending.settle(billed.reservation, cost)", "            pass", _unit("spending")),
-    Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            self._held()", "        if False:\n            self._held()", _unit("spending")),
+    Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            metrics", "        if False:\n            metrics", _unit("spending")),
     Bug("owners do not take turns", "functions/domain/fairness.py", "        self._raise(own, int(now))\n", "", _unit("dispatch")),
     Bug("a description behind its event is believed", REPORT, "        raise DescribedTooEarly(news.run.job_name)\n", "        pass\n", _unit("report_stage")),
     Bug("an orphan whose execution is unknown runs on", f"{F}/report_stage/orphans.py", "execution is not None and execution.running", "execution is None or execution.running", _unit("second_witnesses")),

@@ -20,7 +20,8 @@ from contract.shots import Kind
 from contract.stages import PipelineStep, Stage
 from contract.warning_codes import WarningCode
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, is_bare_film, read_entries
+from domain.preflight import check_bare_film, check_entries, read_entries
+from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from sfm import gate
 from sfm.budget import TimeBudget
 from sfm.stage import Upload, _Work
@@ -134,7 +135,7 @@ CASES = [
 def preflight(body: bytes) -> int | ErrorCode:
     stream = io.BytesIO(body)
     try:
-        if is_bare_film("upload", stream):
+        if kind_of("upload", stream.read(START_BYTES)) is UploadKind.FILM:
             check_bare_film(stream)
             return 0
         return check_entries(read_entries(stream), len(body), PipelineStep.FULL)
