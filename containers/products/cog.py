@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.files import whole
 from splat.gaussians import Float32
 
 TILE = 512
@@ -232,15 +233,13 @@ def _write(path: Path, directories: list[_Directory]) -> None:
         directory.tags[324] = (_LONG, offsets)
     if offset > MAX_BYTES:
         raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB")
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
+    with whole(path) as partial, partial.open("wb") as out:
         out.write(struct.pack("<2sHI", b"II", 42, starts[0]))
         for directory, start, following in zip(directories, starts, [*starts[1:], 0], strict=True):
             out.write(_packed(directory, start, following))
         for directory in reversed(directories):
             for tile in directory.tiles:
                 out.write(tile)
-    partial.replace(path)
 
 
 def _packed(directory: _Directory, start: int, following: int) -> bytes:

@@ -58,9 +58,7 @@ def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -
     """The grid round the points (N, 3), ENU, that MIN_PHOTOS see, in whole cells. Raises NothingSeenError."""
     seen = np.zeros(len(points), np.int16)
     for camera in cameras:
-        pixels, depths = camera.project(points)
-        inside = (depths > 0) & (pixels >= 0).all(axis=1)
-        seen += inside & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
+        seen += camera.contains(*camera.project(points))
     kept = points[seen >= MIN_PHOTOS]
     if not len(kept):
         raise NothingSeenError(f"no part of the scene is seen by {MIN_PHOTOS} photos")

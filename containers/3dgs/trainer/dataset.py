@@ -178,11 +178,7 @@ def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
     offset = offset_of(model.points.positions)
     if offset == NOWHERE:
         return model, offset
-    images = []
-    for image in model.images:
-        matrix = image.camera.world_to_camera.copy()
-        matrix[:3, 3] += image.camera.rotation @ offset
-        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    images = [replace(image, camera=image.camera.about(offset)) for image in model.images]
     points = replace(model.points, positions=model.points.positions - offset)
     return SparseModel(images, points), offset
 
@@ -304,7 +300,7 @@ def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Depths of the points that fall into the camera's picture."""
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return depths[inside]
 
 

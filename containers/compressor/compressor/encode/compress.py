@@ -104,7 +104,7 @@ def compress(
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
-    pace.begin("optimising file size (step 1 of 3)")
+    pace.begin(1)
     effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
     if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
         effort = replace(effort, views=_FIXED_STEPS.views)
@@ -156,7 +156,7 @@ class _Compression:
         for part in _PRUNING if pruning else ():
             if not self.pace.allows(0, until=_PREPARED_BY):
                 break
-            self.pace.begin("optimising file size (step 2 of 3)")
+            self.pace.begin(2)
             pruned = pruner.prune(part * self.goal.mean_squared_error)
             if not pruned.error:
                 break

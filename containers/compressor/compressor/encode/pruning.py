@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.encode.arranged import Arranged
-from compressor.encode.fitting import Sights, fitted, visits_for
+from compressor.encode.fitting import Sights, fitted
 from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Float32
 from splat.gaussians import opacity_of
@@ -57,8 +57,7 @@ class Pruner:
         allowed = _SHARE * budget
         if self.seen and (share := self._largest_share(_RECOVERED * allowed)):
             left = self._without(share)
-            visits = visits_for(len(left), _ROUNDS, self.seen)
-            left = replace(left, gaussians=fitted(left.gaussians, self.seen, visits, self.check_stop))
+            left = replace(left, gaussians=fitted(left.gaussians, self.seen, _ROUNDS, self.check_stop))
             found = self.yardstick.mean_squared_error(left.gaussians)
             if found <= _TOLERANCE * allowed:
                 return Pruned(left, found)
