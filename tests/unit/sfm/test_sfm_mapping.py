@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pycolmap
 import pytest
 
-from sfm import mapping
 from sfm.database import write_database
 from sfm.exif import Metadata
 from sfm.features import Features
@@ -19,7 +19,15 @@ from sfm.mapping import Mapped, map_scene
 from sfm.photos import Photo
 from tests.unit.sfm.models import SIZE, as_simple, flight, lens
 
-RECTILINEAR, FISHEYE = lens("SIMPLE_RADIAL", 500.0, 0.0), lens("RADIAL_FISHEYE", 300.0, 0.01, -0.003)
+
+@pytest.fixture(scope="module")
+def rectilinear() -> pycolmap.Reconstruction:
+    return as_simple(flight(lens("SIMPLE_RADIAL", 500.0, 0.0)))
+
+
+@pytest.fixture(scope="module")
+def fisheye() -> pycolmap.Reconstruction:
+    return as_simple(flight(lens("RADIAL_FISHEYE", 300.0, 0.01, -0.003)))
 
 
 @dataclass
@@ -38,30 +46,36 @@ class Mapper:
 
 
 def mapped(
-    folder: Path, camera: pycolmap.Camera, takes: list[float], seconds: float, monkeypatch: pytest.MonkeyPatch
+    folder: Path, model: pycolmap.Reconstruction, takes: list[float], seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Mapper, Mapped]:
     photos = [Photo("0.jpg", "0.JPG", Path(), *SIZE, Metadata())]
     write_database(folder / "colmap.db", photos, [Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8))])
-    mapper = Mapper(as_simple(flight(camera)), takes)
-    monkeypatch.setattr(mapping.pycolmap, "incremental_mapping", mapper)
-    monkeypatch.setattr(mapping.time, "monotonic", lambda: mapper.now)
+    mapper = Mapper(model, takes)
+    monkeypatch.setattr("sfm.mapping.pycolmap.incremental_mapping", mapper)
+    monkeypatch.setattr("sfm.mapping.time", SimpleNamespace(monotonic=lambda: mapper.now))
     (folder / "model").mkdir()
     return mapper, map_scene(folder / "colmap.db", folder / "model", 16, 1, seconds, lambda _share: None)
 
 
-def test_the_second_mapping_gets_the_time_that_the_first_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mapper, found = mapped(tmp_path, FISHEYE, [40.0, 30.0], 100.0, monkeypatch)
+def test_the_second_mapping_gets_the_time_that_the_first_left(
+    tmp_path: Path, fisheye: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapper, found = mapped(tmp_path, fisheye, [40.0, 30.0], 100.0, monkeypatch)
     assert mapper.limits == [100, 60]
     assert not found.cut_short
 
 
-def test_a_second_mapping_that_runs_out_of_time_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, found = mapped(tmp_path, FISHEYE, [40.0, 60.0], 100.0, monkeypatch)
+def test_a_second_mapping_that_runs_out_of_time_is_cut_short(
+    tmp_path: Path, fisheye: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, found = mapped(tmp_path, fisheye, [40.0, 60.0], 100.0, monkeypatch)
     assert found.cut_short
 
 
-def test_without_time_for_a_second_mapping_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mapper, found = mapped(tmp_path, FISHEYE, [60.0], 100.0, monkeypatch)
+def test_without_time_for_a_second_mapping_the_first_stays(
+    tmp_path: Path, fisheye: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mapper, found = mapped(tmp_path, fisheye, [60.0], 100.0, monkeypatch)
     assert mapper.limits == [100]
     assert not found.cut_short
     (camera,) = pycolmap.Reconstruction(tmp_path / "model").cameras.values()
@@ -69,9 +83,9 @@ def test_without_time_for_a_second_mapping_the_first_stays(tmp_path: Path, monke
 
 
 def test_a_lens_that_fits_is_mapped_once_and_adjusted_once_for_each_question(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, rectilinear: pycolmap.Reconstruction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is, as a fisheye's, with a free principal point."""
+    """As it is, and as a fisheye's."""
     adjustments: list[int] = []
     adjust = pycolmap.bundle_adjustment
 
@@ -79,9 +93,7 @@ def test_a_lens_that_fits_is_mapped_once_and_adjusted_once_for_each_question(
         adjustments.append(1)
         adjust(*arguments)
 
-    model = as_simple(flight(RECTILINEAR))
     monkeypatch.setattr(pycolmap, "bundle_adjustment", counted)
-    monkeypatch.setattr("tests.unit.sfm.test_sfm_mapping.as_simple", lambda _model: model)
-    mapper, found = mapped(tmp_path, RECTILINEAR, [60.0], math.inf, monkeypatch)
+    mapper, found = mapped(tmp_path, rectilinear, [60.0], math.inf, monkeypatch)
     assert mapper.limits == [-1]
-    assert (len(adjustments), found.cut_short) == (3, False)
+    assert (len(adjustments), found.cut_short) == (2, False)
