@@ -134,7 +134,9 @@ def _picture(rgb: Bytes, reduced: bool) -> _Directory:
 def _mask(valid: Bool, reduced: bool) -> _Directory:
     tags = _base(valid.shape, 4 | int(reduced))
     tags |= {258: (_SHORT, [1]), 259: (_SHORT, [8]), 262: (_SHORT, [4]), 277: (_SHORT, [1])}
-    return _Directory(tags, [zlib.compress(np.packbits(tile, axis=1).tobytes(), 6) for tile in _tiles(valid)])
+    return _Directory(
+        tags, [zlib.compress(np.packbits(tile.astype(bool), axis=1).tobytes(), 6) for tile in _tiles(valid)]
+    )
 
 
 def _heights(values: Float32, reduced: bool, step: float) -> _Directory:

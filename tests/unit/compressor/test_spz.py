@@ -17,6 +17,7 @@ from compressor.deliver.spz import FixedPoint, fractional_bits
 from compressor.formats.reading import read_splat
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
 from splat.stored import Marks
+from tests.support.gaussians import gaussians_of
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -59,7 +60,7 @@ def decode(raw: bytes) -> tuple[dict[str, int], Gaussians]:
     alphas = parts["alphas"][:, 0] / 255
     with np.errstate(divide="ignore"):
         logits = np.log(alphas / (1 - alphas))
-    gaussians = Gaussians(
+    gaussians = gaussians_of(
         means=np.where(fixed >= 1 << 23, fixed - (1 << 24), fixed) / (1 << bits),
         quats=quats[:, [3, 0, 1, 2]],
         scales=parts["scales"] / 16 - 10,
