@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from contract.codes import ErrorCode
+from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import Job, JobOptions, UploadedObject, job_of
@@ -140,7 +141,7 @@ class Run:
             def show(event: StatusEvent) -> None:
                 assert event.stage is not None
                 stage = Stage(event.stage)
-                if stage not in estimate.clocks:
+                if event.type is StatusType.STAGE_STARTED:  # each attempt has a clock of its own
                     estimate.start(stage, self._clock())
                 estimate.progress(stage, event.progress, self._clock())
                 board.apply(event)
@@ -200,9 +201,7 @@ def kept(work: Path, out: Path) -> Path | None:
     """The folder that logs and finished stages of a failed run went to; None where there is nothing."""
     if not work.is_dir():
         return None
-    for leftover in ("upload.zip", "delivered"):
-        path = work / leftover
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    (work / "upload.zip").unlink(missing_ok=True)
     for attempt in work.glob("*-[0-9]"):
         shutil.rmtree(attempt, ignore_errors=True)
     if not any(work.iterdir()):
