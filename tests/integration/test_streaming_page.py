@@ -36,7 +36,7 @@ WIDTH, HEIGHT = 640, 400
 UP = np.array([0.0, 0.0, 1.0])
 EYE = 0.4 * UP + 4.6 * np.array([0.42, -0.9, 0.0]) + 2.2 * UP
 LIMITS = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
-DRAWN = "window.spaceport?.viewer.app.stats.frame.gsplats ?? 0"
+DRAWN = "(window.spaceport?.viewer.app.stats.frame.gsplats ?? 0)"
 
 pytestmark = needs_chromium
 
