@@ -14,11 +14,6 @@ from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
 RESULT = "result.json"
-STEPS = {
-    Stage.SFM: PipelineStep.FULL,
-    Stage.TRAINING: PipelineStep.TRAINING,
-    Stage.COMPRESSOR: PipelineStep.COMPRESSION,
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
                 check_bare_film(stream)
                 return Source(path, PipelineStep.FULL, 0, path.stat().st_size)
     entries, size = _entries(path)
-    step = STEPS[only] if only else _step_of(path, entries)
+    step = PipelineStep.for_stage(only) if only else _step_of(path, entries)
     if step is PipelineStep.COMPRESSION and path.is_dir():
         if not (path / "scene.ply").is_file():
             raise RejectedUpload(ErrorCode.INVALID_SPLAT, "there is no scene.ply in the folder")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,8 +109,10 @@ def test_other_names_are_not_ours(text: str) -> None:
 
 def test_a_job_takes_all_stages_from_where_it_starts() -> None:
     assert PipelineStep.FULL.stages == tuple(Stage)
-    assert PipelineStep.TRAINING.stages == (Stage.TRAINING, Stage.COMPRESSOR)
-    assert PipelineStep.COMPRESSION.stages == (Stage.COMPRESSOR,)
+    for step, first in zip(PipelineStep, (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR), strict=True):
+        before = tuple(itertools.takewhile(lambda stage, first=first: stage is not first, Stage))
+        assert before + step.stages == tuple(Stage)
+        assert PipelineStep.for_stage(step.first) is step
 
 
 def test_the_stages_make_up_all_of_a_jobs_progress() -> None:

@@ -18,7 +18,7 @@ from local.sagemaker.container import Image
 from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
-from spaceport.source import STEPS, read_source
+from spaceport.source import read_source
 from tests.unit.spaceport.played import TRAINING, played
 
 PLENTY = 10**12
@@ -44,9 +44,8 @@ def go(
     said: io.StringIO | None = None,
 ) -> Outcome:
     source = read_source(given, only)
-    step = STEPS[only] if only else source.step
-    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=step)
-    plan = Plan(source, (only,) if only else step.stages, options, out)
+    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=source.step)
+    plan = Plan(source, (only,) if only else source.step.stages, options, out)
     runner = Run(
         images or played(), PaceFile(given.parent / "cache" / "paces.json"), said or io.StringIO(), free=lambda _: free
     )
