@@ -50,18 +50,30 @@ PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 # long as a run waits for its machine, in our queue or at SageMaker, watch_runs keeps its task alive
 HEARTBEAT_SECONDS = 1800
 _DAY = 24 * 3600
-# the runs of a job may wait this long in the queue, together, for machines of the account's quota; what they read expires
-# later. With one machine for each of three stages, fifty uploads get through even if each takes the longest it may.
-# dispatch keeps the heartbeat of those that wait
-QUEUE_SECONDS = 45 * _DAY // len(Stage)
+# the runs of a job may wait this long in the queues, together: what they read expires later
+QUEUES_SECONDS = 45 * _DAY
 # waiting for an instance that was found, start-up, loading and upload count on top of a job's MaxRuntimeInSeconds
 MARGIN_SECONDS = 2 * 3600
 
 
+def run_seconds(stage: Stage) -> int:
+    """How long a run may hold its machine or wait for Spot capacity."""
+    return stage.spec.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0)
+
+
+def queue_seconds(stage: Stage) -> int:
+    """How long a run may wait in its queue; dispatch keeps the heartbeat of those that wait.
+
+    By the time that the runs of its kind may take, which wait for the same machines: with one machine of each kind,
+    fifty uploads get through even if each run takes the longest it may.
+    """
+    turns = {each: sum(map(run_seconds, each.of_its_kind)) for each in Stage}
+    return QUEUES_SECONDS * turns[stage] // sum(turns.values())
+
+
 def task_seconds(stage: Stage) -> int:
-    """How long a stage's task may take: in the queue, waiting for Spot capacity, at work, and around it."""
-    spot_wait = SPOT_WAIT_SECONDS if stage.kind == "Training" else 0
-    return QUEUE_SECONDS + stage.spec.max_runtime + spot_wait + MARGIN_SECONDS
+    """How long a stage's task may take: in the queue, at work, and around it."""
+    return queue_seconds(stage) + run_seconds(stage) + MARGIN_SECONDS
 
 
 def job_seconds() -> int:

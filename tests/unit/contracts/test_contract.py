@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,8 +109,9 @@ def test_other_names_are_not_ours(text: str) -> None:
 def test_a_job_takes_all_stages_from_where_it_starts() -> None:
     assert PipelineStep.FULL.stages == tuple(Stage)
     for step, first in zip(PipelineStep, (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR), strict=True):
-        before = tuple(itertools.takewhile(lambda stage, first=first: stage is not first, Stage))
-        assert before + step.stages == tuple(Stage)
+        before = [stage for stage in Stage if stage.ordinal < first.ordinal]
+        assert (*before, *step.stages) == (*Stage,)
+        assert step.stages[0] is first
         assert PipelineStep.for_stage(step.first) is step
 
 
