@@ -129,6 +129,7 @@ types_of() { # a stage, as the template's parameter names it
   local variable=${1^^}_TYPES
   echo "${!variable:-$(sed -n "/^  $1InstanceTypes:/,/Default:/s/.*Default: //p" template.yaml)}"
 }
+others_of() { sed -E 's/(^|,)[^,+]*/\1/g' <<<"$1"; } # of the types that are tried in turn, those behind the first
 first_of() { sed 's/+[^,]*//g' <<<"$1"; } # of the types that are tried in turn
 processing=$(for stage in $(sed -n 's/^  \([A-Za-z]*\)InstanceTypes:/\1/p' template.yaml); do
   [ "$stage" = Training ] || types_of "$stage"
@@ -140,8 +141,9 @@ if [ "$SPOT" = true ]; then
 else
   quotas "training job" "$(first_of "$training")"
 fi
-# what is tried when there is none of the first is passed over where its quota is 0
-quotas "training job" "$training" "not tried when the first is not to be had"
+# a fallback whose quota is 0 is skipped; on Spot capacity the first type on demand is one, too
+if [ "$SPOT" = true ]; then fallbacks=$training; else fallbacks=$(others_of "$training"); fi
+quotas "training job" "$fallbacks" "skipped as a fallback"
 sender
 bucket_names
 [ -z "${IMAGE_TAG:-}" ] || images

@@ -59,7 +59,7 @@ class Photo:
     lens: Lens | None = None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture that `camera` takes, of one that was decoded from the file."""
+        """Undistort a picture that was decoded from the file."""
         if self.lens is None:
             return picture
         size = picture.shape[1], picture.shape[0]
@@ -173,11 +173,7 @@ def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
     offset = offset_of(model.points.positions)
     if offset == NOWHERE:
         return model, offset
-    images = []
-    for image in model.images:
-        matrix = image.camera.world_to_camera.copy()
-        matrix[:3, 3] += image.camera.rotation @ offset
-        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    images = [replace(image, camera=image.camera.about(offset)) for image in model.images]
     points = replace(model.points, positions=model.points.positions - offset)
     return SparseModel(images, points), offset
 
@@ -299,5 +295,5 @@ def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Depths of the points that fall into the camera's picture."""
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return depths[inside]

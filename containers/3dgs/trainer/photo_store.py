@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from splat.bounded import Bounded
 from splat.camera import Camera
 from splat.loss import Target
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, open_picture, to_rgb
+from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
 from trainer.dataset import Photo
 
-_MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
-
-Value = TypeVar("Value")
-
-
-class _Bounded(Generic[Value]):
-    """Remembers what was made last, up to a number of bytes."""
-
-    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
-        self._limit, self._size = limit, size
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = make()
-        self._values[key] = value
-        self._bytes += self._size(value)
-        while self._bytes > self._limit and len(self._values) > 1:
-            _, oldest = self._values.popitem(last=False)
-            self._bytes -= self._size(oldest)
-        return value
 
 
 class PhotoStore:
@@ -50,9 +25,9 @@ class PhotoStore:
     def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
         """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
         self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
-        self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
-        self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
-        self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
+        self._pictures = Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
+        self._targets = Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+        self._masks = Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
 
     def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
         """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
@@ -91,9 +66,9 @@ class PhotoStore:
         def make() -> NDArray[np.bool_]:
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
-                shown &= photo.straight(_decode(photo.mask, size, _lightness)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.mask, size, _shown)) >= MASKED_BELOW
             if photo.alpha:
-                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= MASKED_BELOW
             return shown
 
         return self._masks.get((photo.name, *size), make)
@@ -113,9 +88,6 @@ def _opacity(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA").getchannel("A")
 
 
-def _lightness(mask: Image.Image) -> Image.Image:
-    """8-bit grey; a mask of 16 bits is black or white, and not stretched: it may be white all over."""
-    if mask.mode.startswith(("I", "F")):
-        values = np.asarray(mask)
-        return Image.fromarray(np.where(2 * values.astype(np.float64) >= max(values.max(), 1), 255, 0).astype(np.uint8))
-    return mask.convert("L")
+def _shown(mask: Image.Image) -> Image.Image:
+    """White where the mask is light, else black."""
+    return Image.fromarray(np.where(shown_in(mask), 255, 0).astype(np.uint8))
