@@ -71,7 +71,7 @@ def test_the_sunny_side_of_what_is_seen_is_not_taken_for_exposure(photos: int) -
     rng = np.random.default_rng(8)
     logs = without_ramp(rng.normal(0, 0.05, photos), np.arange(photos)[:, None])
     error = np.log(solve(chain(logs, 0.0, rng, sunside=0.3), np.ones(photos))[:, 0]) - logs
-    assert np.abs(error).max() < 0.04  # without: 0.5
+    assert np.abs(error).max() < 0.04  # 0.27 and 0.35 without the direction
 
 
 def test_a_ramp_of_exposures_is_told_from_the_sunny_side_by_exif() -> None:
