@@ -8,11 +8,9 @@ origin.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +18,22 @@ from PIL import Image
 
 from contract.archive import is_scene, model_folders
 from contract.warning_codes import WarningCode
+from splat.bounded import Bounded
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.loss import Target
 from splat.stored import NOWHERE, Triple, offset_of
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, to_rgb
+from stage.pictures import (
+    MASKED_BELOW,
+    TooManyPixelsError,
+    UnusablePhotoError,
+    has_alpha,
+    open_picture,
+    shown_in,
+    to_rgb,
+)
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
@@ -37,10 +44,7 @@ MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
 HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
-_MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Photo:
     stops: float | None = None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture that `camera` takes, of one that was decoded from the file."""
+        """Undistort a picture that was decoded from the file."""
         if self.lens is None:
             return picture
         size = picture.shape[1], picture.shape[0]
@@ -188,11 +192,7 @@ def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
     offset = offset_of(model.points.positions)
     if offset == NOWHERE:
         return model, offset
-    images = []
-    for image in model.images:
-        matrix = image.camera.world_to_camera.copy()
-        matrix[:3, 3] += image.camera.rotation @ offset
-        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    images = [replace(image, camera=image.camera.about(offset)) for image in model.images]
     points = replace(model.points, positions=model.points.positions - offset)
     return SparseModel(images, points), offset
 
@@ -314,29 +314,8 @@ def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Depths of the points that fall into the camera's picture."""
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return depths[inside]
-
-
-class _Bounded(Generic[Value]):
-    """Remembers what was made last, up to a number of bytes."""
-
-    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
-        self._limit, self._size = limit, size
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = make()
-        self._values[key] = value
-        self._bytes += self._size(value)
-        while self._bytes > self._limit and len(self._values) > 1:
-            _, oldest = self._values.popitem(last=False)
-            self._bytes -= self._size(oldest)
-        return value
 
 
 class PhotoStore:
@@ -345,9 +324,9 @@ class PhotoStore:
     def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
         """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
         self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
-        self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
-        self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
-        self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
+        self._pictures = Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
+        self._targets = Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+        self._masks = Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
 
     def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
         """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
@@ -386,9 +365,9 @@ class PhotoStore:
         def make() -> NDArray[np.bool_]:
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
-                shown &= photo.straight(_decode(photo.mask, size, _lightness)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.mask, size, _shown)) >= MASKED_BELOW
             if photo.alpha:
-                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= MASKED_BELOW
             return shown
 
         return self._masks.get((photo.name, *size), make)
@@ -408,9 +387,6 @@ def _opacity(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA").getchannel("A")
 
 
-def _lightness(mask: Image.Image) -> Image.Image:
-    """8-bit grey; a mask of 16 bits is black or white, and not stretched: it may be white all over."""
-    if mask.mode.startswith(("I", "F")):
-        values = np.asarray(mask)
-        return Image.fromarray(np.where(2 * values.astype(np.float64) >= max(values.max(), 1), 255, 0).astype(np.uint8))
-    return mask.convert("L")
+def _shown(mask: Image.Image) -> Image.Image:
+    """White where the mask is light, else black."""
+    return Image.fromarray(np.where(shown_in(mask), 255, 0).astype(np.uint8))
