@@ -13,6 +13,7 @@ from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.tiles import write_tiles
 from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
@@ -72,6 +73,14 @@ class Delivery:
             self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks,
         )  # fmt: skip
+
+    def write_tiles(self, progress: Callable[[float], None]) -> None:
+        """Write 3D Tiles of a scene with a place on Earth."""
+        if self.source.place is not None:
+            write_tiles(
+                self.folder / "tiles", self.result.arranged.gaussians, self.source.place, self.source.marks.offset,
+                self.source.heights, progress, antialiased=self.source.marks.antialiased,
+            )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:
         """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""
