@@ -12,22 +12,20 @@ const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
 const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
-// What a customer takes home, the scene first: the delivered file, the words on its button, how it is opened.
-export function offersOf(name) {
-    return [
-        ['scene.sog', 'Download .sog', { download: `${name}.sog` }],
-        ['scene.ply', 'Download .ply', { download: `${name}.ply` }],
-        ['scene.spz', 'Download .spz', { download: `${name}.spz` }],
-        ['scene.glb', 'Download .glb', { download: `${name}.glb` }],
-        ['viewer.html', 'Download the viewer (one HTML file)', { download: `${name}.html` }],
-        ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
-        ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)', { download: `${name} orthophoto.tif` }],
-        ['products/surface.tif', 'Surface model (GeoTIFF)', { download: `${name} surface.tif` }],
-        ['products/contours.geojson', 'Contour lines (GeoJSON)', { download: `${name} contours.geojson` }],
-        ['products/points.laz', 'Point cloud (LAZ)', { download: `${name}.laz` }],
-        ['products/quality.pdf', 'Survey quality report (PDF)', { download: `${name} quality.pdf` }]
-    ];
-}
+// What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
+const OFFERED = [
+    ['scene.sog', 'Download .sog'],
+    ['scene.ply', 'Download .ply'],
+    ['scene.spz', 'Download .spz'],
+    ['scene.glb', 'Download .glb'],
+    ['viewer.html', 'Download the viewer (one HTML file)'],
+    ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
+    ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)'],
+    ['products/surface.tif', 'Surface model (GeoTIFF)'],
+    ['products/contours.geojson', 'Contour lines (GeoJSON)'],
+    ['products/points.laz', 'Point cloud (LAZ)'],
+    ['products/quality.pdf', 'Survey quality report (PDF)']
+];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -260,9 +258,9 @@ export class JobPage {
         }
     }
 
-    // The links themselves say what a file is called: of another origin, `download` is not heeded.
-    offerDownloads({ links, name }) {
-        const found = offersOf(name).filter(([file]) => links[file]);
+    // The links themselves say what a file is called when it is saved.
+    offerDownloads({ links }) {
+        const found = OFFERED.filter(([file]) => links[file]);
         byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 

@@ -142,8 +142,9 @@ def test_the_root_lies_where_the_scene_is_on_earth(folder: Path) -> None:
     to_earth = Transformer.from_pipeline(
         "+proj=pipeline +step +inv +proj=topocentric +ellps=WGS84 +lon_0=8.5306 +lat_0=47.3612 +h_0=466"
     )
-    for place in ([0.0, 0, 0], [100.0, 0, 0], [0, 100.0, 0], [3.0, -40, 100.0]):
-        np.testing.assert_allclose((transform @ [*place, 1])[:3], to_earth.transform(*place), atol=1e-6)
+    for east, north, up in ((0.0, 0.0, 0.0), (100.0, 0.0, 0.0), (0.0, 100.0, 0.0), (3.0, -40.0, 100.0)):
+        expected = np.array(to_earth.transform(east, north, up))
+        np.testing.assert_allclose((transform @ [east, north, up, 1])[:3], expected, atol=1e-6)
 
 
 def test_what_was_subtracted_from_the_splat_is_put_back(make_splat: MakeSplat, tmp_path: Path) -> None:

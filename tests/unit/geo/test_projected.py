@@ -92,11 +92,12 @@ def test_the_frame_stands_on_the_ellipsoid_as_proj_has_it(
     latitude: float, longitude: float, altitude: float, point: tuple[float, ...]
 ) -> None:
     place = Place(latitude, longitude, altitude)
+    east, north, up = point
     proj = Transformer.from_pipeline(
         f"+proj=pipeline +step +inv +proj=topocentric +ellps=WGS84 +lon_0={longitude!r} +lat_0={latitude!r} "
         f"+h_0={altitude!r}"
     )
-    np.testing.assert_allclose((place.to_earth @ [*point, 1])[:3], proj.transform(*point), atol=1e-5)
+    np.testing.assert_allclose((place.to_earth @ [*point, 1])[:3], np.array(proj.transform(east, north, up)), atol=1e-5)
 
 
 def test_a_scene_without_a_place_has_none() -> None:
