@@ -76,11 +76,13 @@ class Delivery:
         )  # fmt: skip
 
     def write_tiles(self, progress: Callable[[float], None]) -> None:
-        """Write 3D Tiles of a scene with a place on Earth."""
+        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has a sky of its own."""
         if self.source.place is not None:
+            gaussians, marks = self.result.arranged.gaussians, self.source.marks
+            near = gaussians.select(~environment_of(gaussians, self.surroundings))
             write_tiles(
-                self.folder / "tiles", self.result.arranged.gaussians, self.source.place, self.source.marks.offset,
-                self.source.heights, progress, antialiased=self.source.marks.antialiased,
+                self.folder / "tiles", near, self.source.place, marks.offset, self.source.heights, progress,
+                antialiased=marks.antialiased,
             )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:
