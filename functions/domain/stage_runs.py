@@ -60,6 +60,11 @@ class WaitingRun(BaseModel):
     def queued(self) -> bool:
         return self.request is not None
 
+    @property
+    def queued_at(self) -> datetime | None:
+        """When it began to wait for a machine; None when it has one."""
+        return datetime.fromisoformat(self.place.split("#")[1]) if self.queued else None
+
 
 class StageRuns:
     """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).

@@ -33,6 +33,8 @@ case "$*" in
   "s3api head-bucket"*) echo "An error occurred (${HEAD:-404}) when calling the HeadBucket operation" >&2; exit 254 ;;
   "ecr describe-images"*"/${NO_IMAGE:-nothing} "*) exit 254 ;;
   "ecr describe-images"*) ;;
+  "logs describe-log-groups"*ProcessingJobs*) [ "${SFM_LOGS:-30}" = none ] || echo "${SFM_LOGS:-30}" ;;
+  "logs describe-log-groups"*TrainingJobs*) echo "${TRAINING_LOGS:-7}" ;;
   "iam get-role"*) [ -z "${NO_ROLE:-}" ] || exit 254 ;;
   *) echo "unexpected: $*" >&2; exit 2 ;;
 esac
@@ -75,6 +77,8 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
         ({"LAMBDA": "10"}, "10 concurrent executions are free, 102 are needed"),
         ({"LAMBDA": "101"}, "101 concurrent"),
         ({"LAMBDA": "384", "RESERVE": "true"}, "385 are needed"),
+        ({"SFM_LOGS": "none"}, "no group /aws/sagemaker/ProcessingJobs yet: aws logs create-log-group"),
+        ({"TRAINING_LOGS": "None"}, "/aws/sagemaker/TrainingJobs keeps its lines for ever: aws logs put-retention"),
         ({"PROCESSING": "0.0"}, "ml.c6i.4xlarge for processing job usage is 0.0: .* --quota-code L-1 "),
         ({"SPOT_QUOTA": "0.0"}, "ml.g4dn.xlarge for spot training job usage is 0.0: .* --quota-code L-2 "),
         ({"SPOT": "false", "ON_DEMAND": "0.0"}, "for training job usage is 0.0: .* --quota-code L-3 "),
