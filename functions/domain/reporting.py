@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -67,12 +68,13 @@ class StageReporter:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""
         self._answer("send_task_failure", taskToken=task_token, error=error.code.value, cause=error.model_dump_json())
 
-    def beat(self, run: StageRun) -> bool:
-        """Progress was made: the task's heartbeat starts anew. False when no task waits for the run any more."""
+    def beat(self, run: StageRun, at: datetime | None = None) -> bool:
+        """Progress was made at `at` (default: now): the task's heartbeat starts anew. False when no task waits for the
+        run any more."""
         waiting = self._runs.find(run)
         alive = waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
         if alive:
-            self._runs.heard(run)
+            self._runs.heard(run, at)
         return alive
 
     def _answer(self, call: str, **arguments: str) -> bool:

@@ -132,17 +132,19 @@ class StageRuns:
             },
         )
 
-    def heard(self, run: StageRun) -> bool:
-        """The run was heard of or looked at now: the next look is QUIET_SECONDS away. False when nothing was written,
-        because that is due soon enough or the run is no longer watched."""
+    def heard(self, run: StageRun, at: datetime | None = None) -> bool:
+        """The run was heard of or looked at at `at` (default: now), which need not be when an event of it arrived: the
+        next look comes QUIET_SECONDS later. False when nothing was written, because that is soon enough after the look
+        already due, or the run is no longer watched."""
+        since = at.timestamp() if at else self._clock()
         return holds(
             self._table.update_item,
             Key=self._key(run),
             UpdateExpression="SET nextLook = :at",
             ConditionExpression="nextLook < :soon",
             ExpressionAttributeValues={
-                ":at": self._after(QUIET_SECONDS),
-                ":soon": self._after(QUIET_SECONDS - MIN_POSTPONED_SECONDS),
+                ":at": _utc(since + QUIET_SECONDS),
+                ":soon": _utc(since + QUIET_SECONDS - MIN_POSTPONED_SECONDS),
             },
         )
 
@@ -243,11 +245,15 @@ class StageRuns:
         return [_waiting(item) for item in answer["Items"]]
 
     def _after(self, seconds: float, timespec: str = "seconds") -> str:
-        return datetime.fromtimestamp(self._clock() + seconds, UTC).isoformat(timespec=timespec)
+        return _utc(self._clock() + seconds, timespec)
 
     @staticmethod
     def _key(run: StageRun) -> dict[str, str]:
         return {"jobId": run.job_id, "stageRun": f"{run.stage}#{run.attempt:04d}"}
+
+
+def _utc(timestamp: float, timespec: str = "seconds") -> str:
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec=timespec)
 
 
 def latest_of(runs: Iterable[WaitingRun], stage: Stage) -> WaitingRun | None:

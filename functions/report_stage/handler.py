@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -57,8 +58,8 @@ class DescribedTooEarly(Exception):
     """SageMaker's event reports an end that its description does not show yet: Lambda tries again in a minute."""
 
 
-def beat(run: StageRun) -> None:
-    if not reporter().beat(run) and orphans().stop(run):
+def beat(run: StageRun, at: datetime) -> None:
+    if not reporter().beat(run, at) and orphans().stop(run):
         logger.warning("orphan stopped", job_name=run.job_name)
 
 
@@ -73,14 +74,14 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
         return {"reported": None}
     logger.append_keys(job_id=news.run.job_id, stage=news.run.stage, attempt=news.run.attempt)
     if not isinstance(news, JobChanged):
-        beat(news.run)
+        beat(news.run, event.time)
         return {"reported": "HEARTBEAT"}
     outcome = reporter().report(news.run)
     if outcome.status is RunStatus.RUNNING and news.ended:
         raise DescribedTooEarly(news.run.job_name)
     if outcome.status is RunStatus.RUNNING:
         # a machine was found, or its input is there: long before the container's first progress event
-        beat(news.run)
+        beat(news.run, event.time)
     bills().bill(news.run, outcome)
     error = outcome.error and outcome.error.code
     # the reason is for operators: of INTERNAL the customer's error says nothing

@@ -54,6 +54,7 @@ BUGS = (
     Bug("progress may go back", JOBS, "attribute_not_exists(#guard) OR #guard < :guard", "attribute_exists(jobId) OR attribute_not_exists(jobId)"),
     # ── found by the unit tests ──
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_job")),
+    Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),
     Bug("what is left to do is not recorded", STARTING, "self._jobs.record(job, facts, unstarted.as_text())", "self._jobs.record(job, facts)", _unit("sweep_jobs")),
     Bug("what is done stays to be done", f"{F}/domain/unstarted.py", "        jobs.started(job_id)\n", "", _unit("start_job")),
     Bug("an unreadable upload is retried for ever", f"{F}/domain/uploads.py", '_REFUSED_HEAD = ("400", "403")', "_REFUSED_HEAD = ()", _unit("start_job")),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from contract.archive import Method
 from local.customer import StatusEvent
 from tests.e2e.conftest import Customer
+from tests.support.archives import ENCRYPTED, UTF8, Packed, archive_of, zip_of
+from tests.support.corpus import encoded
 
 pytestmark = pytest.mark.e2e
 
@@ -21,29 +22,11 @@ pytestmark = pytest.mark.e2e
 def jpeg(seed: int) -> bytes:
     """A photo of nothing that any other photo shows."""
     noise = np.random.default_rng(seed).integers(0, 255, (24, 32, 3), dtype=np.uint8)
-    stream = io.BytesIO()
-    Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC).save(stream, "JPEG")
-    return stream.getvalue()
+    return encoded(Image.fromarray(noise).resize((640, 480), Image.Resampling.BICUBIC))
 
 
-def archive(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as target:
-        for name, content in files.items():
-            target.writestr(name, content)
-    return stream.getvalue()
-
-
-def encrypted(content: bytes) -> bytes:
-    """The same archive with every entry flagged as encrypted, in its local and its central header."""
-    data = bytearray(content)
-    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
-        at = data.find(signature)
-        while at >= 0:
-            flags = struct.unpack_from("<H", data, at + offset)[0]
-            struct.pack_into("<H", data, at + offset, flags | 1)
-            at = data.find(signature, at + 4)
-    return bytes(data)
+def encrypted(files: dict[str, bytes]) -> bytes:
+    return archive_of(Packed(name.encode(), body, Method.STORED, ENCRYPTED | UTF8) for name, body in files.items())
 
 
 def photos(count: int) -> dict[str, bytes]:
@@ -53,11 +36,11 @@ def photos(count: int) -> dict[str, bytes]:
 REJECTED: dict[str, tuple[Callable[[], bytes], str]] = {
     "not-a-zip": (lambda: b"these are not the bytes of a ZIP" * 40, "NOT_A_ZIP"),
     "no-bytes": (lambda: b"", "EMPTY_ARCHIVE"),
-    "empty": (lambda: archive({}), "EMPTY_ARCHIVE"),
-    "encrypted": (lambda: encrypted(archive(photos(6))), "ENCRYPTED_ARCHIVE"),
-    "no-photos": (lambda: archive({"readme.txt": b"hello", "plan.docx": b"x"}), "NO_PHOTOS"),
-    "two-photos": (lambda: archive(photos(2)), "TOO_FEW_PHOTOS"),
-    "traversal": (lambda: archive({**photos(6), "../../etc/passwd": b"x"}), "UNSAFE_ARCHIVE"),
+    "empty": (lambda: zip_of({}), "EMPTY_ARCHIVE"),
+    "encrypted": (lambda: encrypted(photos(6)), "ENCRYPTED_ARCHIVE"),
+    "no-photos": (lambda: zip_of({"readme.txt": b"hello", "plan.docx": b"x"}), "NO_PHOTOS"),
+    "two-photos": (lambda: zip_of(photos(2)), "TOO_FEW_PHOTOS"),
+    "traversal": (lambda: zip_of({**photos(6), "../../etc/passwd": b"x"}), "UNSAFE_ARCHIVE"),
 }
 
 
@@ -86,7 +69,7 @@ def test_an_upload_that_cannot_be_used_is_rejected_before_any_machine(
 
 def test_a_wrong_setting_is_named(customer: Customer, tmp_path: Path) -> None:
     upload = tmp_path / "setting.zip"
-    upload.write_bytes(archive(photos(6)))
+    upload.write_bytes(zip_of(photos(6)))
     events = customer.send(upload, "setting@example.com", quality="best")
     assert error_of(events[0])["code"] == "INVALID_OPTION"
     assert "quality" in customer.only_mail("setting@example.com").text
@@ -94,7 +77,7 @@ def test_a_wrong_setting_is_named(customer: Customer, tmp_path: Path) -> None:
 
 def test_photos_without_overlap_fail_with_advice(customer: Customer, tmp_path: Path) -> None:
     upload = tmp_path / "elsewhere.zip"
-    upload.write_bytes(archive(photos(6)))
+    upload.write_bytes(zip_of(photos(6)))
     events = customer.send(upload, "elsewhere@example.com")
     end = next(event for event in events if event.ends_job)
     assert (end.type, error_of(end)["code"]) in [("Job Failed", "NO_OVERLAP"), ("Job Failed", "NO_FEATURES")]

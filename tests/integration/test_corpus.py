@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.archive import Method
 from contract.codes import ErrorCode
 from contract.shots import Kind
 from contract.stages import PipelineStep, Stage
@@ -29,8 +30,9 @@ from stage.contract import Folders, StageContext
 from stage.environment import StageEnvironment
 from stage.errors import StageError
 from stage.progress import ProgressReporter
-from tests.support.corpus import PANORAMA, PHOTOS, encoded, film, packed, photos, picture, without_utf8_flag
-from tests.support.films import marked_spherical
+from tests.support.archives import Packed, archive_of, zip_of
+from tests.support.corpus import PANORAMA, PHOTOS, encoded, photos, picture
+from tests.support.films import film_bytes, marked_spherical
 
 FRAMES = "frames"
 
@@ -38,15 +40,21 @@ FRAMES = "frames"
 @dataclass(frozen=True)
 class Case:
     """An upload and its right answer. `photos`: how many count, FRAMES for those of films, or the code of a refusal;
-    `seconds`: kinds of second images; `warnings`: of films; `sfm_alone`: preflight cannot see it.
+    `seconds`: kinds of second images; `warnings`: of films; `preflight`: how many preflight counts,
+    where only what the files say tells the kinds apart.
     """
 
     name: str
-    body: Callable[[Path], bytes]
+    body: Callable[[], bytes]
     photos: int | str | ErrorCode = PHOTOS
     seconds: frozenset[Kind] = frozenset()
     warnings: tuple[WarningCode, ...] = ()
-    sfm_alone: bool = False
+    preflight: int | None = None
+
+
+def entries(files: dict[str, bytes], method: int = Method.STORED) -> list[Packed]:
+    """As macOS writes them: names in UTF-8, and not said to be."""
+    return [Packed(name.encode(), body, method) for name, body in files.items()]
 
 
 def thermal() -> dict[str, bytes]:
@@ -71,19 +79,21 @@ def masks() -> dict[str, bytes]:
 
 CARD = {"DJI_0001.SRT": b"1\n00:00:00,000 --> 00:00:01,000\nx\n", "DJI_0001.LRF": b"x" * 200, "Thumbs.db": b"x"}
 CASES = [
-    Case("photos alone", lambda _: packed(photos())),
-    Case("a folder of Finder's with a colon", lambda _: packed(photos("Flug 3:4/DJI_{:04d}.JPG"))),
-    Case("Windows separators", lambda _: packed(photos("flug\\DJI_{:04d}.JPG"))),
-    Case("names in UTF-8 without its flag", lambda _: without_utf8_flag(packed(photos("Dachfläche_{:02d}.JPG")))),
-    Case("an entry twice", lambda _: packed(photos(), twice="DJI_0001.JPG")),
-    Case("logs of the flight, packed", lambda _: packed({**photos(), "a.26O.gz": b"x" * 99, "b.zip": b"x" * 99})),
-    Case("a method that no tool reads", lambda _: packed(photos(), claimed=77), ErrorCode.UNSUPPORTED_ARCHIVE),
-    Case("one name out of the folder", lambda _: packed({**photos(), "../a.JPG": b"x"}), ErrorCode.UNSAFE_ARCHIVE),
-    Case("nothing", lambda _: packed({}), ErrorCode.EMPTY_ARCHIVE),
-    Case("no archive", lambda _: b"Rar!\x1a\x07" + bytes(500), ErrorCode.NOT_A_ZIP),
+    Case("photos alone", lambda: zip_of(photos())),
+    Case("a folder of Finder's with a colon", lambda: zip_of(photos("Flug 3:4/DJI_{:04d}.JPG"))),
+    Case("Windows separators", lambda: zip_of(photos("flug\\DJI_{:04d}.JPG"))),
+    Case("names in UTF-8 without its flag", lambda: archive_of(entries(photos("Dachfläche_{:02d}.JPG")))),
+    Case("an entry twice", lambda: archive_of([*entries(photos()), *entries(photos(count=1))])),
+    Case("logs of the flight, packed", lambda: zip_of({**photos(), "a.26O.gz": b"x" * 99, "b.zip": b"x" * 99})),
+    Case(
+        "a method that no tool reads", lambda: archive_of(entries(photos(), method=77)), ErrorCode.UNSUPPORTED_ARCHIVE
+    ),
+    Case("one name out of the folder", lambda: zip_of({**photos(), "../a.JPG": b"x"}), ErrorCode.UNSAFE_ARCHIVE),
+    Case("nothing", lambda: zip_of({}), ErrorCode.EMPTY_ARCHIVE),
+    Case("no archive", lambda: b"Rar!\x1a\x07" + bytes(500), ErrorCode.NOT_A_ZIP),
     Case(
         "photos of every format",
-        lambda _: packed(
+        lambda: zip_of(
             {
                 f"{kind}_{k}.{suffix}": encoded(picture(10 * k + n), kind)
                 for n, (kind, suffix) in enumerate((("JPEG", "jpg"), ("PNG", "png"), ("TIFF", "tif"), ("WEBP", "webp")))
@@ -92,43 +102,43 @@ CASES = [
         ),
         8,
     ),
-    Case("thermal, one visible photo fewer", lambda _: packed(thermal()), PHOTOS - 1, frozenset({Kind.THERMAL})),
-    Case("colour and four bands", lambda _: packed(bands()), PHOTOS, frozenset({Kind.BAND})),
-    Case("masks beside photos", lambda _: packed(masks()), PHOTOS, frozenset({Kind.MASK})),
+    Case("thermal, one visible photo fewer", lambda: zip_of(thermal()), PHOTOS - 1, frozenset({Kind.THERMAL})),
+    Case("colour and four bands", lambda: zip_of(bands()), PHOTOS, frozenset({Kind.BAND})),
+    Case("masks beside photos", lambda: zip_of(masks()), PHOTOS, frozenset({Kind.MASK})),
     Case(
         "a panorama among photos",
-        lambda _: packed({**photos(), "round.jpg": encoded(picture(99, (640, 320)), xmp=PANORAMA)}),
+        lambda: zip_of({**photos(), "round.jpg": encoded(picture(99, (640, 320)), xmp=PANORAMA)}),
         PHOTOS,
         frozenset({Kind.PANORAMA}),
-        sfm_alone=True,
+        preflight=PHOTOS + 1,
     ),
     Case(
         "photos of a 360° camera",
-        lambda _: packed({f"R{k}.JPG": encoded(picture(k, (640, 320)), xmp=PANORAMA) for k in range(PHOTOS)}),
+        lambda: zip_of({f"R{k}.JPG": encoded(picture(k, (640, 320)), xmp=PANORAMA) for k in range(PHOTOS)}),
         ErrorCode.PANORAMA,
-        sfm_alone=True,
+        preflight=PHOTOS,
     ),
     Case(
         "a card with photos and a film",
-        lambda folder: packed({**photos(), **CARD, "DJI_0001.MP4": film(folder)}),
+        lambda: zip_of({**photos(), **CARD, "DJI_0001.MP4": film_bytes()}),
         warnings=(WarningCode.FILMS_LEFT_OUT,),
     ),
-    Case("a card with a film", lambda folder: packed({**CARD, "DJI_0001.MP4": film(folder)}), FRAMES),
+    Case("a card with a film", lambda: zip_of({**CARD, "DJI_0001.MP4": film_bytes()}), FRAMES),
     Case(
         "a card with a film and two snapshots",
-        lambda folder: packed({**photos(count=2), "DJI_0001.MP4": film(folder)}),
+        lambda: zip_of({**photos(count=2), "DJI_0001.MP4": film_bytes()}),
         FRAMES,
     ),
-    Case("a film", lambda folder: film(folder), FRAMES),
-    Case("a film in HEVC", lambda folder: film(folder, codec="libx265", pixel_format="yuv420p10le"), FRAMES),
-    Case("a film cut off before its index", lambda folder: film(folder)[:-4000], ErrorCode.UNREADABLE_FILM),
+    Case("a film", lambda: film_bytes(), FRAMES),
+    Case("a film in HEVC", lambda: film_bytes(codec="libx265", pixel_format="yuv420p10le"), FRAMES),
+    Case("a film cut off before its index", lambda: film_bytes()[:-4000], ErrorCode.UNREADABLE_FILM),
     Case(
         "a film cut off behind its index",
-        lambda folder: (body := film(folder, index_first=True))[: len(body) * 6 // 10],
+        lambda: (body := film_bytes(index_first=True))[: len(body) * 6 // 10],
         FRAMES,
         warnings=(WarningCode.FILM_DAMAGED,),
     ),
-    Case("a film of a 360° camera", lambda folder: marked_spherical(film(folder)), ErrorCode.PANORAMA),
+    Case("a film of a 360° camera", lambda: marked_spherical(film_bytes()), ErrorCode.PANORAMA),
 ]
 
 
@@ -170,11 +180,11 @@ def read(body: bytes, folder: Path) -> Upload | ErrorCode:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_an_upload_gets_its_answer(case: Case, tmp_path: Path) -> None:
-    body = case.body(tmp_path)
+    body = case.body()
     before, after = preflight(body), read(body, tmp_path)
     if isinstance(case.photos, ErrorCode):
         assert after is case.photos
-        assert before is case.photos or case.sfm_alone
+        assert before == (case.photos if case.preflight is None else case.preflight)
         return
     assert isinstance(after, Upload), after
     assert {image.shot.kind for image in after.pictures.second_images} == case.seconds
@@ -185,4 +195,4 @@ def test_an_upload_gets_its_answer(case: Case, tmp_path: Path) -> None:
         assert all(photo.moment is not None for photo in after.photos)
     else:
         assert len(after.photos) == case.photos
-        assert before == case.photos or case.sfm_alone
+        assert before == (case.photos if case.preflight is None else case.preflight)

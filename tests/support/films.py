@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -45,6 +47,14 @@ def small_film(path: Path, seconds: float = 4.0, rate: float = 10.0, **coding: s
     take = Take.steady(WIDTH, seconds, rate)
     write_film(path, take, Pan(take), **coding)  # type: ignore[arg-type]
     return take
+
+
+@cache
+def film_bytes(**coding: str | bool) -> bytes:
+    """A film of four seconds, ten frames a second; `coding` as `small_film` has it."""
+    with TemporaryDirectory() as folder:
+        small_film(Path(folder) / "film.mp4", **coding)  # type: ignore[arg-type]
+        return (Path(folder) / "film.mp4").read_bytes()
 
 
 def turn(film: bytes) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.support.loopback import serving
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,6 @@ def receiver(*answers: int, always: int = 204) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    hook = Receiver(f"http://127.0.0.1:{server.server_port}", list(answers), always)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving(Handler) as url:
+        hook = Receiver(url, list(answers), always)
         yield hook
-    finally:
-        server.shutdown()
-        server.server_close()

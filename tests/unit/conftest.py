@@ -23,6 +23,7 @@ SLOW = (
     "compressor/test_sog_palette.py",
     "compressor/test_streamed.py",
     "compressor/test_viewpoints.py",
+    "contracts/test_adding.py",
     "functions/test_dispatch.py::test_a_crash_at_any_call",
     "functions/test_dispatch.py::test_fifty_jobs",
     "functions/test_dispatch.py::test_whatever_happens",

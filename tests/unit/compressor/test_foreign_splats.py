@@ -143,7 +143,7 @@ def test_colours_beyond_all_reason_are_removed_with_a_warning(make_splat: MakeSp
     assert [warning.code for warning in warnings] == [WarningCode.INVALID_GAUSSIANS]
 
 
-def test_marks_survive_every_format_that_can_hold_them() -> None:
+def test_marks_are_comments_of_a_ply() -> None:
     assert Marks().as_comments() == []
     assert Marks(True, (0, 0, 1), (500000, 0, 12.5)).as_comments() == [
         "SplatRenderMode: mip",

@@ -79,9 +79,14 @@ def test_the_last_try_of_a_late_search_plays_safe() -> None:
 
 
 def test_a_search_without_end_of_time_takes_few_tries() -> None:
-    found = search(lambda lambda_, _within: Found(NO_CODES, Coarseness(lambda_), 2.0), 1.0, 1.0, Pace(), tries=1)
-    assert found is None
-    assert MAX_TRIES < 10
+    tried = []
+
+    def attempt(lambda_: float, _within: Found | None) -> Found:
+        tried.append(lambda_)
+        return Found(NO_CODES, Coarseness(lambda_), 2.0)
+
+    assert search(attempt, 1.0, 1.0, Pace()) is None
+    assert len(tried) == MAX_TRIES + 1  # the last one plays safe
 
 
 @pytest.fixture

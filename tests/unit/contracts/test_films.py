@@ -13,15 +13,13 @@ from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
 from contract.films import MAX_SECONDS, MIN_SIDE, RefusedFilm, begins_as_film, check_film, clock, read_header
-from tests.support.films import WIDTH, marked_spherical, small_film
+from tests.support.films import WIDTH, film_bytes, marked_spherical, small_film
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def film() -> bytes:
     """Its index lies at the end, as cameras write it."""
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    small_film(path)
-    return path.read_bytes()
+    return film_bytes()
 
 
 def refusal(body: bytes) -> ErrorCode:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import yaml
 
+from contract.counts import MAX_PHOTOS, MIN_PHOTOS
+from contract.events import JOB_STATUS
 from scripts.site_links import on_page_markdown
 
 ROOT = Path(__file__).parents[3]
@@ -40,6 +41,6 @@ def test_a_link_out_of_the_pages_becomes_the_files_name() -> None:
 
 def test_the_lists_that_a_guide_repeats_are_the_contracts() -> None:
     guide = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    for status in ("SUCCEEDED", "FAILED", "REJECTED", "STOPPED"):
+    for status in JOB_STATUS.values():
         assert f"`{status}`" in guide
-    assert re.search(r"5 to 5,000 photos", (ROOT / "docs" / "user-guide.md").read_text(encoding="utf-8"))
+    assert f"{MIN_PHOTOS} to {MAX_PHOTOS:,} photos" in (ROOT / "docs" / "user-guide.md").read_text(encoding="utf-8")

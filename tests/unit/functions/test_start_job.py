@@ -16,7 +16,7 @@ from tests.support.archives import photos, zip_of
 from tests.support.cloud import STACK, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
-from tests.support.films import marked_spherical, small_film
+from tests.support.films import film_bytes, marked_spherical
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -246,17 +246,10 @@ def test_a_wrong_address_is_rejected_and_not_recorded(cloud: Cloud) -> None:
     assert "email" not in (cloud.item(job_id(event)) or {})
 
 
-@pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path = tmp_path_factory.mktemp("film") / "film.mp4"
-    small_film(path)
-    return path.read_bytes()
-
-
 @pytest.mark.parametrize("key", ["flights/DJI_0001.MP4", "holiday.mov", "named wrongly.zip"])
-def test_a_film_starts_a_job(cloud: Cloud, film: bytes, key: str) -> None:
+def test_a_film_starts_a_job(cloud: Cloud, key: str) -> None:
     """However it is called: its first bytes say what it is."""
-    event = cloud.upload(key, film)
+    event = cloud.upload(key, film_bytes())
     assert invoke("start_job", event)["executionName"] == job_id(event)
 
 
@@ -270,9 +263,9 @@ def test_a_film_starts_a_job(cloud: Cloud, film: bytes, key: str) -> None:
     ],
 )
 def test_a_film_that_cannot_work_is_rejected(
-    cloud: Cloud, film: bytes, key: str, change: Callable[[bytes], bytes], code: ErrorCode
+    cloud: Cloud, key: str, change: Callable[[bytes], bytes], code: ErrorCode
 ) -> None:
-    assert invoke("start_job", cloud.upload(key, change(film)))["error"]["code"] == code
+    assert invoke("start_job", cloud.upload(key, change(film_bytes())))["error"]["code"] == code
     assert cloud.stepfunctions.executions == {}
 
 

@@ -57,8 +57,8 @@ def ask(number: int) -> None:
     invoke("run_stage", event)
 
 
-def progressed(cloud: Cloud) -> None:
-    event = sample_event("status/stage-progressed")
+def progressed(at: float) -> None:
+    event = sample_event("status/stage-progressed") | {"time": datetime.fromtimestamp(at, UTC).isoformat()}
     event["detail"] |= {"jobId": JOB_ID, "stage": "sfm", "attempt": 1}
     invoke("report_stage", event)
 
@@ -127,8 +127,19 @@ def test_progress_postpones_the_look(cloud: Cloud, clock: Clock) -> None:
     invoke("run_stage", ask_for())
     for _ in range(4):
         clock.pass_minutes(2)
-        progressed(cloud)
+        progressed(clock())
         assert watch() == {}
+
+
+def test_progress_that_arrives_late_does_not_postpone_the_look(cloud: Cloud, clock: Clock) -> None:
+    """The job may have ended meanwhile, and the event of that may be lost."""
+    invoke("run_stage", ask_for())
+    reported = clock()
+    clock.pass_minutes(2)
+    finish(cloud)
+    progressed(reported)
+    clock.pass_minutes(2)
+    assert watch() == {"REPORTED": 1}
 
 
 def test_progress_in_quick_succession_is_written_once_a_minute(cloud: Cloud, clock: Clock) -> None:
@@ -138,7 +149,7 @@ def test_progress_in_quick_succession_is_written_once_a_minute(cloud: Cloud, clo
     for _ in range(3):
         before = cloud.table("stage-runs").scan()["Items"]
         clock.pass_minutes(1 / 6)
-        progressed(cloud)
+        progressed(clock())
         writes.append(cloud.table("stage-runs").scan()["Items"] != before)
     assert writes == [True, False, False]
 

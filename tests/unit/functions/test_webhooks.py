@@ -170,12 +170,21 @@ def test_a_test_needs_a_webhook_and_has_a_limit_of_its_own(cloud: Cloud, monkeyp
     assert len(hook.calls) == 1
 
 
+@pytest.fixture
+def waits(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What was asked of the queue about messages that come again."""
+    asked: list[dict[str, Any]] = []
+    sqs = type("Sqs", (), {"change_message_visibility": lambda self, **named: asked.append(named)})()
+    monkeypatch.setattr("call_webhook.handler.client", lambda name: sqs if name == "sqs" else boto3.client(name))
+    return asked
+
+
+@pytest.mark.usefixtures("waits")
 def test_every_attempt_is_in_the_log_with_its_reason(cloud: Cloud) -> None:
     recorded(cloud)
-    boto3.client("sqs").create_queue(QueueName="calls")
     with receiver(500) as hook:
         set_webhook(hook)
-        with pytest.raises(Exception, match=r"answered 500|does not exist|receipt"):
+        with pytest.raises(Undelivered, match="answered 500"):
             deliver("job-succeeded", attempts=1)
         deliver("job-succeeded", attempts=2)
     newest, oldest = call("GET", "/webhook/deliveries").json["deliveries"]
@@ -298,18 +307,13 @@ def test_the_waits_grow_to_half_a_day() -> None:
     assert [wait_after(attempts) for attempts in range(1, 9)] == [5, 20, 80, 320, 1280, 5120, 20480, MAX_WAIT]
 
 
-def test_the_next_attempt_waits_as_long_as_the_attempts_so_far_say(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_attempt_waits_as_long_as_the_attempts_so_far_say(cloud: Cloud, waits: list[dict[str, Any]]) -> None:
     recorded(cloud)
-    asked: list[dict[str, Any]] = []
-    sqs = type("Sqs", (), {"change_message_visibility": lambda self, **named: asked.append(named)})()
-    monkeypatch.setattr("call_webhook.handler.client", lambda name: sqs if name == "sqs" else boto3.client(name))
     with receiver(always=500) as hook:
         set_webhook(hook)
         with pytest.raises(Undelivered, match="answered 500"):
             deliver("job-succeeded", attempts=3, receipt="r3")
-    assert [(named["ReceiptHandle"], named["VisibilityTimeout"]) for named in asked] == [("r3", 80)]
+    assert [(named["ReceiptHandle"], named["VisibilityTimeout"]) for named in waits] == [("r3", 80)]
 
 
 def test_a_redirect_is_not_followed() -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 
 from contract.stages import Stage
 from local.sagemaker.container import Image, ProcessImage
@@ -60,7 +58,3 @@ def played(**plays: str) -> dict[str, Image]:
     """The three images; `sfm`, `training`, `compressor` name another play for one."""
     chosen = {stage: plays.get(stage.state_key, play) for stage, play in PLAYS.items()}
     return {stage.value: ProcessImage((sys.executable, "-c", PRELUDE + play)) for stage, play in chosen.items()}
-
-
-def json_of(path: Path) -> object:
-    return json.loads(path.read_text(encoding="utf-8"))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spaceport.client import ApiError, Client, JobFailed
+from tests.support.loopback import serving
 
 
 class Api:
@@ -52,12 +52,8 @@ def api() -> Iterator[Api]:
         def log_message(self, *_: object) -> None:
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    played.url = f"http://127.0.0.1:{server.server_port}"
-    yield played
-    server.shutdown()
-    server.server_close()
+    with serving(Handler) as played.url:
+        yield played
 
 
 @pytest.fixture
