@@ -91,20 +91,21 @@ class Queue:
         except CannotStart as refusal:
             if refusal.error.code is not ErrorCode.NO_QUOTA:
                 raise
-            self._give_up(waiting, refusal.error)
+            self._give_up(waiting, refusal.error, refusal.error.message)
             return False
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
-            logger.error("SageMaker refuses the request", job_id=waiting.run.job_id, refusal=str(error))
-            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
+            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL), str(error))
             return False
         self._start_tags.served(waiting.start_tag)
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
         return True
 
-    def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
+    def _give_up(self, waiting: WaitingRun, error: JobError, reason: str) -> None:
+        logger.error("stage run not started", job_id=waiting.run.job_id, error=error.code, reason=reason)
+        self._runs.note(waiting.run, f"{error.code}: {reason}")
         self._reporter.fail(waiting.task_token, error)
         self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 

@@ -152,7 +152,7 @@ class StageRuns:
         """Watch the run no more; False when another token waits for it meanwhile. `reason`: why it failed, for
         operators."""
         if reason:
-            self._note(run, reason)
+            self.note(run, reason)
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -161,7 +161,8 @@ class StageRuns:
             ExpressionAttributeValues={":token": task_token},
         )
 
-    def _note(self, run: StageRun, reason: str) -> None:
+    def note(self, run: StageRun, reason: str) -> None:
+        """Why the run failed, for operators."""
         self._table.update_item(
             Key=self._key(run),
             UpdateExpression="SET reason = :reason",

@@ -11,7 +11,7 @@ from domain.clients import table
 from domain.event_bridge import StatusMessage
 from domain.job_item import believed, updates_for
 from domain.jobs_table import JobsTable
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
 from track_progress.estimate import Estimator
@@ -35,13 +35,15 @@ def estimator() -> Estimator:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
+    logger.append_keys(job_id=event.status.detail.job_id)
     status = believed(event.status)
     if status is None:
-        logger.warning("not believed", job_id=event.status.detail.job_id, sequence=event.status.detail.sequence)
+        logger.warning("not believed", sequence=event.status.detail.sequence)
         return {"updates": 0}
     news = jobs().apply(status.detail.job_id, updates_for(status))
     estimator().follow(status)
-    logger.info("progress tracked", job_id=status.detail.job_id, type=status.type, updates=news)
+    logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}
