@@ -1,6 +1,6 @@
 # One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11 to 3.13.
 .DEFAULT_GOAL := help
-# make takes any name: one that nothing reads is a slip, and the sample would run in place of the photos meant
+# make accepts any variable: a misspelt one would be ignored, and the sample would run instead of your photos.
 SLIPS := $(foreach name,zip Zip PHOTOS photos quality Quality OUT out images,$(if $(filter command line,$(origin $(name))),$(name)))
 $(if $(strip $(SLIPS)),$(error $(strip $(SLIPS)) is not read here: write ZIP=photos.zip QUALITY=preview IMAGES=1))
 PYTHON := .venv/bin/python

@@ -27,8 +27,8 @@ CODECS = frozenset(
 )
 HEAD_BYTES = 12  # what `begins_as_film` needs
 
-_FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot")
-_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
+FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free", b"pnot")
+PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
 _VISUAL_ENTRY_BYTES = 86  # of a sample entry, before the boxes within it
 # https://github.com/google/spatial-media: version 1 is XML in a box of this name, version 2 a box in the sample entry
 SPHERICAL_UUID = bytes.fromhex("ffcc8263f8554a938814587a02521fdd")
@@ -69,7 +69,7 @@ def is_film(path: PurePosixPath) -> bool:
 
 def begins_as_film(head: bytes) -> bool:
     """Whether a file of these first HEAD_BYTES is an MP4 or QuickTime film; HEIC pictures begin in the same way."""
-    return head[4:8] in _FIRST_BOXES and not (head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS)
+    return head[4:8] in FIRST_BOXES and not (head[4:8] == b"ftyp" and head[8:12] in PICTURE_BRANDS)
 
 
 def check_film(stream: BinaryIO) -> FilmHeader:
@@ -98,7 +98,7 @@ def read_header(stream: BinaryIO) -> FilmHeader:
     end = stream.seek(0, io.SEEK_END)
     boxes = _Boxes(stream)
     top = list(boxes.within(0, end))
-    if not top or top[0].kind not in _FIRST_BOXES:
+    if not top or top[0].kind not in FIRST_BOXES:
         raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it is neither an MP4 nor a QuickTime file")
     moov = next((box for box in top if box.kind == b"moov"), None)
     if moov is None or moov.end > end:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 
-from contract.archive import METHODS, PHOTO_SUFFIXES, UNREADABLE_SUFFIXES
+from contract.archive import (
+    CONTROL_POINT_FILES,
+    METHODS,
+    MODEL_FILES,
+    PHOTO_SUFFIXES,
+    SPLAT_SUFFIXES,
+    UNREADABLE_SUFFIXES,
+)
 from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.events import JOB_STATUS
-from contract.films import FILM_SUFFIXES
+from contract.films import FILM_SUFFIXES, FIRST_BOXES, PICTURE_BRANDS, TELEMETRY_SUFFIX
 from contract.options import Quality
 from contract.stages import Stage
 
@@ -35,6 +42,12 @@ def module() -> str:
         "ENDED": [*JOB_STATUS.values()],
         "PHOTO_SUFFIXES": sorted(PHOTO_SUFFIXES),
         "FILM_SUFFIXES": sorted(FILM_SUFFIXES),
+        "FILM_BOXES": [box.decode() for box in FIRST_BOXES],
+        "PICTURE_BRANDS": [brand.decode() for brand in PICTURE_BRANDS],
+        "TELEMETRY_SUFFIX": TELEMETRY_SUFFIX,
+        "SPLAT_SUFFIXES": sorted(SPLAT_SUFFIXES),
+        "CONTROL_POINT_FILES": sorted(CONTROL_POINT_FILES),
+        "MODEL_FILES": [name for model in MODEL_FILES for name in model],
         "UNREADABLE_SUFFIXES": sorted(UNREADABLE_SUFFIXES),
         "ZIP_METHODS": sorted(METHODS),
         "MIN_PHOTOS": MIN_PHOTOS,

@@ -3,7 +3,7 @@
     .venv-build/bin/python -m scripts.run_stage JOB STAGE --image URI [--attempt N] [--instance-type TYPE] [--wait]
 
 The run has the inputs, role, network and limits of the job's earlier run, and an output of its own beside that run's.
-It tells the pipeline nothing: no events, no name or tag by which anybody would take it for a run of the pipeline.
+It publishes no events, and its name and tags match no run of the pipeline.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class PaceFile:
     def read(self, stage: Stage, quality: Quality) -> Pace:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Pace.model_validate(self._all()[f"{stage}/{quality}"])
-        return prior(stage, quality).expecting(0.0)
+        return prior(stage, quality)
 
     def write(self, stage: Stage, quality: Quality, pace: Pace) -> None:
         with suppress(OSError, ValueError):
@@ -88,15 +88,10 @@ class Estimate:
         for stage in self.stages:
             if stage in self.ended:
                 continue
-            pace, clock = self.paces[stage], self.clocks.get(stage)
-            if clock is None:
-                seconds, seen = pace.per_unit * self._work(stage) * self._ratio(), 0.0
-            else:
-                seen = gone_at(pace, clock.progress)
-                elapsed = now - clock.began
-                predicted = pace.per_unit * self._work(stage) * self._ratio()
-                scaled = pace.model_copy(update={"per_unit": predicted})
-                seconds = stage_left(scaled, 1.0, clock.progress, elapsed)
+            pace = self.paces[stage].at_speed(self._ratio())
+            clock = self.clocks.get(stage) or StageClock(now)
+            seconds = stage_left(pace, self._work(stage), clock.progress, now - clock.began)
+            seen = gone_at(pace, clock.progress)
             spread = 1 + ((KNOWN if pace.runs else UNKNOWN) - 1) * (1 - min(1.0, seen))
             low, high = low + seconds / spread, high + seconds * spread
         return low, high
@@ -105,10 +100,10 @@ class Estimate:
         return self.work.get(stage) or self.paces[stage].usual
 
     def _ratio(self) -> float:
-        """How much slower than foretold the finished stages were, where nothing has been learnt on this machine."""
-        told = [(s, self.paces[s].per_unit * self._work(s)) for s in self.ended if not self.paces[s].runs]
-        foretold = sum(seconds for _, seconds in told)
-        return min(max(sum(self.ended[s] for s, _ in told) / foretold, 0.25), 4.0) if foretold else 1.0
+        """How many times the predicted time the finished stages took; only stages without a learnt pace count."""
+        unlearnt = [stage for stage in self.ended if not self.paces[stage].runs]
+        predicted = sum(self.paces[stage].per_unit * self._work(stage) for stage in unlearnt)
+        return min(max(sum(self.ended[stage] for stage in unlearnt) / predicted, 0.25), 4.0) if predicted else 1.0
 
 
 def in_words(low: float, high: float) -> str:

@@ -32,41 +32,44 @@ _SOFTNESS = 2  # cells over which the splat fades into the photos
 
 @dataclass(frozen=True)
 class Drape:
-    """What photos have left on a tile so far: the best views' `scores` (BEST, h, w) and `colours` (BEST, h, w, 3), and
-    how many photos see each cell, `views` (h, w).
+    """What photos have left so far on a tile of `heights` (h, w) with cells of `cell` metres: the best views' `scores`
+    (BEST, h, w) and `colours` (BEST, h, w, 3), and how many photos see each cell, `views` (h, w).
+
+    `to_enu` (3, 4): from the grid to the photos' frame near the tile; `x` (w,), `y` (h,): the cells' centres.
     """
 
+    heights: Float32
+    cell: float
+    to_enu: Vector
+    x: Vector
+    y: Vector
     scores: Float32
     colours: Float32
     views: Bytes
 
     @classmethod
-    def empty(cls, grid: Grid) -> Drape:
+    def over(cls, heights: Float32, grid: Grid, placed: Placed) -> Drape:
+        """Nothing yet on a tile's `heights` (h, w), of which one at least is known."""
         shape = (BEST, grid.height, grid.width)
+        level = np.median(heights[np.isfinite(heights)])
+        middle = [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, level]
         return cls(
-            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8)
+            heights, grid.cell, placed.affine_about(np.array(middle)), *grid.centres(),
+            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8),
         )  # fmt: skip
 
-    def add(
-        self, heights: Float32, grid: Grid, placed: Placed, camera: Camera, photo: Bytes, gain: Vector, depths: Float32
-    ) -> None:
-        """Drape one `photo` (H, W, 3), of `camera`, over gain (3,), onto the tile's `heights`. `depths`: what the splat
-        shows there, in a picture of any size.
+    def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32) -> None:
+        """Drape one `photo` (H, W, 3), of `camera`, over gain (3,). `depths`: what the splat shows there, in a picture
+        of any size.
         """
-        known = heights[np.isfinite(heights)]
-        middle = np.array(
-            [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, np.median(known)]
-        )
-        affine = placed.affine_about(middle)
         # grid → camera in one step
-        rotation = np.ascontiguousarray(camera.rotation @ affine[:, :3])
-        translation = camera.rotation @ affine[:, 3] + camera.translation
+        rotation = np.ascontiguousarray(camera.rotation @ self.to_enu[:, :3])
+        translation = camera.rotation @ self.to_enu[:, 3] + camera.translation
         position = np.asarray(np.linalg.solve(rotation, -translation), dtype=np.float64)
         view = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        x, y = grid.centres()
         _drape(
-            heights, x, y, rotation, translation, position, view, photo, 1 / gain, depths,
-            _TOLERANCE_CELLS * grid.cell, self.scores, self.colours, self.views,
+            self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths,
+            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.views,
         )  # fmt: skip
 
     def mixed(self) -> Float32:
@@ -77,9 +80,9 @@ class Drape:
         return found
 
 
-def orthophoto(splat: Float32, drape: Drape, heights: Float32, cell: float) -> Float32:
+def orthophoto(splat: Float32, drape: Drape) -> Float32:
     """(h, w, 3): the draped photos, and the `splat`'s own picture where heights jump or no photo sees."""
-    reach = max(1, round(JUMP_REACH_METRES / cell))
+    reach, heights = max(1, round(JUMP_REACH_METRES / drape.cell)), drape.heights
     low, high = (
         _over(np.where(np.isfinite(heights), heights, np.inf), reach, np.minimum),
         _over(np.where(np.isfinite(heights), heights, -np.inf), reach, np.maximum),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pyproj.exceptions import CRSError
 
 from geo.projected import Place, Projected
 from splat.camera import View, read_views
+from splat.files import read_document
 from splat.gaussians import Gaussians, sound
 from splat.ply import read_ply
 
@@ -79,7 +79,7 @@ def read_scene(model: Path, cameras: Path) -> Scene:
     """
     gaussians, _ = sound(read_ply(model / "scene.ply"))
     survey = cameras / "survey.json"
-    result = _read_json(model / "result.json")
+    result = read_document(model / "result.json")
     exposures = result.get("metrics", {}).get("exposure", {}).get("photos", [])
     return Scene(
         gaussians=gaussians,
@@ -87,8 +87,8 @@ def read_scene(model: Path, cameras: Path) -> Scene:
         dense=read_dense(model / "dense.ply"),
         photos=cameras / "images",
         gains={photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in exposures},
-        georeference=_read_json(model / "georeference.json"),
-        survey=_read_json(survey) if survey.is_file() else None,
+        georeference=read_document(model / "georeference.json"),
+        survey=read_document(survey) if survey.is_file() else None,
     )
 
 
@@ -117,8 +117,3 @@ def read_dense(path: Path) -> DensePoints:
 
 
 _COLOURS = ("red", "green", "blue")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import prange
 
+from splat.blending import MAX_ALPHA
 from splat.camera import Camera
 from splat.gaussians import Float32, Gaussians
 from splat.kernels import HALF, ONE, ZERO, parallel_kernel
@@ -29,8 +30,6 @@ from splat.projection import (
 from splat.tiles import TILE, Int32, TileLists, tile_lists
 
 _QUARTER, _THREE_QUARTERS = np.float32(0.25), np.float32(0.75)
-_MAX_ALPHA = np.float32(0.999)
-_MIN_TRANSMITTANCE = np.float32(1e-4)
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _crossings(
                     )
                     if not sigma <= footprints[i, SIGMA_LIMIT]:
                         continue
-                    alpha = min(opacities[i] * np.exp(-max(sigma, ZERO)), _MAX_ALPHA)
+                    alpha = min(opacities[i] * np.exp(-max(sigma, ZERO)), MAX_ALPHA)
                     if alpha < ALPHA_THRESHOLD:
                         continue
                     after = t * (ONE - alpha)
@@ -92,8 +91,6 @@ def _crossings(
                         median = depths[i]
                     if t >= _QUARTER and after < _QUARTER:
                         last = depths[i]
-                        break
-                    if after <= _MIN_TRANSMITTANCE:
                         break
                     t = after
                 out[y, x, 0] = median

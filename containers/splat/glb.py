@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.files import whole
 from splat.gaussians import Gaussians, opacity_of
 from splat.harmonics import SH_C0
 
@@ -60,14 +61,12 @@ def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, fl
     length = 12 + 8 + len(text) + 8 + offset
     if length > _MAX_BYTES:
         raise ValueError(f"a GLB holds 4 GB, not {length} bytes")
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
+    with whole(path) as partial, partial.open("wb") as stream:
         stream.write(struct.pack("<III", _MAGIC, _VERSION, length))
         stream.write(struct.pack("<II", len(text), _JSON) + text)
         stream.write(struct.pack("<II", offset, _BINARY))
         for _, values in _attributes(gaussians):  # one at a time: all at once are a second splat in memory
             stream.write(values.tobytes())
-    partial.replace(path)
 
 
 def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:

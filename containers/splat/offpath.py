@@ -71,7 +71,7 @@ def _visible(surfaces: Surfaces, camera: Camera) -> tuple[NDArray[np.int64], NDA
     pixels, depths = camera.project(surfaces.points)
     towards = camera.position - surfaces.points
     facing = np.einsum("ij,ij->i", surfaces.normals, towards) > _FACING * np.linalg.norm(towards, axis=1)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     found = np.flatnonzero(inside)
     column, row = pixels[found].astype(np.int64).T
     nearest = np.full((camera.height, camera.width), np.inf)

@@ -28,9 +28,11 @@ def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (
     return image
 
 
-def render_with_alpha(gaussians: Gaussians, camera: Camera) -> tuple[Float32, Float32]:
-    """The picture on black, and its alpha (height, width) float32: 0 where nothing is, 1 where it is opaque."""
-    image, transmittance = _drawn(gaussians, camera, (0.0, 0.0, 0.0))
+def render_with_alpha(
+    gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)
+) -> tuple[Float32, Float32]:
+    """The picture of `render`, and its alpha (height, width) float32: 0 where nothing is, 1 where it is opaque."""
+    image, transmittance = _drawn(gaussians, camera, background)
     return image, np.float32(1) - transmittance
 
 

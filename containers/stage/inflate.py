@@ -22,7 +22,7 @@ READ_BYTES = 1 << 16
 DEFLATE64_READ_BYTES = 1 << 12  # it gives all that its input unpacks to, up to 20,000 times as much
 MAX_DICTIONARY_BYTES = 1 << 28  # what Zstandard and LZMA look back over, in memory
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError, RuntimeError, struct.error)
-_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7; the central directory has told the rest
+_HEADER = struct.Struct("<4s22xHH")  # APPNOTE 4.3.7; the rest comes from the central directory
 
 
 class DamagedEntryError(Exception):
@@ -76,8 +76,12 @@ def _stored(packed: _Packed) -> Iterator[bytes]:
 
 def _deflate(packed: _Packed) -> Iterator[bytes]:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    chunk = b""
     while not inflater.eof:
-        yield inflater.decompress(inflater.unconsumed_tail or packed.more(READ_BYTES), CHUNK_BYTES)
+        may_hold_more = len(chunk) == CHUNK_BYTES  # in its window, with all of its input consumed
+        data = inflater.unconsumed_tail or (b"" if may_hold_more else packed.more(READ_BYTES))
+        chunk = inflater.decompress(data, CHUNK_BYTES)
+        yield chunk
 
 
 def _deflate64(packed: _Packed) -> Iterator[bytes]:

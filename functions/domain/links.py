@@ -5,25 +5,34 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from mimetypes import guess_type
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
 
 VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
-SAVED = frozenset({".sog", ".ply", ".spz"})  # what browsers save and do not show
+# what browsers save and do not show: delivered name → its ending behind the scene's title
+SAVED_AS = {
+    "scene.sog": ".sog",
+    "scene.ply": ".ply",
+    "scene.spz": ".spz",
+    "scene.v4.spz": " v4.spz",
+    "scene.glb": ".glb",
+    "products/orthophoto.tif": " orthophoto.tif",
+    "products/surface.tif": " surface.tif",
+    "products/surface_sigma.tif": " surface accuracy.tif",
+    "products/hillshade.tif": " hillshade.tif",
+    "products/contours.geojson": " contours.geojson",
+    "products/points.laz": ".laz",
+    "products/points.copc.laz": ".copc.laz",
+    "products/quality.pdf": " quality.pdf",
+}
 
 
 def attachment(file_name: str) -> str:
     """The Content-Disposition of a file to be saved (RFC 6266), whatever letters its name has."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%/]', "_", file_name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
-
-
-def _saved_as(uri: str, title: str) -> str | None:
-    suffix = PurePosixPath(uri).suffix
-    return title + suffix if suffix in SAVED else None
 
 
 class Links:
@@ -34,9 +43,11 @@ class Links:
 
     def of_job(self, job_id: str, uris: Mapping[str, str], title: str) -> dict[str, str]:
         """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
-        and its other runs get none. Splats are saved under the scene's `title`."""
+        and its other runs get none. What is to be saved is called after the
+        scene's `title`."""
         own = {name: uri for name, uri in uris.items() if self.is_of_job(uri, job_id)}
-        signed = {name: self._sign(uri, _saved_as(uri, title)) for name, uri in own.items()}
+        saved = {name: title + SAVED_AS[name] for name in own if name in SAVED_AS}
+        signed = {name: self._sign(uri, saved.get(name)) for name, uri in own.items()}
         if VIEWER in own:  # the same page once more, to be kept
             signed[SAVED_VIEWER] = self._sign(own[VIEWER], f"{title}.html")
         return signed

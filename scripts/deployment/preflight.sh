@@ -140,6 +140,7 @@ state_machine() { # Step Functions takes the definition, with names in place of 
 
 state_machine
 lambda_limit
+others_of() { sed -E 's/(^|,)[^,+]*/\1/g' <<<"$1"; } # of the types that are tried in turn, those behind the first
 first_of() { sed 's/+[^,]*//g' <<<"$1"; } # of the types that are tried in turn
 quotas "processing job" "$(first_of "$SFM_TYPES,$COMPRESSOR_TYPES")"
 if [ "$SPOT" = true ]; then
@@ -147,8 +148,9 @@ if [ "$SPOT" = true ]; then
 else
   quotas "training job" "$(first_of "$TRAINING_TYPES")"
 fi
-# what is tried when there is none of the first is passed over where its quota is 0
-quotas "training job" "$TRAINING_TYPES" "not tried when the first is not to be had"
+# a fallback whose quota is 0 is skipped; on Spot capacity the first type on demand is one, too
+if [ "$SPOT" = true ]; then fallbacks=$TRAINING_TYPES; else fallbacks=$(others_of "$TRAINING_TYPES"); fi
+quotas "training job" "$fallbacks" "skipped as a fallback"
 sender
 bucket_names
 stage_logs

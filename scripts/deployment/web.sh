@@ -18,7 +18,7 @@ if [ -n "$sign_in" ]; then
   sign_out=$sign_in/logout
   revoke=$sign_in/oauth2/revoke
 else
-  scope='openid email offline_access' # OpenID Connect's word for a refresh token, which Cognito gives unasked
+  scope='openid email offline_access' # scope that requests a refresh token; Cognito returns one without it
 fi
 bucket=$(output WebBucket)
 # an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these variables

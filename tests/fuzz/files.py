@@ -212,7 +212,8 @@ def make_gcp_list(rng: random.Random, folder: Path) -> None:
 
 def open_gcp_list(folder: Path) -> str:
     try:
-        parse_gcp_list(read_text(folder / "gcp_list.txt"), {"a.jpg": "000001.jpg"})
+        names = {"a.jpg": "000001.jpg"}
+        parse_gcp_list(read_text(folder / "gcp_list.txt", names), names)
     except UnusableGcpFileError:
         return "CONTROL_POINTS_UNUSED"
     return ""

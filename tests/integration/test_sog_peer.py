@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.deliver.spz import write_legacy_spz, write_spz
+from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import LOD_META, Layout, write_streamed
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange, quantise
@@ -94,14 +94,14 @@ def test_splat_transform_reads_what_we_read(degree: int, coarseness: Coarseness,
     assert np.abs(ours.quats - theirs.quats).max() <= 1e-6
 
 
-@pytest.mark.parametrize("write", [write_spz, write_legacy_spz])
+@pytest.mark.parametrize("write", [FixedPoint.write, FixedPoint.write_legacy])
 @pytest.mark.parametrize("degree", [0, 3])
 def test_splat_transform_reads_our_spz_as_the_same_splat(
-    degree: int, write: Callable[..., None], tmp_path: Path
+    degree: int, write: Callable[[FixedPoint, Path], None], tmp_path: Path
 ) -> None:
     splat = random_splat(300, degree)
     near = replace(splat, means=np.clip(splat.means, -100, 100), scales=np.clip(splat.scales, -9, 5))
-    write(tmp_path / "scene.spz", near, antialiased=True)
+    write(FixedPoint.of(near, antialiased=True), tmp_path / "scene.spz")
     splat_transform(tmp_path / "scene.spz", tmp_path / "peer.ply")
     assert b"comment SplatRenderMode: mip\n" in (tmp_path / "peer.ply").read_bytes()[:1000]
     theirs = read_ply(tmp_path / "peer.ply")

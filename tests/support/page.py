@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.cloud import ROOT
-from tests.support.browser import served
+from tests.support.browser import served, until
 
 BUILT = ROOT / "web" / ".build"
 API = "https://api.example.com"
@@ -23,6 +23,9 @@ def token(seconds: float = 3600, **claims: Any) -> str:
     """An unsigned identity token: the page reads it, and only servers verify it."""
     body = {"exp": time.time() + seconds, "email": EMAIL, "email_verified": True, **claims}
     return f"e30.{base64.urlsafe_b64encode(json.dumps(body).encode()).decode().rstrip('=')}.x"
+
+
+TOKENS = {"id_token": token(), "refresh_token": "refresh"}
 
 
 class FakeApi:
@@ -46,12 +49,17 @@ class FakeApi:
             route.fulfill(status=204, headers=headers)
             return
         asked = (request.method, path)
-        self.calls.append((*asked, request.post_data_json if request.method == "POST" and request.post_data else None))
+        self.calls.append((*asked, _content(request)))
         answer = self.answers.get(
             asked, {"detail": "There is no such job.", "code": "NO_SUCH_JOB", "hint": "Check it."}
         )
         status = self.status.get(asked, 200 if asked in self.answers else 404)
         route.fulfill(status=status, headers=headers, json=answer)
+
+
+def _content(request: Any) -> Any:
+    """The JSON of a request; None for one without any, and for the bytes of a file."""
+    return request.post_data_json if request.headers.get("content-type") == "application/json" else None
 
 
 def stage(name: str, status: str, progress: float = 0.0, **more: Any) -> dict[str, Any]:
@@ -93,3 +101,9 @@ def page_of(
         yield fresh, f"{address}/index.html"
         fresh.close()
     assert errors == []
+
+
+def show(page: Any, api: FakeApi, view: dict[str, Any]) -> None:
+    api.answers["GET", f"/jobs/{view['jobId']}"] = view
+    page.goto(f"{page.home}#job={view['jobId']}")
+    until(page, f"document.getElementById('job-name').textContent === {json.dumps(view['name'])}")

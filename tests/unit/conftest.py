@@ -58,6 +58,7 @@ SLOW = (
     "trainer/test_dropout.py",
     "trainer/test_evaluate.py",
     "trainer/test_exposure.py",
+    "trainer/test_gsplat.py",
     "trainer/test_initialise.py",
     "trainer/test_masks.py",
     "trainer/test_optimise.py",

@@ -11,6 +11,15 @@ function segment(id) {
 
 const MAX_WAIT_MS = 30_000; // for an answer
 
+// The answer's content. Throws ApiError, and what fetch throws when no whole answer came.
+async function answerOf(url, options) {
+    const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(MAX_WAIT_MS) });
+    if (!answer.ok) {
+        throw new ApiError(answer.status, await answer.json().catch(() => ({})));
+    }
+    return answer.status === 204 ? null : answer.json();
+}
+
 export class Api {
     constructor(base, session) {
         this.base = base;
@@ -19,33 +28,23 @@ export class Api {
 
     async call(method, path, body, headers = {}) {
         const token = await this.session.token();
-        const answer = await fetch(this.base + path, {
-            method,
-            headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
-            body: body && JSON.stringify(body),
-            signal: AbortSignal.timeout(MAX_WAIT_MS)
-        });
-        if (answer.status === 401) {
+        try {
+            return await answerOf(this.base + path, {
+                method,
+                headers: { ...headers, Authorization: `Bearer ${token}`, ...(body ? { 'Content-Type': 'application/json' } : {}) },
+                body: body && JSON.stringify(body)
+            });
+        } catch (error) {
+            if (error.status !== 401) {
+                throw error;
+            }
             this.session.forget();
             throw new SessionEnded();
         }
-        if (answer.status === 204) {
-            return null;
-        }
-        const content = await answer.json().catch(() => ({}));
-        if (!answer.ok) {
-            throw new ApiError(answer.status, content);
-        }
-        return content;
     }
 
     // What a mail's own link may do; nobody needs to be signed in for it.
-    async setMails(mailbox, wanted) {
-        const answer = await fetch(`${this.base}/unsubscribe/${encodeURIComponent(mailbox)}`, { method: wanted ? 'DELETE' : 'POST' });
-        if (!answer.ok) {
-            throw new ApiError(answer.status, await answer.json().catch(() => ({})));
-        }
-    }
+    setMails = (mailbox, wanted) => answerOf(`${this.base}/unsubscribe/${encodeURIComponent(mailbox)}`, { method: wanted ? 'DELETE' : 'POST' });
 
     beginUpload = (request) => this.call('POST', '/uploads', request);
     lookAtUpload = (id) => this.call('GET', `/uploads/${segment(id)}`);

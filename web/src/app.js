@@ -1,5 +1,6 @@
 // The page: who is signed in, and which part of it is shown; a job's own page is in job.js.
 import { Api } from './api.js';
+import { ApiError } from './errors.js';
 import { NewScene } from './form.js';
 import { JobPage } from './job.js';
 import { SceneList } from './list.js';
@@ -34,7 +35,7 @@ async function start() {
     route(false);
 }
 
-// The page of a job that was uploaded just now, unless somebody reads another one meanwhile.
+// Opens the uploaded job's page, unless another job's page is open.
 function open(jobId, fileName) {
     uploaded.add(jobId);
     if (page === null) {
@@ -79,7 +80,7 @@ function offerMails(mailbox) {
             byId('mails-again').hidden = subscribed;
             byId(subscribed ? 'mails-stop' : 'mails-again').focus();
         } catch (error) {
-            fail(error.status === 404 ? Object.assign(error, { code: 'MAIL_LINK', message: 'This unsubscribe link is not valid any more.', hint: 'Use the link in the newest e-mail.' }) : error);
+            fail(error.status === 404 ? new ApiError(404, { code: 'MAIL_LINK', detail: 'This unsubscribe link is not valid any more.', hint: 'Use the link in the newest e-mail.' }) : error);
         }
     }
     byId('mails-stop').onclick = () => set(false);

@@ -1,30 +1,35 @@
 // What is wrong with files, found before a byte of them is sent. The server looks again: it alone decides.
 import { readEntries } from './archive.js';
-import { FILM_SUFFIXES, MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PHOTO_SUFFIXES, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
+import { FILM_BOXES, MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PICTURE_BRANDS, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
+import { chosenSplats, isFilm, isPhoto, isSideFile, isSplat, suffix, wantedOf } from './paths.js';
 import { FileSource } from './source.js';
 import { bytes } from './words.js';
 
-const suffix = (path) => path.toLowerCase().match(/[^/.][^/]*(\.[^./]+)$/)?.[1] ?? '';
-const isPhoto = (path) => PHOTO_SUFFIXES.includes(suffix(path));
-const isFilm = (path) => FILM_SUFFIXES.includes(suffix(path));
 // HEIC and AVIF pictures begin in the same way.
-const beginsAsFilm = (text) => text.slice(4, 8) === 'ftyp' && !/^(hei|hev|mif1|msf1|avi|crx)/.test(text.slice(8));
-const isModel = (path) => /(^|\/)(cameras|images|points3D)\.(bin|txt)$/.test(path);
-const isSideFile = (path) => path.split('/').some((part) => part === '__MACOSX' || /^\.[^.]/.test(part)) || /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
+const beginsAsFilm = (text) => FILM_BOXES.includes(text.slice(4, 8)) && !(text.slice(4, 8) === 'ftyp' && PICTURE_BRANDS.includes(text.slice(8)));
+const beginsAsPly = (text) => /^ply[\r\n]/.test(text);
+// Up to version 3 an SPZ is a gzip stream of what begins so.
+const beginsAsSplat = async (file, text) => beginsAsPly(text) || text.startsWith('NGSP') || (text.startsWith('\x1f\x8b') && (await unzippedStart(file)).startsWith('NGSP'));
 const refuse = (code, facts) => ({ refusal: { code, message: facts ? `${REFUSALS[code].message} (${facts})` : REFUSALS[code].message, hint: REFUSALS[code].hint } });
 
 // { step, photos } of files that may be sent, or { refusal: { code, message, hint } }. `step`: where the pipeline starts.
 export async function examine(source) {
     if (!(source instanceof FileSource)) {
-        return { step: 'full', ...counted(source.photos.length, source.others) };
+        return fit(source.files.map(({ path, file }) => ({ name: path, bytes: file.size, method: ZIP_METHODS[0], encrypted: false })));
     }
     const { file } = source;
     const beginning = new TextDecoder('latin1').decode(await file.slice(0, 12).arrayBuffer());
-    if (/\.ply$/i.test(file.name)) {
-        return /^ply\s/.test(beginning) ? tooLarge(file) ?? { step: 'compression', photos: 0 } : refuse('INVALID_SPLAT');
-    }
     if (file.size === 0) {
         return { refusal: { code: 'EMPTY_FILE', message: 'The file is empty.', hint: 'Copy it again from where it was made, and check its size.' } };
+    }
+    if (suffix(file.name) === '.ksplat') {
+        return refuse('INVALID_SPLAT', 'it is a .ksplat');
+    }
+    if (suffix(file.name) === '.ply' && !beginsAsPly(beginning)) {
+        return refuse('INVALID_SPLAT');
+    }
+    if (isSplat(file.name) || (suffix(file.name) !== '.zip' && await beginsAsSplat(file, beginning))) {
+        return tooLarge(file) ?? { step: 'compression', photos: 0 };
     }
     if (isPhoto(file.name) || file.type.startsWith('image/')) {
         return refuse('TOO_FEW_PHOTOS', `1 of at least ${MIN_PHOTOS}`);
@@ -42,6 +47,14 @@ export async function examine(source) {
     return tooLarge(file) ?? (entries === undefined ? { step: 'full', photos: null } : fit(entries));
 }
 
+// The first bytes of what a gzip stream holds; none where it is damaged.
+async function unzippedStart(file) {
+    const reader = file.stream().pipeThrough(new DecompressionStream('gzip')).getReader();
+    const { value } = await reader.read().catch(() => ({}));
+    reader.cancel().catch(() => {});
+    return new TextDecoder('latin1').decode(value?.subarray(0, 4));
+}
+
 function tooLarge(file) {
     return file.size > MAX_UPLOAD_BYTES ? refuse('ARCHIVE_TOO_LARGE', `${bytes(file.size)} of at most ${bytes(MAX_UPLOAD_BYTES)}`) : null;
 }
@@ -57,21 +70,21 @@ function fit(entries) {
         return refuse('ENCRYPTED_ARCHIVE', locked.name);
     }
     const files = [...new Map(own.map((entry) => [entry.name, entry])).values()];
-    const splats = files.filter(({ name }) => suffix(name) === '.ply');
-    const photos = files.filter(({ name }) => isPhoto(name));
-    const odd = [...photos, ...splats].find(({ method }) => !ZIP_METHODS.includes(method));
+    const names = files.map(({ name }) => name);
+    const wanted = wantedOf(names);
+    const odd = files.find(({ name, method }) => wanted(name) && !ZIP_METHODS.includes(method));
     if (odd) {
         return refuse('UNSUPPORTED_ARCHIVE', odd.name);
     }
+    const photos = files.filter(({ name }) => isPhoto(name));
+    const splats = chosenSplats(names);
     if (photos.length === 0 && splats.length > 0) {
-        return splats.length === 1 ? { step: 'compression', photos: 0 } : refuse('INVALID_SPLAT', `${splats.length} .ply files in the ZIP, not one`);
+        return splats.length === 1 ? { step: 'compression', photos: 0 } : refuse('INVALID_SPLAT', `${splats.length} splats, not one`);
     }
     if (photos.length < MIN_PHOTOS && files.some((entry) => isFilm(entry.name) && entry.bytes > 0)) {
         return { step: 'full', photos: 0 };
     }
-    const scene = files.filter(({ name }) => isModel(name)).length >= 3;
-    const found = counted(photos.filter((entry) => entry.bytes > 0).length, own.map(({ name }) => name));
-    return { step: 'full', hasModel: scene, ...found };
+    return { step: 'full', ...counted(photos.filter((entry) => entry.bytes > 0).length, names) };
 }
 
 function counted(photos, others) {

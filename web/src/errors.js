@@ -1,4 +1,4 @@
-// Faults as the page tells them: what happened, and what to do.
+// Errors in words for people: what happened, and what to do.
 
 export class ApiError extends Error {
     constructor(status, problem) {
@@ -18,7 +18,7 @@ export class SessionEnded extends Error {
 }
 
 const RELOAD = 'Reload the page. If that does not help, tell whoever runs this service.';
-// what programs are told in detail, and people are not
+// Codes whose detail is written for programs; customers read these sentences instead.
 const FOR_PEOPLE = {
     INVALID_REQUEST: ['The server did not accept what this page sent.', RELOAD],
     TOO_MANY_CALLS: ['This page has asked the server too often.', 'Wait a minute, then try again.'],
@@ -53,5 +53,5 @@ export function explain(error) {
 // fetch() throws a TypeError when no answer came, whatever the reason, and a TimeoutError when none came in time
 export const unreachable = (error) => error.name === 'TimeoutError' || (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
 
-// A refusal that no second try will change.
+// A refusal that no second try will change: of an error or an answer, by its status.
 export const isFinal = (error) => error instanceof SessionEnded || (error.status >= 400 && error.status < 500 && error.status !== 429);

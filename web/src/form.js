@@ -14,7 +14,7 @@ export class NewScene {
     constructor(api, mailbox, sent) {
         Object.assign(this, { api, mailbox, sent });
         this.source = null;
-        this.found = null; // what `examine` says of it
+        this.examined = null; // promise of what `examine` says of it
         this.uploader = null;
     }
 
@@ -62,17 +62,16 @@ export class NewScene {
 
     async choose(source) {
         this.source = source;
-        this.found = null;
         this.complain(null);
         byId('chosen').hidden = false;
         byId('chosen-name').textContent = source.name;
         byId('chosen-size').textContent = bytes(source.bytes);
         byId('chosen-photos').replaceChildren();
-        const found = await examine(source);
+        this.examined = examine(source);
+        const found = await this.examined;
         if (this.source !== source) {
             return;
         }
-        this.found = found;
         this.complain(found.refusal ?? null);
         byId('step').value = found.step ?? 'full';
         byId('chosen-size').textContent = `${found.photos ? `${found.photos.toLocaleString('en')} photos, ` : ''}${bytes(source.bytes)}`;
@@ -103,10 +102,10 @@ export class NewScene {
             byId('pick-photos').focus();
             return;
         }
-        this.found ??= await examine(this.source);
+        const { refusal } = await this.examined;
         const step = byId('step').value;
-        if (this.found.refusal && step !== '3dgs') {
-            this.complain(this.found.refusal);
+        if (refusal && step !== '3dgs') {
+            this.complain(refusal);
             return;
         }
         const chosen = {
@@ -144,7 +143,7 @@ export class NewScene {
 
     // The next scene has a name and settings of its own.
     reset() {
-        this.source = this.found = null;
+        this.source = this.examined = null;
         byId('form').reset();
         byId('chosen').hidden = true;
         this.complain(null);

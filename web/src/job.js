@@ -4,6 +4,7 @@ import { showCloud } from './cloud.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
 import { Shares } from './share.js';
+import { wait } from './wait.js';
 import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
 
 const EVERY = 2000; // ms between two looks
@@ -11,22 +12,20 @@ const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
 const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
-// What a customer takes home, the scene first: the delivered file, the words on its button, how it is opened.
-export function offersOf(name) {
-    return [
-        ['scene.sog', 'Download .sog', { download: `${name}.sog` }],
-        ['scene.ply', 'Download .ply', { download: `${name}.ply` }],
-        ['scene.spz', 'Download .spz', { download: `${name}.spz` }],
-        ['scene.glb', 'Download .glb', { download: `${name}.glb` }],
-        ['viewer.html', 'Download the viewer (one HTML file)', { download: `${name}.html` }],
-        ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
-        ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)', { download: `${name} orthophoto.tif` }],
-        ['products/surface.tif', 'Surface model (GeoTIFF)', { download: `${name} surface.tif` }],
-        ['products/contours.geojson', 'Contour lines (GeoJSON)', { download: `${name} contours.geojson` }],
-        ['products/points.laz', 'Point cloud (LAZ)', { download: `${name}.laz` }],
-        ['products/quality.pdf', 'Survey quality report (PDF)', { download: `${name} quality.pdf` }]
-    ];
-}
+// What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
+const OFFERED = [
+    ['scene.sog', 'Download .sog'],
+    ['scene.ply', 'Download .ply'],
+    ['scene.spz', 'Download .spz'],
+    ['scene.glb', 'Download .glb'],
+    ['viewer.html', 'Download the viewer (one HTML file)'],
+    ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
+    ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)'],
+    ['products/surface.tif', 'Surface model (GeoTIFF)'],
+    ['products/contours.geojson', 'Contour lines (GeoJSON)'],
+    ['products/points.laz', 'Point cloud (LAZ)'],
+    ['products/quality.pdf', 'Survey quality report (PDF)']
+];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -35,13 +34,14 @@ export class JobPage {
         this.began = Date.now();
         this.curve = new Map();
         this.shown = new Set();
+        this.rerunKeys = new Map(); // by settings, of the requests to run again
         this.open = true;
     }
 
     async run() {
         this.clear();
         for (let lost = 0; this.open;) {
-            let wait = EVERY;
+            let pause = EVERY;
             try {
                 const view = await this.api.lookAtJob(this.jobId);
                 if (!this.open) {
@@ -50,7 +50,7 @@ export class JobPage {
                 lost = 0;
                 this.show(view);
                 if (ended(view.status)) { // nothing changes any more but the links, which expire
-                    wait = Math.max(EVERY, Date.parse(view.linksExpireAt) - Date.now() - 60_000);
+                    pause = Math.max(EVERY, Date.parse(view.linksExpireAt) - Date.now() - 60_000);
                 }
             } catch (error) {
                 if (!this.open) {
@@ -65,10 +65,11 @@ export class JobPage {
                     lost += 1;
                     this.lost ??= new Date();
                     byId('job-message').textContent = lostInWords(error, lost, this.lost);
-                    wait = Math.min(EVERY * 2 ** lost, SELDOM);
+                    pause = Math.min(EVERY * 2 ** lost, SELDOM);
                 }
             }
-            await this.wait(wait);
+            this.waiting = new AbortController();
+            await wait(pause, this.waiting.signal);
         }
     }
 
@@ -81,19 +82,15 @@ export class JobPage {
         byId('stop').onclick = () => this.stop();
         byId('rerun').onsubmit = (event) => {
             event.preventDefault();
-            this.runAgain(byId('rerun-from').value, byId('rerun-quality').value)();
+            this.runAgain(byId('rerun-from').value, byId('rerun-quality').value);
         };
         byId('viewer').removeAttribute('src');
         byId('report-frame').removeAttribute('src');
     }
 
-    // Sooner than `milliseconds` where the browser is back on line.
-    wait(milliseconds) {
-        return new Promise((resolve) => {
-            this.wake = () => { clearTimeout(timer); removeEventListener('online', this.wake); resolve(); };
-            const timer = setTimeout(this.wake, Math.min(milliseconds, 2 ** 31 - 1));
-            addEventListener('online', this.wake);
-        });
+    // Looks again at once.
+    wake() {
+        this.waiting?.abort();
     }
 
     giveUp(error) {
@@ -108,7 +105,7 @@ export class JobPage {
 
     close() {
         this.open = false;
-        this.wake?.();
+        this.wake();
         byId('job').hidden = true;
         byId('viewer').removeAttribute('src');
     }
@@ -177,7 +174,7 @@ export class JobPage {
         const { grade, sentence, why, nextStep } = verdict;
         const words = make('p');
         words.append(make('b', sentence), ` ${why}`);
-        const act = ({ fromStage, quality }) => (fromStage ? this.runAgain(fromStage, quality) : () => { location.hash = ''; });
+        const act = ({ fromStage, quality }) => (fromStage ? () => this.runAgain(fromStage, quality) : () => { location.hash = ''; });
         byId('verdict').className = `verdict ${grade}`;
         byId('verdict').replaceChildren(words, ...(nextStep ? [make('button', nextStep.label, { className: 'primary', onclick: act(nextStep) })] : []));
         byId('verdict').hidden = false;
@@ -261,9 +258,9 @@ export class JobPage {
         }
     }
 
-    // The links themselves say what a file is called: of another origin, `download` is not heeded.
-    offerDownloads({ links, name }) {
-        const found = offersOf(name).filter(([file]) => links[file]);
+    // The links themselves say what a file is called when it is saved.
+    offerDownloads({ links }) {
+        const found = OFFERED.filter(([file]) => links[file]);
         byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 
@@ -289,7 +286,7 @@ export class JobPage {
         const name = await ask({ title: 'New name of the scene', text: '', yes: 'Rename', no: 'Cancel', value: this.view.name });
         if (name) {
             await this.api.renameJob(this.jobId, name);
-            this.wake?.(); // looks again at once
+            this.wake();
         }
     }
 
@@ -328,17 +325,18 @@ export class JobPage {
         byId('stop').disabled = false;
     }
 
-    // What a button does: one run, however often it is pressed.
-    runAgain(from, quality) {
-        const key = crypto.randomUUID();
-        return async () => {
-            try {
-                const { jobId } = await this.api.rerunJob(this.jobId, { from, options: quality ? { quality } : {} }, key);
-                location.hash = `job=${jobId}`;
-            } catch (error) {
-                fail(error);
-            }
-        };
+    // One run of the same settings, however often a button is pressed.
+    async runAgain(from, quality) {
+        const settings = `${from}/${quality ?? ''}`;
+        if (!this.rerunKeys.has(settings)) {
+            this.rerunKeys.set(settings, crypto.randomUUID());
+        }
+        try {
+            const { jobId } = await this.api.rerunJob(this.jobId, { from, options: quality ? { quality } : {} }, this.rerunKeys.get(settings));
+            location.hash = `job=${jobId}`;
+        } catch (error) {
+            fail(error);
+        }
     }
 }
 

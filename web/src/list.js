@@ -35,15 +35,17 @@ export class SceneList {
                 this.next = next;
                 byId('more-jobs').hidden = next === null;
             }
-            const [first, rest] = [jobs.map(row), [...byId('jobs').children].slice(this.shown ?? 0)];
-            byId('jobs').replaceChildren(...first, ...(this.older ? rest : []));
-            this.shown = first.length;
+            const fresh = jobs.map(row);
+            const links = new Set(fresh.map(linkOf));
+            const older = this.older ? [...byId('jobs').children].filter((item) => !links.has(linkOf(item))) : [];
+            byId('jobs').replaceChildren(...fresh, ...older);
+            this.shown = true;
             byId('no-jobs').hidden = byId('jobs').childElementCount > 0;
         } catch (error) {
             if (round !== this.looks) {
                 return;
             }
-            if (!unreachable(error) || this.shown === undefined) {
+            if (!unreachable(error) || !this.shown) {
                 throw error;
             }
         }
@@ -60,6 +62,8 @@ export class SceneList {
         byId('more-jobs').hidden = next === null;
     }
 }
+
+const linkOf = (item) => item.firstElementChild.getAttribute('href');
 
 function row(job) {
     const link = make('a', undefined, { href: `#job=${encodeURIComponent(job.jobId)}` });

@@ -1,4 +1,4 @@
-// What every part of the page says things with: the notice at its top, the toast, the question, the quiet announcement.
+// Messages that every part of the page shows: notice, toast, question, announcement.
 import { SessionEnded, explain } from './errors.js';
 import { make } from './words.js';
 
@@ -48,6 +48,7 @@ export async function ask({ title, text, yes, no, value }) {
     byId('ask-value').hidden = value === undefined;
     byId('ask-value').value = value ?? '';
     dialog.returnValue = 'no';
+    byId('ask-no').onclick = () => dialog.close('no');
     dialog.showModal();
     await new Promise((resolve) => { dialog.onclose = resolve; });
     return dialog.returnValue === 'yes' && (value === undefined || byId('ask-value').value.trim());

@@ -1,5 +1,5 @@
 // Who is signed in: authorization code with PKCE (RFC 7636) at the issuer's own page, then tokens that are refreshed.
-import { ApiError, SessionEnded } from './errors.js';
+import { ApiError, SessionEnded, isFinal } from './errors.js';
 
 const STORE = 'spaceport.session';
 const ASKED = 'spaceport.sign-in'; // what is on its way to the issuer's page and back
@@ -55,7 +55,7 @@ export class Session {
             headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
             body: new URLSearchParams({ client_id: this.config.clientId, ...grant })
         });
-        if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
+        if (isFinal(answer)) {
             this.forget();
             throw new SessionEnded();
         }

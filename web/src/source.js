@@ -1,8 +1,6 @@
-// What a customer chose, as bytes in parts: a file as it is, or a folder's photos zipped on the way.
+// What a customer chose, as bytes in parts: a file as it is, or zipped on the way what the pipeline reads of a folder.
 import { downloadZip, predictLength } from 'client-zip';
-import { PHOTO_SUFFIXES } from './contract.js';
-
-const isPhoto = (path) => PHOTO_SUFFIXES.some((suffix) => path.toLowerCase().endsWith(suffix));
+import { isPhoto, isSideFile, wantedOf } from './paths.js';
 
 export class FileSource {
     constructor(file) {
@@ -24,19 +22,19 @@ export class FileSource {
     }
 }
 
-// Photos are stored, not deflated: they would not shrink, and the archive's length is known before it is made. The same
-// photos in the same order make the same bytes, so that an upload goes on after the page was closed.
+// Files are stored, not deflated: photos and films would not shrink, and the archive's length is known before it is made.
+// The same files in the same order make the same bytes, so that an upload goes on after the page was closed.
 export class FolderSource {
     constructor(name, files) {
-        const own = files.filter(({ path }) => !/(^|\/)(\.|__MACOSX\/)/.test(path));
-        const photos = distinct(own.filter(({ path, file }) => isPhoto(path) && file.size > 0));
-        this.others = own.map(({ path }) => path).filter((path) => !isPhoto(path));
-        this.photos = photos.map(({ file }) => file);
-        this.entries = photos.map(({ path, file }) => ({ name: path, input: file, size: file.size, lastModified: new Date(file.lastModified) }));
-        this.name = `${name || named(photos)}.zip`;
+        this.files = files.filter(({ path, file }) => !isSideFile(path) && file.size > 0); // sent or not
+        const wanted = wantedOf(this.files.map(({ path }) => path));
+        const sent = distinct(this.files.filter(({ path }) => wanted(path)));
+        this.photos = sent.filter(({ path }) => isPhoto(path)).map(({ file }) => file);
+        this.entries = sent.map(({ path, file }) => ({ name: path, input: file, size: file.size, lastModified: new Date(file.lastModified) }));
+        this.name = `${name || named(sent)}.zip`;
         this.bytes = Number(predictLength(this.entries.map(({ name: path, size }) => ({ name: path, size }))));
-        const newest = photos.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0);
-        this.fingerprint = `${this.name}/${this.bytes}/${photos.length}/${newest}`;
+        const newest = sent.reduce((latest, { file }) => Math.max(latest, file.lastModified), 0);
+        this.fingerprint = `${this.name}/${this.bytes}/${sent.length}/${newest}`;
     }
 
     async *parts(partBytes, received) {
@@ -77,8 +75,8 @@ export class FolderSource {
 }
 
 // In order of their paths. A phone calls every photo image.jpg, and of files with one path only the last would be used.
-function distinct(photos) {
-    const sorted = photos.toSorted((a, b) => (a.path === b.path ? a.file.size - b.file.size || a.file.lastModified - b.file.lastModified : a.path < b.path ? -1 : 1));
+function distinct(files) {
+    const sorted = files.toSorted((a, b) => (a.path === b.path ? a.file.size - b.file.size || a.file.lastModified - b.file.lastModified : a.path < b.path ? -1 : 1));
     const seen = new Map();
     return sorted.map(({ path, file }) => {
         const count = (seen.get(path) ?? 0) + 1;
@@ -88,12 +86,12 @@ function distinct(photos) {
 }
 
 // Loose photos have no folder to be named after: the day of the newest.
-function named(photos) {
-    const newest = Math.max(...photos.map(({ file }) => file.lastModified));
-    return photos.length ? `photos ${new Date(newest).toISOString().slice(0, 10)}` : 'photos';
+function named(files) {
+    const newest = Math.max(...files.map(({ file }) => file.lastModified));
+    return files.length ? `photos ${new Date(newest).toISOString().slice(0, 10)}` : 'photos';
 }
 
-// What was dropped: the one archive or splat, or the photos of all folders and files.
+// What was dropped: the one archive or splat, or the files of all folders.
 export async function sourceOfDrop(transfer) {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     if (entries.length === 1 && entries[0].isFile) {

@@ -1,5 +1,6 @@
 // One upload in parts, three at a time, that waits out a dropped connection and goes on where it stopped.
 import { ApiError, isFinal } from './errors.js';
+import { wait } from './wait.js';
 
 const STORE = 'spaceport.uploads';
 const AT_ONCE = 3;
@@ -115,7 +116,7 @@ export class Uploader {
     // Tries again, ever more slowly, and at once when the browser says that it is back on line. A lost connection is waited
     // out however long it takes; a server that answers and refuses is not.
     async patiently(attempt) {
-        for (let [wait, refusals, tries] = [1000, 0, 1]; ; wait = Math.min(2 * wait, MAX_WAIT_MS), tries += 1) {
+        for (let [pause, refusals, tries] = [1000, 0, 1]; ; pause = Math.min(2 * pause, MAX_WAIT_MS), tries += 1) {
             this.given.signal.throwIfAborted();
             try {
                 return await attempt();
@@ -137,12 +138,7 @@ export class Uploader {
                 }
                 if (!this.paused) {
                     this.report('waiting', tries);
-                    await new Promise((resolve) => {
-                        const timer = setTimeout(resolve, wait);
-                        const now = () => { clearTimeout(timer); resolve(); };
-                        addEventListener('online', now, { once: true });
-                        this.given.signal.addEventListener('abort', now, { once: true });
-                    });
+                    await wait(pause, this.given.signal);
                 }
             }
         }

@@ -79,10 +79,18 @@ test('mails are ended and resumed without a token', async () => {
     answer = () => new Response(null, { status: 204 });
     await api.setMails('a/b', false);
     await api.setMails('a/b', true);
-    assert.deepEqual(calls, [
-        { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'POST' },
-        { url: 'https://api.example.com/unsubscribe/a%2Fb', method: 'DELETE' }
+    assert.deepEqual(calls.map(({ url, method, headers }) => [method, url, headers]), [
+        ['POST', 'https://api.example.com/unsubscribe/a%2Fb', undefined],
+        ['DELETE', 'https://api.example.com/unsubscribe/a%2Fb', undefined]
     ]);
+});
+
+test('an answer that breaks off is no answer', async () => {
+    const late = new DOMException('timed out', 'TimeoutError');
+    answer = () => new Response(new ReadableStream({ pull: (controller) => controller.error(late) }));
+    await assert.rejects(api.lookAtJob('a'), late);
+    answer = () => new Response(new ReadableStream({ pull: (controller) => controller.error(late) }), { status: 503 });
+    await assert.rejects(api.lookAtJob('a'), { status: 503 });
 });
 
 test('a token that the server does not take ends the session', async () => {

@@ -9,7 +9,7 @@ const file = (name, content, type = '') => new FileSource(new File([content], na
 const refusal = async (source) => (await examine(source)).refusal?.code;
 const photos = (count, name = 'a') => new FolderSource('f', Array.from({ length: count }, (_, i) => ({ path: `f/${name}${i}.jpg`, file: new File(['x'], `${name}${i}.jpg`) })));
 
-test('other archives, films and renamed text are told apart from a ZIP', async () => {
+test('other archives, films and renamed text are distinguished from a ZIP', async () => {
     assert.equal(await refusal(file('a.zip', 'Rar!\x1a\x07\x00')), 'NOT_A_ZIP');
     assert.equal(await refusal(file('a.rar', 'Rar!\x1a\x07\x00')), 'NOT_A_ZIP');
     assert.equal(await refusal(file('a.zip', 'just text')), 'NOT_A_ZIP');
@@ -33,6 +33,14 @@ test('a folder of films or of nothing says which', async () => {
     const { refusal: film } = await examine(folder('a.avi', 'b.txt'));
     assert.deepEqual([film.code, film.message.includes('.avi')], ['UNSUPPORTED_PHOTOS', true]);
     assert.equal(await refusal(folder('notes.txt')), 'NO_PHOTOS');
+});
+
+test('a folder of films, of a training or of a scene with cameras is taken like a ZIP of it', async () => {
+    const folder = (...names) => new FolderSource('f', names.map((name) => ({ path: `f/${name}`, file: new File(['x'], name) })));
+    assert.deepEqual(await examine(folder('a.mp4', 'a.srt')), { step: 'full', photos: 0 });
+    assert.deepEqual(await examine(folder('point_cloud/iteration_7000/point_cloud.ply', 'point_cloud/iteration_30000/point_cloud.ply', 'input.ply')), { step: 'compression', photos: 0 });
+    assert.equal(await refusal(folder('a.ply', 'b.ply')), 'INVALID_SPLAT');
+    assert.equal(await refusal(folder()), 'EMPTY_ARCHIVE');
 });
 
 test('a splat starts at compression, and only a splat', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError, SessionEnded, explain, isFinal, unreachable } from '../src/errors.js';
 
-test('what programs are told in detail is not shown to people', () => {
+test('detail written for programs is not shown to people', () => {
     const error = new ApiError(422, { code: 'INVALID_REQUEST', detail: "body.email: String should match pattern '^[A-Z'", hint: 'Compare it with /openapi.json.' });
     const { message, hint } = explain(error);
     assert.doesNotMatch(message + hint, /body|pattern|openapi/);

@@ -36,6 +36,19 @@ test('a lost connection is said at once, and after a while since when', () => {
     assert.match(lostInWords(new ApiError(503, {}), 1, since), /^The server has a problem/);
 });
 
+test('one run of the same settings, however often a button is pressed', async () => {
+    globalThis.location = {};
+    const asked = [];
+    const page = new JobPage({ rerunJob: async (id, body, key) => { asked.push([id, body, key]); return { jobId: `${id}-r2` }; } }, 'a-1', false);
+    await page.runAgain('3dgs', 'high');
+    await page.runAgain('3dgs', 'high');
+    await page.runAgain('3dgs', '');
+    assert.deepEqual(asked.map(([, body]) => body), [{ from: '3dgs', options: { quality: 'high' } }, { from: '3dgs', options: { quality: 'high' } }, { from: '3dgs', options: {} }]);
+    assert.equal(asked[0][2], asked[1][2]);
+    assert.notEqual(asked[0][2], asked[2][2]);
+    assert.equal(globalThis.location.hash, 'job=a-1-r2');
+});
+
 test('what was shown once is not shown again', () => {
     const page = new JobPage(null, 'a-1', false);
     const shown = [];

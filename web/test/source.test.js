@@ -130,8 +130,21 @@ test('one photo is a photo and one archive an archive', () => {
     assert.ok(sourceOfFiles([photo('a.zip', 10).file]) instanceof FileSource);
 });
 
-test('what is no photo is not sent, and its name is kept to say why', () => {
-    const source = new FolderSource('f', ['f/flight.mp4', 'f/.DS_Store', 'f/a.jpg'].map((name) => photo(name, 10)));
-    assert.deepEqual(source.others, ['f/flight.mp4']);
+const sent = (...names) => new FolderSource('f', names.map((name) => photo(`f/${name}`, 10))).entries.map(({ name }) => name.slice(2));
+
+test('what no stage reads is not sent, and its name is kept to say why', () => {
+    const source = new FolderSource('f', ['f/notes.pdf', 'f/.DS_Store', 'f/a.jpg'].map((name) => photo(name, 10)));
+    assert.deepEqual(source.files.map(({ path }) => path), ['f/notes.pdf', 'f/a.jpg']);
     assert.equal(source.photos.length, 1);
+});
+
+test('control points and camera positions go along with the photos', () => {
+    assert.deepEqual(sent('a.jpg', 'GCP_List.txt', 'sparse/0/cameras.bin', 'sparse/0/images.bin', 'sparse/0/points3D.bin', 'notes.txt').sort(),
+        ['GCP_List.txt', 'a.jpg', 'sparse/0/cameras.bin', 'sparse/0/images.bin', 'sparse/0/points3D.bin']);
+});
+
+test('films are sent, with their telemetry, where there are too few photos for a scene', () => {
+    const photos = ['1.jpg', '2.jpg', '3.jpg', '4.jpg'];
+    assert.deepEqual(sent(...photos, 'DJI_1.MP4', 'DJI_1.SRT'), ['DJI_1.MP4', 'DJI_1.SRT']);
+    assert.deepEqual(sent(...photos, '5.jpg', 'DJI_1.MP4', 'DJI_1.SRT'), [...photos, '5.jpg']);
 });

@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from contract.files import whole
+
 KEPT = 2
 _VERSION = 2
 _NAME = re.compile(r"step-(\d{9})\.ckpt")
@@ -27,9 +29,8 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     torch.save({"version": _VERSION, **state}, buffer)
     content = buffer.getvalue()
     path = folder / f"step-{step:09d}.ckpt"
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(hashlib.sha256(content).digest() + content)
-    partial.replace(path)
+    with whole(path) as partial:
+        partial.write_bytes(hashlib.sha256(content).digest() + content)
     for old in _checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path

@@ -8,11 +8,9 @@ origin.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +18,7 @@ from PIL import Image
 
 from contract.archive import is_scene, model_folders
 from contract.warning_codes import WarningCode
+from splat.bounded import Bounded
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.loss import Target
@@ -38,8 +37,6 @@ HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where no
 MIN_PHOTOS_TO_HOLD_OUT = 4
 _MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -181,11 +178,7 @@ def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
     offset = offset_of(model.points.positions)
     if offset == NOWHERE:
         return model, offset
-    images = []
-    for image in model.images:
-        matrix = image.camera.world_to_camera.copy()
-        matrix[:3, 3] += image.camera.rotation @ offset
-        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    images = [replace(image, camera=image.camera.about(offset)) for image in model.images]
     points = replace(model.points, positions=model.points.positions - offset)
     return SparseModel(images, points), offset
 
@@ -307,29 +300,8 @@ def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Depths of the points that fall into the camera's picture."""
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return depths[inside]
-
-
-class _Bounded(Generic[Value]):
-    """Remembers what was made last, up to a number of bytes."""
-
-    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
-        self._limit, self._size = limit, size
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = make()
-        self._values[key] = value
-        self._bytes += self._size(value)
-        while self._bytes > self._limit and len(self._values) > 1:
-            _, oldest = self._values.popitem(last=False)
-            self._bytes -= self._size(oldest)
-        return value
 
 
 class PhotoStore:
@@ -338,9 +310,9 @@ class PhotoStore:
     def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
         """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
         self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
-        self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
-        self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
-        self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
+        self._pictures = Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
+        self._targets = Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+        self._masks = Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
 
     def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
         """The same photos, decoded once for both stores, whose targets are divided by `gains`."""

@@ -10,13 +10,14 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from splat.sampling import evenly
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
@@ -105,7 +106,7 @@ class TrainingRun:
     def score(self) -> Scores:
         """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
         if self._scores is None:
-            held_out, trained = self._scene.split("test"), _evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
+            held_out, trained = self._scene.split("test"), evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
             rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
                 self._context.check_stop()
@@ -238,11 +239,6 @@ class TrainingRun:
     def _shown(self, photo: Photo) -> NDArray[np.bool_]:
         mask = self._store.mask(photo, photo.camera)
         return np.ones((photo.camera.height, photo.camera.width), np.bool_) if mask is None else mask
-
-
-def _evenly(photos: Sequence[Photo], limit: int) -> list[Photo]:
-    count = min(limit, len(photos))
-    return [photos[index * len(photos) // count] for index in range(count)]
 
 
 def _fingerprint(scene: Scene, plan: Budget) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
 from trainer.dataset import PhotoStore, Scene
@@ -71,7 +71,7 @@ def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
     seeds = seed_points(scene, store, limit)
     sparse = from_seeds(seeds, sh_degree)
-    sparse = replace(sparse, opacities=np.full(len(sparse), np.log(_FILL_OPACITY / (1 - _FILL_OPACITY)), np.float32))
+    sparse = replace(sparse, opacities=np.full(len(sparse), logit_of(_FILL_OPACITY), np.float32))
     distance, _ = cKDTree(dense.positions).query(seeds.positions)
     sparse = sparse.select(distance > _NEAR * np.exp(sparse.scales[:, 0].astype(np.float64)))
     cameras = [scene.frame.camera(photo.camera) for photo in scene.split("train")]
@@ -114,7 +114,7 @@ def flat_gaussians(
         means=positions.astype(np.float32),
         quats=turning_z_to(np.asarray(normals, dtype=np.float64)).astype(np.float32),
         scales=np.stack([wide, wide, wide + np.log(thickness)], axis=1).astype(np.float32),
-        opacities=np.full(count, np.log(opacity / (1 - opacity)), dtype=np.float32),
+        opacities=np.full(count, logit_of(opacity), dtype=np.float32),
         sh0=((colours - 0.5) / SH_C0).astype(np.float32),
         shN=np.zeros((count, HIGHER_COEFFICIENTS[sh_degree], 3), dtype=np.float32),
     )

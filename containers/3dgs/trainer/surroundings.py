@@ -69,7 +69,7 @@ def _ground_colour(footprint: Footprint, pictures: Sequence[tuple[Camera, Pictur
     found = []
     for camera, picture in pictures:
         pixels, depths = camera.project(places)
-        visible = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        visible = camera.contains(pixels, depths)
         columns, rows = np.floor(pixels[visible]).astype(np.int64).T
         found.append(picture[rows, columns] / 255.0)
     colours = np.concatenate(found)

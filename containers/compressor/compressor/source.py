@@ -75,20 +75,16 @@ def _read(file: Path) -> Source:
         plain=stored.plain,
         gaussians=stored.gaussians,
         marks=replace(stored.marks, up=stored.marks.up or survey_up(stored.marks.offset)),
-        views=[_moved_view(view, stored.moved) for view in (read_views(views) if views.is_file() else [])],
+        views=[
+            replace(view, camera=view.camera.about(stored.moved))
+            for view in (read_views(views) if views.is_file() else [])
+        ],
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
         surroundings=_moved(read_surroundings(surroundings), stored.moved) if surroundings.is_file() else None,
         training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
     )
-
-
-def _moved_view(view: View, offset: Triple) -> View:
-    """The view from coordinates that `offset` was subtracted from."""
-    matrix = view.camera.world_to_camera.copy()
-    matrix[:3, 3] += view.camera.rotation @ offset
-    return replace(view, camera=replace(view.camera, world_to_camera=matrix))
 
 
 def _moved(surroundings: Surroundings, offset: Triple) -> Surroundings:

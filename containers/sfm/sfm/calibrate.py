@@ -32,18 +32,22 @@ CONVERGED = 1e-6
 MIN_TRIANGULATION_DEGREES = 1.5
 
 
+def finished(model: pycolmap.Reconstruction, threads: int) -> pycolmap.Reconstruction:
+    """`model` as mapping left it, adjusted over all points: mapping ignores redundant ones."""
+    adjusted = pycolmap.Reconstruction(model)
+    adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
+    return adjusted
+
+
 def calibrate(
-    model: pycolmap.Reconstruction, focal_priors: Mapping[int, float], threads: int
+    adjusted: pycolmap.Reconstruction, focal_priors: Mapping[int, float], threads: int
 ) -> tuple[pycolmap.Reconstruction, str]:
-    """Refine the intrinsics; returns the model and what was refined.
+    """Refine the intrinsics of a model that is adjusted; returns the model and what was refined.
 
     That is `principal point`, `focal length towards EXIF` or `none`. `focal_priors`: pixels by camera id, for the
     cameras that have one.
     """
-    model.update_point_3d_errors()
-    adjusted = pycolmap.Reconstruction(model)  # over all points: mapping ignores redundant ones
-    adjust(adjusted, threads, refine_focal_length=True, refine_principal_point=False)
-    if view_spread_degrees(viewing_directions(model)) > OBLIQUE_SPREAD_DEGREES:
+    if view_spread_degrees(viewing_directions(adjusted)) > OBLIQUE_SPREAD_DEGREES:
         freed = pycolmap.Reconstruction(adjusted)
         adjust(freed, threads, refine_focal_length=True, refine_principal_point=True)
         gain = 1 - freed.compute_mean_reprojection_error() / adjusted.compute_mean_reprojection_error()
@@ -52,7 +56,7 @@ def calibrate(
             return freed, "principal point"
         _filter(adjusted)
         return adjusted, "none"
-    if set(model.cameras) <= set(focal_priors):
+    if set(adjusted.cameras) <= set(focal_priors):
         best = _towards(adjusted, focal_priors, threads)
         return (best, "focal length towards EXIF") if best is not adjusted else (adjusted, "none")
     return adjusted, "none"

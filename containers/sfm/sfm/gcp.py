@@ -48,30 +48,24 @@ class ControlPoint:
     marks: tuple[Mark, ...]
 
 
-def parse_gcp_list(text: str, names: Mapping[str, str]) -> list[ControlPoint]:
-    """Control points in order of appearance. `names`: of `names_of_photos`; marks in other photos are ignored. Raises
-    UnusableGcpFileError naming the line.
+def parse_gcp_list(text: str, names: Mapping[str, str]) -> tuple[list[ControlPoint], CRS]:
+    """Control points in order of appearance, and the coordinate system that the list is in.
+
+    `names`: of `names_of_photos`; marks in other photos are ignored. Raises UnusableGcpFileError naming the line.
     """
     lines = _lines(text)
-    transformer = _transformer(lines[0][1])
+    system = _system(lines[0][1])
+    transformer = to_geographic(system)
     marks: dict[tuple[str, float, float, float], list[Mark]] = {}
     for number, line in lines[1:]:
         key, mark = _mark(number, line, names)
         if mark is not None:
             marks.setdefault(key, []).append(mark)
-    return [
+    points = [
         ControlPoint(name or f"point {index}", _position(transformer, *place), tuple(found))
         for index, ((name, *place), found) in enumerate(marks.items(), start=1)
     ]
-
-
-def system_of(text: str) -> CRS:
-    """The coordinate system that the list is in. Raises UnusableGcpFileError."""
-    header = _lines(text)[0][1]
-    try:
-        return named_system(header)
-    except UnknownSystemError as error:
-        raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
+    return points, system
 
 
 def names_of_photos(originals: Mapping[str, str]) -> dict[str, str]:
@@ -108,29 +102,37 @@ def _lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
-def _transformer(header: str) -> Transformer:
+def _system(header: str) -> CRS:
     try:
-        return to_geographic(named_system(header))
+        return named_system(header)
     except UnknownSystemError as error:
         raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
 
 
 def _mark(number: int, line: str, names: Mapping[str, str]) -> tuple[tuple[str, float, float, float], Mark | None]:
     """The name and place of the point, and the mark unless it is in a photo that is not there."""
-    tabs = line.count("\t") >= FIELDS - 1
-    fields = line.split("\t") if tabs else line.split(None, FIELDS - 1)
+    fields = _fields(line)
     try:
         x, y, z, column, row = (float(field) for field in fields[: FIELDS - 1])
-        rest = fields[FIELDS - 1].strip()
+        photo, more = _photo_and_name(fields, names)
     except (ValueError, IndexError) as error:
         raise UnusableGcpFileError(f"line {number} is not “east north height column row photo”") from error
     if not all(map(math.isfinite, (x, y, z, column, row))):
         raise UnusableGcpFileError(f"line {number} holds a number that is none")
-    if tabs:
-        photo, more = _find(rest, names), fields[FIELDS].strip() if len(fields) > FIELDS else ""
-    else:
-        photo, more = _leading_photo(rest, names)
     return (more, x, y, z), Mark(photo, column, row) if photo is not None else None
+
+
+def _fields(line: str) -> list[str]:
+    """The line's fields; without tabs, all behind the numbers is one."""
+    return line.split("\t") if line.count("\t") >= FIELDS - 1 else line.split(None, FIELDS - 1)
+
+
+def _photo_and_name(fields: list[str], names: Mapping[str, str]) -> tuple[str | None, str]:
+    """The photo of a line, if it is there, and the point's name. Raises IndexError where fields are missing."""
+    photo = fields[FIELDS - 1].strip()
+    if len(fields) > FIELDS:
+        return _find(photo, names), fields[FIELDS].strip()
+    return _leading_photo(photo, names)
 
 
 def _leading_photo(rest: str, names: Mapping[str, str]) -> tuple[str | None, str]:
@@ -149,8 +151,8 @@ def _position(transformer: Transformer, x: float, y: float, z: float) -> GeoPosi
     return GeoPosition(latitude, longitude, z)
 
 
-def read_text(path: Path, names: Mapping[str, str] | None = None) -> str:
-    """The file's text: Unicode, else in that one of ENCODINGS that finds the most of `names` in it. Raises
+def read_text(path: Path, names: Mapping[str, str]) -> str:
+    """The file's text: Unicode, else in that one of ENCODINGS in which the most lines name a photo of `names`. Raises
     UnusableGcpFileError beyond MAX_BYTES.
     """
     with path.open("rb") as stream:
@@ -161,6 +163,10 @@ def read_text(path: Path, names: Mapping[str, str] | None = None) -> str:
         return content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8")
     except UnicodeDecodeError:
         texts = [content.decode(encoding, "replace") for encoding in ENCODINGS]
-        return max(
-            texts, key=lambda text: sum(name in unicodedata.normalize("NFC", text).casefold() for name in names or {})
-        )
+        return max(texts, key=lambda text: sum(_names_a_photo(line, names) for line in text.splitlines()))
+
+
+def _names_a_photo(line: str, names: Mapping[str, str]) -> bool:
+    """Whether a line names a photo by more than ASCII, which is the same in all ENCODINGS."""
+    fields = _fields(line.strip())
+    return not line.isascii() and len(fields) >= FIELDS and _photo_and_name(fields, names)[0] is not None

@@ -226,7 +226,7 @@ def _height_doubts(positions: Sequence[GeoPosition]) -> Vector:
 def _level_by_relative_altitudes(
     rotation: Vector, centres: Vector, positions: Sequence[GeoPosition], fit: Similarity2d, up: Up, limit: float
 ) -> Vector:
-    """Tilt the model to heights above take-off, which tell nothing of the sea's level, where there are no others."""
+    """Tilt the model to heights above take-off, which are not above sea level; used only where there are no others."""
     known = np.array([position.relative_altitude is not None for position in positions]) & fit.inliers
     if int(known.sum()) < MIN_POSITIONS:
         return rotation

@@ -45,26 +45,32 @@ def write_lenses(database: Path, model: pycolmap.Reconstruction) -> None:
                 opened.update_camera(camera)
 
 
-def fitting_lens(model: pycolmap.Reconstruction, threads: int) -> pycolmap.Reconstruction | None:
-    """`model` with cameras of another kind, adjusted, where these fit its observations much better; None else."""
-    best = pycolmap.Reconstruction(model)
-    adjust(best, threads, refine_focal_length=True, refine_principal_point=False)
-    chosen = None
-    for name in (FISHEYE, RADIAL):
-        candidate = pycolmap.Reconstruction(model)
-        for camera in candidate.cameras.values():
-            _follow(camera, name)
-        candidate.update_point_3d_errors()
-        adjust(candidate, threads, refine_focal_length=True, refine_principal_point=False)
-        error = candidate.compute_mean_reprojection_error()
-        # of two that fit alike the one without a fisheye's bend
-        limit = 1 / WORTH_ANOTHER_MODEL if chosen is not None else WORTH_ANOTHER_MODEL
-        if not error < limit * best.compute_mean_reprojection_error():
-            if chosen is None:
-                return None
-            continue
-        best = chosen = candidate
-    return chosen
+def fitting_lens(
+    model: pycolmap.Reconstruction, adjusted: pycolmap.Reconstruction, threads: int
+) -> pycolmap.Reconstruction | None:
+    """`model` with cameras of another kind, adjusted, where these fit its observations much better than `adjusted`,
+    the same model with its own cameras; None else.
+    """
+    fisheye = _followed(model, FISHEYE, threads)
+    if not _error(fisheye) < WORTH_ANOTHER_MODEL * _error(adjusted):
+        return None
+    radial = _followed(model, RADIAL, threads)
+    # of two that fit alike the one without a fisheye's bend
+    return radial if _error(radial) < _error(fisheye) / WORTH_ANOTHER_MODEL else fisheye
+
+
+def _error(model: pycolmap.Reconstruction) -> float:
+    return float(model.compute_mean_reprojection_error())
+
+
+def _followed(model: pycolmap.Reconstruction, name: str, threads: int) -> pycolmap.Reconstruction:
+    """A copy of `model` with cameras of the kind `name`, adjusted."""
+    candidate = pycolmap.Reconstruction(model)
+    for camera in candidate.cameras.values():
+        _follow(camera, name)
+    candidate.update_point_3d_errors()
+    adjust(candidate, threads, refine_focal_length=True, refine_principal_point=False)
+    return candidate
 
 
 def _follow(camera: pycolmap.Camera, name: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pycolmap
 
-from sfm.calibrate import CONVERGED, calibrate, without_outliers
+from sfm.calibrate import CONVERGED, calibrate, finished, without_outliers
 from sfm.features import tolerance
 from sfm.lens import fitting_lens, write_lenses
 from sfm.native import Send
@@ -57,7 +57,7 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
         ba_local_max_refinements=LOCAL_REFINEMENTS,
         ba_global_function_tolerance=CONVERGED,
         extract_colors=False,
-        max_runtime_seconds=max(math.ceil(seconds), 1) if math.isfinite(seconds) else -1,
+        max_runtime_seconds=_whole_seconds(seconds),
     )
     options.mapper.ba_global_ignore_redundant_points3D = True
     with pycolmap.Database.open(database) as opened:
@@ -76,18 +76,27 @@ def map_scene(database: Path, output: Path, count: int, threads: int, seconds: f
     if not ranked:
         return Mapped([], "none", cut_short)
     priors = {camera.camera_id: camera.focal_length for camera in cameras if camera.has_prior_focal_length}
-    if (fitted := fitting_lens(ranked[0], threads)) is not None:
+    adjusted = finished(ranked[0], threads)
+    if (fitted := fitting_lens(ranked[0], adjusted, threads)) is not None:
         priors = {}  # EXIF's focal length is a rectilinear lens's
-        ranked[0] = fitted
-        if time.monotonic() - began < seconds / 2:
+        adjusted = fitted
+        left = seconds - (time.monotonic() - began)
+        if left > seconds / 2:
             write_lenses(database, fitted)
+            options.max_runtime_seconds = _whole_seconds(left)
             again = _ranked(database, output / "again", options, lambda: None)
             if again and again[0].num_reg_images() >= fitted.num_reg_images():
-                ranked = again
-    best, calibration = calibrate(ranked[0], priors, threads)
+                ranked, adjusted = again, finished(again[0], threads)
+                cut_short = time.monotonic() - began >= seconds
+    best, calibration = calibrate(adjusted, priors, threads)
     without_outliers(best).write(output)
     send(1.0)
     return Mapped([_registered_names(model) for model in ranked], calibration, cut_short)
+
+
+def _whole_seconds(seconds: float) -> int:
+    """COLMAP's time limit: at least a second, -1 for none."""
+    return max(math.ceil(seconds), 1) if math.isfinite(seconds) else -1
 
 
 def _ranked(

@@ -14,7 +14,7 @@ from pyproj import CRS
 from contract.warning_codes import WarningCode
 from geo.projected import Place, Projected, UnusableSystemError
 from sfm.control import TooFewControlPointsError, fit_control_points
-from sfm.gcp import ControlPoint, UnusableGcpFileError, names_of_photos, parse_gcp_list, read_text, system_of
+from sfm.gcp import ControlPoint, UnusableGcpFileError, names_of_photos, parse_gcp_list, read_text
 from sfm.geodesy import LocalFrame
 from sfm.georegister import Georegistration, PosedPhoto, by_control_points, georegister
 from sfm.photos import Photo
@@ -84,8 +84,7 @@ def read_control_points(files: Sequence[UnpackedFile], photos: Sequence[Photo]) 
     if len(files) > 1:
         raise UnusableGcpFileError(f"there are {len(files)} lists of them")
     names = names_of_photos({photo.original: photo.name for photo in photos})
-    text = read_text(files[0].path, names)
-    return parse_gcp_list(text, names), system_of(text)
+    return parse_gcp_list(read_text(files[0].path, names), names)
 
 
 def posed_photos(model: pycolmap.Reconstruction, photos: Sequence[Photo]) -> list[PosedPhoto]:

@@ -38,7 +38,7 @@ class Similarity2d:
 def weights_of(sigmas: Vector, scatter: float) -> Vector:
     """Weights (N,) of measurements with standard deviations `sigmas` that scatter by no less than `scatter` anyway.
 
-    Photos hold their places to each other to centimetres only: of a fixed receiver's 1 cm the rest is the photos' own.
+    Photos agree with each other to centimetres at best, so a receiver's σ of 1 cm does not weigh more than that.
     """
     weights = 1 / (np.square(sigmas) + scatter**2)
     return np.asarray(weights / weights.mean(), dtype=np.float64)
@@ -89,7 +89,7 @@ def fit_similarity_2d(
         scale = np.sum(weight * np.conj(zc) * wc) / power
         shift = w_mean - scale * z_mean
         distance = np.abs(scale * z + shift - w)
-        # of those that should be best: it is the photos' own scatter, which no receiver betters
+        # of those that should be best: the scatter of the photos themselves, a lower bound for every receiver
         best = best_of(doubts, inliers)
         weights = weights_of(doubts, max(float(np.median(distance[best])), SCATTER_FLOOR_METRES))
         sigma = float(np.median(distance[inliers]))  # of both axes together

@@ -41,14 +41,20 @@ esac
 """
 
 
-def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
-    """The exit code, and what is missing."""
+def run(folder: Path, **variables: str) -> tuple[int, str]:
+    """The exit code, and all lines."""
     (folder / "aws").write_text(AWS, encoding="utf-8")
     (folder / "aws").chmod(0o755)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(folder / "calls"), **variables}
     done = subprocess.run([str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
-    return done.returncode, [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    return done.returncode, done.stdout
+
+
+def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
+    """The exit code, and what is missing."""
+    code, lines = run(folder, **variables)
+    return code, [line for line in lines.splitlines() if not line.startswith("ok ")]
 
 
 @pytest.mark.parametrize(
@@ -97,6 +103,15 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path, variables: dic
     code, (line,) = preflight(tmp_path, **variables)
     assert code == 1
     assert re.search(named, line), line
+
+
+@pytest.mark.parametrize(("spot", "skipped"), [("true", ["g4dn", "g6"]), ("false", ["g6"])])
+def test_a_fallback_without_a_quota_is_skipped(tmp_path: Path, spot: str, skipped: list[str]) -> None:
+    """On demand, the first type is no fallback, and its quota is asked for once."""
+    variables = {"SPOT": spot, "TRAINING_TYPES": "ml.g4dn.xlarge+ml.g6.xlarge,ml.g4dn.xlarge"}
+    _, lines = run(tmp_path, **variables, ON_DEMAND="0.0")
+    assert re.findall(r"ml\.(\w+)\.xlarge for training job usage is .*: skipped as a fallback", lines) == skipped
+    assert (tmp_path / "calls").read_text(encoding="utf-8").count("ml.g4dn.xlarge for training job usage") == 1
 
 
 def test_a_bucket_of_another_account_is_not_free(tmp_path: Path) -> None:

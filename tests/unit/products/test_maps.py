@@ -109,10 +109,10 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     x, y = (part.copy() for part in np.meshgrid(*grid.centres()))
     true = scenes.heights(x, y).astype(np.float32)
-    drape = Drape.empty(grid)
+    drape = Drape.over(true, grid, place)
     for view in scene.views:
         depths = np.full((240, 320), np.inf, np.float32)
-        drape.add(true, grid, place, view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
+        drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
     flat = np.maximum(np.abs(x), np.abs(y))
     inner = (np.abs(flat - 2) > 0.3) & (drape.views >= 3)
     # gains are taken off: photos 0.8 times as bright as the splat
@@ -126,22 +126,22 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     grid = Grid(-6.0, 6.0, CELL, 240, 240)
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     heights = np.zeros((240, 240), np.float32)
-    drape, view = Drape.empty(grid), scene.views[4]
+    drape, view = Drape.over(heights, grid, place), scene.views[4]
     near = np.full((60, 80), 10.0, np.float32)  # something stands 10 m before the camera, the ground is 16 m away
     near[:, 40:] = np.inf
-    drape.add(heights, grid, place, view.camera, scene.photo(view.name), np.ones(3), near)
+    drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
     assert not drape.views[:, :115].any()
     assert drape.views[100:140, 125:180].all()
 
 
 def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     grid = Grid(0.0, 3.0, CELL, 60, 60)
-    drape = Drape.empty(grid)
-    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
-    drape.views[:, 50:] = 0
     heights = np.zeros((60, 60), np.float32)
     heights[:, :20] = 3.0
-    found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape, heights, CELL)
+    drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
+    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
+    drape.views[:, 50:] = 0
+    found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape)
     assert np.allclose(found[:, :10], 0.25)
     assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
     assert np.allclose(found[:, 35:40], 0.25)
@@ -171,6 +171,33 @@ def test_a_scene_is_drawn_tile_by_tile_as_at_once(
     error = np.abs(enu[:, 2] - scenes.heights(enu[:, 0], enu[:, 1]))
     assert (error < 0.05).mean() > 0.93
     assert whole.valid.mean() > 0.5
+
+
+def test_a_photo_is_decoded_once_for_all_tiles(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    photo = Scene.photo
+
+    def counted(self: Scene, name: str) -> np.ndarray:
+        decoded.append(name)
+        return photo(self, name)
+
+    monkeypatch.setattr(Scene, "photo", counted)
+    monkeypatch.setattr("products.rasters.TILE", 50)
+    place = Placed.of(scene.projected())
+    grid = extent(scene.dense.points, [view.camera for view in scene.views], place, 0.1)
+    draw(scene, place, grid, tmp_path, lambda _share: None)
+    assert sorted(decoded) == sorted(view.name for view in scene.views)
+
+
+def test_a_surface_that_is_hidden_from_the_photos_gives_no_maps(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("products.rasters._depths", lambda _splat, _camera: np.ones((60, 80), np.float32))
+    (tmp_path / "out").mkdir()
+    make(scene, Options(cell=0.2), tmp_path / "out", tmp_path, lambda _share, _text: None)
+    found = made(tmp_path / "out")
+    assert "3 photos" in found["missing"]["maps"]
+    assert "points.laz" in found["files"]
 
 
 def test_a_map_of_what_too_few_photos_see_is_refused(scene: Scene) -> None:

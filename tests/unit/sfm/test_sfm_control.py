@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pycolmap
@@ -31,7 +33,7 @@ UTM = (500_000.0, 5_316_300.29)
 )
 def test_marks_of_one_place_are_one_point(header: str) -> None:
     lines = f"{UTM[0]} {UTM[1]} 520.5 100.5 200 DJI_1.JPG church\n{UTM[0]} {UTM[1]} 520.5 300 400 sub/DJI_2.JPG church"
-    (point,) = parse_gcp_list(f"{header}\n# a remark\n\n{lines}\n", PHOTOS)
+    (point,), _ = parse_gcp_list(f"{header}\n# a remark\n\n{lines}\n", PHOTOS)
     assert point.name == "church"
     assert (point.position.latitude, point.position.longitude) == pytest.approx((48.0, 9.0), abs=1e-5)
     assert point.position.altitude == 520.5
@@ -40,7 +42,7 @@ def test_marks_of_one_place_are_one_point(header: str) -> None:
 
 def test_geographic_tabs_spaces_in_names_and_strangers() -> None:
     text = "\ufeffEPSG:4326\r\n11.5\t48.1\t500\t1\t2\tmy photo.jpg\tA\r\n11.6\t48.1\t500\t1\t2\tnot here.jpg\tB\r\n"
-    (point,) = parse_gcp_list(text, {"my photo.jpg": "000007.jpg"})
+    (point,), _ = parse_gcp_list(text, {"my photo.jpg": "000007.jpg"})
     assert point == ControlPoint("A", GeoPosition(48.1, 11.5, 500.0), (Mark("000007.jpg", 1.0, 2.0),))
 
 
@@ -88,7 +90,7 @@ TYPED = {
     ],
 )
 def test_marks_find_photos_by_the_names_that_pilots_type(listed: str, photo: str, point: str) -> None:
-    (found,) = parse_gcp_list(f"EPSG:4326\n11.5 48.1 500 1 2 {listed}\n", names_of_photos(TYPED))
+    (found,), _ = parse_gcp_list(f"EPSG:4326\n11.5 48.1 500 1 2 {listed}\n", names_of_photos(TYPED))
     assert (found.name, found.marks) == (point, (Mark(photo, 1.0, 2.0),))
 
 
@@ -97,16 +99,34 @@ def test_lists_are_read_in_the_encoding_that_finds_their_photos(tmp_path: Path, 
     photo = "空撮03_予定表.JPG" if encoding == "cp932" else "Dachfläche_01.JPG"
     names = names_of_photos(TYPED)
     (tmp_path / "gcp_list.txt").write_bytes(f"EPSG:4326\n11.5 48.1 500 1 2 {photo} P\n".encode(encoding))
-    (point,) = parse_gcp_list(read_text(tmp_path / "gcp_list.txt", names), names)
+    (point,), _ = parse_gcp_list(read_text(tmp_path / "gcp_list.txt", names), names)
     assert [mark.photo for mark in point.marks] == [TYPED[photo]]
+
+
+def test_the_work_to_tell_an_encoding_grows_with_the_list_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = names_of_photos({f"Süd_{n:04d}.JPG": f"{n:06d}.jpg" for n in range(500)})
+    lines = [f"11.5 48.1 500 1 2 Süd_{n:04d}.JPG P{n}" for n in range(500)]
+    (tmp_path / "gcp_list.txt").write_bytes("\n".join(["EPSG:4326", *lines]).encode("cp437"))
+    normalised: list[int] = []
+
+    def counted(form: Literal["NFC"], text: str) -> str:
+        normalised.append(len(text))
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr("sfm.gcp.unicodedata", SimpleNamespace(normalize=counted))
+    points, _ = parse_gcp_list(read_text(tmp_path / "gcp_list.txt", names), names)
+    assert sum(len(point.marks) for point in points) == 500
+    assert sum(normalised) < 20 * (tmp_path / "gcp_list.txt").stat().st_size
 
 
 def test_old_editors_and_huge_files(tmp_path: Path) -> None:
     (tmp_path / "gcp_list.txt").write_bytes("Kirche Süd".encode("latin-1"))
-    assert read_text(tmp_path / "gcp_list.txt") == "Kirche Süd"
+    assert read_text(tmp_path / "gcp_list.txt", {}) == "Kirche Süd"
     (tmp_path / "gcp_list.txt").write_bytes(b"0" * (5 << 20))
     with pytest.raises(UnusableGcpFileError, match="too many"):
-        read_text(tmp_path / "gcp_list.txt")
+        read_text(tmp_path / "gcp_list.txt", {})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +157,7 @@ def test_a_coordinate_system_opens_no_file(header: str, monkeypatch: pytest.Monk
     ],
 )  # fmt: skip
 def test_honest_coordinate_systems_are_taken(header: str) -> None:
-    assert parse_gcp_list(header, PHOTOS) == []
+    assert parse_gcp_list(header, PHOTOS)[0] == []
 
 
 FRAME = LocalFrame(47.0, 8.0, 400.0)

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pycolmap
 import pytest
-from scipy.spatial.transform import Rotation
 
 from contract.warning_codes import WarningCode
-from sfm.calibrate import adjust
+from sfm.calibrate import finished
 from sfm.database import write_database
 from sfm.exif import Metadata, focal_in_pixels
 from sfm.features import Features
@@ -22,54 +21,14 @@ from sfm.position import GeoPosition
 from sfm.remarks import camera_warnings
 from sfm.shutter import speed_of
 from sfm.undistort import undistortion_of
+from tests.unit.sfm.models import SIZE, as_simple, flight, lens
 
 DEWARP = "2021-11-16;3666.66,3672.4,5.6,-20.7,-0.2663,0.1120,0.0003,0.00004,-0.0349"
-SIZE = (800, 600)
 
 
-def flight(camera: pycolmap.Camera) -> pycolmap.Reconstruction:
-    """Sixteen oblique photos of rolling ground, 0.1 pixels of noise, as `camera` takes them."""
-    rng = np.random.default_rng(0)
-    model = pycolmap.Reconstruction()
-    model.add_camera_with_trivial_rig(camera)
-    ground = np.column_stack([rng.uniform(-50, 50, (900, 2)), rng.normal(0, 2, 900)])
-    seen: list[list[tuple[int, int]]] = [[] for _ in ground]
-    for index in range(16):
-        turn = Rotation.from_euler("zx", [360 * index / 16, -40 - 8 * (index % 3)], degrees=True).as_matrix()
-        centre = turn @ np.array([0, 0, 30.0]) + rng.normal(0, 1, 3)
-        down = (turn @ np.diag([1.0, -1.0, -1.0])).T
-        local = (ground - centre) @ down.T
-        ahead = np.flatnonzero(local[:, 2] > 5)
-        pixels = np.asarray(camera.img_from_cam(local[ahead])) + rng.normal(0, 0.1, (len(ahead), 2))
-        inside = ((pixels > 0) & (pixels < SIZE)).all(axis=1)
-        for row, point in enumerate(ahead[inside]):
-            seen[point].append((index + 1, row))
-        image = pycolmap.Image(name=f"{index}.jpg", keypoints=pixels[inside], camera_id=1, image_id=index + 1)
-        pose = pycolmap.Rigid3d(pycolmap.Rotation3d(down), -down @ centre)
-        model.add_image_with_trivial_frame(image, pose)
-    for xyz, observations in zip(ground, seen, strict=True):
-        if len(observations) >= 3:
-            track = pycolmap.Track()
-            for image_id, row in observations:
-                track.add_element(image_id, row)
-            model.add_point3D(xyz, track, np.array([90, 120, 60], np.uint8))
-    return model
-
-
-def lens(name: str, focal: float, *terms: float) -> pycolmap.Camera:
-    camera = pycolmap.Camera.create_from_model_name(1, name, focal, *SIZE)
-    camera.params = [focal, SIZE[0] / 2, SIZE[1] / 2, *terms]
-    return camera
-
-
-def as_simple(model: pycolmap.Reconstruction) -> pycolmap.Reconstruction:
-    """What mapping leaves of the photos when it believes in SIMPLE_RADIAL."""
-    found = pycolmap.Reconstruction(model)
-    simple = lens("SIMPLE_RADIAL", model.camera(1).focal_length, -0.05)
-    found.camera(1).model, found.camera(1).params = simple.model, list(simple.params)
-    found.update_point_3d_errors()
-    adjust(found, 1, refine_focal_length=True, refine_principal_point=False)
-    return found
+def fitted(truth: pycolmap.Reconstruction) -> pycolmap.Reconstruction | None:
+    simple = as_simple(truth)
+    return fitting_lens(simple, finished(simple, 1), 1)
 
 
 def centre_error(model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction) -> float:
@@ -86,27 +45,26 @@ def centre_error(model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction)
 
 def test_a_fisheye_gets_a_camera_that_follows_it() -> None:
     truth = flight(lens("RADIAL_FISHEYE", 300.0, 0.01, -0.003))
-    simple = as_simple(truth)
-    fitted = fitting_lens(simple, 1)
-    assert fitted is not None
-    assert fitted.camera(1).model_name == "RADIAL_FISHEYE"
-    assert fitted.camera(1).params[0] == pytest.approx(300, rel=0.01)
-    assert fitted.compute_mean_reprojection_error() < 0.2
-    assert 4 * centre_error(fitted, truth) < centre_error(simple, truth)
-    view = undistortion_of(fitted.camera(1))
+    found = fitted(truth)
+    assert found is not None
+    assert found.camera(1).model_name == "RADIAL_FISHEYE"
+    assert found.camera(1).params[0] == pytest.approx(300, rel=0.01)
+    assert found.compute_mean_reprojection_error() < 0.2
+    assert 4 * centre_error(found, truth) < centre_error(as_simple(truth), truth)
+    view = undistortion_of(found.camera(1))
     assert view.camera.model_name == "PINHOLE"
 
 
 def test_an_ordinary_lens_keeps_the_simplest_camera() -> None:
     for camera in (lens("SIMPLE_RADIAL", 500.0, 0.0), lens("SIMPLE_RADIAL", 450.0, -0.08)):
-        assert fitting_lens(as_simple(flight(camera)), 1) is None
+        assert fitted(flight(camera)) is None
 
 
 def test_strong_distortion_of_a_rectilinear_lens_gets_two_terms() -> None:
-    fitted = fitting_lens(as_simple(flight(lens("RADIAL", 420.0, -0.27, 0.11))), 1)
-    assert fitted is not None
-    assert fitted.camera(1).model_name == "RADIAL"
-    assert fitted.camera(1).params[3:].tolist() == pytest.approx([-0.27, 0.11], abs=0.02)
+    found = fitted(flight(lens("RADIAL", 420.0, -0.27, 0.11)))
+    assert found is not None
+    assert found.camera(1).model_name == "RADIAL"
+    assert found.camera(1).params[3:].tolist() == pytest.approx([-0.27, 0.11], abs=0.02)
 
 
 @pytest.mark.parametrize(

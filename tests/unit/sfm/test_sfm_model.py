@@ -11,8 +11,9 @@ import pycolmap
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sfm.calibrate import calibrate, view_spread_degrees, without_outliers
+from sfm.calibrate import calibrate, finished, view_spread_degrees, without_outliers
 from sfm.undistort import undistort_photo, undistorted_model, undistortion_of
+from tests.unit.sfm.models import add_tracks
 
 
 def nadir_flight(focal: float, tilt: float = 0.0, seed: int = 0) -> pycolmap.Reconstruction:
@@ -37,12 +38,7 @@ def nadir_flight(focal: float, tilt: float = 0.0, seed: int = 0) -> pycolmap.Rec
             seen[point].append((index + 1, row))
         image = pycolmap.Image(name=f"{index}.jpg", keypoints=pixels[inside], camera_id=1, image_id=index + 1)
         model.add_image_with_trivial_frame(image, pose)
-    for xyz, observations in zip(ground, seen, strict=True):
-        if len(observations) >= 3:
-            track = pycolmap.Track()
-            for image_id, row in observations:
-                track.add_element(image_id, row)
-            model.add_point3D(xyz, track, np.array([90, 120, 60], np.uint8))
+    add_tracks(model, ground, seen)
     return model
 
 
@@ -64,7 +60,7 @@ def squashed(model: pycolmap.Reconstruction, factor: float) -> pycolmap.Reconstr
 
 def test_a_drifted_focal_length_comes_back_towards_exif() -> None:
     drifted = squashed(nadir_flight(700), 1.12)
-    calibrated, what = calibrate(drifted, {1: 700.0}, 1)
+    calibrated, what = calibrate(finished(drifted, 1), {1: 700.0}, 1)
     assert what == "focal length towards EXIF"
     assert calibrated.camera(1).focal_length == pytest.approx(700, rel=1e-9)
     assert calibrated.compute_mean_reprojection_error() <= 1.005 * drifted.compute_mean_reprojection_error()
@@ -72,7 +68,7 @@ def test_a_drifted_focal_length_comes_back_towards_exif() -> None:
 
 def test_a_wrong_exif_focal_length_is_refused_by_the_photos() -> None:
     model = nadir_flight(700, tilt=4.0)
-    calibrated, _ = calibrate(model, {1: 1400.0}, 1)
+    calibrated, _ = calibrate(finished(model, 1), {1: 1400.0}, 1)
     assert calibrated.camera(1).focal_length < 720
     assert calibrated.num_points3D() == model.num_points3D()
 
@@ -83,13 +79,14 @@ def test_an_unfinished_model_gives_a_wrong_exif_no_freedom() -> None:
     for point in model.points3D.values():
         point.xyz = point.xyz + rng.normal(0, 0.1, 3)
     model.update_point_3d_errors()
-    calibrated, _ = calibrate(model, {1: 770.0}, 1)
+    calibrated, _ = calibrate(finished(model, 1), {1: 770.0}, 1)
     assert calibrated.camera(1).focal_length < 720
 
 
 def test_without_exif_a_nadir_model_is_only_finished() -> None:
     model = nadir_flight(700)
-    calibrated, what = calibrate(model, {}, 1)
+    model.update_point_3d_errors()
+    calibrated, what = calibrate(finished(model, 1), {}, 1)
     assert what == "none"
     assert calibrated.compute_mean_reprojection_error() <= model.compute_mean_reprojection_error()
     assert (calibrated.camera(1).principal_point_x, calibrated.camera(1).principal_point_y) == (400, 300)
@@ -107,7 +104,7 @@ def test_oblique_photos_give_away_the_principal_point() -> None:
     true_point = (camera.principal_point_x, camera.principal_point_y)
     camera.principal_point_x, camera.principal_point_y = 512.0, 384.0
     pycolmap.bundle_adjustment(model, pycolmap.BundleAdjustmentOptions(print_summary=False))
-    calibrated, what = calibrate(model, {}, 1)
+    calibrated, what = calibrate(finished(model, 1), {}, 1)
     assert what == "principal point"
     (camera,) = calibrated.cameras.values()
     assert (camera.principal_point_x, camera.principal_point_y) == pytest.approx(true_point, abs=2.0)
@@ -134,12 +131,8 @@ def test_a_short_ring_that_looks_down_alike_keeps_the_principal_point() -> None:
         model.add_image_with_trivial_frame(image, pose)
         for index in range(400):
             seen[index].append((number, index))
-    for point, elements in zip(points, seen, strict=True):
-        track = pycolmap.Track()
-        for element in elements:
-            track.add_element(*element)
-        model.add_point3D(point, track, np.zeros(3, np.uint8))
-    calibrated, what = calibrate(model, {}, 1)
+    add_tracks(model, points, seen)
+    calibrated, what = calibrate(finished(model, 1), {}, 1)
     assert what == "none"
     assert (calibrated.camera(1).principal_point_x, calibrated.camera(1).principal_point_y) == (600, 450)
     assert calibrated.camera(1).focal_length == pytest.approx(830, rel=0.005)

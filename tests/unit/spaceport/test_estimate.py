@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from contract.options import Quality
 from contract.stages import Stage
-from spaceport.estimate import Estimate, PaceFile, in_words
+from domain.pace import Pace
+from spaceport.estimate import KNOWN, Estimate, PaceFile, in_words
 
 STAGES = tuple(Stage)
 
@@ -54,6 +55,16 @@ def test_a_slow_machine_shows_after_the_first_stage(tmp_path: Path) -> None:
     told.start(Stage.SFM, 0.0)
     told.finish(Stage.SFM, 20 * 1.2 * 3)  # three times what the project's machine takes for 20 photos
     assert told.left(72.0)[1] > 2 * before[1]
+
+
+def test_a_slow_first_stage_does_not_slow_down_what_was_learnt_here(tmp_path: Path) -> None:
+    """The learnt pace is this machine's own already."""
+    learnt = estimate(PaceFile(tmp_path / "paces.json"))
+    learnt.paces[Stage.TRAINING] = Pace(waiting=0, per_unit=0.1, usual=1000, runs=1)
+    learnt.stages = (Stage.SFM, Stage.TRAINING)
+    learnt.start(Stage.SFM, 0.0)
+    learnt.finish(Stage.SFM, 20 * 1.2 * 3)
+    assert learnt.left(72.0) == pytest.approx((100 / KNOWN, 100 * KNOWN))
 
 
 def test_the_range_narrows_and_ends_at_nought(tmp_path: Path) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from contract.options import Quality
 from contract.stages import Stage
 from domain.job import JobOptions
 from local.sagemaker.container import Image
+from spaceport import delivery
 from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
@@ -42,14 +46,14 @@ def go(
     only: Stage | None = None,
     free: int = PLENTY,
     said: io.StringIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     source = read_source(given, only)
     step = STEPS[only] if only else source.step
     options = JobOptions(quality=Quality.PREVIEW, pipeline_step=step)
     plan = Plan(source, (only,) if only else step.stages, options, out)
-    runner = Run(
-        images or played(), PaceFile(given.parent / "cache" / "paces.json"), said or io.StringIO(), free=lambda _: free
-    )
+    paces = PaceFile(given.parent / "cache" / "paces.json")
+    runner = Run(images or played(), paces, said or io.StringIO(), clock, free=lambda _: free)
     return runner.go(plan)
 
 
@@ -106,6 +110,32 @@ def test_out_of_memory_is_tried_again_with_half_of_the_gaussians(photos: Path, t
     assert always.summary["error"] == "OUT_OF_MEMORY"
 
 
+def test_an_attempt_that_ran_out_of_memory_is_not_learnt_as_time_that_the_stage_takes(
+    photos: Path, tmp_path: Path
+) -> None:
+    """The clock moves by what the attempts move it on by, and a trifle with each look at it."""
+    looks = itertools.count()
+    now = tmp_path / "now"
+    now.write_text("0")
+    hungry = f"""
+first = os.environ["ATTEMPT"] == "1"
+Path({str(now)!r} + ".new").write_text("1000" if first else "1050")
+os.replace({str(now)!r} + ".new", {str(now)!r})
+if first: fail("OUT_OF_MEMORY", "too many")
+"""
+    outcome = go(
+        photos,
+        tmp_path / "out",
+        played(training=hungry + TRAINING),
+        clock=lambda: float(now.read_text()) + 1e-6 * next(looks),
+    )
+    assert outcome.error is None
+    pace = PaceFile(tmp_path / "cache" / "paces.json").read(Stage.TRAINING, Quality.PREVIEW)
+    assert outcome.seconds["3dgs"] == pytest.approx(50, abs=0.01)
+    assert pace.per_unit * pace.usual == pytest.approx(50, abs=0.01)
+    assert pace.runs == 1
+
+
 def test_a_stage_that_the_system_killed_was_out_of_memory(photos: Path, tmp_path: Path) -> None:
     outcome = go(photos, tmp_path / "out", played(sfm="os.kill(os.getpid(), 9)"))
     assert outcome.summary["error"] == "OUT_OF_MEMORY"
@@ -131,6 +161,21 @@ def test_a_disk_that_fills_up_on_the_way_is_a_coded_error(
     assert outcome.summary["error"] == "DISK_FULL"
     assert outcome.folder is not None
     assert {"sfm/photos.json", "3dgs/scene.ply", "compressor/scene.sog"} <= names(outcome.folder)
+
+
+def test_a_delivery_that_finds_no_room_for_the_result_keeps_the_scene(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out"))
+
+    monkeypatch.setattr(delivery, "move", full)  # the last step: the stages' files have been renamed already
+    outcome = go(photos, tmp_path / "out")
+    assert outcome.summary["error"] == "DISK_FULL"
+    assert outcome.folder is not None
+    kept = names(outcome.folder)
+    assert {"delivered/scene.sog", "delivered/viewer/index.html", "delivered/report.html"} <= kept
+    assert "upload.zip" not in kept
 
 
 def test_ctrl_c_stops_the_stage_and_keeps_what_was_finished(photos: Path, tmp_path: Path) -> None:

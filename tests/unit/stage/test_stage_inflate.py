@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.archive import Entry, Method, entries_of
@@ -24,6 +25,25 @@ def unpacked(archive: bytes, entry: Entry | None = None) -> bytes:
 @settings(deadline=None, max_examples=30)
 @given(body=st.binary(max_size=3000).flatmap(lambda some: st.integers(0, 60).map(lambda times: some * times)))
 def test_what_was_packed_is_unpacked(method: Method, body: bytes) -> None:
+    assert unpacked(archive_of([Packed(b"a", body, method)])) == body
+
+
+@each_method
+@settings(deadline=None, max_examples=12)
+@given(
+    chunks=st.integers(1, 3),
+    more=st.integers(-300, 300),
+    period=st.integers(1, 400),
+    noise=st.sampled_from([0, 0, 50, 70_000]),
+)
+@example(chunks=1, more=100, period=1, noise=0)
+def test_an_entry_about_as_long_as_chunks_is_whole(
+    method: Method, chunks: int, more: int, period: int, noise: int
+) -> None:
+    """Decompressors hold output back when a chunk is full, mostly of what packs well."""
+    size = chunks * CHUNK_BYTES + more
+    random = np.random.default_rng(period).bytes(noise)
+    body = (random + bytes(n % 251 for n in range(period)) * (size // period + 1))[:size]
     assert unpacked(archive_of([Packed(b"a", body, method)])) == body
 
 

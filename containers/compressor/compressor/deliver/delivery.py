@@ -11,14 +11,14 @@ from pathlib import Path
 from compressor.deliver.comparison import Comparison, compare
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import write_legacy_spz, write_spz
+from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
 from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
-from contract.files import write_json
+from contract.files import whole, write_json
 from splat.glb import write_glb
 from splat.ply import write_ply
 from splat.stored import NOWHERE
@@ -59,8 +59,9 @@ class Delivery:
         if self.source.marks.offset != NOWHERE:
             write_json(self.folder / "offset.json", {"version": 1, "offset": list(self.source.marks.offset)})
         gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
-        write_legacy_spz(self.folder / "scene.spz", gaussians, antialiased=antialiased)
-        write_spz(self.folder / "scene.v4.spz", gaussians, antialiased=antialiased)
+        spz = FixedPoint.of(gaussians, antialiased=antialiased)
+        spz.write_legacy(self.folder / "scene.spz")
+        spz.write(self.folder / "scene.v4.spz")
         x, y, z, w = upright_rotation(self.surroundings.up)
         write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
@@ -107,6 +108,5 @@ class Delivery:
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             goal = output / path.relative_to(self.folder)
             goal.parent.mkdir(parents=True, exist_ok=True)
-            partial = goal.with_name(goal.name + ".partial")
-            shutil.move(path, partial)  # the scratch folder may be on another file system
-            partial.replace(goal)
+            with whole(goal) as partial:
+                shutil.move(path, partial)  # the scratch folder may be on another file system

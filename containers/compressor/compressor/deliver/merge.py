@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.sog.codes import Float64
-from splat.gaussians import Gaussians, opacity_of
+from splat.gaussians import Gaussians, logit_of, opacity_of
 from splat.harmonics import SH_C0
 
 _MAX_OPACITY = 0.99
@@ -69,7 +69,7 @@ def merged(gaussians: Gaussians, group: int) -> Gaussians:
         means=means.astype(np.float32),
         quats=_quaternions(axes).astype(np.float32),
         scales=np.log(merged_deviations).astype(np.float32),
-        opacities=np.log(covered / (1 - covered)).astype(np.float32),
+        opacities=logit_of(covered).astype(np.float32),
         sh0=mean(gaussians.sh0).astype(np.float32),
         shN=mean(gaussians.shN).astype(np.float32),
     )

@@ -3,7 +3,7 @@ const asked = new URLSearchParams(location.search);
 const { settings, surroundings, limits, rotation, target, metric, antialiased, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
-const MAX_SILENT_SECONDS = 30; // while loading; counted in ticks, since a page that works hard hears no clock
+const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function fail(text) {

@@ -37,9 +37,11 @@ class Journey:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows around the splat, all in the splat's coordinates: ground and sky, where one may go, the
-    picture shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the
-    page's folder, by name (scene.ply), and whether the splat was trained for a compensated blur."""
+    """What the page shows around the splat, all in the splat's coordinates: ground and sky, and where one may go.
+
+    `poster`: the picture shown while loading (JPEG); `metric`: whether one unit is one metre; `downloads`: bytes of the
+    files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur.
+    """
 
     title: str
     journey: Journey

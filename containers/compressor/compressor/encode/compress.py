@@ -11,7 +11,7 @@ from compressor.encode.fitting import Sights
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import Prepared, measured, prepare
 from compressor.encode.presets import Preset, Target, target
-from compressor.encode.pruning import Pruned, prune
+from compressor.encode.pruning import Pruned, Pruner
 from compressor.encode.quality import HeldOut, Yardstick, psnr, yardstick
 from compressor.encode.search import MAX_TRIES, Found, first_try
 from compressor.encode.viewpoints import MAX_EXPLORED
@@ -104,7 +104,7 @@ def compress(
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
-    pace.begin("optimising file size (step 1 of 3)")
+    pace.begin(1)
     effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
     if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
         effort = replace(effort, views=_FIXED_STEPS.views)
@@ -152,11 +152,12 @@ class _Compression:
 
     def _prepared(self, *, pruning: bool) -> tuple[Prepared, float]:
         """The splat without what can be pruned, and the squared error that meets the goal."""
+        pruner = Pruner(self.whole, self.stick, self.seen, self.pace)
         for part in _PRUNING if pruning else ():
             if not self.pace.allows(0, until=_PREPARED_BY):
                 break
-            self.pace.begin("optimising file size (step 2 of 3)")
-            pruned = prune(self.whole, part * self.goal.mean_squared_error, self.stick, self.seen, self.pace)
+            self.pace.begin(2)
+            pruned = pruner.prune(part * self.goal.mean_squared_error)
             if not pruned.error:
                 break
             if self._loss(pruned.arranged.gaussians) <= _MAX_SPENT * self.goal.loss:

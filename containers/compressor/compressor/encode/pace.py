@@ -58,9 +58,9 @@ class Pace:
         self.check_stop()
         self.report(min(self.spent / self.seconds, 0.99), self._text)
 
-    def begin(self, text: str) -> None:
-        """Say what is done from now on."""
-        self._text = text
+    def begin(self, step: int) -> None:
+        """Say which step, 1 to 3, is done from now on."""
+        self._text = f"optimising file size (step {step} of 3)"
         self()
 
     @property

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.encode.viewpoints import evenly, measuring_cameras
+from compressor.encode.viewpoints import measuring_cameras
 from compressor.framing import Framing
 from splat.camera import Camera, View
 from splat.files import below
 from splat.gaussians import Gaussians
 from splat.render import render, render_with_alpha
+from splat.sampling import evenly
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, open_picture
 
@@ -64,8 +65,8 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
     """By which files of `gaussians` are judged: 960 pixels wide, from where `measuring_cameras` says."""
     cameras, pictures, covered = measuring_cameras(gaussians, views, framing), [], []
     for camera in cameras:
-        picture, alpha = _drawn(gaussians, camera)
-        pictures.append(picture)
+        picture, alpha = render_with_alpha(gaussians, camera, BACKGROUND)
+        pictures.append(np.clip(picture, 0, 1))
         covered.append(covered_pixels(alpha))
     return Yardstick(cameras, pictures, covered)
 
@@ -77,14 +78,7 @@ def covered_pixels(alpha: NDArray[np.float32]) -> float:
 
 def draw(gaussians: Gaussians, camera: Camera) -> Image3:
     """A picture (height, width, 3) in 0..1 on a plain dark background, against which pictures are measured."""
-    return _drawn(gaussians, camera)[0]
-
-
-def _drawn(gaussians: Gaussians, camera: Camera) -> tuple[Image3, Image3]:
-    """The picture of `draw`, and its opacity (height, width)."""
-    picture, alpha = render_with_alpha(gaussians, camera)
-    beyond = (1 - alpha)[:, :, None] * np.asarray(BACKGROUND, np.float32)
-    return np.clip(picture + beyond, 0, 1), alpha
+    return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
 
 
 def psnr(mean_squared_error: float) -> float:

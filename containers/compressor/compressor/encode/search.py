@@ -61,7 +61,7 @@ def search(
     best: Found | None = None
     last = False
     for number in range(1, tries + 2):
-        pace.begin("optimising file size (step 3 of 3)")
+        pace.begin(3)
         before = pace.spent
         found = attempt(lambda_, best)
         error = max(found.mean_squared_error - spent, room / 1000)

@@ -1,0 +1,238 @@
+"""What files, buttons and keys do on the customer's page, with an API whose answers the test decides."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from tests.support.browser import PHONE, look, needs_chromium, until
+from tests.support.page import API, EMAIL, FakeApi, job, show
+from tests.support.page_views import CORS, FIELDS, JOB, REFUSED, SHARE, cloud, flight, ready, training, upload
+
+pytestmark = needs_chromium
+
+
+def test_what_cannot_work_is_refused_before_a_byte_is_sent(page: Any, api: FakeApi, tmp_path: Path) -> None:
+    page.goto(page.home)
+    page.click("#send")
+    assert "Choose photos, a folder or a ZIP" in page.inner_text("#form-error")
+    for name, content, said in (
+        ("flight.rar", b"Rar!\x1a\x07\x00" + bytes(100), "not a ZIP"),
+        ("flight.avi", b"RIFF" + bytes(100), "in a format that we cannot read"),
+        ("renamed.zip", b"just text" * 30, "not a ZIP"),
+        ("one.jpg", b"\xff\xd8\xff", "1 of at least 5"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        page.set_input_files("#file", tmp_path / name)
+        until(page, f"document.getElementById('form-error').textContent.includes({json.dumps(said)})")
+        page.click("#send")
+        page.wait_for_timeout(100)
+        assert page.is_visible("#form")
+    look(page, "refused-before-sending", tmp_path)
+    assert [call for call in api.calls if call[0] == "POST"] == []
+
+
+def test_a_zip_is_counted_from_its_own_list_and_the_step_follows_each_file(page: Any, tmp_path: Path) -> None:
+    page.goto(page.home)
+    (tmp_path / "a.ply").write_bytes(b"ply\nformat binary")
+    page.set_input_files("#file", tmp_path / "a.ply")
+    until(page, "document.getElementById('step').value === 'compression'")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        for photo in sorted(flight(tmp_path, 7).iterdir()):
+            made.write(photo, photo.name)
+    page.set_input_files("#file", tmp_path / "a.zip")
+    until(page, "document.getElementById('chosen-size').textContent.includes('7 photos')")
+    assert page.input_value("#step") == "full"
+    assert page.is_hidden("#form-error")
+
+
+def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi, tmp_path: Path) -> None:
+    page.set_viewport_size(PHONE)
+    page.goto(page.home)
+    page.set_input_files("#photos", sorted(flight(tmp_path).iterdir()))
+    until(page, "document.getElementById('chosen-size').textContent.includes('6 photos')")
+    page.wait_for_selector("#chosen canvas")
+    look(page, "phone-chosen", tmp_path)
+    api.answers["POST", "/uploads"] = upload(1)
+    size = sum(photo.stat().st_size for photo in flight(tmp_path).iterdir())
+    page.fill("#name", "Meadow")
+    page.click("#send")
+    until(
+        page,
+        "document.getElementById('sending').hidden === false || document.getElementById('notice').hidden === false",
+    )
+    (begun,) = [body for method, path, body in api.calls if (method, path) == ("POST", "/uploads")]
+    assert begun["fileName"].startswith("photos ")
+    assert size < begun["bytes"] < size + 6 * 300
+    assert begun["email"] == EMAIL
+
+
+def test_after_an_upload_the_form_starts_afresh_and_reading_another_scene_is_not_interrupted(
+    page: Any, api: FakeApi, tmp_path: Path
+) -> None:
+    page.goto(page.home)
+    page.set_input_files("#folder", flight(tmp_path))
+    page.wait_for_selector("#chosen:not([hidden])")
+    page.fill("#name", "House A")
+    api.answers["POST", "/uploads"] = {**upload(1), "links": [{"number": 1, "url": f"{API}/part"}]}
+    api.answers["PUT", "/part"] = {}
+    api.answers["POST", "/uploads/u/complete"] = {"jobId": "house-1", "created": True}
+    api.answers["GET", f"/jobs/{JOB}"] = training()
+    page.evaluate("location.hash = 'job=meadow-0123456789ab'")
+    until(page, "!document.getElementById('job').hidden")
+    page.evaluate("document.getElementById('form').requestSubmit()")
+    until(page, "document.getElementById('toast').textContent.includes('has been uploaded')")
+    assert page.evaluate("location.hash") == f"#job={JOB}"
+    look(page, "toast", tmp_path)
+    page.click("#toast a")
+    until(page, "location.hash === '#job=house-1'")
+    until(page, "document.getElementById('job-message').textContent.includes('Waiting for the job to start')")
+    page.evaluate("location.hash = ''")
+    assert page.input_value("#name") == ""
+    assert page.is_hidden("#chosen")
+
+
+def test_stop_asks_first(page: Any, api: FakeApi, tmp_path: Path) -> None:
+    show(page, api, training())
+    api.answers["POST", f"/jobs/{JOB}/stop"] = {"jobId": JOB, "stopping": True}
+    page.click("#stop")
+    page.wait_for_selector("#ask[open]")
+    look(page, "stop", tmp_path)
+    page.click("#ask-no")
+    page.wait_for_timeout(200)
+    assert [call for call in api.calls if call[0] == "POST"] == []
+    page.click("#stop")
+    page.click("#ask-yes")
+    until(page, "document.getElementById('job-status').textContent === 'stopping …'")
+    api.answers["GET", f"/jobs/{JOB}"] = job("STOPPED", error={**REFUSED, "code": "STOPPED"})
+    until(page, "document.getElementById('job-status').textContent === 'stopped'")
+    assert "calm" in page.get_attribute("#job-error", "class")
+
+
+def test_the_list_follows_what_is_under_way(page: Any, api: FakeApi) -> None:
+    summary = {name: job()[name] for name in FIELDS}
+    again = {**summary, "jobId": f"{JOB}-r2", "rerunOf": JOB, "status": "SUCCEEDED"}
+    api.answers["GET", "/jobs"] = {"jobs": [again, {**summary, "progress": 0.2}], "next": None}
+    page.goto(page.home)
+    until(page, "document.getElementById('jobs').textContent.includes('20 %')")
+    assert "#2" in page.inner_text("#jobs li:first-child")
+    api.answers["GET", "/jobs"] = {"jobs": [again, {**summary, "progress": 0.6}], "next": None}
+    until(page, "document.getElementById('jobs').textContent.includes('60 %')", 15_000)
+
+
+def test_a_new_scene_pushes_none_off_a_list_that_shows_older_ones(page: Any, api: FakeApi) -> None:
+    def summary(number: int, status: str = "SUCCEEDED") -> dict[str, Any]:
+        return {**{name: job(status)[name] for name in FIELDS}, "jobId": f"scene-{number}"}
+
+    api.answers["GET", "/jobs"] = {"jobs": [summary(5, "RUNNING"), summary(4), summary(3)], "next": "3"}
+    api.answers["GET", "/jobs?before=3"] = {"jobs": [summary(2), summary(1)], "next": None}
+    page.goto(page.home)
+    page.click("#more-jobs")
+    until(page, "document.querySelectorAll('#jobs li').length === 5")
+    api.answers["GET", "/jobs"] = {"jobs": [summary(6), summary(5), summary(4)], "next": "4"}
+    until(page, "document.querySelector('#jobs a').hash === '#job=scene-6'", 15_000)
+    shown = page.evaluate("[...document.querySelectorAll('#jobs a')].map((link) => link.hash)")
+    assert shown == [f"#job=scene-{number}" for number in range(6, 0, -1)]
+
+
+def test_files_that_are_sent_at_once_are_looked_at_once(page: Any) -> None:
+    page.goto(page.home)
+    looked = page.evaluate(
+        """() => new Promise((resolve) => {
+            const real = File.prototype.slice;
+            let looks = 0;
+            File.prototype.slice = function (from, to) { looks += to === 12; return real.call(this, from, to); };
+            const chosen = new DataTransfer();
+            chosen.items.add(new File(['just text'], 'a.zip'));
+            const input = document.getElementById('file');
+            input.files = chosen.files;
+            input.dispatchEvent(new Event('change'));
+            document.getElementById('form').requestSubmit();
+            setTimeout(() => resolve(looks), 500);
+        })"""
+    )
+    assert looked == 1
+    assert "not a ZIP" in page.inner_text("#form-error")
+
+
+def test_nothing_is_painted_while_nothing_changes(page: Any, api: FakeApi) -> None:
+    page.route("**/cloud.json", lambda route: route.fulfill(json=cloud(), headers=CORS))
+    page.add_init_script(
+        "{ const real = CanvasRenderingContext2D.prototype.putImageData; window.paints = 0;"
+        " CanvasRenderingContext2D.prototype.putImageData = function (...all)"
+        " { window.paints += 1; return real.apply(this, all); }; }"
+    )
+    show(page, api, training())
+    page.wait_for_selector("#cloud:not([hidden])")
+    page.locator("#cloud-canvas").scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    before = page.evaluate("window.paints")
+    assert before > 0
+    page.wait_for_timeout(2500)
+    assert page.evaluate("window.paints") == before
+    page.click("#cloud-turn")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.paints") > before
+    assert page.inner_text("#cloud-turn") == "Pause"
+    page.mouse.wheel(0, 300)
+    page.wait_for_timeout(300)
+    top = page.evaluate("scrollY")
+    page.mouse.move(*centre(page, "#cloud-canvas"))
+    page.mouse.wheel(0, -200)
+    page.wait_for_timeout(500)
+    assert page.evaluate("scrollY") < top, "the canvas takes the wheel"
+
+
+def centre(page: Any, selector: str) -> tuple[float, float]:
+    box = page.locator(selector).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_scene_is_shared_renamed_and_deleted_from_its_page(page: Any, api: FakeApi) -> None:
+    shares, made = f"/jobs/{JOB}/shares", {**SHARE, "token": f"{JOB}.secret"}
+    api.answers["GET", shares] = {"shares": [SHARE]}
+    api.answers |= {("POST", shares): made, ("PATCH", f"/jobs/{JOB}"): {}, ("DELETE", f"/jobs/{JOB}"): {}}
+    show(page, api, ready())
+    until(page, "document.getElementById('shares').textContent.includes('For the mayor')")
+    page.fill("#share-label", "For the mayor")
+    page.click("#share-form button")
+    page.wait_for_selector("#new-share:not([hidden])")
+    assert page.input_value("#share-link") == f"{API}/shared/{JOB}.secret"
+    assert f'src="{API}/shared/{JOB}.secret"' in page.input_value("#share-embed")
+    assert ("POST", shares, {"label": "For the mayor", "days": 30}) in api.calls
+    page.click("#rename")
+    page.fill("#ask-value", "House B")
+    page.press("#ask-value", "Enter")
+    until(page, "!document.getElementById('ask').open")
+    page.click("#delete")
+    page.click("#ask-yes")
+    until(page, "location.hash === ''")
+    assert [(method, sent) for method, path, sent in api.calls if path == f"/jobs/{JOB}" and method != "GET"] == [
+        ("PATCH", {"name": "House B"}),
+        ("DELETE", None),
+    ]
+
+
+def test_a_question_is_taken_back_by_cancel_and_by_escape(page: Any, api: FakeApi) -> None:
+    show(page, api, ready())
+    for escape in (False, True):
+        page.click("#rename")
+        page.fill("#ask-value", "House B")
+        page.keyboard.press("Escape") if escape else page.click("#ask-no")
+        until(page, "!document.getElementById('ask').open")
+    assert [method for method, _, _ in api.calls if method == "PATCH"] == []
+
+
+def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api: FakeApi) -> None:
+    show(page, api, ready())
+    page.wait_for_selector("#verdict:not([hidden])")
+    assert "A poor scene" in page.inner_text("#verdict")
+    assert "A reason." in page.inner_text("#verdict")
+    until(page, "document.getElementById('overlap-map').naturalWidth === 480")
+    api.answers["POST", f"/jobs/{JOB}/rerun"] = {"jobId": f"{JOB}-r2", "rerunOf": JOB, "reused": ["sfm"]}
+    page.click("#verdict button")
+    until(page, f"location.hash === '#job={JOB}-r2'")
+    (asked,) = [body for method, _, body in api.calls if method == "POST"]
+    assert asked == {"from": "3dgs", "options": {"quality": "standard"}}
