@@ -35,7 +35,8 @@ _INVALID_REQUEST = ("ValidationException", "AccessDeniedException", "ResourceNot
 
 
 class Queue:
-    """Every call is safe to repeat and to run beside itself: a job's name can be created once."""
+    """Every call is safe to repeat and to run beside itself: a job's name can be created once, and a run is claimed
+    before its job is created, so that several at a time serve one queue and none does another's work."""
 
     def __init__(
         self,
@@ -84,7 +85,17 @@ class Queue:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> bool:
-        """False for a run that no wait helps, because its request is wrong or its quota is 0: its task has failed."""
+        """False for a run that another is creating, or that no wait helps, because its request is wrong or its quota is
+        0: its task has failed."""
+        if not self._runs.claim(waiting.run):
+            return False
+        try:
+            return self._create_claimed(waiting)
+        except (CannotStart, *AWS_FAULTS):
+            self._runs.release(waiting.run)
+            raise
+
+    def _create_claimed(self, waiting: WaitingRun) -> bool:
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)

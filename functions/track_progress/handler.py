@@ -9,12 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import believed, updates_for
+from domain.job_item import JobItem, applied, believed, updates_for
 from domain.jobs_table import JobsTable
 from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
-from track_progress.estimate import Estimator
+from track_progress.estimate import Estimator, moments
 
 
 class TrackProgressSettings(MachineSettings):
@@ -30,7 +30,7 @@ def jobs() -> JobsTable:
 @cache
 def estimator() -> Estimator:
     settings = TrackProgressSettings.read()
-    return Estimator(jobs(), PaceTable(table(settings.pace_table)), settings.usual_types)
+    return Estimator(PaceTable(table(settings.pace_table)), settings.usual_types)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -43,7 +43,11 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     if status is None:
         logger.warning("not believed", sequence=event.status.detail.sequence)
         return {"updates": 0}
-    news = jobs().apply(status.detail.job_id, updates_for(status))
-    estimator().follow(status)
+    updates, reached = updates_for(status), moments(status)
+    item = JobItem.of(applied(jobs().attributes(status.detail.job_id), updates, reached))
+    eta = estimator().estimate(status, item)
+    # one write: a stage reports its progress every few seconds
+    news = jobs().apply(status.detail.job_id, [*updates, *([eta] if eta else [])], reached)
+    estimator().learn(status, item)
     logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}

@@ -27,8 +27,8 @@ ok() { echo "ok       $*"; }
 lacks() { echo "MISSING  $*"; missing=1; }
 
 lambda_limit() {
-  local reserve=2 left # dispatch and sweep_jobs
-  [ "$RESERVE" = true ] && reserve=285
+  local reserve=1 left # sweep_jobs
+  [ "$RESERVE" = true ] && reserve=294
   left=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
   if [ $((left - reserve)) -ge $UNRESERVED_MINIMUM ] || deployed; then
     ok "Lambda: $left concurrent executions are free"

@@ -292,7 +292,7 @@ def test_a_webhook_is_tried_as_often_as_the_contract_says() -> None:
 
 def test_reserved_concurrency() -> None:
     """Of an account's thousand (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) Lambda wants a
-    hundred unreserved, and two stacks live side by side. A queue served by two at a time would lose its order."""
+    hundred unreserved, and two stacks live side by side."""
     reserved = {name: function.properties.get("ReservedConcurrentExecutions") for name, function in FUNCTIONS.items()}
     counts = {name: each["Fn::If"][1] if isinstance(each, dict) else each for name, each in reserved.items() if each}
     assert {name: int(count) for name, count in counts.items()} == {
@@ -300,7 +300,7 @@ def test_reserved_concurrency() -> None:
         "RunStageFunction": 50,
         "ReportStageFunction": 100,
         "StopJobFunction": 10,
-        "DispatchFunction": 1,
+        "DispatchFunction": 10,
         "WatchRunsFunction": 3,
         "SweepJobsFunction": 1,
         "TrackProgressFunction": 50,
