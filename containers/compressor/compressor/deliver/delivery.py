@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compressor.deliver.comparison import Comparison, compare
+from compressor.deliver.environment import environment_of
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
@@ -70,7 +71,7 @@ class Delivery:
         arranged = self.result.arranged
         write_streamed(
             self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
-            marks=self.source.marks,
+            marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
         )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:
