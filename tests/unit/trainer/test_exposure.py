@@ -47,7 +47,8 @@ def without_ramp(logs: Log, places: Log) -> Log:
     """The logs less what is linear in the photos' places (photos, axes): that could as well be the light's direction,
     and only EXIF knows."""
     design = np.column_stack([places, np.ones(len(places))])
-    return logs - design @ np.linalg.lstsq(design, logs, rcond=None)[0]
+    ramp: Log = design @ np.linalg.lstsq(design, logs, rcond=None)[0]
+    return logs - ramp
 
 
 def test_a_long_flight_does_not_drift() -> None:
@@ -69,7 +70,7 @@ def test_a_long_flight_of_uneven_photos_is_evened_without_drift() -> None:
 def test_the_sunny_side_of_what_is_seen_is_not_taken_for_exposure(photos: int) -> None:
     """Each photo sees the same trees further to its other side: ratio upon ratio that would add up to a ramp."""
     rng = np.random.default_rng(8)
-    logs = without_ramp(rng.normal(0, 0.05, photos), np.arange(photos)[:, None])
+    logs = without_ramp(rng.normal(0, 0.05, photos), np.arange(float(photos))[:, None])
     error = np.log(solve(chain(logs, 0.0, rng, sunside=0.3), np.ones(photos))[:, 0]) - logs
     assert np.abs(error).max() < 0.04  # 0.27 and 0.35 without the direction
 
@@ -86,7 +87,7 @@ def test_a_ramp_of_exposures_is_told_from_the_sunny_side_by_exif() -> None:
 
 def test_a_block_of_photos_is_evened() -> None:
     rng = np.random.default_rng(2)
-    places = np.array([(index % 5, index // 5) for index in range(20)])
+    places = np.array([(index % 5, index // 5) for index in range(20)], dtype=np.float64)
     logs = without_ramp(rng.normal(0, 0.13, 20), places)
     gains = solve(chain(logs, 0.0, rng, rows=4), np.ones(20))
     assert np.abs(np.log(gains[:, 0]) - logs).max() < 0.02
