@@ -12,8 +12,9 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the stage's own entry point, before torch starts its threads
 
 from benchmarks.stage_runs import SCORED
+from contract.stages import Stage
 from splat.ply import write_ply
-from stage.cli import main
+from stage.contract import run_stage
 from trainer import dataset, stage
 from trainer.run import TrainingRun
 
@@ -29,4 +30,5 @@ class KeptRun(TrainingRun):
 if __name__ == "__main__":
     dataset.HOLD_OUT_FIRST = int(sys.argv[1])
     vars(stage)["TrainingRun"] = KeptRun
-    raise SystemExit(main("3dgs", stage.result_folder, stage.train_scene))
+    # not by the stage's own command line: that refuses arguments, and the fold is one
+    raise SystemExit(run_stage(Stage.TRAINING, stage.result_folder, stage.train_scene, os.environ))
