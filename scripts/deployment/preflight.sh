@@ -27,8 +27,8 @@ ok() { echo "ok       $*"; }
 lacks() { echo "MISSING  $*"; missing=1; }
 
 lambda_limit() {
-  local reserve=2 left # dispatch and sweep_jobs
-  [ "$RESERVE" = true ] && reserve=285
+  local reserve=1 left # sweep_jobs
+  [ "$RESERVE" = true ] && reserve=294
   left=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
   if [ $((left - reserve)) -ge $UNRESERVED_MINIMUM ] || deployed; then
     ok "Lambda: $left concurrent executions are free"
@@ -115,6 +115,18 @@ deploy_role() {
   fi
 }
 
+stage_logs() { # SageMaker makes these groups, which belong to the account, and keeps their lines for ever
+  local group days
+  for group in /aws/sagemaker/ProcessingJobs /aws/sagemaker/TrainingJobs; do
+    days=$(aws logs describe-log-groups --log-group-name-prefix "$group" --query "logGroups[?logGroupName=='$group'].retentionInDays" --output text)
+    case $days in
+      '') lacks "CloudWatch: no group $group yet: aws logs create-log-group --log-group-name $group && aws logs put-retention-policy --log-group-name $group --retention-in-days 30" ;;
+      None) lacks "CloudWatch: $group keeps its lines for ever: aws logs put-retention-policy --log-group-name $group --retention-in-days 30" ;;
+      *) ok "CloudWatch: $group keeps its lines for $days days" ;;
+    esac
+  done
+}
+
 state_machine() { # Step Functions takes the definition, with names in place of what the template fills in
   local definition result
   definition=$(sed -e 's/\${[A-Za-z]*Arn}/arn:aws:lambda:us-east-1:123456789012:function:any/' -e 's/\${[A-Za-z]*}/any/' statemachine/pipeline.asl.json)
@@ -141,6 +153,7 @@ if [ "$SPOT" = true ]; then fallbacks=$TRAINING_TYPES; else fallbacks=$(others_o
 quotas "training job" "$fallbacks" "skipped as a fallback"
 sender
 bucket_names
+stage_logs
 [ -z "${IMAGE_TAG:-}" ] || images
 [ -z "${DEPLOY_ROLE:-}" ] || deploy_role
 exit $missing

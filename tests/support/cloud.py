@@ -194,7 +194,7 @@ class Cloud:
                 **(
                     {
                         "GlobalSecondaryIndexes": [
-                            {"IndexName": index, "KeySchema": _schema(of), "Projection": {"ProjectionType": "ALL"}}
+                            {"IndexName": index, "KeySchema": _schema(of), "Projection": _projection(index)}
                             for index, of in indexes.items()
                         ]
                     }
@@ -275,6 +275,13 @@ class Cloud:
     def mails(self) -> list[EmailMessage]:
         sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
         return [_parsed(message.raw_data) for message in sent]
+
+
+def _projection(index: str) -> dict[str, Any]:
+    """As template.yaml has it."""
+    if index == "starting":
+        return {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["startWith"]}
+    return {"ProjectionType": "ALL" if index == "queue" else "KEYS_ONLY"}
 
 
 def _schema(keys: list[tuple[str, str]]) -> list[dict[str, str]]:

@@ -25,7 +25,15 @@ from splat.loss import Target
 from splat.stored import NOWHERE, Triple, offset_of
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, to_rgb
+from stage.pictures import (
+    MASKED_BELOW,
+    TooManyPixelsError,
+    UnusablePhotoError,
+    has_alpha,
+    open_picture,
+    shown_in,
+    to_rgb,
+)
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
@@ -35,7 +43,6 @@ MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
 HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
-_MASKED_BELOW = 128
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 
@@ -64,7 +71,7 @@ class Photo:
     lens: Lens | None = None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture that `camera` takes, of one that was decoded from the file."""
+        """Undistort a picture that was decoded from the file."""
         if self.lens is None:
             return picture
         size = picture.shape[1], picture.shape[0]
@@ -351,9 +358,9 @@ class PhotoStore:
         def make() -> NDArray[np.bool_]:
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
-                shown &= photo.straight(_decode(photo.mask, size, _lightness)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.mask, size, _shown)) >= MASKED_BELOW
             if photo.alpha:
-                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= _MASKED_BELOW
+                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= MASKED_BELOW
             return shown
 
         return self._masks.get((photo.name, *size), make)
@@ -373,9 +380,6 @@ def _opacity(picture: Image.Image) -> Image.Image:
     return picture.convert("RGBA").getchannel("A")
 
 
-def _lightness(mask: Image.Image) -> Image.Image:
-    """8-bit grey; a mask of 16 bits is black or white, and not stretched: it may be white all over."""
-    if mask.mode.startswith(("I", "F")):
-        values = np.asarray(mask)
-        return Image.fromarray(np.where(2 * values.astype(np.float64) >= max(values.max(), 1), 255, 0).astype(np.uint8))
-    return mask.convert("L")
+def _shown(mask: Image.Image) -> Image.Image:
+    """White where the mask is light, else black."""
+    return Image.fromarray(np.where(shown_in(mask), 255, 0).astype(np.uint8))

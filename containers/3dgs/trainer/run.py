@@ -206,7 +206,7 @@ class TrainingRun:
         if progress is not None:
             figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
-            # the whole curve each time: who looks late, or again, sees it from its beginning
+            # the whole curve each time: a page opened late or reloaded gets all of it
             shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]
             figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)

@@ -18,22 +18,29 @@ from sfm.gimbal import Gimbal, gimbal_of
 from sfm.lens_tags import Lens, lens_of
 from sfm.position import GeoPosition, number, position_of, text
 from sfm.sensors import FULL_FRAME_DIAGONAL_MM, sensor_diagonal_mm
-from sfm.xmp import number_of, xmp_of
+from sfm.xmp import first_of, number_of, xmp_of
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, ORIENTATION = 271, 272, 274
 DATE_TIME_ORIGINAL, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 36867, 37386, 41989
+DATE_TIME_FORMAT = "%Y:%m:%d %H:%M:%S"
 DIGITAL_ZOOM_RATIO, LENS_MODEL = 41988, 42036
 MAX_DIGITAL_ZOOM = 200.0
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
 FOCAL_PLANE_X_RESOLUTION, FOCAL_PLANE_RESOLUTION_UNIT = 41486, 41488
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 PLAUSIBLE_FOCAL = (0.3, 20.0)  # of the long side
+_IMAGE_SOURCES = ("drone-dji:ImageSource", "drone-autel:ImageSource", "drone-skydio:ImageSource")
+_BAND_NAMES = ("Camera:BandName", "drone-dji:BandName", "drone-parrot:BandName")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if none."""
+    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if none.
+
+    `image_source` is what DJI calls the lens (`InfraredCamera`), `band` the spectral band, `projection` that of a
+    panorama: XMP's text, '' if none.
+    """
 
     make: str = ""
     model: str = ""
@@ -45,6 +52,9 @@ class Metadata:
     position: GeoPosition | None = None
     gimbal: Gimbal | None = None
     taken_at: str = ""
+    image_source: str = ""
+    band: str = ""
+    projection: str = ""
 
 
 def read_metadata(image: Image.Image) -> Metadata:
@@ -86,6 +96,9 @@ def _metadata(
         position=position_of(gps, xmp),
         gimbal=gimbal_of(xmp, make) if upright else None,
         taken_at=text(details.get(DATE_TIME_ORIGINAL)),
+        image_source=first_of(xmp, *_IMAGE_SOURCES),
+        band=first_of(xmp, *_BAND_NAMES),
+        projection=first_of(xmp, "GPano:ProjectionType"),
     )
 
 

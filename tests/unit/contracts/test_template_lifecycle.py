@@ -18,8 +18,8 @@ KEPT = {
     "UploadsBucket",
     "WebhookTable",
 }
-# one at a time: the queue stays in order, and no two sweeps reconcile the same end
-NEEDS_A_RESERVE = {"DispatchFunction", "SweepJobsFunction"}
+# one at a time: no two sweeps reconcile the same end
+NEEDS_A_RESERVE = {"SweepJobsFunction"}
 
 
 def test_what_customers_own_outlives_the_stack() -> None:

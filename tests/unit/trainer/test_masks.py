@@ -115,6 +115,18 @@ def test_what_is_transparent_in_a_photo_is_hidden(tmp_path: Path) -> None:
     assert store.mask(loaded.photos[1], loaded.photos[1].camera) is None
 
 
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_a_mask_is_read_by_its_own_range(scene: Path, white: int) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint16 if white > 255 else np.uint8)
+    mask[:, WIDTH // 2 :] = white
+    Image.fromarray(mask).save(scene / "masks" / "000001.png.png")
+    photo = load_scene(scene, 2000).photos[0]
+    shown = PhotoStore().mask(photo, photo.camera)
+    assert shown is not None
+    assert shown[:, WIDTH // 2 :].all()
+    assert not shown[:, : WIDTH // 2].any()
+
+
 def test_a_white_mask_of_16_bits_hides_nothing(scene: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH), 65535, np.uint16)).save(scene / "masks" / "000001.png.png")
     photo = load_scene(scene, 2000).photos[0]
