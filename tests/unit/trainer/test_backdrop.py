@@ -69,7 +69,7 @@ def test_what_is_transparent_shows_it_and_learns_from_it() -> None:
     black, _ = draw(splats, camera, 0)
     assert image[0, 0].tolist() == pytest.approx([0.9] * 3)
     assert not black[0, 0].any()
-    image.sum().backward()  # type: ignore[no-untyped-call]
+    image.sum().backward()
     gradient = seen["opacities"].grad
     assert gradient is not None
     assert float(gradient[0]) < 0  # a grey Gaussian before bright ground darkens the picture
