@@ -12,7 +12,6 @@ import sys
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the stage's own entry point, before torch starts its threads
 
 from benchmarks.stage_runs import SCORED
-from contract.stages import Stage
 from splat.ply import write_ply
 from stage.contract import run_stage
 from trainer import dataset, stage
@@ -30,5 +29,4 @@ class KeptRun(TrainingRun):
 if __name__ == "__main__":
     dataset.HOLD_OUT_FIRST = int(sys.argv[1])
     vars(stage)["TrainingRun"] = KeptRun
-    # not by the stage's own command line: that refuses arguments, and the fold is one
-    raise SystemExit(run_stage(Stage.TRAINING, stage.result_folder, stage.train_scene, os.environ))
+    raise SystemExit(run_stage("3dgs", stage.result_folder, stage.train_scene, os.environ))

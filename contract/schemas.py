@@ -225,12 +225,16 @@ def photos() -> Schema:
             "registered": BOOLEAN,
             "features": {**COUNT, "description": "Absent from a photo that was skipped before matching"},
             "blurred": BOOLEAN,
+            "stops": {
+                **NUMBER,
+                "description": "Light taken, by EXIF: log2 of seconds · ISO / f-number²",
+            },
             "film": {"type": "string", "description": "The film that it is a frame of, in the customer's ZIP"},
             "seconds": {**AMOUNT, "description": "Of a frame: from the film's beginning"},
             "reason": {"type": "string", "description": "Why it was not placed, for the customer"},
             "kind": {"enum": [*Kind], "description": "Of a picture that is no photo of its own: not counted"},
         },
-        optional=("features", "blurred", "film", "seconds", "reason", "kind"),
+        optional=("features", "blurred", "stops", "film", "seconds", "reason", "kind"),
     )
     return {"title": "Photos of an upload", **listed(row)}
 

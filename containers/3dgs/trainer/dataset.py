@@ -37,6 +37,7 @@ from stage.pictures import (
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
+from trainer.stops import read_stops
 
 MIN_PHOTOS = 2
 MIN_POINTS = 16
@@ -59,7 +60,7 @@ class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
     a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
     in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
-    its place.
+    its place. `stops`: log2 of the light that the camera took, as EXIF says.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Photo:
     mask: Path | None = None
     alpha: bool = False
     lens: Lens | None = None
+    stops: float | None = None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Undistort a picture that was decoded from the file."""
@@ -112,6 +114,11 @@ class Scene:
     frame: Frame
     warnings: list[Warning] = field(default_factory=list)
     offset: Triple = NOWHERE
+
+    @property
+    def stops(self) -> dict[str, float | None]:
+        """The photos' exposures by name, in order of names."""
+        return {photo.name: photo.stops for photo in self.photos}
 
     def split(self, split: Split) -> list[Photo]:
         return [photo for photo in self.photos if photo.split == split]
@@ -166,10 +173,10 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     if len(model.images) < MIN_PHOTOS:
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
     usable, missing = _usable(folder, model)
-    photos = []
+    photos, stops = [], read_stops(folder)
     for (_, photo), split in zip(usable, hold_out(len(usable)), strict=True):
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
-        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split))
+        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split, stops=stops.get(photo.name)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
     used = _trained_points(model.points, training)
     positions, colours = model.points.positions[used], model.points.colours[used]
