@@ -35,8 +35,9 @@ from splat.ply import read_ply
 from splat.surroundings import Surroundings, read_surroundings
 from trainer import dataset
 from trainer.coverage import WELL_SEEN, views_of_pixels
-from trainer.dataset import PhotoStore, Scene, load_scene
+from trainer.dataset import Scene, load_scene
 from trainer.evaluate import mean, psnr_over, score
+from trainer.photo_store import PhotoStore
 
 SCENES = ("nadir-3-24", "rings-0-20")
 OFF_PATH = ("orbit", "wide", "between", "near")

@@ -22,9 +22,10 @@ from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
-from trainer.dataset import Photo, PhotoStore, Scene
+from trainer.dataset import Photo, Scene
 from trainer.evaluate import Score, mean, psnr_over, render_photo, score
 from trainer.exposure import predicted_gain
+from trainer.photo_store import PhotoStore
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
 from trainer.stops import expected_gains

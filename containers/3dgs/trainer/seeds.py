@@ -12,9 +12,10 @@ from scipy.spatial import cKDTree
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
 from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
+from trainer.photo_store import PhotoStore
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
 from trainer.stereo.on_gpu import match_on

@@ -14,9 +14,10 @@ from splat.surroundings import Surroundings, background
 from tests.support.gaussians import gaussians_of
 from tests.unit.trainer.synthetic import make_scene
 from trainer.backdrop import Backdrop
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
 from trainer.evaluate import render_photo
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
 from trainer.train import Trainer, draw
 
