@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 
 WIDTH, HEIGHT = 64, 48
+Place = tuple[float, float, float]
 
 
 def binary_model(
@@ -15,10 +16,14 @@ def binary_model(
     taken_with: int = 1,
     points: int = 20,
     observations: int = 3,
+    origin: Place = (0.0, 0.0, 0.0),
 ) -> dict[str, bytes]:
-    """`camera`: its model's number; `taken_with`: the camera's id in the photos; `observations`: of each photo."""
+    """`camera`: its model's number; `taken_with`: the camera's id in the photos; `observations`: of each photo;
+    `origin`: where the scene lies.
+    """
+    x, y, z = origin
     images = b"".join(
-        struct.pack("<I7dI", number, 1, 0, 0, 0, 0.1 * number, 0, 2, taken_with)
+        struct.pack("<I7dI", number, 1, 0, 0, 0, 0.1 * number - x, -y, 2 - z, taken_with)
         + f"{name}\0".encode()
         + struct.pack("<Q", observations)
         + struct.pack("<ddq", 1, 2, 1) * observations
@@ -26,10 +31,7 @@ def binary_model(
     )
     tracks = b"".join(struct.pack("<II", number, 0) for number in range(1, len(photos) + 1))
     listed = b"".join(
-        struct.pack(
-            "<Q3d3BdQ", number, number % 5 / 9 - 0.3, number // 5 / 9 - 0.3, 0.01 * number, 9, 8, 7, 0.1, len(photos)
-        )
-        + tracks
+        struct.pack("<Q3d3BdQ", number, *_place(number, origin), 9, 8, 7, 0.1, len(photos)) + tracks
         for number in range(points)
     )
     return {
@@ -39,8 +41,8 @@ def binary_model(
     }
 
 
-def _place(number: int) -> tuple[float, float, float]:
-    return number % 5 / 9 - 0.3, number // 5 / 9 - 0.3, 0.01 * number
+def _place(number: int, origin: Place = (0.0, 0.0, 0.0)) -> Place:
+    return origin[0] + number % 5 / 9 - 0.3, origin[1] + number // 5 / 9 - 0.3, origin[2] + 0.01 * number
 
 
 def text_model(
