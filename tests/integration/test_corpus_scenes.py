@@ -23,7 +23,8 @@ from stage.errors import StageError
 from tests.support.archives import zip_of
 from tests.support.corpus import encoded, picture
 from tests.support.models import HEIGHT, WIDTH, binary_model, text_model
-from trainer.dataset import PhotoStore, Scene, find_scene, load_scene
+from trainer.dataset import Scene, find_scene, load_scene
+from trainer.photo_store import PhotoStore
 
 COUNT = 8
 PHOTOS = [f"{number:06d}.jpg" for number in range(1, COUNT + 1)]

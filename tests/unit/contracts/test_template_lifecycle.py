@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contract.stages import Stage
 from tests.support.sam_template import Template
 
 TEMPLATE = Template.load()
@@ -18,8 +19,8 @@ KEPT = {
     "UploadsBucket",
     "WebhookTable",
 }
-# one at a time: the queue stays in order, and no two sweeps reconcile the same end
-NEEDS_A_RESERVE = {"DispatchFunction", "SweepJobsFunction"}
+# one at a time: no two sweeps reconcile the same end
+NEEDS_A_RESERVE = {"SweepJobsFunction"}
 
 
 def test_what_customers_own_outlives_the_stack() -> None:
@@ -36,7 +37,7 @@ def test_a_failed_first_deploy_leaves_nothing_that_blocks_the_second(name: str) 
 
 def test_a_repository_with_images_does_not_stop_the_deletion_of_the_stack() -> None:
     repositories = TEMPLATE.of_type("AWS::ECR::Repository").values()
-    assert [each["Properties"].get("EmptyOnDelete") for each in repositories] == [True, True, True]
+    assert [each["Properties"].get("EmptyOnDelete") for each in repositories] == [True] * len(Stage)
 
 
 def test_an_account_with_few_concurrent_executions_can_take_the_stack() -> None:
