@@ -92,6 +92,8 @@ def _verdict(verdict: Verdict | None) -> str:
 
 
 def _score(report: Report) -> str:
+    if report.no_score:
+        return _section("No score", f"<p>{escape(report.no_score)}</p>")
     if not report.score_parts:
         return ""
     rows = "".join(
