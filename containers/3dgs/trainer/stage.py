@@ -63,7 +63,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     Parameters
     ----------
     context
-        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, Gaussians at most,
+        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, most Gaussians,
         degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
         newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
         pictures (docs/contracts.md).

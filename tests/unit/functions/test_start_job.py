@@ -312,7 +312,7 @@ def test_splats_that_no_stage_reads_are_named(cloud: Cloud, key: str, body: byte
 
 
 def loose(cloud: Cloud, *keys: str, body: bytes = b"\xff\xd8\xff\xe0", **metadata: str) -> set[str]:
-    """The jobs that these keys become, each told of as the bus does: in order, and to the jobs table."""
+    """The jobs that these keys become, with the events of each in order, applied to the jobs table."""
     found = set()
     for key in keys:
         found.add(invoke("start_job", cloud.upload(key, body, **metadata))["jobId"])
