@@ -32,7 +32,7 @@ class RunOutcome(BaseModel):
     seconds: float = 0.0
     instance_type: str = ""
     waiting_since: datetime | None = None
-    """Since when the run has waited for its machine, first or again after it was taken: it sends no progress meanwhile."""
+    """Since when the run has waited for its machine, first or again after it was taken; no progress comes meanwhile."""
     reason: str = ""
     """What SageMaker and the container say of a failure, for operators: customers read `error`."""
 
