@@ -126,8 +126,9 @@ def job_detail(event: dict[str, Any], sample: str) -> dict[str, Any]:
 def final_state(cloud: Cloud, event: dict[str, Any]) -> dict[str, Any]:
     item = cloud.item(job_id(event))
     assert item is not None
+    drawn = ("expiresAt", "uploadedAt", "startedAt", "sceneKey")
     return {
-        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt", "startedAt")},
+        "item": {name: value for name, value in item.items() if name not in drawn},
         "executions": [execution.input["jobId"] for execution in cloud.stepfunctions.executions.values()],
         "said": {(said["detail-type"], said["detail"]["error"]["code"]) for said in cloud.heard()},
     }
