@@ -110,7 +110,7 @@ CASES = [
     Case("a PLY", "scene.ply", ply),
     Case("without a suffix", "flights/scene", ply),
     Case("in a ZIP", "scene.zip", lambda folder: zip_of({"export/scene.ply": ply(folder), "readme.txt": b"x"})),
-    Case("two in a ZIP", "a.zip", lambda folder: zip_of({"a.ply": ply(folder), "b.ply": b"x"}), INVALID, preflight=True),
+    Case("two in one", "a.zip", lambda folder: zip_of({"a.ply": ply(folder), "b.ply": b"x"}), INVALID, preflight=True),
     Case("INRIA: an output folder", "out.zip", iterations),
     Case("a row of NaN", "a.ply", setting(x=np.nan), COUNT - 1, DROPPED),
     Case("a row without rotation", "a.ply", setting(rot_0=0, rot_1=0, rot_2=0, rot_3=0), COUNT - 1, DROPPED),
