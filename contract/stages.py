@@ -22,7 +22,7 @@ class StageSpec:
     `title`: its name for customers; `module`: the container's Python package; `channel`: the folder its input is
     mounted at; `max_runtime`: seconds of compute a run may take; `volume_gb`: its disk; `progress_share`: its share of
     a full job's time, measured on the project's sample; `halves`: after OUT_OF_MEMORY it can be tried with half of the
-    Gaussians.
+    Gaussians; `leaves_evidence`: when it refuses its input it shows why, in EVIDENCE_FOLDER.
     """
 
     key: str
@@ -34,6 +34,7 @@ class StageSpec:
     volume_gb: int
     progress_share: float
     halves: bool = False
+    leaves_evidence: bool = False
 
 
 class Stage(StrEnum):
@@ -80,6 +81,9 @@ class Stage(StrEnum):
         return PurePosixPath("model" if self.kind == "Training" else "processing/output")
 
 
+# where a stage that refuses its input leaves what the customer is to see of it, below /opt/ml
+EVIDENCE_FOLDER = PurePosixPath("processing/evidence")
+
 STAGES = {
     Stage.SFM: StageSpec(
         key="sfm",
@@ -90,6 +94,7 @@ STAGES = {
         max_runtime=3 * 3600,
         volume_gb=200,
         progress_share=0.25,
+        leaves_evidence=True,
     ),
     Stage.TRAINING: StageSpec(
         key="training",

@@ -120,7 +120,10 @@ class Service:
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
-        return view_of(item, self._links.of_job, self._links.snapshots(job_id), now, expire)
+        more = self._links.snapshots(job_id)
+        if item.error is not None:
+            more |= self._links.evidence(job_id)
+        return view_of(item, self._links.of_job, more, now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Raises RefusedRequest(NO_SUCH_JOB)."""

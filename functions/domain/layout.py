@@ -44,6 +44,16 @@ def output_uri(run: StageRun, results_bucket: str) -> str:
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
 
 
+def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
+    """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
+    return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")
+
+
+def evidence_prefix(job_id: str, stage: Stage) -> str:
+    """Within the stage's folder, beside the outputs of its attempts."""
+    return f"{EXPIRING}/{job_id}/{stage}/evidence/"
+
+
 def training_uri(run: StageRun, results_bucket: str) -> str:
     """Where SageMaker is to put a training job's output: it adds the job's name and `output/model` itself."""
     return f"{folder_of(run, results_bucket)}/{run.stage}"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.browser import PHONE, axe, look, needs_chromium, until
 from tests.support.page import TOKENS, FakeApi, job, page_of, show
-from tests.support.page_views import CORS, FIELDS, JOB, REFUSED, SHARE, cloud, failed, flight, ready, training
+from tests.support.page_views import CORS, FIELDS, JOB, REFUSED, SHARE, cloud, failed, flight, photos, ready, training
 
 pytestmark = needs_chromium
 
@@ -86,7 +86,7 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]] | None, str, str]] = {
     "home": (job, "#", "#jobs li"),
     "training": (training, f"#job={JOB}", "#curve svg"),
     "ready": (ready, f"#job={JOB}", "#job-scene"),
-    "failed": (failed, f"#job={JOB}", "#job-error"),
+    "failed": (failed, f"#job={JOB}", "#outcomes"),
     "stopped": (lambda: job("STOPPED", error={**REFUSED, "code": "STOPPED"}), f"#job={JOB}", "#job-error"),
     "rejected": (lambda: job("REJECTED", error=REFUSED), f"#job={JOB}", "#job-error"),
 }
@@ -99,6 +99,7 @@ def test_axe_finds_nothing(browser: Any, api: FakeApi, state: str, colours: str,
     with page_of(browser, api, tmp_path, None if view is None else TOKENS) as (page, url):
         page.emulate_media(color_scheme=colours)
         page.route("**/cloud.json", lambda route: route.fulfill(json=cloud(), headers=CORS))
+        page.route("**/photos.json", lambda route: route.fulfill(json=photos(), headers=CORS))
         summary = {name: job()[name] for name in FIELDS}
         api.answers["GET", "/jobs"] = {"jobs": [summary, {**summary, "status": "SUCCEEDED"}], "next": None}
         api.answers["GET", f"/jobs/{JOB}/shares"] = {"shares": [SHARE]}

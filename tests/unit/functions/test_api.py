@@ -223,6 +223,17 @@ def test_a_failure_comes_with_its_hint(cloud: Cloud) -> None:
     assert error["hint"]
 
 
+def test_what_an_upload_was_refused_for_is_linked_once_the_job_has_failed(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in ("photos.json", "overlap.png"):
+        cloud.put(f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/evidence/{name}", b"x")
+    assert call("GET", f"/jobs/{JOB_ID}").json["links"] == {}
+    track("job-failed")
+    links = call("GET", f"/jobs/{JOB_ID}").json["links"]
+    assert set(links) == {"sfm/photos.json", "sfm/overlap.png"}
+    assert "/sfm/evidence/overlap.png" in links["sfm/overlap.png"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [("GET", "", None), ("POST", "/stop", None), ("POST", "/rerun", {"from": "3dgs"})],
