@@ -113,7 +113,8 @@ class Service:
             items = [item for item in items if _age(item) < (time, last_id)]
         page = items[:limit]
         more = len(items) > limit
-        return JobList(jobs=[summary_of(item) for item in page], next="~".join(_age(page[-1])) if more else None)
+        jobs = [summary_of(item, self._links.of_job) for item in page]
+        return JobList(jobs=jobs, next="~".join(_age(page[-1])) if more else None)
 
     def look(self, job_id: str, caller: Caller) -> JobView:
         """Raises RefusedRequest(NO_SUCH_JOB)."""

@@ -13,7 +13,7 @@ from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
-KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 14 days
+KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 60 days
 _OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 

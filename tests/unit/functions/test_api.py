@@ -269,6 +269,18 @@ def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> 
     assert seen == ["job-4", "job-3", "job-2", "job-1", "job-0"]
 
 
+def test_a_scene_in_the_list_has_a_picture_and_one_under_way_has_none(cloud: Cloud) -> None:
+    recorded(cloud)
+    (row,) = call("GET", "/jobs").json["jobs"]
+    assert row["thumbnail"] is None
+    event = sample_event("status/job-succeeded")
+    event["detail"]["outputs"]["poster.jpg"] = f"s3://{RESULTS}/jobs/{JOB_ID}/compressor/1/poster.jpg"
+    invoke("track_progress", event)
+    (row,) = call("GET", "/jobs").json["jobs"]
+    assert "/poster.jpg?" in row["thumbnail"]
+    assert row["thumbnail"].startswith("https://")
+
+
 def test_a_job_is_stopped_by_its_owner(cloud: Cloud) -> None:
     put_photos(cloud)
     job_id = call("POST", "/start-job", {"s3Url": f"s3://{UPLOADS}/meadow.zip"}).json["jobId"]
