@@ -22,7 +22,8 @@ class StageSpec:
     `title`: its name for customers; `module`: the container's Python package; `channel`: the folder its input is
     mounted at; `max_runtime`: seconds of compute a run may take; `volume_gb`: its disk; `progress_share`: its share of
     a full job's time, measured on the project's sample; `halves`: after OUT_OF_MEMORY it can be tried with half of the
-    Gaussians; `leaves_evidence`: when it refuses its input it shows why, in EVIDENCE_FOLDER.
+    Gaussians; `kept`: its output is what customers get and does not expire; `leaves_evidence`: when it refuses its
+    input it shows why, in EVIDENCE_FOLDER.
     """
 
     key: str
@@ -34,6 +35,7 @@ class StageSpec:
     volume_gb: int
     progress_share: float
     halves: bool = False
+    kept: bool = False
     leaves_evidence: bool = False
 
 
@@ -116,6 +118,7 @@ STAGES = {
         max_runtime=3600,
         volume_gb=50,
         progress_share=0.1,
+        kept=True,
     ),
 }
 
@@ -128,10 +131,26 @@ class PipelineStep(StrEnum):
     COMPRESSION = "compression"
 
     @property
+    def first(self) -> Stage:
+        """The stage that reads the upload."""
+        return _FIRST[self]
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages of a job that starts here."""
-        first = {PipelineStep.TRAINING: Stage.TRAINING, PipelineStep.COMPRESSION: Stage.COMPRESSOR}
-        return tuple(Stage)[first.get(self, Stage.SFM).ordinal - 1 :]
+        return tuple(Stage)[self.first.ordinal - 1 :]
+
+    @classmethod
+    def for_stage(cls, stage: Stage) -> PipelineStep:
+        """The latest place to start from which a job still runs `stage`."""
+        return max((step for step in cls if stage in step.stages), key=lambda step: step.first.ordinal)
+
+
+_FIRST = {
+    PipelineStep.FULL: Stage.SFM,
+    PipelineStep.TRAINING: Stage.TRAINING,
+    PipelineStep.COMPRESSION: Stage.COMPRESSOR,
+}
 
 
 class JobName(NamedTuple):

@@ -168,8 +168,9 @@ def _make_scratch(stage: str, folders: Folders) -> Path:
 
 
 def _sink_of(status_bus: str | None, environ: Mapping[str, str]) -> EventSink:
-    """The bus, or the log alone where there is none or no client of it can be made: a stage ends well without a word
-    about its progress."""
+    """The bus, or the log alone where there is none or no client of it can be made: a stage can succeed without
+    publishing progress.
+    """
     if status_bus is None:
         return log_sink
     try:

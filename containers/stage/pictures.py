@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract.counts import MAX_PIXELS
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is opened as JPEG
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns only; `open_picture` has one that refuses
+
+
+MASKED_BELOW = 128  # of 255: darker in a mask, or fainter in a photo's alpha, is not to be used
 
 
 class UnusablePhotoError(Exception):
@@ -52,6 +56,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
     low, high = np.percentile(values, (0.1, 99.9))
     grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")
+
+
+def shown_in(mask: Image.Image) -> NDArray[np.bool_]:
+    """(height, width): True where a mask is light; one of more than 8 bits, or of 0 and 1, by its own range."""
+    values = np.asarray(mask if mask.mode.startswith(("I", "F")) else mask.convert("L"), np.float64)
+    most = values.max()
+    scale = 255 / most if most > 255 or 0 < most <= 1 else 1.0
+    return np.asarray(values * scale >= MASKED_BELOW)
 
 
 def has_alpha(image: Image.Image) -> bool:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -24,7 +23,6 @@ from api.models import (
     JobView,
     NewShare,
     NewWebhook,
-    Problem,
     RenameBody,
     RerunAnswer,
     RerunBody,
@@ -44,14 +42,15 @@ from api.models import (
 )
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem, problem_of
-from api.service import RejectedJob, Service
+from api.refusals import REFUSALS, answer
+from api.service import Service
 from api.sharing import Sharing
 from api.uploads import Uploads
 from api.webhooks import Webhooks
 from contract.codes import ErrorCode
 from domain.cancel import Canceller
 from domain.clients import client, table
-from domain.errors import JobError, RefusedRequest, RejectedUpload
+from domain.errors import JobError, RefusedRequest
 from domain.executions import Executions
 from domain.job import job_id_of
 from domain.jobs_table import JobsTable
@@ -350,46 +349,6 @@ def nothing() -> Response[str]:
     return Response(status_code=HTTPStatus.NO_CONTENT.value, body="")
 
 
-def refused(error: RefusedRequest) -> Response[str]:
-    return answer(problem_of(error.error))
-
-
-def rejected_upload(error: RejectedUpload) -> Response[str]:
-    return answer(problem_of(error.error))
-
-
-def rejected_job(error: RejectedJob) -> Response[str]:
-    return answer(problem_of(error.error, error.job_id))
-
-
-_SAID = {"extra_forbidden": "there is no such field"}  # in place of pydantic's own words
-
-
-def invalid_request(error: RequestValidationError) -> Response[str]:
-    faults = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {_SAID.get(fault['type'], fault['msg'])}"
-        for fault in error.errors()
-    )
-    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, faults)))
-
-
-def undecodable(_error: UnicodeDecodeError) -> Response[str]:
-    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, "the body is not UTF-8")))
-
-
-def unforeseen(error: Exception) -> Response[str]:
-    logger.exception("request failed")
-    return answer(problem_of(JobError.of(ErrorCode.INTERNAL)))
-
-
-REFUSALS = {
-    RefusedRequest: refused,
-    RejectedUpload: rejected_upload,
-    RejectedJob: rejected_job,
-    RequestValidationError: invalid_request,
-    UnicodeDecodeError: undecodable,
-    Exception: unforeseen,
-}
 for kind, refuse in REFUSALS.items():
     app.exception_handler(kind)(refuse)
 
@@ -398,11 +357,6 @@ for kind, refuse in REFUSALS.items():
 def not_found(_error: NotFoundError) -> Response[str]:
     event = app.current_event
     return answer(plain_problem(HTTPStatus.NOT_FOUND, f"There is no {event.http_method} {event.path}."))
-
-
-def answer(problem: Problem) -> Response[str]:
-    body = problem.model_dump_json(by_alias=True, exclude_none=True)
-    return Response(status_code=problem.status, content_type=CONTENT_TYPE, body=body)
 
 
 @logger.inject_lambda_context(clear_state=True)

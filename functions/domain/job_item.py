@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -155,6 +155,16 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
         guard = sequence_name(detail.stage)
         updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
     return updates
+
+
+def applied(attributes: Mapping[str, Any], updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes as JobsTable.apply leaves them."""
+    after = {**moments, **attributes}
+    for update in updates:
+        guard = update.guard
+        if guard not in attributes or attributes[guard] < update.values[guard]:
+            after |= update.values
+    return after
 
 
 def believed(event: StatusEvent) -> StatusEvent | None:

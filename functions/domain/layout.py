@@ -13,7 +13,7 @@ from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
-KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 60 days
+KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, until it expires
 _OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
@@ -34,8 +34,8 @@ def is_of_job(uri: str, job_id: str, results_bucket: str) -> bool:
 
 def folder_of(run: StageRun, results_bucket: str) -> str:
     """S3 folder of a run's job."""
-    kept = KEPT if run.stage is list(Stage)[-1] else EXPIRING
-    return f"s3://{results_bucket}/{kept}/{run.job_id}"
+    parent = KEPT if run.stage.spec.kept else EXPIRING
+    return f"s3://{results_bucket}/{parent}/{run.job_id}"
 
 
 def output_uri(run: StageRun, results_bucket: str) -> str:

@@ -21,7 +21,7 @@ from domain.jobs_table import JobsTable
 from domain.limits import Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.settings import Settings
 from domain.status import StatusEvent
 from notify.notify import Notifier, Sending
@@ -75,16 +75,18 @@ ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_afte
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | None]:
     outcome = event.status
+    logger.append_keys(job_id=outcome.detail.job_id)
     ONCE.register_lambda_context(context)
     send = idempotent_function(
         _send, data_keyword_argument="outcome", persistence_store=persistence(), config=ONCE, key_prefix="notify"
     )
     sent: dict[str, str | None] = send(outcome=outcome.model_dump(by_alias=True, mode="json"))
-    logger.info("outcome notified", job_id=outcome.detail.job_id, type=outcome.type, message_id=sent["messageId"])
+    logger.info("outcome notified", type=outcome.type, message_id=sent["messageId"])
     return sent
 
 

@@ -89,13 +89,17 @@ class Notifier:
             self._jobs.apply(event.detail.job_id, updates_for(event))
             item = self._jobs.find(event.detail.job_id) or item
         address = item.email
-        if not address or event.type.value in item.mailed:
-            return None
+        if not address:
+            return _without_mail("the job has no address")
+        if event.type.value in item.mailed:
+            return _without_mail("it was sent already")
         if (ended is None and item.status in JOB_STATUS.values()) or (ended is not None and item.status != ended):
-            return None
+            return _without_mail(f"superseded: the job is {item.status}")
         mailbox = self._mailboxes.open(address)
-        if mailbox.closed or self._enough(mailbox.address, item.owner):
-            return None
+        if mailbox.closed:
+            return _without_mail(f"the mailbox is closed: {mailbox.closed}")
+        if self._enough(mailbox.address, item.owner):
+            return _without_mail("the address or the owner had all mails of the day")
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
         signed = self._links.of_job(item.job_id, outputs, item.name)
         links = MailLinks(
@@ -137,6 +141,11 @@ class Notifier:
             self._jobs.note_mail(event.detail.job_id, event.type)
         except AWS_FAULTS:
             logger.exception("the item does not say that the mail went", job_id=event.detail.job_id)
+
+
+def _without_mail(why: str) -> str | None:
+    logger.info("no mail", why=why)
+    return None
 
 
 def _refuses_address(error: ClientError) -> bool:

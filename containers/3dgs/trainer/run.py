@@ -22,11 +22,13 @@ from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
-from trainer.dataset import Photo, PhotoStore, Scene
+from trainer.dataset import Photo, Scene
 from trainer.evaluate import Score, mean, psnr_over, render_photo, score
 from trainer.exposure import predicted_gain
+from trainer.photo_store import PhotoStore
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
+from trainer.stops import expected_gains
 from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
@@ -206,7 +208,7 @@ class TrainingRun:
         if progress is not None:
             figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
-            # the whole curve each time: who looks late, or again, sees it from its beginning
+            # the whole curve each time: a page opened late or reloaded gets all of it
             shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]
             figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)
@@ -218,7 +220,8 @@ class TrainingRun:
         training = [other.camera for other in self._scene.split("train")]
         seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
         target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        gain = predicted_gain(self._gains, [other.name for other in self._scene.photos], photo.name)
+        stops = self._scene.stops
+        gain = predicted_gain(self._gains, list(stops), photo.name, expected_gains(stops))
         return score(photo.name, image, target, mask, seen, gain)
 
     def _psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:

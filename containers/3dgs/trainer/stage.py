@@ -29,11 +29,12 @@ from stage.contract import Folders, StageContext
 from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
-from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
 from trainer.seeds import Start, start

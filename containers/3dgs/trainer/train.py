@@ -13,11 +13,12 @@ from torch import Tensor
 
 from splat.camera import Camera
 from stage.errors import ErrorCode, StageError
-from trainer.dataset import Frame, Photo, PhotoStore
+from trainer.dataset import Frame, Photo
 from trainer.densify import Densification, Pull, refine
 from trainer.dropout import drop, rate_at
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Seen, Splats
+from trainer.photo_store import PhotoStore
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape

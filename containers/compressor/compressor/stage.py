@@ -67,7 +67,9 @@ def work(context: StageContext) -> StageOutcome:
     delivery.write_splats()
     if len(result.arranged) > STREAM_FROM:
         with watch("stream"):
-            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.65))
+            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.63))
+    with watch("tiles"):
+        delivery.write_tiles(progress_of("writing 3D Tiles", 0.63, 0.65))
     with watch("pictures"):
         invented = delivery.write_pictures(progress_of("drawing preview pictures", 0.65, 0.9))
     with watch("compare"):

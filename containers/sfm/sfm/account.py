@@ -36,9 +36,9 @@ def account(
     evidence: Evidence,
     second_images: Sequence[SecondImage] = (),
 ) -> list[dict[str, Any]]:
-    """Rows `{name, original, registered, features?, blurred?, film?, seconds?, reason?, kind?}` in order of names; a
-    photo that was skipped has a reason and no features, one that was not looked at yet neither, a frame has its film
-    and when it was filmed, a picture that is no photo of its own its kind.
+    """Rows `{name, original, registered, features?, blurred?, stops?, film?, seconds?, reason?, kind?}` in order of
+    names; a photo that was skipped has a reason and no features, one that was not looked at yet neither, a frame has
+    its film and when it was filmed, a picture that is no photo of its own its kind.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
@@ -68,6 +68,8 @@ def account(
         }
         if photo.name in evidence.features:
             row |= {"features": evidence.features[photo.name], "blurred": photo.name in evidence.blurred}
+        if photo.metadata.stops is not None:
+            row["stops"] = round(photo.metadata.stops, 4)
         if photo.moment is not None:
             row |= {"film": photo.moment.film, "seconds": photo.moment.seconds}
         reason = _likely_reason(photo.name, evidence, partners[photo.name], distances)

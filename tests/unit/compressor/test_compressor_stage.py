@@ -82,7 +82,9 @@ def write_scene(folder: Path, splat: Gaussians) -> None:
             Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(folder / image)
         views.append(View(f"{number}.jpg", "test" if image else "train", camera, image))
     write_views(folder / "views.json", views)
-    (folder / "georeference.json").write_text('{"version": 1, "georeferenced": true}')
+    origin = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
+    document = {"version": 1, "georeferenced": True, "origin": origin, "heights": {"datum": "sea level", "epsg": None}}
+    (folder / "georeference.json").write_text(json.dumps(document))
 
 
 def test_a_trained_scene_becomes_everything_that_is_delivered(
@@ -98,7 +100,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
     documents = {"scene.glb", "scene.ply", "scene.sog", "scene.spz", "scene.v4.spz"}
-    documents |= {"surroundings.json", "viewer/index.html"}
+    documents |= {"surroundings.json", "viewer/index.html", "tiles/tileset.json", "tiles/0_0.glb"}
     assert files == {*documents, *pictures, *unbundled}
     assert same_codes(
         unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),

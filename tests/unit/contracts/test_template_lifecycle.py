@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.stages import Stage
 from tests.support.sam_template import Template
 
 ROOT = Path(__file__).parents[3]
@@ -21,8 +22,8 @@ KEPT = {
     "UploadsBucket",
     "WebhookTable",
 }
-# one at a time: the queue stays in order, and no two sweeps reconcile the same end
-NEEDS_A_RESERVE = {"DispatchFunction", "SweepJobsFunction"}
+# one at a time: no two sweeps reconcile the same end
+NEEDS_A_RESERVE = {"SweepJobsFunction"}
 
 
 def test_what_customers_own_outlives_the_stack() -> None:
@@ -69,7 +70,7 @@ def test_what_a_customer_deletes_is_gone_within_two_weeks_and_leaves_no_name(buc
 
 def test_a_repository_with_images_does_not_stop_the_deletion_of_the_stack() -> None:
     repositories = TEMPLATE.of_type("AWS::ECR::Repository").values()
-    assert [each["Properties"].get("EmptyOnDelete") for each in repositories] == [True, True, True]
+    assert [each["Properties"].get("EmptyOnDelete") for each in repositories] == [True] * len(Stage)
 
 
 def test_an_account_with_few_concurrent_executions_can_take_the_stack() -> None:

@@ -33,6 +33,8 @@ case "$*" in
   "s3api head-bucket"*) echo "An error occurred (${HEAD:-404}) when calling the HeadBucket operation" >&2; exit 254 ;;
   "ecr describe-images"*"/${NO_IMAGE:-nothing} "*) exit 254 ;;
   "ecr describe-images"*) ;;
+  "logs describe-log-groups"*ProcessingJobs*) [ "${SFM_LOGS:-30}" = none ] || echo "${SFM_LOGS:-30}" ;;
+  "logs describe-log-groups"*TrainingJobs*) echo "${TRAINING_LOGS:-7}" ;;
   "iam get-role"*) [ -z "${NO_ROLE:-}" ] || exit 254 ;;
   *) echo "unexpected: $*" >&2; exit 2 ;;
 esac
@@ -64,8 +66,8 @@ def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
         {"ON_DEMAND": "0.0"},
         {"TRAINING_TYPES": "ml.g4dn.xlarge+ml.g6.xlarge,ml.g4dn.xlarge"},
         {"SENDER": "a@flights.example", "VERIFIED": "flights.example"},
-        {"RESERVE": "true", "LAMBDA": "385"},
-        {"LAMBDA": "102"},
+        {"RESERVE": "true", "LAMBDA": "394"},
+        {"LAMBDA": "101"},
         {"DEPLOYED": "1", "TAKEN": "spaceport-dev-uploads-123456789012", "LAMBDA": "100"},
     ],
     ids=str,
@@ -78,9 +80,11 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
     ("variables", "named"),
     [
         ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
-        ({"LAMBDA": "10"}, "10 concurrent executions are free, 102 are needed"),
-        ({"LAMBDA": "101"}, "101 concurrent"),
-        ({"LAMBDA": "384", "RESERVE": "true"}, "385 are needed"),
+        ({"LAMBDA": "10"}, "10 concurrent executions are free, 101 are needed"),
+        ({"LAMBDA": "100"}, "100 concurrent"),
+        ({"LAMBDA": "393", "RESERVE": "true"}, "394 are needed"),
+        ({"SFM_LOGS": "none"}, "no group /aws/sagemaker/ProcessingJobs yet: aws logs create-log-group"),
+        ({"TRAINING_LOGS": "None"}, "/aws/sagemaker/TrainingJobs keeps its lines for ever: aws logs put-retention"),
         ({"PROCESSING": "0.0"}, "ml.c6i.4xlarge for processing job usage is 0.0: .* --quota-code L-1 "),
         ({"SPOT_QUOTA": "0.0"}, "ml.g4dn.xlarge for spot training job usage is 0.0: .* --quota-code L-2 "),
         ({"SPOT": "false", "ON_DEMAND": "0.0"}, "for training job usage is 0.0: .* --quota-code L-3 "),
@@ -116,12 +120,18 @@ def test_a_bucket_of_another_account_is_not_free(tmp_path: Path) -> None:
     assert len(lines) == 4
 
 
+def test_it_asks_for_the_quotas_of_the_templates_instance_types(tmp_path: Path) -> None:
+    assert preflight(tmp_path) == (0, [])
+    asked = set(re.findall(r"QuotaName=='(ml\.\S+) for", (tmp_path / "calls").read_text(encoding="utf-8")))
+    parameters = Template.load().parameters
+    types = [str(each["Default"]) for name, each in parameters.items() if name.endswith("InstanceTypes")]
+    assert asked == {type_ for line in types for type_ in re.split(r"[,+]", line)}
+
+
 def test_its_defaults_are_the_templates() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
     defaults = dict(re.findall(r"^([A-Z_]+)=\$\{\1:-(.*)\}$", text, re.M))
     of_template = {name: str(each.get("Default")) for name, each in Template.load().parameters.items()}
-    for name in ("Sfm", "Training", "Compressor"):
-        assert set(of_template[f"{name}InstanceTypes"].split(",")) == {defaults[f"{name.upper()}_TYPES"]}
     assert defaults["SENDER"] == of_template["SenderEmail"]
     assert defaults["SPOT"] == of_template["SpotTraining"]
     assert defaults["RESERVE"] == of_template["ReserveConcurrency"]

@@ -22,7 +22,7 @@ from spaceport import delivery
 from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
-from spaceport.source import STEPS, read_source
+from spaceport.source import read_source
 from tests.unit.spaceport.played import TRAINING, played
 
 PLENTY = 10**12
@@ -49,9 +49,8 @@ def go(
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     source = read_source(given, only)
-    step = STEPS[only] if only else source.step
-    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=step)
-    plan = Plan(source, (only,) if only else step.stages, options, out)
+    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=source.step)
+    plan = Plan(source, (only,) if only else source.step.stages, options, out)
     paces = PaceFile(given.parent / "cache" / "paces.json")
     runner = Run(images or played(), paces, said or io.StringIO(), clock, free=lambda _: free)
     return runner.go(plan)

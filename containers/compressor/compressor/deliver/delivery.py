@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compressor.deliver.comparison import Comparison, compare
+from compressor.deliver.environment import environment_of
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.tiles import write_tiles
 from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
@@ -70,8 +72,18 @@ class Delivery:
         arranged = self.result.arranged
         write_streamed(
             self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
-            marks=self.source.marks,
+            marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
         )  # fmt: skip
+
+    def write_tiles(self, progress: Callable[[float], None]) -> None:
+        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has a sky of its own."""
+        if self.source.place is not None:
+            gaussians, marks = self.result.arranged.gaussians, self.source.marks
+            near = gaussians.select(~environment_of(gaussians, self.surroundings))
+            write_tiles(
+                self.folder / "tiles", near, self.source.place, marks.offset, self.source.heights, progress,
+                antialiased=marks.antialiased,
+            )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:
         """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from contract.counts import MIN_PHOTOS
 from contract.films import RefusedFilm, check_film, clock
 from contract.warning_codes import WarningCode
-from sfm.exif import FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
+from sfm.exif import DATE_TIME_FORMAT, FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
 from sfm.film.reader import UnreadableFilmError, Watched, watch, write_frames
 from sfm.film.telemetry import MAX_BYTES, Telemetry, location_of, read_subtitles, telemetry_of
@@ -176,4 +176,4 @@ def _taken_at(began: str, seconds: float) -> str:
         at = datetime.datetime.fromisoformat(began.replace("Z", "+00:00")) + datetime.timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return ""
-    return at.strftime("%Y:%m:%d %H:%M:%S")
+    return at.strftime(DATE_TIME_FORMAT)
