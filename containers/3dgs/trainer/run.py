@@ -214,7 +214,8 @@ class TrainingRun:
         self._context.progress.report(share, doing, figures)
 
     def _render(self, photo: Photo) -> NDArray[np.float32]:
-        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree)
+        behind = self.trainer.behind(photo, photo.camera)
+        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree, behind)
 
     def _score(self, photo: Photo, image: NDArray[np.float32]) -> Score:
         training = [other.camera for other in self._scene.split("train")]

@@ -113,7 +113,14 @@ class _Scene:
             source.gaussians, [view.camera for view in source.views], framing.up
         )
         warnings = [*source.warnings, *warnings]
-        return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
+        return cls(
+            source,
+            raw_bytes,
+            held_out_photos(source.views, source.folder, source.surroundings),
+            framing,
+            surroundings,
+            warnings,
+        )
 
 
 def _warnings(result: Compressed) -> list[Warning]:
