@@ -70,7 +70,7 @@ class ErrorCode(StrEnum):
 
 
 # failures that an operator should look at: machines, AWS and our own code. The others follow from a customer's photos,
-# options or wish, and nobody is woken for them.
+# options or decisions, and raise no alarm.
 OPERATORS = frozenset(
     {
         ErrorCode.OUT_OF_MEMORY,

@@ -148,7 +148,7 @@ _FIRST = {
 
 
 class JobName(NamedTuple):
-    """What the name of a SageMaker job says: `<jobId>-<stage>-<attempt>`."""
+    """What the name of a SageMaker job consists of: `<jobId>-<stage>-<attempt>`."""
 
     job_id: str
     stage: Stage

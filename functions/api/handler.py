@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -26,6 +27,7 @@ from api.models import (
     RenameBody,
     RerunAnswer,
     RerunBody,
+    SceneToken,
     ShareId,
     ShareList,
     ShareRequest,
@@ -142,6 +144,13 @@ def counters() -> Counters:
     return Counters(table(ApiSettings.read().limits_table))
 
 
+def own_url() -> str:
+    """The API's URL as the caller has it: a proxy that answers for it at another path says so."""
+    headers = app.current_event.headers
+    scheme, prefix = headers.get("x-forwarded-proto", "https"), headers.get("x-forwarded-prefix", "")
+    return f"{scheme}://{headers.get('host') or app.current_event.request_context.domain_name}{prefix}"
+
+
 def caller() -> Caller:
     claims = app.current_event.request_context.authorizer.jwt_claim
     return Caller.of(claims or {})
@@ -211,7 +220,7 @@ def list_jobs(
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
 def look_at_job(job_id: Annotated[JobId, Path()]) -> JobView:
     """Get a job. Stage, percent, estimate, figures, and links to all there is so far."""
-    return service().look(job_id, caller())
+    return service().look(job_id, caller(), own_url())
 
 
 @app.post("/jobs/<job_id>/stop", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StopAnswer, 404))
@@ -275,11 +284,24 @@ def withdraw_share(job_id: Annotated[JobId, Path()], share_id: Annotated[ShareId
 @app.get("/shared/<token>", include_in_schema=False)
 def open_shared(token: Annotated[ShareToken, Path()]) -> Response[str]:
     """Whoever has the link gets to the viewer, by a link of hours; it may stand in a frame of any page."""
-    url = sharing().opened(token)
+    url = sharing().opened(token, own_url())
     if url is None:
         return Response(status_code=HTTPStatus.NOT_FOUND.value, content_type="text/html; charset=utf-8", body=WITHDRAWN)
     headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(status_code=HTTPStatus.FOUND.value, headers=headers, body="")
+
+
+@app.get("/shared/<token>/lod-meta.json", include_in_schema=False, compress=True)
+def stream_shared(token: Annotated[SceneToken, Path()]) -> Response[str]:
+    """The manifest of a streamed scene with links to its parts, for whoever has its page open; again when they expire.
+
+    By a share's token, or a ticket from another link to that page.
+    """
+    manifest = sharing().manifest(token)
+    if manifest is None:
+        return answer(plain_problem(HTTPStatus.NOT_FOUND, "This link has expired or was withdrawn."))
+    body = json.dumps(manifest, separators=(",", ":"))
+    return Response(HTTPStatus.OK.value, "application/json", body, headers={"Cache-Control": "no-store"})
 
 
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))

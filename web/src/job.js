@@ -239,8 +239,7 @@ export class JobPage {
 
     showResult({ links, metrics }) {
         byId('job-scene').hidden = false;
-        const fragment = new URLSearchParams(['ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
-        byId('viewer').src = `${links['viewer/index.html']}#${fragment}`;
+        byId('viewer').src = viewerUrl(links);
         const found = [
             ['Score', metrics.score && `${metrics.score} of 100`],
             ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
@@ -338,6 +337,13 @@ export class JobPage {
             fail(error);
         }
     }
+}
+
+// A large scene's page loads it in parts; either page offers the files beside it, by their links.
+export function viewerUrl(links) {
+    const files = new URLSearchParams(['sog', 'ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
+    const streaming = links['viewer/stream.html.gz'];
+    return streaming ? `${streaming}&${files}` : `${links['viewer/index.html']}#${files}`;
 }
 
 export function headline(view) {
