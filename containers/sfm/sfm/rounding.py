@@ -35,7 +35,7 @@ def round_off(model: pycolmap.Reconstruction) -> None:
 
 def _below(size: float, bits: int) -> float:
     """The power of two that lies `bits` below that of `size`."""
-    return 2.0 ** (np.floor(np.log2(max(size, 1e-12))) - bits)
+    return float(2.0 ** (np.floor(np.log2(max(size, 1e-12))) - bits))
 
 
 def _rounded(values: NDArray[np.float64], step: float | NDArray[np.float64]) -> NDArray[np.float64]:
