@@ -34,6 +34,7 @@ from sfm.photos import Photo
 from sfm.placing import lost_places, place
 from sfm.plot import plot_scene
 from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_warnings
+from sfm.rounding import round_off
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
 from stage.archive import UnpackedFile, names_in, unpack
@@ -157,6 +158,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     model = pycolmap.Reconstruction(solved.model)
     with context.stopwatch("georegister"):
         georegistration, gcp_warnings = place(model, upload)
+        round_off(model)
         model.write(solved.model)
     rows = account(photos, skipped, known.evidence, upload.pictures.second_images)
     with staged(context.folders.processing_output) as output:
