@@ -33,7 +33,7 @@ LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
 MAX_ATTEMPTS = 60  # what the state machine's Retry blocks add up to
 TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whatever is lost
 PERMITTED, OTHER_STACK = "permitted-bucket", "spaceport-prod"
-# 202: taken; 200: it was already; 404: replaced or another's; 422: refused for what is in it; 5xx is met by faults alone
+# 202: taken; 200: it was already; 404: replaced; 422: refused for what is in it; 5xx: faults alone
 ANSWERS = {200, 202, 404, 422, 429, 500, 503}
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
 BAD = zip_of(photos(2))
