@@ -14,11 +14,6 @@ from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
 RESULT = "result.json"
-STEPS = {
-    Stage.SFM: PipelineStep.FULL,
-    Stage.TRAINING: PipelineStep.TRAINING,
-    Stage.COMPRESSOR: PipelineStep.COMPRESSION,
-}
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,7 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         entries = read_entries(stream)
-    step = STEPS[only] if only else _step_of(entries)
+    step = PipelineStep.for_stage(only) if only else _step_of(entries)
     return Source(path, step, check_entries(entries, size, step), size)
 
 
@@ -76,7 +71,7 @@ def _folder(path: Path, only: Stage | None) -> Source:
     files = [(file, file.stat().st_size) for file in walk(path)]
     entries = [Entry(file.relative_to(path).as_posix(), size, size) for file, size in files]
     size = sum(size for _, size in files)
-    step = STEPS[only] if only else _step_of(entries)
+    step = PipelineStep.for_stage(only) if only else _step_of(entries)
     if step is PipelineStep.COMPRESSION and (path / "scene.ply").is_file():  # other splats beside it do not count
         return Source(path, step, 0, size)
     return Source(path, step, check_entries(entries, size, step), size)
