@@ -26,7 +26,8 @@ from splat.gaussians import Float32
 from splat.ply import read_ply
 from splat.surroundings import read_surroundings
 from trainer import dataset
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
+from trainer.photo_store import PhotoStore
 
 _SHOWN = 2  # held-out photos on a fold's sheet
 # Of a held-out photo, by the stage's name: whole, after a gain and an offset a channel; over what three training photos

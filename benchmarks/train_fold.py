@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the stage's own entry 
 
 from benchmarks.stage_runs import SCORED
 from splat.ply import write_ply
-from stage.cli import main
+from stage.contract import run_stage
 from trainer import dataset, stage
 from trainer.run import TrainingRun
 
@@ -29,4 +29,4 @@ class KeptRun(TrainingRun):
 if __name__ == "__main__":
     dataset.HOLD_OUT_FIRST = int(sys.argv[1])
     vars(stage)["TrainingRun"] = KeptRun
-    raise SystemExit(main("3dgs", stage.result_folder, stage.train_scene))
+    raise SystemExit(run_stage("3dgs", stage.result_folder, stage.train_scene, os.environ))

@@ -20,7 +20,7 @@ from local.sagemaker.container import project_images
 from spaceport import doctor
 from spaceport.estimate import PaceFile, in_words
 from spaceport.run import Outcome, Plan, Run, estimate_of
-from spaceport.source import STEPS, Source, read_source
+from spaceport.source import Source, read_source
 
 OK, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
 EPILOG = """\
@@ -107,8 +107,7 @@ def cloud(arguments: Sequence[str], root: Path) -> int:
 def _options(given: argparse.Namespace, source: Source) -> JobOptions:
     numbers = {name: getattr(given, name) for name in WHOLE_NUMBERS if getattr(given, name) is not None}
     named = {"name": given.name} if given.name else {}
-    step = STEPS[given.only] if given.only else source.step
-    return parse_options({"quality": given.quality, "pipelineStep": step, **named, **numbers})
+    return parse_options({"quality": given.quality, "pipelineStep": source.step, **named, **numbers})
 
 
 def _opening(plan: Plan, paces: PaceFile) -> str:

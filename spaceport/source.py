@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contract.archive import Entry, is_scene_photo, model_folders
+from contract.archive import Entry, scene_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, read_entries, step_of
+from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
 RESULT = "result.json"
-STEPS = {
-    Stage.SFM: PipelineStep.FULL,
-    Stage.TRAINING: PipelineStep.TRAINING,
-    Stage.COMPRESSOR: PipelineStep.COMPRESSION,
-}
 
 
 @dataclass(frozen=True)
@@ -68,15 +63,17 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         entries = read_entries(stream)
-    step = STEPS[only] if only else _step_of(entries)
-    return Source(path, step, check_entries(entries, size, step), size)
+        step = PipelineStep.for_stage(only) if only else _step_of(entries)
+        photos = check_entries(entries, size, step)
+        check_contents(stream, entries, step)
+    return Source(path, step, photos, size)
 
 
 def _folder(path: Path, only: Stage | None) -> Source:
     files = [(file, file.stat().st_size) for file in walk(path)]
     entries = [Entry(file.relative_to(path).as_posix(), size, size) for file, size in files]
     size = sum(size for _, size in files)
-    step = STEPS[only] if only else _step_of(entries)
+    step = PipelineStep.for_stage(only) if only else _step_of(entries)
     if step is PipelineStep.COMPRESSION and (path / "scene.ply").is_file():  # other splats beside it do not count
         return Source(path, step, 0, size)
     return Source(path, step, check_entries(entries, size, step), size)
@@ -87,6 +84,7 @@ def _step_of(entries: list[Entry]) -> PipelineStep:
     paths = [entry.path for entry in entries]
     if {PurePosixPath("scene.ply"), PurePosixPath(RESULT)} <= set(paths):
         return PipelineStep.COMPRESSION
-    if model_folders(paths) and any(map(is_scene_photo, paths)):
+    scene = scene_of(paths)
+    if scene is not None and any(map(scene.is_photo, paths)):
         return PipelineStep.TRAINING
     return step_of(entries, PipelineStep.FULL)

@@ -7,6 +7,8 @@ that is uncertain in EPSG:27700 without PROJ's grid files cancel.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -37,6 +39,37 @@ class Place:
     latitude: float
     longitude: float
     altitude: float
+
+    @classmethod
+    def of(cls, georeference: Mapping[str, Any]) -> Place | None:
+        """The origin that a georeference.json names (docs/contracts.md); None of a scene without a place on Earth.
+
+        Raises KeyError, TypeError, ValueError where it is malformed.
+        """
+        origin = georeference.get("origin")
+        if not georeference["georeferenced"] or origin is None:
+            return None
+        latitude, longitude = float(origin["latitude"]), float(origin["longitude"])
+        altitude = float(origin["altitude"] or 0.0)
+        if not (abs(latitude) <= 90 and math.isfinite(longitude) and math.isfinite(altitude)):
+            raise ValueError(f"no place on Earth: {latitude}°, {longitude}°, {altitude} m")
+        return cls(latitude, longitude, altitude)
+
+    @property
+    def to_earth(self) -> Vector:
+        """(4, 4) from metres east, north and up to the Earth's own axes (EPSG:4978), on the WGS 84 ellipsoid."""
+        radius, flattening = 6_378_137.0, 1 / 298.257223563
+        squeeze = flattening * (2 - flattening)
+        latitude, longitude = math.radians(self.latitude), math.radians(self.longitude)
+        sin, cos, along = math.sin(latitude), math.cos(latitude), math.sin(longitude)
+        across = math.cos(longitude)
+        normal = radius / math.sqrt(1 - squeeze * sin * sin)
+        found = np.eye(4)
+        found[:3, 0] = -along, across, 0
+        found[:3, 1] = -sin * across, -sin * along, cos
+        found[:3, 2] = cos * across, cos * along, sin
+        found[:3, 3] = (normal + self.altitude) * found[:3, 2] - (0, 0, normal * squeeze * sin)
+        return found
 
 
 @dataclass(frozen=True)

@@ -59,10 +59,9 @@ class Scene:
 
     def projected(self, epsg: int | None = None) -> Projected:
         """The scene's projection, or that of `epsg`. Raises NoPlaceError, UnusableSystemError."""
-        origin = self.georeference["origin"]
-        if not self.georeference["georeferenced"] or origin is None:
+        place = Place.of(self.georeference)
+        if place is None:
             raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
-        place = Place(origin["latitude"], origin["longitude"], origin["altitude"] or 0.0)
         known = self.georeference.get("projected")
         if epsg is not None or known is None:
             return Projected.about(place, epsg)

@@ -30,6 +30,7 @@ class CallWebhookSettings(Settings):
     results_bucket: str
     link_hours: int
     page_url: str
+    api_url: str
 
 
 def record(owner: str, delivery: Delivery) -> None:
@@ -51,6 +52,7 @@ def caller() -> Caller:
         log=record,
         links=Links(client("s3"), settings.results_bucket, settings.link_hours * 3600),
         page_url=settings.page_url,
+        api_url=settings.api_url,
     )
 
 

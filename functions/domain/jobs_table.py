@@ -16,6 +16,7 @@ from domain.dynamo import holds
 from domain.job import Camel, Job
 from domain.job_item import ItemUpdate, JobItem
 from domain.shares import Share
+from domain.tickets import new_key
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`; keys alone
 MAX_BATCH = 100  # keys of one BatchGetItem
@@ -88,6 +89,7 @@ class JobsTable:
             "uploadedAt": job.uploaded_at.isoformat(),
             "startedAt": datetime.fromtimestamp(now, UTC).isoformat(),
             "expiresAt": int(now) + KEEP_SECONDS,
+            "sceneKey": new_key(),
             **({"owner": job.owner} if job.owner else {}),
             **({"remarks": list(job.remarks)} if job.remarks else {}),
             **({"email": job.options.email} if job.options.email else {}),

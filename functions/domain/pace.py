@@ -47,7 +47,8 @@ class Pace(BaseModel):
         return self if self.runs else self.model_copy(update={"waiting": waiting})
 
 
-# before anything was learnt: the sample on two cores
+# before anything was learnt: the sample on two cores; a stage that was never measured is one unit of a minute
+_UNMEASURED = Pace(waiting=30, per_unit=60, usual=1)
 _PRIOR = {
     Stage.SFM: Pace(waiting=30, per_unit=1.2, usual=100),
     Stage.TRAINING: Pace(waiting=30, per_unit=0.1, usual=2000, gone=_TRAINING),
@@ -57,20 +58,19 @@ _SHARE_OF_STANDARD = {Quality.PREVIEW: 0.4, Quality.STANDARD: 1.0, Quality.HIGH:
 
 
 def prior(stage: Stage, quality: Quality) -> Pace:
-    pace = _PRIOR[stage]
-    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD[quality]
+    pace = _PRIOR.get(stage, _UNMEASURED)
+    share = _SHARE_OF_STANDARD[quality] if stage in (Stage.TRAINING, Stage.COMPRESSOR) else 1.0
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
 def recorded_units(stage: Stage, item: JobItem) -> float | None:
     """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
     trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
-    if stage is Stage.SFM:
-        known = item.photos
-    elif stage is Stage.TRAINING:
-        known = trained.get("steps") or item.training_steps
-    else:
-        known = trained.get("gaussians")
+    known = {
+        Stage.SFM: item.photos,
+        Stage.TRAINING: trained.get("steps") or item.training_steps,
+        Stage.COMPRESSOR: trained.get("gaussians"),
+    }.get(stage)
     return float(known) if known else None
 
 

@@ -14,11 +14,12 @@ from domain.clients import AWS_FAULTS
 from domain.job_item import updates_for
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_MAILS_A_DAY, Counters
-from domain.links import Links
+from domain.links import VIEWERS, Links
 from domain.mailboxes import Closed, MailboxTable
 from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
+from domain.streaming import manifest_of
 from notify.mail import MailLinks, compose
 
 # https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
@@ -28,7 +29,7 @@ _ADDRESS_FAULT = re.compile(
 )
 # delivered name → what the customer reads; in this order
 LINKED = {
-    "viewer/index.html": "Open your scene",
+    **dict.fromkeys(reversed(VIEWERS), "Open your scene"),
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
     "scene.spz": "Download .spz",
@@ -101,7 +102,8 @@ class Notifier:
         if self._enough(mailbox.address, item.owner):
             return _without_mail("the address or the owner had all mails of the day")
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
-        signed = self._links.of_job(item.job_id, outputs, item.name)
+        manifest = manifest_of(self._sending.api, item, self._links.until)
+        signed = self._links.of_job(item.job_id, outputs, item.name, manifest)
         links = MailLinks(
             delivered={label: signed[name] for name, label in LINKED.items() if name in signed},
             hours=self._links.seconds // 3600,

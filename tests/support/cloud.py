@@ -24,6 +24,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
+from contract.stages import Stage
 from domain.clients import config
 from domain.layout import upload_uri
 from tests.support.events import EVENTS
@@ -68,12 +69,13 @@ ENVIRONMENT = {
     "DAILY_SPEND_DOLLARS": "100000",
     "RESULTS_BUCKET": RESULTS,
     "STACK": STACK,
-    "SFM_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/sfm:1",
-    "TRAINING_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/3dgs:1",
-    "COMPRESSOR_IMAGE": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/compressor:1",
+    **{
+        f"{stage.state_key.upper()}_IMAGE": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/{stage}:1"
+        for stage in Stage
+    },
+    **{f"{stage.state_key.upper()}_INSTANCE_TYPES": ",".join(["ml.c6i.4xlarge"] * 3) for stage in Stage},
     "SFM_INSTANCE_TYPES": "ml.c6i.4xlarge,ml.c6i.4xlarge,ml.c6i.8xlarge",
     "TRAINING_INSTANCE_TYPES": "ml.g4dn.xlarge,ml.g4dn.xlarge,ml.g5.xlarge",
-    "COMPRESSOR_INSTANCE_TYPES": "ml.c6i.4xlarge,ml.c6i.4xlarge,ml.c6i.4xlarge",
     "STAGE_SUBNETS": "",
     "STAGE_SECURITY_GROUPS": "",
     "JOB_BUDGET_DOLLARS": "25",

@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from splat.camera import Camera
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
+from trainer.photo_store import PhotoStore
 
 _NEIGHBOURS = 3
 _OPACITY = 0.1

@@ -22,11 +22,13 @@ from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
-from trainer.dataset import Photo, PhotoStore, Scene
+from trainer.dataset import Photo, Scene
 from trainer.evaluate import Score, mean, psnr_over, render_photo, score
 from trainer.exposure import predicted_gain
+from trainer.photo_store import PhotoStore
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
+from trainer.stops import expected_gains
 from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
@@ -212,13 +214,15 @@ class TrainingRun:
         self._context.progress.report(share, doing, figures)
 
     def _render(self, photo: Photo) -> NDArray[np.float32]:
-        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree)
+        behind = self.trainer.behind(photo, photo.camera)
+        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree, behind)
 
     def _score(self, photo: Photo, image: NDArray[np.float32]) -> Score:
         training = [other.camera for other in self._scene.split("train")]
         seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
         target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        gain = predicted_gain(self._gains, [other.name for other in self._scene.photos], photo.name)
+        stops = self._scene.stops
+        gain = predicted_gain(self._gains, list(stops), photo.name, expected_gains(stops))
         return score(photo.name, image, target, mask, seen, gain)
 
     def _psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:

@@ -12,14 +12,16 @@ from scipy.spatial import cKDTree
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
 from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
+from trainer.photo_store import PhotoStore
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
 from trainer.stereo.on_gpu import match_on
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most
 from trainer.stereo.sweep import match_on_cpu
+from trainer.stops import expected_gains
 
 DENSE_SHARE = 0.5  # of the cap: growth needs room, and all of it at the start gained nothing
 _WIDTH = 0.6  # standard deviation in cells
@@ -58,7 +60,7 @@ def start(
     photos = stereo_photos(scene, store)
     match = match_on(device) if device.type == "cuda" else match_on_cpu
     stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
-    gains = even_exposures(stereo, photos)
+    gains = even_exposures(stereo, photos, expected_gains(scene.stops))
     product = fuse(stereo, photos, PRODUCT_CELL, gains)
     dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
     if len(dense) == 0:

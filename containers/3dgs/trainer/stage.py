@@ -29,11 +29,13 @@ from stage.contract import Folders, StageContext
 from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
-from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.backdrop import Backdrop
+from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
 from trainer.seeds import Start, start
@@ -59,11 +61,24 @@ def memory_of(device: torch.device) -> int:
 def train_scene(context: StageContext) -> StageOutcome:
     """Train a splat on a scene of posed photos and leave it with its views and figures.
 
-    Reads the scene from the channel `scene` and the options that `contract.options` names for training; resumes from
-    the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
-    (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
+    Parameters
+    ----------
+    context
+        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, most Gaussians,
+        degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
+        newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
+        pictures (docs/contracts.md).
 
-    Raises StageError: GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    Returns
+    -------
+    StageOutcome
+        counts: `gaussians`, `steps`, views and seeds; metrics: `psnr` and its kin (dB, of held-out photos before the
+        finish trained on them), `ssim` and `gmsd` (0..1), `seen` (share, 0..1), `curve`, `ended` (contract/schemas.py).
+
+    Raises
+    ------
+    StageError
+        GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
     """
     found = accelerator.find()
     accelerator.log(found)
@@ -80,8 +95,9 @@ def train_scene(context: StageContext) -> StageOutcome:
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
+        surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
         begun = _first_gaussians(context, scene, store, plan, device)
-        run, warnings = _start(context, scene, store, plan, device, begun, flight)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight, surroundings)
     warnings += scene.warnings
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
@@ -96,7 +112,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("finish"):
         run.finish()
     with context.stopwatch("write"):
-        surroundings = _write(context.folders, folder, scene, store, run.trainer)
+        _write(context.folders, folder, scene, store, run.trainer, surroundings)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
@@ -117,6 +133,7 @@ def train_scene(context: StageContext) -> StageOutcome:
                 run.trainer.splats.gaussians(scene.frame),
                 surfaces_of(begun.points, scene.frame),
                 look_around(scene.positions, scene.frame.scale, surroundings.up),
+                surroundings,
             ),
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
@@ -181,6 +198,7 @@ def _start(
     device: torch.device,
     begun: Start,
     flight: Flight,
+    surroundings: Surroundings,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     trainer = Trainer(
@@ -192,6 +210,7 @@ def _start(
         splats=Splats.of(begun.gaussians, device),
         dropout=peak_rate(flight.views, begun.dense / len(begun.gaussians)),
         device=device,
+        backdrop=Backdrop(surroundings),
     )
     run = TrainingRun(context, scene, store, begun.gains, trainer)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
@@ -201,7 +220,9 @@ def _start(
     return run, [skipped] if damaged else []
 
 
-def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer) -> Surroundings:
+def _write(
+    folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer, surroundings: Surroundings
+) -> None:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
     views = []
@@ -220,18 +241,20 @@ def _write(folders: Folders, source: Path, scene: Scene, store: PhotoStore, trai
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
-    try:
-        z_up = is_georeferenced(model / georeference.name)
-    except InvalidSceneError as error:
-        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     if scene.offset != NOWHERE:
         document = {**read_document(model / georeference.name), "offset": list(scene.offset)}
         write_json(model / georeference.name, document)
-    surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
     marks = Marks(up=unit(surroundings.up), offset=scene.offset)
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), marks)
-    return surroundings
+
+
+def _is_z_up(source: Path) -> bool:
+    """Whether the scene in `source` is georeferenced. Raises StageError(INVALID_SCENE) where that cannot be read."""
+    try:
+        return is_georeferenced(source / "georeference.json")
+    except InvalidSceneError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {

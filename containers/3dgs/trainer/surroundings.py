@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from splat.camera import Camera
 from splat.footprint import Footprint, footprint_of, pale_sky, robust_mean, up_of
 from splat.surroundings import Surroundings
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
+from trainer.photo_store import PhotoStore
 
 _MAX_PHOTOS = 48  # looked at, evenly chosen
 _COLUMNS = 64  # of the grid of pixels read from a photo

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compressor.deliver.comparison import Comparison
-from compressor.deliver.delivery import Delivery
+from compressor.deliver.delivery import STREAM_ABOVE, Delivery
 from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress
@@ -65,9 +65,11 @@ def work(context: StageContext) -> StageOutcome:
     staging.mkdir(parents=True)
     delivery = Delivery(staging, scene.source, result, scene.framing, scene.surroundings)
     delivery.write_splats()
-    if len(result.arranged) > STREAM_FROM:
+    if len(result.arranged) > STREAM_FROM or len(result.sog) > STREAM_ABOVE:
         with watch("stream"):
-            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.65))
+            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.63))
+    with watch("tiles"):
+        delivery.write_tiles(progress_of("writing 3D Tiles", 0.63, 0.65))
     with watch("pictures"):
         invented = delivery.write_pictures(progress_of("drawing preview pictures", 0.65, 0.9))
     with watch("compare"):
@@ -75,7 +77,7 @@ def work(context: StageContext) -> StageOutcome:
         compared = delivery.compare(scene.held_out, comparing) if scene.held_out else []
     with watch("viewer"):
         report(0.95, "packing the viewer")
-        delivery.write_viewer(BUNDLE, context.options.scene_name)
+        delivery.write_viewer(BUNDLE, context.options.scene_name, STREAM_ABOVE)
     delivery.move_to(context.folders.processing_output)
     with watch("products"):
         survey, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
@@ -111,7 +113,14 @@ class _Scene:
             source.gaussians, [view.camera for view in source.views], framing.up
         )
         warnings = [*source.warnings, *warnings]
-        return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
+        return cls(
+            source,
+            raw_bytes,
+            held_out_photos(source.views, source.folder, source.surroundings),
+            framing,
+            surroundings,
+            warnings,
+        )
 
 
 def _warnings(result: Compressed) -> list[Warning]:

@@ -82,7 +82,9 @@ def write_scene(folder: Path, splat: Gaussians) -> None:
             Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(folder / image)
         views.append(View(f"{number}.jpg", "test" if image else "train", camera, image))
     write_views(folder / "views.json", views)
-    (folder / "georeference.json").write_text('{"version": 1, "georeferenced": true}')
+    origin = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
+    document = {"version": 1, "georeferenced": True, "origin": origin, "heights": {"datum": "sea level", "epsg": None}}
+    (folder / "georeference.json").write_text(json.dumps(document))
 
 
 def test_a_trained_scene_becomes_everything_that_is_delivered(
@@ -98,7 +100,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
     documents = {"scene.glb", "scene.ply", "scene.sog", "scene.spz", "scene.v4.spz"}
-    documents |= {"surroundings.json", "viewer/index.html"}
+    documents |= {"surroundings.json", "viewer/index.html", "tiles/tileset.json", "tiles/0_0.glb"}
     assert files == {*documents, *pictures, *unbundled}
     assert same_codes(
         unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),
@@ -211,6 +213,27 @@ def test_a_large_scene_is_streamed_too(
     meta = json.loads((output / "lod/lod-meta.json").read_text())
     assert meta["counts"] == [120, 30, 8]
     assert all((output / "lod" / name).is_file() for name in meta["filenames"])
+    assert not (output / "viewer/stream.html.gz").exists()  # small enough for one file
+
+
+def test_a_large_file_has_a_page_that_loads_it_in_parts(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "STREAM_ABOVE", 100)
+    write_ply(model / "scene.ply", make_splat(120, 0))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert json.loads((output / "lod/lod-meta.json").read_text())["counts"] == [120, 30, 8]
+    whole = (output / "viewer/index.html").read_text()
+    page = gzip.decompress((output / "viewer/stream.html.gz").read_bytes()).decode()
+    assert '<script type="text/plain" id="splat"></script>' in page
+    assert len(whole) > len(page)
+    downloads = {"sog": "scene.sog", "ply": "scene.ply", "spz": "scene.spz"}
+    shown = json.loads(page.split('id="presentation">')[1].split("</script>")[0])
+    assert {kind: file["path"] for kind, file in shown["downloads"].items()} == {
+        kind: f"../{name}" for kind, name in downloads.items()
+    }
+    assert shown["downloads"]["sog"]["bytes"] == (output / "scene.sog").stat().st_size
 
 
 def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:

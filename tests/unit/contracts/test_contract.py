@@ -108,8 +108,11 @@ def test_other_names_are_not_ours(text: str) -> None:
 
 def test_a_job_takes_all_stages_from_where_it_starts() -> None:
     assert PipelineStep.FULL.stages == tuple(Stage)
-    assert PipelineStep.TRAINING.stages == (Stage.TRAINING, Stage.COMPRESSOR)
-    assert PipelineStep.COMPRESSION.stages == (Stage.COMPRESSOR,)
+    for step, first in zip(PipelineStep, (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR), strict=True):
+        before = [stage for stage in Stage if stage.ordinal < first.ordinal]
+        assert (*before, *step.stages) == (*Stage,)
+        assert step.stages[0] is first
+        assert PipelineStep.for_stage(step.first) is step
 
 
 def test_the_stages_make_up_all_of_a_jobs_progress() -> None:

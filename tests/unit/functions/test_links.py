@@ -14,7 +14,7 @@ from deliver.deliver import DELIVERED
 from domain.links import Links, attachment
 
 # what pages show or programs read
-SHOWN = {".html", ".png", ".jpg", ".webp", ".json"}
+SHOWN = {".html", ".png", ".jpg", ".webp", ".json", ".gz"}
 URI = "s3://results/jobs/meadow-0123456789ab"
 
 

@@ -126,8 +126,9 @@ def job_detail(event: dict[str, Any], sample: str) -> dict[str, Any]:
 def final_state(cloud: Cloud, event: dict[str, Any]) -> dict[str, Any]:
     item = cloud.item(job_id(event))
     assert item is not None
+    drawn = ("expiresAt", "uploadedAt", "startedAt", "sceneKey")
     return {
-        "item": {name: value for name, value in item.items() if name not in ("expiresAt", "uploadedAt", "startedAt")},
+        "item": {name: value for name, value in item.items() if name not in drawn},
         "executions": [execution.input["jobId"] for execution in cloud.stepfunctions.executions.values()],
         "said": {(said["detail-type"], said["detail"]["error"]["code"]) for said in cloud.heard()},
     }
@@ -312,7 +313,7 @@ def test_splats_that_no_stage_reads_are_named(cloud: Cloud, key: str, body: byte
 
 
 def loose(cloud: Cloud, *keys: str, body: bytes = b"\xff\xd8\xff\xe0", **metadata: str) -> set[str]:
-    """The jobs that these keys become, each told of as the bus does: in order, and to the jobs table."""
+    """The jobs that these keys become, with the events of each in order, applied to the jobs table."""
     found = set()
     for key in keys:
         found.add(invoke("start_job", cloud.upload(key, body, **metadata))["jobId"])

@@ -12,11 +12,12 @@ from PIL import Image
 from contract.warning_codes import WarningCode
 from splat.loss import Target
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
 from trainer.evaluate import render_photo, score
 from trainer.initialise import from_seeds, seed_points
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compressor.deliver.comparison import Comparison, compare
@@ -14,7 +14,8 @@ from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
-from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
+from compressor.deliver.tiles import write_tiles
+from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page, write_streaming_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
@@ -25,9 +26,13 @@ from splat.ply import write_ply
 from splat.stored import NOWHERE
 from splat.surroundings import Surroundings, write_surroundings
 
+STREAMING_PAGE = "stream.html.gz"
 _JOURNEY_STOPS = 16
 _JOURNEY_SECONDS = 60.0
 _DOWNLOADS = ("scene.ply", "scene.spz")
+STREAM_ABOVE = 20_000_000
+"""Bytes of SOG above which there is a page that streams: in one HTML file these are 27 MB, 21 s at 10 Mbit/s before
+anything is shown, and text that a phone must hold beside what it is decoded to."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,16 @@ class Delivery:
             marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
         )  # fmt: skip
 
+    def write_tiles(self, progress: Callable[[float], None]) -> None:
+        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has a sky of its own."""
+        if self.source.place is not None:
+            gaussians, marks = self.result.arranged.gaussians, self.source.marks
+            near = gaussians.select(~environment_of(gaussians, self.surroundings))
+            write_tiles(
+                self.folder / "tiles", near, self.source.place, marks.offset, self.source.heights, progress,
+                antialiased=marks.antialiased,
+            )  # fmt: skip
+
     def write_pictures(self, progress: Callable[[float], None]) -> float:
         """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""
         decoded, framing, surroundings = self.result.decoded, self.framing, self.surroundings
@@ -87,10 +102,13 @@ class Delivery:
         """Score the held-out photos and put each beside its render."""
         return compare(held_out, self.source.gaussians, self.result.decoded, self.folder, progress)
 
-    def write_viewer(self, bundle: Path, title: str) -> None:
-        """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer."""
+    def write_viewer(self, bundle: Path, title: str, stream_above: int = STREAM_ABOVE) -> None:
+        """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer.
+
+        Of a SOG of more than `stream_above` bytes, the page that streams its levels as well.
+        """
         positions = [self.framing.camera(turn, 16, 9).position for turn in self.framing.turns(_JOURNEY_STOPS)]
-        files = [self.folder / name for name in _DOWNLOADS]
+        files = {name: (self.folder / name).stat().st_size for name in _DOWNLOADS if (self.folder / name).is_file()}
         page = Page(
             title=title,
             journey=Journey(positions, self.framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
@@ -99,10 +117,13 @@ class Delivery:
             poster=(self.folder / "poster.jpg").read_bytes(),
             metric=self.source.z_up,
             antialiased=self.source.marks.antialiased,
-            downloads={file.name: file.stat().st_size for file in files if file.is_file()},
+            downloads=files,
         )
         (self.folder / "viewer").mkdir()
         write_page(self.folder / "viewer" / "index.html", bundle, self.result.sog, page)
+        if len(self.result.sog) > stream_above:
+            page = replace(page, downloads=files | {"scene.sog": (self.folder / "scene.sog").stat().st_size})
+            write_streaming_page(self.folder / "viewer" / STREAMING_PAGE, bundle, page)
 
     def move_to(self, output: Path) -> None:
         """Move every file into `output`, each by rename, so that half a file is never a result."""

@@ -81,10 +81,12 @@ class FixedPoint:
 
     def write_legacy(self, path: Path) -> None:
         """Write the same as version 3."""
-        with whole(path) as partial, gzip.GzipFile(partial, "wb", compresslevel=6, mtime=0) as out:
-            out.write(self._header(_LEGACY, 0))
-            for part in self.parts:
-                out.write(part)
+        with whole(path) as partial:
+            partial.write_bytes(self.legacy())
+
+    def legacy(self) -> bytes:
+        """Version 3."""
+        return gzip.compress(b"".join([self._header(_LEGACY, 0), *self.parts]), compresslevel=6, mtime=0)
 
     def _header(self, version: int, streams: int) -> bytes:
         """The 16 bytes that both versions begin with."""

@@ -93,14 +93,17 @@ def compress(
 ) -> Compressed:
     """Find the smallest file that meets `preset`.
 
-    Parameters:
-        gaussians: the splat, as `arrange` orders it.
-        views: the cameras of its photos; empty for a lone splat, of which no Gaussian is removed.
-        held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
-        framing: how the scene is seen from all round, for what the cameras of `views` do not show.
-        preset: the loss in dB that is allowed (presets.LOSS).
-        pace: the CPU seconds that it may take; at their end the best file so far is what there is.
-        marks: what the file says beside the Gaussians.
+    Parameters
+    ----------
+    gaussians: N Gaussians in world units, in the order of `arrange`.
+    views: the cameras of its photos, in pixels; empty for a lone splat, of which no Gaussian is removed.
+    held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
+    framing: how the scene is seen from all round, for what the cameras of `views` do not show.
+    preset: the loss in dB that is allowed (presets.LOSS).
+    pace: the CPU seconds that it may take; at their end the best file so far is returned.
+    marks: up and offset for the file; none by default.
+
+    Returns the file's bytes, the splat that a viewer decodes from it, and its quality in dB.
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
