@@ -104,7 +104,7 @@ class Subscription:
         return events
 
     def follow(self, timeout: float, check: Callable[[], None] = lambda: None) -> Iterator[StatusEvent]:
-        """Events until one ends the job; raises TimeoutError when none has done so after `timeout` seconds, and whatever
+        """Events until one ends the job; raises TimeoutError when none has done so after `timeout` seconds, and what
         `check` raises, which is called every few seconds."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:

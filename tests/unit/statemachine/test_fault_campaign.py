@@ -29,6 +29,5 @@ def test_the_histories_see_every_kind_of_end() -> None:
 def test_the_histories_start_jobs_by_the_api_and_beside_another_stack() -> None:
     reports = [play(seed) for seed in range(24)]
     answers = sum((report.answers for report in reports), Counter[int]())
-    assert answers[202] >= 5, "taken"
-    assert answers[422] >= 1, "refused for what is in it"
+    assert answers[202] >= 5
     assert sum(report.foreign for report in reports) >= 5
