@@ -72,7 +72,7 @@ def _event_line(event: Mapping[str, Any]) -> str | None:
 
 
 def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator[str]:
-    """One attempt at a stage: what the pipeline noted, what SageMaker says, how its log ends."""
+    """One attempt at a stage: the pipeline's notes, SageMaker's description, the end of its log."""
     kind = Stage(run["stage"]).kind
     name = f"{run['jobId']}-{run['stage']}-{run['attempt']}"
     noted = {key: run[key] for key in ("reason", "retryState", "dollars", "queuedAt", "nextLook") if key in run}

@@ -28,12 +28,15 @@ _SHARPNESS = 40.0  # of the weights by the cosine of the view: photos 2.5 % apar
 JUMP_METRES, JUMP_REACH_METRES = 0.5, 0.2
 _BOXES = 3
 _SOFTNESS = 2  # cells over which the splat fades into the photos
+HOLE_REACH = 12  # cells about one, of which the share that photos see decides whether it is shown:
+HOLE, CRUMB = 0.5, 0.25  # where no photo sees it, and where one does
 
 
 @dataclass(frozen=True)
 class Drape:
     """What photos have left so far on a tile of `heights` (h, w) with cells of `cell` metres: the best views' `scores`
-    (BEST, h, w) and `colours` (BEST, h, w, 3), and how many photos see each cell, `views` (h, w).
+    (BEST, h, w) and `colours` (BEST, h, w, 3), how many photos see each cell, `views` (h, w), and how many have it in
+    their picture, seen or hidden, `covered` (h, w).
 
     `to_enu` (3, 4): from the grid to the photos' frame near the tile; `x` (w,), `y` (h,): the cells' centres.
     """
@@ -46,6 +49,7 @@ class Drape:
     scores: Float32
     colours: Float32
     views: Bytes
+    covered: Bytes
 
     @classmethod
     def over(cls, heights: Float32, grid: Grid, placed: Placed) -> Drape:
@@ -56,6 +60,7 @@ class Drape:
         return cls(
             heights, grid.cell, placed.affine_about(np.array(middle)), *grid.centres(),
             np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8),
+            np.zeros(shape[1:], np.uint8),
         )  # fmt: skip
 
     def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32) -> None:
@@ -69,8 +74,17 @@ class Drape:
         view = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         _drape(
             self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths,
-            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.views,
+            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.views, self.covered,
         )  # fmt: skip
+
+    def shown(self, photos: int) -> NDArray[np.bool_]:
+        """Cells (h, w) of known height that at least `photos` have in their picture and one sees, with the holes
+        between them filled and without crumbs: in trees no two photos agree on what hides what, and the splat shows it
+        well enough; what no photo sees far and wide is a guess of the splat's.
+        """
+        seen = self.views > 0
+        share = _box(seen.astype(np.float32), HOLE_REACH)
+        return np.isfinite(self.heights) & (self.covered >= photos) & (share > np.where(seen, CRUMB, HOLE))
 
     def mixed(self) -> Float32:
         """(h, w, 3), 0 to 1: the best views by how straight down they look; black where no photo sees."""
@@ -124,6 +138,7 @@ def _box(values: Float32, reach: int) -> Float32:
 def _drape(
     heights: Float32, xs: Vector, ys: Vector, rotation: Vector, translation: Vector, position: Vector, view: Vector,
     photo: Bytes, scale: Vector, depths: Float32, slack: float, scores: Float32, colours: Float32, views: Bytes,
+    covered: Bytes,
 ) -> None:  # fmt: skip
     rows, columns = photo.shape[:2]
     map_rows, map_columns = depths.shape
@@ -141,6 +156,7 @@ def _drape(
             u, v = u + view[2], v + view[3]
             if not (_MARGIN < u < columns - _MARGIN and _MARGIN < v < rows - _MARGIN):
                 continue
+            covered[j, i] = min(covered[j, i] + 1, 255)
             seen = np.float64(depths[int(v * map_rows / rows), int(u * map_columns / columns)])
             if not depth < seen * (1 + _TOLERANCE) + slack:
                 continue

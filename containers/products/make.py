@@ -58,7 +58,19 @@ class Made:
 
 
 def make(scene: Scene, options: Options, output: Path, scratch: Path, progress: Callable[[float, str], None]) -> None:
-    """Write the products into `output` and what became of them into products.json."""
+    """Write the survey products, and into products.json what became of each.
+
+    Parameters
+    ----------
+    scene: the splat, its cameras and dense points, in metres about the scene's origin.
+    options: name and quality; `cell`, metres of a cell of the maps, by default the photos' ground sampling distance;
+        `epsg`, the coordinate system, by default the UTM zone of the scene.
+    output: folder that receives the files.
+    scratch: folder for rasters that exceed the memory.
+    progress: gets the share done, 0..1, and words for it; it may raise to stop.
+
+    Raises nothing for a product that cannot be made: it is listed under `missing`, with the reason for the customer.
+    """
     made = Made()
     try:
         projected = scene.projected(options.epsg)

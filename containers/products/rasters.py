@@ -23,7 +23,7 @@ from splat.orthographic import draw_from_above
 
 TILE = 1024  # cells
 _RIM = 16  # cells about a tile that are drawn with it, so that filters see across its rim
-MIN_PHOTOS = 3  # that see a cell; fewer do not fix its height
+MIN_PHOTOS = 3  # that have a cell in their picture; fewer do not fix its height
 MAX_CELLS = 1_000_000_000
 _DEPTH_EDGE = 640  # pixels of the longer side of what the splat shows in a photo
 _EXTENT_PERCENTILES = (0.5, 99.5)
@@ -129,7 +129,7 @@ class _Drawing:
         picture = orthophoto(above.rgb, drape)
         inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
         heights = found.heights[inner]
-        valid = np.isfinite(heights) & (drape.views[inner] >= MIN_PHOTOS)
+        valid = drape.shown(MIN_PHOTOS)[inner]
         rasters.rgb[place] = np.rint(255 * picture[inner].clip(0, 1)).astype(np.uint8)
         rasters.valid[place] = valid
         rasters.heights[place] = np.where(valid, heights + np.float32(self.placed.corner[2]), np.nan)

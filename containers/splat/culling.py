@@ -1,6 +1,6 @@
 """Which Gaussians a picture can show at all: bounding spheres against the frustum, before any costly arithmetic.
 
-A photo of a long flight sees a twentieth of the Gaussians. The others are told apart by their centres and largest
+A photo of a long flight sees a twentieth of the Gaussians. The others are recognised by their centres and largest
 deviations alone, so that what is drawn, differentiated and moved costs what the picture shows.
 """
 

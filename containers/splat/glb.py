@@ -32,8 +32,11 @@ Values = NDArray[np.float32] | NDArray[np.uint8]
 def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, float, float]) -> None:
     """Write `gaussians`, in their order; the file appears whole or not at all.
 
-    Parameters:
-        rotation: the unit quaternion xyzw that turns the scene's up into +y.
+    Parameters
+    ----------
+    path: of the file, usually `scene.glb`.
+    gaussians: in world units (metres where the scene is georeferenced).
+    rotation: the unit quaternion xyzw that turns the scene's up into +y.
 
     Raises ValueError for more Gaussians than the format can hold.
     """

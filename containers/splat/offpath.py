@@ -43,11 +43,19 @@ def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> l
 def match_off_path(
     gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[Camera], surroundings: Surroundings | None = None
 ) -> float | None:
-    """dB: mean colours of blocks of the splat's pictures, over `surroundings` or black, against those of the surfaces
-    that show there.
+    """Compare a splat with the surfaces that photos agree on, from where no photo was taken.
 
-    None where the cameras see next to nothing of the surfaces. Blocks, not pixels: a point's colour is that of a photo,
-    sharper or less sharp than the picture; fog, holes and wrong places are larger.
+    Blocks of pixels are compared, not pixels: a point's colour is that of a photo, sharper or less sharp than the
+    picture; fog, holes and wrong places are larger.
+
+    Parameters
+    ----------
+    gaussians: in world units.
+    surfaces: points, normals and colours (0..1) in the same frame.
+    cameras: where to look from, as `look_around` places them.
+    surroundings: what is drawn behind the splat; black by default.
+
+    Returns the PSNR in dB between mean colours of blocks; None where the cameras see next to nothing of the surfaces.
     """
     errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera, surroundings)).size]
     if not errors:

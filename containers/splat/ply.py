@@ -37,7 +37,14 @@ def property_names(higher_coefficients: int) -> list[str]:
 
 
 def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:  # noqa: B008 - frozen
-    """Write `gaussians` as binary little-endian PLY; the file appears whole or not at all."""
+    """Write binary little-endian PLY in the INRIA layout; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path: of the file.
+    gaussians: N of them in world units, with logarithms of scales and logits of opacities, as they are stored.
+    marks: up, offset and the like, written as comments; none by default.
+    """
     higher = gaussians.shN.shape[1]
     names = property_names(higher)
     columns = np.zeros((len(gaussians), len(names)), dtype="<f4")

@@ -118,7 +118,7 @@ class Runner:
         self._reporter.fail(request.task_token, error)
 
     def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, spent: float) -> JobError | None:
-        """Create the job on the attempt's choice of machine, or let the run wait for one; what speaks against both.
+        """Create the job on the attempt's choice of machine, or queue the run for one; returns what rules out both.
 
         A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
         """

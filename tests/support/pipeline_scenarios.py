@@ -159,7 +159,7 @@ def invoked_twice(cloud: PipelineCloud) -> Ended:
 
 
 def invoked_too_late(cloud: PipelineCloud) -> Ended:
-    """The same, but the job is over before the retry: nobody will tell of it any more."""
+    """The same, but the job is over before the retry: no further event comes."""
 
     def complete_and_fail() -> None:
         cloud.complete_newest_in_silence()

@@ -61,11 +61,24 @@ def memory_of(device: torch.device) -> int:
 def train_scene(context: StageContext) -> StageOutcome:
     """Train a splat on a scene of posed photos and leave it with its views and figures.
 
-    Reads the scene from the channel `scene` and the options that `contract.options` names for training; resumes from
-    the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
-    (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
+    Parameters
+    ----------
+    context
+        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, most Gaussians,
+        degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
+        newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
+        pictures (docs/contracts.md).
 
-    Raises StageError: GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    Returns
+    -------
+    StageOutcome
+        counts: `gaussians`, `steps`, views and seeds; metrics: `psnr` and its kin (dB, of held-out photos before the
+        finish trained on them), `ssim` and `gmsd` (0..1), `seen` (share, 0..1), `curve`, `ended` (contract/schemas.py).
+
+    Raises
+    ------
+    StageError
+        GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
     """
     found = accelerator.find()
     accelerator.log(found)

@@ -47,7 +47,7 @@ class Metadata:
     make: str = ""
     model: str = ""
     focal: float | None = None
-    # the tags' own numbers (mm or 35 mm equivalent, and the digital zoom): they tell zoom settings of one camera apart
+    # the tags' own numbers (mm or 35 mm equivalent, and the digital zoom): they distinguish zoom settings of one camera
     focal_tag: float = 0.0
     digital_zoom: float = 1.0
     lens: Lens | None = None

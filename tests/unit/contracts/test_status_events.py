@@ -231,7 +231,7 @@ def test_what_the_state_machine_announces_is_read_by_the_functions(state: str) -
 
 
 def test_every_type_of_event_has_one_kind_of_producer() -> None:
-    """The state machine tells what it decides; the functions and containers what only they see."""
+    """The state machine publishes what it decides; the functions and containers publish what only they see."""
     announced = {entry["DetailType"] for entry in ANNOUNCEMENTS.values()}
     assert sorted(StatusType) == sorted(
         announced

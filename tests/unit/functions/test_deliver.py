@@ -192,6 +192,7 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "bytes": 1_400_000,
         "compressionRatio": 16.8,
         "score": 70,
+        "noScore": None,
         "warnings": [],
     }
     assert [point["psnr"] for point in report["trainingCurve"]] == [21.0, 22.0]
@@ -383,12 +384,27 @@ def test_a_score_is_0_to_100_and_nothing_better_lowers_it(
     assert 0 <= points(given) <= points(replace(given, **{which: better[which]})) + 1e-9 <= 100 + 1e-6
 
 
-@pytest.mark.parametrize("missing", ["psnrSeenFitted", "gmsd", "psnrOffPath", "seen"])
-def test_without_one_of_its_figures_there_is_no_score(cloud: Cloud, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ("psnrSeenFitted", "No photo could be kept aside"),
+        ("gmsd", "agree on too little"),
+        ("psnrOffPath", "agree on too little"),
+        ("seen", "agree on too little"),
+    ],
+)
+def test_without_one_of_its_figures_there_is_no_score_and_the_report_says_why(
+    cloud: Cloud, missing: str, why: str
+) -> None:
     event = after(cloud, *Stage)
     trained = event["stages"]["training"]
     cloud.put_result(output_of(Stage.TRAINING), counts=trained["counts"], metrics=trained["metrics"] | {missing: None})
     assert "score" not in invoke("deliver", event)["metrics"]
+    pages = [cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.{kind}") for kind in ("json", "html")]
+    report, page = (answer["Body"].read().decode() for answer in pages)
+    assert why in json.loads(report)["noScore"]
+    assert "<h2>No score</h2>" in page
+    assert why in page
 
 
 def test_what_compression_lost_is_lost_to_the_score(cloud: Cloud) -> None:

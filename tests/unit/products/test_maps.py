@@ -131,6 +131,7 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     near[:, 40:] = np.inf
     drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
     assert not drape.views[:, :115].any()
+    assert drape.covered[100:140, 70:180].all()
     assert drape.views[100:140, 125:180].all()
 
 
@@ -146,6 +147,22 @@ def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
     assert np.allclose(found[:, 35:40], 0.25)
     assert np.allclose(found[:, 50:], 0.75)
+
+
+def test_holes_between_what_photos_see_are_shown_and_crumbs_and_guesses_are_not() -> None:
+    grid = Grid(0.0, 5.0, CELL, 100, 100)
+    heights = np.zeros((100, 100), np.float32)
+    heights[90:, :60] = np.nan
+    drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
+    drape.covered[:], drape.views[:, :60] = 3, 1
+    drape.views[40:45, 20:25] = 0  # leaves that no photo agrees on
+    drape.views[40:42, 85:87] = 1  # a crumb
+    drape.covered[:10] = 2
+    shown = drape.shown(3)
+    assert shown[10:90, :55].all()
+    assert not shown[:, 70:].any()
+    assert not shown[:10].any()
+    assert not shown[90:].any()
 
 
 def test_a_scene_is_drawn_tile_by_tile_as_at_once(

@@ -108,14 +108,17 @@ def compress_each(
 ) -> list[Compressed]:
     """For each of `presets` find the smallest file that meets it; they share the measurements and, equally, the time.
 
-    Parameters:
-        gaussians: the splat, as `arrange` orders it.
-        views: the cameras of its photos; empty for a lone splat, of which no Gaussian is removed.
-        held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
-        framing: how the scene is seen from all round, for what the cameras of `views` do not show.
-        presets: the losses in dB that are allowed (presets.LOSS).
-        pace: the CPU seconds that it may take; at their end the best file so far is what there is.
-        marks: what the file says beside the Gaussians.
+    Parameters
+    ----------
+    gaussians: N Gaussians in world units, in the order of `arrange`.
+    views: the cameras of its photos, in pixels; empty for a lone splat, of which no Gaussian is removed.
+    held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
+    framing: how the scene is seen from all round, for what the cameras of `views` do not show.
+    presets: the losses in dB that are allowed (presets.LOSS).
+    pace: the CPU seconds that it may take; at their end the best file so far is returned.
+    marks: up and offset for the file; none by default.
+
+    Returns of each the file's bytes, the splat that a viewer decodes from it, and its quality in dB.
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
