@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from contract.codes import ErrorCode
+from contract.codes import EVIDENCED, ErrorCode
 from contract.events import StatusType
 from domain.errors import JobError
 from domain.job_item import JobItem
@@ -111,12 +111,14 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
         return Letter(
             lead, {**links.delivered, "The scene’s page": links.job}, _figures(detail.metrics), advice or None, note
         )
-    return _failure(detail.error, links)
+    return _failure(type_, detail.error, links)
 
 
-def _failure(error: JobError, links: MailLinks) -> Letter:
+def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:
     note = "" if error.code is ErrorCode.STOPPED else f"Error {error.code}"
-    return Letter(unlinked(error.message), {"The scene’s page": links.job}, advice=error.hint, note=note)
+    shown = type_ is StatusType.JOB_FAILED and error.code in EVIDENCED
+    label = "See what became of each photo" if shown else "The scene’s page"
+    return Letter(unlinked(error.message), {label: links.job}, advice=error.hint, note=note)
 
 
 def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:

@@ -61,7 +61,7 @@ class _Run:
     runner: Runner
     job: Job
     access: Access = field(init=False)
-    mirror: Mirror | None = None
+    mirrors: list[Mirror] = field(default_factory=list)
     root: Path = field(init=False)
     ml: Path = field(init=False)
 
@@ -125,8 +125,12 @@ class _Run:
         if plan.checkpoints:
             folder = self.ml / plan.checkpoints.folder
             download_prefix(self.access.s3, plan.checkpoints.uri.rstrip("/") + "/", folder)
-            self.mirror = Mirror(self.access.s3, folder, plan.checkpoints.uri)
-            self.mirror.mark_known()
+            mirror = Mirror(self.access.s3, folder, plan.checkpoints.uri)
+            mirror.mark_known()
+            self.mirrors.append(mirror)
+        self.mirrors += [
+            Mirror(self.access.s3, self.ml / output.folder, output.uri) for output in plan.outputs if output.continuous
+        ]
 
     def _run_container(self, image: Image) -> tuple[int, bool]:
         """The exit code, and whether the job's time was up."""
@@ -151,8 +155,7 @@ class _Run:
             container.kill()
             shutil.rmtree(work, ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
-            if self.mirror:
-                self.mirror.sync()
+            self._sync()
 
     def _watch(self, container: Container) -> tuple[int, bool]:
         started = last_sync = time.monotonic()
@@ -169,14 +172,20 @@ class _Run:
                 kill_at = now + self.runner.grace_seconds
             elif now >= kill_at:
                 container.kill()
-            if self.mirror and now - last_sync >= self.runner.checkpoint_sync_seconds:
-                self.mirror.sync()
+            if now - last_sync >= self.runner.checkpoint_sync_seconds:
+                self._sync()
                 last_sync = time.monotonic()
         return code, overran and not self.job.stop_requested.is_set()
+
+    def _sync(self) -> None:
+        for mirror in self.mirrors:
+            mirror.sync()
 
     def _upload(self) -> None:
         plan = self.job.plan
         for output in plan.outputs:
+            if output.continuous:
+                continue
             folder = self.ml / output.folder
             try:
                 if plan.compress:

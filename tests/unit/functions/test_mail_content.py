@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.codes import ErrorCode
+from contract.codes import EVIDENCED, ErrorCode
 from contract.events import StatusType
 from domain.errors import JobError
 from domain.job import JobOptions
@@ -287,6 +287,16 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
     message = EmailMessage()
     message["To"] = address
     assert f"To: {address}\n".encode() in message.as_bytes()
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+@pytest.mark.parametrize("type_", [StatusType.JOB_FAILED, StatusType.JOB_REJECTED])
+def test_the_button_of_a_failure_leads_to_the_evidence_where_there_is_some(type_: StatusType, code: ErrorCode) -> None:
+    error = JobError.of(code)
+    detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
+    mail = text(compose(type_, JobItem(job_id="a", name="meadow"), detail, LINKS, None))
+    shown = type_ is StatusType.JOB_FAILED and code in EVIDENCED
+    assert f"{'See what became of each photo' if shown else 'The scene’s page'}: {LINKS.job}" in mail
 
 
 @pytest.mark.parametrize("code", ErrorCode)

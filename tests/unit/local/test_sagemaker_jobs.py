@@ -37,6 +37,9 @@ PROGRAMS = {
     "resist": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(ml/'checkpoints/ready').write_text('')\n"
     "import subprocess; subprocess.run(['sleep', '60'])",
     "wait": "time.sleep(60)",
+    "explain": "def leave(*_):\n    (ml/'processing/Continuous/last.txt').write_text('last')\n    sys.exit(1)\n"
+    "signal.signal(signal.SIGTERM, leave)\n(ml/'processing/EndOfJob/result.txt').write_text('result')\n"
+    "(ml/'processing/Continuous/seen.txt').write_text('seen')\ntime.sleep(60)",
     "die": "os.kill(os.getpid(), signal.SIGKILL)",
     "show": "print('seen in the log'); print(os.environ['NAME'], os.getcwd())",
 }
@@ -166,6 +169,26 @@ def test_processing_that_fails_says_why_and_uploads_nothing(bench: Bench) -> Non
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
     assert job["ExitMessage"] == ("NO_OVERLAP: " + "x" * 2000)[:1024]
     assert bench.stored() == ["in/photos.zip"]
+
+
+def test_a_continuous_output_is_uploaded_while_the_container_runs_whatever_comes_of_it(bench: Bench) -> None:
+    outputs = [
+        {
+            "OutputName": mode,
+            "S3Output": {
+                "S3Uri": f"s3://bucket/{mode}",
+                "LocalPath": f"/opt/ml/processing/{mode}",
+                "S3UploadMode": mode,
+            },
+        }
+        for mode in ("Continuous", "EndOfJob")
+    ]
+    bench.process("job-1", "explain", ProcessingOutputConfig={"Outputs": outputs})
+    bench.wait_for_key("Continuous/seen.txt")
+    assert bench.client.describe_processing_job(ProcessingJobName="job-1")["ProcessingJobStatus"] == "InProgress"
+    bench.client.stop_processing_job(ProcessingJobName="job-1")
+    bench.end_of("Processing", "job-1")
+    assert bench.stored() == ["Continuous/last.txt", "Continuous/seen.txt", "in/photos.zip"]
 
 
 def test_training_leaves_its_model_and_checkpoints(bench: Bench) -> None:
