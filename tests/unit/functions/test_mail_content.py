@@ -76,6 +76,18 @@ def test_a_success_shows_the_figures_that_a_customer_asks_first(cloud: Cloud, re
         assert said in body
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(89.4, "89 s"), (90, "2 min"), (5369, "89 min"), (5400, "1.5 h"), (36_000, "10.0 h")]
+)
+def test_the_time_at_work_is_said_in_a_unit_that_fits(cloud: Cloud, seconds: float, said: str) -> None:
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    event["detail"]["metrics"]["seconds"] = {"sfm": seconds / 2, "3dgs": seconds / 2}
+    invoke("notify", event)
+    (mail,) = cloud.mails()
+    assert said in text(mail)
+
+
 def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
     recorded(cloud)
     event = outcome("job-succeeded")
