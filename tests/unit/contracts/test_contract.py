@@ -58,7 +58,7 @@ def test_no_schema_is_left_over() -> None:
 
 
 def test_no_code_is_written_twice() -> None:
-    """STOPPED is also the status of a job. The client stands alone, for whoever copies it, and has one code of its own."""
+    """STOPPED is also the status of a job. The client, which stands alone, has one code of its own."""
     found = written_again({*ErrorCode, *WarningCode} - {ErrorCode.STOPPED.value})
     assert [line for line in found if not line.startswith("spaceport/client.py:")] == []
 
