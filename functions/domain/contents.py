@@ -130,6 +130,14 @@ class _Model:
         """How many photos the model says that it has, None where it does not, and the photos."""
         return (None, text_images(self._lines("images"))) if self.text else binary_images(self._values("images"))
 
+    def image_count(self) -> int:
+        """How many photos the model says that it has; 0 where its list of them cannot be read."""
+        try:
+            count, images = self.images()
+            return sum(1 for _ in images) if count is None else count
+        except (ValueError, DamagedEntryError):
+            return 0
+
     def points_up_to(self, limit: int) -> int:
         if self.text:
             return sum(1 for _ in islice(filter(None, self._lines("points3D")), limit))
@@ -146,10 +154,8 @@ def _largest(models: Sequence[_Model]) -> _Model:
     """The one with the most photos, as training chooses it."""
     if len(models) == 1:
         return models[0]
-    counts = [model.images()[0] for model in models]
-    if None in counts:
-        raise OutOfReach
-    return models[max(range(len(models)), key=lambda index: counts[index] or 0)]
+    counts = [model.image_count() for model in models]
+    return models[counts.index(max(counts))]
 
 
 def _chunks(archive: BinaryIO, entry: Entry, limit: int) -> Iterator[bytes]:

@@ -62,10 +62,12 @@ def compose(
     detail: StatusDetail,
     links: MailLinks,
     preview: bytes | None,
+    expected: str | None = None,
 ) -> EmailMessage:
-    """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
+    """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success;
+    `expected`: how long a job that starts is likely to take, in words."""
     subject = unlinked(" ".join(_subject(type_, detail).format(name=item.name).split()))  # a header is one line
-    letter = _letter(type_, item, detail, links)
+    letter = _letter(type_, item, detail, links, expected)
     message = EmailMessage()
     message["Subject"] = subject
     message.set_content(_text(subject, letter, detail.job_id, links.stop))
@@ -94,14 +96,15 @@ def unlinked(text: str) -> str:
     return re.sub(r"(?<=\w)(?:\.(?=[^\W\d])|@(?=\w)|:(?=//))", "\\g<0>\u2060", text)
 
 
-def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
+def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:
     if type_ is StatusType.JOB_STARTED:
         lead = (
             "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
             "you can close the page."
         )
         note = unlinked(" ".join(item.remarks)) or None
-        return Letter(lead, {"Follow the progress": links.job}, figures=_options(item), note=note)
+        figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
+        return Letter(lead, {"Follow the progress": links.job}, figures=figures, note=note)
     if detail.error is None:
         note = f"These links expire in {links.hours} hours; get new ones any time on the scene’s page."
         verdict = _verdict(detail.metrics)

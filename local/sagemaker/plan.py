@@ -54,6 +54,7 @@ class Plan:
     checkpoints: Transfer | None = None
     compress: bool = False  # Training: outputs as model.tar.gz
     leaves_output_when_stopped: bool = False
+    max_wait: float | None = None  # Spot: seconds to wait for machines and to run, together
 
 
 def plan_processing(request: Mapping[str, Any]) -> Plan:
@@ -119,6 +120,9 @@ def plan_training(request: Mapping[str, Any]) -> Plan:
         and Transfer(_below_ml(checkpoint.get("LocalPath", "/opt/ml/checkpoints"), ""), checkpoint["S3Uri"]),
         compress=compress,
         leaves_output_when_stopped=True,
+        max_wait=request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+        if request.get("EnableManagedSpotTraining")
+        else None,
     )
 
 

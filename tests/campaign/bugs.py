@@ -52,6 +52,7 @@ BUGS = (
     Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
     Bug("progress may go back", JOBS, "(attribute_not_exists(#{guard}) OR #{guard} < :{guard})", "(attribute_exists(jobId) OR attribute_not_exists(jobId))"),
+    Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", ""),
     # ── found by the unit tests ──
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_job")),
     Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),

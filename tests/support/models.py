@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT = 64, 48
 Place = tuple[float, float, float]
+
+
+def scene_of(
+    model: Mapping[str, bytes], photos: Sequence[str], folder: str = "sparse/0/", images: str = "images/"
+) -> dict[str, bytes]:
+    """The files of a scene whose photos are bytes that nobody decodes."""
+    return {f"{folder}{name}": body for name, body in model.items()} | {f"{images}{name}": b"x" for name in photos}
 
 
 def binary_model(

@@ -142,10 +142,11 @@ def _files(folder: Path) -> list[PurePosixPath]:
     return [PurePosixPath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
-def load_scene(folder: Path, long_edge: int) -> Scene:
+def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scene:
     """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
-    A photo that is missing, unreadable or of another shape than its camera is left out with a warning.
+    `fold`: number of the first photo that is held out, 0 to 7. A photo that is missing, unreadable or of another shape
+    than its camera is left out with a warning.
 
     Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
     can be used.
@@ -159,7 +160,7 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
         raise StageError(ErrorCode.INVALID_SCENE, facts)
     usable, missing = _usable(folder, model)
     photos, stops = [], read_stops(folder)
-    for (_, photo), split in zip(usable, hold_out(len(usable)), strict=True):
+    for (_, photo), split in zip(usable, hold_out(len(usable), fold), strict=True):
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
         photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split, stops=stops.get(photo.name)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
@@ -259,11 +260,11 @@ def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing:
     return found
 
 
-def hold_out(count: int) -> list[Split]:
-    """Every 8th photo is held out; at least one of 4 or more, none of fewer."""
+def hold_out(count: int, fold: int = HOLD_OUT_FIRST) -> list[Split]:
+    """Every 8th photo is held out, from number `fold` on; by default at least one of 4 or more, none of fewer."""
     if count < MIN_PHOTOS_TO_HOLD_OUT:
         return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == HOLD_OUT_FIRST else "train" for index in range(count)]
+    return ["test" if index % HOLD_OUT_EVERY == fold else "train" for index in range(count)]
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:

@@ -7,6 +7,8 @@ import struct
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from contract.archive import Method
 from contract.codes import ErrorCode
@@ -16,7 +18,7 @@ from domain.errors import RejectedUpload
 from domain.preflight import check_contents, check_entries, read_entries
 from tests.support.archives import Packed, archive_of
 from tests.support.films import film_bytes, marked_spherical
-from tests.support.models import binary_model, text_model
+from tests.support.models import binary_model, scene_of, text_model
 
 each_method = pytest.mark.parametrize("method", [Method.STORED, Method.DEFLATE])
 PHOTOS = [f"{number:06d}.jpg" for number in range(1, 9)]
@@ -30,7 +32,7 @@ def archive(files: dict[str, bytes], method: int = Method.DEFLATE) -> bytes:
 def scene(
     model: dict[str, bytes], folder: str = "sparse/0", photos: list[str] = PHOTOS, images: str = "images"
 ) -> dict[str, bytes]:
-    return {f"{folder}/{name}": body for name, body in model.items()} | {f"{images}/{name}": b"x" for name in photos}
+    return scene_of(model, photos, f"{folder}/", f"{images}/")
 
 
 def preflight(body: bytes, step: PipelineStep) -> str:
@@ -100,6 +102,33 @@ def test_of_several_models_the_largest_is_looked_at(large: str) -> None:
     good = scene(binary_model(PHOTOS), f"sparse/{large}")
     bad = scene(binary_model(PHOTOS[:3], camera=7), f"sparse/{small}", [])
     assert preflight(archive(good | bad), SCENE) == ""
+
+
+@pytest.mark.parametrize("model", [binary_model, text_model])
+def test_a_small_model_that_cannot_be_read_does_no_harm(model: Callable[..., dict[str, bytes]]) -> None:
+    small = {name: b"\xff" * 9 if name.startswith("images") else body for name, body in model(PHOTOS[:2]).items()}
+    assert preflight(archive(scene(small) | scene(model(PHOTOS), "sparse/1")), SCENE) == ""
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    text=st.booleans(),
+    method=st.sampled_from([Method.STORED, Method.DEFLATE]),
+    damage=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6),
+    cut=st.integers(0, 3000) | st.just(0),
+)
+def test_whatever_is_damaged_a_scene_is_taken_or_refused_by_a_code(
+    text: bool, method: int, damage: list[tuple[int, int]], cut: int
+) -> None:
+    model = text_model(PHOTOS) if text else binary_model(PHOTOS)
+    name = f"{('cameras', 'images', 'points3D')[damage[0][1] % 3]}.{'txt' if text else 'bin'}"
+    body = bytearray(model[name])
+    for at, value in damage:
+        body[at % len(body)] = value
+    packed = bytearray(archive(scene({**model, name: bytes(body[cut % len(body) :])}), method))
+    if cut % 2:  # and the packed bytes as well
+        packed[30 + damage[0][0] % 2000] = damage[0][1]
+    assert preflight(bytes(packed), SCENE).partition(":")[0] in ("", "INVALID_SCENE")
 
 
 def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() -> None:
