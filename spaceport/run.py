@@ -109,7 +109,7 @@ class Run:
             if plan.whole:
                 metrics = deliver(job, work, finished, folder).metrics
             else:
-                metrics = {}
+                metrics = figures_of(finished[-1])
                 move(finished[-1].folder, folder)
             shutil.rmtree(work, ignore_errors=True)
             return Outcome(job.job_id, folder, seconds_of(finished), metrics)
@@ -187,10 +187,15 @@ def estimate_of(plan: Plan, paces: PaceFile) -> Estimate:
 
 def learn_work(estimate: Estimate, done: FinishedStage) -> None:
     """Sets the compressor's work from the number of trained Gaussians."""
-    result = json.loads((done.folder / "result.json").read_text(encoding="utf-8"))
-    gaussians = result["counts"].get("gaussians")
+    gaussians = figures_of(done).get("gaussians")
     if done.run.stage is Stage.TRAINING and gaussians:
         estimate.work[Stage.COMPRESSOR] = float(gaussians)
+
+
+def figures_of(done: FinishedStage) -> dict[str, Any]:
+    """The stage's counts and measurements, as its result.json has them."""
+    result = json.loads((done.folder / "result.json").read_text(encoding="utf-8"))
+    return {**result["metrics"], **result["counts"]}
 
 
 def seconds_of(finished: list[FinishedStage]) -> dict[str, float]:

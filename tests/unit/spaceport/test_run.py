@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import itertools
+import json
 import time
 import zipfile
 from collections.abc import Callable
@@ -201,6 +202,9 @@ def test_each_stage_runs_alone_on_what_the_one_before_left(photos: Path, tmp_pat
     sfm = go(photos, tmp_path / "sfm", only=Stage.SFM)
     assert sfm.folder is not None
     assert {"result.json", "photos.json"} <= names(sfm.folder)
+    counts = json.loads((sfm.folder / "result.json").read_text())["counts"]
+    assert counts["registered"] > 0
+    assert (sfm.summary["photos"], sfm.summary["registered"]) == (counts["photos"], counts["registered"])
     splat = tmp_path / "House.PLY"
     splat.write_text("splat")
     compressed = go(splat, tmp_path / "splat", only=Stage.COMPRESSOR)
