@@ -15,6 +15,8 @@ if [ -z "${CUDA_HOME:-}" ]; then # no toolkit in the base image
   done
 fi
 export CUDA_HOME PATH="/opt/venv/bin:$CUDA_HOME/bin:$PATH" TORCH_CUDA_ARCH_LIST="$CUDA_ARCHITECTURES"
+MAX_JOBS=$(nproc) # gsplat's own default is ten compilers at once, whatever the machine
+export MAX_JOBS
 pip install --no-cache-dir --no-build-isolation --no-binary gsplat --requirement /tmp/requirements-cuda.in
 
 grep -oE '^[a-z-]+' /tmp/cuda-toolkit.in | xargs python3 -m pip --python /opt/venv/bin/python uninstall --yes
