@@ -1,6 +1,6 @@
 """`make gpu-bundle`: fills `.gpu/` with what a CUDA machine without a network lacks, at most 60 MiB.
 
-gsplat's sources, plyfile, and two flights of the sample after the sfm stage (SETS="a.zip b.zip": those instead).
+gsplat's sources, ninja, plyfile, and two flights of the sample after the sfm stage (SETS="a.zip b.zip": those instead).
 """
 
 from __future__ import annotations
@@ -48,12 +48,18 @@ def flown(name: str, options: list[str]) -> Path:
 
 
 def fetch_packages(target: Path) -> None:
-    """gsplat as sources, to be compiled there, and plyfile, by the versions and hashes of the image's lists."""
+    """gsplat as sources, to be compiled there, ninja for it and plyfile, as the image's lists name them."""
     lists = ROOT / "containers" / "3dgs"
-    for package, source in (("gsplat", lists / "requirements-cuda.txt"), ("plyfile", lists / "requirements.txt")):
+    ninja = next(line for line in (lists / "cuda-toolkit.in").read_text().splitlines() if line.startswith("ninja=="))
+    wanted = {
+        "gsplat": locked(lists / "requirements-cuda.txt", "gsplat"),
+        "plyfile": locked(lists / "requirements.txt", "plyfile"),
+        "ninja": ninja + "\n",
+    }
+    for package, lines in wanted.items():
         only = target / f"{package}.txt"
-        only.write_text(locked(source, package), encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        only.write_text(lines, encoding="utf-8")
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--dest", str(target), "--requirement", str(only)]
         if package == "gsplat":
             command += ["--no-binary", "gsplat", "--no-build-isolation"]

@@ -19,11 +19,11 @@ say "$("$PYTHON" -c 'import sys, torch; print(sys.version.split()[0], torch.__ve
 built="$OUT/site"
 if [ ! -e "$built/ready" ]; then
   mkdir -p "$built"
-  "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$built" .gpu/plyfile-*.whl
+  "$PYTHON" -m pip install --quiet --no-index --no-deps --no-compile --target "$built" .gpu/*.whl
   mkdir -p "$built/sources"
   tar xzf .gpu/gsplat-*.tar.gz --strip-components=1 -C "$built/sources"
   say "compiling gsplat for $architecture"
-  if ! (cd "$built/sources" && TORCH_CUDA_ARCH_LIST=$architecture MAX_JOBS=$(nproc) \
+  if ! (cd "$built/sources" && PATH="$built/bin:$PATH" TORCH_CUDA_ARCH_LIST=$architecture MAX_JOBS=$(nproc) \
     "$PYTHON" setup.py -q build_ext --inplace) >"$OUT/build.log" 2>&1; then
     tail -n 30 "$OUT/build.log" >&2
     say "gsplat does not build"

@@ -45,8 +45,8 @@ def main(words: list[str] | None = None) -> int:
     results.keep("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
     results.once("parity", lambda: asdict(parity.measure(device, options.parity)))
     passes = parity.Parity(**results.found["parity"]).passes
-    for name, work in planned(options.plan, options.scenes, device, deadline - _STOP):
-        if not passes or time.monotonic() > deadline - _RESERVE:
+    for name, work in planned(options.plan, options.scenes if passes else [], device, deadline - _STOP):
+        if time.monotonic() > deadline - _RESERVE:
             break
         results.once(name, work)
     print(json.dumps({"parity_passes": passes, **results.found}))

@@ -244,7 +244,7 @@ class TrainingRun:
     def _psnr(self, photo: Photo, image: Tensor) -> float:
         """dB against the photo as it is, its exposure on the render where it was evened; on the render's device."""
         device, shown = image.device, self._store.mask(photo, photo.camera)
-        taken = torch.from_numpy(self._store.picture(photo)).to(device).double() / 255
+        taken = torch.tensor(self._store.picture(photo), device=device).double() / 255
         gain = torch.from_numpy(self._gains.get(photo.name, np.ones(3))).to(device)
         errors = ((image.double() * gain).clamp(0, 1) - taken).square()
         if shown is not None:

@@ -91,3 +91,13 @@ def test_the_bundle_holds_photos_no_larger_than_they_are_trained(tmp_path: Path)
     gpu_bundle.pack(tmp_path / "scene", tmp_path / "packed")
     assert (tmp_path / "packed" / "sparse" / "0" / "points3D.bin").is_file()
     assert Image.open(tmp_path / "packed" / "images" / "large.jpg").size == (1600, 1200)
+
+
+@pytest.mark.parametrize(("lists", "package"), [("requirements-cuda.txt", "gsplat"), ("requirements.txt", "plyfile")])
+def test_the_bundles_packages_are_the_images(lists: str, package: str) -> None:
+    from benchmarks.gpu_bundle import locked
+
+    lines = locked(ROOT / "containers" / "3dgs" / lists, package).splitlines()
+    assert lines[0].startswith(f"{package}==")
+    assert len(lines) > 1
+    assert all(line.strip().startswith("--hash=sha256:") for line in lines[1:])

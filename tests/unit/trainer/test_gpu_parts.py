@@ -31,7 +31,7 @@ from trainer.schedule import Budget, Flight, budget, preset_of
 
 CPU = torch.device("cpu")
 HERE = Frame(np.zeros(3), 1.0)
-steps = st.integers(40, 40_000)
+steps = st.integers(200, 40_000)
 
 
 @pytest.mark.parametrize("size", [(24, 30), (7, 9)])
@@ -71,7 +71,7 @@ def test_pictures_only_grow_and_are_whole_for_the_second_half(total: int) -> Non
     assert schedule.picture_factor(total // 2, total) == 1.0
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(total=steps, start=st.integers(1, 10_000), more=st.integers(0, 100_000))
 def test_growth_follows_the_pixels_shown_and_goes_on_after_the_first_whole_picture(
     total: int, start: int, more: int

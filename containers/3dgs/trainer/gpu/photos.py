@@ -17,7 +17,6 @@ from splat.camera import Camera
 from trainer.dataset import Photo, PhotoStore
 
 SHARE_OF_MEMORY = 0.35  # of the device's, for photos
-_AHEAD = 12  # photos decoded before they are wanted, where the device does not hold them all
 _SHOWN_FROM = 0.5  # a pixel of a smaller picture counts where the mask shows half of it
 
 
@@ -48,7 +47,7 @@ class Pictures:
     def coming(self, wanted: Sequence[tuple[Photo, Camera]]) -> None:
         """Announce what `target` will be asked for next, in this order."""
         if not self.resident:
-            for photo, camera in wanted[:_AHEAD]:
+            for photo, camera in wanted:
                 self._start(photo, camera)
 
     def target(self, photo: Photo, camera: Camera) -> tuple[Tensor, Tensor | None]:

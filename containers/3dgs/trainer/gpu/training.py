@@ -127,12 +127,14 @@ class DeviceTrainer:
     ) -> None:
         while self.step < end:
             steps = range(self.step, self._block_end(end))
-            taken = [photos[photo_at(step, len(photos), self._seed)] for step in steps]
+            ahead = range(self.step, min(end, self.step + 2 * BLOCK))  # photos are decoded a block before they are due
+            taken = [photos[photo_at(step, len(photos), self._seed)] for step in ahead]
             shots = [
                 self._shots.of(photo, picture_factor(at(step), self.budget.steps))
-                for photo, step in zip(taken, steps, strict=True)
+                for photo, step in zip(taken, ahead, strict=True)
             ]
             self._pictures.coming([(photo, shot.camera) for photo, shot in zip(taken, shots, strict=True)])
+            taken, shots = taken[: len(steps)], shots[: len(steps)]
             rows = rows_in_view(shots, self.splats["means"], self.splats["scales"])
             losses = [
                 self.train_step(photo, shot, seen, at(step))
