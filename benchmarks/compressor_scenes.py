@@ -17,7 +17,7 @@ from compressor.encode.arranged import Arranged
 from compressor.encode.fitting import Sights
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import prepare
-from compressor.encode.pruning import prune
+from compressor.encode.pruning import Pruner
 from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, psnr, yardstick
 from compressor.framing import Framing, frame_scene
 from compressor.sog.container import pack_files, zip_files
@@ -56,7 +56,7 @@ def read_scene(folder: Path) -> Scene:
 def smallest(arranged: Arranged, seen: Sights | None, stick: Yardstick, decibels: float) -> bytes:
     """The smallest file found whose pictures are `decibels` near."""
     budget, pace = 10 ** (-decibels / 10), Pace()
-    ready = prepare(prune(arranged, budget, stick, seen, pace), budget, stick, seen, pace)
+    ready = prepare(Pruner(arranged, stick, seen, pace).prune(budget), budget, stick, seen, pace)
     return zip_files(pack_files(ready.search(budget, stick, pace).codes))
 
 

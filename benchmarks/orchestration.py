@@ -14,10 +14,10 @@ import time
 from pathlib import Path
 
 from benchmarks.orchestration_cold import Bundle, ColdStart, cold_starts
-from benchmarks.orchestration_day import LOOK_ROUND, Day, machines_needed, simulate
+from benchmarks.orchestration_day import BEAT_SECONDS, LOOK_ROUND, Day, machines_needed, simulate
 from benchmarks.orchestration_load import Load, Overhead, measure_overhead, run_load, stub_stack
 from benchmarks.orchestration_plot import plot
-from benchmarks.orchestration_prices import GB_SECOND, dollars_a_job
+from benchmarks.orchestration_prices import GB_SECOND, PROGRESS_EVENTS, dollars_a_job
 from contract.stages import Stage
 from local.cloud import ROOT
 from local.demo import BUILD
@@ -25,7 +25,6 @@ from local.demo import BUILD
 JOBS_A_DAY = 100_000
 # machines in the quota for each that is busy on average
 SHARES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
-BEAT_SECONDS = 0.015  # one heartbeat of a waiting task by watch_runs: a read, a call and a write
 PLOT = ROOT / "docs" / "images" / "orchestration_day.svg"
 Figures = dict[str, float | int]
 
@@ -81,16 +80,21 @@ def day_figures(overhead: Overhead) -> Figures:
     """Simulate the day for each quota, draw the plot, print the table."""
     quotas, days, orchestration = [], [], []
     dollars = dollars_a_job(overhead.transitions, overhead.invocations, overhead.gb_seconds, overhead.status_events)
-    print(f"\n{'training machines':>17} {'wait, median':>12} {'95 %':>7} {'queue':>7} {'machines $':>10} {'rest $':>8}")
+    print(
+        f"\n{'training machines':>17} {'wait, median':>12} {'95 %':>7} {'queue':>7} {'idle, longest':>13} {'beats':>7}"
+        f" {'machines $':>10} {'rest $':>8}"
+    )
     for share in SHARES:
         quota = {stage: round(share * machines_needed(JOBS_A_DAY, stage)) for stage in Stage}
-        day = simulate(JOBS_A_DAY, quota, transitions=overhead.transitions, status_events=overhead.status_events)
+        published = overhead.status_events + PROGRESS_EVENTS
+        day = simulate(JOBS_A_DAY, quota, transitions=overhead.transitions, status_events=published)
         waiting = day.beats * BEAT_SECONDS * 0.5 * GB_SECOND / day.jobs
         quotas.append(quota[Stage.TRAINING])
         days.append(day)
         orchestration.append(dollars["total"] + waiting)
         print(
             f"{quotas[-1]:>17} {day.wait(0.5) / 3600:>10.2f} h {day.wait(0.95) / 3600:>5.2f} h {day.longest_queue:>7} "
+            f"{day.longest_idle:>11.1f} s {day.longest_beats:>5.0f} s "
             f"{day.compute_dollars / day.jobs:>10.3f} {orchestration[-1]:>8.5f}"
         )
     plot(quotas, days, orchestration, PLOT)
@@ -98,6 +102,8 @@ def day_figures(overhead: Overhead) -> Figures:
     return {
         "day_jobs": JOBS_A_DAY,
         "day_training_machines_for_no_wait": quotas[enough],
+        "day_longest_idle_s": round(max(day.longest_idle for day in days), 1),
+        "day_longest_beats_s": round(max(day.longest_beats for day in days), 1),
         **throttle_figures(days),
         "day_dollars_a_job_machines": round(days[enough].compute_dollars / JOBS_A_DAY, 3),
         "day_dollars_a_job_orchestration": round(orchestration[enough], 5),

@@ -2,7 +2,9 @@
 
 Jobs arrive by a Poisson process with a daily wave; each goes through the three stages, whose machines are the account's
 SageMaker quota and whose queues are served earliest upload first, as functions/domain/capacity.py does. Starts of
-executions, state transitions, status events and heartbeats of waiting tasks go through AWS' token buckets.
+executions, state transitions, status events and heartbeats of waiting tasks go through AWS' token buckets. Calls take
+their time one after the other: an invocation of `dispatch` creates a job for the machine that became free, then tries
+the next until SageMaker refuses it, and no more than `dispatchers` are at work.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html (Standard, Europe (Ireland))
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -13,6 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +24,12 @@ from domain.cost import DOLLARS_PER_HOUR
 
 DAY = 86_400.0
 LOOK_ROUND = 300.0  # seconds: watch_runs keeps the tasks alive that wait, each after so long
+# assumed, from AWS' documents and others' measurements: seconds of a Create of SageMaker's, and of one it refuses
+CREATE, REFUSAL = 0.5, 0.3
+QUERY, WRITE = 0.02, 0.01  # of DynamoDB, and PutEvents
+BEAT_SECONDS = 0.015  # one heartbeat of a waiting task by watch_runs: a read, a call and a write
+BEATS_AT_ONCE = 10  # watch_runs/handler.py
+DISPATCHERS = 10  # template.yaml's ReservedConcurrentExecutions
 
 # the template's default machines
 MACHINES = {Stage.SFM: "ml.c6i.4xlarge", Stage.TRAINING: "ml.g4dn.xlarge", Stage.COMPRESSOR: "ml.c6i.4xlarge"}
@@ -81,6 +90,9 @@ class Day:
     machine_seconds: dict[Stage, float] = field(default_factory=lambda: dict.fromkeys(Stage, 0.0))
     last_end: float = 0.0
     throttled: dict[str, float] = field(default_factory=dict)  # longest wait at each of AWS' buckets
+    idle_seconds: float = 0.0  # of machines, while runs waited for them
+    longest_idle: float = 0.0  # from a machine's end to the next run's Create
+    longest_beats: float = 0.0  # until all waiting tasks have had a heartbeat
 
     def wait(self, share: float) -> float:
         """Quantile of the jobs' waits."""
@@ -115,10 +127,13 @@ def simulate(
     seed: int = 0,
     services: Mapping[Stage, Service] = SERVICES,
     transitions: float = 11,
-    status_events: float = 60,
+    status_events: float = 130,
     times: list[float] | None = None,
+    dispatchers: int = DISPATCHERS,
+    calls: float = 1.0,
 ) -> Day:
-    """Play the day to the end of its last job. A quota of 0 lets nothing through and is refused (ValueError)."""
+    """Play the day to the end of its last job. A quota of 0 lets nothing through and is refused (ValueError). `calls`:
+    how many times as long as assumed AWS' calls take."""
     if min(quotas.values()) < 1:
         raise ValueError("with no machine in the quota no job ends")
     chance = random.Random(seed)
@@ -135,13 +150,22 @@ def simulate(
         heapq.heappush(due, (start.take(at), job, "asks", 0))
     heapq.heappush(due, (LOOK_ROUND, -1, "looks", 0))
 
+    create, refusal = calls * (QUERY + CREATE + 4 * WRITE), calls * (QUERY + REFUSAL + 2 * WRITE)
+    at_work, backlog = 0, deque[int]()  # invocations of dispatch; events that wait for one, as stages' numbers
+    freed: dict[Stage, deque[float]] = {stage: deque() for stage in Stage}  # when machines ended that nobody has yet
+
     def begin(job: int, number: int, now: float) -> None:
         stage, service = stages[number], services[stages[number]]
         work = service.work * math.exp(chance.gauss(-(service.spread**2) / 2, service.spread))
         free[stage] -= 1
+        since = freed[stage].popleft() if freed[stage] else now
+        if since < now and job in waited:
+            idle = now - max(since, waited[job])
+            day.idle_seconds, day.longest_idle = day.idle_seconds + idle, max(day.longest_idle, idle)
         day.machine_seconds[stage] += work
         heapq.heappush(due, (now + service.start + work, job, "ends", number))
 
+    waited: dict[int, float] = {}  # since when a job that was in a queue was there
     left = jobs
     while left:
         now, job, what, number = heapq.heappop(due)
@@ -149,26 +173,41 @@ def simulate(
         if what == "asks":
             now = steps.take(now, transitions / len(stages))
             events.take(now, status_events / len(stages))
+            waited.pop(job, None)
             if free[stage] > 0 and not queues[stage]:
-                begin(job, number, now)
+                begin(job, number, now + create)
             else:
                 heapq.heappush(queues[stage], (uploaded[job], job, now))
                 day.longest_queue = max(day.longest_queue, len(queues[stage]))
         elif what == "ends":
             free[stage] += 1
-            if queues[stage]:
-                _, next_job, since = heapq.heappop(queues[stage])
-                day.waits[next_job] += now - since
-                begin(next_job, number, now)
+            freed[stage].append(now)
+            backlog.append(number)
             if number + 1 < len(stages):
                 heapq.heappush(due, (now, job, "asks", number + 1))
             else:
                 left, day.last_end = left - 1, now
+        elif what == "serves":
+            if free[stage] > 0 and queues[stage]:
+                _, next_job, since = heapq.heappop(queues[stage])
+                waited[next_job] = since
+                begin(next_job, number, now + create)
+                day.waits[next_job] += now + create - since
+                heapq.heappush(due, (now + create, -1, "serves", number))
+            else:
+                heapq.heappush(due, (now + refusal, -1, "is done", number))
+        elif what == "is done":
+            at_work -= 1
         else:
             waiting = sum(map(len, queues.values()))
             day.beats += waiting
-            beats.take(now, waiting)
+            sent = max(beats.take(now, waiting), now + calls * waiting * BEAT_SECONDS / BEATS_AT_ONCE)
+            day.longest_beats = max(day.longest_beats, sent - now)
             heapq.heappush(due, (now + LOOK_ROUND, -1, "looks", 0))
+            backlog.extend(number for number, one in enumerate(stages) if free[one] > 0 and queues[one])
+        while backlog and at_work < dispatchers:
+            at_work += 1
+            heapq.heappush(due, (now, -1, "serves", backlog.popleft()))
     day.throttled = {
         "StartExecution": start.longest,
         "StateTransition": steps.longest,

@@ -103,9 +103,7 @@ def carried(scene: Scene, fit: Similarity) -> Scene:
     )
     views = []
     for view in scene.views:
-        matrix = np.eye(4)
-        matrix[:3, :3] = view.camera.rotation @ fit.rotation.T
-        matrix[:3, 3] = -matrix[:3, :3] @ fit.points(view.camera.position[None])[0]
+        matrix = fit.pose(view.camera.rotation, view.camera.position)
         views.append(replace(view, camera=replace(view.camera, world_to_camera=matrix)))
     dense = replace(scene.dense, points=fit.points(scene.dense.points), sigma=scene.dense.sigma * np.float32(fit.scale))
     return replace(scene, gaussians=gaussians, views=views, dense=dense)

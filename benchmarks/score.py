@@ -1,10 +1,9 @@
 """`make bench-score`: does the score follow what customers look at?
 
-A ladder of splats from ruined to good, of one generated flight whose off-path truth is known: fewer photos, blurred
-ones, exposures that jump, poses with noise, few steps, few Gaussians. Each rung's score, made of what a job knows
-without any truth, is put beside its PSNR off the flight path (orbit, wide, between and near, over what three photos
-see). The last line is one line of JSON: Spearman's rank correlation, and both figures of each rung. All is kept below
-.build/bench-score/.
+Splats of generated flights (SCENES="nadir-3-24 rings-0-20", trained as `make bench-offpath` does and kept with its
+runs) are ruined by degrees in four ways (`ruins.py`). Of each, what a job knows without any truth makes the score, and
+the truth off the flight path says what it should follow. A line a splat, then one line of JSON: Spearman's rank
+correlation of score and PSNR off the path, and how many steps down a ladder did not lower the score.
 """
 
 from __future__ import annotations
@@ -12,174 +11,181 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from io import BytesIO
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pycolmap
-from PIL import Image, ImageFilter
+from plyfile import PlyData
 from scipy.stats import spearmanr
 
-from benchmarks import offpath, real_sets
-from benchmarks.contact_sheet import save_sheet
+from benchmarks.drawing import as_floats, shown
 from benchmarks.flights import Flight, photos_of
-from benchmarks.stage_runs import BUILD, result_of, run_sfm, run_training
+from benchmarks.offpath import FOLD, MIN_PHOTOS, MIN_SHARE, poses_of, truth_of
+from benchmarks.ruins import RUINS, Ruin
+from benchmarks.similarity import similarity
+from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
+from benchmarks.truth_views import TrueView
 from deliver.report import Quality, score_parts
+from splat.camera import Camera, read_views
+from splat.gaussians import Gaussians
+from splat.offpath import Surfaces, look_around, match_off_path
+from splat.ply import read_ply
+from splat.surroundings import Surroundings, read_surroundings
+from trainer.coverage import WELL_SEEN, views_of_pixels
+from trainer.dataset import Scene, load_scene
+from trainer.evaluate import mean, psnr_over, score
+from trainer.photo_store import PhotoStore
 
-FOLD = 3
+SCENES = ("nadir-3-24", "rings-0-20")
 OFF_PATH = ("orbit", "wide", "between", "near")
-FLIGHT = Flight("rings", 3, 20, 640)  # 12 photos of strips, then 8 of a ring
-EVERY = 3  # of the views of a kind
-STEPS = {"TRAINING_STEPS": "300"}
-Change = Callable[[Image.Image, int], Image.Image]
+EVERY = 4  # of the views of a kind
 
 
 @dataclass(frozen=True)
 class Rung:
-    """Which of the flight's photos are taken, what is done to each and to the poses, and the training's options."""
+    """A splat on a ladder: the score's parts by name, their sum, and the true PSNR off the path (dB)."""
 
     name: str
-    photos: tuple[int, ...] = tuple(range(20))
-    change: Change | None = None
-    pose_noise: float = 0.0  # degrees, and as much of the viewing distance
-    options: dict[str, str] = field(default_factory=lambda: STEPS)
-
-    @property
-    def as_flown(self) -> bool:
-        return self.change is None and len(self.photos) == FLIGHT.photos
+    parts: dict[str, float]
+    score: float
+    off_path: float
 
 
-def blurred(pixels: float) -> Change:
-    return lambda photo, _number: photo.filter(ImageFilter.GaussianBlur(pixels))
+@dataclass(frozen=True)
+class Site:
+    """A trained flight with all that its splats are judged by."""
 
+    scene: Scene
+    store: PhotoStore
+    surroundings: Surroundings
+    surfaces: Surfaces
+    views: list[tuple[TrueView, Camera]]  # off the path: the truth, and its camera in the splat's world
+    scored: Gaussians  # before the finish on all photos
+    delivered: Gaussians
+    photos: int
+    registered: int
 
-def unevenly_lit(deviation: float) -> Change:
-    gains = np.exp(np.random.default_rng(0).normal(0, deviation, 1000))
-    return lambda photo, number: photo.point([min(255, round(value * gains[number])) for value in range(256)] * 3)
+    def rung(self, name: str, ruin: Ruin | None = None, degree: float = 0.0) -> Rung:
+        distance = self.scene.frame.scale
+        scored, delivered = (
+            splat if ruin is None else ruin(splat, degree, distance) for splat in (self.scored, self.delivered)
+        )
+        parts = score_parts(self.quality(scored, delivered))
+        truths = []
+        for view, camera in self.views:
+            seen = view.seen(MIN_PHOTOS)
+            if seen.mean() >= MIN_SHARE:
+                picture = shown(delivered, camera, self.surroundings)
+                truths.append(psnr_over(picture, as_floats(view.picture), seen))
+        points = {part.name: part.points for part in parts}
+        return Rung(name, points, round(sum(points.values()), 1), round(float(np.mean(truths)), 2))
 
-
-RUNGS = (
-    Rung("as flown"),
-    Rung("three times the steps", options={"TRAINING_STEPS": "900"}),
-    Rung("without the ring", photos=tuple(range(12))),
-    Rung("every second photo", photos=tuple(range(0, 20, 2))),
-    Rung("every third photo", photos=tuple(range(0, 20, 3))),
-    Rung("blurred by 2 px", change=blurred(2.0)),
-    Rung("exposures ± 25 %", change=unevenly_lit(0.25)),
-    Rung("poses ± 0.2°", pose_noise=0.2),
-    Rung("poses ± 1°", pose_noise=1.0),
-    Rung("60 steps", options={"TRAINING_STEPS": "60"}),
-    Rung("15 steps", options={"TRAINING_STEPS": "15"}),
-    Rung("3,000 Gaussians", options=STEPS | {"MAX_GAUSSIANS": "3000"}),
-    Rung("500 Gaussians", options=STEPS | {"MAX_GAUSSIANS": "500"}),
-)
+    def quality(self, scored: Gaussians, delivered: Gaussians) -> Quality:
+        """The figures as the report gets them, nothing lost to compression."""
+        training = [photo.camera for photo in self.scene.split("train")]
+        rows = []
+        for photo in self.scene.split("test"):
+            seen = views_of_pixels(photo.camera, training, self.scene.positions) >= WELL_SEEN
+            picture = shown(scored, photo.camera, self.surroundings)
+            target = self.store.target(photo, photo.camera)
+            rows.append(score(photo.name, picture, target, None, seen, np.ones(3)))
+        around = look_around(self.scene.positions, self.scene.frame.scale, self.surroundings.up)
+        match = match_off_path(delivered, self.surfaces, around, self.surroundings) or 0.0
+        psnr, gmsd, seen_share = (
+            mean(getattr(row, name) for row in rows) or 0.0 for name in ("psnr_seen_fitted", "gmsd", "seen")
+        )
+        return Quality(psnr, gmsd, match, seen_share, self.photos, self.registered)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", nargs="*", default=SCENES, help="kind-seed-photos, as in nadir-3-24")
+    parser.add_argument("--quality", default="standard")
+    parser.add_argument("--tag", default="now", help="of the training run of bench-offpath")
     parser.add_argument("--plot", type=Path, help="where to save the plot of score by PSNR off the path")
-    parser.add_argument("--rungs", nargs="+", help="only these")
     arguments = parser.parse_args()
-    found: dict[str, tuple[float, float]] = {}
-    for rung in RUNGS:
-        if arguments.rungs and rung.name not in arguments.rungs:
-            continue
-        figures = climbed(rung)
-        parts = score_parts(quality_of(figures))
-        found[rung.name] = (sum(part.points for part in parts), figures["offPath"])
-        points = "  ".join(f"{part.name} {part.points:.0f} of {part.most}" for part in parts)
-        print(f"{rung.name:<18} {figures['offPath']:5.1f} dB  score {found[rung.name][0]:5.1f}  {points}", flush=True)
-    scores, decibels = np.array(list(found.values())).T
+    found: dict[str, list[list[Rung]]] = {}
+    for name in arguments.scenes:
+        site = site_of(Flight.named(name), arguments.tag, arguments.quality)
+        top = site.rung("as trained")
+        report(name, top)
+        found[name] = []
+        for kind, (ruin, degrees) in RUINS.items():
+            ladder = [top, *(site.rung(f"{kind} {degree:g}", ruin, degree) for degree in degrees)]
+            for rung in ladder[1:]:
+                report(name, rung)
+            found[name].append(ladder)
+    print(json.dumps(agreement(found)))
     if arguments.plot:
         save_plot(arguments.plot, found)
-    print(json.dumps({"spearman": round(float(spearmanr(scores, decibels).statistic), 3), "rungs": found}))
     return 0
 
 
-def climbed(rung: Rung) -> dict[str, Any]:
-    """What a job would know of the rung, and `offPath`, dB."""
-    folder = BUILD / "bench-score" / rung.name.replace(" ", "-")
-    kept = folder / "figures.json"
-    if kept.is_file():
-        found: dict[str, Any] = json.loads(kept.read_text(encoding="utf-8"))
-        return found
-    flown = BUILD / "bench-score" / FLIGHT.name
-    archive = photos_of(FLIGHT, flown)
-    if not rung.as_flown:
-        archive = changed(archive, folder / "sample.zip", rung)
-    scene = run_sfm(archive, flown if rung.as_flown else folder)
-    if rung.pose_noise:
-        scene = shaken(scene, folder / "scene", rung.pose_noise)
-    model = run_training(scene, folder / "training", "preview", FOLD, options=rung.options)
-    truth, sheet = offpath.measured(FLIGHT, flown, scene, model, EVERY)
-    save_sheet(folder / "offpath.jpg", sheet)
-    job, _ = real_sets.measured(scene, model, FOLD)
-    seen = [truth[kind]["seen3"] for kind in OFF_PATH if truth[kind]["views"]]
-    found = real_sets.over_folds([job]) | {"offPath": float(np.mean(seen)), "fog": truth["fog"]}
+def report(scene: str, rung: Rung) -> None:
+    points = "  ".join(f"{name} {value:.0f}" for name, value in rung.parts.items())
+    print(f"{scene:<12} {rung.name:<16} {rung.off_path:5.1f} dB  score {rung.score:5.1f}  {points}", flush=True)
+
+
+def agreement(found: dict[str, list[list[Rung]]]) -> dict[str, float | int]:
+    """Spearman's correlation over all splats, and the steps down a ladder that lower the truth but not the score."""
+    rungs = {(scene, rung.name): rung for scene, ladders in found.items() for ladder in ladders for rung in ladder}
+    scores, truths = ([getattr(rung, name) for rung in rungs.values()] for name in ("score", "off_path"))
+    steps = [step for ladders in found.values() for ladder in ladders for step in pairwise(ladder)]
+    wrong = [(upper, lower) for upper, lower in steps if lower.off_path < upper.off_path and lower.score >= upper.score]
+    return {
+        "splats": len(rungs),
+        "spearman": round(float(spearmanr(scores, truths).statistic), 3),
+        "steps": len(steps),
+        "not_lowered": len(wrong),
+    }
+
+
+def site_of(flight: Flight, tag: str, quality: str) -> Site:
+    folder = BUILD / "bench-offpath" / flight.name
+    scene = run_sfm(photos_of(flight, folder), folder / "sfm")
+    model = run_training(scene, folder / f"{tag}-{quality}", quality, FOLD)
+    seen = read_views(model / "views.json")
+    poses = poses_of(seen, scene, folder)
+    carried = similarity(
+        np.array([poses[view.name]["centre"] for view in seen]), np.array([view.camera.position for view in seen])
+    )
+    truth = truth_of(flight, folder, seen, poses, 1)
     counts = result_of(scene)["counts"]
-    found |= {"photos": counts["photos"], "registered": counts["registered"]}
-    kept.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    return found
-
-
-def quality_of(found: dict[str, Any]) -> Quality:
-    """The figures as the report gets them, nothing lost to compression."""
-    return Quality(
-        found["fit3"], found["gmsd"], found["off_path"], found["share3"], found["photos"], found["registered"]
+    return Site(
+        scene=load_scene(scene, max(max(view.camera.width, view.camera.height) for view in seen), FOLD),
+        store=PhotoStore(),
+        surroundings=read_surroundings(model / "surroundings.json"),
+        surfaces=surfaces_in(model / "dense.ply"),
+        views=[(view, carried.camera(view.camera)) for kind in OFF_PATH for view in truth.views[kind][::EVERY]],
+        scored=read_ply(model.parent / SCORED),
+        delivered=read_ply(model / "scene.ply"),
+        photos=counts["photos"],
+        registered=counts["registered"],
     )
 
 
-def changed(archive: Path, path: Path, rung: Rung) -> Path:
-    """The rung's photos, changed as it says."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name("partial.zip")
-    with zipfile.ZipFile(archive) as given, zipfile.ZipFile(partial, "w") as out:
-        names = given.namelist()
-        for number in rung.photos:
-            content = given.read(names[number])
-            if rung.change:
-                with Image.open(BytesIO(content)) as photo:
-                    stream = BytesIO()
-                    rung.change(photo, number).save(stream, "JPEG", quality=93, exif=photo.getexif())
-                content = stream.getvalue()
-            out.writestr(names[number], content)
-    partial.replace(path)
-    return path
+def surfaces_in(path: Path) -> Surfaces:
+    """The surfaces of a dense.ply."""
+    vertices = PlyData.read(str(path))["vertex"]
+
+    def columns(*names: str) -> np.ndarray:
+        return np.stack([np.asarray(vertices[name], np.float64) for name in names], axis=1)
+
+    return Surfaces(columns("x", "y", "z"), columns("nx", "ny", "nz"), columns("red", "green", "blue") / 255)
 
 
-def shaken(scene: Path, folder: Path, degrees: float) -> Path:
-    """The scene with normal noise on every pose: `degrees`, and as much of the sight's angle across."""
-    random = np.random.default_rng(0)
-    model = pycolmap.Reconstruction(scene / "sparse" / "0")
-    points = np.array([point.xyz for point in model.points3D.values()])
-    for image in model.images.values():
-        pose = image.cam_from_world()
-        depths = (pose.rotation.matrix() @ points.T)[2] + pose.translation[2]
-        step = np.radians(degrees) * float(np.median(depths[depths > 0]))
-        turn = pycolmap.Rotation3d(random.normal(0, np.radians(degrees), 3))
-        moved = pycolmap.Rigid3d(turn * pose.rotation, pose.translation + random.normal(0, step, 3))
-        image.frame.set_cam_from_world(image.camera_id, moved)
-    target = folder / "sparse" / "0"
-    target.mkdir(parents=True, exist_ok=True)
-    model.write(target)
-    for name in ("images", "photos.json", "result.json"):
-        if not (folder / name).exists():
-            (folder / name).symlink_to((scene / name).resolve())
-    return folder
-
-
-def save_plot(path: Path, found: dict[str, tuple[float, float]]) -> None:
+def save_plot(path: Path, found: dict[str, list[list[Rung]]]) -> None:
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
-    for name, (score, decibels) in found.items():
-        axes.plot(decibels, score, "o", color="#2a6f97")
-        axes.annotate(name, (decibels, score), textcoords="offset points", xytext=(6, -3), fontsize=8)
+    colours = dict(zip(RUINS, ("#2a6f97", "#c1666b", "#7a9e3b", "#8d6cab"), strict=True))
+    for scene, style in zip(found, ("o-", "s--", "^:", "d-."), strict=False):
+        for (kind, colour), ladder in zip(colours.items(), found[scene], strict=True):
+            points = [(rung.off_path, rung.score) for rung in ladder]
+            axes.plot(*zip(*points, strict=True), style, color=colour, label=f"{scene}, {kind}", markersize=4)
     axes.set(xlabel="PSNR off the flight path, dB", ylabel="score", ylim=(0, 100))
     axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
     figure.savefig(path, dpi=120)
 
 

@@ -32,11 +32,15 @@ class Similarity:
 
     def camera(self, camera: TrueCamera) -> Camera:
         """The same view of the world carried over."""
-        turned = camera.world_to_camera[:3, :3] @ self.rotation.T
-        matrix = np.eye(4)
-        matrix[:3, :3] = turned
-        matrix[:3, 3] = -turned @ self.points(camera.centre[None])[0]
+        matrix = self.pose(camera.world_to_camera[:3, :3], camera.centre)
         return Camera(camera.width, camera.height, camera.fx, camera.fy, camera.cx, camera.cy, matrix)
+
+    def pose(self, rotation: Float64, centre: Float64) -> Float64:
+        """(4, 4) world to camera of a camera carried over, of its own `rotation` (3, 3) and `centre` (3,)."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation @ self.rotation.T
+        matrix[:3, 3] = -matrix[:3, :3] @ self.points(centre[None])[0]
+        return matrix
 
 
 def similarity(given: Float64, found: Float64) -> Similarity:

@@ -18,12 +18,13 @@ from splat.gaussians import Gaussians
 from splat.loss import Buffers, Target, photometric_loss
 from splat.projection import packed, project
 from splat.tiles import tile_lists
-from trainer.dataset import Frame, PhotoStore, Scene, views_per_point
+from trainer.dataset import Frame, Scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import render_photo
 from trainer.initialise import Seeds, from_seeds
 from trainer.loss import Photometric
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
 from trainer.seeds import start
 from trainer.train import Trainer, draw

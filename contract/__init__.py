@@ -10,7 +10,8 @@ films          what a film may be, by its header
 names          the names in a ZIP as they were typed
 archive        which files of a ZIP are taken, and what a ZIP may hold: one check for preflight and containers
 events         source, types and sequence numbers of status events
-schemas        JSON Schemas of status events and of the files that stages leave (written to events/schemas/)
+schemas        JSON Schemas of status events and of the files that stages leave (written to events/schemas/), made of
+               scene_schemas (files that describe a scene) and schema_parts
 page           the part that the customer's page needs (written to web/src/contract.js)
 
 `python -m contract` writes what is generated; `python -m contract --check` exits 1 where it is not up to date.

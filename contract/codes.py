@@ -70,7 +70,7 @@ class ErrorCode(StrEnum):
 
 
 # failures that an operator should look at: machines, AWS and our own code. The others follow from a customer's photos,
-# options or wish, and nobody is woken for them.
+# options or decisions, and raise no alarm.
 OPERATORS = frozenset(
     {
         ErrorCode.OUT_OF_MEMORY,
@@ -107,6 +107,18 @@ class Failure:
     hint: str
     then: Then = Then.FINAL
 
+
+# of uploads that structure from motion refuses: it leaves evidence of what became of each photo
+EVIDENCED = frozenset(
+    {
+        ErrorCode.TOO_FEW_PHOTOS,
+        ErrorCode.NO_FEATURES,
+        ErrorCode.NO_OVERLAP,
+        ErrorCode.DISCONNECTED,
+        ErrorCode.LOW_REGISTRATION,
+        ErrorCode.TIME_BUDGET,
+    }
+)
 
 FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.UNREADABLE: Failure(

@@ -22,7 +22,8 @@ class StageSpec:
     `title`: its name for customers; `module`: the container's Python package; `channel`: the folder its input is
     mounted at; `max_runtime`: seconds of compute a run may take; `volume_gb`: its disk; `progress_share`: its share of
     a full job's time, measured on the project's sample; `halves`: after OUT_OF_MEMORY it can be tried with half of the
-    Gaussians.
+    Gaussians; `kept`: its output is what customers get and does not expire; `leaves_evidence`: when it refuses its
+    input it shows why, in EVIDENCE_FOLDER.
     """
 
     key: str
@@ -34,6 +35,8 @@ class StageSpec:
     volume_gb: int
     progress_share: float
     halves: bool = False
+    kept: bool = False
+    leaves_evidence: bool = False
 
 
 class Stage(StrEnum):
@@ -80,6 +83,9 @@ class Stage(StrEnum):
         return PurePosixPath("model" if self.kind == "Training" else "processing/output")
 
 
+# where a stage that refuses its input leaves what the customer is to see of it, below /opt/ml
+EVIDENCE_FOLDER = PurePosixPath("processing/evidence")
+
 STAGES = {
     Stage.SFM: StageSpec(
         key="sfm",
@@ -90,6 +96,7 @@ STAGES = {
         max_runtime=3 * 3600,
         volume_gb=200,
         progress_share=0.25,
+        leaves_evidence=True,
     ),
     Stage.TRAINING: StageSpec(
         key="training",
@@ -111,6 +118,7 @@ STAGES = {
         max_runtime=3600,
         volume_gb=50,
         progress_share=0.1,
+        kept=True,
     ),
 }
 
@@ -123,14 +131,30 @@ class PipelineStep(StrEnum):
     COMPRESSION = "compression"
 
     @property
+    def first(self) -> Stage:
+        """The stage that reads the upload."""
+        return _FIRST[self]
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages of a job that starts here."""
-        first = {PipelineStep.TRAINING: Stage.TRAINING, PipelineStep.COMPRESSION: Stage.COMPRESSOR}
-        return tuple(Stage)[first.get(self, Stage.SFM).ordinal - 1 :]
+        return tuple(Stage)[self.first.ordinal - 1 :]
+
+    @classmethod
+    def for_stage(cls, stage: Stage) -> PipelineStep:
+        """The latest place to start from which a job still runs `stage`."""
+        return max((step for step in cls if stage in step.stages), key=lambda step: step.first.ordinal)
+
+
+_FIRST = {
+    PipelineStep.FULL: Stage.SFM,
+    PipelineStep.TRAINING: Stage.TRAINING,
+    PipelineStep.COMPRESSION: Stage.COMPRESSOR,
+}
 
 
 class JobName(NamedTuple):
-    """What the name of a SageMaker job says: `<jobId>-<stage>-<attempt>`."""
+    """What the name of a SageMaker job consists of: `<jobId>-<stage>-<attempt>`."""
 
     job_id: str
     stage: Stage

@@ -7,18 +7,17 @@ Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from contract.codes import FAILURES, ErrorCode
@@ -30,8 +29,8 @@ from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
-from local.display import printable, progress_display
-from local.folders import NO_ROOM, free_folder, pack
+from local.display import interrupt_on_sigterm, printable, progress_display
+from local.folders import SHOWN, code_of, free_folder, pack
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
 
@@ -39,6 +38,7 @@ BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
+FULL_BYTES = 8 * 10**6  # left on the disk: less than a function unpacks
 USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [IMAGES=1]"
 
 
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     # a folder of its own, so that two demos side by side do not meet
     folder = ROOT / ".local" / f"demo-{os.getpid()}"
     try:
@@ -65,8 +65,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         code = 1
     except OSError as fault:
-        code_of = ErrorCode.DISK_FULL if fault.errno in NO_ROOM else ErrorCode.INTERNAL
-        print(f"{code_of}: {fault}\n{FAILURES[code_of].hint}", file=sys.stderr)
+        reason = code_of(fault)
+        print(f"{reason}: {fault}\n{FAILURES[reason].hint}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -110,7 +110,7 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
             f"uploaded {printable(photos.name)} ({photos.stat().st_size / 1e6:.1f} MB), quality {quality}", flush=True
         )
         with progress_display(board) as show:
-            for event in subscription.follow(JOB_SECONDS):
+            for event in subscription.follow(JOB_SECONDS, lambda: check_room(cloud.folder)):
                 board.apply(event)
                 show(event)
     assert board.last is not None  # follow ends with the job's last event or raises
@@ -127,6 +127,12 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
     return 0 if succeeded else 1
 
 
+def check_room(folder: Path) -> None:
+    """Raises OSError(ENOSPC) once the disk below the cloud is full: its functions cannot start then, without a word."""
+    if shutil.disk_usage(folder).free < FULL_BYTES:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
+
+
 def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
     """Copy what the job delivered, and its mail, to `wanted` or a folder beside it; where the disk is full, to one
     below .local, which may be on another disk. The job is not lost for want of room: raises OSError(ENOSPC) only when
@@ -137,7 +143,7 @@ def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) ->
             if mail is not None:
                 (folder / "mail.html").write_text(mail.page(cloud.address, last.outputs), encoding="utf-8")
         except OSError as fault:
-            if fault.errno not in NO_ROOM:
+            if code_of(fault) is not ErrorCode.DISK_FULL:
                 raise
             full = fault
             print(f"there is no room for the result in {folder.parent}", file=sys.stderr)
@@ -152,14 +158,7 @@ def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[st
     if last.error is not None:
         told = (f"{last.type}: {last.error['message']}", f"What to do: {last.error['hint']}")
         lines += map(printable, told)  # names of the customer's are in them
-    shown = {
-        "scene.sog": "splat",
-        "viewer/index.html": "viewer",
-        "report.html": "report",
-        "preview.png": "picture",
-        "orbit.webp": "orbit",
-    }
-    lines += [f"{label:<8} {folder / name}" for name, label in shown.items() if name in last.outputs]
+    lines += [f"{label:<8} {folder / name}" for name, label in SHOWN.items() if name in last.outputs]
     lines.append(
         f"{'mail':<8} {folder / 'mail.html'} ({printable(mail.subject)})" if mail else f"{'mail':<8} none came"
     )
@@ -194,8 +193,17 @@ def make_sample(build: Path) -> Path:
         build.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="sample-", dir=build) as partial:
             subprocess.run([sys.executable, "-m", "sample", f"{partial}/made"], cwd=ROOT, check=True)
-            Path(partial, "made").rename(folder)
+            place(Path(partial, "made"), folder)
     return folder / "sample.zip"
+
+
+def place(made: Path, folder: Path) -> None:
+    """Put what was made in its place, or leave there what another demo has made meanwhile: both are the same."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def tidy(folder: Path, keep_logs: bool) -> None:
@@ -209,10 +217,6 @@ def tidy(folder: Path, keep_logs: bool) -> None:
                 path.rmdir()
         elif path.suffix != ".log":
             path.unlink(missing_ok=True)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

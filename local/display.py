@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import FrameType
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -142,6 +144,15 @@ class LinePrinter:
 def _what(view: StageView) -> str:
     attempt = f" (attempt {view.attempt})" if view.attempt > 1 else ""
     return printable(view.message or view.state) + attempt
+
+
+def interrupt_on_sigterm() -> None:
+    """Ends the program in order on SIGTERM, as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def printable(text: str) -> str:

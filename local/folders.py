@@ -10,9 +10,25 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from contract.archive import wanted_of
+from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+# what a result holds for people to open, and what it is called in a terminal
+SHOWN = {
+    "viewer/index.html": "viewer",
+    "scene.sog": "splat",
+    "report.html": "report",
+    "preview.png": "picture",
+    "orbit.webp": "orbit",
+}
+
+
+def code_of(fault: OSError) -> ErrorCode:
+    """DISK_FULL where there is no room; any other fault of the disk is INTERNAL."""
+    return ErrorCode.DISK_FULL if fault.errno in _NO_ROOM else ErrorCode.INTERNAL
 
 
 def walk(folder: Path) -> Iterator[Path]:

@@ -7,6 +7,7 @@ foreign). Either could create a function here and have it run. Programs send nei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
@@ -24,6 +25,8 @@ _PAGE_HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+
+_API = re.compile(r"/_aws/execute-api/[^/]+/[^/]+(?=/)")  # local/web.py's api_url: on AWS it is a host of its own
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -64,6 +67,9 @@ def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
             await _refuse(scope, send, reason)
             return
         added = _PAGE_HEADERS if page(scope["path"]) else {}
+        if found := _API.match(scope["path"]):  # what an API must know to link to itself
+            own = [(b"x-forwarded-proto", b"http"), (b"x-forwarded-prefix", found[0].encode())]
+            scope = {**scope, "headers": [*scope["headers"], *own]}
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":

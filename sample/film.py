@@ -21,7 +21,7 @@ from sample.terrain import Terrain
 RADIUS, HEIGHT, RISE = 34.0, 22.0, 6.0  # metres: of the round, above the house's pad, and what it climbs on the way
 START = radians(200.0)
 BEGAN = datetime(2024, 8, 24, 14, 5, 30, tzinfo=UTC)
-PIXELS = 16 / 9  # a picture's width over its height
+ASPECT = 16 / 9  # a picture's width over its height
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Take:
 
     @property
     def height(self) -> int:
-        return 2 * round(self.width / PIXELS / 2)
+        return 2 * round(self.width / ASPECT / 2)
 
 
 def camera_on_round(take: Take, seconds: float, terrain: Terrain, lens: Lens) -> Camera:

@@ -20,7 +20,7 @@ LOT = (58.0, 52.0)  # metres from lot to lot, east and north
 @dataclass(frozen=True)
 class Shape:
     """A patch of one material. A rectangle is middle x, y, half sizes, corner radius, heading; a stroke is two points
-    and a half width (a disc is a stroke of no length). Its edge is `soft` metres wide and strays by `ragged` metres."""
+    and a half width (a disc is a stroke of no length). Its edge is `soft` metres wide and wavers by `ragged` metres."""
 
     kind: int
     numbers: tuple[float, float, float, float, float, float]

@@ -26,7 +26,7 @@ def base_material(i: int, j: int, seed: int) -> int:
     """What grows on lot (i, j): the garden in the middle; gardens along every other row's road; fields and woods."""
     if (i, j) == (0, 0) or (j % 2 == 0 and hashed(i, j, 700 + seed) < 0.4):
         return LAWN
-    # Fields are larger than lots: pairs of lots share their fate.
+    # Fields are larger than lots: pairs of lots are one field.
     return FIELDS[int(hashed(i // 2, j, 900 + seed) * len(FIELDS))]
 
 

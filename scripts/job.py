@@ -21,7 +21,12 @@ from contract.stages import Stage
 MAX_LOG_LINES = 15  # of a container
 MAX_FUNCTION_LINES = 60
 MAX_TEXT = 400  # characters of a cause or a log line
-HIDDEN = {"taskToken", "createRequest", "retryState", "startWith"}
+# of a log line: what is known anyway, and what is written otherwise
+FRAME = {
+    "level", "location", "message", "timestamp", "service", "cold_start", "function_name", "function_memory_size",
+    "function_arn", "function_request_id", "xray_trace_id", "job_id", "exception", "exception_name", "stack_trace",
+}  # fmt: skip
+HIDDEN = {"startWith"}  # the execution's whole input
 
 
 def resources_of(cloudformation: Any, stack: str) -> dict[str, str]:
@@ -67,10 +72,10 @@ def _event_line(event: Mapping[str, Any]) -> str | None:
 
 
 def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator[str]:
-    """One attempt at a stage: what the pipeline noted, what SageMaker says, how its log ends."""
+    """One attempt at a stage: the pipeline's notes, SageMaker's description, the end of its log."""
     kind = Stage(run["stage"]).kind
     name = f"{run['jobId']}-{run['stage']}-{run['attempt']}"
-    noted = {key: run[key] for key in ("reason", "dollars", "queuedAt", "nextLook") if key in run}
+    noted = {key: run[key] for key in ("reason", "retryState", "dollars", "queuedAt", "nextLook") if key in run}
     yield f"{name} {_short(noted)}"
     try:
         described = getattr(sagemaker, f"describe_{kind.lower()}_job")(**{f"{kind}JobName": name})
@@ -85,10 +90,15 @@ def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator
         f"{kind}EndTime",
         "BillableTimeInSeconds",
     )
-    yield f"  SageMaker: {described[f'{kind}JobStatus']}"
+    yield f"  SageMaker: {described[f'{kind}JobStatus']} on {_instance_type(described)}"
     yield from (f"  {key}: {_short(described[key])}" for key in wanted if key in described)
     for line in _log_tail(logs, f"/aws/sagemaker/{kind}Jobs", name):
         yield f"  | {line}"
+
+
+def _instance_type(described: Mapping[str, Any]) -> str:
+    cluster = described.get("ResourceConfig") or described.get("ProcessingResources", {}).get("ClusterConfig", {})
+    return str(cluster.get("InstanceType", "?"))
 
 
 def _log_tail(logs: Any, group: str, prefix: str) -> list[str]:
@@ -115,7 +125,21 @@ def function_lines(logs: Any, group: str, job_id: str) -> Iterator[str]:
         return
     for event in found[-MAX_FUNCTION_LINES:]:
         at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC)
-        yield f"{at:%F %T} {_short(event['message'].strip())}"
+        yield f"{at:%F %T} {_short(_said(event['message'].strip()))}"
+
+
+def _said(line: str) -> str:
+    """What a line of Powertools' logger says beside where and when it was written: of an exception its last line."""
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError:
+        return line
+    if not isinstance(record, dict) or "message" not in record:
+        return line
+    exception = str(record.get("exception", "")).strip().rpartition("\n")[2]
+    facts = {name: value for name, value in record.items() if name not in FRAME and value is not None}
+    said = [record.get("level"), record.get("function_name"), record["message"], exception]
+    return " ".join(str(one) for one in [*said, json.dumps(facts, ensure_ascii=False) if facts else ""] if one)
 
 
 def cost_lines(runs: list[dict[str, Any]]) -> Iterator[str]:

@@ -26,15 +26,13 @@ environment() { # folder, pip's arguments: a virtual environment that holds thes
   local python folder=$1
   shift
   python=$(find_python)
-  set -- "$folder" "$@"
-  if [ ! -x "$1/bin/pip" ] && ! "$python" -m venv "$1"; then
+  if [ ! -x "$folder/bin/pip" ] && ! "$python" -m venv "$folder"; then
     say "installing Debian's python3-venv"
     as_root apt-get update -qq
     as_root apt-get install -y -qq python3-venv >/dev/null
-    "$python" -m venv "$1"
+    "$python" -m venv "$folder"
   fi
   say "installing ${*: -1} into $folder"
-  shift
   "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
 }
 

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import webbrowser
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
-from types import FrameType
 
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
-from local.display import printable
-from local.folders import free_folder
+from domain.pace import in_words
+from local.display import interrupt_on_sigterm, printable
+from local.folders import SHOWN, free_folder
 from local.sagemaker.container import project_images
 from spaceport import doctor
-from spaceport.estimate import PaceFile, in_words
+from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run, estimate_of
-from spaceport.source import STEPS, Source, read_source
+from spaceport.source import Source, read_source
 
 OK, FAILED, WRONG_USE, STOPPED = 0, 1, 2, 130
-SHOWN = {
-    "viewer/index.html": "viewer",
-    "scene.sog": "splat",
-    "report.html": "report",
-    "preview.png": "picture",
-    "orbit.webp": "orbit",
-}
 EPILOG = """\
 commands:
   spaceport cloud up|down   start or stop the pipeline on an embedded cloud
@@ -49,7 +41,7 @@ def main(arguments: Sequence[str], root: Path) -> int:
         return cloud(arguments[1:], root)
     if arguments[:1] == ["doctor"]:
         return doctor.report(doctor.checks(root), sys.stdout)
-    signal.signal(signal.SIGTERM, _interrupt)
+    interrupt_on_sigterm()
     return scene(parser().parse_args(arguments), root)
 
 
@@ -116,8 +108,7 @@ def cloud(arguments: Sequence[str], root: Path) -> int:
 def _options(given: argparse.Namespace, source: Source) -> JobOptions:
     numbers = {name: getattr(given, name) for name in WHOLE_NUMBERS if getattr(given, name) is not None}
     named = {"name": given.name} if given.name else {}
-    step = STEPS[given.only] if given.only else source.step
-    return parse_options({"quality": given.quality, "pipelineStep": step, **named, **numbers})
+    return parse_options({"quality": given.quality, "pipelineStep": source.step, **named, **numbers})
 
 
 def _opening(plan: Plan, paces: PaceFile) -> str:
@@ -152,7 +143,3 @@ def _version() -> str:
         return metadata.version("spaceport")
     except metadata.PackageNotFoundError:
         return "(checkout)"
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import platform
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from contract.stages import Stage
-from local.address import DEFAULT_PORT, HOST
+from local.address import DEFAULT_PORT, free_ports
 from local.sagemaker.engine import ENGINE
 
 PYTHONS = ((3, 11), (3, 13))  # the first and the last for which every pinned package has been built
@@ -71,7 +70,7 @@ def packages(names: Sequence[str], there: Callable[[str], bool]) -> Check:
 
 
 def viewer(root: Path) -> Check:
-    built = any((root / "containers" / "compressor" / "viewer" / ".build").glob("*"))
+    built = any((root / "containers" / Stage.COMPRESSOR / "viewer" / ".build").glob("*"))
     advice = "in the checkout: make setup"
     return Check("viewer", built, "built" if built else "not built", advice)
 
@@ -113,12 +112,8 @@ def gpu() -> Check:
 
 
 def port(number: int) -> Check:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, number))
-        except OSError:
-            return Check("port", None, f"{number} is taken", "the local cloud takes another one and prints it")
+    if free_ports(1, preferred=number) != [number]:
+        return Check("port", None, f"{number} is taken", "the local cloud takes another one and prints it")
     return Check("port", True, f"{number} is free")
 
 

@@ -19,14 +19,15 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import Job, JobOptions, UploadedObject, job_of
-from domain.sagemaker_requests import CAMERAS
-from local.board import Board
+from domain.pace import in_words
+from domain.sagemaker_requests import CAMERAS, makes_survey_products
+from local.board import Board, StageView
 from local.customer import StatusEvent
 from local.display import progress_display
-from local.folders import NO_ROOM, free_folder, move, pack
+from local.folders import code_of, free_folder, move, pack
 from local.sagemaker.container import Image
 from spaceport.delivery import deliver
-from spaceport.estimate import Estimate, PaceFile, in_words
+from spaceport.estimate import Estimate, PaceFile
 from spaceport.source import Source
 from spaceport.stages import FinishedStage, StageFailed, Stages
 
@@ -135,7 +136,7 @@ class Run:
     def _stages(self, plan: Plan, job: Job, work: Path, finished: list[FinishedStage]) -> None:
         quality = plan.options.quality
         estimate = estimate_of(plan, self._paces)
-        board = Board({stage: view for stage, view in Board().stages.items() if stage in plan.stages})
+        board = Board({stage: StageView(stage) for stage in plan.stages})
         with progress_display(board, lambda: in_words(*estimate.left(self._clock())), self._stream) as draw:
 
             def show(event: StatusEvent) -> None:
@@ -161,10 +162,9 @@ class Run:
 
 
 def beside(stage: Stage, options: JobOptions, finished: list[FinishedStage]) -> dict[str, Path]:
-    """What the compressor makes survey products from, as domain.sagemaker_requests.survey_source has it."""
+    """The stage's further inputs by name: structure from motion's output, where survey products are made of it."""
     cameras = [done.folder for done in finished if done.run.stage is Stage.SFM]
-    wanted = stage is Stage.COMPRESSOR and options.products != 0
-    return {CAMERAS: cameras[0]} if wanted and cameras else {}
+    return {CAMERAS: cameras[0]} if cameras and makes_survey_products(stage, options) else {}
 
 
 def job_for(source: Source, options: JobOptions) -> Job:
@@ -186,7 +186,7 @@ def estimate_of(plan: Plan, paces: PaceFile) -> Estimate:
 
 
 def learn_work(estimate: Estimate, done: FinishedStage) -> None:
-    """A finished stage says how much there is for the next one to do."""
+    """Sets the compressor's work from the number of trained Gaussians."""
     result = json.loads((done.folder / "result.json").read_text(encoding="utf-8"))
     gaussians = result["counts"].get("gaussians")
     if done.run.stage is Stage.TRAINING and gaussians:
@@ -215,6 +215,5 @@ def kept(work: Path, out: Path) -> Path | None:
 
 
 def _coded(fault: OSError) -> JobError:
-    if fault.errno in NO_ROOM:
-        return JobError.of(ErrorCode.DISK_FULL, str(fault.filename or ""))
-    return JobError.of(ErrorCode.INTERNAL, str(fault))
+    code = code_of(fault)
+    return JobError.of(code, str(fault.filename or "") if code is ErrorCode.DISK_FULL else str(fault))

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contract.archive import Entry, is_scene_photo, is_splat, model_folders
+from contract.archive import Entry, scene_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, read_entries
+from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
 RESULT = "result.json"
-STEPS = {
-    Stage.SFM: PipelineStep.FULL,
-    Stage.TRAINING: PipelineStep.TRAINING,
-    Stage.COMPRESSOR: PipelineStep.COMPRESSION,
-}
 
 
 @dataclass(frozen=True)
@@ -47,46 +42,49 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
     `only` says for which stage the input is; otherwise its content does. Raises FileNotFoundError, and RejectedUpload
     with the code and the facts.
     """
-    if path.is_file() and (only or Stage.SFM) is Stage.SFM:
-        with path.open("rb") as stream:
-            if kind_of(path.name, stream.read(START_BYTES)) is UploadKind.FILM:
+    if path.is_dir():
+        return _folder(path, only)
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        match kind_of(path.name, stream.read(START_BYTES)):
+            case UploadKind.PHOTO:
+                raise RejectedUpload(ErrorCode.LOOSE_PHOTOS)
+            case UploadKind.FILM if only in (None, Stage.SFM):
                 check_bare_film(stream)
-                return Source(path, PipelineStep.FULL, 0, path.stat().st_size)
-    entries, size = _entries(path)
-    step = STEPS[only] if only else _step_of(path, entries)
-    if step is PipelineStep.COMPRESSION and path.is_dir():
-        if not (path / "scene.ply").is_file():
-            raise RejectedUpload(ErrorCode.INVALID_SPLAT, "there is no scene.ply in the folder")
+                return Source(path, PipelineStep.FULL, 0, size)
+            case UploadKind.KSPLAT:
+                raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
+            case UploadKind.SPLAT if only in (None, Stage.COMPRESSOR):
+                if size == 0:
+                    raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
+                return Source(path, PipelineStep.COMPRESSION, 0, size)
+            case UploadKind.SPLAT:
+                raise RejectedUpload(ErrorCode.NOT_A_ZIP, f"{path.name} is a splat")
+        if size == 0:
+            raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
+        entries = read_entries(stream)
+        step = PipelineStep.for_stage(only) if only else _step_of(entries)
+        photos = check_entries(entries, size, step)
+        check_contents(stream, entries, step)
+    return Source(path, step, photos, size)
+
+
+def _folder(path: Path, only: Stage | None) -> Source:
+    files = [(file, file.stat().st_size) for file in walk(path)]
+    entries = [Entry(file.relative_to(path).as_posix(), size, size) for file, size in files]
+    size = sum(size for _, size in files)
+    step = PipelineStep.for_stage(only) if only else _step_of(entries)
+    if step is PipelineStep.COMPRESSION and (path / "scene.ply").is_file():  # other splats beside it do not count
         return Source(path, step, 0, size)
-    if step is PipelineStep.COMPRESSION and is_splat(PurePosixPath(path.name)):
-        return Source(path, step, 0, size)
-    if is_splat(PurePosixPath(path.name)) and path.is_file():
-        raise RejectedUpload(ErrorCode.NOT_A_ZIP, f"{path.name} is a .ply file")
     return Source(path, step, check_entries(entries, size, step), size)
 
 
-def _entries(path: Path) -> tuple[list[Entry], int]:
-    """The files of a ZIP or a folder, and the bytes that they take; none of a .ply."""
-    if path.is_dir():
-        found = [
-            Entry(file.relative_to(path).as_posix(), size, size)
-            for file in walk(path)
-            if (size := file.stat().st_size) is not None
-        ]
-        return found, sum(entry.bytes for entry in found)
-    size = path.stat().st_size
-    if is_splat(PurePosixPath(path.name)):
-        return [], size
-    with path.open("rb") as stream:
-        return read_entries(stream), size
-
-
-def _step_of(path: Path, entries: list[Entry]) -> PipelineStep:
+def _step_of(entries: list[Entry]) -> PipelineStep:
+    """Where files enter the pipeline: what a stage left, and a COLMAP scene, behind the stage that makes such."""
     paths = [entry.path for entry in entries]
-    if not entries and path.is_file():
-        return PipelineStep.COMPRESSION
     if {PurePosixPath("scene.ply"), PurePosixPath(RESULT)} <= set(paths):
         return PipelineStep.COMPRESSION
-    if model_folders(paths) and any(map(is_scene_photo, paths)):
+    scene = scene_of(paths)
+    if scene is not None and any(map(scene.is_photo, paths)):
         return PipelineStep.TRAINING
-    return PipelineStep.FULL
+    return step_of(entries, PipelineStep.FULL)

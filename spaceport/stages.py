@@ -15,7 +15,7 @@ from typing import Any
 
 from contract.codes import FAILURES, ErrorCode, Then
 from contract.events import StatusType
-from contract.stages import Stage
+from contract.stages import EVIDENCE_FOLDER, Stage
 from domain.errors import JobError
 from domain.job import Job
 from domain.sagemaker_requests import environment
@@ -25,7 +25,7 @@ from local.sagemaker.container import Container, Image, RunFolders
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 10.0
-KILLED = 128 + 9  # what an exit by SIGKILL looks like: Linux ends so whoever takes the last of the memory
+KILLED = 128 + 9  # exit code after SIGKILL, as Linux's out-of-memory killer sends
 ATTEMPTS = 2
 
 
@@ -57,7 +57,6 @@ class Stages:
     clock: Callable[[], float] = time.monotonic
     grace: float = GRACE_SECONDS
     _sequence: int = field(default=0, init=False)
-    _seconds: float = field(default=0.0, init=False)
 
     def run(self, stage: Stage, given: Path, beside: Mapping[str, Path] | None = None) -> FinishedStage:
         """Run one stage on a file or on the folder that the stage before left; again with half of the Gaussians where
@@ -65,16 +64,17 @@ class Stages:
         run = StageRun(job_id=self.job.job_id, stage=stage, attempt=1)
         state = RetryState()
         while True:
-            error = self._attempt(run, state, {stage.spec.channel: given, **(beside or {})})
+            error, seconds = self._attempt(run, state, {stage.spec.channel: given, **(beside or {})})
             if error is None:
                 folder = self.work / stage
                 (self._ml(run) / stage.output_folder).rename(folder)
                 shutil.rmtree(self._root(run), ignore_errors=True)
-                return FinishedStage(run, folder, self._seconds)
+                return FinishedStage(run, folder, seconds)
             halve = FAILURES[error.code].then is Then.HALVE and stage.spec.halves and run.attempt < ATTEMPTS
             self._show(StatusType.STAGE_FAILED, run, 0.0, error.message)
             if not halve:  # what it did leave is evidence: which photos were used, where overlap is missing
-                (self._ml(run) / stage.output_folder).rename(self.work / stage)
+                evidence = self._ml(run) / EVIDENCE_FOLDER
+                (evidence if evidence.is_dir() else self._ml(run) / stage.output_folder).rename(self.work / stage)
             shutil.rmtree(self._root(run), ignore_errors=True)
             if not halve:
                 raise StageFailed(stage, error)
@@ -84,8 +84,8 @@ class Stages:
     def log_of(self, run: StageRun) -> Path:
         return self.work / f"{run.stage}-{run.attempt}.log"
 
-    def _attempt(self, run: StageRun, state: RetryState, inputs: Mapping[str, Path]) -> JobError | None:
-        """None when the stage left its result."""
+    def _attempt(self, run: StageRun, state: RetryState, inputs: Mapping[str, Path]) -> tuple[JobError | None, float]:
+        """The coded reason, None when the stage left its result; and the seconds that it took."""
         folders = RunFolders(self._ml(run), self._root(run) / "work", self._root(run) / "tmp")
         for folder in (folders.work, folders.scratch, folders.ml / run.stage.output_folder, folders.ml / "checkpoints"):
             folder.mkdir(parents=True)
@@ -100,11 +100,11 @@ class Stages:
         except BaseException:
             self._stop(container)
             raise
-        self._seconds = self.clock() - started
+        seconds = self.clock() - started
         if code == 0:
             self._show(StatusType.STAGE_SUCCEEDED, run, 1.0, "done")
-            return None
-        return reason(folders.ml / "output" / "failure", code)
+            return None, seconds
+        return reason(folders.ml / "output" / "failure", code), seconds
 
     def _follow(self, container: Container, run: StageRun) -> int:
         """Pass the progress events in the stage's log on until it ends; its exit code."""

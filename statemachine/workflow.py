@@ -10,6 +10,7 @@ template (DefinitionSubstitutions). postprocess.py adds what the SDK cannot expr
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -48,12 +49,36 @@ PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 # a container reports at least every 20 s; while a machine loads its input there are no reports for minutes. For as
 # long as a run waits for its machine, in our queue or at SageMaker, watch_runs keeps its task alive
 HEARTBEAT_SECONDS = 1800
-# a run may wait this long in the queue for a machine of the account's quota: with one machine, fifty uploads get
-# through even if each takes the longest it may. dispatch keeps the heartbeat of those that wait
-QUEUE_SECONDS = 15 * 24 * 3600
+_DAY = 24 * 3600
+# the runs of a job may wait this long in the queues, together: what they read expires later
+QUEUES_SECONDS = 45 * _DAY
 # waiting for an instance that was found, start-up, loading and upload count on top of a job's MaxRuntimeInSeconds
 MARGIN_SECONDS = 2 * 3600
-JOB_TIMEOUT_SECONDS = 46 * 24 * 3600
+
+
+def run_seconds(stage: Stage) -> int:
+    """How long a run may hold its machine or wait for Spot capacity."""
+    return stage.spec.max_runtime + (SPOT_WAIT_SECONDS if stage.kind == "Training" else 0)
+
+
+def queue_seconds(stage: Stage) -> int:
+    """How long a run may wait in its queue; dispatch keeps the heartbeat of those that wait.
+
+    By the time that the runs of its kind may take, which wait for the same machines: with one machine of each kind,
+    fifty uploads get through even if each run takes the longest it may.
+    """
+    turns = {each: sum(map(run_seconds, each.of_its_kind)) for each in Stage}
+    return QUEUES_SECONDS * turns[stage] // sum(turns.values())
+
+
+def task_seconds(stage: Stage) -> int:
+    """How long a stage's task may take: in the queue, at work, and around it."""
+    return queue_seconds(stage) + run_seconds(stage) + MARGIN_SECONDS
+
+
+def job_seconds() -> int:
+    """How long an execution may take: its stages' tasks, in whole days."""
+    return math.ceil(sum(map(task_seconds, Stage)) / _DAY) * _DAY
 
 
 def codes(*then: Then) -> list[str]:
@@ -115,7 +140,6 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
     """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
     spec = stage.spec
     name, output = spec.key.capitalize(), f"$.stages.{spec.key}"
-    spot_wait = SPOT_WAIT_SECONDS if spec.kind == "Training" else 0
     succeeded = announce(
         f"{name}Succeeded",
         StatusType.STAGE_SUCCEEDED,
@@ -167,7 +191,7 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
             "FunctionName": "${RunStageFunctionArn}",
             "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage.value, "job.$": "$"},
         },
-        timeout_seconds=QUEUE_SECONDS + spec.max_runtime + spot_wait + MARGIN_SECONDS,
+        timeout_seconds=task_seconds(stage),
         heartbeat_seconds=HEARTBEAT_SECONDS,
         result_path=output,
         retry=[
@@ -228,7 +252,7 @@ def pipeline() -> Graph:
     return Graph(
         started,
         comment="A ZIP of drone photos becomes a compressed 3D Gaussian splat. Written by workflow.py: edit that.",
-        timeout_seconds=JOB_TIMEOUT_SECONDS,
+        timeout_seconds=job_seconds(),
     )
 
 

@@ -19,7 +19,6 @@ import torch
 
 from benchmarks.gpu import parity, runs
 from contract.files import write_json
-from trainer import dataset
 from trainer.dataset import Scene, load_scene
 
 PLAN = "2000:200000:1600,7000:1000000:1600,30000:1000000:1600"
@@ -39,7 +38,6 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--parity", type=int, default=5000, help="Gaussians of the parity check")
     options = parser.parse_args(words)
     device, deadline = torch.device(options.device), time.monotonic() + options.seconds
-    dataset.HOLD_OUT_FIRST = 0  # as simple_trainer does
     options.out.mkdir(parents=True, exist_ok=True)
     results = Results(options.out / "gpu.json")
     results.keep("device", torch.cuda.get_device_name() if device.type == "cuda" else "cpu")
@@ -59,7 +57,7 @@ def planned(
     """Every run by its name, in order."""
     for number, (steps, cap, edge) in enumerate(tuple(map(int, part.split(":"))) for part in plan.split(",")):
         for folder in folders:
-            scene = load_scene(folder, edge)
+            scene = load_scene(folder, edge, fold=0)  # as simple_trainer does
             if number == 0 and folder == folders[0]:
                 yield "breakdown", lambda scene=scene, cap=cap: runs.breakdown(scene, cap, device)  # type: ignore[misc]
             for who in WHO:

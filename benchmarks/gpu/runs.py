@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.gpu.baseline import SimpleTrainer, draw, psnr, synchronise
-from trainer.dataset import Photo, PhotoStore, Scene, views_per_point
+from trainer.dataset import Photo, Scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.gpu.cost import Machine
 from trainer.gpu.optimise import DeviceSplats
@@ -19,6 +19,7 @@ from trainer.gpu.photos import Pictures
 from trainer.gpu.shots import Shots, rows_in_view
 from trainer.gpu.strategy import STRATEGIES
 from trainer.gpu.training import DeviceTrainer
+from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
 from trainer.seeds import start
 

@@ -1,6 +1,6 @@
 """`python -m products MODEL CAMERAS OUTPUT`: the survey products of a training's output and the photos it came from.
 
-Prints a line `<share> <what>` whenever it has got on. It is a process of its own, so that a scene whose maps do not fit
+Prints a line `<share> <what>` after each step. It runs as a process of its own, so that a scene whose maps do not fit
 into memory is delivered without them.
 """
 

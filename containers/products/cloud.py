@@ -17,6 +17,8 @@ from laspy.vlrs.known import WktCoordinateSystemVlr
 from numpy.typing import NDArray
 from pyproj import CRS
 
+from contract.files import whole
+
 Vector = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
@@ -54,10 +56,8 @@ def write_laz(path: Path, cloud: Cloud, system: CRS) -> None:
     las = _records(header, ordered)
     las.photos = ordered.photos
     las.sigma = np.rint(1000 * ordered.sigma).clip(0, 65535).astype(np.uint16)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
+    with whole(path) as partial, partial.open("wb") as out:
         las.write(out, do_compress=True, laz_backend=laspy.LazBackend.Lazrs)
-    partial.replace(path)
 
 
 def write_copc(path: Path, cloud: Cloud, system: CRS) -> None:
@@ -73,14 +73,13 @@ def write_copc(path: Path, cloud: Cloud, system: CRS) -> None:
     info = config.copc_info
     info.spacing, info.halfsize = span / _ACROSS, span / 2
     info.center_x, info.center_y, info.center_z = (float(value) for value in low + span / 2)
-    partial = path.with_name("partial-" + path.name)
-    writer = copclib.FileWriter(str(partial), config)
-    for level, voxels, rows in octree(cloud.points, low, span):
-        raw = las.points.array[rows].tobytes()
-        key = copclib.VoxelKey(level, *voxels)
-        writer.AddNode(key, copclib._core.VectorChar(np.frombuffer(raw, np.int8)))
-    writer.Close()
-    partial.replace(path)
+    with whole(path) as partial:
+        writer = copclib.FileWriter(str(partial), config)
+        for level, voxels, rows in octree(cloud.points, low, span):
+            raw = las.points.array[rows].tobytes()
+            key = copclib.VoxelKey(level, *voxels)
+            writer.AddNode(key, copclib._core.VectorChar(np.frombuffer(raw, np.int8)))
+        writer.Close()
 
 
 def octree(points: Vector, low: Vector, span: float) -> list[tuple[int, tuple[int, int, int], NDArray[np.int64]]]:

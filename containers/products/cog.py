@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.files import whole
 from splat.gaussians import Float32
 
 TILE = 512
@@ -26,7 +27,7 @@ NODATA = -9999.0
 MAX_BYTES = 4 * 10**9  # a classic TIFF's offsets have 32 bits
 _SHORT, _LONG, _RATIONAL, _DOUBLE, _ASCII = 3, 4, 5, 12, 2
 _LETTER = {_SHORT: "H", _LONG: "I", _RATIONAL: "I", _DOUBLE: "d"}
-_SIZE = {_ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 4, _DOUBLE: 8}  # of an element of the list
+_SIZE = {_ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _DOUBLE: 8}  # bytes of a value: a rational is two numbers
 Bytes = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 
@@ -133,8 +134,9 @@ def _picture(rgb: Bytes, reduced: bool) -> _Directory:
 def _mask(valid: Bool, reduced: bool) -> _Directory:
     tags = _base(valid.shape, 4 | int(reduced))
     tags |= {258: (_SHORT, [1]), 259: (_SHORT, [8]), 262: (_SHORT, [4]), 277: (_SHORT, [1])}
-    tiles = _tiles(valid.view(np.uint8) if valid.dtype == np.bool_ else valid)
-    return _Directory(tags, [zlib.compress(np.packbits(tile.astype(bool), axis=1).tobytes(), 6) for tile in tiles])
+    return _Directory(
+        tags, [zlib.compress(np.packbits(tile.astype(bool), axis=1).tobytes(), 6) for tile in _tiles(valid)]
+    )
 
 
 def _heights(values: Float32, reduced: bool, step: float) -> _Directory:
@@ -233,15 +235,13 @@ def _write(path: Path, directories: list[_Directory]) -> None:
         directory.tags[324] = (_LONG, offsets)
     if offset > MAX_BYTES:
         raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB")
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as out:
+    with whole(path) as partial, partial.open("wb") as out:
         out.write(struct.pack("<2sHI", b"II", 42, starts[0]))
         for directory, start, following in zip(directories, starts, [*starts[1:], 0], strict=True):
             out.write(_packed(directory, start, following))
         for directory in reversed(directories):
             for tile in directory.tiles:
                 out.write(tile)
-    partial.replace(path)
 
 
 def _packed(directory: _Directory, start: int, following: int) -> bytes:
@@ -249,7 +249,7 @@ def _packed(directory: _Directory, start: int, following: int) -> bytes:
     behind = start + 2 + 12 * len(directory.tags) + 4
     for tag, (kind, values) in sorted(directory.tags.items()):
         raw = _raw(kind, values)
-        count = len(raw) // (8 if kind == _RATIONAL else _SIZE[kind])
+        count = len(raw) // _SIZE[kind]
         body += struct.pack("<HHI", tag, kind, count)
         if len(raw) <= 4:
             body += raw.ljust(4, b"\0")

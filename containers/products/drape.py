@@ -28,46 +28,63 @@ _SHARPNESS = 40.0  # of the weights by the cosine of the view: photos 2.5 % apar
 JUMP_METRES, JUMP_REACH_METRES = 0.5, 0.2
 _BOXES = 3
 _SOFTNESS = 2  # cells over which the splat fades into the photos
+HOLE_REACH = 12  # cells about one, of which the share that photos see decides whether it is shown:
+HOLE, CRUMB = 0.5, 0.25  # where no photo sees it, and where one does
 
 
 @dataclass(frozen=True)
 class Drape:
-    """What photos have left on a tile so far: the best views' `scores` (BEST, h, w) and `colours` (BEST, h, w, 3), and
-    how many photos see each cell, `views` (h, w).
+    """What photos have left so far on a tile of `heights` (h, w) with cells of `cell` metres: the best views' `scores`
+    (BEST, h, w) and `colours` (BEST, h, w, 3), how many photos see each cell, `views` (h, w), and how many have it in
+    their picture, seen or hidden, `covered` (h, w).
+
+    `to_enu` (3, 4): from the grid to the photos' frame near the tile; `x` (w,), `y` (h,): the cells' centres.
     """
 
+    heights: Float32
+    cell: float
+    to_enu: Vector
+    x: Vector
+    y: Vector
     scores: Float32
     colours: Float32
     views: Bytes
+    covered: Bytes
 
     @classmethod
-    def empty(cls, grid: Grid) -> Drape:
+    def over(cls, heights: Float32, grid: Grid, placed: Placed) -> Drape:
+        """Nothing yet on a tile's `heights` (h, w), of which one at least is known."""
         shape = (BEST, grid.height, grid.width)
+        level = np.median(heights[np.isfinite(heights)])
+        middle = [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, level]
         return cls(
-            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8)
+            heights, grid.cell, placed.affine_about(np.array(middle)), *grid.centres(),
+            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8),
+            np.zeros(shape[1:], np.uint8),
         )  # fmt: skip
 
-    def add(
-        self, heights: Float32, grid: Grid, placed: Placed, camera: Camera, photo: Bytes, gain: Vector, depths: Float32
-    ) -> None:
-        """Drape one `photo` (H, W, 3), of `camera`, over gain (3,), onto the tile's `heights`. `depths`: what the splat
-        shows there, in a picture of any size.
+    def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32) -> None:
+        """Drape one `photo` (H, W, 3), of `camera`, over gain (3,). `depths`: what the splat shows there, in a picture
+        of any size.
         """
-        known = heights[np.isfinite(heights)]
-        middle = np.array(
-            [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, np.median(known)]
-        )
-        affine = placed.affine_about(middle)
         # grid → camera in one step
-        rotation = np.ascontiguousarray(camera.rotation @ affine[:, :3])
-        translation = camera.rotation @ affine[:, 3] + camera.translation
+        rotation = np.ascontiguousarray(camera.rotation @ self.to_enu[:, :3])
+        translation = camera.rotation @ self.to_enu[:, 3] + camera.translation
         position = np.asarray(np.linalg.solve(rotation, -translation), dtype=np.float64)
         view = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
-        x, y = grid.centres()
         _drape(
-            heights, x, y, rotation, translation, position, view, photo, 1 / gain, depths,
-            _TOLERANCE_CELLS * grid.cell, self.scores, self.colours, self.views,
+            self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths,
+            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.views, self.covered,
         )  # fmt: skip
+
+    def shown(self, photos: int) -> NDArray[np.bool_]:
+        """Cells (h, w) of known height that at least `photos` have in their picture and one sees, with the holes
+        between them filled and without crumbs: in trees no two photos agree on what hides what, and the splat shows it
+        well enough; what no photo sees far and wide is a guess of the splat's.
+        """
+        seen = self.views > 0
+        share = _box(seen.astype(np.float32), HOLE_REACH)
+        return np.isfinite(self.heights) & (self.covered >= photos) & (share > np.where(seen, CRUMB, HOLE))
 
     def mixed(self) -> Float32:
         """(h, w, 3), 0 to 1: the best views by how straight down they look; black where no photo sees."""
@@ -77,9 +94,9 @@ class Drape:
         return found
 
 
-def orthophoto(splat: Float32, drape: Drape, heights: Float32, cell: float) -> Float32:
+def orthophoto(splat: Float32, drape: Drape) -> Float32:
     """(h, w, 3): the draped photos, and the `splat`'s own picture where heights jump or no photo sees."""
-    reach = max(1, round(JUMP_REACH_METRES / cell))
+    reach, heights = max(1, round(JUMP_REACH_METRES / drape.cell)), drape.heights
     low, high = (
         _over(np.where(np.isfinite(heights), heights, np.inf), reach, np.minimum),
         _over(np.where(np.isfinite(heights), heights, -np.inf), reach, np.maximum),
@@ -121,6 +138,7 @@ def _box(values: Float32, reach: int) -> Float32:
 def _drape(
     heights: Float32, xs: Vector, ys: Vector, rotation: Vector, translation: Vector, position: Vector, view: Vector,
     photo: Bytes, scale: Vector, depths: Float32, slack: float, scores: Float32, colours: Float32, views: Bytes,
+    covered: Bytes,
 ) -> None:  # fmt: skip
     rows, columns = photo.shape[:2]
     map_rows, map_columns = depths.shape
@@ -138,6 +156,7 @@ def _drape(
             u, v = u + view[2], v + view[3]
             if not (_MARGIN < u < columns - _MARGIN and _MARGIN < v < rows - _MARGIN):
                 continue
+            covered[j, i] = min(covered[j, i] + 1, 255)
             seen = np.float64(depths[int(v * map_rows / rows), int(u * map_columns / columns)])
             if not depth < seen * (1 + _TOLERANCE) + slack:
                 continue

@@ -60,8 +60,8 @@ class Placed:
 
     @classmethod
     def of(cls, projected: Projected) -> Placed:
-        unit = np.array([projected.metres_per_unit, projected.metres_per_unit, 1.0])
-        return cls(projected, np.floor(projected.from_enu(np.zeros((1, 3)))[0] * unit))
+        here = cls(projected, np.zeros(3))
+        return replace(here, corner=np.floor(here.to_grid(np.zeros((1, 3)))[0]))
 
     @property
     def unit(self) -> Vector:

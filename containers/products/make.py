@@ -19,9 +19,10 @@ from products.cog import Georeference, TooLargeError, write_heights, write_pictu
 from products.grid import Grid, Placed
 from products.quality import read_evidence, report
 from products.quality_files import write_html, write_pdf
-from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent
-from products.relief import contours, hillshade
+from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent, layer
+from products.relief import coarsened, contours, hillshade
 from products.scene import NoPlaceError, Scene
+from splat.gaussians import Float32
 
 FIGURES = "products.json"
 HEIGHT_STEP, SIGMA_STEP = 0.005, 0.01  # metres that heights and their σ are rounded to
@@ -56,23 +57,36 @@ class Made:
         return {"version": 1, "files": self.files, "missing": self.missing, **self.figures}
 
 
-def make(
-    scene: Scene, options: Options, output: Path, scratch: Path, progress: Callable[[float, str], None]
-) -> tuple[Made, Rasters | None]:
-    """Write the products into `output` and what became of them into products.json."""
+def make(scene: Scene, options: Options, output: Path, scratch: Path, progress: Callable[[float, str], None]) -> None:
+    """Write the survey products, and into products.json what became of each.
+
+    Parameters
+    ----------
+    scene: the splat, its cameras and dense points, in metres about the scene's origin.
+    options: name and quality; `cell`, metres of a cell of the maps, by default the photos' ground sampling distance;
+        `epsg`, the coordinate system, by default the UTM zone of the scene.
+    output: folder that receives the files.
+    scratch: folder for rasters that exceed the memory.
+    progress: gets the share done, 0..1, and words for it; it may raise to stop.
+
+    Raises nothing for a product that cannot be made: it is listed under `missing`, with the reason for the customer.
+    """
     made = Made()
-    rasters = None
     try:
         projected = scene.projected(options.epsg)
     except (NoPlaceError, UnusableSystemError) as error:
         made.missing["maps and point cloud"] = str(error)
     else:
-        made.figures["system"] = {"epsg": projected.epsg, "name": projected.crs.name}
+        gap = scene.grid_gap(projected)
+        made.figures["system"] = {
+            "epsg": projected.epsg,
+            "name": projected.crs.name,
+            "uncertain": str(gap) if gap else None,
+        }
         progress(0.0, "writing the point cloud")
         _point_cloud(scene, projected, output, made)
-        rasters = _maps(scene, projected, options, output, scratch, made, progress)
+        _maps(scene, projected, options, output, scratch, made, progress)
     write_json(output / FIGURES, made.as_json())
-    return made, rasters
 
 
 def _point_cloud(scene: Scene, projected: Projected, output: Path, made: Made) -> None:
@@ -95,13 +109,14 @@ def _point_cloud(scene: Scene, projected: Projected, output: Path, made: Made) -
 def _maps(
     scene: Scene, projected: Projected, options: Options, output: Path, scratch: Path, made: Made,
     progress: Callable[[float, str], None],
-) -> Rasters | None:  # fmt: skip
+) -> None:  # fmt: skip
     placed = Placed.of(projected)
     cell = options.cell or default_cell(_gsd(scene))
     try:
         grid = extent(_surface_of(scene), [view.camera for view in scene.views], placed, cell)
         if grid.cells > MAX_CELLS:
-            raise TooLargeError(f"{grid.width} by {grid.height} cells of {cell} m are too many: choose a larger gsd")
+            facts = f"{grid.width} by {grid.height} cells of {cell} m are too many"
+            raise TooLargeError(f"{facts}: choose a larger gsdMillimetres")
         rasters = draw(scene, placed, grid, scratch, lambda share: progress(0.1 + 0.7 * share, "drawing the maps"))
         place = georeference(projected, placed, grid, scene)
         progress(0.8, "writing the maps")
@@ -117,28 +132,42 @@ def _maps(
         if options.quality is Quality.PREVIEW:
             made.missing["surface model"] = "the quality preview is too coarse for heights: choose standard or high"
         else:
-            _surface(rasters, place, placed, output, made)
+            _surface(rasters, place, placed, output, scratch, made)
     except (NothingSeenError, TooLargeError) as error:
         made.missing["maps"] = str(error)
-        return None
-    return rasters
 
 
-def _surface(rasters: Rasters, place: Georeference, placed: Placed, output: Path, made: Made) -> None:
+def _surface(
+    rasters: Rasters, place: Georeference, placed: Placed, output: Path, scratch: Path, made: Made
+) -> None:  # fmt: skip
     write_heights(output / "surface.tif", rasters.heights, place, HEIGHT_STEP)
     write_heights(output / "surface_sigma.tif", rasters.sigma, place, SIGMA_STEP)
-    shade = hillshade(rasters.heights, rasters.grid.cell)
-    write_picture(output / "hillshade.tif", np.repeat(shade[..., None], 3, axis=2), shade > 0, place)
-    known = rasters.sigma[rasters.valid]
+    shape = rasters.heights.shape
+    shade, lit = layer(scratch, "shade", np.uint8, *shape), layer(scratch, "lit", np.bool_, *shape)
+    hillshade(rasters.heights, rasters.grid.cell, shade)
+    np.greater(shade, 0, out=lit)
+    write_picture(output / "hillshade.tif", np.broadcast_to(shade[..., None], (*shape, 3)), lit, place)
+    known = _known_sigma(rasters, scratch)
     interval = _write_contours(rasters, placed, output / "contours.geojson")
     made.files += ["surface.tif", "surface_sigma.tif", "hillshade.tif", "contours.geojson"]
     made.figures["surface"] = {
-        "sigmaMedian": round(float(np.median(known)), 4),
-        "sigma90": round(float(np.percentile(known, 90)), 4),
-        "lowest": round(float(np.nanmin(rasters.heights)), 3),
-        "highest": round(float(np.nanmax(rasters.heights)), 3),
+        "sigmaMedian": round(float(np.median(known, overwrite_input=True)), 4),
+        "sigma90": round(float(np.percentile(known, 90, overwrite_input=True)), 4),
+        "lowest": round(float(np.fmin.reduce(rasters.heights, axis=None)), 3),
+        "highest": round(float(np.fmax.reduce(rasters.heights, axis=None)), 3),
         "contourInterval": interval,
     }
+
+
+def _known_sigma(rasters: Rasters, scratch: Path) -> Float32:
+    """σ of the valid cells in any order, on disk as the maps are: it may be sorted there."""
+    known: Float32 = layer(scratch, "known", np.float32, int(np.count_nonzero(rasters.valid)))
+    start = 0
+    for valid, sigma in zip(rasters.valid, rasters.sigma, strict=True):  # row by row
+        part = sigma[valid]
+        known[start : start + len(part)] = part
+        start += len(part)
+    return known
 
 
 def write_report(name: str, model: Path, cameras: Path, output: Path) -> None:
@@ -171,12 +200,7 @@ def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene)
 def _write_contours(rasters: Rasters, placed: Placed, path: Path) -> float:
     """Contours on a coarsened surface as GeoJSON (RFC 7946: WGS 84); returns their interval in metres."""
     step = max(1, round(np.sqrt(rasters.grid.cells / _CONTOUR_CELLS)))
-    rows, columns = rasters.grid.height // step, rasters.grid.width // step
-    blocks = rasters.heights[: rows * step, : columns * step].reshape(rows, step, columns, step)
-    known = np.isfinite(blocks)
-    count = known.sum(axis=(1, 3))
-    total = np.where(known, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
-    coarse = np.where(2 * count >= step * step, total / np.maximum(count, 1), np.nan).astype(np.float32)
+    coarse = coarsened(rasters.heights, step)
     found = coarse[np.isfinite(coarse)]
     span = float(np.ptp(np.percentile(found, (2, 98)))) if len(found) else 0.0
     interval = next((value for value in _ROUND if span / value <= _CONTOUR_LINES), _ROUND[-1])

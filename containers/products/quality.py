@@ -6,12 +6,13 @@ thresholds for photos and focal length are those that PIX4D publishes for its ow
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from splat.files import read_document
 
 
 class Verdict(StrEnum):
@@ -75,9 +76,6 @@ def read_evidence(name: str, model: Path, cameras: Path, output: Path) -> Eviden
     if not (cameras / "survey.json").is_file():
         return None
 
-    def read(path: Path) -> Any:
-        return json.loads(path.read_text(encoding="utf-8"))
-
     pictures = {
         "orthophoto": output / "orthophoto.jpg",
         "cameras": cameras / "cameras.png",
@@ -85,12 +83,12 @@ def read_evidence(name: str, model: Path, cameras: Path, output: Path) -> Eviden
     }
     return Evidence(
         name=name,
-        photos=read(cameras / "photos.json"),
-        survey=read(cameras / "survey.json"),
-        georeference=read(model / "georeference.json"),
-        cameras_result=read(cameras / "result.json"),
-        training_result=read(model / "result.json"),
-        products=read(output / "products.json"),
+        photos=read_document(cameras / "photos.json"),
+        survey=read_document(cameras / "survey.json"),
+        georeference=read_document(model / "georeference.json"),
+        cameras_result=read_document(cameras / "result.json"),
+        training_result=read_document(model / "result.json"),
+        products=read_document(output / "products.json"),
         pictures={key: path for key, path in pictures.items() if path.is_file()},
     )
 
@@ -208,6 +206,8 @@ def _system(evidence: Evidence) -> Section:
         ),
         ("Placed by", str(evidence.georeference.get("source") or "not known")),
     ]
+    if system.get("uncertain"):
+        rows.append(("Against the system itself", str(system["uncertain"])))
     return Section("Coordinate system", "Heights are passed through as given; none was converted.", rows=rows)
 
 

@@ -15,6 +15,7 @@ from products.drape import Drape, orthophoto
 from products.grid import Grid, Placed, Vector
 from products.scene import Scene
 from products.surface import Surface, SurfacePoints, surface
+from splat.bounded import Bounded
 from splat.camera import Camera
 from splat.depths import depth_map
 from splat.gaussians import Float32, Gaussians
@@ -22,24 +23,24 @@ from splat.orthographic import draw_from_above
 
 TILE = 1024  # cells
 _RIM = 16  # cells about a tile that are drawn with it, so that filters see across its rim
-MIN_PHOTOS = 3  # that see a cell; fewer do not fix its height
+MIN_PHOTOS = 3  # that have a cell in their picture; fewer do not fix its height
 MAX_CELLS = 1_000_000_000
 _DEPTH_EDGE = 640  # pixels of the longer side of what the splat shows in a photo
 _EXTENT_PERCENTILES = (0.5, 99.5)
+_PHOTO_BYTES = 2 << 30  # of decoded photos: neighbouring tiles are seen by nearly the same ones
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Rasters:
-    """Maps on one grid: `rgb` (h, w, 3), `heights` (h, w) in the scene's datum, `sigma` (h, w), `views` (h, w) photos
-    that see a cell, `valid` (h, w). Heights and σ are NaN where not valid.
+    """Maps on one grid: `rgb` (h, w, 3), `heights` (h, w) in the scene's datum, `sigma` (h, w), `valid` (h, w). Heights
+    and σ are NaN where not valid.
     """
 
     grid: Grid
     rgb: Bytes
     heights: Float32
     sigma: Float32
-    views: Bytes
     valid: NDArray[np.bool_]
 
 
@@ -57,9 +58,7 @@ def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -
     """The grid round the points (N, 3), ENU, that MIN_PHOTOS see, in whole cells. Raises NothingSeenError."""
     seen = np.zeros(len(points), np.int16)
     for camera in cameras:
-        pixels, depths = camera.project(points)
-        inside = (depths > 0) & (pixels >= 0).all(axis=1)
-        seen += inside & (pixels[:, 0] < camera.width) & (pixels[:, 1] < camera.height)
+        seen += camera.contains(*camera.project(points))
     kept = points[seen >= MIN_PHOTOS]
     if not len(kept):
         raise NothingSeenError(f"no part of the scene is seen by {MIN_PHOTOS} photos")
@@ -73,57 +72,85 @@ def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -
 
 
 def draw(scene: Scene, placed: Placed, grid: Grid, scratch: Path, after_each: Callable[[float], None]) -> Rasters:
-    """Draw every map of `scene` on `grid` into files below `scratch`; `after_each` gets the share that is done."""
+    """Draw every map of `scene` on `grid` into files below `scratch`; `after_each` gets the share that is done.
+
+    Raises NothingSeenError where no cell is valid.
+    """
     rasters = _empty(grid, scratch)
-    carried = placed.carried(scene.gaussians)
-    points = SurfacePoints.sorted(placed.to_grid(scene.dense.points), scene.dense.sigma, grid.cell)
-    depths = {view.name: _depths(scene.gaussians, view.camera) for view in scene.views}
+    drawing = _Drawing.of(scene, placed, grid.cell)
     tiles = list(grid.tiles(TILE))
     for done, (place, tile) in enumerate(tiles, start=1):
-        _draw_tile(scene, placed, carried, points, depths, rasters, place, tile)
+        drawing.draw_tile(rasters, place, tile)
         after_each(done / len(tiles))
+    if not rasters.valid.any():
+        raise NothingSeenError(f"no part of the surface is seen by {MIN_PHOTOS} photos")
     return rasters
 
 
-def _draw_tile(
-    scene: Scene, placed: Placed, carried: Gaussians, points: SurfacePoints, depths: dict[str, Float32],
-    rasters: Rasters, place: tuple[slice, slice], tile: Grid,
-) -> None:  # fmt: skip
-    rim = Grid(
-        tile.west - _RIM * tile.cell, tile.north + _RIM * tile.cell, tile.cell, tile.width + 2 * _RIM,
-        tile.height + 2 * _RIM,
-    )  # fmt: skip
-    above = draw_from_above(carried, rim.west, rim.north, rim.cell, rim.width, rim.height)
-    found = surface(points, above.heights, above.alpha, rim)
-    if not np.isfinite(found.heights).any():
-        return
-    drape = Drape.empty(rim)
-    box = placed.to_enu(_corners(found, rim))
-    for view in scene.views:
-        if _may_see(view.camera, box):
-            gain = scene.gains.get(view.name, np.ones(3))
-            photo = scene.photo(view.name)
-            drape.add(found.heights, rim, placed, view.camera, photo, gain, depths[view.name])
-    picture = orthophoto(above.rgb, drape, found.heights, rim.cell)
-    inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
-    heights = found.heights[inner]
-    valid = np.isfinite(heights) & (drape.views[inner] >= MIN_PHOTOS)
-    rasters.rgb[place] = np.rint(255 * picture[inner].clip(0, 1)).astype(np.uint8)
-    rasters.views[place] = drape.views[inner]
-    rasters.valid[place] = valid
-    rasters.heights[place] = np.where(valid, heights + np.float32(placed.corner[2]), np.nan)
-    rasters.sigma[place] = np.where(valid, found.sigma[inner], np.nan)
+@dataclass(frozen=True)
+class _Drawing:
+    """What all tiles are drawn from: the Gaussians `carried` onto the grid, dense `points`, the `depths` that the splat
+    shows in each photo, decoded `photos`.
+    """
+
+    scene: Scene
+    placed: Placed
+    carried: Gaussians
+    points: SurfacePoints
+    depths: dict[str, Float32]
+    photos: Bounded[Bytes]
+
+    @classmethod
+    def of(cls, scene: Scene, placed: Placed, cell: float) -> _Drawing:
+        return cls(
+            scene,
+            placed,
+            placed.carried(scene.gaussians),
+            SurfacePoints.sorted(placed.to_grid(scene.dense.points), scene.dense.sigma, cell),
+            {view.name: _depths(scene.gaussians, view.camera) for view in scene.views},
+            Bounded(_PHOTO_BYTES, lambda photo: photo.nbytes),
+        )
+
+    def draw_tile(self, rasters: Rasters, place: tuple[slice, slice], tile: Grid) -> None:
+        rim = Grid(
+            tile.west - _RIM * tile.cell, tile.north + _RIM * tile.cell, tile.cell, tile.width + 2 * _RIM,
+            tile.height + 2 * _RIM,
+        )  # fmt: skip
+        above = draw_from_above(self.carried, rim.west, rim.north, rim.cell, rim.width, rim.height)
+        found = surface(self.points, above.heights, above.alpha, rim)
+        if not np.isfinite(found.heights).any():
+            return
+        drape = Drape.over(found.heights, rim, self.placed)
+        box = self.placed.to_enu(_corners(found, rim))
+        for view in self.scene.views:
+            if _may_see(view.camera, box):
+                gain = self.scene.gains.get(view.name, np.ones(3))
+                drape.add(view.camera, self._photo(view.name), gain, self.depths[view.name])
+        picture = orthophoto(above.rgb, drape)
+        inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
+        heights = found.heights[inner]
+        valid = drape.shown(MIN_PHOTOS)[inner]
+        rasters.rgb[place] = np.rint(255 * picture[inner].clip(0, 1)).astype(np.uint8)
+        rasters.valid[place] = valid
+        rasters.heights[place] = np.where(valid, heights + np.float32(self.placed.corner[2]), np.nan)
+        rasters.sigma[place] = np.where(valid, found.sigma[inner], np.nan)
+
+    def _photo(self, name: str) -> Bytes:
+        return self.photos.get(name, lambda: self.scene.photo(name))
+
+
+def layer(scratch: Path, name: str, kind: type, *shape: int) -> Any:
+    """An array of zeros that lies in a file below `scratch`."""
+    return np.memmap(scratch / f"{name}.raw", kind, "w+", shape=shape)
 
 
 def _empty(grid: Grid, scratch: Path) -> Rasters:
-    def layer(name: str, kind: type, *channels: int) -> Any:
-        return np.memmap(scratch / f"{name}.raw", kind, "w+", shape=(grid.height, grid.width, *channels))
-
-    heights, sigma = layer("heights", np.float32), layer("sigma", np.float32)
+    shape = (grid.height, grid.width)
+    heights, sigma = layer(scratch, "heights", np.float32, *shape), layer(scratch, "sigma", np.float32, *shape)
     heights[:], sigma[:] = np.nan, np.nan
     return Rasters(
-        grid, layer("rgb", np.uint8, 3), heights, sigma, layer("views", np.uint8), layer("valid", np.bool_)
-    )  # fmt: skip
+        grid, layer(scratch, "rgb", np.uint8, *shape, 3), heights, sigma, layer(scratch, "valid", np.bool_, *shape)
+    )
 
 
 def _depths(gaussians: Gaussians, camera: Camera) -> Float32:

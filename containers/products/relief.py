@@ -14,6 +14,7 @@ Vector = NDArray[np.float64]
 
 SUN_AZIMUTH, SUN_ALTITUDE = 315.0, 45.0  # degrees, as maps have it: from the north-west
 MIN_VERTICES = 3
+_STRIP = 512  # rows of a map that are worked on at a time: all at once are many times the map in memory
 
 
 class PolygonOutsideError(Exception):
@@ -30,9 +31,19 @@ class Volume:
     sigma: float
 
 
-def hillshade(heights: Float32, cell: float) -> NDArray[np.uint8]:
-    """(h, w) light on the surface, 0 to 255 (Horn 1981); 0 where a height is unknown."""
-    padded = np.pad(heights, 1, mode="edge")
+def hillshade(heights: Float32, cell: float, out: NDArray[np.uint8]) -> None:
+    """Write into `out` (h, w) the light on the surface, 1 to 255 (Horn 1981), and 0 where it is not known."""
+    rows = len(heights)
+    for top in range(0, rows, _STRIP):
+        end = min(top + _STRIP, rows)
+        # with a row of the neighbouring strips, or the rim's own once more
+        part = np.asarray(heights[max(top - 1, 0) : end + 1])
+        padded = np.pad(part, ((int(top == 0), int(end == rows)), (1, 1)), mode="edge")
+        out[top:end] = _light(padded, cell)
+
+
+def _light(padded: Float32, cell: float) -> NDArray[np.uint8]:
+    """(h, w) of heights with a cell more on each side."""
     with np.errstate(invalid="ignore"):
         east = (padded[:-2, 2:] + 2 * padded[1:-1, 2:] + padded[2:, 2:]) - (
             padded[:-2, :-2] + 2 * padded[1:-1, :-2] + padded[2:, :-2]
@@ -46,6 +57,22 @@ def hillshade(heights: Float32, cell: float) -> NDArray[np.uint8]:
         light = (sun[2] - dx * sun[0] - dy * sun[1]) / np.sqrt(1 + dx * dx + dy * dy)
     shade = np.where(np.isfinite(light), 1 + 254 * np.clip(light, 0, 1), 0)
     return np.rint(shade).astype(np.uint8)
+
+
+def coarsened(heights: Float32, step: int) -> Float32:
+    """The mean of each square of `step` by `step` cells; NaN where fewer than half of them are known."""
+    rows, columns = heights.shape[0] // step, heights.shape[1] // step
+    found = np.empty((rows, columns), np.float32)
+    height = max(1, _STRIP // step)
+    for top in range(0, rows, height):
+        end = min(top + height, rows)
+        part = np.asarray(heights[top * step : end * step, : columns * step])
+        blocks = part.reshape(end - top, step, columns, step)
+        known = np.isfinite(blocks)
+        count = known.sum(axis=(1, 3))
+        total = np.where(known, blocks, 0).sum(axis=(1, 3), dtype=np.float64)
+        found[top:end] = np.where(2 * count >= step * step, total / np.maximum(count, 1), np.nan)
+    return found
 
 
 def contours(heights: Float32, interval: float) -> list[tuple[float, Vector]]:

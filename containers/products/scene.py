@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ from plyfile import PlyData
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from geo.projected import Place, Projected
+from geo.projected import GridGap, Place, Projected, UnusableSystemError
 from splat.camera import View, read_views
+from splat.files import read_document
 from splat.gaussians import Gaussians, sound
 from splat.ply import read_ply
 
@@ -58,18 +58,34 @@ class Scene:
             return np.asarray(image.convert("RGB"))
 
     def projected(self, epsg: int | None = None) -> Projected:
-        """The scene's projection, or that of `epsg`. Raises NoPlaceError, UnusableSystemError."""
-        origin = self.georeference["origin"]
-        if not self.georeference["georeferenced"] or origin is None:
+        """The scene's projection, or that of `epsg`.
+
+        Raises NoPlaceError, UnusableSystemError: also where the way to `epsg` would spoil what control points give.
+        """
+        place = Place.of(self.georeference)
+        if place is None:
             raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
-        place = Place(origin["latitude"], origin["longitude"], origin["altitude"] or 0.0)
         known = self.georeference.get("projected")
-        if epsg is not None or known is None:
-            return Projected.about(place, epsg)
+        if known is None or (epsg is not None and epsg != known["epsg"]):
+            found = Projected.about(place, epsg)
+            if self._by_control_points and found.grid_gap:
+                raise UnusableSystemError(
+                    f"{found.crs.name}: {found.grid_gap}, and the scene's control points are better than that; "
+                    "leave out epsg for maps in their own system"
+                )
+            return found
         try:
             return Projected.about(place, CRS.from_wkt(known["wkt"]))
         except CRSError as error:
             raise NoPlaceError(f"the scene's projection cannot be read: {error}") from error
+
+    def grid_gap(self, projected: Projected) -> GridGap | None:
+        """What makes maps in the system uncertain; control points give their own exactly, by the way they came in."""
+        return None if self._by_control_points else projected.grid_gap
+
+    @property
+    def _by_control_points(self) -> bool:
+        return self.georeference.get("source") == "control points"
 
 
 def read_scene(model: Path, cameras: Path) -> Scene:
@@ -79,7 +95,7 @@ def read_scene(model: Path, cameras: Path) -> Scene:
     """
     gaussians, _ = sound(read_ply(model / "scene.ply"))
     survey = cameras / "survey.json"
-    result = _read_json(model / "result.json")
+    result = read_document(model / "result.json")
     exposures = result.get("metrics", {}).get("exposure", {}).get("photos", [])
     return Scene(
         gaussians=gaussians,
@@ -87,8 +103,8 @@ def read_scene(model: Path, cameras: Path) -> Scene:
         dense=read_dense(model / "dense.ply"),
         photos=cameras / "images",
         gains={photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in exposures},
-        georeference=_read_json(model / "georeference.json"),
-        survey=_read_json(survey) if survey.is_file() else None,
+        georeference=read_document(model / "georeference.json"),
+        survey=read_document(survey) if survey.is_file() else None,
     )
 
 
@@ -117,8 +133,3 @@ def read_dense(path: Path) -> DensePoints:
 
 
 _COLOURS = ("red", "green", "blue")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contract.archive import inner_name
 from contract.counts import MAX_PIXELS
 from contract.files import write_json
 from splat.errors import InvalidSceneError
-from splat.files import inner_name, read_document
+from splat.files import read_document
 
 VIEWS_VERSION = 1
 Split = Literal["train", "test"]
@@ -64,6 +65,12 @@ class Camera:
             self, width=width, height=height, fx=self.fx * sx, fy=self.fy * sy, cx=self.cx * sx, cy=self.cy * sy
         )
 
+    def about(self, offset: ArrayLike) -> Camera:
+        """The same view in coordinates that `offset` (3,) was subtracted from."""
+        matrix = self.world_to_camera.copy()
+        matrix[:3, 3] += self.rotation @ np.asarray(offset)
+        return replace(self, world_to_camera=matrix)
+
     def project(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """World points (N, 3) to pixels (N, 2) and depths (N,); pixels mean nothing where the depth is not positive."""
         local = np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
@@ -71,6 +78,12 @@ class Camera:
         safe = np.where(depths > 0, depths, 1.0)
         pixels = np.stack([self.fx * local[:, 0] / safe + self.cx, self.fy * local[:, 1] / safe + self.cy], axis=1)
         return pixels, depths
+
+    def contains(self, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """(N,) which of the `pixels` (N, 2) and `depths` (N,) of `project` are in the picture and before the camera."""
+        inside: NDArray[np.bool_] = (depths > 0) & (pixels >= 0).all(axis=1)
+        inside &= (pixels < (self.width, self.height)).all(axis=1)
+        return inside
 
     def unproject(self, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.float64]:
         """World points (M, 3) seen at `pixels` (M, 2) at `depths` (M,): the inverse of `project`."""

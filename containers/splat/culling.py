@@ -1,6 +1,6 @@
 """Which Gaussians a picture can show at all: bounding spheres against the frustum, before any costly arithmetic.
 
-A photo of a long flight sees a twentieth of the Gaussians. The others are told apart by their centres and largest
+A photo of a long flight sees a twentieth of the Gaussians. The others are recognised by their centres and largest
 deviations alone, so that what is drawn, differentiated and moved costs what the picture shows.
 """
 
@@ -18,7 +18,7 @@ from splat.projection import ALPHA_THRESHOLD, BLUR, CLAMP, NEAR
 
 Bool = NDArray[np.bool_]
 
-_REACH = math.sqrt(-2 * math.log(ALPHA_THRESHOLD))  # in deviations, of an opaque Gaussian
+REACH = math.sqrt(-2 * math.log(ALPHA_THRESHOLD))  # in deviations, of an opaque Gaussian
 _BLUR = math.sqrt(BLUR)
 _MARGIN = 1.01  # of the deviation, for the exponential below
 _BLOCK = 4096  # Gaussians a task
@@ -34,8 +34,8 @@ def frustum(view: Float64, width: int, height: int) -> Float64:
     for focal, centre, size in ((view[12], view[14], width), (view[13], view[15], height)):
         low, high = -centre / focal, (size - centre) / focal
         slope = max(abs(low), abs(high)) + CLAMP * size / focal
-        blur = _REACH * _BLUR
-        limits += [_MARGIN * _REACH * focal * math.hypot(1, slope), centre + blur, size - centre + blur]
+        blur = REACH * _BLUR
+        limits += [_MARGIN * REACH * focal * math.hypot(1, slope), centre + blur, size - centre + blur]
     return np.array(limits, np.float64)
 
 

@@ -90,7 +90,7 @@ def _seen(points: Vector, cameras: Sequence[Camera]) -> Mask:
     counts = np.zeros(len(which), dtype=np.int64)
     for camera in cameras:
         pixels, depths = camera.project(points[which])
-        visible = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        visible = camera.contains(pixels, depths)
         if visible.any():
             counts += visible & (depths <= _MAX_DEPTH * np.median(depths[visible]))
     seen = np.zeros(len(points), dtype=np.bool_)

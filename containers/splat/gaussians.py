@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
@@ -56,6 +56,12 @@ class Gaussians:
 def opacity_of(logits: Float32) -> NDArray[np.float64]:
     """Opacities 0..1 (N,) of their logits."""
     return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
+
+
+def logit_of(opacities: ArrayLike) -> NDArray[np.float64]:
+    """The logits of opacities; ±inf, and numpy's warning, for 1 and 0. The inverse of `opacity_of`."""
+    values = np.asarray(opacities, dtype=np.float64)
+    return np.asarray(np.log(values / (1 - values)))
 
 
 _FLATTEST = float(np.log(1e-3))  # of the next smaller axis, for an axis of length zero

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.files import whole
 from splat.gaussians import Gaussians, opacity_of
 from splat.harmonics import SH_C0
 
 _MAGIC, _VERSION, _JSON, _BINARY = 0x46546C67, 2, 0x4E4F534A, 0x004E4942
 _FLOAT, _UNSIGNED_BYTE, _ARRAY_BUFFER, _POINTS = 5126, 5121, 34962, 0
 _TYPES = {1: "SCALAR", 3: "VEC3", 4: "VEC4"}
-_EXTENSION = "KHR_gaussian_splatting"
+EXTENSION = "KHR_gaussian_splatting"
 _MAX_BYTES = (1 << 32) - 1  # lengths have 32 bits
 
 Values = NDArray[np.float32] | NDArray[np.uint8]
@@ -31,43 +32,78 @@ Values = NDArray[np.float32] | NDArray[np.uint8]
 def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, float, float]) -> None:
     """Write `gaussians`, in their order; the file appears whole or not at all.
 
-    Parameters:
-        rotation: the unit quaternion xyzw that turns the scene's up into +y.
+    Parameters
+    ----------
+    path: of the file, usually `scene.glb`.
+    gaussians: in world units (metres where the scene is georeferenced).
+    rotation: the unit quaternion xyzw that turns the scene's up into +y.
 
     Raises ValueError for more Gaussians than the format can hold.
     """
-    names = [name for name, _ in _attributes(gaussians.select(np.arange(1)))]
-    accessors, views, offset = [], [], 0
-    for number, (_, values) in enumerate(_attributes(gaussians)):
+    names, accessors, views, offset = [], [], [], 0
+    for number, (name, values) in enumerate(_attributes(gaussians)):
+        names.append(name)
         views.append({"buffer": 0, "byteOffset": offset, "byteLength": values.nbytes, "target": _ARRAY_BUFFER})
-        accessors.append(_accessor(number, values))
+        accessors.append({"bufferView": number, **_accessor(values)})
         offset += values.nbytes
-    # bounds are required of positions
-    accessors[0] |= {"min": gaussians.means.min(axis=0).tolist(), "max": gaussians.means.max(axis=0).tolist()}
+    accessors[0] |= _range(gaussians)
     document = {
-        "asset": {"version": "2.0", "generator": "spaceport"},
-        "extensionsUsed": [_EXTENSION],
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
+        "extensionsUsed": [EXTENSION],
         "nodes": [{"name": "splat", "mesh": 0, "rotation": list(rotation)}],
-        "meshes": [{"primitives": [_primitive(names)]}],
+        "meshes": [{"primitives": [primitive(names)]}],
         "accessors": accessors,
         "bufferViews": views,
-        "buffers": [{"byteLength": offset}],
     }
-    text = json.dumps(document, separators=(",", ":")).encode()
+    # one at a time: all at once are a second splat in memory
+    write_container(path, document, (values.tobytes() for _, values in _attributes(gaussians)), offset)
+
+
+def placeholders(gaussians: Gaussians) -> tuple[list[str], list[dict[str, Any]]]:
+    """Names and accessors of the attributes of `gaussians` whose values another extension holds."""
+    kinds = [(name, _accessor(values)) for name, values in _attributes(gaussians.select(np.arange(1)))]
+    accessors: list[dict[str, Any]] = [{**accessor, "count": len(gaussians)} for _, accessor in kinds]
+    accessors[0] |= _range(gaussians)
+    return [name for name, _ in kinds], accessors
+
+
+def primitive(names: list[str], extensions: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The primitive of Gaussians whose attributes are the accessors in order; `extensions`: of the extension itself."""
+    extension: dict[str, Any] = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
+    if extensions:
+        extension["extensions"] = dict(extensions)
+    attributes = {name: number for number, name in enumerate(names)}
+    return {"mode": _POINTS, "attributes": attributes, "extensions": {EXTENSION: extension}}
+
+
+def write_container(path: Path, document: Mapping[str, Any], parts: Iterable[bytes], size: int) -> None:
+    """Write a GLB of one scene with one node; the file appears whole or not at all.
+
+    Parameters:
+        document: glTF but for its asset, scene and buffer.
+        parts: the buffer, `size` bytes in all.
+
+    Raises ValueError where it is larger than the format can hold.
+    """
+    padding = -size % 4
+    whole_document = {
+        "asset": {"version": "2.0", "generator": "spaceport"},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        **document,
+        "buffers": [{"byteLength": size + padding}],
+    }
+    text = json.dumps(whole_document, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 4)
-    length = 12 + 8 + len(text) + 8 + offset
+    length = 12 + 8 + len(text) + 8 + size + padding
     if length > _MAX_BYTES:
         raise ValueError(f"a GLB holds 4 GB, not {length} bytes")
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
+    with whole(path) as partial, partial.open("wb") as stream:
         stream.write(struct.pack("<III", _MAGIC, _VERSION, length))
         stream.write(struct.pack("<II", len(text), _JSON) + text)
-        stream.write(struct.pack("<II", offset, _BINARY))
-        for _, values in _attributes(gaussians):  # one at a time: all at once are a second splat in memory
-            stream.write(values.tobytes())
-    partial.replace(path)
+        stream.write(struct.pack("<II", size + padding, _BINARY))
+        for part in parts:
+            stream.write(part)
+        stream.write(bytes(padding))
 
 
 def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:
@@ -76,14 +112,14 @@ def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:
     opacity = opacity_of(gaussians.opacities)
     yield "POSITION", gaussians.means
     yield "COLOR_0", _fallback_colours(gaussians.sh0, opacity)
-    yield f"{_EXTENSION}:ROTATION", np.ascontiguousarray(quats[:, [1, 2, 3, 0]], dtype=np.float32)
-    yield f"{_EXTENSION}:SCALE", np.exp(gaussians.scales)
-    yield f"{_EXTENSION}:OPACITY", opacity[:, None].astype(np.float32)
-    yield f"{_EXTENSION}:SH_DEGREE_0_COEF_0", gaussians.sh0
+    yield f"{EXTENSION}:ROTATION", np.ascontiguousarray(quats[:, [1, 2, 3, 0]], dtype=np.float32)
+    yield f"{EXTENSION}:SCALE", np.exp(gaussians.scales)
+    yield f"{EXTENSION}:OPACITY", opacity[:, None].astype(np.float32)
+    yield f"{EXTENSION}:SH_DEGREE_0_COEF_0", gaussians.sh0
     for degree in range(1, gaussians.sh_degree + 1):
         for number in range(2 * degree + 1):
             coefficient = gaussians.shN[:, degree * degree - 1 + number]
-            yield f"{_EXTENSION}:SH_DEGREE_{degree}_COEF_{number}", np.ascontiguousarray(coefficient)
+            yield f"{EXTENSION}:SH_DEGREE_{degree}_COEF_{number}", np.ascontiguousarray(coefficient)
 
 
 def _fallback_colours(sh0: NDArray[np.float32], opacity: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -93,14 +129,11 @@ def _fallback_colours(sh0: NDArray[np.float32], opacity: NDArray[np.float64]) ->
     return np.asarray(np.rint(255 * np.concatenate([linear, opacity[:, None]], axis=1)), dtype=np.uint8)
 
 
-def _accessor(view: int, values: Values) -> dict[str, Any]:
-    accessor = {"bufferView": view, "count": len(values), "type": _TYPES[values.shape[1]], "componentType": _FLOAT}
+def _accessor(values: Values) -> dict[str, Any]:
+    accessor = {"count": len(values), "type": _TYPES[values.shape[1]], "componentType": _FLOAT}
     return accessor if values.dtype == np.float32 else {**accessor, "componentType": _UNSIGNED_BYTE, "normalized": True}
 
 
-def _primitive(names: list[str]) -> dict[str, Any]:
-    return {
-        "mode": _POINTS,
-        "attributes": {name: number for number, name in enumerate(names)},
-        "extensions": {_EXTENSION: {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}},
-    }
+def _range(gaussians: Gaussians) -> dict[str, list[float]]:
+    """Bounds, which glTF requires of positions."""
+    return {"min": gaussians.means.min(axis=0).tolist(), "max": gaussians.means.max(axis=0).tolist()}

@@ -12,7 +12,8 @@ from scipy.ndimage import minimum_filter
 
 from splat.camera import Camera, orbit
 from splat.gaussians import Gaussians
-from splat.render import render
+from splat.render import render_with_alpha
+from splat.surroundings import Surroundings, background
 
 _WIDTH, _HEIGHT = 400, 300
 _SAME = 1.03  # times the nearest depth around: what is farther is hidden
@@ -39,20 +40,31 @@ def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> l
     return orbit(np.median(points, axis=0), distance, 35.0, 8, width=_WIDTH, height=_HEIGHT, up=up)
 
 
-def match_off_path(gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[Camera]) -> float | None:
-    """dB: mean colours of blocks of the splat's pictures against those of the surfaces that show there.
+def match_off_path(
+    gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[Camera], surroundings: Surroundings | None = None
+) -> float | None:
+    """Compare a splat with the surfaces that photos agree on, from where no photo was taken.
 
-    None where the cameras see next to nothing of the surfaces. Blocks, not pixels: a point's colour is that of a photo,
-    sharper or less sharp than the picture; fog, holes and wrong places are larger.
+    Blocks of pixels are compared, not pixels: a point's colour is that of a photo, sharper or less sharp than the
+    picture; fog, holes and wrong places are larger.
+
+    Parameters
+    ----------
+    gaussians: in world units.
+    surfaces: points, normals and colours (0..1) in the same frame.
+    cameras: where to look from, as `look_around` places them.
+    surroundings: what is drawn behind the splat; black by default.
+
+    Returns the PSNR in dB between mean colours of blocks; None where the cameras see next to nothing of the surfaces.
     """
-    errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera)).size]
+    errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera, surroundings)).size]
     if not errors:
         return None
     kept = [np.sort(error)[: max(1, round(_KEPT * error.size))].mean() for error in errors]
     return -10 * math.log10(max(float(np.mean(kept)), 1e-10))
 
 
-def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera) -> Float64:
+def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera, surroundings: Surroundings | None) -> Float64:
     """(blocks,) squared difference of the mean colours, mean of the channels."""
     row, column, shown = _visible(surfaces, camera)
     block = row // _BLOCK * (camera.width // _BLOCK + 1) + column // _BLOCK
@@ -60,7 +72,10 @@ def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera) -> Float64
     enough = np.flatnonzero(count >= _MIN_POINTS)
     if not len(enough):
         return np.zeros(0)
-    image = render(gaussians, camera).clip(0, 1)
+    image, alpha = render_with_alpha(gaussians, camera)
+    if surroundings is not None:
+        image = image + (1 - alpha)[..., None] * background(surroundings, camera)
+    image = image.clip(0, 1)
     difference = image[row, column] - surfaces.colours[shown]
     sums = np.stack([np.bincount(block, difference[:, channel]) for channel in range(3)], axis=1)
     return np.asarray(((sums[enough] / count[enough, None]) ** 2).mean(axis=1), np.float64)
@@ -71,7 +86,7 @@ def _visible(surfaces: Surfaces, camera: Camera) -> tuple[NDArray[np.int64], NDA
     pixels, depths = camera.project(surfaces.points)
     towards = camera.position - surfaces.points
     facing = np.einsum("ij,ij->i", surfaces.normals, towards) > _FACING * np.linalg.norm(towards, axis=1)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     found = np.flatnonzero(inside)
     column, row = pixels[found].astype(np.int64).T
     nearest = np.full((camera.height, camera.width), np.inf)

@@ -6,34 +6,24 @@ approximates; tile lists and blending are the cameras' own. Harmonics are seen f
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numba import prange
+from numpy.typing import NDArray
 
 from splat.blending import blend
+from splat.culling import REACH
 from splat.depths import Crossing, crossings
 from splat.gaussians import Float32, Float64, Gaussians
-from splat.harmonics import SH_C0, sh_basis
-from splat.kernels import HALF, ONE, ZERO, parallel_kernel
-from splat.projection import (
-    ALPHA_THRESHOLD,
-    BLUR,
-    HALF_A,
-    HALF_C,
-    REACH_X,
-    REACH_Y,
-    SIGMA_LIMIT,
-    B,
-    Projected,
-    X,
-    Y,
-)
+from splat.harmonics import sh_basis
+from splat.kernels import ONE, ZERO, parallel_kernel
+from splat.projection import ALPHA_THRESHOLD, BLUR, Projected, write_colour, write_footprint
 from splat.tiles import tile_lists
 
 _BLOCK = 256  # Gaussians a task
 _ABOVE = 1.0  # of the scene's unit: the rays begin that far above the highest Gaussian
-_REACH_SIGMAS = 3.4  # beyond it no Gaussian's alpha is above the threshold
 
 
 @dataclass(frozen=True)
@@ -47,7 +37,7 @@ class FromAbove:
 
 def draw_from_above(gaussians: Gaussians, west: float, north: float, cell: float, width: int, height: int) -> FromAbove:
     """Draw a map of `width` by `height` cells of size `cell` whose top left corner is (`west`, `north`)."""
-    near = gaussians.select(within(gaussians, west, north, cell * width, cell * height))
+    near = gaussians.select(within(gaussians, west, north, cell, width, height))
     if not len(near):
         nothing, unknown = np.zeros((height, width), np.float32), np.full((height, width), np.nan, np.float32)
         return FromAbove(np.zeros((height, width, 3), np.float32), nothing, Crossing(unknown, unknown.copy()))
@@ -59,16 +49,12 @@ def draw_from_above(gaussians: Gaussians, west: float, north: float, cell: float
     return FromAbove(rgb, ONE - transmittance, Crossing(np.float32(top) - depths.median, depths.spread))
 
 
-def within(
-    gaussians: Gaussians, west: float, north: float, across: float, down: float
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """(N,) which Gaussians may reach the rectangle."""
-    reach = _REACH_SIGMAS * np.exp(gaussians.scales.max(axis=1)) + across * 0.01
+def within(gaussians: Gaussians, west: float, north: float, cell: float, width: int, height: int) -> NDArray[np.bool_]:
+    """(N,) which Gaussians may reach the map, blurred as they are drawn."""
+    reach = REACH * np.hypot(np.exp(gaussians.scales.max(axis=1), dtype=np.float64), math.sqrt(BLUR) * cell)
     x, y = gaussians.means[:, 0], gaussians.means[:, 1]
-    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (
-        (x + reach > west) & (x - reach < west + across) & (y + reach > north - down) & (y - reach < north)
-    )
-    return found
+    across = (x + reach > west) & (x - reach < west + cell * width)
+    return np.asarray(across & (y + reach > north - cell * height) & (y - reach < north))
 
 
 def project_from_above(
@@ -127,17 +113,7 @@ def _project(
                 continue
             limit = np.log(opacity / ALPHA_THRESHOLD)
             x, y = (means[i, 0] - west) / cell, (north - means[i, 1]) / cell
-            rx, ry = np.sqrt(2 * limit * xx), np.sqrt(2 * limit * yy)
-            if x + rx <= 0 or x - rx >= width or y + ry <= 0 or y - ry >= height:
+            if not write_footprint(x, y, xx, xy, yy, det, limit, width, height, footprints[i]):
                 continue
             depths[i] = top - means[i, 2]
-            footprints[i, X], footprints[i, Y] = x, y
-            footprints[i, HALF_A], footprints[i, HALF_C] = 0.5 * yy / det, 0.5 * xx / det
-            footprints[i, B] = -xy / det
-            footprints[i, REACH_X], footprints[i, REACH_Y], footprints[i, SIGMA_LIMIT] = rx, ry, limit
-            red, green, blue = HALF + SH_C0 * sh0[i, 0], HALF + SH_C0 * sh0[i, 1], HALF + SH_C0 * sh0[i, 2]
-            for k in range((degree + 1) * (degree + 1) - 1):
-                red += basis[k + 1] * shN[i, k, 0]
-                green += basis[k + 1] * shN[i, k, 1]
-                blue += basis[k + 1] * shN[i, k, 2]
-            colours[i, 0], colours[i, 1], colours[i, 2] = max(red, ZERO), max(green, ZERO), max(blue, ZERO)
+            write_colour(degree, basis, sh0[i], shN[i], colours[i])

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData
 
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 
 _CHUNK = 256
@@ -57,7 +57,7 @@ def unpacked(data: PlyData) -> Gaussians:
         raise ValueError(f"its chunks lack {', '.join(missing)}")
     colours = _shares(_words(data, "packed_color"), (8, 8, 8, 8))
     with np.errstate(divide="ignore"):  # an opacity of 255 is exactly 1
-        logits = np.log(colours[:, 3] / (1 - colours[:, 3]))
+        logits = logit_of(colours[:, 3])
     return Gaussians(
         means=ranged(_shares(_words(data, "packed_position"), _BITS), ("x", "y", "z")).astype(np.float32),
         quats=_rotations(_words(data, "packed_rotation")).astype(np.float32),

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
+from contract.files import whole
 from splat.errors import InvalidSplatError
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of, opacity_of
 from splat.packed_ply import is_packed, unpacked
 from splat.ply_header import check_header
 from splat.stored import Marks, StoredSplat, marks_in, offset_of
@@ -36,7 +37,14 @@ def property_names(higher_coefficients: int) -> list[str]:
 
 
 def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:  # noqa: B008 - frozen
-    """Write `gaussians` as binary little-endian PLY; the file appears whole or not at all."""
+    """Write binary little-endian PLY in the INRIA layout; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path: of the file.
+    gaussians: N of them in world units, with logarithms of scales and logits of opacities, as they are stored.
+    marks: up, offset and the like, written as comments; none by default.
+    """
     higher = gaussians.shN.shape[1]
     names = property_names(higher)
     columns = np.zeros((len(gaussians), len(names)), dtype="<f4")
@@ -48,9 +56,9 @@ def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:
     columns[:, end + 1 : end + 4] = gaussians.scales
     columns[:, end + 4 : end + 8] = gaussians.quats
     vertices = columns.view([(name, "<f4") for name in names])[:, 0]
-    partial = path.with_name(path.name + ".partial")
-    PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=marks.as_comments()).write(str(partial))
-    partial.replace(path)
+    data = PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<", comments=marks.as_comments())
+    with whole(path) as partial:
+        data.write(str(partial))
 
 
 def read_ply(path: Path) -> Gaussians:
@@ -146,7 +154,7 @@ def smoothed(gaussians: Gaussians, deviations: NDArray[np.floating]) -> Gaussian
         return replace(
             gaussians,
             scales=(0.5 * np.log(own + added)).astype(np.float32),
-            opacities=np.log(opacities / (1 - opacities)).astype(np.float32),
+            opacities=logit_of(opacities).astype(np.float32),
         )
 
 

@@ -191,6 +191,33 @@ def _covariance(s: Float64) -> tuple[Scalar, Scalar, Scalar, Scalar]:
     return xx + BLUR, xy, yy + BLUR, determinant
 
 
+@kernel
+def write_footprint(
+    x: Scalar, y: Scalar, xx: Scalar, xy: Scalar, yy: Scalar, determinant: Scalar, limit: Scalar,
+    width: int, height: int, footprint: Float32,
+) -> bool:  # fmt: skip
+    """Fill the columns (8,) of a 2D Gaussian at `x`, `y`; False, and nothing filled, where it misses the picture."""
+    reach_x, reach_y = np.sqrt(TWO * limit * xx), np.sqrt(TWO * limit * yy)
+    if x + reach_x <= ZERO or x - reach_x >= width or y + reach_y <= ZERO or y - reach_y >= height:
+        return False
+    footprint[X], footprint[Y] = x, y
+    footprint[HALF_A], footprint[HALF_C] = HALF * yy / determinant, HALF * xx / determinant
+    footprint[B] = -xy / determinant
+    footprint[REACH_X], footprint[REACH_Y], footprint[SIGMA_LIMIT] = reach_x, reach_y, limit
+    return True
+
+
+@kernel
+def write_colour(degree: int, basis: Float32, sh0: Float32, shN: Float32, colour: Float32) -> None:
+    """The colour (3,) of harmonics up to `degree` in the direction of `basis`."""
+    red, green, blue = HALF + SH_C0 * sh0[0], HALF + SH_C0 * sh0[1], HALF + SH_C0 * sh0[2]
+    for k in range((degree + 1) * (degree + 1) - 1):
+        red += basis[k + 1] * shN[k, 0]
+        green += basis[k + 1] * shN[k, 1]
+        blue += basis[k + 1] * shN[k, 2]
+    colour[0], colour[1], colour[2] = max(red, ZERO), max(green, ZERO), max(blue, ZERO)
+
+
 @parallel_kernel
 def _project(
     means: Float32, quats: Float32, scales: Float32, logits: Float32, sh0: Float32, shN: Float32,
@@ -216,24 +243,13 @@ def _project(
                 continue
             limit = np.log(opacity / ALPHA_THRESHOLD)
             x, y = view[12] * s[0] / s[2] + view[14], view[13] * s[1] / s[2] + view[15]
-            reach_x, reach_y = np.sqrt(TWO * limit * xx), np.sqrt(TWO * limit * yy)
-            if x + reach_x <= ZERO or x - reach_x >= width or y + reach_y <= ZERO or y - reach_y >= height:
+            if not write_footprint(x, y, xx, xy, yy, determinant, limit, width, height, footprints[i]):
                 continue
             depths[i] = s[2]
-            footprints[i, X], footprints[i, Y] = x, y
-            footprints[i, HALF_A], footprints[i, HALF_C] = HALF * yy / determinant, HALF * xx / determinant
-            footprints[i, B] = -xy / determinant
-            footprints[i, REACH_X], footprints[i, REACH_Y], footprints[i, SIGMA_LIMIT] = reach_x, reach_y, limit
-
             dx, dy, dz = means[i, 0] - view[16], means[i, 1] - view[17], means[i, 2] - view[18]
             inverse = ONE / np.sqrt(dx * dx + dy * dy + dz * dz)
             sh_basis(degree, dx * inverse, dy * inverse, dz * inverse, basis)
-            red, green, blue = HALF + SH_C0 * sh0[i, 0], HALF + SH_C0 * sh0[i, 1], HALF + SH_C0 * sh0[i, 2]
-            for k in range((degree + 1) * (degree + 1) - 1):
-                red += basis[k + 1] * shN[i, k, 0]
-                green += basis[k + 1] * shN[i, k, 1]
-                blue += basis[k + 1] * shN[i, k, 2]
-            colours[i, 0], colours[i, 1], colours[i, 2] = max(red, ZERO), max(green, ZERO), max(blue, ZERO)
+            write_colour(degree, basis, sh0[i], shN[i], colours[i])
 
 
 @parallel_kernel

@@ -28,9 +28,17 @@ def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (
     return image
 
 
-def render_with_alpha(gaussians: Gaussians, camera: Camera) -> tuple[Float32, Float32]:
-    """The picture on black, and its alpha (height, width) float32: 0 where nothing is, 1 where it is opaque."""
-    image, transmittance = _drawn(gaussians, camera, (0.0, 0.0, 0.0))
+def render_with_alpha(
+    gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)
+) -> tuple[Float32, Float32]:
+    """Draw a splat, and where it is.
+
+    Parameters: as of `render`.
+
+    Returns the picture of `render`, and its alpha (height, width) float32, from 0 where nothing is to 1 where it is
+    opaque.
+    """
+    image, transmittance = _drawn(gaussians, camera, background)
     return image, np.float32(1) - transmittance
 
 

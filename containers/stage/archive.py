@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check, entries_of, nested_archives
+from contract.packed import DamagedEntryError
 from stage.errors import ErrorCode, StageError
-from stage.inflate import DamagedEntryError, chunks_of
+from stage.inflate import chunks_of
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,17 @@ def unpack(
     limits: Limits = LIMITS,
     progress: Callable[[float], None] = lambda _share: None,
 ) -> Unpacked:
-    """Unpack the entries that `wanted` accepts into `folder`, with their own relative paths.
+    """Unpack a customer's ZIP by streaming.
 
-    `progress` gets the share of bytes done, 0..1, after every chunk; it may raise to stop. On any error `folder` may
-    hold some files.
+    Parameters
+    ----------
+    archive: the ZIP, whose content is not trusted.
+    folder: receives the files, with their own relative paths; on any error it may hold some.
+    wanted: which files are unpacked, by their path in the archive.
+    limits: entries, bytes and ratio that are refused beyond; by default those that preflight checks (contract.archive).
+    progress: gets the share of bytes done, 0..1, after every chunk; it may raise to stop.
+
+    Returns the files, the names of damaged entries, which are skipped, and those of archives within the archive.
 
     Raises StageError with the codes of contract.archive: entries_of, check.
     """

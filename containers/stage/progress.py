@@ -1,4 +1,4 @@
-"""Progress events: the only thing a container says to the outside while it works."""
+"""Progress events: the only thing a container publishes while it works."""
 
 from __future__ import annotations
 

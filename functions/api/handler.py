@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -11,10 +12,10 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from api.address import url_of
 from api.body import body_fault
 from api.caller import Caller
 from api.models import (
@@ -24,10 +25,10 @@ from api.models import (
     JobView,
     NewShare,
     NewWebhook,
-    Problem,
     RenameBody,
     RerunAnswer,
     RerunBody,
+    SceneToken,
     ShareId,
     ShareList,
     ShareRequest,
@@ -44,14 +45,15 @@ from api.models import (
 )
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem, problem_of
-from api.service import RejectedJob, Service
+from api.refusals import REFUSALS, answer
+from api.service import Service
 from api.sharing import Sharing
 from api.uploads import Uploads
 from api.webhooks import Webhooks
 from contract.codes import ErrorCode
 from domain.cancel import Canceller
 from domain.clients import client, table
-from domain.errors import JobError, RefusedRequest, RejectedUpload
+from domain.errors import JobError, RefusedRequest
 from domain.executions import Executions
 from domain.job import job_id_of
 from domain.jobs_table import JobsTable
@@ -143,6 +145,11 @@ def counters() -> Counters:
     return Counters(table(ApiSettings.read().limits_table))
 
 
+def own_url() -> str:
+    event = app.current_event
+    return url_of(event.headers, event.request_context.domain_name)
+
+
 def caller() -> Caller:
     claims = app.current_event.request_context.authorizer.jwt_claim
     return Caller.of(claims or {})
@@ -212,7 +219,7 @@ def list_jobs(
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
 def look_at_job(job_id: Annotated[JobId, Path()]) -> JobView:
     """Get a job. Stage, percent, estimate, figures, and links to all there is so far."""
-    return service().look(job_id, caller())
+    return service().look(job_id, caller(), own_url())
 
 
 @app.post("/jobs/<job_id>/stop", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StopAnswer, 404))
@@ -276,11 +283,24 @@ def withdraw_share(job_id: Annotated[JobId, Path()], share_id: Annotated[ShareId
 @app.get("/shared/<token>", include_in_schema=False)
 def open_shared(token: Annotated[ShareToken, Path()]) -> Response[str]:
     """Whoever has the link gets to the viewer, by a link of hours; it may stand in a frame of any page."""
-    url = sharing().opened(token)
+    url = sharing().opened(token, own_url())
     if url is None:
         return Response(status_code=HTTPStatus.NOT_FOUND.value, content_type="text/html; charset=utf-8", body=WITHDRAWN)
     headers = {"Location": url, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
     return Response(status_code=HTTPStatus.FOUND.value, headers=headers, body="")
+
+
+@app.get("/shared/<token>/lod-meta.json", include_in_schema=False, compress=True)
+def stream_shared(token: Annotated[SceneToken, Path()]) -> Response[str]:
+    """The manifest of a streamed scene with links to its parts, for whoever has its page open; again when they expire.
+
+    By a share's token, or a ticket from another link to that page.
+    """
+    manifest = sharing().manifest(token)
+    if manifest is None:
+        return answer(plain_problem(HTTPStatus.NOT_FOUND, "This link has expired or was withdrawn."))
+    body = json.dumps(manifest, separators=(",", ":"))
+    return Response(HTTPStatus.OK.value, "application/json", body, headers={"Cache-Control": "no-store"})
 
 
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
@@ -350,46 +370,6 @@ def nothing() -> Response[str]:
     return Response(status_code=HTTPStatus.NO_CONTENT.value, body="")
 
 
-def refused(error: RefusedRequest) -> Response[str]:
-    return answer(problem_of(error.error))
-
-
-def rejected_upload(error: RejectedUpload) -> Response[str]:
-    return answer(problem_of(error.error))
-
-
-def rejected_job(error: RejectedJob) -> Response[str]:
-    return answer(problem_of(error.error, error.job_id))
-
-
-_SAID = {"extra_forbidden": "there is no such field"}  # in place of pydantic's own words
-
-
-def invalid_request(error: RequestValidationError) -> Response[str]:
-    faults = "; ".join(
-        f"{'.'.join(str(part) for part in fault['loc'])}: {_SAID.get(fault['type'], fault['msg'])}"
-        for fault in error.errors()
-    )
-    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, faults)))
-
-
-def undecodable(_error: UnicodeDecodeError) -> Response[str]:
-    return answer(problem_of(JobError.of(ErrorCode.INVALID_REQUEST, "the body is not UTF-8")))
-
-
-def unforeseen(error: Exception) -> Response[str]:
-    logger.exception("request failed")
-    return answer(problem_of(JobError.of(ErrorCode.INTERNAL)))
-
-
-REFUSALS = {
-    RefusedRequest: refused,
-    RejectedUpload: rejected_upload,
-    RejectedJob: rejected_job,
-    RequestValidationError: invalid_request,
-    UnicodeDecodeError: undecodable,
-    Exception: unforeseen,
-}
 for kind, refuse in REFUSALS.items():
     app.exception_handler(kind)(refuse)
 
@@ -398,11 +378,6 @@ for kind, refuse in REFUSALS.items():
 def not_found(_error: NotFoundError) -> Response[str]:
     event = app.current_event
     return answer(plain_problem(HTTPStatus.NOT_FOUND, f"There is no {event.http_method} {event.path}."))
-
-
-def answer(problem: Problem) -> Response[str]:
-    body = problem.model_dump_json(by_alias=True, exclude_none=True)
-    return Response(status_code=problem.status, content_type=CONTENT_TYPE, body=body)
 
 
 @logger.inject_lambda_context(clear_state=True)

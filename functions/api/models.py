@@ -17,6 +17,7 @@ from domain.webhooks import Delivery
 JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
 ShareId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="As GET /jobs/{jobId}/shares answers it")]
 ShareToken = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}\.[A-Za-z0-9_-]{32}$")]
+SceneToken = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}\.([0-9]{10,12}\.)?[A-Za-z0-9_-]{32}$")]
 UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
 
@@ -128,10 +129,16 @@ class JobView(JobSummary):
     links_expire_at: datetime
 
 
+class ListedJob(JobSummary):
+    """`thumbnail`: a link to a picture of the scene, which expires; null until there is one."""
+
+    thumbnail: str | None = None
+
+
 class JobList(Camel):
     """`next`: pass it as `before` for older jobs; null on the last page."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: str | None
 
 

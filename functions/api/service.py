@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -22,6 +23,7 @@ from domain.limits import OwnerLimits
 from domain.links import Links
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from domain.starting import Asked, Starter
+from domain.streaming import manifest_of
 
 # a key that S3 finds malformed names nothing; what the function may not read is not the caller's either
 _NO_OBJECT = ("404", "NoSuchKey", "NoSuchBucket", "400", "403")
@@ -113,14 +115,19 @@ class Service:
             items = [item for item in items if _age(item) < (time, last_id)]
         page = items[:limit]
         more = len(items) > limit
-        return JobList(jobs=[summary_of(item) for item in page], next="~".join(_age(page[-1])) if more else None)
+        jobs = [summary_of(item, self._links.of_job) for item in page]
+        return JobList(jobs=jobs, next="~".join(_age(page[-1])) if more else None)
 
-    def look(self, job_id: str, caller: Caller) -> JobView:
-        """Raises RefusedRequest(NO_SUCH_JOB)."""
+    def look(self, job_id: str, caller: Caller, api: str) -> JobView:
+        """`api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
-        return view_of(item, self._links.of_job, self._links.snapshots(job_id), now, expire)
+        more = self._links.snapshots(job_id)
+        if item.error is not None:
+            more |= self._links.evidence(job_id)
+        links_of = partial(self._links.of_job, manifest=manifest_of(api, item, expire))
+        return view_of(item, links_of, more, now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Raises RefusedRequest(NO_SUCH_JOB)."""

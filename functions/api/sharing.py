@@ -15,8 +15,11 @@ from domain.job import first_job_id, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
-from domain.links import VIEWER, Links
+from domain.links import VIEWERS, Links
+from domain.results import read_json
 from domain.shares import MAX_SHARES, Share, hash_of, new_secret, opened_by
+from domain.streaming import MANIFEST, manifest_url
+from domain.tickets import good_until
 
 MAX_FAMILY = 100  # runs of one upload that are looked at before its photos are deleted
 
@@ -61,13 +64,30 @@ class Sharing:
         self._own(job_id, caller)
         self._jobs.remove_share(job_id, share_id)
 
-    def opened(self, token: str) -> str | None:
-        """A link to the viewer that lives for hours, by a share's token; None for one that opens nothing."""
+    def opened(self, token: str, api: str) -> str | None:
+        """A link to the viewer that lives for hours, by a share's token; None for one that opens nothing. `api`: the
+        API's URL."""
         job_id, _, secret = token.partition(".")
         item = self._jobs.find(job_id)
-        if item is None or opened_by(secret, item.shares, self._clock()) is None or VIEWER not in item.outputs:
+        if item is None or opened_by(secret, item.shares, self._clock()) is None:
             return None
-        return self._links.of_job(job_id, {VIEWER: item.outputs[VIEWER]}, item.name).get(VIEWER)
+        uris = {name: item.outputs[name] for name in (*VIEWERS, MANIFEST) if name in item.outputs}
+        links = self._links.of_job(job_id, uris, item.name, manifest_url(api, token))
+        return next((links[name] for name in VIEWERS if name in links), None)
+
+    def manifest(self, token: str) -> dict[str, Any] | None:
+        """The manifest of a streamed scene with links to its parts, by a share's token or a ticket; None for one that
+        opens nothing."""
+        job_id, _, secret = token.partition(".")
+        item = self._jobs.find(job_id)
+        uri = None if item is None else item.outputs.get(MANIFEST)
+        if item is None or uri is None or not self._links.is_of_job(uri, job_id):
+            return None
+        now = self._clock()
+        share = opened_by(secret, item.shares, now)
+        until = good_until(token, item, now) if share is None else share.expires_at or self._links.until
+        manifest = None if until is None else read_json(self._s3, uri)
+        return None if until is None or manifest is None else self._links.of_parts(manifest, uri, until)
 
     def delete(self, job_id: str, caller: Caller) -> None:
         """Delete a job that has ended, its files, and with the last run of an upload the photos. Raises

@@ -12,6 +12,7 @@ from domain.jobs_table import JobsTable
 from domain.links import Links
 from domain.post import Undelivered
 from domain.status import StatusEvent
+from domain.streaming import manifest_of
 from domain.webhooks import Delivery, WebhookTable, headers_for
 
 MIN_WAIT, MAX_WAIT = 5, 12 * 3600  # seconds; SQS hides a message no longer than twelve hours
@@ -30,9 +31,10 @@ class Caller:
         log: Callable[[str, Delivery], None],
         links: Links,
         page_url: str,
+        api_url: str,
     ) -> None:
         self._jobs, self._webhooks, self._post, self._clock = jobs, webhooks, post, clock
-        self._log, self._links, self._page_url = log, links, page_url
+        self._log, self._links, self._page_url, self._api_url = log, links, page_url, api_url
 
     def call(self, event: StatusEvent, attempt: int) -> str | None:
         """The message's id, the same for every attempt; None where no webhook is set. Raises Undelivered, which is in
@@ -69,7 +71,8 @@ class Caller:
     def _links_of(self, event: StatusEvent, item: JobItem, now: float) -> dict[str, Any]:
         """The job's page, and what it delivered: links that expire; GET /jobs/{jobId} makes new ones."""
         detail = event.detail
-        files = self._links.of_job(detail.job_id, detail.outputs or {}, item.name)
+        manifest = manifest_of(self._api_url, item, self._links.until)
+        files = self._links.of_job(detail.job_id, detail.outputs or {}, item.name, manifest)
         expiry = datetime.fromtimestamp(now + self._links.seconds, UTC).isoformat(timespec="seconds")
         page = f"{self._page_url}#job={detail.job_id}"
         return {"page": page, "files": files, **({"expireAt": expiry} if files else {})}

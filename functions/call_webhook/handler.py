@@ -16,7 +16,7 @@ from domain.clients import client, table
 from domain.event_bridge import StatusMessage
 from domain.jobs_table import JobsTable
 from domain.links import Links
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.post import Undelivered, post
 from domain.settings import Settings
 from domain.webhooks import Delivery, Targets, WebhookTable
@@ -30,6 +30,7 @@ class CallWebhookSettings(Settings):
     results_bucket: str
     link_hours: int
     page_url: str
+    api_url: str
 
 
 def record(owner: str, delivery: Delivery) -> None:
@@ -51,11 +52,13 @@ def caller() -> Caller:
         log=record,
         links=Links(client("s3"), settings.results_bucket, settings.link_hours * 3600),
         page_url=settings.page_url,
+        api_url=settings.api_url,
     )
 
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str | None]:
     (message,) = event["Records"]  # a batch of one, so that each has its own waits
     status = StatusMessage.model_validate(json.loads(message["body"])).status

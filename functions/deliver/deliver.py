@@ -25,6 +25,8 @@ DELIVERED = {
     "scene.v4.spz": (Stage.COMPRESSOR, "scene.v4.spz"),
     "scene.glb": (Stage.COMPRESSOR, "scene.glb"),
     "viewer/index.html": (Stage.COMPRESSOR, "viewer/index.html"),
+    "viewer/stream.html.gz": (Stage.COMPRESSOR, "viewer/stream.html.gz"),
+    "lod/lod-meta.json": (Stage.COMPRESSOR, "lod/lod-meta.json"),
     "preview.png": (Stage.COMPRESSOR, "preview.png"),
     "poster.jpg": (Stage.COMPRESSOR, "poster.jpg"),
     "orbit.webp": (Stage.COMPRESSOR, "orbit.webp"),

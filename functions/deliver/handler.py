@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deliver.deliver import Deliverer, DeliverRequest
 from domain.clients import client
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.settings import Settings
 
 
@@ -25,8 +25,10 @@ def deliverer() -> Deliverer:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=DeliverRequest)
 def handler(event: DeliverRequest, context: LambdaContext) -> dict[str, Any]:
+    logger.append_keys(job_id=event.job_id)
     delivery = deliverer().deliver(event)
-    logger.info("delivered", job_id=event.job_id, metrics=delivery.metrics)
+    logger.info("delivered", metrics=delivery.metrics)
     return delivery.model_dump(mode="json", by_alias=True)

@@ -92,6 +92,8 @@ def _verdict(verdict: Verdict | None) -> str:
 
 
 def _score(report: Report) -> str:
+    if report.no_score:
+        return _section("No score", f"<p>{escape(report.no_score)}</p>")
     if not report.score_parts:
         return ""
     rows = "".join(
@@ -264,13 +266,13 @@ def _files(report: Report) -> str:
 
 
 def _warnings(report: Report) -> str:
-    told = [warning for warning in report.warnings if warning.hint != NOTHING_TO_DO]
-    if not told:
+    shown = [warning for warning in report.warnings if warning.hint != NOTHING_TO_DO]
+    if not shown:
         return ""
     items = "".join(
         f'<p class="warning">{escape(warning.sentence)} {escape(warning.hint)} '
         f'<span class="soft">{escape(warning.message)}</span></p>'
-        for warning in told
+        for warning in shown
     )
     return _section("Worth knowing", items)
 

@@ -144,6 +144,7 @@ class Report(Camel):
     compression_ratio: float | None
     files: list[DeliveredFile]
     score: int | None
+    no_score: str | None = None
     score_parts: list[ScorePart]
     seconds: dict[str, float]
     timings: dict[str, dict[str, float]]
@@ -215,6 +216,7 @@ def compose(
         compression_ratio=metric(Stage.COMPRESSOR, "ratio"),
         files=files,
         score=round(sum(part.points for part in parts)) if parts else None,
+        no_score=None if parts else _no_score(results),
         score_parts=parts,
         seconds={stage.value: output.seconds for stage, output in stages.items()},
         timings={stage.value: result.timings for stage, result in results.items()},
@@ -288,6 +290,22 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
     psnr, gmsd, off_path, seen = figures
     delivered = _compressed(psnr, compressed.get("psnrBefore"), compressed.get("psnrAfter"))
     return Quality(psnr if delivered is None else delivered, gmsd, off_path, seen, photos, registered)
+
+
+def _no_score(results: dict[Stage, StageResult]) -> str | None:
+    """Why the scene has no score, for the customer; None of a splat or a COLMAP model, which never has one.
+
+    It is not computed from the other figures: 45 of its 100 points are for how the scene looks from where no photo was
+    taken, and where that is unknown the others say too little of it.
+    """
+    if Stage.SFM not in results or Stage.TRAINING not in results:
+        return None
+    if results[Stage.TRAINING].metrics.get("psnrSeenFitted") is None:
+        return "No photo could be kept aside to check the scene against: there are too few that see the same places."
+    return (
+        "The photos agree on too little of what they show to check the scene from other sides. "
+        "Fly with more overlap between neighbouring photos."
+    )
 
 
 def score_parts(quality: Quality) -> list[ScorePart]:

@@ -15,7 +15,7 @@ from domain.capacity import Queue
 from domain.clients import client, table
 from domain.event_bridge import ServiceEvent
 from domain.fairness import StartTags
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.reporting import StageReporter
 from domain.spending import DailySpending, LimitedCompute
 from domain.stage_runs import StageRuns
@@ -42,6 +42,7 @@ def dispatcher() -> Dispatcher:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:

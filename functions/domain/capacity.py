@@ -35,7 +35,8 @@ _INVALID_REQUEST = ("ValidationException", "AccessDeniedException", "ResourceNot
 
 
 class Queue:
-    """Every call is safe to repeat and to run beside itself: a job's name can be created once."""
+    """Every call is safe to repeat and to run beside itself: a job's name can be created once, and a run is claimed
+    before its job is created, so that several at a time serve one queue and none does another's work."""
 
     def __init__(
         self,
@@ -84,27 +85,38 @@ class Queue:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> bool:
-        """False for a run that no wait helps, because its request is wrong or its quota is 0: its task has failed."""
+        """False for a run that another is creating, or that no wait helps, because its request is wrong or its quota is
+        0: its task has failed."""
+        if not self._runs.claim(waiting.run):
+            return False
+        try:
+            return self._create_claimed(waiting)
+        except (CannotStart, *AWS_FAULTS):
+            self._runs.release(waiting.run)
+            raise
+
+    def _create_claimed(self, waiting: WaitingRun) -> bool:
         assert waiting.request is not None, "what is in the queue has a request"
         try:
             self._compute.create(waiting.run, waiting.request)
         except CannotStart as refusal:
             if refusal.error.code is not ErrorCode.NO_QUOTA:
                 raise
-            self._give_up(waiting, refusal.error)
+            self._give_up(waiting, refusal.error, refusal.error.message)
             return False
         except ClientError as error:
             if error.response["Error"]["Code"] not in _INVALID_REQUEST:
                 raise
-            logger.error("SageMaker refuses the request", job_id=waiting.run.job_id, refusal=str(error))
-            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL))
+            self._give_up(waiting, JobError.of(ErrorCode.INTERNAL), str(error))
             return False
         self._start_tags.served(waiting.start_tag)
         if self._runs.leave_queue(waiting.run):
             self._bus.put(stage_begun(waiting.run, self._clock()))
         return True
 
-    def _give_up(self, waiting: WaitingRun, error: JobError) -> None:
+    def _give_up(self, waiting: WaitingRun, error: JobError, reason: str) -> None:
+        logger.error("stage run not started", job_id=waiting.run.job_id, error=error.code, reason=reason)
+        self._runs.note(waiting.run, f"{error.code}: {reason}")
         self._reporter.fail(waiting.task_token, error)
         self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
 

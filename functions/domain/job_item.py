@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,7 @@ class JobItem(Camel):
     started_at: datetime | None = None
     bucket: str | None = None
     object_key: str | None = None
+    scene_key: str | None = None  # of the tickets to its scene
     shares: dict[str, Share] = Field(default_factory=dict)  # links that the owner handed out, by their ids
 
     mailed: set[str] = Field(default_factory=set)  # the types of event that a mail went out for
@@ -155,6 +156,16 @@ def updates_for(event: StatusEvent) -> list[ItemUpdate]:
         guard = sequence_name(detail.stage)
         updates.append(ItemUpdate(guard=guard, values={guard: detail.sequence, detail.stage.state_key: facts}))
     return updates
+
+
+def applied(attributes: Mapping[str, Any], updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> dict[str, Any]:
+    """The attributes as JobsTable.apply leaves them."""
+    after = {**moments, **attributes}
+    for update in updates:
+        guard = update.guard
+        if guard not in attributes or attributes[guard] < update.values[guard]:
+            after |= update.values
+    return after
 
 
 def believed(event: StatusEvent) -> StatusEvent | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -16,8 +16,10 @@ from domain.dynamo import holds
 from domain.job import Camel, Job
 from domain.job_item import ItemUpdate, JobItem
 from domain.shares import Share
+from domain.tickets import new_key
 
-BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`
+BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`; keys alone
+MAX_BATCH = 100  # keys of one BatchGetItem
 STARTING = "starting"  # index: partition key `startingFor`, sort key `startingAt`
 KEEP_SECONDS = 400 * 24 * 3600
 
@@ -87,6 +89,7 @@ class JobsTable:
             "uploadedAt": job.uploaded_at.isoformat(),
             "startedAt": datetime.fromtimestamp(now, UTC).isoformat(),
             "expiresAt": int(now) + KEEP_SECONDS,
+            "sceneKey": new_key(),
             **({"owner": job.owner} if job.owner else {}),
             **({"remarks": list(job.remarks)} if job.remarks else {}),
             **({"email": job.options.email} if job.options.email else {}),
@@ -118,18 +121,23 @@ class JobsTable:
             ScanIndexForward=False,
             Limit=limit,
         )
-        return [JobItem.of(item) for item in answer["Items"]]
+        ids = [item["jobId"] for item in answer["Items"]]
+        found = {item["jobId"]: JobItem.of(item) for item in self._batch(ids)}
+        return [found[job_id] for job_id in ids if job_id in found]  # the index is behind the table by moments
 
-    def mark(self, job_id: str, moments: Mapping[str, str]) -> JobItem:
-        """Keep the first value of each of `moments`; the whole item as it is then."""
-        answer = self._table.update_item(
-            Key={"jobId": job_id},
-            UpdateExpression="SET " + ", ".join(f"#{name} = if_not_exists(#{name}, :{name})" for name in moments),
-            ExpressionAttributeNames={f"#{name}": name for name in moments},
-            ExpressionAttributeValues={f":{name}": value for name, value in moments.items()},
-            ReturnValues="ALL_NEW",
-        )
-        return JobItem.of(answer["Attributes"])
+    def _batch(self, ids: list[str]) -> Iterator[Mapping[str, Any]]:
+        """The items themselves: the index holds keys alone, so that no progress of a job is written to it."""
+        for begin in range(0, len(ids), MAX_BATCH):
+            wanted: Any = {self._table.name: {"Keys": [{"jobId": one} for one in ids[begin : begin + MAX_BATCH]]}}
+            while wanted:
+                answer = self._table.meta.client.batch_get_item(RequestItems=wanted)
+                yield from answer["Responses"][self._table.name]
+                wanted = answer.get("UnprocessedKeys")
+
+    def attributes(self, job_id: str) -> dict[str, Any]:
+        """The item as DynamoDB keeps it; its key alone where there is none yet."""
+        found: dict[str, Any] = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item", {})
+        return {"jobId": job_id, **found}
 
     def set_name(self, job_id: str, name: str) -> None:
         """Of a job that is there."""
@@ -167,24 +175,36 @@ class JobsTable:
             ExpressionAttributeValues={":types": {type_.value}},
         )
 
-    def apply(self, job_id: str, updates: Iterable[ItemUpdate]) -> int:
-        """Make the updates that are news; returns how many were."""
-        return sum(self._apply(job_id, update) for update in updates)
+    def apply(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str] | None = None) -> int:
+        """Make the updates that are news, and keep the first value of each of `moments`; returns how many updates were
+        news.
 
-    def _apply(self, job_id: str, update: ItemUpdate) -> bool:
+        One write where all are, as of an event that comes in its turn; one each where some are not.
+        """
+        first = moments or {}
+        if self._write(job_id, updates, first):
+            return len(updates)
+        if first:
+            self._write(job_id, [], first)
+        return sum(self._write(job_id, [update], {}) for update in updates) if len(updates) > 1 or first else 0
+
+    def _write(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> bool:
+        """False where one of the updates is no news: then none is made."""
+        values = {name: _storable(value) for update in updates for name, value in update.values.items()}
+        # an event of a job that nobody recorded makes an item, too
+        kept = {"expiresAt": int(self._clock()) + KEEP_SECONDS, **moments}
+        number = {name: i for i, name in enumerate([*kept, *values])}
+        changes = [f"#{number[name]} = if_not_exists(#{number[name]}, :{number[name]})" for name in kept]
+        changes += [f"#{number[name]} = :{number[name]}" for name in values]
+        guards = [number[update.guard] for update in updates]
+        condition = " AND ".join(f"(attribute_not_exists(#{guard}) OR #{guard} < :{guard})" for guard in guards)
         return holds(
             self._table.update_item,
             Key={"jobId": job_id},
-            # an event of a job that nobody recorded makes an item, too
-            UpdateExpression="SET expiresAt = if_not_exists(expiresAt, :expires), "
-            + ", ".join(f"#{i} = :{i}" for i in range(len(update.values))),
-            ConditionExpression="attribute_not_exists(#guard) OR #guard < :guard",
-            ExpressionAttributeNames={"#guard": update.guard, **{f"#{i}": n for i, n in enumerate(update.values)}},
-            ExpressionAttributeValues={
-                ":guard": _storable(update.values[update.guard]),
-                ":expires": int(self._clock()) + KEEP_SECONDS,
-                **{f":{i}": _storable(value) for i, value in enumerate(update.values.values())},
-            },
+            UpdateExpression="SET " + ", ".join(changes),
+            ExpressionAttributeNames={f"#{i}": name for name, i in number.items()},
+            ExpressionAttributeValues={f":{number[name]}": value for name, value in (kept | values).items()},
+            **({"ConditionExpression": condition} if condition else {}),
         )
 
 

@@ -13,7 +13,7 @@ from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
-KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, for 14 days
+KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, until it expires
 _OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
@@ -34,14 +34,24 @@ def is_of_job(uri: str, job_id: str, results_bucket: str) -> bool:
 
 def folder_of(run: StageRun, results_bucket: str) -> str:
     """S3 folder of a run's job."""
-    kept = KEPT if run.stage is list(Stage)[-1] else EXPIRING
-    return f"s3://{results_bucket}/{kept}/{run.job_id}"
+    parent = KEPT if run.stage.spec.kept else EXPIRING
+    return f"s3://{results_bucket}/{parent}/{run.job_id}"
 
 
 def output_uri(run: StageRun, results_bucket: str) -> str:
     """S3 folder of the run's output, without a slash at the end."""
     base = f"{folder_of(run, results_bucket)}/{run.stage}"
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
+
+
+def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
+    """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
+    return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")
+
+
+def evidence_prefix(job_id: str, stage: Stage) -> str:
+    """Within the stage's folder, beside the outputs of its attempts."""
+    return f"{EXPIRING}/{job_id}/{stage}/evidence/"
 
 
 def training_uri(run: StageRun, results_bucket: str) -> str:

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from mimetypes import guess_type
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
+from contract.stages import Stage
+from domain.layout import checkpoints_prefix, evidence_prefix, is_of_job, snapshot_of, split_uri
+from domain.streaming import MANIFEST, page_link, with_links
 
 VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
-SAVED = frozenset({".sog", ".ply", ".spz"})  # what browsers save and do not show
+STREAMING_VIEWER = "viewer/stream.html.gz"  # of a large scene
+VIEWERS = (STREAMING_VIEWER, VIEWER)  # the first that there is, is the one to open
+# what browsers save and do not show: delivered name → its ending behind the scene's title
+SAVED_AS = {
+    "scene.sog": ".sog",
+    "scene.ply": ".ply",
+    "scene.spz": ".spz",
+    "scene.v4.spz": " v4.spz",
+    "scene.glb": ".glb",
+    "products/orthophoto.tif": " orthophoto.tif",
+    "products/surface.tif": " surface.tif",
+    "products/surface_sigma.tif": " surface accuracy.tif",
+    "products/hillshade.tif": " hillshade.tif",
+    "products/contours.geojson": " contours.geojson",
+    "products/points.laz": ".laz",
+    "products/points.copc.laz": ".copc.laz",
+    "products/quality.pdf": " quality.pdf",
+}
 
 
 def attachment(file_name: str) -> str:
@@ -21,39 +41,69 @@ def attachment(file_name: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
 
-def _saved_as(uri: str, title: str) -> str | None:
-    suffix = PurePosixPath(uri).suffix
-    return title + suffix if suffix in SAVED else None
-
-
 class Links:
     """`s3` is a boto3 client; `seconds` is how long a link lives, and no longer than the credentials that sign it."""
 
-    def __init__(self, s3: Any, results_bucket: str, seconds: int) -> None:
-        self._s3, self._bucket, self.seconds = s3, results_bucket, seconds
+    def __init__(self, s3: Any, results_bucket: str, seconds: int, clock: Callable[[], float] = time.time) -> None:
+        self._s3, self._bucket, self.seconds, self._clock = s3, results_bucket, seconds, clock
 
-    def of_job(self, job_id: str, uris: Mapping[str, str], title: str) -> dict[str, str]:
+    @property
+    def until(self) -> datetime:
+        """When a link ends that is made now."""
+        return datetime.fromtimestamp(self._clock() + self.seconds, UTC)
+
+    def of_job(self, job_id: str, uris: Mapping[str, str], title: str, manifest: str | None = None) -> dict[str, str]:
         """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
-        and its other runs get none. Splats are saved under the scene's `title`."""
+        and its other runs get none. What is to be saved is called after the scene's `title`.
+
+        `manifest`: where the page that streams a scene gets the links to its parts; without it, that page gets none.
+        """
         own = {name: uri for name, uri in uris.items() if self.is_of_job(uri, job_id)}
-        signed = {name: self._sign(uri, _saved_as(uri, title)) for name, uri in own.items()}
+        saved = {name: title + SAVED_AS[name] for name in own if name in SAVED_AS}
+        streaming = own.pop(STREAMING_VIEWER, None), own.pop(MANIFEST, None)
+        signed = {name: self._sign(uri, saved.get(name)) for name, uri in own.items()}
+        if manifest is not None and streaming[1] is not None:
+            signed[MANIFEST] = manifest
+            if streaming[0] is not None:
+                signed[STREAMING_VIEWER] = page_link(self._sign(streaming[0]), manifest)
         if VIEWER in own:  # the same page once more, to be kept
             signed[SAVED_VIEWER] = self._sign(own[VIEWER], f"{title}.html")
         return signed
 
+    def of_parts(self, manifest: dict[str, Any], uri: str, until: datetime) -> dict[str, Any]:
+        """The manifest that lies at `uri`, with links to the parts beside it, good until then and no longer than any
+        link of these."""
+        until = min(until, self.until)
+        seconds = max(1, int(until.timestamp() - self._clock()))
+        folder = uri.rpartition("/")[0]
+        return with_links(manifest, lambda name: self._sign(f"{folder}/{name}", seconds=seconds), until)
+
     def is_of_job(self, uri: str, job_id: str) -> bool:
         return is_of_job(uri, job_id, self._bucket)
 
-    def _sign(self, uri: str, save_as: str | None) -> str:
+    def _sign(self, uri: str, save_as: str | None = None, seconds: int | None = None) -> str:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
-        content_type, _ = guess_type(key)
+        content_type, encoding = guess_type(key)
         if content_type is not None:  # whatever the upload called it: a page must open, not download
             params["ResponseContentType"] = content_type
+        if encoding is not None:
+            params["ResponseContentEncoding"] = encoding
         if save_as is not None:
             params["ResponseContentDisposition"] = attachment(save_as)
-        url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=self.seconds)
+        url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds or self.seconds)
         return url
+
+    def evidence(self, job_id: str) -> dict[str, str]:
+        """What stages that refused their input left to show why, by `<stage>/<file>`: name → s3 URI."""
+        found = {}
+        for stage in Stage:
+            if stage.spec.leaves_evidence:
+                prefix = evidence_prefix(job_id, stage)
+                answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
+                for entry in answer.get("Contents", []):
+                    found[f"{stage}/{entry['Key'].removeprefix(prefix)}"] = f"s3://{self._bucket}/{entry['Key']}"
+        return found
 
     def snapshots(self, job_id: str) -> dict[str, str]:
         """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""

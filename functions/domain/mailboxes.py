@@ -101,7 +101,7 @@ class MailboxTable:
 
 
 def _read(reference: str) -> tuple[str, str]:
-    """Address and key; empty for what no mail of ours says."""
+    """Address and key; empty for what is in no mail of ours."""
     coded, _, key = reference.partition(".")
     try:
         return base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True).decode(), key

@@ -32,7 +32,7 @@ class RunOutcome(BaseModel):
     seconds: float = 0.0
     instance_type: str = ""
     waiting_since: datetime | None = None
-    """Since when the run has waited for its machine, first or again after it was taken: nothing can be heard of it."""
+    """Since when the run has waited for its machine, first or again after it was taken; no progress comes meanwhile."""
     reason: str = ""
     """What SageMaker and the container say of a failure, for operators: customers read `error`."""
 
@@ -99,7 +99,7 @@ def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
 
 def _waiting_since(run: StageRun, described: dict[str, Any]) -> datetime | None:
     """Since when the job waits for its machine, or waited when it was stopped. A processing job has one once it has
-    started; a training job tells of every change."""
+    started; a training job has one for every change."""
     created: datetime | None = described.get("CreationTime")
     if run.stage.kind == "Processing":
         return None if "ProcessingStartTime" in described else created

@@ -47,7 +47,8 @@ class Pace(BaseModel):
         return self if self.runs else self.model_copy(update={"waiting": waiting})
 
 
-# before anything was learnt: the sample on two cores
+# before anything was learnt: the sample on two cores; a stage that was never measured is one unit of a minute
+_UNMEASURED = Pace(waiting=30, per_unit=60, usual=1)
 _PRIOR = {
     Stage.SFM: Pace(waiting=30, per_unit=1.2, usual=100),
     Stage.TRAINING: Pace(waiting=30, per_unit=0.1, usual=2000, gone=_TRAINING),
@@ -57,20 +58,19 @@ _SHARE_OF_STANDARD = {Quality.PREVIEW: 0.4, Quality.STANDARD: 1.0, Quality.HIGH:
 
 
 def prior(stage: Stage, quality: Quality) -> Pace:
-    pace = _PRIOR[stage]
-    share = 1.0 if stage is Stage.SFM else _SHARE_OF_STANDARD[quality]
+    pace = _PRIOR.get(stage, _UNMEASURED)
+    share = _SHARE_OF_STANDARD[quality] if stage in (Stage.TRAINING, Stage.COMPRESSOR) else 1.0
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
 def recorded_units(stage: Stage, item: JobItem) -> float | None:
     """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
     trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
-    if stage is Stage.SFM:
-        known = item.photos
-    elif stage is Stage.TRAINING:
-        known = trained.get("steps") or item.training_steps
-    else:
-        known = trained.get("gaussians")
+    known = {
+        Stage.SFM: item.photos,
+        Stage.TRAINING: trained.get("steps") or item.training_steps,
+        Stage.COMPRESSOR: trained.get("gaussians"),
+    }.get(stage)
     return float(known) if known else None
 
 
@@ -115,6 +115,28 @@ def left_until_ends(
     later = stages[stages.index(current) + 1 :]
     each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later]
     return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
+
+
+def whole_job(stages: Sequence[Stage], paces: Mapping[Stage, Pace], item: JobItem) -> tuple[float, float]:
+    """The least and the most seconds that a job is likely to take that has not begun."""
+    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in stages]
+    spread = spread_of([paces[stage] for stage in stages], 1.0)
+    return sum(each) * (1 - spread), sum(each) * (1 + spread)
+
+
+def in_words(low: float, high: float) -> str:
+    """`about 3–6 min`: a range that promises no more than is known."""
+    if high < 90:
+        first, last, unit = _tens(low), _tens(high), "s"
+    elif high < 5400:
+        first, last, unit = max(1, round(low / 60)), max(1, round(high / 60)), "min"
+    else:
+        first, last, unit = max(1, round(low / 3600)), max(1, round(high / 3600)), "h"
+    return f"about {last} {unit}" if first == last else f"about {first}–{last} {unit}"
+
+
+def _tens(seconds: float) -> int:
+    return max(10, 10 * round(seconds / 10))
 
 
 def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:

@@ -11,11 +11,11 @@ from contract.codes import ErrorCode
 from domain.compute import Compute
 from domain.cost import cost_of
 from domain.errors import JobError
-from domain.layout import output_uri
+from domain.layout import RESULT, output_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.results import DamagedResult, output_from, read_result
 from domain.sagemaker_requests import Platform
-from domain.stage_runs import StageRuns
+from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageOutput, StageRun, state_output
 
 _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
@@ -35,20 +35,27 @@ class StageReporter:
             return RunOutcome(status=RunStatus.MISSING)
         outcome = outcome_of(run, self._compute.describe(run))
         if outcome.status is RunStatus.COMPLETED:
-            try:
-                output = self.output_of(run, outcome)
-            except DamagedResult as damaged:
-                self.fail(waiting.task_token, damaged.error)
-            else:
-                if output is None:
-                    self.fail(waiting.task_token, JobError.of(ErrorCode.INTERNAL))
-                else:
-                    self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
+            outcome = self._answer_completed(waiting, outcome)
         elif outcome.error is not None:
             self.fail(waiting.task_token, outcome.error)
         if outcome.ended:
             self._runs.answered(run, waiting.task_token, outcome.reason)
         return outcome
+
+    def _answer_completed(self, waiting: WaitingRun, outcome: RunOutcome) -> RunOutcome:
+        """The outcome again, with `error` and `reason` where the run left no result that can be used."""
+        try:
+            output = self.output_of(waiting.run, outcome)
+        except DamagedResult as damaged:
+            error, reason = damaged.error, damaged.error.message
+        else:
+            if output is not None:
+                self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))
+                return outcome
+            error = JobError.of(ErrorCode.INTERNAL)
+            reason = f"completed without {output_uri(waiting.run, self._platform.results_bucket)}/{RESULT}"
+        self.fail(waiting.task_token, error)
+        return outcome.model_copy(update={"error": error, "reason": reason})
 
     def output_of(self, run: StageRun, outcome: RunOutcome) -> StageOutput | None:
         """What the completed run left, or None without a result.json. Raises DamagedResult."""

@@ -7,9 +7,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from contract.options import WHOLE_NUMBERS, Quality
-from contract.stages import SPOT_WAIT_SECONDS, Stage
+from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
-from domain.job import Camel, Job
+from domain.job import Camel, Job, JobOptions
 from domain.stages import RetryState, StageOutput, StageRun
 
 ML = PurePosixPath("/opt/ml")
@@ -101,11 +101,16 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
 
 
+def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
+    """Whether the stage makes survey products, for which it reads structure from motion's output, too."""
+    return stage is Stage.COMPRESSOR and options.products != 0
+
+
 def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
     """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
     the job had no photos.
     """
-    if run.stage is not Stage.COMPRESSOR or job.options.products == 0 or Stage.SFM not in finished:
+    if Stage.SFM not in finished or not makes_survey_products(run.stage, job.options):
         return None
     return {"S3DataType": "S3Prefix", "S3Uri": finished[Stage.SFM].output_uri + "/"}
 
@@ -182,18 +187,7 @@ def _processing_request(
             }
             for channel, source in inputs.items()
         ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": "output",
-                    "S3Output": {
-                        "S3Uri": layout.output_uri(run, platform.results_bucket),
-                        "LocalPath": str(ML / run.stage.output_folder),
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }
-            ]
-        },
+        "ProcessingOutputConfig": {"Outputs": _outputs(run, platform)},
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": 1,
@@ -205,6 +199,18 @@ def _processing_request(
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
         "Tags": _tags(run, platform),
     }
+
+
+def _outputs(run: StageRun, platform: Platform) -> list[dict[str, Any]]:
+    result = layout.output_uri(run, platform.results_bucket)
+    outputs = [("output", result, run.stage.output_folder, "EndOfJob")]
+    if run.stage.spec.leaves_evidence:  # while the container runs: it ends with an error, and with no result
+        evidence = layout.evidence_uri(run.job_id, run.stage, platform.results_bucket)
+        outputs.append(("evidence", evidence, EVIDENCE_FOLDER, "Continuous"))
+    return [
+        {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": str(ML / folder), "S3UploadMode": mode}}
+        for name, uri, folder, mode in outputs
+    ]
 
 
 def _training_request(

@@ -25,6 +25,8 @@ KEEP_SECONDS = 60 * 24 * 3600
 # a run that was not heard of for so long is looked at: watch_runs comes every minute, so an end whose event was lost is
 # noticed within five
 QUIET_SECONDS = 180
+# for so long a run that waits belongs to whoever is creating its job; then a crash is past, and the next may try
+CLAIM_SECONDS = 45
 # postponing a look by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
 
@@ -59,6 +61,11 @@ class WaitingRun(BaseModel):
     @property
     def queued(self) -> bool:
         return self.request is not None
+
+    @property
+    def queued_at(self) -> datetime | None:
+        """When it began to wait for a machine; None when it has one."""
+        return datetime.fromisoformat(self.place.split("#")[1]) if self.queued else None
 
 
 class StageRuns:
@@ -147,7 +154,7 @@ class StageRuns:
         """Watch the run no more; False when another token waits for it meanwhile. `reason`: why it failed, for
         operators."""
         if reason:
-            self._note(run, reason)
+            self.note(run, reason)
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -156,7 +163,8 @@ class StageRuns:
             ExpressionAttributeValues={":token": task_token},
         )
 
-    def _note(self, run: StageRun, reason: str) -> None:
+    def note(self, run: StageRun, reason: str) -> None:
+        """Why the run failed, for operators."""
         self._table.update_item(
             Key=self._key(run),
             UpdateExpression="SET reason = :reason",
@@ -195,12 +203,32 @@ class StageRuns:
         held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
         return Billed(reservation=held)
 
+    def claim(self, run: StageRun) -> bool:
+        """Let nobody else create the run's job for CLAIM_SECONDS; False where somebody else is at it, or it left the
+        queue."""
+        return holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="SET claimedUntil = :until",
+            ConditionExpression=(
+                "attribute_exists(queuedFor) AND (attribute_not_exists(claimedUntil) OR claimedUntil < :now)"
+            ),
+            ExpressionAttributeValues={
+                ":until": self._after(CLAIM_SECONDS, "milliseconds"),
+                ":now": self._after(0, "milliseconds"),
+            },
+        )
+
+    def release(self, run: StageRun) -> None:
+        """The run waits on, and whoever comes next may create its job."""
+        self._table.update_item(Key=self._key(run), UpdateExpression="REMOVE claimedUntil")
+
     def leave_queue(self, run: StageRun) -> bool:
         """Take the run out of the queue; False when it was not in it."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
-            UpdateExpression="REMOVE queuedFor, queuedAt, createRequest",
+            UpdateExpression="REMOVE queuedFor, queuedAt, createRequest, claimedUntil",
             ConditionExpression="attribute_exists(queuedFor)",
         )
 

@@ -143,7 +143,7 @@ class WebhookTable:
             self._table.delete_item(Key={"owner": _log_key(owner)})
 
     def _forget_old_addresses(self, owners: Sequence[str]) -> None:
-        """A webhook that the customer set under an address that he has no longer would hear of its next owner's jobs.
+        """A webhook that the customer set under an address that he has no longer would get the next owner's events.
         One that the next owner has set meanwhile stays."""
         item = self._table.get_item(Key={"owner": owners[0]}, ConsistentRead=True).get("Item") or {}
         for old in set(item.get("owners", [])) - set(owners):

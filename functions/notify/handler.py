@@ -21,13 +21,15 @@ from domain.jobs_table import JobsTable
 from domain.limits import Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
-from domain.observability import logger, metrics, tracer
-from domain.settings import Settings
+from domain.observability import log_faults, logger, metrics, tracer
+from domain.pace import PaceTable
+from domain.stage_settings import MachineSettings
 from domain.status import StatusEvent
+from notify.expectation import Expectation
 from notify.notify import Notifier, Sending
 
 
-class NotifySettings(Settings):
+class NotifySettings(MachineSettings):
     jobs_table: str
     idempotency_table: str
     mailbox_table: str
@@ -40,6 +42,7 @@ class NotifySettings(Settings):
     page_url: str
     api_url: str
     limits_table: str
+    pace_table: str
 
 
 @cache
@@ -61,6 +64,7 @@ def notifier() -> Notifier:
             page=settings.page_url,
             api=settings.api_url,
         ),
+        expected=Expectation(PaceTable(table(settings.pace_table)), settings.usual_types).of,
     )
 
 
@@ -75,16 +79,18 @@ ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_afte
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, str | None]:
     outcome = event.status
+    logger.append_keys(job_id=outcome.detail.job_id)
     ONCE.register_lambda_context(context)
     send = idempotent_function(
         _send, data_keyword_argument="outcome", persistence_store=persistence(), config=ONCE, key_prefix="notify"
     )
     sent: dict[str, str | None] = send(outcome=outcome.model_dump(by_alias=True, mode="json"))
-    logger.info("outcome notified", job_id=outcome.detail.job_id, type=outcome.type, message_id=sent["messageId"])
+    logger.info("outcome notified", type=outcome.type, message_id=sent["messageId"])
     return sent
 
 

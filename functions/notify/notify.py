@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract.events import JOB_STATUS
+from contract.events import JOB_STATUS, StatusType
 from domain.clients import AWS_FAULTS
-from domain.job_item import updates_for
+from domain.job_item import JobItem, updates_for
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_MAILS_A_DAY, Counters
-from domain.links import Links
+from domain.links import VIEWERS, Links
 from domain.mailboxes import Closed, MailboxTable
 from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
+from domain.streaming import manifest_of
 from notify.mail import MailLinks, compose
 
 # https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
@@ -28,7 +30,7 @@ _ADDRESS_FAULT = re.compile(
 )
 # delivered name → what the customer reads; in this order
 LINKED = {
-    "viewer/index.html": "Open your scene",
+    **dict.fromkeys(reversed(VIEWERS), "Open your scene"),
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
     "scene.spz": "Download .spz",
@@ -52,7 +54,7 @@ class Sending:
 
 
 class Notifier:
-    """`ses` is a boto3 SESv2 client."""
+    """`ses` is a boto3 SESv2 client; `expected` says how long a job is likely to take."""
 
     def __init__(
         self,
@@ -63,10 +65,11 @@ class Notifier:
         ses: Any,
         links: Links,
         sending: Sending,
+        expected: Callable[[JobItem], str | None],
     ) -> None:
         self._counters = counters
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
-        self._links, self._sending = links, sending
+        self._links, self._sending, self._expected = links, sending, expected
 
     def _enough(self, address: str, owner: str | None) -> bool:
         """Whether the address, or the owner of the job, had all the mails of the day: the job's page says the rest."""
@@ -89,15 +92,20 @@ class Notifier:
             self._jobs.apply(event.detail.job_id, updates_for(event))
             item = self._jobs.find(event.detail.job_id) or item
         address = item.email
-        if not address or event.type.value in item.mailed:
-            return None
+        if not address:
+            return _without_mail("the job has no address")
+        if event.type.value in item.mailed:
+            return _without_mail("it was sent already")
         if (ended is None and item.status in JOB_STATUS.values()) or (ended is not None and item.status != ended):
-            return None
+            return _without_mail(f"superseded: the job is {item.status}")
         mailbox = self._mailboxes.open(address)
-        if mailbox.closed or self._enough(mailbox.address, item.owner):
-            return None
+        if mailbox.closed:
+            return _without_mail(f"the mailbox is closed: {mailbox.closed}")
+        if self._enough(mailbox.address, item.owner):
+            return _without_mail("the address or the owner had all mails of the day")
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
-        signed = self._links.of_job(item.job_id, outputs, item.name)
+        manifest = manifest_of(self._sending.api, item, self._links.until)
+        signed = self._links.of_job(item.job_id, outputs, item.name, manifest)
         links = MailLinks(
             delivered={label: signed[name] for name, label in LINKED.items() if name in signed},
             hours=self._links.seconds // 3600,
@@ -105,7 +113,8 @@ class Notifier:
             stop=f"{self._sending.page}#unsubscribe={mailbox.reference}",
         )
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
-        message = compose(event.type, item, event.detail, links, preview)
+        expected = self._expected(item) if event.type is StatusType.JOB_STARTED else None
+        message = compose(event.type, item, event.detail, links, preview, expected)
         # an address object: a header of text would read encoded words and commas
         message["From"] = Address(self._sending.name, addr_spec=self._sending.sender)
         message["To"] = Address(addr_spec=address)
@@ -137,6 +146,11 @@ class Notifier:
             self._jobs.note_mail(event.detail.job_id, event.type)
         except AWS_FAULTS:
             logger.exception("the item does not say that the mail went", job_id=event.detail.job_id)
+
+
+def _without_mail(why: str) -> str | None:
+    logger.info("no mail", why=why)
+    return None
 
 
 def _refuses_address(error: ClientError) -> bool:

@@ -13,7 +13,7 @@ from domain.clients import client, table
 from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.outcome import RunStatus
 from domain.reporting import StageReporter
 from domain.spending import Bills, DailySpending
@@ -65,6 +65,7 @@ def beat(run: StageRun, at: datetime) -> None:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:

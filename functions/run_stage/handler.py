@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import client, table
 from domain.fairness import StartTags
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.reporting import StageReporter
 from domain.spending import DailySpending, LimitedCompute
 from domain.stage_runs import StageRuns
@@ -47,6 +47,7 @@ def runner() -> Runner:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=RunRequest)
 def handler(event: RunRequest, context: LambdaContext) -> dict[str, Any]:

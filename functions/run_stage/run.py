@@ -108,12 +108,17 @@ class Runner:
         run, job = attempt.run, request.job
         self._bus.put(stage_started(run, self._clock()))
         if reads_upload(run, job) and not self._copy_upload(job):
-            return self._reporter.fail(request.task_token, JobError.of(ErrorCode.UPLOAD_GONE))
+            return self._refuse(request, run, JobError.of(ErrorCode.UPLOAD_GONE))
         refusal = self._create(request, attempt, start_tag, self._spent_before(run, known))
-        return None if refusal is None else self._reporter.fail(request.task_token, refusal)
+        return None if refusal is None else self._refuse(request, run, refusal)
+
+    def _refuse(self, request: RunRequest, run: StageRun, error: JobError) -> None:
+        logger.warning("stage run not started", job_name=run.job_name, error=error.code, reason=error.message)
+        self._runs.note(run, f"{error.code}: {error.message}")
+        self._reporter.fail(request.task_token, error)
 
     def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, spent: float) -> JobError | None:
-        """Create the job on the attempt's choice of machine, or let the run wait for one; what speaks against both.
+        """Create the job on the attempt's choice of machine, or queue the run for one; returns what rules out both.
 
         A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
         """

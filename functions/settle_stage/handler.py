@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import client, table
 from domain.compute import Compute
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.reporting import StageReporter
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
@@ -28,10 +28,13 @@ def reconciler() -> Reconciler:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=SettleRequest)
 def handler(event: SettleRequest, context: LambdaContext) -> dict[str, Any]:
     logger.append_keys(job_id=event.job_id, stage=event.stage)
     settlement = reconciler().reconcile(event)
     logger.info("task failed", failure=event.failure.model_dump())
-    logger.info("stage reconciled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.code)
+    logger.info(
+        "stage reconciled", succeeded=settlement.succeeded, error=settlement.error and settlement.error.model_dump()
+    )
     return settlement.model_dump(mode="json", by_alias=True)

@@ -12,10 +12,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import client, table
 from domain.executions import Executions
-from domain.job import UploadedObject
+from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.starting import Starter
 from domain.status import StatusBus
 
@@ -43,6 +43,7 @@ def starter() -> Starter:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=S3EventNotificationEventBridgeModel)
 def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) -> dict[str, Any]:
@@ -52,8 +53,9 @@ def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) 
         version_id=event.detail.object.version_id or None,
         etag=event.detail.object.etag,
     )
+    logger.append_keys(job_id=job_id_of(uploaded, StartJobSettings.read().stack), key=uploaded.key)
     outcome = starter().start(uploaded)
-    logger.append_keys(job_id=outcome.job_id)
+    logger.append_keys(job_id=outcome.job_id)  # of loose photos, their group's
     logger.info("upload handled", outcome=outcome.model_dump(mode="json"))
     became = "JobsRejected" if outcome.error else "JobsStarted" if outcome.execution_name else "UploadsGone"
     metrics.add_metric(name=became, unit=MetricUnit.Count, value=1)

@@ -12,7 +12,7 @@ from domain.clients import client, table
 from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Ended, Executions
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.settings import Settings
 from domain.stage_runs import StageRuns
 from domain.status import StatusBus
@@ -38,6 +38,7 @@ def stopper() -> Stopper:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     detail = event.detail

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from domain.clients import table
 from domain.event_bridge import ServiceEvent
 from domain.mailboxes import Closed, MailboxTable
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.settings import Settings
 
 
@@ -30,6 +30,7 @@ def mailboxes() -> MailboxTable:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, int]:
     closed = list(closings(event.detail))

@@ -14,7 +14,7 @@ from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
 from domain.jobs_table import JobsTable
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.settings import Settings
 from domain.stage_runs import StageRuns
 from domain.status import StatusBus
@@ -41,6 +41,7 @@ def sweeper() -> Sweeper:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:

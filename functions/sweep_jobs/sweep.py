@@ -20,8 +20,11 @@ from domain.unstarted import Unstarted
 from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # after that no event of an end is still under way
-LOOK_BACK = timedelta(hours=2)  # several sweeps see each end, should one of them fail
+LOOK_BACK = timedelta(hours=4)  # several sweeps see each end, should one of them fail
 MAX_JOB_AGE = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
+# Step Functions lists by begin, not by end. All that ended badly in 47 days is a hundred pages at 100,000 jobs a day,
+# which are read once an hour; the sweeps between look at executions that began of late, as nearly all did that end now
+RECENT = timedelta(days=2)
 
 
 class Unswept(Exception):
@@ -43,7 +46,7 @@ class Sweeper:
         record; returns their jobs' ids.
 
         One job's fault is its own. Raises Unswept at the end if there was any: the event comes again with its own time
-        `now`, and so does its dead letter, so no end falls out of the two hours that a sweep looks back upon.
+        `now`, and so does its dead letter, so no end falls out of the hours that a sweep looks back upon.
         """
         swept, faults = list[str](), list[str]()
         for job_id, sweep in self._found(now):
@@ -60,7 +63,7 @@ class Sweeper:
     def _found(self, now: datetime) -> Iterator[tuple[str, Callable[[], bool]]]:
         for job_id, start_with in self._jobs.not_started(now - GRACE):
             yield job_id, partial(self._finish, job_id, start_with)
-        for ended in self._executions.ended_between(now - MAX_JOB_AGE, now - LOOK_BACK, now - GRACE):
+        for ended in self._executions.ended_between(now - oldest_begin(now), now - LOOK_BACK, now - GRACE):
             yield ended.job_id, partial(self._clean_up, ended)
 
     def _finish(self, job_id: str, start_with: str) -> bool:
@@ -78,3 +81,8 @@ class Sweeper:
         """How long the oldest running job has been running; 0 when none runs."""
         begun = self._executions.oldest_running()
         return 0.0 if begun is None else round((now - begun) / timedelta(hours=1), 2)
+
+
+def oldest_begin(now: datetime) -> timedelta:
+    """How long ago the executions began that this sweep looks at: in the first ten minutes of an hour, at all."""
+    return MAX_JOB_AGE if now.minute < 10 else RECENT

@@ -11,7 +11,6 @@ from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
 from contract.stages import Stage
 from domain.job_item import ItemUpdate, JobItem, moment_name
-from domain.jobs_table import JobsTable
 from domain.pace import (
     MAX_SPEED_FACTOR,
     TENTHS,
@@ -32,36 +31,49 @@ OTHER_MACHINE = 0.7  # exponent: what a stage says of the speed of another type 
 class Estimator:
     """`machines`: the instance type of each stage and quality, since a pace is a machine's."""
 
-    def __init__(self, jobs: JobsTable, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
-        self._jobs, self._paces, self._machines = jobs, paces, machines
+    def __init__(self, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
+        self._paces, self._machines = paces, machines
 
-    def follow(self, event: StatusEvent) -> None:
-        """Write `etas`, the ends of the current stage and of those after it, as news of this event has them; learn
-        from a stage that ended well."""
+    def estimate(self, event: StatusEvent, item: JobItem) -> ItemUpdate | None:
+        """`etas`, the ends of the current stage and of those after it, as this event has them; None where it has none.
+        `item`: with the event and its moments in it."""
         detail = event.detail
         if detail.stage is None or event.type is StatusType.STAGE_FAILED:
-            return
-        item = self._jobs.mark(detail.job_id, moments(event))
+            return None
         if item.pipeline_step is None:  # the event arrived before the job was recorded
-            return
+            return None
         quality = Quality(item.quality or DEFAULT_QUALITY)
         stages = item.pipeline_step.stages
-        paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
-        began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")
-        if began is not None and asked is not None:
-            # instance types without samples are assumed to start as fast as this one
-            paces = {stage: pace.expecting(asked - began) for stage, pace in paces.items()}
-        paces = self._at_speed(paces, item, quality)
+        paces = self._adjusted(item, detail, quality)
         left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
         etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
         total = left[stages[-1]]
         gone = 0.0 if item.started_at is None else max(0.0, (detail.at - item.started_at).total_seconds())
         spread = spread_of([paces[stage] for stage in left], total / max(total + gone, 1e-9))
         values = {"etaSequence": detail.sequence, "etas": etas, "etaSpread": round(spread, 3)}
-        self._jobs.apply(detail.job_id, [ItemUpdate(guard="etaSequence", values=values)])
-        if event.type is StatusType.STAGE_SUCCEEDED and (sample := sample_of(detail, item)):
-            pace = learnt(paces[detail.stage], work=units(detail.stage, item, paces[detail.stage]), **sample)
+        return ItemUpdate(guard="etaSequence", values=values)
+
+    def learn(self, event: StatusEvent, item: JobItem) -> None:
+        """From a stage that ended well: its pace."""
+        detail = event.detail
+        if event.type is not StatusType.STAGE_SUCCEEDED or detail.stage is None or item.pipeline_step is None:
+            return
+        if sample := sample_of(detail, item):
+            quality = Quality(item.quality or DEFAULT_QUALITY)
+            known = self._adjusted(item, detail, quality)[detail.stage]
+            pace = learnt(known, work=units(detail.stage, item, known), **sample)
             self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
+
+    def _adjusted(self, item: JobItem, detail: StatusDetail, quality: Quality) -> dict[Stage, Pace]:
+        """The paces of the job's stages, by what it has shown so far."""
+        assert item.pipeline_step is not None
+        stages = item.pipeline_step.stages
+        paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
+        began, asked = _since(item, detail, "Began"), _since(item, detail, "Asked")
+        if began is not None and asked is not None:
+            # instance types without samples are assumed to start as fast as this one
+            paces = {stage: pace.expecting(asked - began) for stage, pace in paces.items()}
+        return self._at_speed(paces, item, quality)
 
     def _at_speed(self, paces: dict[Stage, Pace], item: JobItem, quality: Quality) -> dict[Stage, Pace]:
         """Where nothing was learnt: as much slower or faster as the job's finished stages were than the first guess."""
@@ -94,7 +106,8 @@ def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
 def moments(event: StatusEvent) -> dict[str, str]:
     """The moments of its attempt that an event reports: asked for, at work, at a tenth, ended."""
     detail = event.detail
-    assert detail.stage is not None
+    if detail.stage is None or event.type is StatusType.STAGE_FAILED:
+        return {}
     if event.type is StatusType.STAGE_STARTED:
         names = ["Asked"]
     elif event.type is StatusType.STAGE_PROGRESSED:

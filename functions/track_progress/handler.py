@@ -9,12 +9,12 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import believed, updates_for
+from domain.job_item import JobItem, applied, believed, updates_for
 from domain.jobs_table import JobsTable
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
-from track_progress.estimate import Estimator
+from track_progress.estimate import Estimator, moments
 
 
 class TrackProgressSettings(MachineSettings):
@@ -30,18 +30,24 @@ def jobs() -> JobsTable:
 @cache
 def estimator() -> Estimator:
     settings = TrackProgressSettings.read()
-    return Estimator(jobs(), PaceTable(table(settings.pace_table)), settings.usual_types)
+    return Estimator(PaceTable(table(settings.pace_table)), settings.usual_types)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @event_parser(model=StatusMessage)
 def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
+    logger.append_keys(job_id=event.status.detail.job_id)
     status = believed(event.status)
     if status is None:
-        logger.warning("not believed", job_id=event.status.detail.job_id, sequence=event.status.detail.sequence)
+        logger.warning("not believed", sequence=event.status.detail.sequence)
         return {"updates": 0}
-    news = jobs().apply(status.detail.job_id, updates_for(status))
-    estimator().follow(status)
-    logger.info("progress tracked", job_id=status.detail.job_id, type=status.type, updates=news)
+    updates, reached = updates_for(status), moments(status)
+    item = JobItem.of(applied(jobs().attributes(status.detail.job_id), updates, reached))
+    eta = estimator().estimate(status, item)
+    # one write: a stage reports its progress every few seconds
+    news = jobs().apply(status.detail.job_id, [*updates, *([eta] if eta else [])], reached)
+    estimator().learn(status, item)
+    logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from domain.clients import table
 from domain.mailboxes import MailboxTable
-from domain.observability import logger, tracer
+from domain.observability import log_faults, logger, tracer
 from domain.settings import Settings
 
 
@@ -27,6 +27,7 @@ def mailboxes() -> MailboxTable:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     reference = event["pathParameters"]["mailbox"]
     if event["requestContext"]["http"]["method"] == "DELETE":
@@ -36,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("mailbox changed", done=done, subscribed=subscribed)
     if done:
         return _answer(200, "application/json", {"subscribed": subscribed})
-    detail = "This link belongs to no address, or the address takes no mails."
+    detail = "This unsubscribe link is not valid any more."
     return _answer(
         404, "application/problem+json", {"type": "about:blank", "title": "Not Found", "status": 404, "detail": detail}
     )

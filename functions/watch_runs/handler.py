@@ -17,13 +17,13 @@ from domain.clients import client, table
 from domain.compute import Compute
 from domain.event_bridge import ServiceEvent
 from domain.executions import Executions
-from domain.observability import logger, metrics, tracer
+from domain.observability import log_faults, logger, metrics, tracer
 from domain.reporting import StageReporter
 from domain.spending import Bills, DailySpending
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
 from domain.stages import StageRun
-from watch_runs.watch import Look, Watcher
+from watch_runs.watch import Look, Looked, Watcher
 
 WORKERS = 10  # botocore's connections of a client
 MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has begun
@@ -35,12 +35,12 @@ class WatchRunsSettings(StageSettings):
     capacity_wait_minutes: float
 
 
-def in_parallel(look: Callable[[StageRun], Look], runs: Iterable[StageRun]) -> Iterator[Look]:
+def in_parallel(look: Callable[[StageRun], Looked], runs: Iterable[StageRun]) -> Iterator[Looked]:
     """Page by page, so that the time left is asked between pages."""
     recorder: Any = tracer.provider  # X-Ray keeps the segment that calls belong to by thread
     segment = recorder.get_trace_entity()
 
-    def traced(run: StageRun) -> Look:
+    def traced(run: StageRun) -> Looked:
         recorder.set_trace_entity(segment)
         return look(run)
 
@@ -72,12 +72,16 @@ def watcher() -> Watcher:
 
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
+@log_faults
 @metrics.log_metrics
 @event_parser(model=ServiceEvent)
 def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
-    looks = Counter(watcher().look_round(lambda: context.get_remaining_time_in_millis() > MIN_MILLISECONDS))
+    round_ = watcher().look_round(lambda: context.get_remaining_time_in_millis() > MIN_MILLISECONDS)
+    looks = Counter(looked.look for looked in round_)
+    longest_wait = max((looked.waited for looked in round_), default=0.0) / 3600
     metrics.add_metric(name="RunsNotLookedAt", unit=MetricUnit.Count, value=looks[Look.FAULT])
     metrics.add_metric(name="RunsWaiting", unit=MetricUnit.Count, value=looks[Look.ALIVE])
+    metrics.add_metric(name="LongestWaitHours", unit=MetricUnit.NoUnit, value=round(longest_wait, 2))
     if looks:
         logger.info("looked round", looks={look.value: number for look, number in looks.items()})
     return {look.value: number for look, number in looks.items()}

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from contract.stages import Stage
 from domain.clients import AWS_FAULTS
@@ -30,6 +31,13 @@ class Look(StrEnum):
     FAULT = "FAULT"  # AWS refused a call; the next look comes in a minute
 
 
+class Looked(NamedTuple):
+    """`waited`: for how many seconds the run has been waiting for its machine, here or at SageMaker."""
+
+    look: Look
+    waited: float = 0.0
+
+
 class Watcher:
     """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `time_left` says
     whether there is time for more runs. A run that waits at SageMaker for longer than `capacity_wait` seconds is
@@ -45,7 +53,7 @@ class Watcher:
         bills: Bills,
         platform: Platform,
         capacity_wait: float,
-        each: Callable[[Callable[[StageRun], Look], Iterable[StageRun]], Iterator[Look]] = map,
+        each: Callable[[Callable[[StageRun], Looked], Iterable[StageRun]], Iterator[Looked]] = map,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -53,23 +61,28 @@ class Watcher:
         self._runs, self._reporter, self._executions, self._compute = runs, reporter, executions, compute
         self._bills, self._each = bills, each
 
-    def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Look]:
+    def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Looked]:
         """Look at every run that is due. A run's fault is its own: the others are looked at all the same. Where time
         runs out, the next round goes on: those that were unheard for longest come first."""
-        return [look for stage in Stage for look in self._each(self._safely, _while(time_left, self._runs.due(stage)))]
+        return [
+            looked for stage in Stage for looked in self._each(self._safely, _while(time_left, self._runs.due(stage)))
+        ]
 
-    def _safely(self, run: StageRun) -> Look:
+    def _safely(self, run: StageRun) -> Looked:
         try:
             return self._look_at(run)
         except AWS_FAULTS:
             logger.exception("run not looked at", job_id=run.job_id, job_name=run.job_name)
-            return Look.FAULT
+            return Looked(Look.FAULT)
 
-    def _look_at(self, run: StageRun) -> Look:
+    def _look_at(self, run: StageRun) -> Looked:
         waiting = self._runs.find(run)
         if waiting is None:
-            return Look.GONE
-        return self._keep_alive(waiting) if waiting.queued else self._poll(waiting)
+            return Looked(Look.GONE)
+        if waiting.queued_at is None:
+            return self._poll(waiting)
+        look = self._keep_alive(waiting)
+        return Looked(look, self._seconds_since(waiting.queued_at) if look is Look.ALIVE else 0.0)
 
     def _keep_alive(self, waiting: WaitingRun) -> Look:
         if self._reporter.beat(waiting.run):
@@ -81,31 +94,34 @@ class Watcher:
         self._runs.answered(waiting.run, waiting.task_token)
         return Look.GONE
 
-    def _poll(self, waiting: WaitingRun) -> Look:
+    def _poll(self, waiting: WaitingRun) -> Looked:
         """A job that is at work gets no heartbeat for that: heartbeats stand for progress. One that waits for its
         machine does: nothing else can be heard of it."""
         run = waiting.run
         outcome = self._reporter.report(run)
         if outcome.ended:
             self._count(run, outcome)
-            return Look.REPORTED
+            return Looked(Look.REPORTED)
         if outcome.waiting_since is not None and self._reporter.beat(run):
-            self._try_elsewhere(run, outcome, outcome.waiting_since)
-            return Look.ALIVE
+            waited = self._seconds_since(outcome.waiting_since)
+            self._try_elsewhere(run, outcome, waited)
+            return Looked(Look.ALIVE, waited)
         if not self._execution_ended(run):
             self._runs.heard(run)
-            return Look.RUNNING
+            return Looked(Look.RUNNING)
         if outcome.status is RunStatus.RUNNING:
             self._compute.stop(run)
         self._runs.answered(run, waiting.task_token)
-        return Look.GONE
+        return Looked(Look.GONE)
 
-    def _try_elsewhere(self, run: StageRun, outcome: RunOutcome, since: datetime) -> None:
+    def _try_elsewhere(self, run: StageRun, outcome: RunOutcome, waited: float) -> None:
         """Stopped, the run ends as CAPACITY, and the next attempt is made on the next choice of machine."""
-        waited = self._clock() - since.timestamp()
         if waited > self._capacity_wait and self._platform.has_alternative(run.stage, outcome.instance_type):
             logger.info("no machine was found", job_name=run.job_name, waited=waited, machine=outcome.instance_type)
             self._compute.stop(run)
+
+    def _seconds_since(self, begun: datetime) -> float:
+        return max(0.0, self._clock() - begun.timestamp())
 
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
         dollars = self._bills.bill(run, outcome)

@@ -5,8 +5,8 @@
 #
 #   STAGE          the stack's Stage parameter                                             (dev)
 #   SENDER         SenderEmail, or the domain that is verified for it                      (spaceport@example.com)
-#   SFM_TYPES, TRAINING_TYPES, COMPRESSOR_TYPES
-#                  the instance types of the template's parameters, with commas            (the template's defaults)
+#   SFM_TYPES, TRAINING_TYPES, …
+#                  a stage's instance types, as the template's parameter has them          (the template's defaults)
 #   SPOT           SpotTraining                                                            (true)
 #   RESERVE        ReserveConcurrency                                                      (false)
 #   IMAGE_TAG      ImageTag: its images must be in ECR                                     (none: not looked for)
@@ -15,9 +15,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 STAGE=${STAGE:-dev}
 SENDER=${SENDER:-spaceport@example.com}
-SFM_TYPES=${SFM_TYPES:-ml.c6i.4xlarge}
-TRAINING_TYPES=${TRAINING_TYPES:-ml.g4dn.xlarge}
-COMPRESSOR_TYPES=${COMPRESSOR_TYPES:-ml.c6i.4xlarge}
 SPOT=${SPOT:-true}
 RESERVE=${RESERVE:-false}
 UNRESERVED_MINIMUM=100 # of an account's concurrent executions, which Lambda keeps for functions without a reserve
@@ -27,8 +24,8 @@ ok() { echo "ok       $*"; }
 lacks() { echo "MISSING  $*"; missing=1; }
 
 lambda_limit() {
-  local reserve=2 left # dispatch and sweep_jobs
-  [ "$RESERVE" = true ] && reserve=285
+  local reserve=1 left # sweep_jobs
+  [ "$RESERVE" = true ] && reserve=294
   left=$(aws lambda get-account-settings --query AccountLimit.UnreservedConcurrentExecutions --output text)
   if [ $((left - reserve)) -ge $UNRESERVED_MINIMUM ] || deployed; then
     ok "Lambda: $left concurrent executions are free"
@@ -98,7 +95,7 @@ bucket_names() { # of a stack that is not there yet, nobody may have them
 
 images() {
   local stage
-  for stage in sfm 3dgs compressor; do
+  for stage in $(ls containers/*/Dockerfile | cut -d/ -f2); do
     if aws ecr describe-images --repository-name "spaceport-$STAGE/$stage" --image-ids "imageTag=$IMAGE_TAG" >/dev/null 2>&1; then
       ok "ECR: spaceport-$STAGE/$stage:$IMAGE_TAG"
     else
@@ -115,6 +112,18 @@ deploy_role() {
   fi
 }
 
+stage_logs() { # SageMaker makes these groups, which belong to the account, and keeps their lines for ever
+  local group days
+  for group in /aws/sagemaker/ProcessingJobs /aws/sagemaker/TrainingJobs; do
+    days=$(aws logs describe-log-groups --log-group-name-prefix "$group" --query "logGroups[?logGroupName=='$group'].retentionInDays" --output text)
+    case $days in
+      '') lacks "CloudWatch: no group $group yet: aws logs create-log-group --log-group-name $group && aws logs put-retention-policy --log-group-name $group --retention-in-days 30" ;;
+      None) lacks "CloudWatch: $group keeps its lines for ever: aws logs put-retention-policy --log-group-name $group --retention-in-days 30" ;;
+      *) ok "CloudWatch: $group keeps its lines for $days days" ;;
+    esac
+  done
+}
+
 state_machine() { # Step Functions takes the definition, with names in place of what the template fills in
   local definition result
   definition=$(sed -e 's/\${[A-Za-z]*Arn}/arn:aws:lambda:us-east-1:123456789012:function:any/' -e 's/\${[A-Za-z]*}/any/' statemachine/pipeline.asl.json)
@@ -128,17 +137,28 @@ state_machine() { # Step Functions takes the definition, with names in place of 
 
 state_machine
 lambda_limit
+types_of() { # a stage, as the template's parameter names it
+  local variable=${1^^}_TYPES
+  echo "${!variable:-$(sed -n "/^  $1InstanceTypes:/,/Default:/s/.*Default: //p" template.yaml)}"
+}
+others_of() { sed -E 's/(^|,)[^,+]*/\1/g' <<<"$1"; } # of the types that are tried in turn, those behind the first
 first_of() { sed 's/+[^,]*//g' <<<"$1"; } # of the types that are tried in turn
-quotas "processing job" "$(first_of "$SFM_TYPES,$COMPRESSOR_TYPES")"
+processing=$(for stage in $(sed -n 's/^  \([A-Za-z]*\)InstanceTypes:/\1/p' template.yaml); do
+  [ "$stage" = Training ] || types_of "$stage"
+done | paste -sd,)
+training=$(types_of Training)
+quotas "processing job" "$(first_of "$processing")"
 if [ "$SPOT" = true ]; then
-  quotas "spot training job" "$(first_of "$TRAINING_TYPES")"
+  quotas "spot training job" "$(first_of "$training")"
 else
-  quotas "training job" "$(first_of "$TRAINING_TYPES")"
+  quotas "training job" "$(first_of "$training")"
 fi
-# what is tried when there is none of the first is passed over where its quota is 0
-quotas "training job" "$TRAINING_TYPES" "not tried when the first is not to be had"
+# a fallback whose quota is 0 is skipped; on Spot capacity the first type on demand is one, too
+if [ "$SPOT" = true ]; then fallbacks=$training; else fallbacks=$(others_of "$training"); fi
+quotas "training job" "$fallbacks" "skipped as a fallback"
 sender
 bucket_names
+stage_logs
 [ -z "${IMAGE_TAG:-}" ] || images
 [ -z "${DEPLOY_ROLE:-}" ] || deploy_role
 exit $missing

@@ -39,10 +39,10 @@ def _unit(*names: str) -> tuple[str, ...]:
 BUGS = (
     # ── found by the campaign ──
     Bug("nothing is started", f"{F}/domain/unstarted.py", "begun = executions.begin(self.job, self.document)", "pass"),
-    Bug("a quiet run is not polled", WATCH, "outcome = self._reporter.report(run)\n        if", "return Look.RUNNING\n        if"),
+    Bug("a quiet run is not polled", WATCH, "outcome = self._reporter.report(run)\n        if", "return Looked(Look.RUNNING)\n        if"),
     Bug("quiet runs are looked at every hour", RUNS, "QUIET_SECONDS = 180", "QUIET_SECONDS = 3600"),
     Bug("a waiting task gets no heartbeat", WATCH, "        if self._reporter.beat(waiting.run):\n            return Look.ALIVE\n", "        self._runs.heard(waiting.run)\n"),
-    Bug("a run is watched no more after a look", WATCH, "            self._runs.heard(run)\n            return Look.RUNNING", "            self._runs.answered(run, waiting.task_token)\n            return Look.RUNNING"),
+    Bug("a run is watched no more after a look", WATCH, "            self._runs.heard(run)\n            return Looked(Look.RUNNING)", "            self._runs.answered(run, waiting.task_token)\n            return Looked(Look.RUNNING)"),
     Bug("both final events are mailed", NOTIFY, "or (ended is not None and item.status != ended)", ""),
     Bug("an aborted job is not cleaned up after", STOP, "self._bus.put(final_event_of(ended))", "pass"),
     Bug("a settled stage leaves its machine running", SETTLE, "            self._compute.stop(run)\n", "            pass\n", _unit("settle_stage")),
@@ -51,7 +51,7 @@ BUGS = (
     Bug("a success is answered without a result", REPORTING, 'self._answer("send_task_success", taskToken=waiting.task_token, output=state_output(output))', "pass"),
     Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
-    Bug("progress may go back", JOBS, "attribute_not_exists(#guard) OR #guard < :guard", "attribute_exists(jobId) OR attribute_not_exists(jobId)"),
+    Bug("progress may go back", JOBS, "(attribute_not_exists(#{guard}) OR #{guard} < :{guard})", "(attribute_exists(jobId) OR attribute_not_exists(jobId))"),
     # ── found by the unit tests ──
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_job")),
     Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),
@@ -74,6 +74,8 @@ BUGS = (
     Bug("one run's fault ends the pass", CAPACITY, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("dispatch")),
     Bug("a pass never gives up", CAPACITY, "if faults == MAX_FAULTS:", "if faults < 0:", _unit("dispatch")),
     Bug("a full instance type ends the pass for all", CAPACITY, "                spent.add(quota)\n", "                break\n", _unit("dispatch", "run_stage")),
+    Bug("a claim excludes nobody", RUNS, "attribute_exists(queuedFor) AND (attribute_not_exists(claimedUntil) OR claimedUntil < :now)", "attribute_exists(queuedFor)", _unit("dispatch")),
+    Bug("a refused run stays claimed", CAPACITY, "            self._runs.release(waiting.run)\n", "", _unit("dispatch")),
     Bug("newcomers overtake", RUN, "others_wait = self._queue.others_wait(run, quota_of(job_request))", "others_wait = False", _unit("dispatch")),
     Bug("memory that ran out is not halved", RUN, "next_retry_state(latest.retry_state, run.attempt, failure)", "next_retry_state(latest.retry_state, run.attempt, None)", _unit("run_stage")),
     Bug("earlier attempts cost nothing", REPORTING, "range(1, run.attempt)", "range(2, run.attempt)", _unit("report_stage")),
@@ -82,6 +84,7 @@ BUGS = (
     Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            metrics", "        if False:\n            metrics", _unit("spending")),
     Bug("owners do not take turns", "functions/domain/fairness.py", "        self._raise(own, int(now))\n", "", _unit("dispatch")),
     Bug("a description behind its event is believed", REPORT, "        raise DescribedTooEarly(news.run.job_name)\n", "        pass\n", _unit("report_stage")),
+    Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", "", _unit("second_witnesses")),
     Bug("an orphan whose execution is unknown runs on", f"{F}/report_stage/orphans.py", "execution is not None and execution.running", "execution is None or execution.running", _unit("second_witnesses")),
     Bug("one job's fault ends the sweep", SWEEP, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("sweep_jobs")),
     Bug("a sweep's fault is forgotten", SWEEP, "            raise Unswept(swept, faults)\n", "            pass\n", _unit("sweep_jobs")),
@@ -94,6 +97,5 @@ BUGS = (
     # ── the template and the state machine ──
     Bug("the watch comes every ten minutes", "template.yaml", "Schedule: rate(1 minute)", "Schedule: rate(10 minutes)", (TABLES,)),
     Bug("intermediates are thrown away after a day", "template.yaml", "Prefix: intermediates/, ExpirationInDays: 60", "Prefix: intermediates/, ExpirationInDays: 1", (TABLES,)),
-    Bug("two dispatchers serve one queue", "template.yaml", "Timeout: 240\n      ReservedConcurrentExecutions: 1", "Timeout: 240\n      ReservedConcurrentExecutions: 10", (TABLES,)),
     Bug("nobody cleans up after an aborted job", "template.yaml", "status: [FAILED, TIMED_OUT, ABORTED]", "status: [FAILED, TIMED_OUT]", (TABLES,)),
 )  # fmt: skip

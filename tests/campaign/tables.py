@@ -6,6 +6,7 @@ import copy
 import operator as operator_
 import re
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from tests.campaign.world import World
@@ -105,6 +106,18 @@ class Table:
         more = {"LastEvaluatedKey": {"after": start + Limit}} if Limit and start + Limit < len(found) else {}
         return {"Items": copy.deepcopy(page), **more}
 
+    # a resource's own names: its table is the only one that its client knows
+
+    name = "table"
+
+    @property
+    def meta(self) -> Any:
+        return SimpleNamespace(client=self)
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:
+        found = [self.get_item(key) for key in RequestItems[self.name]["Keys"]]
+        return {"Responses": {self.name: [one["Item"] for one in found if "Item" in one]}}
+
     def _seen(self, consistent: bool) -> list[Item]:
         """What a read sees, in the order of the keys."""
         items = dict(self.items)
@@ -130,7 +143,14 @@ def _all_met(condition: str, item: Item, names: dict[str, str], values: Item) ->
 
 
 def _met(condition: str, item: Item, names: dict[str, str], values: Item) -> bool:
-    """Evaluates a condition expression: alternatives of attribute_(not_)exists and comparisons."""
+    """Evaluates a condition expression: alternatives of attribute_(not_)exists and comparisons, and such joined by AND,
+    each in parentheses where it has alternatives."""
+    if " AND " in condition:
+        return all(
+            _met(part[1:-1] if part[0] == "(" else part, item, names, values) for part in condition.split(" AND ")
+        )
+    if condition.startswith("("):
+        condition = condition[1:-1]
     for part in condition.split(" OR "):
         if found := re.fullmatch(r"attribute_(not_)?exists\((\S+)\)", part):
             met = (names.get(found[2], found[2]) in item) is (found[1] is None)

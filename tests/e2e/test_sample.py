@@ -138,7 +138,7 @@ def test_the_execution_succeeded_and_left_nothing_running(customer: Customer, ev
 
 
 def test_the_same_upload_delivered_twice_is_one_job(customer: Customer, events: list[StatusEvent]) -> None:
-    """S3 delivers at least once: start_job hears of the same object version again."""
+    """S3 delivers at least once: start_job gets an event of the same object version again."""
     job_id = last(events).job_id
     job = json.loads(customer.execution(job_id)["input"])
     event = sample_event("start_job/object-created")

@@ -31,7 +31,8 @@ from tests.support.archives import UTF8, Packed, archive_of
 from tests.support.gaussians import gaussians_of
 from tests.support.splats import village_surroundings
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, write_model
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
+from trainer.photo_store import PhotoStore
 
 XMP = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description drone-dji:GimbalPitchDegree="-89.9" '

@@ -1,4 +1,4 @@
-"""The template's alarms on the local cloud: each fires when its metric says so, and somebody hears of it."""
+"""The template's alarms on the local cloud: each fires when its metric says so, and its topic gets the message."""
 
 from __future__ import annotations
 

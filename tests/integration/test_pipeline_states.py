@@ -260,7 +260,7 @@ def test_a_failed_execution_has_the_error_of_its_final_event(played: Played, nam
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_after_the_end_nothing_runs_and_nothing_more_is_published(played: Played, name: str) -> None:
-    """stop_job, which hears of every failed execution, finds nothing to stop and adds no second goodbye."""
+    """stop_job, which is invoked for every failed execution, finds nothing to stop and adds no second final event."""
     ended = played(name)
     if ended.status == "FAILED":
         assert played.cloud.tell_of_end(ended) == {"stopped": []}

@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compressor.deliver.spz import write_legacy_spz, write_spz
+from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.deliver.tiles import write_tiles
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange, quantise
 from compressor.encode.harmonics import quantise_harmonics
 from compressor.sog.container import pack_files, unpack_files, zip_files
 from compressor.sog.decoder import dequantise
+from geo.projected import Place
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.glb import write_glb
 from splat.ply import read_ply, write_ply
@@ -94,14 +96,14 @@ def test_splat_transform_reads_what_we_read(degree: int, coarseness: Coarseness,
     assert np.abs(ours.quats - theirs.quats).max() <= 1e-6
 
 
-@pytest.mark.parametrize("write", [write_spz, write_legacy_spz])
+@pytest.mark.parametrize("write", [FixedPoint.write, FixedPoint.write_legacy])
 @pytest.mark.parametrize("degree", [0, 3])
 def test_splat_transform_reads_our_spz_as_the_same_splat(
-    degree: int, write: Callable[..., None], tmp_path: Path
+    degree: int, write: Callable[[FixedPoint, Path], None], tmp_path: Path
 ) -> None:
     splat = random_splat(300, degree)
     near = replace(splat, means=np.clip(splat.means, -100, 100), scales=np.clip(splat.scales, -9, 5))
-    write(tmp_path / "scene.spz", near, antialiased=True)
+    write(FixedPoint.of(near, antialiased=True), tmp_path / "scene.spz")
     splat_transform(tmp_path / "scene.spz", tmp_path / "peer.ply")
     assert b"comment SplatRenderMode: mip\n" in (tmp_path / "peer.ply").read_bytes()[:1000]
     theirs = read_ply(tmp_path / "peer.ply")
@@ -137,14 +139,35 @@ def test_our_glb_is_splat_transforms_glb_of_the_same_ply(degree: int, tmp_path: 
 
 def test_the_gltf_validator_finds_nothing_but_the_extensions_own_names(tmp_path: Path) -> None:
     """The validator's newest release is older than the extension and takes its attributes for misspelt ones."""
-    assert NODE is not None
     write_glb(tmp_path / "scene.glb", random_splat(300, 3), (0, 0, 1, 0))
+    own_names = {("UNSUPPORTED_EXTENSION", "0"), ("MESH_PRIMITIVE_INVALID_ATTRIBUTE", "KHR_gaussian_splatting")}
+    assert complaints(tmp_path / "scene.glb") == own_names
+
+
+def test_the_gltf_validator_finds_nothing_else_in_a_tile(tmp_path: Path) -> None:
+    """To it nothing uses the buffer view that an extension names."""
+    splat, folder = random_splat(300, 3), tmp_path / "tiles"
+    write_tiles(
+        folder, splat, Place(47.0, 8.0, 400.0), (0.0, 0.0, 0.0), {}, lambda _share: None, antialiased=False, leaf=64
+    )
+    tiles = sorted(folder.glob("*.glb"))
+    assert len(tiles) == 5 + 2 + 1
+    for tile in tiles:
+        assert complaints(tile) == {
+            ("UNSUPPORTED_EXTENSION", "0"),
+            ("UNSUPPORTED_EXTENSION", "1"),
+            ("UNUSED_OBJECT", "0"),
+            ("MESH_PRIMITIVE_INVALID_ATTRIBUTE", "KHR_gaussian_splatting"),
+        }
+
+
+def complaints(path: Path) -> set[tuple[str, str]]:
+    """Codes of the glTF validator's messages, and the name or number of what each is about."""
+    assert NODE is not None
     script = CLI.parents[4] / "validate.mjs"
-    done = subprocess.run([NODE, script, tmp_path / "scene.glb"], check=True, capture_output=True, text=True)
-    found = {
-        (m["code"], m["pointer"].rpartition("/")[2].partition(":")[0]) for m in json.loads(done.stdout)["messages"]
-    }
-    assert found == {("UNSUPPORTED_EXTENSION", "0"), ("MESH_PRIMITIVE_INVALID_ATTRIBUTE", "KHR_gaussian_splatting")}
+    done = subprocess.run([NODE, script, path], check=True, capture_output=True, text=True)
+    messages = json.loads(done.stdout)["messages"]
+    return {(message["code"], message["pointer"].rpartition("/")[2].partition(":")[0]) for message in messages}
 
 
 def test_splat_transform_reads_our_streamed_sog(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,18 +14,18 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.deliver.environment import environment_of
+from compressor.deliver.streamed import ENVIRONMENT, LOD_META, Layout, write_streamed
 from compressor.deliver.viewer import BUNDLE, Journey, settings, upright_rotation
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
 from compressor.encode.quality import BACKGROUND, draw, psnr
-from compressor.sog.container import META
 from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.harmonics import SH_C0
 from splat.stored import Marks
 from tests.support.browser import chromium, look, needs_chromium, served
-from tests.support.splats import TOWERS, even_sensitivity, leaves, village
+from tests.support.splats import TOWERS, even_sensitivity, leaves, village, village_surroundings
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 640, 400, 50.0
 UP = np.array([0.0, -1.0, 0.0])  # what the stock viewer takes every splat for
@@ -58,15 +58,19 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    folder = tmp_path_factory.mktemp("site")
+    return built(tmp_path_factory.mktemp("site"), arrange(village(UP, finer=2)))
+
+
+def built(folder: Path, scene: Gaussians, environment: NDArray[np.bool_] | None = None) -> Site:
     for file in STOCK.iterdir():
         (folder / file.name).symlink_to(file)
     (folder / "favicon.ico").touch()  # what browsers ask every site for
     journey = Journey([EYE, -EYE], 0.4 * UP, FIELD_OF_VIEW, seconds=10)
     (folder / "settings.json").write_text(json.dumps(settings(upright_rotation(UP), journey, BACKGROUND)))
-    scene = arrange(village(UP, finer=2))
     arranged = Arranged(scene, even_sensitivity(len(scene)))
-    write_streamed(folder / "lod", arranged, Coarseness(), LAYOUT, lambda _share: None, marks=Marks())
+    write_streamed(
+        folder / "lod", arranged, Coarseness(), LAYOUT, lambda _: None, marks=Marks(), environment=environment
+    )
     meta = json.loads((folder / "lod" / LOD_META).read_text())
     camera = look_at(EYE, 0.4 * UP, UP, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
     return Site(folder, scene, meta, camera)
@@ -113,7 +117,8 @@ def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Vis
         shown = (np.asarray(image.convert("RGB")) / 255).astype(np.float32)
     assert errors == []
     assert f"/lod/{LOD_META}" in asked
-    files = [site.meta["filenames"].index(path.removeprefix("/lod/")) for path in asked if path.endswith(f"/{META}")]
+    parts = [path.removeprefix("/lod/") for path in asked if path.endswith(".sog")]
+    files = [site.meta["filenames"].index(part) for part in parts if part != ENVIRONMENT]
     return Visit(count, files, shown)
 
 
@@ -152,3 +157,15 @@ def test_a_scene_beyond_the_budget_is_fine_where_it_is_near(site: Site, browser:
     assert score > 31
     for _, _, colour in TOWERS:
         assert visit.shown[place_of(site, colour)] == pytest.approx(colour, abs=0.1)
+
+
+def test_an_environment_is_drawn_with_whatever_level_is(browser: Any, tmp_path: Path) -> None:
+    near = village(UP, finer=2)
+    directions = np.random.default_rng(3).normal(size=(500, 3))
+    far = near.select(np.arange(500))
+    far = replace(far, means=(40 * directions / np.linalg.norm(directions, axis=1)[:, None]).astype(np.float32))
+    parts = [vars(near), vars(far)]
+    scene = arrange(Gaussians(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}))
+    site = built(tmp_path, scene, environment_of(scene, village_surroundings(UP)))
+    assert opened(site, browser, "", "streamed-environment", tmp_path).drawn == len(scene)
+    assert site.meta["counts"][0] == len(near)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from stage.archive import UnpackedFile
 
 PHOTOS = 6
 PANORAMA = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
@@ -27,3 +31,14 @@ def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
 
 def photos(pattern: str = "DJI_{:04d}.JPG", count: int = PHOTOS, first: int = 0) -> dict[str, bytes]:
     return {pattern.format(k + 1): encoded(picture(first + k)) for k in range(count)}
+
+
+def unpacked(folder: Path, files: Mapping[str, bytes]) -> list[UnpackedFile]:
+    """The files as unpacking leaves them in `folder`, which is made."""
+    folder.mkdir()
+    found = []
+    for index, (name, body) in enumerate(files.items()):
+        path = folder / f"{index}{Path(name).suffix}"
+        path.write_bytes(body)
+        found.append(UnpackedFile(name, path))
+    return found

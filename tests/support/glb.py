@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 _COLUMNS = {"SCALAR": 1, "VEC3": 3, "VEC4": 4}
 
 
-def read_glb(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating[Any]]]]:
-    """The JSON document, and the values (N, C) of the first primitive's attributes by name."""
+def chunks_of(data: bytes) -> tuple[dict[str, Any], bytes]:
+    """The JSON document and the buffer."""
     magic, version, length = struct.unpack_from("<4sII", data)
     assert (magic, version, length) == (b"glTF", 2, len(data))
     chunks, at = {}, 12
@@ -22,7 +22,12 @@ def read_glb(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating
         assert size % 4 == 0
         chunks[kind] = data[at + 8 : at + 8 + size]
         at += 8 + size
-    document, binary = json.loads(chunks[b"JSON"]), chunks[b"BIN\0"]
+    return json.loads(chunks[b"JSON"]), chunks[b"BIN\0"]
+
+
+def read_glb(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.floating[Any]]]]:
+    """The JSON document, and the values (N, C) of the first primitive's attributes by name."""
+    document, binary = chunks_of(data)
     assert document["buffers"] == [{"byteLength": len(binary)}]
     values = {}
     for name, number in document["meshes"][0]["primitives"][0]["attributes"].items():

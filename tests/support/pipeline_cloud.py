@@ -358,8 +358,10 @@ def _settings(pipeline_arn: str) -> dict[str, str]:
     """What the template gives the functions, for this cloud."""
     template = Template.load()
     machines = {
-        f"{stage}_INSTANCE_TYPES": template.parameters[f"{stage.title()}InstanceTypes"]["Default"]
-        for stage in ("SFM", "TRAINING", "COMPRESSOR")
+        f"{stage.state_key.upper()}_INSTANCE_TYPES": template.parameters[f"{stage.state_key.title()}InstanceTypes"][
+            "Default"
+        ]
+        for stage in Stage
     }
     return {
         **{

@@ -11,13 +11,9 @@ from tests.support.events import sample_event
 from tests.support.moto_states import LambdaFault
 from tests.support.pipeline_cloud import Ended, PipelineCloud, failing_with
 
-NAMES = {Stage.SFM: "Sfm", Stage.TRAINING: "Training", Stage.COMPRESSOR: "Compressor"}
+NAMES = {stage: stage.state_key.capitalize() for stage in Stage}
 # the step that begins with a stage, so that a scenario about that stage runs no other before it
-STEP_OF = {
-    Stage.SFM: PipelineStep.FULL,
-    Stage.TRAINING: PipelineStep.TRAINING,
-    Stage.COMPRESSOR: PipelineStep.COMPRESSION,
-}
+STEP_OF = {step.first: step for step in PipelineStep}
 REASONS = {
     Stage.SFM: ("NO_OVERLAP", "12 of 12 photos match no other photo"),
     Stage.TRAINING: ("TRAINING_DIVERGED", "the loss is not a number after step 120"),
@@ -163,7 +159,7 @@ def invoked_twice(cloud: PipelineCloud) -> Ended:
 
 
 def invoked_too_late(cloud: PipelineCloud) -> Ended:
-    """The same, but the job is over before the retry: nobody will tell of it any more."""
+    """The same, but the job is over before the retry: no further event comes."""
 
     def complete_and_fail() -> None:
         cloud.complete_newest_in_silence()

@@ -28,7 +28,8 @@ def job_name(stage: Stage = Stage.SFM, attempt: int = 1) -> str:
 
 def output_of(stage: Stage = Stage.SFM, attempt: int = 1) -> str:
     """Where docs/contracts.md says that the run's output is."""
-    return OUTPUTS[stage].format(attempt=attempt)
+    folder = f"s3://{RESULTS}/{'jobs' if stage.spec.kept else 'intermediates'}/{JOB_ID}/{stage}/{{attempt}}"
+    return OUTPUTS.get(stage, folder).format(attempt=attempt)
 
 
 def ask_for(stage: Stage = Stage.SFM, token: str = "token-1") -> dict[str, Any]:

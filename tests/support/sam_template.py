@@ -67,7 +67,7 @@ class Function:
         ]
 
     def settings_variables(self) -> set[str]:
-        return {field.upper() for settings in self.settings() for field in settings.model_fields}
+        return {variable for settings in self.settings() for variable in settings.variables()}
 
     def actions(self) -> set[str]:
         """The IAM actions that its policies allow."""

@@ -1,6 +1,7 @@
 // The page of one job: it asks how far the job is until that has ended, and shows what there is.
 import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
+import { showOutcomes } from './evidence.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
 import { Shares } from './share.js';
@@ -10,24 +11,22 @@ import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
-const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
+const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'thumbnails-text', 'outcomes', 'cameras', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
-// What a customer takes home, the scene first: the delivered file, the words on its button, how it is opened.
-export function offersOf(name) {
-    return [
-        ['scene.sog', 'Download .sog', { download: `${name}.sog` }],
-        ['scene.ply', 'Download .ply', { download: `${name}.ply` }],
-        ['scene.spz', 'Download .spz', { download: `${name}.spz` }],
-        ['scene.glb', 'Download .glb', { download: `${name}.glb` }],
-        ['viewer.html', 'Download the viewer (one HTML file)', { download: `${name}.html` }],
-        ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
-        ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)', { download: `${name} orthophoto.tif` }],
-        ['products/surface.tif', 'Surface model (GeoTIFF)', { download: `${name} surface.tif` }],
-        ['products/contours.geojson', 'Contour lines (GeoJSON)', { download: `${name} contours.geojson` }],
-        ['products/points.laz', 'Point cloud (LAZ)', { download: `${name}.laz` }],
-        ['products/quality.pdf', 'Survey quality report (PDF)', { download: `${name} quality.pdf` }]
-    ];
-}
+// What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
+const OFFERED = [
+    ['scene.sog', 'Download .sog'],
+    ['scene.ply', 'Download .ply'],
+    ['scene.spz', 'Download .spz'],
+    ['scene.glb', 'Download .glb'],
+    ['viewer.html', 'Download the viewer (one HTML file)'],
+    ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
+    ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)'],
+    ['products/surface.tif', 'Surface model (GeoTIFF)'],
+    ['products/contours.geojson', 'Contour lines (GeoJSON)'],
+    ['products/points.laz', 'Point cloud (LAZ)'],
+    ['products/quality.pdf', 'Survey quality report (PDF)']
+];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -131,6 +130,9 @@ export class JobPage {
         byId('job-progress').hidden = view.status === 'REJECTED';
         this.showStages(view);
         this.showPictures(view.links);
+        if (view.status === 'FAILED') {
+            this.showEvidence(view);
+        }
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
@@ -153,6 +155,18 @@ export class JobPage {
         }
     }
 
+    // With the JSON at `url`, as long as this page is open; where the connection drops, the next look tries again.
+    onceRead(what, url, act) {
+        this.once(what, async () => {
+            const content = await fetch(url).then((answer) => answer.json()).catch(() => null);
+            if (content === null) {
+                this.shown.delete(what);
+            } else if (this.open) {
+                act(content);
+            }
+        });
+    }
+
     showStages(view) {
         const rows = view.stages.map((stage) => {
             const row = make('li');
@@ -161,7 +175,7 @@ export class JobPage {
             const share = done ? 1 : stage.progress;
             const bar = make('progress', undefined, { max: 1, value: share });
             bar.setAttribute('aria-label', STAGES[stage.stage]);
-            const words = { WAITING: 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
+            const words = { WAITING: ended(view.status) ? 'not started' : 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
             row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + figures(stage), { className: 'soft' }));
             return row;
         });
@@ -183,25 +197,10 @@ export class JobPage {
     }
 
     showPictures(links) {
-        if (links['sfm/overlap.png']) {
-            this.once('overlap', () => {
-                byId('overlap').hidden = false;
-                byId('overlap-map').src = links['sfm/overlap.png'];
-            });
-        }
-        if (links['sfm/thumbnails.jpg']) {
-            this.once('thumbnails', () => {
-                byId('thumbnails').hidden = false;
-                byId('thumbnail-sheet').src = links['sfm/thumbnails.jpg'];
-            });
-        }
+        this.showPicture('overlap', 'overlap-map', links['sfm/overlap.png']);
+        this.showPicture('thumbnails', 'thumbnail-sheet', links['sfm/thumbnails.jpg']);
         if (links['sfm/cloud.json']) {
-            this.once('cloud', async () => {
-                const cloud = await fetch(links['sfm/cloud.json']).then((answer) => answer.json()).catch(() => null);
-                if (cloud === null) {
-                    this.shown.delete('cloud'); // the connection dropped; the next look tries again
-                    return;
-                }
+            this.onceRead('cloud', links['sfm/cloud.json'], (cloud) => {
                 byId('cloud').hidden = false;
                 byId('cloud-text').textContent = `${cloud.cameras.length} cameras, ${cloud.points.count.toLocaleString('en')} points`;
                 showCloud(byId('cloud-canvas'), cloud, byId('cloud-turn'));
@@ -224,6 +223,24 @@ export class JobPage {
         }
     }
 
+    showPicture(section, picture, url) {
+        if (url) {
+            this.once(section, () => {
+                byId(section).hidden = false;
+                byId(picture).src = url;
+            });
+        }
+    }
+
+    // Which photos were placed, and where: what a customer needs to fly better.
+    showEvidence({ links, stages }) {
+        this.showPicture('cameras', 'cameras-map', links['sfm/cameras.png']);
+        byId('thumbnails-text').hidden = !stages.some(({ stage, status }) => stage === 'sfm' && status === 'FAILED');
+        if (links['sfm/photos.json']) {
+            this.onceRead('outcomes', links['sfm/photos.json'], showOutcomes);
+        }
+    }
+
     showCurve(view) {
         const metrics = view.stages.find(({ stage }) => stage === '3dgs')?.metrics ?? {};
         for (const { step, psnr } of metrics.curve ?? []) {
@@ -241,8 +258,7 @@ export class JobPage {
 
     showResult({ links, metrics }) {
         byId('job-scene').hidden = false;
-        const fragment = new URLSearchParams(['ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
-        byId('viewer').src = `${links['viewer/index.html']}#${fragment}`;
+        byId('viewer').src = viewerUrl(links);
         const found = [
             ['Score', metrics.score && `${metrics.score} of 100`],
             ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
@@ -260,9 +276,9 @@ export class JobPage {
         }
     }
 
-    // The links themselves say what a file is called: of another origin, `download` is not heeded.
-    offerDownloads({ links, name }) {
-        const found = offersOf(name).filter(([file]) => links[file]);
+    // The links themselves say what a file is called when it is saved.
+    offerDownloads({ links }) {
+        const found = OFFERED.filter(([file]) => links[file]);
         byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 
@@ -340,6 +356,13 @@ export class JobPage {
             fail(error);
         }
     }
+}
+
+// A large scene's page loads it in parts; either page offers the files beside it, by their links.
+export function viewerUrl(links) {
+    const files = new URLSearchParams(['sog', 'ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
+    const streaming = links['viewer/stream.html.gz'];
+    return streaming ? `${streaming}&${files}` : `${links['viewer/index.html']}#${files}`;
 }
 
 export function headline(view) {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '../src/errors.js';
-import { JobPage, figures, headline, lostInWords, spoken } from '../src/job.js';
+import { JobPage, figures, headline, lostInWords, spoken, viewerUrl } from '../src/job.js';
 
 test('the headline of a running job has its percentage, and the time left once that is known', () => {
     assert.equal(headline({ status: 'RUNNING', progress: 0.404, timeLeft: null }), '40 %');
@@ -47,6 +47,13 @@ test('one run of the same settings, however often a button is pressed', async ()
     assert.equal(asked[0][2], asked[1][2]);
     assert.notEqual(asked[0][2], asked[2][2]);
     assert.equal(globalThis.location.hash, 'job=a-1-r2');
+});
+
+test('a large scene is opened by the page that loads it in parts, with the links to its files', () => {
+    const links = { 'viewer/index.html': 'https://b/v?s=1', 'scene.ply': 'https://b/p?s=2' };
+    assert.equal(viewerUrl(links), `https://b/v?s=1#ply=${encodeURIComponent('https://b/p?s=2')}`);
+    links['viewer/stream.html.gz'] = 'https://b/s?s=3#scene=https%3A%2F%2Fa';
+    assert.equal(viewerUrl(links), `https://b/s?s=3#scene=https%3A%2F%2Fa&ply=${encodeURIComponent('https://b/p?s=2')}`);
 });
 
 test('what was shown once is not shown again', () => {

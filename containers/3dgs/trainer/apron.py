@@ -66,7 +66,7 @@ def apron(points: Float64, colours: Float64, cameras: Sequence[Camera]) -> Apron
     unseen = np.ones(len(positions), bool)
     for camera in cameras:
         pixels, depths = camera.project(positions)
-        unseen &= ~((depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1))
+        unseen &= ~camera.contains(pixels, depths)
     return Apron(positions[unseen], colours[kept][beside].mean(axis=1)[unseen], up)
 
 

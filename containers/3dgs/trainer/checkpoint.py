@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from contract.files import whole
+
 KEPT = 2
 _VERSION = 2
 _NAME = re.compile(r"step-(\d{9})\.ckpt")
@@ -26,14 +28,12 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
     """Write `state` (tensors, numbers, strings in dicts and lists) as the checkpoint of `step`; drop the oldest."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.ckpt"
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    with whole(path) as partial, partial.open("wb") as file:
         file.write(bytes(_DIGEST_BYTES))
         hashed = _Hashed(file)
         torch.save({"version": _VERSION, **state}, hashed)  # type: ignore[arg-type]
         file.seek(0)
         file.write(hashed.digest())
-    partial.replace(path)
     for old in _checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path

@@ -24,7 +24,7 @@ def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray
     `positions` (P, 3): points of the scene, in the cameras' frame. 0 everywhere where none is in the picture.
     """
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     rows, columns = np.mgrid[: camera.height : _STRIDE, : camera.width : _STRIDE]
     if not inside.any():
         return np.zeros((camera.height, camera.width), dtype=np.int64)
@@ -36,6 +36,6 @@ def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray
     views = np.zeros(len(places), dtype=np.int64)
     for other in others:
         there, far = other.project(world)
-        views += (far > 0) & (there >= 0).all(axis=1) & (there < (other.width, other.height)).all(axis=1)
+        views += other.contains(there, far)
     whole = views.reshape(rows.shape).repeat(_STRIDE, axis=0).repeat(_STRIDE, axis=1)
     return whole[: camera.height, : camera.width]

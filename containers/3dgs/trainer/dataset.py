@@ -8,38 +8,30 @@ origin.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from contract.archive import is_scene, model_folders
+from contract.archive import is_scene, model_folders, scene_of
+from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
-from splat.loss import Target
 from splat.stored import NOWHERE, Triple, offset_of
 from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
-from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture, to_rgb
+from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture
 from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
+from trainer.stops import read_stops
 
-MIN_PHOTOS = 2
-MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
 HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
-_MASKED_BELOW = 128
-_CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
     a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
     in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
-    its place.
+    its place. `stops`: log2 of the light that the camera took, as EXIF says.
     """
 
     name: str
@@ -65,9 +57,10 @@ class Photo:
     mask: Path | None = None
     alpha: bool = False
     lens: Lens | None = None
+    stops: float | None = None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture that `camera` takes, of one that was decoded from the file."""
+        """Undistort a picture that was decoded from the file."""
         if self.lens is None:
             return picture
         size = picture.shape[1], picture.shape[0]
@@ -117,6 +110,11 @@ class Scene:
             photos.append(replace(photo, camera=photo.camera.scaled(factor)))
         return replace(self, photos=photos)
 
+    @property
+    def stops(self) -> dict[str, float | None]:
+        """The photos' exposures by name, in order of names."""
+        return {photo.name: photo.stops for photo in self.photos}
+
     def split(self, split: Split) -> list[Photo]:
         return [photo for photo in self.photos if photo.split == split]
 
@@ -140,25 +138,23 @@ def find_scene(channel: Path, scratch: Path) -> Path:
 
 
 def _scene_folder(below: Path) -> Path | None:
-    """The folder nearest a model that also has `images`: `sparse/0`, `sparse` and `colmap/sparse/0` are all in use."""
-    for model in _models(below):
-        for folder in model.parents:
-            if (folder / "images").is_dir():
-                return folder
-            if folder == below:
-                break
-    return None
+    scene = scene_of(_files(below))
+    return below / scene.folder if scene is not None else None
 
 
-def _models(below: Path) -> list[Path]:
-    files = [PurePosixPath(path.relative_to(below)) for path in below.rglob("*") if path.is_file()]
-    return [below / folder for folder in model_folders(files)]
+def _models(folder: Path) -> list[Path]:
+    return [folder / model for model in model_folders(_files(folder))]
 
 
-def load_scene(folder: Path, long_edge: int) -> Scene:
+def _files(folder: Path) -> list[PurePosixPath]:
+    return [PurePosixPath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scene:
     """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
-    A photo that is missing, unreadable or of another shape than its camera is left out with a warning.
+    `fold`: number of the first photo that is held out, 0 to 7. A photo that is missing, unreadable or of another shape
+    than its camera is left out with a warning.
 
     Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
     can be used.
@@ -167,13 +163,14 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     if not models:
         raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
     model, offset = _near_origin(read_model(models[0]))
-    if len(model.images) < MIN_PHOTOS:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
+    if len(model.images) < MIN_POSED_PHOTOS:
+        facts = f"{len(model.images)} posed photos; training needs {MIN_POSED_PHOTOS}"
+        raise StageError(ErrorCode.INVALID_SCENE, facts)
     usable, missing = _usable(folder, model)
-    photos = []
-    for (_, photo), split in zip(usable, hold_out(len(usable)), strict=True):
+    photos, stops = [], read_stops(folder)
+    for (_, photo), split in zip(usable, hold_out(len(usable), fold), strict=True):
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
-        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split))
+        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split, stops=stops.get(photo.name)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
     used = _trained_points(model.points, training)
     positions, colours = model.points.positions[used], model.points.colours[used]
@@ -189,11 +186,7 @@ def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
     offset = offset_of(model.points.positions)
     if offset == NOWHERE:
         return model, offset
-    images = []
-    for image in model.images:
-        matrix = image.camera.world_to_camera.copy()
-        matrix[:3, 3] += image.camera.rotation @ offset
-        images.append(replace(image, camera=replace(image.camera, world_to_camera=matrix)))
+    images = [replace(image, camera=image.camera.about(offset)) for image in model.images]
     points = replace(model.points, positions=model.points.positions - offset)
     return SparseModel(images, points), offset
 
@@ -207,7 +200,7 @@ def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Ph
             usable.append((image, _photo(folder, image)))
         except UnusablePhotoError as error:
             missing.append(str(error))
-    if len(usable) < max(MIN_PHOTOS, len(model.images) / 2):
+    if len(usable) < max(MIN_POSED_PHOTOS, len(model.images) / 2):
         raise StageError(
             ErrorCode.INVALID_SCENE, f"{len(missing)} of {len(model.images)} photos cannot be used: {missing[0]}"
         )
@@ -275,11 +268,11 @@ def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing:
     return found
 
 
-def hold_out(count: int) -> list[Split]:
-    """Every 8th photo is held out; at least one of 4 or more, none of fewer."""
+def hold_out(count: int, fold: int = HOLD_OUT_FIRST) -> list[Split]:
+    """Every 8th photo is held out, from number `fold` on; by default at least one of 4 or more, none of fewer."""
     if count < MIN_PHOTOS_TO_HOLD_OUT:
         return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == HOLD_OUT_FIRST else "train" for index in range(count)]
+    return ["test" if index % HOLD_OUT_EVERY == fold else "train" for index in range(count)]
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:
@@ -315,103 +308,5 @@ def views_per_point(cameras: Sequence[Camera], positions: NDArray[np.float64]) -
 def _depths_seen(camera: Camera, positions: NDArray[np.float64]) -> NDArray[np.float64]:
     """Depths of the points that fall into the camera's picture."""
     pixels, depths = camera.project(positions)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return depths[inside]
-
-
-class _Bounded(Generic[Value]):
-    """Remembers what was made last, up to a number of bytes."""
-
-    def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
-        self._limit, self._size = limit, size
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        if key in self._values:
-            self._values.move_to_end(key)
-            return self._values[key]
-        value = make()
-        self._values[key] = value
-        self._bytes += self._size(value)
-        while self._bytes > self._limit and len(self._values) > 1:
-            _, oldest = self._values.popitem(last=False)
-            self._bytes -= self._size(oldest)
-        return value
-
-
-class PhotoStore:
-    """Decodes photos when they are wanted and keeps what fits into bounded memory."""
-
-    def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
-        """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
-        self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
-        self._pictures = _Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
-        self._targets = _Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
-        self._masks = _Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
-
-    def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
-        """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
-        store = PhotoStore(self._cache_bytes, gains)
-        store._pictures, store._masks = self._pictures, self._masks
-        return store
-
-    def picture(self, photo: Photo) -> NDArray[np.uint8]:
-        """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
-        size = (photo.camera.width, photo.camera.height)
-        return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb)))
-
-    def target(self, photo: Photo, camera: Camera) -> Target:
-        """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
-
-        def make() -> Target:
-            picture = self.picture(photo)
-            if picture.shape[:2] != (camera.height, camera.width):
-                small = Image.fromarray(picture).resize((camera.width, camera.height), Image.Resampling.BOX)
-                picture = np.asarray(small)
-            white = (255 * self._gains.get(photo.name, np.ones(3))).astype(np.float32)
-            return Target.of(picture.astype(np.float32) / white)
-
-        return self._targets.get((photo.name, camera.width, camera.height), make)
-
-    def mask(self, photo: Photo, camera: Camera) -> NDArray[np.bool_] | None:
-        """(height, width) at `camera`'s size, False where the photo's mask is black or the photo transparent; None
-        where it has neither.
-
-        Raises StageError(INVALID_SCENE) if it is damaged.
-        """
-        if photo.mask is None and not photo.alpha:
-            return None
-        size = (camera.width, camera.height)
-
-        def make() -> NDArray[np.bool_]:
-            shown = np.ones(size[::-1], np.bool_)
-            if photo.mask is not None:
-                shown &= photo.straight(_decode(photo.mask, size, _lightness)) >= _MASKED_BELOW
-            if photo.alpha:
-                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= _MASKED_BELOW
-            return shown
-
-        return self._masks.get((photo.name, *size), make)
-
-
-def _decode(path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
-    """What `plane` makes of a picture, at `size` (width, height)."""
-    try:
-        with open_picture(path) as picture:
-            picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
-            return np.asarray(plane(picture).resize(size, Image.Resampling.BOX))
-    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
-
-
-def _opacity(picture: Image.Image) -> Image.Image:
-    return picture.convert("RGBA").getchannel("A")
-
-
-def _lightness(mask: Image.Image) -> Image.Image:
-    """8-bit grey; a mask of 16 bits is black or white, and not stretched: it may be white all over."""
-    if mask.mode.startswith(("I", "F")):
-        values = np.asarray(mask)
-        return Image.fromarray(np.where(2 * values.astype(np.float64) >= max(values.max(), 1), 255, 0).astype(np.uint8))
-    return mask.convert("L")

@@ -7,25 +7,19 @@ those in the angle to the optical axis (Kannala & Brandt 2006).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+from numba import prange
 from numpy.typing import NDArray
 
 from splat.camera import Camera
+from splat.kernels import Scalar, kernel, parallel_kernel
 
-# model id and name → (number of focal lengths, number of terms)
-PINHOLES = {0: ("SIMPLE_PINHOLE", 1, 0), 1: ("PINHOLE", 2, 0)}
-DISTORTING = {
-    2: ("SIMPLE_RADIAL", 1, 1),
-    3: ("RADIAL", 1, 2),
-    4: ("OPENCV", 2, 4),
-    5: ("OPENCV_FISHEYE", 2, 4),
-    6: ("FULL_OPENCV", 2, 8),
-    8: ("SIMPLE_RADIAL_FISHEYE", 1, 1),
-    9: ("RADIAL_FISHEYE", 1, 2),
-}
-MODELS = {**PINHOLES, **DISTORTING}
 _FISHEYES = (5, 8, 9)
+_RADIAL_TERMS, _DENOMINATOR_TERMS = 4, 3  # at most
+# in the packed form: radial terms, those of the denominator, tangential ones, and these two
+_FISHEYE, _REACH = 9, 10
 _STEP, _MAX_ZOOM = 1.02, 3.0
 _SAMPLES = 4096
 _MAX_RADIUS = 100.0  # tangent of the angle to the axis: within half a degree of a right angle
@@ -58,29 +52,25 @@ class Distortion:
 
     def applied(self, rays: Vector) -> Vector:
         """Where ideal places (N, 2) show in the distorted picture; NaN where it shows no such ray."""
-        radii = np.linalg.norm(rays, axis=1)
-        stretch = np.where(radii > 1e-12, self._radius(radii) / np.maximum(radii, 1e-12), 1.0)
-        x, y = rays.T
-        p1, p2 = self.tangential
-        square = radii**2
-        aside = np.stack([2 * p1 * x * y + p2 * (square + 2 * x**2), 2 * p2 * x * y + p1 * (square + 2 * y**2)], axis=1)
-        placed = rays * stretch[:, None] + aside
-        # a polynomial folds back where it stops growing: what lies beyond would be shown twice
-        placed[radii > self._reach()] = np.nan
-        return np.asarray(placed)
+        placed = np.empty_like(rays)
+        _apply(self.packed, rays, placed)
+        return placed
 
-    def _radius(self, radii: Vector) -> Vector:
-        base = np.arctan(radii) if self.fisheye else radii
-        square = base**2
-        up = 1 + sum(k * square ** (i + 1) for i, k in enumerate(self.radial))
-        down = 1 + sum(k * square ** (i + 1) for i, k in enumerate(self.denominator))
-        return np.asarray(base * up / down, dtype=np.float64)
+    @cached_property
+    def packed(self) -> Vector:
+        """(11,) as the kernels take it: what the fields say, and the ideal radius up to which the distorted one grows.
 
-    def _reach(self) -> float:
-        """The ideal radius up to which the distorted one grows."""
+        A polynomial folds back where it stops growing: what lies beyond would be shown twice.
+        """
+        radial = np.pad(self.radial, (0, _RADIAL_TERMS - len(self.radial)))
+        denominator = np.pad(self.denominator, (0, _DENOMINATOR_TERMS - len(self.denominator)))
+        numbers = np.concatenate([radial, denominator, self.tangential, [float(self.fisheye), _MAX_RADIUS]])
         radii = np.tan(np.linspace(0, np.arctan(_MAX_RADIUS), _SAMPLES))
-        stops = np.flatnonzero(~(np.diff(self._radius(radii)) > 0))
-        return float(radii[stops[0]]) if len(stops) else _MAX_RADIUS
+        distorted = np.empty((_SAMPLES, 2))
+        _apply(np.concatenate([numbers[:7], [0.0, 0.0], numbers[9:]]), np.stack([radii, 0 * radii], axis=1), distorted)
+        stops = np.flatnonzero(~(np.diff(distorted[:, 0]) > 0))
+        numbers[_REACH] = radii[stops[0]] if len(stops) else _MAX_RADIUS
+        return np.asarray(numbers, dtype=np.float64)
 
 
 def pinhole_in_place(camera: Camera, distortion: Distortion) -> Camera:
@@ -112,22 +102,59 @@ def undistorted(
     `camera` has the picture's size, and `pinhole` as well.
     """
     height, width = picture.shape[:2]
-    channels = picture.reshape(height, width, -1).astype(np.float32)
-    out = np.empty_like(picture.reshape(height, width, -1))
-    columns = np.arange(width) + 0.5
-    for row in range(height):
-        pixels = np.stack([columns, np.full(width, row + 0.5)], axis=1)
-        places = np.nan_to_num(_source_places(pixels, pinhole, camera, distortion), nan=-1.0) - 0.5
-        x, y = np.clip(places[:, 0], 0, width - 1), np.clip(places[:, 1], 0, height - 1)
-        left, top = np.minimum(x.astype(np.int64), width - 2), np.minimum(y.astype(np.int64), height - 2)
-        across, down = (x - left)[:, None].astype(np.float32), (y - top)[:, None].astype(np.float32)
-        upper = channels[top, left] * (1 - across) + channels[top, left + 1] * across
-        lower = channels[top + 1, left] * (1 - across) + channels[top + 1, left + 1] * across
-        out[row] = np.rint(upper * (1 - down) + lower * down)
+    channels = np.ascontiguousarray(picture.reshape(height, width, -1))
+    out = np.empty_like(channels)
+    _sample(channels, _intrinsics(pinhole), _intrinsics(camera), distortion.packed, out)
     return np.asarray(out.reshape(picture.shape))
+
+
+def _intrinsics(camera: Camera) -> Vector:
+    return np.array([camera.fx, camera.fy, camera.cx, camera.cy], dtype=np.float64)
 
 
 def _source_places(pixels: Vector, pinhole: Camera, camera: Camera, distortion: Distortion) -> Vector:
     """Pixels (N, 2) of the distorted photo that show what the pinhole's pixels see."""
     rays = (pixels - (pinhole.cx, pinhole.cy)) / (pinhole.fx, pinhole.fy)
     return np.asarray(distortion.applied(rays) * (camera.fx, camera.fy) + (camera.cx, camera.cy))
+
+
+@kernel
+def _place(x: Scalar, y: Scalar, p: Vector) -> tuple[Scalar, Scalar]:
+    """Where the ideal place shows in the distorted picture, NaN where it does not."""
+    square = x * x + y * y
+    radius = np.sqrt(square)
+    if not radius <= p[_REACH]:
+        return np.nan, np.nan
+    base = np.arctan(radius) if p[_FISHEYE] > 0 else radius
+    s = base * base
+    up = 1 + s * (p[0] + s * (p[1] + s * (p[2] + s * p[3])))
+    down = 1 + s * (p[4] + s * (p[5] + s * p[6]))
+    stretch = base / max(radius, 1e-12) * up / down if radius > 1e-12 else 1.0
+    p1, p2 = p[7], p[8]
+    return (
+        x * stretch + 2 * p1 * x * y + p2 * (square + 2 * x * x),
+        y * stretch + 2 * p2 * x * y + p1 * (square + 2 * y * y),
+    )
+
+
+@kernel
+def _apply(p: Vector, rays: Vector, placed: Vector) -> None:
+    for i in range(rays.shape[0]):
+        placed[i, 0], placed[i, 1] = _place(rays[i, 0], rays[i, 1], p)
+
+
+@parallel_kernel
+def _sample(picture: NDArray[np.uint8], pinhole: Vector, camera: Vector, p: Vector, out: NDArray[np.uint8]) -> None:
+    """Bilinear; what the photo does not show is continued from its border."""
+    height, width, channels = picture.shape
+    for row in prange(height):
+        for column in range(width):
+            x, y = _place((column + 0.5 - pinhole[2]) / pinhole[0], (row + 0.5 - pinhole[3]) / pinhole[1], p)
+            x = min(max(x * camera[0] + camera[2] - 0.5, 0.0), width - 1.0) if x == x else 0.0
+            y = min(max(y * camera[1] + camera[3] - 0.5, 0.0), height - 1.0) if y == y else 0.0
+            left, top = min(int(x), width - 2), min(int(y), height - 2)
+            across, down = x - left, y - top
+            for c in range(channels):
+                upper = picture[top, left, c] * (1 - across) + picture[top, left + 1, c] * across
+                lower = picture[top + 1, left, c] * (1 - across) + picture[top + 1, left + 1, c] * across
+                out[row, column, c] = np.uint8(np.rint(upper * (1 - down) + lower * down))

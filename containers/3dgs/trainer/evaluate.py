@@ -44,10 +44,12 @@ class Score:
     psnr_seen_fitted: float | None
 
 
-def render_photo(splats: Splats, frame: Frame, photo: Photo, degree: int) -> NDArray[np.float32]:
-    """The view of `photo`, (height, width, 3), 0..1."""
+def render_photo(
+    splats: Splats, frame: Frame, photo: Photo, degree: int, behind: torch.Tensor | None = None
+) -> NDArray[np.float32]:
+    """The view of `photo`, (height, width, 3), 0..1, over what lies `behind`, or black."""
     with torch.no_grad():
-        image, _ = draw(splats, frame.camera(photo.camera), degree)
+        image, _ = draw(splats, frame.camera(photo.camera), degree, behind=behind)
     return image.cpu().numpy().clip(0, 1)
 
 

@@ -2,10 +2,12 @@
 
 A photo's colour of a place is the place's colour times the photo's gain. Pairs of photos that see the same places give
 the ratios of gains, and a least-squares fit gives the gains. Every ratio is a little wrong in a way that more samples
-do not mend: vignetting, and the sun's side of grass, make what is seen left in one photo and right in the next look
-brighter there, and photos taken at an angle look through more haze. Along a chain of photos such errors add up to a
-drift. So a pair's uncertainty has a floor that grows with the distance of the two places in the picture and with the
-angle between the rays, every gain is held to 1, and vignetting is fitted with the gains.
+do not mend: vignetting, and the sun's side of grass and trees, make what is seen left in one photo and right in the
+next look brighter there, and photos taken at an angle look through more haze. Along a chain of photos such errors add
+up to a drift, which was half of all gains on three drone sets. So vignetting and how brightness grows with the
+direction of the ray are fitted with the gains; every gain is held to what the camera's own shutter, sensitivity and
+aperture say, or to 1; and a pair's uncertainty has a floor that grows with the distance of the two places in the
+picture and with the angle between the rays.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from PIL import Image
 from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pair_warp, pixel_centres, ray_angle
 from trainer.stereo.maps import DepthMap, Stereo
 
-PRIOR = 0.1  # σ of the log gain: photos of one flight differ by 10 to 24 %
+PRIOR = 0.1  # σ of the log gain about what EXIF says, or 1: photos of one flight differ by 10 to 24 %
+DIRECTION = 0.2  # σ of the log brightness by a ray's direction, a unit vector: 0.1 to 0.35 was seen, towards the sun
 SHADING = 0.2  # σ of a pair's log ratio, where a place moved by the whole picture from one photo to the other
 ASPECT = 0.1  # σ of a pair's log ratio a radian between the rays: 0.03 to 0.08 was seen from straight down to oblique
 _FLOOR = 0.003  # σ of a pair's log ratio, whatever its places
@@ -38,6 +41,7 @@ class Pairs:
     """What P pairs of photos say: log ratio (P, 3) of the first one's colours to the second's, its standard deviation
     (P, 3) from the scatter of samples, and for vignetting and view-dependent colours
 
+    rays (P, 3): the first one's mean unit ray to the places less the second's, in the scene's frame;
     shift (P,): how far the places moved in the picture, as a share of its longer side;
     angle (P,): radians between the rays to them;
     radius (P,): the first one's squared distance from the middle of the picture less the second's, 1 at the corner.
@@ -47,6 +51,7 @@ class Pairs:
     second: NDArray[np.int64]
     ratios: Float64
     scatter: Float64
+    rays: Float64
     shift: Float64
     angle: Float64
     radius: Float64
@@ -55,16 +60,22 @@ class Pairs:
         return len(self.first)
 
 
-def even_exposures(stereo: Stereo, photos: Sequence[StereoPhoto]) -> dict[str, Float64]:
-    """The gain (3,) of each photo by its name: photo = scene · gain. Where too little agrees, 1."""
-    gains = solve(measure(stereo, photos), len(photos))
+def even_exposures(
+    stereo: Stereo, photos: Sequence[StereoPhoto], expected: Mapping[str, float] | None = None
+) -> dict[str, Float64]:
+    """The gain (3,) of each photo by its name: photo = scene · gain. Where too little agrees, 1.
+
+    `expected` is each photo's gain by EXIF (default: 1).
+    """
+    believed = np.array([(expected or {}).get(photo.name, 1.0) for photo in photos])
+    gains = solve(measure(stereo, photos), believed)
     return {photo.name: gain for photo, gain in zip(photos, gains, strict=True)}
 
 
 def measure(stereo: Stereo, photos: Sequence[StereoPhoto]) -> Pairs:
     """Compare the colours of places that the maps of two photos both accept."""
     small = [_shrunk(photo) for photo in photos]
-    found: list[tuple[int, int, Float64, Float64, float, float, float]] = []
+    found: list[tuple[int, int, Float64, Float64, Float64, float, float, float]] = []
     for index, mine in enumerate(stereo.maps):
         if mine is None:
             continue
@@ -82,37 +93,41 @@ def measure(stereo: Stereo, photos: Sequence[StereoPhoto]) -> Pairs:
         np.array([row[1] for row in found], dtype=np.int64),
         np.array([row[2] for row in found]).reshape(-1, 3),
         np.array([row[3] for row in found]).reshape(-1, 3),
-        np.array([row[4] for row in found]),
+        np.array([row[4] for row in found]).reshape(-1, 3),
         np.array([row[5] for row in found]),
         np.array([row[6] for row in found]),
+        np.array([row[7] for row in found]),
     )
 
 
-def solve(pairs: Pairs, count: int) -> Float64:
-    """The gains (count, 3), whose geometric mean is 1, by robust least squares (Cauchy) over the pairs.
+def solve(pairs: Pairs, expected: Float64) -> Float64:
+    """The gains (photos, 3), whose geometric mean is 1, by robust least squares (Cauchy) over the pairs.
 
-    Each photo's log gain is held to 0 with σ = PRIOR. A photo in no pair has gain 1.
+    Each photo's log gain is held to that of `expected` (photos,) with σ = PRIOR. A photo in no pair has gain 1.
     """
+    count = len(expected)
     logs = np.zeros((count, 3))
     known = np.zeros(count, bool)
     known[pairs.first] = known[pairs.second] = True
     if not known.any():
         return np.exp(logs)
     rows = np.arange(len(pairs))
-    design = np.zeros((len(pairs), count + 1))  # the last unknown is vignetting
+    design = np.zeros((len(pairs), count + 4))  # the last unknowns are vignetting and the direction of the light
     design[rows, pairs.first] += 1
     design[rows, pairs.second] -= 1
     design[:, count] = pairs.radius
-    prior = np.diag(np.append(np.full(count, PRIOR**-2), _VIGNETTING**-2))
+    design[:, count + 1 :] = pairs.rays
+    prior = np.diag(np.concatenate([np.full(count, PRIOR**-2), [_VIGNETTING**-2], np.full(3, DIRECTION**-2)]))
+    believed = np.concatenate([np.log(expected), np.zeros(4)])
     for channel in range(3):
         ratios = pairs.ratios[:, channel]
         variance = _FLOOR**2 + (SHADING * pairs.shift) ** 2 + (ASPECT * pairs.angle) ** 2
         variance += pairs.scatter[:, channel] ** 2
         doubt: Float64 = np.ones(len(pairs))
-        solved: Float64 = np.zeros(count + 1)
+        solved: Float64 = np.zeros(count + 4)
         for _ in range(6):
             weighted = design * (doubt / variance)[:, None]
-            solved = np.asarray(np.linalg.solve(weighted.T @ design + prior, weighted.T @ ratios), dtype=np.float64)
+            solved = np.asarray(np.linalg.solve(weighted.T @ design + prior, weighted.T @ ratios + prior @ believed))
             deviation = (ratios - design @ solved) / np.sqrt(variance)
             scale = max(1.0, 1.4826 * float(np.median(np.abs(deviation))))
             doubt = np.asarray(1 / (1 + (deviation / (2 * scale)) ** 2), dtype=np.float64)
@@ -120,15 +135,17 @@ def solve(pairs: Pairs, count: int) -> Float64:
     return np.exp(logs)
 
 
-def predicted_gain(gains: Mapping[str, Float64], names: Sequence[str], name: str) -> Float64:
-    """The gain (3,) of a photo that has none: the geometric mean of those of the next photos before and after it, of
-    `names` in the order of the flight, that have one; 1 where no photo has.
+def predicted_gain(
+    gains: Mapping[str, Float64], names: Sequence[str], name: str, expected: Mapping[str, float]
+) -> Float64:
+    """The gain (3,) of a photo that has none: what EXIF says, times the geometric mean of how far from that the next
+    photos before and after it are, of `names` in the order of the flight, that have one; 1 where no photo has.
     """
     place = names.index(name)
-    before = next((gains[other] for other in reversed(names[:place]) if other in gains), None)
-    after = next((gains[other] for other in names[place + 1 :] if other in gains), None)
-    beside = [gain for gain in (before, after) if gain is not None]
-    return np.exp(np.mean(np.log(beside), axis=0)) if beside else np.ones(3)
+    before = next((other for other in reversed(names[:place]) if other in gains), None)
+    after = next((other for other in names[place + 1 :] if other in gains), None)
+    beside = [gains[other] / expected[other] for other in (before, after) if other is not None]
+    return expected[name] * np.exp(np.mean(np.log(beside), axis=0)) if beside else np.ones(3)
 
 
 def spread(gains: Mapping[str, Float64]) -> float:
@@ -150,7 +167,7 @@ def _compare(
     columns: NDArray[np.int64],
     picture: Float32,
     other: Float32,
-) -> tuple[Float64, Float64, float, float, float] | None:
+) -> tuple[Float64, Float64, Float64, float, float, float] | None:
     matrix, offset = pair_warp(mine.camera, theirs.camera)
     inverse = mine.inverse[rows, columns]
     here = np.stack([columns + 0.5, rows + 0.5], axis=1)
@@ -177,8 +194,10 @@ def _compare(
     deviation = 1.4826 * np.median(np.abs(ratios - middle), axis=0)
     scatter = deviation / np.sqrt(max(1.0, len(ratios) / _INDEPENDENT))
     shift = np.linalg.norm(here - pixels, axis=1).mean() / max(width, height)
-    angle = ray_angle(mine.camera, theirs.camera, points[usable])
-    return middle, scatter, float(shift), angle, float((_radius(mine, here) - _radius(theirs, pixels)).mean())
+    points = points[usable]
+    rays, angle = _mean_ray(mine, points) - _mean_ray(theirs, points), ray_angle(mine.camera, theirs.camera, points)
+    radius = float((_radius(mine, here) - _radius(theirs, pixels)).mean())
+    return middle, scatter, rays, float(shift), angle, radius
 
 
 def _colours(picture: Float32, places: Float64) -> Float64:
@@ -191,6 +210,11 @@ def _colours(picture: Float32, places: Float64) -> Float64:
     upper = picture[top, left] * (1 - along) + picture[top, left + 1] * along
     lower = picture[top + 1, left] * (1 - along) + picture[top + 1, left + 1] * along
     return np.asarray(upper * (1 - down) + lower * down)
+
+
+def _mean_ray(found: DepthMap, points: Float64) -> Float64:
+    rays = points - found.camera.position
+    return np.asarray((rays / np.linalg.norm(rays, axis=1, keepdims=True)).mean(axis=0))
 
 
 def _radius(found: DepthMap, pixels: Float64) -> Float64:

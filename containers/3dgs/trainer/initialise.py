@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from splat.camera import Camera
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
+from trainer.photo_store import PhotoStore
 
 _NEIGHBOURS = 3
 _OPACITY = 0.1
@@ -100,7 +101,7 @@ def from_seeds(seeds: Seeds, sh_degree: int) -> Gaussians:
         means=seeds.positions.astype(np.float32),
         quats=quats.astype(np.float32),
         scales=np.log(spacing).astype(np.float32)[:, None].repeat(3, axis=1),
-        opacities=np.full(count, np.log(_OPACITY / (1 - _OPACITY)), dtype=np.float32),
+        opacities=np.full(count, logit_of(_OPACITY), dtype=np.float32),
         sh0=((seeds.colours - 0.5) / SH_C0).astype(np.float32),
         shN=np.zeros((count, HIGHER_COEFFICIENTS[sh_degree], 3), dtype=np.float32),
     )

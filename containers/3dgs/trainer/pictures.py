@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.files import whole
+
 _GAP = 8  # pixels between pictures
 _MAX_ROWS = 6
 _MAX_WIDTH = 1000  # of one picture
@@ -24,9 +26,8 @@ def as_bytes(image: NDArray[np.float32]) -> Picture:
 def save_snapshot(path: Path, picture: Picture) -> None:
     """Save a picture small enough to be looked at over the net, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    _fitted(picture).save(partial, "JPEG", quality=85)
-    partial.replace(path)
+    with whole(path) as partial:
+        _fitted(picture).save(partial, "JPEG", quality=85)
 
 
 def save_side_by_side(path: Path, pairs: Sequence[tuple[Picture, Picture]]) -> None:

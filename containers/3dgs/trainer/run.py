@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,17 +19,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from splat.sampling import evenly
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
-from trainer.dataset import Photo, PhotoStore, Scene
+from trainer.dataset import Photo, Scene
 from trainer.evaluate import Score, mean, score
 from trainer.exposure import predicted_gain
 from trainer.gpu.cost import FINISH_SHARE
 from trainer.gpu.training import DeviceTrainer
+from trainer.photo_store import PhotoStore
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
+from trainer.stops import expected_gains
 from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
@@ -117,7 +120,7 @@ class TrainingRun:
     def score(self) -> Scores:
         """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
         if self._scores is None:
-            held_out, trained = self._scene.split("test"), _evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
+            held_out, trained = self._scene.split("test"), evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
             rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
                 self._context.check_stop()
@@ -220,7 +223,7 @@ class TrainingRun:
         if progress is not None:
             figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
-            # the whole curve each time: who looks late, or again, sees it from its beginning
+            # the whole curve each time: a page opened late or reloaded gets all of it
             shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]
             figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)
@@ -238,7 +241,8 @@ class TrainingRun:
         training = [other.camera for other in self._scene.split("train")]
         seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
         target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        gain = predicted_gain(self._gains, [other.name for other in self._scene.photos], photo.name)
+        stops = self._scene.stops
+        gain = predicted_gain(self._gains, list(stops), photo.name, expected_gains(stops))
         return score(photo.name, image, target, mask, seen, gain)
 
     def _psnr(self, photo: Photo, image: Tensor) -> float:
@@ -263,11 +267,6 @@ class TrainingRun:
     def _shown(self, photo: Photo) -> NDArray[np.bool_]:
         mask = self._store.mask(photo, photo.camera)
         return np.ones((photo.camera.height, photo.camera.width), np.bool_) if mask is None else mask
-
-
-def _evenly(photos: Sequence[Photo], limit: int) -> list[Photo]:
-    count = min(limit, len(photos))
-    return [photos[index * len(photos) // count] for index in range(count)]
 
 
 def _fingerprint(scene: Scene, plan: Budget) -> str:

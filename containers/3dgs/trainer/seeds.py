@@ -9,17 +9,19 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
 from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
+from trainer.photo_store import PhotoStore
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
 from trainer.stereo.on_gpu import match_on
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most
 from trainer.stereo.sweep import match_on_cpu
+from trainer.stops import expected_gains
 
 DENSE_SHARE = 0.5  # of the cap: growth needs room, and all of it at the start gained nothing
 _WIDTH = 0.6  # standard deviation in cells
@@ -58,7 +60,7 @@ def start(
     photos = stereo_photos(scene, store)
     match = match_on(device) if device.type == "cuda" else match_on_cpu
     stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
-    gains = even_exposures(stereo, photos)
+    gains = even_exposures(stereo, photos, expected_gains(scene.stops))
     product = fuse(stereo, photos, PRODUCT_CELL, gains)
     dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
     if len(dense) == 0:
@@ -71,7 +73,7 @@ def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
     seeds = seed_points(scene, store, limit)
     sparse = from_seeds(seeds, sh_degree)
-    sparse = replace(sparse, opacities=np.full(len(sparse), np.log(_FILL_OPACITY / (1 - _FILL_OPACITY)), np.float32))
+    sparse = replace(sparse, opacities=np.full(len(sparse), logit_of(_FILL_OPACITY), np.float32))
     distance, _ = cKDTree(dense.positions).query(seeds.positions)
     sparse = sparse.select(distance > _NEAR * np.exp(sparse.scales[:, 0].astype(np.float64)))
     cameras = [scene.frame.camera(photo.camera) for photo in scene.split("train")]
@@ -114,7 +116,7 @@ def flat_gaussians(
         means=positions.astype(np.float32),
         quats=turning_z_to(np.asarray(normals, dtype=np.float64)).astype(np.float32),
         scales=np.stack([wide, wide, wide + np.log(thickness)], axis=1).astype(np.float32),
-        opacities=np.full(count, np.log(opacity / (1 - opacity)), dtype=np.float32),
+        opacities=np.full(count, logit_of(opacity), dtype=np.float32),
         sh0=((colours - 0.5) / SH_C0).astype(np.float32),
         shN=np.zeros((count, HIGHER_COEFFICIENTS[sh_degree], 3), dtype=np.float32),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from splat.camera import View, write_views
 from splat.errors import InvalidSceneError
 from splat.files import read_document
 from splat.footprint import is_georeferenced
+from splat.gaussians import Gaussians
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
 from splat.stored import NOWHERE, Marks, unit
@@ -29,7 +30,8 @@ from stage.contract import Folders, StageContext
 from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
-from trainer.dataset import Frame, PhotoStore, Scene, find_scene, load_scene, views_per_point
+from trainer.backdrop import Backdrop
+from trainer.dataset import HOLD_OUT_FIRST, Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
@@ -38,6 +40,7 @@ from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import SHARE_OF_MEMORY
 from trainer.gpu.training import DeviceTrainer
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
 from trainer.schedule import Budget, Flight, budget, preset_of
 from trainer.seeds import Start, start
@@ -46,7 +49,7 @@ from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
 CHANNEL = "scene"
-COMPARED_EDGE = 1000  # pixels of the longer side in which a GPU's renders are scored; the CPU's are no larger
+COMPARED_EDGE = 1000  # pixels of the longer side in which what a GPU has drawn is scored
 
 
 def result_folder(folders: Folders) -> Path:
@@ -66,14 +69,33 @@ def draws_on_gpu(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def train_scene(context: StageContext) -> StageOutcome:
+def train_scene(
+    context: StageContext, fold: int = HOLD_OUT_FIRST, scored: Callable[[Gaussians], None] = lambda _splat: None
+) -> StageOutcome:
     """Train a splat on a scene of posed photos and leave it with its views and figures.
 
-    Reads the scene from the channel `scene` and the options that `contract.options` names for training; resumes from
-    the newest whole checkpoint. Leaves scene.ply, views.json, dense.ply, surroundings and pictures in the model folder
-    (docs/contracts.md). PSNR is in dB; the figures of held-out photos are of before the finish.
+    Parameters
+    ----------
+    context
+        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, most Gaussians,
+        degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
+        newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
+        pictures (docs/contracts.md).
+    fold
+        Number of the first photo that is held out, 0 to 7; every 8th from there on. 3 by default.
+    scored
+        Gets the splat in world units as the held-out photos are compared with it, before the finish trains on them.
 
-    Raises StageError: GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
+    Returns
+    -------
+    StageOutcome
+        counts: `gaussians`, `steps`, views and seeds; metrics: `psnr` and its kin (dB, of held-out photos before the
+        finish trained on them), `ssim` and `gmsd` (0..1), `seen` (share, 0..1), `curve`, `ended` (contract/schemas.py).
+
+    Raises
+    ------
+    StageError
+        GPU_UNAVAILABLE, INVALID_SCENE, TRAINING_DIVERGED, INTERRUPTED (after a checkpoint).
     """
     found = accelerator.find()
     accelerator.log(found)
@@ -85,7 +107,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
-        scene = load_scene(folder, preset.long_edge)
+        scene = load_scene(folder, preset.long_edge, fold)
     flight = flight_of(scene)
     plan = budget(context.options, preset, flight, memory_of(device))
     if on_gpu and preset.minutes is not None and context.options.training_steps is None:
@@ -93,8 +115,9 @@ def train_scene(context: StageContext) -> StageOutcome:
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
+        surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
         begun = _first_gaussians(context, scene, store, plan, device)
-        run, warnings = _start(context, scene, store, plan, device, begun, flight)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight, surroundings)
     warnings += scene.warnings
     if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
@@ -106,11 +129,12 @@ def train_scene(context: StageContext) -> StageOutcome:
         warnings.append(Warning(WarningCode.TIME_BUDGET, facts, []))
     with context.stopwatch("evaluate"):
         scores = run.score()
+    scored(run.trainer.splats.gaussians(scene.frame))
     with context.stopwatch("finish"):
         run.finish()
     run.trainer.close()
     with context.stopwatch("write"):
-        surroundings = _write(context.folders, folder, scene, store, run.trainer)
+        _write(context.folders, folder, scene, store, run.trainer, surroundings)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
     return StageOutcome(
         counts={
@@ -131,6 +155,7 @@ def train_scene(context: StageContext) -> StageOutcome:
                 run.trainer.splats.gaussians(scene.frame),
                 surfaces_of(begun.points, scene.frame),
                 look_around(scene.positions, scene.frame.scale, surroundings.up),
+                surroundings,
             ),
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
@@ -195,6 +220,7 @@ def _start(
     device: torch.device,
     begun: Start,
     flight: Flight,
+    surroundings: Surroundings,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
@@ -208,6 +234,7 @@ def _start(
             splats=DeviceSplats.of(begun.gaussians, device),
             dropout=dropout,
             room=int(SHARE_OF_MEMORY * memory_of(device)),
+            backdrop=Backdrop(surroundings),
         )
         compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
     else:
@@ -220,6 +247,7 @@ def _start(
             splats=Splats.of(begun.gaussians, device),
             dropout=dropout,
             device=device,
+            backdrop=Backdrop(surroundings),
         )
         compared, shown = scene, store
     trainer.even(begun.gains)
@@ -232,8 +260,13 @@ def _start(
 
 
 def _write(
-    folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer | DeviceTrainer
-) -> Surroundings:
+    folders: Folders,
+    source: Path,
+    scene: Scene,
+    store: PhotoStore,
+    trainer: Trainer | DeviceTrainer,
+    surroundings: Surroundings,
+) -> None:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
     views = []
@@ -252,18 +285,20 @@ def _write(
         shutil.copyfile(georeference, model / georeference.name)
     else:
         write_json(model / georeference.name, _NOT_GEOREFERENCED)
-    try:
-        z_up = is_georeferenced(model / georeference.name)
-    except InvalidSceneError as error:
-        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
     if scene.offset != NOWHERE:
         document = {**read_document(model / georeference.name), "offset": list(scene.offset)}
         write_json(model / georeference.name, document)
-    surroundings = scene_surroundings(scene, store, z_up=z_up)
     write_surroundings(model / "surroundings.json", surroundings)
     marks = Marks(up=unit(surroundings.up), offset=scene.offset)
     write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), marks)
-    return surroundings
+
+
+def _is_z_up(source: Path) -> bool:
+    """Whether the scene in `source` is georeferenced. Raises StageError(INVALID_SCENE) where that cannot be read."""
+    try:
+        return is_georeferenced(source / "georeference.json")
+    except InvalidSceneError as error:
+        raise StageError(ErrorCode.INVALID_SCENE, str(error)) from error
 
 
 _NOT_GEOREFERENCED: dict[str, Any] = {

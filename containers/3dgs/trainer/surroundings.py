@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from splat.camera import Camera
 from splat.footprint import Footprint, footprint_of, pale_sky, robust_mean, up_of
 from splat.surroundings import Surroundings
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
+from trainer.photo_store import PhotoStore
 
 _MAX_PHOTOS = 48  # looked at, evenly chosen
 _COLUMNS = 64  # of the grid of pixels read from a photo
@@ -69,7 +70,7 @@ def _ground_colour(footprint: Footprint, pictures: Sequence[tuple[Camera, Pictur
     found = []
     for camera, picture in pictures:
         pixels, depths = camera.project(places)
-        visible = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        visible = camera.contains(pixels, depths)
         columns, rows = np.floor(pixels[visible]).astype(np.int64).T
         found.append(picture[rows, columns] / 255.0)
     colours = np.concatenate(found)

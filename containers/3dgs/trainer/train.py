@@ -14,11 +14,13 @@ from torch import Tensor
 
 from splat.camera import Camera
 from stage.errors import ErrorCode, StageError
-from trainer.dataset import Frame, Photo, PhotoStore
+from trainer.backdrop import Backdrop
+from trainer.dataset import Frame, Photo
 from trainer.densify import Densification, Pull, refine
 from trainer.dropout import drop, rate_at
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Seen, Splats
+from trainer.photo_store import PhotoStore
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape
@@ -49,6 +51,7 @@ class Trainer:
     splats: Splats
     dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
+    backdrop: Backdrop | None = None  # black without one
     seed: int = 0
     step: int = 0
     start_count: int = 0
@@ -93,7 +96,8 @@ class Trainer:
     def render(self, photo: Photo, size: tuple[int, int]) -> Tensor:
         """The view of `photo`, (height, width, 3), 0..1, in a picture of `size` (width, height)."""
         with torch.no_grad():
-            image, _ = draw(self.splats, self.frame.camera(photo.camera).resized(*size), self.degree)
+            camera = self.frame.camera(photo.camera).resized(*size)
+            image, _ = draw(self.splats, camera, self.degree, behind=self.behind(photo, camera))
         return image.clamp(0, 1)
 
     def close(self) -> None:
@@ -134,7 +138,7 @@ class Trainer:
         seen = self.splats.seen_by(camera, degree)
         rate = rate_at(at, steps, self.dropout)
         opacities = drop(seen["opacities"], rate, chance) if rate > 0 else None
-        image, info = draw(seen, camera, degree, opacities)
+        image, info = draw(seen, camera, degree, opacities, self.behind(photo, camera))
         target, mask = self.store.target(photo, camera), self.store.mask(photo, camera)
         if mask is not None:
             image = seen_only(image, target, mask)
@@ -156,21 +160,27 @@ class Trainer:
             self._limits = self._size_limits()
         return value
 
+    def behind(self, photo: Photo, camera: Camera) -> Tensor | None:
+        """What is drawn behind the splat in the picture of `photo` at `camera`'s size."""
+        if self.backdrop is None:
+            return None
+        return self.backdrop.behind(photo.camera, camera.width, camera.height, self.device)
+
     def _size_limits(self) -> Tensor:
         means = self.splats["means"].cpu().numpy()
         return torch.from_numpy(self.shape.limits(means, self._positions)).to(self.device)
 
 
 def draw(
-    splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None
+    splats: Splats | Seen, camera: Camera, degree: int, opacities: Tensor | None = None, behind: Tensor | None = None
 ) -> tuple[Tensor, RasterInfo]:
-    """A picture (height, width, 3) of `splats` over black from a camera in their frame, and the rasteriser's
-    by-products.
+    """A picture (height, width, 3) of `splats` from a camera in their frame, over `behind` (height, width, 3) or black,
+    and the rasteriser's by-products.
 
     `opacities` (V,) stand in for the logits of what is seen. By-products and gradients are of what is seen.
     """
     seen = splats.seen_by(camera, degree) if isinstance(splats, Splats) else splats
-    image, _, info = rasterize(
+    image, alpha, info = rasterize(
         seen["means"],
         seen["quats"],
         seen["scales"],
@@ -183,7 +193,7 @@ def draw(
         camera.height,
         degree,
     )
-    return image, info
+    return (image if behind is None else image + (1 - alpha)[..., None] * behind), info
 
 
 def photo_at(step: int, count: int, seed: int) -> int:

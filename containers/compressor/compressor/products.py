@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ FOLDER = "products"
 MAX_SECONDS = 1500  # of the stage's hour
 _POLL_SECONDS = 0.2
 _KILLED = -9  # the kernel does so when memory runs out
+_LINE = re.compile(r"(0\.\d+|1\.0+) (.+)")  # `<share> <what>`
 
 
 def make_products(
@@ -33,17 +36,26 @@ def make_products(
     cameras = context.folders.processing_input(CAMERAS)
     if not (cameras / "images").is_dir():
         return None, []
-    staging = context.scratch / FOLDER
-    problem = _run(context, [str(model), str(cameras), str(staging)], progress)
-    found: dict[str, Any] = {}
-    if problem is None:
-        found = json.loads((staging / "products.json").read_text(encoding="utf-8"))
-        shutil.move(staging, context.folders.processing_output / FOLDER)
-    missing = dict(found.get("missing", {})) if problem is None else {"survey products": problem}
+    staging, goal = context.scratch / FOLDER, context.folders.processing_output / FOLDER
+    found: dict[str, Any] | None = None
+    missing: dict[str, str]
+    try:
+        problem = _run(context, [str(model), str(cameras), str(staging)], progress)
+        if problem is None:
+            figures = json.loads((staging / "products.json").read_text(encoding="utf-8"))
+            missing = dict(figures["missing"])
+            shutil.move(staging, goal)
+            found = figures
+    except (OSError, ValueError, KeyError, TypeError):  # a full disk, for one
+        traceback.print_exc(file=sys.stderr)
+        shutil.rmtree(goal, ignore_errors=True)  # half of the files are no products
+        problem = "they could not be written"
+    if problem is not None:
+        missing = {"survey products": problem}
     if not missing:
         return found, []
     facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-    return found or None, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
+    return found, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
 
 
 def _run(context: StageContext, folders: list[str], progress: Callable[[float, str], None]) -> str | None:
@@ -74,8 +86,8 @@ def _run(context: StageContext, folders: list[str], progress: Callable[[float, s
 
 
 def _pass_on(log: Path, progress: Callable[[float, str], None]) -> None:
-    """Report the last whole line, `<share> <what>`."""
-    lines = log.read_text(encoding="utf-8").split("\n")[:-1]
-    if lines:
-        share, _, text = lines[-1].partition(" ")
-        progress(float(share), text)
+    """Report the last whole line `<share> <what>`. A library may write others."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
+    line = next(filter(None, map(_LINE.fullmatch, reversed(lines))), None)
+    if line:
+        progress(float(line[1]), line[2])

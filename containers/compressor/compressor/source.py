@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from compressor.formats.reading import is_known_splat, read_splat
 from contract.archive import chosen_splats, is_splat
 from contract.warning_codes import WarningCode
+from geo.projected import Place
 from splat.camera import View, read_views
 from splat.errors import InvalidSceneError, InvalidSplatError
+from splat.files import read_document
 from splat.footprint import is_georeferenced
 from splat.gaussians import Gaussians, opacity_of, sound
 from splat.stored import Marks, Triple, survey_up
@@ -30,7 +34,8 @@ _VISIBLE = 1 / 255
 class Source:
     """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
 
-    `plain`: the file is a PLY that can be passed on as it came. `surroundings`: what training found to lie beyond the
+    `plain`: the file is a PLY that can be passed on as it came. `place`: the origin's on Earth, where it is known;
+    `heights`: their datum, as georeference.json has it. `surroundings`: what training found to lie beyond the
     photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
     """
 
@@ -41,6 +46,8 @@ class Source:
     views: list[View]
     folder: Path
     z_up: bool
+    place: Place | None
+    heights: Mapping[str, Any]
     surroundings: Surroundings | None
     training_seconds: float | None
     warnings: list[Warning] = field(default_factory=list)
@@ -66,6 +73,7 @@ def _read(file: Path) -> Source:
     views = beside / "views.json"
     surroundings = beside / "surroundings.json"
     stored = read_splat(file)
+    place, heights = _place(beside / "georeference.json")
     warnings = []
     if stored.dropped_degrees:
         facts = "spherical harmonics above degree 3 were left out"
@@ -75,20 +83,29 @@ def _read(file: Path) -> Source:
         plain=stored.plain,
         gaussians=stored.gaussians,
         marks=replace(stored.marks, up=stored.marks.up or survey_up(stored.marks.offset)),
-        views=[_moved_view(view, stored.moved) for view in (read_views(views) if views.is_file() else [])],
+        views=[
+            replace(view, camera=view.camera.about(stored.moved))
+            for view in (read_views(views) if views.is_file() else [])
+        ],
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
+        place=place,
+        heights=heights,
         surroundings=_moved(read_surroundings(surroundings), stored.moved) if surroundings.is_file() else None,
         training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
     )
 
 
-def _moved_view(view: View, offset: Triple) -> View:
-    """The view from coordinates that `offset` was subtracted from."""
-    matrix = view.camera.world_to_camera.copy()
-    matrix[:3, 3] += view.camera.rotation @ offset
-    return replace(view, camera=replace(view.camera, world_to_camera=matrix))
+def _place(path: Path) -> tuple[Place | None, Mapping[str, Any]]:
+    """Where the scene's origin is on Earth, and the datum of its heights. Raises InvalidSceneError where malformed."""
+    try:
+        document = read_document(path)
+        return Place.of(document), dict(document.get("heights") or {})
+    except FileNotFoundError:
+        return None, {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidSceneError(f"{path.name} is malformed ({error!r})") from error
 
 
 def _moved(surroundings: Surroundings, offset: Triple) -> Surroundings:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from compressor.deliver.comparison import Comparison
-from compressor.deliver.delivery import Delivery
+from compressor.deliver.delivery import STREAM_ABOVE, Delivery
 from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.viewer import BUNDLE
-from compressor.encode.compress import Compressed, compress
+from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace, seconds_for
-from compressor.encode.presets import OF_QUALITY, Preset
+from compressor.encode.presets import OF_QUALITY, Preset, for_page
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
 from compressor.products import make_products
@@ -57,17 +57,21 @@ def work(context: StageContext) -> StageOutcome:
         preset = OF_QUALITY[context.options.quality]
         gaussians = scene.source.gaussians
         seconds = seconds_for(preset, len(gaussians), scene.source.training_seconds)
-        result = compress(
-            gaussians, scene.source.views, scene.held_out, scene.framing, preset,
+        presets = list(dict.fromkeys([preset, for_page(preset)]))
+        result, *others = compress_each(
+            presets, gaussians, scene.source.views, scene.held_out, scene.framing,
             Pace(seconds, progress(0.05, 0.6), context.check_stop), marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
-    delivery = Delivery(staging, scene.source, result, scene.framing, scene.surroundings)
+    shown = others[-1] if others else result
+    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings)
     delivery.write_splats()
-    if len(result.arranged) > STREAM_FROM:
+    if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:
         with watch("stream"):
-            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.65))
+            delivery.write_levels(progress_of("preparing streaming", 0.6, 0.63))
+    with watch("tiles"):
+        delivery.write_tiles(progress_of("writing 3D Tiles", 0.63, 0.65))
     with watch("pictures"):
         invented = delivery.write_pictures(progress_of("drawing preview pictures", 0.65, 0.9))
     with watch("compare"):
@@ -75,7 +79,7 @@ def work(context: StageContext) -> StageOutcome:
         compared = delivery.compare(scene.held_out, comparing) if scene.held_out else []
     with watch("viewer"):
         report(0.95, "packing the viewer")
-        delivery.write_viewer(BUNDLE, context.options.scene_name)
+        delivery.write_viewer(BUNDLE, context.options.scene_name, STREAM_ABOVE)
     delivery.move_to(context.folders.processing_output)
     with watch("products"):
         survey, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
@@ -111,7 +115,14 @@ class _Scene:
             source.gaussians, [view.camera for view in source.views], framing.up
         )
         warnings = [*source.warnings, *warnings]
-        return cls(source, raw_bytes, held_out_photos(source.views, source.folder), framing, surroundings, warnings)
+        return cls(
+            source,
+            raw_bytes,
+            held_out_photos(source.views, source.folder, source.surroundings),
+            framing,
+            surroundings,
+            warnings,
+        )
 
 
 def _warnings(result: Compressed) -> list[Warning]:

@@ -37,7 +37,7 @@ class Support:
     def of(self, camera: Camera) -> float:
         """0..1: how near to the photos' own rays `camera` looks at what it sees, on average over the points in it."""
         pixels, depths = camera.project(self.points)
-        inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+        inside = camera.contains(pixels, depths)
         if not inside.any():
             return 0.0
         towards = camera.position - self.points[inside]
@@ -60,5 +60,5 @@ def support_of(points: Vector, cameras: Sequence[Camera]) -> Support:
 
 def _visible(camera: Camera, points: Vector) -> NDArray[np.bool_]:
     pixels, depths = camera.project(points)
-    inside = (depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1)
+    inside = camera.contains(pixels, depths)
     return inside & (depths <= _MAX_DEPTH * np.median(depths[inside])) if inside.any() else inside

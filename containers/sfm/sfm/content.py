@@ -15,16 +15,15 @@ from PIL import Image
 
 from contract.counts import MIN_PHOTOS
 from contract.shots import COLOUR, Kind, Shot
-from sfm.exif import MAKE
-from sfm.xmp import xmp_of
+from sfm.exif import Metadata
 
 Key = TypeVar("Key")
 Size = tuple[int, int]
 
-_SOURCE = re.compile(r"ImageSource(?:\s*=\s*[\"']|>)\s*([A-Za-z]+)")
-_BAND = re.compile(r"BandName(?:\s*=\s*[\"']|>)(?:\s|<[^>]*>)*([A-Za-z][A-Za-z ]*)")
-_PANORAMA = re.compile(r"ProjectionType(?:\s*=\s*[\"']|>)\s*(?:equirectangular|cylindrical)")
-_THERMAL_MAKERS = ("FLIR",)
+_THERMAL_SOURCE = re.compile(r"infrared|thermal|ir(camera)?$", re.I)
+_BAND = re.compile(r"[A-Za-z][A-Za-z ]*")
+_PANORAMAS = ("equirectangular", "cylindrical")
+_THERMAL_MAKERS = (["FLIR"],)  # first words
 _ONE_CHANNEL = ("1", "L", "LA", "I", "F")  # first letters of Pillow's modes, which have others behind them
 # of a channel against another, in 8 bits: JPEG keeps a grey picture's channels together to a rounding
 MAX_GREY_DIFFERENCE = 2
@@ -34,17 +33,16 @@ THERMAL_SHAPE, MAX_THERMAL_SIDE = 5 / 4, 1280  # 320 × 256, 640 × 512, 1280 ×
 THERMAL_SHARE, PREVIEW_SHARE = 1 / 4, 1 / 32  # of the pixels that the upload's photos have
 
 
-def shot_in(image: Image.Image) -> Shot:
-    """What an opened picture is by itself; never raises on malformed tags."""
-    xmp, make = _tags(image)
-    source = _SOURCE.search(xmp)
-    if (source and re.match("infrared|thermal|ir(camera)?$", source.group(1), re.I)) or make in _THERMAL_MAKERS:
+def shot_in(image: Image.Image, metadata: Metadata) -> Shot:
+    """What an opened picture is by itself and its metadata."""
+    maker = metadata.make.upper().split()[:1]
+    if _THERMAL_SOURCE.match(metadata.image_source) or maker in _THERMAL_MAKERS:
         return Shot(Kind.THERMAL)
-    if _PANORAMA.search(xmp):
+    if metadata.projection.lower() in _PANORAMAS:
         return Shot(Kind.PANORAMA)
     if is_grey(image):
-        band = _BAND.search(xmp)
-        return Shot(Kind.BAND, band.group(1).strip().lower() if band else "")
+        band = _BAND.match(metadata.band)
+        return Shot(Kind.BAND, band.group().strip().lower() if band else "")
     return COLOUR
 
 
@@ -52,12 +50,13 @@ def is_grey(image: Image.Image) -> bool:
     """Whether a picture has one channel, or three that show the same."""
     if image.mode.startswith(_ONE_CHANNEL):
         return True
-    small = np.asarray(image.convert("RGB").resize((64, 64), Image.Resampling.BOX), np.int16)
+    colours = image if image.mode == "RGB" else image.convert("RGB")
+    small = np.asarray(colours.resize((64, 64), Image.Resampling.BOX), np.int16)
     return bool(np.ptp(small, axis=2).max() <= MAX_GREY_DIFFERENCE)
 
 
 def odd_greys(shots: Mapping[Key, Shot], times: Mapping[Key, str]) -> dict[Key, Shot]:
-    """The grey pictures that are photos all the same: few among colour photos, none of which was taken at their time.
+    """Grey pictures that count as photos: few beside the colour ones, none taken at the same time as one.
 
     `times`: EXIF's text by picture, "" where there is none.
     """
@@ -86,13 +85,3 @@ def by_size(sizes: Mapping[Key, Size]) -> dict[Key, Shot]:
         elif pixels[key] <= PREVIEW_SHARE * usual:
             found[key] = Shot(Kind.PREVIEW)
     return found
-
-
-def _tags(image: Image.Image) -> tuple[str, str]:
-    """The XMP packet's text, and the first word of the camera's maker."""
-    try:
-        exif = dict(image.getexif())
-    except Exception:  # Pillow's EXIF parser raises many kinds on broken tags
-        return "", ""
-    make = str(exif.get(MAKE) or "")
-    return xmp_of(image, exif), (make.strip("\0 ").upper().split() or [""])[0]

@@ -50,7 +50,7 @@ def _open(path: Path) -> Decoded:
         orientation = _orientation(image)
         as_it_is = image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1
         upright = image if as_it_is else ImageOps.exif_transpose(to_rgb(image))
-        return Decoded(upright, metadata, as_it_is, shot_in(image), orientation)
+        return Decoded(upright, metadata, as_it_is, shot_in(image, metadata), orientation)
 
 
 def _develop(path: Path) -> Decoded:

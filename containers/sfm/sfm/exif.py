@@ -18,33 +18,46 @@ from sfm.gimbal import Gimbal, gimbal_of
 from sfm.lens_tags import Lens, lens_of
 from sfm.position import GeoPosition, number, position_of, text
 from sfm.sensors import FULL_FRAME_DIAGONAL_MM, sensor_diagonal_mm
-from sfm.xmp import number_of, xmp_of
+from sfm.xmp import first_of, number_of, xmp_of
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 MAKE, MODEL, ORIENTATION = 271, 272, 274
+EXPOSURE_TIME, F_NUMBER, SENSITIVITY = 33434, 33437, 34855
 DATE_TIME_ORIGINAL, FOCAL_LENGTH, FOCAL_LENGTH_35MM = 36867, 37386, 41989
+DATE_TIME_FORMAT = "%Y:%m:%d %H:%M:%S"
 DIGITAL_ZOOM_RATIO, LENS_MODEL = 41988, 42036
 MAX_DIGITAL_ZOOM = 200.0
 PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
 FOCAL_PLANE_X_RESOLUTION, FOCAL_PLANE_RESOLUTION_UNIT = 41486, 41488
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 PLAUSIBLE_FOCAL = (0.3, 20.0)  # of the long side
+PLAUSIBLE_STOPS = 20.0  # either way; sun on a field is about -5
+_IMAGE_SOURCES = ("drone-dji:ImageSource", "drone-autel:ImageSource", "drone-skydio:ImageSource")
+_BAND_NAMES = ("Camera:BandName", "drone-dji:BandName", "drone-parrot:BandName")
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if none."""
+    """A photo's own account. `focal` is in pixels of the photo as it lies here; `taken_at` is EXIF text, '' if none.
+
+    `image_source` is what DJI calls the lens (`InfraredCamera`), `band` the spectral band, `projection` that of a
+    panorama: XMP's text, '' if none. `stops` is how much light the camera took: log2 of seconds · ISO / f-number².
+    """
 
     make: str = ""
     model: str = ""
     focal: float | None = None
-    # the tags' own numbers (mm or 35 mm equivalent, and the digital zoom): they tell zoom settings of one camera apart
+    # the tags' own numbers (mm or 35 mm equivalent, and the digital zoom): they distinguish zoom settings of one camera
     focal_tag: float = 0.0
     digital_zoom: float = 1.0
     lens: Lens | None = None
     position: GeoPosition | None = None
     gimbal: Gimbal | None = None
     taken_at: str = ""
+    stops: float | None = None
+    image_source: str = ""
+    band: str = ""
+    projection: str = ""
 
 
 def read_metadata(image: Image.Image) -> Metadata:
@@ -86,6 +99,10 @@ def _metadata(
         position=position_of(gps, xmp),
         gimbal=gimbal_of(xmp, make) if upright else None,
         taken_at=text(details.get(DATE_TIME_ORIGINAL)),
+        stops=stops_of(details),
+        image_source=first_of(xmp, *_IMAGE_SOURCES),
+        band=first_of(xmp, *_BAND_NAMES),
+        projection=first_of(xmp, "GPano:ProjectionType"),
     )
 
 
@@ -117,6 +134,17 @@ def focal_in_pixels(
         candidates.append(millimetres / diagonal * _sensor_diagonal(width, height) * _digital_zoom(details))
     low, high = PLAUSIBLE_FOCAL
     return next((focal for focal in candidates if low < focal / long_side < high), None)
+
+
+def stops_of(details: Mapping[int, Any]) -> float | None:
+    """How much light the camera took, as log2 of seconds · ISO / f-number², or None."""
+    seconds, aperture = number(details.get(EXPOSURE_TIME)), number(details.get(F_NUMBER))
+    sensitivity = details.get(SENSITIVITY)
+    iso = number(sensitivity[0] if isinstance(sensitivity, tuple) and sensitivity else sensitivity)
+    if not (seconds and aperture and iso) or min(seconds, aperture, iso) <= 0:
+        return None
+    stops = math.log2(seconds) + math.log2(iso) - 2 * math.log2(aperture)
+    return stops if abs(stops) < PLAUSIBLE_STOPS else None
 
 
 def _digital_zoom(details: Mapping[int, Any]) -> float:

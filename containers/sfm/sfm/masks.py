@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from sfm.decode import PHOTO_FORMATS
-from stage.pictures import open_picture
+from sfm.exif import ORIENTATION
+from stage.pictures import open_picture, shown_in
 
-MASKED_BELOW = 128  # of 255
 MAX_STRETCH = 0.01  # by which a mask's shape may differ from its photo's
 
 
@@ -32,10 +32,10 @@ def store_mask(source: Path, photo: Path, size: tuple[int, int], orientation: in
     try:
         with open_picture(source, PHOTO_FORMATS) as image:
             image.load()
-            white = _white(image)
+            shown = shown_in(image)
     except Exception:  # too many pixels, or any of the many kinds that decoders raise on broken files
         return False
-    picture = Image.fromarray(white)
+    picture = Image.fromarray(np.where(shown, 255, 0).astype(np.uint8))
     turned = _turned(picture, orientation)
     fitting = [candidate for candidate in (turned, picture) if _same_shape(candidate.size, size)]
     if not fitting:
@@ -59,17 +59,9 @@ def read_mask(photo: Path, shape: tuple[int, int] | None = None) -> NDArray[np.u
     return np.asarray(mask, np.uint8)
 
 
-def _white(image: Image.Image) -> NDArray[np.uint8]:
-    """255 where a mask is light, 0 where it is dark; a mask of 16 bits or of 0 and 1 by its own range."""
-    values = np.asarray(image if image.mode.startswith(("I", "F")) else image.convert("L"), np.float64)
-    most = values.max()
-    scale = 255 / most if most > 255 or 0 < most <= 1 else 1.0
-    return np.where(values * scale >= MASKED_BELOW, 255, 0).astype(np.uint8)
-
-
 def _turned(picture: Image.Image, orientation: int) -> Image.Image:
     exif = picture.getexif()
-    exif[0x112] = orientation
+    exif[ORIENTATION] = orientation
     return ImageOps.exif_transpose(picture)
 
 

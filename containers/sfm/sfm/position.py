@@ -83,15 +83,16 @@ def _exif_place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
     signs.append({"E": 1, "W": -1}.get(text(gps.get(LONGITUDE_REF))[:1].upper()))
     if latitude is None or longitude is None or signs[0] is None or signs[1] is None:
         return None
-    return _fix(signs[0] * latitude, signs[1] * longitude)
+    return plausible_place(signs[0] * latitude, signs[1] * longitude)
 
 
 def _xmp_place(xmp: str) -> tuple[float, float] | None:
     latitude, longitude = coordinate_of(xmp, *_LATITUDES), coordinate_of(xmp, *_LONGITUDES)
-    return None if latitude is None or longitude is None else _fix(latitude, longitude)
+    return None if latitude is None or longitude is None else plausible_place(latitude, longitude)
 
 
-def _fix(latitude: float, longitude: float) -> tuple[float, float] | None:
+def plausible_place(latitude: float, longitude: float) -> tuple[float, float] | None:
+    """Latitude and longitude, None where they are out of range."""
     if abs(latitude) > 90 or abs(longitude) > 180 or (latitude == 0 and longitude == 0):  # a receiver without a fix
         return None
     return latitude, longitude

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from sfm.exif import DATE_TIME_FORMAT
 from sfm.geodesy import LocalFrame
 from sfm.photos import Photo
 
@@ -33,7 +34,6 @@ _READOUT_MS = {
     "XT701": 25.0,  # Autel Evo II
 }  # fmt: skip
 MAX_SHIFT_PIXELS = 3.0
-_TIME = "%Y:%m:%d %H:%M:%S"
 _MIN_STEPS = 5
 
 
@@ -68,7 +68,7 @@ def speed_of(photos: Sequence[Photo]) -> float | None:
     stops = []
     for photo in photos:
         try:
-            taken = datetime.strptime(photo.metadata.taken_at[:19], _TIME)
+            taken = datetime.strptime(photo.metadata.taken_at[:19], DATE_TIME_FORMAT)
         except ValueError:
             continue
         if photo.metadata.position is not None:

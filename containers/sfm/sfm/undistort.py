@@ -12,9 +12,10 @@ import pycolmap
 from numpy.typing import NDArray
 from PIL import Image
 
-from sfm.masks import MASKED_BELOW, read_mask
+from sfm.masks import read_mask
 from sfm.native import Send
 from sfm.parallel import map_in_order
+from stage.pictures import MASKED_BELOW
 
 JPEG_QUALITY = 95
 STRIP = 256  # rows at a time; the rays of all pixels of a 48-megapixel photo would take 3 GB
@@ -68,20 +69,18 @@ def without_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
         camera.camera_id, "PINHOLE", camera.mean_focal_length(), camera.width, camera.height
     )
     plain.params = [
-        *(camera.params[index] for index in _both(camera.focal_length_idxs())),
+        camera.focal_length_x,
+        camera.focal_length_y,
         camera.principal_point_x,
         camera.principal_point_y,
     ]
     return plain
 
 
-def _both(indices: Sequence[int]) -> tuple[int, int]:
-    """Of a camera with one focal length that length twice."""
-    return indices[0], indices[-1]
-
-
 def distortion_of(camera: pycolmap.Camera, plain: pycolmap.Camera) -> float:
-    """By how many pixels `camera` moves what a `plain` one shows, at most; infinite where it shows it nowhere."""
+    """Largest displacement in pixels between the two cameras' images of the same rays; infinite where `camera` does not
+    show one.
+    """
     columns, rows = np.meshgrid(np.linspace(0, plain.width, GRID_POINTS), np.linspace(0, plain.height, GRID_POINTS))
     pixels = np.column_stack([columns.ravel(), rows.ravel()])
     rays = np.column_stack([np.asarray(plain.cam_from_img(pixels)).reshape(-1, 2), np.ones(len(pixels))])

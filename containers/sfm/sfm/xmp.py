@@ -66,6 +66,11 @@ def value_of(xmp: str, name: str) -> str | None:
     return next((group.strip() for group in found.groups() if group is not None), None) if found else None
 
 
+def first_of(xmp: str, *names: str) -> str:
+    """The first of these properties that says something, "" where none does."""
+    return next((value for name in names if (value := value_of(xmp, name))), "")
+
+
 def number_of(xmp: str, *names: str) -> float | None:
     """The first of these properties that is a number: decimal, or a fraction as EXIF in XMP has them."""
     for name in names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -20,6 +21,10 @@ from PIL import Image
 from compressor import stage
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.surroundings import default_surroundings
+from compressor.encode.compress import Compressed, compress_each
+from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace
+from compressor.encode.presets import Preset
 from compressor.encode.quality import held_out_photos, psnr, yardstick
 from compressor.framing import frame_scene
 from compressor.sog.codes import same_codes
@@ -82,7 +87,9 @@ def write_scene(folder: Path, splat: Gaussians) -> None:
             Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(folder / image)
         views.append(View(f"{number}.jpg", "test" if image else "train", camera, image))
     write_views(folder / "views.json", views)
-    (folder / "georeference.json").write_text('{"version": 1, "georeferenced": true}')
+    origin = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
+    document = {"version": 1, "georeferenced": True, "origin": origin, "heights": {"datum": "sea level", "epsg": None}}
+    (folder / "georeference.json").write_text(json.dumps(document))
 
 
 def test_a_trained_scene_becomes_everything_that_is_delivered(
@@ -98,7 +105,7 @@ def test_a_trained_scene_becomes_everything_that_is_delivered(
     pictures = {"held_out/000001.jpg", "held_out/000002.jpg", "orbit.webp", "poster.jpg", "preview.png"}
     unbundled = {f"sog/{name}" for name in result["metrics"]["bytesByFile"]}
     documents = {"scene.glb", "scene.ply", "scene.sog", "scene.spz", "scene.v4.spz"}
-    documents |= {"surroundings.json", "viewer/index.html"}
+    documents |= {"surroundings.json", "viewer/index.html", "tiles/tileset.json", "tiles/0_0.glb"}
     assert files == {*documents, *pictures, *unbundled}
     assert same_codes(
         unpack_files({name: (output / "sog" / name).read_bytes() for name in result["metrics"]["bytesByFile"]}),
@@ -211,6 +218,55 @@ def test_a_large_scene_is_streamed_too(
     meta = json.loads((output / "lod/lod-meta.json").read_text())
     assert meta["counts"] == [120, 30, 8]
     assert all((output / "lod" / name).is_file() for name in meta["filenames"])
+    assert not (output / "viewer/stream.html.gz").exists()  # small enough for one file
+
+
+def test_an_archive_is_a_download_and_its_page_shows_what_the_web_preset_makes(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Preset] = []
+
+    def both(presets: list[Preset], *scene: Any, **more: Any) -> list[Compressed]:
+        asked.extend(presets)
+        (one,) = compress_each([Preset.TINY], *scene, **more)
+        return [one, replace(one, sog=b"for the page")]
+
+    monkeypatch.setattr(stage, "compress_each", both)
+    write_ply(model / "scene.ply", make_splat(40, 0))
+    code, output = run(tmp_path, QUALITY="high")
+    assert code == 0
+    assert asked == [Preset.ARCHIVE, Preset.WEB]
+    shown = (output / "viewer/index.html").read_text().split('id="splat">')[1].split("</script>")[0]
+    assert base64.b64decode(shown) == b"for the page"
+    assert len(read_codes((output / "scene.sog").read_bytes())) == 40
+
+
+def test_several_presets_share_the_time_and_each_has_its_file(make_splat: MakeSplat) -> None:
+    splat = arrange(make_splat(300, 1))
+    framing = frame_scene(splat, [], z_up=True)
+    fine, coarse = compress_each([Preset.ARCHIVE, Preset.TINY], splat, [], None, framing, Pace(0.001))
+    assert len(coarse.sog) < len(fine.sog)
+    assert coarse.fidelity < fine.fidelity
+
+
+def test_a_large_file_has_a_page_that_loads_it_in_parts(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "STREAM_ABOVE", 100)
+    write_ply(model / "scene.ply", make_splat(120, 0))
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    assert json.loads((output / "lod/lod-meta.json").read_text())["counts"] == [120, 30, 8]
+    whole = (output / "viewer/index.html").read_text()
+    page = gzip.decompress((output / "viewer/stream.html.gz").read_bytes()).decode()
+    assert '<script type="text/plain" id="splat"></script>' in page
+    assert len(whole) > len(page)
+    downloads = {"sog": "scene.sog", "ply": "scene.ply", "spz": "scene.spz"}
+    shown = json.loads(page.split('id="presentation">')[1].split("</script>")[0])
+    assert {kind: file["path"] for kind, file in shown["downloads"].items()} == {
+        kind: f"../{name}" for kind, name in downloads.items()
+    }
+    assert shown["downloads"]["sog"]["bytes"] == (output / "scene.sog").stat().st_size
 
 
 def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:

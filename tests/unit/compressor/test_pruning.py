@@ -15,7 +15,7 @@ from compressor.encode.fitting import Sights, fitted
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured, prepare
 from compressor.encode.presets import Preset
-from compressor.encode.pruning import Pruned, missed, prune
+from compressor.encode.pruning import Pruned, Pruner, missed
 from compressor.encode.quality import HeldOut, Yardstick, draw, psnr, yardstick
 from compressor.encode.viewpoints import exploring_cameras
 from compressor.framing import Framing, frame_scene
@@ -61,19 +61,41 @@ def test_what_is_expected_to_be_missed_is(scene: Arranged, stick: Yardstick) -> 
 def test_the_others_make_up_for_what_is_left_out(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     left = scene.select(np.sort(np.argsort(missed(scene))[225:])).gaussians
     before = stick.mean_squared_error(left)
-    after = stick.mean_squared_error(fitted(left, seen, 4 * len(seen.cameras), nothing))
+    after = stick.mean_squared_error(fitted(left, seen, 4, nothing))
     assert psnr(after) > psnr(before) + 2
 
 
 def test_pruning_stays_within_its_part_of_the_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     counts = []
     for budget in (1e-8, 1e-4, 1e-2):
-        pruned = prune(scene, budget, stick, seen, nothing)
+        pruned = Pruner(scene, stick, seen, nothing).prune(budget)
         assert pruned.error == pytest.approx(stick.mean_squared_error(pruned.arranged.gaussians), abs=1e-12)
         assert pruned.error <= budget / 3
         counts.append(len(pruned.arranged))
     assert counts[0] > counts[2]
     assert counts == sorted(counts, reverse=True)
+
+
+def test_a_share_is_drawn_once_for_all_budgets(
+    scene: Arranged, stick: Yardstick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+    mean_squared_error = Yardstick.mean_squared_error
+
+    def counted(self: Yardstick, gaussians: Gaussians) -> float:
+        if len(self.cameras) < len(stick.cameras):
+            drawn.append(len(gaussians))
+        return mean_squared_error(self, gaussians)
+
+    monkeypatch.setattr(Yardstick, "mean_squared_error", counted)
+    pruner = Pruner(scene, stick, None, nothing)
+    together = [pruner.prune(budget) for budget in (1e-2, 5e-3)]
+    assert len(drawn) > 2
+    assert len(drawn) == len(set(drawn))
+    apart = [Pruner(scene, stick, None, nothing).prune(budget) for budget in (1e-2, 5e-3)]
+    assert [(len(pruned.arranged), pruned.error) for pruned in together] == [
+        (len(pruned.arranged), pruned.error) for pruned in apart
+    ]
 
 
 @pytest.mark.parametrize("with_fit", [True, False])
@@ -84,13 +106,13 @@ def test_one_picture_of_few_is_not_believed_for_all(
     assert few.every_other() is few
     assert len(stick.every_other().cameras) == 5
     budget = 1e-3
-    pruned = prune(scene, budget, few, seen if with_fit else None, nothing)
+    pruned = Pruner(scene, few, seen if with_fit else None, nothing).prune(budget)
     assert few.mean_squared_error(pruned.arranged.gaussians) <= 0.4 * budget
 
 
 def test_a_pruned_splat_is_searched_within_the_whole_budget(scene: Arranged, stick: Yardstick, seen: Sights) -> None:
     budget = 1e-4
-    ready = prepare(prune(scene, budget, stick, seen, nothing), budget, stick, seen, Pace())
+    ready = prepare(Pruner(scene, stick, seen, nothing).prune(budget), budget, stick, seen, Pace())
     assert 0 < ready.spent < budget
     found = ready.search(budget, stick, Pace())
     assert ready.spent < found.mean_squared_error <= budget

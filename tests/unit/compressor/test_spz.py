@@ -13,8 +13,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compressor.deliver.spz import fractional_bits, write_legacy_spz, write_spz
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from compressor.deliver.spz import FixedPoint, fractional_bits
+from compressor.formats.reading import read_splat
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
+from splat.stored import Marks
+from tests.support.gaussians import gaussians_of
 
 MakeSplat = Callable[..., Gaussians]
 
@@ -34,7 +37,7 @@ def legacy(data: bytes) -> bytes:
     return b"".join(parts)
 
 
-def decode(raw: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
+def decode(raw: bytes) -> tuple[dict[str, int], Gaussians]:
     magic, version, count, degree, bits, flags, _ = struct.unpack_from("<IIIBBBB", raw)
     higher = HIGHER_COEFFICIENTS[degree]
     sizes = {"positions": 9, "alphas": 1, "colours": 3, "scales": 3, "rotations": 4, "sh": 3 * higher}
@@ -45,7 +48,6 @@ def decode(raw: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
     assert at == len(raw)
     triples = parts["positions"].reshape(count, 3, 3)
     fixed = triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16
-    parts["positions"] = np.where(fixed >= 1 << 23, fixed - (1 << 24), fixed) / (1 << bits)
     words = parts["rotations"] @ (1 << 8 * np.arange(4))
     quats = np.zeros((count, 4))
     for i, word in enumerate(words):
@@ -55,8 +57,18 @@ def decode(raw: bytes) -> tuple[dict[str, int], dict[str, np.ndarray]]:
             quats[i, component] = (code & 511) / 511 * np.sqrt(0.5) * (-1 if code & 512 else 1)
             rest.append(component)
         quats[i, largest] = np.sqrt(max(0.0, 1 - np.square(quats[i]).sum()))
-    parts["rotations"] = quats
-    return {"magic": magic, "version": version, "degree": degree, "flags": flags}, parts
+    alphas = parts["alphas"][:, 0] / 255
+    with np.errstate(divide="ignore"):
+        logits = np.log(alphas / (1 - alphas))
+    gaussians = gaussians_of(
+        means=np.where(fixed >= 1 << 23, fixed - (1 << 24), fixed) / (1 << bits),
+        quats=quats[:, [3, 0, 1, 2]],
+        scales=parts["scales"] / 16 - 10,
+        opacities=logits,
+        sh0=(parts["colours"] / 255 - 0.5) / 0.15,
+        shN=(parts["sh"] / 128 - 1).reshape(count, higher, 3),
+    )
+    return {"magic": magic, "version": version, "degree": degree, "flags": flags}, gaussians
 
 
 @settings(deadline=None, max_examples=20)
@@ -70,24 +82,29 @@ def test_what_is_written_decodes_to_the_splat(
     antialiased: bool,
 ) -> None:
     splat = make_splat(count, degree, seed)
-    path = tmp_path_factory.mktemp("spz") / "scene.spz"
-    write_legacy_spz(path, splat, antialiased=antialiased)
-    raw = gzip.decompress(path.read_bytes())
-    write_spz(path, splat, antialiased=antialiased)
-    current = legacy(path.read_bytes())
+    folder = tmp_path_factory.mktemp("spz")
+    spz = FixedPoint.of(splat, antialiased=antialiased)
+    spz.write_legacy(folder / "3.spz")
+    spz.write(folder / "4.spz")
+    raw, current = gzip.decompress((folder / "3.spz").read_bytes()), legacy((folder / "4.spz").read_bytes())
     assert (raw[4], current[4]) == (3, 4)
     assert current[16:] == raw[16:], "the versions differ in more than their packing"
-    header, parts = decode(current)
+    header, decoded = decode(current)
     assert header == {"magic": 0x5053474E, "version": 4, "degree": degree, "flags": int(antialiased)}
-    assert np.abs(parts["positions"] - splat.means).max() <= 0.5 / 4096 + 1e-6
-    assert np.abs(parts["alphas"][:, 0] / 255 - 1 / (1 + np.exp(-splat.opacities))).max() <= 0.51 / 255
-    assert np.abs(parts["scales"] / 16 - 10 - splat.scales).max() <= 0.51 / 16
-    assert np.abs((parts["colours"] / 255 - 0.5) / 0.15 - splat.sh0).max() <= 0.51 / 255 / 0.15
+    read = [read_splat(folder / name) for name in ("3.spz", "4.spz")]
+    for stored in read:
+        assert stored.marks == Marks(antialiased, up=(0, 1, 0))
+        assert not stored.plain
     unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
-    assert np.abs(np.abs((parts["rotations"] * unit[:, [1, 2, 3, 0]]).sum(axis=1)) - 1).max() < 1e-5
-    if degree:
-        coefficients = (parts["sh"] / 128 - 1).reshape(count, -1, 3)
-        assert np.abs(coefficients - splat.shN).max() <= 8.6 / 128
+    for found in (decoded, *(stored.gaussians for stored in read)):
+        assert np.abs(found.means - splat.means).max() <= 0.5 / 4096 + 1e-6
+        assert np.abs(opacity_of(found.opacities) - 1 / (1 + np.exp(-splat.opacities))).max() <= 0.51 / 255
+        assert np.abs(found.scales - splat.scales).max() <= 0.51 / 16
+        assert np.abs(found.sh0 - splat.sh0).max() <= 0.51 / 255 / 0.15
+        lengths = np.linalg.norm(found.quats, axis=1)
+        assert np.abs(np.abs((found.quats * unit).sum(axis=1)) / lengths - 1).max() < 1e-5
+        assert found.shN.shape == splat.shN.shape
+        assert np.abs(found.shN - splat.shN).max(initial=0) <= 8.6 / 128
 
 
 @given(st.floats(1e-3, 1e6))
@@ -99,7 +116,8 @@ def test_positions_use_the_bits_that_the_scene_leaves(extent: float) -> None:
 
 def test_a_failed_write_leaves_nothing_that_looks_whole(tmp_path: Path, make_splat: MakeSplat) -> None:
     (tmp_path / "scene.spz.partial").mkdir()
-    for write in (write_spz, write_legacy_spz):
+    spz = FixedPoint.of(make_splat(3, 0), antialiased=False)
+    for write in (spz.write, spz.write_legacy):
         with pytest.raises(IsADirectoryError):
-            write(tmp_path / "scene.spz", make_splat(3, 0), antialiased=False)
+            write(tmp_path / "scene.spz")
     assert not (tmp_path / "scene.spz").exists()

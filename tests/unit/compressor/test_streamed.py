@@ -12,25 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.deliver.merge import group_order, merged
-from compressor.deliver.streamed import LOD_META, Layout, write_streamed
+from compressor.deliver.environment import MAX_ENVIRONMENT, environment_of
+from compressor.deliver.merge import contrast_of, group_order, merge_error, merged
+from compressor.deliver.streamed import ENVIRONMENT, LOD_META, Layout, write_streamed
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
 from compressor.encode.quality import draw, psnr
 from compressor.sog.codes import Float32
-from compressor.sog.container import unpack_files
+from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise
 from splat.camera import look_at, orbit
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, opacity_of
+from splat.harmonics import SH_C0
 from splat.stored import Marks
-from tests.support.splats import even_sensitivity, leaves
+from tests.support.splats import even_sensitivity, leaves, village, village_surroundings
 
 MakeSplat = Callable[..., Gaussians]
 LAYOUT = Layout(leaf=64, leaves_per_file=2, levels=3, group=4)
 
 
-def unit(folder: Path) -> Gaussians:
-    return dequantise(unpack_files({path.name: path.read_bytes() for path in folder.iterdir()}))
+def unit(path: Path) -> Gaussians:
+    return dequantise(read_codes(path.read_bytes()))
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_the_tree_says_where_every_gaussian_of_every_level_lies(written: tuple[P
     assert meta["lodLevels"] == 3
     assert meta["counts"][0] == 500
     assert meta["counts"][1] == sum(-(-min(64, 500 - start) // 4) for start in range(0, 500, 64))
-    units = [unit((folder / name).parent) for name in meta["filenames"]]
+    units = [unit(folder / name) for name in meta["filenames"]]
     start = 0
     for leaf in leaves(meta["tree"]):
         low, high = np.array(leaf["bound"]["min"]), np.array(leaf["bound"]["max"])
@@ -129,3 +131,114 @@ def test_the_coarsest_level_is_one_that_a_phone_draws(count: int) -> None:
     layout = Layout.of(count)
     assert count / layout.group ** (layout.levels - 1) <= 200_000
     assert layout.levels == 3 or count / layout.group ** (layout.levels - 2) > 200_000
+
+
+def test_every_leaf_says_how_wrong_each_of_its_levels_is(written: tuple[Path, Gaussians]) -> None:
+    folder, _ = written
+    meta = json.loads((folder / LOD_META).read_text())
+    assert meta["lodErrors"] is True
+    for leaf in leaves(meta["tree"]):
+        errors = leaf["errors"]
+        assert len(errors) == len(leaf["lods"]) == 3
+        assert errors[0] == 0
+        assert np.isfinite(errors).all()
+        assert (np.diff(errors) > 0).all()  # a level that gains nothing is never loaded
+
+
+def slow_merge_error(members: Gaussians, coarse: Gaussians, group: int, contrast: float) -> float:
+    """What `merge_error` computes, one Gaussian after the other."""
+    total = 0.0
+    for i in range(len(members)):
+        into = i // group
+        a, b, c = np.exp(members.scales[i].astype(float))
+        faces = a * b + b * c + c * a
+        colour = sum((SH_C0 * (float(members.sh0[i, k]) - float(coarse.sh0[into, k]))) ** 2 for k in range(3))
+        away = sum((float(members.means[i, k]) - float(coarse.means[into, k])) ** 2 for k in range(3))
+        moved = 1 - np.exp(-away / (4 / 3 * faces))
+        total += float(opacity_of(members.opacities[i : i + 1])[0]) * faces * (colour + contrast * moved)
+    return total
+
+
+@given(seed=st.integers(0, 1000), group=st.integers(2, 5), contrast=st.floats(0, 1))
+def test_the_error_of_merging_is_colour_difference_times_covered_area(
+    make_splat: MakeSplat, seed: int, group: int, contrast: float
+) -> None:
+    splat = make_splat(40, 0)
+    members = splat.select(np.random.default_rng(seed).permutation(40))
+    coarse = merged(members, group)
+    error = merge_error(members, coarse, group, contrast)
+    assert error == pytest.approx(slow_merge_error(members, coarse, group, contrast), rel=1e-6)
+    assert merge_error(members, merged(members, 1), 1, contrast) == pytest.approx(0, abs=1e-6 * error)
+
+
+def test_a_leaf_of_many_colours_loses_more_than_one_of_a_single_colour(make_splat: MakeSplat) -> None:
+    """As their pictures do: half the scene is grey, the other half chequered."""
+    row = np.linspace(-1, 1, 32)
+    flat = np.column_stack([np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2), np.zeros(32 * 32)])
+    chequer = np.where((np.indices((32, 32)).sum(axis=0) % 2).reshape(-1, 1), 1.5, -1.5)
+
+    def floor(colours: Float32) -> Gaussians:
+        return Gaussians(
+            means=flat.astype(np.float32),
+            quats=np.tile(np.array((1, 0, 0, 0), np.float32), (len(flat), 1)),
+            scales=np.log(np.tile(np.array((0.03, 0.03, 0.005), np.float32), (len(flat), 1))),
+            opacities=np.full(len(flat), 4, np.float32),
+            sh0=np.broadcast_to(colours, flat.shape).astype(np.float32),
+            shN=np.zeros((len(flat), 0, 3), np.float32),
+        )
+
+    camera = look_at((0, 0.01, 1.6), (0, 0, 0), width=96, height=96, field_of_view=50)
+
+    def loss(splat: Gaussians) -> tuple[float, float]:
+        members = splat.select(group_order(splat, 64))
+        coarse = merged(members, 64)
+        rendered = float(np.mean(np.square(draw(splat, camera) - draw(coarse, camera))))
+        return merge_error(members, coarse, 64, contrast_of(splat)), rendered
+
+    grey, chequered = loss(floor(np.zeros(3, np.float32))), loss(floor(chequer.astype(np.float32)))
+    assert chequered[1] > 2 * grey[1]
+    assert chequered[0] > 2 * grey[0] > 0
+
+
+def test_what_lies_far_outside_of_the_photos_is_kept_apart_and_always_drawn(tmp_path: Path) -> None:
+    up = np.array([0.0, 0.0, 1.0])
+    near = village(up)
+    directions = np.random.default_rng(3).normal(size=(400, 3))
+    sky = near.select(np.arange(400))
+    sky = replace(sky, means=(80 * directions / np.linalg.norm(directions, axis=1)[:, None]).astype(np.float32))
+    both = arrange(Gaussians(**{name: np.concatenate([value, vars(sky)[name]]) for name, value in vars(near).items()}))
+    apart = environment_of(both, village_surroundings(up))
+    assert apart.sum() == 400
+    layout = Layout(leaf=2048, leaves_per_file=2, levels=2, group=4)
+    arranged = Arranged(both, even_sensitivity(len(both)))
+    coarseness = Coarseness(palette_size=64)
+    write_streamed(tmp_path, arranged, coarseness, layout, lambda _: None, marks=Marks(), environment=apart)
+    meta = json.loads((tmp_path / LOD_META).read_text())
+    assert meta["environment"] == ENVIRONMENT
+    assert meta["counts"][0] == len(near)
+    assert np.linalg.norm(unit(tmp_path / ENVIRONMENT).means, axis=1).min() > 79
+    assert len(unit(tmp_path / ENVIRONMENT)) == 400
+    for leaf in leaves(meta["tree"]):
+        assert np.abs([leaf["bound"]["min"], leaf["bound"]["max"]]).max() < 10
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([LOD_META, ENVIRONMENT, *meta["filenames"]])
+
+
+def test_a_large_environment_is_merged_until_a_phone_can_always_draw_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_splat: MakeSplat
+) -> None:
+    monkeypatch.setattr("compressor.deliver.streamed.MAX_ENVIRONMENT", 50)
+    splat = arrange(make_splat(500, 0))
+    arranged = Arranged(splat, even_sensitivity(500))
+    some = np.arange(500) % 2 == 0
+    write_streamed(
+        tmp_path, arranged, Coarseness(palette_size=0), LAYOUT, lambda _: None, marks=Marks(), environment=some
+    )
+    assert len(unit(tmp_path / ENVIRONMENT)) == 16  # 250, 63, 16
+    assert MAX_ENVIRONMENT <= 100_000
+
+
+def test_a_scene_that_its_footprint_does_not_hold_has_no_environment() -> None:
+    up = np.array([0.0, 0.0, 1.0])
+    scene = village(up)
+    scattered = replace(scene, means=30 * scene.means)
+    assert not environment_of(scattered, village_surroundings(up)).any()

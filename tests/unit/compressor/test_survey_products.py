@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -108,6 +109,65 @@ def test_products_that_take_too_long_are_given_up(
     assert found is None
     assert "gsdMillimetres" in warning.message
     assert not (tmp_path / "survived").exists()
+
+
+def test_strange_lines_are_passed_over(
+    context: StageContext, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = tmp_path / "reported"
+    wait = f"for _ in $(seq 600); do [ -e {reported} ] && exit 0; sleep 0.1; done; exit 1"
+    staging = context.scratch / "products"
+    figures = f"mkdir {staging}; echo '{{\"missing\": {{}}}}' > {staging}/products.json"
+    lines = r"0.2500 drawing\nWarning: deprecated\n\377\n\nnan nan\n17 4\n0.5"
+    program(tmp_path / "python", f"{figures}; printf '{lines}'; {wait}", monkeypatch)
+    said: list[tuple[float, str]] = []
+
+    def progress(share: float, text: str) -> None:
+        said.append((share, text))
+        reported.touch()
+
+    assert make_products(context, model, progress) == ({"missing": {}}, [])
+    assert set(said) == {(0.25, "drawing")}
+
+
+def test_a_disk_that_fills_up_costs_the_products_alone(
+    context: StageContext, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = context.scratch / "products"
+    figures = f"mkdir {staging}; echo '{{\"missing\": {{}}}}' > {staging}/products.json"
+    program(tmp_path / "python", figures, monkeypatch)
+
+    def move(source: Path, goal: Path) -> None:
+        shutil.copytree(source, goal)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("compressor.products.shutil.move", move)
+    found, (warning,) = make_products(context, model, ignored)
+    assert found is None
+    assert warning.code == "PRODUCTS_MISSING"
+    assert "could not be written" in warning.message
+    assert not (context.folders.processing_output / "products").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "\\377", "{}", "[]", "null"])
+def test_figures_that_cannot_be_read_cost_the_products_alone(
+    content: str, context: StageContext, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = context.scratch / "products"
+    program(tmp_path / "python", f"mkdir {staging}; printf '{content}' > {staging}/products.json", monkeypatch)
+    found, (warning,) = make_products(context, model, ignored)
+    assert found is None
+    assert "could not be written" in warning.message
+    assert not (context.folders.processing_output / "products").exists()
+
+
+def test_a_process_that_cannot_be_started_costs_the_products_alone(
+    context: StageContext, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", str(tmp_path / "nothing"))
+    found, (warning,) = make_products(context, model, ignored)
+    assert found is None
+    assert warning.code == "PRODUCTS_MISSING"
 
 
 def test_a_stop_ends_the_process(

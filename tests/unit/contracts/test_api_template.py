@@ -13,6 +13,7 @@ TEMPLATE = Template.load()
 API = TEMPLATE.resources["Api"]["Properties"]
 OPEN = {
     ("GET", "/shared/{token}"),
+    ("GET", "/shared/{token}/lod-meta.json"),
     ("GET", "/openapi.json"),
     ("POST", "/unsubscribe/{mailbox}"),
     ("DELETE", "/unsubscribe/{mailbox}"),
@@ -39,7 +40,7 @@ def described() -> set[str]:
 
 def test_the_gateway_has_the_routes_that_the_api_describes_and_no_others() -> None:
     given = {route for function, route, _ in routes() if function == "ApiFunction"}
-    assert given == described() | {"GET /openapi.json", "GET /shared/{}"}
+    assert given == described() | {"GET /openapi.json", "GET /shared/{}", "GET /shared/{}/lod-meta.json"}
 
 
 def test_every_route_wants_a_token_but_those_that_are_meant_for_all() -> None:
@@ -59,10 +60,17 @@ def test_a_page_of_a_permitted_origin_may_call_every_route() -> None:
     assert "*" not in str(cors["AllowOrigins"])
 
 
-def test_api_and_buckets_permit_the_same_origins() -> None:
+def test_the_api_permits_the_origins_of_the_buckets_and_the_pages_of_streamed_scenes() -> None:
+    (separator, joined) = API["CorsConfiguration"]["AllowOrigins"]["Fn::Split"]
+    text, values = joined["Fn::Sub"]
+    first, *results = text.split(separator)
+    assert first == "${Pages}"
     for bucket in ("UploadsBucket", "ResultsBucket"):
         (rule,) = TEMPLATE.resources[bucket]["Properties"]["CorsConfiguration"]["CorsRules"]
-        assert rule["AllowedOrigins"] == API["CorsConfiguration"]["AllowOrigins"]
+        assert values["Pages"] == {"Fn::Join": [separator, rule["AllowedOrigins"]]}
+    name = TEMPLATE.resources["ResultsBucket"]["Properties"]["BucketName"]["Fn::Sub"]
+    hosts = ("s3.${AWS::Region}.${AWS::URLSuffix}", "s3.${AWS::URLSuffix}")  # as boto3 signs, by region
+    assert results == [f"https://{name}.{host}" for host in hosts]
 
 
 def test_requests_are_throttled() -> None:

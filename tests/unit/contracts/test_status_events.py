@@ -185,8 +185,11 @@ def full_data() -> dict[str, Any]:
     """The state machine's data with all that may stand in it: every stage's output, a delivery, a settled failure."""
     error = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos match no other photo")
     succeeded = sample_event("status/job-succeeded")["detail"]
+    data = sample_event("deliver/full")
+    of_any = data["stages"][Stage.SFM.state_key]
     return {
-        **sample_event("deliver/full"),
+        **data,
+        "stages": {stage.state_key: of_any for stage in Stage} | data["stages"],
         "settlement": {"attempt": 2, "succeeded": False, "error": error.model_dump(mode="json")},
         "delivery": {name: succeeded[name] for name in ("metrics", "outputs", "cost")},
     }
@@ -228,7 +231,7 @@ def test_what_the_state_machine_announces_is_read_by_the_functions(state: str) -
 
 
 def test_every_type_of_event_has_one_kind_of_producer() -> None:
-    """The state machine tells what it decides; the functions and containers what only they see."""
+    """The state machine publishes what it decides; the functions and containers publish what only they see."""
     announced = {entry["DetailType"] for entry in ANNOUNCEMENTS.values()}
     assert sorted(StatusType) == sorted(
         announced

@@ -86,7 +86,7 @@ def test_settings_take_the_words_of_the_template() -> None:
 
 
 def _stage_settings(variables: dict[str, str]) -> StageSettings:
-    others = {name.upper(): "x" for name in StageSettings.model_fields}
+    others = dict.fromkeys(StageSettings.variables(), "x,x,x")
     return StageSettings.read({**others, **variables})
 
 

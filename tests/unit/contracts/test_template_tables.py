@@ -145,15 +145,35 @@ def test_the_runbook_has_a_section_on_every_alarm_that_is_not_about_dead_letters
         assert described in sections
 
 
-def test_functions_without_dead_letters_have_alarms_of_their_own() -> None:
+def functions_watched(metric: str) -> set[str]:
+    """The functions that an alarm on a metric of Lambda's looks at."""
+    alarms = [properties(name) for name in of_kind("AWS::CloudWatch::Alarm")]
+    found = [alarm for alarm in alarms if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)]
+    return {alarm["Dimensions"][0]["Value"]["Ref"] for alarm in found}
+
+
+@pytest.mark.parametrize("metric", ["Errors", "Throttles"])
+def test_functions_without_dead_letters_have_alarms_of_their_own(metric: str) -> None:
     """Those that the state machine calls; API Gateway counts its own faults, and SQS keeps calls of webhooks."""
-    watched = {
-        alarm["Dimensions"][0]["Value"].get("Ref")
-        for name in of_kind("AWS::CloudWatch::Alarm")
-        if (alarm := properties(name))["MetricName"] == "Errors"
-    }
-    assert watched == {"RunStageFunction", "SettleStageFunction", "DeliverFunction"}
+    assert functions_watched(metric) == {"RunStageFunction", "SettleStageFunction", "DeliverFunction"}
     assert properties("ApiFaultsAlarm")["MetricName"] == "5xx"
+
+
+def test_the_age_of_events_is_watched_wherever_events_may_wait() -> None:
+    assert functions_watched("AsyncEventAge") == {
+        f"{queue.removesuffix('DeadLetters')}Function" for queue in DEAD_LETTERS
+    }
+    for name in of_kind("AWS::CloudWatch::Alarm"):
+        if name.endswith("EventAgeAlarm"):
+            assert properties(name)["Threshold"] == 10 * 60 * 1000
+
+
+def test_a_run_that_waits_too_long_for_a_machine_rings() -> None:
+    """Each run that waits is looked at, and so measured, in every period of the alarm."""
+    alarm = properties("LongestWaitAlarm")
+    assert (alarm["MetricName"], alarm["Statistic"]) == ("LongestWaitHours", "Maximum")
+    assert alarm["Threshold"] == {"Ref": "LongestWaitHours"}
+    assert alarm["Period"] >= QUIET_SECONDS + seconds(schedules()["WatchRunsFunction"]["Watch"])
 
 
 def test_photos_that_cannot_become_a_scene_wake_nobody() -> None:
@@ -226,7 +246,7 @@ def test_a_waiting_task_gets_its_heartbeat_several_times_before_it_is_due() -> N
     """watch_runs keeps the tasks of the queue alive; many rounds may fail."""
     every = QUIET_SECONDS + seconds(schedules()["WatchRunsFunction"]["Watch"])
     heartbeats = [state["HeartbeatSeconds"] for state in STATES["States"].values() if "HeartbeatSeconds" in state]
-    assert len(heartbeats) == 3
+    assert len(heartbeats) == len(Stage)
     assert min(heartbeats) >= 3 * every
 
 
@@ -272,7 +292,7 @@ def test_a_webhook_is_tried_as_often_as_the_contract_says() -> None:
 
 def test_reserved_concurrency() -> None:
     """Of an account's thousand (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html) Lambda wants a
-    hundred unreserved, and two stacks live side by side. A queue served by two at a time would lose its order."""
+    hundred unreserved, and two stacks live side by side."""
     reserved = {name: function.properties.get("ReservedConcurrentExecutions") for name, function in FUNCTIONS.items()}
     counts = {name: each["Fn::If"][1] if isinstance(each, dict) else each for name, each in reserved.items() if each}
     assert {name: int(count) for name, count in counts.items()} == {
@@ -280,7 +300,7 @@ def test_reserved_concurrency() -> None:
         "RunStageFunction": 50,
         "ReportStageFunction": 100,
         "StopJobFunction": 10,
-        "DispatchFunction": 1,
+        "DispatchFunction": 10,
         "WatchRunsFunction": 3,
         "SweepJobsFunction": 1,
         "TrackProgressFunction": 50,
@@ -305,7 +325,7 @@ def test_the_burst_is_as_large_as_its_description_says() -> None:
 
 
 def test_lifecycles_of_objects() -> None:
-    """Rule → prefix and days; each rule's name says the same number."""
+    """Rule → prefix and days; the name of a rule with days says the same number."""
     found = {
         name: {
             rule["Id"]: (
@@ -320,22 +340,24 @@ def test_lifecycles_of_objects() -> None:
     }
     assert found == {
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
-        "UploadsBucket": {"uploads-60-days": ("", 60, 7)},
+        "UploadsBucket": {"uploads-60-days": ("", 60, 7), "delete-markers": ("", None, None)},
         "ResultsBucket": {
             "intermediates-60-days": ("intermediates/", 60, None),
             "overwritten-14-days": ("", None, 14),
+            "delete-markers": ("", None, None),
         },
         "WebBucket": {},
     }
     for rules in found.values():
         for name, (_, expires, noncurrent) in rules.items():
-            assert f"-{expires or noncurrent}-days" in name
+            days = expires or noncurrent
+            assert days is None or f"-{days}-days" in name
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these four expire after 60 days)" in CONTRACTS
+    assert "(these five expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
-    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 4
+    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 5
 
 
 def test_what_a_job_reads_outlives_the_longest_job() -> None:

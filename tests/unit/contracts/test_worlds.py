@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.stages import Stage
 from tests.support.imports import distributions, imported, normal, third_party, top_level
 
 ROOT = Path(__file__).parents[3]
@@ -93,6 +94,7 @@ def container(name: str, *further: str) -> World:
     )
 
 
+FURTHER = {Stage.COMPRESSOR: ("products",)}  # packages of SHARED that an image runs as programs of their own
 SCIENCE = {"numpy", "numba", "torch", "pycolmap", "cv2", "PIL", "scipy", "gsplat"}
 WORLDS = [
     World(
@@ -108,9 +110,7 @@ WORLDS = [
         packages=packages_in(ROOT / "statemachine"),
         never=frozenset({"boto3", "aws_lambda_powertools", *SCIENCE}),
     ),
-    container("sfm"),
-    container("3dgs"),
-    container("compressor", "products"),
+    *(container(stage, *FURTHER.get(stage, ())) for stage in Stage),
     World(
         name="local",
         folder=ROOT / "local",

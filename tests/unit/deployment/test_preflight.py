@@ -33,20 +33,28 @@ case "$*" in
   "s3api head-bucket"*) echo "An error occurred (${HEAD:-404}) when calling the HeadBucket operation" >&2; exit 254 ;;
   "ecr describe-images"*"/${NO_IMAGE:-nothing} "*) exit 254 ;;
   "ecr describe-images"*) ;;
+  "logs describe-log-groups"*ProcessingJobs*) [ "${SFM_LOGS:-30}" = none ] || echo "${SFM_LOGS:-30}" ;;
+  "logs describe-log-groups"*TrainingJobs*) echo "${TRAINING_LOGS:-7}" ;;
   "iam get-role"*) [ -z "${NO_ROLE:-}" ] || exit 254 ;;
   *) echo "unexpected: $*" >&2; exit 2 ;;
 esac
 """
 
 
-def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
-    """The exit code, and what is missing."""
+def run(folder: Path, **variables: str) -> tuple[int, str]:
+    """The exit code, and all lines."""
     (folder / "aws").write_text(AWS, encoding="utf-8")
     (folder / "aws").chmod(0o755)
     environment = {"PATH": f"{folder}:{os.environ['PATH']}", "CALLS": str(folder / "calls"), **variables}
     done = subprocess.run([str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
-    return done.returncode, [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    return done.returncode, done.stdout
+
+
+def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
+    """The exit code, and what is missing."""
+    code, lines = run(folder, **variables)
+    return code, [line for line in lines.splitlines() if not line.startswith("ok ")]
 
 
 @pytest.mark.parametrize(
@@ -58,8 +66,8 @@ def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
         {"ON_DEMAND": "0.0"},
         {"TRAINING_TYPES": "ml.g4dn.xlarge+ml.g6.xlarge,ml.g4dn.xlarge"},
         {"SENDER": "a@flights.example", "VERIFIED": "flights.example"},
-        {"RESERVE": "true", "LAMBDA": "385"},
-        {"LAMBDA": "102"},
+        {"RESERVE": "true", "LAMBDA": "394"},
+        {"LAMBDA": "101"},
         {"DEPLOYED": "1", "TAKEN": "spaceport-dev-uploads-123456789012", "LAMBDA": "100"},
     ],
     ids=str,
@@ -72,9 +80,11 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
     ("variables", "named"),
     [
         ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
-        ({"LAMBDA": "10"}, "10 concurrent executions are free, 102 are needed"),
-        ({"LAMBDA": "101"}, "101 concurrent"),
-        ({"LAMBDA": "384", "RESERVE": "true"}, "385 are needed"),
+        ({"LAMBDA": "10"}, "10 concurrent executions are free, 101 are needed"),
+        ({"LAMBDA": "100"}, "100 concurrent"),
+        ({"LAMBDA": "393", "RESERVE": "true"}, "394 are needed"),
+        ({"SFM_LOGS": "none"}, "no group /aws/sagemaker/ProcessingJobs yet: aws logs create-log-group"),
+        ({"TRAINING_LOGS": "None"}, "/aws/sagemaker/TrainingJobs keeps its lines for ever: aws logs put-retention"),
         ({"PROCESSING": "0.0"}, "ml.c6i.4xlarge for processing job usage is 0.0: .* --quota-code L-1 "),
         ({"SPOT_QUOTA": "0.0"}, "ml.g4dn.xlarge for spot training job usage is 0.0: .* --quota-code L-2 "),
         ({"SPOT": "false", "ON_DEMAND": "0.0"}, "for training job usage is 0.0: .* --quota-code L-3 "),
@@ -95,18 +105,33 @@ def test_what_is_missing_is_named_with_what_to_do(tmp_path: Path, variables: dic
     assert re.search(named, line), line
 
 
+@pytest.mark.parametrize(("spot", "skipped"), [("true", ["g4dn", "g6"]), ("false", ["g6"])])
+def test_a_fallback_without_a_quota_is_skipped(tmp_path: Path, spot: str, skipped: list[str]) -> None:
+    """On demand, the first type is no fallback, and its quota is asked for once."""
+    variables = {"SPOT": spot, "TRAINING_TYPES": "ml.g4dn.xlarge+ml.g6.xlarge,ml.g4dn.xlarge"}
+    _, lines = run(tmp_path, **variables, ON_DEMAND="0.0")
+    assert re.findall(r"ml\.(\w+)\.xlarge for training job usage is .*: skipped as a fallback", lines) == skipped
+    assert (tmp_path / "calls").read_text(encoding="utf-8").count("ml.g4dn.xlarge for training job usage") == 1
+
+
 def test_a_bucket_of_another_account_is_not_free(tmp_path: Path) -> None:
     code, lines = preflight(tmp_path, HEAD="403")
     assert code == 1
     assert len(lines) == 4
 
 
+def test_it_asks_for_the_quotas_of_the_templates_instance_types(tmp_path: Path) -> None:
+    assert preflight(tmp_path) == (0, [])
+    asked = set(re.findall(r"QuotaName=='(ml\.\S+) for", (tmp_path / "calls").read_text(encoding="utf-8")))
+    parameters = Template.load().parameters
+    types = [str(each["Default"]) for name, each in parameters.items() if name.endswith("InstanceTypes")]
+    assert asked == {type_ for line in types for type_ in re.split(r"[,+]", line)}
+
+
 def test_its_defaults_are_the_templates() -> None:
     text = SCRIPT.read_text(encoding="utf-8")
     defaults = dict(re.findall(r"^([A-Z_]+)=\$\{\1:-(.*)\}$", text, re.M))
     of_template = {name: str(each.get("Default")) for name, each in Template.load().parameters.items()}
-    for name in ("Sfm", "Training", "Compressor"):
-        assert set(of_template[f"{name}InstanceTypes"].split(",")) == {defaults[f"{name.upper()}_TYPES"]}
     assert defaults["SENDER"] == of_template["SenderEmail"]
     assert defaults["SPOT"] == of_template["SpotTraining"]
     assert defaults["RESERVE"] == of_template["ReserveConcurrency"]

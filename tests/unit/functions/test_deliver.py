@@ -141,6 +141,21 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
     return event
 
 
+def test_the_photos_beside_their_renders_are_spread_over_the_flight(cloud: Cloud) -> None:
+    event = with_pictures(cloud)
+    compressor = output_of(Stage.COMPRESSOR)
+    names = [f"{number:06d}" for number in range(12)]
+    views = [{"name": f"{name}.jpg", "picture": f"held_out/{name}.jpg", **VIEW} for name in names]
+    for number, name in enumerate(names):
+        cloud.put(f"{compressor}/held_out/{name}.jpg", JPEG + bytes([number]))
+    cloud.put_result(compressor, metrics=event["stages"]["compressor"]["metrics"] | {"views": views})
+    invoke("deliver", event)
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    page = answer["Body"].read().decode()
+    shown = [number for number in range(12) if base64.b64encode(JPEG + bytes([number])).decode() in page]
+    assert shown == [0, 2, 4, 6, 8, 10]
+
+
 def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> None:
     delivery = invoke("deliver", with_pictures(cloud))
     report = cloud.get_json(REPORT)
@@ -192,6 +207,7 @@ def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> No
         "bytes": 1_400_000,
         "compressionRatio": 16.8,
         "score": 70,
+        "noScore": None,
         "warnings": [],
     }
     assert [point["psnr"] for point in report["trainingCurve"]] == [21.0, 22.0]
@@ -383,12 +399,27 @@ def test_a_score_is_0_to_100_and_nothing_better_lowers_it(
     assert 0 <= points(given) <= points(replace(given, **{which: better[which]})) + 1e-9 <= 100 + 1e-6
 
 
-@pytest.mark.parametrize("missing", ["psnrSeenFitted", "gmsd", "psnrOffPath", "seen"])
-def test_without_one_of_its_figures_there_is_no_score(cloud: Cloud, missing: str) -> None:
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ("psnrSeenFitted", "No photo could be kept aside"),
+        ("gmsd", "agree on too little"),
+        ("psnrOffPath", "agree on too little"),
+        ("seen", "agree on too little"),
+    ],
+)
+def test_without_one_of_its_figures_there_is_no_score_and_the_report_says_why(
+    cloud: Cloud, missing: str, why: str
+) -> None:
     event = after(cloud, *Stage)
     trained = event["stages"]["training"]
     cloud.put_result(output_of(Stage.TRAINING), counts=trained["counts"], metrics=trained["metrics"] | {missing: None})
     assert "score" not in invoke("deliver", event)["metrics"]
+    pages = [cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.{kind}") for kind in ("json", "html")]
+    report, page = (answer["Body"].read().decode() for answer in pages)
+    assert why in json.loads(report)["noScore"]
+    assert "<h2>No score</h2>" in page
+    assert why in page
 
 
 def test_what_compression_lost_is_lost_to_the_score(cloud: Cloud) -> None:

@@ -15,7 +15,7 @@ from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.capacity import MAX_FAULTS
 from domain.fairness import StartTags
-from domain.stage_runs import MAX_PAGE, StageRuns
+from domain.stage_runs import CLAIM_SECONDS, MAX_PAGE, StageRuns
 from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
@@ -53,6 +53,24 @@ def ended(number: int, stage: Stage = Stage.TRAINING) -> dict[str, Any]:
 def look_round() -> list[str]:
     served: list[str] = invoke("dispatch", sample_event("dispatch/scheduled"))["served"]
     return served
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_777_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(StageRuns.__init__, "__defaults__", (clock,))
+    return clock
 
 
 @pytest.fixture
@@ -262,7 +280,9 @@ def test_somebody_elses_job_serves_nobody(one_machine: Cloud) -> None:
 
 
 @pytest.mark.parametrize("arrives", [False, True], ids=["before the call", "after the call"])
-def test_a_crash_at_any_call_and_another_look_leave_one_job_for_each_run(one_machine: Cloud, arrives: bool) -> None:
+def test_a_crash_at_any_call_and_another_look_leave_one_job_for_each_run(
+    one_machine: Cloud, clock: Clock, arrives: bool
+) -> None:
     one_machine.sagemaker.quota = 0
     ask(1)
     one_machine.sagemaker.quota = None
@@ -279,6 +299,7 @@ def test_a_crash_at_any_call_and_another_look_leave_one_job_for_each_run(one_mac
         with pytest.raises(Crash):
             look_round()
         one_machine.watch.crash_at = None
+        clock.pass_seconds(CLAIM_SECONDS + 1)  # what it was at is nobody else's until then
         look_round()
         assert one_machine.sagemaker.created.count(name(number)) == 1
         assert waiting(Stage.TRAINING, one_machine) == []
@@ -348,3 +369,50 @@ def test_a_task_that_cannot_be_told_of_its_quota_stops_no_other_from_being_serve
     monkeypatch.setattr(one_machine.stepfunctions, "send_task_failure", throttled)
     assert look_round() == [name(3)]
     assert waiting(Stage.TRAINING, one_machine) == [name(2)]
+
+
+def run_of(number: int) -> StageRun:
+    return StageRun(job_id=f"job-{number}", stage=Stage.TRAINING, attempt=1)
+
+
+def test_two_that_serve_a_queue_at_once_create_different_jobs(one_machine: Cloud, clock: Clock) -> None:
+    """A second one comes whenever the first is about to call SageMaker."""
+    one_machine.sagemaker.quota = 0
+    for number in (1, 2, 3):
+        ask(number)
+    one_machine.sagemaker.quota = 2
+    second: list[str] = []
+    create = one_machine.sagemaker.create_training_job
+    asked = list[str]()
+
+    def beside(**request: Any) -> Any:
+        asked.append(request["TrainingJobName"])
+        if len(asked) == 1:
+            second.extend(invoke("dispatch", ended(9)))
+        return create(**request)
+
+    one_machine.sagemaker.create_training_job = beside  # type: ignore[method-assign]
+    look_round()
+    assert asked.count(name(1)) == 1
+    assert one_machine.sagemaker.created == [name(2), name(3)] or one_machine.sagemaker.created == [name(2), name(1)]
+    assert len(set(one_machine.sagemaker.created)) == 2
+
+
+def test_a_run_that_was_refused_is_everybodys_again(one_machine: Cloud, clock: Clock) -> None:
+    ask(1)
+    ask(2)
+    assert look_round() == []
+    assert StageRuns(one_machine.table("stage-runs")).claim(run_of(2))
+
+
+def test_what_somebody_is_creating_is_left_to_him_for_a_while(one_machine: Cloud, clock: Clock) -> None:
+    ask(1)
+    ask(2)
+    one_machine.sagemaker.complete(name(1))
+    runs = StageRuns(one_machine.table("stage-runs"))
+    assert runs.claim(run_of(2))
+    assert not runs.claim(run_of(2))
+    assert look_round() == []
+    clock.pass_seconds(CLAIM_SECONDS + 1)
+    assert look_round() == [name(2)]
+    assert not runs.claim(run_of(2)), "it has left the queue"

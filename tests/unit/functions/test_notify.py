@@ -1,4 +1,4 @@
-"""notify through its handler: one mail for a job and outcome, that tells the customer what to do next."""
+"""notify through its handler: one mail for a job and outcome, with what the customer can do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report_stage through its handler: the waiting task hears what SageMaker says, once, whatever events say."""
+"""report_stage through its handler: the waiting task gets the outcome by SageMaker, once, whatever events say."""
 
 from __future__ import annotations
 

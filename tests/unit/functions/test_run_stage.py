@@ -1,4 +1,4 @@
-"""run_stage through its handler: exactly one SageMaker job runs for a stage, and the token that waits hears of it."""
+"""run_stage through its handler: one SageMaker job runs for a stage, and the waiting token gets its outcome."""
 
 from __future__ import annotations
 

@@ -43,6 +43,16 @@ def test_every_stage_has_its_image_and_machine() -> None:
     assert set(platform.images) == set(platform.instance_types) == set(Stage)
 
 
+def test_a_stage_without_its_image_is_an_error_that_names_it() -> None:
+    variables = {name: value for name, value in ENVIRONMENT.items() if name != "TRAINING_IMAGE"}
+    with pytest.raises(ValidationError, match="no value for 3dgs"):
+        StageSettings.read(variables)
+
+
+def test_the_variables_of_settings_are_those_that_they_read() -> None:
+    assert {"SFM_IMAGE", "TRAINING_INSTANCE_TYPES", "STACK"} <= {*StageSettings.variables()} <= {*ENVIRONMENT}
+
+
 def test_a_warm_function_keeps_its_clients(cloud: Cloud) -> None:
     assert client("s3") is client("s3")
     assert table("jobs") is table("jobs")

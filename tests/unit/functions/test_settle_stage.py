@@ -1,4 +1,4 @@
-"""settle_stage through its handler: the last word on a stage whose task failed, from what SageMaker says."""
+"""settle_stage through its handler: the outcome of a stage whose task failed, from what SageMaker describes."""
 
 from __future__ import annotations
 

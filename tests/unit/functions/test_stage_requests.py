@@ -74,12 +74,23 @@ def test_the_output_lies_where_the_contract_says(stage: Stage, attempt: int) -> 
 
 @pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])
 def test_a_processing_job_uploads_its_output_there_at_its_end(stage: Stage) -> None:
-    (output,) = request(stage, 2)["ProcessingOutputConfig"]["Outputs"]
+    output, *_ = request(stage, 2)["ProcessingOutputConfig"]["Outputs"]
     assert output["S3Output"] == {
         "S3Uri": output_of(stage, 2),
         "LocalPath": "/opt/ml/processing/output",
         "S3UploadMode": "EndOfJob",
     }
+
+
+def test_what_an_upload_was_refused_for_is_uploaded_while_the_container_runs() -> None:
+    """A container that refuses its input ends with an error; AWS does not say what becomes of outputs then."""
+    _, evidence = request(Stage.SFM, 2)["ProcessingOutputConfig"]["Outputs"]
+    assert evidence["S3Output"] == {
+        "S3Uri": output_of(Stage.SFM, 2).rpartition("/")[0] + "/evidence",
+        "LocalPath": "/opt/ml/processing/evidence",
+        "S3UploadMode": "Continuous",
+    }
+    assert len(request(Stage.COMPRESSOR)["ProcessingOutputConfig"]["Outputs"]) == 1
 
 
 def test_the_compressor_reads_the_photos_as_well_unless_no_survey_products_are_wanted() -> None:
@@ -241,7 +252,7 @@ def test_a_request_names_the_quota_that_aws_counts_it_in(stage: Stage, spot: boo
 @pytest.mark.parametrize(("quality", "place"), [("preview", 0), ("standard", 1), ("high", 2)])
 def test_a_stage_runs_its_own_image_on_its_own_machine(stage: Stage, quality: str, place: int) -> None:
     made = request(stage, quality=quality)
-    name = {Stage.SFM: "SFM", Stage.TRAINING: "TRAINING", Stage.COMPRESSOR: "COMPRESSOR"}[stage]
+    name = stage.state_key.upper()
     image = made.get("AppSpecification", {}).get("ImageUri") or made["AlgorithmSpecification"]["TrainingImage"]
     cluster = made["ResourceConfig"] if stage.kind == "Training" else made["ProcessingResources"]["ClusterConfig"]
     assert image == ENVIRONMENT[f"{name}_IMAGE"]
@@ -322,7 +333,8 @@ def test_every_way_through_the_pipeline_ends_with_the_compressor(step: PipelineS
 
 
 def test_the_outputs_in_the_state_machines_data_are_read_back_by_stage() -> None:
+    assert {Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR} == FINISHED.keys()
     assert {stage: output.output_uri for stage, output in FINISHED.items()} == {
-        stage: output_of(stage) for stage in Stage
+        stage: output_of(stage) for stage in FINISHED
     }
     assert all(isinstance(output, StageOutput) for output in FINISHED.values())

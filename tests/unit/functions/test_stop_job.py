@@ -1,4 +1,4 @@
-"""stop_job through its handler: nothing keeps running, and the customer hears how the job ended."""
+"""stop_job through its handler: nothing keeps running, and the customer gets the job's final event."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_job_that_ends_between_the_look_and_the_stop_is_stopped(
         ("FAILED", "Job Failed", ErrorCode.INTERNAL),
     ],
 )
-def test_a_job_that_could_not_say_goodbye_is_spoken_for(cloud: Cloud, status: str, said: str, code: ErrorCode) -> None:
+def test_a_job_without_a_final_event_of_its_own_gets_one(cloud: Cloud, status: str, said: str, code: ErrorCode) -> None:
     invoke("stop_job", ended(cloud, status, "JobStarted", "FirstStage", "RunSfm"))
     (event,) = cloud.heard()
     assert (event["detail-type"], event["detail"]["error"]["code"]) == (said, code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from contract.stages import Stage
 from domain.status import StatusBus
-from sweep_jobs.sweep import Unswept
+from sweep_jobs.sweep import GRACE, LOOK_BACK, MAX_JOB_AGE, Unswept, oldest_begin
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
@@ -56,7 +56,7 @@ def test_what_was_published_is_not_published_again(cloud: Cloud) -> None:
     assert len(cloud.heard()) == 1
 
 
-@pytest.mark.parametrize("minutes_ago", [0, 9.9, 121])
+@pytest.mark.parametrize("minutes_ago", [0, 9.9, 241])
 def test_an_end_is_left_alone_while_its_events_may_still_come_and_when_it_is_long_past(
     cloud: Cloud, minutes_ago: float
 ) -> None:
@@ -165,3 +165,26 @@ def test_the_oldest_running_job_is_measured(cloud: Cloud, capsys: pytest.Capture
 def test_where_nothing_runs_nothing_is_old(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     sweep()
     assert hours(capsys) == [0.0]
+
+
+def sweep_at(minute: int) -> list[str]:
+    event = sample_event("sweep_jobs/scheduled") | {"time": NOW.replace(minute=minute).isoformat()}
+    swept: list[str] = invoke("sweep_jobs", event)["swept"]
+    return swept
+
+
+def test_executions_that_began_long_ago_are_looked_at_once_an_hour(cloud: Cloud) -> None:
+    """Step Functions lists by begin, here in pages of two, and hardly any that began long ago has ended of late."""
+    for days in (0, 3, 46):
+        ended(cloud, "TIMED_OUT", 60, job_id=f"{days}-days")
+        cloud.stepfunctions.executions[f"{days}-days"].started_at = NOW - timedelta(days=days)
+    assert ["46-days" in sweep_at(minute) for minute in (19, 59, 9)] == [False, False, True]
+
+
+def test_each_end_is_seen_by_several_whole_sweeps() -> None:
+    hourly = [datetime(2026, 5, 4, hour, 5, tzinfo=UTC) for hour in range(24)]
+    at = datetime(2026, 5, 4, 9, 59, tzinfo=UTC)
+    seeing = [now for now in hourly if now - LOOK_BACK <= at < now - GRACE and oldest_begin(now) == MAX_JOB_AGE]
+    assert len(seeing) >= 3
+    scheduled = [datetime(2026, 5, 4, 9, first + 10 * k, tzinfo=UTC) for first in range(10) for k in range(6)]
+    assert sum(oldest_begin(now) == MAX_JOB_AGE for now in scheduled) == 10, "one in each hour, whenever sweeps begin"

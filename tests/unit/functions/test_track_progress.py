@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -18,13 +19,16 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError
 from domain.event_bridge import StatusMessage
-from domain.job_item import ItemUpdate, updates_for
+from domain.job_item import ItemUpdate, JobItem, applied, updates_for
 from domain.jobs_table import JobsTable
+from tests.support.archives import photos, zip_of
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error
+from tests.support.sam_template import Template
 
 JOB_ID = "meadow-0123456789ab"
+INDEXES_OF_JOBS = Template.load().resources["JobsTable"]["Properties"]["GlobalSecondaryIndexes"]
 FAILED = JobError.of(ErrorCode.NO_OVERLAP, "12 of 12 photos").model_dump(mode="json")
 Event = dict[str, Any]
 
@@ -82,15 +86,17 @@ class ItemTable:
 
     def __init__(self) -> None:
         self.item: dict[str, Any] = {}
+        self.writes = 0
 
     def update_item(self, **request: Any) -> None:
         names, values = request["ExpressionAttributeNames"], request["ExpressionAttributeValues"]
-        guard = names["#guard"]
-        assert request["ConditionExpression"] == "attribute_not_exists(#guard) OR #guard < :guard"
-        if guard in self.item and not self.item[guard] < values[":guard"]:
-            raise aws_error("ConditionalCheckFailedException", "UpdateItem")
-        expires, _, changes = request["UpdateExpression"].partition(":expires), ")
-        assert expires == "SET expiresAt = if_not_exists(expiresAt, "
+        self.writes += 1
+        for guard in re.findall(r"\(attribute_not_exists\((#\d+)\) OR #\d+ < :\d+\)", request["ConditionExpression"]):
+            if names[guard] in self.item and not self.item[names[guard]] < values[guard.replace("#", ":")]:
+                raise aws_error("ConditionalCheckFailedException", "UpdateItem")
+        expires, _, changes = request["UpdateExpression"].partition("), ")
+        assert expires == "SET #0 = if_not_exists(#0, :0"
+        assert names["#0"] == "expiresAt"
         for part in changes.split(", "):
             name, value = part.split(" = ")
             self.item[names[name]] = values[value]
@@ -220,3 +226,37 @@ def test_another_fault_of_dynamodb_is_raised(fault: str) -> None:
 @pytest.mark.parametrize("type_", StatusType)
 def test_there_is_a_sample_of_every_status_event(type_: StatusType) -> None:
     assert sample_event(f"status/{type_.lower().replace(' ', '-')}")["detail-type"] == type_
+
+
+def test_an_event_that_comes_in_its_turn_is_one_read_and_one_write(cloud: Cloud) -> None:
+    """119 progress events a job, and DynamoDB takes a write for the whole item and each of its indexes."""
+    invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))
+    (job_id,) = [item["jobId"] for item in cloud.table("jobs").scan()["Items"]]
+    for permille in (100, 101, 350, 352):
+        cloud.watch.calls.clear()
+        published = event("Stage Progressed", 1_010_001 + permille, permille / 1000, stage="sfm", attempt=1)
+        published["detail"]["jobId"] = job_id
+        assert invoke("track_progress", published)["updates"] == 4
+        calls = Counter(call for call in cloud.watch.calls if call.startswith("dynamodb"))
+        item = cloud.item(job_id) or {}
+        assert {"etas", "sfm1Began"} <= item.keys()
+        assert calls["dynamodb.update_item"] == 1
+        # the job's item, and the pace of each stage
+        assert calls["dynamodb.get_item"] <= 4
+
+
+def test_the_index_of_owners_gets_no_write_of_progress() -> None:
+    (index,) = (one for one in INDEXES_OF_JOBS if one["IndexName"] == "byOwner")
+    assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(STORIES, st.data())
+def test_what_is_foreseen_of_an_item_is_what_dynamodb_makes_of_it(published: list[Event], data: st.DataObject) -> None:
+    shuffled = data.draw(st.permutations(published))
+    table = ItemTable()
+    for one in shuffled:
+        updates = updates_for(StatusMessage.model_validate(one).status)
+        foreseen = JobItem.of({"jobId": JOB_ID, **applied(table.item, updates, {})})
+        JobsTable(table).apply(JOB_ID, updates)
+        assert JobItem.of({"jobId": JOB_ID, **table.item}) == foreseen

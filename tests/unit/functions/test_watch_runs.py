@@ -331,3 +331,33 @@ def test_a_crash_at_any_call_costs_a_minute(
         clock.pass_minutes(1)
     watch()
     assert len(cloud.stepfunctions.successes("token-1")) == 1
+
+
+def longest_wait(capsys: pytest.CaptureFixture[str]) -> float:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"LongestWaitHours"' in line]
+    return float(lines[-1]["LongestWaitHours"][0])
+
+
+def test_the_longest_wait_is_measured_in_the_queue_and_at_sagemaker(
+    cloud: Cloud, clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    watch()
+    assert longest_wait(capsys) == 0
+    cloud.sagemaker.quota = 0
+    invoke("run_stage", ask_for())
+    clock.pass_minutes(60)
+    ask(1)
+    clock.pass_minutes(30)
+    watch()
+    assert longest_wait(capsys) == 1.5
+
+
+def test_a_run_at_work_waits_for_nothing(cloud: Cloud, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    invoke("run_stage", ask_for())
+    clock.pass_minutes(6)
+    watch()
+    assert longest_wait(capsys) == 0.1
+    cloud.sagemaker.start(job_name())
+    clock.pass_minutes(6)
+    watch()
+    assert longest_wait(capsys) == 0

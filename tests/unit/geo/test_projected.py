@@ -82,3 +82,51 @@ def test_a_compound_system_has_two_parts() -> None:
     height = vertical(dutch)
     assert (horizontal(dutch).to_epsg(), height and height.to_epsg()) == (28992, 5709)
     assert vertical(CRS.from_epsg(28992)) is None
+
+
+@given(
+    latitude=st.floats(-90, 90), longitude=st.floats(-180, 180), altitude=st.floats(-400, 8000),
+    point=st.tuples(*[st.floats(-2000, 2000)] * 3),
+)  # fmt: skip
+def test_the_frame_stands_on_the_ellipsoid_as_proj_has_it(
+    latitude: float, longitude: float, altitude: float, point: tuple[float, ...]
+) -> None:
+    place = Place(latitude, longitude, altitude)
+    east, north, up = point
+    proj = Transformer.from_pipeline(
+        f"+proj=pipeline +step +inv +proj=topocentric +ellps=WGS84 +lon_0={longitude!r} +lat_0={latitude!r} "
+        f"+h_0={altitude!r}"
+    )
+    np.testing.assert_allclose((place.to_earth @ [*point, 1])[:3], np.array(proj.transform(east, north, up)), atol=1e-5)
+
+
+def test_a_scene_without_a_place_has_none() -> None:
+    origin = {"latitude": 47.0, "longitude": 8.0, "altitude": None}
+    assert Place.of({"georeferenced": True, "origin": origin}) == Place(47.0, 8.0, 0.0)
+    assert Place.of({"georeferenced": False, "origin": origin}) is None
+    assert Place.of({"georeferenced": True, "origin": None}) is None
+
+
+@pytest.mark.parametrize("latitude", [91.0, float("nan"), "north"])
+def test_an_origin_that_is_not_on_earth_is_refused(latitude: object) -> None:
+    with pytest.raises(ValueError, match=r"Earth|float"):
+        Place.of({"georeferenced": True, "origin": {"latitude": latitude, "longitude": 8.0, "altitude": 0.0}})
+
+
+def test_what_makes_a_system_uncertain_is_named() -> None:
+    gap = Projected.about(LONDON, 27700).grid_gap
+    assert gap is not None
+    assert gap.grids == ("uk_os_OSTN15_NTv2_OSGBtoETRS.tif",)
+    assert gap.metres == 2.0
+    assert "2 m" in str(gap)
+    assert "uk_os_OSTN15" in str(gap)
+
+
+@pytest.mark.parametrize(("place", "system"), [(ZURICH, 2056), (ZURICH, 25832), (LONDON, None), (ZURICH, 3857)])
+def test_systems_that_need_no_grid_are_not_uncertain(place: Place, system: int | None) -> None:
+    assert Projected.about(place, system).grid_gap is None
+
+
+@pytest.mark.parametrize("longitude", [-180.0, 180.0])
+def test_a_place_on_the_date_line_can_be_asked(longitude: float) -> None:
+    assert Projected.about(Place(-17.0, longitude, 0.0)).grid_gap is None

@@ -1,4 +1,4 @@
-"""A job as its events tell it: whatever order, however often."""
+"""A job by its events: whatever order, however often."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

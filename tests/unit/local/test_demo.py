@@ -69,8 +69,8 @@ def test_only_what_was_delivered_is_named() -> None:
     outputs = {"scene.sog": "s3://b/a", "viewer/index.html": "s3://b/b", "report.json": "s3://b/c"}
     lines = closing_lines(ended("Job Succeeded", outputs=outputs), Path("out/x"), None)
     assert [line.split() for line in lines[1:]] == [
-        ["splat", "out/x/scene.sog"],
         ["viewer", "out/x/viewer/index.html"],
+        ["splat", "out/x/scene.sog"],
         ["mail", "none", "came"],
     ]
 

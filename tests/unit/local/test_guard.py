@@ -49,13 +49,13 @@ def test_other_pages_are_refused(method: str, query: str, headers: dict[str, str
     assert refusal(PORT, method, query, headers) is not None
 
 
-def ask(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bool]:
-    """Status, headers, and whether the application behind the guard was reached."""
-    reached: list[str] = []
+def sent_through(path: str, headers: dict[str, str]) -> tuple[list[Any], list[Any]]:
+    """The requests that reached the application behind the guard, and what was answered."""
+    reached: list[Any] = []
     sent: list[Any] = []
 
     async def app(scope: Any, _receive: Any, send: Any) -> None:
-        reached.append(scope["path"])
+        reached.append(scope)
         start = [(b"Access-Control-Allow-Origin", b"*"), (b"content-type", b"text/html")]
         await send({"type": "http.response.start", "status": 200, "headers": start})
         await send({"type": "http.response.body", "body": b"secret"})
@@ -69,8 +69,20 @@ def ask(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bool]:
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": encoded}
     asyncio.run(guarded(app, PORT, is_page)(scope, receive, send))
+    return reached, sent
+
+
+def ask(path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], bool]:
+    """Status, headers, and whether the application behind the guard was reached."""
+    reached, sent = sent_through(path, headers)
     answered = {name.decode().lower(): value.decode() for name, value in sent[0]["headers"]}
     return sent[0]["status"], answered, bool(reached)
+
+
+def heard(path: str, headers: dict[str, str]) -> dict[str, str]:
+    """The headers of the request as the application gets it."""
+    ((scope,), _) = sent_through(path, headers)
+    return {name.decode(): value.decode() for name, value in scope["headers"]}
 
 
 def test_a_refused_request_reaches_nothing_and_no_answer_is_for_everybody() -> None:
@@ -79,6 +91,14 @@ def test_a_refused_request_reaches_nothing_and_no_answer_is_for_everybody() -> N
     assert (status, reached) == (200, True)
     assert "access-control-allow-origin" not in headers
     assert "content-security-policy" not in headers
+
+
+def test_an_api_learns_by_what_address_it_is_called() -> None:
+    path = "/_aws/execute-api/abc/$default"
+    own = {"Host": "127.0.0.1:4566"}
+    given = heard(f"{path}/shared/a-1.b", own)
+    assert (given["x-forwarded-proto"], given["x-forwarded-prefix"]) == ("http", path)
+    assert "x-forwarded-prefix" not in heard("/bucket/key", own)
 
 
 def test_the_page_alone_has_the_pages_policy() -> None:

@@ -109,10 +109,10 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     x, y = (part.copy() for part in np.meshgrid(*grid.centres()))
     true = scenes.heights(x, y).astype(np.float32)
-    drape = Drape.empty(grid)
+    drape = Drape.over(true, grid, place)
     for view in scene.views:
         depths = np.full((240, 320), np.inf, np.float32)
-        drape.add(true, grid, place, view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
+        drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
     flat = np.maximum(np.abs(x), np.abs(y))
     inner = (np.abs(flat - 2) > 0.3) & (drape.views >= 3)
     # gains are taken off: photos 0.8 times as bright as the splat
@@ -126,26 +126,43 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     grid = Grid(-6.0, 6.0, CELL, 240, 240)
     place = LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     heights = np.zeros((240, 240), np.float32)
-    drape, view = Drape.empty(grid), scene.views[4]
+    drape, view = Drape.over(heights, grid, place), scene.views[4]
     near = np.full((60, 80), 10.0, np.float32)  # something stands 10 m before the camera, the ground is 16 m away
     near[:, 40:] = np.inf
-    drape.add(heights, grid, place, view.camera, scene.photo(view.name), np.ones(3), near)
+    drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
     assert not drape.views[:, :115].any()
+    assert drape.covered[100:140, 70:180].all()
     assert drape.views[100:140, 125:180].all()
 
 
 def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     grid = Grid(0.0, 3.0, CELL, 60, 60)
-    drape = Drape.empty(grid)
-    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
-    drape.views[:, 50:] = 0
     heights = np.zeros((60, 60), np.float32)
     heights[:, :20] = 3.0
-    found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape, heights, CELL)
+    drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
+    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
+    drape.views[:, 50:] = 0
+    found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape)
     assert np.allclose(found[:, :10], 0.25)
     assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
     assert np.allclose(found[:, 35:40], 0.25)
     assert np.allclose(found[:, 50:], 0.75)
+
+
+def test_holes_between_what_photos_see_are_shown_and_crumbs_and_guesses_are_not() -> None:
+    grid = Grid(0.0, 5.0, CELL, 100, 100)
+    heights = np.zeros((100, 100), np.float32)
+    heights[90:, :60] = np.nan
+    drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
+    drape.covered[:], drape.views[:, :60] = 3, 1
+    drape.views[40:45, 20:25] = 0  # leaves that no photo agrees on
+    drape.views[40:42, 85:87] = 1  # a crumb
+    drape.covered[:10] = 2
+    shown = drape.shown(3)
+    assert shown[10:90, :55].all()
+    assert not shown[:, 70:].any()
+    assert not shown[:10].any()
+    assert not shown[90:].any()
 
 
 def test_a_scene_is_drawn_tile_by_tile_as_at_once(
@@ -173,6 +190,33 @@ def test_a_scene_is_drawn_tile_by_tile_as_at_once(
     assert whole.valid.mean() > 0.5
 
 
+def test_a_photo_is_decoded_once_for_all_tiles(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    photo = Scene.photo
+
+    def counted(self: Scene, name: str) -> np.ndarray:
+        decoded.append(name)
+        return photo(self, name)
+
+    monkeypatch.setattr(Scene, "photo", counted)
+    monkeypatch.setattr("products.rasters.TILE", 50)
+    place = Placed.of(scene.projected())
+    grid = extent(scene.dense.points, [view.camera for view in scene.views], place, 0.1)
+    draw(scene, place, grid, tmp_path, lambda _share: None)
+    assert sorted(decoded) == sorted(view.name for view in scene.views)
+
+
+def test_a_surface_that_is_hidden_from_the_photos_gives_no_maps(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("products.rasters._depths", lambda _splat, _camera: np.ones((60, 80), np.float32))
+    (tmp_path / "out").mkdir()
+    make(scene, Options(cell=0.2), tmp_path / "out", tmp_path, lambda _share, _text: None)
+    found = made(tmp_path / "out")
+    assert "3 photos" in found["missing"]["maps"]
+    assert "points.laz" in found["files"]
+
+
 def test_a_map_of_what_too_few_photos_see_is_refused(scene: Scene) -> None:
     with pytest.raises(NothingSeenError, match="3 photos"):
         extent(scene.dense.points, [view.camera for view in scene.views[:2]], Placed.of(scene.projected()), 0.1)
@@ -198,7 +242,7 @@ def test_the_command_leaves_every_product(
     assert main() == 0
     found = made(output)
     assert found["missing"] == {}
-    assert found["system"]["epsg"] == 2056
+    assert found["system"] == {"epsg": 2056, "name": "CH1903+ / LV95", "uncertain": None}
     assert {"orthophoto.tif", "surface.tif", "surface_sigma.tif", "points.laz", "points.copc.laz"} <= set(
         found["files"]
     )
@@ -237,6 +281,44 @@ def test_without_a_place_or_a_system_there_is_no_map_and_it_is_said(
     found = made(tmp_path / "out")
     assert found["files"] == []
     assert words in found["missing"]["maps and point cloud"]
+
+
+LONDON = {"latitude": 51.5, "longitude": -0.1, "altitude": 30.0}
+
+
+def in_london(folders: tuple[Path, Path], **georeference: Any) -> Scene:
+    scene = read_scene(*folders)
+    return Scene(**{**vars(scene), "georeference": {**scenes.GEOREFERENCE, "origin": LONDON, **georeference}})
+
+
+def test_a_system_that_spoils_control_points_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    own = Projected.about(Place(51.5, -0.1, 30.0), 25830).as_json()
+    scene = in_london(folders, source="control points", projected=own)
+    make(scene, Options(epsg=27700), tmp_path / "out", tmp_path, lambda _share, _text: None)
+    found = made(tmp_path / "out")
+    assert found["files"] == []
+    assert "uk_os_OSTN15" in found["missing"]["maps and point cloud"]
+    assert "2 m" in found["missing"]["maps and point cloud"]
+    assert scene.projected().epsg == scene.projected(25830).epsg == 25830
+
+
+def test_the_system_of_the_control_points_is_exact_without_its_grid(folders: tuple[Path, Path]) -> None:
+    own = Projected.about(Place(51.5, -0.1, 30.0), 27700).as_json()
+    scene = in_london(folders, source="control points", projected=own)
+    for epsg in (None, 27700):
+        projected = scene.projected(epsg)
+        assert projected.epsg == 27700
+        assert scene.grid_gap(projected) is None
+
+
+def test_what_gps_cannot_spoil_is_drawn_and_the_uncertainty_said(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    scene = in_london(folders, source="GPS")
+    make(scene, Options(epsg=27700, quality=Quality.PREVIEW, cell=0.2), tmp_path / "out", tmp_path, lambda _s, _t: None)
+    found = made(tmp_path / "out")
+    assert "orthophoto.tif" in found["files"]
+    assert "2 m" in found["system"]["uncertain"]
 
 
 def test_feet_are_taken_in_metres(folders: tuple[Path, Path]) -> None:

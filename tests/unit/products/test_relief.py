@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from products.relief import PolygonOutsideError, contours, covered, hillshade, volume
+from products.relief import PolygonOutsideError, coarsened, contours, covered, hillshade, volume
 
 
 def cone(size: int = 200, height: float = 10.0) -> np.ndarray:
@@ -89,10 +91,56 @@ def test_cells_in_a_polygon_are_those_of_the_even_odd_rule(corners: list[tuple[f
             assert found[row, column] == inside
 
 
+def shaded(heights: np.ndarray) -> np.ndarray:
+    out = np.empty(heights.shape, np.uint8)
+    hillshade(heights, 1.0, out)
+    return out
+
+
 def test_light_comes_from_the_north_west() -> None:
     y, x = np.mgrid[:20, :20].astype(np.float32)
-    flat = hillshade(np.zeros((20, 20), np.float32), 1.0)
+    flat = shaded(np.zeros((20, 20), np.float32))
     np.testing.assert_allclose(flat, 1 + 254 * np.sin(np.pi / 4), atol=1)
-    towards, away = hillshade(x + y, 1.0)[10, 10], hillshade(-x - y, 1.0)[10, 10]  # rising to the south-east
+    towards, away = shaded(x + y)[10, 10], shaded(-x - y)[10, 10]  # rising to the south-east
     assert towards > flat[10, 10] > away
-    assert not hillshade(np.full((4, 4), np.nan, np.float32), 1.0).any()
+    assert not shaded(np.full((4, 4), np.nan, np.float32)).any()
+
+
+def rough(rows: int, columns: int) -> np.ndarray:
+    """Hills with noise and holes."""
+    rng = np.random.default_rng(rows * columns)
+    y, x = np.mgrid[:rows, :columns]
+    heights = 460 + 3 * np.sin(x / 7) * np.cos(y / 5) + rng.normal(0, 0.2, (rows, columns))
+    heights[rng.random((rows, columns)) < 0.2] = np.nan
+    return np.asarray(heights, np.float32)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 5), (8, 5), (9, 5), (64, 33)])
+def test_strips_leave_no_trace(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    heights = rough(*shape)
+    found = []
+    for strip in (1000, 8, 1):
+        monkeypatch.setattr("products.relief._STRIP", strip)
+        found.append((shaded(heights), *(coarsened(heights, step) for step in (1, 2, 3))))
+    for other in found[1:]:
+        for one, two in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, two)
+
+
+def test_a_coarse_cell_is_the_mean_of_what_is_known_of_it() -> None:
+    heights = np.array([[1, 2, 7, np.nan, 5], [3, np.nan, np.nan, np.nan, 5], [9, 9, 9, 9, 9]], np.float32)
+    np.testing.assert_array_equal(coarsened(heights, 2), np.array([[2, np.nan]], np.float32))
+    heights[1, 3] = 8
+    np.testing.assert_array_equal(coarsened(heights, 2), np.array([[2, 7.5]], np.float32))
+
+
+def test_memory_does_not_grow_with_the_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("products.relief._STRIP", 64)
+    heights = rough(2048, 256)
+    out = np.empty(heights.shape, np.uint8)
+    tracemalloc.start()
+    hillshade(heights, 1.0, out)
+    coarsened(heights, 16)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < heights.nbytes

@@ -1,4 +1,4 @@
-"""Blurred photos are told from sharp ones."""
+"""Blurred photos are distinguished from sharp ones."""
 
 from __future__ import annotations
 

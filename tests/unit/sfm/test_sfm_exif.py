@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from sfm.exif import focal_in_pixels, read_metadata
+from sfm.exif import focal_in_pixels, read_metadata, stops_of
 from sfm.gimbal import Gimbal
 from sfm.position import GeoPosition
 
@@ -97,6 +97,28 @@ def test_gimbal_as_xml_element() -> None:
         b"</rdf:RDF>", b"<drone-dji:GimbalPitchDegree>-45.5</drone-dji:GimbalPitchDegree></rdf:RDF>"
     )
     assert read_metadata(photo(xmp=xmp)).gimbal == Gimbal(-45.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("details", "stops"),
+    [
+        ({33434: 1 / 400, 33437: 2.0, 34855: 100}, math.log2(1 / 16)),
+        ({33434: 1 / 400, 33437: 2.0, 34855: (100, 100)}, math.log2(1 / 16)),
+        ({33434: 1 / 400, 33437: 2.0}, None),
+        ({33434: 0, 33437: 2.0, 34855: 100}, None),
+        ({33434: 1 / 400, 33437: 1e-9, 34855: 100}, None),
+        ({33434: "quick", 33437: 2.0, 34855: 100}, None),
+        ({33434: 1 / 400, 33437: 2.0, 34855: ()}, None),
+    ],
+)
+def test_light_is_counted_in_stops(details: dict[int, object], stops: float | None) -> None:
+    found = stops_of(details)
+    assert found == (None if stops is None else pytest.approx(stops))
+
+
+def test_the_light_of_a_photo_is_read() -> None:
+    found = read_metadata(photo(details={33434: 1 / 400, 33437: 2.0, 34855: 100})).stops
+    assert found == pytest.approx(-4, abs=1e-3)
 
 
 def test_focal_length_with_sensor_resolution_scales_with_the_photo() -> None:

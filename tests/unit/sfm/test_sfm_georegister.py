@@ -1,4 +1,4 @@
-"""A model in any frame comes back metric, z up and north up; bad GPS is told apart from good."""
+"""A model in any frame comes back metric, z up and north up; bad GPS is recognised."""
 
 from __future__ import annotations
 

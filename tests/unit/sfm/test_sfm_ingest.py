@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -16,17 +15,12 @@ from sfm.ingest import ingest, natural_key
 from sfm.photos import Photo, SkippedPhoto
 from stage.archive import UnpackedFile
 from stage.errors import StageError
+from tests.support.corpus import PANORAMA, encoded, unpacked
 
 
 def picture(width: int = 240, height: int = 180, seed: int = 0) -> Image.Image:
     coarse = np.random.default_rng(seed).integers(0, 255, (height // 20, width // 20, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def encoded(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def dng(image: Image.Image) -> bytes:
@@ -66,15 +60,8 @@ def dng(image: Image.Image) -> bytes:
 def run(
     tmp_path: Path, files: dict[str, bytes], damaged: tuple[str, ...] = ()
 ) -> tuple[list[Photo], list[SkippedPhoto]]:
-    source = tmp_path / "source"
-    source.mkdir()
-    unpacked = []
-    for index, (name, data) in enumerate(files.items()):
-        path = source / f"{index}{Path(name).suffix}"
-        path.write_bytes(data)
-        unpacked.append(UnpackedFile(name, path))
     shares: list[float] = []
-    result = ingest(unpacked, damaged, tmp_path / "photos", 2, shares.append)
+    result = ingest(unpacked(tmp_path / "source", files), damaged, tmp_path / "photos", 2, shares.append)
     count = len(files) + len(damaged)
     assert shares == [done / count for done in range(1, count + 1)]
     seconds = [SkippedPhoto(image.name, image.original, image.shot.reason) for image in result.second_images]
@@ -226,9 +213,6 @@ def test_progress_may_stop_the_work(tmp_path: Path) -> None:
 
 def test_numbers_in_names_sort_by_value() -> None:
     assert sorted(["DJI_10", "DJI_9", "a2b", "a10b", "A"], key=natural_key) == ["A", "DJI_9", "DJI_10", "a2b", "a10b"]
-
-
-PANORAMA = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d GPano:ProjectionType="equirectangular"/></x:xmpmeta>'
 
 
 def test_photos_of_a_360_camera_are_refused_by_their_own_code(tmp_path: Path) -> None:

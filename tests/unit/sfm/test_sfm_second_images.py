@@ -16,22 +16,15 @@ from sfm.content import by_size
 from sfm.ingest import Ingested, ingest
 from sfm.masks import mask_of, read_mask
 from sfm.stage import reconstruct_scene
-from stage.archive import UnpackedFile
 from stage.contract import run_stage
-from tests.unit.sfm.test_sfm_ingest import dng, encoded, picture
+from tests.support.corpus import encoded, unpacked
+from tests.unit.sfm.test_sfm_ingest import dng, picture
 
 XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description drone-dji:{0}="{1}"/></x:xmpmeta>'
 
 
 def ingested(folder: Path, files: dict[str, bytes]) -> Ingested:
-    source = folder / "source"
-    source.mkdir()
-    unpacked = []
-    for index, (name, data) in enumerate(files.items()):
-        path = source / f"{index}{Path(name).suffix}"
-        path.write_bytes(data)
-        unpacked.append(UnpackedFile(name, path))
-    return ingest(unpacked, [], folder / "photos", 2, lambda _share: None)
+    return ingest(unpacked(folder / "source", files), [], folder / "photos", 2, lambda _share: None)
 
 
 def colour(count: int = 6, width: int = 480, height: int = 360) -> dict[str, bytes]:
@@ -127,6 +120,17 @@ def test_masks_are_stored_in_their_photos_size_and_the_others_named(tmp_path: Pa
         assert mask.shape == (360, 480)
         assert (mask[:, :235].max(), mask[:, 245:].min()) == (0, 255)
     assert [mask_of(photo.path).exists() for photo in result.photos[3:]] == [False, False, False]
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_a_mask_is_read_by_its_own_range(tmp_path: Path, white: int) -> None:
+    mask = np.zeros((360, 480), np.uint16 if white > 255 else np.uint8)
+    mask[:, 240:] = white
+    files = {"a.jpg": encoded(picture(480, 360)), "a_mask.png": encoded(Image.fromarray(mask), "PNG")}
+    (photo,) = ingested(tmp_path, files).photos
+    stored = read_mask(photo.path)
+    assert stored is not None
+    assert (stored == np.where(mask, 255, 0)).all()
 
 
 @pytest.mark.parametrize("drawn", ["as stored", "upright"])

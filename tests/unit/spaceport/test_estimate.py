@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contract.options import Quality
 from contract.stages import Stage
-from domain.pace import Pace
-from spaceport.estimate import KNOWN, Estimate, PaceFile, in_words
+from domain.pace import Pace, in_words
+from spaceport.estimate import KNOWN, Estimate, PaceFile
 
 STAGES = tuple(Stage)
 
@@ -38,7 +38,7 @@ def play(
     return seen
 
 
-def test_a_second_run_like_the_first_is_foretold_within_the_range(tmp_path: Path) -> None:
+def test_the_predicted_range_holds_a_second_run_like_the_first(tmp_path: Path) -> None:
     paces = PaceFile(tmp_path / "cache" / "paces.json")
     seconds = {Stage.SFM: 60.0, Stage.TRAINING: 300.0, Stage.COMPRESSOR: 120.0}
     play(estimate(paces), seconds, paces)

@@ -22,7 +22,7 @@ from spaceport import delivery
 from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
-from spaceport.source import STEPS, read_source
+from spaceport.source import read_source
 from tests.unit.spaceport.played import TRAINING, played
 
 PLENTY = 10**12
@@ -49,9 +49,8 @@ def go(
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
     source = read_source(given, only)
-    step = STEPS[only] if only else source.step
-    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=step)
-    plan = Plan(source, (only,) if only else step.stages, options, out)
+    options = JobOptions(quality=Quality.PREVIEW, pipeline_step=source.step)
+    plan = Plan(source, (only,) if only else source.step.stages, options, out)
     paces = PaceFile(given.parent / "cache" / "paces.json")
     runner = Run(images or played(), paces, said or io.StringIO(), clock, free=lambda _: free)
     return runner.go(plan)
@@ -176,6 +175,18 @@ def test_a_delivery_that_finds_no_room_for_the_result_keeps_the_scene(
     kept = names(outcome.folder)
     assert {"delivered/scene.sog", "delivered/viewer/index.html", "delivered/report.html"} <= kept
     assert "upload.zip" not in kept
+
+
+def test_a_stage_that_refuses_its_input_leaves_its_evidence(photos: Path, tmp_path: Path) -> None:
+    refuse = """
+(ml / "processing/evidence").mkdir(parents=True)
+(ml / "processing/evidence/photos.json").write_text("[]")
+fail("LOW_REGISTRATION", "3 of 6 photos placed")
+"""
+    outcome = go(photos, tmp_path / "out", played(sfm=refuse))
+    assert outcome.summary["error"] == "LOW_REGISTRATION"
+    assert outcome.folder is not None
+    assert {"sfm/photos.json", "sfm-1.log"} <= names(outcome.folder)
 
 
 def test_ctrl_c_stops_the_stage_and_keeps_what_was_finished(photos: Path, tmp_path: Path) -> None:

@@ -54,7 +54,9 @@ def test_what_cannot_work_is_refused_with_the_codes_of_an_upload(tmp_path: Path)
     text.write_text("a text")
     empty.write_bytes(b"")
     rar.write_bytes(b"Rar!\x1a\x07\x01\x00")
-    assert {code_of(path) for path in (text, empty, rar)} == {"NOT_A_ZIP"}
+    assert {code_of(path) for path in (text, rar)} == {"NOT_A_ZIP"}
+    assert code_of(empty) == "EMPTY_ARCHIVE"
+    assert code_of(photos_in(tmp_path / "loose") / "DJI_0.JPG") == "LOOSE_PHOTOS"
     assert code_of(photos_in(tmp_path / "few", 2)) == "TOO_FEW_PHOTOS"
     films = tmp_path / "films"
     films.mkdir()
@@ -69,6 +71,53 @@ def test_what_cannot_work_is_refused_with_the_codes_of_an_upload(tmp_path: Path)
     assert code_of(splat, Stage.SFM) == "NOT_A_ZIP"
     with pytest.raises(FileNotFoundError):
         read_source(tmp_path / "nowhere")
+
+
+def archive(path: Path, *names: str) -> Path:
+    with zipfile.ZipFile(path, "w") as made:
+        for name in names:
+            made.writestr(name, b"content")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scene.ply", b"ply"),
+        ("scene.spz", b"anything"),
+        ("scene.sog", b"anything"),
+        ("scene.splat", b"anything"),
+        ("no_suffix", b"ply\nformat binary"),
+        ("no_suffix", b"NGSP"),
+    ],
+)
+def test_a_splat_in_any_format_is_compressed(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    source = read_source(tmp_path / name)
+    assert (source.step, source.photos, source.bytes) == (PipelineStep.COMPRESSION, 0, len(content))
+    assert read_source(tmp_path / name, Stage.COMPRESSOR).step is PipelineStep.COMPRESSION
+    with pytest.raises(RejectedUpload, match="is a splat"):
+        read_source(tmp_path / name, Stage.TRAINING)
+    (tmp_path / "empty.spz").write_bytes(b"")
+    assert code_of(tmp_path / "empty.spz") == "INVALID_SPLAT"
+    (tmp_path / "a.ksplat").write_bytes(b"anything")
+    assert code_of(tmp_path / "a.ksplat") == "INVALID_SPLAT"
+
+
+def test_a_splat_alone_in_a_zip_or_a_folder_is_compressed(tmp_path: Path) -> None:
+    alone = archive(tmp_path / "alone.zip", "export/scene.ply", "export/readme.txt")
+    assert read_source(alone).step is PipelineStep.COMPRESSION
+    iterations = [f"point_cloud/iteration_{n}/point_cloud.ply" for n in (7000, 30_000)]
+    assert read_source(archive(tmp_path / "trained.zip", "input.ply", *iterations)).step is PipelineStep.COMPRESSION
+    for name in ("input.ply", *iterations):
+        file = tmp_path / "trained" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"ply")
+    assert read_source(tmp_path / "trained").step is PipelineStep.COMPRESSION
+    assert read_source(tmp_path / "trained", Stage.COMPRESSOR).step is PipelineStep.COMPRESSION
+    beside = archive(tmp_path / "beside.zip", "scene.ply", *(f"{n}.jpg" for n in range(6)))
+    assert (read_source(beside).step, read_source(beside).photos) == (PipelineStep.FULL, 6)
+    assert code_of(archive(tmp_path / "two.zip", "a.ply", "b.ply"), Stage.COMPRESSOR) == "INVALID_SPLAT"
 
 
 def test_a_film_is_an_input_like_photos(tmp_path: Path) -> None:

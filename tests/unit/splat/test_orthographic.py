@@ -69,6 +69,18 @@ def test_parts_of_a_map_are_the_map() -> None:
     np.testing.assert_allclose(part.heights.median, whole.heights.median[5:18, 16:27], atol=1e-5)
 
 
+@pytest.mark.parametrize("offset", [(-1.2, 5.0), (12.2, 5.0), (5.0, -1.2), (5.0, 14.2)])
+def test_a_small_gaussian_beside_a_part_reaches_into_it_by_its_blur(offset: tuple[float, float]) -> None:
+    column, row = 16 + offset[0], 5 + offset[1]
+    splat = some(0, 1, degree=0)
+    splat.means[0] = (WEST + column * CELL, NORTH - row * CELL, 0.0)
+    splat.scales[:], splat.opacities[:] = np.log(0.001), 9.0
+    whole = draw_from_above(splat, WEST, NORTH, CELL, WIDTH, HEIGHT)
+    part = draw_from_above(splat, WEST + 16 * CELL, NORTH - 5 * CELL, CELL, 11, 13)
+    assert part.alpha.max() > 0
+    np.testing.assert_allclose(part.alpha, whole.alpha[5:18, 16:27], atol=1e-5)
+
+
 def test_a_camera_far_above_sees_the_same() -> None:
     splat = some(5, 30, degree=0)
     far = 4000.0

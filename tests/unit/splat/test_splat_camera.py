@@ -54,6 +54,35 @@ def test_orbit_keeps_its_distance_and_height() -> None:
     np.testing.assert_allclose(positions[0] + positions[4], (2, 4, 16), atol=1e-9)
 
 
+@given(places=st.lists(point, min_size=1, max_size=30))
+def test_a_picture_contains_what_lies_in_its_cone(places: list[tuple[float, ...]]) -> None:
+    camera = make_camera()
+    found = camera.contains(*camera.project(places))
+    for place, inside in zip(places, found, strict=True):
+        x, y, z = camera.rotation @ place + camera.translation
+        column, row = (camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy) if z > 0 else (-1.0, -1.0)
+        assert inside == (0 <= column < camera.width and 0 <= row < camera.height)
+
+
+def test_the_rim_of_a_picture_belongs_to_it_on_two_sides() -> None:
+    camera = make_camera()
+    pixels = np.array([[0, 0], [camera.width, 0], [0, camera.height], [camera.width - 0.01, camera.height - 0.01]])
+    assert camera.contains(pixels, np.ones(4)).tolist() == [True, False, False, True]
+    assert not camera.contains(pixels, np.zeros(4)).any()
+
+
+@given(offset=point, place=point)
+def test_a_camera_about_an_offset_sees_the_moved_places_where_it_saw_them(
+    offset: tuple[float, ...], place: tuple[float, ...]
+) -> None:
+    camera = make_camera()
+    before, depth = camera.project([place])
+    after, same = camera.about(offset).project([np.subtract(place, offset)])
+    np.testing.assert_allclose(same, depth, atol=1e-9)
+    if depth[0] > 1e-3:
+        np.testing.assert_allclose(after, before, rtol=1e-6, atol=1e-3)
+
+
 @given(factor=st.floats(0.05, 3))
 def test_scaling_keeps_every_direction_in_its_place(factor: float) -> None:
     camera = make_camera()

@@ -20,13 +20,14 @@ from stage.errors import StageError
 from tests.support.gaussians import gaussians_of
 from tests.support.tensors import gradient
 from tests.unit.trainer.synthetic import make_scene
-from trainer.dataset import Frame, Photo, PhotoStore, load_scene
+from trainer.dataset import Frame, Photo, load_scene
 from trainer.gpu import cost, schedule
 from trainer.gpu.loss import photometric
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import Pictures
 from trainer.gpu.shots import Shots, rows_in_view
 from trainer.gpu.strategy import MAX_SHARES, Relocation, shared
+from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget, Flight, budget, preset_of
 
 CPU = torch.device("cpu")

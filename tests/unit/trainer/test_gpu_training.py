@@ -20,12 +20,13 @@ from tests.unit.trainer.test_trainer_stage import result, run
 from trainer import run as training_run
 from trainer import stage as trainer_stage
 from trainer.checkpoint import on_host
-from trainer.dataset import PhotoStore, Scene, load_scene
+from trainer.dataset import Scene, load_scene
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.shots import rows_in_view
 from trainer.gpu.strategy import Relocation, Splitting, Strategy
 from trainer.gpu.training import BLOCK, DeviceTrainer
 from trainer.initialise import from_seeds, seed_points
+from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
 from trainer.stage import train_scene
 from trainer.train import Progress

@@ -8,8 +8,9 @@ import numpy as np
 
 from splat.camera import look_at
 from tests.unit.trainer.synthetic import make_scene
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
 from trainer.initialise import Seeds, from_seeds, guess_depths, seed_points
+from trainer.photo_store import PhotoStore
 
 
 def test_depths_of_a_slanted_plane_are_guessed_exactly_even_beyond_its_points() -> None:

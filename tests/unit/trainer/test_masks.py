@@ -12,11 +12,12 @@ from PIL import Image
 from contract.warning_codes import WarningCode
 from splat.loss import Target
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
 from trainer.evaluate import render_photo, score
 from trainer.initialise import from_seeds, seed_points
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Splats
+from trainer.photo_store import PhotoStore
 
 
 @pytest.fixture
@@ -113,6 +114,18 @@ def test_what_is_transparent_in_a_photo_is_hidden(tmp_path: Path) -> None:
     assert not mask[: HEIGHT // 2].any()
     assert mask[HEIGHT // 2 :].all()
     assert store.mask(loaded.photos[1], loaded.photos[1].camera) is None
+
+
+@pytest.mark.parametrize("white", [1, 255, 65535])
+def test_a_mask_is_read_by_its_own_range(scene: Path, white: int) -> None:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint16 if white > 255 else np.uint8)
+    mask[:, WIDTH // 2 :] = white
+    Image.fromarray(mask).save(scene / "masks" / "000001.png.png")
+    photo = load_scene(scene, 2000).photos[0]
+    shown = PhotoStore().mask(photo, photo.camera)
+    assert shown is not None
+    assert shown[:, WIDTH // 2 :].all()
+    assert not shown[:, : WIDTH // 2].any()
 
 
 def test_a_white_mask_of_16_bits_hides_nothing(scene: Path) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numba, torch
 numba.set_num_threads(int(sys.argv[2]))
 torch.set_num_threads(int(sys.argv[2]))
-from trainer.dataset import PhotoStore, load_scene
+from trainer.dataset import load_scene
+from trainer.photo_store import PhotoStore
 from trainer.optimise import Splats
 from trainer.schedule import Budget
 from trainer.seeds import start

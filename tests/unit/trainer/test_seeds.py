@@ -21,8 +21,9 @@ from splat.harmonics import SH_C0
 from tests.unit.trainer.surfaces import BOX, HEIGHT, WIDTH, cast, grid, ground_points, photographed
 from tests.unit.trainer.synthetic import write_model
 from trainer.apron import CELL, REACH, apron
-from trainer.dataset import Frame, PhotoStore, load_scene
+from trainer.dataset import Frame, load_scene
 from trainer.initialise import from_seeds, seed_points
+from trainer.photo_store import PhotoStore
 from trainer.seeds import Start, start, turning_z_to
 from trainer.stereo.geometry import StereoPhoto
 from trainer.stereo.maps import Stereo, reconstruct

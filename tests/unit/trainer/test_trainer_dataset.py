@@ -17,7 +17,8 @@ from contract.warning_codes import WarningCode
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
 from trainer.colmap import read_model
-from trainer.dataset import Frame, PhotoStore, find_scene, hold_out, load_scene, views_per_point
+from trainer.dataset import Frame, find_scene, hold_out, load_scene, views_per_point
+from trainer.photo_store import PhotoStore
 
 
 @pytest.fixture
@@ -33,6 +34,13 @@ def test_about_an_eighth_is_held_out(count: int) -> None:
     assert len(splits) == count
     assert held_out == 0 if count < 4 else 1 <= held_out <= count / 8 + 1
     assert splits.count("train") >= min(count, 2)
+
+
+@given(count=st.integers(4, 500))
+def test_the_folds_hold_each_photo_out_once(count: int) -> None:
+    folds = [hold_out(count, fold) for fold in range(8)]
+    assert all(splits.count("test") == 1 for splits in zip(*folds, strict=True))
+    assert hold_out(count) == folds[3]
 
 
 def test_photos_are_scaled_to_the_requested_edge(scene: Path) -> None:

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from splat.camera import Camera
-from trainer.dataset import Photo, PhotoStore
+from trainer.dataset import Photo
+from trainer.photo_store import PhotoStore
 
 SHARE_OF_MEMORY = 0.35  # of the device's, for photos
 _SHOWN_FROM = 0.5  # a pixel of a smaller picture counts where the mask shows half of it

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from stage.errors import ErrorCode, StageError
+from trainer.backdrop import LONG_EDGE, Backdrop
 from trainer.dataset import Frame, Photo
 from trainer.dropout import drop, rate_at
 from trainer.gpu.loss import photometric
@@ -50,9 +51,12 @@ class DeviceTrainer:
         dropout: float,
         room: int,
         strategy: Strategy | None = None,
+        backdrop: Backdrop | None = None,
         seed: int = 0,
     ) -> None:
-        """`room`: bytes of the device's memory for photos; `dropout`: share of the Gaussians dropped at the most."""
+        """`room`: bytes of the device's memory for photos; `dropout`: share of the Gaussians dropped at the most;
+        `backdrop`: what lies behind the splat, black without one.
+        """
         self.photos, self.held_out = list(photos), list(held_out)
         self.budget, self.splats, self.step = budget, splats, 0
         self.growth = Growth.of(budget.steps)
@@ -63,6 +67,7 @@ class DeviceTrainer:
         everything = [*self.photos, *self.held_out]
         self._shots = Shots(everything, frame, self._device)
         self._pictures = Pictures(everything, self._device, room)
+        self._behind = {} if backdrop is None else {photo.name: self._small(backdrop, photo) for photo in everything}
         positions = np.stack([frame.camera(photo.camera).position for photo in self.photos])
         self._positions = torch.from_numpy(positions.astype(np.float32)).to(self._device)
         self._dropout, self._seed, self._start_count = dropout, seed, len(splats)
@@ -87,7 +92,7 @@ class DeviceTrainer:
         shot = self._shots.of(photo, 1.0)
         with torch.no_grad():
             (rows,) = rows_in_view([shot], self.splats["means"], self.splats["scales"])
-            image, _ = self._draw(self.splats.take(rows, self.degree), shot, self.degree)
+            image, _ = self._draw(photo, self.splats.take(rows, self.degree), shot, self.degree)
             planes = image.clamp(0, 1).permute(2, 0, 1)
             return adaptive_avg_pool2d(planes, (size[1], size[0])).permute(1, 2, 0)
 
@@ -164,7 +169,7 @@ class DeviceTrainer:
         self._chance.manual_seed(self._seed * 1_000_003 + self.step)
         rate = rate_at(at, steps, self._dropout)
         opacities = drop(seen["opacities"], rate, self._chance) if rate > 0 else seen["opacities"]
-        image, info = self._draw(seen, shot, degree, opacities)
+        image, info = self._draw(photo, seen, shot, degree, opacities)
         planes, shown = self._pictures.target(photo, shot.camera)
         if shown is not None:
             image = torch.where(shown[..., None], image, planes.permute(1, 2, 0))
@@ -189,10 +194,22 @@ class DeviceTrainer:
             self.strategy.refine(self.splats, allowed, self._chance)
             self._limits = self.shape.limits_on_device(self.splats["means"], self._positions)
 
-    def _draw(self, seen: Seen, shot: Shot, degree: int, opacities: Tensor | None = None) -> tuple[Tensor, RasterInfo]:
-        image, _, info = rasterize_gsplat(
+    def _draw(
+        self, photo: Photo, seen: Seen, shot: Shot, degree: int, opacities: Tensor | None = None
+    ) -> tuple[Tensor, RasterInfo]:
+        width, height = shot.camera.width, shot.camera.height
+        image, alpha, info = rasterize_gsplat(
             seen["means"], seen["quats"], seen["scales"], seen["opacities"] if opacities is None else opacities,
-            seen["sh0"], seen["shN"], shot.view, shot.K, shot.camera.width, shot.camera.height, degree,
+            seen["sh0"], seen["shN"], shot.view, shot.K, width, height, degree,
             absgrad=self.strategy.absgrad and torch.is_grad_enabled(),
         )  # fmt: skip
+        small = self._behind.get(photo.name)
+        if small is not None:
+            behind = interpolate(small[None], (height, width), mode="bilinear", align_corners=False)[0]
+            image = image + (1 - alpha)[..., None] * behind.permute(1, 2, 0)
         return image, info
+
+    def _small(self, backdrop: Backdrop, photo: Photo) -> Tensor:
+        """(3, height, width) of what lies behind a photo, in the size in which it is drawn."""
+        tiny = photo.camera.scaled(min(1.0, LONG_EDGE / max(photo.camera.width, photo.camera.height)))
+        return backdrop.behind(photo.camera, tiny.width, tiny.height, self._device).permute(2, 0, 1).contiguous()

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from splat.camera import Camera
-from trainer.dataset import PhotoStore, Scene
+from trainer.dataset import Scene
+from trainer.photo_store import PhotoStore
 from trainer.stereo import kernels
 from trainer.stereo.geometry import Bool, Float32, Float64, Look, StereoPhoto, inverse_step, pair_warp
 from trainer.stereo.neighbours import choose_checks, choose_sources

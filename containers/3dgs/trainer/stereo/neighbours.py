@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from splat.camera import Camera
-from trainer.stereo.geometry import Bool, Float64, StereoPhoto, ray_angle
+from trainer.stereo.geometry import Float64, StereoPhoto, ray_angle
 from trainer.stereo.settings import StereoSettings
 
 _MIN_SHARED = 8  # points two photos must share to be matched
@@ -39,7 +39,7 @@ def choose_sources(photos: Sequence[StereoPhoto], positions: Float64, settings: 
                 common = np.intersect1d(photo.observed, photos[other].observed, assume_unique=True)
             else:
                 pixels, depths = photos[other].camera.project(positions[photo.observed])
-                common = photo.observed[_inside(photos[other].camera, pixels, depths)]
+                common = photo.observed[photos[other].camera.contains(pixels, depths)]
             if merit[other] <= 0 or len(common) < _MIN_SHARED:
                 continue
             some = positions[common[:: max(1, len(common) // _ANGLE_POINTS)]]
@@ -83,8 +83,4 @@ def choose_checks(
 def visibility(cameras: Sequence[Camera], positions: Float64) -> NDArray[np.float32]:
     """(cameras, points) 1 where a picture contains a point, of at most 20,000 points evenly through their list."""
     some = positions[:: max(1, math.ceil(len(positions) / _OVERLAP_POINTS))]
-    return np.stack([_inside(camera, *camera.project(some)).astype(np.float32) for camera in cameras])
-
-
-def _inside(camera: Camera, pixels: Float64, depths: Float64) -> Bool:
-    return np.asarray((depths > 0) & (pixels >= 0).all(axis=1) & (pixels < (camera.width, camera.height)).all(axis=1))
+    return np.stack([camera.contains(*camera.project(some)).astype(np.float32) for camera in cameras])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement
 from scipy.ndimage import uniform_filter
 
+from contract.files import whole
 from trainer.dataset import Frame
 from trainer.stereo import kernels
 from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pixel_centres
@@ -155,6 +156,5 @@ def write_points(path: Path, points: DensePoints, frame: Frame) -> None:
         vertices[("nx", "ny", "nz")[axis]] = points.normals[:, axis]
         vertices[("red", "green", "blue")[axis]] = colours[:, axis]
     vertices["agree"], vertices["sigma"] = points.agree, frame.scale * points.sigma
-    partial = path.with_name(path.name + ".partial")
-    PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(str(partial))
-    partial.replace(path)
+    with whole(path) as partial:
+        PlyData([PlyElement.describe(vertices, "vertex")], byte_order="<").write(str(partial))

@@ -10,10 +10,8 @@ import numpy as np
 from PIL import Image
 
 from compressor.encode.quality import HeldOut, Image3, psnr
-from splat.camera import Camera
 from splat.gaussians import Gaussians
 from splat.loss import Buffers, Target, photometric_loss
-from splat.render import render
 
 _GAP = 6  # pixels between photo and render
 _WIDTH = 800  # of one of the two pictures, at most
@@ -49,20 +47,15 @@ def compare(
     """Score every held-out photo and write `output`/held_out/<number>.jpg; `progress` gets the share done, 0..1."""
     (output / "held_out").mkdir()
     compared = []
-    for index, (name, camera, photo) in enumerate(zip(held_out.names, held_out.cameras, held_out.photos, strict=True)):
+    for index, (name, photo) in enumerate(zip(held_out.names, held_out.photos, strict=True)):
         truth = photo.astype(np.float32) / np.float32(255)
-        original, delivered = _draw(before, camera), _draw(after, camera)
+        original, delivered = held_out.draw(before, index), held_out.draw(after, index)
         (psnr_before, ssim_before), (psnr_after, ssim_after) = _score(truth, original), _score(truth, delivered)
         picture = f"held_out/{index + 1:06d}.jpg"  # by number: photos of two folders may have one name
         _side_by_side(truth, delivered).save(output / picture, "JPEG", quality=_QUALITY, optimize=True)
         compared.append(Comparison(name, psnr_before, psnr_after, ssim_before, ssim_after, picture))
         progress((index + 1) / len(held_out.names))
     return compared
-
-
-def _draw(gaussians: Gaussians, camera: Camera) -> Image3:
-    """On black, as in training."""
-    return np.clip(render(gaussians, camera), 0, 1)
 
 
 def _score(truth: Image3, picture: Image3) -> tuple[float, float]:

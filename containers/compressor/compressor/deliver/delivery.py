@@ -5,33 +5,39 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compressor.deliver.comparison import Comparison, compare
+from compressor.deliver.environment import environment_of
 from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
-from compressor.deliver.spz import write_legacy_spz, write_spz
+from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
-from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page
+from compressor.deliver.tiles import write_tiles
+from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page, write_streaming_page
 from compressor.encode.compress import Compressed
 from compressor.encode.quality import HeldOut
 from compressor.framing import FIELD_OF_VIEW, Framing
 from compressor.source import Source
-from contract.files import write_json
+from contract.files import whole, write_json
 from splat.glb import write_glb
 from splat.ply import write_ply
 from splat.stored import NOWHERE
 from splat.surroundings import Surroundings, write_surroundings
 
+STREAMING_PAGE = "stream.html.gz"
 _JOURNEY_STOPS = 16
 _JOURNEY_SECONDS = 60.0
 _DOWNLOADS = ("scene.ply", "scene.spz")
+STREAM_ABOVE = 20_000_000
+"""Bytes of SOG above which there is a page that streams: in one HTML file these are 27 MB, 21 s at 10 Mbit/s before
+anything is shown, and text that a phone must hold beside what it is decoded to."""
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of one compressed splat below `folder`, which exists and is empty.
+    """The files of one compressed splat below `folder`, which exists and is empty; `page`: what the page shows of it.
 
     `progress` of the methods receives the share of its files that are written, 0..1.
     """
@@ -39,6 +45,7 @@ class Delivery:
     folder: Path
     source: Source
     result: Compressed
+    page: Compressed
     framing: Framing
     surroundings: Surroundings
 
@@ -59,18 +66,29 @@ class Delivery:
         if self.source.marks.offset != NOWHERE:
             write_json(self.folder / "offset.json", {"version": 1, "offset": list(self.source.marks.offset)})
         gaussians, antialiased = self.source.gaussians, self.source.marks.antialiased
-        write_legacy_spz(self.folder / "scene.spz", gaussians, antialiased=antialiased)
-        write_spz(self.folder / "scene.v4.spz", gaussians, antialiased=antialiased)
+        spz = FixedPoint.of(gaussians, antialiased=antialiased)
+        spz.write_legacy(self.folder / "scene.spz")
+        spz.write(self.folder / "scene.v4.spz")
         x, y, z, w = upright_rotation(self.surroundings.up)
         write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
-        arranged = self.result.arranged
+        arranged = self.page.arranged
         write_streamed(
-            self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
-            marks=self.source.marks,
+            self.folder / "lod", arranged, self.page.coarseness, Layout.of(len(arranged)), progress,
+            marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
         )  # fmt: skip
+
+    def write_tiles(self, progress: Callable[[float], None]) -> None:
+        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has a sky of its own."""
+        if self.source.place is not None:
+            gaussians, marks = self.result.arranged.gaussians, self.source.marks
+            near = gaussians.select(~environment_of(gaussians, self.surroundings))
+            write_tiles(
+                self.folder / "tiles", near, self.source.place, marks.offset, self.source.heights, progress,
+                antialiased=marks.antialiased,
+            )  # fmt: skip
 
     def write_pictures(self, progress: Callable[[float], None]) -> float:
         """Write preview, poster and orbit. Returns the share of the preview that no photo shows, 0..1."""
@@ -85,10 +103,13 @@ class Delivery:
         """Score the held-out photos and put each beside its render."""
         return compare(held_out, self.source.gaussians, self.result.decoded, self.folder, progress)
 
-    def write_viewer(self, bundle: Path, title: str) -> None:
-        """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer."""
+    def write_viewer(self, bundle: Path, title: str, stream_above: int = STREAM_ABOVE) -> None:
+        """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer.
+
+        Of a SOG of more than `stream_above` bytes, the page that streams its levels as well.
+        """
         positions = [self.framing.camera(turn, 16, 9).position for turn in self.framing.turns(_JOURNEY_STOPS)]
-        files = [self.folder / name for name in _DOWNLOADS]
+        files = {name: (self.folder / name).stat().st_size for name in _DOWNLOADS if (self.folder / name).is_file()}
         page = Page(
             title=title,
             journey=Journey(positions, self.framing.target, FIELD_OF_VIEW, _JOURNEY_SECONDS),
@@ -97,16 +118,18 @@ class Delivery:
             poster=(self.folder / "poster.jpg").read_bytes(),
             metric=self.source.z_up,
             antialiased=self.source.marks.antialiased,
-            downloads={file.name: file.stat().st_size for file in files if file.is_file()},
+            downloads=files,
         )
         (self.folder / "viewer").mkdir()
-        write_page(self.folder / "viewer" / "index.html", bundle, self.result.sog, page)
+        write_page(self.folder / "viewer" / "index.html", bundle, self.page.sog, page)
+        if len(self.page.sog) > stream_above:
+            page = replace(page, downloads=files | {"scene.sog": (self.folder / "scene.sog").stat().st_size})
+            write_streaming_page(self.folder / "viewer" / STREAMING_PAGE, bundle, page)
 
     def move_to(self, output: Path) -> None:
         """Move every file into `output`, each by rename, so that half a file is never a result."""
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             goal = output / path.relative_to(self.folder)
             goal.parent.mkdir(parents=True, exist_ok=True)
-            partial = goal.with_name(goal.name + ".partial")
-            shutil.move(path, partial)  # the scratch folder may be on another file system
-            partial.replace(goal)
+            with whole(goal) as partial:
+                shutil.move(path, partial)  # the scratch folder may be on another file system

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from compressor.sog.codes import Float64
-from splat.gaussians import Gaussians, opacity_of
+from splat.gaussians import Gaussians, logit_of, opacity_of
 from splat.harmonics import SH_C0
 
 _MAX_OPACITY = 0.99
 _MIN_DEVIATION = 1e-7
+_STEP = 1 / 255  # of a colour
 _COLOUR_REACH = 12.0  # deviations of a middling Gaussian that are as far as black is from white
 
 
@@ -69,10 +70,31 @@ def merged(gaussians: Gaussians, group: int) -> Gaussians:
         means=means.astype(np.float32),
         quats=_quaternions(axes).astype(np.float32),
         scales=np.log(merged_deviations).astype(np.float32),
-        opacities=np.log(covered / (1 - covered)).astype(np.float32),
+        opacities=logit_of(covered).astype(np.float32),
         sh0=mean(gaussians.sh0).astype(np.float32),
         shN=mean(gaussians.shN).astype(np.float32),
     )
+
+
+def merge_error(members: Gaussians, coarse: Gaussians, group: int, contrast: float) -> float:
+    """How much the pictures of `members` differ from those of what they were `merged` to: squared colour difference
+    (colours 0..1, summed over the channels) times covered area, in squared units of the scene.
+
+    Where a member moved, what was behind it shows instead: that counts by the scene's `contrast`, a squared colour
+    difference. Colours are area-weighted means, so errors of merging level by level add up to that of all at once.
+    """
+    owner = np.arange(len(members)) // group
+    faces = _area(np.exp(members.scales.astype(np.float64)))
+    colours = np.square(SH_C0 * (members.sh0.astype(np.float64) - coarse.sh0[owner])).sum(axis=1)
+    away = np.square(members.means.astype(np.float64) - coarse.means[owner]).sum(axis=1)
+    moved = -np.expm1(-away / np.maximum(4 * faces / 3, _MIN_DEVIATION**2))
+    return float((opacity_of(members.opacities) * faces * (colours + contrast * moved)).sum())
+
+
+def contrast_of(gaussians: Gaussians) -> float:
+    """The squared colour difference between two of the Gaussians, on average, and no less than one step of 8 bits."""
+    colours = SH_C0 * gaussians.sh0.astype(np.float64)
+    return float(2 * colours.var(axis=0).sum() + _STEP**2)
 
 
 def _sizes(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@ const asked = new URLSearchParams(location.search);
 const { settings, surroundings, limits, rotation, target, metric, antialiased, title, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
-const MAX_SILENT_SECONDS = 30; // while loading; counted in ticks, since a page that works hard hears no clock
+const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function fail(text) {
@@ -46,6 +46,71 @@ hasWebGpu().then((webgpu) => {
     return start(webgpu && !asked.has('webgl') ? 'webgpu' : 'webgl');
 }).catch((error) => notShown(error.message));
 
+// What the viewer is given to show: the file in this page, or the parts of a streamed scene.
+async function content() {
+    if (byId('splat').textContent === '') {
+        return streamed();
+    }
+    const sog = embedded();
+    const contentUrl = URL.createObjectURL(sog);
+    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), bytes: sog.size };
+}
+
+// A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no right to them:
+// whoever links to it names where signed links are to be had (#scene=https://…/lod-meta.json), and again when they expire.
+// Only links to its own parts are taken: whoever passes a page's link on could name any.
+const RENEW_MS = 30_000; // before they expire
+
+async function streamed() {
+    const source = new URLSearchParams(location.hash.slice(1)).get('scene');
+    if (source === null) {
+        throw new Error('it loads the scene in parts: open it from the scene’s own page, or download the viewer there');
+    }
+    const urlOf = (name) => new URL(`../lod/${name}`, location.href).href.split('?')[0];
+    const links = new Map();
+    let expires = 0;
+    let renewal;
+
+    async function manifest() {
+        const answer = await fetch(source, { credentials: 'omit', cache: 'no-store' });
+        if (answer.status === 404) {
+            byId('legend').textContent = 'The link to this scene has expired. Open it anew to see more of it';
+            byId('legend').classList.remove('gone');
+            throw Object.assign(new Error('the link to it has expired: open it anew where you found it'), { final: true });
+        }
+        if (!answer.ok) {
+            throw new Error(`its server answers ${answer.status}`);
+        }
+        const found = await answer.json();
+        const own = (link) => {
+            const name = URL.canParse(link) ? new URL(link).pathname.split('/').pop() : '';
+            if (!isNeighbour(link, `../lod/${name}`)) {
+                throw Object.assign(new Error('its link names other files than its own'), { final: true });
+            }
+            links.set(urlOf(name), link);
+            return urlOf(name);
+        };
+        found.filenames = found.filenames.map(own);
+        if (found.environment) {
+            found.environment = own(found.environment);
+        }
+        expires = Date.parse(found.expiresAt);
+        return found;
+    }
+
+    // one request for all parts that wait
+    const renewed = () => { renewal ??= manifest().finally(() => { renewal = undefined; }); return renewal; };
+    const first = await renewed();
+    const contentUrl = URL.createObjectURL(new Blob([JSON.stringify(first)], { type: 'application/json' }));
+    const linkOf = async (url, anew) => {
+        if (links.has(url) && (anew || Date.now() > expires - RENEW_MS)) {
+            await renewed();
+        }
+        return links.get(url);
+    };
+    return { contentUrl, contentFilename: 'lod-meta.json', linkOf };
+}
+
 // As bytes, not as a data: URL: for 100 MB that takes three times as long and nearly four times the memory.
 function embedded() {
     const binary = atob(byId('splat').textContent);
@@ -57,16 +122,13 @@ function embedded() {
 }
 
 async function start(renderer) {
-    const sog = embedded();
-    const contentUrl = URL.createObjectURL(sog);
+    const { bytes, ...given } = await content();
     const viewer = await Supersplat.createViewer({
         container: byId('viewer'),
         settings,
         surroundings,
         limits,
-        contentUrl,
-        contentFilename: 'scene.sog',
-        contents: Promise.resolve(new Response(sog)),
+        ...given,
         ui: false,
         aa: antialiased,
         noanim: still,
@@ -90,7 +152,7 @@ async function start(renderer) {
         poster.classList.add('gone');
         poster.inert = true;
         if (!asked.has('noui')) {
-            addControls(viewer, sog.size, contentUrl);
+            addControls(viewer, bytes, given.contentUrl);
         }
         document.documentElement.dataset.loaded = 'true';
     };
@@ -163,13 +225,15 @@ function addControls(viewer, bytes, contentUrl) {
     }
 }
 
-// The .sog is in this page. The other files lie beside it: by their relative paths, or, as a page opened by a signed link
+// The .sog is in this page, unless it streams. The other files lie beside it: by their relative paths, or, as a page opened by a signed link
 // has no right to its neighbours, by signed links to the same files (#ply=https://…). Other links are passed over: whoever
 // passes a page's link on could name any file.
 async function listDownloads(bytes, contentUrl) {
     const linked = new URLSearchParams(location.hash.slice(1));
-    offer('Compressed splat', 'sog', contentUrl, bytes);
-    for (const [kind, label] of [['ply', 'Full splat'], ['spz', 'Compressed splat']]) {
+    if (bytes !== undefined) {
+        offer('Compressed splat', 'sog', contentUrl, bytes);
+    }
+    for (const [kind, label] of [['sog', 'Compressed splat'], ['ply', 'Full splat'], ['spz', 'Compressed splat']]) {
         const link = linked.get(kind);
         const beside = downloads[kind];
         if (link && beside && isNeighbour(link, beside.path)) {

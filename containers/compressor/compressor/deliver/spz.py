@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,62 +18,80 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from compressor.formats.spz import (
+    ANTIALIASED,
+    COLOUR_SCALE,
+    ENTRY,
+    HARMONIC_STEPS,
+    HEADER,
+    MAGIC,
+    ROTATION_STEPS,
+    SCALE_OFFSET,
+    SCALE_STEPS,
+)
+from contract.files import whole
 from splat.gaussians import Float32, Gaussians, opacity_of
 
-_MAGIC, _LEGACY, _CURRENT = 0x5053474E, 3, 4
+_LEGACY, _CURRENT = 3, 4
 _HEADER_BYTES = 32  # of version 4
 _LEVEL = 12  # of Zstandard: higher ones gain less than 1 %
-_ANTIALIASED = 1
 _POSITION_BITS = 24
 _MAX_FRACTIONAL_BITS = 12
-_COLOUR_SCALE = 0.15
 _FIRST_BAND = 3  # coefficients, kept in 5 bits; the others in 4
 _FIRST_BUCKET, _OTHER_BUCKET = 8, 16
 
 Bytes = NDArray[np.uint8]
 
 
-def write_spz(path: Path, gaussians: Gaussians, *, antialiased: bool) -> None:
-    """Write `gaussians`, in their order, as version 4; the file appears whole or not at all."""
-    bits = fractional_bits(gaussians.means)
-    parts = [part.tobytes() for part in _parts(gaussians, bits) if part.size]
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    streams = [compressor.compress(part) for part in parts]
-    header = _header(gaussians, _CURRENT, bits, antialiased, len(streams))
-    header += struct.pack("<I", _HEADER_BYTES) + bytes(_HEADER_BYTES - len(header) - 4)
-    contents = b"".join(struct.pack("<QQ", len(s), len(p)) for s, p in zip(streams, parts, strict=True))
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as stream:
-        stream.writelines([header, contents, *streams])
-    partial.replace(path)
+@dataclass(frozen=True)
+class FixedPoint:
+    """`count` Gaussians as SPZ's fixed-point attributes, `parts`, which both versions hold."""
 
+    count: int
+    degree: int
+    bits: int
+    antialiased: bool
+    parts: tuple[bytes, ...]
 
-def write_legacy_spz(path: Path, gaussians: Gaussians, *, antialiased: bool) -> None:
-    """Write the same as version 3."""
-    bits = fractional_bits(gaussians.means)
-    partial = path.with_name(path.name + ".partial")
-    with gzip.GzipFile(partial, "wb", compresslevel=6, mtime=0) as stream:
-        stream.write(_header(gaussians, _LEGACY, bits, antialiased, 0))
-        for part in _parts(gaussians, bits):
-            stream.write(part.tobytes())
-    partial.replace(path)
+    @classmethod
+    def of(cls, gaussians: Gaussians, *, antialiased: bool) -> FixedPoint:
+        """`gaussians`, in their order."""
+        bits = fractional_bits(gaussians.means)
+        parts = (
+            _positions(gaussians.means, bits),
+            np.rint(255 * opacity_of(gaussians.opacities)).astype(np.uint8),
+            _to_byte(gaussians.sh0 * (COLOUR_SCALE * 255) + 127.5),
+            _to_byte((gaussians.scales + SCALE_OFFSET) * SCALE_STEPS),
+            _rotations(gaussians.quats),
+            _harmonics(gaussians.shN),
+        )
+        encoded = tuple(part.tobytes() for part in parts)
+        return cls(len(gaussians), gaussians.sh_degree, bits, antialiased, encoded)
 
+    def write(self, path: Path) -> None:
+        """Write version 4; the file appears whole or not at all."""
+        parts = [part for part in self.parts if part]
+        compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        streams = [compressor.compress(part) for part in parts]
+        header = self._header(_CURRENT, len(streams))
+        header += struct.pack("<I", _HEADER_BYTES) + bytes(_HEADER_BYTES - len(header) - 4)
+        contents = b"".join(ENTRY.pack(len(s), len(p)) for s, p in zip(streams, parts, strict=True))
+        with whole(path) as partial, partial.open("wb") as out:
+            out.writelines([header, contents, *streams])
 
-def _header(gaussians: Gaussians, version: int, bits: int, antialiased: bool, streams: int) -> bytes:
-    """The 16 bytes that both versions begin with."""
-    flags = _ANTIALIASED if antialiased else 0
-    return struct.pack("<IIIBBBB", _MAGIC, version, len(gaussians), gaussians.sh_degree, bits, flags, streams)
+    def write_legacy(self, path: Path) -> None:
+        """Write the same as version 3."""
+        with whole(path) as partial:
+            partial.write_bytes(self.legacy())
 
+    def legacy(self) -> bytes:
+        """Version 3."""
+        return gzip.compress(b"".join([self._header(_LEGACY, 0), *self.parts]), compresslevel=6, mtime=0)
 
-def _parts(gaussians: Gaussians, bits: int) -> tuple[Bytes, ...]:
-    return (
-        _positions(gaussians.means, bits),
-        np.rint(255 * opacity_of(gaussians.opacities)).astype(np.uint8),
-        _to_byte(gaussians.sh0 * (_COLOUR_SCALE * 255) + 127.5),
-        _to_byte((gaussians.scales + 10) * 16),
-        _rotations(gaussians.quats),
-        _harmonics(gaussians.shN),
-    )
+    def _header(self, version: int, streams: int) -> bytes:
+        """The 16 bytes that both versions begin with."""
+        flags = ANTIALIASED if self.antialiased else 0
+        return HEADER.pack(MAGIC, version, self.count, self.degree, self.bits, flags, streams)
 
 
 def fractional_bits(means: Float32) -> int:
@@ -97,8 +116,8 @@ def _rotations(quats: Float32) -> Bytes:
     packed = largest.astype(np.uint32)
     for component in range(4):
         value = unit[:, component]
-        size = np.rint(np.abs(value) * np.sqrt(2.0) * 511).astype(np.uint32)
-        code = ((value < 0).astype(np.uint32) << 9) | np.minimum(size, 511)
+        size = np.rint(np.abs(value) * np.sqrt(2.0) * ROTATION_STEPS).astype(np.uint32)
+        code = ((value < 0).astype(np.uint32) << 9) | np.minimum(size, ROTATION_STEPS)
         packed = np.where(largest == component, packed, (packed << 10) | code).astype(np.uint32)
     return np.asarray(packed.astype("<u4").view(np.uint8))
 
@@ -106,7 +125,7 @@ def _rotations(quats: Float32) -> Bytes:
 def _harmonics(shN: Float32) -> Bytes:
     """Coefficient by coefficient, red, green, blue, rounded to multiples of a bucket."""
     count = shN.shape[1]
-    values = np.rint(shN * 128) + 128
+    values = np.rint(shN * HARMONIC_STEPS) + HARMONIC_STEPS
     bucket = np.where(np.arange(count) < _FIRST_BAND, _FIRST_BUCKET, _OTHER_BUCKET)[:, None]
     return _to_byte(np.floor((values + bucket // 2) / bucket) * bucket)
 

@@ -1,8 +1,8 @@
-"""Streamed SOG for scenes of millions: `lod-meta.json`, and unbundled SOGs of a part at a level of detail each.
+"""Streamed SOG for scenes of millions: `lod-meta.json`, and a bundled SOG for each part at each level of detail.
 
 https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/streamed-sog/ A viewer picks a level for every
-leaf of the tree and loads the files that hold them. Each part is encoded by itself, so memory does not grow with the
-scene beyond the splat's own.
+leaf of the tree and loads the files that hold them: one request a part, which can be signed. Each part is encoded by
+itself, so memory does not grow with the scene beyond the splat's own.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from compressor.deliver.merge import group_order, merged
+from compressor.deliver.environment import MAX_ENVIRONMENT
+from compressor.deliver.merge import contrast_of, group_order, merge_error, merged
 from compressor.encode.arranged import Arranged, Sensitivity
 from compressor.encode.encoder import Coarseness, quantise
 from compressor.encode.harmonics import quantise_harmonics
 from compressor.sog.codes import Float64
-from compressor.sog.container import META, pack_files
+from compressor.sog.container import pack_files, zip_files
 from splat.gaussians import Gaussians
 from splat.stored import Marks
 
-LOD_META = "lod-meta.json"
+LOD_META = "lod-meta.json"  # the name by which viewers know the format
+ENVIRONMENT = "environment.sog"
 _VERSION = 1
 _GENERATOR = "spaceport"
 _REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
@@ -58,12 +61,25 @@ def write_streamed(
     progress: Callable[[float], None],
     *,
     marks: Marks,
+    environment: NDArray[np.bool_] | None = None,
 ) -> None:
-    """Write the scene below `folder` at a `coarseness`; `lod-meta.json` last. `progress` gets the share done."""
+    """Write the scene below `folder`, which is made, at a `coarseness`; `lod-meta.json` last.
+
+    `environment` (N,): Gaussians to keep apart, at most MAX_ENVIRONMENT after merging. `progress` gets the share done.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     count = len(arranged)
-    starts = range(0, count, layout.leaf)
-    leaves = [(start, min(start + layout.leaf, count)) for start in starts]
     filenames: list[str] = []
+    more: dict[str, Any] = {}
+    if environment is not None and environment.any():
+        apart = arranged.select(environment)
+        while len(apart) > MAX_ENVIRONMENT:
+            apart, _ = _coarser(apart, layout.group, 0.0)
+        arranged = arranged.select(~environment)
+        _write_unit(folder / ENVIRONMENT, apart, _share(coarseness, len(apart), count), marks)
+        more["environment"] = ENVIRONMENT
+    starts = range(0, len(arranged), layout.leaf)
+    leaves = [(start, min(start + layout.leaf, len(arranged))) for start in starts]
     nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]
     counts = [0] * layout.levels
     for level in range(layout.levels):
@@ -71,15 +87,17 @@ def write_streamed(
         per_file = layout.leaves_per_file * layout.group**level
         for number, first in enumerate(range(0, len(leaves), per_file)):
             chosen = range(first, min(first + per_file, len(leaves)))
-            parts = [_at_level(_slice(arranged, *leaves[i]), level, layout.group) for i in chosen]
+            parts = []
             offset = 0
-            for i, part in zip(chosen, parts, strict=True):
+            for i in chosen:
+                part, error = _at_level(_slice(arranged, *leaves[i]), level, layout.group)
                 nodes[i]["lods"][str(level)] = {"file": len(filenames), "offset": offset, "count": len(part)}
+                nodes[i]["errors"].append(float(f"{error:.7g}"))
+                parts.append(part)
                 offset += len(part)
             counts[level] += offset
-            name = f"{level}_{number}/{META}"
-            filenames.append(name)
-            _write_unit((folder / name).parent, _joined(parts), _share(coarseness, offset, count), marks)
+            filenames.append(f"{level}_{number}.sog")
+            _write_unit(folder / filenames[-1], _joined(parts), _share(coarseness, offset, count), marks)
             progress((level + (chosen.stop / len(leaves))) / layout.levels)
     meta = {
         "version": _VERSION,
@@ -87,6 +105,8 @@ def write_streamed(
         "count": sum(counts),
         "counts": counts,
         "lodLevels": layout.levels,
+        "lodErrors": True,
+        **more,
         "filenames": filenames,
         "tree": _tree(nodes),
     }
@@ -97,13 +117,20 @@ def _slice(arranged: Arranged, start: int, end: int) -> Arranged:
     return arranged.select(np.arange(start, end))
 
 
-def _at_level(part: Arranged, level: int, group: int) -> Arranged:
+def _at_level(part: Arranged, level: int, group: int) -> tuple[Arranged, float]:
+    """A leaf at a level, and its error there (merge.merge_error)."""
+    error, contrast = 0.0, contrast_of(part.gaussians)
     for _ in range(level):
-        part = part.select(group_order(part.gaussians, group))
-        gaussians = merged(part.gaussians, group)
-        starts = np.arange(0, len(part), group)
-        part = Arranged(gaussians, _merged_sensitivity(part.sensitivity, starts))
-    return part
+        part, added = _coarser(part, group, contrast)
+        error += added
+    return part, error
+
+
+def _coarser(part: Arranged, group: int, contrast: float) -> tuple[Arranged, float]:
+    part = part.select(group_order(part.gaussians, group))
+    gaussians = merged(part.gaussians, group)
+    coarser = Arranged(gaussians, _merged_sensitivity(part.sensitivity, np.arange(0, len(part), group)))
+    return coarser, merge_error(part.gaussians, gaussians, group, contrast)
 
 
 def _merged_sensitivity(sensitivity: Sensitivity, starts: Any) -> Sensitivity:
@@ -139,20 +166,18 @@ def _share(coarseness: Coarseness, part: int, whole: int) -> Coarseness:
     return replace(coarseness, palette_size=max(_MIN_PALETTE, round(size * share)) if size else 0)
 
 
-def _write_unit(folder: Path, part: Arranged, coarseness: Coarseness, marks: Marks) -> None:
+def _write_unit(path: Path, part: Arranged, coarseness: Coarseness, marks: Marks) -> None:
     size, lambda_ = coarseness.palette_size, coarseness.label_lambda
     palette = quantise_harmonics(part.gaussians, part.sensitivity, size, lambda_) if size else None
     codes = quantise(part.gaussians, part.sensitivity, coarseness, palette)
-    folder.mkdir(parents=True)
-    for name, data in pack_files(codes, marks).items():
-        (folder / name).write_bytes(data)
+    path.write_bytes(zip_files(pack_files(codes, marks)))
 
 
 def _bounds(gaussians: Gaussians, start: int, end: int) -> dict[str, Any]:
     reach = _REACH * np.exp(gaussians.scales[start:end].astype(np.float64).max(axis=1))[:, None]
     low: Float64 = (gaussians.means[start:end] - reach).min(axis=0)
     high: Float64 = (gaussians.means[start:end] + reach).max(axis=0)
-    return {"bound": {"min": _rounded(low), "max": _rounded(high)}, "lods": {}}
+    return {"bound": {"min": _rounded(low), "max": _rounded(high)}, "lods": {}, "errors": []}
 
 
 def _rounded(values: Float64) -> list[float]:

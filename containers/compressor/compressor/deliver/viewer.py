@@ -1,8 +1,12 @@
-"""The delivered page: one HTML file that holds the viewer and the SOG and opens by a double click."""
+"""The delivered page: one HTML file that holds the viewer and the SOG and opens by a double click.
+
+Of a large scene there is a second page without the SOG, which streams the scene's levels from beside it.
+"""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import html
 import json
 import string
@@ -37,9 +41,11 @@ class Journey:
 
 @dataclass(frozen=True)
 class Page:
-    """What the page shows around the splat, all in the splat's coordinates: ground and sky, where one may go, the
-    picture shown while loading (JPEG), whether one unit is one metre, and the bytes of the files that lie beside the
-    page's folder, by name (scene.ply), and whether the splat was trained for a compensated blur."""
+    """What the page shows around the splat, all in the splat's coordinates: ground and sky, and where one may go.
+
+    `poster`: the picture shown while loading (JPEG); `metric`: whether one unit is one metre; `downloads`: bytes of the
+    files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur.
+    """
 
     title: str
     journey: Journey
@@ -71,6 +77,17 @@ def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
 
 def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
     """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
+    path.write_text(_text(bundle, base64.b64encode(sog).decode("ascii"), page), encoding="utf-8")
+
+
+def write_streaming_page(path: Path, bundle: Path, page: Page) -> None:
+    """Write the page without the splat to `path`, compressed by gzip: three quarters of it are the viewer's script, of
+    which gzip leaves a quarter, and nobody between a bucket and a phone would do it. Raises as `write_page` does.
+    """
+    path.write_bytes(gzip.compress(_text(bundle, "", page).encode("utf-8"), mtime=0))
+
+
+def _text(bundle: Path, splat: str, page: Page) -> str:
     rotation = upright_rotation(page.surroundings.up)
     parts = resources.files(__package__)
     presentation = {
@@ -87,7 +104,7 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         },
     }
     template = string.Template(parts.joinpath("page.html").read_text(encoding="utf-8"))
-    text = template.substitute(
+    return template.substitute(
         title=html.escape(page.title),
         licence=(bundle / "LICENSE").read_text(encoding="utf-8").replace("--", "- -"),
         viewer_css=(bundle / "viewer.css").read_text(encoding="utf-8"),
@@ -98,9 +115,8 @@ def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
         # no `<` at all: `</script` would end the element, and `<!--<script` begins one that hides its end
         presentation=json.dumps(presentation).replace("<", "\\u003c"),
-        splat=base64.b64encode(sog).decode("ascii"),
+        splat=splat,
     )
-    path.write_text(text, encoding="utf-8")
 
 
 def upright(rotation: NDArray[np.float64], surroundings: Surroundings) -> dict[str, Any]:

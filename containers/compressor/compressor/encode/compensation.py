@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import recoloured
-from compressor.encode.fitting import Sights, fitted, visits_for
+from compressor.encode.fitting import Sights, fitted
 from compressor.encode.harmonics import absorb
 from compressor.encode.palettes import PaletteCurve
 from compressor.encode.quality import Yardstick
@@ -39,8 +39,8 @@ class Compensation:
         start = own
         if self.shifts:
             start = replace(own, opacities=own.opacities + self.shifts[0], sh0=own.sh0 + self.shifts[1])
-        visits = visits_for(len(own), _LATER_ROUNDS if self.shifts else _FIRST_ROUNDS, self.seen)
-        better = fitted(start, self.seen, visits, self.check_stop)
+        rounds = _LATER_ROUNDS if self.shifts else _FIRST_ROUNDS
+        better = fitted(start, self.seen, rounds, self.check_stop)
         self.shifts = better.opacities - own.opacities, better.sh0 - own.sh0
         codes = recoloured(found.codes, better, sensitivity, found.coarseness)
         return Found(codes, found.coarseness, yardstick.mean_squared_error(dequantise(codes)))

@@ -29,16 +29,13 @@ class Sights:
     pictures: Sequence[Image3]
 
 
-def visits_for(count: int, rounds: float, seen: Sights) -> int:
-    """How many pictures to fit `count` Gaussians to: each of those `seen` so often, fewer of a large splat."""
-    return max(1, min(round(rounds * len(seen.cameras)), max(_MIN_VISITS, _WORK // count)))
-
-
-def fitted(start: Gaussians, seen: Sights, visits: int, check_stop: Callable[[], None]) -> Gaussians:
+def fitted(start: Gaussians, seen: Sights, rounds: float, check_stop: Callable[[], None]) -> Gaussians:
     """`start` with opacities and constant colours that bring its pictures nearer to those `seen`.
 
-    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; a picture a step, `visits` of them at random.
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; a picture a step in random order, each so many
+    `rounds`, fewer of a large splat.
     """
+    visits = max(1, min(round(rounds * len(seen.cameras)), max(_MIN_VISITS, _WORK // len(start))))
     values = {name: getattr(start, name) for name in _RATES}
     means = {name: np.zeros_like(value) for name, value in values.items()}
     squares = {name: np.zeros_like(value) for name, value in values.items()}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from compressor.encode.arranged import Sensitivity
 from compressor.encode.codebook import fit_codebook, nearest_codes
 from compressor.encode.palette import Indices, build_palette, sort_by_use
-from compressor.sog.codes import CODEBOOK_SIZE, MAX_COEFFICIENTS, Float32, Float64, Palette, UInt16
+from compressor.sog.codes import CODEBOOK_SIZE, Float32, Float64, Palette, UInt16
 from splat.gaussians import Gaussians
 from splat.kernels import parallel_kernel
 
@@ -101,7 +101,7 @@ def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette 
 def _written(gaussians: Gaussians, palette: Palette | None) -> tuple[Float32, UInt16]:
     """Vectors (K, C, 3) and labels (N,), all of one zero vector without a palette."""
     if palette is None:
-        return np.zeros((1, MAX_COEFFICIENTS, 3), np.float32), np.zeros(len(gaussians), np.uint16)
+        return np.zeros((1, gaussians.shN.shape[1], 3), np.float32), np.zeros(len(gaussians), np.uint16)
     return palette.codebook[palette.codes], palette.labels
 
 

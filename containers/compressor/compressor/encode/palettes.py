@@ -116,7 +116,7 @@ def measure_palettes(arranged: Arranged, yardstick: Yardstick, budget: float, pa
         return None
     palettes = PaletteCurve(arranged, yardstick, _LABEL_LAMBDA * budget / len(arranged))
     for size in palettes.first_sizes():
-        pace.begin("optimising file size (step 2 of 3)")
+        pace.begin(2)
         palettes.palette(size)
     return palettes
 

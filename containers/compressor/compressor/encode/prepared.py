@@ -82,7 +82,7 @@ def measured(
     Of a splat without `views` nothing is removed and nothing fitted: nobody knows what its cameras saw. `limit`: of the
     pictures that sensitivities are measured from.
     """
-    pace.begin("optimising file size (step 1 of 3)")
+    pace.begin(1)
     sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit)
     arranged = Arranged(gaussians, sensitivity)
     if not views:
@@ -98,7 +98,7 @@ def prepare(
 
     `yardstick` is of the whole splat; with the pictures `seen` of it, what is rounded is fitted to them.
     """
-    pace.begin("optimising file size (step 2 of 3)")
+    pace.begin(2)
     left = pruned.arranged
     some = yardstick if len(left) <= _LARGE else yardstick.every_other()
     own = some.of(left.gaussians) if pruned.error else some

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.encode.arranged import Arranged
-from compressor.encode.fitting import Sights, fitted, visits_for
+from compressor.encode.fitting import Sights, fitted
 from compressor.encode.quality import Yardstick
 from compressor.sog.codes import Float32
 from splat.gaussians import opacity_of
@@ -37,40 +39,51 @@ class Pruned:
     error: float
 
 
-def prune(
-    arranged: Arranged, budget: float, yardstick: Yardstick, seen: Sights | None, check_stop: Callable[[], None]
-) -> Pruned:
-    """Prune as many Gaussians as a quarter of the squared error `budget` allows, and fit the rest.
+@dataclass(frozen=True)
+class Pruner:
+    """Prunes a splat for one budget after another; the splat without a share of its Gaussians is drawn once for all.
 
-    They are fitted to the pictures `seen` of all; without these nothing is fitted, and fewer are pruned.
+    The rest is fitted to the pictures `seen` of all; without these nothing is fitted, and fewer are pruned.
     """
-    order = np.argsort(missed(arranged))
-    allowed = _SHARE * budget
 
-    def without(share: float) -> Arranged:
-        return arranged.select(np.sort(order[int(share * len(order)) :]))
+    arranged: Arranged
+    yardstick: Yardstick
+    seen: Sights | None
+    check_stop: Callable[[], None]
+    _errors: dict[float, float] = field(default_factory=dict, init=False)  # by share
 
-    some = yardstick.every_other()
+    def prune(self, budget: float) -> Pruned:
+        """Prune as many Gaussians as a quarter of the squared error `budget` allows, and fit the rest."""
+        allowed = _SHARE * budget
+        if self.seen and (share := self._largest_share(_RECOVERED * allowed)):
+            left = self._without(share)
+            left = replace(left, gaussians=fitted(left.gaussians, self.seen, _ROUNDS, self.check_stop))
+            found = self.yardstick.mean_squared_error(left.gaussians)
+            if found <= _TOLERANCE * allowed:
+                return Pruned(left, found)
+        if not (share := self._largest_share(allowed)):
+            return Pruned(self.arranged, 0.0)
+        left = self._without(share)
+        found = self.yardstick.mean_squared_error(left.gaussians)
+        return Pruned(left, found) if found <= _TOLERANCE * allowed else Pruned(self.arranged, 0.0)
 
-    def error(share: float) -> float:
-        check_stop()
-        return some.mean_squared_error(without(share).gaussians)
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.argsort(missed(self.arranged))
 
-    def largest_share(error_allowed: float) -> float:
-        place = bisect_right(_SHARES, error_allowed, key=error)
+    def _without(self, share: float) -> Arranged:
+        return self.arranged.select(np.sort(self._order[int(share * len(self._order)) :]))
+
+    def _error(self, share: float) -> float:
+        if share not in self._errors:
+            self.check_stop()
+            some = self.yardstick.every_other()
+            self._errors[share] = some.mean_squared_error(self._without(share).gaussians)
+        return self._errors[share]
+
+    def _largest_share(self, error_allowed: float) -> float:
+        place = bisect_right(_SHARES, error_allowed, key=self._error)
         return _SHARES[place - 1] if place else 0.0
-
-    if seen and (share := largest_share(_RECOVERED * allowed)):
-        left = without(share)
-        left = replace(left, gaussians=fitted(left.gaussians, seen, visits_for(len(left), _ROUNDS, seen), check_stop))
-        found = yardstick.mean_squared_error(left.gaussians)
-        if found <= _TOLERANCE * allowed:
-            return Pruned(left, found)
-    if not (share := largest_share(allowed)):
-        return Pruned(arranged, 0.0)
-    left = without(share)
-    found = yardstick.mean_squared_error(left.gaussians)
-    return Pruned(left, found) if found <= _TOLERANCE * allowed else Pruned(arranged, 0.0)
 
 
 def missed(arranged: Arranged) -> Float32:

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.encode.viewpoints import evenly, measuring_cameras
+from compressor.encode.viewpoints import measuring_cameras
 from compressor.framing import Framing
 from splat.camera import Camera, View
 from splat.files import below
 from splat.gaussians import Gaussians
 from splat.render import render, render_with_alpha
+from splat.sampling import evenly
+from splat.surroundings import Surroundings, background
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, open_picture
 
@@ -64,8 +66,8 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
     """By which files of `gaussians` are judged: 960 pixels wide, from where `measuring_cameras` says."""
     cameras, pictures, covered = measuring_cameras(gaussians, views, framing), [], []
     for camera in cameras:
-        picture, alpha = _drawn(gaussians, camera)
-        pictures.append(picture)
+        picture, alpha = render_with_alpha(gaussians, camera, BACKGROUND)
+        pictures.append(np.clip(picture, 0, 1))
         covered.append(covered_pixels(alpha))
     return Yardstick(cameras, pictures, covered)
 
@@ -77,14 +79,7 @@ def covered_pixels(alpha: NDArray[np.float32]) -> float:
 
 def draw(gaussians: Gaussians, camera: Camera) -> Image3:
     """A picture (height, width, 3) in 0..1 on a plain dark background, against which pictures are measured."""
-    return _drawn(gaussians, camera)[0]
-
-
-def _drawn(gaussians: Gaussians, camera: Camera) -> tuple[Image3, Image3]:
-    """The picture of `draw`, and its opacity (height, width)."""
-    picture, alpha = render_with_alpha(gaussians, camera)
-    beyond = (1 - alpha)[:, :, None] * np.asarray(BACKGROUND, np.float32)
-    return np.clip(picture + beyond, 0, 1), alpha
+    return np.clip(render(gaussians, camera, BACKGROUND), 0, 1)
 
 
 def psnr(mean_squared_error: float) -> float:
@@ -94,24 +89,35 @@ def psnr(mean_squared_error: float) -> float:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Photos that no training saw, with their names and cameras."""
+    """Photos that no training saw, with their names, cameras, and the ground and sky that are drawn behind the splat
+    (pictures of the photos' sizes; None: black).
+    """
 
     names: list[str]
     cameras: list[Camera]
     photos: list[NDArray[np.uint8]]
+    behind: list[NDArray[np.uint8]] | None = None
+
+    def draw(self, gaussians: Gaussians, number: int) -> Image3:
+        """What the splat shows of a photo, (height, width, 3) in 0..1, over what it was trained over."""
+        picture, alpha = render_with_alpha(gaussians, self.cameras[number])
+        if self.behind is not None:
+            picture = picture + ((1 - alpha) / np.float32(255))[..., None] * self.behind[number]
+        return np.clip(picture, 0, 1)
 
     def psnr(self, gaussians: Gaussians, check_stop: Callable[[], None]) -> float:
-        """Mean over the photos of the PSNR of the splat's picture, drawn on black as in training."""
+        """Mean over the photos of the PSNR of the splat's picture."""
         values = []
-        for camera, photo in zip(self.cameras, self.photos, strict=True):
+        for number, photo in enumerate(self.photos):
             check_stop()
-            picture = np.clip(render(gaussians, camera), 0, 1)
+            picture = self.draw(gaussians, number)
             values.append(psnr(float(np.mean(np.square(picture - photo.astype(np.float32) / 255)))))
         return float(np.mean(values))
 
 
-def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
-    """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none.
+def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundings | None = None) -> HeldOut | None:
+    """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none. `surroundings`: what
+    they were trained over.
 
     Raises StageError(INVALID_SCENE) where one cannot be read.
     """
@@ -122,7 +128,12 @@ def held_out_photos(views: Sequence[View], folder: Path) -> HeldOut | None:
         photos.append(photo)
         names.append(view.name)
         cameras.append(view.camera.resized(photo.shape[1], photo.shape[0]))
-    return HeldOut(names, cameras, photos) if photos else None
+    if not photos:
+        return None
+    behind = None
+    if surroundings is not None:  # drawn once, in bytes: they are compared with many times
+        behind = [np.rint(255 * background(surroundings, camera)).astype(np.uint8) for camera in cameras]
+    return HeldOut(names, cameras, photos, behind)
 
 
 def _photo(path: Path) -> NDArray[np.uint8]:

@@ -51,17 +51,27 @@ def search(
     spent: float = 0.0,
     tries: int = MAX_TRIES,
 ) -> Found | None:
-    """The coarsest found whose measured error is within `budget`, `spent` of it before any rounding; None without one.
+    """Find the largest λ whose pictures stay within an error.
 
-    `attempt` makes the content at a λ, of which the first is `lambda_`; its second argument is the best so far. Ends
-    with the best after so many `tries`, or where `pace` allows no other; while none is within, a last one plays safe.
+    Parameters
+    ----------
+    attempt: makes the content at a λ; its second argument is the best found so far, None at first.
+    lambda_: where to begin, above 0: squared image error for each bit saved (`first_try` has a good guess).
+    budget: the mean squared error allowed of the pictures, whose colours run from 0 to 1.
+    spent: how much of it pruning and fitting have used before any rounding; 0 by default.
+    pace: the CPU seconds left; a try begins only if it should end in time.
+    tries: at most so many; 6 by default. While none is within the budget, one more aims at 0.6 of it.
+
+    Returns the coarsest content whose measured error is within `budget`; None where no try was.
+
+    Source: Shoham and Gersho 1988 for one λ; the next λ by a power law through the last two tries.
     """
     room = budget - spent
     tried: list[tuple[float, float]] = []  # logarithms of λ and of the error it caused
     best: Found | None = None
     last = False
     for number in range(1, tries + 2):
-        pace.begin("optimising file size (step 3 of 3)")
+        pace.begin(3)
         before = pace.spent
         found = attempt(lambda_, best)
         error = max(found.mean_squared_error - spent, room / 1000)

@@ -19,9 +19,9 @@ from compressor.encode.gradients import render_from
 from compressor.encode.quality import covered_pixels
 from compressor.encode.viewpoints import MAX_EXPLORED, exploring_cameras
 from compressor.framing import Framing
-from compressor.sog.codes import MAX_COEFFICIENTS, Float32, Float64
+from compressor.sog.codes import Float32, Float64
 from splat.camera import Camera, View
-from splat.gaussians import Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.harmonics import sh_basis
 from splat.kernels import kernel, parallel_kernel
 
@@ -31,7 +31,7 @@ _WORK, _MIN_VIEWS = 12_000_000, 12
 _MIN_SHARE = 1 / 8
 # correlations are reduced by this part, since future views may not have them
 _DAMPING = 0.1
-_FULL = MAX_COEFFICIENTS + 1
+_FULL = HIGHER_COEFFICIENTS[-1] + 1
 
 
 def measure_sensitivity(

@@ -1,7 +1,8 @@
 """Viewpoints from which a splat is judged: as photos saw it, or from all round where there are none, and from nearby.
 
 A viewer's user moves closer than the photographer and looks at larger pictures than a preview. A file that is judged
-from afar alone is rounded for afar: of uploaded objects 50 dB at 480 pixels were 34 dB at half the distance and 960.
+only from a distance is rounded for that distance: uploaded objects with 50 dB at 480 pixels had 34 dB at half the
+distance and 960 pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from compressor.framing import FIELD_OF_VIEW, Framing, solid
 from splat.camera import Camera, View, look_at
 from splat.gaussians import Gaussians
+from splat.sampling import evenly
 
 _MEASURED_PIXELS = 960  # along the longer side
 _MEASURED_VIEWS = 6  # of held-out cameras
@@ -37,7 +38,6 @@ _MAX_POINTS = 20_000
 _MIDDLE = 0.2  # of the picture, to both sides: what a camera looks at
 
 Float64 = NDArray[np.float64]
-_Item = TypeVar("_Item")
 
 
 def measuring_cameras(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> list[Camera]:
@@ -136,8 +136,3 @@ def _outwards(eye: Float64, framing: Framing, turn: float, pixels: int) -> Camer
 def _interleaved(some: list[Camera], others: list[Camera]) -> list[Camera]:
     placed = [((i + 0.5) / len(cameras), camera) for cameras in (some, others) for i, camera in enumerate(cameras)]
     return [camera for _, camera in sorted(placed, key=lambda pair: pair[0])]
-
-
-def evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
-    """At most `limit` of the items, spread over them."""
-    return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)

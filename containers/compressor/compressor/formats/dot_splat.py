@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from splat.errors import InvalidSplatError
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, logit_of
 from splat.harmonics import SH_C0
 from splat.ply_header import MAX_GAUSSIANS
 from splat.stored import StoredSplat
@@ -41,7 +41,7 @@ def read_dot_splat(path: Path) -> StoredSplat:
     rows = np.fromfile(path, _ROW)
     shades = rows["colours"].astype(np.float64) / 255
     with np.errstate(divide="ignore", invalid="ignore"):  # lengths of zero are flat, an opacity of 255 is exactly 1
-        scales, logits = np.log(rows["deviations"].astype(np.float64)), np.log(shades[:, 3] / (1 - shades[:, 3]))
+        scales, logits = np.log(rows["deviations"].astype(np.float64)), logit_of(shades[:, 3])
     return StoredSplat(
         Gaussians(
             means=rows["means"],

@@ -1,8 +1,8 @@
-"""SPZ versions 2 to 4, as Niantic's tools, Scaniverse, splat-transform and this project write it.
+"""SPZ versions 2 to 4, as Niantic's tools, Scaniverse, splat-transform and this project write it, and its layout.
 
 https://github.com/nianticlabs/spz (README, "File Format"): a header, then each attribute of all points: up to version 3
 as one gzip stream, in version 4 as a Zstandard stream each, behind a table of their sizes. The format's axes are right,
-up, back.
+up, back, and files are read so; this project's own keep the axes of their scene, which the format cannot say.
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ import zstandard
 from numpy.typing import NDArray
 
 from splat.errors import InvalidSplatError
-from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.ply_header import MAX_GAUSSIANS
 from splat.stored import Marks, StoredSplat
 
 GZIP = b"\x1f\x8b"
 MAGIC = b"NGSP"
-_HEADER = struct.Struct("<4sIIBBBB")
-_ANTIALIASED = 0x1
-_COLOUR_SCALE = 0.15
+HEADER = struct.Struct("<4sIIBBBB")  # magic, version, Gaussians, degree, fractional bits, flags, streams of version 4
+ANTIALIASED = 0x1
+COLOUR_SCALE = 0.15
+SCALE_STEPS, SCALE_OFFSET = 16, 10  # logarithms of deviations
+HARMONIC_STEPS = 128
+ROTATION_STEPS = 511  # of √½
+ENTRY = struct.Struct("<QQ")  # of version 4's table: bytes as packed and unpacked
 _UP = (0.0, 1.0, 0.0)
 _ROTATION_BYTES = {2: 3, 3: 4, 4: 4}
-_ENTRY = struct.Struct("<QQ")  # of version 4's table: bytes as packed and unpacked
 
 Bytes = NDArray[np.uint8]
 
@@ -41,7 +44,7 @@ def read_spz(path: Path) -> StoredSplat:
         with path.open("rb") as raw:
             packed = raw.read(len(GZIP)) == GZIP
         with gzip.open(path) if packed else path.open("rb") as stream:
-            _, version, count, degree, bits, flags, streams = _HEADER.unpack(stream.read(_HEADER.size))
+            _, version, count, degree, bits, flags, streams = HEADER.unpack(stream.read(HEADER.size))
             _check(version, count, degree, bits)
             if packed != (version < 4):
                 raise ValueError(f"version {version} is packed otherwise")
@@ -52,18 +55,17 @@ def read_spz(path: Path) -> StoredSplat:
     except (OSError, EOFError, zlib.error, zstandard.ZstdError, struct.error, ValueError) as error:
         raise InvalidSplatError(f"{path.name} is not a readable SPZ ({error})") from error
     positions, alphas, colours, scales, rotations, harmonics = parts
-    opacities = alphas[:, 0] / 255
     with np.errstate(divide="ignore"):  # an opacity of 255 is exactly 1
-        logits = np.log(opacities / (1 - opacities))
+        logits = logit_of(alphas[:, 0] / 255)
     gaussians = Gaussians(
         means=(_fixed(positions) / (1 << bits)).astype(np.float32),
         quats=(_first_three(rotations) if version == 2 else _smallest_three(rotations)).astype(np.float32),
-        scales=(scales / 16 - 10).astype(np.float32),
+        scales=(scales / SCALE_STEPS - SCALE_OFFSET).astype(np.float32),
         opacities=logits.astype(np.float32),
-        sh0=((colours / 255 - 0.5) / _COLOUR_SCALE).astype(np.float32),
-        shN=((harmonics / 128 - 1).astype(np.float32)).reshape(count, -1, 3),
+        sh0=((colours / 255 - 0.5) / COLOUR_SCALE).astype(np.float32),
+        shN=((harmonics / HARMONIC_STEPS - 1).astype(np.float32)).reshape(count, -1, 3),
     )
-    return StoredSplat(gaussians, Marks(antialiased=bool(flags & _ANTIALIASED), up=_UP))
+    return StoredSplat(gaussians, Marks(antialiased=bool(flags & ANTIALIASED), up=_UP))
 
 
 def _check(version: int, count: int, degree: int, bits: int) -> None:
@@ -78,7 +80,7 @@ def _unpacked(stream: BinaryIO, lengths: Sequence[int], streams: int) -> Iterato
     if streams != sum(length > 0 for length in lengths):
         raise ValueError(f"{streams} streams")
     stream.seek(struct.unpack("<I", stream.read(4))[0])
-    table = [_ENTRY.unpack(stream.read(_ENTRY.size)) for _ in range(streams)]
+    table = [ENTRY.unpack(stream.read(ENTRY.size)) for _ in range(streams)]
     for length in lengths:
         if length == 0:
             yield b""
@@ -118,7 +120,7 @@ def _smallest_three(rotations: Bytes) -> NDArray[np.float64]:
     xyzw = np.zeros((len(words), 4))
     for component in (3, 2, 1, 0):
         held = largest != component
-        value = (words & 511) / 511 * np.sqrt(0.5) * np.where(words & 512, -1, 1)
+        value = (words & ROTATION_STEPS) / ROTATION_STEPS * np.sqrt(0.5) * np.where(words & 512, -1, 1)
         xyzw[:, component] = np.where(held, value, 0.0)
         words = np.where(held, words >> 10, words)
     rest = np.sqrt(np.maximum(0.0, 1 - np.square(xyzw).sum(axis=1)))

@@ -14,8 +14,6 @@ Float64 = NDArray[np.float64]
 
 CODEBOOK_SIZE = 256
 MAX_PALETTE = 65536
-MAX_COEFFICIENTS = 15
-"""Higher colour coefficients of degree 3."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from compressor.sog.codes import Codes, Float32, Palette, UInt8
 from compressor.sog.means import dequantise_means
 from compressor.sog.quats import dequantise_quats
-from splat.gaussians import Gaussians
+from splat.gaussians import Gaussians, logit_of
 
 _OPACITY_MARGIN = 1e-6
 
@@ -29,7 +29,7 @@ def dequantise(codes: Codes) -> Gaussians:
 def dequantise_opacities(values: UInt8) -> Float32:
     """Logits (N,) of opacities of 255."""
     opacity = np.clip(values / 255.0, _OPACITY_MARGIN, 1 - _OPACITY_MARGIN)
-    return np.log(opacity / (1 - opacity)).astype(np.float32)
+    return logit_of(opacity).astype(np.float32)
 
 
 def dequantise_harmonics(palette: Palette | None, count: int) -> Float32:
@@ -40,6 +40,5 @@ def dequantise_harmonics(palette: Palette | None, count: int) -> Float32:
 
 
 def with_harmonics(gaussians: Gaussians, palette: Palette) -> Gaussians:
-    """`gaussians` with the palette's higher coefficients in place of their own, in the same degree."""
-    found = dequantise_harmonics(palette, len(gaussians))
-    return replace(gaussians, shN=found[:, : gaussians.shN.shape[1]])
+    """`gaussians` with the palette's higher coefficients in place of their own."""
+    return replace(gaussians, shN=dequantise_harmonics(palette, len(gaussians)))

@@ -2,12 +2,16 @@
 import { createViewer as createStockViewer } from '@playcanvas/supersplat-viewer/viewer';
 import { drawSurroundings } from './background.mjs';
 import { interruptIntoOrbit, keepWithin } from './controls.mjs';
+import { loadByLinks } from './parts.mjs';
 
 export { supported } from './limits.mjs';
 
-export async function createViewer({ limits, surroundings, ...options }) {
+export async function createViewer({ limits, surroundings, linkOf, ...options }) {
     keepWithin(limits, surroundings);
     const viewer = await createStockViewer(options);
+    if (linkOf) {
+        loadByLinks(viewer.app, linkOf);
+    }
     interruptIntoOrbit(viewer);
     drawSurroundings(viewer.app, surroundings);
     return viewer;

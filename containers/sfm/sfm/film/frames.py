@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from contract.counts import MIN_PHOTOS
-from contract.films import RefusedFilm, check_film, clock
+from contract.films import MAX_FILMS, RefusedFilm, check_film, clock
 from contract.warning_codes import WarningCode
-from sfm.exif import FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
+from sfm.exif import DATE_TIME_FORMAT, FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
 from sfm.film.reader import UnreadableFilmError, Watched, watch, write_frames
 from sfm.film.telemetry import MAX_BYTES, Telemetry, location_of, read_subtitles, telemetry_of
@@ -20,7 +20,6 @@ from stage.archive import UnpackedFile
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-MAX_FILMS = 50
 WATCHING_SHARE = 0.7  # of the time, the rest is writing
 MISSING_SECONDS = 1.0  # between the header's length and the last frame, beyond which a film counts as cut off
 
@@ -176,4 +175,4 @@ def _taken_at(began: str, seconds: float) -> str:
         at = datetime.datetime.fromisoformat(began.replace("Z", "+00:00")) + datetime.timedelta(seconds=seconds)
     except (ValueError, OverflowError):
         return ""
-    return at.strftime("%Y:%m:%d %H:%M:%S")
+    return at.strftime(DATE_TIME_FORMAT)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sfm.position import GeoPosition
+from sfm.position import GeoPosition, plausible_place
 
 MAX_BYTES = 64 << 20
 MAX_GAP_SECONDS = 3.0  # between two fixes, beyond which a place between them is a guess
@@ -120,9 +120,8 @@ def _position(text: str) -> GeoPosition | None:
 
 
 def _checked(latitude: float, longitude: float, altitude: float | None) -> GeoPosition | None:
-    if abs(latitude) > 90 or abs(longitude) > 180 or (latitude == 0 and longitude == 0):
-        return None
-    return GeoPosition(latitude, longitude, altitude)
+    place = plausible_place(latitude, longitude)
+    return None if place is None else GeoPosition(*place, altitude)
 
 
 def _between(first: GeoPosition, second: GeoPosition, share: float) -> GeoPosition:

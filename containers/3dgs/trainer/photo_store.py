@@ -1,0 +1,93 @@
+"""The photos and masks of a training run, decoded when they are wanted and kept as far as bounded memory goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from splat.bounded import Bounded
+from splat.camera import Camera
+from splat.loss import Target
+from stage.errors import ErrorCode, StageError
+from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
+from trainer.dataset import Photo
+
+_CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
+
+
+class PhotoStore:
+    """Decodes photos when they are wanted and keeps what fits into bounded memory."""
+
+    def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
+        """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
+        self._cache_bytes, self._gains = cache_bytes, dict(gains or {})
+        self._pictures = Bounded[NDArray[np.uint8]](cache_bytes, lambda picture: picture.nbytes)
+        self._targets = Bounded[Target](cache_bytes, lambda target: 3 * target.planes.nbytes)
+        self._masks = Bounded[NDArray[np.bool_]](cache_bytes // 8, lambda mask: mask.nbytes)
+
+    def evened(self, gains: Mapping[str, NDArray[np.float64]]) -> PhotoStore:
+        """The same photos, decoded once for both stores, whose targets are divided by `gains`."""
+        store = PhotoStore(self._cache_bytes, gains)
+        store._pictures, store._masks = self._pictures, self._masks
+        return store
+
+    def picture(self, photo: Photo) -> NDArray[np.uint8]:
+        """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
+        size = (photo.camera.width, photo.camera.height)
+        return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb)))
+
+    def target(self, photo: Photo, camera: Camera) -> Target:
+        """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
+
+        def make() -> Target:
+            picture = self.picture(photo)
+            if picture.shape[:2] != (camera.height, camera.width):
+                small = Image.fromarray(picture).resize((camera.width, camera.height), Image.Resampling.BOX)
+                picture = np.asarray(small)
+            white = (255 * self._gains.get(photo.name, np.ones(3))).astype(np.float32)
+            return Target.of(picture.astype(np.float32) / white)
+
+        return self._targets.get((photo.name, camera.width, camera.height), make)
+
+    def mask(self, photo: Photo, camera: Camera) -> NDArray[np.bool_] | None:
+        """(height, width) at `camera`'s size, False where the photo's mask is black or the photo transparent; None
+        where it has neither.
+
+        Raises StageError(INVALID_SCENE) if it is damaged.
+        """
+        if photo.mask is None and not photo.alpha:
+            return None
+        size = (camera.width, camera.height)
+
+        def make() -> NDArray[np.bool_]:
+            shown = np.ones(size[::-1], np.bool_)
+            if photo.mask is not None:
+                shown &= photo.straight(_decode(photo.mask, size, _shown)) >= MASKED_BELOW
+            if photo.alpha:
+                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= MASKED_BELOW
+            return shown
+
+        return self._masks.get((photo.name, *size), make)
+
+
+def _decode(path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
+    """What `plane` makes of a picture, at `size` (width, height)."""
+    try:
+        with open_picture(path) as picture:
+            picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
+            return np.asarray(plane(picture).resize(size, Image.Resampling.BOX))
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
+
+
+def _opacity(picture: Image.Image) -> Image.Image:
+    return picture.convert("RGBA").getchannel("A")
+
+
+def _shown(mask: Image.Image) -> Image.Image:
+    """White where the mask is light, else black."""
+    return Image.fromarray(np.where(shown_in(mask), 255, 0).astype(np.uint8))

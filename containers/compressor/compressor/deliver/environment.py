@@ -1,0 +1,24 @@
+"""The environment: Gaussians far outside of what the photos show, as sky and horizon; streamed scenes keep it apart.
+
+A viewer always draws it, at one level: it is in every picture, and in the tree its reach would make every node near.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from splat.gaussians import Gaussians
+from splat.surroundings import Surroundings
+
+MAX_ENVIRONMENT = 50_000
+"""Gaussians, about 0.5 MB: it is loaded before the first picture, with the coarsest level."""
+_FAR = 3.0  # times the footprint's radius, from its middle
+_MAX_SHARE = 0.25  # of the Gaussians: more of them are no sky but a scene that its footprint does not hold
+
+
+def environment_of(gaussians: Gaussians, surroundings: Surroundings) -> NDArray[np.bool_]:
+    """Which Gaussians (N,) are the environment; none where they are too many to be one."""
+    means = gaussians.means.astype(np.float64)
+    far = np.linalg.norm(means - surroundings.centre, axis=1) > _FAR * surroundings.radius
+    return far if far.mean() <= _MAX_SHARE else np.zeros(len(means), np.bool_)

@@ -1,0 +1,32 @@
+// The parts of a streamed scene, loaded by links that expire: whoever shows the scene is asked for a link before each
+// load, and for a new one where a load fails.
+const WAITS = [0, 1000, 4000, 16_000]; // ms before another try: a phone is out of reach for a while
+
+// `linkOf(url, anew)` promises the link by which `url` can be had now, and undefined for what is no part; with `anew`,
+// none that it has given before.
+export function loadByLinks(app, linkOf) {
+    const handler = app.loader.getHandler('gsplat');
+    const load = handler.load.bind(handler);
+    handler.load = async (url, callback, asset) => {
+        const original = typeof url === 'string' ? url : url.original;
+        for (let tried = 0; ; tried++) {
+            try {
+                const link = (await linkOf(original, tried > 0)) ?? url.load ?? url;
+                callback(null, await loaded(load, { load: link, original }, asset));
+                return;
+            } catch (error) {
+                if (error.final || tried >= WAITS.length) {
+                    callback(error.message ?? error);
+                    return;
+                }
+            }
+            await new Promise((resolve) => { setTimeout(resolve, WAITS[tried]); });
+        }
+    };
+}
+
+function loaded(load, url, asset) {
+    return new Promise((resolve, reject) => {
+        load(url, (error, resource) => (error ? reject(new Error(error)) : resolve(resource)), asset);
+    });
+}

@@ -1,0 +1,126 @@
+"""The page of a large scene, in a headless browser: it loads the scene in parts by signed links, and renews these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from tests.support.browser import chromium, needs_chromium, served
+from tests.support.streaming import DRAWN, Api, Bucket, expected, link_to, loaded, write_scene
+
+WIDTH, HEIGHT = 640, 400
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scene(tmp_path_factory.mktemp("scene"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("chromium"), WIDTH, HEIGHT) as context:
+        yield context
+
+
+@pytest.fixture
+def bucket(scene: Path) -> Iterator[Bucket]:
+    with Bucket(scene).open() as bucket:
+        yield bucket
+
+
+def test_the_page_draws_every_gaussian_by_signed_links(scene: Path, bucket: Bucket, browser: Any) -> None:
+    api = Api(bucket)
+    own = f"{bucket.url}/scene.sog?signature=first"
+    with api.open() as source:
+        page = browser.new_page()
+        page.goto(link_to(bucket, source, f"&sog={quote(own, safe='')}"))
+        loaded(page)
+        page.wait_for_function(f"{DRAWN} === {expected(scene)}", timeout=60_000)
+        links = page.eval_on_selector_all("#downloads a", "(all) => all.map((link) => link.href)")
+        page.close()
+    assert bucket.refused() == []
+    assert links == [own]
+    assert api.asked == 1
+
+
+def test_links_that_the_bucket_refuses_are_renewed(scene: Path, bucket: Bucket, browser: Any) -> None:
+    api = Api(bucket)
+    bucket.finest.clear()
+    with api.open() as source:
+        page = browser.new_page()
+        page.goto(link_to(bucket, source))
+        loaded(page)  # the coarsest level
+        bucket.good = "second"
+        bucket.finest.set()
+        page.wait_for_function(f"{DRAWN} === {expected(scene)}", timeout=60_000)
+        page.close()
+    assert len(bucket.refused()) > 0
+    assert api.asked > 1
+
+
+def test_links_about_to_end_are_renewed_before_they_are_used(scene: Path, bucket: Bucket, browser: Any) -> None:
+    api = Api(bucket, seconds=1.0)
+    with api.open() as source:
+        page = browser.new_page()
+        page.goto(link_to(bucket, source))
+        page.wait_for_function(f"{DRAWN} === {expected(scene)}", timeout=120_000)
+        page.close()
+    assert bucket.refused() == []
+    assert api.asked > 1
+
+
+def test_a_link_that_has_ended_says_so(bucket: Bucket, browser: Any) -> None:
+    with Api(bucket, None).open() as source:
+        page = browser.new_page()
+        page.goto(link_to(bucket, source))
+        page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
+        assert "has expired: open it anew where you found it" in page.inner_text("#message")
+        page.close()
+
+
+def test_a_page_without_a_source_says_where_the_scene_is(bucket: Bucket, browser: Any) -> None:
+    page = browser.new_page()
+    page.goto(f"{bucket.url}/viewer/stream.html.gz?signature=first")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
+    assert "open it from the scene’s own page" in page.inner_text("#message")
+    page.close()
+
+
+def test_no_source_makes_the_page_load_files_of_others(bucket: Bucket, browser: Any, scene: Path) -> None:
+    """Whoever passes a link on may name any source behind its `#`."""
+
+    class Hostile(Api):
+        def manifest(self, seconds: float) -> bytes:
+            found = json.loads(super().manifest(seconds))
+            found["filenames"][0] = "https://evil.example/lod/0_0.sog"
+            return json.dumps(found).encode()
+
+    with Hostile(bucket).open() as source:
+        page = browser.new_page()
+        hosts: set[str] = set()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        page.goto(link_to(bucket, source))
+        page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
+        assert "names other files than its own" in page.inner_text("#message")
+        page.close()
+    assert "evil.example" not in hosts
+    assert [path for path, _ in bucket.asked if "/lod/" in path] == []
+
+
+def test_another_site_can_embed_the_page(bucket: Bucket, browser: Any, tmp_path: Path, scene: Path) -> None:
+    with Api(bucket).open() as source, served(tmp_path) as site:
+        frame = f'<iframe src="{link_to(bucket, source)}" width="600" height="380"></iframe>'
+        (tmp_path / "index.html").write_text(f"<!doctype html><title>Blog</title>{frame}")
+        page = browser.new_page()
+        page.goto(f"{site}/index.html")
+        inside = page.frames[1]
+        inside.wait_for_function(f"{DRAWN} === {expected(scene)}", timeout=120_000)
+        page.close()
+    assert bucket.refused() == []
