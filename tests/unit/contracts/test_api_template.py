@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from samtranslator.open_api.open_api import OpenApiEditor  # type: ignore[import-untyped]
+
 from api.handler import openapi
 from tests.support.sam_template import Template
 
 TEMPLATE = Template.load()
 API = TEMPLATE.resources["Api"]["Properties"]
+_, CORS, _ = API["CorsConfiguration"]["Fn::If"]
 OPEN = {
     ("GET", "/shared/{token}"),
     ("GET", "/shared/{token}/lod-meta.json"),
@@ -54,14 +57,26 @@ def test_every_route_wants_a_token_but_those_that_are_meant_for_all() -> None:
 
 
 def test_a_page_of_a_permitted_origin_may_call_every_route() -> None:
-    cors = API["CorsConfiguration"]
+    cors = CORS
     assert {route.partition(" ")[0] for _, route, _ in routes()} <= set(cors["AllowMethods"])
     assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
     assert "*" not in str(cors["AllowOrigins"])
 
 
+def test_sam_writes_all_of_cors_into_the_api() -> None:
+    """OpenApiEditor.add_cors takes an intrinsic of the origins for the whole, and drops methods and headers."""
+    condition, *branches = API["CorsConfiguration"]["Fn::If"]
+    assert branches == [CORS, CORS]
+    editor = OpenApiEditor({"openapi": "3.0.1", "paths": {}})
+    editor.add_cors(API["CorsConfiguration"])
+    written = editor.openapi["x-amazon-apigateway-cors"]
+    names = {"allowOrigins", "allowMethods", "allowHeaders", "maxAge"}
+    assert [set(branch) for branch in written["Fn::If"][1:]] == [names, names]
+    assert written["Fn::If"][0] == condition
+
+
 def test_the_api_permits_the_origins_of_the_buckets_and_the_pages_of_streamed_scenes() -> None:
-    (separator, joined) = API["CorsConfiguration"]["AllowOrigins"]["Fn::Split"]
+    (separator, joined) = CORS["AllowOrigins"]["Fn::Split"]
     text, values = joined["Fn::Sub"]
     first, *results = text.split(separator)
     assert first == "${Pages}"
