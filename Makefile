@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -69,6 +69,9 @@ bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 
 bench-customer: .build/test.stamp ## what the customer waits for: the estimate's error, POST /start-job, the viewer's first picture
 	@$(PYTHON) -m benchmarks.customer --quality $(QUALITY)
+
+bench-streaming: .build/test.stamp ## how soon a phone sees the first picture of a large scene
+	@PYTHONPATH=containers:containers/compressor:functions $(PYTHON) -m benchmarks.streaming
 
 bench-sfm: .build/run.stamp ## the sfm stage beside pycolmap's defaults and COLMAP 3.8 (SETS="a.zip b.zip": on these too)
 	@$(PYTHON) -m benchmarks.sfm $(SETS)

@@ -23,6 +23,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from contract.stages import Stage
 from local.address import DEFAULT_PORT, Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import fetch, upload
@@ -30,7 +31,6 @@ from local.demo import BUILD, make_sample
 from local.deploy import deploy_pipeline
 from local.web import api_url, sign_in
 
-STAGES = ("sfm", "3dgs", "compressor")
 ENDS = ("SUCCEEDED", "FAILED", "REJECTED", "STOPPED")
 VIEWER_LOADS = 5
 
@@ -95,7 +95,7 @@ def errors(looks: Sequence[Look], end: float) -> dict[str, float]:
     of the time that the whole job takes; and at the very middle, as a share of the time that is then left."""
     whole = end - looks[0].at
     found: dict[str, float] = {}
-    for stage in STAGES:
+    for stage in Stage:
         of_stage = [look for look in looks if look.stage == stage]
         middle = (of_stage[0].at + of_stage[-1].at) / 2
         late = [look for look in of_stage if look.at >= middle]

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract.stages import JobName, Stage
 from local.address import Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import Subscription, inbox, subscribed
@@ -96,10 +97,10 @@ class Stack:
         """From each job's creation to its end: containers, and what SageMaker does around them."""
         client = self.address.client("sagemaker")
         spans = 0.0
-        for kind, stage in (("Processing", "sfm"), ("Training", "3dgs"), ("Processing", "compressor")):
-            describe = getattr(client, f"describe_{kind.lower()}_job")
-            job = describe(**{f"{kind}JobName": f"{job_id}-{stage}-1"})
-            spans += (job[f"{kind}EndTime"] - job["CreationTime"]).total_seconds()
+        for stage in Stage:
+            describe = getattr(client, f"describe_{stage.kind.lower()}_job")
+            job = describe(**{f"{stage.kind}JobName": str(JobName(job_id, stage, 1))})
+            spans += (job[f"{stage.kind}EndTime"] - job["CreationTime"]).total_seconds()
         return spans
 
 
@@ -107,12 +108,12 @@ class Stack:
 def stub_stack(folder: Path, machines: int = MACHINES, parameters: Mapping[str, str] | None = None) -> Iterator[Stack]:
     """The project's stack, its stages played by benchmarks/orchestration_stub.py."""
     stub = Path(__file__).with_name("orchestration_stub.py")
-    for repository, package in (("sfm", "sfm"), ("3dgs", "trainer"), ("compressor", "compressor")):
-        place = folder / "stubs" / "containers" / repository / package
+    for stage in Stage:
+        place = folder / "stubs" / "containers" / stage / stage.spec.module
         place.mkdir(parents=True)
         shutil.copy(stub, place / "__main__.py")
     declared = load_template(ROOT / "template.yaml")["Parameters"]
-    names = [declared[f"{stage}InstanceTypes"]["Default"] for stage in ("Sfm", "Training", "Compressor")]
+    names = [declared[f"{stage.state_key.title()}InstanceTypes"]["Default"] for stage in Stage]
     types = {machine.strip() for listed in names for machine in listed.split(",")}
     quotas = dict.fromkeys(types, machines)
     with attached_cloud(folder / "cloud", root=folder / "stubs", quotas=quotas) as cloud:

@@ -13,11 +13,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from contract.stages import Stage
 from local.address import DEFAULT_PORT
 from local.cloud import ROOT, attached_cloud
 from local.demo import BUILD, make_sample, run
-
-STAGES = ("sfm", "3dgs", "compressor")
 
 
 def main() -> int:
@@ -32,7 +31,7 @@ def main() -> int:
         if exit_code != 0:
             return exit_code
         folder = Path(out) / photos.stem
-        results = {stage: json.loads((folder / stage / "result.json").read_text()) for stage in STAGES}
+        results = {stage.value: json.loads((folder / stage / "result.json").read_text()) for stage in Stage}
         report = json.loads((folder / "report.json").read_text())
     print(table(results))
     print(json.dumps(figures(results, report)))

@@ -25,7 +25,6 @@ from splat.camera import read_views
 from splat.gaussians import Float32
 from splat.ply import read_ply
 from splat.surroundings import read_surroundings
-from trainer import dataset
 from trainer.dataset import load_scene
 from trainer.photo_store import PhotoStore
 
@@ -74,9 +73,8 @@ def measured(folder: Path, model: Path, fold: int) -> tuple[dict[str, Any], list
     """Figures of one fold: the held-out photos' in `views`, the splat's and the run's beside them; the sheet's rows."""
     delivered, scored = read_ply(model / "scene.ply"), read_ply(model.parent / SCORED)
     surroundings, result = read_surroundings(model / "surroundings.json"), result_of(model)
-    dataset.HOLD_OUT_FIRST = fold
     cameras = [view.camera for view in read_views(model / "views.json")]
-    scene, store = load_scene(folder, max(max(camera.width, camera.height) for camera in cameras)), PhotoStore()
+    scene, store = load_scene(folder, max(max(camera.width, camera.height) for camera in cameras), fold), PhotoStore()
     sheet = [
         [as_floats(store.picture(photo)), shown(scored, photo.camera, surroundings)]
         for photo in scene.split("test")[:_SHOWN]

@@ -33,7 +33,6 @@ from splat.gaussians import Gaussians
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import read_ply
 from splat.surroundings import Surroundings, read_surroundings
-from trainer import dataset
 from trainer.coverage import WELL_SEEN, views_of_pixels
 from trainer.dataset import Scene, load_scene
 from trainer.evaluate import mean, psnr_over, score
@@ -153,10 +152,9 @@ def site_of(flight: Flight, tag: str, quality: str) -> Site:
         np.array([poses[view.name]["centre"] for view in seen]), np.array([view.camera.position for view in seen])
     )
     truth = truth_of(flight, folder, seen, poses, 1)
-    dataset.HOLD_OUT_FIRST = FOLD
     counts = result_of(scene)["counts"]
     return Site(
-        scene=load_scene(scene, max(max(view.camera.width, view.camera.height) for view in seen)),
+        scene=load_scene(scene, max(max(view.camera.width, view.camera.height) for view in seen), FOLD),
         store=PhotoStore(),
         surroundings=read_surroundings(model / "surroundings.json"),
         surfaces=surfaces_in(model / "dense.ply"),

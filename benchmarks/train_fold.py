@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the stage's own entry point, before torch starts its threads
 
 from benchmarks.stage_runs import SCORED
+from contract.stages import Stage
 from splat.ply import write_ply
-from stage.contract import run_stage
-from trainer import dataset, stage
-from trainer.run import TrainingRun
+from stage.contract import StageContext, run_stage
+from stage.result import StageOutcome
+from trainer.stage import result_folder, train_scene
 
 
-class KeptRun(TrainingRun):
-    """A training run that keeps what was scored."""
-
-    def finish(self) -> None:
-        write_ply(self._context.folders.root / SCORED, self.trainer.splats.gaussians(self._scene.frame))
-        super().finish()
+def work(context: StageContext) -> StageOutcome:
+    """Train with the fold of the command line held out, and keep what was scored."""
+    return train_scene(context, int(sys.argv[1]), partial(write_ply, context.folders.root / SCORED))
 
 
 if __name__ == "__main__":
-    dataset.HOLD_OUT_FIRST = int(sys.argv[1])
-    vars(stage)["TrainingRun"] = KeptRun
-    raise SystemExit(run_stage("3dgs", stage.result_folder, stage.train_scene, os.environ))
+    raise SystemExit(run_stage(Stage.TRAINING, result_folder, work, os.environ))

@@ -19,7 +19,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.train_speed import held_out_match, trainer_for
-from trainer import dataset
 from trainer.dataset import load_scene
 from trainer.schedule import Budget
 
@@ -53,8 +52,7 @@ def main() -> int:
 
 def spaceport(folder: Path, steps: int) -> Figures:
     """Our own training, the clock on the steps alone."""
-    dataset.HOLD_OUT_FIRST = 0  # as simple_trainer does
-    scene = load_scene(folder, LONG_EDGE)
+    scene = load_scene(folder, LONG_EDGE, fold=0)  # as simple_trainer does
     trainer = trainer_for(scene, Budget(steps, LONG_EDGE, MAX_GAUSSIANS), torch.device("cuda"))
     torch.cuda.reset_peak_memory_stats()
     started = time.monotonic()

@@ -43,6 +43,7 @@ MODEL_FILES = (
 MAX_NAME_BYTES = 255  # of each part of a path, in UTF-8: what file systems take
 MAX_PATH_BYTES = 2048
 MAX_FOLDERS = 100  # within each other: what makes and walks folders goes down one call a folder
+SHOWN = 60  # characters of a name in a message
 _UNIX = (3, 19)  # systems of APPNOTE 4.4.2 whose attributes hold a Unix mode
 _ENCRYPTED = 0x1
 _END = struct.Struct("<4sH14xH")  # APPNOTE 4.3.16: the record that ends a ZIP, the number of its part, the comment
@@ -243,11 +244,6 @@ def is_scene(path: PurePosixPath) -> bool:
     return path.suffix.lower() in SCENE_SUFFIXES
 
 
-def is_scene_photo(path: PurePosixPath) -> bool:
-    """Whether training can read a file as a photo: below images/, in a format that it decodes."""
-    return path.suffix.lower() in SCENE_PHOTO_SUFFIXES and "images" in path.parts[:-1]
-
-
 def model_folders(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
     """The folders that hold a whole COLMAP model, the ones nearest the top first."""
     files: dict[PurePosixPath, set[str]] = {}
@@ -255,6 +251,38 @@ def model_folders(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
         files.setdefault(path.parent, set()).add(path.name)
     whole = [folder for folder, names in files.items() if any(names.issuperset(model) for model in MODEL_FILES)]
     return sorted(whole, key=lambda folder: (len(folder.parts), str(folder)))
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """The folder that a scene's parts lie in: its photos below images/, its models anywhere in it, nearest the top
+    first.
+    """
+
+    folder: PurePosixPath
+    models: list[PurePosixPath]
+
+    @property
+    def images(self) -> PurePosixPath:
+        return self.folder / "images"
+
+    def is_photo(self, path: PurePosixPath) -> bool:
+        """Whether training can read a file as one of the scene's photos."""
+        return path.suffix.lower() in SCENE_PHOTO_SUFFIXES and self.images in path.parents
+
+
+def scene_of(paths: Iterable[PurePosixPath]) -> SceneFiles | None:
+    """The scene among `paths`: the folder nearest a model that also has images/. `sparse/0`, `sparse` and
+    `colmap/sparse/0` are all in use.
+    """
+    files = list(paths)
+    models = model_folders(files)
+    with_images = {folder.parent for path in files for folder in path.parents if folder.name == "images"}
+    for model in models:
+        for folder in (model, *model.parents):
+            if folder in with_images:
+                return SceneFiles(folder, [other for other in models if folder in (other, *other.parents)])
+    return None
 
 
 def is_splat(path: PurePosixPath) -> bool:
@@ -286,6 +314,24 @@ def wanted_of(step: PipelineStep, paths: Sequence[PurePosixPath]) -> Wanted:
     own = [path for path in paths if not is_side_file(path)]
     films = any(is_film(path) for path in own) and sum(is_photo(path) for path in own) < MIN_PHOTOS
     return is_footage if step is PipelineStep.FULL and films else WANTED[step]
+
+
+def inner_name(name: str) -> PurePosixPath:
+    """The relative path that `name` is, with forward slashes: COLMAP on Windows writes the others.
+
+    Raises ValueError where it is absolute, climbs, names a drive, holds a control character or is longer than file
+    systems take (CWE-22).
+    """
+    plain = name.replace("\\", "/")
+    path = PurePosixPath(plain)
+    sizes = [len(part.encode("utf-8", "surrogateescape")) for part in path.parts]
+    if not sizes or path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:(/|$)", plain):
+        raise ValueError(f"the name {name[:SHOWN]!r} leads out of its folder")
+    if re.search(r"[\x00-\x1f\x7f]", name):
+        raise ValueError(f"the name {name[:SHOWN]!r} holds control characters")
+    if max(sizes) > MAX_NAME_BYTES or sum(sizes) + len(sizes) > MAX_PATH_BYTES or len(sizes) > MAX_FOLDERS:
+        raise ValueError(f"a name of {len(name)} characters is too long")
+    return path
 
 
 def _check_name(entry: Entry) -> None:

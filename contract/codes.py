@@ -108,6 +108,18 @@ class Failure:
     then: Then = Then.FINAL
 
 
+# of uploads that structure from motion refuses: it leaves evidence of what became of each photo
+EVIDENCED = frozenset(
+    {
+        ErrorCode.TOO_FEW_PHOTOS,
+        ErrorCode.NO_FEATURES,
+        ErrorCode.NO_OVERLAP,
+        ErrorCode.DISCONNECTED,
+        ErrorCode.LOW_REGISTRATION,
+        ErrorCode.TIME_BUDGET,
+    }
+)
+
 FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.UNREADABLE: Failure(
         "We are not allowed to read the file you sent.",

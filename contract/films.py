@@ -21,6 +21,7 @@ FILM_SUFFIXES = frozenset({".mp4", ".mov", ".m4v"})
 TELEMETRY_SUFFIX = ".srt"  # subtitles, in which DJI's drones write where each second or frame was filmed
 MIN_SECONDS, MAX_SECONDS = 2.0, 3600.0
 MIN_SIDE = 240  # pixels
+MAX_FILMS = 50  # of an upload
 CODECS = frozenset(
     {"avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe", "dva1", "av01", "vp09", "mp4v", "jpeg", "mjpa"}
     | {"apch", "apcn", "apcs", "apco", "ap4h", "ap4x"}  # ProRes

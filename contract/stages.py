@@ -22,7 +22,8 @@ class StageSpec:
     `title`: its name for customers; `module`: the container's Python package; `channel`: the folder its input is
     mounted at; `max_runtime`: seconds of compute a run may take; `volume_gb`: its disk; `progress_share`: its share of
     a full job's time, measured on the project's sample; `halves`: after OUT_OF_MEMORY it can be tried with half of the
-    Gaussians; `kept`: its output is what customers get and does not expire.
+    Gaussians; `kept`: its output is what customers get and does not expire; `leaves_evidence`: when it refuses its
+    input it shows why, in EVIDENCE_FOLDER.
     """
 
     key: str
@@ -35,6 +36,7 @@ class StageSpec:
     progress_share: float
     halves: bool = False
     kept: bool = False
+    leaves_evidence: bool = False
 
 
 class Stage(StrEnum):
@@ -81,6 +83,9 @@ class Stage(StrEnum):
         return PurePosixPath("model" if self.kind == "Training" else "processing/output")
 
 
+# where a stage that refuses its input leaves what the customer is to see of it, below /opt/ml
+EVIDENCE_FOLDER = PurePosixPath("processing/evidence")
+
 STAGES = {
     Stage.SFM: StageSpec(
         key="sfm",
@@ -91,6 +96,7 @@ STAGES = {
         max_runtime=3 * 3600,
         volume_gb=200,
         progress_share=0.25,
+        leaves_evidence=True,
     ),
     Stage.TRAINING: StageSpec(
         key="training",

@@ -54,15 +54,17 @@ def attached_cloud(
     images: Mapping[str, str] | None = None,
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
+    spot: Mapping[str, float] | None = None,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
     Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
-    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it. With
+    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it; `spot`:
+    how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py). With
     `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
     and an evaluation a call.
     """
-    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam)
+    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -127,6 +129,7 @@ def _launch(
     images: Mapping[str, str] | None = None,
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
+    spot: Mapping[str, float] | None = None,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -142,6 +145,8 @@ def _launch(
         command += ["--images", json.dumps(dict(images)), "--engine", os.environ.get("DOCKER_HOST", "")]
     if quotas:
         command += ["--quotas", json.dumps(dict(quotas))]
+    if spot:
+        command += ["--spot", json.dumps(dict(spot))]
     with (folder / "cloud.log").open("wb") as log:
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -103,10 +103,12 @@ class Subscription:
             self._sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message["ReceiptHandle"])
         return events
 
-    def follow(self, timeout: float) -> Iterator[StatusEvent]:
-        """Events until one ends the job; raises TimeoutError when none has done so after `timeout` seconds."""
+    def follow(self, timeout: float, check: Callable[[], None] = lambda: None) -> Iterator[StatusEvent]:
+        """Events until one ends the job; raises TimeoutError when none has done so after `timeout` seconds, and what
+        `check` raises, which is called every few seconds."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
+            check()
             events = self.receive()
             yield from events
             if any(event.ends_job for event in events):

@@ -7,6 +7,7 @@ Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import errno
 import hashlib
 import json
 import os
@@ -37,6 +38,7 @@ BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
+FULL_BYTES = 8 * 10**6  # left on the disk: less than a function unpacks
 USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [IMAGES=1]"
 
 
@@ -108,7 +110,7 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
             f"uploaded {printable(photos.name)} ({photos.stat().st_size / 1e6:.1f} MB), quality {quality}", flush=True
         )
         with progress_display(board) as show:
-            for event in subscription.follow(JOB_SECONDS):
+            for event in subscription.follow(JOB_SECONDS, lambda: check_room(cloud.folder)):
                 board.apply(event)
                 show(event)
     assert board.last is not None  # follow ends with the job's last event or raises
@@ -123,6 +125,12 @@ def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
         print(f"logs     {cloud.folder}")
     print(json.dumps(summary(board, datetime.now(UTC))), flush=True)
     return 0 if succeeded else 1
+
+
+def check_room(folder: Path) -> None:
+    """Raises OSError(ENOSPC) once the disk below the cloud is full: its functions cannot start then, without a word."""
+    if shutil.disk_usage(folder).free < FULL_BYTES:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 
 def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
@@ -185,8 +193,17 @@ def make_sample(build: Path) -> Path:
         build.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="sample-", dir=build) as partial:
             subprocess.run([sys.executable, "-m", "sample", f"{partial}/made"], cwd=ROOT, check=True)
-            Path(partial, "made").rename(folder)
+            place(Path(partial, "made"), folder)
     return folder / "sample.zip"
+
+
+def place(made: Path, folder: Path) -> None:
+    """Put what was made in its place, or leave there what another demo has made meanwhile: both are the same."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
 
 
 def tidy(folder: Path, keep_logs: bool) -> None:

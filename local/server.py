@@ -26,7 +26,7 @@ from local.guard import guarded, is_page
 from local.sagemaker.container import Image, project_images
 from local.sagemaker.engine import engine_images
 from local.sagemaker.job import Job
-from local.sagemaker.runner import Access, Runner
+from local.sagemaker.runner import Access, Runner, SpotMarket
 from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="the project whose containers/ the images run from")
     parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
     parser.add_argument("--quotas", type=json.loads, default={}, help="SageMaker machines by instance type, as JSON")
+    parser.add_argument("--spot", type=json.loads, default={}, help="what Spot machines do, as JSON (SpotMarket)")
     parser.add_argument("--engine", default="", help="where the container engine is, as in DOCKER_HOST")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
@@ -74,7 +75,7 @@ def main() -> None:
     address = Address(arguments.port, arguments.sagemaker_port)
     root: Path = arguments.root.resolve()
     images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
-    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas)
+    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, SpotMarket(**arguments.spot))
     asyncio.run(_serve(address, sagemaker, arguments.attached))
 
 
@@ -118,14 +119,16 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
     loop.call_soon_threadsafe(stop.set)
 
 
-def _sagemaker(address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int]) -> SageMaker:
+def _sagemaker(
+    address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int], spot: SpotMarket
+) -> SageMaker:
     def access(job: Job) -> Access:
         from local.iam import assume_role  # which imports MiniStack
 
         role = assume_role(job.request["RoleArn"], job.name)
         return Access(address.client("s3", role), {**address.environment(), **role.environment()})
 
-    runner = Runner(access, folder=folder / "jobs", images=images)
+    runner = Runner(access, folder=folder / "jobs", images=images, spot=spot)
     return SageMaker(runner, _announce, REGION, ACCOUNT, quotas)
 
 

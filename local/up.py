@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from local.address import DEFAULT_PORT
 from local.bundle import BundleError
@@ -29,18 +32,28 @@ class Running:
 
 def main() -> int:
     try:
-        cloud = find_detached(FOLDER)
-        if cloud is not None:
-            print(f"# the local cloud runs already (process {cloud.pid}); `make down` stops it")
-            outputs = stack_outputs(cloud.address)
-        else:
-            cloud, outputs = start()
+        with alone(FOLDER):
+            cloud = find_detached(FOLDER)
+            if cloud is not None:
+                print(f"# the local cloud runs already (process {cloud.pid}); `make down` stops it")
+                outputs = stack_outputs(cloud.address)
+            else:
+                cloud, outputs = start()
     except (CloudError, DeployError, BundleError) as error:
         print(error, file=sys.stderr)
         return 1
     token = sign_in(cloud.address, outputs)["id_token"]
     print("\n".join(instructions(Running(cloud, outputs, token))))
     return 0
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """A second `make up` waits until the first has started, and finds it running."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def start() -> tuple[Cloud, dict[str, str]]:

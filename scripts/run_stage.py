@@ -29,7 +29,6 @@ TAGS = [{"Key": "spaceport:debug", "Value": "true"}]
 
 def process(given: dict[str, Any], session: Session, wait: bool = False) -> None:
     """Start the processing job of a Create request by the SDK's Processor."""
-    (write,) = given["ProcessingOutputConfig"]["Outputs"]
     cluster, network = given["ProcessingResources"]["ClusterConfig"], given.get("NetworkConfig", {})
     processor = Processor(
         role=given["RoleArn"],
@@ -47,7 +46,6 @@ def process(given: dict[str, Any], session: Session, wait: bool = False) -> None
             security_group_ids=network.get("VpcConfig", {}).get("SecurityGroupIds"),
         ),
     )
-    sink = write["S3Output"]
     processor.run(
         inputs=[
             ProcessingInput(
@@ -59,7 +57,15 @@ def process(given: dict[str, Any], session: Session, wait: bool = False) -> None
             )
             for read in given["ProcessingInputs"]
         ],
-        outputs=[ProcessingOutput(sink["LocalPath"], sink["S3Uri"], write["OutputName"])],
+        outputs=[
+            ProcessingOutput(
+                write["S3Output"]["LocalPath"],
+                write["S3Output"]["S3Uri"],
+                write["OutputName"],
+                s3_upload_mode=write["S3Output"]["S3UploadMode"],
+            )
+            for write in given["ProcessingOutputConfig"]["Outputs"]
+        ],
         job_name=given["ProcessingJobName"],
         wait=wait,
         logs=wait,
@@ -116,8 +122,8 @@ def debug_request(
         machine = given["ResourceConfig"]
     else:
         given["AppSpecification"]["ImageUri"] = image
-        (output,) = given["ProcessingOutputConfig"]["Outputs"]
-        output["S3Output"]["S3Uri"] = f"{output['S3Output']['S3Uri'].rstrip('/')}-{stamp}"
+        for output in given["ProcessingOutputConfig"]["Outputs"]:
+            output["S3Output"]["S3Uri"] = f"{output['S3Output']['S3Uri'].rstrip('/')}-{stamp}"
         machine = given["ProcessingResources"]["ClusterConfig"]
     machine["InstanceType"] = instance_type or machine["InstanceType"]
     return given

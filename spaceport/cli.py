@@ -14,11 +14,12 @@ from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
+from domain.pace import in_words
 from local.display import interrupt_on_sigterm, printable
 from local.folders import SHOWN, free_folder
 from local.sagemaker.container import project_images
 from spaceport import doctor
-from spaceport.estimate import PaceFile, in_words
+from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run, estimate_of
 from spaceport.source import Source, read_source
 

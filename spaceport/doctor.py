@@ -70,7 +70,7 @@ def packages(names: Sequence[str], there: Callable[[str], bool]) -> Check:
 
 
 def viewer(root: Path) -> Check:
-    built = any((root / "containers" / "compressor" / "viewer" / ".build").glob("*"))
+    built = any((root / "containers" / Stage.COMPRESSOR / "viewer" / ".build").glob("*"))
     advice = "in the checkout: make setup"
     return Check("viewer", built, "built" if built else "not built", advice)
 

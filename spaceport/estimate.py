@@ -104,18 +104,3 @@ class Estimate:
         unlearnt = [stage for stage in self.ended if not self.paces[stage].runs]
         predicted = sum(self.paces[stage].per_unit * self._work(stage) for stage in unlearnt)
         return min(max(sum(self.ended[stage] for stage in unlearnt) / predicted, 0.25), 4.0) if predicted else 1.0
-
-
-def in_words(low: float, high: float) -> str:
-    """`about 3–6 min`: a range that promises no more than is known."""
-    if high < 90:
-        first, last, unit = _tens(low), _tens(high), "s"
-    elif high < 5400:
-        first, last, unit = max(1, round(low / 60)), max(1, round(high / 60)), "min"
-    else:
-        first, last, unit = max(1, round(low / 3600)), max(1, round(high / 3600)), "h"
-    return f"about {last} {unit}" if first == last else f"about {first}–{last} {unit}"
-
-
-def _tens(seconds: float) -> int:
-    return max(10, 10 * round(seconds / 10))

@@ -19,6 +19,7 @@ from contract.events import StatusType
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import Job, JobOptions, UploadedObject, job_of
+from domain.pace import in_words
 from domain.sagemaker_requests import CAMERAS, makes_survey_products
 from local.board import Board, StageView
 from local.customer import StatusEvent
@@ -26,7 +27,7 @@ from local.display import progress_display
 from local.folders import code_of, free_folder, move, pack
 from local.sagemaker.container import Image
 from spaceport.delivery import deliver
-from spaceport.estimate import Estimate, PaceFile, in_words
+from spaceport.estimate import Estimate, PaceFile
 from spaceport.source import Source
 from spaceport.stages import FinishedStage, StageFailed, Stages
 

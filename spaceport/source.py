@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from contract.archive import Entry, is_scene_photo, model_folders
+from contract.archive import Entry, scene_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, read_entries, step_of
+from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
@@ -63,8 +63,10 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         entries = read_entries(stream)
-    step = PipelineStep.for_stage(only) if only else _step_of(entries)
-    return Source(path, step, check_entries(entries, size, step), size)
+        step = PipelineStep.for_stage(only) if only else _step_of(entries)
+        photos = check_entries(entries, size, step)
+        check_contents(stream, entries, step)
+    return Source(path, step, photos, size)
 
 
 def _folder(path: Path, only: Stage | None) -> Source:
@@ -82,6 +84,7 @@ def _step_of(entries: list[Entry]) -> PipelineStep:
     paths = [entry.path for entry in entries]
     if {PurePosixPath("scene.ply"), PurePosixPath(RESULT)} <= set(paths):
         return PipelineStep.COMPRESSION
-    if model_folders(paths) and any(map(is_scene_photo, paths)):
+    scene = scene_of(paths)
+    if scene is not None and any(map(scene.is_photo, paths)):
         return PipelineStep.TRAINING
     return step_of(entries, PipelineStep.FULL)

@@ -15,7 +15,7 @@ from typing import Any
 
 from contract.codes import FAILURES, ErrorCode, Then
 from contract.events import StatusType
-from contract.stages import Stage
+from contract.stages import EVIDENCE_FOLDER, Stage
 from domain.errors import JobError
 from domain.job import Job
 from domain.sagemaker_requests import environment
@@ -73,7 +73,8 @@ class Stages:
             halve = FAILURES[error.code].then is Then.HALVE and stage.spec.halves and run.attempt < ATTEMPTS
             self._show(StatusType.STAGE_FAILED, run, 0.0, error.message)
             if not halve:  # what it did leave is evidence: which photos were used, where overlap is missing
-                (self._ml(run) / stage.output_folder).rename(self.work / stage)
+                evidence = self._ml(run) / EVIDENCE_FOLDER
+                (evidence if evidence.is_dir() else self._ml(run) / stage.output_folder).rename(self.work / stage)
             shutil.rmtree(self._root(run), ignore_errors=True)
             if not halve:
                 raise StageFailed(stage, error)

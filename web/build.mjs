@@ -14,7 +14,7 @@ await build({
     target: 'es2022',
     legalComments: 'eof'
 });
-for (const name of ['index.html', 'style.css', 'icon.svg']) {
-    await copyFile(new URL(name, import.meta.url), new URL(name, target));
+for (const name of ['index.html', 'style.css', 'icon.svg', '../docs/images/sample.jpg']) {
+    await copyFile(new URL(name, import.meta.url), new URL(name.split('/').at(-1), target));
 }
 console.log(`page built in ${fileURLToPath(target)}`);

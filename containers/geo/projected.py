@@ -8,6 +8,7 @@ that is uncertain in EPSG:27700 without PROJ's grid files cancel.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 from pyproj import CRS, Transformer
 from pyproj.enums import TransformDirection
 from pyproj.exceptions import ProjError
+from pyproj.transformer import AreaOfInterest, TransformerGroup
 
 Vector = NDArray[np.float64]
 
 _WGS84 = 4326
 _ARM = 50.0  # metres over which the affine map is taken
+_AROUND = 0.05  # degrees about a place in which ways to a system must hold
 # UTM ends where the polar systems begin
 _UTM_SOUTH, _UTM_NORTH = -80.0, 84.0
 _POLAR_NORTH, _POLAR_SOUTH = 5041, 5042
@@ -70,6 +73,20 @@ class Place:
         found[:3, 2] = cos * across, cos * along, sin
         found[:3, 3] = (normal + self.altitude) * found[:3, 2] - (0, 0, normal * squeeze * sin)
         return found
+
+
+@dataclass(frozen=True)
+class GridGap:
+    """PROJ's files of corrections, `grids`, that are missing on the best way to a system, and by how many `metres`
+    places are uncertain without them; None where nobody knows.
+    """
+
+    grids: tuple[str, ...]
+    metres: float | None
+
+    def __str__(self) -> str:
+        by = "an unknown amount" if self.metres is None else f"{self.metres:g} m"
+        return f"places are uncertain by {by}, since PROJ's file {' or '.join(self.grids)} is missing"
 
 
 @dataclass(frozen=True)
@@ -155,6 +172,19 @@ class Projected:
             "metres_per_unit": self.metres_per_unit,
             "enu_to_projected": self.affine.tolist(),
         }
+
+    @cached_property
+    def grid_gap(self) -> GridGap | None:
+        """What is missing to reach the system from WGS 84 as well as can be; None where nothing is."""
+        west, south = max(self.place.longitude - _AROUND, -180.0), max(self.place.latitude - _AROUND, -90.0)
+        around = AreaOfInterest(west, south, min(west + 2 * _AROUND, 180.0), min(south + 2 * _AROUND, 90.0))
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # which says the same
+            ways = TransformerGroup(self.crs, CRS.from_epsg(_WGS84), always_xy=True, area_of_interest=around)
+        if ways.best_available or not ways.unavailable_operations:
+            return None
+        grids = tuple(grid.short_name for grid in ways.unavailable_operations[0].grids if not grid.available)
+        accuracy = ways.transformers[0].accuracy if ways.transformers else -1
+        return GridGap(grids, float(accuracy) if accuracy >= 0 else None)
 
     @cached_property
     def _geographic(self) -> Transformer:

@@ -77,7 +77,12 @@ def make(scene: Scene, options: Options, output: Path, scratch: Path, progress: 
     except (NoPlaceError, UnusableSystemError) as error:
         made.missing["maps and point cloud"] = str(error)
     else:
-        made.figures["system"] = {"epsg": projected.epsg, "name": projected.crs.name}
+        gap = scene.grid_gap(projected)
+        made.figures["system"] = {
+            "epsg": projected.epsg,
+            "name": projected.crs.name,
+            "uncertain": str(gap) if gap else None,
+        }
         progress(0.0, "writing the point cloud")
         _point_cloud(scene, projected, output, made)
         _maps(scene, projected, options, output, scratch, made, progress)

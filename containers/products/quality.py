@@ -206,6 +206,8 @@ def _system(evidence: Evidence) -> Section:
         ),
         ("Placed by", str(evidence.georeference.get("source") or "not known")),
     ]
+    if system.get("uncertain"):
+        rows.append(("Against the system itself", str(system["uncertain"])))
     return Section("Coordinate system", "Heights are passed through as given; none was converted.", rows=rows)
 
 

@@ -14,7 +14,7 @@ from plyfile import PlyData
 from pyproj import CRS
 from pyproj.exceptions import CRSError
 
-from geo.projected import Place, Projected
+from geo.projected import GridGap, Place, Projected, UnusableSystemError
 from splat.camera import View, read_views
 from splat.files import read_document
 from splat.gaussians import Gaussians, sound
@@ -58,17 +58,34 @@ class Scene:
             return np.asarray(image.convert("RGB"))
 
     def projected(self, epsg: int | None = None) -> Projected:
-        """The scene's projection, or that of `epsg`. Raises NoPlaceError, UnusableSystemError."""
+        """The scene's projection, or that of `epsg`.
+
+        Raises NoPlaceError, UnusableSystemError: also where the way to `epsg` would spoil what control points give.
+        """
         place = Place.of(self.georeference)
         if place is None:
             raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
         known = self.georeference.get("projected")
-        if epsg is not None or known is None:
-            return Projected.about(place, epsg)
+        if known is None or (epsg is not None and epsg != known["epsg"]):
+            found = Projected.about(place, epsg)
+            if self._by_control_points and found.grid_gap:
+                raise UnusableSystemError(
+                    f"{found.crs.name}: {found.grid_gap}, and the scene's control points are better than that; "
+                    "leave out epsg for maps in their own system"
+                )
+            return found
         try:
             return Projected.about(place, CRS.from_wkt(known["wkt"]))
         except CRSError as error:
             raise NoPlaceError(f"the scene's projection cannot be read: {error}") from error
+
+    def grid_gap(self, projected: Projected) -> GridGap | None:
+        """What makes maps in the system uncertain; control points give their own exactly, by the way they came in."""
+        return None if self._by_control_points else projected.grid_gap
+
+    @property
+    def _by_control_points(self) -> bool:
+        return self.georeference.get("source") == "control points"
 
 
 def read_scene(model: Path, cameras: Path) -> Scene:

@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from contract.archive import inner_name
 from contract.counts import MAX_PIXELS
 from contract.files import write_json
 from splat.errors import InvalidSceneError
-from splat.files import inner_name, read_document
+from splat.files import read_document
 
 VIEWS_VERSION = 1
 Split = Literal["train", "test"]

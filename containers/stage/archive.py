@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from contract.archive import LIMITS, Entry, Limits, RefusedArchive, Wanted, check, entries_of, nested_archives
+from contract.packed import DamagedEntryError
 from stage.errors import ErrorCode, StageError
-from stage.inflate import DamagedEntryError, chunks_of
+from stage.inflate import chunks_of
 
 
 @dataclass(frozen=True)

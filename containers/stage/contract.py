@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from contract.stages import Stage
+from contract.stages import EVIDENCE_FOLDER, Stage
 from stage.environment import ExpectedAccelerator, Options, StageEnvironment
 from stage.errors import ErrorCode, StageError
 from stage.progress import EventSink, ProgressReporter, event_bridge_sink, log_sink
@@ -53,6 +53,11 @@ class Folders:
     @property
     def checkpoints(self) -> Path:
         return self.root / "checkpoints"
+
+    @property
+    def evidence(self) -> Path:
+        """For what the customer is to see of an upload that is refused; uploaded whatever the exit code."""
+        return self.root / EVIDENCE_FOLDER
 
     @property
     def output(self) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,18 +53,30 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range."""
     if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
-    values = np.asarray(image, dtype=np.float64)
+    values = np.asarray(image)
     low, high = np.percentile(values, (0.1, 99.9))
-    grey = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    grey = np.empty(values.shape, np.uint8)
+    for rows in _bands(values):
+        grey[rows] = np.clip((values[rows].astype(np.float64) - low) / max(high - low, 1e-9) * 255, 0, 255)
     return Image.fromarray(grey).convert("RGB")
+
+
+def _bands(values: NDArray[Any]) -> Iterator[slice]:
+    """Rows of a million pixels: as float64, eight whole pictures of 250 megapixels are more than a machine has."""
+    height, width = values.shape
+    step = max(1, 10**6 // max(width, 1))
+    return (slice(top, top + step) for top in range(0, height, step))
 
 
 def shown_in(mask: Image.Image) -> NDArray[np.bool_]:
     """(height, width): True where a mask is light; one of more than 8 bits, or of 0 and 1, by its own range."""
-    values = np.asarray(mask if mask.mode.startswith(("I", "F")) else mask.convert("L"), np.float64)
-    most = values.max()
+    values = np.asarray(mask if mask.mode.startswith(("I", "F")) else mask.convert("L"))
+    most = float(values.max())
     scale = 255 / most if most > 255 or 0 < most <= 1 else 1.0
-    return np.asarray(values * scale >= MASKED_BELOW)
+    shown = np.empty(values.shape, np.bool_)
+    for rows in _bands(values):
+        shown[rows] = values[rows] * scale >= MASKED_BELOW
+    return shown
 
 
 def has_alpha(image: Image.Image) -> bool:

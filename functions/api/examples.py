@@ -53,7 +53,7 @@ EXAMPLES: dict[str, Any] = {
     "ShareRequest": {"label": "for the architect", "days": 30},
     "NewShare": {**_SHARE, "token": f"{_JOB}.c2VjcmV0LXRva2Vu"},
     "ShareList": {"shares": [_SHARE]},
-    "JobSummary": _SUMMARY,
+    "ListedJob": {**_SUMMARY, "thumbnail": None},
     "JobList": {"jobs": [_SUMMARY], "next": None},
     "JobView": {
         **_SUMMARY,

@@ -15,6 +15,7 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from api.address import url_of
 from api.body import body_fault
 from api.caller import Caller
 from api.models import (
@@ -145,10 +146,8 @@ def counters() -> Counters:
 
 
 def own_url() -> str:
-    """The API's URL as the caller has it: a proxy that answers for it at another path says so."""
-    headers = app.current_event.headers
-    scheme, prefix = headers.get("x-forwarded-proto", "https"), headers.get("x-forwarded-prefix", "")
-    return f"{scheme}://{headers.get('host') or app.current_event.request_context.domain_name}{prefix}"
+    event = app.current_event
+    return url_of(event.headers, event.request_context.domain_name)
 
 
 def caller() -> Caller:

@@ -129,10 +129,16 @@ class JobView(JobSummary):
     links_expire_at: datetime
 
 
+class ListedJob(JobSummary):
+    """`thumbnail`: a link to a picture of the scene, which expires; null until there is one."""
+
+    thumbnail: str | None = None
+
+
 class JobList(Camel):
     """`next`: pass it as `before` for older jobs; null on the last page."""
 
-    jobs: list[JobSummary]
+    jobs: list[ListedJob]
     next: str | None
 
 

@@ -115,15 +115,19 @@ class Service:
             items = [item for item in items if _age(item) < (time, last_id)]
         page = items[:limit]
         more = len(items) > limit
-        return JobList(jobs=[summary_of(item) for item in page], next="~".join(_age(page[-1])) if more else None)
+        jobs = [summary_of(item, self._links.of_job) for item in page]
+        return JobList(jobs=jobs, next="~".join(_age(page[-1])) if more else None)
 
     def look(self, job_id: str, caller: Caller, api: str) -> JobView:
         """`api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
+        more = self._links.snapshots(job_id)
+        if item.error is not None:
+            more |= self._links.evidence(job_id)
         links_of = partial(self._links.of_job, manifest=manifest_of(api, item, expire))
-        return view_of(item, links_of, self._links.snapshots(job_id), now, expire)
+        return view_of(item, links_of, more, now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Raises RefusedRequest(NO_SUCH_JOB)."""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from api.models import ErrorView, JobSummary, JobView, StageView, TimeLeft
+from api.models import ErrorView, JobView, ListedJob, StageView, TimeLeft
 from contract.events import StatusType
 from contract.stages import PipelineStep, Stage
 from domain.job_item import JobItem
 
 # what a running job already shows, of the outputs of its finished stages
 EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "overlap.png", "photos.json")}
+POSTER = "poster.jpg"
 _STAGE_STATUS = {
     StatusType.STAGE_STARTED: "RUNNING",
     StatusType.STAGE_PROGRESSED: "RUNNING",
@@ -21,13 +22,19 @@ _STAGE_STATUS = {
 }
 
 
-def summary_of(item: JobItem) -> JobSummary:
-    return JobSummary(**_summary(item))
+LinksOf = Callable[[str, Mapping[str, str], str], dict[str, str]]
+
+
+def summary_of(item: JobItem, links_of: LinksOf) -> ListedJob:
+    pictures = links_of(
+        item.job_id, {name: item.outputs[name] for name in (POSTER,) if name in item.outputs}, item.name
+    )
+    return ListedJob(**_summary(item), thumbnail=pictures.get(POSTER))
 
 
 def view_of(
     item: JobItem,
-    links_of: Callable[[str, Mapping[str, str], str], dict[str, str]],
+    links_of: LinksOf,
     more: Mapping[str, str],
     now: datetime,
     expire: datetime,

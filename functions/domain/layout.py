@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from contract.archive import is_splat
 from contract.films import is_film
+from contract.stages import Stage
 from domain.job import first_job_id
 from domain.stages import StageRun
 
@@ -41,6 +42,16 @@ def output_uri(run: StageRun, results_bucket: str) -> str:
     """S3 folder of the run's output, without a slash at the end."""
     base = f"{folder_of(run, results_bucket)}/{run.stage}"
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
+
+
+def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
+    """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
+    return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")
+
+
+def evidence_prefix(job_id: str, stage: Stage) -> str:
+    """Within the stage's folder, beside the outputs of its attempts."""
+    return f"{EXPIRING}/{job_id}/{stage}/evidence/"
 
 
 def training_uri(run: StageRun, results_bucket: str) -> str:

@@ -10,7 +10,8 @@ from mimetypes import guess_type
 from typing import Any
 from urllib.parse import quote
 
-from domain.layout import checkpoints_prefix, is_of_job, snapshot_of, split_uri
+from contract.stages import Stage
+from domain.layout import checkpoints_prefix, evidence_prefix, is_of_job, snapshot_of, split_uri
 from domain.streaming import MANIFEST, page_link, with_links
 
 VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
@@ -92,6 +93,17 @@ class Links:
             params["ResponseContentDisposition"] = attachment(save_as)
         url: str = self._s3.generate_presigned_url("get_object", Params=params, ExpiresIn=seconds or self.seconds)
         return url
+
+    def evidence(self, job_id: str) -> dict[str, str]:
+        """What stages that refused their input left to show why, by `<stage>/<file>`: name → s3 URI."""
+        found = {}
+        for stage in Stage:
+            if stage.spec.leaves_evidence:
+                prefix = evidence_prefix(job_id, stage)
+                answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=prefix)
+                for entry in answer.get("Contents", []):
+                    found[f"{stage}/{entry['Key'].removeprefix(prefix)}"] = f"s3://{self._bucket}/{entry['Key']}"
+        return found
 
     def snapshots(self, job_id: str) -> dict[str, str]:
         """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""

@@ -117,6 +117,28 @@ def left_until_ends(
     return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
 
 
+def whole_job(stages: Sequence[Stage], paces: Mapping[Stage, Pace], item: JobItem) -> tuple[float, float]:
+    """The least and the most seconds that a job is likely to take that has not begun."""
+    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in stages]
+    spread = spread_of([paces[stage] for stage in stages], 1.0)
+    return sum(each) * (1 - spread), sum(each) * (1 + spread)
+
+
+def in_words(low: float, high: float) -> str:
+    """`about 3–6 min`: a range that promises no more than is known."""
+    if high < 90:
+        first, last, unit = _tens(low), _tens(high), "s"
+    elif high < 5400:
+        first, last, unit = max(1, round(low / 60)), max(1, round(high / 60)), "min"
+    else:
+        first, last, unit = max(1, round(low / 3600)), max(1, round(high / 3600)), "h"
+    return f"about {last} {unit}" if first == last else f"about {first}–{last} {unit}"
+
+
+def _tens(seconds: float) -> int:
+    return max(10, 10 * round(seconds / 10))
+
+
 def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:
     """The pace after a run that waited `waited` seconds and worked `seconds`; `marks`: seconds at tenths 1..9."""
     seen = {0: 0.0, TENTHS: 1.0} | {tenth: min(max(at / seconds, 0.0), 1.0) for tenth, at in marks.items()}

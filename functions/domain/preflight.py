@@ -1,4 +1,7 @@
-"""Preflight of an upload from its central directory alone: seconds and cents before any machine is rented."""
+"""Preflight of an upload: seconds and cents before any machine is rented.
+
+Its central directory says most. Of what lies in an archive, the headers of films and the model of a scene are read.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from contract.archive import (
     chosen_splats,
     entries_of,
     is_photo,
-    is_scene_photo,
     is_side_file,
     model_folders,
     nested_archives,
+    scene_of,
     wanted_of,
 )
 from contract.codes import ErrorCode
@@ -26,6 +29,7 @@ from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.films import RefusedFilm, check_film, is_film
 from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
+from domain.contents import check_films, check_model
 from domain.errors import RejectedUpload
 from domain.ranged import ReadTooLong
 
@@ -66,13 +70,28 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
         return 0
     files = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     if step is PipelineStep.TRAINING:
-        _check_scene(chosen)
-        photos = [entry.path for entry in chosen if is_scene_photo(entry.path) and entry.bytes > 0]
+        photos = _scene_photos(chosen)
         return _check_photo_count(photos, files, nested_archives(entries))
     shots = by_name(entry.path for entry in chosen if is_photo(entry.path) and entry.bytes > 0)
     return _check_photo_count(
         photos_of(shots), files, nested_archives(entries), described(second_images(shots).values())
     )
+
+
+def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineStep) -> None:
+    """Look into an archive that `check_entries` took, as far as it can be read in seconds.
+
+    Raises RejectedUpload where its films or its model of a scene are such that the first stage would refuse them.
+    """
+    files = {entry.path: entry for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
+    wanted = wanted_of(step, list(files))
+    chosen = {path: entry for path, entry in files.items() if wanted(path)}
+    films = [entry for path, entry in chosen.items() if is_film(path) and entry.bytes > 0]
+    scene = scene_of(chosen) if step is PipelineStep.TRAINING else None
+    if films:
+        check_films(stream, films)
+    elif scene is not None:
+        check_model(stream, chosen, scene)
 
 
 def check_bare_film(stream: BinaryIO) -> None:
@@ -102,12 +121,18 @@ def _check_photo_count(
     return len(photos)
 
 
-def _check_scene(chosen: Sequence[Entry]) -> None:
+def _scene_photos(chosen: Sequence[Entry]) -> list[PurePosixPath]:
+    """The photos of a scene, which has a model and, unless it has no photos, images/ beside or above that."""
     paths = [entry.path for entry in chosen]
-    if not model_folders(paths):
+    models = model_folders(paths)
+    if not models:
         names = {path.name for path in paths}
         missing = ", ".join(name for name in MODEL_FILES[0] if name not in names) or "three files of it in one folder"
         raise RejectedUpload(ErrorCode.INVALID_SCENE, f"no COLMAP model: missing {missing}")
+    scene = scene_of(paths)
+    if scene is None and any("images" in path.parts[:-1] for path in paths):
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, f"no images/ beside or above the COLMAP model in {models[0]}/")
+    return [entry.path for entry in chosen if scene and scene.is_photo(entry.path) and entry.bytes > 0]
 
 
 def _check_splat(entries: Sequence[Entry]) -> int:

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from contract.options import WHOLE_NUMBERS, Quality
-from contract.stages import SPOT_WAIT_SECONDS, Stage
+from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
 from domain.job import Camel, Job, JobOptions
 from domain.stages import RetryState, StageOutput, StageRun
@@ -187,18 +187,7 @@ def _processing_request(
             }
             for channel, source in inputs.items()
         ],
-        "ProcessingOutputConfig": {
-            "Outputs": [
-                {
-                    "OutputName": "output",
-                    "S3Output": {
-                        "S3Uri": layout.output_uri(run, platform.results_bucket),
-                        "LocalPath": str(ML / run.stage.output_folder),
-                        "S3UploadMode": "EndOfJob",
-                    },
-                }
-            ]
-        },
+        "ProcessingOutputConfig": {"Outputs": _outputs(run, platform)},
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": 1,
@@ -210,6 +199,18 @@ def _processing_request(
         "StoppingCondition": {"MaxRuntimeInSeconds": machine.seconds},
         "Tags": _tags(run, platform),
     }
+
+
+def _outputs(run: StageRun, platform: Platform) -> list[dict[str, Any]]:
+    result = layout.output_uri(run, platform.results_bucket)
+    outputs = [("output", result, run.stage.output_folder, "EndOfJob")]
+    if run.stage.spec.leaves_evidence:  # while the container runs: it ends with an error, and with no result
+        evidence = layout.evidence_uri(run.job_id, run.stage, platform.results_bucket)
+        outputs.append(("evidence", evidence, EVIDENCE_FOLDER, "Continuous"))
+    return [
+        {"OutputName": name, "S3Output": {"S3Uri": uri, "LocalPath": str(ML / folder), "S3UploadMode": mode}}
+        for name, uri, folder, mode in outputs
+    ]
 
 
 def _training_request(

@@ -26,7 +26,7 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_bare_film, check_entries, read_entries, step_of
+from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -157,7 +157,9 @@ class Starter:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")
         entries = read_entries(stream)
         step = step_of(entries, options.pipeline_step)
-        return options.model_copy(update={"pipeline_step": step}), check_entries(entries, size, step)
+        photos = check_entries(entries, size, step)
+        check_contents(stream, entries, step)
+        return options.model_copy(update={"pipeline_step": step}), photos
 
     def _reject(
         self,

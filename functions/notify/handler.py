@@ -22,12 +22,14 @@ from domain.limits import Counters
 from domain.links import Links
 from domain.mailboxes import MailboxTable
 from domain.observability import log_faults, logger, metrics, tracer
-from domain.settings import Settings
+from domain.pace import PaceTable
+from domain.stage_settings import MachineSettings
 from domain.status import StatusEvent
+from notify.expectation import Expectation
 from notify.notify import Notifier, Sending
 
 
-class NotifySettings(Settings):
+class NotifySettings(MachineSettings):
     jobs_table: str
     idempotency_table: str
     mailbox_table: str
@@ -40,6 +42,7 @@ class NotifySettings(Settings):
     page_url: str
     api_url: str
     limits_table: str
+    pace_table: str
 
 
 @cache
@@ -61,6 +64,7 @@ def notifier() -> Notifier:
             page=settings.page_url,
             api=settings.api_url,
         ),
+        expected=Expectation(PaceTable(table(settings.pace_table)), settings.usual_types).of,
     )
 
 

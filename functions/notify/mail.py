@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from contract.codes import ErrorCode
+from contract.codes import EVIDENCED, ErrorCode
 from contract.events import StatusType
 from domain.errors import JobError
 from domain.job_item import JobItem
@@ -62,10 +62,12 @@ def compose(
     detail: StatusDetail,
     links: MailLinks,
     preview: bytes | None,
+    expected: str | None = None,
 ) -> EmailMessage:
-    """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success."""
+    """The message without sender and receiver. `item`: the job's facts; `preview`: a PNG at the top of a success;
+    `expected`: how long a job that starts is likely to take, in words."""
     subject = unlinked(" ".join(_subject(type_, detail).format(name=item.name).split()))  # a header is one line
-    letter = _letter(type_, item, detail, links)
+    letter = _letter(type_, item, detail, links, expected)
     message = EmailMessage()
     message["Subject"] = subject
     message.set_content(_text(subject, letter, detail.job_id, links.stop))
@@ -94,14 +96,15 @@ def unlinked(text: str) -> str:
     return re.sub(r"(?<=\w)(?:\.(?=[^\W\d])|@(?=\w)|:(?=//))", "\\g<0>\u2060", text)
 
 
-def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks) -> Letter:
+def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:
     if type_ is StatusType.JOB_STARTED:
         lead = (
             "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
             "you can close the page."
         )
         note = unlinked(" ".join(item.remarks)) or None
-        return Letter(lead, {"Follow the progress": links.job}, figures=_options(item), note=note)
+        figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
+        return Letter(lead, {"Follow the progress": links.job}, figures=figures, note=note)
     if detail.error is None:
         note = f"These links expire in {links.hours} hours; get new ones any time on the scene’s page."
         verdict = _verdict(detail.metrics)
@@ -111,12 +114,14 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
         return Letter(
             lead, {**links.delivered, "The scene’s page": links.job}, _figures(detail.metrics), advice or None, note
         )
-    return _failure(detail.error, links)
+    return _failure(type_, detail.error, links)
 
 
-def _failure(error: JobError, links: MailLinks) -> Letter:
+def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:
     note = "" if error.code is ErrorCode.STOPPED else f"Error {error.code}"
-    return Letter(unlinked(error.message), {"The scene’s page": links.job}, advice=error.hint, note=note)
+    shown = type_ is StatusType.JOB_FAILED and error.code in EVIDENCED
+    label = "See what became of each photo" if shown else "The scene’s page"
+    return Letter(unlinked(error.message), {label: links.job}, advice=error.hint, note=note)
 
 
 def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:

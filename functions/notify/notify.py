@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.headerregistry import Address
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract.events import JOB_STATUS
+from contract.events import JOB_STATUS, StatusType
 from domain.clients import AWS_FAULTS
-from domain.job_item import updates_for
+from domain.job_item import JobItem, updates_for
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_MAILS_A_DAY, Counters
 from domain.links import VIEWERS, Links
@@ -53,7 +54,7 @@ class Sending:
 
 
 class Notifier:
-    """`ses` is a boto3 SESv2 client."""
+    """`ses` is a boto3 SESv2 client; `expected` says how long a job is likely to take."""
 
     def __init__(
         self,
@@ -64,10 +65,11 @@ class Notifier:
         ses: Any,
         links: Links,
         sending: Sending,
+        expected: Callable[[JobItem], str | None],
     ) -> None:
         self._counters = counters
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
-        self._links, self._sending = links, sending
+        self._links, self._sending, self._expected = links, sending, expected
 
     def _enough(self, address: str, owner: str | None) -> bool:
         """Whether the address, or the owner of the job, had all the mails of the day: the job's page says the rest."""
@@ -111,7 +113,8 @@ class Notifier:
             stop=f"{self._sending.page}#unsubscribe={mailbox.reference}",
         )
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
-        message = compose(event.type, item, event.detail, links, preview)
+        expected = self._expected(item) if event.type is StatusType.JOB_STARTED else None
+        message = compose(event.type, item, event.detail, links, preview, expected)
         # an address object: a header of text would read encoded words and commas
         message["From"] = Address(self._sending.name, addr_spec=self._sending.sender)
         message["To"] = Address(addr_spec=address)

@@ -23,6 +23,8 @@ _STATUS_MESSAGES = {
     "Completed": "Training job completed",
     "Failed": "Training job failed",
     "Stopped": "Training job stopped",
+    "Interrupted": "Training job was interrupted: the Spot instance was reclaimed",
+    "MaxWaitTimeExceeded": "Training job waited for Spot instances for longer than MaxWaitTimeInSeconds provided",
     "MaxRuntimeExceeded": "Training job runtime exceeded MaxRuntimeInSeconds provided",
 }
 

@@ -29,12 +29,14 @@ class Kind(StrEnum):
 class Transfer:
     """A folder, relative to the job's /opt/ml, and the S3 URI it is filled from or copied to.
 
-    `manifest`: the URI is that of a list of objects to fill it with, and no prefix.
+    `manifest`: the URI is that of a list of objects to fill it with, and no prefix; `continuous`: it is copied while
+    the container runs, whatever comes of that.
     """
 
     folder: PurePosixPath
     uri: str
     manifest: bool = False
+    continuous: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Plan:
     checkpoints: Transfer | None = None
     compress: bool = False  # Training: outputs as model.tar.gz
     leaves_output_when_stopped: bool = False
+    max_wait: float | None = None  # Spot: seconds to wait for machines and to run, together
 
 
 def plan_processing(request: Mapping[str, Any]) -> Plan:
@@ -62,16 +65,20 @@ def plan_processing(request: Mapping[str, Any]) -> Plan:
         raise RequestError("ValidationException", "ContainerEntrypoint is not supported here: the image's own one runs")
     inputs = [given["S3Input"] for given in request.get("ProcessingInputs", [])]
     outputs = [given["S3Output"] for given in request.get("ProcessingOutputConfig", {}).get("Outputs", [])]
-    for output in outputs:
-        if output["S3UploadMode"] != "EndOfJob":
-            raise RequestError("ValidationException", "only S3UploadMode EndOfJob is supported here")
     return Plan(
         kind=Kind.PROCESSING,
         image=application["ImageUri"],
         arguments=tuple(application.get("ContainerArguments", ())),
         environment=dict(request.get("Environment", {})),
         inputs=tuple(_filled_from(given, _below_ml(given["LocalPath"], "processing")) for given in inputs),
-        outputs=tuple(Transfer(_below_ml(given["LocalPath"], "processing"), given["S3Uri"]) for given in outputs),
+        outputs=tuple(
+            Transfer(
+                _below_ml(given["LocalPath"], "processing"),
+                given["S3Uri"],
+                continuous=given["S3UploadMode"] == "Continuous",
+            )
+            for given in outputs
+        ),
         max_runtime=request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DAY_SECONDS),
         files={
             PurePosixPath("config/processingjobconfig.json"): json.dumps(request),
@@ -113,6 +120,9 @@ def plan_training(request: Mapping[str, Any]) -> Plan:
         and Transfer(_below_ml(checkpoint.get("LocalPath", "/opt/ml/checkpoints"), ""), checkpoint["S3Uri"]),
         compress=compress,
         leaves_output_when_stopped=True,
+        max_wait=request["StoppingCondition"]["MaxWaitTimeInSeconds"]
+        if request.get("EnableManagedSpotTraining")
+        else None,
     )
 
 

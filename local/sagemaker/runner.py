@@ -33,6 +33,15 @@ class Access:
 
 
 @dataclass(frozen=True)
+class SpotMarket:
+    """What happens to jobs on Spot machines; nothing, unless a test asks for it. `wait`: seconds until there is a
+    machine, each time; `interruptions`: how often it is taken, each time when there is one more checkpoint."""
+
+    wait: float = 0.0
+    interruptions: int = 0
+
+
+@dataclass(frozen=True)
 class Runner:
     """What every job's run needs. `access` is asked for each job."""
 
@@ -41,6 +50,7 @@ class Runner:
     images: Mapping[str, Image]
     grace_seconds: float = GRACE_SECONDS
     checkpoint_sync_seconds: float = CHECKPOINT_SYNC_SECONDS
+    spot: SpotMarket = SpotMarket()
 
     def run(self, job: Job) -> None:
         """Take the job to one of its terminal states; never raises."""
@@ -61,9 +71,12 @@ class _Run:
     runner: Runner
     job: Job
     access: Access = field(init=False)
-    mirror: Mirror | None = None
+    mirrors: list[Mirror] = field(default_factory=list)
     root: Path = field(init=False)
     ml: Path = field(init=False)
+    interruptions: int = 0  # so far
+    interrupted: bool = False  # the machine at work is being taken
+    waited: float = 0.0  # seconds, for machines
 
     def __post_init__(self) -> None:
         self.access = self.runner.access(self.job)
@@ -72,17 +85,24 @@ class _Run:
 
     def go(self) -> None:
         plan = self.job.plan
-        self._prepare_folders()
+        shutil.rmtree(self.root, ignore_errors=True)
         image = self.runner.images.get(repository_of(plan.image))
         if image is None:
             raise JobFailed(f"ClientError: Cannot find image: {plan.image}")
-        self.job.move(IN_PROGRESS, "Downloading")
-        self._download()
-        if self.job.stop_requested.is_set():
-            self.job.move(STOPPED, "Stopped")
-            return
-        self.job.move(IN_PROGRESS, "Training")
-        code, overran = self._run_container(image)
+        while True:
+            if not self._find_machine():
+                return
+            self._prepare_folders()
+            self.job.move(IN_PROGRESS, "Downloading")
+            self._download()
+            if self.job.stop_requested.is_set():
+                self.job.move(STOPPED, "Stopped")
+                return
+            self.job.move(IN_PROGRESS, "Training")
+            code, overran = self._run_container(image)
+            if not self.interrupted:
+                break
+            self.job.move(IN_PROGRESS, "Interrupted")
         stopped = self.job.stop_requested.is_set() or overran
         self._read_exit_message()
         if code != 0 and not stopped:
@@ -100,8 +120,25 @@ class _Run:
         else:
             self.job.move(COMPLETED, "Completed")
 
+    def _find_machine(self) -> bool:
+        """False where none was found for as long as the job may wait and run, or it was stopped meanwhile: then it has
+        ended."""
+        plan = self.job.plan
+        if plan.max_wait is None:
+            return True
+        wait = min(self.runner.spot.wait, max(0.0, plan.max_wait - self.waited))
+        stopped = self.job.stop_requested.wait(wait)
+        self.waited += wait
+        if stopped:
+            self.job.move(STOPPED, "Stopped")
+        elif wait < self.runner.spot.wait:
+            self.job.move(STOPPED, "MaxWaitTimeExceeded")
+        return not self.job.finished
+
     def _prepare_folders(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
+        """A machine's own: another one has nothing of them."""
+        shutil.rmtree(self.ml, ignore_errors=True)
+        self.mirrors.clear()
         plan = self.job.plan
         folders = [transfer.folder for transfer in (*plan.inputs, *plan.outputs)]
         folders += [PurePosixPath("output")] + ([plan.checkpoints.folder] if plan.checkpoints else [])
@@ -125,8 +162,12 @@ class _Run:
         if plan.checkpoints:
             folder = self.ml / plan.checkpoints.folder
             download_prefix(self.access.s3, plan.checkpoints.uri.rstrip("/") + "/", folder)
-            self.mirror = Mirror(self.access.s3, folder, plan.checkpoints.uri)
-            self.mirror.mark_known()
+            mirror = Mirror(self.access.s3, folder, plan.checkpoints.uri)
+            mirror.mark_known()
+            self.mirrors.append(mirror)
+        self.mirrors += [
+            Mirror(self.access.s3, self.ml / output.folder, output.uri) for output in plan.outputs if output.continuous
+        ]
 
     def _run_container(self, image: Image) -> tuple[int, bool]:
         """The exit code, and whether the job's time was up."""
@@ -151,14 +192,13 @@ class _Run:
             container.kill()
             shutil.rmtree(work, ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
-            if self.mirror:
-                self.mirror.sync()
+            self._sync()
 
     def _watch(self, container: Container) -> tuple[int, bool]:
         started = last_sync = time.monotonic()
         deadline = started + self.job.plan.max_runtime
         kill_at = float("inf")
-        overran = False
+        overran = self.interrupted = False
         while (code := container.wait(POLL_SECONDS)) is None:
             now = time.monotonic()
             overran = overran or now >= deadline
@@ -169,14 +209,32 @@ class _Run:
                 kill_at = now + self.runner.grace_seconds
             elif now >= kill_at:
                 container.kill()
-            if self.mirror and now - last_sync >= self.runner.checkpoint_sync_seconds:
-                self.mirror.sync()
+            elif self._is_taken():
+                self.interrupted, self.interruptions = True, self.interruptions + 1
+                container.terminate()
+                kill_at = now + self.runner.grace_seconds
+            if now - last_sync >= self.runner.checkpoint_sync_seconds:
+                self._sync()
                 last_sync = time.monotonic()
         return code, overran and not self.job.stop_requested.is_set()
+
+    def _is_taken(self) -> bool:
+        """Whether the Spot market wants its machine back now."""
+        plan = self.job.plan
+        if plan.max_wait is None or plan.checkpoints is None or self.interrupted:
+            return False
+        left = sum(path.is_file() for path in (self.ml / plan.checkpoints.folder).rglob("*"))
+        return left > self.interruptions < self.runner.spot.interruptions
+
+    def _sync(self) -> None:
+        for mirror in self.mirrors:
+            mirror.sync()
 
     def _upload(self) -> None:
         plan = self.job.plan
         for output in plan.outputs:
+            if output.continuous:
+                continue
             folder = self.ml / output.folder
             try:
                 if plan.compress:

@@ -21,8 +21,8 @@ CLOSE_SECONDS = 5.0
 class SageMaker:
     """Jobs by kind and name, each run in a thread of its own. `announce` is called at every state change.
 
-    `quotas`: the account's, in machines by instance type; each kind of job has its own, as in AWS, and a type that is
-    not named has none.
+    `quotas`: the account's, in machines by instance type; each kind of job has its own, as in AWS, and so has Spot; a
+    type that is not named has none.
     """
 
     runner: Runner
@@ -80,13 +80,13 @@ class SageMaker:
         return {f"{kind}JobArn": arn}
 
     def _check_quota(self, kind: Kind, request: Mapping[str, Any]) -> None:
-        machine = _machine(kind, request)
+        machine, quota = _machine(kind, request), _quota(kind, request)
         at_work = sum(
-            not job.finished and other is kind and _machine(kind, job.request) == machine
+            not job.finished and other is kind and _quota(kind, job.request) == quota
             for (other, _), job in self._jobs.items()
         )
         if at_work >= self.quotas.get(machine, at_work + 1):
-            usage = f"'{machine} for {kind.lower()} job usage' is {self.quotas[machine]} Instances"
+            usage = f"'{quota}' is {self.quotas[machine]} Instances"
             message = f"The account-level service limit {usage}, with current utilization of {at_work} Instances"
             raise RequestError("ResourceLimitExceeded", f"{message} and a request delta of 1 Instances.")
 
@@ -147,6 +147,12 @@ def _machine(kind: Kind, request: Mapping[str, Any]) -> str:
     resources = request["ResourceConfig"] if kind is Kind.TRAINING else request["ProcessingResources"]["ClusterConfig"]
     machine: str = resources["InstanceType"]
     return machine
+
+
+def _quota(kind: Kind, request: Mapping[str, Any]) -> str:
+    """The name of the quota that the job takes from: Spot has one of its own."""
+    spot = "spot " if request.get("EnableManagedSpotTraining") else ""
+    return f"{_machine(kind, request)} for {spot}{kind.lower()} job usage"
 
 
 def _sort_key(request: Mapping[str, Any]) -> Callable[[Job], Any]:

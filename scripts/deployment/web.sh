@@ -1,5 +1,10 @@
 #!/usr/bin/env bash
 # Builds the customer's page and publishes it for a deployed stack: scripts/deployment/web.sh STACK. Needs the AWS CLI.
+#
+# What you say to customers before they sign in, each unset where you have none:
+#   PRICE        what a scene costs, one sentence of plain text
+#   SAMPLE_URL   a scene to look at: a link of one of yours (Share, "until I withdraw it")
+#   TERMS_URL    terms, privacy and contact
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 stack=${1:?usage: scripts/deployment/web.sh STACK}
@@ -21,6 +26,10 @@ else
   scope='openid email offline_access' # scope that requests a refresh token; Cognito returns one without it
 fi
 bucket=$(output WebBucket)
+quoted() { # as a string of JSON, of one line
+  local text=${1//\\/\\\\}
+  printf '"%s"' "${text//\"/\\\"}"
+}
 # an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these variables
 cat >web/.build/config.json <<JSON
 {
@@ -30,7 +39,10 @@ cat >web/.build/config.json <<JSON
   "scope": "$scope",
   "tokenUrl": "${TOKEN_URL:-$sign_in/oauth2/token}",
   "revokeUrl": "${REVOKE_URL:-$revoke}",
-  "signOutUrl": "${SIGN_OUT_URL:-$sign_out}"
+  "signOutUrl": "${SIGN_OUT_URL:-$sign_out}",
+  "price": $(quoted "${PRICE:-}"),
+  "sampleUrl": $(quoted "${SAMPLE_URL:-}"),
+  "termsUrl": $(quoted "${TERMS_URL:-}")
 }
 JSON
 aws s3 sync web/.build "s3://$bucket" --delete --cache-control "public, max-age=300"

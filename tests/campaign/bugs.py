@@ -84,6 +84,7 @@ BUGS = (
     Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            metrics", "        if False:\n            metrics", _unit("spending")),
     Bug("owners do not take turns", "functions/domain/fairness.py", "        self._raise(own, int(now))\n", "", _unit("dispatch")),
     Bug("a description behind its event is believed", REPORT, "        raise DescribedTooEarly(news.run.job_name)\n", "        pass\n", _unit("report_stage")),
+    Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", "", _unit("second_witnesses")),
     Bug("an orphan whose execution is unknown runs on", f"{F}/report_stage/orphans.py", "execution is not None and execution.running", "execution is None or execution.running", _unit("second_witnesses")),
     Bug("one job's fault ends the sweep", SWEEP, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("sweep_jobs")),
     Bug("a sweep's fault is forgotten", SWEEP, "            raise Unswept(swept, faults)\n", "            pass\n", _unit("sweep_jobs")),

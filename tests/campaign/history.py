@@ -23,7 +23,7 @@ from domain.sagemaker_requests import quota_of
 from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
-from tests.campaign.pipeline import Pipeline, running_pipeline
+from tests.campaign.pipeline import PILOT, Pipeline, running_pipeline
 from tests.campaign.world import EPOCH, Crash, Faults
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
@@ -32,6 +32,9 @@ from tests.support.fakes import RUNNING
 LONG_ENOUGH = 50 * 86_400.0  # seconds: past the state machine's own timeout
 MAX_ATTEMPTS = 60  # what the state machine's Retry blocks add up to
 TELL_SECONDS = 360.0  # from SageMaker's end to the task's, whatever is lost
+PERMITTED, OTHER_STACK = "permitted-bucket", "spaceport-prod"
+# 202: taken; 200: it was already; 404: replaced; 422: refused for what is in it; 5xx: faults alone
+ANSWERS = {200, 202, 404, 422, 429, 500, 503}
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
 BAD = zip_of(photos(2))
 
@@ -90,6 +93,8 @@ class Report:
     outcomes: Counter[str]
     invocations: int
     dead_letters: int
+    answers: Counter[int]  # of the API to POST /start-job, by status
+    foreign: int  # SageMaker jobs of another stack
 
 
 def draw_faults(seed: int) -> Faults:
@@ -107,6 +112,7 @@ def draw_faults(seed: int) -> Faults:
         behind=0.3 * strength,
         damaged=0.02 * strength,
         unreadable=0.03 * strength,
+        skew=2.0 * strength,
         outages=chance.choice([0, 0, 1, 2]) if strength else 0,
     )
 
@@ -120,6 +126,7 @@ class Customers:
         self.job_ids: list[str] = []
         self.redriven: set[str] = set()
         self.rerun_ids: list[str] = []
+        self.answers = Counter[int]()  # of the API to POST /start-job, by status
 
     def arrive(self) -> None:
         chance = self._world.random
@@ -132,33 +139,51 @@ class Customers:
         # no two flights are alike, so that it shows whose a job was given
         good = zip_of({**dict.fromkeys(photos(6), b"x"), "flight.txt": str(next(self._flights)).encode()})
         (body,) = chance.choices([good, BAD], [9, 1])
-        metadata = {"email": "pilot@example.com"}
+        metadata = {"email": PILOT}
+        # no event comes of what lies in a permitted bucket: its customer calls the API
+        bucket = PERMITTED if self._world.happens(0.2) else UPLOADS
         hidden = self._world.happens(self._world.faults.unreadable)
         body += b"\0" * hidden  # an ETag of its own
-        answer = self._pipeline.storage.put_object(Bucket=UPLOADS, Key=key, Body=body, Metadata=metadata)
+        answer = self._pipeline.storage.put_object(Bucket=bucket, Key=key, Body=body, Metadata=metadata)
         etag = answer["ETag"].strip('"')
         if hidden:
             self._pipeline.storage.unreadable.add(etag)
         described = {"key": key, "size": len(body), "etag": etag, "version-id": answer["VersionId"]}
         detail = {
             "version": "0",
-            "bucket": {"name": UPLOADS},
+            "bucket": {"name": bucket},
             "object": {**described, "sequencer": "1"},
             "request-id": "C3D13FE58DE4C810",
             "requester": "123456789012",
             "source-ip-address": "1.2.3.4",
             "reason": chance.choice(["PutObject", "CompleteMultipartUpload"]),
         }
-        self._pipeline.uploaded(self._pipeline.event("Object Created", "aws.s3", detail))
-        uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=etag)
+        uploaded = UploadedObject(bucket=bucket, key=key, version_id=answer["VersionId"], etag=etag)
         job_id = job_id_of(uploaded, STACK)
         self.job_ids.append(job_id)
+        if bucket == UPLOADS:
+            self._pipeline.uploaded(self._pipeline.event("Object Created", "aws.s3", detail))
+        if bucket == PERMITTED or self._world.happens(0.1):
+            self._world.after(chance.uniform(0, 600), lambda: self._start(bucket, key))
+        if self._world.happens(0.2):
+            beside = StageRun(job_id=job_id_of(uploaded, OTHER_STACK), stage=chance.choice(list(Stage)), attempt=1)
+            self._world.after(chance.uniform(0, 9000), lambda: self._pipeline.of_another_stack(beside.job_name))
         if self._world.happens(0.1):
             self._world.after(chance.uniform(0, 20_000), lambda: self._cancel(job_id))
         if self._world.happens(0.2):
             self._world.after(chance.uniform(20_000, 100_000), lambda: self._rerun(job_id, f"button-{job_id}"))
         if self._world.happens(0.1):
             self._world.after(chance.uniform(10_000, 100_000), lambda: self._redrive(job_id))
+
+    def _start(self, bucket: str, key: str) -> None:
+        """POST /start-job, until the API answers that it has taken or refused it."""
+        try:
+            status = self._pipeline.ask("POST", "/start-job", {"s3_url": f"s3://{bucket}/{key}", "email": PILOT})
+        except Crash:
+            status = 500
+        if status >= 500 or status == 429:
+            self._world.after(30, lambda: self._start(bucket, key))
+        self.answers[status] += 1
 
     def maybe_cancel(self, execution: Execution) -> None:
         """Stops some executions just as they enter a state, when most can go wrong."""
@@ -213,7 +238,16 @@ def play(seed: int) -> Report:
         pipeline.world.run(LONG_ENOUGH)
         faults = (*seen.faults, *broken_invariants(pipeline, customers))
     statuses = Counter(str(item.get("status")) for item in pipeline.jobs.items.values())
-    return Report(seed, faults, len(customers.job_ids), statuses, pipeline.invocations, pipeline.dead_letters)
+    return Report(
+        seed,
+        faults,
+        len(customers.job_ids),
+        statuses,
+        pipeline.invocations,
+        pipeline.dead_letters,
+        customers.answers,
+        len(pipeline.foreign),
+    )
 
 
 def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
@@ -232,7 +266,18 @@ def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += _lost(pipeline, customers, set(items))
     pressed = Counter(customers.rerun_ids)
     faults += [f"{one} is no rerun that anybody asked for" for one in executions if "-r" in one and one not in pressed]
+    faults += [
+        f"{name} is another stack's, and was stopped" for name in pipeline.foreign if name in pipeline.machines.stopped
+    ]
+    faults += [f"{key} is another stack's job" for key, _ in pipeline.runs.items if key in _foreign_jobs(pipeline)]
+    if unexpected := customers.answers.keys() - ANSWERS:
+        faults.append(f"the API answered {sorted(unexpected)} to a start")
     return faults + _of_others(pipeline)
+
+
+def _foreign_jobs(pipeline: Pipeline) -> set[str]:
+    runs = [StageRun.parse(name) for name in pipeline.foreign]
+    return {run.job_id for run in runs if run is not None}
 
 
 def _of_others(pipeline: Pipeline) -> list[str]:
@@ -241,7 +286,7 @@ def _of_others(pipeline: Pipeline) -> list[str]:
     for name, execution in pipeline.machine.executions.items():
         copy = pipeline.storage.objects.get((RESULTS, f"intermediates/{name}/upload/upload.zip"))
         number = int(execution.input["versionId"].removeprefix("v"))
-        own = pipeline.storage.objects[UPLOADS, execution.input["key"]][number - 1]
+        own = pipeline.storage.objects[execution.input["bucket"], execution.input["key"]][number - 1]
         if copy is not None and (own is None or [one.body for one in copy if one] != [own.body]):
             faults.append(f"{name} was given another upload than its own")
     return faults
@@ -307,11 +352,11 @@ def _entered(execution: Execution | None) -> list[dict[str, Any]]:
 
 def _lost(pipeline: Pipeline, customers: Customers, known: set[str]) -> list[str]:
     """Uploads that became no job, except those that were overwritten before start_job read them."""
-    newest: dict[str, str] = {}
+    newest: dict[tuple[str, str], str] = {}
     for (bucket, key), versions in pipeline.storage.objects.items():
-        if bucket == UPLOADS and versions[-1] is not None:
+        if bucket in (UPLOADS, PERMITTED) and versions[-1] is not None:
             last = versions[-1]
             uploaded = UploadedObject(bucket=bucket, key=key, version_id=f"v{last.number}", etag=last.etag)
-            newest[key] = job_id_of(uploaded, STACK)
+            newest[bucket, key] = job_id_of(uploaded, STACK)
     lost = [f"{job_id} was lost" for job_id in newest.values() if job_id not in known]
     return lost + [f"{job_id} came from nowhere" for job_id in known if job_id.split("-r")[0] not in customers.job_ids]

@@ -30,36 +30,43 @@ from tests.campaign.storage import Mail, Storage
 from tests.campaign.tables import Table
 from tests.campaign.world import Crash, Faults, Faulty, World
 from tests.support.cloud import ENVIRONMENT, HANDLERS, LambdaContext, forget
+from tests.support.events import sample_event
+from tests.support.fakes import FakeJob
 from watch_runs.watch import Watcher
 
 OUTCOMES = (StatusType.JOB_REJECTED, StatusType.JOB_SUCCEEDED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED)
+PILOT = "pilot@example.com"
 TRIES = 3  # Lambda runs an event that failed twice more, then it is a dead letter
 REDRIVE_SECONDS = 6 * 3600.0  # until somebody answers the alarm
 Json = dict[str, Any]
 
 
 class Once(BasePersistenceLayer):
-    """Idempotency table. A record in progress expires after a minute."""
+    """Idempotency table, with the faults of every other. A record in progress expires after a minute."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
         self._world, self._records = world, dict[str, tuple[DataRecord, float]]()
 
     def _get_record(self, idempotency_key: str) -> DataRecord:
+        self._world.may_fail("dynamodb", "get")
         if idempotency_key not in self._records:
             raise IdempotencyItemNotFoundError
         return self._records[idempotency_key][0]
 
     def _put_record(self, data_record: DataRecord) -> None:
+        self._world.may_fail("dynamodb", "put")
         known = self._records.get(data_record.idempotency_key)
         if known and (known[0].status == "COMPLETED" or self._world.now < known[1] + 60):
             raise IdempotencyItemAlreadyExistsError
         self._records[data_record.idempotency_key] = (data_record, self._world.now)
 
     def _update_record(self, data_record: DataRecord) -> None:
+        self._world.may_fail("dynamodb", "update")
         self._records[data_record.idempotency_key] = (data_record, self._world.now)
 
     def _delete_record(self, data_record: DataRecord) -> None:
+        self._world.may_fail("dynamodb", "delete")
         self._records.pop(data_record.idempotency_key, None)
 
 
@@ -92,6 +99,7 @@ class Pipeline:
         self.machine = Machine(self.world, self._invoke, self.publish, self._execution_ended)
         self.once = Once(self.world)
         self.dead_letters = 0
+        self.foreign: list[str] = []  # names of another stack's SageMaker jobs
         self.looked_round: Callable[[], None] = lambda: None  # every minute while there is work
         self.invocations = 0
         self._clients = {
@@ -99,6 +107,7 @@ class Pipeline:
             "sagemaker": self.machines,
             "stepfunctions": self.machine,
             "events": Bus(self),
+            "sesv2": self.mail,
         }
         self._every(300, lambda: self.invoke_later("dispatch", self._scheduled()))
         self._every(60, self._watch)
@@ -106,7 +115,7 @@ class Pipeline:
         self._every(600, lambda: self.invoke_later("sweep_jobs", self._scheduled()))
 
     def client(self, service: str) -> Any:
-        return self.mail if service == "sesv2" else Faulty(self._clients[service], self.world, service)
+        return Faulty(self._clients[service], self.world, service)
 
     def table(self, name: str) -> Any:
         tables = {"jobs": self.jobs, "stage-runs": self.runs, "pace": self.paces, "mailboxes": self.mailboxes}
@@ -126,6 +135,41 @@ class Pipeline:
 
     def uploaded(self, event: Json) -> None:
         self.world.deliver(lambda: self.invoke_later("start_job", event), durable=True)
+
+    def ask(self, method: str, path: str, body: Json) -> int:
+        """The customer calls the API; the status of its answer. Raises Crash where none came."""
+        event = sample_event("api/get-jobs") | {
+            "routeKey": f"{method} {path}",
+            "rawPath": path,
+            "body": json.dumps(body),
+        }
+        event["headers"]["content-type"] = "application/json"
+        event["requestContext"]["http"] |= {"method": method, "path": path}
+        event["requestContext"]["routeKey"] = f"{method} {path}"
+        event["requestContext"]["authorizer"]["jwt"]["claims"] = {
+            "sub": "pilot-1",
+            "email": PILOT,
+            "email_verified": "true",
+            "token_use": "id",
+        }
+        return int(self._invoke("api", event)["statusCode"])
+
+    def of_another_stack(self, name: str) -> None:
+        """A SageMaker job of the stack beside this one: quotas, names and SageMaker's events are the account's."""
+        run = StageRun.parse(name)
+        assert run is not None
+        kind, machine = run.stage.kind, {"InstanceType": "ml.c6i.4xlarge"}
+        resources = {"ResourceConfig": machine, "ProcessingResources": {"ClusterConfig": machine}}
+        request = {f"{kind}JobName": name, "StoppingCondition": {"MaxRuntimeInSeconds": 3600}, **resources}
+        self.machines.jobs[name] = FakeJob(kind, request, created_at=self.world.at())
+        self.foreign.append(name)
+        self._job_changed(run, "InProgress")
+
+        def end() -> None:
+            self.machines.complete(name)
+            self._job_changed(run, "Completed")
+
+        self.world.after(self.world.random.uniform(300, 5000), end)
 
     def invoke_later(self, function: str, event: Json, tries: int = TRIES) -> None:
         """An asynchronous invocation with its retries; what fails for good is a dead letter, and is redriven."""
@@ -173,7 +217,7 @@ class Pipeline:
             "stage": run.stage.value,
             "attempt": run.attempt,
             "sequence": sequence,
-            "at": self.world.at().isoformat(),
+            "at": self.world.skewed().isoformat(),
             "progress": share,
             "message": "getting on",
         }

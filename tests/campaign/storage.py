@@ -6,11 +6,14 @@ import hashlib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from tests.campaign.world import World
+from tests.support.cloud import RESULTS, UPLOADS
 from tests.support.fakes import aws_error
+from tests.support.sam_template import Template
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,11 @@ class Version:
 
 
 class Storage:
-    """Every version of every object; `None` marks a deletion."""
+    """Every version of every object; `None` marks a deletion. Objects expire as the template's lifecycles say."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._lifetimes = {UPLOADS: lifetimes("UploadsBucket"), RESULTS: lifetimes("ResultsBucket")}
         self.objects: dict[tuple[str, str], list[Version | None]] = {}
         self.unreadable: set[str] = set()  # ETags of objects that lie under a key of the customer's
 
@@ -82,9 +86,21 @@ class Storage:
         found = versions[-1] if versions else None
         if version_id is not None:
             found = next((one for one in versions if one and f"v{one.number}" == version_id), None)
-        if found is None:
+        if found is None or self._expired(bucket, key, found):
             raise aws_error(code, "S3")
         return found
+
+    def _expired(self, bucket: str, key: str, version: Version) -> bool:
+        age = self._world.at() - version.at
+        rules = self._lifetimes.get(bucket, {})
+        return any(key.startswith(prefix) and age > timedelta(days=days) for prefix, days in rules.items())
+
+
+@cache
+def lifetimes(bucket: str) -> dict[str, int]:
+    """Days by prefix, of a bucket of template.yaml."""
+    rules = Template.load().resources[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+    return {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
 
 
 class Mail:

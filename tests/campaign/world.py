@@ -36,6 +36,7 @@ class Faults:
     behind: float = 0.0  # of descriptions of a SageMaker job that do not show its end yet
     damaged: float = 0.0  # of results
     unreadable: float = 0.0  # of uploads
+    skew: float = 0.0  # seconds by which clocks of functions and containers are off, at most
     outages: int = 0  # of one service each, for minutes: every call of it fails
 
 
@@ -47,6 +48,7 @@ class World:
         self._due: list[tuple[float, float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
+        self._skews: list[float] = []  # of their clocks
         self.met: list[float] = []  # when a function met a fault that a later try does not
         self._outages = [self._outage() for _ in range(faults.outages)]
 
@@ -70,11 +72,27 @@ class World:
     def happens(self, chance: float) -> bool:
         return chance > 0 and self.random.random() < chance
 
+    def may_fail(self, service: str, call: str) -> None:
+        """Raises what a call of `service` meets now, before it takes effect."""
+        if self.is_out(service):
+            raise aws_error("ServiceUnavailable", call)
+        if self.happens(self.faults.throttle):
+            self.met.append(self.now)
+            raise aws_error(self.random.choice(["ThrottlingException", "InternalFailure"]), call)
+
     def at(self) -> datetime:
         return EPOCH + timedelta(seconds=self.now)
 
     def seconds(self) -> float:
-        return self.at().timestamp()
+        """By the clock of the function that runs."""
+        return self.at().timestamp() + (self._skews[-1] if self._skews else 0.0)
+
+    def skewed(self) -> datetime:
+        """By somebody's clock."""
+        return self.at() + timedelta(seconds=self._skew())
+
+    def _skew(self) -> float:
+        return self.random.uniform(-self.faults.skew, self.faults.skew) if self.faults.skew else 0.0
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
         heapq.heappush(self._due, (self.now + seconds, self.random.random(), next(self._count), do))
@@ -95,10 +113,12 @@ class World:
     def function(self) -> Iterator[None]:
         """Sets the deadline of the function that runs inside the block."""
         self._deadlines.append(self.now + FUNCTION_SECONDS)
+        self._skews.append(self._skew())
         try:
             yield
         finally:
             self._deadlines.pop()
+            self._skews.pop()
 
     def deliver(self, take: Callable[[], None], durable: bool) -> None:
         """Delivers an event soon or late, once or twice, or never if it is not durable and lost."""
@@ -124,11 +144,7 @@ class Faulty:
             faults = self._world.faults
             if self._world.happens(faults.interleave):
                 self._world.others_act()
-            if self._world.is_out(self._service):
-                raise aws_error("ServiceUnavailable", name)
-            if self._world.happens(faults.throttle):
-                self._world.met.append(self._world.now)
-                raise aws_error(self._world.random.choice(["ThrottlingException", "InternalFailure"]), name)
+            self._world.may_fail(self._service, name)
             crash = self._world.happens(faults.crash)
             if crash:
                 self._world.met.append(self._world.now)

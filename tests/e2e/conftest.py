@@ -67,9 +67,15 @@ class Customer:
 
     def report(self, end: StatusEvent) -> dict[str, Any]:
         """report.json of a job that succeeded."""
-        bucket, key = end.outputs["report.json"].removeprefix("s3://").split("/", 1)
-        report: dict[str, Any] = json.load(self.address.client("s3").get_object(Bucket=bucket, Key=key)["Body"])
+        _, key = end.outputs["report.json"].removeprefix("s3://").split("/", 1)
+        report: dict[str, Any] = json.loads(self.result(key))
         return report
+
+    def result(self, key: str) -> bytes:
+        """What lies in the results bucket."""
+        bucket = self.stack["ResultsBucket"]
+        body: bytes = self.address.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
 
 
 @pytest.fixture(scope="session")

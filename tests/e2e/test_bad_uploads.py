@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -84,7 +85,12 @@ def test_photos_without_overlap_fail_with_advice(customer: Customer, tmp_path: P
     assert [event.type for event in events if event.stage == "sfm"][-1] == "Stage Failed"
     execution = customer.execution(end.job_id)
     assert (execution["status"], execution["error"]) == ("FAILED", error_of(end)["code"])
-    assert error_of(end)["hint"] in customer.only_mail("elsewhere@example.com").text
+    mail = customer.only_mail("elsewhere@example.com").text
+    assert error_of(end)["hint"] in mail
+    assert "See what became of each photo: " in mail
+    rows = json.loads(customer.result(f"intermediates/{end.job_id}/sfm/evidence/photos.json"))
+    assert [row["registered"] for row in rows] == [False] * 6
+    assert customer.result(f"intermediates/{end.job_id}/sfm/evidence/thumbnails.jpg").startswith(b"\xff\xd8\xff")
     assert customer.sagemaker_jobs(end.job_id) == [(f"{end.job_id}-sfm-1", "Failed")]
 
 

@@ -21,10 +21,11 @@ from contract.shots import Kind
 from contract.stages import PipelineStep, Stage
 from contract.warning_codes import WarningCode
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_entries, read_entries
+from domain.preflight import check_bare_film, check_contents, check_entries, read_entries
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from sfm import gate
 from sfm.budget import TimeBudget
+from sfm.placing import read_control_points
 from sfm.stage import Upload, _Work
 from stage.contract import Folders, StageContext
 from stage.environment import StageEnvironment
@@ -129,6 +130,17 @@ CASES = [
         lambda: zip_of({**photos(count=2), "DJI_0001.MP4": film_bytes()}),
         FRAMES,
     ),
+    Case(
+        "a film of a 360° camera in a ZIP",
+        lambda: zip_of({**CARD, "VID_0001.MP4": marked_spherical(film_bytes())}),
+        ErrorCode.PANORAMA,
+    ),
+    Case(
+        "two films in a ZIP, one of them damaged",
+        lambda: zip_of({"a.MP4": b"no film" * 500, "b.MP4": film_bytes()}),
+        FRAMES,
+        warnings=(WarningCode.FILM_DAMAGED,),
+    ),
     Case("a film", lambda: film_bytes(), FRAMES),
     Case("a film in HEVC", lambda: film_bytes(codec="libx265", pixel_format="yuv420p10le"), FRAMES),
     Case("a film cut off before its index", lambda: film_bytes()[:-4000], ErrorCode.UNREADABLE_FILM),
@@ -148,7 +160,10 @@ def preflight(body: bytes) -> int | ErrorCode:
         if kind_of("upload", stream.read(START_BYTES)) is UploadKind.FILM:
             check_bare_film(stream)
             return 0
-        return check_entries(read_entries(stream), len(body), PipelineStep.FULL)
+        listed = read_entries(stream)
+        count = check_entries(listed, len(body), PipelineStep.FULL)
+        check_contents(stream, listed, PipelineStep.FULL)
+        return count
     except RejectedUpload as rejected:
         return rejected.error.code
 
@@ -196,3 +211,17 @@ def test_an_upload_gets_its_answer(case: Case, tmp_path: Path) -> None:
     else:
         assert len(after.photos) == case.photos
         assert before == (case.photos if case.preflight is None else case.preflight)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp437", "latin-1"])
+def test_control_points_find_their_photos_under_the_names_that_were_typed(encoding: str, tmp_path: Path) -> None:
+    """In the ZIP the names are UTF-8 that is not marked so, and the list comes from another program."""
+    names = [f"Dachfläche_{number:02d}.JPG" for number in range(1, PHOTOS + 1)]
+    marks = "\n".join(f"412300 5245800 {520 + number} 10 20 {name} P{number}" for number, name in enumerate(names))
+    listed = {"gcp_list.txt": f"EPSG:32632\n{marks}\n".encode(encoding)}
+    upload = read(archive_of(entries({**photos("Dachfläche_{:02d}.JPG"), **listed})), tmp_path)
+    assert isinstance(upload, Upload)
+    assert [photo.original for photo in upload.photos] == names
+    points, system = read_control_points(upload.gcp_files, upload.photos)
+    assert system.to_epsg() == 32632
+    assert {mark.photo for point in points for mark in point.marks} == {photo.name for photo in upload.photos}

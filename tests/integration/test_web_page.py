@@ -90,6 +90,7 @@ def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path,
     page.wait_for_selector("#job-scene:not([hidden])", timeout=90_000)
     assert page.inner_text("#job-status") == "ready"
     assert page.frame_locator("#viewer").locator("#scene").inner_text() == "The scene"
+    page.frame_locator("#viewer").get_by_text("a part, the sky, ").wait_for()  # by signed links from the API
     assert "12 of 12" in page.inner_text("#figures")
     assert page.frame_locator("#report-frame").locator("h1").inner_text() == "Große Wiese"
     until(page, "document.getElementById('thumbnail-sheet').naturalWidth === 960")

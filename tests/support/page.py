@@ -82,15 +82,17 @@ def job(status: str = "RUNNING", **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def page_of(
-    browser: Any, api: FakeApi, folder: Path, tokens: dict[str, str] | None = None
+    browser: Any, api: FakeApi, folder: Path, tokens: dict[str, str] | None = None, **configured: str
 ) -> Iterator[tuple[Any, str]]:
-    """A fresh page and its address. `tokens`: whose page it is; without any, nobody is signed in."""
+    """A fresh page and its address. `tokens`: whose page it is; without any, nobody is signed in; `configured`: more
+    of its config.json."""
     config = {
         "apiUrl": API,
         "clientId": "client",
         "signInUrl": "https://issuer.example.com/authorize",
         "tokenUrl": "https://issuer.example.com/token",
         **({"tokens": tokens} if tokens else {}),
+        **configured,
     }
     fresh = browser.new_page()
     errors: list[str] = []

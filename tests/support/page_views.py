@@ -78,9 +78,29 @@ def ready() -> dict[str, Any]:
 
 
 def failed() -> dict[str, Any]:
-    return job(
-        "FAILED", error=REFUSED, stages=[stage("sfm", "FAILED", 0.6), *(stage(n, "WAITING") for n in STAGES[1:])]
-    )
+    links = {
+        "sfm/photos.json": "https://results.example.com/photos.json",
+        "sfm/cloud.json": "https://results.example.com/cloud.json",
+        "sfm/overlap.png": picture(),
+        "sfm/cameras.png": picture(),
+        "sfm/thumbnails.jpg": picture(960, 320),
+    }
+    stages = [stage("sfm", "FAILED", 0.6), *(stage(name, "WAITING") for name in STAGES[1:])]
+    return job("FAILED", error=REFUSED, stages=stages, links=links)
+
+
+def photos() -> list[dict[str, Any]]:
+    """photos.json of an upload of which structure from motion placed 4 photos of 20."""
+    lost = "matches no other photo: it shows another place, or overlaps too little"
+    return [
+        {
+            "name": f"{n:06d}.jpg",
+            "original": f"DJI_{n:04d}.JPG",
+            "registered": n < 4,
+            **({"reason": lost} if n > 3 else {}),
+        }
+        for n in range(20)
+    ]
 
 
 def cloud() -> dict[str, Any]:

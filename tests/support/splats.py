@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from compressor.encode.arranged import Sensitivity
 from splat.footprint import footprint_of
-from splat.gaussians import Gaussians
+from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.surroundings import Surroundings
+from tests.support.gaussians import gaussians_of
 
 # of the village: east and north of its middle, height, colour
 TOWERS = (
@@ -37,6 +38,21 @@ def even_sensitivity(count: int, value: float = 1.0) -> Sensitivity:
 def leaves(node: dict[str, Any]) -> list[dict[str, Any]]:
     """Of the tree in a lod-meta.json, in their order."""
     return [leaf for child in node["children"] for leaf in leaves(child)] if "children" in node else [node]
+
+
+def make_splat(count: int = 400, degree: int = 1, seed: int = 0) -> Gaussians:
+    """A bumpy coloured sheet about the origin, z up, seen well from anywhere above."""
+    rng = np.random.default_rng(seed)
+    ground = rng.uniform(-2, 2, (count, 2))
+    height = 0.3 * np.sin(2 * ground[:, :1]) * np.cos(1.5 * ground[:, 1:])
+    return gaussians_of(
+        means=np.hstack([ground, height]),
+        quats=rng.normal(size=(count, 4)),
+        scales=np.log(rng.uniform(0.03, 0.25, (count, 3))),
+        opacities=rng.uniform(-1, 4, count),
+        sh0=np.hstack([np.sin(3 * ground), height * 3]) + rng.normal(0, 0.1, (count, 3)),
+        shN=rng.normal(0, 0.1, (count, HIGHER_COEFFICIENTS[degree], 3)),
+    )
 
 
 def village(up: NDArray[np.float64], finer: int = 1) -> Gaussians:

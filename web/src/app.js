@@ -24,6 +24,7 @@ async function start() {
     api = new Api(config.apiUrl.replace(/\/$/, ''), session);
     scenes = new SceneList(api);
     byId('sign-in').onclick = () => session.signIn();
+    showOperatorsWords(config);
     if (session.signedIn) {
         byId('account').replaceChildren(session.email ?? '');
         if (!config.tokens) {
@@ -33,6 +34,15 @@ async function start() {
     }
     addEventListener('hashchange', () => route(true));
     route(false);
+}
+
+// What the operator of this service says about it, before anybody signs in.
+function showOperatorsWords({ price, sampleUrl, termsUrl }) {
+    byId('price').textContent = price || byId('price').textContent;
+    for (const [part, link, url] of [['sample-link', 'sample-link', sampleUrl], ['terms', 'terms-link', termsUrl]]) {
+        byId(part).hidden = !url;
+        byId(link).href = url ?? '';
+    }
 }
 
 // Opens the uploaded job's page, unless another job's page is open.
@@ -56,6 +66,7 @@ function route(moved) {
     const mailbox = wanted.get('unsubscribe');
     byId('mails').hidden = !mailbox;
     byId('welcome').hidden = session.signedIn || Boolean(mailbox);
+    byId('facts').hidden = Boolean(jobId ?? mailbox);
     byId('home').hidden = !session.signedIn || Boolean(jobId ?? mailbox);
     document.title = 'Spaceport';
     if (mailbox) {

@@ -1,6 +1,7 @@
 // The page of one job: it asks how far the job is until that has ended, and shows what there is.
 import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
+import { showOutcomes } from './evidence.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
 import { Shares } from './share.js';
@@ -10,7 +11,7 @@ import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
-const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
+const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'thumbnails-text', 'outcomes', 'cameras', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
 // What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
 const OFFERED = [
@@ -129,6 +130,9 @@ export class JobPage {
         byId('job-progress').hidden = view.status === 'REJECTED';
         this.showStages(view);
         this.showPictures(view.links);
+        if (view.status === 'FAILED') {
+            this.showEvidence(view);
+        }
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
             this.once('result', () => this.showResult(view));
@@ -151,6 +155,18 @@ export class JobPage {
         }
     }
 
+    // With the JSON at `url`, as long as this page is open; where the connection drops, the next look tries again.
+    onceRead(what, url, act) {
+        this.once(what, async () => {
+            const content = await fetch(url).then((answer) => answer.json()).catch(() => null);
+            if (content === null) {
+                this.shown.delete(what);
+            } else if (this.open) {
+                act(content);
+            }
+        });
+    }
+
     showStages(view) {
         const rows = view.stages.map((stage) => {
             const row = make('li');
@@ -159,7 +175,7 @@ export class JobPage {
             const share = done ? 1 : stage.progress;
             const bar = make('progress', undefined, { max: 1, value: share });
             bar.setAttribute('aria-label', STAGES[stage.stage]);
-            const words = { WAITING: 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
+            const words = { WAITING: ended(view.status) ? 'not started' : 'waiting', REUSED: 'kept from the earlier run', FAILED: 'failed', SUCCEEDED: 'done' }[stage.status] ?? stage.message;
             row.append(name, bar, make('span', `${Math.round(100 * share)} %`, { className: 'percent' }), make('span', words + figures(stage), { className: 'soft' }));
             return row;
         });
@@ -181,25 +197,10 @@ export class JobPage {
     }
 
     showPictures(links) {
-        if (links['sfm/overlap.png']) {
-            this.once('overlap', () => {
-                byId('overlap').hidden = false;
-                byId('overlap-map').src = links['sfm/overlap.png'];
-            });
-        }
-        if (links['sfm/thumbnails.jpg']) {
-            this.once('thumbnails', () => {
-                byId('thumbnails').hidden = false;
-                byId('thumbnail-sheet').src = links['sfm/thumbnails.jpg'];
-            });
-        }
+        this.showPicture('overlap', 'overlap-map', links['sfm/overlap.png']);
+        this.showPicture('thumbnails', 'thumbnail-sheet', links['sfm/thumbnails.jpg']);
         if (links['sfm/cloud.json']) {
-            this.once('cloud', async () => {
-                const cloud = await fetch(links['sfm/cloud.json']).then((answer) => answer.json()).catch(() => null);
-                if (cloud === null) {
-                    this.shown.delete('cloud'); // the connection dropped; the next look tries again
-                    return;
-                }
+            this.onceRead('cloud', links['sfm/cloud.json'], (cloud) => {
                 byId('cloud').hidden = false;
                 byId('cloud-text').textContent = `${cloud.cameras.length} cameras, ${cloud.points.count.toLocaleString('en')} points`;
                 showCloud(byId('cloud-canvas'), cloud, byId('cloud-turn'));
@@ -219,6 +220,24 @@ export class JobPage {
                 slider.setAttribute('aria-valuetext', byId('snapshot-step').textContent);
             };
             slider.oninput();
+        }
+    }
+
+    showPicture(section, picture, url) {
+        if (url) {
+            this.once(section, () => {
+                byId(section).hidden = false;
+                byId(picture).src = url;
+            });
+        }
+    }
+
+    // Which photos were placed, and where: what a customer needs to fly better.
+    showEvidence({ links, stages }) {
+        this.showPicture('cameras', 'cameras-map', links['sfm/cameras.png']);
+        byId('thumbnails-text').hidden = !stages.some(({ stage, status }) => stage === 'sfm' && status === 'FAILED');
+        if (links['sfm/photos.json']) {
+            this.onceRead('outcomes', links['sfm/photos.json'], showOutcomes);
         }
     }
 

@@ -70,6 +70,7 @@ function row(job) {
     const percent = job.status === 'RUNNING' ? ` ${Math.round(100 * job.progress)} %` : '';
     const number = job.rerunOf ? ` #${job.jobId.match(/-r(\d+)$/)?.[1] ?? ''}` : '';
     link.append(
+        job.thumbnail ? make('img', undefined, { src: job.thumbnail, alt: '', loading: 'lazy', className: 'thumbnail' }) : make('span', undefined, { className: 'thumbnail' }),
         make('b', job.name + number),
         make('span', STATES[job.status] + percent, { className: `badge ${mood(job.status)}` }),
         make('span', `${job.rerunOf ? 'Made again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`, { className: 'soft' })

@@ -6,27 +6,33 @@ that images.bin does not.
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.counts import MAX_PHOTOS, MAX_PIXELS
+from contract.colmap import (
+    MAX_POINTS,
+    ModelCamera,
+    ModelImage,
+    Values,
+    binary_cameras,
+    binary_images,
+    check_camera,
+    counted,
+    is_text,
+    lines_of,
+    text_cameras,
+    text_images,
+)
 from splat.camera import Camera
-from splat.files import inner_name
 from stage.errors import ErrorCode, StageError
-from trainer.distortion import MODELS, Distortion
+from trainer.distortion import Distortion
 
-_OBSERVATION_BYTES = 24  # x, y, point id
-# bounds on what is kept in memory; a flight of 5,000 photos has four million points, and files of one gigabyte
-MAX_POINTS = 20_000_000
-MAX_FILE_BYTES = 8 << 30
-
-
-Taken = tuple[Camera, Distortion | None]
-"""A camera as a pinhole, and its distortion."""
+MAX_FILE_BYTES = 8 << 30  # a flight of 5,000 photos has files of one gigabyte
+_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -60,34 +66,6 @@ class SparseModel:
     points: Points
 
 
-class _Reader:
-    """Little-endian values one after the other; struct.error where the file ends too early."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self._at = data, 0
-
-    def __call__(self, layout: str) -> tuple[int | float, ...]:
-        values = struct.unpack_from("<" + layout, self._data, self._at)
-        self._at += struct.calcsize("<" + layout)
-        return values
-
-    def text(self) -> str:
-        end = self._data.index(b"\0", self._at)
-        value = self._data[self._at : end].decode("utf-8")
-        self._at = end + 1
-        return value
-
-    def array(self, dtype: str, count: int) -> NDArray[np.generic]:
-        values = np.frombuffer(self._data, dtype, count, self._at)
-        self._at += values.nbytes
-        return values
-
-    def skip(self, count: int) -> None:
-        self._at += count
-        if self._at > len(self._data):
-            raise ValueError("the file ends too early")
-
-
 def read_model(folder: Path) -> SparseModel:
     """Read cameras, images and points3D of `folder`, binary where there are binary files, else text.
 
@@ -95,81 +73,60 @@ def read_model(folder: Path) -> SparseModel:
     is of a model that is not known, or a photo's name leads out of images/.
     """
     try:
-        if any(folder.glob("*.txt")) and not any(folder.glob("*.bin")):
-            cameras = _text_cameras(_lines(folder / "cameras.txt"))
-            images = _text_images(_lines(folder / "images.txt"), cameras)
-            points = _text_points(_lines(folder / "points3D.txt"))
+        if is_text([path.name for path in folder.iterdir()]):
+            cameras = text_cameras(lines_of(_chunks(folder / "cameras.txt")))
+            images = [*text_images(lines_of(_chunks(folder / "images.txt")))]
+            points = _text_points([*filter(None, lines_of(_chunks(folder / "points3D.txt")))])
         else:
-            cameras = _read_cameras(_open(folder / "cameras.bin"))
-            images = _read_images(_open(folder / "images.bin"), cameras)
-            points = _read_points(_open(folder / "points3D.bin"))
+            cameras = binary_cameras(Values(_chunks(folder / "cameras.bin")))
+            images = [*binary_images(Values(_chunks(folder / "images.bin")))[1]]
+            points = _read_points(Values(_chunks(folder / "points3D.bin")))
+        posed = _posed(images, cameras)
     except FileNotFoundError as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model lacks {Path(error.filename).name}") from error
-    except (struct.error, ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model cannot be read ({error!r})") from error
-    return SparseModel(sorted(images, key=lambda image: image.name), points)
-
-
-def _open(path: Path) -> _Reader:
-    _check_bytes(path)
-    return _Reader(path.read_bytes())
-
-
-def _check_bytes(path: Path) -> None:
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise ValueError(f"{path.name} has more than {MAX_FILE_BYTES} bytes")
-
-
-def _checked(count: int, limit: int, what: str) -> int:
-    """`count`. Raises ValueError beyond `limit`."""
-    if count > limit:
-        raise ValueError(f"{count} {what} of at most {limit}")
-    return count
+    except (ValueError, IndexError, OverflowError, MemoryError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"the sparse model cannot be read ({error})") from error
+    return SparseModel(sorted(posed, key=lambda image: image.name), points)
 
 
 def image_count(folder: Path) -> int:
     """How many photos the model in `folder` says that it has; 0 where its list of them cannot be read."""
     try:
-        if (folder / "images.bin").is_file():
-            with (folder / "images.bin").open("rb") as stream:
-                return int(struct.unpack("<Q", stream.read(8))[0])
-        return len(_lines(folder / "images.txt")) // 2
-    except (OSError, struct.error, ValueError):
+        if is_text([path.name for path in folder.iterdir()]):
+            return sum(1 for _ in text_images(lines_of(_chunks(folder / "images.txt"))))
+        return binary_images(Values(_chunks(folder / "images.bin")))[0]
+    except (OSError, ValueError):
         return 0
 
 
-def _lines(path: Path) -> list[str]:
-    """The lines of a text file without its comments; an image without points has an empty second line."""
-    _check_bytes(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [line.strip() for line in lines if not line.startswith("#")]
-    return kept if path.name == "images.txt" else [line for line in kept if line]
+def _chunks(path: Path) -> Iterator[bytes]:
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise ValueError(f"{path.name} has more than {MAX_FILE_BYTES} bytes")
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            yield chunk
 
 
-def _text_cameras(lines: list[str]) -> dict[int, Taken]:
-    models = {name: model for model, (name, *_) in MODELS.items()}
-    cameras = {}
-    _checked(len(lines), MAX_PHOTOS, "cameras")
-    for line in lines:
-        identifier, model, width, height, *parameters = line.split()
-        cameras[int(identifier)] = _camera(
-            int(identifier), models.get(model, model), int(width), int(height), [float(value) for value in parameters]
-        )
-    return cameras
+def _posed(images: Sequence[ModelImage], cameras: Mapping[int, ModelCamera]) -> list[PosedImage]:
+    """Raises UnreadableModel where a photo's camera is missing."""
+    taken = {identifier: _taken(camera) for identifier, camera in cameras.items()}
+    return [_posed_image(image, *taken[check_camera(image, cameras)]) for image in images]
 
 
-def _text_images(lines: list[str], cameras: dict[int, Taken]) -> list[PosedImage]:
-    images = []
-    _checked(len(lines) // 2, MAX_PHOTOS, "photos")
-    for line in lines[::2]:
-        if line:
-            identifier, *pose, camera, name = line.split(maxsplit=9)
-            images.append(_posed(int(identifier), name, [float(value) for value in pose], cameras[int(camera)]))
-    return images
+def _taken(found: ModelCamera) -> tuple[Camera, Distortion | None]:
+    camera = Camera(found.width, found.height, *found.focal, *found.centre, np.eye(4))
+    return camera, Distortion.of(found.model, list(found.terms))
+
+
+def _posed_image(image: ModelImage, camera: Camera, distortion: Distortion | None) -> PosedImage:
+    pose = np.eye(4)
+    pose[:3, :3] = rotation_matrix(np.array(image.pose[:4], dtype=np.float64))
+    pose[:3, 3] = image.pose[4:]
+    return PosedImage(image.identifier, image.name, replace(camera, world_to_camera=pose), distortion)
 
 
 def _text_points(lines: list[str]) -> Points:
-    _checked(len(lines), MAX_POINTS, "points")
+    counted(len(lines), MAX_POINTS, "points")
     rows = [line.split() for line in lines]
     tracks = [np.array(row[8::2], dtype=np.int64) for row in rows]
     return Points(
@@ -180,71 +137,16 @@ def _text_points(lines: list[str]) -> Points:
     )
 
 
-def _camera(identifier: int, model: int | str, width: int, height: int, parameters: list[float]) -> Taken:
-    """Raises ValueError for a camera of a model that is not known or that no picture can be taken with."""
-    if not isinstance(model, int) or model not in MODELS:
-        raise ValueError(
-            f"camera {identifier} is of model {model}, not {', '.join(name for name, *_ in MODELS.values())}"
-        )
-    _, focals, terms = MODELS[model]
-    if len(parameters) != focals + 2 + terms:
-        raise ValueError(f"camera {identifier} has {len(parameters)} parameters")
-    fx, fy = parameters[0], parameters[focals - 1]
-    cx, cy = parameters[focals : focals + 2]
-    if not (width > 0 and height > 0 and 0 < fx < 1e9 and 0 < fy < 1e9 and abs(cx) < 1e9 and abs(cy) < 1e9):
-        raise ValueError(f"camera {identifier}: {width} by {height} pixels, focal lengths {fx}, {fy}")
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"camera {identifier}: {width} by {height} pixels are too many")
-    found = parameters[focals + 2 :]
-    if not all(abs(term) < 1e3 for term in found):
-        raise ValueError(f"camera {identifier}: distortion {found}")
-    return Camera(width, height, fx, fy, cx, cy, np.eye(4)), Distortion.of(model, found)
-
-
-def _posed(identifier: int, name: str, values: list[float], taken: Taken) -> PosedImage:
-    """An image of `values` qw, qx, qy, qz, tx, ty, tz. Raises ValueError where they are not finite, or where the name
-    leads out of images/.
-    """
-    name = str(inner_name(name))
-    pose = np.eye(4)
-    pose[:3, :3] = rotation_matrix(np.array(values[:4], dtype=np.float64))
-    pose[:3, 3] = values[4:]
-    if not np.isfinite(pose).all():
-        raise ValueError(f"the pose of {name} is not finite")
-    camera, distortion = taken
-    return PosedImage(identifier, name, replace(camera, world_to_camera=pose), distortion)
-
-
-def _read_cameras(read: _Reader) -> dict[int, Taken]:
-    cameras: dict[int, Taken] = {}
-    for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "cameras")):
-        identifier, model, width, height = (int(value) for value in read("IiQQ"))
-        count = sum(MODELS[model][1:]) + 2 if model in MODELS else 0
-        parameters = [float(value) for value in read(f"{count}d")]
-        cameras[identifier] = _camera(identifier, model, width, height, parameters)
-    return cameras
-
-
-def _read_images(read: _Reader, cameras: dict[int, Taken]) -> list[PosedImage]:
-    images = []
-    for _ in range(_checked(int(read("Q")[0]), MAX_PHOTOS, "photos")):
-        identifier, *pose, camera = read("I7dI")
-        name = read.text()
-        read.skip(int(read("Q")[0]) * _OBSERVATION_BYTES)
-        images.append(_posed(int(identifier), name, [float(value) for value in pose], cameras[int(camera)]))
-    return images
-
-
-def _read_points(read: _Reader) -> Points:
-    count = _checked(int(read("Q")[0]), MAX_POINTS, "points")
+def _read_points(read: Values) -> Points:
+    count = counted(read("Q")[0], MAX_POINTS, "points")
     positions, colours, track_points, track_images = [], [], [], []
     for index in range(count):
         _, x, y, z, red, green, blue, _, length = read("Q3d3BdQ")
         positions.append((x, y, z))
         colours.append((red, green, blue))
-        track = read.array("<u4", 2 * int(length)).astype(np.int64)
+        track = np.frombuffer(read.take(8 * length), "<u4").astype(np.int64)
         track_images.append(track[::2])
-        track_points.append(np.full(int(length), index, dtype=np.int64))
+        track_points.append(np.full(length, index, dtype=np.int64))
     nothing = [np.zeros(0, dtype=np.int64)]
     return Points(
         np.array(positions, dtype=np.float64).reshape(-1, 3),

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from contract.archive import is_scene, model_folders
+from contract.archive import is_scene, model_folders, scene_of
+from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
@@ -28,8 +29,6 @@ from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_mo
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
 from trainer.stops import read_stops
 
-MIN_PHOTOS = 2
-MIN_POINTS = 16
 HOLD_OUT_EVERY = 8
 HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
 MIN_PHOTOS_TO_HOLD_OUT = 4
@@ -131,25 +130,23 @@ def find_scene(channel: Path, scratch: Path) -> Path:
 
 
 def _scene_folder(below: Path) -> Path | None:
-    """The folder nearest a model that also has `images`: `sparse/0`, `sparse` and `colmap/sparse/0` are all in use."""
-    for model in _models(below):
-        for folder in model.parents:
-            if (folder / "images").is_dir():
-                return folder
-            if folder == below:
-                break
-    return None
+    scene = scene_of(_files(below))
+    return below / scene.folder if scene is not None else None
 
 
-def _models(below: Path) -> list[Path]:
-    files = [PurePosixPath(path.relative_to(below)) for path in below.rglob("*") if path.is_file()]
-    return [below / folder for folder in model_folders(files)]
+def _models(folder: Path) -> list[Path]:
+    return [folder / model for model in model_folders(_files(folder))]
 
 
-def load_scene(folder: Path, long_edge: int) -> Scene:
+def _files(folder: Path) -> list[PurePosixPath]:
+    return [PurePosixPath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+
+
+def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scene:
     """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
-    A photo that is missing, unreadable or of another shape than its camera is left out with a warning.
+    `fold`: number of the first photo that is held out, 0 to 7. A photo that is missing, unreadable or of another shape
+    than its camera is left out with a warning.
 
     Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
     can be used.
@@ -158,11 +155,12 @@ def load_scene(folder: Path, long_edge: int) -> Scene:
     if not models:
         raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
     model, offset = _near_origin(read_model(models[0]))
-    if len(model.images) < MIN_PHOTOS:
-        raise StageError(ErrorCode.INVALID_SCENE, f"{len(model.images)} posed photos; training needs {MIN_PHOTOS}")
+    if len(model.images) < MIN_POSED_PHOTOS:
+        facts = f"{len(model.images)} posed photos; training needs {MIN_POSED_PHOTOS}"
+        raise StageError(ErrorCode.INVALID_SCENE, facts)
     usable, missing = _usable(folder, model)
     photos, stops = [], read_stops(folder)
-    for (_, photo), split in zip(usable, hold_out(len(usable)), strict=True):
+    for (_, photo), split in zip(usable, hold_out(len(usable), fold), strict=True):
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
         photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split, stops=stops.get(photo.name)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
@@ -194,7 +192,7 @@ def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Ph
             usable.append((image, _photo(folder, image)))
         except UnusablePhotoError as error:
             missing.append(str(error))
-    if len(usable) < max(MIN_PHOTOS, len(model.images) / 2):
+    if len(usable) < max(MIN_POSED_PHOTOS, len(model.images) / 2):
         raise StageError(
             ErrorCode.INVALID_SCENE, f"{len(missing)} of {len(model.images)} photos cannot be used: {missing[0]}"
         )
@@ -262,11 +260,11 @@ def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing:
     return found
 
 
-def hold_out(count: int) -> list[Split]:
-    """Every 8th photo is held out; at least one of 4 or more, none of fewer."""
+def hold_out(count: int, fold: int = HOLD_OUT_FIRST) -> list[Split]:
+    """Every 8th photo is held out, from number `fold` on; by default at least one of 4 or more, none of fewer."""
     if count < MIN_PHOTOS_TO_HOLD_OUT:
         return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == HOLD_OUT_FIRST else "train" for index in range(count)]
+    return ["test" if index % HOLD_OUT_EVERY == fold else "train" for index in range(count)]
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:

@@ -16,18 +16,6 @@ from numpy.typing import NDArray
 from splat.camera import Camera
 from splat.kernels import Scalar, kernel, parallel_kernel
 
-# model id and name → (number of focal lengths, number of terms)
-PINHOLES = {0: ("SIMPLE_PINHOLE", 1, 0), 1: ("PINHOLE", 2, 0)}
-DISTORTING = {
-    2: ("SIMPLE_RADIAL", 1, 1),
-    3: ("RADIAL", 1, 2),
-    4: ("OPENCV", 2, 4),
-    5: ("OPENCV_FISHEYE", 2, 4),
-    6: ("FULL_OPENCV", 2, 8),
-    8: ("SIMPLE_RADIAL_FISHEYE", 1, 1),
-    9: ("RADIAL_FISHEYE", 1, 2),
-}
-MODELS = {**PINHOLES, **DISTORTING}
 _FISHEYES = (5, 8, 9)
 _RADIAL_TERMS, _DENOMINATOR_TERMS = 4, 3  # at most
 # in the packed form: radial terms, those of the denominator, tangential ones, and these two

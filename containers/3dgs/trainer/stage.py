@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from splat.camera import View, write_views
 from splat.errors import InvalidSceneError
 from splat.files import read_document
 from splat.footprint import is_georeferenced
+from splat.gaussians import Gaussians
 from splat.offpath import Surfaces, look_around, match_off_path
 from splat.ply import write_ply
 from splat.stored import NOWHERE, Marks, unit
@@ -30,7 +31,7 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
-from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import HOLD_OUT_FIRST, Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
@@ -58,7 +59,9 @@ def memory_of(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def train_scene(context: StageContext) -> StageOutcome:
+def train_scene(
+    context: StageContext, fold: int = HOLD_OUT_FIRST, scored: Callable[[Gaussians], None] = lambda _splat: None
+) -> StageOutcome:
     """Train a splat on a scene of posed photos and leave it with its views and figures.
 
     Parameters
@@ -68,6 +71,10 @@ def train_scene(context: StageContext) -> StageOutcome:
         degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
         newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
         pictures (docs/contracts.md).
+    fold
+        Number of the first photo that is held out, 0 to 7; every 8th from there on. 3 by default.
+    scored
+        Gets the splat in world units as the held-out photos are compared with it, before the finish trains on them.
 
     Returns
     -------
@@ -89,7 +96,7 @@ def train_scene(context: StageContext) -> StageOutcome:
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
-        scene = load_scene(folder, preset.long_edge)
+        scene = load_scene(folder, preset.long_edge, fold)
     flight = flight_of(scene)
     plan = budget(context.options, preset, flight, memory_of(device))
     store = PhotoStore()
@@ -109,6 +116,7 @@ def train_scene(context: StageContext) -> StageOutcome:
         warnings.append(Warning(WarningCode.TIME_BUDGET, facts, []))
     with context.stopwatch("evaluate"):
         scores = run.score()
+    scored(run.trainer.splats.gaussians(scene.frame))
     with context.stopwatch("finish"):
         run.finish()
     with context.stopwatch("write"):

@@ -11,10 +11,10 @@ from compressor.deliver.comparison import Comparison
 from compressor.deliver.delivery import STREAM_ABOVE, Delivery
 from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.viewer import BUNDLE
-from compressor.encode.compress import Compressed, compress
+from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace, seconds_for
-from compressor.encode.presets import OF_QUALITY, Preset
+from compressor.encode.presets import OF_QUALITY, Preset, for_page
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
 from compressor.products import make_products
@@ -57,15 +57,17 @@ def work(context: StageContext) -> StageOutcome:
         preset = OF_QUALITY[context.options.quality]
         gaussians = scene.source.gaussians
         seconds = seconds_for(preset, len(gaussians), scene.source.training_seconds)
-        result = compress(
-            gaussians, scene.source.views, scene.held_out, scene.framing, preset,
+        presets = list(dict.fromkeys([preset, for_page(preset)]))
+        result, *others = compress_each(
+            presets, gaussians, scene.source.views, scene.held_out, scene.framing,
             Pace(seconds, progress(0.05, 0.6), context.check_stop), marks=scene.source.marks,
         )  # fmt: skip
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
-    delivery = Delivery(staging, scene.source, result, scene.framing, scene.surroundings)
+    shown = others[-1] if others else result
+    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings)
     delivery.write_splats()
-    if len(result.arranged) > STREAM_FROM or len(result.sog) > STREAM_ABOVE:
+    if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:
         with watch("stream"):
             delivery.write_levels(progress_of("preparing streaming", 0.6, 0.63))
     with watch("tiles"):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,14 @@ FAR_AWAY_METRES = 500.0
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is known about photos by name: the number of features, which are blurred, the verified pairs, and the photos
-    of each model, the delivered one first.
+    """What is known about photos by name: the number of features, which are blurred, the verified pairs (None before
+    matching), and the photos of each model, the delivered one first.
     """
 
-    features: Mapping[str, int]
-    blurred: Collection[str]
-    verified_pairs: Iterable[tuple[str, str]]
-    models: Sequence[Sequence[str]]
+    features: Mapping[str, int] = field(default_factory=dict)
+    blurred: Collection[str] = ()
+    verified_pairs: Collection[tuple[str, str]] | None = None
+    models: Sequence[Sequence[str]] = ()
     cut_short: bool = False
 
 
@@ -37,8 +37,8 @@ def account(
     second_images: Sequence[SecondImage] = (),
 ) -> list[dict[str, Any]]:
     """Rows `{name, original, registered, features?, blurred?, stops?, film?, seconds?, reason?, kind?}` in order of
-    names; a photo that was skipped has a reason and no features, a frame has its film and when it was filmed, a
-    picture that is no photo of its own its kind.
+    names; a photo that was skipped has a reason and no features, one that was not looked at yet neither, a frame has
+    its film and when it was filmed, a picture that is no photo of its own its kind.
     """
     rows: list[dict[str, Any]] = [
         {"name": photo.name, "original": photo.original, "registered": False, "reason": photo.reason}
@@ -54,9 +54,9 @@ def account(
         }
         for image in second_images
     ]
-    placed = set(evidence.models[0])
+    placed = {name for model in evidence.models[:1] for name in model}
     partners: dict[str, list[str]] = {photo.name: [] for photo in photos}
-    for first, second in evidence.verified_pairs:
+    for first, second in evidence.verified_pairs or ():
         partners[first].append(second)
         partners[second].append(first)
     distances = metres_from_the_middle(photos)
@@ -65,15 +65,16 @@ def account(
             "name": photo.name,
             "original": photo.original,
             "registered": photo.name in placed,
-            "features": evidence.features[photo.name],
-            "blurred": photo.name in evidence.blurred,
         }
+        if photo.name in evidence.features:
+            row |= {"features": evidence.features[photo.name], "blurred": photo.name in evidence.blurred}
         if photo.metadata.stops is not None:
             row["stops"] = round(photo.metadata.stops, 4)
         if photo.moment is not None:
             row |= {"film": photo.moment.film, "seconds": photo.moment.seconds}
-        if photo.name not in placed:
-            row["reason"] = _likely_reason(photo.name, evidence, partners[photo.name], distances)
+        reason = _likely_reason(photo.name, evidence, partners[photo.name], distances)
+        if photo.name not in placed and reason is not None:
+            row["reason"] = reason
         rows.append(row)
     return sorted(rows, key=lambda row: str(row["name"]))
 
@@ -89,9 +90,12 @@ def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
     return {name: float(away) for (name, _), away in zip(located, metres, strict=True) if away > limit}
 
 
-def _likely_reason(name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]) -> str:
-    features = evidence.features[name]
-    if features < MIN_FEATURES:
+def _likely_reason(
+    name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]
+) -> str | None:
+    """None where the photo was refused along with the others, before it could be judged."""
+    features = evidence.features.get(name)
+    if features is not None and features < MIN_FEATURES:
         return f"shows too little detail ({features} features): blurred, dark or uniform"
     if name in evidence.blurred:
         return "is blurred"
@@ -102,6 +106,8 @@ def _likely_reason(name: str, evidence: Evidence, partners: Sequence[str], dista
         return f"was taken {distances[name] / 1000:.1f} km from the other photos, by its GPS"
     if evidence.cut_short:
         return "was not reached when time ran out"
+    if evidence.verified_pairs is None:
+        return None
     if not partners:
         return "matches no other photo: it shows another place, or overlaps too little"
     return f"overlaps too little: it matches only {len(partners)} other photo{'s' if len(partners) > 1 else ''}"

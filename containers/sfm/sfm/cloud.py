@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 Vector = NDArray[np.float64]
 
@@ -17,6 +17,8 @@ MAX_POINTS = 20_000
 MAX_THUMBNAILS = 60
 THUMBNAIL = (160, 120)  # pixels; a cell of the sheet, the photo fitted into it
 COLUMNS = 10
+LOST = "#ff5a5a"
+FRAME = 5  # pixels
 _QUALITY = 80
 
 
@@ -46,8 +48,8 @@ def cloud_json(
     }
 
 
-def write_thumbnails(path: Path, photos: Sequence[Path]) -> None:
-    """A contact sheet of at most 60 photos, evenly chosen, ten to a row."""
+def write_thumbnails(path: Path, photos: Sequence[Path], lost: Collection[Path] = ()) -> None:
+    """A contact sheet of at most 60 photos, evenly chosen, ten to a row; the `lost` ones framed in red."""
     chosen = [photos[i] for i in np.linspace(0, len(photos) - 1, min(len(photos), MAX_THUMBNAILS)).round().astype(int)]
     width, height = THUMBNAIL
     columns = min(COLUMNS, len(chosen))
@@ -58,6 +60,8 @@ def write_thumbnails(path: Path, photos: Sequence[Path]) -> None:
             cell = photo.convert("RGB")
         cell.thumbnail(THUMBNAIL)
         row, column = divmod(index, columns)
+        if source in lost:
+            ImageDraw.Draw(cell).rectangle((0, 0, cell.width - 1, cell.height - 1), outline=LOST, width=FRAME)
         sheet.paste(cell, (column * width + (width - cell.width) // 2, row * height + (height - cell.height) // 2))
     sheet.save(path, "JPEG", quality=_QUALITY, optimize=True)
 

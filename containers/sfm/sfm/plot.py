@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from contract.files import write_json
-from sfm.cloud import cloud_json, write_thumbnails
+from sfm.cloud import LOST, cloud_json, write_thumbnails
 from sfm.georegister import Georegistration
 from sfm.overlap import VIEW_PERCENTILES, OverlapMap, overlap_map
 
@@ -26,7 +26,7 @@ Vector = NDArray[np.float64]
 
 MARGIN = 0.08
 BACKGROUND, INK, FRAME = "#10141a", "#c8d0da", "#3a424d"
-CAMERA, LOST = "#ffb02e", "#ff5a5a"
+CAMERA = "#ffb02e"
 # none, one, two, three, four, five to eight, nine and more photos: from unusable red to safe green
 OVERLAP_STEPS = (0, 1, 2, 3, 4, 5, 9, 10_000)
 OVERLAP_COLORS = ("#10141a", "#b3262b", "#e06a2c", "#e8c33a", "#a9cf54", "#57b35b", "#2b8a63")
@@ -38,6 +38,15 @@ def plot_scene(scene: Path, georegistration: Georegistration, lost: Vector) -> O
     the overlap.
     """
     model = pycolmap.Reconstruction(scene / "sparse" / "0")
+    names = sorted(image.name for image in model.images.values())
+    write_thumbnails(scene / "thumbnails.jpg", [scene / "images" / name for name in names])
+    return draw_scene(scene, model, georegistration, lost)
+
+
+def draw_scene(
+    folder: Path, model: pycolmap.Reconstruction, georegistration: Georegistration, lost: Vector
+) -> OverlapMap:
+    """Write cameras.png, cloud.json and overlap.png of a placed model into `folder`; returns the overlap."""
     images = sorted(model.images.values(), key=lambda image: image.name)
     names = [image.name for image in images]
     centres = np.array([image.projection_center() for image in images])
@@ -45,11 +54,10 @@ def plot_scene(scene: Path, georegistration: Georegistration, lost: Vector) -> O
     points = np.array([point.xyz for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
     colors = np.array([point.color for point in model.points3D.values()], dtype=np.float64).reshape(-1, 3)
     metric = georegistration.origin is not None
-    plot_cameras(scene / "cameras.png", centres, forward, points, colors, metric, lost)
-    write_json(scene / "cloud.json", cloud_json(names, centres, forward, points, colors, metric))
-    write_thumbnails(scene / "thumbnails.jpg", [scene / "images" / name for name in names])
+    plot_cameras(folder / "cameras.png", centres, forward, points, colors, metric, lost)
+    write_json(folder / "cloud.json", cloud_json(names, centres, forward, points, colors, metric))
     overlap = overlap_map(model)
-    plot_overlap(scene / "overlap.png", overlap, centres, metric, lost)
+    plot_overlap(folder / "overlap.png", overlap, centres, metric, lost)
     return overlap
 
 

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pycolmap
 
 from contract.archive import is_photo, is_side_file, wanted_of
+from contract.codes import EVIDENCED
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
 from contract.stages import PipelineStep
@@ -20,6 +21,7 @@ from sfm import gate
 from sfm.account import Evidence, account
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
+from sfm.evidence import write_evidence
 from sfm.film.frames import frames_of, stem_of
 from sfm.ingest import Ingested, ingest, natural_key
 from sfm.lens import begin_with_lenses
@@ -79,6 +81,29 @@ class Solved:
         return frozenset(self.mapped.models[0] if self.mapped.models else [])
 
 
+@dataclass
+class Known:
+    """What the stage has found out so far; what is shown of an upload that is refused."""
+
+    described: Described | None = None
+    solved: Solved | None = None
+
+    @property
+    def model(self) -> Path | None:
+        return self.solved.model if self.solved else None
+
+    @property
+    def evidence(self) -> Evidence:
+        if self.described is None:
+            return Evidence()
+        if self.solved is None:
+            return Evidence(self.described.features, self.described.blurred)
+        mapped = self.solved.mapped
+        return Evidence(
+            self.described.features, self.described.blurred, self.solved.verified, mapped.models, mapped.cut_short
+        )
+
+
 def reconstruct_scene(context: StageContext) -> StageOutcome:
     """Reconstruct cameras and sparse points from the uploaded ZIP of photos (docs/contracts.md, sfm).
 
@@ -100,41 +125,42 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     Raises
     ------
     StageError
-        With a code of docs/contracts.md. The output folder is then left empty.
+        With a code of docs/contracts.md. The output folder is then left empty, and `folders.evidence` holds what the
+        customer is to see where the photos are to blame (`contract.codes.EVIDENCED`).
     """
     work = _Work(context, TimeBudget(job_seconds(context.folders.root)), available_cores())
-    upload = work.read_upload()
+    upload, known = work.read_upload(), Known()
     photos, skipped = upload.photos, upload.pictures.skipped
-    gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
     try:
-        solved = work.solve(upload)
+        gate.check_photos(len(photos) + len(skipped), len(photos), skipped)
+        known.described = work.describe(upload)
+        gate.check_features(list(known.described.features.values()))
+        known.solved = solved = work.solve(upload, known.described)
+        unregistered = [photo for photo in photos if photo.name not in solved.placed]
+        sizes = [len(names) for names in solved.mapped.models]
+        warnings = gate.check_registration(
+            gate.Registration(
+                len(photos),
+                len(solved.verified),
+                sizes,
+                [photo.original for photo in unregistered],
+                solved.mapped.cut_short,
+            )
+        )
     except OutOfTimeError:
+        write_evidence(context.folders.evidence, upload, replace(known.evidence, cut_short=True), None)
         facts = f"{len(photos)} photos were not placed within {work.budget.seconds:.0f} s"
         raise StageError(ErrorCode.TIME_BUDGET, facts) from None
-    unregistered = [photo for photo in photos if photo.name not in solved.placed]
-    sizes = [len(names) for names in solved.mapped.models]
-    warnings = gate.check_registration(
-        gate.Registration(
-            len(photos),
-            len(solved.verified),
-            sizes,
-            [photo.original for photo in unregistered],
-            solved.mapped.cut_short,
-        )
-    )
+    except StageError as error:
+        if error.code in EVIDENCED:
+            write_evidence(context.folders.evidence, upload, known.evidence, known.model)
+        raise
     model = pycolmap.Reconstruction(solved.model)
     with context.stopwatch("georegister"):
         georegistration, gcp_warnings = place(model, upload)
         round_off(model)
         model.write(solved.model)
-    evidence = Evidence(
-        solved.described.features,
-        solved.described.blurred,
-        solved.verified,
-        solved.mapped.models,
-        solved.mapped.cut_short,
-    )
-    rows = account(photos, skipped, evidence, upload.pictures.second_images)
+    rows = account(photos, skipped, known.evidence, upload.pictures.second_images)
     with staged(context.folders.processing_output) as output:
         work.undistort(solved.model, upload.folder, output, len(solved.placed))
         with context.stopwatch("plot"):
@@ -184,6 +210,10 @@ class _Work:
     budget: TimeBudget
     threads: int
 
+    @property
+    def database(self) -> Path:
+        return self.context.scratch / "colmap.db"
+
     def read_upload(self) -> Upload:
         archive = _only_file(self.context.folders.processing_input("upload"))
         with archive.open("rb") as stream:
@@ -222,14 +252,17 @@ class _Work:
             frames = run_native(frames_of, arguments, progress)
         return Upload(Ingested(frames.photos), [], [], frames.warnings)
 
-    def solve(self, upload: Upload) -> Solved:
-        """Features, pairs, matches, models. Raises OutOfTimeError, StageError(NO_FEATURES)."""
-        photos, database = upload.photos, self.context.scratch / "colmap.db"
+    def describe(self, upload: Upload) -> Described:
+        """Features and pairs. Raises OutOfTimeError."""
+        photos = upload.photos
         with self.context.stopwatch("features"):
             progress = self._part("features", "analysing photos", len(photos))
-            arguments = (database, photos, self.threads)
-            described = run_native(describe_photos, arguments, self.budget.ending(MATCHED_BY, progress))
-        gate.check_features(list(described.features.values()))
+            arguments = (self.database, photos, self.threads)
+            return run_native(describe_photos, arguments, self.budget.ending(MATCHED_BY, progress))
+
+    def solve(self, upload: Upload, described: Described) -> Solved:
+        """Matches and models. Raises OutOfTimeError."""
+        photos, database = upload.photos, self.database
         with self.context.stopwatch("matching"):
             verified, all_matched = self._match(database, described.pairs)
         begin_with_lenses(database, photos)

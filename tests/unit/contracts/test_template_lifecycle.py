@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from contract.stages import Stage
 from tests.support.sam_template import Template
 
+ROOT = Path(__file__).parents[3]
 TEMPLATE = Template.load()
 # customers' data and what reads it; everything else can be made anew
 KEPT = {
@@ -33,6 +36,36 @@ def test_a_failed_first_deploy_leaves_nothing_that_blocks_the_second(name: str) 
     """Retain would survive the rollback of a creation, and fixed names could not be taken again."""
     assert TEMPLATE.resources[name]["DeletionPolicy"] == "RetainExceptOnCreate"
     assert TEMPLATE.resources[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_page_says_for_how_long_photos_are_kept() -> None:
+    rules = {
+        rule["Id"]: rule
+        for bucket in ("UploadsBucket", "ResultsBucket")
+        for rule in TEMPLATE.resources[bucket]["Properties"]["LifecycleConfiguration"]["Rules"]
+    }
+    expiring = {rule["ExpirationInDays"] for rule in rules.values() if "ExpirationInDays" in rule}
+    versions = [
+        rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules.values() if "Noncurrent" in str(rule)
+    ]
+    page = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
+    assert f"Photos and interim results {expiring.pop()} days. " in page
+    assert expiring == set()
+    assert f"What you delete is gone for good within {max(versions)} days." in page
+
+
+@pytest.mark.parametrize(("bucket", "days"), [("UploadsBucket", 7), ("ResultsBucket", 14)])
+def test_what_a_customer_deletes_is_gone_within_two_weeks_and_leaves_no_name(bucket: str, days: int) -> None:
+    """A deletion in a bucket with versions makes the object an older version behind a marker that bears its name."""
+    properties = TEMPLATE.resources[bucket]["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    whole = [rule for rule in properties["LifecycleConfiguration"]["Rules"] if "Prefix" not in rule]
+    assert {rule["Status"] for rule in whole} == {"Enabled"}
+    (versions,) = [rule for rule in whole if "NoncurrentVersionExpiration" in rule]
+    assert versions["NoncurrentVersionExpiration"] == {"NoncurrentDays": days}
+    # S3 takes it in no rule that also says when objects expire
+    (markers,) = [rule for rule in whole if rule.get("ExpiredObjectDeleteMarker")]
+    assert "ExpirationInDays" not in markers
 
 
 def test_a_repository_with_images_does_not_stop_the_deletion_of_the_stack() -> None:

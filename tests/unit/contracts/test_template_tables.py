@@ -325,7 +325,7 @@ def test_the_burst_is_as_large_as_its_description_says() -> None:
 
 
 def test_lifecycles_of_objects() -> None:
-    """Rule → prefix and days; each rule's name says the same number."""
+    """Rule → prefix and days; the name of a rule with days says the same number."""
     found = {
         name: {
             rule["Id"]: (
@@ -340,22 +340,24 @@ def test_lifecycles_of_objects() -> None:
     }
     assert found == {
         "AccessLogsBucket": {"logs-90-days": ("", 90, 7)},
-        "UploadsBucket": {"uploads-60-days": ("", 60, 7)},
+        "UploadsBucket": {"uploads-60-days": ("", 60, 7), "delete-markers": ("", None, None)},
         "ResultsBucket": {
             "intermediates-60-days": ("intermediates/", 60, None),
             "overwritten-14-days": ("", None, 14),
+            "delete-markers": ("", None, None),
         },
         "WebBucket": {},
     }
     for rules in found.values():
         for name, (_, expires, noncurrent) in rules.items():
-            assert f"-{expires or noncurrent}-days" in name
+            days = expires or noncurrent
+            assert days is None or f"-{days}-days" in name
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these four expire after 60 days)" in CONTRACTS
+    assert "(these five expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
-    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 4
+    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 5
 
 
 def test_what_a_job_reads_outlives_the_longest_job() -> None:

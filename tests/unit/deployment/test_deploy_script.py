@@ -198,7 +198,8 @@ def test_an_image_with_a_critical_hole_or_that_does_not_start_is_not_pushed(desk
 
 
 def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
-    done = desk.run("web.sh", "spaceport-dev")
+    price = 'From "5 €" on: see $terms'
+    done = desk.run("web.sh", "spaceport-dev", PRICE=price, SAMPLE_URL="https://example.com/shared/a")
     assert done.returncode == 0, done.stderr
     assert [call.split()[1] for call in desk.calls("npm")] == ["ci", "run"]
     assert json.loads((desk.clone / "web" / ".build" / "config.json").read_text(encoding="utf-8")) == {
@@ -209,6 +210,9 @@ def test_the_page_is_built_for_its_api_and_published(desk: Desk) -> None:
         "tokenUrl": "https://sign-in.example.com/oauth2/token",
         "revokeUrl": "https://sign-in.example.com/oauth2/revoke",
         "signOutUrl": "https://sign-in.example.com/logout",
+        "price": price,
+        "sampleUrl": "https://example.com/shared/a",
+        "termsUrl": "",
     }
     (sync,) = desk.calls("aws s3 sync")
     assert "s3://spaceport-dev-web --delete" in sync

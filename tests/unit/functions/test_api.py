@@ -223,6 +223,17 @@ def test_a_failure_comes_with_its_hint(cloud: Cloud) -> None:
     assert error["hint"]
 
 
+def test_what_an_upload_was_refused_for_is_linked_once_the_job_has_failed(cloud: Cloud) -> None:
+    recorded(cloud)
+    for name in ("photos.json", "overlap.png"):
+        cloud.put(f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/evidence/{name}", b"x")
+    assert call("GET", f"/jobs/{JOB_ID}").json["links"] == {}
+    track("job-failed")
+    links = call("GET", f"/jobs/{JOB_ID}").json["links"]
+    assert set(links) == {"sfm/photos.json", "sfm/overlap.png"}
+    assert "/sfm/evidence/overlap.png" in links["sfm/overlap.png"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [("GET", "", None), ("POST", "/stop", None), ("POST", "/rerun", {"from": "3dgs"})],
@@ -256,6 +267,18 @@ def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> 
         if before is None:
             break
     assert seen == ["job-4", "job-3", "job-2", "job-1", "job-0"]
+
+
+def test_a_scene_in_the_list_has_a_picture_and_one_under_way_has_none(cloud: Cloud) -> None:
+    recorded(cloud)
+    (row,) = call("GET", "/jobs").json["jobs"]
+    assert row["thumbnail"] is None
+    event = sample_event("status/job-succeeded")
+    event["detail"]["outputs"]["poster.jpg"] = f"s3://{RESULTS}/jobs/{JOB_ID}/compressor/1/poster.jpg"
+    invoke("track_progress", event)
+    (row,) = call("GET", "/jobs").json["jobs"]
+    assert "/poster.jpg?" in row["thumbnail"]
+    assert row["thumbnail"].startswith("https://")
 
 
 def test_a_job_is_stopped_by_its_owner(cloud: Cloud) -> None:

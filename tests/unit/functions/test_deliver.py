@@ -141,6 +141,21 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
     return event
 
 
+def test_the_photos_beside_their_renders_are_spread_over_the_flight(cloud: Cloud) -> None:
+    event = with_pictures(cloud)
+    compressor = output_of(Stage.COMPRESSOR)
+    names = [f"{number:06d}" for number in range(12)]
+    views = [{"name": f"{name}.jpg", "picture": f"held_out/{name}.jpg", **VIEW} for name in names]
+    for number, name in enumerate(names):
+        cloud.put(f"{compressor}/held_out/{name}.jpg", JPEG + bytes([number]))
+    cloud.put_result(compressor, metrics=event["stages"]["compressor"]["metrics"] | {"views": views})
+    invoke("deliver", event)
+    answer = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")
+    page = answer["Body"].read().decode()
+    shown = [number for number in range(12) if base64.b64encode(JPEG + bytes([number])).decode() in page]
+    assert shown == [0, 2, 4, 6, 8, 10]
+
+
 def test_the_report_holds_quality_photos_size_time_and_money(cloud: Cloud) -> None:
     delivery = invoke("deliver", with_pictures(cloud))
     report = cloud.get_json(REPORT)

@@ -13,12 +13,17 @@ from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.codes import ErrorCode
+from contract.codes import EVIDENCED, ErrorCode
 from contract.events import StatusType
+from contract.options import Quality
+from contract.stages import Stage
 from domain.errors import JobError
 from domain.job import JobOptions
 from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
+from domain.pace import Pace, PaceTable
 from domain.status import StatusDetail
+from notify.expectation import Expectation
 from notify.mail import PREVIEW_CID, MailLinks, compose
 from tests.support.cloud import REGION, RESULTS, Cloud, invoke
 from tests.support.fakes import aws_error
@@ -69,6 +74,18 @@ def test_a_success_shows_the_figures_that_a_customer_asks_first(cloud: Cloud, re
     body = read(succeeded(cloud))
     for said in ("18 of 18", "74 of 100", "24.1 dB", "100,000", "1.4 MB", "3 min"):
         assert said in body
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(89.4, "89 s"), (90, "2 min"), (5369, "89 min"), (5400, "1.5 h"), (36_000, "10.0 h")]
+)
+def test_the_time_at_work_is_said_in_a_unit_that_fits(cloud: Cloud, seconds: float, said: str) -> None:
+    recorded(cloud)
+    event = outcome("job-succeeded")
+    event["detail"]["metrics"]["seconds"] = {"sfm": seconds / 2, "3dgs": seconds / 2}
+    invoke("notify", event)
+    (mail,) = cloud.mails()
+    assert said in text(mail)
 
 
 def test_figures_that_were_not_measured_are_not_mentioned(cloud: Cloud) -> None:
@@ -275,6 +292,33 @@ def test_any_address_that_is_accepted_fits_a_mails_header(local: str) -> None:
     message = EmailMessage()
     message["To"] = address
     assert f"To: {address}\n".encode() in message.as_bytes()
+
+
+def test_the_mail_of_a_start_says_how_long_it_is_likely_to_take_by_what_was_learnt(cloud: Cloud) -> None:
+    recorded(cloud)
+    item = JobsTable(cloud.table("jobs")).find(JOB_ID)
+    assert item is not None
+    machines = {stage: dict.fromkeys(Quality, "ml.any") for stage in Stage}
+    paces = PaceTable(cloud.table("pace"))
+    for stage in Stage:
+        for quality in Quality:
+            pace = Pace(waiting=60, per_unit=1, usual=540, runs=3)
+            paces.write(stage, "ml.any", quality, pace)
+    assert Expectation(paces, machines).of(item.model_copy(update={"photos": 540})) == "about 24–36 min"
+    assert Expectation(paces, machines).of(item.model_copy(update={"rerun_of": "meadow-1"})) is None
+    assert Expectation(paces, machines).of(JobItem(job_id="nobody-recorded-it")) is None
+    invoke("notify", outcome("job-started"))
+    assert re.search(r"^Expected time: about [\d–]+ (s|min|h)$", text(cloud.mails()[0]), re.M)
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+@pytest.mark.parametrize("type_", [StatusType.JOB_FAILED, StatusType.JOB_REJECTED])
+def test_the_button_of_a_failure_leads_to_the_evidence_where_there_is_some(type_: StatusType, code: ErrorCode) -> None:
+    error = JobError.of(code)
+    detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
+    mail = text(compose(type_, JobItem(job_id="a", name="meadow"), detail, LINKS, None))
+    shown = type_ is StatusType.JOB_FAILED and code in EVIDENCED
+    assert f"{'See what became of each photo' if shown else 'The scene’s page'}: {LINKS.job}" in mail
 
 
 @pytest.mark.parametrize("code", ErrorCode)

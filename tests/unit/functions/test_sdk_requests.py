@@ -76,8 +76,10 @@ def test_a_processing_stage_is_tried_with_an_image_of_its_own_and_tells_the_pipe
     assert sent["AppSpecification"]["ImageUri"] == IMAGE
     assert "STATUS_BUS" not in sent["Environment"]
     assert sent["Tags"] == [{"Key": "spaceport:debug", "Value": "true"}]
-    (output,), (before,) = sent["ProcessingOutputConfig"]["Outputs"], earlier["ProcessingOutputConfig"]["Outputs"]
-    assert output["S3Output"]["S3Uri"] == before["S3Output"]["S3Uri"] + "-debug-0504100000"
+    outputs, before = sent["ProcessingOutputConfig"]["Outputs"], earlier["ProcessingOutputConfig"]["Outputs"]
+    for output, ours_of in zip(outputs, before, strict=True):
+        assert output["S3Output"]["S3Uri"] == ours_of["S3Output"]["S3Uri"] + "-debug-0504100000"
+        assert output["S3Output"]["S3UploadMode"] == ours_of["S3Output"]["S3UploadMode"]
     for same in ("RoleArn", "ProcessingResources", "StoppingCondition"):
         assert sent[same] == earlier[same]
     assert told(sent["ProcessingInputs"]) == told(earlier["ProcessingInputs"])

@@ -74,12 +74,23 @@ def test_the_output_lies_where_the_contract_says(stage: Stage, attempt: int) -> 
 
 @pytest.mark.parametrize("stage", [Stage.SFM, Stage.COMPRESSOR])
 def test_a_processing_job_uploads_its_output_there_at_its_end(stage: Stage) -> None:
-    (output,) = request(stage, 2)["ProcessingOutputConfig"]["Outputs"]
+    output, *_ = request(stage, 2)["ProcessingOutputConfig"]["Outputs"]
     assert output["S3Output"] == {
         "S3Uri": output_of(stage, 2),
         "LocalPath": "/opt/ml/processing/output",
         "S3UploadMode": "EndOfJob",
     }
+
+
+def test_what_an_upload_was_refused_for_is_uploaded_while_the_container_runs() -> None:
+    """A container that refuses its input ends with an error; AWS does not say what becomes of outputs then."""
+    _, evidence = request(Stage.SFM, 2)["ProcessingOutputConfig"]["Outputs"]
+    assert evidence["S3Output"] == {
+        "S3Uri": output_of(Stage.SFM, 2).rpartition("/")[0] + "/evidence",
+        "LocalPath": "/opt/ml/processing/evidence",
+        "S3UploadMode": "Continuous",
+    }
+    assert len(request(Stage.COMPRESSOR)["ProcessingOutputConfig"]["Outputs"]) == 1
 
 
 def test_the_compressor_reads_the_photos_as_well_unless_no_survey_products_are_wanted() -> None:

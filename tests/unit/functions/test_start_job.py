@@ -17,6 +17,7 @@ from tests.support.cloud import STACK, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
 from tests.support.films import film_bytes, marked_spherical
+from tests.support.models import binary_model, scene_of
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 GOOD = zip_of(photos(6))
 SPZ = gzip.compress(b"NGSP" + bytes(40), mtime=0)
 TWO_PHOTOS = zip_of(photos(2))
+SCENE_PHOTOS = photos(6)
 
 
 def job_id(event: dict[str, Any]) -> str:
@@ -364,6 +366,24 @@ def test_a_near_miss_of_a_setting_is_told_with_the_start_and_in_the_report(cloud
     remarks = ["traningsteps was ignored: did you mean trainingSteps?"]
     assert (cloud.item(job_id(event)) or {})["remarks"] == remarks
     assert cloud.stepfunctions.executions[job_id(event)].input["remarks"] == remarks
+
+
+@pytest.mark.parametrize(
+    ("files", "step", "code"),
+    [
+        (scene_of(binary_model(SCENE_PHOTOS), SCENE_PHOTOS), "3dgs", None),
+        (scene_of(binary_model(SCENE_PHOTOS, camera=7), SCENE_PHOTOS), "3dgs", ErrorCode.INVALID_SCENE),
+        (scene_of(binary_model([f"{n}.png" for n in range(9)]), SCENE_PHOTOS), "3dgs", ErrorCode.INVALID_SCENE),
+        ({"DJI_0001.MP4": b"no film" * 99}, "full", ErrorCode.UNREADABLE_FILM),
+    ],
+)
+def test_what_lies_in_an_archive_is_looked_at(
+    cloud: Cloud, files: dict[str, bytes], step: str, code: ErrorCode | None
+) -> None:
+    """Before any machine is rented."""
+    answer = invoke("start_job", cloud.upload("scene.zip", zip_of(files), pipelinestep=step))
+    assert (answer.get("error") or {}).get("code") == code
+    assert len(cloud.stepfunctions.executions) == (0 if code else 1)
 
 
 def test_a_zip_with_a_splat_can_be_compressed(cloud: Cloud) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.address import url_of
 from domain.job_item import JobItem
 from domain.streaming import MANIFEST, with_links
 from domain.tickets import good_until, new_key, ticket_of
@@ -163,6 +164,14 @@ def test_behind_a_proxy_the_api_names_itself_as_it_was_called(cloud: Cloud) -> N
         x_forwarded_prefix="/_aws/execute-api/a/b",
     ).json["links"]
     assert links[MANIFEST].startswith("http://127.0.0.1:4566/_aws/execute-api/a/b/shared/")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["@evil.example", ".evil.example/x", "/a/../b", "/a?b=", "/a#", "//evil.example", "/é"]
+)
+def test_no_header_makes_another_address_of_the_api(prefix: str) -> None:
+    assert url_of({"host": "api.example", "x-forwarded-prefix": prefix}, "") == "https://api.example"
+    assert url_of({"x-forwarded-proto": "javascript"}, "api.example") == "https://api.example"
 
 
 @pytest.mark.parametrize("name", ["../report.html", "https://evil.example/a.sog", "0_0.sog?x", "meta.json", ""])

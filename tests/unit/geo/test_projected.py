@@ -111,3 +111,22 @@ def test_a_scene_without_a_place_has_none() -> None:
 def test_an_origin_that_is_not_on_earth_is_refused(latitude: object) -> None:
     with pytest.raises(ValueError, match=r"Earth|float"):
         Place.of({"georeferenced": True, "origin": {"latitude": latitude, "longitude": 8.0, "altitude": 0.0}})
+
+
+def test_what_makes_a_system_uncertain_is_named() -> None:
+    gap = Projected.about(LONDON, 27700).grid_gap
+    assert gap is not None
+    assert gap.grids == ("uk_os_OSTN15_NTv2_OSGBtoETRS.tif",)
+    assert gap.metres == 2.0
+    assert "2 m" in str(gap)
+    assert "uk_os_OSTN15" in str(gap)
+
+
+@pytest.mark.parametrize(("place", "system"), [(ZURICH, 2056), (ZURICH, 25832), (LONDON, None), (ZURICH, 3857)])
+def test_systems_that_need_no_grid_are_not_uncertain(place: Place, system: int | None) -> None:
+    assert Projected.about(place, system).grid_gap is None
+
+
+@pytest.mark.parametrize("longitude", [-180.0, 180.0])
+def test_a_place_on_the_date_line_can_be_asked(longitude: float) -> None:
+    assert Projected.about(Place(-17.0, longitude, 0.0)).grid_gap is None

@@ -5,6 +5,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,19 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from contract.codes import ErrorCode
+from contract.stages import Stage
+from domain.compute import CannotStart, Compute
+from domain.outcome import outcome_of
+from domain.stages import StageRun
 from local.address import Address
 from local.sagemaker.container import ProcessImage, repository_of
 from local.sagemaker.job import TERMINAL
-from local.sagemaker.runner import Access, Runner
+from local.sagemaker.runner import Access, Runner, SpotMarket
 from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
+CALM = SpotMarket()
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport"
 PROLOGUE = "import os, sys, time, signal, pathlib; ml = pathlib.Path(os.environ['ML_ROOT'])\n"
@@ -37,6 +44,15 @@ PROGRAMS = {
     "resist": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(ml/'checkpoints/ready').write_text('')\n"
     "import subprocess; subprocess.run(['sleep', '60'])",
     "wait": "time.sleep(60)",
+    "explain": "def leave(*_):\n    (ml/'processing/Continuous/last.txt').write_text('last')\n    sys.exit(1)\n"
+    "signal.signal(signal.SIGTERM, leave)\n(ml/'processing/EndOfJob/result.txt').write_text('result')\n"
+    "(ml/'processing/Continuous/seen.txt').write_text('seen')\ntime.sleep(60)",
+    "go-on": "begun = ml/'checkpoints/begun'\n"
+    "if not begun.exists():\n"
+    "    (ml/'model/lost.ply').write_text('')\n    (ml/'first').write_text('first')\n"
+    "    (ml/'first').replace(begun)\n    time.sleep(60)\n"
+    "(ml/'model/scene.ply').write_text('')\n"
+    "(ml/'model/scene.ply').write_text(begun.read_text() + ' second, model: ' + str(os.listdir(ml/'model')))",
     "die": "os.kill(os.getpid(), signal.SIGKILL)",
     "show": "print('seen in the log'); print(os.environ['NAME'], os.getcwd())",
 }
@@ -48,14 +64,14 @@ SESSION = boto3.Session(aws_access_key_id="x", aws_secret_access_key="y", region
 class Bench:
     """A SageMaker server on a free port with moto's S3 behind it, and the events it announced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, spot: SpotMarket = CALM) -> None:
         self.s3 = SESSION.client("s3")
         self.s3.create_bucket(Bucket="bucket")
         self.s3.put_object(Bucket="bucket", Key="in/photos.zip", Body=b"photos")
         self.events: list[dict[str, Any]] = []
         self.folder = folder
         access = Access(self.s3, {})
-        runner = Runner(lambda job: access, folder, IMAGES, grace_seconds=1.0, checkpoint_sync_seconds=0.1)
+        runner = Runner(lambda job: access, folder, IMAGES, grace_seconds=1.0, checkpoint_sync_seconds=0.1, spot=spot)
         self.quotas: dict[str, int] = {}
         service = SageMaker(
             runner, lambda job: self.events.append(job.event_detail()), "eu-west-1", "123456789012", self.quotas
@@ -126,14 +142,84 @@ class Bench:
         return str(self.s3.get_object(Bucket="bucket", Key=key)["Body"].read(), "utf-8")
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+@contextmanager
+def opened(folder: Path, spot: SpotMarket = CALM) -> Iterator[Bench]:
     mock = mock_aws(config={"core": {"passthrough": {"urls": [r"http://127\.0\.0\.1:.*"]}}})
     with mock:
-        bench = Bench(tmp_path)
+        bench = Bench(folder, spot)
         bench.open_client()
         yield bench
         bench.server.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    with opened(tmp_path) as bench:
+        yield bench
+
+
+SPOT: dict[str, Any] = {
+    "EnableManagedSpotTraining": True,
+    "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 61},
+}
+
+
+def moves(job: dict[str, Any]) -> list[str]:
+    return [transition["Status"] for transition in job["SecondaryStatusTransitions"]]
+
+
+def test_a_taken_spot_machine_leaves_its_checkpoints_to_the_next_and_nothing_else(tmp_path: Path) -> None:
+    with opened(tmp_path, SpotMarket(wait=0.1, interruptions=1)) as bench:
+        bench.train("job-1", "go-on", **SPOT)
+        job = bench.end_of("Training", "job-1")
+        assert job["TrainingJobStatus"] == "Completed"
+        begun = ["Starting", "Downloading", "Training"]
+        assert moves(job) == [*begun, "Interrupted", "Downloading", "Training", "Uploading", "Completed"]
+        assert bench.text("3dgs/job-1/output/model/scene.ply") == "first second, model: ['scene.ply']"
+
+
+def test_on_demand_nothing_is_waited_for_and_nothing_taken(tmp_path: Path) -> None:
+    with opened(tmp_path, SpotMarket(wait=3600, interruptions=9)) as bench:
+        bench.train("job-1", "train")
+        assert bench.end_of("Training", "job-1")["TrainingJobStatus"] == "Completed"
+
+
+def test_a_spot_machine_that_is_not_found_in_time_ends_the_job(tmp_path: Path) -> None:
+    with opened(tmp_path, SpotMarket(wait=3600)) as bench:
+        bench.train(
+            "job-1", "train", **SPOT | {"StoppingCondition": {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 1}}
+        )
+        job = bench.end_of("Training", "job-1")
+        assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")
+        assert moves(job) == ["Starting", "MaxWaitTimeExceeded"]
+        outcome = outcome_of(StageRun(job_id="job", stage=Stage.TRAINING, attempt=1), job)
+        assert outcome.error is not None
+        assert outcome.error.code is ErrorCode.CAPACITY
+
+
+def test_a_job_that_waits_for_its_spot_machine_says_so_and_can_be_stopped(tmp_path: Path) -> None:
+    with opened(tmp_path, SpotMarket(wait=3600)) as bench:
+        bench.train("job-1", "train", **SPOT)
+        job = bench.client.describe_training_job(TrainingJobName="job-1")
+        assert outcome_of(StageRun(job_id="job", stage=Stage.TRAINING, attempt=1), job).waiting_since is not None
+        bench.client.stop_training_job(TrainingJobName="job-1")
+        assert bench.end_of("Training", "job-1")["SecondaryStatus"] == "Stopped"
+
+
+def test_spot_has_a_quota_of_its_own_and_0_is_named_as_aws_names_it(bench: Bench) -> None:
+    bench.quotas |= {"ml.g4dn.xlarge": 1}
+    bench.train("job-1", "wait")
+    bench.train("job-2", "wait", **SPOT)
+    with pytest.raises(ClientError, match="for spot training job usage' is 1 Instances"):
+        bench.train("job-3", "wait", **SPOT)
+    bench.quotas |= {"ml.g4dn.xlarge": 0}
+    request = bench.client.describe_training_job(TrainingJobName="job-2")
+    names = ("RoleArn", "AlgorithmSpecification", "OutputDataConfig", "ResourceConfig", "StoppingCondition")
+    given = {name: request[name] for name in names} | {"TrainingJobName": "job-4"} | SPOT
+    with pytest.raises(CannotStart) as refused:
+        Compute(bench.client).create(StageRun(job_id="job", stage=Stage.TRAINING, attempt=4), given)
+    assert refused.value.error.code is ErrorCode.NO_QUOTA
+    assert "ml.g4dn.xlarge for spot training job usage" in refused.value.error.message
 
 
 def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench: Bench) -> None:
@@ -166,6 +252,26 @@ def test_processing_that_fails_says_why_and_uploads_nothing(bench: Bench) -> Non
     assert job["FailureReason"] == "AlgorithmError: See job logs for more information"
     assert job["ExitMessage"] == ("NO_OVERLAP: " + "x" * 2000)[:1024]
     assert bench.stored() == ["in/photos.zip"]
+
+
+def test_a_continuous_output_is_uploaded_while_the_container_runs_whatever_comes_of_it(bench: Bench) -> None:
+    outputs = [
+        {
+            "OutputName": mode,
+            "S3Output": {
+                "S3Uri": f"s3://bucket/{mode}",
+                "LocalPath": f"/opt/ml/processing/{mode}",
+                "S3UploadMode": mode,
+            },
+        }
+        for mode in ("Continuous", "EndOfJob")
+    ]
+    bench.process("job-1", "explain", ProcessingOutputConfig={"Outputs": outputs})
+    bench.wait_for_key("Continuous/seen.txt")
+    assert bench.client.describe_processing_job(ProcessingJobName="job-1")["ProcessingJobStatus"] == "InProgress"
+    bench.client.stop_processing_job(ProcessingJobName="job-1")
+    bench.end_of("Processing", "job-1")
+    assert bench.stored() == ["Continuous/last.txt", "Continuous/seen.txt", "in/photos.zip"]
 
 
 def test_training_leaves_its_model_and_checkpoints(bench: Bench) -> None:

@@ -242,7 +242,7 @@ def test_the_command_leaves_every_product(
     assert main() == 0
     found = made(output)
     assert found["missing"] == {}
-    assert found["system"]["epsg"] == 2056
+    assert found["system"] == {"epsg": 2056, "name": "CH1903+ / LV95", "uncertain": None}
     assert {"orthophoto.tif", "surface.tif", "surface_sigma.tif", "points.laz", "points.copc.laz"} <= set(
         found["files"]
     )
@@ -281,6 +281,44 @@ def test_without_a_place_or_a_system_there_is_no_map_and_it_is_said(
     found = made(tmp_path / "out")
     assert found["files"] == []
     assert words in found["missing"]["maps and point cloud"]
+
+
+LONDON = {"latitude": 51.5, "longitude": -0.1, "altitude": 30.0}
+
+
+def in_london(folders: tuple[Path, Path], **georeference: Any) -> Scene:
+    scene = read_scene(*folders)
+    return Scene(**{**vars(scene), "georeference": {**scenes.GEOREFERENCE, "origin": LONDON, **georeference}})
+
+
+def test_a_system_that_spoils_control_points_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    own = Projected.about(Place(51.5, -0.1, 30.0), 25830).as_json()
+    scene = in_london(folders, source="control points", projected=own)
+    make(scene, Options(epsg=27700), tmp_path / "out", tmp_path, lambda _share, _text: None)
+    found = made(tmp_path / "out")
+    assert found["files"] == []
+    assert "uk_os_OSTN15" in found["missing"]["maps and point cloud"]
+    assert "2 m" in found["missing"]["maps and point cloud"]
+    assert scene.projected().epsg == scene.projected(25830).epsg == 25830
+
+
+def test_the_system_of_the_control_points_is_exact_without_its_grid(folders: tuple[Path, Path]) -> None:
+    own = Projected.about(Place(51.5, -0.1, 30.0), 27700).as_json()
+    scene = in_london(folders, source="control points", projected=own)
+    for epsg in (None, 27700):
+        projected = scene.projected(epsg)
+        assert projected.epsg == 27700
+        assert scene.grid_gap(projected) is None
+
+
+def test_what_gps_cannot_spoil_is_drawn_and_the_uncertainty_said(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    scene = in_london(folders, source="GPS")
+    make(scene, Options(epsg=27700, quality=Quality.PREVIEW, cell=0.2), tmp_path / "out", tmp_path, lambda _s, _t: None)
+    found = made(tmp_path / "out")
+    assert "orthophoto.tif" in found["files"]
+    assert "2 m" in found["system"]["uncertain"]
 
 
 def test_feet_are_taken_in_metres(folders: tuple[Path, Path]) -> None:

@@ -94,7 +94,15 @@ def test_a_good_flight_is_good_throughout_and_its_accuracy_is_that_of_the_check_
     assert accuracy.found == "0.6 cm in plan, 1.2 cm in height"
     assert ("K1_check", "check", "0.004", "-0.005", "0.012", "0.40", "6") in rows(found, "Control and check points")
     assert ("Camera positions minus GPS, RMS", "10", "0.300", "0.300", "–") in rows(found, "Accuracy of positions")
-    assert ("Plan", "ETRS89 / UTM zone 32N (EPSG:25832)") in rows(found, "Coordinate system")
+    system = rows(found, "Coordinate system")
+    assert ("Plan", "ETRS89 / UTM zone 32N (EPSG:25832)") in system
+    assert "Against the system itself" not in {row[0] for row in system}
+
+
+def test_what_a_missing_grid_leaves_uncertain_is_said() -> None:
+    changed = {"epsg": 27700, "name": "OSGB36 / British National Grid", "uncertain": "places are uncertain by 2 m"}
+    found = report(evidence(products={**PRODUCTS, "system": changed}))
+    assert ("Against the system itself", "places are uncertain by 2 m") in rows(found, "Coordinate system")
 
 
 @pytest.mark.parametrize(

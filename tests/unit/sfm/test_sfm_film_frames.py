@@ -19,7 +19,7 @@ from contract.warning_codes import WarningCode
 from sample.film import Take, subtitles, write_film
 from sample.flight import Lens
 from sample.geodesy import Geodetic
-from sfm.film.frames import Frames, frames_of
+from sfm.film.frames import WATCHING_SHARE, Frames, frames_of
 from stage.archive import UnpackedFile
 from stage.errors import StageError
 from tests.support.films import PIXELS_PER_SECOND, WIDTH, Pan, marked_spherical, small_film, turn
@@ -68,6 +68,21 @@ def test_frames_are_even_in_the_way_that_the_picture_moved(tmp_path: Path) -> No
     assert set(moments) <= set(take.times)
     assert np.median(gaps) == pytest.approx(0.03, abs=0.012)
     assert gaps.max() < 0.09
+
+
+def test_progress_is_sent_while_films_are_watched_and_frames_written(tmp_path: Path) -> None:
+    """Of two films the first is done at half of the watching; a long film must not look like one that hangs."""
+    sent: list[float] = []
+    for name in ("a.mp4", "b.mp4"):
+        small_film(tmp_path / name)
+    films = [UnpackedFile(name, tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    frames_of(films, (), {}, tmp_path / "photos", 1, sent.append)
+    assert sent == sorted(sent)
+    assert sent[-1] == pytest.approx(1.0)
+    watched = [share for share in sent if share <= WATCHING_SHARE]
+    assert len(watched) >= 8
+    assert np.diff([0.0, *watched]).max() < WATCHING_SHARE / 4
+    assert len(sent) > len(watched) + 8
 
 
 def test_a_blurred_frame_gives_way_to_a_sharp_neighbour(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from sfm.geodesy import LocalFrame
 from sfm.position import GeoPosition
 from sfm.stage import reconstruct_scene
 from stage.contract import run_stage
-from tests.support.schemas import file_faults
+from tests.support.schemas import faults, file_faults
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -43,6 +43,10 @@ def run(root: Path) -> int:
 
 def reason(root: Path) -> str:
     return (root / "output" / "message").read_text()
+
+
+def evidence(root: Path) -> Path:
+    return root / "processing" / "evidence"
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +220,9 @@ def test_two_photos_are_too_few_and_nothing_is_left_behind(tmp_path: Path, fligh
     assert run(tmp_path) == 1
     assert reason(tmp_path).startswith("TOO_FEW_PHOTOS: 2 of 2 photos can be used")
     assert list((tmp_path / "processing" / "output").iterdir()) == []
+    rows = read_json(evidence(tmp_path) / "photos.json")
+    assert [(row["registered"], "features" in row, "reason" in row) for row in rows] == [(False, False, False)] * 2
+    assert {path.name for path in evidence(tmp_path).iterdir()} == {"photos.json", "thumbnails.jpg"}
 
 
 def test_no_photos_and_no_zip(tmp_path: Path) -> None:
@@ -234,6 +241,44 @@ def test_unrelated_photos_do_not_overlap(tmp_path: Path, unrelated: dict[str, by
     assert run(tmp_path) == 1
     assert reason(tmp_path).startswith("NO_OVERLAP: no two of the 4 photos")
     assert list((tmp_path / "processing" / "output").iterdir()) == []
+    rows = read_json(evidence(tmp_path) / "photos.json")
+    assert ["matches no other photo" in row["reason"] for row in rows] == [True] * 4
+    assert {path.name for path in evidence(tmp_path).iterdir()} == {"photos.json", "thumbnails.jpg"}
+
+
+def test_an_upload_of_too_few_photos_that_fit_together_leaves_what_became_of_each(
+    tmp_path: Path, flight: Any, unrelated: dict[str, bytes]
+) -> None:
+    upload(tmp_path, {**dict(list(flight.photos.items())[:4]), **{f"other/{n}": data for n, data in unrelated.items()}})
+    assert run(tmp_path) == 1
+    assert reason(tmp_path).startswith("LOW_REGISTRATION: 4 of 8 photos placed")
+    assert list((tmp_path / "processing" / "output").iterdir()) == []
+    rows = read_json(evidence(tmp_path) / "photos.json")
+    assert [row["original"] for row in rows if row["registered"]] == list(flight.photos)[:4]
+    assert all("matches no other photo" in row["reason"] for row in rows if not row["registered"])
+    assert faults("photos", rows) == []
+    assert len(read_json(evidence(tmp_path) / "cloud.json")["cameras"]) == 4
+    for name in ("overlap.png", "cameras.png"):
+        with Image.open(evidence(tmp_path) / name) as shown:
+            assert np.asarray(shown.convert("L")).std() > 5
+    with Image.open(evidence(tmp_path) / "thumbnails.jpg") as sheet:
+        pixels = np.asarray(sheet.convert("RGB"), int)
+    framed = [
+        (np.abs(pixels[58:62, 160 * n : 160 * n + 6] - (255, 90, 90)).max(axis=2) < 60).any() for n in range(len(rows))
+    ]
+    assert framed == [not row["registered"] for row in rows]
+
+
+def test_what_goes_wrong_with_the_evidence_does_not_hide_the_reason(
+    tmp_path: Path, unrelated: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("sfm.evidence.write_thumbnails", full)
+    upload(tmp_path, unrelated)
+    assert run(tmp_path) == 1
+    assert reason(tmp_path).startswith("NO_OVERLAP")
 
 
 def test_sigterm_leaves_soon_with_a_reason_and_no_output(tmp_path: Path, flight: Any) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from contract.options import Quality
 from contract.stages import Stage
-from domain.pace import Pace
-from spaceport.estimate import KNOWN, Estimate, PaceFile, in_words
+from domain.pace import Pace, in_words
+from spaceport.estimate import KNOWN, Estimate, PaceFile
 
 STAGES = tuple(Stage)
 

@@ -177,6 +177,18 @@ def test_a_delivery_that_finds_no_room_for_the_result_keeps_the_scene(
     assert "upload.zip" not in kept
 
 
+def test_a_stage_that_refuses_its_input_leaves_its_evidence(photos: Path, tmp_path: Path) -> None:
+    refuse = """
+(ml / "processing/evidence").mkdir(parents=True)
+(ml / "processing/evidence/photos.json").write_text("[]")
+fail("LOW_REGISTRATION", "3 of 6 photos placed")
+"""
+    outcome = go(photos, tmp_path / "out", played(sfm=refuse))
+    assert outcome.summary["error"] == "LOW_REGISTRATION"
+    assert outcome.folder is not None
+    assert {"sfm/photos.json", "sfm-1.log"} <= names(outcome.folder)
+
+
 def test_ctrl_c_stops_the_stage_and_keeps_what_was_finished(photos: Path, tmp_path: Path) -> None:
     interrupt = "os.kill(os.getppid(), 2); import time; time.sleep(60)"
     outcome = go(photos, tmp_path / "out", played(training=interrupt))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from contract.archive import inner_name
 from splat import files
-from splat.files import below, inner_name, read_document
+from splat.files import below, read_document
 
 LEADS_OUT = [
     "../a.jpg", "a/../../b.jpg", "..", "/etc/passwd", "//server/share/a.jpg", "C:/a.jpg", "c:", "..\\a.jpg",

@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from contract.archive import Entry, Method, entries_of
-from stage.inflate import CHUNK_BYTES, DamagedEntryError, chunks_of
+from contract.packed import CHUNK_BYTES, DamagedEntryError
+from stage.inflate import chunks_of
 from tests.support.archives import Packed, archive_of
 
 each_method = pytest.mark.parametrize("method", Method)

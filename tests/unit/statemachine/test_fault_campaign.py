@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from tests.campaign.history import play
@@ -22,3 +24,10 @@ def test_a_seed_plays_the_same_history_again() -> None:
 def test_the_histories_see_every_kind_of_end() -> None:
     ends = {status for seed in range(24) for status in play(seed).outcomes}
     assert ends == {"SUCCEEDED", "FAILED", "STOPPED", "REJECTED"}
+
+
+def test_the_histories_start_jobs_by_the_api_and_beside_another_stack() -> None:
+    reports = [play(seed) for seed in range(24)]
+    answers = sum((report.answers for report in reports), Counter[int]())
+    assert answers[202] >= 5
+    assert sum(report.foreign for report in reports) >= 5

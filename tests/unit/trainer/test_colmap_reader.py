@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from contract.colmap import MAX_POINTS
 from contract.counts import MAX_PHOTOS
 from splat.camera import look_at
 from stage.errors import StageError
@@ -98,7 +99,7 @@ def test_photos_outside_the_folder_are_refused(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("file", "limit"), [("cameras.bin", MAX_PHOTOS), ("images.bin", MAX_PHOTOS), ("points3D.bin", colmap.MAX_POINTS)]
+    ("file", "limit"), [("cameras.bin", MAX_PHOTOS), ("images.bin", MAX_PHOTOS), ("points3D.bin", MAX_POINTS)]
 )
 def test_counts_are_bounded_whatever_the_file_holds(model: Path, file: str, limit: int) -> None:
     content = (model / file).read_bytes()
@@ -108,7 +109,7 @@ def test_counts_are_bounded_whatever_the_file_holds(model: Path, file: str, limi
 
 
 def test_files_and_pictures_are_bounded(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(colmap, "MAX_PIXELS", 64 * 48)
+    monkeypatch.setattr("contract.colmap.MAX_PIXELS", 64 * 48)
     with pytest.raises(StageError, match="80 by 60 pixels are too many"):
         read_model(model)
     monkeypatch.setattr(colmap, "MAX_FILE_BYTES", 100)

@@ -9,11 +9,12 @@ import pycolmap
 import pytest
 from PIL import Image
 
+from contract.colmap import DISTORTING
 from splat.camera import Camera
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
 from trainer.dataset import load_scene
-from trainer.distortion import DISTORTING, Distortion, pinhole_in_place, undistorted
+from trainer.distortion import Distortion, pinhole_in_place, undistorted
 from trainer.photo_store import PhotoStore
 
 TERMS = {

@@ -36,6 +36,13 @@ def test_about_an_eighth_is_held_out(count: int) -> None:
     assert splits.count("train") >= min(count, 2)
 
 
+@given(count=st.integers(4, 500))
+def test_the_folds_hold_each_photo_out_once(count: int) -> None:
+    folds = [hold_out(count, fold) for fold in range(8)]
+    assert all(splits.count("test") == 1 for splits in zip(*folds, strict=True))
+    assert hold_out(count) == folds[3]
+
+
 def test_photos_are_scaled_to_the_requested_edge(scene: Path) -> None:
     full, small = load_scene(scene, 10_000), load_scene(scene, 48)
     assert (full.photos[0].camera.width, small.photos[0].camera.width) == (WIDTH, WIDTH // 2)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from PIL import Image
 from plyfile import PlyData
 
 from splat.camera import read_views
+from splat.gaussians import Gaussians
 from splat.ply import read_ply
 from splat.render import render
 from stage.contract import Folders, StageContext, run_stage
@@ -65,6 +67,16 @@ def result(model: Path) -> dict[str, Any]:
 
 def test_what_it_leaves_keeps_to_the_schemas(done: Path) -> None:
     assert file_faults(done, "3dgs", "views", "surroundings") == []
+
+
+def test_another_fold_is_held_out_and_the_splat_that_is_scored_handed_over(scene: Path, tmp_path: Path) -> None:
+    scored: list[Gaussians] = []
+    assert run(tmp_path, scene, partial(train_scene, fold=5, scored=scored.append)) == 0
+    views = json.loads((tmp_path / "model" / "views.json").read_text())["views"]
+    assert [index for index, view in enumerate(views) if view["split"] == "test"] == [5]
+    (before,), delivered = scored, read_ply(tmp_path / "model" / "scene.ply")
+    assert len(before) == len(delivered)
+    assert not np.array_equal(before.means, delivered.means)  # the finish on all photos moved it
 
 
 def test_it_learns_the_scene(done: Path) -> None:

@@ -37,7 +37,7 @@ anything is shown, and text that a phone must hold beside what it is decoded to.
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of one compressed splat below `folder`, which exists and is empty.
+    """The files of one compressed splat below `folder`, which exists and is empty; `page`: what the page shows of it.
 
     `progress` of the methods receives the share of its files that are written, 0..1.
     """
@@ -45,6 +45,7 @@ class Delivery:
     folder: Path
     source: Source
     result: Compressed
+    page: Compressed
     framing: Framing
     surroundings: Surroundings
 
@@ -73,9 +74,9 @@ class Delivery:
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
         """Write the levels of detail that a viewer streams."""
-        arranged = self.result.arranged
+        arranged = self.page.arranged
         write_streamed(
-            self.folder / "lod", arranged, self.result.coarseness, Layout.of(len(arranged)), progress,
+            self.folder / "lod", arranged, self.page.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
         )  # fmt: skip
 
@@ -120,8 +121,8 @@ class Delivery:
             downloads=files,
         )
         (self.folder / "viewer").mkdir()
-        write_page(self.folder / "viewer" / "index.html", bundle, self.result.sog, page)
-        if len(self.result.sog) > stream_above:
+        write_page(self.folder / "viewer" / "index.html", bundle, self.page.sog, page)
+        if len(self.page.sog) > stream_above:
             page = replace(page, downloads=files | {"scene.sog": (self.folder / "scene.sog").stat().st_size})
             write_streaming_page(self.folder / "viewer" / STREAMING_PAGE, bundle, page)
 

@@ -91,7 +91,22 @@ def compress(
     *,
     marks: Marks = Marks(),  # noqa: B008 - frozen
 ) -> Compressed:
-    """Find the smallest file that meets `preset`.
+    """Find the smallest file that meets `preset`: `compress_each` for one."""
+    (result,) = compress_each([preset], gaussians, views, held_out, framing, pace, marks=marks)
+    return result
+
+
+def compress_each(
+    presets: Sequence[Preset],
+    gaussians: Gaussians,
+    views: Sequence[View],
+    held_out: HeldOut | None,
+    framing: Framing,
+    pace: Pace,
+    *,
+    marks: Marks = Marks(),  # noqa: B008 - frozen
+) -> list[Compressed]:
+    """For each of `presets` find the smallest file that meets it; they share the measurements and, equally, the time.
 
     Parameters
     ----------
@@ -99,31 +114,36 @@ def compress(
     views: the cameras of its photos, in pixels; empty for a lone splat, of which no Gaussian is removed.
     held_out: photos that no training saw; without them the loss is measured against the splat's own pictures.
     framing: how the scene is seen from all round, for what the cameras of `views` do not show.
-    preset: the loss in dB that is allowed (presets.LOSS).
+    presets: the losses in dB that are allowed (presets.LOSS).
     pace: the CPU seconds that it may take; at their end the best file so far is returned.
     marks: up and offset for the file; none by default.
 
-    Returns the file's bytes, the splat that a viewer decodes from it, and its quality in dB.
+    Returns of each the file's bytes, the splat that a viewer decodes from it, and its quality in dB.
 
     Raises StageError(LOW_QUALITY) where even the finest file loses over 1 dB.
     """
-    pace.begin(1)
-    effort = _FIXED_STEPS if preset is Preset.TINY else _SEARCH
+    first = pace.part(0.0, 1 / len(presets))
+    first.begin(1)
+    efforts = [_FIXED_STEPS if preset is Preset.TINY else _SEARCH for preset in presets]
     if pace.seconds < _SECONDS_FOR_ALL_VIEWS * len(gaussians):
-        effort = replace(effort, views=_FIXED_STEPS.views)
-    before = held_out.psnr(gaussians, pace) if held_out else None
+        efforts = [replace(effort, views=_FIXED_STEPS.views) for effort in efforts]
+    before = held_out.psnr(gaussians, first) if held_out else None
     stick = yardstick(gaussians, views, framing)
-    whole, seen = measured(gaussians, views, framing, pace, effort.views)
-    compression = _Compression(
-        whole, seen if effort.fit else None, target(preset, before), before, held_out, stick, pace, effort, marks
-    )
-    # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
-    results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
-    met = [result for result in results if result.met]
-    best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
-    if best.loss > _INTOLERABLE_LOSS:
-        raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {best.loss:.2f} dB of held-out PSNR")
-    return replace(best, outliers=len(gaussians) - len(whole), pruned=len(whole) - len(best.arranged))
+    whole, seen = measured(gaussians, views, framing, first, max(effort.views for effort in efforts))
+    found = []
+    for number, (preset, effort) in enumerate(zip(presets, efforts, strict=True)):
+        own = pace.part(number / len(presets), (number + 1) / len(presets)) if number else first
+        compression = _Compression(
+            whole, seen if effort.fit else None, target(preset, before), before, held_out, stick, own, effort, marks
+        )
+        # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
+        results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
+        met = [result for result in results if result.met]
+        best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
+        if best.loss > _INTOLERABLE_LOSS:
+            raise StageError(ErrorCode.LOW_QUALITY, f"compression would cost {best.loss:.2f} dB of held-out PSNR")
+        found.append(replace(best, outliers=len(gaussians) - len(whole), pruned=len(whole) - len(best.arranged)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from compressor.encode.presets import Preset
 
@@ -62,6 +62,16 @@ class Pace:
         """Say which step, 1 to 3, is done from now on."""
         self._text = f"optimising file size (step {step} of 3)"
         self()
+
+    def part(self, begin: float, end: float) -> Pace:
+        """The part of this pace from `begin` to `end`, 0..1, whose time starts now."""
+        if (begin, end) == (0.0, 1.0):
+            return self
+
+        def report(share: float, text: str) -> None:
+            self.report(begin + (end - begin) * share, text)
+
+        return replace(self, seconds=(end - begin) * self.seconds, report=report)
 
     @property
     def spent(self) -> float:

@@ -27,6 +27,11 @@ OF_QUALITY = {Quality.PREVIEW: Preset.TINY, Quality.STANDARD: Preset.WEB, Qualit
 """The preset of each of the customer's qualities."""
 
 
+def for_page(preset: Preset) -> Preset:
+    """The preset of the splat that the page shows: an archive is for keeping, and a page is loaded over a network."""
+    return Preset.WEB if preset is Preset.ARCHIVE else preset
+
+
 @dataclass(frozen=True)
 class Target:
     """The loss in dB that a preset allows, and the mean squared error against the original's pictures it amounts to."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from contract.counts import MIN_PHOTOS
-from contract.films import RefusedFilm, check_film, clock
+from contract.films import MAX_FILMS, RefusedFilm, check_film, clock
 from contract.warning_codes import WarningCode
 from sfm.exif import DATE_TIME_FORMAT, FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
@@ -20,7 +20,6 @@ from stage.archive import UnpackedFile
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-MAX_FILMS = 50
 WATCHING_SHARE = 0.7  # of the time, the rest is writing
 MISSING_SECONDS = 1.0  # between the header's length and the last frame, beyond which a film counts as cut off
 

@@ -1,0 +1,211 @@
+"""What lies in an archive, as far as ranged reads tell in seconds: the headers of films, the model of a scene.
+
+A refusal is what the first stage would say for the same reason. What is out of reach is left to that stage.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import BinaryIO, cast
+
+from contract.archive import Entry, Method, SceneFiles
+from contract.codes import ErrorCode
+from contract.colmap import (
+    MIN_POINTS,
+    MIN_POSED_PHOTOS,
+    ModelCamera,
+    ModelImage,
+    Values,
+    binary_cameras,
+    binary_images,
+    check_camera,
+    is_text,
+    lines_of,
+    text_cameras,
+    text_images,
+)
+from contract.films import MAX_FILMS, RefusedFilm, check_film
+from contract.packed import PLAIN, DamagedEntryError, Packed
+from domain.errors import RejectedUpload
+
+MAX_HEADER_BYTES = 8 << 20  # of a film that is packed: what may lie before its index
+MAX_LIST_BYTES = 64 << 20  # of a model's list of photos, unpacked: hundreds of photos with all their keypoints
+_BROKEN = (zlib.error, EOFError, struct.error)
+
+
+class OutOfReach(Exception):
+    """What is asked for lies further into an entry than preflight reads, or is packed by a method that it does not."""
+
+
+def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
+    """Raises RejectedUpload where no scene can be made of any of the films: UNREADABLE_FILM, UNSUITABLE_FILM,
+    PANORAMA.
+    """
+    if len(films) > MAX_FILMS:
+        raise RejectedUpload(ErrorCode.UNSUITABLE_FILM, f"{len(films)} films of at most {MAX_FILMS}")
+    refusals: list[RefusedFilm] = []
+    for film in films:
+        try:
+            check_film(cast(BinaryIO, _film(archive, film)))
+        except RefusedFilm as refused:
+            refusals.append(RefusedFilm(refused.code, f"{film.path}: {refused.facts}"))
+        except DamagedEntryError:
+            refusals.append(RefusedFilm(ErrorCode.UNREADABLE_FILM, f"{film.path}: its data in the archive is damaged"))
+        except OutOfReach:
+            return
+        else:
+            return
+    facts = "; ".join(refused.facts for refused in refusals)
+    raise RejectedUpload(refusals[0].code, facts)
+
+
+def check_model(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: SceneFiles) -> None:
+    """Raises RejectedUpload(INVALID_SCENE) where the largest model has a camera that training does not know, too few
+    photos or points, or lists photos of which fewer than half are there.
+    """
+    try:
+        model = _largest([_Model(archive, files, folder) for folder in scene.models])
+        cameras = model.cameras()
+        if (points := model.points_up_to(MIN_POINTS)) < MIN_POINTS:
+            raise RejectedUpload(ErrorCode.INVALID_SCENE, f"{points} points; training needs {MIN_POINTS}")
+        count, images = model.images()
+        _check_photos(
+            count, images, cameras, {path.relative_to(scene.images) for path in files if scene.is_photo(path)}
+        )
+    except OutOfReach:
+        return
+    except DamagedEntryError as error:
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, str(error)) from error
+    except ValueError as error:
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, f"the sparse model cannot be read ({error})") from error
+
+
+def _check_photos(
+    count: int | None, images: Iterable[ModelImage], cameras: Mapping[int, ModelCamera], there: set[PurePosixPath]
+) -> None:
+    """`count`: how many photos the model has, None where only its end tells. Stops reading once that is decided."""
+    found, missing = 0, list[str]()
+    for image in images:
+        check_camera(image, cameras)
+        if PurePosixPath(image.name) in there:
+            found += 1
+        else:
+            missing.append(image.name)
+        if count is not None and (found >= _fewest(count) or len(missing) > count - _fewest(count)):
+            break
+    total = count if count is not None else found + len(missing)
+    if total < MIN_POSED_PHOTOS:
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, f"{total} posed photos; training needs {MIN_POSED_PHOTOS}")
+    if found < _fewest(total):
+        facts = f"{missing[0]} and others of the {total} photos of the model are not in images/"
+        raise RejectedUpload(ErrorCode.INVALID_SCENE, facts)
+
+
+def _fewest(photos: int) -> float:
+    return max(MIN_POSED_PHOTOS, photos / 2)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A sparse model in the archive. Every method raises ValueError, DamagedEntryError, OutOfReach."""
+
+    archive: BinaryIO
+    files: Mapping[PurePosixPath, Entry]
+    folder: PurePosixPath
+
+    @property
+    def text(self) -> bool:
+        return is_text({path.name for path in self.files if path.parent == self.folder})
+
+    def cameras(self) -> dict[int, ModelCamera]:
+        return text_cameras(self._lines("cameras")) if self.text else binary_cameras(self._values("cameras"))
+
+    def images(self) -> tuple[int | None, Iterator[ModelImage]]:
+        """How many photos the model says that it has, None where it does not, and the photos."""
+        return (None, text_images(self._lines("images"))) if self.text else binary_images(self._values("images"))
+
+    def image_count(self) -> int:
+        """How many photos the model says that it has; 0 where its list of them cannot be read."""
+        try:
+            count, images = self.images()
+            return sum(1 for _ in images) if count is None else count
+        except (ValueError, DamagedEntryError):
+            return 0
+
+    def points_up_to(self, limit: int) -> int:
+        if self.text:
+            return sum(1 for _ in islice(filter(None, self._lines("points3D")), limit))
+        return int(self._values("points3D")("Q")[0])
+
+    def _lines(self, name: str) -> Iterator[str]:
+        return lines_of(_chunks(self.archive, self.files[self.folder / f"{name}.txt"], MAX_LIST_BYTES))
+
+    def _values(self, name: str) -> Values:
+        return Values(_chunks(self.archive, self.files[self.folder / f"{name}.bin"], MAX_LIST_BYTES))
+
+
+def _largest(models: Sequence[_Model]) -> _Model:
+    """The one with the most photos, as training chooses it."""
+    if len(models) == 1:
+        return models[0]
+    counts = [model.image_count() for model in models]
+    return models[counts.index(max(counts))]
+
+
+def _chunks(archive: BinaryIO, entry: Entry, limit: int) -> Iterator[bytes]:
+    """The entry's bytes. Raises DamagedEntryError, and OutOfReach beyond `limit` and for what takes another library."""
+    if entry.method not in PLAIN:
+        raise OutOfReach
+    given = 0
+    try:
+        for chunk in PLAIN[entry.method](Packed(archive, entry)):
+            yield chunk
+            given += len(chunk)
+            if given > limit:
+                raise OutOfReach
+    except (*_BROKEN, DamagedEntryError) as error:
+        raise DamagedEntryError(f"{entry.path} is damaged in the archive") from error
+
+
+def _film(archive: BinaryIO, entry: Entry) -> io.RawIOBase:
+    """A film in the archive, as a file: all of it where it is stored as it is, else its beginning."""
+    if entry.method == Method.STORED:
+        try:
+            return _Part(archive, Packed(archive, entry).start, entry.bytes)
+        except struct.error as error:
+            raise DamagedEntryError(str(error)) from error
+    beginning = io.BytesIO()
+    for chunk in _chunks(archive, entry, entry.bytes):
+        beginning.write(chunk)
+        if beginning.tell() >= MAX_HEADER_BYTES:
+            break
+    return _Part(beginning, 0, entry.bytes, beginning.tell())
+
+
+class _Part(io.RawIOBase):
+    """`size` bytes of a file from `start` on, of which the first `there` are in reach."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int, there: int | None = None) -> None:
+        self._file, self._start, self._size = file, start, size
+        self._there = size if there is None else there
+        self._at = 0
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(self._size - self._at, 0)
+        wanted = left if size < 0 else min(size, left)
+        if self._at + wanted > self._there:
+            raise OutOfReach
+        self._file.seek(self._start + self._at)
+        data = self._file.read(wanted)
+        self._at += len(data)
+        return data

@@ -1,0 +1,195 @@
+"""What preflight reads of an archive's contents: films' headers, a scene's cameras and photos, by ranged reads."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contract.archive import Method
+from contract.codes import ErrorCode
+from contract.films import MAX_FILMS
+from contract.stages import PipelineStep
+from domain.errors import RejectedUpload
+from domain.preflight import check_contents, check_entries, read_entries
+from tests.support.archives import Packed, archive_of
+from tests.support.films import film_bytes, marked_spherical
+from tests.support.models import binary_model, scene_of, text_model
+
+each_method = pytest.mark.parametrize("method", [Method.STORED, Method.DEFLATE])
+PHOTOS = [f"{number:06d}.jpg" for number in range(1, 9)]
+SCENE, FULL = PipelineStep.TRAINING, PipelineStep.FULL
+
+
+def archive(files: dict[str, bytes], method: int = Method.DEFLATE) -> bytes:
+    return archive_of([Packed(name.encode(), body, method) for name, body in files.items()])
+
+
+def scene(
+    model: dict[str, bytes], folder: str = "sparse/0", photos: list[str] = PHOTOS, images: str = "images"
+) -> dict[str, bytes]:
+    return scene_of(model, photos, f"{folder}/", f"{images}/")
+
+
+def preflight(body: bytes, step: PipelineStep) -> str:
+    """The refusal, "" where there is none."""
+    stream = io.BytesIO(body)
+    entries = read_entries(stream)
+    try:
+        check_entries(entries, len(body), step)
+        check_contents(stream, entries, step)
+    except RejectedUpload as rejected:
+        return f"{rejected.error.code}: {rejected.error.message}"
+    return ""
+
+
+@each_method
+@pytest.mark.parametrize("model", [binary_model, text_model])
+def test_a_sound_scene_is_taken(model: Callable[..., dict[str, bytes]], method: int) -> None:
+    assert preflight(archive(scene(model(PHOTOS)), method), SCENE) == ""
+    assert preflight(archive(scene(model(PHOTOS), "a/colmap/sparse/0", images="a/images"), method), SCENE) == ""
+    beside = {**model(PHOTOS), **{f"images/{name}": b"x" for name in PHOTOS}}
+    assert preflight(archive(beside, method), SCENE) == ""
+
+
+@each_method
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        (binary_model(PHOTOS, camera=7), "camera 1 is of model 7"),
+        (text_model(PHOTOS, camera="FOV"), "camera 1 is of model FOV"),
+        (text_model(PHOTOS, camera="THIN_PRISM_FISHEYE"), "camera 1 is of model THIN_PRISM_FISHEYE"),
+        (binary_model(PHOTOS, width=0), "0 by 48 pixels"),
+        (binary_model(PHOTOS, taken_with=9), "taken with camera 9, which is missing"),
+        (text_model(PHOTOS, taken_with=9), "taken with camera 9, which is missing"),
+        (binary_model(["../../a.jpg", *PHOTOS]), "leads out of its folder"),
+        (binary_model(PHOTOS, points=15), "15 points; training needs 16"),
+        (text_model(PHOTOS, points=15), "15 points; training needs 16"),
+        (binary_model(PHOTOS[:1]), "1 posed photos; training needs 2"),
+        (text_model([]), "0 posed photos"),
+        (binary_model([f"sub/{name}" for name in PHOTOS]), "sub/000001.jpg and others of the 8 photos of the model"),
+        (text_model([f"sub/{name}" for name in PHOTOS]), "sub/000001.jpg and others of the 8 photos of the model"),
+        ({**binary_model(PHOTOS), "cameras.bin": b"\1\0"}, "a file ends too early"),
+        ({**text_model(PHOTOS), "cameras.txt": b"1 PINHOLE x\n"}, "the sparse model cannot be read"),
+    ],
+)  # fmt: skip
+def test_a_scene_that_training_would_refuse_is_refused(model: dict[str, bytes], said: str, method: int) -> None:
+    refusal = preflight(archive(scene(model), method), SCENE)
+    assert refusal.startswith("INVALID_SCENE: ")
+    assert said in refusal
+
+
+@pytest.mark.parametrize("missing", [0, 1, 4, 5, 8])
+@pytest.mark.parametrize("model", [binary_model, text_model])
+def test_photos_may_be_missing_up_to_half(model: Callable[..., dict[str, bytes]], missing: int) -> None:
+    there = [*PHOTOS[missing:], *(f"other {number}.jpg" for number in range(5))]
+    refusal = preflight(archive(scene(model(PHOTOS), photos=there)), SCENE)
+    assert refusal.startswith("INVALID_SCENE: ") if missing > 4 else refusal == ""
+
+
+def test_images_elsewhere_than_the_model_are_said_to_be_so() -> None:
+    refusal = preflight(archive(scene(binary_model(PHOTOS), "a/sparse/0", images="b/images")), SCENE)
+    assert "no images/ beside or above the COLMAP model in a/sparse/0/" in refusal
+
+
+@pytest.mark.parametrize("large", ["0", "1"])
+def test_of_several_models_the_largest_is_looked_at(large: str) -> None:
+    small = "1" if large == "0" else "0"
+    good = scene(binary_model(PHOTOS), f"sparse/{large}")
+    bad = scene(binary_model(PHOTOS[:3], camera=7), f"sparse/{small}", [])
+    assert preflight(archive(good | bad), SCENE) == ""
+
+
+@pytest.mark.parametrize("model", [binary_model, text_model])
+def test_a_small_model_that_cannot_be_read_does_no_harm(model: Callable[..., dict[str, bytes]]) -> None:
+    small = {name: b"\xff" * 9 if name.startswith("images") else body for name, body in model(PHOTOS[:2]).items()}
+    assert preflight(archive(scene(small) | scene(model(PHOTOS), "sparse/1")), SCENE) == ""
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    text=st.booleans(),
+    method=st.sampled_from([Method.STORED, Method.DEFLATE]),
+    damage=st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(0, 255)), min_size=1, max_size=6),
+    cut=st.integers(0, 3000) | st.just(0),
+)
+def test_whatever_is_damaged_a_scene_is_taken_or_refused_by_a_code(
+    text: bool, method: int, damage: list[tuple[int, int]], cut: int
+) -> None:
+    model = text_model(PHOTOS) if text else binary_model(PHOTOS)
+    name = f"{('cameras', 'images', 'points3D')[damage[0][1] % 3]}.{'txt' if text else 'bin'}"
+    body = bytearray(model[name])
+    for at, value in damage:
+        body[at % len(body)] = value
+    packed = bytearray(archive(scene({**model, name: bytes(body[cut % len(body) :])}), method))
+    if cut % 2:  # and the packed bytes as well
+        packed[30 + damage[0][0] % 2000] = damage[0][1]
+    assert preflight(bytes(packed), SCENE).partition(":")[0] in ("", "INVALID_SCENE")
+
+
+def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() -> None:
+    body = bytearray(archive(scene({**binary_model(PHOTOS), "cameras.bin": bytes(range(256)) * 40})))
+    (entry,) = (entry for entry in read_entries(io.BytesIO(bytes(body))) if entry.path.name == "cameras.bin")
+    data = entry.offset + 30 + len(entry.name)
+    body[data] = 0x07  # a block of a type that Deflate does not have
+    assert "sparse/0/cameras.bin is damaged" in preflight(bytes(body), SCENE)
+    assert preflight(archive(scene(binary_model(PHOTOS, camera=7)), Method.ZSTANDARD), SCENE) == ""
+
+
+def test_a_long_list_of_photos_is_read_no_further_than_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the photos are found before the limit; where they lie behind it, training looks."""
+    model = binary_model(PHOTOS, observations=50_000)
+    monkeypatch.setattr("domain.contents.MAX_LIST_BYTES", 6 << 20)
+    assert preflight(archive(scene(model)), SCENE) == ""
+    monkeypatch.setattr("domain.contents.MAX_LIST_BYTES", 1 << 20)
+    assert preflight(archive(scene(model, photos=[f"other {name}" for name in PHOTOS])), SCENE) == ""
+
+
+CARD = {"DJI_0001.SRT": b"1\n"}
+
+
+@each_method
+@pytest.mark.parametrize(
+    ("film", "code"),
+    [
+        (lambda: film_bytes(index_first=True), None),
+        (lambda: marked_spherical(film_bytes(index_first=True)), ErrorCode.PANORAMA),
+        (lambda: film_bytes()[:-4000], ErrorCode.UNREADABLE_FILM),
+        (lambda: b"no film" * 400, ErrorCode.UNREADABLE_FILM),
+    ],
+)
+def test_a_film_in_an_archive_is_refused_by_its_header(
+    film: Callable[[], bytes], code: ErrorCode | None, method: int
+) -> None:
+    refusal = preflight(archive({**CARD, "DCIM/DJI_0001.MP4": film()}, method), FULL)
+    assert refusal.partition(":")[0] == (code or "")
+    assert not code or "DCIM/DJI_0001.MP4: " in refusal
+
+
+def test_one_good_film_is_enough() -> None:
+    films = {"a.MP4": b"no film" * 400, "b.MP4": film_bytes(), "c.MP4": b"no film either" * 400}
+    assert preflight(archive(films), FULL) == ""
+
+
+def test_too_many_films_are_refused() -> None:
+    films = dict.fromkeys((f"{number}.MP4" for number in range(MAX_FILMS + 1)), b"film")
+    assert preflight(archive(films), FULL).startswith("UNSUITABLE_FILM: ")
+
+
+def test_an_index_behind_what_is_read_of_a_packed_film_is_left_to_the_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    film = marked_spherical(film_bytes())
+    film += struct.pack(">I4s", 8 + (2 << 20), b"free") + bytes(2 << 20)  # so that it is not the whole
+    monkeypatch.setattr("domain.contents.MAX_HEADER_BYTES", 1000)
+    assert preflight(archive({"a.MP4": film}), FULL) == ""
+    assert preflight(archive({"a.MP4": film}, Method.STORED), FULL).startswith("PANORAMA: ")
+
+
+def test_photos_beside_films_come_first() -> None:
+    files = {f"{number}.jpg": b"x" for number in range(5)} | {"a.MP4": b"no film" * 400}
+    assert preflight(archive(files), FULL) == ""

@@ -1,0 +1,49 @@
+"""Greys of more than 8 bits: stretched as the plain formula says, in a bounded part of memory."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from stage.pictures import shown_in, to_rgb
+
+SIDE = 2000  # four million pixels: several bands of rows
+
+
+def grey(kind: str) -> Image.Image:
+    values: NDArray[Any] = np.random.default_rng(3).integers(0, 40_000, (SIDE, SIDE))
+    values[:3] = 0  # a whole band is not like the others
+    return Image.fromarray(values.astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[kind]))
+
+
+@pytest.mark.parametrize("kind", ["I;16", "I", "F"])
+def test_a_grey_is_stretched_over_its_own_range(kind: str) -> None:
+    picture = grey(kind)
+    values = np.asarray(picture, np.float64)
+    low, high = np.percentile(values, (0.1, 99.9))
+    twin = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    assert picture.mode == kind
+    assert np.array_equal(np.asarray(to_rgb(picture))[..., 0], twin)
+
+
+@pytest.mark.parametrize("kind", ["I;16", "F"])
+def test_a_mask_is_read_in_its_own_range(kind: str) -> None:
+    values = np.asarray(grey(kind), np.float64)
+    assert np.array_equal(shown_in(grey(kind)), values * (255 / values.max()) >= 128)
+
+
+@pytest.mark.parametrize(("kind", "most"), [("I;16", 16), ("I", 20), ("F", 20)])
+def test_a_large_grey_takes_a_few_bytes_a_pixel(kind: str, most: float) -> None:
+    """Of 250 megapixels, eight at once: as float64 they took 32 bytes each and 64 GB together."""
+    picture = grey(kind)
+    tracemalloc.start()
+    to_rgb(picture)
+    shown_in(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak / SIDE**2 < most
