@@ -101,8 +101,8 @@ bench-offpath: .build/run.stamp ## splats where no photo was taken, against trut
 bench-real: .build/run.stamp ## SETS="a.zip b.zip": real flights by rotated folds (FOLDS="0 2 4 6"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) --quality $(QUALITY) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
 
-bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats from ruined to good
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score --plot docs/images/score.png
+bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats ruined by degrees (SCENES=; TAG=; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG)) --plot docs/images/score.png
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png --flight-plot docs/images/train_flight.png $(if $(SCENE),--scene "$(SCENE)")
