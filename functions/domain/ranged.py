@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 256 * 1024
 # a list of files this long names far more than any job may hold; reading it would need more memory than a Lambda has
 MAX_READ_BYTES = 16 * 1024**2
+# kept of what was fetched: a film in thousands of fragments is looked at in as many places
+MAX_HELD_BYTES = 64 * 1024**2
 
 
 class ReadTooLong(Exception):
@@ -23,7 +25,7 @@ class ReadTooLong(Exception):
 
 
 class RangedObject(io.RawIOBase):
-    """Reads `size` bytes of one object version by ranged GETs of whole blocks, each fetched once.
+    """Reads `size` bytes of one object version by ranged GETs of whole blocks; those fetched last are kept.
 
     A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError, one that may not
     be read raises UnreadableUpload. One read of more than
@@ -33,10 +35,10 @@ class RangedObject(io.RawIOBase):
     def __init__(self, s3: Any, uploaded: UploadedObject, size: int) -> None:
         self._s3, self._uploaded, self._size = s3, uploaded, size
         self._position = 0
-        self._blocks: dict[int, bytes] = {}
+        self._blocks: dict[int, bytes] = {}  # in the order in which they were fetched
 
     @property
-    def bytes_fetched(self) -> int:
+    def bytes_held(self) -> int:
         return sum(len(block) for block in self._blocks.values())
 
     def readable(self) -> bool:
@@ -90,5 +92,7 @@ class RangedObject(io.RawIOBase):
                 )
             except ClientError as error:
                 raise refused(error) or error from error
+            if len(self._blocks) >= MAX_HELD_BYTES // BLOCK_BYTES:
+                del self._blocks[next(iter(self._blocks))]
             self._blocks[index] = response["Body"].read()
         return self._blocks[index]

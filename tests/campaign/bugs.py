@@ -52,7 +52,6 @@ BUGS = (
     Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
     Bug("progress may go back", JOBS, "(attribute_not_exists(#{guard}) OR #{guard} < :{guard})", "(attribute_exists(jobId) OR attribute_not_exists(jobId))"),
-    Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", ""),
     # ── found by the unit tests ──
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_job")),
     Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),
@@ -85,6 +84,7 @@ BUGS = (
     Bug("the day has no limit", "functions/domain/spending.py", "        if reservation is None:\n            metrics", "        if False:\n            metrics", _unit("spending")),
     Bug("owners do not take turns", "functions/domain/fairness.py", "        self._raise(own, int(now))\n", "", _unit("dispatch")),
     Bug("a description behind its event is believed", REPORT, "        raise DescribedTooEarly(news.run.job_name)\n", "        pass\n", _unit("report_stage")),
+    Bug("another stack's job is stopped", f"{F}/report_stage/orphans.py", "        if self._runs.find(run) is None:\n            return False\n", "", _unit("second_witnesses")),
     Bug("an orphan whose execution is unknown runs on", f"{F}/report_stage/orphans.py", "execution is not None and execution.running", "execution is None or execution.running", _unit("second_witnesses")),
     Bug("one job's fault ends the sweep", SWEEP, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("sweep_jobs")),
     Bug("a sweep's fault is forgotten", SWEEP, "            raise Unswept(swept, faults)\n", "            pass\n", _unit("sweep_jobs")),

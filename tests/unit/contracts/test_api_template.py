@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from samtranslator.open_api.open_api import OpenApiEditor  # type: ignore[import-untyped]
+
 from api.handler import openapi
 from tests.support.sam_template import Template
 
@@ -54,20 +56,40 @@ def test_every_route_wants_a_token_but_those_that_are_meant_for_all() -> None:
 
 
 def test_a_page_of_a_permitted_origin_may_call_every_route() -> None:
-    cors = API["CorsConfiguration"]
-    assert {route.partition(" ")[0] for _, route, _ in routes()} <= set(cors["AllowMethods"])
-    assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
-    assert "*" not in str(cors["AllowOrigins"])
+    for cors in cors_by_condition():
+        assert {route.partition(" ")[0] for _, route, _ in routes()} <= set(cors["AllowMethods"])
+        assert {"Authorization", "Content-Type", "Idempotency-Key"} <= set(cors["AllowHeaders"])
+        assert "*" not in str(cors["AllowOrigins"])
+
+
+def cors_by_condition() -> tuple[dict[str, Any], dict[str, Any]]:
+    """With WebOrigins and without. SAM takes a function for AllowOrigins for the whole configuration: the !If is
+    around it."""
+    condition, given, own = API["CorsConfiguration"]["Fn::If"]
+    assert condition == "HasWebOrigins"
+    return given, own
+
+
+def test_sam_writes_all_of_cors_into_the_api() -> None:
+    editor = OpenApiEditor({"openapi": "3.0.1", "paths": {}})
+    editor.add_cors(API["CorsConfiguration"])
+    _, *branches = editor.openapi["x-amazon-apigateway-cors"]["Fn::If"]
+    names = {"allowOrigins", "allowMethods", "allowHeaders", "maxAge"}
+    assert [set(branch) for branch in branches] == [names, names]
 
 
 def test_the_api_permits_the_origins_of_the_buckets_and_the_pages_of_streamed_scenes() -> None:
-    (separator, joined) = API["CorsConfiguration"]["AllowOrigins"]["Fn::Split"]
+    given, own = cors_by_condition()
+    (separator, joined) = given["AllowOrigins"]["Fn::Split"]
     text, values = joined["Fn::Sub"]
     first, *results = text.split(separator)
     assert first == "${Pages}"
     for bucket in ("UploadsBucket", "ResultsBucket"):
         (rule,) = TEMPLATE.resources[bucket]["Properties"]["CorsConfiguration"]["CorsRules"]
-        assert values["Pages"] == {"Fn::Join": [separator, rule["AllowedOrigins"]]}
+        condition, pages, (page,) = rule["AllowedOrigins"]["Fn::If"]
+        assert condition == "HasWebOrigins"
+        assert values["Pages"] == {"Fn::Join": [separator, pages]}
+        assert own["AllowOrigins"] == [page, *({"Fn::Sub": origin} for origin in results)]
     name = TEMPLATE.resources["ResultsBucket"]["Properties"]["BucketName"]["Fn::Sub"]
     hosts = ("s3.${AWS::Region}.${AWS::URLSuffix}", "s3.${AWS::URLSuffix}")  # as boto3 signs, by region
     assert results == [f"https://{name}.{host}" for host in hosts]

@@ -193,3 +193,11 @@ def test_what_was_learnt_is_a_pace_again(pace: Pace, seconds: float, work: float
     assert (after.gone[0], after.runs) == (0.0, 1)
     assert after.gone[-1] == pytest.approx(1)
     assert after.per_unit == pytest.approx(seconds / work)
+
+
+def test_one_odd_run_moves_what_was_learnt_by_less_than_a_third_and_three_like_it_by_more_than_half() -> None:
+    known = Pace(waiting=30, per_unit=1.0, usual=100, runs=5)
+    once = learnt(known, 30, 1000, 100, {})  # ten times as slow as all before
+    assert 1.0 < once.per_unit < 1.0 + 9 / 3
+    thrice = learnt(learnt(once, 30, 1000, 100, {}), 30, 1000, 100, {})
+    assert thrice.per_unit > 1.0 + 9 / 2

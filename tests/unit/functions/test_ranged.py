@@ -16,7 +16,7 @@ from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.job import UploadedObject
 from domain.preflight import check_entries, read_entries
-from domain.ranged import BLOCK_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
+from domain.ranged import BLOCK_BYTES, MAX_HELD_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
 from tests.support.archives import Listed, directory_of
 from tests.support.cloud import UPLOADS, Cloud
 
@@ -52,7 +52,20 @@ def test_of_a_large_archive_only_the_end_is_fetched() -> None:
     s3 = SparseS3(40 * 1024**3, photos_directory(1000))
     ranged = RangedObject(s3, UPLOADED, s3.size)
     assert check_entries(read_entries(ranged), s3.size, PipelineStep.FULL) == 1000  # type: ignore[arg-type]
-    assert s3.fetched == ranged.bytes_fetched <= 2 * BLOCK_BYTES
+    assert s3.fetched == ranged.bytes_held <= 2 * BLOCK_BYTES
+
+
+def test_however_many_places_are_looked_at_memory_is_bounded() -> None:
+    """As of the boxes of a film in fragments."""
+    s3 = SparseS3(10 * 1024**3, b"tail")
+    ranged = RangedObject(s3, UPLOADED, s3.size)
+    for place in range(0, s3.size, s3.size // 700):
+        ranged.seek(place)
+        assert len(ranged.read(16)) == min(16, s3.size - place)
+    assert len(s3.requests) >= 700
+    assert ranged.bytes_held <= MAX_HELD_BYTES
+    ranged.seek(-4, io.SEEK_END)
+    assert ranged.read(4) == b"tail"
 
 
 @pytest.mark.parametrize("count", [5000, 3119, 3120])

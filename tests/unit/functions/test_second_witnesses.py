@@ -106,3 +106,14 @@ def test_a_job_whose_execution_runs_on_is_not_stopped(cloud: Cloud) -> None:
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
     invoke("report_stage", job_changed(status="InProgress"))
     assert cloud.sagemaker.stopped == []
+
+
+def test_a_job_that_this_stack_never_began_is_left_alone(cloud: Cloud) -> None:
+    """Another stack of the account may have begun it, and its execution is not ours to look up."""
+    invoke("run_stage", ask_for())
+    known = cloud.sagemaker.jobs[job_name()]
+    cloud.sagemaker.jobs["flight-0123456789ab-sfm-1"] = known
+    event = sample_event("status/stage-progressed")
+    event["detail"] |= {"jobId": "flight-0123456789ab", "stage": "sfm", "attempt": 1}
+    invoke("report_stage", event)
+    assert cloud.sagemaker.stopped == []

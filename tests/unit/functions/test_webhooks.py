@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import boto3
 import pytest
@@ -38,11 +40,14 @@ def set_webhook(hook: Receiver, path: str = "/in?from=spaceport") -> str:
     return secret
 
 
-def deliver(name: str, attempts: int = 1, receipt: str = "r") -> Any:
-    """As SQS hands on what EventBridge has put into the queue."""
+def deliver(name: str, attempts: int = 1, receipt: str = "r", outputs: Mapping[str, str] | None = None) -> Any:
+    """As SQS hands on what EventBridge has put into the queue; `outputs` beside the sample's."""
     event = sample_event("call_webhook/job-succeeded")
     (record,) = event["Records"]
-    record |= {"receiptHandle": receipt, "body": json.dumps(sample_event(f"status/{name}"))}
+    status = sample_event(f"status/{name}")
+    if outputs:
+        status["detail"]["outputs"] |= outputs
+    record |= {"receiptHandle": receipt, "body": json.dumps(status)}
     record["attributes"]["ApproximateReceiveCount"] = str(attempts)
     return invoke("call_webhook", event)
 
@@ -219,6 +224,20 @@ def test_a_log_that_cannot_be_written_costs_no_call(cloud: Cloud, monkeypatch: p
         set_webhook(hook)
         assert deliver("job-succeeded") == {"messageId": f"{JOB_ID}-job-succeeded"}
     assert len(hook.calls) == 1
+
+
+def test_a_call_leads_to_the_page_that_streams_a_large_scene(cloud: Cloud) -> None:
+    recorded(cloud)
+    folder = sample_event("status/job-succeeded")["detail"]["outputs"]["scene.sog"].rpartition("/")[0]
+    names = ("viewer/stream.html.gz", "lod/lod-meta.json")
+    with receiver() as hook:
+        set_webhook(hook)
+        deliver("job-succeeded", outputs={name: f"{folder}/{name}" for name in names})
+    (taken,) = hook.calls
+    files = json.loads(taken.body)["links"]["files"]
+    page, manifest = (files[name] for name in names)
+    assert manifest.startswith(f"https://api.example.com/shared/{JOB_ID}.")
+    assert page.endswith(f"#scene={quote(manifest, safe='')}")
 
 
 def test_a_call_leads_to_the_page_and_to_the_files(cloud: Cloud) -> None:
