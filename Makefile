@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train bench-train-gpu campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -101,14 +101,14 @@ bench-offpath: .build/run.stamp ## splats where no photo was taken, against trut
 bench-real: .build/run.stamp ## SETS="a.zip b.zip": real flights by rotated folds (FOLDS="0 2 4 6"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) --quality $(QUALITY) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
 
-bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats from ruined to good
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score --plot docs/images/score.png
+bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats ruined by degrees (SCENES=; TAG=; QUALITY=)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG)) --plot docs/images/score.png
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png --flight-plot docs/images/train_flight.png $(if $(SCENE),--scene "$(SCENE)")
 
-bench-train-gpu: .build/run.stamp ## on a CUDA GPU: training SCENE=folder beside gsplat's simple_trainer (GSPLAT_EXAMPLES=its folder)
-	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train_gpu "$(SCENE)"
+gpu-bundle: .build/run.stamp ## .gpu/: what scripts/gpu_check.sh wants on a CUDA machine without a network (SETS="a.zip b.zip": these flights)
+	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.gpu_bundle $(SETS)
 
 campaign: .build/develop.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
@@ -126,7 +126,7 @@ redrive: .build/run.stamp ## STACK=spaceport: give dead letters back to their fu
 	@$(PYTHON) scripts/redrive.py $(STACK) $(FUNCTIONS)
 
 clean: ## everything that the targets above made
-	rm -rf .venv .venv-build .venv-sam .venv-audit .venv-docs .build .local out .aws-sam
+	rm -rf .venv .venv-build .venv-sam .venv-audit .venv-docs .build .local .gpu out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs)

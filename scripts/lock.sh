@@ -35,6 +35,10 @@ for list in functions/requirements.in containers/*/requirements.in; do
 done
 # torch has another file for each kind of machine; the image takes it by its version
 drop containers/3dgs/requirements.txt torch
+# on top of that list, with the compiler's ninja from its own
+compile containers/3dgs/requirements-cuda.in --constraint requirements.txt --generate-hashes
+mapfile -t already < <(grep -oE '^[A-Za-z0-9_.-]+' containers/3dgs/requirements.txt)
+drop containers/3dgs/requirements-cuda.txt torch ninja "${already[@]}"
 # Lambda's runtime brings boto3 and what it needs; bundles are installed without dependencies
 drop functions/requirements.txt boto3 botocore s3transfer python-dateutil six urllib3
 

@@ -15,7 +15,11 @@ if [ -z "${CUDA_HOME:-}" ]; then # no toolkit in the base image
   done
 fi
 export CUDA_HOME PATH="/opt/venv/bin:$CUDA_HOME/bin:$PATH" TORCH_CUDA_ARCH_LIST="$CUDA_ARCHITECTURES"
-pip install --no-cache-dir --no-build-isolation --no-binary gsplat --requirement /tmp/requirements-cuda.in
+MAX_JOBS=$(nproc) # gsplat's own default is ten compilers at once, whatever the machine
+export MAX_JOBS
+# its list holds all that gsplat needs besides requirements.txt, torch and, to compile, ninja
+pip install --no-cache-dir --no-build-isolation --no-binary gsplat --no-deps --require-hashes \
+  --requirement /tmp/requirements-cuda.txt
 
 grep -oE '^[a-z-]+' /tmp/cuda-toolkit.in | xargs python3 -m pip --python /opt/venv/bin/python uninstall --yes
 /opt/venv/bin/python -c 'import gsplat.csrc' # compiled, linked, found: nothing is left for the job to build

@@ -103,9 +103,8 @@ def background(surroundings: Surroundings, camera: Camera) -> Float32:
     colour turns into the horizon's over the distance h / -e as 1 - exp(-distance / haze); above it the horizon's turns
     into the zenith's as 1 - (1 - e)³.
 
-    Below the photographed part the ground lies in shade. Splats are trained over black, and shadows learn to be a few
-    per cent transparent: over bright ground they turn grey. On a nadir flight the shade is worth 2.6 dB at held-out
-    views (benchmarks/README.md).
+    Below the photographed part the ground lies in shade, for there it shows through pinholes and shadows. Splats are
+    trained over this picture, too: what they leave transparent looks right over it, and over nothing else.
     """
     columns = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
     rows = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_PREFIX = re.compile(r"(/[\w-]+){1,8}", re.ASCII)
+_PREFIX = re.compile(r"(/[$\w-]+){1,8}", re.ASCII)
 
 
 def url_of(headers: Mapping[str, str], domain: str) -> str:

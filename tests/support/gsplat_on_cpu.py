@@ -22,7 +22,7 @@ def drive_on_cpu(patch: pytest.MonkeyPatch) -> None:
     backend = ModuleType("gsplat.cuda._backend")
     backend._C = None  # type: ignore[attr-defined]
     patch.setitem(sys.modules, "gsplat.cuda._backend", backend)
-    pytest.importorskip("gsplat")
+    gsplat = pytest.importorskip("gsplat")
     from gsplat import rendering
     from gsplat.cuda import _torch_impl as reference
     from gsplat.strategy import ops
@@ -30,6 +30,7 @@ def drive_on_cpu(patch: pytest.MonkeyPatch) -> None:
     kernels = Kernels(reference)
     patch.setattr(rendering, "fully_fused_projection", kernels.project)
     patch.setattr(rendering, "spherical_harmonics", kernels.harmonics)
+    patch.setattr(gsplat, "spherical_harmonics", kernels.harmonics)
     patch.setattr(rendering, "isect_tiles", kernels.tiles)
     patch.setattr(rendering, "isect_offset_encode", kernels.tile_offsets)
     patch.setattr(rendering, "rasterize_to_pixels", kernels.blend)
@@ -62,10 +63,10 @@ class Kernels:
     ) -> Any:
         return self._reference._quat_scale_to_covar_preci(quats, scales, compute_covar, compute_preci, triu)
 
-    def harmonics(self, degree: int, dirs: Tensor, coeffs: Tensor, masks: Tensor) -> Tensor:
+    def harmonics(self, degree: int, dirs: Tensor, coeffs: Tensor, masks: Tensor | None = None) -> Tensor:
         assert coeffs.shape[:-2] == dirs.shape[:-1]
         colours = self._reference._spherical_harmonics(degree, torch.nn.functional.normalize(dirs, dim=-1), coeffs)
-        return torch.where(masks[..., None], colours, torch.zeros_like(colours))
+        return colours if masks is None else torch.where(masks[..., None], colours, torch.zeros_like(colours))
 
     def tiles(self, means2d: Tensor, radii: Tensor, depths: Tensor, *_: Any, **__: Any) -> tuple[Tensor, ...]:
         self._radii, self._depths = radii, depths
@@ -94,8 +95,8 @@ class Kernels:
         exponent = 0.5 * (conic[:, 0] * x**2 + conic[:, 2] * y**2) + conic[:, 1] * x * y
         alpha = torch.clamp(opacities[0, order] * torch.exp(-exponent), max=_MAX_ALPHA)
         alpha = torch.where((exponent >= 0) & (alpha >= _MIN_ALPHA), alpha, torch.zeros_like(alpha))
-        after = torch.cumprod(1 - alpha, dim=-1)
-        kept = torch.cumprod((after > _MIN_TRANSMITTANCE).float(), dim=-1)
+        after = torch.exp(torch.cumsum(torch.log1p(-alpha), dim=-1))
+        kept = (after > _MIN_TRANSMITTANCE).float()
         before = torch.cat([torch.ones_like(after[..., :1]), after[..., :-1]], dim=-1)
         weight = alpha * before * kept
         return (weight @ colors[0, order])[None], weight.sum(dim=-1)[None, ..., None]

@@ -6,6 +6,7 @@ import pytest
 
 # whole stages, training and searches, and single tests of more than 1.5 CPU seconds; as node ids begin below tests/unit
 SLOW = (
+    "benchmarks/test_gpu_check.py::test_the_whole_check",
     "benchmarks/test_offpath_figures.py::test_weights_add_up",
     "benchmarks/test_offpath_figures.py::test_what_a_splat_does_not_cover",
     "compressor/test_compressor_stage.py",
@@ -58,6 +59,7 @@ SLOW = (
     "trainer/test_dropout.py",
     "trainer/test_evaluate.py",
     "trainer/test_exposure.py",
+    "trainer/test_gpu_training.py",
     "trainer/test_gsplat.py",
     "trainer/test_initialise.py",
     "trainer/test_masks.py",

@@ -15,7 +15,7 @@ from splat.camera import Camera
 from splat.gaussians import Float32
 from splat.surroundings import Surroundings, background
 
-_LONG_EDGE = 200  # pixels at which it is drawn: it is smooth, and whole pictures would cost a step a third more
+LONG_EDGE = 200  # pixels at which it is drawn: it is smooth, and whole pictures would cost a step a third more
 _CACHE_BYTES = 64 << 20
 
 
@@ -29,7 +29,7 @@ class Backdrop:
     def behind(self, camera: Camera, width: int, height: int, device: torch.device) -> Tensor:
         """(height, width, 3), 0..1, of `camera`'s picture at that size."""
         key = (camera.world_to_camera.tobytes(), camera.intrinsics.tobytes(), camera.width, camera.height)
-        tiny = camera.scaled(min(1.0, _LONG_EDGE / max(camera.width, camera.height)))
+        tiny = camera.scaled(min(1.0, LONG_EDGE / max(camera.width, camera.height)))
         small = self._small.get(key, lambda: background(self._surroundings, tiny))
         planes = torch.from_numpy(small).to(device).permute(2, 0, 1)[None]
         return interpolate(planes, (height, width), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)

@@ -102,6 +102,14 @@ class Scene:
     warnings: list[Warning] = field(default_factory=list)
     offset: Triple = NOWHERE
 
+    def at_most(self, long_edge: int) -> Scene:
+        """The same scene with photos of at most `long_edge` pixels."""
+        photos = []
+        for photo in self.photos:
+            factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
+            photos.append(replace(photo, camera=photo.camera.scaled(factor)))
+        return replace(self, photos=photos)
+
     @property
     def stops(self) -> dict[str, float | None]:
         """The photos' exposures by name, in order of names."""

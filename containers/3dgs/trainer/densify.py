@@ -50,8 +50,8 @@ class Pull:
         """Add a step's gradients (V, 2) by the centres in pixels of the Gaussians `rows`; they count as by half the
         picture's sides.
         """
-        size = torch.tensor([width / 2, height / 2], dtype=gradients.dtype, device=gradients.device)
-        self.total[rows] += (gradients * size).norm(dim=1)
+        across, down = gradients.unbind(dim=1)
+        self.total[rows] += torch.hypot(across * (width / 2), down * (height / 2))
         self.views[rows] += visible
 
     def mean(self) -> Tensor:

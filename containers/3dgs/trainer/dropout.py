@@ -37,8 +37,8 @@ def rate_at(step: int, steps: int, peak: float) -> float:
 def drop(logits: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     """Opacity logits (N,) with a share of `rate` made invisible and the others made up for by more opacity.
 
-    `generator` lives on the CPU. Differentiable.
+    `generator` lives on the device of the logits. Differentiable.
     """
-    kept = (torch.rand(logits.shape, generator=generator) >= rate).to(logits.device)
+    kept = torch.rand(logits.shape, generator=generator, device=logits.device) >= rate
     stronger = torch.logit((torch.sigmoid(logits) / (1 - rate)).clamp(max=_MAX_OPACITY), eps=1e-6)
     return torch.where(kept, stronger, _DROPPED)

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from splat.adam import BETA1, BETA2, COLUMNS, EPSILON, MOMENT_COLUMNS, adam_rows
+from splat.adam import BETA1, BETA2, COLUMNS, MOMENT_COLUMNS, adam_rows
 from splat.camera import Camera
-from splat.culling import frustum, in_view
+from splat.culling import in_view
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
-from splat.projection import NEAR, packed
+from splat.projection import packed
 from trainer.dataset import Frame
 
 # Learning rates for lengths in units of the viewing distance: several times those of the reference implementation,
@@ -56,9 +56,10 @@ class Splats:
         count, device = len(self), self.tensors["means"].device
         self._moments = torch.zeros(count, 2, MOMENT_COLUMNS, device=device)  # columns as in splat.adam
         self._steps = torch.zeros(count, dtype=torch.int32, device=device)  # that moved each Gaussian
+        self._rates = _rates_by_column().to(device)
 
     @classmethod
-    def of(cls, gaussians: Gaussians, device: torch.device) -> Splats:
+    def of(cls, gaussians: Gaussians, device: torch.device) -> Self:
         return cls({name: torch.from_numpy(getattr(gaussians, name)).to(device) for name in LEARNING_RATES})
 
     def __len__(self) -> int:
@@ -69,11 +70,11 @@ class Splats:
 
     def seen_by(self, camera: Camera, degree: int) -> Seen:
         """The Gaussians that `camera`, in their frame, may show, with harmonics up to `degree`."""
-        means, scales, view = self.tensors["means"], self.tensors["scales"], packed(camera)
-        if means.is_cuda:
-            rows = in_view_torch(means, scales, view, camera.width, camera.height)
-        else:
-            rows = torch.from_numpy(in_view(means.numpy(), scales.numpy(), view, camera.width, camera.height))
+        means, scales = self.tensors["means"].numpy(), self.tensors["scales"].numpy()
+        return self.take(torch.from_numpy(in_view(means, scales, packed(camera), camera.width, camera.height)), degree)
+
+    def take(self, rows: Tensor, degree: int) -> Seen:
+        """Copies of the Gaussians `rows` (V,), ascending, with harmonics up to `degree`."""
         tensors = dict(self.tensors)
         tensors["shN"] = tensors["shN"][:, : HIGHER_COEFFICIENTS[degree]]
         return Seen(rows, {name: tensor.index_select(0, rows).requires_grad_() for name, tensor in tensors.items()})
@@ -85,8 +86,9 @@ class Splats:
         arrays["scales"] = arrays["scales"] + np.float32(np.log(frame.scale))
         return Gaussians(**arrays)
 
-    def step(self, seen: Seen, means_decay: float) -> None:
-        """One Adam step of what was seen, by the gradients on its tensors; the means' rate decayed.
+    def step(self, seen: Seen, means_decay: float, share: float = 1.0) -> None:
+        """One Adam step of what was seen, by the gradients on its tensors; every learning rate times `share`, the
+        means' decayed besides.
 
         The moments' bias is corrected by each Gaussian's own number of steps: by the number of all steps, one that few
         photos see, or that was added late, would move at up to six times its learning rate. A flight whose photos see
@@ -97,16 +99,13 @@ class Splats:
         # in float64: 1 - β2 of the first step has four digits in float32
         corrections = torch.sqrt(-torch.expm1(steps.double() * np.log(float(BETA2))))
         corrections /= -torch.expm1(steps.double() * np.log(float(BETA1)))
-        rates = torch.zeros(MOMENT_COLUMNS, device=steps.device)
-        for name, rate in LEARNING_RATES.items():
-            first = COLUMNS[name]
-            rates[first : first + _width(self.tensors[name])] = rate * (means_decay if name == "means" else 1.0)
+        rates = self._rates * share
+        rates[: COLUMNS["quats"]].mul_(means_decay)
         gradients = {
             name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad.contiguous()
             for name, tensor in seen.tensors.items()
         }
-        move = adam_rows_torch if rates.is_cuda else _adam_rows
-        move(self.tensors, gradients, self._moments, seen.rows, rates, corrections.float())
+        self._move(self.tensors, gradients, self._moments, seen.rows, rates, corrections.float())
 
     def limit_sizes(self, rows: Tensor, limits: Tensor) -> None:
         """Cut standard deviations of the Gaussians `rows` (V,) to their `limits` (N,), both natural logarithms."""
@@ -122,6 +121,10 @@ class Splats:
             old = getattr(self, name)
             setattr(self, name, torch.cat([old[keep], old.new_zeros(count, *old.shape[1:])]))
 
+    def forget(self, rows: Tensor) -> None:
+        """Drop the Adam state of the Gaussians `rows`."""
+        self._moments[rows], self._steps[rows] = 0, 0
+
     def finite(self) -> bool:
         """Whether every parameter is a finite number."""
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.tensors.values())
@@ -131,52 +134,29 @@ class Splats:
         return {"tensors": dict(self.tensors), "moments": self._moments, "steps": self._steps}
 
     @classmethod
-    def restored(cls, state: dict[str, Any], device: torch.device) -> Splats:
+    def restored(cls, state: dict[str, Any], device: torch.device) -> Self:
         splats = cls({name: tensor.to(device) for name, tensor in state["tensors"].items()})
         splats._moments, splats._steps = state["moments"].to(device), state["steps"].to(device)
         return splats
 
-
-def _adam_rows(
-    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
-    corrections: Tensor,
-) -> None:  # fmt: skip
-    tables = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (parameters, gradients)]
-    adam_rows(tables[0], tables[1], moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
-
-
-def adam_rows_torch(
-    parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
-    corrections: Tensor,
-) -> None:  # fmt: skip
-    """`splat.adam.adam_rows` on any device."""
-    gradient = torch.cat([gradients[name].reshape(len(rows), _width(gradients[name])) for name in COLUMNS], dim=1)
-    active = gradient.shape[1]
-    first, second = moments[rows, 0, :active], moments[rows, 1, :active]
-    first = first * float(BETA1) + gradient * (1 - float(BETA1))
-    second = second * float(BETA2) + gradient.square() * (1 - float(BETA2))
-    moments[rows, 0, :active], moments[rows, 1, :active] = first, second
-    moves = corrections[:, None] * rates[:active] * first / (second.sqrt() + float(EPSILON))
-    for name, column in COLUMNS.items():
-        move = moves[:, column : column + _width(gradients[name])].reshape(gradients[name].shape)
-        if name == "shN":
-            parameters[name][rows, : move.shape[1]] -= move
-        else:
-            parameters[name][rows] -= move
+    @staticmethod
+    def _move(
+        parameters: dict[str, Tensor], gradients: dict[str, Tensor], moments: Tensor, rows: Tensor, rates: Tensor,
+        corrections: Tensor,
+    ) -> None:  # fmt: skip
+        tables = [{name: tensor.numpy() for name, tensor in tensors.items()} for tensors in (parameters, gradients)]
+        adam_rows(tables[0], tables[1], moments.numpy(), rows.numpy(), rates.numpy(), corrections.numpy())
 
 
-def _width(tensor: Tensor) -> int:
+def _rates_by_column() -> Tensor:
+    """(MOMENT_COLUMNS,) learning rates in the order of a row of moments."""
+    rates = torch.zeros(MOMENT_COLUMNS)
+    columns = [*COLUMNS.values(), MOMENT_COLUMNS]
+    for first, end, name in zip(columns[:-1], columns[1:], COLUMNS, strict=True):
+        rates[first:end] = LEARNING_RATES[name]
+    return rates
+
+
+def width(tensor: Tensor) -> int:
     """Numbers in a row."""
     return math.prod(tensor.shape[1:])
-
-
-def in_view_torch(means: Tensor, scales: Tensor, view: np.ndarray, width: int, height: int) -> Tensor:
-    """`splat.culling.in_view` on any device."""
-    rotation, translation = (torch.from_numpy(part).to(means) for part in (view[:9].reshape(3, 3), view[9:12]))
-    x, y, z = (means @ rotation.T + translation).unbind(1)
-    deviation = scales.amax(dim=1).exp()
-    inside = z >= float(NEAR)
-    limits = frustum(view, width, height).tolist()
-    for lengths, (a, b, c) in ((view[12] * x, limits[:3]), (view[13] * y, limits[3:])):
-        inside &= (lengths > -(a * deviation + b * z)) & (lengths < a * deviation + c * z)
-    return torch.nonzero(inside)[:, 0]

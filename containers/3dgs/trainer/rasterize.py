@@ -1,4 +1,4 @@
-"""One differentiable rasteriser: gsplat for CUDA tensors, our own numba kernels for all others.
+"""The differentiable rasterisers: our own numba kernels on the CPU, gsplat where CUDA is.
 
 Both draw by the same rules (EWA with 0.3 pixels² of blur, near plane 0.01, alpha between 1/255 and 0.999, harmonics
 along the ray to the camera), and both take the raw parameters of an INRIA PLY: logarithms of the scales and logits of
@@ -37,6 +37,12 @@ class RasterInfo:
             raise ValueError("no backward pass has run")
         return gradient.reshape(-1, 2)
 
+    @property
+    def absolute_centre_gradients(self) -> Tensor:
+        """(N, 2) the same, of which each pixel's share counts by its absolute value; where `absgrad` was asked for."""
+        absolute: Tensor = self.means2d.absgrad  # type: ignore[attr-defined]
+        return absolute.reshape(-1, 2)
+
 
 def rasterize(
     means: Tensor,
@@ -55,8 +61,7 @@ def rasterize(
 
     Parameters
     ----------
-    means: (N, 3) float32, centres in the frame of `viewmat`; like the five after it on the device that draws, and
-        differentiable.
+    means: (N, 3) float32, centres in the frame of `viewmat`; like the five after it on the CPU, and differentiable.
     quats: (N, 4), rotations as wxyz quaternions of any length but 0.
     scales: (N, 3), natural logarithms of the standard deviations along the rotated axes, in the unit of `means`.
     opacities: (N,), logits.
@@ -72,8 +77,6 @@ def rasterize(
 
     Source: Kerbl et al. 2023, "3D Gaussian Splatting for Real-Time Radiance Field Rendering"; rules of gsplat 1.5.
     """
-    if means.is_cuda:
-        return _rasterize_gsplat(means, quats, scales, opacities, sh0, shN, viewmat, K, width, height, sh_degree)
     means2d = torch.zeros(means.shape[0], 2, requires_grad=torch.is_grad_enabled())
     view = packed_matrices(viewmat.double().numpy(), K.double().numpy())
     image, alpha, visible = _Rasterize.apply(  # type: ignore[no-untyped-call]
@@ -110,7 +113,7 @@ class _Rasterize(torch.autograd.Function):
         return (*(torch.from_numpy(output) for output in outputs), None, None, None, None)
 
 
-def _rasterize_gsplat(
+def rasterize_gsplat(
     means: Tensor,
     quats: Tensor,
     scales: Tensor,
@@ -122,28 +125,39 @@ def _rasterize_gsplat(
     width: int,
     height: int,
     sh_degree: int,
+    *,
+    absgrad: bool = False,
 ) -> tuple[Tensor, Tensor, RasterInfo]:
-    import gsplat  # its import builds or loads CUDA code, so only where CUDA is
+    """`rasterize` by gsplat, every tensor on its device.
 
-    device, dtype = means.device, means.dtype
+    Colours are evaluated here: gsplat's own way to them inverts the view on the device and waits for whether that could
+    be done. Its sorting of tiles still waits for their number, once a picture.
+    """
+    import gsplat  # its first kernel builds or loads CUDA code, so only where CUDA is
+
     if len(means) == 0:  # gsplat wants at least one
-        none = torch.zeros(0, 2, device=device, requires_grad=torch.is_grad_enabled())
-        black = none.sum() + torch.zeros(height, width, 3, device=device)
+        none = torch.zeros(0, 2, device=means.device, requires_grad=torch.is_grad_enabled())
+        none.absgrad = none  # type: ignore[attr-defined]
+        black = none.sum() + torch.zeros(height, width, 3, device=means.device)
         return black, black[..., 0], RasterInfo(none[:, 0] > 0, none)
+    rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
+    position = -(translation @ rotation)
+    coefficients = torch.cat([sh0[:, None], shN], dim=1)
+    colours = torch.clamp_min(gsplat.spherical_harmonics(sh_degree, means - position, coefficients) + 0.5, 0)
     images, alphas, by_products = gsplat.rasterization(
         means,
         quats,
         torch.exp(scales),
         torch.sigmoid(opacities),
-        torch.cat([sh0[:, None], shN], dim=1),
-        viewmats=viewmat.to(device, dtype)[None],
-        Ks=K.to(device, dtype)[None],
+        colours,
+        viewmats=viewmat[None],
+        Ks=K[None],
         width=width,
         height=height,
         near_plane=float(NEAR),
         eps2d=float(BLUR),
-        sh_degree=sh_degree,
         packed=False,
+        absgrad=absgrad,
     )
     means2d = by_products["means2d"]
     if means2d.requires_grad:

@@ -15,7 +15,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from splat.sampling import evenly
 from stage.contract import StageContext
@@ -23,8 +25,10 @@ from stage.errors import ErrorCode, StageError
 from trainer import checkpoint
 from trainer.coverage import WELL_SEEN, views_of_pixels
 from trainer.dataset import Photo, Scene
-from trainer.evaluate import Score, mean, psnr_over, render_photo, score
+from trainer.evaluate import Score, mean, score
 from trainer.exposure import predicted_gain
+from trainer.gpu.cost import FINISH_SHARE
+from trainer.gpu.training import DeviceTrainer
 from trainer.photo_store import PhotoStore
 from trainer.pictures import as_bytes, save_side_by_side, save_snapshot
 from trainer.schedule import Budget
@@ -33,7 +37,6 @@ from trainer.train import Progress, Trainer
 from trainer.watch import CurvePoint, due, plateaued
 
 SECONDS_BETWEEN_CHECKPOINTS = 120.0
-FINISH_SHARE = 0.15  # steps on all photos, as a share of those trained
 HELD_OUT_PICTURE = "held_out.png"
 _TRAINED = (0.05, 0.83)  # the share of the stage's progress that training takes,
 _SCORED = 0.88  # and where scoring and
@@ -66,15 +69,23 @@ class TrainingRun:
     """
 
     def __init__(
-        self, context: StageContext, scene: Scene, store: PhotoStore, gains: Mapping[str, Gain], trainer: Trainer
+        self,
+        context: StageContext,
+        scene: Scene,
+        store: PhotoStore,
+        gains: Mapping[str, Gain],
+        trainer: Trainer | DeviceTrainer,
     ) -> None:
-        """`store` holds the photos as they are, the trainer's store those divided by `gains` (3,) by photo name."""
+        """`scene` has the photos in the size in which they are compared, `store` holds them as they are; the trainer
+        learns from photos divided by `gains` (3,), by name.
+        """
         self.trainer = trainer
         self.curve: list[CurvePoint] = []
         self.ended = "steps"  # what ended the training: steps, time or plateau
         self.trained_steps: int | None = None  # once training has ended
         self._context, self._scene, self._store, self._gains = context, scene, store, dict(gains)
         self._scores: Scores | None = None
+        self._writer = checkpoint.Writer(context.folders.checkpoints)
         self._fingerprint = _fingerprint(scene, trainer.budget)
         self._started = self._saved = time.monotonic()
         self._seconds_before = 0.0  # of training, in earlier processes
@@ -103,6 +114,7 @@ class TrainingRun:
         """
         if self.trained_steps is None:
             self.trainer.run(self._after_step)
+            self._writer.finish()
             self.trained_steps = self.trainer.step
 
     def score(self) -> Scores:
@@ -114,13 +126,14 @@ class TrainingRun:
                 self._context.check_stop()
                 share = index / (len(held_out) + len(trained))
                 self._report(_TRAINED[1] + (_SCORED - _TRAINED[1]) * share, "comparing with the photos")
-                image = self._render(photo)
+                rendered = self._render(photo)
                 if photo.split == "test":
+                    image = rendered.cpu().numpy()
                     rows.append(self._score(photo, image))
                     gains[photo.name] = self._fitted_gain(photo, image)
                     pairs.append((self._store.picture(photo), as_bytes(image)))
                 else:
-                    psnrs.append(self._psnr(photo, image))
+                    psnrs.append(self._psnr(photo, rendered))
             if pairs:
                 self._context.folders.checkpoints.mkdir(parents=True, exist_ok=True)
                 save_side_by_side(self._context.folders.checkpoints / HELD_OUT_PICTURE, pairs)
@@ -132,9 +145,10 @@ class TrainingRun:
         if self.trained_steps is None or not self.trainer.held_out:
             return
         fitted = {name: np.array(gain) for name, gain in self.score().gains.items()}
-        self.trainer.store = self._store.evened({**self._gains, **fitted})
+        self.trainer.even({**self._gains, **fitted})
         extra = math.ceil(FINISH_SHARE * self.trained_steps)
         self.trainer.finish(self.trained_steps + extra, self._after_finishing_step)
+        self._writer.finish()
         if not self.trainer.splats.finite():
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {self.trainer.step}")
 
@@ -163,6 +177,7 @@ class TrainingRun:
         """Leave a checkpoint now and then, and before leaving on the signal to stop. Raises StageError(INTERRUPTED)."""
         if self._context.stopping.is_set():
             self._save()
+            self._writer.finish()
             self._context.check_stop()
         if time.monotonic() - self._saved > SECONDS_BETWEEN_CHECKPOINTS:
             self._save()
@@ -180,7 +195,7 @@ class TrainingRun:
             "attempt_seconds": self._attempt_seconds(),
             "scores": None if self._scores is None else asdict(self._scores),
         }
-        checkpoint.save(self._context.folders.checkpoints, self.trainer.step, state)
+        self._writer.save(self.trainer.step, state)
 
     def _seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._started
@@ -201,7 +216,7 @@ class TrainingRun:
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"parameters are not finite at step {progress.step}")
         self.curve.append(CurvePoint(progress.step, progress.gaussians, round(psnr, 3), round(self._seconds(), 2)))
         snapshots = self._context.folders.checkpoints / "snapshots"
-        save_snapshot(snapshots / f"{progress.step}.jpg", as_bytes(images[0]))
+        save_snapshot(snapshots / f"{progress.step}.jpg", as_bytes(images[0].cpu().numpy()))
 
     def _report(self, share: float, doing: str, progress: Progress | None = None) -> None:
         figures: dict[str, Any] = {}
@@ -213,9 +228,14 @@ class TrainingRun:
             figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)
 
-    def _render(self, photo: Photo) -> NDArray[np.float32]:
-        behind = self.trainer.behind(photo, photo.camera)
-        return render_photo(self.trainer.splats, self._scene.frame, photo, self.trainer.degree, behind)
+    def _render(self, photo: Photo) -> Tensor:
+        """On the device that draws."""
+        as_trained = next(other for other in self._trained_photos if other.name == photo.name)
+        return self.trainer.render(as_trained, (photo.camera.width, photo.camera.height))
+
+    @property
+    def _trained_photos(self) -> list[Photo]:
+        return [*self.trainer.photos, *self.trainer.held_out]
 
     def _score(self, photo: Photo, image: NDArray[np.float32]) -> Score:
         training = [other.camera for other in self._scene.split("train")]
@@ -225,11 +245,15 @@ class TrainingRun:
         gain = predicted_gain(self._gains, list(stops), photo.name, expected_gains(stops))
         return score(photo.name, image, target, mask, seen, gain)
 
-    def _psnr(self, photo: Photo, image: NDArray[np.float32]) -> float:
-        """dB against the photo as it is, with its exposure on the render where it was evened."""
-        target, shown = self._store.target(photo, photo.camera), self._shown(photo)
-        exposed = (image * self._gains.get(photo.name, np.ones(3))).clip(0, 1)
-        return psnr_over(exposed, target.planes.transpose(1, 2, 0), shown)
+    def _psnr(self, photo: Photo, image: Tensor) -> float:
+        """dB against the photo as it is, its exposure on the render where it was evened; on the render's device."""
+        device, shown = image.device, self._store.mask(photo, photo.camera)
+        taken = torch.tensor(self._store.picture(photo), device=device).double() / 255
+        gain = torch.from_numpy(self._gains.get(photo.name, np.ones(3))).to(device)
+        errors = ((image.double() * gain).clamp(0, 1) - taken).square()
+        if shown is not None:
+            errors = errors[torch.from_numpy(shown).to(device)]
+        return -10 * math.log10(max(float(errors.mean()), 1e-10)) if errors.numel() else 0.0
 
     def _fitted_gain(self, photo: Photo, image: NDArray[np.float32]) -> list[float]:
         """What multiplies each channel of the render to match the photo; 1 where exposures are not evened."""

@@ -57,12 +57,14 @@ class Preset:
         up to 900.
     pixels_per_gaussian: distinct pixels for each Gaussian.
     min_gaussians: never fewer, for a small site's photos show it at many scales.
+    minutes: of a T4 for a hundred photos, which steps are cut to (`gpu.cost`); None on a CPU.
     """
 
     long_edge: int
     steps_per_view: float
     pixels_per_gaussian: float
     min_gaussians: int
+    minutes: float | None = None
 
     def steps(self, flight: Flight) -> int:
         """Steps by what one place needs, or, where the flight is long, by what all its places need."""
@@ -80,10 +82,11 @@ _CPU = {
     Quality.STANDARD: Preset(long_edge=1000, steps_per_view=85, pixels_per_gaussian=42, min_gaussians=80_000),
     Quality.HIGH: Preset(long_edge=1600, steps_per_view=300, pixels_per_gaussian=42, min_gaussians=200_000),
 }
+# Gaussians by pixels alone but for the CPU's own minimum: a dozen photos of a shed need no million.
 _GPU = {
-    Quality.PREVIEW: Preset(long_edge=1200, steps_per_view=170, pixels_per_gaussian=24, min_gaussians=200_000),
-    Quality.STANDARD: Preset(long_edge=1600, steps_per_view=600, pixels_per_gaussian=9, min_gaussians=500_000),
-    Quality.HIGH: Preset(long_edge=3200, steps_per_view=2500, pixels_per_gaussian=9, min_gaussians=1_000_000),
+    Quality.PREVIEW: Preset(1200, steps_per_view=170, pixels_per_gaussian=24, min_gaussians=60_000, minutes=3),
+    Quality.STANDARD: Preset(1600, steps_per_view=550, pixels_per_gaussian=9, min_gaussians=120_000, minutes=12),
+    Quality.HIGH: Preset(3200, steps_per_view=850, pixels_per_gaussian=9, min_gaussians=300_000, minutes=60),
 }
 
 # Of a Gaussian: 59 parameters with gradients and Adam's two moments are 944 bytes; with what drawing keeps, 1,350 were

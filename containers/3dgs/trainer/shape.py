@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+_MEANS_AT_ONCE = 1 << 16
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -34,13 +36,13 @@ class Shape:
     max_aspect: float = 5.0
     aspect_weight: float = 0.1
 
-    def aspect_penalty(self, scales: Tensor) -> Tensor:
-        """Penalty of Gaussians with `scales` (V, 3), natural logarithms of standard deviations; 0 of none."""
-        if not len(scales):
-            return scales.sum()
+    def aspect_penalty(self, scales: Tensor, visible: Tensor) -> Tensor:
+        """Penalty of the `visible` (V,) among Gaussians with `scales` (V, 3), natural logarithms of standard
+        deviations; 0 of none.
+        """
         ordered = torch.sort(scales, dim=1).values
-        beyond = ordered[:, 2] - ordered[:, 1] - math.log(self.max_aspect)
-        return self.aspect_weight * torch.relu(beyond).mean()
+        beyond = torch.relu(ordered[:, 2] - ordered[:, 1] - math.log(self.max_aspect))
+        return self.aspect_weight * (beyond * visible).sum() / visible.sum().clamp(min=1)
 
     def limits(self, means: NDArray[np.float32], cameras: NDArray[np.float64]) -> NDArray[np.float32]:
         """(N,) natural logarithm of the longest standard deviation allowed for Gaussians at `means` (N, 3).
@@ -51,3 +53,8 @@ class Shape:
         nearest, _ = cKDTree(cameras).query(means)
         limits: NDArray[np.float32] = np.log(self.max_size * np.maximum(1.0, nearest) ** 2).astype(np.float32)
         return limits
+
+    def limits_on_device(self, means: Tensor, cameras: Tensor) -> Tensor:
+        """`limits` of `means` (N, 3) by `cameras` (C, 3) on their device."""
+        nearest = torch.cat([torch.cdist(part, cameras).amin(dim=1) for part in torch.split(means, _MEANS_AT_ONCE)])
+        return torch.log(self.max_size * nearest.clamp(min=1.0) ** 2)

@@ -35,6 +35,10 @@ from trainer.dataset import HOLD_OUT_FIRST, Frame, Scene, find_scene, load_scene
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
+from trainer.gpu import cost
+from trainer.gpu.optimise import DeviceSplats
+from trainer.gpu.photos import SHARE_OF_MEMORY
+from trainer.gpu.training import DeviceTrainer
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
 from trainer.run import HELD_OUT_PICTURE, TrainingRun
@@ -45,6 +49,7 @@ from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 
 CHANNEL = "scene"
+COMPARED_EDGE = 1000  # pixels of the longer side in which what a GPU has drawn is scored
 
 
 def result_folder(folders: Folders) -> Path:
@@ -57,6 +62,11 @@ def memory_of(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def draws_on_gpu(device: torch.device) -> bool:
+    """Whether gsplat draws."""
+    return device.type == "cuda"
 
 
 def train_scene(
@@ -92,13 +102,16 @@ def train_scene(
     device = accelerator.device_for(context.accelerator, found)
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
-    preset = preset_of(context.options, cuda=device.type == "cuda")
+    on_gpu = draws_on_gpu(device)
+    preset = preset_of(context.options, cuda=on_gpu)
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
         scene = load_scene(folder, preset.long_edge, fold)
     flight = flight_of(scene)
     plan = budget(context.options, preset, flight, memory_of(device))
+    if on_gpu and preset.minutes is not None and context.options.training_steps is None:
+        plan = cost.within(plan, flight, preset.minutes)
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
@@ -119,6 +132,7 @@ def train_scene(
     scored(run.trainer.splats.gaussians(scene.frame))
     with context.stopwatch("finish"):
         run.finish()
+    run.trainer.close()
     with context.stopwatch("write"):
         _write(context.folders, folder, scene, store, run.trainer, surroundings)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
@@ -209,18 +223,35 @@ def _start(
     surroundings: Surroundings,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
-    trainer = Trainer(
-        photos=scene.split("train"),
-        held_out=scene.split("test"),
-        frame=scene.frame,
-        store=store.evened(begun.gains),
-        budget=plan,
-        splats=Splats.of(begun.gaussians, device),
-        dropout=peak_rate(flight.views, begun.dense / len(begun.gaussians)),
-        device=device,
-        backdrop=Backdrop(surroundings),
-    )
-    run = TrainingRun(context, scene, store, begun.gains, trainer)
+    dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
+    trainer: Trainer | DeviceTrainer
+    if draws_on_gpu(device):
+        trainer = DeviceTrainer(
+            photos=scene.split("train"),
+            held_out=scene.split("test"),
+            frame=scene.frame,
+            budget=plan,
+            splats=DeviceSplats.of(begun.gaussians, device),
+            dropout=dropout,
+            room=int(SHARE_OF_MEMORY * memory_of(device)),
+            backdrop=Backdrop(surroundings),
+        )
+        compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
+    else:
+        trainer = Trainer(
+            photos=scene.split("train"),
+            held_out=scene.split("test"),
+            frame=scene.frame,
+            store=store,
+            budget=plan,
+            splats=Splats.of(begun.gaussians, device),
+            dropout=dropout,
+            device=device,
+            backdrop=Backdrop(surroundings),
+        )
+        compared, shown = scene, store
+    trainer.even(begun.gains)
+    run = TrainingRun(context, compared, shown, begun.gains, trainer)
     state, damaged = checkpoint.load_latest(context.folders.checkpoints)
     if state is not None:
         run.restore(state)
@@ -229,7 +260,12 @@ def _start(
 
 
 def _write(
-    folders: Folders, source: Path, scene: Scene, store: PhotoStore, trainer: Trainer, surroundings: Surroundings
+    folders: Folders,
+    source: Path,
+    scene: Scene,
+    store: PhotoStore,
+    trainer: Trainer | DeviceTrainer,
+    surroundings: Surroundings,
 ) -> None:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from splat.camera import Camera
@@ -88,6 +89,20 @@ class Trainer:
         self.pull.total, self.pull.views = (state["pull"][name].to(self.device) for name in ("total", "views"))
         self._limits = state["limits"].to(self.device)
 
+    def even(self, gains: Mapping[str, NDArray[np.float64]]) -> None:
+        """From now on divide photos by `gains` (3,), by name."""
+        self.store = self.store.evened(gains)
+
+    def render(self, photo: Photo, size: tuple[int, int]) -> Tensor:
+        """The view of `photo`, (height, width, 3), 0..1, in a picture of `size` (width, height)."""
+        with torch.no_grad():
+            camera = self.frame.camera(photo.camera).resized(*size)
+            image, _ = draw(self.splats, camera, self.degree, behind=self.behind(photo, camera))
+        return image.clamp(0, 1)
+
+    def close(self) -> None:
+        """Nothing runs beside the training."""
+
     def run(self, after_step: Callable[[Progress], bool]) -> None:
         """Train to the end of the budget, or until `after_step` says False: that it need not go on.
 
@@ -131,7 +146,7 @@ class Trainer:
         value = float(loss.detach())
         if not math.isfinite(value):
             raise StageError(ErrorCode.TRAINING_DIVERGED, f"the loss is {value} at step {self.step + 1} of {steps}")
-        loss = loss + self.shape.aspect_penalty(seen["scales"][info.visible])
+        loss = loss + self.shape.aspect_penalty(seen["scales"], info.visible)
         loss.backward()  # type: ignore[no-untyped-call]
         self.splats.step(seen, decay(at, steps))
         self.splats.limit_sizes(seen.rows, self._limits)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from samtranslator.open_api.open_api import OpenApiEditor  # type: ignore[import-untyped]
+
 from api.handler import openapi
 from tests.support.sam_template import Template
 
@@ -66,6 +68,14 @@ def cors_by_condition() -> tuple[dict[str, Any], dict[str, Any]]:
     condition, given, own = API["CorsConfiguration"]["Fn::If"]
     assert condition == "HasWebOrigins"
     return given, own
+
+
+def test_sam_writes_all_of_cors_into_the_api() -> None:
+    editor = OpenApiEditor({"openapi": "3.0.1", "paths": {}})
+    editor.add_cors(API["CorsConfiguration"])
+    _, *branches = editor.openapi["x-amazon-apigateway-cors"]["Fn::If"]
+    names = {"allowOrigins", "allowMethods", "allowHeaders", "maxAge"}
+    assert [set(branch) for branch in branches] == [names, names]
 
 
 def test_the_api_permits_the_origins_of_the_buckets_and_the_pages_of_streamed_scenes() -> None:

@@ -36,3 +36,19 @@ def test_the_trainers_image_asks_the_nvidia_runtime_for_gpus_and_says_what_it_wa
     assert re.search(r"^ARG ACCELERATOR=cpu$", image, re.M)
     assert re.search(r"^ARG CUDA_ARCHITECTURES$", image, re.M)
     assert re.search(r"^ENV EXPECTED_ACCELERATOR=\$\{ACCELERATOR\} CUDA_ARCHITECTURES=\$\{CUDA_ARCH", image, re.M)
+
+
+def test_what_is_compiled_for_cuda_is_locked_to_its_files() -> None:
+    folder = ROOT / "containers" / "3dgs"
+    entries = re.split(r"(?m)^(?=[a-z])", (folder / "requirements-cuda.txt").read_text(encoding="utf-8"))[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    wanted = re.search(r"^gsplat==\S+", (folder / "requirements-cuda.in").read_text(encoding="utf-8"), re.M)
+    assert wanted is not None
+    assert wanted[0] in {entry.split()[0] for entry in entries}
+    script = (folder / "compile-gsplat.sh").read_text(encoding="utf-8")
+    assert re.search(r"--require-hashes \\\n\s+--requirement /tmp/requirements-cuda\.txt", script)
+    assert "requirements-cuda.txt" in (folder / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_compilers_that_run_at_once_follow_the_builder() -> None:
+    assert "MAX_JOBS=$(nproc)" in (ROOT / "containers" / "3dgs" / "compile-gsplat.sh").read_text(encoding="utf-8")

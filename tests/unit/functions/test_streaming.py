@@ -161,9 +161,9 @@ def test_behind_a_proxy_the_api_names_itself_as_it_was_called(cloud: Cloud) -> N
         f"/jobs/{JOB_ID}",
         host="127.0.0.1:4566",
         x_forwarded_proto="http",
-        x_forwarded_prefix="/_aws/execute-api/a/b",
+        x_forwarded_prefix="/_aws/execute-api/a1b2/$default",
     ).json["links"]
-    assert links[MANIFEST].startswith("http://127.0.0.1:4566/_aws/execute-api/a/b/shared/")
+    assert links[MANIFEST].startswith("http://127.0.0.1:4566/_aws/execute-api/a1b2/$default/shared/")
 
 
 @pytest.mark.parametrize(

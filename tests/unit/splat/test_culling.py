@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from splat.gaussians import Gaussians
 from splat.projection import packed, project
 from tests.support.gaussians import gaussians_of
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
-from trainer.optimise import in_view_torch
 
 
 def found(gaussians: Gaussians, camera: Camera) -> np.ndarray:
@@ -66,14 +64,6 @@ def test_of_small_ones_only_those_near_the_picture_are_in_view() -> None:
     near = (depths > 0.01) & (np.abs(pixels - (WIDTH / 2, HEIGHT / 2)) < (WIDTH / 2 + 2, HEIGHT / 2 + 2)).all(axis=1)
     assert set(found(gaussians, camera)) <= set(np.flatnonzero(near))
     assert 0 < near.sum() < 2000
-
-
-def test_torch_finds_the_same() -> None:
-    gaussians, camera = scattered(3000, 5), look_at((0.5, -1, 3), (0, 0.2, 0), width=90, height=50)
-    means, scales = torch.from_numpy(gaussians.means), torch.from_numpy(gaussians.scales)
-    ours, theirs = set(found(gaussians, camera)), set(in_view_torch(means, scales, packed(camera), 90, 50).tolist())
-    assert set(visible(gaussians, camera)) <= theirs
-    assert len(ours ^ theirs) <= 0.01 * len(ours)
 
 
 @pytest.mark.parametrize("count", [0, 1])

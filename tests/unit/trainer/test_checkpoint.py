@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from trainer import checkpoint
@@ -36,3 +37,22 @@ def test_none_is_none(tmp_path: Path) -> None:
     assert checkpoint.load_latest(tmp_path / "missing") == (None, [])
     (tmp_path / "step-000000003.ckpt.partial").write_bytes(b"half")
     assert checkpoint.load_latest(tmp_path) == (None, [])
+
+
+def test_what_a_thread_writes_is_the_state_when_it_was_told(tmp_path: Path) -> None:
+    writer, tensor = checkpoint.Writer(tmp_path), torch.arange(200_000)
+    writer.save(7, {"step": 7, "deep": [{"tensor": tensor}]})
+    tensor.zero_()
+    writer.finish()
+    state, damaged = checkpoint.load_latest(tmp_path)
+    assert damaged == []
+    assert state is not None
+    assert torch.equal(state["deep"][0]["tensor"], torch.arange(200_000))
+
+
+def test_what_could_not_be_written_is_raised_at_the_end(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    writer = checkpoint.Writer(tmp_path / "file")
+    writer.save(1, {"step": 1})
+    with pytest.raises(OSError, match="file"):
+        writer.finish()

@@ -19,17 +19,20 @@ KINDS = ["plain", "huge", "flat", "opaque", "behind", "edge"]
 
 @pytest.fixture(scope="module", autouse=True)
 def _gsplat() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # pictures of 48 pixels: more threads only wait for each other
     with pytest.MonkeyPatch.context() as patch:
         drive_on_cpu(patch)
         yield
+    torch.set_num_threads(threads)
 
 
 def drawn(with_gsplat: bool, kinds: list[str], seed: int, degree: int = 3) -> dict[str, Tensor]:
     """Picture, by-products and all gradients of a weighted sum of the picture and its alpha."""
     camera = make_camera()
     leaves = leaves_of(make_gaussians(kinds, seed), torch.float32)
-    draw = ours._rasterize_gsplat if with_gsplat else ours.rasterize
-    matrix, k = torch.tensor(camera.world_to_camera), torch.tensor(camera.intrinsics)
+    draw = ours.rasterize_gsplat if with_gsplat else ours.rasterize
+    matrix, k = (torch.tensor(m, dtype=torch.float32) for m in (camera.world_to_camera, camera.intrinsics))
     image, alpha, info = draw(*leaves, matrix, k, WIDTH, HEIGHT, degree)
     chance = torch.Generator().manual_seed(seed)
     weight, cover = torch.randn(HEIGHT, WIDTH, 3, generator=chance), torch.randn(HEIGHT, WIDTH, generator=chance)
@@ -67,3 +70,16 @@ def test_nothing_in_view_is_a_black_picture_with_gradients() -> None:
     assert found["visible"].tolist() == [0, 0, 0]
     assert found["centres"].shape == (3, 2)
     assert float(found["means"].abs().max()) == 0
+
+
+def test_absolute_gradients_are_no_smaller_than_the_others_and_of_the_same_gaussians() -> None:
+    camera = make_camera()
+    leaves = leaves_of(make_gaussians(KINDS * 3, 2), torch.float32)
+    matrix, k = (torch.tensor(m, dtype=torch.float32) for m in (camera.world_to_camera, camera.intrinsics))
+    image, _, info = ours.rasterize_gsplat(*leaves, matrix, k, WIDTH, HEIGHT, 3, absgrad=True)
+    (image * torch.randn(image.shape, generator=torch.Generator().manual_seed(0))).sum().backward()
+    net, absolute = info.centre_gradients.abs(), info.absolute_centre_gradients
+    assert absolute.shape == net.shape
+    assert (absolute >= net - 1e-4 * net.max()).all()
+    assert (absolute[~info.visible] == 0).all()
+    assert float(absolute.sum()) > 1.2 * float(net.sum())

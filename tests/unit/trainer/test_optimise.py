@@ -16,8 +16,9 @@ from splat.gaussians import HIGHER_COEFFICIENTS
 from splat.loss import Target
 from tests.support.gaussians import gaussians_of
 from tests.support.tensors import gradient
+from trainer.gpu.optimise import adam_rows_torch
 from trainer.loss import Photometric
-from trainer.optimise import LEARNING_RATES, Seen, Splats, adam_rows_torch
+from trainer.optimise import LEARNING_RATES, Seen, Splats
 from trainer.rasterize import rasterize
 from trainer.train import draw
 

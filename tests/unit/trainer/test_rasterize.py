@@ -1,8 +1,7 @@
-"""The differentiable rasteriser from raw parameters to picture, against the float64 twin; on CUDA against the CPU."""
+"""The differentiable rasteriser from raw parameters to picture, against the float64 twin."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,7 +9,6 @@ from hypothesis import given, settings
 from tests.support.tensors import NAMES, gradient, leaves_of
 from tests.unit.splat import twin
 from tests.unit.splat.scenes import HEIGHT, WIDTH, kinds_of_gaussians, make_camera, make_gaussians, seeds
-from trainer.loss import Photometric, torch_ssim
 from trainer.rasterize import rasterize
 
 # at the near plane float32 world coordinates leave a pixel's position open; the projection's own tests hold that kind
@@ -61,33 +59,3 @@ def test_what_is_behind_the_camera_is_not_visible() -> None:
     assert info.visible.tolist() == [False, True]
     with pytest.raises(ValueError, match="no backward pass"):
         _ = info.centre_gradients
-
-
-def test_the_loss_off_the_cpu_is_the_same_loss() -> None:
-    from splat.loss import Buffers, Target, photometric_loss
-
-    rng = np.random.default_rng(0)
-    x, y = rng.random((2, 24, 30, 3)).astype(np.float32)
-    planes = [torch.tensor(p).permute(2, 0, 1)[None] for p in (x, y)]
-    fused = photometric_loss(x, Target.of(y), Buffers())
-    assert float(torch_ssim(*planes)) == pytest.approx(fused.ssim, abs=1e-5)
-    image = torch.tensor(x, requires_grad=True)
-    (2 * Photometric()(image, Target.of(y))).backward()
-    np.testing.assert_allclose(gradient(image).numpy(), 2 * fused.gradient)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU: gsplat's path cannot run")
-def test_gsplat_on_cuda_draws_the_same() -> None:
-    matrix, k = view()
-    kinds = ["plain", "huge", "flat", "opaque", "behind", "edge"] * 6
-    weight = torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(0))
-    results = []
-    for device in ("cpu", "cuda"):
-        leaves = leaves_of(make_gaussians(kinds, 7), torch.float32, device)
-        image, alpha, _ = rasterize(*leaves, matrix, k, WIDTH, HEIGHT, 3)
-        (image * weight.to(device)).sum().backward()
-        results.append([image.detach().cpu(), alpha.detach().cpu(), *(gradient(leaf).cpu() for leaf in leaves)])
-    for ours, theirs in zip(*results, strict=True):
-        largest = max(1.0, float(theirs.abs().max()))
-        assert float((ours - theirs).abs().quantile(0.99)) <= 1e-3 * largest
-        assert float((ours - theirs).abs().max()) <= 1e-2 * largest
