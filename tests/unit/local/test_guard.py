@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import boto3
 import pytest
 
+from domain.clients import config
 from domain.layout import KEPT
 from domain.links import SAVED_AS, VIEWERS, Links
-from local.address import Address
+from local.address import REGION, Address
 from local.guard import PAGE_POLICY, guarded, is_page, refusal
 
 PORT = 4566
 ADDRESS = Address(PORT, 4567)
+SIGNER = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "aws_session_token": "test"}  # as a role's
 OWN = {"host": "127.0.0.1:4566"}
 
 
@@ -60,7 +63,7 @@ def test_a_link_is_followed_from_anywhere(way: dict[str, str], target: str) -> N
 
 @each_way
 def test_every_signed_link_is_followed(way: dict[str, str]) -> None:
-    s3 = ADDRESS.client("s3")
+    s3 = boto3.client("s3", endpoint_url=ADDRESS.url, config=config("s3"), region_name=REGION, **SIGNER)
     bucket = "spaceport-dev-results-123456789012"
     names = (*VIEWERS, *SAVED_AS, "report.html", "thumbnail.jpg")
     uris = {name: f"s3://{bucket}/{KEPT}/a-0123456789ab/delivery/{name}" for name in names}
