@@ -7,10 +7,8 @@ would deliver to `report_stage` and `stop_job` is delivered here, at the moment 
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,10 +25,12 @@ from domain.job import UploadedObject, job_id_of
 from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
+from tests.support.archives import zip_of
 from tests.support.asl import Definition, Transition, load_pipeline
 from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
+from tests.support.models import binary_model, scene_of
 from tests.support.moto_states import Invoke, executing_aws, hurried
 from tests.support.sam_template import Template
 
@@ -128,7 +128,7 @@ class PipelineCloud:
         event["detail"]["bucket"]["name"] = UPLOADS
         event["detail"]["object"] |= {"key": key, "etag": answer["ETag"].strip('"'), "version-id": answer["VersionId"]}
         outcome = self.call("start_job", event)
-        assert outcome["error"] is None
+        assert outcome["error"] is None, outcome["error"]
         uploaded = UploadedObject(bucket=UPLOADS, key=key, version_id=answer["VersionId"], etag=answer["ETag"])
         assert outcome["jobId"] == job_id_of(uploaded, STACK)
         job_id: str = outcome["jobId"]
@@ -403,11 +403,5 @@ def forget() -> None:
 def _upload_of(step: PipelineStep) -> bytes:
     if step is PipelineStep.COMPRESSION:
         return b"ply\n"
-    names = [f"images/{number:06d}.jpg" for number in range(1, 6)]
-    if step is PipelineStep.TRAINING:
-        names += [f"sparse/0/{name}.bin" for name in ("cameras", "images", "points3D")]
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as stream:
-        for name in names:
-            stream.writestr(name, name)
-    return archive.getvalue()
+    names = [f"{number:06d}.jpg" for number in range(1, 6)]
+    return zip_of(scene_of(binary_model(names), names) if step is PipelineStep.TRAINING else names)
