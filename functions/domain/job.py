@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
 
 from contract.codes import ErrorCode
 from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality, WholeNumberOptions
@@ -78,10 +77,8 @@ class JobOptions(Camel, WholeNumberOptions):
     @field_validator(*WHOLE_NUMBERS, mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
-        """Metadata have them in letters, and JSON as numbers; Python takes True for 1."""
-        if isinstance(value, bool):
-            raise PydanticCustomError("int_type", "Input should be a valid integer")
-        return value
+        """Metadata have them in letters, and JSON as numbers. Python takes True for 1; its name is no number."""
+        return str(value) if isinstance(value, bool) else value
 
 
 class Job(Camel):
