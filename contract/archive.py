@@ -322,6 +322,8 @@ def inner_name(name: str) -> PurePosixPath:
     Raises ValueError where it is absolute, climbs, names a drive, holds a control character or is longer than file
     systems take (CWE-22).
     """
+    if len(name) > MAX_PATH_BYTES:  # before it is taken apart
+        raise ValueError(f"a name of {len(name)} characters is too long")
     plain = name.replace("\\", "/")
     path = PurePosixPath(plain)
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in path.parts]
