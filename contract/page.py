@@ -38,6 +38,8 @@ def module() -> str:
     """The text of web/src/contract.js."""
     constants = {
         "STAGES": {stage.value: stage.spec.title for stage in Stage},
+        "SFM": Stage.SFM,
+        "TRAINING": Stage.TRAINING,
         "QUALITIES": [*Quality],
         "ENDED": [*JOB_STATUS.values()],
         "PHOTO_SUFFIXES": sorted(PHOTO_SUFFIXES),

@@ -1,15 +1,19 @@
 """Whom the local cloud's two servers answer: programs on this machine, and the cloud's own page.
 
 A browser lets any page that it shows send requests to loopback: with a name of the page's own that resolves to
-127.0.0.1 (DNS rebinding: the Host is foreign), or across origins without asking first (a simple POST: the Origin is
-foreign). Either could create a function here and have it run. Programs send neither Origin nor Sec-Fetch-Site.
+127.0.0.1 (DNS rebinding: the Host is foreign), across origins without asking first (a simple POST: the Origin is
+foreign), or by going there (a GET, and AWS's query protocol acts on GETs). Each could create a function here and have
+it run. So a browser that no page of this server has sent gets what our links lead to, and nothing else. Programs send
+neither Origin nor Sec-Fetch-Site, nor a browser's name.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from mimetypes import guess_type
 from typing import Any
+from urllib.parse import parse_qs, quote, unquote
 
 from local.address import HOST
 
@@ -28,14 +32,22 @@ _PAGE_HEADERS = {
 
 _API = re.compile(r"/_aws/execute-api/[^/]+/[^/]+(?=/)")  # local/web.py's api_url: on AWS it is a host of its own
 
+# what links lead to: the API by path, the page's bucket, and what lies in the results
+_LINKED = re.compile(r"/_aws/execute-api/[^/]+/[^/]+/|/spaceport-[a-z0-9-]+-(web|results)-[^/]+/")
+# the query of a signed link (domain/links.py); S3 reads no other of these names
+_SIGNED = re.compile(
+    r"X-Amz-(Algorithm|Credential|Date|Expires|Security-Token|Signature|SignedHeaders)"
+    r"|response-content-(type|encoding|disposition)"
+)
+
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
 
 
-def refusal(port: int, method: str, query: str, headers: Mapping[str, str]) -> str | None:
-    """Why a request is refused, None if it is answered. `headers` by lower-case names."""
+def refusal(port: int, method: str, target: str, headers: Mapping[str, str]) -> str | None:
+    """Why a request is refused, None if it is answered. `target`: path and query; `headers` by lower-case names."""
     hosts = {f"{name}:{port}" for name in NAMES}
     host = headers.get("host", "")
     if host.lower() not in hosts:
@@ -43,12 +55,31 @@ def refusal(port: int, method: str, query: str, headers: Mapping[str, str]) -> s
     origin = headers.get("origin")
     if origin is not None and origin.lower() not in {f"http://{host}" for host in hosts}:
         return f"pages of {origin[:80]!r} may not call this server"
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        # a link in a mail or elsewhere that somebody follows; AWS's query protocol would act on a GET, too
-        followed = method == "GET" and headers.get("sec-fetch-dest") == "document" and "action=" not in query.lower()
-        if not followed:
-            return "other pages may not call this server"
+    site = headers.get("sec-fetch-site")
+    # browsers before 2023 do not say from where they come
+    browser = site is not None or headers.get("user-agent", "").startswith("Mozilla/")
+    if not browser or site == "same-origin":
+        return None
+    # a link in a mail or elsewhere that somebody follows, or an address that he types
+    document = site is None or headers.get("sec-fetch-dest") == "document"
+    if method != "GET" or not document or not _is_link(target):
+        return "other pages may not call this server"
     return None
+
+
+def _is_link(target: str) -> bool:
+    """Whether a browser that comes from elsewhere may go there.
+
+    Keys of the query are read as the server reads them, which decodes them. A link may have an object shown only as
+    what its name says: else a customer's archive could be read as a page, and that would be a page of this server.
+    """
+    path, _, query = target.partition("?")
+    path = unquote(path)
+    wanted = parse_qs(query, keep_blank_values=True)
+    if _LINKED.match(path) is None or not all(_SIGNED.fullmatch(key) for key in wanted):
+        return False
+    shown_as = wanted.get("response-content-type", [])
+    return all(kind == guess_type(path)[0] for kind in shown_as)
 
 
 def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
@@ -62,7 +93,8 @@ def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
             await app(scope, receive, send)
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        reason = refusal(port, scope.get("method", "GET"), scope["query_string"].decode("latin-1"), headers)
+        target = f"{quote(scope['path'])}?{scope['query_string'].decode('latin-1')}"
+        reason = refusal(port, scope.get("method", "GET"), target, headers)
         if reason is not None:
             await _refuse(scope, send, reason)
             return

@@ -67,7 +67,7 @@ def _handler(sagemaker: SageMaker, authorize: Authorize) -> type[BaseHTTPRequest
         def _refused(self) -> bool:
             port = self.connection.getsockname()[1]
             headers = {name.lower(): value for name, value in self.headers.items()}
-            reason = refusal(port, self.command, self.path.partition("?")[2], headers)
+            reason = refusal(port, self.command, self.path, headers)
             if reason is not None:
                 self.close_connection = True  # its body was not read
                 self._answer(403, {"__type": "AccessDeniedException", "message": reason})

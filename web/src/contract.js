@@ -1,5 +1,7 @@
 // Written by `make contract` from contract/.
 export const STAGES = {"sfm": "Cameras", "3dgs": "Training", "compressor": "Compression"};
+export const SFM = "sfm";
+export const TRAINING = "3dgs";
 export const QUALITIES = ["preview", "standard", "high"];
 export const ENDED = ["REJECTED", "SUCCEEDED", "FAILED", "STOPPED"];
 export const PHOTO_SUFFIXES = [".dng", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"];

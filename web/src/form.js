@@ -1,5 +1,5 @@
 // A new scene: photos chosen, looked through, and sent.
-import { MIN_PHOTOS } from './contract.js';
+import { MIN_PHOTOS, TRAINING } from './contract.js';
 import { examine } from './check.js';
 import { announce, byId, clearNotice, fail } from './page.js';
 import { sourceOfDrop, sourceOfFiles, sourceOfFolder } from './source.js';
@@ -104,7 +104,7 @@ export class NewScene {
         }
         const { refusal } = await this.examined;
         const step = byId('step').value;
-        if (refusal && step !== '3dgs') {
+        if (refusal && step !== TRAINING) {
             this.complain(refusal);
             return;
         }

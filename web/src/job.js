@@ -1,6 +1,7 @@
 // The page of one job: it asks how far the job is until that has ended, and shows what there is.
 import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
+import { SFM, TRAINING } from './contract.js';
 import { showOutcomes } from './evidence.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
@@ -235,14 +236,14 @@ export class JobPage {
     // Which photos were placed, and where: what a customer needs to fly better.
     showEvidence({ links, stages }) {
         this.showPicture('cameras', 'cameras-map', links['sfm/cameras.png']);
-        byId('thumbnails-text').hidden = !stages.some(({ stage, status }) => stage === 'sfm' && status === 'FAILED');
+        byId('thumbnails-text').hidden = !stages.some(({ stage, status }) => stage === SFM && status === 'FAILED');
         if (links['sfm/photos.json']) {
             this.onceRead('outcomes', links['sfm/photos.json'], showOutcomes);
         }
     }
 
     showCurve(view) {
-        const metrics = view.stages.find(({ stage }) => stage === '3dgs')?.metrics ?? {};
+        const metrics = view.stages.find(({ stage }) => stage === TRAINING)?.metrics ?? {};
         for (const { step, psnr } of metrics.curve ?? []) {
             this.curve.set(step, psnr);
         }

@@ -73,6 +73,13 @@ def test_no_name_of_a_stage_is_written_twice_but_where_its_container_begins() ->
     assert entry_points == []
 
 
+def test_the_page_names_no_stage_but_by_the_contract() -> None:
+    literal = re.compile("['\"](" + "|".join(Stage) + ")['\"]")
+    modules = [path for path in (ROOT / "web" / "src").glob("*.js") if path.name != "contract.js"]
+    assert modules
+    assert [path.name for path in modules if literal.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_no_variable_of_an_option_is_written_twice() -> None:
     assert written_again({option.variable for option in WHOLE_NUMBERS.values()}) == []
 

@@ -37,6 +37,9 @@ def archive(files: dict[str, bytes], method: int = Method.DEFLATE) -> bytes:
     return archive_of([Packed(name.encode(), body, method) for name, body in files.items()])
 
 
+REFUSED_ARCHIVES = ("NOT_A_ZIP", "EMPTY_ARCHIVE", "ENCRYPTED_ARCHIVE", "UNSUPPORTED_ARCHIVE", "ARCHIVE_TOO_LARGE")
+
+
 def scene(
     model: dict[str, bytes], folder: str = "sparse/0", photos: list[str] = PHOTOS, images: str = "images"
 ) -> dict[str, bytes]:
@@ -138,10 +141,9 @@ def test_whatever_is_damaged_a_scene_is_taken_or_refused_by_a_code(
         body[at % len(body)] = value
     packed = bytearray(archive(scene({**model, name: bytes(body[cut % len(body) :])}), method))
     if cut % 2:  # and the packed bytes as well
-        packed[30 + damage[0][0] % min(len(packed) - 30, 2000)] = damage[0][1]
+        packed[(30 + damage[0][0] % 2000) % len(packed)] = damage[0][1]
     code = preflight(bytes(packed), SCENE).partition(":")[0]
-    assert code in ("", *ErrorCode)
-    assert cut % 2 or code in ("", "INVALID_SCENE")  # in a small archive, the names are damaged too
+    assert code in ("", "INVALID_SCENE") or (cut % 2 and code in REFUSED_ARCHIVES)
 
 
 def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() -> None:

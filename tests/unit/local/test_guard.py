@@ -5,51 +5,145 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import boto3
 import pytest
 
+from domain.clients import config
+from domain.layout import KEPT
+from domain.links import SAVED_AS, VIEWERS, Links
+from local.address import REGION, Address
 from local.guard import PAGE_POLICY, guarded, is_page, refusal
 
 PORT = 4566
+ADDRESS = Address(PORT, 4567)
+SIGNER = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "aws_session_token": "test"}  # as a role's
 OWN = {"host": "127.0.0.1:4566"}
 
 
+WEB = "/spaceport-dev-web-123456789012/index.html"
+RESULT = "/spaceport-dev-results-123456789012/jobs/a-0123456789ab/viewer/index.html"
+UPLOAD = "/spaceport-dev-results-123456789012/intermediates/a-0123456789ab/upload/a.zip"
+API = "/_aws/execute-api/abc/$default"
+SIGNED = (
+    "response-content-type=text%2Fhtml&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20261129T000000Z&X-Amz-Expires=60"
+    "&X-Amz-Credential=test%2F20261129%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=0"
+)
+CALL = "StackName=x&TemplateBody=%7B%7D"
+# how a browser arrives at an address by itself: from a page of another site, of another port, from a mail program or
+# the address bar, and one that says nothing about it
+WAYS = [
+    {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"},
+    {"sec-fetch-site": "same-site", "sec-fetch-dest": "document"},
+    {"sec-fetch-site": "none", "sec-fetch-dest": "document"},
+    {"user-agent": "Mozilla/5.0 (Macintosh) AppleWebKit/605.1.15 Version/16.1 Safari/605.1.15"},
+]
+each_way = pytest.mark.parametrize("way", WAYS, ids=["cross-site", "same-site", "none", "old browser"])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize(
     "headers",
     [
         OWN,
         {"host": "localhost:4566"},
+        OWN | {"user-agent": "Boto3/1.40"},
         OWN | {"origin": "http://127.0.0.1:4566", "sec-fetch-site": "same-origin"},
-        OWN | {"sec-fetch-site": "none", "sec-fetch-dest": "document"},
-        OWN | {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"},  # a link in a mail
+        OWN | {"sec-fetch-site": "same-origin", "user-agent": "Mozilla/5.0"},
     ],
 )
-def test_programs_the_own_page_and_followed_links_are_answered(headers: dict[str, str]) -> None:
-    assert refusal(PORT, "GET", "list-type=2", headers) is None
+def test_programs_and_the_own_page_are_answered(method: str, headers: dict[str, str]) -> None:
+    assert refusal(PORT, method, "/?Action=CreateStack", headers) is None
+
+
+@each_way
+@pytest.mark.parametrize("target", [WEB, f"{RESULT}?{SIGNED}", f"{API}/shared/a-0123456789ab.secret"])
+def test_a_link_is_followed_from_anywhere(way: dict[str, str], target: str) -> None:
+    assert refusal(PORT, "GET", target, OWN | way) is None
+
+
+@each_way
+def test_every_signed_link_is_followed(way: dict[str, str]) -> None:
+    s3 = boto3.client("s3", endpoint_url=ADDRESS.url, config=config("s3"), region_name=REGION, **SIGNER)
+    bucket = "spaceport-dev-results-123456789012"
+    names = (*VIEWERS, *SAVED_AS, "report.html", "thumbnail.jpg")
+    uris = {name: f"s3://{bucket}/{KEPT}/a-0123456789ab/delivery/{name}" for name in names}
+    links = Links(s3, bucket, 3600).of_job(
+        "a-0123456789ab", uris, "Meadow", f"{ADDRESS.url}{API}/shared/a.b/lod-meta.json"
+    )
+    assert len(links) >= len(names)
+    for link in links.values():
+        target = link.removeprefix(ADDRESS.url).partition("#")[0]
+        assert refusal(PORT, "GET", target, OWN | way) is None, link
+
+
+@each_way
+@pytest.mark.parametrize("path", ["/", "", "//", WEB, RESULT, f"{API}/jobs", "/queue/x", "/000000000000/heard"])
+@pytest.mark.parametrize(
+    "key",
+    ["Action", "action", "%41ction", "%41%63%74%69%6f%6e", "A%63tion", "Action%00", "+Action", "x&Action", "&Action"],
+)
+def test_no_address_is_a_call_of_the_query_protocol(way: dict[str, str], path: str, key: str) -> None:
+    assert refusal(PORT, "GET", f"{path}?{key}=CreateStack&{CALL}", OWN | way) is not None
+    assert refusal(PORT, "GET", f"{path}?{CALL}&{key}=CreateStack&{SIGNED}", OWN | way) is not None
+
+
+@each_way
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/health",
+        "/2015-03-31/functions/x",
+        "/_ministack/ses/messages",
+        "/_ministack/lambda-code/x",
+        "/login?client_id=x&redirect_uri=http://evil.example",
+        "/oauth2/authorize?redirect_uri=http://evil.example",
+        "/logout?logout_uri=http://evil.example",
+        "/restapis/abc/dev/_user_request_/",
+        "/spaceport-dev-uploads-123456789012/a.zip",
+        "/evil/spaceport-dev-web-123456789012/index.html",
+        f"{RESULT}?x-id=GetObject&prefix=",
+        f"{UPLOAD}?{SIGNED}",  # an archive of somebody's, as a page of this server
+        f"{UPLOAD}?response-content-type=image%2Fsvg%2Bxml",
+        f"{UPLOAD}?response-content-type=application%2Fzip&response-content-type=text%2Fhtml",
+    ],
+)
+def test_what_no_link_leads_to_is_not_reached_by_one(way: dict[str, str], target: str) -> None:
+    assert refusal(PORT, "GET", target, OWN | way) is not None
+
+
+@each_way
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"])
+def test_a_form_or_another_method_is_no_link(way: dict[str, str], method: str) -> None:
+    assert refusal(PORT, method, f"{API}/jobs", OWN | way) is not None
 
 
 @pytest.mark.parametrize(
-    ("method", "query", "headers"),
+    "dest", ["image", "script", "iframe", "frame", "object", "embed", "style", "empty", "websocket", "worker", ""]
+)
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
+def test_a_page_embeds_and_fetches_nothing(site: str, dest: str) -> None:
+    assert refusal(PORT, "GET", WEB, OWN | {"sec-fetch-site": site, "sec-fetch-dest": dest}) is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
     [
-        ("POST", "", {"host": "evil.example:4566"}),  # DNS rebinding
-        ("GET", "", {"host": "127.0.0.1.evil.example:4566"}),
-        ("GET", "", {"host": "127.0.0.1:4567"}),
-        ("GET", "", {}),
-        ("POST", "", OWN | {"origin": "http://evil.example"}),
-        ("POST", "", OWN | {"origin": "null"}),
-        ("POST", "", OWN | {"origin": "http://localhost:41303"}),
-        ("POST", "", OWN | {"origin": "http://127.0.0.1:4566.evil.example"}),
-        ("GET", "", OWN | {"sec-fetch-site": "cross-site", "sec-fetch-dest": "image"}),
-        ("GET", "", OWN | {"sec-fetch-site": "same-site", "sec-fetch-dest": "script"}),
-        ("GET", "", OWN | {"sec-fetch-site": "cross-site", "sec-fetch-dest": "iframe"}),
-        ("POST", "", OWN | {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}),  # a form
-        ("GET", "Action=CreateUser&UserName=x", OWN | {"sec-fetch-site": "cross-site", "sec-fetch-dest": "document"}),
+        ("POST", {"host": "evil.example:4566"}),  # DNS rebinding
+        ("GET", {"host": "127.0.0.1.evil.example:4566"}),
+        ("GET", {"host": "127.0.0.1:4567"}),
+        ("GET", {}),
+        ("POST", OWN | {"origin": "http://evil.example"}),
+        ("POST", OWN | {"origin": "null"}),
+        ("POST", OWN | {"origin": "http://localhost:41303"}),
+        ("POST", OWN | {"origin": "http://127.0.0.1:4566.evil.example"}),
     ],
 )
-def test_other_pages_are_refused(method: str, query: str, headers: dict[str, str]) -> None:
-    assert refusal(PORT, method, query, headers) is not None
+def test_other_hosts_and_pages_are_refused(method: str, headers: dict[str, str]) -> None:
+    assert refusal(PORT, method, WEB, headers) is not None
 
 
-def sent_through(path: str, headers: dict[str, str]) -> tuple[list[Any], list[Any]]:
+def sent_through(path: str, headers: dict[str, str], query: bytes = b"") -> tuple[list[Any], list[Any]]:
     """The requests that reached the application behind the guard, and what was answered."""
     reached: list[Any] = []
     sent: list[Any] = []
@@ -67,7 +161,7 @@ def sent_through(path: str, headers: dict[str, str]) -> tuple[list[Any], list[An
         return {"type": "http.request"}
 
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": encoded}
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query, "headers": encoded}
     asyncio.run(guarded(app, PORT, is_page)(scope, receive, send))
     return reached, sent
 
@@ -91,6 +185,14 @@ def test_a_refused_request_reaches_nothing_and_no_answer_is_for_everybody() -> N
     assert (status, reached) == (200, True)
     assert "access-control-allow-origin" not in headers
     assert "content-security-policy" not in headers
+
+
+def test_an_encoded_call_by_a_link_reaches_nothing() -> None:
+    followed = {"Host": "127.0.0.1:4566", "Sec-Fetch-Site": "none", "Sec-Fetch-Dest": "document"}
+    assert sent_through("/", followed, b"%41ction=CreateStack&StackName=x")[0] == []
+    assert len(sent_through(WEB, followed)[0]) == 1
+    # hypercorn hands on the path decoded
+    assert sent_through("/?Action=CreateStack", followed)[0] == []
 
 
 def test_an_api_learns_by_what_address_it_is_called() -> None:
