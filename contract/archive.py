@@ -76,8 +76,8 @@ METHODS = frozenset(Method)
 @dataclass(frozen=True)
 class Limits:
     """`entries`: of the central directory, folders included; `parts`: of all their names; `bytes`: of the wanted
-    files, unpacked; `ratio`: unpacked to packed, of all wanted files once they are more than `ratio_above` bytes. Deflate
-    cannot shrink a photo tenfold; a bomb shrinks a thousandfold."""
+    files, unpacked; `ratio`: unpacked to packed, of all wanted files once they are more than `ratio_above` bytes.
+    Deflate cannot shrink a photo tenfold; a bomb shrinks a thousandfold."""
 
     entries: int = 50_000
     parts: int = 500_000
