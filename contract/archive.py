@@ -75,11 +75,12 @@ METHODS = frozenset(Method)
 
 @dataclass(frozen=True)
 class Limits:
-    """`entries`: of the central directory, folders included; `bytes`: of the wanted files, unpacked; `ratio`: unpacked
-    to packed, of all wanted files once they are more than `ratio_above` bytes. Deflate cannot shrink a photo tenfold;
-    a bomb shrinks a thousandfold."""
+    """`entries`: of the central directory, folders included; `parts`: of all their names; `bytes`: of the wanted
+    files, unpacked; `ratio`: unpacked to packed, of all wanted files once they are more than `ratio_above` bytes.
+    Deflate cannot shrink a photo tenfold; a bomb shrinks a thousandfold."""
 
     entries: int = 50_000
+    parts: int = 500_000
     bytes: int = 64 * 1024**3
     ratio: float = 100.0
     ratio_above: int = 100 * 1024**2
@@ -191,6 +192,9 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     """
     if len(entries) > limits.entries:
         raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"{len(entries)} entries of at most {limits.entries}")
+    parts = sum(entry.plain_name.count("/") + 1 for entry in entries)
+    if parts > limits.parts:  # every folder of every name is looked up
+        raise RefusedArchive(ErrorCode.ARCHIVE_TOO_LARGE, f"names of {parts} parts of at most {limits.parts}")
     files = [entry for entry in entries if not entry.is_folder]
     for entry in files:
         _check_name(entry)
@@ -322,6 +326,8 @@ def inner_name(name: str) -> PurePosixPath:
     Raises ValueError where it is absolute, climbs, names a drive, holds a control character or is longer than file
     systems take (CWE-22).
     """
+    if len(name) > MAX_PATH_BYTES:  # before it is taken apart
+        raise ValueError(f"a name of {len(name)} characters is too long")
     plain = name.replace("\\", "/")
     path = PurePosixPath(plain)
     sizes = [len(part.encode("utf-8", "surrogateescape")) for part in path.parts]

@@ -28,7 +28,8 @@ DISTORTING = {
     9: ("RADIAL_FISHEYE", 1, 2),
 }
 CAMERA_MODELS = {**PINHOLES, **DISTORTING}
-MAX_LINE_BYTES = 16 << 20  # an image's line has some 30 bytes a keypoint
+MAX_LINE_BYTES = 16 << 20  # an image's second line has some 30 bytes a keypoint
+MAX_RECORD = 4096  # characters of a camera's line or of an image's first one, which ends with the name
 _OBSERVATION_BYTES = 24  # x, y, point id
 _POSE = 7  # qw, qx, qy, qz, tx, ty, tz
 
@@ -105,14 +106,19 @@ def is_text(names: Collection[str]) -> bool:
 
 def lines_of(chunks: Iterable[bytes]) -> Iterator[str]:
     """The lines of a text file without its comments; an image without points has an empty second line."""
-    held = b""
+    held, size = list[bytes](), 0  # the pieces of a line that goes on: chunks may be of any size, none too
     for chunk in chunks:
-        *lines, held = (held + chunk).split(b"\n")
-        if len(held) > MAX_LINE_BYTES:
+        first, *others = chunk.split(b"\n")
+        held.append(first)
+        size += len(first)
+        if size > MAX_LINE_BYTES:
             raise UnreadableModel("a line is too long")
-        yield from (line.decode("utf-8").strip() for line in lines if not line.startswith(b"#"))
-    if held and not held.startswith(b"#"):
-        yield held.decode("utf-8").strip()
+        if others:
+            whole = (b"".join(held), *others[:-1])
+            yield from (line.decode("utf-8").strip() for line in whole if not line.startswith(b"#"))
+            held, size = [others[-1]], len(others[-1])
+    if (rest := b"".join(held)) and not rest.startswith(b"#"):
+        yield rest.decode("utf-8").strip()
 
 
 def counted(count: int, limit: int, what: str) -> int:
@@ -136,11 +142,11 @@ def text_cameras(lines: Iterable[str]) -> dict[int, ModelCamera]:
     """Of the lines of cameras.txt, by id. Raises ValueError."""
     models = {name: model for model, (name, *_) in CAMERA_MODELS.items()}
     cameras = {}
-    for line in filter(None, lines):
-        identifier, model, width, height, *parameters = line.split()
+    for found, line in enumerate(filter(None, lines), start=1):
+        counted(found, MAX_PHOTOS, "cameras")
+        identifier, model, width, height, *parameters = _record(line).split()
         numbers = tuple(float(value) for value in parameters)
         cameras[int(identifier)] = _camera(int(identifier), models.get(model, model), int(width), int(height), numbers)
-        counted(len(cameras), MAX_PHOTOS, "cameras")
     return cameras
 
 
@@ -164,7 +170,7 @@ def text_images(lines: Iterable[str]) -> Iterator[ModelImage]:
     for number, line in enumerate(lines):
         if number % 2 or not line:
             continue
-        identifier, *pose, camera, name = line.split(maxsplit=_POSE + 2)
+        identifier, *pose, camera, name = _record(line).split(maxsplit=_POSE + 2)
         found = counted(found + 1, MAX_PHOTOS, "photos")
         yield _image(int(identifier), name, int(camera), [float(value) for value in pose])
 
@@ -174,6 +180,13 @@ def check_camera(image: ModelImage, cameras: Collection[int]) -> int:
     if image.camera not in cameras:
         raise UnreadableModel(f"{image.name} was taken with camera {image.camera}, which is missing")
     return image.camera
+
+
+def _record(line: str) -> str:
+    """The line. Raises UnreadableModel before its values are told apart, where each of millions would be an object."""
+    if len(line) > MAX_RECORD:
+        raise UnreadableModel("a line is too long")
+    return line
 
 
 def _camera(identifier: int, model: int | str, width: int, height: int, parameters: tuple[float, ...]) -> ModelCamera:

@@ -11,6 +11,7 @@ import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -47,7 +48,7 @@ class RefusedFilm(Exception):
 @dataclass(frozen=True)
 class FilmHeader:
     """`seconds`: None where the header does not say (films in fragments). `width`, `height`: pixels as stored, before
-    a rotation. `codec`: four letters. `panoramic`: marked as a 360° film. `cut_off`: the file ends before its pictures.
+    a rotation. `codec`: four letters. `panoramic`: marked as a 360° film.
     """
 
     seconds: float | None
@@ -55,7 +56,6 @@ class FilmHeader:
     height: int
     codec: str
     panoramic: bool
-    cut_off: bool
 
 
 def clock(seconds: float) -> str:
@@ -95,14 +95,16 @@ def check_film(stream: BinaryIO) -> FilmHeader:
 
 
 def read_header(stream: BinaryIO) -> FilmHeader:
-    """What the boxes say of the first picture track. Raises RefusedFilm(UNREADABLE_FILM)."""
-    end = stream.seek(0, io.SEEK_END)
+    """What the boxes say of the first picture track; behind `moov` nothing is read, where a film in fragments has
+    thousands of boxes. Raises RefusedFilm(UNREADABLE_FILM).
+    """
     boxes = _Boxes(stream)
-    top = list(boxes.within(0, end))
-    if not top or top[0].kind not in FIRST_BOXES:
+    top = boxes.within(0, stream.seek(0, io.SEEK_END))
+    first = next(top, None)
+    if first is None or first.kind not in FIRST_BOXES:
         raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it is neither an MP4 nor a QuickTime file")
-    moov = next((box for box in top if box.kind == b"moov"), None)
-    if moov is None or moov.end > end:
+    moov = next((box for box in chain((first,), top) if box.kind == b"moov"), None)
+    if moov is None or not moov.whole:
         raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it is cut off: the list of its pictures is missing")
     children = list(boxes.within(moov.start, moov.end))
     for trak in (box for box in children if box.kind == b"trak"):
@@ -115,18 +117,23 @@ def read_header(stream: BinaryIO) -> FilmHeader:
                 height=track.height,
                 codec=track.codec,
                 panoramic=track.panoramic,
-                cut_off=top[-1].end > end,
             )
     raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it holds no pictures")
 
 
+def is_cut_off(stream: BinaryIO) -> bool:
+    """Whether a film ends before its pictures do."""
+    return not all(box.whole for box in _Boxes(stream).within(0, stream.seek(0, io.SEEK_END)))
+
+
 @dataclass(frozen=True)
 class _Box:
-    """A box: its four letters, and where its content begins and should end."""
+    """A box: its four letters, and where its content begins and ends; `whole`: it claims no more than there is."""
 
     kind: bytes
     start: int
     end: int
+    whole: bool
 
 
 class _Boxes:
@@ -141,7 +148,7 @@ class _Boxes:
         return self._stream.read(count)
 
     def within(self, start: int, end: int) -> Iterator[_Box]:
-        """The boxes of a range in order; the last one may claim to end beyond it."""
+        """The boxes of a range in order; one that claims to end beyond it, by up to 2^64 bytes, ends with it."""
         while start + 8 <= end and self._left > 0:
             self._left -= 1
             head = self.bytes_at(start, 16)
@@ -155,7 +162,7 @@ class _Boxes:
                 size = end - start
             if size < body:
                 return
-            yield _Box(kind, start + body, start + size)
+            yield _Box(kind, start + body, min(start + size, end), start + size <= end)
             start += size
 
     def box_at(self, box: _Box, *path: bytes) -> _Box | None:

@@ -4,6 +4,7 @@ bounded memory. The containers add the other methods (stage/inflate.py).
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,19 +22,25 @@ class DamagedEntryError(Exception):
 
 
 class Packed:
-    """The packed bytes of one entry, as a file. Raises DamagedEntryError, struct.error where its header is none."""
+    """The packed bytes of one entry, as a file; `left`: how many are still to come.
+
+    Raises DamagedEntryError, struct.error where its header is none.
+    """
 
     def __init__(self, archive: BinaryIO, entry: Entry) -> None:
+        # a directory that lies about where it begins moves every entry, to before the archive's start as well
+        if not 0 <= entry.offset < archive.seek(0, io.SEEK_END):
+            raise DamagedEntryError("no entry where the central directory says")
         archive.seek(entry.offset)
         signature, name_bytes, extra_bytes = _HEADER.unpack(archive.read(_HEADER.size))
         if signature != b"PK\3\4":
             raise DamagedEntryError("no entry where the central directory says")
         self.start = archive.seek(name_bytes + extra_bytes, 1)
-        self._archive, self._left = archive, entry.packed_bytes
+        self._archive, self.left = archive, entry.packed_bytes
 
     def read(self, size: int) -> bytes:
-        data = self._archive.read(min(size, self._left))
-        self._left -= len(data)
+        data = self._archive.read(min(size, self.left))
+        self.left -= len(data)
         return data
 
     def more(self, size: int) -> bytes:

@@ -120,7 +120,7 @@ def sharing() -> Sharing:
     s3 = client("s3")
     links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
     jobs = JobsTable(table(settings.jobs_table))
-    return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, _now)
+    return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, settings.stack, _now)
 
 
 @cache
@@ -383,7 +383,8 @@ def not_found(_error: NotFoundError) -> Response[str]:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    logger.info("request", method=event["requestContext"]["http"]["method"], path=event.get("rawPath"))
+    # no path: the token of a share, a ticket or an upload's id in it opens something by itself
+    logger.info("request", route=event.get("routeKey"))
     problem = None
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
         problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")

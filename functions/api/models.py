@@ -22,6 +22,9 @@ UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description=
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
 
 
+Options = dict[str, str | Annotated[int, Field(strict=True)]]  # by name; JSON's true is no number
+
+
 class StartJobRequest(Camel):
     """Start a job from a file that lies in S3."""
 
@@ -31,7 +34,7 @@ class StartJobRequest(Camel):
     email: Email | None = None
     pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
     options: Annotated[
-        dict[str, str | int], Field(default_factory=dict, description="As on an upload: quality, name, trainingSteps …")
+        Options, Field(default_factory=dict, description="As on an upload: quality, name, trainingSteps …")
     ]
 
 
@@ -47,7 +50,7 @@ class UploadRequest(JobOptions):
     `fileName` as well, as the first version of this API had them."""
 
     file_name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/\\]+$")]
-    bytes: Annotated[int, Field(ge=1, le=MAX_UPLOAD_BYTES)]
+    bytes: Annotated[int, Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES)]
     options: Annotated[JobOptions | None, Field(exclude=True)] = None
 
     @model_validator(mode="before")
@@ -155,7 +158,7 @@ class RerunBody(Camel):
     model_config = ConfigDict(extra="forbid")
 
     from_stage: Annotated[Stage, Field(alias="from")]
-    options: dict[str, str | int] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
 
 
 class RerunAnswer(Camel):
@@ -178,7 +181,7 @@ class ShareRequest(Camel):
     model_config = ConfigDict(extra="forbid")
 
     label: Annotated[str, StringConstraints(max_length=MAX_NAME)] = ""
-    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    days: Annotated[int, Field(strict=True, ge=1, le=3650)] | None = None
 
 
 class ShareView(Camel):

@@ -11,7 +11,7 @@ from api.caller import Caller
 from api.models import NewShare, ShareRequest, ShareView
 from contract.codes import ErrorCode
 from domain.errors import RefusedRequest
-from domain.job import first_job_id, scene_name
+from domain.job import first_job_id, job_id_of, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
@@ -20,12 +20,13 @@ from domain.results import read_json
 from domain.shares import MAX_SHARES, Share, hash_of, new_secret, opened_by
 from domain.streaming import MANIFEST, manifest_url
 from domain.tickets import good_until
+from domain.uploads import newest_at
 
 MAX_FAMILY = 100  # runs of one upload that are looked at before its photos are deleted
 
 
 class Sharing:
-    """`s3` is a boto3 client; `uploads_bucket` holds what the API let people upload."""
+    """`s3` is a boto3 client; `uploads_bucket` holds what people uploaded; `stack`: as in `job_id_of`."""
 
     def __init__(
         self,
@@ -34,10 +35,11 @@ class Sharing:
         links: Links,
         uploads_bucket: str,
         results_bucket: str,
+        stack: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._s3, self._jobs, self._links, self._clock = s3, jobs, links, clock
-        self._uploads, self._results = uploads_bucket, results_bucket
+        self._uploads, self._results, self._stack = uploads_bucket, results_bucket, stack
 
     def rename(self, job_id: str, name: str, caller: Caller) -> None:
         """Raises RefusedRequest(NO_SUCH_JOB), as every call here."""
@@ -45,13 +47,13 @@ class Sharing:
         self._jobs.set_name(job_id, scene_name(name))
 
     def share(self, job_id: str, request: ShareRequest, caller: Caller) -> NewShare:
-        item = self._own(job_id, caller)
-        if len(item.shares) >= MAX_SHARES:
-            raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links a scene: withdraw one first")
+        self._own(job_id, caller)
         now, secret, share_id = self._clock(), new_secret(), uuid.uuid4().hex[:12]
         expires = None if request.days is None else now + timedelta(days=request.days)
         share = Share(label=request.label, secret_hash=hash_of(secret), created_at=now, expires_at=expires)
-        self._jobs.add_share(job_id, share_id, share)
+        if not self._jobs.add_share(job_id, share_id, share):
+            self._own(job_id, caller)  # it may be gone by now
+            raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links a scene: withdraw one first")
         return NewShare(**_view(share_id, share), token=f"{job_id}.{secret}")
 
     def shares(self, job_id: str, caller: Caller) -> list[ShareView]:
@@ -101,9 +103,21 @@ class Sharing:
         self._delete_below(self._results, f"{KEPT}/{job_id}/")
         if not self._other_runs(item):  # which may have been made from what is left of the stages before
             self._delete_below(self._results, f"{EXPIRING}/{job_id}/")
-            if item.bucket == self._uploads and item.object_key:
-                self._s3.delete_object(Bucket=self._uploads, Key=item.object_key)
+            self._delete_upload(item)
         self._jobs.delete(job_id)
+
+    def _delete_upload(self, item: JobItem) -> None:
+        """The version that became the job and no other: somebody else may have put his at the same key, which a delete
+        marker would hide."""
+        if item.bucket != self._uploads or not item.object_key:
+            return
+        version = item.version_id
+        if version is None:  # the item is of a release that did not write it
+            newest = newest_at(self._s3, self._uploads, item.object_key)
+            if newest is not None and job_id_of(newest, self._stack) == first_job_id(item.job_id):
+                version = newest.version_id
+        if version is not None:
+            self._s3.delete_object(Bucket=self._uploads, Key=item.object_key, VersionId=version)
 
     def _other_runs(self, item: JobItem) -> bool:
         owned = self._jobs.of_owner(item.owner or "", MAX_FAMILY, item.uploaded_at)

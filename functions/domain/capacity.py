@@ -87,12 +87,13 @@ class Queue:
     def _create(self, waiting: WaitingRun) -> bool:
         """False for a run that another is creating, or that no wait helps, because its request is wrong or its quota is
         0: its task has failed."""
-        if not self._runs.claim(waiting.run):
+        claim = self._runs.claim(waiting.run)
+        if claim is None:
             return False
         try:
             return self._create_claimed(waiting)
         except (CannotStart, *AWS_FAULTS):
-            self._runs.release(waiting.run)
+            self._runs.release(waiting.run, claim)
             raise
 
     def _create_claimed(self, waiting: WaitingRun) -> bool:

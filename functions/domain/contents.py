@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -33,14 +34,28 @@ from contract.colmap import (
 from contract.films import MAX_FILMS, RefusedFilm, check_film
 from contract.packed import PLAIN, DamagedEntryError, Packed
 from domain.errors import RejectedUpload
+from domain.ranged import OutOfReach
 
 MAX_HEADER_BYTES = 8 << 20  # of a film that is packed: what may lie before its index
-MAX_LIST_BYTES = 64 << 20  # of a model's list of photos, unpacked: hundreds of photos with all their keypoints
+# of an archive's models or packed films together: the lists of hundreds of photos with all their keypoints
+MAX_BYTES, MAX_LINES = 64 << 20, 200_000
+MAX_MODELS = 50  # of a scene: as many as COLMAP's mapper makes at most
 _BROKEN = (zlib.error, EOFError, struct.error)
 
 
-class OutOfReach(Exception):
-    """What is asked for lies further into an entry than preflight reads, or is packed by a method that it does not."""
+@dataclass
+class _Reach:
+    """What may still be read of an archive's entries: bytes, packed or unpacked, whichever are more, and lines."""
+
+    bytes: int
+    lines: int
+
+    def spend(self, count: int, lines: int = 0) -> None:
+        """Raises OutOfReach."""
+        self.bytes -= count
+        self.lines -= lines
+        if self.bytes < 0 or self.lines < 0:
+            raise OutOfReach
 
 
 def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
@@ -50,9 +65,10 @@ def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
     if len(films) > MAX_FILMS:
         raise RejectedUpload(ErrorCode.UNSUITABLE_FILM, f"{len(films)} films of at most {MAX_FILMS}")
     refusals: list[RefusedFilm] = []
+    reach = _Reach(MAX_BYTES, MAX_LINES)
     for film in films:
         try:
-            check_film(cast(BinaryIO, _film(archive, film)))
+            check_film(cast(BinaryIO, _film(archive, film, reach)))
         except RefusedFilm as refused:
             refusals.append(RefusedFilm(refused.code, f"{film.path}: {refused.facts}"))
         except DamagedEntryError:
@@ -70,7 +86,7 @@ def check_model(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: 
     photos or points, or lists photos of which fewer than half are there.
     """
     try:
-        model = _largest([_Model(archive, files, folder) for folder in scene.models])
+        model = _largest(_models(archive, files, scene))
         cameras = model.cameras()
         if (points := model.points_up_to(MIN_POINTS)) < MIN_POINTS:
             raise RejectedUpload(ErrorCode.INVALID_SCENE, f"{points} points; training needs {MIN_POINTS}")
@@ -116,12 +132,12 @@ class _Model:
     """A sparse model in the archive. Every method raises ValueError, DamagedEntryError, OutOfReach."""
 
     archive: BinaryIO
-    files: Mapping[PurePosixPath, Entry]
-    folder: PurePosixPath
+    files: Mapping[str, Entry]  # by their names in the model's folder
+    reach: _Reach
 
     @property
     def text(self) -> bool:
-        return is_text({path.name for path in self.files if path.parent == self.folder})
+        return is_text(self.files)
 
     def cameras(self) -> dict[int, ModelCamera]:
         return text_cameras(self._lines("cameras")) if self.text else binary_cameras(self._values("cameras"))
@@ -144,10 +160,26 @@ class _Model:
         return int(self._values("points3D")("Q")[0])
 
     def _lines(self, name: str) -> Iterator[str]:
-        return lines_of(_chunks(self.archive, self.files[self.folder / f"{name}.txt"], MAX_LIST_BYTES))
+        return lines_of(self._counted(_chunks(self.archive, self.files[f"{name}.txt"], self.reach)))
+
+    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self.reach.spend(0, chunk.count(b"\n"))
+            yield chunk
 
     def _values(self, name: str) -> Values:
-        return Values(_chunks(self.archive, self.files[self.folder / f"{name}.bin"], MAX_LIST_BYTES))
+        return Values(_chunks(self.archive, self.files[f"{name}.bin"], self.reach))
+
+
+def _models(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: SceneFiles) -> list[_Model]:
+    """The models of the scene. Raises OutOfReach where they are too many to look at."""
+    if len(scene.models) > MAX_MODELS:
+        raise OutOfReach
+    folders: dict[PurePosixPath, dict[str, Entry]] = defaultdict(dict)
+    for path, entry in files.items():
+        folders[path.parent][path.name] = entry
+    reach = _Reach(MAX_BYTES, MAX_LINES)
+    return [_Model(archive, folders[folder], reach) for folder in scene.models]
 
 
 def _largest(models: Sequence[_Model]) -> _Model:
@@ -158,22 +190,22 @@ def _largest(models: Sequence[_Model]) -> _Model:
     return models[counts.index(max(counts))]
 
 
-def _chunks(archive: BinaryIO, entry: Entry, limit: int) -> Iterator[bytes]:
-    """The entry's bytes. Raises DamagedEntryError, and OutOfReach beyond `limit` and for what takes another library."""
+def _chunks(archive: BinaryIO, entry: Entry, reach: _Reach) -> Iterator[bytes]:
+    """The entry's bytes. Raises DamagedEntryError, and OutOfReach beyond `reach` and for what takes another library."""
     if entry.method not in PLAIN:
         raise OutOfReach
-    given = 0
     try:
-        for chunk in PLAIN[entry.method](Packed(archive, entry)):
+        packed = Packed(archive, entry)
+        left = packed.left
+        for chunk in PLAIN[entry.method](packed):
+            reach.spend(max(left - packed.left, len(chunk)))  # packed bytes, too: Deflate has blocks that hold nothing
+            left = packed.left
             yield chunk
-            given += len(chunk)
-            if given > limit:
-                raise OutOfReach
     except (*_BROKEN, DamagedEntryError) as error:
         raise DamagedEntryError(f"{entry.path} is damaged in the archive") from error
 
 
-def _film(archive: BinaryIO, entry: Entry) -> io.RawIOBase:
+def _film(archive: BinaryIO, entry: Entry, reach: _Reach) -> io.RawIOBase:
     """A film in the archive, as a file: all of it where it is stored as it is, else its beginning."""
     if entry.method == Method.STORED:
         try:
@@ -181,7 +213,7 @@ def _film(archive: BinaryIO, entry: Entry) -> io.RawIOBase:
         except struct.error as error:
             raise DamagedEntryError(str(error)) from error
     beginning = io.BytesIO()
-    for chunk in _chunks(archive, entry, entry.bytes):
+    for chunk in _chunks(archive, entry, reach):
         beginning.write(chunk)
         if beginning.tell() >= MAX_HEADER_BYTES:
             break

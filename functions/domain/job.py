@@ -13,11 +13,11 @@ from email.header import decode_header, make_header
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from contract.codes import ErrorCode
-from contract.options import DEFAULT_QUALITY, MAX_NAME, Quality, WholeNumberOptions
+from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality, WholeNumberOptions
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload, one_line
 
@@ -46,13 +46,14 @@ class UploadedObject(Camel):
         return self.version_id or self.etag
 
 
+MAX_ADDRESS = 254  # characters of an e-mail address (RFC 5321)
 # what browsers take for <input type=email> (html.spec.whatwg.org), with a dot in the domain, and no "=?", which begins
 # an encoded word in a mail header (RFC 2047) and would be read as another address
 Email = Annotated[
     str,
     StringConstraints(
         pattern=r"^([A-Za-z0-9.!#$%&'*+/?^_`{|}~-]|=+[A-Za-z0-9.!#$%&'*+/^_`{|}~-])+=*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$",
-        max_length=254,
+        max_length=MAX_ADDRESS,
     ),
 ]
 
@@ -72,6 +73,12 @@ class JobOptions(Camel, WholeNumberOptions):
     pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
     quality: Annotated[Quality, AnyCase] = DEFAULT_QUALITY
     name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
+
+    @field_validator(*WHOLE_NUMBERS, mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        """Metadata have them in letters, and JSON as numbers. Python takes True for 1; its name is no number."""
+        return str(value) if isinstance(value, bool) else value
 
 
 class Job(Camel):

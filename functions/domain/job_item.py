@@ -55,6 +55,7 @@ class JobItem(Camel):
     started_at: datetime | None = None
     bucket: str | None = None
     object_key: str | None = None
+    version_id: str | None = None  # of the upload
     scene_key: str | None = None  # of the tickets to its scene
     shares: dict[str, Share] = Field(default_factory=dict)  # links that the owner handed out, by their ids
 

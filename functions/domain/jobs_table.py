@@ -15,7 +15,7 @@ from contract.stages import Stage
 from domain.dynamo import holds
 from domain.job import Camel, Job
 from domain.job_item import ItemUpdate, JobItem
-from domain.shares import Share
+from domain.shares import MAX_SHARES, Share
 from domain.tickets import new_key
 
 BY_OWNER = "byOwner"  # index: partition key `owner`, sort key `uploadedAt`; keys alone
@@ -84,6 +84,7 @@ class JobsTable:
             "name": job.name,
             "bucket": job.bucket,
             "objectKey": job.key,
+            **({"versionId": job.version_id} if job.version_id else {}),
             "pipelineStep": job.options.pipeline_step.value,
             "quality": job.options.quality,
             "uploadedAt": job.uploaded_at.isoformat(),
@@ -143,10 +144,18 @@ class JobsTable:
         """Of a job that is there."""
         self._change(job_id, "SET #name = :value", {"#name": "name"}, name)
 
-    def add_share(self, job_id: str, share_id: str, share: Share) -> None:
+    def add_share(self, job_id: str, share_id: str, share: Share) -> bool:
+        """False where the job has MAX_SHARES of them, or is gone."""
         self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
         facts = share.model_dump(mode="json", by_alias=True, exclude_none=True)
-        self._change(job_id, "SET shares.#share = :value", {"#share": share_id}, facts)
+        return holds(
+            self._table.update_item,
+            Key={"jobId": job_id},
+            UpdateExpression="SET shares.#share = :value",
+            ConditionExpression="attribute_exists(jobId) AND size(shares) < :max",
+            ExpressionAttributeNames={"#share": share_id},
+            ExpressionAttributeValues={":value": facts, ":max": MAX_SHARES},
+        )
 
     def remove_share(self, job_id: str, share_id: str) -> None:
         """Withdrawing what is withdrawn changes nothing."""

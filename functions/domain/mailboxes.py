@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain.dynamo import holds
+from domain.job import MAX_ADDRESS
 
 
 class Closed(StrEnum):
@@ -88,7 +89,7 @@ class MailboxTable:
 
     def _change(self, reference: str, update: str, values: dict[str, str], condition: str) -> bool:
         address, key = _read(reference)
-        if not address:
+        if not 0 < len(address) <= MAX_ADDRESS:  # DynamoDB takes no longer key
             return False
         return holds(
             self._table.update_item,

@@ -31,7 +31,7 @@ from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
 from domain.contents import check_films, check_model
 from domain.errors import RejectedUpload
-from domain.ranged import ReadTooLong
+from domain.ranged import OutOfReach, ReadTooLong
 
 
 def read_entries(stream: BinaryIO) -> list[Entry]:
@@ -95,9 +95,11 @@ def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineSte
 
 
 def check_bare_film(stream: BinaryIO) -> None:
-    """Read a film's header. Raises RejectedUpload: UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA."""
+    """Read a film's header, if it is in reach. Raises RejectedUpload: UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA."""
     try:
         check_film(stream)
+    except OutOfReach:
+        return
     except RefusedFilm as refused:
         raise RejectedUpload(refused.code, refused.facts) from refused
 

@@ -16,26 +16,31 @@ if TYPE_CHECKING:
 BLOCK_BYTES = 256 * 1024
 # a list of files this long names far more than any job may hold; reading it would need more memory than a Lambda has
 MAX_READ_BYTES = 16 * 1024**2
-# kept of what was fetched: a film in thousands of fragments is looked at in as many places
-MAX_HELD_BYTES = 64 * 1024**2
+# of one object, all of them kept: 64 MiB, which S3 sends block by block in some ten seconds; a file decides how many
+# places of it are looked at, and the function that reads has a minute
+MAX_BLOCKS = 256
 
 
 class ReadTooLong(Exception):
     """More was asked for at once than is ever held in memory."""
 
 
+class OutOfReach(Exception):
+    """What is asked for takes more reading than preflight does, or another library."""
+
+
 class RangedObject(io.RawIOBase):
-    """Reads `size` bytes of one object version by ranged GETs of whole blocks; those fetched last are kept.
+    """Reads `size` bytes of one object version by ranged GETs of whole blocks, each fetched once.
 
     A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError, one that may not
-    be read raises UnreadableUpload. One read of more than
-    MAX_READ_BYTES, however much of it there is, raises ReadTooLong before anything is fetched.
+    be read raises UnreadableUpload. One read of more than MAX_READ_BYTES, however much of it there is, raises
+    ReadTooLong before anything is fetched, and a read that needs a block beyond MAX_BLOCKS raises OutOfReach.
     """
 
     def __init__(self, s3: Any, uploaded: UploadedObject, size: int) -> None:
         self._s3, self._uploaded, self._size = s3, uploaded, size
         self._position = 0
-        self._blocks: dict[int, bytes] = {}  # in the order in which they were fetched
+        self._blocks: dict[int, bytes] = {}
 
     @property
     def bytes_held(self) -> int:
@@ -79,6 +84,8 @@ class RangedObject(io.RawIOBase):
 
     def _block(self, index: int) -> bytes:
         if index not in self._blocks:
+            if len(self._blocks) == MAX_BLOCKS:
+                raise OutOfReach
             first = index * BLOCK_BYTES
             last = min(first + BLOCK_BYTES, self._size) - 1
             version = {"VersionId": self._uploaded.version_id} if self._uploaded.version_id else {}
@@ -92,7 +99,5 @@ class RangedObject(io.RawIOBase):
                 )
             except ClientError as error:
                 raise refused(error) or error from error
-            if len(self._blocks) >= MAX_HELD_BYTES // BLOCK_BYTES:
-                del self._blocks[next(iter(self._blocks))]
             self._blocks[index] = response["Body"].read()
         return self._blocks[index]

@@ -203,10 +203,11 @@ class StageRuns:
         held = Reservation(dollars=float(item["reserved"]), day=item["reservedOn"]) if "reserved" in item else None
         return Billed(reservation=held)
 
-    def claim(self, run: StageRun) -> bool:
-        """Let nobody else create the run's job for CLAIM_SECONDS; False where somebody else is at it, or it left the
-        queue."""
-        return holds(
+    def claim(self, run: StageRun) -> str | None:
+        """Let nobody else create the run's job for CLAIM_SECONDS; the claim, or None where somebody else is at it, or
+        it left the queue."""
+        until = self._after(CLAIM_SECONDS, "milliseconds")
+        claimed = holds(
             self._table.update_item,
             Key=self._key(run),
             UpdateExpression="SET claimedUntil = :until",
@@ -214,14 +215,22 @@ class StageRuns:
                 "attribute_exists(queuedFor) AND (attribute_not_exists(claimedUntil) OR claimedUntil < :now)"
             ),
             ExpressionAttributeValues={
-                ":until": self._after(CLAIM_SECONDS, "milliseconds"),
+                ":until": until,
                 ":now": self._after(0, "milliseconds"),
             },
         )
+        return until if claimed else None
 
-    def release(self, run: StageRun) -> None:
-        """The run waits on, and whoever comes next may create its job."""
-        self._table.update_item(Key=self._key(run), UpdateExpression="REMOVE claimedUntil")
+    def release(self, run: StageRun, claim: str) -> None:
+        """The run waits on, and whoever comes next may create its job; unless `claim` is over, and the run is another's
+        by now."""
+        holds(
+            self._table.update_item,
+            Key=self._key(run),
+            UpdateExpression="REMOVE claimedUntil",
+            ConditionExpression="claimedUntil = :claim",
+            ExpressionAttributeValues={":claim": claim},
+        )
 
     def leave_queue(self, run: StageRun) -> bool:
         """Take the run out of the queue; False when it was not in it."""

@@ -47,6 +47,19 @@ def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
     return head if head is not None and head["ETag"].strip('"') == uploaded.etag.strip('"') else None
 
 
+def newest_at(s3: Any, bucket: str, key: str) -> UploadedObject | None:
+    """The version that lies at `key` now; None where nothing does, or S3 does not let us look."""
+    try:
+        head = _ask(s3, Bucket=bucket, Key=key)
+    except ClientError as error:
+        if refused(error) is None:
+            raise
+        return None
+    if head is None:
+        return None
+    return UploadedObject(bucket=bucket, key=key, version_id=head.get("VersionId"), etag=head["ETag"].strip('"'))
+
+
 def copy_of(s3: Any, uploaded: UploadedObject, uri: str) -> bool:
     """Copy this very version to `uri`, inside S3 and once; False when it is gone.
 

@@ -92,8 +92,9 @@ def _verdict(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def unlinked(text: str) -> str:
     """`text` with a word joiner (U+2060), which is not seen, where mail programs would begin to make a link of it:
-    names and facts are the sender's of an upload, and the mail is ours."""
-    return re.sub(r"(?<=\w)(?:\.(?=[^\W\d])|@(?=\w)|:(?=//))", "\\g<0>\u2060", text)
+    names and facts are the sender's of an upload, and the mail is ours. Browsers read four characters as the dot of a
+    host's name (https://www.unicode.org/reports/tr46/)."""
+    return re.sub(r"(?<=[^\s.])(?:[.。．｡](?=[^\W\d])|[@＠](?=\w)|:(?=//))", "\\g<0>\u2060", text)
 
 
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 from stage import pictures
-from tests.fuzz import files, requests
+from tests.fuzz import files, requests, uploads
 from tests.fuzz.door import Door
 from tests.fuzz.watch import watched
 from tests.support.cloud import cloud_of
 
-DOORS = (*files.DOORS, *requests.DOORS)
+DOORS = (*files.DOORS, *uploads.DOORS, *requests.DOORS)
 MAX_PIXELS = 4_000_000  # of a picture here: its bound is what is tested, not how long a large one takes
 
 

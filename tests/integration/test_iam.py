@@ -126,6 +126,17 @@ def test_what_runs_by_the_clock_or_by_hand_may_do_what_it_does(stack: Stack) -> 
     assert stack.denials() == []
 
 
+def test_the_api_deletes_one_version_of_an_upload(stack: Stack) -> None:
+    own = stack.address.client("s3")
+    bucket, key = stack.outputs["UploadsBucket"], "shared/notes.txt"
+    versions = [own.put_object(Bucket=bucket, Key=key, Body=body)["VersionId"] for body in (b"alice", b"bob")]
+    api = stack.role("ApiFunctionRole").client("s3", endpoint_url=stack.address.url)
+    api.delete_object(Bucket=bucket, Key=key, VersionId=versions[0])
+    left = own.list_object_versions(Bucket=bucket, Prefix=key)
+    assert [version["VersionId"] for version in left["Versions"]] == versions[1:]
+    assert "DeleteMarkers" not in left
+
+
 @dataclass(frozen=True)
 class Beyond:
     """A call that is none of a role's business: `call` gets a client of `service` with the role, and the stack."""
@@ -250,6 +261,9 @@ BEYOND = [
     Beyond("NotifyFunctionRole", "s3", put("ResultsBucket", "jobs/a/report.html"), "s3:PutObject"),
     Beyond("NotifyFunctionRole", "sesv2", send_mail_as_somebody_else, "ses:SendEmail"),
     Beyond("ApiFunctionRole", "s3", put("ResultsBucket", "jobs/a/scene.sog"), "s3:PutObject"),
+    Beyond(
+        "ApiFunctionRole", "s3", delete("UploadsBucket", "a.zip"), "s3:DeleteObject"
+    ),  # which hides others' versions
     Beyond("ApiFunctionRole", "sagemaker", create_job_as("SageMakerRole"), "sagemaker:CreateProcessingJob"),
     Beyond("SageMakerRole", "s3", put("UploadsBucket", "a.zip"), "s3:PutObject"),
     Beyond("SageMakerRole", "s3", delete("ResultsBucket", "jobs/a/scene.sog"), "s3:DeleteObject"),

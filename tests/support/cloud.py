@@ -31,6 +31,7 @@ from moto.ses.models import ses_backends
 from contract.stages import Stage
 from domain.clients import config
 from domain.layout import upload_uri
+from tests.support import key_limits
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -165,9 +166,12 @@ class Watched:
 @cache
 def _moto(kind: str, service: str) -> Any:
     """Made once: a client of one test serves the next, moto answers whichever mock is active."""
-    return (_create_client if kind == "client" else _create_resource)(
+    made = (_create_client if kind == "client" else _create_resource)(
         service, region_name=REGION, config=config(service)
     )
+    if service == "dynamodb":
+        key_limits.enforce(made if kind == "client" else made.meta.client, TABLES, INDEXES)
+    return made
 
 
 def empty_result(uri: str) -> dict[str, Any]:

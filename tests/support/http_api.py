@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from tests.support.cloud import LambdaContext, invoke
+from tests.support.sam_template import Template
 
 PILOT = {"sub": "pilot-1", "email": "pilot@example.com", "email_verified": "true"}
 
@@ -42,7 +45,7 @@ def event_of(
         "accountId": "123456789012",
         "apiId": "api",
         "domainName": "api.example.com",
-        "routeKey": f"{method} {path}",
+        "routeKey": route_key(method, path),
         "time": "04/May/2026:10:00:00 +0000",
         "timeEpoch": 1777888800000,
     }
@@ -63,6 +66,22 @@ def event_of(
         "body": base64.b64encode(body).decode(),
         "isBase64Encoded": True,
     }
+
+
+def route_key(method: str, path: str) -> str:
+    """The template's route that takes the request."""
+    found = (key for key, pattern in _routes().items() if re.fullmatch(pattern, f"{method} {path}"))
+    return next(found, "$default")
+
+
+@cache
+def _routes() -> dict[str, str]:
+    events = [
+        event for function in Template.load().functions for event in function.properties.get("Events", {}).values()
+    ]
+    routes = [event["Properties"] for event in events if event["Type"] == "HttpApi"]
+    keys = [f"{route['Method']} {route['Path']}" for route in routes]
+    return {key: re.sub(r"\\{\w+\\}", "[^/]+", re.escape(key)) for key in keys}
 
 
 def call(

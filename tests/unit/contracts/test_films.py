@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
-from contract.films import MAX_SECONDS, MIN_SIDE, RefusedFilm, begins_as_film, check_film, clock, read_header
+from contract.films import (
+    MAX_BOXES,
+    MAX_SECONDS,
+    MIN_SIDE,
+    RefusedFilm,
+    begins_as_film,
+    check_film,
+    clock,
+    is_cut_off,
+    read_header,
+)
 from tests.support.films import WIDTH, film_bytes, marked_spherical, small_film
 
 
@@ -36,7 +46,7 @@ def changed(film: bytes, kind: bytes, offset: int, value: bytes) -> bytes:
 def test_a_good_film_is_described(film: bytes) -> None:
     header = check_film(io.BytesIO(film))
     assert header.seconds == pytest.approx(4.0, abs=0.15)
-    assert (header.width, header.codec, header.panoramic, header.cut_off) == (WIDTH, "avc1", False, False)
+    assert (header.width, header.codec, header.panoramic) == (WIDTH, "avc1", False)
 
 
 class CountingReads(io.BytesIO):
@@ -65,8 +75,30 @@ def test_the_pictures_are_not_read(film: bytes) -> None:
 def test_a_film_whose_index_comes_first_says_that_it_is_cut_off(tmp_path: Path) -> None:
     small_film(tmp_path / "film.mp4", index_first=True)
     body = (tmp_path / "film.mp4").read_bytes()
-    assert not check_film(io.BytesIO(body)).cut_off
-    assert check_film(io.BytesIO(body[: len(body) * 2 // 3])).cut_off
+    assert not is_cut_off(io.BytesIO(body))
+    assert is_cut_off(io.BytesIO(body[: len(body) * 2 // 3]))
+    assert check_film(io.BytesIO(body[: len(body) * 2 // 3])).width == WIDTH
+
+
+def test_behind_the_index_nothing_is_read() -> None:
+    """A long film in fragments has more boxes than are ever looked at."""
+    fragments = struct.pack(">I4s8x", 16, b"moof") + struct.pack(">I4s8x", 16, b"mdat")
+    stream = CountingReads(film_bytes(index_first=True) + fragments * MAX_BOXES)
+    assert check_film(stream).width == WIDTH
+    assert stream.asked < 4096
+
+
+def test_a_box_ends_with_what_it_lies_in(film: bytes, tmp_path: Path) -> None:
+    """A file on a disk takes no place beyond 2^63."""
+    inner = struct.pack(">I4sQ", 1, b"mdia", 2**64 - 1) + struct.pack(">I4sQ", 1, b"free", 2**63 + 10)
+    trak = struct.pack(">I4s", 8 + len(inner), b"trak") + inner
+    at = film.index(b"moov") - 4
+    size = struct.unpack_from(">I", film, at)[0]
+    path = tmp_path / "film.mp4"
+    path.write_bytes(film[:at] + struct.pack(">I4s", size + len(trak), b"moov") + trak + film[at + 8 :])
+    with path.open("rb") as stream:
+        assert check_film(stream).width == WIDTH
+        assert not is_cut_off(stream)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

@@ -32,6 +32,7 @@ PREFIX = {
 NAMED_OTHERWISE = {
     "s3:HeadObject": "s3:GetObject",
     "s3:DeleteObjects": "s3:DeleteObject",
+    "s3:DeleteObject": "s3:DeleteObjectVersion",  # with VersionId, as our code calls it
     "s3:ListObjectsV2": "s3:ListBucket",
     "s3:CreateMultipartUpload": "s3:PutObject",
     "s3:UploadPart": "s3:PutObject",

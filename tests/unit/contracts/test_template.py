@@ -17,7 +17,12 @@ ROOT = Path(__file__).parents[3]
 TEMPLATE = Template.load()
 FUNCTIONS = {function.name: function for function in TEMPLATE.functions}
 # read by Powertools itself (https://docs.powertools.aws.dev/lambda/python/latest/environment_variables/)
-POWERTOOLS_VARIABLES = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_LOG_LEVEL"}
+POWERTOOLS_VARIABLES = {
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_LOG_LEVEL",
+    "POWERTOOLS_TRACER_CAPTURE_RESPONSE",
+}
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
@@ -55,6 +60,12 @@ def test_no_variable_of_its_own_is_unread(function: Function) -> None:
 def test_no_global_variable_is_unread() -> None:
     read = {name for function in FUNCTIONS.values() for name in function.settings_variables()}
     assert TEMPLATE.global_variables.keys() - POWERTOOLS_VARIABLES <= read
+
+
+def test_no_answer_of_a_function_is_kept_in_its_trace() -> None:
+    """They hold tokens of shares, secrets of webhooks and signed links."""
+    assert TEMPLATE.global_variables["POWERTOOLS_TRACER_CAPTURE_RESPONSE"] == "false"
+    assert not any("POWERTOOLS_TRACER_CAPTURE_RESPONSE" in function.variables for function in TEMPLATE.functions)
 
 
 def test_a_variable_of_one_function_is_not_given_to_all() -> None:

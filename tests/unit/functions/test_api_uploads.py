@@ -13,7 +13,7 @@ from domain.job import UploadedObject, job_id_of
 from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import call
-from tests.support.pilot import PHOTOS, STRANGER, is_problem
+from tests.support.pilot import JOB_ID, PHOTOS, STRANGER, is_problem, recorded
 
 
 def send(cloud: Cloud, upload: dict[str, Any], numbers: list[int], body: bytes) -> None:
@@ -93,3 +93,31 @@ def test_parts_are_few_enough_and_large_enough_for_s3(size: int) -> None:
     assert sum(ticket.size_of(number) for number in (1, ticket.part_count)) > 0
     assert (ticket.part_count - 1) * ticket.part_bytes + ticket.size_of(ticket.part_count) == size
     assert Ticket.decode(ticket.encode()) == ticket
+
+
+@pytest.mark.parametrize("number", [True, False, "10", "", None, 10.5, [10]])
+def test_a_size_is_a_number_and_nothing_that_python_takes_for_one(cloud: Cloud, number: Any) -> None:
+    assert call("POST", "/uploads", {"fileName": "a.zip", "bytes": number}).status == 422
+
+
+@pytest.mark.parametrize("number", [True, False, "7", 1.5])
+def test_the_days_of_a_link_are_a_number(cloud: Cloud, number: Any) -> None:
+    recorded(cloud)
+    assert call("POST", f"/jobs/{JOB_ID}/shares", {"days": number}).status == 422
+
+
+@pytest.mark.parametrize("number", [True, False, 1.5])
+def test_an_option_that_is_a_number_is_not_true_or_false(cloud: Cloud, number: Any) -> None:
+    """It may be written in letters, as on an upload."""
+    recorded(cloud)
+    options = {"products": number}
+    upload = {"fileName": "a.zip", "bytes": 10}
+    for path, body in (
+        ("/uploads", upload | options),
+        ("/uploads", upload | {"options": options}),
+        ("/start-job", {"s3Url": f"s3://{UPLOADS}/a.zip", "options": options}),
+        (f"/jobs/{JOB_ID}/rerun", {"from": "sfm", "options": options}),
+    ):
+        answer = call("POST", path, body)
+        assert answer.status == 422, answer.body
+    assert call("POST", "/uploads", upload | {"products": "1", "options": {"shDegree": "2"}}).status == 201

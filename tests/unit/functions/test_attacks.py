@@ -124,6 +124,17 @@ def test_a_scenes_name_is_no_link_in_a_mail(cloud: Cloud) -> None:
         assert not re.search(r"evil\.example|https://evil", shown)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["evil.example", "evil。example", "evil．example", "evil｡example", "💩.la", "a@evil.example", "a＠evil．example"],
+)
+def test_no_dot_that_a_browser_reads_as_one_joins_a_names_words(name: str) -> None:
+    """https://www.unicode.org/reports/tr46/: what separates labels."""
+    parts = unlinked(f"see {name} now").split("\u2060")
+    assert len(parts) == 1 + len(re.findall("[.。．｡@＠]", name))
+    assert all(part[-1] in ".。．｡@＠" for part in parts[:-1])
+
+
 @given(st.text(max_size=60))
 def test_what_is_unlinked_reads_as_before(text: str) -> None:
     assert unlinked(text).replace("\u2060", "") == text.replace("\u2060", "")

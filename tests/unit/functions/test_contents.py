@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contract.archive import Method
+from contract.archive import Entry, Method, scene_of
 from contract.codes import ErrorCode
 from contract.films import MAX_FILMS
+from contract.packed import PLAIN
+from contract.packed import Packed as PackedBytes
 from contract.stages import PipelineStep
+from domain import contents
 from domain.errors import RejectedUpload
 from domain.preflight import check_contents, check_entries, read_entries
 from tests.support.archives import Packed, archive_of
 from tests.support.films import film_bytes, marked_spherical
-from tests.support.models import binary_model, scene_of, text_model
+from tests.support.models import binary_model, text_model
+from tests.support.models import scene_of as scene_files
+from tests.support.sparse_s3 import SparseS3, ranged, uploaded
 
 each_method = pytest.mark.parametrize("method", [Method.STORED, Method.DEFLATE])
 PHOTOS = [f"{number:06d}.jpg" for number in range(1, 9)]
@@ -29,21 +37,21 @@ def archive(files: dict[str, bytes], method: int = Method.DEFLATE) -> bytes:
     return archive_of([Packed(name.encode(), body, method) for name, body in files.items()])
 
 
-REFUSED_ARCHIVES = ("NOT_A_ZIP", "EMPTY_ARCHIVE", "ENCRYPTED_ARCHIVE", "UNSUPPORTED_ARCHIVE", "ARCHIVE_TOO_LARGE")
-
-
 def scene(
     model: dict[str, bytes], folder: str = "sparse/0", photos: list[str] = PHOTOS, images: str = "images"
 ) -> dict[str, bytes]:
-    return scene_of(model, photos, f"{folder}/", f"{images}/")
+    return scene_files(model, photos, f"{folder}/", f"{images}/")
 
 
 def preflight(body: bytes, step: PipelineStep) -> str:
     """The refusal, "" where there is none."""
-    stream = io.BytesIO(body)
+    return refusal_of(uploaded(body), len(body), step)
+
+
+def refusal_of(stream: BinaryIO, size: int, step: PipelineStep) -> str:
     try:
         entries = read_entries(stream)
-        check_entries(entries, len(body), step)
+        check_entries(entries, size, step)
         check_contents(stream, entries, step)
     except RejectedUpload as rejected:
         return f"{rejected.error.code}: {rejected.error.message}"
@@ -132,7 +140,7 @@ def test_whatever_is_damaged_a_scene_is_taken_or_refused_by_a_code(
     if cut % 2:  # and the packed bytes as well
         packed[(30 + damage[0][0] % 2000) % len(packed)] = damage[0][1]
     code = preflight(bytes(packed), SCENE).partition(":")[0]
-    assert code in ("", "INVALID_SCENE") or (cut % 2 and code in REFUSED_ARCHIVES)
+    assert code in ("", "INVALID_SCENE") or (cut % 2 and code in tuple(ErrorCode))  # where the directory is hit, by any
 
 
 def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() -> None:
@@ -147,10 +155,150 @@ def test_a_damaged_model_is_refused_and_one_packed_otherwise_left_to_training() 
 def test_a_long_list_of_photos_is_read_no_further_than_it_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the photos are found before the limit; where they lie behind it, training looks."""
     model = binary_model(PHOTOS, observations=50_000)
-    monkeypatch.setattr("domain.contents.MAX_LIST_BYTES", 6 << 20)
+    monkeypatch.setattr("domain.contents.MAX_BYTES", 6 << 20)
     assert preflight(archive(scene(model)), SCENE) == ""
-    monkeypatch.setattr("domain.contents.MAX_LIST_BYTES", 1 << 20)
+    monkeypatch.setattr("domain.contents.MAX_BYTES", 1 << 20)
     assert preflight(archive(scene(model, photos=[f"other {name}" for name in PHOTOS])), SCENE) == ""
+
+
+@dataclass(frozen=True)
+class Hollow(Packed):
+    """An entry of blocks of Deflate that unpack to nothing, each of five bytes."""
+
+    blocks: int = 0
+
+    @property
+    def data(self) -> bytes:
+        return b"\0\0\0\xff\xff" * self.blocks
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of all chunks that Deflate gave."""
+    sizes: list[int] = []
+    inflate = PLAIN[Method.DEFLATE]
+
+    def counting(packed: PackedBytes) -> Iterator[bytes]:
+        for chunk in inflate(packed):
+            sizes.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setitem(PLAIN, Method.DEFLATE, counting)
+    return sizes
+
+
+@pytest.mark.parametrize(("name", "step"), [("sparse/0/images.bin", SCENE), ("a.MP4", FULL)])
+def test_blocks_that_unpack_to_nothing_are_not_read_to_their_end(
+    name: str, step: PipelineStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contents, "MAX_BYTES", 1 << 20)
+    files = scene(binary_model(PHOTOS)) if step is SCENE else {}
+    entries = [Packed(path.encode(), body) for path, body in files.items() if path != name]
+    body = archive_of([*entries, Hollow(name.encode(), b"film", blocks=1_600_000)])
+    s3 = SparseS3(len(body), body)
+    assert refusal_of(ranged(s3), s3.size, step) == ""
+    assert s3.fetched < 3 << 20 < s3.size
+
+
+def test_all_models_together_are_unpacked_so_far(unpacked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MAX_BYTES", 2 << 20)
+    remarks = (b"# " + bytes(998) + b"\n") * 1000
+    files = scene(text_model(PHOTOS))
+    for number in range(6):
+        files |= scene({**text_model(PHOTOS), "images.txt": remarks}, f"sparse/{number}")
+    assert preflight(archive(files), SCENE) == ""
+    assert sum(unpacked) < 4 << 20
+
+
+@pytest.mark.parametrize("name", ["cameras.txt", "images.txt", "points3D.txt"])
+def test_lines_are_counted_whatever_they_hold(name: str, unpacked: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "MAX_LINES", 10_000)
+    assert preflight(archive(scene({**text_model(PHOTOS), name: b"\n" * (8 << 20)})), SCENE) == ""
+    assert sum(unpacked) < 4 << 20
+
+
+def test_no_model_is_looked_at_where_they_are_too_many() -> None:
+    model = dict.fromkeys(binary_model([]), bytes(8))
+    files = scene(binary_model(PHOTOS, camera=7))
+    for number in range(contents.MAX_MODELS):
+        files |= {f"sparse/{number + 1}/{name}": body for name, body in model.items()}
+    assert preflight(archive(files), SCENE) == ""
+    del files[f"sparse/{contents.MAX_MODELS}/images.bin"]
+    assert "camera 1 is of model 7" in preflight(archive(files), SCENE)
+
+
+class CountedFiles(dict[PurePosixPath, Entry]):
+    """How often all files were gone through."""
+
+    rounds = 0
+
+    def __iter__(self) -> Iterator[PurePosixPath]:
+        self.rounds += 1
+        return super().__iter__()
+
+    def items(self):  # type: ignore[no-untyped-def]
+        self.rounds += 1
+        return super().items()
+
+
+def test_the_files_are_gone_through_once_for_all_models() -> None:
+    files: dict[str, bytes] = {}
+    for number in range(30):
+        files |= scene(binary_model(PHOTOS), f"sparse/{number}")
+    stream = uploaded(archive(files))
+    entries = CountedFiles({entry.path: entry for entry in read_entries(stream)})
+    found = scene_of(entries.keys())
+    assert found is not None
+    contents.check_model(stream, entries, found)
+    assert entries.rounds <= 3
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("1 PINHOLE 64 48 " + "١ " * 3000, "cameras.txt"), ("1 1 0 0 0 0 0 0 1 " + "a/" * 3000 + "a.jpg", "images.txt")],
+)
+def test_a_line_of_many_values_is_not_taken_apart(line: str, name: str) -> None:
+    model = {**text_model(PHOTOS), name: line.encode() + b"\n"}
+    assert "a line is too long" in preflight(archive(scene(model)), SCENE)
+
+
+def moved(body: bytes, by: int) -> bytes:
+    """The archive, whose end says that its directory begins `by` bytes from where it does."""
+    there = struct.unpack_from("<L", body, len(body) - 6)[0]
+    return body[:-6] + struct.pack("<L", (there + by) % 2**32) + body[-2:]
+
+
+@each_method
+def test_an_entry_before_the_archive_is_damaged(method: int) -> None:
+    """A directory said to begin later moves all entries forward, the first to before the start."""
+    body = archive(scene(binary_model(PHOTOS)), method)
+    assert "sparse/0/cameras.bin is damaged" in preflight(moved(body, 50), SCENE)
+    body = archive({"a.MP4": film_bytes()}, method)
+    assert "a.MP4: its data in the archive is damaged" in preflight(moved(body, 50), FULL)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    film=st.booleans(),
+    method=st.sampled_from([Method.STORED, Method.DEFLATE]),
+    by=st.integers(-300, 300),
+    offset=st.none() | st.integers(0, 2**32 - 1),
+)
+def test_wherever_entries_are_said_to_lie_the_archive_is_taken_or_refused_by_a_code(
+    tmp_path_factory: pytest.TempPathFactory, film: bool, method: int, by: int, offset: int | None
+) -> None:
+    """As an object and as a file on a disk, which differ in what they raise for places that are none."""
+    files = {"a.MP4": film_bytes()} if film else scene(binary_model(PHOTOS))
+    body = bytearray(archive(files, method))
+    if offset is not None:
+        struct.pack_into("<L", body, body.index(b"PK\1\2") + 42, offset)
+    wrong, step = moved(bytes(body), by), FULL if film else SCENE
+    path: Path = tmp_path_factory.getbasetemp() / "wrong.zip"
+    path.write_bytes(wrong)
+    with path.open("rb") as stream:
+        on_disk = refusal_of(stream, len(wrong), step)
+    assert preflight(wrong, step) == on_disk
+    assert on_disk.partition(":")[0] in ("", "INVALID_SCENE", "UNREADABLE_FILM", "NOT_A_ZIP")
 
 
 CARD = {"DJI_0001.SRT": b"1\n"}

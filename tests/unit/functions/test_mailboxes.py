@@ -3,6 +3,7 @@ suppress."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.support.mails import API, AT, recorded
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 PILOT = "pilot@example.com"
 OTHER = "other@example.com"
+TOO_LONG = base64.urlsafe_b64encode(b"a" * 3000).decode() + ".key"  # more than DynamoDB takes for a key
 
 
 def reference(cloud: Cloud, address: str = PILOT) -> str:
@@ -73,7 +75,18 @@ def test_one_customers_click_leaves_others_their_mails(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize(
-    "forged", ["", ".", "x", "cGlsb3RAZXhhbXBsZS5jb20", "cGlsb3RAZXhhbXBsZS5jb20.guess", "é.key", "_w.k"]
+    "forged",
+    [
+        "",
+        ".",
+        "x",
+        "cGlsb3RAZXhhbXBsZS5jb20",
+        "cGlsb3RAZXhhbXBsZS5jb20.guess",
+        "é.key",
+        "_w.k",
+        TOO_LONG,
+        TOO_LONG[:360],
+    ],
 )
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_nobody_closes_or_opens_a_mailbox_without_its_key(cloud: Cloud, method: str, forged: str) -> None:

@@ -55,6 +55,13 @@ def test_a_file_that_is_no_zip_is_refused(body: bytes) -> None:
     assert code(body) is ErrorCode.NOT_A_ZIP
 
 
+def test_names_of_many_folders_are_bounded_all_together() -> None:
+    """Each may lie in a hundred folders; all of them would take the function that reads them a minute."""
+    deep = [Listed("a/" * 90 + f"{number}.txt") for number in range(LIMITS.parts // 91 + 1)]
+    assert code(listed(*deep)) is ErrorCode.ARCHIVE_TOO_LARGE
+    assert check(listed(*deep[: len(deep) // 2])) == 5
+
+
 def test_a_zip_that_is_cut_off_is_no_zip() -> None:
     assert code(zip_of(photos(18))[:-30]) is ErrorCode.NOT_A_ZIP
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import re
-from typing import Any
+import struct
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,31 +14,12 @@ from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.job import UploadedObject
-from domain.preflight import check_entries, read_entries
-from domain.ranged import BLOCK_BYTES, MAX_HELD_BYTES, MAX_READ_BYTES, RangedObject, ReadTooLong
+from domain.preflight import check_bare_film, check_entries, read_entries
+from domain.ranged import BLOCK_BYTES, MAX_BLOCKS, MAX_READ_BYTES, OutOfReach, RangedObject, ReadTooLong
 from tests.support.archives import Listed, directory_of
 from tests.support.cloud import UPLOADS, Cloud
-
-UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", version_id="v1", etag="e1")
-
-
-class SparseS3:
-    """get_object on an object of any size: zeros, and `tail` at its end. Knows what was fetched."""
-
-    def __init__(self, size: int, tail: bytes = b"") -> None:
-        self.size, self.tail = size, tail
-        self.requests: list[dict[str, Any]] = []
-        self.fetched = 0
-
-    def get_object(self, **request: Any) -> dict[str, Any]:
-        self.requests.append(request)
-        first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", request["Range"]).groups())  # type: ignore[union-attr]
-        assert last < self.size
-        self.fetched += last + 1 - first
-        tail_at = self.size - len(self.tail)
-        zeros = b"\0" * max(min(last + 1, tail_at) - first, 0)
-        rest = self.tail[max(first - tail_at, 0) : last + 1 - tail_at] if last >= tail_at else b""
-        return {"Body": io.BytesIO(zeros + rest)}
+from tests.support.sparse_s3 import UPLOADED, SparseS3
+from tests.support.sparse_s3 import ranged as ranged_object
 
 
 def photos_directory(count: int) -> bytes:
@@ -55,17 +35,32 @@ def test_of_a_large_archive_only_the_end_is_fetched() -> None:
     assert s3.fetched == ranged.bytes_held <= 2 * BLOCK_BYTES
 
 
-def test_however_many_places_are_looked_at_memory_is_bounded() -> None:
-    """As of the boxes of a film in fragments."""
+def test_a_hostile_object_is_read_by_so_many_requests_and_no_more() -> None:
     s3 = SparseS3(10 * 1024**3, b"tail")
     ranged = RangedObject(s3, UPLOADED, s3.size)
-    for place in range(0, s3.size, s3.size // 700):
-        ranged.seek(place)
-        assert len(ranged.read(16)) == min(16, s3.size - place)
-    assert len(s3.requests) >= 700
-    assert ranged.bytes_held <= MAX_HELD_BYTES
     ranged.seek(-4, io.SEEK_END)
     assert ranged.read(4) == b"tail"
+
+    def look(places: range) -> None:
+        for place in places:
+            ranged.seek(place)
+            ranged.read(16)
+
+    with pytest.raises(OutOfReach):
+        look(range(0, s3.size, s3.size // 700))
+    assert len(s3.requests) == MAX_BLOCKS
+    assert ranged.bytes_held <= MAX_BLOCKS * BLOCK_BYTES
+    ranged.seek(-4, io.SEEK_END)
+    assert ranged.read(4) == b"tail"  # what was fetched stays in reach
+
+
+def test_a_film_whose_index_lies_behind_too_many_places_is_left_to_the_container() -> None:
+    box = 2 * BLOCK_BYTES
+    boxes = {0: struct.pack(">I4s", box, b"ftyp")}
+    boxes |= {place * box: struct.pack(">I4s", box, b"free") for place in range(1, 1000)}
+    s3 = SparseS3(1000 * box, pieces=boxes)
+    check_bare_film(ranged_object(s3))
+    assert len(s3.requests) == MAX_BLOCKS
 
 
 @pytest.mark.parametrize("count", [5000, 3119, 3120])

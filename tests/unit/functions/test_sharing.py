@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
-from domain.shares import hash_of
-from tests.support.cloud import RESULTS, Cloud
+from domain.observability import logger
+from domain.shares import MAX_SHARES, hash_of
+from tests.support.archives import photos, zip_of
+from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.http_api import call
 from tests.support.pilot import JOB_ID, STRANGER, recorded, track
 
@@ -103,3 +109,132 @@ def test_deleting_takes_item_files_and_links_away(cloud: Cloud) -> None:
     assert cloud.item(JOB_ID) is None
     assert call("GET", f"/jobs/{JOB_ID}").status == 404
     assert call("GET", f"/shared/{token}", claims=None).status == 404
+
+
+class TwoPilots:
+    """Alice and Bob, who call their archive alike and drop it at one key."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def upload(self, who: str) -> dict[str, Any]:
+        body = zip_of(photos(8 if who == "alice" else 9))
+        return self._cloud.upload("photos.zip", body, email=f"{who}@example.com")
+
+    def start(self, event: dict[str, Any]) -> str:
+        job_id: str = invoke("start_job", event)["jobId"]
+        assert job_id in self._cloud.stepfunctions.executions, "its upload is gone"
+        return job_id
+
+    def end(self, job_id: str) -> None:
+        self._cloud.stepfunctions.executions[job_id].status = "FAILED"
+        self._cloud.table("jobs").update_item(
+            Key={"jobId": job_id},
+            UpdateExpression="SET #status = :failed",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":failed": "FAILED"},
+        )
+
+    def delete(self, who: str, job_id: str) -> None:
+        assert call("DELETE", f"/jobs/{job_id}", claims=claims_of(who)).status == 204
+
+    def is_there(self, event: dict[str, Any]) -> bool:
+        try:
+            self._cloud.s3.head_object(
+                Bucket=UPLOADS, Key="photos.zip", VersionId=event["detail"]["object"]["version-id"]
+            )
+        except ClientError:
+            return False
+        return True
+
+
+def claims_of(who: str) -> dict[str, str]:
+    return {"sub": who, "email": f"{who}@example.com", "email_verified": "true"}
+
+
+@pytest.mark.parametrize("first", ["alice", "bob"])
+def test_deleting_a_scene_leaves_the_upload_of_another_at_the_same_key(cloud: Cloud, first: str) -> None:
+    pilots = TwoPilots(cloud)
+    uploads = {who: pilots.upload(who) for who in (first, {"alice": "bob", "bob": "alice"}[first])}
+    alice = pilots.start(uploads["alice"])
+    pilots.end(alice)
+    pilots.delete("alice", alice)
+    assert {who: pilots.is_there(event) for who, event in uploads.items()} == {"alice": False, "bob": True}
+    bob = pilots.start(uploads["bob"])
+    pilots.end(bob)
+    again = call("POST", f"/jobs/{bob}/rerun", {"from": "sfm"}, claims=claims_of("bob"))
+    assert (again.status, again.json["jobId"]) == (202, f"{bob}-r2")
+    pilots.end(f"{bob}-r2")
+    pilots.delete("bob", bob)
+    assert pilots.is_there(uploads["bob"]), "its rerun may be run again"
+    pilots.delete("bob", f"{bob}-r2")
+    assert not pilots.is_there(uploads["bob"])
+
+
+@pytest.mark.parametrize("newest", ["alice", "bob"])
+def test_of_a_job_whose_item_names_no_version_the_newest_is_deleted_if_it_is_its_own(cloud: Cloud, newest: str) -> None:
+    pilots = TwoPilots(cloud)
+    uploads = {who: pilots.upload(who) for who in ("bob", "alice")}
+    alice = pilots.start(uploads["alice"])
+    pilots.end(alice)
+    cloud.table("jobs").update_item(Key={"jobId": alice}, UpdateExpression="REMOVE versionId")
+    if newest == "bob":
+        uploads["later"] = pilots.upload("bob")
+    pilots.delete("alice", alice)
+    assert pilots.is_there(uploads["alice"]) is (newest == "bob")
+    assert all(pilots.is_there(event) for who, event in uploads.items() if who != "alice")
+    assert cloud.s3.head_object(Bucket=UPLOADS, Key="photos.zip"), "no delete marker lies over the others"
+
+
+def test_links_of_the_same_moment_are_no_more_than_may_be(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished(cloud)
+    for _ in range(MAX_SHARES - 1):
+        share()
+    before = JobsTable(cloud.table("jobs")).find(JOB_ID)
+    monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of them has read
+    answers = [call("POST", f"/jobs/{JOB_ID}/shares", {}) for _ in range(3)]
+    assert [answer.status for answer in answers[:1]] == [201]
+    assert {answer.json.get("code") for answer in answers[1:]} == {"INVALID_REQUEST"}
+    item = cloud.item(JOB_ID)
+    assert item is not None
+    assert len(item["shares"]) == MAX_SHARES
+
+
+def test_a_link_to_a_scene_that_is_deleted_meanwhile_is_none(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished(cloud)
+    found, reads = JobsTable.find, list[str]()
+
+    def deleted_after(table: JobsTable, job_id: str) -> JobItem | None:
+        item = found(table, job_id)
+        reads.append(job_id)
+        cloud.table("jobs").delete_item(Key={"jobId": job_id})
+        return item
+
+    monkeypatch.setattr(JobsTable, "find", deleted_after)
+    assert call("POST", f"/jobs/{JOB_ID}/shares", {}).json["code"] == "NO_SUCH_JOB"
+    assert reads
+
+
+@pytest.mark.parametrize("claims", [None, claims_of("bob")])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/shared/{}"),
+        ("GET", "/shared/{}/lod-meta.json"),
+        ("GET", "/uploads/{}"),
+        ("POST", "/uploads/{}/complete"),
+        ("DELETE", "/uploads/{}"),
+        ("POST", "/nowhere/{}"),
+    ],
+)
+def test_what_opens_something_by_itself_is_in_no_log(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, method: str, path: str, claims: Any
+) -> None:
+    finished(cloud)
+    log = io.StringIO()
+    monkeypatch.setattr(logger.registered_handler, "stream", log)
+    secret = share()["token"].partition(".")[2]
+    call(method, path.format(f"{JOB_ID}.{secret}"), claims=claims)
+    call(method, path.format(secret), claims=claims)
+    assert '"request"' in log.getvalue()
+    assert secret not in log.getvalue()

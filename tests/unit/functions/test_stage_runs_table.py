@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from contract.stages import Stage
-from domain.stage_runs import StageRuns, WaitingRun
+from domain.stage_runs import CLAIM_SECONDS, StageRuns, WaitingRun
 from tests.support.cloud import Cloud, invoke
 from tests.support.runs import ask_for, run_of, token_of, waiting
 
@@ -105,3 +105,24 @@ def test_a_run_is_found_as_soon_as_it_was_written(cloud: Cloud, runs: StageRuns)
     behind = StageRuns(Replica(cloud.table("stage-runs")))
     assert behind.find(found.run) == found
     assert behind.of_job(found.run.job_id) == [found]
+
+
+def test_who_comes_late_frees_nobody_elses_claim(cloud: Cloud) -> None:
+    now = 1_800_000_000.0
+    runs = StageRuns(cloud.table("stage-runs"), lambda: now)
+    found = known(runs)
+    runs.queue_up(found.run, "token-1", {}, 0)
+    first = runs.claim(found.run)
+    now += CLAIM_SECONDS + 1
+    second = runs.claim(found.run)
+    assert first
+    assert second
+    runs.release(found.run, first)
+    assert not runs.claim(found.run), "the second is creating its job"
+    runs.release(found.run, second)
+    assert runs.claim(found.run)
+
+
+def test_freeing_what_has_left_leaves_nothing_behind(cloud: Cloud, runs: StageRuns) -> None:
+    runs.release(run_of(), "2026-05-04T10:00:00.000+00:00")
+    assert cloud.table("stage-runs").scan()["Items"] == []

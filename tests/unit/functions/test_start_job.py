@@ -156,7 +156,8 @@ def test_a_crash_at_any_call_and_a_second_delivery_end_as_if_nothing_had_happene
         cloud.watch.crash_at = None
         invoke("start_job", event)
         state = final_state(cloud, event)
-        assert state["item"] == {**expected["item"], "jobId": job_id(event)}, calls[crash_at]
+        own = {"jobId": job_id(event), "versionId": event["detail"]["object"]["version-id"]}
+        assert state["item"] == {**expected["item"], **own}, calls[crash_at]
         assert len(state["executions"]) - already[0] == len(expected["executions"]), calls[crash_at]
         assert state["said"] == expected["said"], calls[crash_at]
 

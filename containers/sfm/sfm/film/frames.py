@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from contract.counts import MIN_PHOTOS
-from contract.films import MAX_FILMS, RefusedFilm, check_film, clock
+from contract.films import MAX_FILMS, RefusedFilm, check_film, clock, is_cut_off
 from contract.warning_codes import WarningCode
 from sfm.exif import DATE_TIME_FORMAT, FOCAL_LENGTH_35MM, Metadata, focal_in_pixels
 from sfm.film.choose import Look, choose, step_for
@@ -74,6 +74,7 @@ def frames_of(
         try:
             with file.path.open("rb") as stream:
                 header = check_film(stream)
+                cut_off = is_cut_off(stream)
             length = header.seconds or 0.0
 
             def watching(seconds: float, number: int = number, length: float = length) -> None:
@@ -90,7 +91,7 @@ def frames_of(
             continue
         seen.append(_Film(file, watched, _telemetry(file, watched, telemetry)))
         missing = length - watched.seconds
-        if header.cut_off or missing > MISSING_SECONDS:
+        if cut_off or missing > MISSING_SECONDS:
             notes[file.name] = f"it is cut off after {watched.seconds:.0f} s"
         elif watched.damaged:
             notes[file.name] = f"it is damaged in {watched.damaged} places, which are left out"
