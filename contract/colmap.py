@@ -183,7 +183,7 @@ def check_camera(image: ModelImage, cameras: Collection[int]) -> int:
 
 
 def _record(line: str) -> str:
-    """The line. Raises UnreadableModel before its values are told apart, where each of millions would be an object."""
+    """The line. Raises UnreadableModel for one that is too long to be split: each of its values becomes an object."""
     if len(line) > MAX_RECORD:
         raise UnreadableModel("a line is too long")
     return line

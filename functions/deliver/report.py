@@ -301,7 +301,7 @@ def _no_score(results: dict[Stage, StageResult]) -> str | None:
     if Stage.SFM not in results or Stage.TRAINING not in results:
         return None
     if results[Stage.TRAINING].metrics.get("psnrSeenFitted") is None:
-        return "No photo could be kept aside to check the scene against: there are too few that see the same places."
+        return "There are no check photos to compare the scene with: too few photos see the same places."
     return (
         "The photos agree on too little of what they show to check the scene from other sides. "
         "Fly with more overlap between neighbouring photos."

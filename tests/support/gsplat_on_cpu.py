@@ -7,6 +7,8 @@ the order of axes, what carries which gradient. A kernel that is not replaced he
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +17,17 @@ import torch
 from torch import Tensor
 
 _MIN_ALPHA, _MAX_ALPHA, _MIN_TRANSMITTANCE = 1 / 255, 0.999, 1e-4
+
+
+@contextmanager
+def gsplat_on_cpu() -> Iterator[None]:
+    """gsplat on one thread inside the block: for tiny pictures more threads only wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        drive_on_cpu(patch)
+        yield
+    torch.set_num_threads(threads)
 
 
 def drive_on_cpu(patch: pytest.MonkeyPatch) -> None:

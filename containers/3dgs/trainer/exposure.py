@@ -135,12 +135,12 @@ def solve(pairs: Pairs, expected: Float64) -> Float64:
     return np.exp(logs)
 
 
-def predicted_gain(
-    gains: Mapping[str, Float64], names: Sequence[str], name: str, expected: Mapping[str, float]
-) -> Float64:
+def predicted_gain(gains: Mapping[str, Float64], name: str, expected: Mapping[str, float]) -> Float64:
     """The gain (3,) of a photo that has none: what EXIF says, times the geometric mean of how far from that the next
-    photos before and after it are, of `names` in the order of the flight, that have one; 1 where no photo has.
+    photos before and after it are that have one; 1 where no photo has. `expected`: each photo's gain by EXIF, in the
+    order of the flight.
     """
+    names = list(expected)
     place = names.index(name)
     before = next((other for other in reversed(names[:place]) if other in gains), None)
     after = next((other for other in names[place + 1 :] if other in gains), None)

@@ -84,6 +84,7 @@ class TrainingRun:
         self.ended = "steps"  # what ended the training: steps, time or plateau
         self.trained_steps: int | None = None  # once training has ended
         self._context, self._scene, self._store, self._gains = context, scene, store, dict(gains)
+        self._expected = expected_gains(scene.stops)
         self._scores: Scores | None = None
         self._writer = checkpoint.Writer(context.folders.checkpoints)
         self._fingerprint = _fingerprint(scene, trainer.budget)
@@ -241,8 +242,7 @@ class TrainingRun:
         training = [other.camera for other in self._scene.split("train")]
         seen = views_of_pixels(photo.camera, training, self._scene.positions) >= WELL_SEEN
         target, mask = self._store.target(photo, photo.camera), self._store.mask(photo, photo.camera)
-        stops = self._scene.stops
-        gain = predicted_gain(self._gains, list(stops), photo.name, expected_gains(stops))
+        gain = predicted_gain(self._gains, photo.name, self._expected)
         return score(photo.name, image, target, mask, seen, gain)
 
     def _psnr(self, photo: Photo, image: Tensor) -> float:

@@ -402,7 +402,7 @@ def test_a_score_is_0_to_100_and_nothing_better_lowers_it(
 @pytest.mark.parametrize(
     ("missing", "why"),
     [
-        ("psnrSeenFitted", "No photo could be kept aside"),
+        ("psnrSeenFitted", "There are no check photos"),
         ("gmsd", "agree on too little"),
         ("psnrOffPath", "agree on too little"),
         ("seen", "agree on too little"),

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.support.gsplat_on_cpu import drive_on_cpu
+from tests.support.gsplat_on_cpu import gsplat_on_cpu
 from tests.unit.trainer.synthetic import make_scene
 from tests.unit.trainer.test_trainer_stage import result, run
 from trainer import run as training_run
@@ -37,12 +37,8 @@ EDGE, SEEDS, CAP = 48, 120, 200
 
 @pytest.fixture(scope="module", autouse=True)
 def _gsplat() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # pictures of 48 pixels: more threads only wait for each other
-    with pytest.MonkeyPatch.context() as patch:
-        drive_on_cpu(patch)
+    with gsplat_on_cpu():
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

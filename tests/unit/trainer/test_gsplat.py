@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from tests.support.gsplat_on_cpu import drive_on_cpu
+from tests.support.gsplat_on_cpu import gsplat_on_cpu
 from tests.support.tensors import NAMES, leaves_of
 from tests.unit.splat.scenes import HEIGHT, WIDTH, make_camera, make_gaussians
 from trainer import rasterize as ours
@@ -18,13 +18,9 @@ KINDS = ["plain", "huge", "flat", "opaque", "behind", "edge"]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _gsplat() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # pictures of 48 pixels: more threads only wait for each other
-    with pytest.MonkeyPatch.context() as patch:
-        drive_on_cpu(patch)
+def _gsplat() -> Iterator[None]:
+    with gsplat_on_cpu():
         yield
-    torch.set_num_threads(threads)
 
 
 def drawn(with_gsplat: bool, kinds: list[str], seed: int, degree: int = 3) -> dict[str, Tensor]:

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 from plyfile import PlyData
 
+from benchmarks.drawing import shown
 from splat.camera import read_views
 from splat.gaussians import Gaussians
 from splat.ply import read_ply
-from splat.render import render_with_alpha
-from splat.surroundings import background, read_surroundings
+from splat.surroundings import read_surroundings
 from stage.contract import Folders, StageContext, run_stage
 from stage.result import StageOutcome
 from tests.support.schemas import file_faults
@@ -132,9 +132,7 @@ def test_the_splat_shows_the_held_out_photo_in_world_coordinates(done: Path) -> 
     assert np.abs(np.median(gaussians.means, axis=0) - (100, -50, 20)).max() < 10
     view = next(view for view in read_views(done / "views.json") if view.split == "test")
     photo = np.asarray(Image.open(done / str(view.image))) / 255
-    behind = background(read_surroundings(done / "surroundings.json"), view.camera)
-    image, alpha = render_with_alpha(gaussians, view.camera)
-    error = (((image + (1 - alpha[..., None]) * behind).clip(0, 1) - photo) ** 2).mean()
+    error = ((shown(gaussians, view.camera, read_surroundings(done / "surroundings.json")) - photo) ** 2).mean()
     # it was trained on after it had been scored
     assert -10 * np.log10(error) > result(done)["metrics"]["psnr"]
 
