@@ -123,7 +123,7 @@ def test_two_point_distances_are_those_of_the_scene(page: Any) -> None:
 def test_clicks_measure_length_height_and_area_and_move_no_camera(page: Any, tmp_path: Path) -> None:
     before = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
     page.click("#measure")
-    ground, top = np.array([0.9, -1.2, 0.0]), corners()[0]
+    ground, top = np.array([0.2, -0.9, 0.0]), corners()[0]
     for number, place in enumerate((ground, top), start=1):
         page.mouse.click(*pixel(place))
         wait_for_picks(page, number)
@@ -155,7 +155,7 @@ def test_clicks_measure_length_height_and_area_and_move_no_camera(page: Any, tmp
 def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:
     page.click("#measure")
     page.click("[data-kind=point]")
-    place = np.array([-0.9, -1.1, 0.0])
+    place = np.array([-0.5, -0.9, 0.0])
     page.mouse.move(*pixel(place))
     page.wait_for_function("document.querySelector('[data-part=pointer]').textContent !== ''", timeout=60_000)
     assert "E 46449" in page.inner_text("[data-part=pointer]")
@@ -163,7 +163,7 @@ def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:
     wait_for_picks(page, 1)
     found = re.search(r"E ([\d.]+), N ([\d.]+), height ([\d.]+)\nUTM 32N, EPSG:25832\nOn Earth ± 0.0", figures(page))
     assert found, figures(page)
-    expected = [EASTING - 0.9, NORTHING - 1.1, LEVEL]
+    expected = [EASTING - 0.5, NORTHING - 0.9, LEVEL]
     assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
 
 
@@ -172,14 +172,14 @@ def test_keys_and_touch_measure_too(page: Any) -> None:
     page.wait_for_selector("#measuring")
     page.keyboard.press("Enter")
     wait_for_picks(page, 1)
-    page.touchscreen.tap(*pixel(np.array([0.9, -1.2, 0.0])))
+    page.touchscreen.tap(*pixel(np.array([0.2, -0.9, 0.0])))
     wait_for_picks(page, 2)
     page.keyboard.press("Backspace")
     wait_for_picks(page, 1)
     page.keyboard.press("Escape")
     assert page.is_hidden("#measuring")
     assert page.evaluate("document.activeElement.id") == "measure"
-    page.mouse.click(*pixel(np.array([0.9, -1.2, 0.0])))
+    page.mouse.click(*pixel(np.array([0.2, -0.9, 0.0])))
     page.wait_for_timeout(500)
     assert page.evaluate("spaceport.measuring.picks.length") == 1, "what is closed measures nothing"
 
