@@ -43,7 +43,7 @@ export class Measuring {
     open(wanted) {
         measuring = wanted;
         this.panel.hidden = !wanted;
-        this.overlay.hidden = !wanted;
+        this.overlay.toggleAttribute('hidden', !wanted); // an SVG has no such property
         this.show();
     }
 
