@@ -179,6 +179,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "cameras": model.num_cameras(),
             "pairs": len(solved.described.pairs),
             "verifiedPairs": len(solved.verified),
+            "blocks": 1,
         },
         metrics={
             "reprojectionError": round(model.compute_mean_reprojection_error(), 4),
