@@ -83,7 +83,8 @@ def test_a_job_from_upload_to_delivery_and_mail(deployed: Deployed, tmp_path: Pa
     assert mail is not None
     assert succeeded.job_id in mail.html
     assert inbox(address, "somebody@else.com") == []
-    assert any("NotifyFunction" in line for line in function_logs(address))
+    # the log follows the function's end, the mail precedes it
+    wait_until(lambda: any("NotifyFunction" in line for line in function_logs(address)))
 
 
 def test_an_interrupted_stage_runs_again_under_a_new_name(deployed: Deployed, tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def page_of(
     with served(BUILT) as address:
         yield fresh, f"{address}/index.html"
         fresh.close()
-    assert errors == []
+    assert errors == [], errors
 
 
 def show(page: Any, api: FakeApi, view: dict[str, Any]) -> None:

@@ -263,6 +263,9 @@ def test_a_job_that_failed_shows_what_became_of_each_photo_and_where_they_were_p
     assert page.is_visible("#thumbnails-text")
     assert page.text_content("#stages li:last-child").endswith("not started")
     page.wait_for_selector("#cloud", state="visible")
+    page.evaluate("document.getElementById('job').hidden = true")
+    page.dispatch_event("#cloud-canvas", "keydown", {"key": "+"})  # hidden, it paints nothing and raises nothing
+    page.wait_for_timeout(200)
     show(
         page, api, {**training(), "jobId": "other-1", "name": "Another"}
     )  # the page of another job shows nothing of it

@@ -162,6 +162,7 @@ def test_before_signing_in_there_is_a_sample_and_what_becomes_of_photos_and_what
 def test_the_focus_goes_along(page: Any, api: FakeApi, tmp_path: Path) -> None:
     api.answers["GET", f"/jobs/{JOB}"] = training()
     page.goto(page.home)
+    page.wait_for_selector("#home:not([hidden])")  # the page knows who is signed in, and listens
     page.evaluate(f"location.hash = 'job={JOB}'")
     until(page, "document.activeElement.id === 'job-name'")
     page.evaluate("location.hash = ''")
