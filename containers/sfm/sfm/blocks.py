@@ -109,10 +109,11 @@ def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool)
     plan = plan_blocks(flight, wanted, georeferenced=georeferenced)
     if len(plan.blocks) == 1:
         return 1
-    lists = {block.id: block_photos(flight, wide_points(flight, plan, block.box)) for block in plan.blocks}
-    everything = block_photos(flight, np.ones(len(flight.positions), np.bool_), whole=True)
-    names: dict[BlockName, list[BlockPhoto]] = {COARSE: everything, **lists}
-    for name, photos in names.items():
+    lists: dict[BlockName, list[BlockPhoto]] = {
+        block.id: block_photos(flight, wide_points(flight, plan, block.box)) for block in plan.blocks
+    }
+    lists[COARSE] = block_photos(flight, np.ones(len(flight.positions), np.bool_), whole=True)
+    for name, photos in lists.items():
         path = output / photos_file(name)
         path.parent.mkdir(parents=True)
         write_json(path, [asdict(photo) for photo in photos])
