@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.blocks import BLOCK_VARIABLE, BlockName, parse_block
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
 from stage.errors import ErrorCode, StageError
 
@@ -32,10 +33,12 @@ class ExpectedAccelerator:
 
 @dataclass(frozen=True)
 class StageEnvironment:
-    """The job this stage run belongs to, the bus it reports to, and the root of SageMaker's folders."""
+    """The job this stage run belongs to, the part of a large flight that it trains (None: the whole), the bus it
+    reports to, and the root of SageMaker's folders."""
 
     job_id: str
     attempt: int
+    block: BlockName | None
     status_bus: str | None
     ml_root: Path
     options: Options
@@ -47,6 +50,7 @@ class StageEnvironment:
         return cls(
             job_id=environ.get("JOB_ID", "local"),
             attempt=_positive(environ, "ATTEMPT") or 1,
+            block=_block(environ),
             status_bus=environ.get("STATUS_BUS") or None,
             ml_root=Path(environ.get("ML_ROOT", "/opt/ml")),
             options=Options(
@@ -70,6 +74,13 @@ def _quality(environ: Mapping[str, str]) -> Quality:
     except ValueError:
         names = ", ".join(Quality)
         raise StageError(ErrorCode.INVALID_OPTION, f"QUALITY must be one of {names}, not {text!r}") from None
+
+
+def _block(environ: Mapping[str, str]) -> BlockName | None:
+    try:
+        return parse_block(environ.get(BLOCK_VARIABLE, ""))
+    except ValueError as error:
+        raise StageError(ErrorCode.INVALID_OPTION, str(error)) from None
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:
