@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from contract.blocks import BLOCK_VARIABLE, BlockName, parse_block
+from contract.blocks import BLOCK_VARIABLE, BLOCKS_VARIABLE, MAX_BLOCKS, BlockName, parse_block
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
 from stage.errors import ErrorCode, StageError
 
@@ -14,12 +14,14 @@ from stage.errors import ErrorCode, StageError
 @dataclass(frozen=True)
 class Options(WholeNumberOptions):
     """The customer's options. `gaussians_divisor` is the retry's: the cap on
-    Gaussians is divided by it after a run that was out of memory."""
+    Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
+    number of photos without one."""
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
     scene_name: str = "scene"
     gaussians_divisor: int = 1
+    blocks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class StageEnvironment:
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
+                blocks=_whole(environ, BLOCKS_VARIABLE, 1, MAX_BLOCKS),
             ),
             accelerator=ExpectedAccelerator(
                 kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")
