@@ -100,5 +100,5 @@ def test_pictures_of_one_growing_block_are_not_shown_as_the_scene() -> None:
 @given(blocks, st.integers(1, 98))
 def test_a_containers_progress_is_that_of_its_own_block(block: BlockName | None, attempt: int) -> None:
     said: list[dict[str, Any]] = []
-    ProgressReporter("3dgs", JOB_ID, attempt, said.append, block=block).report(0.5, "half")
+    ProgressReporter("3dgs", JOB_ID, attempt, lambda detail: said.append(detail), block=block).report(0.5, "half")
     assert parse("Stage Progressed", said[0]) == ProgressMade(run=training(block, attempt))
