@@ -39,7 +39,7 @@ from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_
 from sfm.rounding import round_off
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
-from stage.archive import UnpackedFile, names_in, unpack
+from stage.archive import UnpackedFile, entries_in, names_of_files, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning
@@ -227,13 +227,15 @@ class _Work:
         with archive.open("rb") as stream:
             if begins_as_film(stream.read(HEAD_BYTES)):
                 return self._read_films([UnpackedFile(BARE_FILM, archive)], [], {})
-        names = [name for name in names_in(archive) if not is_side_file(name)]
+        listed = entries_in(archive)
+        names = [name for name in names_of_files(listed) if not is_side_file(name)]
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
                 archive,
                 self.context.scratch / "archive",
                 wanted_of(PipelineStep.FULL, names),
                 progress=self._part("unpack", "unpacking the upload"),
+                listed=listed,
             )
         films = [file for file in unpacked.files if is_film(PurePosixPath(file.name))]
         films.sort(key=lambda file: natural_key(file.name))
