@@ -10,7 +10,7 @@ from typing import Any
 from tests.support.asl import PIPELINE
 from tests.support.sam_template import Template
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
