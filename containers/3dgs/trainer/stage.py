@@ -136,6 +136,12 @@ def train_scene(
     with context.stopwatch("write"):
         _write(context.folders, folder, scene, store, run.trainer, surroundings)
         write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
+    off_path = match_off_path(
+        run.trainer.splats.gaussians(scene.frame),
+        surfaces_of(begun.points, scene.frame),
+        look_around(scene.positions, scene.frame.scale, surroundings.up),
+        surroundings,
+    )
     return StageOutcome(
         counts={
             "gaussians": len(run.trainer.splats),
@@ -151,12 +157,8 @@ def train_scene(
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "psnrOffPath": match_off_path(
-                run.trainer.splats.gaussians(scene.frame),
-                surfaces_of(begun.points, scene.frame),
-                look_around(scene.positions, scene.frame.scale, surroundings.up),
-                surroundings,
-            ),
+            "psnrOffPath": None if off_path is None else off_path.psnr,
+            "contrastOffPath": None if off_path is None else off_path.contrast_to_error,
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),
