@@ -5,6 +5,7 @@ A consumer takes names that it does not know in `counts`, `metrics` and `timings
 
 from __future__ import annotations
 
+from contract.blocks import block_photos_schema, blocks_schema
 from contract.events import LAST_SEQUENCE, SOURCE, VERSION, StatusType
 from contract.scene_schemas import georeference, offset, photos, surroundings, survey, views
 from contract.schema_parts import AMOUNT, COUNT, JOB_ID, NUMBER, STRING, Schema, growing, listed, nullable, strict
@@ -80,7 +81,7 @@ def _required_of(types: list[StatusType], names: list[str]) -> Schema:
 
 
 _COUNTS: dict[Stage, tuple[str, ...]] = {
-    Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs"),
+    Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs", "blocks"),
     Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints"),
     Stage.COMPRESSOR: ("gaussians", "pruned", "bytes"),
 }
@@ -182,6 +183,8 @@ def schemas() -> dict[str, Schema]:
         "photos": photos(),
         "georeference": georeference(),
         "offset": offset(),
+        "blocks": blocks_schema(),
+        "block-photos": block_photos_schema(),
         "survey": survey(),
         "views": views(),
         "surroundings": surroundings(),

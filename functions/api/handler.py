@@ -17,7 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.address import url_of
 from api.body import body_fault
-from api.caller import Caller
+from api.caller import Caller, network_of
 from api.models import (
     DeliveryList,
     Estimates,
@@ -171,16 +171,12 @@ def caller() -> Caller:
 
 
 def count_call(app_: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
-    """API Gateway knows one limit for all callers together; this is each caller's own.
-
-    Reads of the API's description are not counted.
-    """
-    known = bool(app_.current_event.request_context.authorizer.jwt_claim)
-    if (
-        known
-        and app.current_event.path != "/openapi.json"
-        and counters().count(f"calls {caller().subject}", "minute") > MAX_CALLS_A_MINUTE
-    ):
+    """API Gateway knows one limit for all callers together; this is each caller's own: an account's, and where a route
+    wants no token a network's."""
+    context = app_.current_event.request_context
+    known = bool(context.authorizer.jwt_claim)
+    who = caller().subject if known else f"without a token {network_of(context.http.source_ip)}"
+    if counters().count(f"calls {who}", "minute") > MAX_CALLS_A_MINUTE:
         raise RefusedRequest(ErrorCode.TOO_MANY_CALLS)
     answered: Response[str] = next_middleware(app_)
     return answered

@@ -54,7 +54,7 @@ class Deployed:
         return found[0]
 
 
-def wait_until(condition: Callable[[], bool], timeout: float = 30.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"not within {timeout} s"
@@ -79,11 +79,12 @@ def test_a_job_from_upload_to_delivery_and_mail(deployed: Deployed, tmp_path: Pa
     assert succeeded.type == "Job Succeeded"
     assert fetch(address, succeeded.outputs, tmp_path / "out") == [tmp_path / "out/answer.txt"]
     assert (tmp_path / "out/answer.txt").read_text() == "HELLO"
-    mail = wait_for_mail(address, "customer@example.com", 20)
+    mail = wait_for_mail(address, "customer@example.com", 60)
     assert mail is not None
     assert succeeded.job_id in mail.html
     assert inbox(address, "somebody@else.com") == []
-    assert any("NotifyFunction" in line for line in function_logs(address))
+    # the log follows the function's end, the mail precedes it
+    wait_until(lambda: any("NotifyFunction" in line for line in function_logs(address)))
 
 
 def test_an_interrupted_stage_runs_again_under_a_new_name(deployed: Deployed, tmp_path: Path) -> None:
@@ -116,8 +117,12 @@ def test_a_subscription_can_be_for_one_job(deployed: Deployed) -> None:
             entry = {"Source": "spaceport.pipeline", "DetailType": "Job Started", "EventBusName": bus}
             events.put_events(Entries=[entry | {"Detail": detail % job}])
         received: list[StatusEvent] = []
-        while not received:
-            received = subscription.receive()
+
+        def anything() -> bool:
+            received.extend(subscription.receive())
+            return bool(received)
+
+        wait_until(anything)
         received += subscription.receive(wait_seconds=1)
     assert [event.job_id for event in received] == ["mine"]
 
@@ -150,7 +155,7 @@ def test_a_stack_that_cannot_be_made_says_which_part(
 def test_stopping_the_cloud_stops_its_containers(tmp_path: Path) -> None:
     with attached_cloud(tmp_path / "state", root=FIXTURES) as cloud:
         pids = with_a_sleeping_job(cloud, tmp_path)
-    wait_until(lambda: not any(alive(pid) for pid in pids), 10)
+    wait_until(lambda: not any(alive(pid) for pid in pids), 60)
 
 
 @pytest.mark.parametrize("killed", ["owner", "cloud"])
@@ -170,7 +175,7 @@ def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path: Path, killed: str) -
         cloud = Cloud(Address(port, sagemaker_port), pid, tmp_path / "state")
         pids = with_a_sleeping_job(cloud, tmp_path)
         os.kill(owner.pid if killed == "owner" else pid, signal.SIGKILL)
-        wait_until(lambda: not any(alive(pid) for pid in pids), 15)
+        wait_until(lambda: not any(alive(pid) for pid in pids), 60)
     finally:
         owner.kill()
         owner.wait()

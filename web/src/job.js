@@ -108,6 +108,7 @@ export class JobPage {
     close() {
         this.open = false;
         this.wake();
+        this.hideCloud?.();
         byId('job').hidden = true;
         byId('viewer').removeAttribute('src');
     }
@@ -204,7 +205,7 @@ export class JobPage {
             this.onceRead('cloud', links['sfm/cloud.json'], (cloud) => {
                 byId('cloud').hidden = false;
                 byId('cloud-text').textContent = `${cloud.cameras.length} cameras, ${cloud.points.count.toLocaleString('en')} points`;
-                showCloud(byId('cloud-canvas'), cloud, byId('cloud-turn'));
+                this.hideCloud = showCloud(byId('cloud-canvas'), cloud, byId('cloud-turn'));
             });
         }
         const snapshots = Object.keys(links).filter((name) => name.startsWith('snapshots/'));

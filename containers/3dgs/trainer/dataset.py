@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.archive import is_scene, model_folders, scene_of
+from contract.blocks import HOLD_OUT_FIRST, hold_out
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
@@ -28,10 +29,6 @@ from stage.result import Warning
 from trainer.colmap import Points, PosedImage, SparseModel, image_count, read_model
 from trainer.distortion import Distortion, pinhole_in_place, undistorted
 from trainer.stops import read_stops
-
-HOLD_OUT_EVERY = 8
-HOLD_OUT_FIRST = 3  # neither the first nor the last photo of a flight, where nothing else looks
-MIN_PHOTOS_TO_HOLD_OUT = 4
 
 
 @dataclass(frozen=True)
@@ -266,13 +263,6 @@ def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing:
     if any((folder / "masks").rglob("*.*")) and not any(_mask(folder / "masks", image.name) for image in model.images):
         found.append(Warning(WarningCode.MASKS_UNUSED, "no file in masks/ is named after a photo"))
     return found
-
-
-def hold_out(count: int, fold: int = HOLD_OUT_FIRST) -> list[Split]:
-    """Every 8th photo is held out, from number `fold` on; by default at least one of 4 or more, none of fewer."""
-    if count < MIN_PHOTOS_TO_HOLD_OUT:
-        return ["train"] * count
-    return ["test" if index % HOLD_OUT_EVERY == fold else "train" for index in range(count)]
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:

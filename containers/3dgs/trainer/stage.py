@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.blocks import HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
 from contract.warning_codes import WarningCode
@@ -31,7 +32,7 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
-from trainer.dataset import HOLD_OUT_FIRST, Frame, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread

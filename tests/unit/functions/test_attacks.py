@@ -29,7 +29,7 @@ from tests.support.archives import ENCRYPTED, UTF8, Listed, directory_of, photos
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import aws_error
-from tests.support.http_api import PILOT, call
+from tests.support.http_api import PILOT, answer_of, call, event_of
 from tests.support.sam_template import Template
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -361,6 +361,24 @@ def test_a_caller_that_asks_too_often_waits_and_others_do_not(cloud: Cloud, monk
     monkeypatch.setattr("domain.limits.Counters.count", counted_in_one_minute())
     assert [call("GET", "/jobs", claims=MALLORY).status for _ in range(3)] == [200, 200, 429]
     assert call("GET", "/jobs").status == 200
+
+
+def test_who_calls_without_a_token_is_counted_by_network(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.handler.MAX_CALLS_A_MINUTE", 2)
+    monkeypatch.setattr("domain.limits.Counters.count", counted_in_one_minute())
+
+    def opened(address: str, path: str = "/shared/meadow-0123456789ab." + "A" * 32) -> int:
+        event = event_of("GET", path, claims=None)
+        event["requestContext"]["http"]["sourceIp"] = address
+        return answer_of(invoke("api", event)).status
+
+    assert [opened("192.0.2.7") for _ in range(3)] == [404, 404, 429]
+    assert opened("192.0.2.7", "/openapi.json") == 429
+    assert opened("192.0.2.8") == 404
+    assert call("GET", "/jobs").status == 200
+    # one connection has 64 bits of addresses to call from
+    assert [opened(f"2001:db8:1:2::{number}") for number in range(3)] == [404, 404, 429]
+    assert opened("2001:db8:1:3::1") == 404
 
 
 def counted_in_one_minute() -> Any:

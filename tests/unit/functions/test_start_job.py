@@ -18,6 +18,7 @@ from tests.support.events import sample_event
 from tests.support.fakes import aws_error
 from tests.support.films import film_bytes, marked_spherical
 from tests.support.models import binary_model, scene_of
+from tests.support.plys import NO_SPLATS, ply_of
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
@@ -275,8 +276,15 @@ def test_a_film_that_cannot_work_is_rejected(
 
 @pytest.mark.parametrize("key", ["scene.ply", "SCENE.PLY", "scene.spz", "scene.sog", "scene.splat"])
 def test_a_bare_splat_can_be_compressed(cloud: Cloud, key: str) -> None:
-    event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", pipelinestep="compression")
+    event = cloud.upload(key, ply_of(), pipelinestep="compression")
     assert invoke("start_job", event)["executionName"] == job_id(event)
+
+
+@pytest.mark.parametrize("name", NO_SPLATS)
+def test_a_bare_ply_that_is_no_splat_is_rejected_before_a_machine_is_rented(cloud: Cloud, name: str) -> None:
+    answer = invoke("start_job", cloud.upload("tree.ply", NO_SPLATS[name]))
+    assert answer["error"]["code"] == ErrorCode.INVALID_SPLAT
+    assert cloud.stepfunctions.executions == {}
 
 
 def test_a_bare_splat_of_no_bytes_is_rejected(cloud: Cloud) -> None:
@@ -287,7 +295,7 @@ def test_a_bare_splat_of_no_bytes_is_rejected(cloud: Cloud) -> None:
 @pytest.mark.parametrize("metadata", [{}, {"pipelinestep": "full"}, {"pipelinestep": "3dgs"}])
 @pytest.mark.parametrize("key", ["scene.ply", "flights/scene", "export.bak"])
 def test_a_bare_splat_is_compressed_whatever_was_asked_for(cloud: Cloud, key: str, metadata: dict[str, str]) -> None:
-    event = cloud.upload(key, b"ply\nformat binary_little_endian 1.0\n", **metadata)
+    event = cloud.upload(key, ply_of(), **metadata)
     assert invoke("start_job", event)["executionName"] == job_id(event)
     document = cloud.stepfunctions.executions[job_id(event)].input
     assert (document["options"]["pipelineStep"], document["firstStage"]) == ("compression", "compressor")
