@@ -298,7 +298,8 @@ def test_a_search_finds_names_through_all_pages_whatever_their_capitals(
     recorded(cloud, "stranger-2", "other")
 
     def found(search: str, limit: int = 20) -> list[list[str]]:
-        pages, before = [], None
+        pages: list[list[str]] = []
+        before = None
         while not pages or before:
             query = {"search": search, "limit": limit, **({"before": before} if before else {})}
             page = call("GET", "/jobs", query=query).json
