@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from contract.blocks import BLOCK_VARIABLE
 from contract.options import WHOLE_NUMBERS, Quality
 from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
@@ -124,6 +125,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
     return {
         "JOB_ID": run.job_id,
         "ATTEMPT": str(run.attempt),
+        **({} if run.block is None else {BLOCK_VARIABLE: str(run.block)}),
         "STATUS_BUS": status_bus,
         "QUALITY": options.quality,
         "SCENE_NAME": job.name,
