@@ -51,9 +51,9 @@ EXAMPLES: dict[str, Any] = {
     },
     "Estimates": {
         "estimates": {
-            Quality.PREVIEW.value: {"low": 180.0, "high": 270.0},
-            Quality.STANDARD.value: {"low": 420.0, "high": 630.0},
-            Quality.HIGH.value: {"low": 1200.0, "high": 1800.0},
+            Quality.PREVIEW.value: TimeLeft(low=180.0, high=270.0).model_dump(),
+            Quality.STANDARD.value: TimeLeft(low=420.0, high=630.0).model_dump(),
+            Quality.HIGH.value: TimeLeft(low=1200.0, high=1800.0).model_dump(),
         }
     },
     "RenameBody": {"name": "Meadow, spring"},

@@ -213,6 +213,7 @@ export class JobPage {
             this.snapshots = snapshots;
             const slider = byId('snapshot-slider');
             byId('snapshots').hidden = false;
+            slider.hidden = snapshots.length === 1;
             slider.max = snapshots.length - 1;
             slider.value = slider.max;
             slider.oninput = () => {
