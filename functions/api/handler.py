@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Pat
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.address import url_of
-from api.body import body_fault
+from api.body import body_problem
 from api.caller import Caller, network_of
 from api.models import (
     DeliveryList,
@@ -46,7 +46,7 @@ from api.models import (
     WebhookView,
 )
 from api.openapi import problems, schema_of
-from api.problem import CONTENT_TYPE, plain_problem, problem_of
+from api.problem import CONTENT_TYPE, plain_problem
 from api.refusals import REFUSALS, answer
 from api.service import Service
 from api.sharing import Sharing
@@ -58,7 +58,7 @@ from contract.options import MAX_NAME
 from contract.stages import PipelineStep
 from domain.cancel import Canceller
 from domain.clients import client, table
-from domain.errors import JobError, RefusedRequest
+from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.expectation import Expectation
 from domain.job import AnyCase, job_id_of
@@ -409,11 +409,7 @@ def not_found(_error: NotFoundError) -> Response[str]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # no path: the token of a share, a ticket or an upload's id in it opens something by itself
     logger.info("request", route=event.get("routeKey"))
-    problem = None
-    if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
-        problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
-    elif fault := body_fault(event):
-        problem = problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
+    problem = body_problem(event)
     if problem is not None:
         return {
             "statusCode": problem.status,
@@ -421,8 +417,3 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "body": problem.model_dump_json(by_alias=True, exclude_none=True),
         }
     return app.resolve(event, context)
-
-
-def _is_json(content_type: str) -> bool:
-    """Powertools would read forms too, and stumble over one that is malformed."""
-    return content_type.partition(";")[0].strip().lower() in ("", "application/json")

@@ -30,6 +30,7 @@ from moto.ses.models import ses_backends
 
 from contract.stages import Stage
 from domain.clients import config
+from domain.job import UploadedObject, job_id_of
 from domain.layout import upload_uri
 from tests.support import key_limits
 from tests.support.events import EVENTS
@@ -365,3 +366,11 @@ def invoke(function: str, event: dict[str, Any]) -> Any:
     """Call a function's handler as Lambda does: JSON in, JSON out."""
     handler = importlib.import_module(f"{function}.handler").handler
     return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+
+
+def job_id(event: dict[str, Any]) -> str:
+    """Of the job that the event of an upload starts."""
+    found = event["detail"]["object"]
+    return job_id_of(
+        UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"]), STACK
+    )
