@@ -135,6 +135,17 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
     ]
 
 
+def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(cloud: Cloud) -> None:
+    recorded(cloud, owner="pilot-1")
+    invoke("notify", outcome("job-succeeded"))
+    (mail,) = cloud.mails()
+    links = re.findall(r"^([^:\n]+): (https://\S+)$", text(mail), re.M)
+    assert links[0] == ("Open your scene", f"{PAGE}#job={JOB_ID}")
+    assert links[1][0] == "View it without signing in"
+    assert "/viewer/index.html" in links[1][1]
+    assert links[0][1] in html(mail).partition("View it without signing in")[0]
+
+
 @pytest.mark.parametrize("name", MAILED)
 @pytest.mark.parametrize("read", [text, html])
 def test_every_mail_leads_to_the_jobs_page_and_to_the_end_of_mails(cloud: Cloud, name: str, read: Any) -> None:
