@@ -74,7 +74,10 @@ ENVIRONMENT = {
     "OWNER_DAILY_DOLLARS": "100",
     "DAILY_SPEND_DOLLARS": "100000",
     "RESULTS_BUCKET": RESULTS,
+    "RESULTS_KEY_ARN": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "STACK": STACK,
+    "STACK_REGION": "us-east-1",
+    "REGION_PRICES": "",
     **{
         f"{stage.state_key.upper()}_IMAGE": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/{stage}:1"
         for stage in Stage

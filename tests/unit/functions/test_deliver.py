@@ -112,6 +112,15 @@ def test_a_sum_with_an_unknown_price_is_no_price(cloud: Cloud) -> None:
     assert "dollars" not in cost
 
 
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_the_report_says_whose_prices_it_counts(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, region: str) -> None:
+    monkeypatch.setenv("STACK_REGION", region)
+    invoke("deliver", after(cloud, *Stage))
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    assert "Machine time as billed, at the list prices in us-east-1 of " in page
+    assert ("as those in eu-west-1 are not known" in page) == (region == "eu-west-1")
+
+
 def with_pictures(cloud: Cloud) -> dict[str, Any]:
     """The state machine's data of a job whose stages left photos' account, place, pictures and held-out views."""
     event = after(cloud, *Stage)
@@ -366,7 +375,7 @@ def test_the_delivery_fills_the_job_succeeded_event_of_the_samples(cloud: Cloud)
     [
         ("psnrSeenFitted", "There are no check photos"),
         ("gmsd", "agree on too little"),
-        ("psnrOffPath", "agree on too little"),
+        ("contrastOffPath", "agree on too little"),
         ("seen", "agree on too little"),
     ],
 )
