@@ -20,6 +20,7 @@ from api.body import body_problem
 from api.caller import Caller, network_of
 from api.models import (
     DeliveryList,
+    Estimates,
     JobId,
     JobList,
     JobView,
@@ -36,6 +37,7 @@ from api.models import (
     StartedJob,
     StartJobRequest,
     StopAnswer,
+    TimeLeft,
     Upload,
     UploadId,
     UploadRequest,
@@ -51,23 +53,29 @@ from api.sharing import Sharing
 from api.uploads import Uploads
 from api.webhooks import Webhooks
 from contract.codes import ErrorCode
+from contract.counts import MAX_PHOTOS
+from contract.options import MAX_NAME
+from contract.stages import PipelineStep
 from domain.cancel import Canceller
 from domain.clients import client, table
 from domain.errors import RefusedRequest
 from domain.executions import Executions
-from domain.job import job_id_of
+from domain.expectation import Expectation
+from domain.job import AnyCase, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
 from domain.links import Links
 from domain.observability import logger, tracer
+from domain.pace import PaceTable
 from domain.post import post
 from domain.rerun import Rerunner
+from domain.stage_settings import MachineSettings
 from domain.starting import Starter
 from domain.status import StatusBus
 from domain.webhooks import Targets, WebhookTable
 
 
-class ApiSettings(JobLimits):
+class ApiSettings(JobLimits, MachineSettings):
     stack: str
     jobs_table: str
     status_bus: str
@@ -78,6 +86,7 @@ class ApiSettings(JobLimits):
     webhook_table: str
     webhook_targets: Targets
     limits_table: str
+    pace_table: str
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -121,6 +130,12 @@ def sharing() -> Sharing:
     links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
     jobs = JobsTable(table(settings.jobs_table))
     return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, settings.stack, _now)
+
+
+@cache
+def expectation() -> Expectation:
+    settings = ApiSettings.read()
+    return Expectation(PaceTable(table(settings.pace_table)), settings.usual_types)
 
 
 @cache
@@ -176,6 +191,16 @@ def start_job(request: Annotated[StartJobRequest, Body()]) -> StartedJob:
     return service().start(request, caller())
 
 
+@app.get("/estimates", tags=["jobs"], responses=problems(200, Estimates))
+def estimate_job(
+    photos: Annotated[int | None, Query(ge=1, le=MAX_PHOTOS)] = None,
+    pipeline_step: Annotated[PipelineStep, AnyCase, Query(alias="pipelineStep")] = PipelineStep.FULL,
+) -> Estimates:
+    """Estimate how long a job would take, in each quality, by what earlier jobs took. Ask before you send anything."""
+    ranges = expectation().of_each_quality(pipeline_step, photos)
+    return Estimates(estimates={quality: TimeLeft(low=low, high=high) for quality, (low, high) in ranges.items()})
+
+
 @app.post("/uploads", status_code=CREATED, tags=["uploads"], responses=problems(CREATED, Upload, 415))
 def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
     """Begin an upload in parts. PUT each part to its link, then complete the upload."""
@@ -207,9 +232,11 @@ def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[str]:
 def list_jobs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     before: Annotated[str | None, Query(max_length=100, pattern=r"^\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+~[a-z0-9-]+$")] = None,
+    search: Annotated[str | None, Query(min_length=1, max_length=MAX_NAME)] = None,
 ) -> JobList:
-    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones."""
-    return service().list(caller(), limit, before)
+    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones. `search` is part of their
+    names, in capitals or not; each page of a search covers 500 jobs, so that it may be empty and yet have a `next`."""
+    return service().list(caller(), limit, before, search)
 
 
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
@@ -340,6 +367,7 @@ def openapi() -> dict[str, Any]:
 
 OPERATIONS = (
     start_job,
+    estimate_job,
     begin_upload,
     look_at_upload,
     complete_upload,

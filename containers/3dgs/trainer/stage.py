@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from contract.blocks import COARSE_CHANNEL, HOLD_OUT_FIRST
+from contract.blocks import BLOCKS_FILE, COARSE_CHANNEL, HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
 from contract.warning_codes import WarningCode
@@ -157,7 +157,15 @@ def train_scene(
         if part is not None:
             gaussians, points = part.delivered(gaussians, scene), part.points(points, scene)
         _write(context.folders, folder, scene, store, run.trainer, surroundings, gaussians)
+        if part is not None and part.is_coarse:  # for the join
+            shutil.copyfile(folder / BLOCKS_FILE, context.folders.model / BLOCKS_FILE)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
+    off_path = match_off_path(
+        run.trainer.splats.gaussians(scene.frame),
+        surfaces_of(points, scene.frame),
+        look_around(scene.positions, scene.frame.scale, surroundings.up),
+        surroundings,
+    )
     return StageOutcome(
         counts={
             "gaussians": len(gaussians),
@@ -173,14 +181,8 @@ def train_scene(
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "psnrOffPath": None
-            if part is not None and not part.is_coarse  # views from around show what other blocks own
-            else match_off_path(
-                gaussians,
-                surfaces_of(begun.points, scene.frame),
-                look_around(scene.positions, scene.frame.scale, surroundings.up),
-                surroundings,
-            ),
+            "psnrOffPath": None if off_path is None else off_path.psnr,
+            "contrastOffPath": None if off_path is None else off_path.contrast_to_error,
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),

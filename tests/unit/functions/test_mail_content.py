@@ -18,12 +18,12 @@ from contract.events import StatusType
 from contract.options import Quality
 from contract.stages import Stage
 from domain.errors import JobError
+from domain.expectation import Expectation
 from domain.job import JobOptions
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.pace import Pace, PaceTable
 from domain.status import StatusDetail
-from notify.expectation import Expectation
 from notify.mail import PREVIEW_CID, MailLinks, compose
 from tests.support.cloud import REGION, RESULTS, Cloud, invoke
 from tests.support.fakes import aws_error

@@ -15,6 +15,7 @@ from contract.blocks import BlockPhoto, BlockPlan, Box, Hull
 from geo.boxes import along_axes, box_shares, hull_share, in_box
 from sfm import blocks as planner
 from splat.camera import read_views
+from splat.fading import with_shares
 from splat.gaussians import Gaussians, opacity_of
 from splat.ply import read_ply
 from splat.render import render
@@ -25,7 +26,7 @@ from stage.errors import StageError
 from tests.support.blocks import plan_of
 from tests.support.schemas import file_faults
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, make_truth
-from trainer.block import CoarseBackdrop, Part, with_shares
+from trainer.block import CoarseBackdrop, Part
 from trainer.dataset import cut, load_scene
 from trainer.densify import Densification, Pull, refine
 from trainer.optimise import Splats
