@@ -9,6 +9,7 @@ shots          which pictures of an upload are photos, and which are second imag
 films          what a film may be, by its header
 names          the names in a ZIP as they were typed
 archive        which files of a ZIP are taken, and what a ZIP may hold: one check for preflight and containers
+blocks         large flights: how many blocks, blocks.json, and where a block's files lie
 events         source, types and sequence numbers of status events
 schemas        JSON Schemas of status events and of the files that stages leave (written to events/schemas/), made of
                scene_schemas (files that describe a scene) and schema_parts

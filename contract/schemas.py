@@ -5,6 +5,7 @@ A consumer takes names that it does not know in `counts`, `metrics` and `timings
 
 from __future__ import annotations
 
+from contract.blocks import COARSE, MAX_BLOCKS, block_photos_schema, blocks_schema
 from contract.events import LAST_SEQUENCE, SOURCE, VERSION, StatusType
 from contract.scene_schemas import georeference, offset, photos, surroundings, survey, views
 from contract.schema_parts import AMOUNT, COUNT, JOB_ID, NUMBER, STRING, Schema, growing, listed, nullable, strict
@@ -21,6 +22,10 @@ def status_event() -> Schema:
             "jobId": JOB_ID,
             "stage": {"enum": [*Stage]},
             "attempt": {"type": "integer", "minimum": 1},
+            "block": {
+                "anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_BLOCKS}, {"const": COARSE}],
+                "description": "The part of a large flight that the event is about; without it, the whole stage",
+            },
             "sequence": {
                 "type": "integer",
                 "minimum": 0,
@@ -54,7 +59,7 @@ def status_event() -> Schema:
                 "properties": {"seconds": AMOUNT, "dollars": AMOUNT, "stages": {"type": "object"}},
             },
         },
-        optional=("stage", "attempt", "metrics", "error", "outputs", "cost"),
+        optional=("stage", "attempt", "block", "metrics", "error", "outputs", "cost"),
     )
     failed = [StatusType.JOB_REJECTED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED, StatusType.STAGE_FAILED]
     return {
@@ -80,7 +85,7 @@ def _required_of(types: list[StatusType], names: list[str]) -> Schema:
 
 
 _COUNTS: dict[Stage, tuple[str, ...]] = {
-    Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs"),
+    Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs", "blocks"),
     Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints"),
     Stage.COMPRESSOR: ("gaussians", "pruned", "bytes"),
 }
@@ -105,6 +110,10 @@ _METRICS: dict[Stage, Schema] = {
         "psnrOffPath": {
             **nullable(NUMBER),
             "description": "dB, the delivered splat against dense.ply from views around that no photo has",
+        },
+        "contrastOffPath": {
+            **nullable(NUMBER),
+            "description": "dB, the variance of dense.ply's colours in these views over the squared error",
         },
         "psnrTrain": {**nullable(NUMBER), "description": "dB, some training views"},
         "viewsPerPlace": {**NUMBER, "description": "Training photos that see a place, mean"},
@@ -182,6 +191,8 @@ def schemas() -> dict[str, Schema]:
         "photos": photos(),
         "georeference": georeference(),
         "offset": offset(),
+        "blocks": blocks_schema(),
+        "block-photos": block_photos_schema(),
         "survey": survey(),
         "views": views(),
         "surroundings": surroundings(),

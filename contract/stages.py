@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
+from contract.blocks import COARSE, BlockName
+
 MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
 SPOT_WAIT_SECONDS = 3600  # how long a Spot training job may wait for capacity on top of its runtime
 
@@ -154,15 +156,19 @@ _FIRST = {
 
 
 class JobName(NamedTuple):
-    """What the name of a SageMaker job consists of: `<jobId>-<stage>-<attempt>`."""
+    """What the name of a SageMaker job consists of: `<jobId>-<stage>-<attempt>`, or `<jobId>-3dgs-b07-<attempt>` where
+    it trains a block of a large flight, `<jobId>-3dgs-coarse-<attempt>` where it trains the coarse model of all.
+    """
 
     job_id: str
     stage: Stage
     attempt: int
+    block: BlockName | None = None
 
     def __str__(self) -> str:
         """Raises ValueError past 63 characters, rather than cutting it silently."""
-        name = f"{self.job_id}-{self.stage}-{self.attempt}"
+        block = "" if self.block is None else f"-{block_label(self.block)}"
+        name = f"{self.job_id}-{self.stage}{block}-{self.attempt}"
         if len(name) > MAX_JOB_NAME:
             raise ValueError(f"SageMaker job name {name!r} is longer than {MAX_JOB_NAME} characters")
         return name
@@ -171,7 +177,21 @@ class JobName(NamedTuple):
     def parse(cls, text: str) -> JobName | None:
         """None for a job that is not ours."""
         match = _JOB_NAME.fullmatch(text)
-        return cls(match[1], Stage(match[2]), int(match[3])) if match else None
+        if match is None:
+            return None
+        return cls(match["job"], Stage(match["stage"]), int(match["attempt"]), _labelled(match["block"]))
 
 
-_JOB_NAME = re.compile(rf"(.+)-({'|'.join(map(re.escape, Stage))})-([1-9][0-9]*)")
+def block_label(block: BlockName) -> str:
+    """In names: `b07` for block 7, `coarse` for the coarse model."""
+    return COARSE if block == COARSE else f"b{block:02d}"
+
+
+def _labelled(label: str | None) -> BlockName | None:
+    return COARSE if label == COARSE else int(label[1:]) if label else None
+
+
+_JOB_NAME = re.compile(
+    rf"(?P<job>.+)-(?P<stage>{'|'.join(map(re.escape, Stage))})"
+    rf"(?:(?<=-{Stage.TRAINING})-(?P<block>{COARSE}|b(?:0[1-9]|[1-9][0-9])))?-(?P<attempt>[1-9][0-9]*)"
+)

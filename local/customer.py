@@ -104,16 +104,20 @@ class Subscription:
         return events
 
     def follow(self, timeout: float, check: Callable[[], None] = lambda: None) -> Iterator[StatusEvent]:
-        """Events until one ends the job; raises TimeoutError when none has done so after `timeout` seconds, and what
-        `check` raises, which is called every few seconds."""
+        """Events until one ends the job, which comes last.
+
+        Raises TimeoutError when none has done so after `timeout` seconds, and what `check` raises, which is called
+        every few seconds.
+        """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             check()
             events = self.receive()
-            yield from events
             if any(event.ends_job for event in events):
-                yield from self.receive(wait_seconds=0)  # what was overtaken by the last event
+                events += self.receive(wait_seconds=0)  # what was overtaken by the final event
+                yield from sorted(events, key=lambda event: event.ends_job)
                 return
+            yield from events
         raise TimeoutError(f"no end of the job after {timeout:.0f} s")
 
 

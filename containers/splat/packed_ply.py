@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData
 
+from contract.ply import PACKED
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 
@@ -26,7 +27,7 @@ Words = NDArray[np.uint32]
 
 def is_packed(data: PlyData) -> bool:
     """Whether the vertices are words rather than numbers."""
-    return "chunk" in data and "packed_position" in {prop.name for prop in data["vertex"].properties}
+    return "chunk" in data and PACKED in {prop.name for prop in data["vertex"].properties}
 
 
 def unpacked(data: PlyData) -> Gaussians:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
 from contract.files import whole
+from contract.ply import MAX_HEADER_BYTES, gaussian_fault, header_of, higher_coefficients
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of, opacity_of
 from splat.packed_ply import is_packed, unpacked
-from splat.ply_header import check_header
 from splat.stored import Marks, StoredSplat, marks_in, offset_of
 
 _POSITION = ("x", "y", "z")
@@ -27,7 +27,6 @@ _SCALE = ("scale_0", "scale_1", "scale_2")
 _ROTATION = ("rot_0", "rot_1", "rot_2", "rot_3")
 _BASE_COLOUR = ("f_dc_0", "f_dc_1", "f_dc_2")
 _FILTER = "filter_3D"
-_HIGHER_DEGREES = (24, 35)  # coefficients a channel of degrees 4 and 5, which no viewer of the delivery draws
 
 
 def property_names(higher_coefficients: int) -> list[str]:
@@ -75,7 +74,7 @@ def read_stored_ply(path: Path) -> StoredSplat:
     Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
     """
     try:
-        check_header(path)
+        _check_header(path)
         data = PlyData.read(str(path))
         vertices = data["vertex"]
         if is_packed(data):
@@ -94,14 +93,9 @@ def read_stored_ply(path: Path) -> StoredSplat:
     ) as error:
         raise _invalid(path, f"is not a readable PLY ({error})") from error
     known = {prop.name for prop in vertices.properties if not hasattr(prop, "len_dtype")}
-    higher = sum(name.startswith("f_rest_") for name in known) // 3
-    if higher not in (*HIGHER_COEFFICIENTS, *_HIGHER_DEGREES):
-        raise _invalid(path, f"holds {higher} higher colour coefficients a channel, not one of {HIGHER_COEFFICIENTS}")
-    surfels = _SCALE[2] not in known
-    optional = (*_NORMAL, _SCALE[2])
-    missing = [name for name in property_names(higher) if name not in known and name not in optional]
-    if missing:
-        raise _invalid(path, f"is no Gaussian splat: it lacks {', '.join(missing[:5])}")
+    if fault := gaussian_fault(known):
+        raise _invalid(path, fault)
+    higher, surfels = higher_coefficients(known), _SCALE[2] not in known
     if len(vertices) == 0:
         raise _invalid(path, "holds no Gaussian")
 
@@ -156,6 +150,12 @@ def smoothed(gaussians: Gaussians, deviations: NDArray[np.floating]) -> Gaussian
             scales=(0.5 * np.log(own + added)).astype(np.float32),
             opacities=logit_of(opacities).astype(np.float32),
         )
+
+
+def _check_header(path: Path) -> None:
+    """Raises ValueError, OSError."""
+    with path.open("rb") as stream:
+        header_of(stream.read(MAX_HEADER_BYTES), path.stat().st_size)
 
 
 def _marks(data: PlyData) -> Marks:

@@ -6,7 +6,7 @@ are counted again as they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -36,13 +36,17 @@ class Unpacked:
     nested: list[str] = field(default_factory=list)
 
 
-def names_in(archive: Path) -> list[PurePosixPath]:
-    """The files that an archive lists. Raises StageError with the codes of contract.archive.entries_of."""
+def entries_in(archive: Path) -> list[Entry]:
+    """What an archive lists. Raises StageError with the codes of contract.archive.entries_of."""
     with archive.open("rb") as source:
         try:
-            return [entry.path for entry in entries_of(source) if not entry.is_folder]
+            return entries_of(source)
         except RefusedArchive as refused:
             raise StageError(refused.code, refused.facts) from refused
+
+
+def names_of_files(entries: Iterable[Entry]) -> list[PurePosixPath]:
+    return [entry.path for entry in entries if not entry.is_folder]
 
 
 def unpack(
@@ -51,6 +55,7 @@ def unpack(
     wanted: Wanted,
     limits: Limits = LIMITS,
     progress: Callable[[float], None] = lambda _share: None,
+    listed: Sequence[Entry] | None = None,
 ) -> Unpacked:
     """Unpack a customer's ZIP by streaming.
 
@@ -61,14 +66,15 @@ def unpack(
     wanted: which files are unpacked, by their path in the archive.
     limits: entries, bytes and ratio that are refused beyond; by default those that preflight checks (contract.archive).
     progress: gets the share of bytes done, 0..1, after every chunk; it may raise to stop.
+    listed: what `entries_in` has found, where `wanted` was decided by it; 5,000 photos are not listed again.
 
     Returns the files, the names of damaged entries, which are skipped, and those of archives within the archive.
 
     Raises StageError with the codes of contract.archive: entries_of, check.
     """
+    listed = entries_in(archive) if listed is None else listed
     with archive.open("rb") as source:
         try:
-            listed = entries_of(source)
             entries = check(listed, archive.stat().st_size, wanted, limits)
         except RefusedArchive as refused:
             raise StageError(refused.code, refused.facts) from refused

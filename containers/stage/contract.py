@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from contract.blocks import BlockName
 from contract.stages import EVIDENCE_FOLDER, Stage
 from stage.environment import ExpectedAccelerator, Options, StageEnvironment
 from stage.errors import ErrorCode, StageError
@@ -90,8 +91,8 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class StageContext:
-    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards; `started` is when the container
-    began (time.monotonic).
+    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards; `block` is the part of a large
+    flight to train, None for the whole; `started` is when the container began (time.monotonic).
     """
 
     job_id: str
@@ -103,6 +104,7 @@ class StageContext:
     stopping: threading.Event
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     accelerator: ExpectedAccelerator = field(default_factory=ExpectedAccelerator)
+    block: BlockName | None = None
     started: float = field(default_factory=time.monotonic)
 
     def check_stop(self) -> None:
@@ -138,10 +140,15 @@ def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, 
             folders=folders,
             scratch=scratch,
             progress=ProgressReporter(
-                stage, environment.job_id, environment.attempt, _sink_of(environment.status_bus, environ)
+                stage,
+                environment.job_id,
+                environment.attempt,
+                _sink_of(environment.status_bus, environ),
+                block=environment.block,
             ),
             stopping=stopping,
             accelerator=environment.accelerator,
+            block=environment.block,
             started=started,
         )
         folder = result_folder(folders)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.blocks import BLOCK_VARIABLE, BLOCKS_VARIABLE, MAX_BLOCKS, BlockName, parse_block
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
 from stage.errors import ErrorCode, StageError
 
@@ -13,12 +14,14 @@ from stage.errors import ErrorCode, StageError
 @dataclass(frozen=True)
 class Options(WholeNumberOptions):
     """The customer's options. `gaussians_divisor` is the retry's: the cap on
-    Gaussians is divided by it after a run that was out of memory."""
+    Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
+    number of photos without one."""
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
     scene_name: str = "scene"
     gaussians_divisor: int = 1
+    blocks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,12 @@ class ExpectedAccelerator:
 
 @dataclass(frozen=True)
 class StageEnvironment:
-    """The job this stage run belongs to, the bus it reports to, and the root of SageMaker's folders."""
+    """The job this stage run belongs to, the part of a large flight that it trains (None: the whole), the bus it
+    reports to, and the root of SageMaker's folders."""
 
     job_id: str
     attempt: int
+    block: BlockName | None
     status_bus: str | None
     ml_root: Path
     options: Options
@@ -47,6 +52,7 @@ class StageEnvironment:
         return cls(
             job_id=environ.get("JOB_ID", "local"),
             attempt=_positive(environ, "ATTEMPT") or 1,
+            block=_block(environ),
             status_bus=environ.get("STATUS_BUS") or None,
             ml_root=Path(environ.get("ML_ROOT", "/opt/ml")),
             options=Options(
@@ -56,6 +62,7 @@ class StageEnvironment:
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
+                blocks=_whole(environ, BLOCKS_VARIABLE, 1, MAX_BLOCKS),
             ),
             accelerator=ExpectedAccelerator(
                 kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")
@@ -70,6 +77,13 @@ def _quality(environ: Mapping[str, str]) -> Quality:
     except ValueError:
         names = ", ".join(Quality)
         raise StageError(ErrorCode.INVALID_OPTION, f"QUALITY must be one of {names}, not {text!r}") from None
+
+
+def _block(environ: Mapping[str, str]) -> BlockName | None:
+    try:
+        return parse_block(environ.get(BLOCK_VARIABLE, ""))
+    except ValueError as error:
+        raise StageError(ErrorCode.INVALID_OPTION, str(error)) from None
 
 
 def _positive(environ: Mapping[str, str], name: str) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from contract.blocks import BlockName
 from contract.events import SOURCE, VERSION, StatusType, progress_sequence
 from contract.stages import Stage
 
@@ -26,8 +27,16 @@ class ProgressReporter:
     """Reports progress 0..1, never backwards and at most once a second; `report(1.0, …)` always goes out."""
 
     def __init__(
-        self, stage: str, job_id: str, attempt: int, sink: EventSink, clock: Callable[[], float] = time.monotonic
+        self,
+        stage: str,
+        job_id: str,
+        attempt: int,
+        sink: EventSink,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        block: BlockName | None = None,
     ) -> None:
+        self._block = {} if block is None else {"block": block}
         self._stage, self._job_id, self._attempt = stage, job_id, attempt
         self._sink, self._clock = sink, clock
         self._best = 0.0
@@ -52,6 +61,7 @@ class ProgressReporter:
                 "jobId": self._job_id,
                 "stage": self._stage,
                 "attempt": self._attempt,
+                **self._block,
                 "sequence": progress_sequence(Stage(self._stage), self._attempt, self._best),
                 "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
                 "progress": round(self._best, 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -34,3 +35,10 @@ class Caller:
     def prefix(self) -> str:
         """Where the caller's uploads lie in the uploads bucket."""
         return f"users/{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}/"
+
+
+def network_of(address: str) -> str:
+    """The network that a caller without a token is counted by: an IPv4 address, or the 64 bits that one connection to
+    the Internet has of IPv6 and can number its own calls within."""
+    caller = ipaddress.ip_address(address)
+    return str(ipaddress.ip_network((caller, 32 if caller.version == 4 else 64), strict=False))

@@ -1,4 +1,4 @@
-"""What lies in an archive, as far as ranged reads tell in seconds: the headers of films, the model of a scene.
+"""What lies in an archive, as far as ranged reads tell in seconds: headers of films and splats, the model of a scene.
 
 A refusal is what the first stage would say for the same reason. What is out of reach is left to that stage.
 """
@@ -33,10 +33,11 @@ from contract.colmap import (
 )
 from contract.films import MAX_FILMS, RefusedFilm, check_film
 from contract.packed import PLAIN, DamagedEntryError, Packed
+from contract.ply import MAGIC, MAX_HEADER_BYTES, splat_fault
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach
 
-MAX_HEADER_BYTES = 8 << 20  # of a film that is packed: what may lie before its index
+MAX_FILM_HEADER_BYTES = 8 << 20  # of a film that is packed: what may lie before its index
 # of an archive's models or packed films together: the lists of hundreds of photos with all their keypoints
 MAX_BYTES, MAX_LINES = 64 << 20, 200_000
 MAX_MODELS = 50  # of a scene: as many as COLMAP's mapper makes at most
@@ -79,6 +80,29 @@ def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
             return
     facts = "; ".join(refused.facts for refused in refusals)
     raise RejectedUpload(refusals[0].code, facts)
+
+
+def check_splat(archive: BinaryIO, splat: Entry) -> None:
+    """Raises RejectedUpload(INVALID_SPLAT) where a PLY in the archive is a mesh, a point cloud or cut off."""
+    head = bytearray()
+    try:
+        for chunk in _chunks(archive, splat, _Reach(MAX_BYTES, MAX_LINES)):
+            head += chunk
+            if len(head) >= MAX_HEADER_BYTES or not head.startswith(MAGIC):
+                break
+    except OutOfReach:
+        return
+    except DamagedEntryError:
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{splat.path} is damaged") from None
+    check_ply(splat.path.name, bytes(head[:MAX_HEADER_BYTES]), splat.bytes)
+
+
+def check_ply(name: str, head: bytes, size: int) -> None:
+    """`head`: the file's first MAX_HEADER_BYTES. Raises RejectedUpload(INVALID_SPLAT) for what begins as a PLY and is
+    no splat; the other formats are the compressor's to read."""
+    fault = splat_fault(head, size) if head.startswith(MAGIC) else None
+    if fault:
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{name} {fault}")
 
 
 def check_model(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: SceneFiles) -> None:
@@ -215,7 +239,7 @@ def _film(archive: BinaryIO, entry: Entry, reach: _Reach) -> io.RawIOBase:
     beginning = io.BytesIO()
     for chunk in _chunks(archive, entry, reach):
         beginning.write(chunk)
-        if beginning.tell() >= MAX_HEADER_BYTES:
+        if beginning.tell() >= MAX_FILM_HEADER_BYTES:
             break
     return _Part(beginning, 0, entry.bytes, beginning.tell())
 

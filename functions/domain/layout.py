@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from contract.archive import is_splat
 from contract.films import is_film
-from contract.stages import Stage
+from contract.stages import Stage, block_label
 from domain.job import first_job_id
 from domain.stages import StageRun
 
@@ -72,8 +72,9 @@ def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
 
 
 def checkpoints_uri(run: StageRun, first_attempt: int, results_bucket: str) -> str:
-    """The checkpoints that `first_attempt` began, with a slash at the end."""
-    return f"s3://{results_bucket}/{checkpoints_prefix(run.job_id)}{first_attempt}/"
+    """The checkpoints that `first_attempt` began, of a block in a folder of its own, with a slash at the end."""
+    block = "" if run.block is None else f"{block_label(run.block)}/"
+    return f"s3://{results_bucket}/{checkpoints_prefix(run.job_id)}{block}{first_attempt}/"
 
 
 def checkpoints_prefix(job_id: str) -> str:

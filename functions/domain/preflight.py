@@ -1,6 +1,7 @@
 """Preflight of an upload: seconds and cents before any machine is rented.
 
-Its central directory says most. Of what lies in an archive, the headers of films and the model of a scene are read.
+Its central directory says most. Of what lies in an archive, the headers of films and splats and the model of a scene
+are read.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ from contract.archive import (
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.films import RefusedFilm, check_film, is_film
+from contract.ply import MAX_HEADER_BYTES
 from contract.shots import by_name, described, photos_of, second_images
 from contract.stages import PipelineStep
-from domain.contents import check_films, check_model
+from domain.contents import check_films, check_model, check_ply, check_splat
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach, ReadTooLong
 
@@ -81,7 +83,8 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
 def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineStep) -> None:
     """Look into an archive that `check_entries` took, as far as it can be read in seconds.
 
-    Raises RejectedUpload where its films or its model of a scene are such that the first stage would refuse them.
+    Raises RejectedUpload where its films, its splat or its model of a scene are such that the first stage would refuse
+    them.
     """
     files = {entry.path: entry for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     wanted = wanted_of(step, list(files))
@@ -92,6 +95,8 @@ def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineSte
         check_films(stream, films)
     elif scene is not None:
         check_model(stream, chosen, scene)
+    elif step is PipelineStep.COMPRESSION:
+        check_splat(stream, chosen[chosen_splats(chosen)[0]])
 
 
 def check_bare_film(stream: BinaryIO) -> None:
@@ -102,6 +107,14 @@ def check_bare_film(stream: BinaryIO) -> None:
         return
     except RefusedFilm as refused:
         raise RejectedUpload(refused.code, refused.facts) from refused
+
+
+def check_bare_splat(stream: BinaryIO, key: str, size: int) -> None:
+    """Read the header of a splat that is a PLY. Raises RejectedUpload(INVALID_SPLAT)."""
+    if size == 0:
+        raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
+    stream.seek(0)
+    check_ply(PurePosixPath(key).name, stream.read(MAX_HEADER_BYTES), size)
 
 
 def _check_photo_count(

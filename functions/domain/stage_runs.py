@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from contract.blocks import COARSE, BlockName
 from contract.stages import Stage
 from domain.dynamo import answer_if_holds, holds
 from domain.stages import RetryState, StageRun
@@ -69,7 +70,8 @@ class WaitingRun(BaseModel):
 
 
 class StageRuns:
-    """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`).
+    """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`; of a block
+    `<stage>#b007#<attempt>`, of the coarse model `<stage>#coarse#<attempt>`).
 
     The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (start tag, time, job). The index
     `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
@@ -251,15 +253,12 @@ class StageRuns:
             yield _waiting(item)
 
     def _pages(self, index: str, condition: str, values: dict[str, str]) -> Iterator[dict[str, Any]]:
+        return self._query(condition, values, IndexName=index, Limit=MAX_PAGE)
+
+    def _query(self, condition: str, values: dict[str, str], **how: Any) -> Iterator[dict[str, Any]]:
         more: dict[str, Any] = {}
         while True:
-            page = self._table.query(
-                IndexName=index,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                Limit=MAX_PAGE,
-                **more,
-            )
+            page = self._table.query(KeyConditionExpression=condition, ExpressionAttributeValues=values, **how, **more)
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
@@ -270,32 +269,40 @@ class StageRuns:
         return _waiting(item) if item else None
 
     def of_job(self, job_id: str) -> list[WaitingRun]:
-        """Every run of a job, oldest attempt first within a stage."""
-        answer = self._table.query(
-            KeyConditionExpression="jobId = :job", ExpressionAttributeValues={":job": job_id}, ConsistentRead=True
-        )
-        return [_waiting(item) for item in answer["Items"]]
+        """Every run of a job, oldest attempt first within a stage and block."""
+        return [_waiting(item) for item in self._query("jobId = :job", {":job": job_id}, ConsistentRead=True)]
 
     def _after(self, seconds: float, timespec: str = "seconds") -> str:
         return _utc(self._clock() + seconds, timespec)
 
     @staticmethod
     def _key(run: StageRun) -> dict[str, str]:
-        return {"jobId": run.job_id, "stageRun": f"{run.stage}#{run.attempt:04d}"}
+        return {"jobId": run.job_id, "stageRun": f"{run.stage}{_part_of(run.block)}#{run.attempt:04d}"}
 
 
 def _utc(timestamp: float, timespec: str = "seconds") -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec=timespec)
 
 
-def latest_of(runs: Iterable[WaitingRun], stage: Stage) -> WaitingRun | None:
-    """The newest attempt of a stage among a job's runs."""
-    return max((one for one in runs if one.run.stage is stage), key=lambda one: one.run.attempt, default=None)
+def latest_of(runs: Iterable[WaitingRun], stage: Stage, block: BlockName | None = None) -> WaitingRun | None:
+    """The newest attempt of a stage, or of a block of it, among a job's runs."""
+    attempts = (one for one in runs if (one.run.stage, one.run.block) == (stage, block))
+    return max(attempts, key=lambda one: one.run.attempt, default=None)
+
+
+def _part_of(block: BlockName | None) -> str:
+    """Of the sort key, between stage and attempt."""
+    if block is None:
+        return ""
+    return f"#{COARSE}" if block == COARSE else f"#b{block:03d}"
 
 
 def _run_of(job_id: str, stage_run: str) -> StageRun:
-    stage, _, attempt = stage_run.partition("#")
-    return StageRun(job_id=job_id, stage=Stage(stage), attempt=int(attempt))
+    stage, *part, attempt = stage_run.split("#")
+    block: BlockName | None = None
+    if part:
+        block = COARSE if part == [COARSE] else int(part[0].removeprefix("b"))
+    return StageRun(job_id=job_id, stage=Stage(stage), attempt=int(attempt), block=block)
 
 
 def _waiting(item: dict[str, Any]) -> WaitingRun:

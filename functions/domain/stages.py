@@ -6,22 +6,25 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from contract.blocks import BlockName
 from contract.codes import ErrorCode
 from contract.stages import JobName, Stage
 from domain.job import Camel
 
 
 class StageRun(Camel):
-    """One attempt at a stage of a job: one SageMaker job, which it names."""
+    """One attempt at a stage of a job: one SageMaker job, which it names. `block`: the part of a large flight that it
+    trains; None for the whole."""
 
     job_id: str
     stage: Stage
     attempt: int
+    block: BlockName | None = None
 
     @property
     def job_name(self) -> str:
         """SageMaker's job name. Raises ValueError past 63 characters."""
-        return str(JobName(self.job_id, self.stage, self.attempt))
+        return str(JobName(self.job_id, self.stage, self.attempt, self.block))
 
     @property
     def next_attempt(self) -> StageRun:
@@ -31,7 +34,7 @@ class StageRun(Camel):
     def parse(cls, job_name: str) -> StageRun | None:
         """The stage run a SageMaker job name stands for, or None for a job of another system."""
         name = JobName.parse(job_name)
-        return cls(job_id=name.job_id, stage=name.stage, attempt=name.attempt) if name else None
+        return cls.model_validate(name._asdict()) if name else None
 
     @classmethod
     def of_event(cls, detail: Mapping[str, Any]) -> StageRun | None:

@@ -26,7 +26,7 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
+from domain.preflight import check_bare_film, check_bare_splat, check_contents, check_entries, read_entries, step_of
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -149,9 +149,8 @@ class Starter:
             case UploadKind.KSPLAT:
                 raise RejectedUpload(ErrorCode.INVALID_SPLAT, "it is a .ksplat")
             case UploadKind.SPLAT:
-                if size == 0:
-                    raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
-                # nothing else can be made of a bare splat; the compressor's reader is its check
+                check_bare_splat(stream, uploaded.key, size)
+                # nothing else can be made of a bare splat
                 return options.model_copy(update={"pipeline_step": PipelineStep.COMPRESSION}), 0
         if size == 0:
             raise RejectedUpload(ErrorCode.EMPTY_ARCHIVE, "0 bytes")

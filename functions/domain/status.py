@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from contract.blocks import BlockName
 from contract.events import (
     FAILED_SEQUENCE,
     JOB_SEQUENCE,
@@ -23,12 +24,14 @@ from domain.stages import StageRun
 
 
 class StatusDetail(Camel):
-    """The `detail` of a status event. `progress` is 0..1: the stage's in Stage events, the job's in Job events."""
+    """The `detail` of a status event. `progress` is 0..1: the stage's in Stage events, the job's in Job events; with
+    `block` it is that block's."""
 
     version: Literal["1"] = "1"
     job_id: str
     stage: Stage | None = None
     attempt: int | None = None
+    block: BlockName | None = None
     sequence: int
     at: datetime
     progress: float = Field(ge=0, le=1)
@@ -49,6 +52,7 @@ def stage_started(run: StageRun, at: datetime) -> StatusEvent:
         job_id=run.job_id,
         stage=run.stage,
         attempt=run.attempt,
+        block=run.block,
         sequence=started_sequence(run.stage, run.attempt),
         at=at,
         progress=0,
@@ -72,6 +76,7 @@ def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime
         job_id=run.job_id,
         stage=run.stage,
         attempt=run.attempt,
+        block=run.block,
         sequence=progress_sequence(run.stage, run.attempt, progress),
         at=at,
         progress=progress,

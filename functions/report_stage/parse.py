@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from contract.events import StatusType
-from contract.stages import Stage
 from domain.stages import StageRun
 
+_RUN = ("jobId", "stage", "attempt", "block")  # what a progress event says of its run
 ENDED = ("Completed", "Failed", "Stopped")
 
 
@@ -29,8 +29,7 @@ class ProgressMade(BaseModel):
 def parse(detail_type: str, detail: dict[str, Any]) -> JobChanged | ProgressMade | None:
     """None for SageMaker jobs that are not ours."""
     if detail_type == StatusType.STAGE_PROGRESSED:
-        stage, attempt = Stage(detail["stage"]), int(detail["attempt"])
-        return ProgressMade(run=StageRun(job_id=detail["jobId"], stage=stage, attempt=attempt))
+        return ProgressMade(run=StageRun.model_validate({name: detail.get(name) for name in _RUN}))
     run = StageRun.of_event(detail)
     status = detail.get("ProcessingJobStatus") or detail.get("TrainingJobStatus")
     return JobChanged(run=run, ended=status in ENDED) if run else None

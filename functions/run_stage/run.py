@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
+from contract.blocks import BlockName
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.capacity import Queue
 from domain.compute import CannotStart, Compute
-from domain.cost import dollars, seconds_for
 from domain.errors import JobError
 from domain.fairness import StartTags
 from domain.job import Camel, Job
@@ -40,7 +40,12 @@ class RunRequest(Camel):
 
     task_token: str
     stage: Stage
+    block: BlockName | None = None
     job: JobSoFar
+
+    @property
+    def first_run(self) -> StageRun:
+        return StageRun(job_id=self.job.job_id, stage=self.stage, attempt=1, block=self.block)
 
 
 class Attempt(Camel):
@@ -58,7 +63,7 @@ def attempt_for(request: RunRequest, latest: WaitingRun | None, outcome: RunOutc
     one that failed comes the next, unless it is this very task's own.
     """
     if latest is None or outcome is None:
-        return Attempt(run=StageRun(job_id=request.job.job_id, stage=request.stage, attempt=1), begin=True)
+        return Attempt(run=request.first_run, begin=True)
     if outcome.status is not RunStatus.FAILED or latest.task_token == request.task_token:
         return Attempt(run=latest.run, retry_state=latest.retry_state, begin=outcome.status is RunStatus.MISSING)
     run, failure = latest.run.next_attempt, outcome.error.code if outcome.error else None
@@ -89,7 +94,7 @@ class Runner:
         """Raises ClientError for faults of AWS; throttling fails the task as THROTTLED. A run for which there is no
         machine waits in the queue, and its task with it."""
         known = self._runs.of_job(request.job.job_id)
-        latest = latest_of(known, request.stage)
+        latest = latest_of(known, request.stage, request.block)
         outcome = outcome_of(latest.run, self._compute.describe(latest.run)) if latest else None
         attempt = attempt_for(request, latest, outcome)
         # taken at the job's first run: its later stages are not behind jobs that began after it
@@ -127,7 +132,7 @@ class Runner:
         choices = self._platform.machines(run.stage, job.options.quality)
         for turn in range(attempt.retry_state.machine, attempt.retry_state.machine + len(choices)):
             choice = choices[turn % len(choices)]
-            affordable = seconds_for(choice.instance_type, self._budget - spent)
+            affordable = self._platform.prices.seconds_for(choice.instance_type, self._budget - spent)
             if not affordable:
                 return JobError.of(ErrorCode.BUDGET_SPENT, f"{spent:.2f} of {self._budget:.2f} dollars")
             machine = machine_for(run.stage, choice, affordable)
@@ -166,4 +171,4 @@ class Runner:
         """Dollars that the job's other runs have cost, failed attempts included."""
         others = [waiting.run for waiting in known if waiting.run != run]
         outcomes = [outcome_of(other, self._compute.describe(other)) for other in others]
-        return sum(dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)
+        return sum(self._platform.prices.dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationError
 
+from contract.blocks import BlockName
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.compute import Compute
@@ -28,6 +29,7 @@ class TaskFailure(Camel):
 class SettleRequest(Camel):
     job_id: str
     stage: Stage
+    block: BlockName | None = None
     failure: TaskFailure
 
 
@@ -47,7 +49,7 @@ class Reconciler:
 
     def reconcile(self, request: SettleRequest) -> Settlement:
         """A completed job counts as success, however its event got lost; a running one is stopped."""
-        waiting = latest_of(self._runs.of_job(request.job_id), request.stage)
+        waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
         run = waiting.run

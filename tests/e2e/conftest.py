@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
+from contract.events import JOB_STATUS
 from local.address import Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import Mail, StatusEvent, inbox, subscribed, upload, wait_for_mail
 from local.demo import BUILD, make_sample
 from local.deploy import deploy_pipeline
+from tests.support.waiting import wait_until
 
 JOB_SECONDS = 600.0
-MAIL_SECONDS = 30.0
+MAIL_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -42,19 +44,29 @@ class Customer:
         assert len(mails) <= 2, [mail.subject for mail in mails]
         return outcomes[0]
 
-    def job_item(self, job_id: str) -> dict[str, Any]:
-        item: dict[str, Any] = (
-            self.address.client("dynamodb").get_item(
-                TableName=self.stack["JobsTableName"], Key={"jobId": {"S": job_id}}
-            )
-        )["Item"]
-        return item
+    def ended_item(self, job_id: str) -> dict[str, Any]:
+        """The jobs table's item, once it says that the job has ended: the table hears of it when subscribers do."""
+        table, found = self.address.client("dynamodb"), dict[str, Any]()
 
-    def execution(self, job_id: str) -> dict[str, Any]:
-        stepfunctions = self.address.client("stepfunctions")
+        def ended() -> bool:
+            key = {"jobId": {"S": job_id}}
+            found.update(table.get_item(TableName=self.stack["JobsTableName"], Key=key)["Item"])
+            return found.get("status", {}).get("S") in JOB_STATUS.values()
+
+        wait_until(ended, what=f"{job_id} did not end in the jobs table")
+        return found
+
+    def ended_execution(self, job_id: str) -> dict[str, Any]:
+        """The execution, once it runs no more: its final event comes a state before its end."""
+        stepfunctions, found = self.address.client("stepfunctions"), dict[str, Any]()
         arn = self.stack["PipelineArn"].replace(":stateMachine:", ":execution:") + f":{job_id}"
-        described: dict[str, Any] = stepfunctions.describe_execution(executionArn=arn)
-        return described
+
+        def ended() -> bool:
+            found.update(stepfunctions.describe_execution(executionArn=arn))
+            return bool(found["status"] != "RUNNING")
+
+        wait_until(ended, what=f"the execution of {job_id} did not end")
+        return found
 
     def sagemaker_jobs(self, job_id: str) -> list[tuple[str, str]]:
         """(name, status) of every SageMaker job of one of ours."""

@@ -65,7 +65,7 @@ def test_an_upload_that_cannot_be_used_is_rejected_before_any_machine(
     assert mail.subject == f"We could not accept your upload “{name}”"
     assert error_of(events[0])["hint"] in mail.text
     assert customer.sagemaker_jobs(events[0].job_id) == []
-    assert customer.job_item(events[0].job_id)["status"]["S"] == "REJECTED"
+    assert customer.ended_item(events[0].job_id)["status"]["S"] == "REJECTED"
 
 
 def test_a_wrong_setting_is_named(customer: Customer, tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_photos_without_overlap_fail_with_advice(customer: Customer, tmp_path: P
     end = next(event for event in events if event.ends_job)
     assert (end.type, error_of(end)["code"]) in [("Job Failed", "NO_OVERLAP"), ("Job Failed", "NO_FEATURES")]
     assert [event.type for event in events if event.stage == "sfm"][-1] == "Stage Failed"
-    execution = customer.execution(end.job_id)
+    execution = customer.ended_execution(end.job_id)
     assert (execution["status"], execution["error"]) == ("FAILED", error_of(end)["code"])
     mail = customer.only_mail("elsewhere@example.com").text
     assert error_of(end)["hint"] in mail

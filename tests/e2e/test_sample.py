@@ -127,20 +127,20 @@ def test_the_customer_gets_one_mail_with_figures_and_links(customer: Customer, e
 
 
 def test_the_jobs_table_says_how_it_ended(customer: Customer, events: list[StatusEvent]) -> None:
-    item = customer.job_item(last(events).job_id)
+    item = customer.ended_item(last(events).job_id)
     assert (item["status"]["S"], float(item["progress"]["N"])) == ("SUCCEEDED", 1.0)
 
 
 def test_the_execution_succeeded_and_left_nothing_running(customer: Customer, events: list[StatusEvent]) -> None:
     job_id = last(events).job_id
-    assert customer.execution(job_id)["status"] == "SUCCEEDED"
+    assert customer.ended_execution(job_id)["status"] == "SUCCEEDED"
     assert customer.sagemaker_jobs(job_id) == sorted((f"{job_id}-{stage}-1", "Completed") for stage in STAGES)
 
 
 def test_the_same_upload_delivered_twice_is_one_job(customer: Customer, events: list[StatusEvent]) -> None:
     """S3 delivers at least once: start_job gets an event of the same object version again."""
     job_id = last(events).job_id
-    job = json.loads(customer.execution(job_id)["input"])
+    job = json.loads(customer.ended_execution(job_id)["input"])
     event = sample_event("start_job/object-created")
     described = {"key": job["key"], "size": 1, "etag": job["etag"], "sequencer": "0"}
     described |= {"version-id": job["versionId"]} if job["versionId"] else {}

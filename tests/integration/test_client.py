@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,8 @@ from local.deploy import deploy_pipeline
 from local.folders import pack
 from local.web import PILOT, api_url, sign_in
 from spaceport.client import ApiError, Client
-from tests.support.receiver import receiver
+from tests.support.receiver import Call, Receiver, receiver
+from tests.support.waiting import wait_until
 
 PLAYED = Path(__file__).parent / "fixtures" / "page"
 
@@ -67,17 +67,26 @@ def test_photos_go_up_and_a_scene_comes_down(site: Site, photos: Path, tmp_path:
         assert seen == sorted(seen)
         (viewer,) = client.download(job, tmp_path, ["viewer/index.html"])
         assert viewer.read_bytes()
-        calls = {json.loads(taken.body)["type"]: taken for taken in hook.calls}
-        assert {"Webhook Test", "Job Started", "Job Succeeded"} <= calls.keys()
+        expected = {"Webhook Test", "Job Started", "Job Succeeded"}
+        wait_until(lambda: expected <= calls_by_type(hook).keys(), what="the webhook was not called of each")
+        calls = calls_by_type(hook)
         assert all(taken.verified(secret) for taken in hook.calls)
         links = json.loads(calls["Job Succeeded"].body)["links"]
         assert links["page"].endswith(f"#job={job_id}")
         assert "viewer/index.html" in links["files"]
-        assert {delivery["type"] for delivery in client.deliveries()} == {"Job Started", "Job Succeeded"}
+        wait_until(lambda: types_delivered(client) == {"Job Started", "Job Succeeded"}, what="not all was noted down")
     assert job_id in [listed["jobId"] for listed in client.jobs()]
     with pytest.raises(ApiError) as refused:
         client.job("nobodys-0123456789ab")
     assert refused.value.code == "NO_SUCH_JOB"
+
+
+def calls_by_type(hook: Receiver) -> dict[str, Call]:
+    return {json.loads(taken.body)["type"]: taken for taken in hook.calls}
+
+
+def types_delivered(client: Client) -> set[str]:
+    return {delivery["type"] for delivery in client.deliveries()}
 
 
 needs_aws = pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
@@ -91,11 +100,14 @@ def test_readmes_upload_by_the_aws_cli_starts_a_job(site: Site, photos: Path) ->
     environment = {**os.environ, **site.cloud.address.environment(), "UPLOADS_BUCKET": site.outputs["UploadsBucket"]}
     done = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    for _ in range(60):
-        if found := [job for job in site.client.jobs() if job["name"] == "meadow"]:
-            break
-        time.sleep(1)
-    assert site.client.wait(found[0]["jobId"], timeout=180, every=0.5)["status"] == "SUCCEEDED"
+    found: list[str] = []
+
+    def started() -> bool:
+        found[:] = [job["jobId"] for job in site.client.jobs() if job["name"] == "meadow"]
+        return bool(found)
+
+    wait_until(started, what="no job was started")
+    assert site.client.wait(found[0], timeout=180, every=0.5)["status"] == "SUCCEEDED"
 
 
 @needs_aws

@@ -23,7 +23,7 @@ from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from contract.warning_codes import WarningCode
 from domain.errors import RejectedUpload
-from domain.preflight import check_contents, check_entries, read_entries, step_of
+from domain.preflight import check_bare_splat, check_contents, check_entries, read_entries, step_of
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
@@ -32,6 +32,7 @@ from stage.errors import StageError
 from stage.result import Warning
 from tests.support.archives import zip_of
 from tests.support.foreign_splats import changed_ply, dot_splat, packed_ply
+from tests.support.plys import NO_SPLATS
 from tests.support.splats import even_sensitivity, make_splat
 
 COUNT = 60
@@ -132,17 +133,20 @@ CASES = [
     Case("one Gaussian", "a.ply", lambda folder: ply(folder, SPLAT.select(np.arange(1))), 1),
     Case("all alike", "a.ply", lambda folder: ply(folder, SPLAT.select(np.zeros(COUNT, int)))),
     Case("a survey: UTM in doubles", "a.ply", written(survey, doubles=True), moved=True),
-    Case("a point cloud", "a.ply", written(without=HARMONICS), INVALID),
-    Case("cut off", "a.ply", lambda folder: ply(folder)[:-100], INVALID),
+    Case("a point cloud", "a.ply", written(without=HARMONICS), INVALID, preflight=True),
+    Case("a mesh", "a.ply", lambda _folder: NO_SPLATS["a mesh"], INVALID, preflight=True),
+    Case("a mesh in a ZIP", "a.zip", lambda _folder: zip_of({"a.ply": NO_SPLATS["a mesh"]}), INVALID, preflight=True),
+    Case("cut off", "a.ply", lambda folder: ply(folder)[:-100], INVALID, preflight=True),
 ]  # fmt: skip
 
 
 def door(case: Case, body: bytes) -> PipelineStep | ErrorCode:
     """The step that the job begins with, or the code of a refusal."""
     stream = io.BytesIO(body)
-    if kind_of(case.key, stream.read(START_BYTES)) is UploadKind.SPLAT:
-        return PipelineStep.COMPRESSION
     try:
+        if kind_of(case.key, stream.read(START_BYTES)) is UploadKind.SPLAT:
+            check_bare_splat(stream, case.key, len(body))
+            return PipelineStep.COMPRESSION
         entries = read_entries(stream)
         step = step_of(entries, PipelineStep.COMPRESSION if case.preflight else PipelineStep.FULL)
         check_entries(entries, len(body), step)

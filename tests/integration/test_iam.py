@@ -22,8 +22,8 @@ from local.address import ACCOUNT, REGION, Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import StatusEvent, subscribed, upload, wait_for_mail
 from local.deploy import STACK, deploy_pipeline
-from local.logs import function_logs
 from tests.support.events import sample_event
+from tests.support.waiting import quiet_logs, wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stages"
 JOB_SECONDS = 120.0
@@ -68,8 +68,8 @@ class Stack:
         return boto3.Session(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"], region_name=REGION)
 
     def denials(self) -> list[str]:
-        """What functions logged of calls that were refused."""
-        return [line for line in function_logs(self.address) if "AccessDenied" in line or "Forbidden" in line]
+        """What functions logged of calls that were refused, once they have logged all."""
+        return [line for line in quiet_logs(self.address) if "AccessDenied" in line or "Forbidden" in line]
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +118,14 @@ def test_what_runs_by_the_clock_or_by_hand_may_do_what_it_does(stack: Stack) -> 
     assert stack.invoke("ApiFunction", sample_event("api/get-jobs"))["statusCode"] == 200
     stopped = sample_event("stop_job/execution-aborted")
     machine = stack.outputs["PipelineArn"]
-    executions = stack.address.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
-    failed = next(execution for execution in executions if execution["status"] == "FAILED")
+    states, failures = stack.address.client("stepfunctions"), list[dict[str, Any]]()
+
+    def failed_by_now() -> bool:
+        failures[:] = states.list_executions(stateMachineArn=machine, statusFilter="FAILED")["executions"]
+        return bool(failures)
+
+    wait_until(failed_by_now, what="no execution has failed")
+    failed = failures[0]
     stopped["detail"] |= {"executionArn": failed["executionArn"], "name": failed["name"], "status": "FAILED"}
     stopped["detail"]["stateMachineArn"] = machine
     stack.invoke("StopJobFunction", stopped)

@@ -28,7 +28,8 @@ from local.server import server_environment
 
 ROLE = "arn:aws:iam::123456789012:role/states"
 CALLBACK = "arn:aws:states:::lambda:invoke.waitForTaskToken"
-PATIENCE = 8.0  # seconds until an execution that still runs counts as hanging
+HANGING = 12.0  # seconds after which an execution of the plain MiniStack counts as hanging
+PATIENCE = 120.0  # seconds that the patched one has: it is to end them all
 
 FUNCTIONS = '''
 import os
@@ -66,9 +67,13 @@ def third_time(event, context):
 
 @dataclass
 class Probes:
-    """One MiniStack, with the functions above, and the probes that look at it."""
+    """One MiniStack, with the functions above, and the probes that look at it.
+
+    `patience`: seconds until an execution that still runs counts as hanging.
+    """
 
     address: Address
+    patience: float
 
     def __post_init__(self) -> None:
         self.states, self.s3 = self.address.client("stepfunctions"), self.address.client("s3")
@@ -97,9 +102,9 @@ class Probes:
         )
         return str(started["executionArn"])
 
-    def ended(self, execution: str, patience: float = PATIENCE) -> str:
+    def ended(self, execution: str) -> str:
         """The status, and the error's name if it has one, once it runs no more."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + self.patience
         while True:
             found = self.states.describe_execution(executionArn=execution)
             if found["status"] != "RUNNING" or time.monotonic() > deadline:
@@ -107,7 +112,7 @@ class Probes:
             time.sleep(0.05)
 
     def token(self, name: str, retry: int = 0) -> str:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 return str(self.s3.get_object(Bucket="tokens", Key=f"{name}/{retry}")["Body"].read(), "utf-8")
@@ -133,12 +138,12 @@ class Probes:
         return self.ended(execution)
 
     def function_error(self) -> str:
-        return self.ended(self.start("function_error", callback("refuse", TimeoutSeconds=60)), 8.0).split()[0]
+        return self.ended(self.start("function_error", callback("refuse", TimeoutSeconds=60))).split()[0]
 
     def error_type(self) -> str:
         task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
         execution = self.start("error_type", {**task, "Parameters": {"FunctionName": "refuse", "Payload": {}}})
-        return self.ended(execution, 20.0)
+        return self.ended(execution)
 
     def token_per_attempt(self) -> int:
         again = [{"ErrorEquals": ["Again"], "IntervalSeconds": 1, "MaxAttempts": 1}]
@@ -148,7 +153,7 @@ class Probes:
         return len({first, self.token("token_per_attempt", retry=1)})
 
     def first_answer(self) -> str:
-        return self.ended(self.start("first_answer", callback("answer_twice")), 20.0)
+        return self.ended(self.start("first_answer", callback("answer_twice")))
 
     def closed_token(self) -> str:
         execution = self.start("closed_token", callback("keep"))
@@ -159,7 +164,7 @@ class Probes:
 
     def longest_delay(self) -> str:
         again = [{"ErrorEquals": ["Again"], "IntervalSeconds": 1, "BackoffRate": 30, "MaxDelaySeconds": 2}]
-        return self.ended(self.start("longest_delay", callback("third_time", Retry=again)), 12.0)
+        return self.ended(self.start("longest_delay", callback("third_time", Retry=again)))
 
     def machine_timeout(self) -> str:
         execution = self.start("machine_timeout", callback("keep"), {"TimeoutSeconds": 2})
@@ -279,8 +284,8 @@ ON_AWS = {
 }
 
 
-def observe(address: Address) -> dict[str, Any]:
-    probes = Probes(address)
+def observe(address: Address, patience: float) -> dict[str, Any]:
+    probes = Probes(address, patience)
     with ThreadPoolExecutor(4) as pool:
         running = {name: pool.submit(getattr(probes, name)) for name in ON_AWS}
         return {name: future.result() for name, future in running.items()}
@@ -327,7 +332,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, An
         attached_cloud(folder / "patched") as patched,
         ThreadPoolExecutor(2) as pool,
     ):
-        plainly, mended = pool.submit(observe, plain), pool.submit(observe, patched.address)
+        plainly, mended = pool.submit(observe, plain, HANGING), pool.submit(observe, patched.address, PATIENCE)
         return {"plain": plainly.result(), "patched": mended.result()}
 
 

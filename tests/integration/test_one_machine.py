@@ -36,6 +36,9 @@ def events(stack: Stack) -> dict[str, list[StatusEvent]]:
             assert time.monotonic() < deadline, {job: received[-1].message for job, received in heard.items()}
             for event in subscription.receive():
                 heard[event.job_id].append(event)
+        while overtaken := subscription.receive():  # by the last job's final event
+            for event in overtaken:
+                heard[event.job_id].append(event)
     return heard
 
 

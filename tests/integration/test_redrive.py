@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,8 +17,7 @@ from local.logs import function_logs
 from scripts.redrive import Edge, edges_of, letters_in, redrive, shown
 from tests.support.events import sample_event
 from tests.support.sam_template import Template
-
-WAIT_SECONDS = 60.0
+from tests.support.waiting import WAIT_SECONDS, settled, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +55,7 @@ def job_id(stack: Stack, edges: dict[str, Edge], lost_upload: dict[str, Any]) ->
         last = next(event for event in subscription.follow(WAIT_SECONDS) if event.ends_job)
     assert last.type == "Job Succeeded"
     wait_until(lambda: mails_about(stack, "meadow") == 1)
+    settled(lambda: (state_of(stack, last.job_id), all_calls(stack)))  # what the last events still set off
     return last.job_id
 
 
@@ -91,7 +90,7 @@ def test_letters_of_what_was_done_already_change_nothing(
     assert redrive_all(stack, edges[name]) == 2
     wait_until(lambda: all_calls(stack) >= calls + 2)
     assert redrive_all(stack, edges[name]) == 0
-    assert state_of(stack, job_id) == before
+    assert settled(lambda: state_of(stack, job_id)) == before
 
 
 def test_a_job_whose_stop_event_was_lost_gets_one_final_event(stack: Stack, edges: dict[str, Edge]) -> None:
@@ -106,7 +105,7 @@ def test_a_job_whose_stop_event_was_lost_gets_one_final_event(stack: Stack, edge
             put_letter(stack, edges["StopJob"], event)
         assert redrive_all(stack, edges["StopJob"]) == 2
         wait_until(lambda: calls_of(stack, "StopJob") >= 2 and mails_about(stack, "brook") > 0)
-    assert mails_about(stack, "brook") == 1
+    assert settled(lambda: mails_about(stack, "brook")) == 1
 
 
 # --- helpers --------------------------------------------------------------------------------------------------------
@@ -181,10 +180,3 @@ def calls_of(stack: Stack, name: str) -> int:
     """How often the function has been called, by the requests that its log lines name."""
     lines = [line for line in function_logs(stack.address) if f"-{name}Function-" in line]
     return len({found[1] for line in lines if (found := re.search(r'"function_request_id":"([^"]+)"', line))})
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {WAIT_SECONDS:.0f} s"
-        time.sleep(0.1)

@@ -99,6 +99,9 @@ def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Vis
     asked: list[str] = []
     errors: list[str] = []
     page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+    answered: list[str] = []
+    for over in ("requestfinished", "requestfailed"):
+        page.on(over, lambda request: answered.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     with served(site.folder) as url:
@@ -109,7 +112,7 @@ def opened(site: Site, browser: Any, flags: str, name: str, folder: Path) -> Vis
         while still < STILL:
             page.wait_for_timeout(250)
             now = (page.evaluate(drawn), len(asked))
-            seen, still = now, still + 1 if now == seen else 0
+            seen, still = now, still + 1 if now == seen and len(answered) == len(asked) else 0
         count = page.evaluate(drawn)
         picture = look(page, name, folder)
     page.close()

@@ -18,6 +18,6 @@ def test_without_webgl_the_page_says_so_and_keeps_the_picture(tmp_path: Path) ->
     with chromium(tmp_path / "profile", WIDTH, HEIGHT, flags=without) as context:
         page = context.new_page()
         page.goto(page_file.as_uri())
-        page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=10_000)
+        page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
         assert "Switch hardware acceleration on" in page.inner_text("#message")
         assert page.is_visible("#poster")

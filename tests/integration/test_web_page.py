@@ -18,7 +18,7 @@ from local.cloud import ROOT, attached_cloud
 from local.customer import wait_for_mail
 from local.deploy import deploy_pipeline
 from local.web import PILOT, publish
-from tests.support.browser import PHONE, chromium, look, needs_chromium, until
+from tests.support.browser import PHONE, chromium, fits, look, met, needs_chromium, until
 
 pytestmark = needs_chromium
 PLAYED = Path(__file__).parent / "fixtures" / "page"
@@ -70,7 +70,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path, tmp_path: Path) -> None:
     page.goto(site.url)
-    assert page.inner_text("#mail-me-address") == PILOT
+    until(page, f"document.getElementById('mail-me-address').innerText === '{PILOT}'")
     page.set_input_files("#folder", photos)
     page.wait_for_selector("#chosen canvas")
     assert "9 photos" in page.inner_text("#chosen-size")
@@ -83,10 +83,9 @@ def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path,
     page.wait_for_selector("#curve svg polyline", timeout=60_000)
     page.wait_for_selector("#snapshots:not([hidden])", timeout=60_000)
     assert page.inner_text("#job-name") == "Große Wiese"
-    assert "left" in page.inner_text("#job-message")
-    page.wait_for_timeout(1500)
+    until(page, "document.getElementById('job-message').innerText.includes('left')", 60_000)
+    met(page, lambda: painted(page, "#cloud-canvas"), 60_000, what="the cloud was not painted")
     look(page, "running", tmp_path)
-    assert painted(page, "#cloud-canvas")
     page.wait_for_selector("#job-scene:not([hidden])", timeout=90_000)
     assert page.inner_text("#job-status") == "ready"
     assert page.frame_locator("#viewer").locator("#scene").inner_text() == "The scene"
@@ -97,10 +96,9 @@ def test_a_folder_of_photos_becomes_a_scene(site: Site, page: Any, photos: Path,
     until(page, "document.getElementById('snapshot').naturalWidth === 480")
     look(page, "ready", tmp_path)
     page.set_viewport_size(PHONE)
-    page.wait_for_timeout(300)
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the phone scrolls sideways"
+    fits(page)
     look(page, "phone", tmp_path)
-    assert wait_for_mail(site.cloud.address, PILOT, 30) is not None
+    assert wait_for_mail(site.cloud.address, PILOT, 60) is not None
     page.goto(site.url)
     page.wait_for_selector("#jobs a")
     assert "Große Wiese" in page.inner_text("#jobs")
@@ -183,7 +181,7 @@ def test_a_refused_upload_says_why_and_what_to_do(site: Site, page: Any, photos:
 
 
 def test_a_mails_own_link_ends_the_mails_and_takes_that_back(site: Site, page: Any, tmp_path: Path) -> None:
-    mail = wait_for_mail(site.cloud.address, PILOT, 30)
+    mail = wait_for_mail(site.cloud.address, PILOT, 60)
     assert mail is not None
     link = re.search(rf"{re.escape(site.url)}#unsubscribe=\S+", mail.text)
     assert link is not None

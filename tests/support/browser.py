@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
@@ -63,6 +63,22 @@ def until(page: Any, expression: str, timeout: int = 30_000) -> None:
             return
         page.wait_for_timeout(50)
     raise TimeoutError(f"not within {timeout} ms: {expression}")
+
+
+def met(
+    page: Any, condition: Callable[[], bool], timeout: int = 30_000, pause: int = 50, what: str = "it did not happen"
+) -> None:
+    """Wait until `condition` holds, while the page goes on. Raises TimeoutError after `timeout` milliseconds."""
+    for _ in range(timeout // pause):
+        if condition():
+            return
+        page.wait_for_timeout(pause)
+    raise TimeoutError(f"{what} within {timeout} ms")
+
+
+def fits(page: Any) -> None:
+    """Wait until the page is no wider than its window: pictures and fonts come a moment after it."""
+    until(page, "document.documentElement.scrollWidth <= innerWidth")
 
 
 def axe(page: Any) -> list[str]:

@@ -56,6 +56,10 @@ class FakeApi:
         status = self.status.get(asked, 200 if asked in self.answers else 404)
         route.fulfill(status=status, headers=headers, json=answer)
 
+    def sent(self, method: str, path: str) -> list[Any]:
+        """The bodies of the calls of one route so far."""
+        return [body for *route, body in self.calls if route == [method, path]]
+
 
 def _content(request: Any) -> Any:
     """The JSON of a request; None for one without any, and for the bytes of a file."""
@@ -102,7 +106,7 @@ def page_of(
     with served(BUILT) as address:
         yield fresh, f"{address}/index.html"
         fresh.close()
-    assert errors == []
+    assert errors == [], errors
 
 
 def show(page: Any, api: FakeApi, view: dict[str, Any]) -> None:

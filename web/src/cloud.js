@@ -9,7 +9,8 @@ function array(text, Kind) {
 }
 
 // Paints when something changes and when the canvas comes into sight, and not otherwise. `button` starts one turn and
-// stops it. A plain wheel and a finger's stroke up or down scroll the page.
+// stops it. A plain wheel and a finger's stroke up or down scroll the page. Returns what ends it: the next job's cloud
+// is painted on the same canvas.
 export function showCloud(canvas, cloud, button) {
     const positions = array(cloud.points.positions, Float32Array);
     const colors = array(cloud.points.colors, Uint8Array);
@@ -32,7 +33,9 @@ export function showCloud(canvas, cloud, button) {
             turning -= TURN_STEP;
             before = now;
         }
-        paint(canvas, positions, colors, cloud.cameras, view, reach);
+        if (canvas.clientWidth > 0 && canvas.clientHeight > 0) { // 0 while it is hidden, and there are no empty pictures
+            paint(canvas, positions, colors, cloud.cameras, view, reach);
+        }
         painted = turning <= 0 || !canvas.isConnected || Boolean(canvas.closest('[hidden]'));
         if (painted) {
             halt();
@@ -87,9 +90,16 @@ export function showCloud(canvas, cloud, button) {
             zoom(factor ?? 1);
         }
     };
-    new ResizeObserver(repaint).observe(canvas);
-    new IntersectionObserver(([{ isIntersecting }]) => (isIntersecting ? repaint() : halt())).observe(canvas);
+    const observers = [
+        new ResizeObserver(repaint),
+        new IntersectionObserver(([{ isIntersecting }]) => (isIntersecting ? repaint() : halt()))
+    ];
+    observers.forEach((observer) => { observer.observe(canvas); });
     requestAnimationFrame(frame);
+    return () => {
+        halt();
+        observers.forEach((observer) => { observer.disconnect(); });
+    };
 }
 
 const tilted = (tilt) => Math.min(1.57, Math.max(0, tilt));

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from compressor.formats.reading import is_known_splat, read_splat
+from compressor.join import is_divided, join_blocks
 from contract.archive import chosen_splats, is_splat
 from contract.warning_codes import WarningCode
 from geo.projected import Place
@@ -59,14 +60,20 @@ class Source:
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read scene.ply and its companions from `folder`, or the only splat there, or the one in the only ZIP there.
+    """Read scene.ply and its companions from `folder`, those that blocks of a large flight are joined to in `scratch`,
+    or the only splat there, or the one in the only ZIP there.
 
     Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
     """
+    joined: list[Warning] = []
+    if is_divided(folder):
+        joined = join_blocks(folder, scratch / "joined")
+        folder = scratch / "joined"
     file = _find_splat(folder, scratch)
     try:
-        return _read(file)
+        source = _read(file)
+        return replace(source, warnings=[*joined, *source.warnings])
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
     except InvalidSceneError as error:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import pycolmap
 
 from contract.archive import is_photo, is_side_file, wanted_of
+from contract.blocks import blocks_for
 from contract.codes import EVIDENCED
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
@@ -19,6 +20,7 @@ from contract.stages import PipelineStep
 from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account
+from sfm.blocks import write_blocks
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.evidence import write_evidence
@@ -37,7 +39,7 @@ from sfm.remarks import camera_warnings, photo_warnings, place_warnings, upload_
 from sfm.rounding import round_off
 from sfm.survey import survey
 from sfm.undistort import write_undistorted
-from stage.archive import UnpackedFile, names_in, unpack
+from stage.archive import UnpackedFile, entries_in, names_of_files, unpack
 from stage.contract import StageContext
 from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning
@@ -117,10 +119,10 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
     Returns
     -------
     StageOutcome
-        counts: `photos`, `usable`, `registered`, `points`, `models`, `cameras`, `pairs`, `verifiedPairs`; metrics:
-        `reprojectionError` (pixels), `meanTrackLength` (photos per point), `registeredShare` (0..1), `gpsRms` (metres,
-        None without a georeference), `meanOverlap` (photos per seen square of ground), `overlapShare` (0..1),
-        `calibration` (what was refined); warnings with photo names.
+        counts: `photos`, `usable`, `registered`, `points`, `models`, `cameras`, `pairs`, `verifiedPairs`, `blocks`;
+        metrics: `reprojectionError` (pixels), `meanTrackLength` (photos per point), `registeredShare` (0..1), `gpsRms`
+        (metres, None without a georeference), `meanOverlap` (photos per seen square of ground), `overlapShare`
+        (0..1), `calibration` (what was refined); warnings with photo names.
 
     Raises
     ------
@@ -169,6 +171,11 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
         write_json(output / "georeference.json", georegistration.as_json())
         figures = survey(model, photos, georegistration, overlap)
         write_json(output / "survey.json", figures)
+        with context.stopwatch("blocks"):
+            blocks = blocks_for(len(solved.placed), context.options.blocks)
+            if blocks > 1:
+                sparse = output / "sparse" / "0"
+                blocks = write_blocks(output, sparse, blocks, georeferenced=georegistration.as_json()["georeferenced"])
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -179,6 +186,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "cameras": model.num_cameras(),
             "pairs": len(solved.described.pairs),
             "verifiedPairs": len(solved.verified),
+            "blocks": blocks,
         },
         metrics={
             "reprojectionError": round(model.compute_mean_reprojection_error(), 4),
@@ -219,13 +227,15 @@ class _Work:
         with archive.open("rb") as stream:
             if begins_as_film(stream.read(HEAD_BYTES)):
                 return self._read_films([UnpackedFile(BARE_FILM, archive)], [], {})
-        names = [name for name in names_in(archive) if not is_side_file(name)]
+        listed = entries_in(archive)
+        names = [name for name in names_of_files(listed) if not is_side_file(name)]
         with self.context.stopwatch("unpack"):
             unpacked = unpack(
                 archive,
                 self.context.scratch / "archive",
                 wanted_of(PipelineStep.FULL, names),
                 progress=self._part("unpack", "unpacking the upload"),
+                listed=listed,
             )
         films = [file for file in unpacked.files if is_film(PurePosixPath(file.name))]
         films.sort(key=lambda file: natural_key(file.name))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser import PHONE, axe, look, needs_chromium, until
+from tests.support.browser import PHONE, axe, fits, look, needs_chromium, until
 from tests.support.page import TOKENS, FakeApi, job, page_of, show
 from tests.support.page_views import (
     CORS,
@@ -34,7 +34,7 @@ def test_a_job_that_is_not_there_is_said_to_be_missing_at_once(page: Any, api: F
     api.status["GET", "/jobs/gone-1"] = 404
     show(page, api, training())
     page.goto(f"{page.home}#job=gone-1")
-    page.wait_for_selector("#notice:not([hidden])", timeout=5000)
+    page.wait_for_selector("#notice:not([hidden])")
     assert "no such scene, or it belongs to another account" in page.inner_text("#notice")
     assert page.inner_text("#job-name") == "Scene not found"
     assert page.is_hidden("#job-status")
@@ -48,9 +48,10 @@ def test_a_session_that_has_ended_offers_the_way_back_in(page: Any, api: FakeApi
         api.answers["GET", path] = {"message": "Unauthorized"}
         api.status["GET", path] = 401
     page.goto(page.home + where)
-    page.wait_for_selector("#notice button", timeout=5000)
+    page.wait_for_selector("#notice button")
     assert "signed out" in page.inner_text("#notice")
     assert "Unauthorized" not in page.inner_text("body")
+    page.wait_for_timeout(1000)  # for what was asked at the same time
     before = len(api.calls)
     page.wait_for_timeout(5000)
     assert len(api.calls) == before, "it goes on asking"
@@ -67,7 +68,7 @@ def test_a_session_that_ends_while_uploading_stops_it_and_says_how_to_go_on(
     page.set_input_files("#folder", flight(tmp_path))
     page.wait_for_selector("#chosen:not([hidden])")
     page.click("#send")
-    page.wait_for_selector("#notice button", timeout=5000)
+    page.wait_for_selector("#notice button")
     assert "continues once you choose the same files again" in page.inner_text("#notice")
     assert page.is_visible("#form")
 
@@ -79,7 +80,7 @@ def test_a_connection_that_stays_away_is_said_with_the_time_and_a_way_out(page: 
     until(page, "document.getElementById('job-message').textContent.includes('you may close this page')", 60_000)
     api.down = False
     page.evaluate("dispatchEvent(new Event('online'))")
-    until(page, "document.getElementById('job-message').textContent.includes('50 %')", 5000)
+    until(page, "document.getElementById('job-message').textContent.includes('50 %')")
 
 
 @pytest.mark.parametrize("config", ["nope", "404"])
@@ -87,7 +88,7 @@ def test_a_page_that_was_not_set_up_says_so_in_words(browser: Any, api: FakeApi,
     with page_of(browser, api, tmp_path, TOKENS) as (page, url):
         page.route("**/config.json", lambda route: route.fulfill(body=config, status=404 if config == "404" else 200))
         page.goto(url)
-        page.wait_for_selector("#notice:not([hidden])", timeout=5000)
+        page.wait_for_selector("#notice:not([hidden])")
         assert "JSON" not in page.inner_text("#notice")
         assert "Reload the page" in page.inner_text("#notice")
 
@@ -121,12 +122,13 @@ def test_axe_finds_nothing(browser: Any, api: FakeApi, state: str, colours: str,
             api.answers["GET", f"/jobs/{JOB}"] = view()
         page.goto(url + where)
         page.wait_for_selector(sign)
+        page.wait_for_load_state("networkidle")
         page.wait_for_timeout(400)
         for size, name in (({"width": 1200, "height": 900}, "desktop"), (PHONE, "phone")):
             page.set_viewport_size(size)
             page.wait_for_timeout(150)
             look(page, f"{state}-{colours}-{name}", tmp_path)
-            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it scrolls sideways"
+            fits(page)
             assert axe(page) == []
 
 
@@ -160,6 +162,7 @@ def test_before_signing_in_there_is_a_sample_and_what_becomes_of_photos_and_what
 def test_the_focus_goes_along(page: Any, api: FakeApi, tmp_path: Path) -> None:
     api.answers["GET", f"/jobs/{JOB}"] = training()
     page.goto(page.home)
+    page.wait_for_selector("#home:not([hidden])")  # the page knows who is signed in, and listens
     page.evaluate(f"location.hash = 'job={JOB}'")
     until(page, "document.activeElement.id === 'job-name'")
     page.evaluate("location.hash = ''")

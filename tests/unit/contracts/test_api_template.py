@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 from samtranslator.open_api.open_api import OpenApiEditor  # type: ignore[import-untyped]
+from samtranslator.translator.transform import transform  # type: ignore[import-untyped]
 
 from api.handler import openapi
 from tests.support.sam_template import Template
@@ -100,3 +102,31 @@ def test_requests_are_throttled() -> None:
     assert settings["ThrottlingRateLimit"] == {"Ref": "ApiRequestsPerSecond"}
     assert settings["ThrottlingBurstLimit"] == {"Ref": "ApiBurst"}
     assert TEMPLATE.parameters["ApiBurst"]["Default"] >= TEMPLATE.parameters["ApiRequestsPerSecond"]["Default"]
+
+
+def test_routes_without_a_token_have_limits_of_their_own_that_leave_the_customers_half() -> None:
+    settings = API["RouteSettings"]
+    assert settings.keys() == {f"{method} {path}" for method, path in OPEN}
+    limits = {"ThrottlingRateLimit": {"Ref": "OpenRequestsPerSecond"}, "ThrottlingBurstLimit": {"Ref": "OpenBurst"}}
+    assert all(each == limits for each in settings.values())
+    for each, whole in (("OpenRequestsPerSecond", "ApiRequestsPerSecond"), ("OpenBurst", "ApiBurst")):
+        defaults = TEMPLATE.parameters
+        assert len(OPEN) * defaults[each]["Default"] <= defaults[whole]["Default"] / 2
+
+
+def test_sam_writes_the_limits_of_routes_into_the_stage() -> None:
+    """And their routes with them: a stage that is given settings for a route that is not there yet is refused."""
+    written = by_sam()["Resources"]
+    (stage,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Stage"]
+    (api,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Api"]
+    routes = {f"{verb.upper()} {path}" for path, verbs in api["Body"]["paths"].items() for verb in verbs}
+    assert stage["RouteSettings"].keys() == {f"{method} {path}" for method, path in OPEN} <= routes
+
+
+def by_sam() -> dict[str, Any]:
+    """The template as SAM hands it to CloudFormation, its code uploaded."""
+    content = Template.load().content
+    content["Globals"]["Function"]["CodeUri"] = "s3://artifacts/bundle"
+    content["Resources"]["Pipeline"]["Properties"]["DefinitionUri"] = "s3://artifacts/definition"
+    written: dict[str, Any] = transform(content, {}, SimpleNamespace(load=dict))
+    return written

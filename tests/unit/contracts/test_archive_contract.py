@@ -17,7 +17,7 @@ from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
-from stage.archive import names_in, unpack
+from stage.archive import entries_in, names_of_files, unpack
 from stage.errors import StageError
 from tests.support.archives import Packed
 from tests.support.archives import archive_of as packed_archive
@@ -80,7 +80,7 @@ def container(body: bytes, step: PipelineStep, folder: Path) -> ErrorCode | None
     archive = folder / "upload.zip"
     archive.write_bytes(body)
     try:
-        unpack(archive, folder / "out", wanted_of(step, names_in(archive)))
+        unpack(archive, folder / "out", wanted_of(step, names_of_files(entries_in(archive))))
     except StageError as error:
         return error.code
     return None
@@ -156,7 +156,7 @@ def test_preflight_and_container_agree_on_names_in_any_bytes(
 def unpacked(names: list[str], folder: Path) -> set[str]:
     archive = folder / "upload.zip"
     archive.write_bytes(archive_of(names, []))
-    files = unpack(archive, folder / "out", wanted_of(PipelineStep.FULL, names_in(archive))).files
+    files = unpack(archive, folder / "out", wanted_of(PipelineStep.FULL, names_of_files(entries_in(archive)))).files
     return {file.name for file in files}
 
 

@@ -11,12 +11,13 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contract.__main__ import generated, main
+from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.events import SOURCE, StatusType
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.schemas import schemas
-from contract.stages import JobName, PipelineStep, Stage
+from contract.stages import MAX_JOB_NAME, JobName, PipelineStep, Stage
 from contract.warning_codes import WarningCode
 from deliver.deliver import DELIVERED
 
@@ -109,7 +110,24 @@ def test_a_job_name_says_what_it_was_made_of(stage: Stage) -> None:
     assert JobName.parse(str(name)) == name
 
 
-@pytest.mark.parametrize("text", ["", "another-job", "meadow-sfm-0", "meadow-sfm-1x", "sfm-1", "meadow-mapping-1"])
+@pytest.mark.parametrize(("block", "label"), [(1, "b01"), (7, "b07"), (MAX_BLOCKS, f"b{MAX_BLOCKS}"), (COARSE, COARSE)])
+def test_a_job_name_says_which_block_it_trains(block: BlockName, label: str) -> None:
+    name = JobName("meadow-0123456789ab", Stage.TRAINING, 2, block)
+    assert str(name) == f"meadow-0123456789ab-3dgs-{label}-2"
+    assert JobName.parse(str(name)) == name
+
+
+def test_the_longest_job_name_of_a_block_fits() -> None:
+    longest = JobName(f"{'m' * 20}-0123456789ab-r99", Stage.TRAINING, 98, COARSE)
+    assert len(str(longest)) <= MAX_JOB_NAME
+
+
+NO_BLOCKS = [f"meadow-{name}-1" for name in ("sfm-b07", "compressor-coarse", "3dgs-b00", "3dgs-b7", "3dgs-b007")]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "another-job", "meadow-sfm-0", "meadow-sfm-1x", "sfm-1", "meadow-mapping-1", *NO_BLOCKS]
+)
 def test_other_names_are_not_ours(text: str) -> None:
     assert JobName.parse(text) is None
 
@@ -128,7 +146,9 @@ def test_the_stages_make_up_all_of_a_jobs_progress() -> None:
 
 
 def test_the_page_offers_files_that_are_delivered() -> None:
-    offered = re.findall(r"^    \['([\w./-]+)', '", (ROOT / "web/src/job.js").read_text(encoding="utf-8"), re.MULTILINE)
+    offered = re.findall(
+        r"^    \['([\w./-]+)', '", (ROOT / "web/src/result.js").read_text(encoding="utf-8"), re.MULTILINE
+    )
     own = {"report.html", "viewer.html"}  # what deliver itself writes
     assert {"scene.sog", "products/orthophoto.tif", "products/quality.pdf"} <= set(offered)
     assert set(offered) - own <= set(DELIVERED)

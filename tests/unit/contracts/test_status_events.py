@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.codes import ErrorCode
 from contract.events import StatusType, progress_sequence
 from contract.stages import Stage
@@ -33,6 +34,7 @@ ANNOUNCEMENTS = {
 errors = st.builds(JobError.of, st.sampled_from(ErrorCode), st.text(max_size=30))
 stages = st.sampled_from(Stage)
 attempts = st.integers(1, 98)
+blocks = st.none() | st.just(COARSE) | st.integers(1, MAX_BLOCKS)
 shares = st.floats(0, 1)
 
 
@@ -131,9 +133,9 @@ def test_the_schema_refuses_a_wrong_value(field: str, value: object) -> None:
 # ── the functions ──
 
 
-@given(stages, st.integers(1, 200))
-def test_stage_started_is_valid(stage: Stage, attempt: int) -> None:
-    run = StageRun(job_id="meadow-0123456789ab", stage=stage, attempt=attempt)
+@given(stages, st.integers(1, 200), blocks)
+def test_stage_started_is_valid(stage: Stage, attempt: int, block: BlockName | None) -> None:
+    run = StageRun(job_id="meadow-0123456789ab", stage=stage, attempt=attempt, block=block)
     assert entry_faults(put(stage_started(run, AT))) == []
 
 
@@ -155,13 +157,20 @@ def test_a_status_event_goes_to_the_bus_it_was_given() -> None:
 # ── the containers ──
 
 
-@given(stages, attempts, shares, st.text(max_size=20), st.dictionaries(st.text(max_size=8), st.integers(), max_size=3))
+@given(
+    stages,
+    attempts,
+    blocks,
+    shares,
+    st.text(max_size=20),
+    st.dictionaries(st.text(max_size=8), st.integers(), max_size=3),
+)
 def test_stage_progressed_is_valid(
-    stage: Stage, attempt: int, share: float, message: str, metrics: dict[str, int]
+    stage: Stage, attempt: int, block: BlockName | None, share: float, message: str, metrics: dict[str, int]
 ) -> None:
     events = FakeEvents()
     sink = event_bridge_sink("bus", events)
-    ProgressReporter(stage.value, "meadow-0123456789ab", attempt, sink).report(share, message, metrics)
+    ProgressReporter(stage.value, "meadow-0123456789ab", attempt, sink, block=block).report(share, message, metrics)
     (entry,) = events.entries
     assert entry_faults(entry) == []
     assert entry["EventBusName"] == "bus"

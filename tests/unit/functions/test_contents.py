@@ -21,11 +21,12 @@ from contract.packed import Packed as PackedBytes
 from contract.stages import PipelineStep
 from domain import contents
 from domain.errors import RejectedUpload
-from domain.preflight import check_contents, check_entries, read_entries
+from domain.preflight import check_bare_splat, check_contents, check_entries, read_entries
 from tests.support.archives import Packed, archive_of
 from tests.support.films import film_bytes, marked_spherical
 from tests.support.models import binary_model, text_model
 from tests.support.models import scene_of as scene_files
+from tests.support.plys import NO_SPLATS, SPLATS, ply_of
 from tests.support.sparse_s3 import SparseS3, ranged, uploaded
 
 each_method = pytest.mark.parametrize("method", [Method.STORED, Method.DEFLATE])
@@ -337,7 +338,7 @@ def test_an_index_behind_what_is_read_of_a_packed_film_is_left_to_the_container(
 ) -> None:
     film = marked_spherical(film_bytes())
     film += struct.pack(">I4s", 8 + (2 << 20), b"free") + bytes(2 << 20)  # so that it is not the whole
-    monkeypatch.setattr("domain.contents.MAX_HEADER_BYTES", 1000)
+    monkeypatch.setattr("domain.contents.MAX_FILM_HEADER_BYTES", 1000)
     assert preflight(archive({"a.MP4": film}), FULL) == ""
     assert preflight(archive({"a.MP4": film}, Method.STORED), FULL).startswith("PANORAMA: ")
 
@@ -345,3 +346,49 @@ def test_an_index_behind_what_is_read_of_a_packed_film_is_left_to_the_container(
 def test_photos_beside_films_come_first() -> None:
     files = {f"{number}.jpg": b"x" for number in range(5)} | {"a.MP4": b"no film" * 400}
     assert preflight(archive(files), FULL) == ""
+
+
+@each_method
+@pytest.mark.parametrize("body", NO_SPLATS.values(), ids=NO_SPLATS)
+def test_a_ply_that_is_no_splat_is_refused_by_its_name(body: bytes, method: int) -> None:
+    found = preflight(archive({"out/scene.ply": body, "notes.txt": b"x"}, method), PipelineStep.COMPRESSION)
+    assert found.startswith(ErrorCode.INVALID_SPLAT)
+    assert "(scene.ply " in found
+
+
+@each_method
+@pytest.mark.parametrize("body", SPLATS.values(), ids=SPLATS)
+def test_a_splat_passes_by_its_header(body: bytes, method: int) -> None:
+    assert preflight(archive({"scene.ply": body}, method), PipelineStep.COMPRESSION) == ""
+
+
+def test_a_splat_that_is_damaged_in_the_archive_is_refused() -> None:
+    body = bytearray(archive({"scene.ply": ply_of(count=4000)}))
+    body[40:60] = bytes(20)
+    assert "scene.ply is damaged" in preflight(bytes(body), PipelineStep.COMPRESSION)
+
+
+@pytest.mark.parametrize("body", [b"NGSP\4\0\0\0", b"\x1f\x8b\x08", b"x"], ids=["SPZ 4", "SPZ 3", "anything"])
+def test_what_does_not_begin_as_a_ply_is_left_to_the_compressor(body: bytes) -> None:
+    assert preflight(archive({"scene.ply": body}), PipelineStep.COMPRESSION) == ""
+
+
+@pytest.mark.parametrize("method", [Method.LZMA, Method.ZSTANDARD])
+def test_a_splat_that_takes_another_library_to_unpack_is_left_to_the_compressor(method: int) -> None:
+    assert preflight(archive({"scene.ply": NO_SPLATS["a mesh"]}, method), PipelineStep.COMPRESSION) == ""
+
+
+def test_of_a_large_splat_no_more_than_its_header_is_read() -> None:
+    body = archive({"scene.ply": ply_of(count=300_000)}, Method.STORED)
+    s3 = SparseS3(len(body), body)
+    assert refusal_of(ranged(s3), len(body), PipelineStep.COMPRESSION) == ""
+    assert s3.fetched <= 3 << 20 < len(body)
+
+
+def test_a_mesh_on_its_own_is_refused() -> None:
+    for name, body in NO_SPLATS.items():
+        with pytest.raises(RejectedUpload, match=r"tree\.ply") as refused:
+            check_bare_splat(uploaded(body), "flights/tree.ply", len(body))
+        assert refused.value.error.code is ErrorCode.INVALID_SPLAT, name
+    for body in SPLATS.values():
+        check_bare_splat(uploaded(body), "tree.ply", len(body))

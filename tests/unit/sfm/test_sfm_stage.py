@@ -11,13 +11,14 @@ import sys
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
 
+from contract.archive import Entry, entries_of
 from sfm.cloud import cloud_json
 from sfm.geodesy import LocalFrame
 from sfm.position import GeoPosition
@@ -234,6 +235,19 @@ def test_no_photos_and_no_zip(tmp_path: Path) -> None:
     assert reason(tmp_path / "b").startswith("NOT_A_ZIP")
     assert run(tmp_path / "c") == 1
     assert reason(tmp_path / "c").startswith("NOT_A_ZIP: expected one uploaded file")
+
+
+def test_the_list_of_an_archive_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[BinaryIO] = []
+
+    def listed(archive: BinaryIO) -> list[Entry]:
+        read.append(archive)
+        return entries_of(archive)
+
+    monkeypatch.setattr("stage.archive.entries_of", listed)
+    upload(tmp_path, {"readme.txt": b"hello", "cut.jpg": b"\xff\xd8\xff"})
+    assert run(tmp_path) == 1
+    assert len(read) == 1
 
 
 def test_unrelated_photos_do_not_overlap(tmp_path: Path, unrelated: dict[str, bytes]) -> None:

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plyfile import PlyData, PlyElement
 
+from contract.ply import splat_fault
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, sound
 from splat.ply import property_names, read_ply, read_stored_ply, write_ply
 from splat.stored import Marks
+from tests.support.plys import NO_SPLATS, SPLATS
 from tests.unit.splat.scenes import make_gaussians
 
 FIELDS = ("means", "quats", "scales", "opacities", "sh0", "shN")
@@ -239,3 +241,19 @@ def test_coordinates_of_a_survey_keep_their_millimetres(
     assert stored.plain == (not any(stored.marks.offset))
     write_ply(path, stored.gaussians, stored.marks)
     assert read_stored_ply(path).marks.offset == stored.marks.offset
+
+
+@pytest.mark.parametrize("name", NO_SPLATS)
+def test_what_preflight_refuses_by_its_header_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.ply").write_bytes(NO_SPLATS[name])
+    assert (fault := splat_fault(NO_SPLATS[name], len(NO_SPLATS[name]))) is not None
+    with pytest.raises(InvalidSplatError) as refused:
+        read_ply(tmp_path / "a.ply")
+    assert str(refused.value) == f"a.ply {fault}"
+
+
+@pytest.mark.parametrize("name", [name for name in SPLATS if name != "words in chunks"])
+def test_what_preflight_takes_by_its_header_is_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.ply").write_bytes(SPLATS[name])
+    assert splat_fault(SPLATS[name], len(SPLATS[name])) is None
+    assert len(read_ply(tmp_path / "a.ply")) == 4

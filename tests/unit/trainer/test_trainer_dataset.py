@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from contract.blocks import hold_out
 from contract.warning_codes import WarningCode
 from stage.errors import StageError
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, write_model
 from trainer.colmap import read_model
-from trainer.dataset import Frame, find_scene, hold_out, load_scene, views_per_point
+from trainer.dataset import Frame, find_scene, load_scene, views_per_point
 from trainer.photo_store import PhotoStore
 
 

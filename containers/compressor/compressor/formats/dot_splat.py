@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from contract.ply import MAX_GAUSSIANS
 from splat.errors import InvalidSplatError
 from splat.gaussians import Gaussians, logit_of
 from splat.harmonics import SH_C0
-from splat.ply_header import MAX_GAUSSIANS
 from splat.stored import StoredSplat
 
 _ROW = np.dtype([("means", "<f4", 3), ("deviations", "<f4", 3), ("colours", "u1", 4), ("rotations", "u1", 4)])

@@ -18,9 +18,9 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from contract.ply import MAX_GAUSSIANS
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
-from splat.ply_header import MAX_GAUSSIANS
 from splat.stored import Marks, StoredSplat
 
 GZIP = b"\x1f\x8b"
