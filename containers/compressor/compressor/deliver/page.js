@@ -141,6 +141,7 @@ async function start(renderer) {
             entity.setLocalRotation(...rotation);
         }
     });
+    const ruler = new Supersplat.Ruler(viewer, surroundings, byId('viewer'), byId('ruler'), (text) => { byId('measured').textContent = text; });
     viewer.events.on('progress:changed', (percent) => {
         silent = 0;
         byId('bar').setAttribute('aria-valuenow', Math.round(percent));
@@ -152,7 +153,7 @@ async function start(renderer) {
         poster.classList.add('gone');
         poster.inert = true;
         if (!asked.has('noui')) {
-            addControls(viewer, bytes, given.contentUrl);
+            addControls(viewer, ruler, bytes, given.contentUrl);
         }
         document.documentElement.dataset.loaded = 'true';
     };
@@ -163,10 +164,11 @@ async function start(renderer) {
     }
 }
 
-function addControls(viewer, bytes, contentUrl) {
+function addControls(viewer, ruler, bytes, contentUrl) {
     const icons = {
         play: '<path d="M7 5v14l12-7z"/>',
         pause: '<path d="M8 5v14M16 5v14"/>',
+        measure: '<path d="M3 17 17 3l4 4L7 21zM7 13l2 2m1-5 2 2m1-5 2 2"/>',
         reset: '<path d="M4 12a8 8 0 1 0 3-6.2M4 4v5h5"/>',
         save: '<path d="M12 4v11m-5-5 5 5 5-5M5 20h14"/>',
         ask: '<path d="M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.01"/>',
@@ -175,7 +177,7 @@ function addControls(viewer, bytes, contentUrl) {
     const draw = (id, icon = id) => {
         byId(id).innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${icons[icon]}</svg>`;
     };
-    ['reset', 'save', 'ask', 'full'].forEach((id) => draw(id));
+    ['measure', 'reset', 'save', 'ask', 'full'].forEach((id) => draw(id));
     const turning = () => viewer.state.cameraMode === 'anim' && !viewer.state.animationPaused;
     let round;
     const showPlay = () => {
@@ -206,7 +208,22 @@ function addControls(viewer, bytes, contentUrl) {
     for (const [button, panel] of Object.entries(panels)) {
         byId(button).onclick = () => openOnly(byId(panel).hidden ? button : null);
     }
+    const setMeasuring = (on) => {
+        byId('measure').setAttribute('aria-pressed', String(on));
+        if (on) {
+            viewer.state.animationPaused = true;
+            ruler.start();
+        } else {
+            ruler.stop();
+        }
+    };
+    byId('measure').onclick = () => setMeasuring(!ruler.on);
     addEventListener('keydown', (event) => {
+        if (event.key === 'Escape' && ruler.on) {
+            setMeasuring(false);
+        } else if (event.key.toLowerCase() === 'm' && ruler.on) {
+            ruler.set(0.5, 0.5);
+        }
         const open = Object.keys(panels).find((button) => !byId(panels[button]).hidden);
         if (event.key === 'Escape' && open) {
             openOnly(null);
@@ -219,6 +236,7 @@ function addControls(viewer, bytes, contentUrl) {
     byId('legend').hidden = false;
     setTimeout(() => byId('legend').classList.add('gone'), LEGEND_MILLISECONDS);
     if (metric) {
+        byId('measure').hidden = false;
         byId('scale').hidden = false;
         viewer.app.on('frameend', () => drawScale(viewer));
         drawScale(viewer);

@@ -5,6 +5,7 @@ import { interruptIntoOrbit, keepWithin } from './controls.mjs';
 import { loadByLinks } from './parts.mjs';
 
 export { supported } from './limits.mjs';
+export { Ruler } from './measure.mjs';
 
 export async function createViewer({ limits, surroundings, linkOf, ...options }) {
     keepWithin(limits, surroundings);
