@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -85,6 +85,9 @@ bench-sfm-scaling: .build/run.stamp $(SFM_500)/poses.json ## the sfm stage at 18
 
 bench-sfm-mappers: .build/run.stamp $(SFM_500)/poses.json ## three ways of mapping 500 photos
 	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_mappers $(SFM_500)
+
+bench-sfm-clusters: .build/run.stamp ## mapping 1,000 photos (COUNT=) in one and in clusters
+	@PYTHONPATH=containers:containers/sfm $(PYTHON) -m benchmarks.sfm_mappers --matched $(or $(COUNT),1000)
 
 bench-compressor: .build/test.stamp ## our files beside splat-transform's SOG and SPZ 4 (SETS="a.zip b.zip": on these too)
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor $(SETS)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from contract.stages import Stage
-from domain.cost import DOLLARS_PER_HOUR
+from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
 
 DAY = 86_400.0
 LOOK_ROUND = 300.0  # seconds: watch_runs keeps the tasks alive that wait, each after so long
@@ -102,7 +102,8 @@ class Day:
     @property
     def compute_dollars(self) -> float:
         """SageMaker's on-demand price of all machine time; the quota itself costs nothing."""
-        return sum(DOLLARS_PER_HOUR[MACHINES[stage]] * used / 3600 for stage, used in self.machine_seconds.items())
+        prices = DOLLARS_PER_HOUR[DEFAULT_REGION]
+        return sum(prices[MACHINES[stage]] * used / 3600 for stage, used in self.machine_seconds.items())
 
 
 def machines_needed(jobs: int, stage: Stage, started: bool = True) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contract.counts import MAX_STOPS
 from contract.schema_parts import AMOUNT, BOOLEAN, COUNT, NUMBER, STRING, Schema, listed, nullable, strict
 from contract.shots import Kind
 
@@ -31,6 +32,8 @@ def photos() -> Schema:
             "blurred": BOOLEAN,
             "stops": {
                 **NUMBER,
+                "minimum": -MAX_STOPS,
+                "maximum": MAX_STOPS,
                 "description": "Light taken, by EXIF: log2 of seconds · ISO / f-number²",
             },
             "film": {"type": "string", "description": "The film that it is a frame of, in the customer's ZIP"},

@@ -107,9 +107,11 @@ def find_detached(folder: Path) -> Cloud | None:
 
 def stop_detached(folder: Path) -> bool:
     """Stop the cloud in `folder`; False when none runs."""
-    cloud = find_detached(folder)
+    cloud, started = find_detached(folder), (folder / STATE_FILE).exists()
     (folder / STATE_FILE).unlink(missing_ok=True)
     if cloud is None:
+        if started:  # and was killed, which leaves nobody the time to clean up
+            shutil.rmtree(folder / "tmp", ignore_errors=True)
         return False
     os.kill(cloud.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS

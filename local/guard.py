@@ -32,8 +32,9 @@ _PAGE_HEADERS = {
 
 _API = re.compile(r"/_aws/execute-api/[^/]+/[^/]+(?=/)")  # local/web.py's api_url: on AWS it is a host of its own
 
+_BUCKET = re.compile(r"/spaceport-[a-z0-9-]+-(web|results)-\d{12}(?=/|$)")  # as template.yaml names them
 # what links lead to: the API by path, the page's bucket, and what lies in the results
-_LINKED = re.compile(r"/_aws/execute-api/[^/]+/[^/]+/|/spaceport-[a-z0-9-]+-(web|results)-[^/]+/")
+_LINKED = re.compile(rf"(?:{_API.pattern}|{_BUCKET.pattern})/")
 # the query of a signed link (domain/links.py); S3 reads no other of these names
 _SIGNED = re.compile(
     r"X-Amz-(Algorithm|Credential|Date|Expires|Security-Token|Signature|SignedHeaders)"
@@ -116,8 +117,8 @@ def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
 
 def is_page(path: str) -> bool:
     """Whether a path is in a stack's web bucket (template.yaml's WebBucket), by path as local/web.py publishes it."""
-    bucket = path.lstrip("/").partition("/")[0]
-    return bucket.startswith("spaceport-") and "-web-" in bucket
+    found = _BUCKET.match(f"/{path.lstrip('/')}")
+    return found is not None and found[1] == "web"
 
 
 def _for_anybody(name: bytes, value: bytes) -> bool:

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Mapping
@@ -33,7 +34,7 @@ from local.sagemaker.service import SageMaker
 
 def server_environment(address: Address, folder: Path, enforce_iam: bool = False) -> dict[str, str]:
     """The environment this process must start with; MiniStack reads it at import and the Lambdas inherit it."""
-    temporary = folder / "tmp"
+    temporary = _temporary(folder)
     return {
         **inherited(os.environ),
         **address.environment(),
@@ -53,6 +54,10 @@ def server_environment(address: Address, folder: Path, enforce_iam: bool = False
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
     }
+
+
+def _temporary(folder: Path) -> Path:
+    return folder / "tmp"
 
 
 def main() -> None:
@@ -76,10 +81,10 @@ def main() -> None:
     root: Path = arguments.root.resolve()
     images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
     sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, SpotMarket(**arguments.spot))
-    asyncio.run(_serve(address, sagemaker, arguments.attached))
+    asyncio.run(_serve(address, sagemaker, arguments.folder.resolve(), arguments.attached))
 
 
-async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
+async def _serve(address: Address, jobs: SageMaker, folder: Path, attached: bool) -> None:
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
     from ministack.app import app
@@ -107,6 +112,7 @@ async def _serve(address: Address, jobs: SageMaker, attached: bool) -> None:
     finally:
         sagemaker.close()
         lambda_runtime.reset()
+        shutil.rmtree(_temporary(folder), ignore_errors=True)  # with the keys that tokens were signed with
         # executions that still wait for a callback are daemon threads, the default executor's are not: leave at once
         logging.shutdown()
         os._exit(0)

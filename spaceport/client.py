@@ -74,19 +74,26 @@ class Client:
         started: str = self.call("POST", "/start-job", {"s3Url": s3_url, "options": options})["jobId"]
         return started
 
+    def estimate(self, photos: int | None = None, pipeline_step: str = "full") -> dict[str, dict[str, float]]:
+        """By quality, the seconds that a job of `photos` photos is likely to take: `low` and `high`."""
+        count = {} if photos is None else {"photos": photos}
+        answer = self.call("GET", f"/estimates?{urlencode({**count, 'pipelineStep': pipeline_step})}")
+        estimates: dict[str, dict[str, float]] = answer["estimates"]
+        return estimates
+
     def job(self, job_id: str) -> dict[str, Any]:
         """How far a job is, its figures, and links to its files."""
         return self.call("GET", f"/jobs/{quote(job_id)}")
 
-    def jobs(self) -> Iterator[dict[str, Any]]:
-        """Your jobs, the newest first."""
-        query: dict[str, str] = {}
+    def jobs(self, search: str | None = None) -> Iterator[dict[str, Any]]:
+        """Your jobs, the newest first; with `search` those that have it in their names."""
+        query = {} if search is None else {"search": search}
         while True:
             page = self.call("GET", f"/jobs?{urlencode({'limit': '100', **query})}")
             yield from page["jobs"]
             if not page["next"]:
                 return
-            query = {"before": page["next"]}
+            query["before"] = page["next"]
 
     def wait(
         self,

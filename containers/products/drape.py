@@ -35,7 +35,7 @@ HOLE, CRUMB = 0.5, 0.25  # where no photo sees it, and where one does
 @dataclass(frozen=True)
 class Drape:
     """What photos have left so far on a tile of `heights` (h, w) with cells of `cell` metres: the best views' `scores`
-    (BEST, h, w) and `colours` (BEST, h, w, 3), how many photos see each cell, `views` (h, w), and how many have it in
+    (BEST, h, w) and `colours` (BEST, h, w, 3), whether a photo sees each cell, `seen` (h, w), and how many have it in
     their picture, seen or hidden, `covered` (h, w).
 
     `to_enu` (3, 4): from the grid to the photos' frame near the tile; `x` (w,), `y` (h,): the cells' centres.
@@ -48,7 +48,7 @@ class Drape:
     y: Vector
     scores: Float32
     colours: Float32
-    views: Bytes
+    seen: NDArray[np.bool_]
     covered: Bytes
 
     @classmethod
@@ -59,7 +59,7 @@ class Drape:
         middle = [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, level]
         return cls(
             heights, grid.cell, placed.affine_about(np.array(middle)), *grid.centres(),
-            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.uint8),
+            np.full(shape, -1, np.float32), np.zeros((*shape, 3), np.float32), np.zeros(shape[1:], np.bool_),
             np.zeros(shape[1:], np.uint8),
         )  # fmt: skip
 
@@ -74,7 +74,7 @@ class Drape:
         view = np.array([camera.fx, camera.fy, camera.cx, camera.cy])
         _drape(
             self.heights, self.x, self.y, rotation, translation, position, view, photo, 1 / gain, depths,
-            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.views, self.covered,
+            _TOLERANCE_CELLS * self.cell, self.scores, self.colours, self.seen, self.covered,
         )  # fmt: skip
 
     def shown(self, photos: int) -> NDArray[np.bool_]:
@@ -82,9 +82,8 @@ class Drape:
         between them filled and without crumbs: in trees no two photos agree on what hides what, and the splat shows it
         well enough; what no photo sees far and wide is a guess of the splat's.
         """
-        seen = self.views > 0
-        share = _box(seen.astype(np.float32), HOLE_REACH)
-        return np.isfinite(self.heights) & (self.covered >= photos) & (share > np.where(seen, CRUMB, HOLE))
+        share = _box(self.seen.astype(np.float32), HOLE_REACH)
+        return np.isfinite(self.heights) & (self.covered >= photos) & (share > np.where(self.seen, CRUMB, HOLE))
 
     def mixed(self) -> Float32:
         """(h, w, 3), 0 to 1: the best views by how straight down they look; black where no photo sees."""
@@ -101,11 +100,11 @@ def orthophoto(splat: Float32, drape: Drape) -> Float32:
         _over(np.where(np.isfinite(heights), heights, np.inf), reach, np.minimum),
         _over(np.where(np.isfinite(heights), heights, -np.inf), reach, np.maximum),
     )
-    jumps = ~(high - low <= JUMP_METRES) | (drape.views == 0)
+    jumps = ~(high - low <= JUMP_METRES) | ~drape.seen
     share = jumps.astype(np.float32)
     for _ in range(_BOXES):  # three boxes are nearly a Gaussian
         share = _box(share, _SOFTNESS)
-    weight = np.where(drape.views == 0, np.float32(1), share)[..., None]
+    weight = np.where(~drape.seen, np.float32(1), share)[..., None]
     return np.asarray(weight * splat + (1 - weight) * drape.mixed(), dtype=np.float32)
 
 
@@ -137,8 +136,8 @@ def _box(values: Float32, reach: int) -> Float32:
 @parallel_kernel
 def _drape(
     heights: Float32, xs: Vector, ys: Vector, rotation: Vector, translation: Vector, position: Vector, view: Vector,
-    photo: Bytes, scale: Vector, depths: Float32, slack: float, scores: Float32, colours: Float32, views: Bytes,
-    covered: Bytes,
+    photo: Bytes, scale: Vector, depths: Float32, slack: float, scores: Float32, colours: Float32,
+    seen: NDArray[np.bool_], covered: Bytes,
 ) -> None:  # fmt: skip
     rows, columns = photo.shape[:2]
     map_rows, map_columns = depths.shape
@@ -157,10 +156,10 @@ def _drape(
             if not (_MARGIN < u < columns - _MARGIN and _MARGIN < v < rows - _MARGIN):
                 continue
             covered[j, i] = min(covered[j, i] + 1, 255)
-            seen = np.float64(depths[int(v * map_rows / rows), int(u * map_columns / columns)])
-            if not depth < seen * (1 + _TOLERANCE) + slack:
+            shown = np.float64(depths[int(v * map_rows / rows), int(u * map_columns / columns)])
+            if not depth < shown * (1 + _TOLERANCE) + slack:
                 continue
-            views[j, i] = min(views[j, i] + 1, 255)
+            seen[j, i] = True
             dx, dy, dz = x - position[0], y - position[1], z - position[2]
             score = np.float32(-dz / np.sqrt(dx * dx + dy * dy + dz * dz))
             worst = scores.shape[0] - 1

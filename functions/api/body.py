@@ -6,7 +6,26 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
+
+from api.models import Problem
+from api.problem import plain_problem, problem_of
+from contract.codes import ErrorCode
+from domain.errors import JobError
+
+
+def body_problem(event: Mapping[str, Any]) -> Problem | None:
+    """Why the body of API Gateway's event is not taken: None where it is left to the validation."""
+    if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
+        return plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
+    fault = body_fault(event)
+    return None if fault is None else problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
+
+
+def _is_json(content_type: str) -> bool:
+    """Powertools would read forms too, and stumble over one that is malformed."""
+    return content_type.partition(";")[0].strip().lower() in ("", "application/json")
 
 
 def body_fault(event: Mapping[str, Any]) -> str | None:

@@ -49,6 +49,13 @@ EXAMPLES: dict[str, Any] = {
         "links": [{"number": 2, "url": "https://example.com/part-2?signature"}],
         "expiresAt": _AT,
     },
+    "Estimates": {
+        "estimates": {
+            Quality.PREVIEW.value: TimeLeft(low=180.0, high=270.0).model_dump(),
+            Quality.STANDARD.value: TimeLeft(low=420.0, high=630.0).model_dump(),
+            Quality.HIGH.value: TimeLeft(low=1200.0, high=1800.0).model_dump(),
+        }
+    },
     "RenameBody": {"name": "Meadow, spring"},
     "ShareRequest": {"label": "for the architect", "days": 30},
     "NewShare": {**_SHARE, "token": f"{_JOB}.c2VjcmV0LXRva2Vu"},

@@ -16,10 +16,11 @@ from aws_lambda_powertools.event_handler.openapi.params import Body, Header, Pat
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from api.address import url_of
-from api.body import body_fault
+from api.body import body_problem
 from api.caller import Caller, network_of
 from api.models import (
     DeliveryList,
+    Estimates,
     JobId,
     JobList,
     JobView,
@@ -36,6 +37,7 @@ from api.models import (
     StartedJob,
     StartJobRequest,
     StopAnswer,
+    TimeLeft,
     Upload,
     UploadId,
     UploadRequest,
@@ -44,30 +46,36 @@ from api.models import (
     WebhookView,
 )
 from api.openapi import problems, schema_of
-from api.problem import CONTENT_TYPE, plain_problem, problem_of
+from api.problem import CONTENT_TYPE, plain_problem
 from api.refusals import REFUSALS, answer
 from api.service import Service
 from api.sharing import Sharing
 from api.uploads import Uploads
 from api.webhooks import Webhooks
 from contract.codes import ErrorCode
+from contract.counts import MAX_PHOTOS
+from contract.options import MAX_NAME
+from contract.stages import PipelineStep
 from domain.cancel import Canceller
 from domain.clients import client, table
-from domain.errors import JobError, RefusedRequest
+from domain.errors import RefusedRequest
 from domain.executions import Executions
-from domain.job import job_id_of
+from domain.expectation import Expectation
+from domain.job import AnyCase, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
 from domain.links import Links
 from domain.observability import logger, tracer
+from domain.pace import PaceTable
 from domain.post import post
 from domain.rerun import Rerunner
+from domain.stage_settings import MachineSettings
 from domain.starting import Starter
 from domain.status import StatusBus
 from domain.webhooks import Targets, WebhookTable
 
 
-class ApiSettings(JobLimits):
+class ApiSettings(JobLimits, MachineSettings):
     stack: str
     jobs_table: str
     status_bus: str
@@ -78,6 +86,7 @@ class ApiSettings(JobLimits):
     webhook_table: str
     webhook_targets: Targets
     limits_table: str
+    pace_table: str
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -121,6 +130,12 @@ def sharing() -> Sharing:
     links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
     jobs = JobsTable(table(settings.jobs_table))
     return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, settings.stack, _now)
+
+
+@cache
+def expectation() -> Expectation:
+    settings = ApiSettings.read()
+    return Expectation(PaceTable(table(settings.pace_table)), settings.usual_types)
 
 
 @cache
@@ -176,6 +191,16 @@ def start_job(request: Annotated[StartJobRequest, Body()]) -> StartedJob:
     return service().start(request, caller())
 
 
+@app.get("/estimates", tags=["jobs"], responses=problems(200, Estimates))
+def estimate_job(
+    photos: Annotated[int | None, Query(ge=1, le=MAX_PHOTOS)] = None,
+    pipeline_step: Annotated[PipelineStep, AnyCase, Query(alias="pipelineStep")] = PipelineStep.FULL,
+) -> Estimates:
+    """Estimate how long a job would take, in each quality, by what earlier jobs took. Ask before you send anything."""
+    ranges = expectation().of_each_quality(pipeline_step, photos)
+    return Estimates(estimates={quality: TimeLeft(low=low, high=high) for quality, (low, high) in ranges.items()})
+
+
 @app.post("/uploads", status_code=CREATED, tags=["uploads"], responses=problems(CREATED, Upload, 415))
 def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
     """Begin an upload in parts. PUT each part to its link, then complete the upload."""
@@ -207,9 +232,11 @@ def abandon_upload(upload_id: Annotated[UploadId, Path()]) -> Response[str]:
 def list_jobs(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     before: Annotated[str | None, Query(max_length=100, pattern=r"^\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+~[a-z0-9-]+$")] = None,
+    search: Annotated[str | None, Query(min_length=1, max_length=MAX_NAME)] = None,
 ) -> JobList:
-    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones."""
-    return service().list(caller(), limit, before)
+    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones. `search` is part of their
+    names, in capitals or not; each page of a search covers 500 jobs, so that it may be empty and yet have a `next`."""
+    return service().list(caller(), limit, before, search)
 
 
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
@@ -340,6 +367,7 @@ def openapi() -> dict[str, Any]:
 
 OPERATIONS = (
     start_job,
+    estimate_job,
     begin_upload,
     look_at_upload,
     complete_upload,
@@ -381,11 +409,7 @@ def not_found(_error: NotFoundError) -> Response[str]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     # no path: the token of a share, a ticket or an upload's id in it opens something by itself
     logger.info("request", route=event.get("routeKey"))
-    problem = None
-    if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
-        problem = plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
-    elif fault := body_fault(event):
-        problem = problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
+    problem = body_problem(event)
     if problem is not None:
         return {
             "statusCode": problem.status,
@@ -393,8 +417,3 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             "body": problem.model_dump_json(by_alias=True, exclude_none=True),
         }
     return app.resolve(event, context)
-
-
-def _is_json(content_type: str) -> bool:
-    """Powertools would read forms too, and stumble over one that is malformed."""
-    return content_type.partition(";")[0].strip().lower() in ("", "application/json")

@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
-from contract.options import MAX_NAME
+from contract.options import MAX_NAME, Quality
 from contract.stages import PipelineStep, Stage
 from domain.job import AnyCase, Camel, Email, JobOptions
 from domain.webhooks import Delivery
@@ -115,6 +115,12 @@ class TimeLeft(Camel):
 
     low: float
     high: float
+
+
+class Estimates(Camel):
+    """By quality, how long a job is likely to take from the end of its upload to its result."""
+
+    estimates: dict[Quality, TimeLeft]
 
 
 class JobView(JobSummary):

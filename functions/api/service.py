@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,6 +28,8 @@ from domain.streaming import manifest_of
 
 # a key that S3 finds malformed names nothing; what the function may not read is not the caller's either
 _NO_OBJECT = ("404", "NoSuchKey", "NoSuchBucket", "400", "403")
+
+MAX_SEARCHED = 500  # jobs that one call looks through
 
 
 class RejectedJob(Exception):
@@ -106,17 +109,20 @@ class Service:
             bucket=address.bucket, key=address.key, version_id=head.get("VersionId"), etag=head["ETag"].strip('"')
         )
 
-    def list(self, caller: Caller, limit: int, before: str | None) -> JobList:
-        """The caller's jobs, newest first; `before` is the `next` of an earlier page."""
+    def list(self, caller: Caller, limit: int, before: str | None, search: str | None = None) -> JobList:
+        """The caller's jobs, newest first; `before` is the `next` of an earlier page. With `search` only those with it
+        in their names, among the next MAX_SEARCHED: a page may be empty and yet have a `next`."""
         time, _, last_id = (before or "").partition("~")
-        found = [item for owner in caller.owners for item in self._jobs.of_owner(owner, limit + 1, time or None)]
+        window = limit if search is None else MAX_SEARCHED
+        after = (time, last_id) if before else None
+        found = [item for owner in caller.owners for item in self._jobs.of_owner(owner, window + 1, before=after)]
         items = sorted(found, key=_age, reverse=True)
-        if before:  # uploads of one second share their time
-            items = [item for item in items if _age(item) < (time, last_id)]
-        page = items[:limit]
-        more = len(items) > limit
+        looked = items[:window]
+        matching = [item for item in looked if _folded(search or "") in _folded(item.name)]
+        page = matching[:limit]
+        last = page[-1] if len(matching) > limit else looked[-1] if len(items) > window else None
         jobs = [summary_of(item, self._links.of_job) for item in page]
-        return JobList(jobs=jobs, next="~".join(_age(page[-1])) if more else None)
+        return JobList(jobs=jobs, next=None if last is None else "~".join(_age(last)))
 
     def look(self, job_id: str, caller: Caller, api: str) -> JobView:
         """`api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
@@ -163,6 +169,11 @@ def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -
     """The object alone decides: its metadata name the caller, or name nobody and it lies below the caller's prefix."""
     owner = owner_in(metadata)
     return owner in caller.owners if owner else address.key.startswith(caller.prefix)
+
+
+def _folded(text: str) -> str:
+    """As people take two names for the same: in capitals or not, an umlaut as one letter or as two."""
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _age(item: JobItem) -> tuple[str, str]:

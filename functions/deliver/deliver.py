@@ -11,6 +11,7 @@ from contract.stages import Stage
 from deliver.page import Pictures, render
 from deliver.report import DeliveredFile, Report, compose
 from deliver.verdict import Verdict, verdict_of
+from domain.cost import Prices
 from domain.job import Camel, Job
 from domain.layout import RESULT, report_key
 from domain.results import StageResult, read_bytes, read_json, read_result
@@ -70,8 +71,10 @@ class Delivery(Camel):
 
 
 class Deliverer:
-    def __init__(self, s3: Any, results_bucket: str) -> None:
-        self._s3, self._bucket = s3, results_bucket
+    """`prices`: what the machines' costs were counted by, which the report says."""
+
+    def __init__(self, s3: Any, results_bucket: str, prices: Prices = Prices()) -> None:  # noqa: B008 - frozen
+        self._s3, self._bucket, self._prices = s3, results_bucket, prices
 
     def deliver(self, request: DeliverRequest) -> Delivery:
         """Write report.json and report.html (again, the same, if repeated) and return the delivery.
@@ -91,7 +94,7 @@ class Deliverer:
             files=files_of(results),
         )
         verdict = verdict_of(report.score, report.score_parts, request.options)
-        page = render(report, verdict, self._pictures(report, stages, outputs))
+        page = render(report, verdict, self._pictures(report, stages, outputs), self._prices.described)
         body = json.dumps(report.model_dump(by_alias=True, mode="json"), indent=2, ensure_ascii=False)
         outputs["report.html"] = self._put(request.job_id, "report.html", page, "text/html; charset=utf-8")
         outputs["report.json"] = self._put(request.job_id, "report.json", body, "application/json")

@@ -11,16 +11,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from deliver.deliver import Deliverer, DeliverRequest
 from domain.clients import client
 from domain.observability import log_faults, logger, tracer
-from domain.settings import Settings
+from domain.stage_settings import PriceSettings
 
 
-class DeliverSettings(Settings):
+class DeliverSettings(PriceSettings):
     results_bucket: str
 
 
 @cache
 def deliverer() -> Deliverer:
-    return Deliverer(client("s3"), DeliverSettings.read().results_bucket)
+    settings = DeliverSettings.read()
+    return Deliverer(client("s3"), settings.results_bucket, settings.prices)
 
 
 @logger.inject_lambda_context(clear_state=True)

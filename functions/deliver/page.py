@@ -14,7 +14,6 @@ from deliver.chart import bar, line_chart
 from deliver.films import films_section
 from deliver.report import Georeference, PhotoLine, Report
 from deliver.verdict import Verdict
-from domain.cost import PRICES_AS_OF
 
 TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
@@ -31,8 +30,8 @@ class Pictures:
     pairs: dict[str, bytes] = field(default_factory=dict)
 
 
-def render(report: Report, verdict: Verdict | None, pictures: Pictures) -> str:
-    """The page's HTML; parts without figures are left out."""
+def render(report: Report, verdict: Verdict | None, pictures: Pictures, prices: str) -> str:
+    """The page's HTML; parts without figures are left out. `prices`: whose the costs were counted by."""
     parts = [
         _score(report),
         _photos(report),
@@ -41,7 +40,7 @@ def render(report: Report, verdict: Verdict | None, pictures: Pictures) -> str:
         _overlap_map(pictures.overlap),
         _held_out(report, pictures.pairs),
         _training(report),
-        _stages(report),
+        _stages(report, prices),
         _files(report),
         _warnings(report),
     ]
@@ -222,7 +221,7 @@ def _training(report: Report) -> str:
     return _section("Training progress", note + line_chart(points, "step", "dB"))
 
 
-def _stages(report: Report) -> str:
+def _stages(report: Report, prices: str) -> str:
     costs = report.cost["stages"]
     longest = max((cost["seconds"] for cost in costs.values()), default=0.0)
     rows = "".join(
@@ -236,7 +235,7 @@ def _stages(report: Report) -> str:
         f'<td class="number">{_dollars(report.cost)}</td>'
     )
     note = (
-        f'<p class="soft">Machine time as billed, at the list prices of {PRICES_AS_OF}; '
+        f'<p class="soft">Machine time as billed, at {escape(prices)}; '
         "Spot capacity costs less, so this is an upper bound.</p>"
     )
     head = '<tr><th>Stage</th><th>of which</th><th class="number">Time</th><th class="number">Cost</th></tr>'

@@ -33,7 +33,8 @@ class DispatchSettings(StageSettings):
 def dispatcher() -> Dispatcher:
     settings = DispatchSettings.read()
     runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
-    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars)
+    limit, prices = settings.daily_spend_dollars, settings.prices
+    compute = LimitedCompute(client("sagemaker"), runs, spending, limit, prices)
     bus = StatusBus(client("events"), settings.status_bus)
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), client("stepfunctions"))
     start_tags = StartTags(table(settings.limits_table))

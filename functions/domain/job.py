@@ -152,9 +152,12 @@ def remarks_on(metadata: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found[:MAX_REMARKS])
 
 
+BY_EMAIL = "mailto:"
+
+
 def owner_by_email(email: str) -> str:
     """The owner of a job that came with an address and no token. `email` is ASCII: `lower` makes a Kelvin sign a k."""
-    return f"mailto:{email.lower()}"
+    return BY_EMAIL + email.lower()
 
 
 def owner_in(metadata: Mapping[str, str]) -> str | None:

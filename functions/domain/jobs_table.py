@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -112,19 +112,33 @@ class JobsTable:
         item = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item")
         return JobItem.of(item) if item else None
 
-    def of_owner(self, owner: str, limit: int, until: str | None = None) -> list[JobItem]:
-        """At most `limit` jobs of an owner, the newest upload first; `until`: only uploads of then and before."""
-        answer = self._table.query(
-            IndexName=BY_OWNER,
-            KeyConditionExpression="#owner = :owner" + (" AND uploadedAt <= :until" if until else ""),
-            ExpressionAttributeNames={"#owner": "owner"},
-            ExpressionAttributeValues={":owner": owner, **({":until": until} if until else {})},
-            ScanIndexForward=False,
-            Limit=limit,
-        )
-        ids = [item["jobId"] for item in answer["Items"]]
+    def of_owner(
+        self, owner: str, limit: int, until: str | None = None, before: tuple[str, str] | None = None
+    ) -> list[JobItem]:
+        """`limit` jobs of an owner, the newest upload first; where several were uploaded in the second of the last, all
+        of them, for the index has no order of its own among those. `until`: only uploads of then and before; `before`:
+        only what comes after this (uploadedAt, jobId) in descending order."""
+        latest = before[0] if before else until
+        asked: dict[str, Any] = {
+            "IndexName": BY_OWNER,
+            "KeyConditionExpression": "#owner = :owner" + (" AND uploadedAt <= :latest" if latest else ""),
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ExpressionAttributeValues": {":owner": owner, **({":latest": latest} if latest else {})},
+            "ScanIndexForward": False,
+            "Limit": limit + 1,  # the one after the last says whether its second is over
+        }
+        ids = list(_page(limit, before, self._keys(asked)))
         found = {item["jobId"]: JobItem.of(item) for item in self._batch(ids)}
         return [found[job_id] for job_id in ids if job_id in found]  # the index is behind the table by moments
+
+    def _keys(self, asked: dict[str, Any]) -> Iterator[tuple[str, str]]:
+        """(uploadedAt, jobId) of what a query finds, as they are read."""
+        while True:
+            answer = self._table.query(**asked)
+            yield from ((item["uploadedAt"], item["jobId"]) for item in answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            asked = {**asked, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def _batch(self, ids: list[str]) -> Iterator[Mapping[str, Any]]:
         """The items themselves: the index holds keys alone, so that no progress of a job is written to it."""
@@ -226,3 +240,14 @@ def _storable(value: Any) -> Any:
     if isinstance(value, list):
         return [_storable(inner) for inner in value]
     return value
+
+
+def _page(limit: int, before: tuple[str, str] | None, keys: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """The ids of `limit` keys after `before`, and of what shares the last one's second."""
+    count, last = 0, ""
+    for second, job_id in keys:
+        if count >= limit and second != last:
+            return
+        if before is None or (second, job_id) < before:
+            yield job_id
+            count, last = count + 1, second

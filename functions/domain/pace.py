@@ -140,7 +140,12 @@ def _tens(seconds: float) -> int:
 
 
 def learnt(pace: Pace, waited: float, seconds: float, work: float, marks: Mapping[int, float]) -> Pace:
-    """The pace after a run that waited `waited` seconds and worked `seconds`; `marks`: seconds at tenths 1..9."""
+    """The pace after a run that waited `waited` seconds and worked `seconds`; `marks`: seconds at tenths 1..9.
+
+    A run that took no time, as clocks that disagree have it, teaches nothing.
+    """
+    if seconds <= 0:
+        return pace
     seen = {0: 0.0, TENTHS: 1.0} | {tenth: min(max(at / seconds, 0.0), 1.0) for tenth, at in marks.items()}
     known = sorted(seen)
     gone = [0.0]

@@ -9,7 +9,6 @@ from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
 from domain.compute import Compute
-from domain.cost import cost_of
 from domain.errors import JobError
 from domain.layout import RESULT, output_uri
 from domain.outcome import RunOutcome, RunStatus, outcome_of
@@ -63,7 +62,8 @@ class StageReporter:
         result = read_result(self._s3, uri, run)
         if result is None:
             return None
-        cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), outcome])
+        bills = [(each.instance_type, each.seconds) for each in (*self._before(run), outcome)]
+        cost = self._platform.prices.cost_of(bills)
         return output_from(result, uri, outcome.seconds, cost)
 
     def _before(self, run: StageRun) -> list[RunOutcome]:

@@ -10,6 +10,7 @@ from contract.blocks import BLOCK_VARIABLE
 from contract.options import WHOLE_NUMBERS, Quality
 from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
+from domain.cost import Prices
 from domain.job import Camel, Job, JobOptions
 from domain.stages import RetryState, StageOutput, StageRun
 
@@ -26,15 +27,18 @@ class MachineChoice(Camel):
 
 
 class Platform(Camel):
-    """Where stages run: the images, instance types, role, buckets and network that the template decides."""
+    """Where stages run: the images, instance types, role, buckets and network that the template decides, and what the
+    machines cost there."""
 
     stack: str
     images: dict[Stage, str]
     instance_types: dict[Stage, dict[Quality, tuple[str, ...]]]
     role_arn: str
     results_bucket: str
+    results_key_arn: str
     status_bus: str
     spot_training: bool
+    prices: Prices = Prices()
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
 
@@ -189,7 +193,7 @@ def _processing_request(
             }
             for channel, source in inputs.items()
         ],
-        "ProcessingOutputConfig": {"Outputs": _outputs(run, platform)},
+        "ProcessingOutputConfig": {"Outputs": _outputs(run, platform), "KmsKeyId": platform.results_key_arn},
         "ProcessingResources": {
             "ClusterConfig": {
                 "InstanceCount": 1,
@@ -237,10 +241,12 @@ def _training_request(
                 "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
             }
         ],
-        # uncompressed, so that the next stage and the report read single files instead of one large archive
+        # uncompressed, so that the next stage and the report read single files instead of one large archive; without a
+        # key SageMaker encrypts with the account's own for S3, whatever the bucket's default is
         "OutputDataConfig": {
             "S3OutputPath": layout.training_uri(run, platform.results_bucket),
             "CompressionType": "NONE",
+            "KmsKeyId": platform.results_key_arn,
         },
         # a retry continues from the checkpoint of an earlier attempt
         "CheckpointConfig": {

@@ -11,7 +11,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from contract.codes import ErrorCode
 from domain.compute import CannotStart, Compute
-from domain.cost import dollars
+from domain.cost import Prices
 from domain.dynamo import holds
 from domain.errors import JobError
 from domain.observability import metrics
@@ -64,12 +64,12 @@ class LimitedCompute(Compute):
     """SageMaker within the day's spending limit. A run for which there is no room meets what it would meet of a full
     quota, and waits in the queue until another run has cost less than it might have, or the next day begins."""
 
-    def __init__(self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float) -> None:
+    def __init__(self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float, prices: Prices) -> None:
         super().__init__(sagemaker)
-        self._runs, self._spending, self._limit = runs, spending, limit
+        self._runs, self._spending, self._limit, self._prices = runs, spending, limit, prices
 
     def create(self, run: StageRun, request: dict[str, Any]) -> None:
-        most = dollars(instance_type_in(request), max_seconds_in(request)) or 0.0
+        most = self._prices.dollars(instance_type_in(request), max_seconds_in(request)) or 0.0
         reservation = self._spending.reserve(most, self._limit)
         if reservation is None:
             metrics.add_metric(name="HeldBySpending", unit=MetricUnit.Count, value=1)
@@ -86,14 +86,14 @@ class LimitedCompute(Compute):
 class Bills:
     """What ended runs have cost, each counted once however often SageMaker reports its end, and published."""
 
-    def __init__(self, runs: StageRuns, spending: DailySpending) -> None:
-        self._runs, self._spending = runs, spending
+    def __init__(self, runs: StageRuns, spending: DailySpending, prices: Prices) -> None:
+        self._runs, self._spending, self._prices = runs, spending, prices
 
     def bill(self, run: StageRun, outcome: RunOutcome) -> float:
         """Dollars that were not counted before; 0 for a run that is at work."""
         if not outcome.ended:
             return 0.0
-        cost = dollars(outcome.instance_type, outcome.seconds) or 0.0
+        cost = self._prices.dollars(outcome.instance_type, outcome.seconds) or 0.0
         billed = self._runs.bill(run, cost)
         if billed is None:
             return 0.0

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 
 from contract.options import Quality
 from contract.stages import Stage
+from domain.cost import Prices
 from domain.sagemaker_requests import Platform
 from domain.settings import ByStage, Settings
 
@@ -37,11 +38,23 @@ class MachineSettings(Settings):
         }
 
 
-class StageSettings(MachineSettings):
+class PriceSettings(Settings):
+    """`region_prices`: what machines cost where the stack is, as the template's RegionPrices has it; may be empty."""
+
+    stack_region: str
+    region_prices: str
+
+    @property
+    def prices(self) -> Prices:
+        return Prices.of(self.stack_region, self.region_prices)
+
+
+class StageSettings(MachineSettings, PriceSettings):
     stack: str
     image: ByStage[str]
     sagemaker_role_arn: str
     results_bucket: str
+    results_key_arn: str
     status_bus: str
     spot_training: bool
     stage_subnets: str
@@ -56,8 +69,10 @@ class StageSettings(MachineSettings):
             instance_types=self.instance_types,
             role_arn=self.sagemaker_role_arn,
             results_bucket=self.results_bucket,
+            results_key_arn=self.results_key_arn,
             status_bus=self.status_bus,
             spot_training=self.spot_training,
+            prices=self.prices,
             subnets=_listed(self.stage_subnets),
             security_groups=_listed(self.stage_security_groups),
         )

@@ -17,6 +17,7 @@ from contract.codes import OPERATORS
 from contract.events import StatusType
 from domain.clients import client, table
 from domain.event_bridge import StatusMessage
+from domain.expectation import Expectation
 from domain.jobs_table import JobsTable
 from domain.limits import Counters
 from domain.links import Links
@@ -25,7 +26,6 @@ from domain.observability import log_faults, logger, metrics, tracer
 from domain.pace import PaceTable
 from domain.stage_settings import MachineSettings
 from domain.status import StatusEvent
-from notify.expectation import Expectation
 from notify.notify import Notifier, Sending
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from contract.codes import EVIDENCED, ErrorCode
 from contract.events import StatusType
 from domain.errors import JobError
+from domain.job import BY_EMAIL
 from domain.job_item import JobItem
 from domain.status import StatusDetail
 
@@ -22,6 +23,7 @@ BY_GRADE = {
     "usable": "Your 3D scene “{name}” is ready, with some weak spots",
     "poor": "Your 3D scene “{name}” is ready, but poor",
 }
+OPEN, WITHOUT_ACCOUNT = "Open your scene", "View it without signing in"
 PREVIEW_CID = "preview@spaceport"
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -112,10 +114,18 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
         lead = " ".join(filter(None, ["Your scene is ready to view in any browser.", verdict.get("sentence")]))
         step = verdict.get("nextStep", {}).get("label")
         advice = " ".join(filter(None, [verdict.get("why"), f"{step} on the scene’s page." if step else None]))
-        return Letter(
-            lead, {**links.delivered, "The scene’s page": links.job}, _figures(detail.metrics), advice or None, note
-        )
+        return Letter(lead, _links_of_success(item, links), _figures(detail.metrics), advice or None, note)
     return _failure(type_, detail.error, links)
+
+
+def _links_of_success(item: JobItem, links: MailLinks) -> dict[str, str]:
+    """The scene's page first, which makes new links whenever it is opened: those in a mail end with the session that
+    signed them, perhaps sooner than said. Whoever put a ZIP into the bucket may have no account to open the page with.
+    """
+    if item.owner is None or item.owner.startswith(BY_EMAIL):
+        return {**links.delivered, "The scene’s page": links.job}
+    delivered = {WITHOUT_ACCOUNT if label == OPEN else label: url for label, url in links.delivered.items()}
+    return {OPEN: links.job, **delivered}
 
 
 def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:

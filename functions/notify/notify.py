@@ -21,7 +21,7 @@ from domain.observability import logger
 from domain.results import read_bytes
 from domain.status import StatusEvent
 from domain.streaming import manifest_of
-from notify.mail import MailLinks, compose
+from notify.mail import OPEN, MailLinks, compose
 
 # https://docs.aws.amazon.com/ses/latest/dg/troubleshoot-error-messages.html
 _ADDRESS_FAULT = re.compile(
@@ -30,7 +30,7 @@ _ADDRESS_FAULT = re.compile(
 )
 # delivered name → what the customer reads; in this order
 LINKED = {
-    **dict.fromkeys(reversed(VIEWERS), "Open your scene"),
+    **dict.fromkeys(reversed(VIEWERS), OPEN),
     "scene.sog": "Download .sog",
     "scene.ply": "Download .ply",
     "scene.spz": "Download .spz",

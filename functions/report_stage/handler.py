@@ -44,7 +44,8 @@ def reporter() -> StageReporter:
 @cache
 def bills() -> Bills:
     settings = ReportStageSettings.read()
-    return Bills(StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table)))
+    runs, spending = StageRuns(table(settings.stage_runs_table)), DailySpending(table(settings.limits_table))
+    return Bills(runs, spending, settings.prices)
 
 
 @cache

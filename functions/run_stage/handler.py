@@ -31,7 +31,8 @@ def runner() -> Runner:
     settings = RunStageSettings.read()
     runs = StageRuns(table(settings.stage_runs_table))
     spending = DailySpending(table(settings.limits_table))
-    compute = LimitedCompute(client("sagemaker"), runs, spending, settings.daily_spend_dollars)
+    limit, prices = settings.daily_spend_dollars, settings.prices
+    compute = LimitedCompute(client("sagemaker"), runs, spending, limit, prices)
     s3 = client("s3")
     return Runner(
         platform=settings.platform,

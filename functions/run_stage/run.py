@@ -13,7 +13,6 @@ from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.capacity import Queue
 from domain.compute import CannotStart, Compute
-from domain.cost import dollars, seconds_for
 from domain.errors import JobError
 from domain.fairness import StartTags
 from domain.job import Camel, Job
@@ -133,7 +132,7 @@ class Runner:
         choices = self._platform.machines(run.stage, job.options.quality)
         for turn in range(attempt.retry_state.machine, attempt.retry_state.machine + len(choices)):
             choice = choices[turn % len(choices)]
-            affordable = seconds_for(choice.instance_type, self._budget - spent)
+            affordable = self._platform.prices.seconds_for(choice.instance_type, self._budget - spent)
             if not affordable:
                 return JobError.of(ErrorCode.BUDGET_SPENT, f"{spent:.2f} of {self._budget:.2f} dollars")
             machine = machine_for(run.stage, choice, affordable)
@@ -172,4 +171,4 @@ class Runner:
         """Dollars that the job's other runs have cost, failed attempts included."""
         others = [waiting.run for waiting in known if waiting.run != run]
         outcomes = [outcome_of(other, self._compute.describe(other)) for other in others]
-        return sum(dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)
+        return sum(self._platform.prices.dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)

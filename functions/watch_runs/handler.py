@@ -57,7 +57,7 @@ def watcher() -> Watcher:
     stepfunctions = client("stepfunctions")
     reporter = StageReporter(settings.platform, runs, compute, client("s3"), stepfunctions)
     executions = Executions(stepfunctions, settings.pipeline_arn)
-    bills = Bills(runs, DailySpending(table(settings.limits_table)))
+    bills = Bills(runs, DailySpending(table(settings.limits_table)), settings.prices)
     return Watcher(
         runs,
         reporter,

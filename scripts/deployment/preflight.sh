@@ -9,6 +9,7 @@
 #                  a stage's instance types, as the template's parameter has them          (the template's defaults)
 #   SPOT           SpotTraining                                                            (true)
 #   RESERVE        ReserveConcurrency                                                      (false)
+#   PRICES         RegionPrices                                                            (none: us-east-1's list counts)
 #   IMAGE_TAG      ImageTag: its images must be in ECR                                     (none: not looked for)
 #   DEPLOY_ROLE    name of the role that GitHub takes on                                   (none: not looked for)
 set -euo pipefail
@@ -135,7 +136,17 @@ state_machine() { # Step Functions takes the definition, with names in place of 
   fi
 }
 
+prices() { # budgets count dollars: without this region's, they would count another's
+  local region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
+  if [ -n "${PRICES:-}" ] || [ "$region" = us-east-1 ]; then
+    ok "Prices: ${PRICES:-the list of us-east-1}"
+  else
+    lacks "Prices: none of $region are known, and budgets would count those of us-east-1: look them up (aws.amazon.com/sagemaker/ai/pricing), then PRICES and RegionPrices=ml.c6i.4xlarge=…,ml.g4dn.xlarge=…"
+  fi
+}
+
 state_machine
+prices
 lambda_limit
 types_of() { # a stage, as the template's parameter names it
   local variable=${1^^}_TYPES

@@ -24,7 +24,7 @@ class Bug:
 
 
 F, U = "functions", "tests/unit/functions"
-TABLES = "tests/unit/contracts/test_template_tables.py"
+TABLES, TIMES = "tests/unit/contracts/test_template_tables.py", "tests/unit/contracts/test_template_times.py"
 STARTING, RUNS, JOBS = f"{F}/domain/starting.py", f"{F}/domain/stage_runs.py", f"{F}/domain/jobs_table.py"
 CAPACITY, REPORTING, RUN = f"{F}/domain/capacity.py", f"{F}/domain/reporting.py", f"{F}/run_stage/run.py"
 RERUN, SWEEP, WATCH = f"{F}/domain/rerun.py", f"{F}/sweep_jobs/sweep.py", f"{F}/watch_runs/watch.py"
@@ -74,8 +74,8 @@ BUGS = (
     Bug("one run's fault ends the pass", CAPACITY, "            except AWS_FAULTS:\n", "            except ZeroDivisionError:\n", _unit("dispatch")),
     Bug("a pass never gives up", CAPACITY, "if faults == MAX_FAULTS:", "if faults < 0:", _unit("dispatch")),
     Bug("a full instance type ends the pass for all", CAPACITY, "                spent.add(quota)\n", "                break\n", _unit("dispatch", "run_stage")),
-    Bug("a claim excludes nobody", RUNS, "attribute_exists(queuedFor) AND (attribute_not_exists(claimedUntil) OR claimedUntil < :now)", "attribute_exists(queuedFor)", _unit("dispatch")),
-    Bug("a refused run stays claimed", CAPACITY, "            self._runs.release(waiting.run, claim)\n", "", _unit("dispatch")),
+    Bug("a claim excludes nobody", RUNS, "attribute_exists(queuedFor) AND (attribute_not_exists(claimedUntil) OR claimedUntil < :now)", "attribute_exists(queuedFor)", _unit("dispatch_claims")),
+    Bug("a refused run stays claimed", CAPACITY, "            self._runs.release(waiting.run, claim)\n", "", _unit("dispatch_claims")),
     Bug("who comes late frees another's claim", RUNS, "            ConditionExpression=\"claimedUntil = :claim\",\n            ExpressionAttributeValues={\":claim\": claim},\n", "", _unit("stage_runs_table")),
     Bug("newcomers overtake", RUN, "others_wait = self._queue.others_wait(run, quota_of(job_request))", "others_wait = False", _unit("dispatch")),
     Bug("memory that ran out is not halved", RUN, "next_retry_state(latest.retry_state, run.attempt, failure)", "next_retry_state(latest.retry_state, run.attempt, None)", _unit("run_stage")),
@@ -96,7 +96,7 @@ BUGS = (
     Bug("a mail is not noted in the item", NOTIFY, "        self._note(event)\n", "", _unit("notify")),
     Bug("an API start that crashed is taken for done", f"{F}/api/service.py", "            if item.status is not None:\n", "            if True:\n", _unit("api")),
     # ── the template and the state machine ──
-    Bug("the watch comes every ten minutes", "template.yaml", "Schedule: rate(1 minute)", "Schedule: rate(10 minutes)", (TABLES,)),
-    Bug("intermediates are thrown away after a day", "template.yaml", "Prefix: intermediates/, ExpirationInDays: 60", "Prefix: intermediates/, ExpirationInDays: 1", (TABLES,)),
+    Bug("the watch comes every ten minutes", "template.yaml", "Schedule: rate(1 minute)", "Schedule: rate(10 minutes)", (TIMES,)),
+    Bug("intermediates are thrown away after a day", "template.yaml", "Prefix: intermediates/, ExpirationInDays: 60", "Prefix: intermediates/, ExpirationInDays: 1", (TIMES,)),
     Bug("nobody cleans up after an aborted job", "template.yaml", "status: [FAILED, TIMED_OUT, ABORTED]", "status: [FAILED, TIMED_OUT]", (TABLES,)),
 )  # fmt: skip

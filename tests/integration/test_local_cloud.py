@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from local.address import Address
-from local.cloud import ROOT, Cloud, CloudError, attached_cloud, find_detached, start_detached, stop_detached
+from local.cloud import Cloud, CloudError, attached_cloud, find_detached, start_detached, stop_detached
 from local.customer import StatusEvent, fetch, inbox, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy
 from local.logs import function_logs
 from local.up import Running, instructions
+from tests.support.processes import alive, family_of, listeners
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -152,35 +150,6 @@ def test_a_stack_that_cannot_be_made_says_which_part(
         deploy(deployed.cloud.address, tmp_path / "template.yaml", tmp_path, stack=f"wrong-{abs(hash(named))}")
 
 
-def test_stopping_the_cloud_stops_its_containers(tmp_path: Path) -> None:
-    with attached_cloud(tmp_path / "state", root=FIXTURES) as cloud:
-        pids = with_a_sleeping_job(cloud, tmp_path)
-    wait_until(lambda: not any(alive(pid) for pid in pids), 60)
-
-
-@pytest.mark.parametrize("killed", ["owner", "cloud"])
-def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path: Path, killed: str) -> None:
-    """SIGKILL gives nobody the time to clean up."""
-    program = (
-        "import sys, time; from pathlib import Path; from local.cloud import attached_cloud\n"
-        "with attached_cloud(Path(sys.argv[1]), root=Path(sys.argv[2])) as cloud:\n"
-        "    print(cloud.pid, cloud.address.port, cloud.address.sagemaker_port, flush=True); time.sleep(600)"
-    )
-    owner = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path / "state"), str(FIXTURES)], cwd=ROOT, stdout=subprocess.PIPE
-    )
-    try:
-        assert owner.stdout is not None
-        pid, port, sagemaker_port = map(int, owner.stdout.readline().split())
-        cloud = Cloud(Address(port, sagemaker_port), pid, tmp_path / "state")
-        pids = with_a_sleeping_job(cloud, tmp_path)
-        os.kill(owner.pid if killed == "owner" else pid, signal.SIGKILL)
-        wait_until(lambda: not any(alive(pid) for pid in pids), 60)
-    finally:
-        owner.kill()
-        owner.wait()
-
-
 def test_a_cloud_can_be_left_running_and_stopped_by_another_process(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     with left_running(folder) as cloud:
@@ -252,65 +221,3 @@ def test_pages_of_others_get_nothing_and_nothing_here_is_for_other_users(tmp_pat
         assert keys  # what tokens are signed with, which anybody could forge them with
         assert stat.S_IMODE(cloud.folder.stat().st_mode) == 0o700
         assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in keys} == {0}
-
-
-def with_a_sleeping_job(cloud: Cloud, folder: Path) -> list[int]:
-    """Start a container that sleeps; the process ids of the cloud and all it has started."""
-    outputs = deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache")
-    Deployed(cloud, outputs).upload(folder, "sleep", "sleep.zip")
-    wait_until(lambda: any("-m\0sfm" in command_of(pid) for pid in family_of(cloud.pid)))
-    family = family_of(cloud.pid)
-    assert len(family) >= 3  # the cloud, the container, a Lambda worker
-    return family
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return ""
-
-
-def alive(pid: int) -> bool:
-    """Neither gone nor a zombie that waits for its parent."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def family_of(pid: int) -> list[int]:
-    """A process and its descendants."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-    family = [pid]
-    for member in family:
-        family += [child for child, parent in parents.items() if parent == member]
-    return family
-
-
-def listeners(pids: list[int]) -> list[tuple[str, int]]:
-    """(address, port) of every TCP socket on which the processes listen, from /proc/net."""
-    inodes = set()
-    for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            try:
-                target = str(descriptor.readlink())
-            except OSError:
-                continue
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:
-                host, port = fields[1].split(":")
-                octets = ".".join(str(byte) for byte in reversed(bytes.fromhex(host))) if len(host) == 8 else host
-                found.append((octets, int(port, 16)))
-    return found

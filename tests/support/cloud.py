@@ -30,6 +30,7 @@ from moto.ses.models import ses_backends
 
 from contract.stages import Stage
 from domain.clients import config
+from domain.job import UploadedObject, job_id_of
 from domain.layout import upload_uri
 from tests.support import key_limits
 from tests.support.events import EVENTS
@@ -73,7 +74,10 @@ ENVIRONMENT = {
     "OWNER_DAILY_DOLLARS": "100",
     "DAILY_SPEND_DOLLARS": "100000",
     "RESULTS_BUCKET": RESULTS,
+    "RESULTS_KEY_ARN": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "STACK": STACK,
+    "STACK_REGION": "us-east-1",
+    "REGION_PRICES": "",
     **{
         f"{stage.state_key.upper()}_IMAGE": f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport/{stage}:1"
         for stage in Stage
@@ -365,3 +369,11 @@ def invoke(function: str, event: dict[str, Any]) -> Any:
     """Call a function's handler as Lambda does: JSON in, JSON out."""
     handler = importlib.import_module(f"{function}.handler").handler
     return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+
+
+def job_id(event: dict[str, Any]) -> str:
+    """Of the job that the event of an upload starts."""
+    found = event["detail"]["object"]
+    return job_id_of(
+        UploadedObject(bucket=UPLOADS, key=found["key"], version_id=found["version-id"], etag=found["etag"]), STACK
+    )

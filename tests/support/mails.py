@@ -31,11 +31,15 @@ PREVIEW = png()
 
 
 def recorded(
-    cloud: Cloud, name: str = "meadow", email: str | None = "pilot@example.com", remarks: tuple[str, ...] = ()
+    cloud: Cloud,
+    name: str = "meadow",
+    email: str | None = "pilot@example.com",
+    remarks: tuple[str, ...] = (),
+    owner: str | None = None,
 ) -> None:
     """The job of the sample events, as start_job records it."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT, remarks=remarks)
+    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT, owner, remarks=remarks)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
 
 
@@ -66,3 +70,9 @@ def text(mail: EmailMessage) -> str:
 
 def html(mail: EmailMessage) -> str:
     return part(mail, "html")
+
+
+def text_of(mail: EmailMessage) -> str:
+    part = mail.get_body(("plain",))
+    assert isinstance(part, EmailMessage)
+    return str(part.get_content())

@@ -25,18 +25,27 @@ from domain.job import UploadedObject, job_id_of
 from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
-from tests.support.archives import zip_of
-from tests.support.asl import Definition, Transition, load_pipeline
+from tests.support.asl import Transition, load_pipeline
 from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
-from tests.support.models import binary_model, scene_of
 from tests.support.moto_states import Invoke, executing_aws, hurried
+from tests.support.pipeline_setup import (
+    ARN,
+    BUS,
+    LEFT_BEHIND,
+    QUEUE,
+    RESULTS,
+    ROLE,
+    UPLOADS,
+    settings_of,
+    upload_of,
+    with_names_filled_in,
+)
 from tests.support.sam_template import Template
 
 Incident = Callable[[], None]
 
-UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
 HANDLERS = (
     "start_job",
     "run_stage",
@@ -47,8 +56,6 @@ HANDLERS = (
     "dispatch",
     "track_progress",
 )
-ROLE = "arn:aws:iam::123456789012:role/test-role"
-ARN = "arn:aws:lambda:eu-west-1:123456789012:function:{}"
 PATIENCE_SECONDS = 20
 CONTEXT = SimpleNamespace(
     function_name="test",
@@ -57,15 +64,6 @@ CONTEXT = SimpleNamespace(
     aws_request_id="test",
     get_remaining_time_in_millis=lambda: 30_000,
 )
-# what each stage leaves, as far as the delivery and the report read it (docs/contracts.md)
-LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
-    Stage.SFM: {"counts": {"photos": 5, "registered": 5, "points": 900}, "metrics": {"gpsRms": 0.4}},
-    Stage.TRAINING: {"counts": {"gaussians": 1000, "steps": 300}, "metrics": {"psnr": 24.0, "ssim": 0.8}},
-    Stage.COMPRESSOR: {
-        "counts": {"gaussians": 1000, "bytes": 20_000},
-        "metrics": {"psnrBefore": 24.0, "psnrAfter": 23.9, "ratio": 12.0},
-    },
-}
 
 
 def failing_with(error: Exception) -> Incident:
@@ -123,7 +121,7 @@ class PipelineCloud:
         self._deploy_pipeline(heartbeats or {})
         key = f"{name}.ply" if step is PipelineStep.COMPRESSION else f"{name}.zip"
         metadata = {"pipelinestep": step.value}
-        answer = self._s3.put_object(Bucket=UPLOADS, Key=key, Body=_upload_of(step), Metadata=metadata)
+        answer = self._s3.put_object(Bucket=UPLOADS, Key=key, Body=upload_of(step), Metadata=metadata)
         event = sample_event("start_job/object-created")
         event["detail"]["bucket"]["name"] = UPLOADS
         event["detail"]["object"] |= {"key": key, "etag": answer["ETag"].strip('"'), "version-id": answer["VersionId"]}
@@ -271,14 +269,14 @@ class PipelineCloud:
         self._events.put_rule(Name="all", EventBusName=BUS, EventPattern=pattern)
         target = {"Id": "queue", "Arn": f"arn:aws:sqs:eu-west-1:123456789012:{QUEUE}"}
         self._events.put_targets(Rule="all", EventBusName=BUS, Targets=[target])
-        self._definition = _with_names_filled_in(hurried(load_pipeline(), {}))
+        self._definition = with_names_filled_in(hurried(load_pipeline(), {}))
         created = self._stepfunctions.create_state_machine(
             name="spaceport-test", definition=self._definition, roleArn=ROLE
         )
         self.pipeline_arn: str = created["stateMachineArn"]
 
     def _deploy_pipeline(self, heartbeats: Mapping[str, int]) -> None:
-        definition = _with_names_filled_in(hurried(load_pipeline(), heartbeats))
+        definition = with_names_filled_in(hurried(load_pipeline(), heartbeats))
         if definition != self._definition:  # moto takes half a second to read it
             self._stepfunctions.update_state_machine(stateMachineArn=self.pipeline_arn, definition=definition)
             self._definition = definition
@@ -330,7 +328,7 @@ def pipeline_cloud() -> Iterator[PipelineCloud]:
     with pytest.MonkeyPatch.context() as patch, executing_aws(functions):
         cloud = PipelineCloud()
         held.append(cloud)
-        for name, value in _settings(cloud.pipeline_arn).items():
+        for name, value in settings_of(cloud.pipeline_arn).items():
             patch.setenv(name, value)
         forget()
         for name in HANDLERS:
@@ -340,54 +338,8 @@ def pipeline_cloud() -> Iterator[PipelineCloud]:
     forget()
 
 
-def _with_names_filled_in(pipeline: Definition) -> str:
-    """DefinitionSubstitutions, as CloudFormation fills them in."""
-    functions = {"RunStage": "run_stage", "SettleStage": "settle_stage", "Deliver": "deliver"}
-    values = {f"{name}FunctionArn": ARN.format(function) for name, function in functions.items()}
-    definition = json.dumps(pipeline)
-    for name, value in {**values, "StatusBusName": BUS}.items():
-        definition = definition.replace(f"${{{name}}}", value)
-    return definition
-
-
 def _client(cloud: PipelineCloud, service: str) -> Any:
     return cloud.sagemaker if service == "sagemaker" else clients.client(service)
-
-
-def _settings(pipeline_arn: str) -> dict[str, str]:
-    """What the template gives the functions, for this cloud."""
-    template = Template.load()
-    machines = {
-        f"{stage.state_key.upper()}_INSTANCE_TYPES": template.parameters[f"{stage.state_key.title()}InstanceTypes"][
-            "Default"
-        ]
-        for stage in Stage
-    }
-    return {
-        **{
-            name: f"test-{name.lower()}"
-            for name in template.global_variables
-            if not name.startswith(("POWERTOOLS", "OWNER_"))
-        },
-        "OWNER_OPEN_JOBS": "20",
-        "OWNER_DAILY_JOBS": "50",
-        "OWNER_DAILY_DOLLARS": "100",
-        **machines,
-        "STACK": STACK,
-        "STATUS_BUS": BUS,
-        "JOBS_TABLE": "JobsTable",
-        "STAGE_RUNS_TABLE": "StageRunsTable",
-        "PACE_TABLE": "PaceTable",
-        "LIMITS_TABLE": "LimitsTable",
-        "DAILY_SPEND_DOLLARS": "100000",
-        "RESULTS_BUCKET": RESULTS,
-        "SAGEMAKER_ROLE_ARN": ROLE,
-        "SPOT_TRAINING": "true",
-        "STAGE_SUBNETS": "",
-        "STAGE_SECURITY_GROUPS": "",
-        "JOB_BUDGET_DOLLARS": "25",
-        "PIPELINE_ARN": pipeline_arn,
-    }
 
 
 def forget() -> None:
@@ -398,10 +350,3 @@ def forget() -> None:
                 member.cache_clear()
     clients.client.cache_clear()
     clients.table.cache_clear()
-
-
-def _upload_of(step: PipelineStep) -> bytes:
-    if step is PipelineStep.COMPRESSION:
-        return b"ply\n"
-    names = [f"{number:06d}.jpg" for number in range(1, 6)]
-    return zip_of(scene_of(binary_model(names), names) if step is PipelineStep.TRAINING else names)

@@ -9,6 +9,12 @@ function segment(id) {
     return encodeURIComponent(id);
 }
 
+// Those of them that have a value.
+function query(values) {
+    const given = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+    return given.size ? `?${given}` : '';
+}
+
 const MAX_WAIT_MS = 30_000; // for an answer
 
 // The answer's content. Throws ApiError, and what fetch throws when no whole answer came.
@@ -46,11 +52,12 @@ export class Api {
     // What a mail's own link may do; nobody needs to be signed in for it.
     setMails = (mailbox, wanted) => answerOf(`${this.base}/unsubscribe/${encodeURIComponent(mailbox)}`, { method: wanted ? 'DELETE' : 'POST' });
 
+    estimate = (step, photos) => this.call('GET', `/estimates${query({ pipelineStep: step, photos })}`);
     beginUpload = (request) => this.call('POST', '/uploads', request);
     lookAtUpload = (id) => this.call('GET', `/uploads/${segment(id)}`);
     completeUpload = (id) => this.call('POST', `/uploads/${segment(id)}/complete`);
     abandonUpload = (id) => this.call('DELETE', `/uploads/${segment(id)}`);
-    listJobs = (before) => this.call('GET', before ? `/jobs?before=${encodeURIComponent(before)}` : '/jobs');
+    listJobs = (before, search) => this.call('GET', `/jobs${query({ before, search })}`);
     lookAtJob = (id) => this.call('GET', `/jobs/${segment(id)}`);
     stopJob = (id) => this.call('POST', `/jobs/${segment(id)}/stop`);
     renameJob = (id, name) => this.call('PATCH', `/jobs/${segment(id)}`, { name });

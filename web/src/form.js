@@ -4,7 +4,7 @@ import { examine } from './check.js';
 import { announce, byId, clearNotice, fail } from './page.js';
 import { sourceOfDrop, sourceOfFiles, sourceOfFolder } from './source.js';
 import { Uploader } from './upload.js';
-import { bytes, make } from './words.js';
+import { bytes, make, range } from './words.js';
 
 const THUMBNAILS = 12;
 const SPEED_WINDOW = 8000; // ms over which the upload's speed is averaged
@@ -30,6 +30,7 @@ export class NewScene {
                 byId(input).value = ''; // the same file may be chosen again
             };
         }
+        byId('step').onchange = () => this.showTimes();
         this.takeDrops();
         byId('form').onsubmit = (event) => {
             event.preventDefault();
@@ -76,7 +77,22 @@ export class NewScene {
         byId('step').value = found.step ?? 'full';
         byId('chosen-size').textContent = `${found.photos ? `${found.photos.toLocaleString('en')} photos, ` : ''}${bytes(source.bytes)}`;
         announce(found.refusal ? '' : `${source.name}, ${byId('chosen-size').textContent}`);
+        this.showTimes();
         await this.showPhotos(source);
+    }
+
+    // How long such a job is likely to take, beside each quality: what the server expects of it, or nothing.
+    async showTimes() {
+        const { examined } = this;
+        const step = byId('step').value;
+        const { refusal, photos } = (await examined) ?? { refusal: true };
+        const found = refusal && step !== TRAINING ? null : await this.api.estimate(step, photos).catch(() => null);
+        if (this.examined === examined && byId('step').value === step) {
+            for (const place of document.querySelectorAll('[data-time]')) {
+                const seconds = found?.estimates[place.dataset.time];
+                place.textContent = seconds ? `${range(seconds)} after the upload` : '';
+            }
+        }
     }
 
     async showPhotos(source) {
@@ -147,6 +163,7 @@ export class NewScene {
         byId('form').reset();
         byId('chosen').hidden = true;
         this.complain(null);
+        this.showTimes();
     }
 }
 

@@ -5,29 +5,15 @@ import { SFM, TRAINING } from './contract.js';
 import { showOutcomes } from './evidence.js';
 import { SessionEnded, isFinal, unreachable } from './errors.js';
 import { announce, ask, byId, fail } from './page.js';
+import { offerDownloads, showResult, showVerdict } from './result.js';
 import { Shares } from './share.js';
 import { wait } from './wait.js';
-import { STAGES, STATES, bytes, ended, make, mood, range } from './words.js';
+import { STAGES, STATES, ended, make, mood, range } from './words.js';
 
 const EVERY = 2000; // ms between two looks
 const SELDOM = 30_000; // while nothing answers
 const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
 const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'thumbnails-text', 'outcomes', 'cameras', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
-
-// What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
-const OFFERED = [
-    ['scene.sog', 'Download .sog'],
-    ['scene.ply', 'Download .ply'],
-    ['scene.spz', 'Download .spz'],
-    ['scene.glb', 'Download .glb'],
-    ['viewer.html', 'Download the viewer (one HTML file)'],
-    ['report.html', 'Open the report', { target: '_blank', rel: 'noopener' }],
-    ['products/orthophoto.tif', 'Orthophoto (GeoTIFF)'],
-    ['products/surface.tif', 'Surface model (GeoTIFF)'],
-    ['products/contours.geojson', 'Contour lines (GeoJSON)'],
-    ['products/points.laz', 'Point cloud (LAZ)'],
-    ['products/quality.pdf', 'Survey quality report (PDF)']
-];
 
 export class JobPage {
     // `justUploaded`: this page has completed the upload of this job
@@ -137,10 +123,10 @@ export class JobPage {
         }
         this.showCurve(view);
         if (view.status === 'SUCCEEDED') {
-            this.once('result', () => this.showResult(view));
+            this.once('result', () => showResult(view));
             this.once('share', () => new Shares(this.api, this.jobId, view.name).open().catch(fail));
-            this.once('verdict', () => this.showVerdict(view.metrics.verdict));
-            this.offerDownloads(view);
+            this.once('verdict', () => showVerdict(view.metrics.verdict, (from, quality) => this.runAgain(from, quality)));
+            offerDownloads(view);
         }
         if (ended(view.status)) {
             this.once('manage', () => this.offerChanges());
@@ -184,20 +170,6 @@ export class JobPage {
         byId('stages').replaceChildren(...rows);
     }
 
-    // Good, usable or poor, why, and the one thing to do next.
-    showVerdict(verdict) {
-        if (!verdict) {
-            return;
-        }
-        const { grade, sentence, why, nextStep } = verdict;
-        const words = make('p');
-        words.append(make('b', sentence), ` ${why}`);
-        const act = ({ fromStage, quality }) => (fromStage ? () => this.runAgain(fromStage, quality) : () => { location.hash = ''; });
-        byId('verdict').className = `verdict ${grade}`;
-        byId('verdict').replaceChildren(words, ...(nextStep ? [make('button', nextStep.label, { className: 'primary', onclick: act(nextStep) })] : []));
-        byId('verdict').hidden = false;
-    }
-
     showPictures(links) {
         this.showPicture('overlap', 'overlap-map', links['sfm/overlap.png']);
         this.showPicture('thumbnails', 'thumbnail-sheet', links['sfm/thumbnails.jpg']);
@@ -213,6 +185,7 @@ export class JobPage {
             this.snapshots = snapshots;
             const slider = byId('snapshot-slider');
             byId('snapshots').hidden = false;
+            slider.hidden = snapshots.length === 1;
             slider.max = snapshots.length - 1;
             slider.value = slider.max;
             slider.oninput = () => {
@@ -256,32 +229,6 @@ export class JobPage {
             byId('curve').hidden = false;
             drawCurve(byId('curve-chart'), points, metrics.steps);
         }
-    }
-
-    showResult({ links, metrics }) {
-        byId('job-scene').hidden = false;
-        byId('viewer').src = viewerUrl(links);
-        const found = [
-            ['Score', metrics.score && `${metrics.score} of 100`],
-            ['Photos used', metrics.photos && `${metrics.registered} of ${metrics.photos}`],
-            ['Match to your photos', metrics.psnr && `${metrics.psnr.toFixed(1)} dB`],
-            ['Size', metrics.bytes && bytes(metrics.bytes)]
-        ];
-        byId('figures').replaceChildren(...found.filter(([, value]) => value).map(([label, value]) => {
-            const box = make('div');
-            box.append(make('dt', label), make('dd', value));
-            return box;
-        }));
-        if (links['report.html']) {
-            byId('report').hidden = false;
-            byId('report-frame').src = links['report.html'];
-        }
-    }
-
-    // The links themselves say what a file is called when it is saved.
-    offerDownloads({ links }) {
-        const found = OFFERED.filter(([file]) => links[file]);
-        byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
     }
 
     offerRerun({ stages }) {
@@ -358,13 +305,6 @@ export class JobPage {
             fail(error);
         }
     }
-}
-
-// A large scene's page loads it in parts; either page offers the files beside it, by their links.
-export function viewerUrl(links) {
-    const files = new URLSearchParams(['sog', 'ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
-    const streaming = links['viewer/stream.html.gz'];
-    return streaming ? `${streaming}&${files}` : `${links['viewer/index.html']}#${files}`;
 }
 
 export function headline(view) {

@@ -1,9 +1,10 @@
 // The caller's scenes, newest first; looked at again while one of them is under way.
-import { byId, fail } from './page.js';
+import { announce, byId, fail } from './page.js';
 import { unreachable } from './errors.js';
 import { STATES, ended, make, mood } from './words.js';
 
 const EVERY = 10_000; // ms between two looks at a list in which something is under way
+const TYPING = 300; // ms without a letter until what was typed is searched
 
 export class SceneList {
     constructor(api) {
@@ -13,8 +14,22 @@ export class SceneList {
     open() {
         this.close();
         this.older = 0;
+        this.search = byId('find').value.trim();
+        byId('find').oninput = () => {
+            this.close();
+            this.timer = setTimeout(() => this.open(), TYPING);
+        };
         byId('more-jobs').onclick = () => this.showOlder().catch(fail);
         this.look().catch(fail);
+    }
+
+    // The next page with scenes in it: a page of a search may have none.
+    async page(before) {
+        let page;
+        do {
+            page = await this.api.listJobs(page?.next ?? before, this.search);
+        } while (page.jobs.length === 0 && page.next !== null);
+        return page;
     }
 
     close() {
@@ -26,7 +41,7 @@ export class SceneList {
         const round = this.looks;
         let underWay = true;
         try {
-            const { jobs, next } = await this.api.listJobs();
+            const { jobs, next } = await this.page();
             if (round !== this.looks) {
                 return;
             }
@@ -40,7 +55,13 @@ export class SceneList {
             const older = this.older ? [...byId('jobs').children].filter((item) => !links.has(linkOf(item))) : [];
             byId('jobs').replaceChildren(...fresh, ...older);
             this.shown = true;
-            byId('no-jobs').hidden = byId('jobs').childElementCount > 0;
+            const count = byId('jobs').childElementCount;
+            byId('no-jobs').hidden = count > 0;
+            byId('no-jobs').textContent = this.search ? `No scene has “${this.search}” in its name` : 'No scenes yet';
+            byId('find-label').hidden = count === 0 && !this.search;
+            if (this.search) {
+                announce(count === 0 ? byId('no-jobs').textContent : `${count} ${count === 1 ? 'scene' : 'scenes'} found`);
+            }
         } catch (error) {
             if (round !== this.looks) {
                 return;
@@ -55,7 +76,11 @@ export class SceneList {
     }
 
     async showOlder() {
-        const { jobs, next } = await this.api.listJobs(this.next);
+        const round = this.looks;
+        const { jobs, next } = await this.page(this.next);
+        if (round !== this.looks) {
+            return;
+        }
         this.older += jobs.length;
         this.next = next;
         byId('jobs').append(...jobs.map(row));

@@ -40,6 +40,11 @@ test('the next page of jobs is asked for by its escaped cursor', async () => {
     await api.listJobs('2026-01-01T00:00:00+00:00');
     assert.equal(calls[0].url, 'https://api.example.com/jobs');
     assert.equal(calls[1].url, 'https://api.example.com/jobs?before=2026-01-01T00%3A00%3A00%2B00%3A00');
+    await api.listJobs(undefined, 'Häuser & Co');
+    assert.equal(calls[2].url, 'https://api.example.com/jobs?search=H%C3%A4user+%26+Co');
+    await api.estimate('full', null);
+    await api.estimate('full', 120);
+    assert.deepEqual(calls.slice(3).map(({ url }) => url.split('/').at(-1)), ['estimates?pipelineStep=full', 'estimates?pipelineStep=full&photos=120']);
 });
 
 test('an id is one part of a path, whatever the address of the page says', () => {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError } from '../src/errors.js';
-import { JobPage, figures, headline, lostInWords, spoken, viewerUrl } from '../src/job.js';
+import { JobPage, figures, headline, lostInWords, spoken } from '../src/job.js';
+import { viewerUrl } from '../src/result.js';
 
 test('the headline of a running job has its percentage, and the time left once that is known', () => {
     assert.equal(headline({ status: 'RUNNING', progress: 0.404, timeLeft: null }), '40 %');

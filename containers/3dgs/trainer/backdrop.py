@@ -20,7 +20,9 @@ _CACHE_BYTES = 64 << 20
 
 
 class Backdrop:
-    """What lies behind a scene, for cameras in its world."""
+    """What lies behind a scene, for cameras in its world; `long_edge`: pixels at which it is drawn."""
+
+    long_edge = LONG_EDGE
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._surroundings = surroundings

@@ -8,7 +8,7 @@ origin.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contract.archive import is_scene, model_folders, scene_of
-from contract.blocks import HOLD_OUT_FIRST, hold_out
+from contract.blocks import HOLD_OUT_FIRST, BlockPhoto, hold_out
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
@@ -39,12 +39,17 @@ class Lens:
     distortion: Distortion
 
 
+Part = tuple[float, float, float, float]
+WHOLE: Part = (0.0, 0.0, 1.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Photo:
     """A photo's file, its camera in world coordinates at training resolution, whether it trains, and its mask's file:
     a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
     in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
-    its place. `stops`: log2 of the light that the camera took, as EXIF says.
+    its place. `stops`: log2 of the light that the camera took, as EXIF says. `part`: left, top, right and bottom of
+    what `camera` sees of the file's picture, as shares of its sides.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Photo:
     alpha: bool = False
     lens: Lens | None = None
     stops: float | None = None
+    part: Part = WHOLE
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Undistort a picture that was decoded from the file."""
@@ -147,11 +153,14 @@ def _files(folder: Path) -> list[PurePosixPath]:
     return [PurePosixPath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
-def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scene:
+def load_scene(
+    folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST, listed: Mapping[str, BlockPhoto] | None = None
+) -> Scene:
     """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
     `fold`: number of the first photo that is held out, 0 to 7. A photo that is missing, unreadable or of another shape
-    than its camera is left out with a warning.
+    than its camera is left out with a warning. `listed`: of a block of a large flight, the only photos to take, each
+    held out or not as it says, and cut to its part.
 
     Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
     can be used.
@@ -160,14 +169,19 @@ def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scen
     if not models:
         raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
     model, offset = _near_origin(read_model(models[0]))
+    if listed is not None:
+        model = replace(model, images=[image for image in model.images if image.name in listed])
     if len(model.images) < MIN_POSED_PHOTOS:
         facts = f"{len(model.images)} posed photos; training needs {MIN_POSED_PHOTOS}"
         raise StageError(ErrorCode.INVALID_SCENE, facts)
     usable, missing = _usable(folder, model)
     photos, stops = [], read_stops(folder)
-    for (_, photo), split in zip(usable, hold_out(len(usable), fold), strict=True):
+    for (image, photo), split in zip(usable, hold_out(len(usable), fold), strict=True):
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
-        photos.append(replace(photo, camera=photo.camera.scaled(factor), split=split, stops=stops.get(photo.name)))
+        chosen = replace(photo, split=split, stops=stops.get(photo.name))
+        if listed is not None:
+            chosen = cut(chosen, listed[photo.name], image.camera)
+        photos.append(replace(chosen, camera=chosen.camera.scaled(factor)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
     used = _trained_points(model.points, training)
     positions, colours = model.points.positions[used], model.points.colours[used]
@@ -175,7 +189,31 @@ def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST) -> Scen
         raise StageError(ErrorCode.INVALID_SCENE, f"{len(positions)} usable points; training needs {MIN_POINTS}")
     frame = training_frame([photo.camera for photo in photos], positions)
     warnings = _warnings(folder, models, model, missing)
-    return Scene(photos, positions, colours, _observed(model, used), frame, warnings, offset)
+    observed = _observed(model, used)
+    if listed is not None:
+        observed = {photo.name: _in_part(photo, positions, observed[photo.name]) for photo in photos}
+    return Scene(photos, positions, colours, observed, frame, warnings, offset)
+
+
+def cut(photo: Photo, to: BlockPhoto, camera: Camera) -> Photo:
+    """The part of a photo that shows a block, as an exact pinhole whose principal point has moved; `camera`: the
+    model's, in whose pixels the part is given. Raises StageError(INVALID_SCENE) where it is not in the picture.
+    """
+    left, top, right, bottom = to.rect
+    if right > camera.width or bottom > camera.height:
+        facts = f"{photo.name} has {camera.width} by {camera.height} pixels; its part ends at {right}, {bottom}"
+        raise StageError(ErrorCode.INVALID_SCENE, facts)
+    of_model = replace(photo.camera.resized(camera.width, camera.height), width=right - left, height=bottom - top)
+    at_place = replace(of_model, cx=of_model.cx - left, cy=of_model.cy - top)
+    across, down = photo.camera.width / camera.width, photo.camera.height / camera.height
+    size = max(1, round(at_place.width * across)), max(1, round(at_place.height * down))
+    part = (left / camera.width, top / camera.height, right / camera.width, bottom / camera.height)
+    return replace(photo, camera=at_place.resized(*size), split=to.split, part=part)
+
+
+def _in_part(photo: Photo, positions: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of the points `rows` that a photo observes are in its part."""
+    return rows[photo.camera.contains(*photo.camera.project(positions[rows]))]
 
 
 def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:

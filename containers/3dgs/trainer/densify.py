@@ -54,6 +54,10 @@ class Pull:
         self.total[rows] += torch.hypot(across * (width / 2), down * (height / 2))
         self.views[rows] += visible
 
+    def keep(self, which: Tensor) -> None:
+        """Forget the pull at all but the Gaussians `which` (N,)."""
+        self.total *= which
+
     def mean(self) -> Tensor:
         """(N,) mean over the views that saw the Gaussian."""
         return self.total / self.views.clamp_min(1)

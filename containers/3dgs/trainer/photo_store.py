@@ -14,7 +14,7 @@ from splat.camera import Camera
 from splat.loss import Target
 from stage.errors import ErrorCode, StageError
 from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
-from trainer.dataset import Photo
+from trainer.dataset import Part, Photo
 
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
@@ -38,7 +38,7 @@ class PhotoStore:
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
         size = (photo.camera.width, photo.camera.height)
-        return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb)))
+        return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb, photo.part)))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
         """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
@@ -66,20 +66,26 @@ class PhotoStore:
         def make() -> NDArray[np.bool_]:
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
-                shown &= photo.straight(_decode(photo.mask, size, _shown)) >= MASKED_BELOW
+                shown &= photo.straight(_decode(photo.mask, size, _shown, photo.part)) >= MASKED_BELOW
             if photo.alpha:
-                shown &= photo.straight(_decode(photo.path, size, _opacity)) >= MASKED_BELOW
+                shown &= photo.straight(_decode(photo.path, size, _opacity, photo.part)) >= MASKED_BELOW
             return shown
 
         return self._masks.get((photo.name, *size), make)
 
 
-def _decode(path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image]) -> NDArray[np.uint8]:
-    """What `plane` makes of a picture, at `size` (width, height)."""
+def _decode(
+    path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image], part: Part
+) -> NDArray[np.uint8]:
+    """What `plane` makes of the part of a picture, at `size` (width, height)."""
+    left, top, right, bottom = part
     try:
         with open_picture(path) as picture:
-            picture.draft("RGB", (2 * size[0], 2 * size[1]))  # a JPEG is decoded no larger than need be
-            return np.asarray(plane(picture).resize(size, Image.Resampling.BOX))
+            # a JPEG is decoded no larger than need be
+            picture.draft("RGB", (round(2 * size[0] / (right - left)), round(2 * size[1] / (bottom - top))))
+            width, height = picture.size
+            box = (left * width, top * height, right * width, bottom * height)
+            return np.asarray(plane(picture).resize(size, Image.Resampling.BOX, box))
     except (OSError, ValueError, SyntaxError, TooManyPixelsError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"{path.name} cannot be decoded ({error})") from error
 

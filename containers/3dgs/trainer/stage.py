@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
-from contract.blocks import HOLD_OUT_FIRST
+from contract.blocks import COARSE_CHANNEL, HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
 from contract.warning_codes import WarningCode
@@ -32,6 +33,7 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
+from trainer.block import Part, read_coarse
 from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
@@ -39,6 +41,7 @@ from trainer.exposure import spread
 from trainer.gpu import cost
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import SHARE_OF_MEMORY
+from trainer.gpu.strategy import Splitting
 from trainer.gpu.training import DeviceTrainer
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
@@ -78,7 +81,8 @@ def train_scene(
     Parameters
     ----------
     context
-        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene. `options`: quality, steps, most Gaussians,
+        The channel `scene` holds sfm's output, or one ZIP of a COLMAP scene; for a block of a large flight
+        (contract/blocks.py) the channel `coarse` holds the coarse model. `options`: quality, steps, most Gaussians,
         degree of harmonics (0 to 3) and seconds, each by default what the quality's preset makes of the flight; the
         newest whole checkpoint is resumed. The model folder receives scene.ply, views.json, dense.ply, surroundings and
         pictures (docs/contracts.md).
@@ -104,23 +108,37 @@ def train_scene(
     if device.type == "cpu":
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     on_gpu = draws_on_gpu(device)
-    preset = preset_of(context.options, cuda=on_gpu)
+    preset, options = preset_of(context.options, cuda=on_gpu), context.options
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
-        scene = load_scene(folder, preset.long_edge, fold)
+        part = None if context.block is None else Part.read(folder, context.block)
+        if part is None:
+            scene = load_scene(folder, preset.long_edge, fold)
+        else:
+            preset, options = part.preset(preset), part.options(options)
+            scene = part.within(load_scene(folder, preset.long_edge, fold, part.photos))
     flight = flight_of(scene)
-    plan = budget(context.options, preset, flight, memory_of(device))
-    if on_gpu and preset.minutes is not None and context.options.training_steps is None:
+    plan = budget(options, preset, flight, memory_of(device))
+    if part is not None:
+        plan = replace(plan, max_gaussians=part.capped(plan.max_gaussians))
+    if on_gpu and preset.minutes is not None and options.training_steps is None:
         plan = cost.within(plan, flight, preset.minutes)
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
-        surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
+        if part is None or part.is_coarse:
+            surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
+            backdrop = Backdrop(surroundings)
+        else:
+            surroundings, backdrop = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
         begun = _first_gaussians(context, scene, store, plan, device)
-        run, warnings = _start(context, scene, store, plan, device, begun, flight, surroundings)
+        if part is not None:
+            begun = part.own(begun, scene)
+        inside = None if part is None else part.growing(scene)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight, backdrop, inside)
     warnings += scene.warnings
-    if (context.options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
+    if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
         warnings.append(Warning(WarningCode.GAUSSIANS_CAPPED, facts, []))
     with context.stopwatch("train"):
@@ -135,11 +153,14 @@ def train_scene(
         run.finish()
     run.trainer.close()
     with context.stopwatch("write"):
-        _write(context.folders, folder, scene, store, run.trainer, surroundings)
-        write_points(context.folders.model / "dense.ply", begun.points, scene.frame)
+        gaussians, points = run.trainer.splats.gaussians(scene.frame), begun.points
+        if part is not None:
+            gaussians, points = part.delivered(gaussians, scene), part.points(points, scene)
+        _write(context.folders, folder, scene, store, run.trainer, surroundings, gaussians)
+        write_points(context.folders.model / "dense.ply", points, scene.frame)
     return StageOutcome(
         counts={
-            "gaussians": len(run.trainer.splats),
+            "gaussians": len(gaussians),
             "steps": run.trainer.step,
             "trainViews": len(scene.split("train")),
             "heldOutViews": len(scores.held_out),
@@ -152,8 +173,10 @@ def train_scene(
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "psnrOffPath": match_off_path(
-                run.trainer.splats.gaussians(scene.frame),
+            "psnrOffPath": None
+            if part is not None and not part.is_coarse  # views from around show what other blocks own
+            else match_off_path(
+                gaussians,
                 surfaces_of(begun.points, scene.frame),
                 look_around(scene.positions, scene.frame.scale, surroundings.up),
                 surroundings,
@@ -221,7 +244,8 @@ def _start(
     device: torch.device,
     begun: Start,
     flight: Flight,
-    surroundings: Surroundings,
+    backdrop: Backdrop,
+    inside: Callable[[Tensor], Tensor] | None,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
@@ -235,7 +259,8 @@ def _start(
             splats=DeviceSplats.of(begun.gaussians, device),
             dropout=dropout,
             room=int(SHARE_OF_MEMORY * memory_of(device)),
-            backdrop=Backdrop(surroundings),
+            strategy=Splitting(inside=inside),
+            backdrop=backdrop,
         )
         compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
     else:
@@ -248,7 +273,8 @@ def _start(
             splats=Splats.of(begun.gaussians, device),
             dropout=dropout,
             device=device,
-            backdrop=Backdrop(surroundings),
+            backdrop=backdrop,
+            inside=inside,
         )
         compared, shown = scene, store
     trainer.even(begun.gains)
@@ -267,6 +293,7 @@ def _write(
     store: PhotoStore,
     trainer: Trainer | DeviceTrainer,
     surroundings: Surroundings,
+    gaussians: Gaussians,
 ) -> None:
     """Leave the splat, its views and held-out photos, the georeference and the surroundings in the model folder."""
     model = folders.model
@@ -291,7 +318,7 @@ def _write(
         write_json(model / georeference.name, document)
     write_surroundings(model / "surroundings.json", surroundings)
     marks = Marks(up=unit(surroundings.up), offset=scene.offset)
-    write_ply(model / "scene.ply", trainer.splats.gaussians(scene.frame), marks)
+    write_ply(model / "scene.ply", gaussians, marks)
 
 
 def _is_z_up(source: Path) -> bool:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from contract.counts import MAX_STOPS
 from splat.files import read_document
 
 RESPONSE = 0.45  # log brightness of a photo by that of the light: sRGB's curve, which drones' photos follow
-MAX_STOPS = 30.0  # either way
 
 
 def read_stops(scene: Path) -> dict[str, float]:
@@ -30,7 +30,7 @@ def _has_stops(row: Any) -> bool:
     if not isinstance(row, dict) or not isinstance(row.get("name"), str):
         return False
     stops = row.get("stops")
-    return isinstance(stops, int | float) and abs(stops) < MAX_STOPS
+    return isinstance(stops, int | float) and abs(stops) <= MAX_STOPS
 
 
 def expected_gains(stops: Mapping[str, float | None]) -> dict[str, float]:

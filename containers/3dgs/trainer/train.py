@@ -52,6 +52,7 @@ class Trainer:
     dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
     backdrop: Backdrop | None = None  # black without one
+    inside: Callable[[Tensor], Tensor] | None = None  # which of the means (N, 3) may be split; all without one
     seed: int = 0
     step: int = 0
     start_count: int = 0
@@ -155,6 +156,8 @@ class Trainer:
             self.pull.add(info.centre_gradients, info.visible, camera.width, camera.height, seen.rows)
         if self.growth.due(at + 1):
             allowed = self.growth.allowed(at + 1, self.start_count, self.budget.max_gaussians)
+            if self.inside is not None:
+                self.pull.keep(self.inside(self.splats["means"]))
             refine(self.splats, self.pull, allowed, self.densification)
             self.pull = Pull(len(self.splats), self.device)
             self._limits = self._size_limits()

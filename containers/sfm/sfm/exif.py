@@ -14,6 +14,7 @@ from typing import Any
 
 from PIL import Image
 
+from contract.counts import MAX_STOPS
 from sfm.gimbal import Gimbal, gimbal_of
 from sfm.lens_tags import Lens, lens_of
 from sfm.position import GeoPosition, number, position_of, text
@@ -31,7 +32,6 @@ PIXEL_X_DIMENSION, PIXEL_Y_DIMENSION = 40962, 40963
 FOCAL_PLANE_X_RESOLUTION, FOCAL_PLANE_RESOLUTION_UNIT = 41486, 41488
 MILLIMETRES_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 PLAUSIBLE_FOCAL = (0.3, 20.0)  # of the long side
-PLAUSIBLE_STOPS = 20.0  # either way; sun on a field is about -5
 _IMAGE_SOURCES = ("drone-dji:ImageSource", "drone-autel:ImageSource", "drone-skydio:ImageSource")
 _BAND_NAMES = ("Camera:BandName", "drone-dji:BandName", "drone-parrot:BandName")
 
@@ -144,7 +144,7 @@ def stops_of(details: Mapping[int, Any]) -> float | None:
     if not (seconds and aperture and iso) or min(seconds, aperture, iso) <= 0:
         return None
     stops = math.log2(seconds) + math.log2(iso) - 2 * math.log2(aperture)
-    return stops if abs(stops) < PLAUSIBLE_STOPS else None
+    return stops if abs(stops) <= MAX_STOPS else None
 
 
 def _digital_zoom(details: Mapping[int, Any]) -> float:

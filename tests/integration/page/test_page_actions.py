@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from tests.support.browser import PHONE, look, met, needs_chromium, until
+from tests.support.browser import PHONE, axe, look, met, needs_chromium, until
 from tests.support.page import API, EMAIL, FakeApi, job, show
 from tests.support.page_views import (
     CORS,
@@ -146,6 +146,70 @@ def test_a_new_scene_pushes_none_off_a_list_that_shows_older_ones(page: Any, api
     until(page, "document.querySelector('#jobs a').hash === '#job=scene-6'", 15_000)
     shown = page.evaluate("[...document.querySelectorAll('#jobs a')].map((link) => link.hash)")
     assert shown == [f"#job=scene-{number}" for number in range(6, 0, -1)]
+
+
+def test_a_scene_is_found_by_its_name_through_pages_without_any(page: Any, api: FakeApi, tmp_path: Path) -> None:
+    def summary(number: int, name: str) -> dict[str, Any]:
+        return {**{field: job("SUCCEEDED")[field] for field in FIELDS}, "jobId": f"scene-{number}", "name": name}
+
+    api.answers["GET", "/jobs"] = {"jobs": [summary(9, "Hall"), summary(8, "Meadow")], "next": "8"}
+    api.answers["GET", "/jobs?search=house"] = {"jobs": [], "next": "4"}
+    api.answers["GET", "/jobs?before=4&search=house"] = {"jobs": [summary(3, "House A")], "next": "3"}
+    api.answers["GET", "/jobs?before=3&search=house"] = {"jobs": [summary(1, "Old house")], "next": None}
+    api.answers["GET", "/jobs?search=housex"] = {"jobs": [], "next": None}
+    page.goto(page.home)
+    page.wait_for_selector("#find-label:not([hidden])")
+    page.locator("#find").press_sequentially("house", delay=20)
+    until(page, "document.getElementById('jobs').textContent.includes('House A')")
+    assert page.locator("#jobs li").count() == 1
+    assert page.inner_text("#announcement") == "1 scene found"
+    asked = [path for _, path, _ in api.calls if path.startswith("/jobs")]
+    assert asked == ["/jobs", "/jobs?search=house", "/jobs?before=4&search=house"], "it asked at every letter"
+    page.click("#more-jobs")
+    until(page, "document.querySelectorAll('#jobs li').length === 2")
+    assert page.is_hidden("#more-jobs")
+    look(page, "search", tmp_path)
+    page.fill("#find", "housex")
+    until(page, "!document.getElementById('no-jobs').hidden")
+    assert page.inner_text("#no-jobs") == "No scene has “housex” in its name"
+    assert page.is_visible("#find"), "nobody could clear it"
+    assert axe(page) == []
+    page.fill("#find", "")
+    until(page, "document.querySelectorAll('#jobs li').length === 2")
+    assert page.is_hidden("#no-jobs")
+
+
+def test_the_form_says_how_long_each_quality_takes_before_anything_is_sent(
+    page: Any, api: FakeApi, tmp_path: Path
+) -> None:
+    def ranges(*minutes: int) -> dict[str, Any]:
+        named = zip(("preview", "standard", "high"), minutes, strict=True)
+        return {"estimates": {quality: {"low": 48 * each, "high": 72 * each} for quality, each in named}}
+
+    api.answers["GET", "/estimates?pipelineStep=full&photos=6"] = ranges(5, 10, 40)
+    api.answers["GET", "/estimates?pipelineStep=3dgs&photos=6"] = ranges(4, 8, 30)
+    page.goto(page.home)
+    page.wait_for_selector("#home:not([hidden])")
+    told = "[...document.querySelectorAll('[data-time]')].map((place) => place.textContent)"
+    assert page.evaluate(told) == ["", "", ""]
+    page.set_input_files("#folder", flight(tmp_path))
+    until(page, f"{told}[2] !== ''")
+    assert page.evaluate(told) == [f"{each} min after the upload" for each in ("4–6", "8–12", "32–48")]
+    look(page, "times", tmp_path)
+    page.set_viewport_size(PHONE)
+    look(page, "times-phone", tmp_path)
+    assert axe(page) == []
+    page.click("summary")
+    page.select_option("#step", "3dgs")
+    until(page, f"{told}[0].startsWith('3–5')")
+    page.set_input_files("#file", _archive(tmp_path, "flight.rar", b"Rar!\x1a\x07\x00"))
+    until(page, f"{told}.join('') === ''")
+    assert page.is_visible("#form-error")
+
+
+def _archive(folder: Path, name: str, content: bytes) -> Path:
+    (folder / name).write_bytes(content)
+    return folder / name
 
 
 def test_files_that_are_sent_at_once_are_looked_at_once(page: Any) -> None:

@@ -25,71 +25,23 @@ from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
 from compressor.encode.pace import Pace
 from compressor.encode.presets import Preset
-from compressor.encode.quality import held_out_photos, psnr, yardstick
+from compressor.encode.quality import psnr, yardstick
 from compressor.framing import frame_scene
 from compressor.sog.codes import same_codes
 from compressor.sog.container import read_codes, unpack_files
 from compressor.sog.decoder import dequantise
-from compressor.source import read_source, visible
+from compressor.source import read_source
 from contract.warning_codes import WarningCode
-from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
-from splat.ply import read_stored_ply, write_ply
+from splat.ply import write_ply
 from splat.render import render
 from splat.surroundings import background, read_surroundings, write_surroundings
-from stage.contract import StageContext, run_stage
-from stage.errors import ErrorCode, StageError
+from stage.contract import StageContext
 from stage.result import Warning
+from tests.support.compressing import run, write_scene
 from tests.support.schemas import file_faults
 
 MakeSplat = Callable[..., Gaussians]
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "ml/processing/input/model"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    for name in ("viewer.js", "viewer.css", "LICENSE"):
-        (folder / name).write_text(f"/* {name} */")
-    monkeypatch.setattr(stage, "BUNDLE", folder)
-    return folder
-
-
-def run(tmp_path: Path, **environment: str) -> tuple[int, Path]:
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        code = run_stage(
-            "compressor", stage.result_folder, stage.work, {"ML_ROOT": str(tmp_path / "ml"), **environment}
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    return code, tmp_path / "ml/processing/output"
-
-
-def write_scene(folder: Path, splat: Gaussians) -> None:
-    """What 3dgs leaves: splat, views with two held-out photos (renders with noise), georeference."""
-    write_ply(folder / "scene.ply", splat)
-    (folder / "views").mkdir()
-    rng = np.random.default_rng(0)
-    views = []
-    for number, camera in enumerate(orbit((0, 0, 0), 5, 35, 6, width=96, height=72)):
-        image = None
-        if number % 3 == 0:
-            image = f"views/{number}.png"
-            noisy = np.clip(render(splat, camera) + rng.normal(0, 0.04, (72, 96, 3)), 0, 1)
-            Image.fromarray(np.rint(noisy * 255).astype(np.uint8)).save(folder / image)
-        views.append(View(f"{number}.jpg", "test" if image else "train", camera, image))
-    write_views(folder / "views.json", views)
-    origin = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
-    document = {"version": 1, "georeferenced": True, "origin": origin, "heights": {"datum": "sea level", "epsg": None}}
-    (folder / "georeference.json").write_text(json.dumps(document))
 
 
 def test_a_trained_scene_becomes_everything_that_is_delivered(
@@ -177,37 +129,6 @@ def test_the_surroundings_that_training_found_are_drawn_and_passed_on(
     assert red > 1.3 * blue
 
 
-def test_a_lone_ply_in_a_zip_is_enough(model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
-    write_ply(tmp_path / "statue.ply", make_splat(60, 0))
-    with zipfile.ZipFile(model / "upload", "w") as archive:  # the name an upload has in S3 may say nothing
-        archive.write(tmp_path / "statue.ply", "folder/statue.ply")
-        archive.writestr("folder/readme.txt", "by hand")
-    code, output = run(tmp_path, QUALITY="preview")
-    assert code == 0
-    result = json.loads((output / "result.json").read_text())
-    assert result["metrics"]["psnrBefore"] is result["metrics"]["psnrAfter"] is None
-    assert result["counts"]["gaussians"] == 60
-
-
-def test_a_splat_in_far_coordinates_is_delivered_with_its_offset(
-    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
-) -> None:
-    splat = make_splat(40, 0)
-    write_ply(model / "scene.ply", replace(splat, means=splat.means + np.float32(5000)))
-    code, output = run(tmp_path, QUALITY="preview")
-    assert code == 0
-    assert file_faults(output, "compressor", "offset") == []
-    offset = json.loads((output / "offset.json").read_text())["offset"]
-    stored = read_stored_ply(output / "scene.ply")
-    assert list(stored.marks.offset) == offset
-    assert not any(stored.moved)
-    np.testing.assert_allclose(
-        np.sort(stored.gaussians.means[:, 0] + offset[0]), np.sort(splat.means[:, 0] + 5000), atol=1e-3
-    )
-    with zipfile.ZipFile(output / "scene.sog") as archive:
-        assert json.loads(archive.read("meta.json"))["extras"]["spaceport"]["offset"] == offset
-
-
 def test_a_large_scene_is_streamed_too(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,84 +204,6 @@ def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path
     assert '"antialiased": true' in (output / "viewer/index.html").read_text()
 
 
-def test_a_row_that_is_not_finite_is_dropped_and_reported(
-    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat
-) -> None:
-    splat = make_splat(40, 0)
-    means = splat.means.copy()
-    means[3, 1] = np.nan
-    write_ply(model / "scene.ply", replace(splat, means=means))
-    code, output = run(tmp_path, QUALITY="preview")
-    assert code == 0
-    result = json.loads((output / "result.json").read_text())
-    assert [warning["code"] for warning in result["warnings"]] == ["INVALID_GAUSSIANS"]
-    assert result["counts"]["gaussians"] + result["counts"]["pruned"] == 39
-
-
-def nothing(_folder: Path, _splat: Gaussians) -> None:
-    pass
-
-
-def garbage(folder: Path, _splat: Gaussians) -> None:
-    (folder / "scene.ply").write_bytes(b"ply\nformat binary_little_endian 1.0\nelement vertex 9\nend_header\n")
-
-
-def two(folder: Path, splat: Gaussians) -> None:
-    write_ply(folder / "a.ply", splat)
-    write_ply(folder / "b.ply", splat)
-
-
-def not_a_zip(folder: Path, _splat: Gaussians) -> None:
-    (folder / "splat.zip").write_bytes(b"PK no")
-
-
-def zip_without_ply(folder: Path, _splat: Gaussians) -> None:
-    with zipfile.ZipFile(folder / "splat.zip", "w") as archive:
-        archive.writestr("readme.txt", "nothing")
-
-
-def no_numbers(folder: Path, splat: Gaussians) -> None:
-    means = np.full_like(splat.means, np.nan)
-    write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "means": means}))
-
-
-def transparent(folder: Path, splat: Gaussians) -> None:
-    write_ply(folder / "scene.ply", Gaussians(**{**vars(splat), "opacities": np.full(len(splat), -9)}))
-
-
-def broken_views(folder: Path, splat: Gaussians) -> None:
-    write_ply(folder / "scene.ply", splat)
-    (folder / "views.json").write_text("[]")
-
-
-@pytest.mark.parametrize(
-    ("prepare", "code"),
-    [
-        (nothing, ErrorCode.INVALID_SPLAT),
-        (garbage, ErrorCode.INVALID_SPLAT),
-        (two, ErrorCode.INVALID_SPLAT),
-        (not_a_zip, ErrorCode.NOT_A_ZIP),
-        (zip_without_ply, ErrorCode.INVALID_SPLAT),
-        (no_numbers, ErrorCode.INVALID_SPLAT),
-        (transparent, ErrorCode.INVALID_SPLAT),
-        (broken_views, ErrorCode.INVALID_SCENE),
-    ],
-)
-def test_bad_input_leaves_a_coded_reason_and_no_output(
-    prepare: Callable[[Path, Gaussians], None],
-    code: ErrorCode,
-    model: Path,
-    bundle: Path,
-    tmp_path: Path,
-    make_splat: MakeSplat,
-) -> None:
-    prepare(model, make_splat(40, 0))
-    exit_code, output = run(tmp_path)
-    assert exit_code == 1
-    assert (tmp_path / "ml/output/message").read_text().startswith(f"{code}: ")
-    assert list(output.rglob("*")) == []
-
-
 def test_sigterm_ends_the_stage_as_interrupted_with_nothing_written(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,33 +219,6 @@ def test_sigterm_ends_the_stage_as_interrupted_with_nothing_written(
     assert code == 1
     assert (tmp_path / "ml/output/message").read_text().startswith("INTERRUPTED: ")
     assert list(output.rglob("*")) == []
-
-
-def test_gaussians_that_nobody_draws_are_left_out_and_named(make_splat: MakeSplat) -> None:
-    splat = make_splat(50, 0)
-    opacities = splat.opacities.copy()
-    opacities[:20], opacities[20] = -7, np.inf
-    faint = Gaussians(**{**vars(splat), "opacities": opacities})
-    kept, warnings = visible(faint)
-    assert len(kept) == 30
-    assert np.isfinite(kept.opacities).all()
-    assert [warning.code for warning in warnings] == ["TRANSPARENT_GAUSSIANS"]
-    assert warnings[0].message.startswith("20 ")
-    camera = orbit((0, 0, 0), 5, 35, 1, width=64, height=48)[0]
-    assert np.allclose(render(kept, camera), render(faint, camera), atol=1e-4)
-
-
-def test_the_source_takes_the_trainings_own_folder(model: Path, tmp_path: Path, make_splat: MakeSplat) -> None:
-    write_scene(model, make_splat(80, 0))
-    source = read_source(model, tmp_path / "scratch")
-    assert source.z_up
-    assert len(source.views) == 6
-    held_out = held_out_photos(source.views, source.folder)
-    assert held_out is not None
-    assert [photo.shape for photo in held_out.photos] == [(72, 96, 3)] * 2
-    (model / "georeference.json").write_text("{}")
-    with pytest.raises(StageError, match=r"INVALID_SCENE: georeference\.json"):
-        read_source(model, tmp_path / "scratch")
 
 
 def test_the_yardstick_is_exact_for_the_original_and_grows_with_damage(make_splat: MakeSplat) -> None:

@@ -35,6 +35,7 @@ OF_STAGES = (
     "tests/unit/contracts/test_template.py",
     "tests/unit/contracts/test_template_lifecycle.py",
     "tests/unit/contracts/test_template_tables.py",
+    "tests/unit/contracts/test_template_times.py",
     "tests/unit/contracts/test_worlds.py",
     "tests/unit/contracts/test_docs.py::test_the_tree_is_what_the_files_say_of_themselves",
     "tests/unit/functions/test_settings.py",

@@ -36,3 +36,22 @@ def test_a_job_that_is_there_is_not_tagged_anew() -> None:
 
 def test_the_tag_that_jobs_get_is_the_one_that_is_compared() -> None:
     assert Template.load().global_variables["STACK"] == OWN
+
+
+def of_stages(action: str) -> list[dict[str, Any]]:
+    (policy,) = Template.load().resources["SageMakerRole"]["Properties"]["Policies"]
+    return [each for each in policy["PolicyDocument"]["Statement"] if action in each["Action"]]
+
+
+def test_a_jobs_role_publishes_what_its_machine_does_and_no_metric_of_others() -> None:
+    """Without it SageMaker shows no graphs of a job's processor, GPU, memory and disk; alarms read other namespaces."""
+    (statement,) = of_stages("cloudwatch:PutMetricData")
+    namespaces = {"cloudwatch:namespace": ["/aws/sagemaker/ProcessingJobs", "/aws/sagemaker/TrainingJobs"]}
+    assert statement["Condition"] == {"StringEquals": namespaces}
+
+
+def test_a_jobs_role_may_encrypt_what_it_leaves_and_read_nothing_but_through_s3() -> None:
+    (statement,) = of_stages("kms:Encrypt")
+    assert statement["Resource"] == {"Fn::GetAtt": "DataKey.Arn"}
+    assert set(statement["Action"]) == {"kms:Encrypt", "kms:GenerateDataKey"}
+    assert of_stages("kms:Decrypt") == []

@@ -146,7 +146,9 @@ def test_the_stages_make_up_all_of_a_jobs_progress() -> None:
 
 
 def test_the_page_offers_files_that_are_delivered() -> None:
-    offered = re.findall(r"^    \['([\w./-]+)', '", (ROOT / "web/src/job.js").read_text(encoding="utf-8"), re.MULTILINE)
+    offered = re.findall(
+        r"^    \['([\w./-]+)', '", (ROOT / "web/src/result.js").read_text(encoding="utf-8"), re.MULTILINE
+    )
     own = {"report.html", "viewer.html"}  # what deliver itself writes
     assert {"scene.sog", "products/orthophoto.tif", "products/quality.pdf"} <= set(offered)
     assert set(offered) - own <= set(DELIVERED)

@@ -13,7 +13,7 @@ import pytest
 from contract.archive import LIMITS
 from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.stages import STAGES, Stage
-from domain.cost import DOLLARS_PER_HOUR
+from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
 from spaceport.cli import parser
 from tests.support.sam_template import Template
 
@@ -119,7 +119,7 @@ def test_the_price_is_that_of_the_default_machines() -> None:
         "training": defaults["TrainingInstanceTypes"]["Default"].split(",")[1],
         "compression": defaults["CompressorInstanceTypes"]["Default"].split(",")[1],
     }
-    price = sum(DOLLARS_PER_HOUR[machine[part]] * taken / 60 for part, taken in minutes.items())
+    price = sum(DOLLARS_PER_HOUR[DEFAULT_REGION][machine[part]] * taken / 60 for part, taken in minutes.items())
     assert minutes.keys() == machine.keys()
     assert f"would be ${price:.2f}" in README
     assert all(f"`{name}`" in README for name in machine.values())

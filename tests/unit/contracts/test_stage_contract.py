@@ -35,6 +35,7 @@ PLATFORM = Platform(
     instance_types={stage: dict.fromkeys(Quality, ("ml.g4dn.xlarge",)) for stage in Stage},
     role_arn="arn:aws:iam::123456789012:role/stages",
     results_bucket="results",
+    results_key_arn="arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     status_bus="bus",
     spot_training=True,
 )

@@ -19,6 +19,7 @@ echo "$*" >>"$CALLS"
 case "$*" in
   *'${'*) echo "an unfilled substitution" >&2; exit 2 ;;
   "stepfunctions validate-state-machine-definition"*'"StartAt"'*) echo "${DEFINITION:-OK}" ;;
+  "configure get region") echo "${REGION:-us-east-1}" ;;
   "lambda get-account-settings"*) echo "${LAMBDA:-1000}" ;;
   *"ml.c6i.4xlarge for processing job usage"*) printf "\nNone\n%s\n\n" "L-1	${PROCESSING:-4.0}" ;;
   *"ml.g4dn.xlarge for spot training job usage"*) echo "L-2	${SPOT_QUOTA:-4.0}" ;;
@@ -68,6 +69,8 @@ def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
         {"SENDER": "a@flights.example", "VERIFIED": "flights.example"},
         {"RESERVE": "true", "LAMBDA": "394"},
         {"LAMBDA": "101"},
+        {"REGION": "eu-west-1", "PRICES": "ml.c6i.4xlarge=0.9"},
+        {"AWS_REGION": "us-east-1", "REGION": "eu-west-1"},
         {"DEPLOYED": "1", "TAKEN": "spaceport-dev-uploads-123456789012", "LAMBDA": "100"},
     ],
     ids=str,
@@ -80,6 +83,8 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
     ("variables", "named"),
     [
         ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
+        ({"REGION": "eu-west-1"}, "none of eu-west-1 are known, and budgets would count those of us-east-1"),
+        ({"AWS_REGION": "mars-1"}, "none of mars-1 are known"),
         ({"LAMBDA": "10"}, "10 concurrent executions are free, 101 are needed"),
         ({"LAMBDA": "100"}, "100 concurrent"),
         ({"LAMBDA": "393", "RESERVE": "true"}, "394 are needed"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from hypothesis import strategies as st
 
 from api.source import ObjectAddress, parse_s3_url
 from api.uploads import Ticket
+from contract.options import Quality
+from contract.stages import Stage
 from domain.errors import RefusedRequest
 from domain.jobs_table import JobsTable
+from domain.pace import Pace, PaceTable
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import PILOT, answer_of, call, event_of
@@ -253,6 +257,20 @@ def test_a_job_that_came_by_mail_address_is_his_whose_address_is_verified(
     assert call("GET", f"/jobs/{JOB_ID}", claims=claims).status == status
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 20])
+def test_no_page_of_the_list_leaves_one_out(cloud: Cloud, limit: int) -> None:
+    for number in range(9):  # 0, 1 to 5 of one second, 6, 7, 8
+        recorded(cloud, job_id=f"job-{number}", at=AT.replace(second=1 if 1 <= number <= 5 else number))
+    seen: list[str] = []
+    before = None
+    while before is not None or not seen:
+        page = call("GET", "/jobs", query={"limit": limit, **({"before": before} if before else {})}).json
+        assert len(page["jobs"]) <= limit
+        seen += [job["jobId"] for job in page["jobs"]]
+        before = page["next"]
+    assert seen == [f"job-{number}" for number in range(8, -1, -1)]
+
+
 def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> None:
     for number in range(5):  # two of one second, some by token and some by address
         owner = "pilot-1" if number % 2 else "mailto:pilot@example.com"
@@ -267,6 +285,49 @@ def test_the_list_is_the_callers_own_newest_first_page_by_page(cloud: Cloud) -> 
         if before is None:
             break
     assert seen == ["job-4", "job-3", "job-2", "job-1", "job-0"]
+
+
+def test_a_search_finds_names_through_all_pages_whatever_their_capitals(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.service.MAX_SEARCHED", 3)
+    names = ["Haus Nord", "Wiese", "GROSSE STRASSE", "Wiese", "Wiese", "Wiese", "große straße 2"]
+    for number, name in enumerate(names):
+        recorded(cloud, job_id=f"job-{number}", at=AT.replace(second=number))
+        JobsTable(cloud.table("jobs")).set_name(f"job-{number}", name)
+    recorded(cloud, "stranger-2", "other")
+
+    def found(search: str, limit: int = 20) -> list[list[str]]:
+        pages: list[list[str]] = []
+        before = None
+        while not pages or before:
+            query = {"search": search, "limit": limit, **({"before": before} if before else {})}
+            page = call("GET", "/jobs", query=query).json
+            pages.append([job["jobId"] for job in page["jobs"]])
+            before = page["next"]
+        return pages
+
+    assert found("große STRASSE") == [["job-6"], ["job-2"], []]
+    assert list(chain(*found("wiese", limit=1))) == ["job-5", "job-4", "job-3", "job-1"]
+    assert list(chain(*found("haus"))) == ["job-0"]
+    assert list(chain(*found("Meadow"))) == []
+    assert is_problem(call("GET", "/jobs", query={"search": ""}), 422, "INVALID_REQUEST")
+
+
+def test_before_anything_is_sent_the_time_of_each_quality_is_told_by_what_was_learnt(cloud: Cloud) -> None:
+    paces = PaceTable(cloud.table("pace"))
+    for stage, machine in (("sfm", "ml.c6i.4xlarge"), ("3dgs", "ml.g4dn.xlarge"), ("compressor", "ml.c6i.4xlarge")):
+        paces.write(Stage(stage), machine, Quality.PREVIEW, Pace(waiting=100, per_unit=1, usual=100, runs=3))
+    counted = call("GET", "/estimates", query={"photos": 500}).json["estimates"]
+    assert counted["preview"] == {"low": 800.0, "high": 1200.0}  # 3 waits, 500 photos, 2 stages of the usual work
+    assert list(counted) == ["preview", "standard", "high"]
+    assert counted["standard"]["high"] < counted["high"]["high"]
+    usual = call("GET", "/estimates").json["estimates"]
+    assert usual["preview"] == {"low": 480.0, "high": 720.0}
+    splat = call("GET", "/estimates", query={"pipelineStep": "Compression"}).json["estimates"]
+    assert splat["preview"] == {"low": 160.0, "high": 240.0}
+    for wrong in ({"photos": 0}, {"photos": 5001}, {"photos": "many"}, {"pipelineStep": "sleep"}):
+        assert is_problem(call("GET", "/estimates", query=wrong), 422, "INVALID_REQUEST")
 
 
 def test_a_scene_in_the_list_has_a_picture_and_one_under_way_has_none(cloud: Cloud) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -18,67 +17,12 @@ from domain.fairness import StartTags
 from domain.stage_runs import CLAIM_SECONDS, MAX_PAGE, StageRuns
 from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
-from tests.support.events import sample_event
-from tests.support.fakes import FakeExecution, aws_error
-from tests.support.runs import ask_for, waiting
+from tests.support.fakes import FakeExecution
+from tests.support.queueing import Clock, ask, ended, look_round, name
+from tests.support.runs import waiting
 
 # a crash leaves no metrics to publish, which Powertools remarks upon
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
-
-UPLOADED = "2026-05-04T10:{:02d}:00Z"
-
-
-def ask(
-    number: int, stage: Stage = Stage.TRAINING, token: str = "", quality: str = "standard", owner: str | None = "alice"
-) -> None:
-    """The task of the job that was uploaded at `number` past ten."""
-    event = ask_for(stage, token or f"token-{number}")
-    event["job"] |= {"jobId": f"job-{number}", "uploadedAt": UPLOADED.format(number)}
-    event["job"]["options"]["quality"] = quality
-    event["job"]["owner"] = owner
-    invoke("run_stage", event)
-
-
-def name(number: int, stage: Stage = Stage.TRAINING) -> str:
-    return f"job-{number}-{stage}-1"
-
-
-def ended(number: int, stage: Stage = Stage.TRAINING) -> dict[str, Any]:
-    event = sample_event("dispatch/job-stopped")
-    event["detail-type"] = f"SageMaker {stage.kind} Job State Change"
-    event["detail"] = {f"{stage.kind}JobName": name(number, stage), f"{stage.kind}JobStatus": "Completed"}
-    return event
-
-
-def look_round() -> list[str]:
-    served: list[str] = invoke("dispatch", sample_event("dispatch/scheduled"))["served"]
-    return served
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_777_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_seconds(self, seconds: float) -> None:
-        self.now += seconds
-
-
-@pytest.fixture
-def clock(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(StageRuns.__init__, "__defaults__", (clock,))
-    return clock
-
-
-@pytest.fixture
-def one_machine(cloud: Cloud) -> Cloud:
-    cloud.sagemaker.quota = 1
-    for number in range(1, 4):
-        cloud.has_upload(f"job-{number}")
-    return cloud
 
 
 def test_what_has_no_machine_waits_and_so_does_its_task(one_machine: Cloud) -> None:
@@ -335,84 +279,3 @@ def test_what_waits_is_created_as_it_would_have_been(one_machine: Cloud) -> None
     look_round()
     first, second = (json.dumps(one_machine.sagemaker.jobs[name(number)].request) for number in (1, 2))
     assert second == first.replace("job-1", "job-2")
-
-
-ZERO = (
-    "The account-level service limit 'ml.g4dn.xlarge for spot training job usage' is 0 Instances, with current"
-    " utilization of 0 Instances and a request delta of 1 Instances."
-)
-
-
-def test_a_quota_that_became_0_ends_every_run_that_waits_for_it_at_once(one_machine: Cloud) -> None:
-    for number in (1, 2, 3):
-        ask(number)
-    one_machine.sagemaker.complete(name(1))
-    for _ in range(2):
-        one_machine.sagemaker.refuse_next("ResourceLimitExceeded", ZERO)
-    assert look_round() == []
-    assert waiting(Stage.TRAINING, one_machine) == []
-    for number in (2, 3):
-        assert one_machine.stepfunctions.failures(f"token-{number}") == [ErrorCode.NO_QUOTA]
-
-
-def test_a_task_that_cannot_be_told_of_its_quota_stops_no_other_from_being_served(
-    one_machine: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in (1, 2, 3):
-        ask(number)
-    one_machine.sagemaker.complete(name(1))
-    one_machine.sagemaker.refuse_next("ResourceLimitExceeded", ZERO)
-
-    def throttled(**_arguments: Any) -> Any:
-        raise aws_error("ThrottlingException", "SendTaskFailure")
-
-    monkeypatch.setattr(one_machine.stepfunctions, "send_task_failure", throttled)
-    assert look_round() == [name(3)]
-    assert waiting(Stage.TRAINING, one_machine) == [name(2)]
-
-
-def run_of(number: int) -> StageRun:
-    return StageRun(job_id=f"job-{number}", stage=Stage.TRAINING, attempt=1)
-
-
-def test_two_that_serve_a_queue_at_once_create_different_jobs(one_machine: Cloud, clock: Clock) -> None:
-    """A second one comes whenever the first is about to call SageMaker."""
-    one_machine.sagemaker.quota = 0
-    for number in (1, 2, 3):
-        ask(number)
-    one_machine.sagemaker.quota = 2
-    second: list[str] = []
-    create = one_machine.sagemaker.create_training_job
-    asked = list[str]()
-
-    def beside(**request: Any) -> Any:
-        asked.append(request["TrainingJobName"])
-        if len(asked) == 1:
-            second.extend(invoke("dispatch", ended(9)))
-        return create(**request)
-
-    one_machine.sagemaker.create_training_job = beside  # type: ignore[method-assign]
-    look_round()
-    assert asked.count(name(1)) == 1
-    assert one_machine.sagemaker.created == [name(2), name(3)] or one_machine.sagemaker.created == [name(2), name(1)]
-    assert len(set(one_machine.sagemaker.created)) == 2
-
-
-def test_a_run_that_was_refused_is_everybodys_again(one_machine: Cloud, clock: Clock) -> None:
-    ask(1)
-    ask(2)
-    assert look_round() == []
-    assert StageRuns(one_machine.table("stage-runs")).claim(run_of(2))
-
-
-def test_what_somebody_is_creating_is_left_to_him_for_a_while(one_machine: Cloud, clock: Clock) -> None:
-    ask(1)
-    ask(2)
-    one_machine.sagemaker.complete(name(1))
-    runs = StageRuns(one_machine.table("stage-runs"))
-    assert runs.claim(run_of(2))
-    assert not runs.claim(run_of(2))
-    assert look_round() == []
-    clock.pass_seconds(CLAIM_SECONDS + 1)
-    assert look_round() == [name(2)]
-    assert not runs.claim(run_of(2)), "it has left the queue"

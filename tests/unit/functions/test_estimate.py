@@ -195,6 +195,12 @@ def test_what_was_learnt_is_a_pace_again(pace: Pace, seconds: float, work: float
     assert after.per_unit == pytest.approx(seconds / work)
 
 
+@pytest.mark.parametrize("seconds", [0.0, -2.0])
+def test_a_run_that_took_no_time_teaches_nothing(seconds: float) -> None:
+    known = Pace(waiting=30, per_unit=1.0, usual=100, runs=5)
+    assert learnt(known, 30, seconds, 100, {5: 0.0}) == known
+
+
 def test_one_odd_run_moves_what_was_learnt_by_less_than_a_third_and_three_like_it_by_more_than_half() -> None:
     known = Pace(waiting=30, per_unit=1.0, usual=100, runs=5)
     once = learnt(known, 30, 1000, 100, {})  # ten times as slow as all before

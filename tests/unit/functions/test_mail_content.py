@@ -18,12 +18,12 @@ from contract.events import StatusType
 from contract.options import Quality
 from contract.stages import Stage
 from domain.errors import JobError
+from domain.expectation import Expectation
 from domain.job import JobOptions
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.pace import Pace, PaceTable
 from domain.status import StatusDetail
-from notify.expectation import Expectation
 from notify.mail import PREVIEW_CID, MailLinks, compose
 from tests.support.cloud import REGION, RESULTS, Cloud, invoke
 from tests.support.fakes import aws_error
@@ -133,6 +133,17 @@ def test_a_success_links_the_viewer_first_then_the_files(cloud: Cloud) -> None:
         ("Download .ply", f"{folder}/scene.ply"),
         ("Report", f"jobs/{JOB_ID}/report.html"),
     ]
+
+
+def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(cloud: Cloud) -> None:
+    recorded(cloud, owner="pilot-1")
+    invoke("notify", outcome("job-succeeded"))
+    (mail,) = cloud.mails()
+    links = re.findall(r"^([^:\n]+): (https://\S+)$", text(mail), re.M)
+    assert links[0] == ("Open your scene", f"{PAGE}#job={JOB_ID}")
+    assert links[1][0] == "View it without signing in"
+    assert "/viewer/index.html" in links[1][1]
+    assert links[0][1] in html(mail).partition("View it without signing in")[0]
 
 
 @pytest.mark.parametrize("name", MAILED)

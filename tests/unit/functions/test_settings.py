@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from contract.stages import Stage
 from domain.clients import client, table
-from domain.cost import dollars
+from domain.cost import Prices
 from domain.layout import split_uri
 from domain.settings import Settings
 from domain.stage_settings import StageSettings
@@ -71,8 +71,8 @@ def test_an_s3_uri_splits_at_its_first_slash(uri: str, parts: tuple[str, str]) -
 
 
 def test_a_price_is_per_hour() -> None:
-    assert dollars("ml.g5.xlarge", 1800) == 0.704
+    assert Prices().dollars("ml.g5.xlarge", 1800) == 0.704
 
 
 def test_an_unknown_machine_has_no_price() -> None:
-    assert dollars("ml.unknown", 1800) is None
+    assert Prices().dollars("ml.unknown", 1800) is None

@@ -28,6 +28,7 @@ from tests.support.cloud import ENVIRONMENT, RESULTS
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.runs import JOB_ID, output_of, run_of
+from tests.support.sam_template import Template
 
 FINISHED = finished_stages(sample_event("deliver/full")["stages"])
 
@@ -116,6 +117,14 @@ def test_a_training_jobs_model_lands_there_uncompressed() -> None:
     config = request(Stage.TRAINING, 2)["OutputDataConfig"]
     assert f"{config['S3OutputPath']}/{run_of(Stage.TRAINING, 2).job_name}/output/model" == output_of(Stage.TRAINING, 2)
     assert config["CompressionType"] == "NONE"
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_what_a_job_leaves_is_encrypted_with_the_key_of_the_bucket(stage: Stage) -> None:
+    sent = request(stage)
+    config = sent["OutputDataConfig" if stage is Stage.TRAINING else "ProcessingOutputConfig"]
+    assert config["KmsKeyId"] == ENVIRONMENT["RESULTS_KEY_ARN"]
+    assert Template.load().global_variables["RESULTS_KEY_ARN"] == {"Fn::GetAtt": "DataKey.Arn"}
 
 
 @pytest.mark.parametrize(

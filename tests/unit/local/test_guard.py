@@ -208,3 +208,18 @@ def test_the_page_alone_has_the_pages_policy() -> None:
     assert ask("/spaceport-dev-web-123456789012/index.html", own)[1]["content-security-policy"] == PAGE_POLICY
     viewer = "/spaceport-dev-results-123456789012/jobs/a-1/viewer/index.html"  # its script is in the page
     assert "content-security-policy" not in ask(viewer, own)[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        (WEB, True),
+        (f"/{WEB}", True),
+        ("/spaceport-dev-web-123456789012", True),
+        (RESULT, False),
+        ("/spaceport-my-web-1-uploads-123456789012/a.html", False),
+        ("/spaceport-dev-web-123456789012-more/a.html", False),
+    ],
+)
+def test_the_page_is_what_lies_in_the_buckets_of_pages(path: str, own: bool) -> None:
+    assert is_page(path) is own

@@ -114,7 +114,7 @@ def test_draped_photos_are_the_grounds_own_colours(scene: Scene) -> None:
         depths = np.full((240, 320), np.inf, np.float32)
         drape.add(view.camera, scene.photo(view.name), np.full(3, 0.8), depths)
     flat = np.maximum(np.abs(x), np.abs(y))
-    inner = (np.abs(flat - 2) > 0.3) & (drape.views >= 3)
+    inner = (np.abs(flat - 2) > 0.3) & drape.seen & (drape.covered >= 3)
     # gains are taken off: photos 0.8 times as bright as the splat
     on_top = inner & (true > 1)
     error = np.abs(drape.mixed() * 0.8 - scenes.colours(x, y))
@@ -130,9 +130,9 @@ def test_what_the_splat_hides_from_a_photo_is_not_taken_from_it(scene: Scene) ->
     near = np.full((60, 80), 10.0, np.float32)  # something stands 10 m before the camera, the ground is 16 m away
     near[:, 40:] = np.inf
     drape.add(view.camera, scene.photo(view.name), np.ones(3), near)
-    assert not drape.views[:, :115].any()
+    assert not drape.seen[:, :115].any()
     assert drape.covered[100:140, 70:180].all()
-    assert drape.views[100:140, 125:180].all()
+    assert drape.seen[100:140, 125:180].all()
 
 
 def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
@@ -140,8 +140,8 @@ def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     heights = np.zeros((60, 60), np.float32)
     heights[:, :20] = 3.0
     drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
-    drape.scores[0], drape.colours[0], drape.views[:] = 0.9, 0.25, 3
-    drape.views[:, 50:] = 0
+    drape.scores[0], drape.colours[0], drape.seen[:] = 0.9, 0.25, True
+    drape.seen[:, 50:] = 0
     found = orthophoto(np.full((60, 60, 3), 0.75, np.float32), drape)
     assert np.allclose(found[:, :10], 0.25)
     assert (found[:, 18:22] > 0.65).all()  # mostly the splat, fading over three cells
@@ -154,9 +154,9 @@ def test_holes_between_what_photos_see_are_shown_and_crumbs_and_guesses_are_not(
     heights = np.zeros((100, 100), np.float32)
     heights[90:, :60] = np.nan
     drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
-    drape.covered[:], drape.views[:, :60] = 3, 1
-    drape.views[40:45, 20:25] = 0  # leaves that no photo agrees on
-    drape.views[40:42, 85:87] = 1  # a crumb
+    drape.covered[:], drape.seen[:, :60] = 3, True
+    drape.seen[40:45, 20:25] = 0  # leaves that no photo agrees on
+    drape.seen[40:42, 85:87] = 1  # a crumb
     drape.covered[:10] = 2
     shown = drape.shown(3)
     assert shown[10:90, :55].all()

@@ -182,6 +182,21 @@ def test_lists_are_read_to_their_end(api: Api, client: Client) -> None:
         "GET /jobs?limit=100&before=x~b": [(200, {"jobs": [{"jobId": "a"}], "next": None})],
     }
     assert [job["jobId"] for job in client.jobs()] == ["b", "a"]
+    api.plan = {
+        "GET /jobs?limit=100&search=H%C3%A4user": [(200, {"jobs": [], "next": "x~b"})],
+        "GET /jobs?limit=100&search=H%C3%A4user&before=x~b": [(200, {"jobs": [{"jobId": "a"}], "next": None})],
+    }
+    assert [job["jobId"] for job in client.jobs("Häuser")] == ["a"]
+
+
+def test_a_jobs_time_is_asked_before_it_is_sent(api: Api, client: Client) -> None:
+    ranges = {"standard": {"low": 60.0, "high": 90.0}}
+    api.plan = {
+        "GET /estimates?photos=120&pipelineStep=full": [(200, {"estimates": ranges})],
+        "GET /estimates?pipelineStep=compression": [(200, {"estimates": {}})],
+    }
+    assert client.estimate(120) == ranges
+    assert client.estimate(pipeline_step="compression") == {}
 
 
 def test_the_webhooks_calls(api: Api, client: Client) -> None:

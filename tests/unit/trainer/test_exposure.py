@@ -172,7 +172,8 @@ def test_one_stop_more_light_is_brighter_by_the_response_of_srgb() -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "[1, null]", '[{"name": 1, "stops": 2}]', '[{"name": "a.jpg", "stops": "-5"}]',
-     '[{"name": "a.jpg", "stops": 1e999}]', '[{"name": "a.jpg", "stops": NaN}]', '[{"name": "a.jpg"}]'],
+     '[{"name": "a.jpg", "stops": 1e999}]', '[{"name": "a.jpg", "stops": NaN}]',
+     '[{"name": "a.jpg", "stops": 20.1}]', '[{"name": "a.jpg"}]'],
 )  # fmt: skip
 def test_a_foreign_account_of_photos_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "photos.json").write_text(text)

@@ -55,10 +55,12 @@ class Splitting:
     absgrad: count a pull as the sum of its pixels' absolute gradients, which do not cancel where one Gaussian covers
         detail on both of its sides (Ye et al. 2024, AbsGS); default True. The reference implementation's threshold is
         then three to four times as high, and so is ours.
+    inside: which of the means (N, 3) may be split; all without one.
     """
 
     absgrad: bool = True
     rules: Densification = field(default_factory=Densification)
+    inside: Callable[[Tensor], Tensor] | None = None
     _pull: Pull = field(init=False, repr=False)
 
     _ABSGRAD_PULL = 4.0
@@ -78,6 +80,8 @@ class Splitting:
 
     def refine(self, splats: Splats, allowed: int, chance: torch.Generator) -> None:  # noqa: ARG002
         threshold = self.rules.min_pull * (self._ABSGRAD_PULL if self.absgrad else 1)
+        if self.inside is not None:
+            self._pull.keep(self.inside(splats["means"]))
         refine(splats, self._pull, allowed, Densification(**{**vars(self.rules), "min_pull": threshold}))
         self.begin(splats)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from stage.errors import ErrorCode, StageError
-from trainer.backdrop import LONG_EDGE, Backdrop
+from trainer.backdrop import Backdrop
 from trainer.dataset import Frame, Photo
 from trainer.dropout import drop, rate_at
 from trainer.gpu.loss import photometric
@@ -211,5 +211,5 @@ class DeviceTrainer:
 
     def _small(self, backdrop: Backdrop, photo: Photo) -> Tensor:
         """(3, height, width) of what lies behind a photo, in the size in which it is drawn."""
-        tiny = photo.camera.scaled(min(1.0, LONG_EDGE / max(photo.camera.width, photo.camera.height)))
+        tiny = photo.camera.scaled(min(1.0, backdrop.long_edge / max(photo.camera.width, photo.camera.height)))
         return backdrop.behind(photo.camera, tiny.width, tiny.height, self._device).permute(2, 0, 1).contiguous()

@@ -40,6 +40,10 @@ class DensePoints:
     def __len__(self) -> int:
         return len(self.positions)
 
+    def select(self, which: NDArray[np.bool_]) -> DensePoints:
+        """The points that `which` (P,) picks."""
+        return DensePoints(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
 
 def fuse(stereo: Stereo, photos: Sequence[StereoPhoto], cell: int, gains: Gains | None = None) -> DensePoints:
     """One point a cell of `cell` by `cell` pixels and surface: photo by photo, the best known first, each adds what the

@@ -1,0 +1,222 @@
+"""The part of a large flight that a run trains: its photos and points, what it may grow, what lies behind it, and what
+of it is delivered (contract/blocks.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
+from contract.colmap import MIN_POINTS
+from geo.boxes import along_axes, box_shares, faded, hull_share, in_box, in_hull
+from splat.bounded import Bounded
+from splat.camera import Camera
+from splat.errors import InvalidSceneError, InvalidSplatError
+from splat.gaussians import Gaussians, logit_of, opacity_of
+from splat.ply import read_ply
+from splat.render import render_with_alpha
+from splat.surroundings import Surroundings, read_surroundings
+from stage.environment import Options
+from stage.errors import ErrorCode, StageError
+from trainer.backdrop import Backdrop
+from trainer.dataset import Frame, Scene, training_frame
+from trainer.schedule import Preset
+from trainer.seeds import Start
+from trainer.stereo.points import DensePoints
+
+COARSE_EDGE = 800  # pixels of the photos that the coarse model is trained on, and at which it is drawn behind a block
+_COARSE_SHARE = 4  # the whole's steps and Gaussians for one of the coarse model
+_MAX_COARSE = 300_000
+_MIN_SHARE = 0.004  # of a Gaussian, below which it is no more drawn
+_MAX_OPACITY = 0.9999  # of what is faded
+_CACHE_BYTES = 512 << 20
+
+Bool = NDArray[np.bool_]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The coarse model or one block: its plan, and its photos by name."""
+
+    name: BlockName
+    plan: BlockPlan
+    photos: dict[str, BlockPhoto]
+
+    @classmethod
+    def read(cls, folder: Path, name: BlockName) -> Part:
+        """Read the plan in sfm's output and the list of the part's photos. Raises StageError(INVALID_SCENE)."""
+        try:
+            plan = BlockPlan.from_json(json.loads((folder / BLOCKS_FILE).read_bytes()))
+            if name != COARSE:
+                plan.block(name)
+            rows = json.loads((folder / photos_file(name)).read_bytes())
+            photos = [BlockPhoto.from_json(row) for row in rows]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StageError(ErrorCode.INVALID_SCENE, f"block {name} cannot be trained ({error})") from error
+        return cls(name, plan, {photo.name: photo for photo in photos})
+
+    @property
+    def is_coarse(self) -> bool:
+        return self.name == COARSE
+
+    def preset(self, whole: Preset) -> Preset:
+        """What the coarse model is made by; a block by the quality's own."""
+        if not self.is_coarse:
+            return whole
+        return replace(
+            whole,
+            long_edge=min(COARSE_EDGE, whole.long_edge),
+            steps_per_view=whole.steps_per_view / _COARSE_SHARE,
+            pixels_per_gaussian=whole.pixels_per_gaussian * _COARSE_SHARE,
+            min_gaussians=whole.min_gaussians // _COARSE_SHARE,
+        )
+
+    def options(self, whole: Options) -> Options:
+        """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points."""
+        steps, gaussians = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE
+        if not self.is_coarse:
+            steps, gaussians = len(self.photos) / self.plan.photos, self._weight
+        return replace(
+            whole,
+            training_steps=whole.training_steps and max(1, round(whole.training_steps * steps)),
+            max_gaussians=whole.max_gaussians and max(1, round(whole.max_gaussians * gaussians)),
+        )
+
+    def capped(self, gaussians: int) -> int:
+        """Gaussians allowed where the preset or the customer would have so many."""
+        return min(gaussians, _MAX_COARSE) if self.is_coarse else gaussians
+
+    def trains(self, positions: Float64) -> Bool:
+        """(N,) which positions in the world are trained: the box and the margin around it, within the hull."""
+        if self.is_coarse:
+            return np.ones(len(positions), np.bool_)
+        places = along_axes(self.plan, positions)
+        inside = in_hull(self.plan, places, self.plan.margin)
+        return np.asarray(inside & in_box(self.plan.block(self._identifier).box, places, self.plan.margin))
+
+    def delivers(self, positions: Float64) -> Bool:
+        """(N,) which positions in the world are in its box and in no other, within the hull."""
+        if self.is_coarse:
+            return np.ones(len(positions), np.bool_)
+        places = along_axes(self.plan, positions)
+        return np.asarray(in_hull(self.plan, places) & in_box(self.plan.block(self._identifier).box, places))
+
+    def within(self, scene: Scene) -> Scene:
+        """The scene with the points alone that are trained. Raises StageError(INVALID_SCENE) for too few of them."""
+        kept = self.trains(scene.positions + np.array(scene.offset))
+        if self.is_coarse or kept.all():
+            return scene
+        if (count := int(kept.sum())) < MIN_POINTS:
+            facts = f"{count} points in block {self.name}; training needs {MIN_POINTS}"
+            raise StageError(ErrorCode.INVALID_SCENE, facts)
+        number = np.cumsum(kept) - 1
+        positions = scene.positions[kept]
+        return replace(
+            scene,
+            positions=positions,
+            colours=scene.colours[kept],
+            observed={name: number[rows[kept[rows]]] for name, rows in scene.observed.items()},
+            frame=training_frame([photo.camera for photo in scene.photos], positions),
+        )
+
+    def own(self, begun: Start, scene: Scene) -> Start:
+        """What training starts from, without the Gaussians that lie where another block is trained."""
+        kept = self.trains(_in_world(begun.gaussians.means, scene.frame) + np.array(scene.offset))
+        if not kept.any():
+            raise StageError(ErrorCode.INVALID_SCENE, f"nothing in block {self.name} can be trained")
+        return replace(begun, gaussians=begun.gaussians.select(kept), dense=int(kept[: begun.dense].sum()))
+
+    def growing(self, scene: Scene) -> Callable[[Tensor], Tensor] | None:
+        """Which of the means (N, 3) in the frame of training may be split; None: all."""
+        if self.is_coarse:
+            return None
+        offset = np.array(scene.offset)
+
+        def inside(means: Tensor) -> Tensor:
+            world = _in_world(means.detach().cpu().numpy(), scene.frame) + offset
+            return torch.from_numpy(self.trains(world)).to(means.device)
+
+        return inside
+
+    def delivered(self, gaussians: Gaussians, scene: Scene) -> Gaussians:
+        """What of the trained Gaussians in the world is the part's own, faded across seams and the hull's faces."""
+        if self.is_coarse:
+            return gaussians
+        places = along_axes(self.plan, gaussians.means + np.array(scene.offset))
+        number = [block.id for block in self.plan.blocks].index(self._identifier)
+        return with_shares(gaussians, box_shares(self.plan, places)[number] * hull_share(self.plan, places))
+
+    def points(self, points: DensePoints, scene: Scene) -> DensePoints:
+        """The dense points of the part's own box."""
+        kept = self.delivers(_in_world(points.positions, scene.frame) + np.array(scene.offset))
+        return points.select(kept)
+
+    @property
+    def _identifier(self) -> int:
+        assert self.name != COARSE
+        return self.name
+
+    @property
+    def _weight(self) -> float:
+        return self.plan.block(self._identifier).weight
+
+
+def with_shares(gaussians: Gaussians, shares: Float64) -> Gaussians:
+    """Gaussians of whose cover a share (N,) remains."""
+    kept = shares > _MIN_SHARE
+    gaussians, shares = gaussians.select(kept), shares[kept]
+    part = shares < 1
+    opacities = gaussians.opacities.astype(np.float64)
+    left = faded(opacity_of(gaussians.opacities[part]).clip(0, _MAX_OPACITY), shares[part])
+    opacities[part] = logit_of(left)
+    return replace(gaussians, opacities=opacities.astype(np.float32))
+
+
+class CoarseBackdrop(Backdrop):
+    """The coarse model over ground and sky, without what a block trains itself. It does not change while the block is
+    trained, so each photo's picture of it is drawn once; the block covers it as far as it is opaque.
+    """
+
+    long_edge = COARSE_EDGE
+
+    def __init__(self, surroundings: Surroundings, coarse: Gaussians) -> None:
+        super().__init__(surroundings)
+        self._coarse = coarse
+        self._drawn = Bounded[NDArray[np.uint8]](_CACHE_BYTES, lambda picture: picture.nbytes)
+
+    def behind(self, camera: Camera, width: int, height: int, device: torch.device) -> Tensor:
+        """(height, width, 3), 0..1, of `camera`'s picture at that size."""
+        small = camera.scaled(min(1.0, self.long_edge / max(camera.width, camera.height)))
+        key = (camera.world_to_camera.tobytes(), camera.intrinsics.tobytes(), camera.width, camera.height)
+        picture = self._drawn.get(key, lambda: self._draw(camera, small))
+        planes = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
+        return interpolate(planes, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+
+    def _draw(self, camera: Camera, small: Camera) -> NDArray[np.uint8]:
+        image, alpha = render_with_alpha(self._coarse, small)
+        far = super().behind(camera, small.width, small.height, torch.device("cpu")).numpy()
+        whole = (image + (1 - alpha)[..., None] * far).clip(0, 1)
+        return np.asarray(np.rint(255 * whole), np.uint8)
+
+
+def read_coarse(folder: Path, part: Part, scene: Scene) -> tuple[Surroundings, CoarseBackdrop]:
+    """The coarse model in `folder`, as it lies behind a block. Raises StageError(INVALID_SCENE)."""
+    try:
+        coarse, surroundings = read_ply(folder / "scene.ply"), read_surroundings(folder / "surroundings.json")
+    except (InvalidSplatError, InvalidSceneError) as error:
+        raise StageError(ErrorCode.INVALID_SCENE, f"the coarse model cannot be read ({error})") from error
+    behind = ~part.trains(coarse.means.astype(np.float64) + np.array(scene.offset))
+    return surroundings, CoarseBackdrop(surroundings, coarse.select(behind))
+
+
+def _in_world(positions: NDArray[np.floating], frame: Frame) -> Float64:
+    return np.asarray(frame.centre + frame.scale * positions.astype(np.float64))

@@ -1,0 +1,134 @@
+"""What the local cloud leaves behind when it is stopped or killed, and after twenty uploads at once: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+from benchmarks.orchestration_load import Load, Stack, run_load, stub_stack
+from contract.stages import Stage
+from local.address import HOST, Address
+from local.cloud import ROOT, Cloud, attached_cloud, start_detached, stop_detached
+from local.customer import upload
+from local.deploy import deploy
+from tests.support.processes import alive, command_of, family_of
+from tests.support.waiting import wait_until
+
+FIXTURES = Path(__file__).parent / "fixtures"
+UPLOADS, MACHINES = 20, 2
+# what its owner removes when he ends, and he is alive yet
+LEFT_TO_ITS_OWNER = {"owner": set[str](), "cloud": {"temporary files"}}
+
+
+def test_stopping_the_cloud_stops_its_containers(tmp_path: Path) -> None:
+    with attached_cloud(tmp_path / "state", root=FIXTURES) as cloud:
+        pids = with_a_sleeping_job(cloud, tmp_path)
+    wait_until(lambda: left_of(cloud, pids) == [], what="something is left")
+
+
+@pytest.mark.parametrize("killed", ["owner", "cloud"])
+def test_nothing_outlives_a_killed_owner_or_cloud(tmp_path: Path, killed: str) -> None:
+    """SIGKILL gives nobody the time to clean up."""
+    program = (
+        "import sys, time; from pathlib import Path; from local.cloud import attached_cloud\n"
+        "with attached_cloud(Path(sys.argv[1]), root=Path(sys.argv[2])) as cloud:\n"
+        "    print(cloud.pid, cloud.address.port, cloud.address.sagemaker_port, flush=True); time.sleep(600)"
+    )
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "state"), str(FIXTURES)],
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert owner.stdout is not None
+        pid, port, sagemaker_port = map(int, owner.stdout.readline().split())
+        cloud = Cloud(Address(port, sagemaker_port), pid, tmp_path / "state")
+        pids = with_a_sleeping_job(cloud, tmp_path)
+        os.kill(owner.pid if killed == "owner" else pid, signal.SIGKILL)
+        wait_until(lambda: set(left_of(cloud, pids)) <= LEFT_TO_ITS_OWNER[killed], what="something is left")
+        assert list(temporary.iterdir()) == []
+    finally:
+        owner.kill()
+        owner.wait()
+
+
+def test_a_cloud_that_was_killed_is_cleaned_up_after_by_make_down(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    cloud = start_detached(folder)
+    pids = family_of(cloud.pid)
+    os.kill(cloud.pid, signal.SIGKILL)
+    wait_until(lambda: not any(map(alive, pids)))
+    assert not stop_detached(folder), "it runs no more"
+    assert left_of(cloud, pids) == []
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Load]]:
+    """Twenty uploads at once, and two machines of each type for them."""
+    with stub_stack(tmp_path_factory.mktemp("crowd"), machines=MACHINES) as stack:
+        yield stack, run_load(stack, UPLOADS, lambda _ended: None)
+
+
+def test_twenty_uploads_at_once_all_become_scenes_with_one_mail_each(crowd: tuple[Stack, Load]) -> None:
+    _, load = crowd
+    assert load.all_well, load
+    assert load.outcomes == {"Job Succeeded": UPLOADS}
+
+
+@pytest.mark.parametrize("kind", ["Processing", "Training"])
+def test_no_more_jobs_are_at_work_than_there_are_machines(crowd: tuple[Stack, Load], kind: str) -> None:
+    stack, _ = crowd
+    client = stack.address.client("sagemaker")
+    jobs = getattr(client, f"list_{kind.lower()}_jobs")(MaxResults=100)[f"{kind}JobSummaries"]
+    assert len(jobs) == UPLOADS * sum(stage.kind == kind for stage in Stage)
+    changes = sorted(
+        [(job["CreationTime"], 1) for job in jobs] + [(job[f"{kind}EndTime"], -1) for job in jobs],
+        key=lambda change: change,
+    )
+    at_work = list(accumulate(change for _, change in changes))
+    assert max(at_work) <= MACHINES
+    assert at_work[-1] == 0
+
+
+def test_nothing_of_twenty_jobs_is_left_waiting(crowd: tuple[Stack, Load]) -> None:
+    stack, _ = crowd
+    tables = stack.address.client("dynamodb")
+    (name,) = [name for name in tables.list_tables()["TableNames"] if "StageRunsTable" in name]
+    items = [item for page in tables.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
+    assert len(items) == UPLOADS * len(Stage)
+    assert [item["stageRun"] for item in items if {"queuedFor", "watchedFor", "claimedUntil"} & item.keys()] == []
+
+
+# ── helpers ──
+
+
+def left_of(cloud: Cloud, pids: list[int]) -> list[str]:
+    """What there still is of a cloud: its processes, who answers at its ports, its temporary files."""
+    found = ["a process" for pid in pids if alive(pid)]
+    for port in (cloud.address.port, cloud.address.sagemaker_port):
+        with suppress(OSError), socket.create_connection((HOST, port), timeout=5):
+            found.append("a port")
+    return [*found, *(["temporary files"] if (cloud.folder / "tmp").exists() else [])]
+
+
+def with_a_sleeping_job(cloud: Cloud, folder: Path) -> list[int]:
+    """Start a container that sleeps; the process ids of the cloud and all it has started."""
+    outputs = deploy(cloud.address, FIXTURES / "stack/template.yaml", folder / "cache")
+    (folder / "sleep.zip").write_text("sleep")
+    upload(cloud.address, outputs["UploadsBucket"], folder / "sleep.zip", {"email": "a@example.com"})
+    wait_until(lambda: any("-m\0sfm" in command_of(pid) for pid in family_of(cloud.pid)))
+    family = family_of(cloud.pid)
+    assert len(family) >= 3  # the cloud, the container, a Lambda worker
+    return family
