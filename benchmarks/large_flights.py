@@ -1,8 +1,8 @@
 """What a flight costs and how long it takes, by its number of photos: `python -m benchmarks.large_flights`.
 
-A model, not a measurement: list prices (functions/domain/cost.py) times seconds that were measured on smaller flights and
-are carried on, or that are assumed, as each constant says. It shows what cutting a flight into blocks buys and whether the
-job's budget allows it.
+A model, not a measurement: list prices (functions/domain/cost.py) times seconds that were measured on smaller flights
+or are assumed, as each constant says. It shows what training in blocks costs and saves, and whether a job's budget
+allows it.
 """
 
 from __future__ import annotations
