@@ -47,7 +47,7 @@ def joined_result(coarse: Mapping[str, Any], blocks: Sequence[BlockResult]) -> d
     metrics: dict[str, Any] = {
         **heaviest,
         **{name: _mean([view[field] for view in views]) for name, field in _METRICS.items()},
-        **{name: _weighed(blocks, name) for name in ("psnrTrain", "psnrOffPath")},
+        **{name: _weighed(blocks, name) for name in ("psnrTrain", "psnrOffPath", "contrastOffPath")},
         "viewsPerPlace": coarse["metrics"].get("viewsPerPlace"),
         "exposure": coarse["metrics"].get("exposure"),
         "views": views,

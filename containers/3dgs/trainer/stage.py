@@ -162,6 +162,12 @@ def train_scene(
         if part is not None and part.is_coarse:  # for the join
             shutil.copyfile(folder / BLOCKS_FILE, context.folders.model / BLOCKS_FILE)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
+    off_path = match_off_path(
+        run.trainer.splats.gaussians(scene.frame),
+        surfaces_of(points, scene.frame),
+        look_around(scene.positions, scene.frame.scale, surroundings.up),
+        surroundings,
+    )
     return StageOutcome(
         counts={
             "gaussians": len(gaussians),
@@ -177,12 +183,8 @@ def train_scene(
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "psnrOffPath": match_off_path(
-                run.trainer.splats.gaussians(scene.frame),
-                surfaces_of(points, scene.frame),
-                look_around(scene.positions, scene.frame.scale, surroundings.up),
-                surroundings,
-            ),
+            "psnrOffPath": None if off_path is None else off_path.psnr,
+            "contrastOffPath": None if off_path is None else off_path.contrast_to_error,
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),

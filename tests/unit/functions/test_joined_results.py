@@ -54,8 +54,12 @@ def test_nothing_known_is_nothing_pooled() -> None:
 
 def test_the_joined_result_counts_gaussians_of_the_blocks_and_photos_of_the_flight() -> None:
     blocks = [
-        BlockResult(result(20, "a", gaussians=700, psnrOffPath=10.0, ended="time"), 0.25, {"a": 1}),
-        BlockResult(result(30, "b", gaussians=900, psnrOffPath=20.0, device="cpu"), 0.75, {"b": 1}),
+        BlockResult(
+            result(20, "a", gaussians=700, psnrOffPath=10.0, contrastOffPath=2.0, ended="time"), 0.25, {"a": 1}
+        ),
+        BlockResult(
+            result(30, "b", gaussians=900, psnrOffPath=20.0, contrastOffPath=6.0, device="cpu"), 0.75, {"b": 1}
+        ),
     ]
     whole = joined_result(result(5, "a", "b", gaussians=50, viewsPerPlace=7.5), blocks)
     assert whole["counts"] == {
@@ -63,6 +67,7 @@ def test_the_joined_result_counts_gaussians_of_the_blocks_and_photos_of_the_flig
     }  # fmt: skip
     metrics = whole["metrics"]
     assert (metrics["psnr"], metrics["psnrOffPath"], metrics["viewsPerPlace"]) == (25, 17.5, 7.5)
+    assert metrics["contrastOffPath"] == 5
     assert (metrics["ended"], metrics["trainedSteps"], metrics["device"]) == ("time", 18, "cpu")
     assert whole["attempt"] == 1
     assert whole["timings"] == {"train": 15.0}
