@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from contract.blocks import blocks_for
-from domain.cost import dollars
+from domain.cost import Prices
 
 CPU_MACHINE, GPU_MACHINE = "ml.c6i.4xlarge", "ml.g5.xlarge"  # what the template begins with, at quality standard
 PHOTOS = (500, 2_000, 5_000)
@@ -52,7 +52,8 @@ class Estimate:
 def sfm_seconds(photos: int) -> float:
     """Structure from motion on one machine; mapping runs on one core of it, which is the most that it takes."""
     cpu = photos * (FEATURES_AND_MATCHING + PIXELS_OF_A_PHOTO)
-    return START_SECONDS + cpu / BUSY_CORES + MAPPING_OF_500 * (photos / 500) ** MAPPING_EXPONENT
+    mapping: float = MAPPING_OF_500 * (photos / 500) ** MAPPING_EXPONENT
+    return START_SECONDS + cpu / BUSY_CORES + mapping
 
 
 def estimate(photos: int) -> Estimate:
@@ -87,13 +88,14 @@ def table(photos: tuple[int, ...] = PHOTOS) -> str:
 
 
 def _price(machine: str, seconds: float) -> float:
-    price = dollars(machine, seconds)
+    price = Prices().dollars(machine, seconds)
     assert price is not None, "the template offers no machine without a price"
     return price
 
 
 def _up(amount: float, digits: int) -> float:
-    return ceil(amount * 10**digits - 1e-9) / 10**digits
+    steps = float(10**digits)
+    return ceil(amount * steps - 1e-9) / steps
 
 
 if __name__ == "__main__":
