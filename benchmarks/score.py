@@ -92,11 +92,12 @@ class Site:
             target = self.store.target(photo, photo.camera)
             rows.append(score(photo.name, picture, target, None, seen, np.ones(3)))
         around = look_around(self.scene.positions, self.scene.frame.scale, self.surroundings.up)
-        match = match_off_path(delivered, self.surfaces, around, self.surroundings) or 0.0
+        match = match_off_path(delivered, self.surfaces, around, self.surroundings)
         psnr, gmsd, seen_share = (
             mean(getattr(row, name) for row in rows) or 0.0 for name in ("psnr_seen_fitted", "gmsd", "seen")
         )
-        return Quality(psnr, gmsd, match, seen_share, self.photos, self.registered)
+        off_path = 0.0 if match is None else match.contrast_to_error
+        return Quality(psnr, gmsd, off_path, seen_share, self.photos, self.registered)
 
 
 def main() -> int:

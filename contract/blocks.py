@@ -9,14 +9,13 @@ one block (`counts.blocks` of its result.json; 1: none of these files):
 
 A training container reads the same channel, sfm's output, whatever it trains; the variable BLOCK says what that is:
 
-    BLOCK=coarse   a small model of everything, into scene.ply
+    BLOCK=coarse   a small model of everything, into scene.ply, with the plan beside it
     BLOCK=<id>     one block, its opacities faded across the seams; the coarse model in the channel `coarse`
                    (`coarse/scene.ply`) is drawn behind it and does not change
     (none)         the whole flight
 
-The compressor joins them where its input holds `blocks/<id:02d>/scene.ply` and `coarse/scene.ply`, each folder the
-output of its training, and `blocks.json` beside them. A block that is not there is missing from the flight: the coarse
-model stands in its place.
+The compressor joins them where its input holds `coarse/` and `blocks/<id:02d>/`, each folder the output of its
+training. A block that is not there is missing from the flight: the coarse model stands in its place.
 
 A block has no sparse model of its own: the trainer reads the flight's and takes what the photos' list names, so that a
 position is written once. It has no Gaussians or steps in the plan, either: those follow from the quality.

@@ -111,6 +111,10 @@ _METRICS: dict[Stage, Schema] = {
             **nullable(NUMBER),
             "description": "dB, the delivered splat against dense.ply from views around that no photo has",
         },
+        "contrastOffPath": {
+            **nullable(NUMBER),
+            "description": "dB, the variance of dense.ply's colours in these views over the squared error",
+        },
         "psnrTrain": {**nullable(NUMBER), "description": "dB, some training views"},
         "viewsPerPlace": {**NUMBER, "description": "Training photos that see a place, mean"},
         "trainedSteps": {**COUNT, "description": "Without the finish on all photos"},

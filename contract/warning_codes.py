@@ -37,6 +37,7 @@ class WarningCode(StrEnum):
     HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
+    BLOCK_MISSING = "BLOCK_MISSING"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
@@ -151,6 +152,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
         NOTHING_TO_DO,
+    ),
+    WarningCode.BLOCK_MISSING: Advice(
+        "A part of the flight could not be trained in detail; a coarse model stands there.",
+        "Run the job again from training: the parts that are finished stay as they are.",
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",

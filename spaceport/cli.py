@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
 from contract.stages import Stage
 from domain.errors import JobError, RejectedUpload
@@ -57,6 +58,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--out", type=Path, help="folder of the result; default: out/<name of the input>")
     made.add_argument("--name", help="name of the scene; default: the name of the input")
     made.add_argument("--only", choices=[*Stage], type=Stage, help="run this stage alone")
+    made.add_argument(
+        "--blocks", type=int, choices=range(1, MAX_BLOCKS + 1), metavar="N",
+        help=f"train in so many blocks, 1 to {MAX_BLOCKS}, of {MIN_BLOCK_PHOTOS} photos or more; "
+        f"default: one below {UNDIVIDED_BELOW} photos",
+    )  # fmt: skip
     made.add_argument("--open", action="store_true", help="open the viewer in the browser at the end")
     for name, number in WHOLE_NUMBERS.items():
         flag = f"--{name.replace('_', '-')}"
@@ -80,7 +86,7 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         print(json.dumps({"jobId": None, "status": "rejected", "error": rejected.error.code}), flush=True)
         return FAILED
     stages = (given.only,) if given.only else source.step.stages
-    plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name))
+    plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name), given.blocks)
     paces = PaceFile.of_user()
     print(_opening(plan, paces), file=sys.stderr, flush=True)
     outcome = Run(project_images(root), paces, sys.stderr).go(plan)

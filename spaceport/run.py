@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from contract.blocks import BLOCKS_VARIABLE
 from contract.codes import ErrorCode
 from contract.events import StatusType
 from contract.stages import Stage
@@ -26,6 +27,7 @@ from local.customer import StatusEvent
 from local.display import progress_display
 from local.folders import code_of, free_folder, move, pack
 from local.sagemaker.container import Image
+from spaceport.blocks import is_divided, train_in_blocks
 from spaceport.delivery import deliver
 from spaceport.estimate import Estimate, PaceFile
 from spaceport.source import Source
@@ -37,12 +39,15 @@ ROOM = 5  # bytes on disk for each byte of photos: packed, unpacked, undistorted
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done: the stages `stages` on `source`, with the result in `out`."""
+    """What is to be done: the stages `stages` on `source`, with the result in `out`; `blocks`: how many to train the
+    flight in, by its number of photos without one.
+    """
 
     source: Source
     stages: tuple[Stage, ...]
     options: JobOptions
     out: Path
+    blocks: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -148,13 +153,17 @@ class Run:
                 board.apply(event)
                 draw(event)
 
-            stages = Stages(job, work, self._images, show, self._clock)
+            forced = {} if plan.blocks is None else {BLOCKS_VARIABLE: str(plan.blocks)}
+            stages = Stages(job, work, self._images, show, self._clock, variables=forced)
             given = plan.source.path
             if plan.source.is_photo_folder:
                 given = work / "upload.zip"
                 pack(plan.source.path, given)
             for stage in plan.stages:
-                done = stages.run(stage, given, beside(stage, plan.options, finished))
+                if stage is Stage.TRAINING and is_divided(given):
+                    done = train_in_blocks(stages, given)
+                else:
+                    done = stages.run(stage, given, beside(stage, plan.options, finished))
                 self._paces.write(stage, quality, estimate.finish(stage, self._clock()))
                 learn_work(estimate, done)
                 finished.append(done)

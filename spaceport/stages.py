@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract.blocks import COARSE, BlockName, photos_file
 from contract.codes import FAILURES, ErrorCode, Then
 from contract.events import StatusType
-from contract.stages import EVIDENCE_FOLDER, Stage
+from contract.stages import EVIDENCE_FOLDER, Stage, block_label
 from domain.errors import JobError
 from domain.job import Job
 from domain.sagemaker_requests import environment
@@ -48,7 +49,9 @@ class FinishedStage:
 
 @dataclass
 class Stages:
-    """`show` gets each status event; `work` is a folder of this run alone, where outputs and logs stay."""
+    """`show` gets each status event; `work` is a folder of this run alone, where outputs and logs stay; `variables` go
+    to every stage besides the job's own.
+    """
 
     job: Job
     work: Path
@@ -56,25 +59,38 @@ class Stages:
     show: Callable[[StatusEvent], None]
     clock: Callable[[], float] = time.monotonic
     grace: float = GRACE_SECONDS
+    variables: Mapping[str, str] = field(default_factory=dict)
     _sequence: int = field(default=0, init=False)
+    _span: tuple[float, float] = field(default=(0.0, 1.0), init=False)
 
-    def run(self, stage: Stage, given: Path, beside: Mapping[str, Path] | None = None) -> FinishedStage:
+    def run(
+        self,
+        stage: Stage,
+        given: Path,
+        beside: Mapping[str, Path] | None = None,
+        *,
+        block: BlockName | None = None,
+        span: tuple[float, float] = (0.0, 1.0),
+    ) -> FinishedStage:
         """Run one stage on a file or on the folder that the stage before left; again with half of the Gaussians where
-        it ran out of memory. `beside`: further inputs by name. Raises StageFailed, OSError, KeyboardInterrupt."""
-        run = StageRun(job_id=self.job.job_id, stage=stage, attempt=1)
-        state = RetryState()
+        it ran out of memory. `beside`: further inputs by name. `block`: of a large flight, alone, which takes the
+        stage's progress through `span`. Raises StageFailed, OSError, KeyboardInterrupt."""
+        run = StageRun(job_id=self.job.job_id, stage=stage, attempt=1, block=block)
+        state, self._span = RetryState(), span
+        target = self.work / stage / ("" if block is None else photos_file(block).parent)
         while True:
             error, seconds = self._attempt(run, state, {stage.spec.channel: given, **(beside or {})})
             if error is None:
-                folder = self.work / stage
-                (self._ml(run) / stage.output_folder).rename(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (self._ml(run) / stage.output_folder).rename(target)
                 shutil.rmtree(self._root(run), ignore_errors=True)
-                return FinishedStage(run, folder, seconds)
+                return FinishedStage(run, target, seconds)
             halve = FAILURES[error.code].then is Then.HALVE and stage.spec.halves and run.attempt < ATTEMPTS
             self._show(StatusType.STAGE_FAILED, run, 0.0, error.message)
             if not halve:  # what it did leave is evidence: which photos were used, where overlap is missing
                 evidence = self._ml(run) / EVIDENCE_FOLDER
-                (evidence if evidence.is_dir() else self._ml(run) / stage.output_folder).rename(self.work / stage)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                (evidence if evidence.is_dir() else self._ml(run) / stage.output_folder).rename(target)
             shutil.rmtree(self._root(run), ignore_errors=True)
             if not halve:
                 raise StageFailed(stage, error)
@@ -82,7 +98,7 @@ class Stages:
             state = next_retry_state(state, run.attempt, error.code)
 
     def log_of(self, run: StageRun) -> Path:
-        return self.work / f"{run.stage}-{run.attempt}.log"
+        return self.work / f"{_label(run)}-{run.attempt}.log"
 
     def _attempt(self, run: StageRun, state: RetryState, inputs: Mapping[str, Path]) -> tuple[JobError | None, float]:
         """The coded reason, None when the stage left its result; and the seconds that it took."""
@@ -92,8 +108,9 @@ class Stages:
         for channel, given in inputs.items():
             place(given, folders.ml / run.stage.channel_folder(channel))
         started = self.clock()
-        self._show(StatusType.STAGE_STARTED, run, 0.0, "starting")
-        variables = environment(run, self.job, "", state)
+        if self._span[0] == 0:
+            self._show(StatusType.STAGE_STARTED, run, 0.0, "starting")
+        variables = {**environment(run, self.job, "", state), **self.variables}
         container = self.images[run.stage].start((), variables, folders, self.log_of(run))
         try:
             code = self._follow(container, run)
@@ -102,7 +119,8 @@ class Stages:
             raise
         seconds = self.clock() - started
         if code == 0:
-            self._show(StatusType.STAGE_SUCCEEDED, run, 1.0, "done")
+            done = StatusType.STAGE_SUCCEEDED if self._span[1] == 1 else StatusType.STAGE_PROGRESSED
+            self._show(done, run, 1.0, "done")
             return None, seconds
         return reason(folders.ml / "output" / "failure", code), seconds
 
@@ -134,8 +152,8 @@ class Stages:
             job_id=run.job_id,
             sequence=self._sequence,
             at=datetime.now(UTC),
-            progress=progress,
-            message=message,
+            progress=self._span[0] + (self._span[1] - self._span[0]) * progress,
+            message=message if run.block is None else f"{_part(run.block)}: {message}",
             stage=run.stage,
             attempt=run.attempt,
             metrics=metrics or {},
@@ -143,10 +161,18 @@ class Stages:
         self.show(event)
 
     def _root(self, run: StageRun) -> Path:
-        return self.work / f"{run.stage}-{run.attempt}"
+        return self.work / f"{_label(run)}-{run.attempt}"
 
     def _ml(self, run: StageRun) -> Path:
         return self._root(run) / "ml"
+
+
+def _label(run: StageRun) -> str:
+    return run.stage if run.block is None else f"{run.stage}-{block_label(run.block)}"
+
+
+def _part(block: BlockName) -> str:
+    return "coarse model" if block == COARSE else f"block {block}"
 
 
 def place(given: Path, folder: Path) -> None:

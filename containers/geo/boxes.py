@@ -57,10 +57,3 @@ def box_shares(plan: BlockPlan, places: Float64) -> Float64:
 def _ramp(inward: Float64, fade: float) -> Float64:
     """0 to 1 from `fade` outside a side to `fade` inside."""
     return np.asarray(np.clip(0.5 + 0.5 * inward / fade, 0.0, 1.0))
-
-
-def faded(opacities: Float64, share: Float64) -> Float64:
-    """Opacities 0..1 (N,) of which a `share` (N,) remains: two layers with shares that add up to 1 cover as the one did
-    before.
-    """
-    return np.asarray(1 - (1 - opacities) ** share)

@@ -22,6 +22,7 @@ _FACING = 0.2  # cosine between a surface's normal and the view of it
 _BLOCK = 5  # pixels of a block whose mean colours are compared
 _MIN_POINTS = 5  # in a block
 _KEPT = 0.9  # of the blocks, the best: the others may be hidden by what is no surface here, as a tree
+_MIN_CONTRAST = 0.01  # variance of colours: a bare field is no worse for having none
 
 Float64 = NDArray[np.float64]
 
@@ -35,6 +36,19 @@ class Surfaces:
     colours: NDArray[np.floating]
 
 
+@dataclass(frozen=True)
+class OffPathMatch:
+    """How well a splat matches surfaces from where no photo was taken.
+
+    psnr: dB between mean colours of blocks.
+    contrast_to_error: dB, variance of the surfaces' colours over the squared error. A picture of one colour has 0 of it
+        whatever the scene; its PSNR is 14 dB of a forest in the sun and 20 of a building site.
+    """
+
+    psnr: float
+    contrast_to_error: float
+
+
 def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> list[Camera]:
     """Where people turn a scene: eight views of the middle of its points (N, 3), from `distance`, 35° up."""
     return orbit(np.median(points, axis=0), distance, 35.0, 8, width=_WIDTH, height=_HEIGHT, up=up)
@@ -42,7 +56,7 @@ def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> l
 
 def match_off_path(
     gaussians: Gaussians, surfaces: Surfaces, cameras: Sequence[Camera], surroundings: Surroundings | None = None
-) -> float | None:
+) -> OffPathMatch | None:
     """Compare a splat with the surfaces that photos agree on, from where no photo was taken.
 
     Blocks of pixels are compared, not pixels: a point's colour is that of a photo, sharper or less sharp than the
@@ -55,30 +69,40 @@ def match_off_path(
     cameras: where to look from, as `look_around` places them.
     surroundings: what is drawn behind the splat; black by default.
 
-    Returns the PSNR in dB between mean colours of blocks; None where the cameras see next to nothing of the surfaces.
+    Returns None where the cameras see next to nothing of the surfaces.
     """
-    errors = [error for camera in cameras if (error := _errors(gaussians, surfaces, camera, surroundings)).size]
-    if not errors:
+    blocks = [found for camera in cameras if len((found := _blocks(gaussians, surfaces, camera, surroundings))[0])]
+    if not blocks:
         return None
-    kept = [np.sort(error)[: max(1, round(_KEPT * error.size))].mean() for error in errors]
-    return -10 * math.log10(max(float(np.mean(kept)), 1e-10))
+    kept = [np.sort(errors)[: max(1, round(_KEPT * len(errors)))].mean() for errors, _ in blocks]
+    error = max(float(np.mean(kept)), 1e-10)
+    contrast = float(np.concatenate([colours for _, colours in blocks]).var(axis=0).mean())
+    return OffPathMatch(-10 * math.log10(error), 10 * math.log10(max(contrast, _MIN_CONTRAST) / error))
 
 
-def _errors(gaussians: Gaussians, surfaces: Surfaces, camera: Camera, surroundings: Surroundings | None) -> Float64:
-    """(blocks,) squared difference of the mean colours, mean of the channels."""
+def _blocks(
+    gaussians: Gaussians, surfaces: Surfaces, camera: Camera, surroundings: Surroundings | None
+) -> tuple[Float64, Float64]:
+    """Of B blocks: (B,) squared difference of the mean colours, mean of the channels, and the surfaces' mean colours
+    (B, 3).
+    """
     row, column, shown = _visible(surfaces, camera)
     block = row // _BLOCK * (camera.width // _BLOCK + 1) + column // _BLOCK
     count = np.bincount(block)
     enough = np.flatnonzero(count >= _MIN_POINTS)
     if not len(enough):
-        return np.zeros(0)
+        return np.zeros(0), np.zeros((0, 3))
     image, alpha = render_with_alpha(gaussians, camera)
     if surroundings is not None:
         image = image + (1 - alpha)[..., None] * background(surroundings, camera)
     image = image.clip(0, 1)
-    difference = image[row, column] - surfaces.colours[shown]
-    sums = np.stack([np.bincount(block, difference[:, channel]) for channel in range(3)], axis=1)
-    return np.asarray(((sums[enough] / count[enough, None]) ** 2).mean(axis=1), np.float64)
+
+    def means(values: NDArray[np.floating]) -> Float64:
+        sums = np.stack([np.bincount(block, values[:, channel]) for channel in range(3)], axis=1)
+        return np.asarray(sums[enough] / count[enough, None], np.float64)
+
+    given = means(surfaces.colours[shown])
+    return ((means(image[row, column]) - given) ** 2).mean(axis=1), given
 
 
 def _visible(surfaces: Surfaces, camera: Camera) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

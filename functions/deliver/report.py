@@ -60,7 +60,8 @@ class Quality:
     psnr: dB on check photos over what three training photos see, after a gain and an offset a channel, less what
         compression lost.
     gmsd: how unevenly edges are lost there; 0 is best.
-    off_path: dB against the surfaces that photos agree on, seen from around, where no photo was taken.
+    off_path: dB, contrast of the surfaces that photos agree on over the squared error, seen from around, where no photo
+        was taken.
     seen: share of a check photo that three training photos see.
     photos, registered: of the upload, and of those the ones with a place.
     """
@@ -282,7 +283,7 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
         return None
     counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
     compressed = results[Stage.COMPRESSOR].metrics if Stage.COMPRESSOR in results else {}
-    named = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "psnrOffPath", "seen")]
+    named = [trained.get(name) for name in ("psnrSeenFitted", "gmsd", "contrastOffPath", "seen")]
     figures = [float(figure) for figure in named if figure is not None]
     photos, registered = counts.get("photos"), counts.get("registered")
     if len(figures) < len(named) or not photos or registered is None:
@@ -327,7 +328,8 @@ def score_parts(quality: Quality) -> list[ScorePart]:
         ),
         _part(
             "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
-            f"{q.off_path:.1f} dB seen from around, where no photo was taken: 0 points at 17 dB, full points at 32 dB",
+            f"contrast is {q.off_path:.1f} dB above the error, seen from around, where no photo was taken: 0 points at "
+            "1 dB, full points at 15 dB",
             "Often the reason: photos that look in one direction only. Fly a ring around what matters.",
         ),
         _part(
@@ -342,7 +344,7 @@ def score_parts(quality: Quality) -> list[ScorePart]:
 # difference; below a GMSD of 0.15 a picture looks sharp.
 _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
-_OFF_PATH = ((17.0, 0.0), (21.0, 0.15), (24.0, 0.5), (28.0, 0.85), (32.0, 1.0))
+_OFF_PATH = ((1.0, 0.0), (4.5, 0.22), (6.0, 0.45), (8.0, 0.55), (10.0, 0.8), (12.0, 0.92), (15.0, 1.0))
 _COVERAGE = ((0.1, 0.0), (0.6, 1.0))
 MATCH, SHARPNESS = "Match to your photos", "Sharpness"  # the parts that more training can raise
 _POOR = 0.5  # share of a part's points below which the likely cause is named

@@ -44,7 +44,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def delivered(
-    page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED, metric: bool = False, **downloads: int
+    page_file: Path, axis: NDArray[np.float64], limits: Limits = UNLIMITED, **downloads: int
 ) -> NDArray[np.float32]:
     """Write the village's page; the first picture that it should show."""
     arranged = arrange(village(axis))
@@ -53,7 +53,7 @@ def delivered(
     journey = Journey([eye(axis), -eye(axis)], 0.4 * axis, FIELD_OF_VIEW, seconds=10)
     surroundings = village_surroundings(axis)
     files = {f"scene.{kind}": size for kind, size in downloads.items()}
-    page = Page("Village", journey, surroundings, limits, downloads=files, metric=metric)
+    page = Page("Village", journey, surroundings, limits, downloads=files)
     write_page(page_file, BUNDLE, zip_files(pack_files(codes)), page)
     return draw_scenery(dequantise(codes), first_camera(axis), surroundings)[0]
 
@@ -280,58 +280,6 @@ def test_a_viewer_that_breaks_while_loading_says_so(browser: Any, tmp_path: Path
     page.goto(page_file.as_uri())
     page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
     assert "Reload the page" in page.inner_text("#message")
-    page.close()
-
-
-def test_a_distance_is_measured_between_two_points_that_are_clicked(browser: Any, tmp_path: Path) -> None:
-    page_file = tmp_path / "index.html"
-    axis = np.array([0.0, 0.0, 1.0])
-    delivered(page_file, axis, metric=True)
-    page = browser.new_page()
-    page.goto(f"{page_file.as_uri()}?noanim")
-    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
-    page.wait_for_timeout(1000)
-    page.click("#measure")
-    assert page.inner_text("#measured") == "Click the first point"
-    side = eye(axis) * (1, 1, 0) / np.linalg.norm(eye(axis)[:2])
-    floor = np.array([1.5 * side, 0.6 * side]) - np.cross(axis, side) * np.array([[0.6], [0.1]])
-    places, _ = first_camera(axis).project(floor)
-    page.mouse.click(*places[0])
-    page.wait_for_function("document.getElementById('measured').textContent === 'Click the second point'")
-    page.mouse.click(*places[1])
-    page.wait_for_function("document.getElementById('measured').textContent.includes('±')")
-    told = page.inner_text("#measured")
-    page.screenshot(path=tmp_path / "measured.png")
-    print(told)
-    found = re.fullmatch(r"([\d.]+) m \(± ([\d.]+) m\): ([\d.]+) m level, ([\d.]+) m (up|down)", told)
-    assert found, told
-    distance, error, level, rise = (float(found[number]) for number in range(1, 5))
-    assert distance == pytest.approx(np.hypot(level, rise), abs=0.02)
-    assert 0 < error < 0.2
-    assert distance == pytest.approx(np.linalg.norm(floor[1] - floor[0]), abs=0.1)
-    assert axe(page) == []
-    page.mouse.move(200, 300)
-    page.mouse.down()  # a drag turns the view and sets no point
-    page.mouse.move(260, 300, steps=3)
-    page.mouse.up()
-    page.wait_for_timeout(500)
-    assert page.inner_text("#measured") == told
-    page.mouse.click(600, 12)  # the sky
-    page.wait_for_function("document.getElementById('measured').textContent.startsWith('There is nothing')")
-    page.keyboard.press("Escape")
-    assert page.inner_text("#measured") == ""
-    assert page.get_attribute("#measure", "aria-pressed") == "false"
-    page.close()
-
-
-def test_where_nothing_is_in_metres_there_is_no_ruler(browser: Any, tmp_path: Path) -> None:
-    page_file = tmp_path / "index.html"
-    delivered(page_file, np.array([0.0, 0.0, 1.0]))
-    page = browser.new_page()
-    page.goto(f"{page_file.as_uri()}?noanim")
-    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
-    assert page.is_hidden("#measure")
-    assert page.is_visible("#reset")
     page.close()
 
 

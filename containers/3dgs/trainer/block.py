@@ -16,11 +16,12 @@ from torch.nn.functional import interpolate
 
 from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
 from contract.colmap import MIN_POINTS
-from geo.boxes import along_axes, box_shares, faded, hull_share, in_box, in_hull
+from geo.boxes import along_axes, box_shares, hull_share, in_box, in_hull
 from splat.bounded import Bounded
 from splat.camera import Camera
 from splat.errors import InvalidSceneError, InvalidSplatError
-from splat.gaussians import Gaussians, logit_of, opacity_of
+from splat.fading import with_shares
+from splat.gaussians import Gaussians
 from splat.ply import read_ply
 from splat.render import render_with_alpha
 from splat.surroundings import Surroundings, read_surroundings
@@ -35,8 +36,6 @@ from trainer.stereo.points import DensePoints
 COARSE_EDGE = 800  # pixels of the photos that the coarse model is trained on, and at which it is drawn behind a block
 _COARSE_SHARE = 4  # the whole's steps and Gaussians for one of the coarse model
 _MAX_COARSE = 300_000
-_MIN_SHARE = 0.004  # of a Gaussian, below which it is no more drawn
-_MAX_OPACITY = 0.9999  # of what is faded
 _CACHE_BYTES = 512 << 20
 
 Bool = NDArray[np.bool_]
@@ -170,17 +169,6 @@ class Part:
         return self.plan.block(self._identifier).weight
 
 
-def with_shares(gaussians: Gaussians, shares: Float64) -> Gaussians:
-    """Gaussians of whose cover a share (N,) remains."""
-    kept = shares > _MIN_SHARE
-    gaussians, shares = gaussians.select(kept), shares[kept]
-    part = shares < 1
-    opacities = gaussians.opacities.astype(np.float64)
-    left = faded(opacity_of(gaussians.opacities[part]).clip(0, _MAX_OPACITY), shares[part])
-    opacities[part] = logit_of(left)
-    return replace(gaussians, opacities=opacities.astype(np.float32))
-
-
 class CoarseBackdrop(Backdrop):
     """The coarse model over ground and sky, without what a block trains itself. It does not change while the block is
     trained, so each photo's picture of it is drawn once; the block covers it as far as it is opaque.
@@ -208,14 +196,28 @@ class CoarseBackdrop(Backdrop):
         return np.asarray(np.rint(255 * whole), np.uint8)
 
 
-def read_coarse(folder: Path, part: Part, scene: Scene) -> tuple[Surroundings, CoarseBackdrop]:
+@dataclass(frozen=True)
+class Behind:
+    """What a block has of the coarse model: ground and sky, the model itself, and the exposures of the block's training
+    photos: by the flight's mean, not the block's, or the blocks would differ in brightness.
+    """
+
+    surroundings: Surroundings
+    backdrop: CoarseBackdrop
+    gains: dict[str, Float64]
+
+
+def read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
     """The coarse model in `folder`, as it lies behind a block. Raises StageError(INVALID_SCENE)."""
     try:
         coarse, surroundings = read_ply(folder / "scene.ply"), read_surroundings(folder / "surroundings.json")
-    except (InvalidSplatError, InvalidSceneError) as error:
+        photos = json.loads((folder / "result.json").read_bytes())["metrics"]["exposure"]["photos"]
+        known = {photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in photos}
+    except (InvalidSplatError, InvalidSceneError, OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the coarse model cannot be read ({error})") from error
     behind = ~part.trains(coarse.means.astype(np.float64) + np.array(scene.offset))
-    return surroundings, CoarseBackdrop(surroundings, coarse.select(behind))
+    gains = {photo.name: known[photo.name] for photo in scene.split("train") if photo.name in known}
+    return Behind(surroundings, CoarseBackdrop(surroundings, coarse.select(behind)), gains)
 
 
 def _in_world(positions: NDArray[np.floating], frame: Frame) -> Float64:

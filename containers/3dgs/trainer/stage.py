@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from contract.blocks import COARSE_CHANNEL, HOLD_OUT_FIRST
+from contract.blocks import BLOCKS_FILE, COARSE_CHANNEL, HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
 from contract.warning_codes import WarningCode
@@ -127,12 +127,14 @@ def train_scene(
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
+        gains: Mapping[str, NDArray[np.float64]] | None = None
         if part is None or part.is_coarse:
             surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
             backdrop = Backdrop(surroundings)
         else:
-            surroundings, backdrop = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
-        begun = _first_gaussians(context, scene, store, plan, device)
+            behind = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
+            surroundings, backdrop, gains = behind.surroundings, behind.backdrop, behind.gains
+        begun = _first_gaussians(context, scene, store, plan, device, gains)
         if part is not None:
             begun = part.own(begun, scene)
         inside = None if part is None else part.growing(scene)
@@ -157,7 +159,15 @@ def train_scene(
         if part is not None:
             gaussians, points = part.delivered(gaussians, scene), part.points(points, scene)
         _write(context.folders, folder, scene, store, run.trainer, surroundings, gaussians)
+        if part is not None and part.is_coarse:  # for the join
+            shutil.copyfile(folder / BLOCKS_FILE, context.folders.model / BLOCKS_FILE)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
+    off_path = match_off_path(
+        run.trainer.splats.gaussians(scene.frame),
+        surfaces_of(points, scene.frame),
+        look_around(scene.positions, scene.frame.scale, surroundings.up),
+        surroundings,
+    )
     return StageOutcome(
         counts={
             "gaussians": len(gaussians),
@@ -173,14 +183,8 @@ def train_scene(
             "viewsPerPlace": round(flight.views, 2),
             "views": [asdict(score) for score in scores.held_out],
             "curve": [asdict(point) for point in run.curve],
-            "psnrOffPath": None
-            if part is not None and not part.is_coarse  # views from around show what other blocks own
-            else match_off_path(
-                gaussians,
-                surfaces_of(begun.points, scene.frame),
-                look_around(scene.positions, scene.frame.scale, surroundings.up),
-                surroundings,
-            ),
+            "psnrOffPath": None if off_path is None else off_path.psnr,
+            "contrastOffPath": None if off_path is None else off_path.contrast_to_error,
             "ended": run.ended,
             "trainedSteps": run.trained_steps,
             "exposure": exposure_of(begun.gains),
@@ -225,7 +229,12 @@ def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
 
 
 def _first_gaussians(
-    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
+    context: StageContext,
+    scene: Scene,
+    store: PhotoStore,
+    plan: Budget,
+    device: torch.device,
+    gains: Mapping[str, NDArray[np.float64]] | None,
 ) -> Start:
     total = len(scene.split("train"))
 
@@ -233,7 +242,7 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.04 * done / total, "measuring depth from the photos")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each)
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains)
 
 
 def _start(

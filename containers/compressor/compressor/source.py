@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from compressor.formats.reading import is_known_splat, read_splat
+from compressor.join import is_divided, join_blocks
 from contract.archive import chosen_splats, is_splat
 from contract.warning_codes import WarningCode
 from geo.projected import Place
@@ -34,9 +35,9 @@ _VISIBLE = 1 / 255
 class Source:
     """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
 
-    `plain`: the file is a PLY that can be passed on as it came. `place`: the origin's on Earth, where it is known;
-    `heights`: their datum, as georeference.json has it. `surroundings`: what training found to lie beyond the
-    photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
+    `plain`: the file is a PLY that can be passed on as it came. `georeference`: the content of georeference.json, empty
+    without one; `place`: the origin's on Earth, where it is known. `surroundings`: what training found to lie beyond
+    the photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
     """
 
     file: Path
@@ -47,21 +48,32 @@ class Source:
     folder: Path
     z_up: bool
     place: Place | None
-    heights: Mapping[str, Any]
+    georeference: Mapping[str, Any]
     surroundings: Surroundings | None
     training_seconds: float | None
     warnings: list[Warning] = field(default_factory=list)
 
+    @property
+    def heights(self) -> Mapping[str, Any]:
+        """Their datum, as georeference.json has it."""
+        return self.georeference.get("heights") or {}
+
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read scene.ply and its companions from `folder`, or the only splat there, or the one in the only ZIP there.
+    """Read scene.ply and its companions from `folder`, those that blocks of a large flight are joined to in `scratch`,
+    or the only splat there, or the one in the only ZIP there.
 
     Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
     """
+    joined: list[Warning] = []
+    if is_divided(folder):
+        joined = join_blocks(folder, scratch / "joined")
+        folder = scratch / "joined"
     file = _find_splat(folder, scratch)
     try:
-        return _read(file)
+        source = _read(file)
+        return replace(source, warnings=[*joined, *source.warnings])
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
     except InvalidSceneError as error:
@@ -73,7 +85,7 @@ def _read(file: Path) -> Source:
     views = beside / "views.json"
     surroundings = beside / "surroundings.json"
     stored = read_splat(file)
-    place, heights = _place(beside / "georeference.json")
+    place, georeference = _place(beside / "georeference.json")
     warnings = []
     if stored.dropped_degrees:
         facts = "spherical harmonics above degree 3 were left out"
@@ -90,7 +102,7 @@ def _read(file: Path) -> Source:
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
         place=place,
-        heights=heights,
+        georeference=georeference,
         surroundings=_moved(read_surroundings(surroundings), stored.moved) if surroundings.is_file() else None,
         training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
@@ -98,10 +110,10 @@ def _read(file: Path) -> Source:
 
 
 def _place(path: Path) -> tuple[Place | None, Mapping[str, Any]]:
-    """Where the scene's origin is on Earth, and the datum of its heights. Raises InvalidSceneError where malformed."""
+    """Where the scene's origin is on Earth, and what else the file says. Raises InvalidSceneError where malformed."""
     try:
         document = read_document(path)
-        return Place.of(document), dict(document.get("heights") or {})
+        return Place.of(document), dict(document)
     except FileNotFoundError:
         return None, {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

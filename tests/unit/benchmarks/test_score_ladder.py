@@ -51,7 +51,9 @@ def test_the_score_falls_with_every_degree_of_ruin(kind: str) -> None:
         picture = render(made, camera).clip(0, 1)
         match = match_off_path(made, surfaces, around)
         assert match is not None
-        found = Quality(psnr_over(picture, photo, everywhere), gmsd(picture, photo), match, 1.0, 20, 20)
+        found = Quality(
+            psnr_over(picture, photo, everywhere), gmsd(picture, photo), match.contrast_to_error, 1.0, 20, 20
+        )
         scores.append(sum(part.points for part in score_parts(found)))
     assert scores[0] > 90
     assert all(lower < upper - 0.5 for upper, lower in pairwise(scores)), scores

@@ -1,12 +1,8 @@
-"""Where the page lets people go and what they measure, by its own code (compressor/viewer/src), run in Node.js."""
+"""Where the page lets people go, by the page's own code (compressor/viewer/src/limits.mjs), run in Node.js."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,31 +15,17 @@ from compressor.framing import frame_scene
 from splat.camera import View, look_at
 from splat.surroundings import Surroundings
 from tests.support.splats import village, village_surroundings
+from tests.support.viewer_modules import module_calls, needs_node
 
-MODULES = Path(__file__).parents[3] / "containers/compressor/viewer/src"
-NODE = shutil.which("node", path=f"{Path(__file__).parents[3] / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin")
 UP = np.array([0.36, 0.48, 0.8])
 ROTATION = upright_rotation(UP)
 LIMITS = Limits(nearest=0.5, farthest=9, lowest=25, clearance=0.7, margin=1)
-CALL = """
-import {{ readFileSync }} from 'node:fs';
-import * as module from '{module}';
-const {{ name, fixed, calls }} = JSON.parse(readFileSync(0));
-console.log(JSON.stringify(calls.map((each) => module[name](...fixed, ...each))));
-"""
-
-pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js, with which the viewer is built")
+pytestmark = needs_node
 
 
-def called(name: str, fixed: list[Any], calls: list[list[Any]], module: str = "limits") -> list[Any]:
+def called(name: str, fixed: list[Any], calls: list[list[Any]]) -> list[Any]:
     """What the page's function returns for the fixed arguments followed by those of each call."""
-    found = subprocess.run(
-        [str(NODE), "--input-type=module", "--eval", CALL.format(module=(MODULES / f"{module}.mjs").as_uri())],
-        input=json.dumps({"name": name, "fixed": fixed, "calls": calls}),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    results: list[Any] = json.loads(found.stdout)
-    return results
+    return module_calls("limits", name, [[*fixed, *each] for each in calls])
 
 
 @pytest.fixture(scope="module")
@@ -160,24 +142,3 @@ def test_limits_follow_how_photos_saw_the_scene() -> None:
     assert 0 < oblique.lowest < 10
     alone = limits_of(frame_scene(village(up), [], z_up=True), scene)
     assert alone.lowest is None
-
-
-def test_a_span_is_as_far_as_its_two_parts_and_as_sure_as_its_ends() -> None:
-    (span,) = called("spanOf", [], [[[[1, 2, 3], [4, 1, 7]], [0.3, 0.4]]], "span")
-    assert span == pytest.approx({"distance": np.sqrt(26), "level": 5, "rise": -1, "error": 0.5})
-    near, far = called("pointingError", [], [[4, 0.5, 1000], [8, 0.5, 1000]], "span")
-    assert near == pytest.approx(4 * 2 * 0.5 / 1000 * 2)  # two pixels of a picture that is 4 m wide there
-    assert far == pytest.approx(2 * near)
-
-
-def test_a_span_is_told_with_no_more_digits_than_it_has() -> None:
-    spans = [
-        {"distance": 12.3456, "level": 12.2, "rise": 1.87, "error": error} for error in (4.0, 0.3, 0.04, 0.0001)
-    ] + [{"distance": 2.0, "level": 1.0, "rise": -1.7321, "error": 0.02}]
-    assert called("inWords", [], [[span] for span in spans], "span") == [
-        "12 m (± 4 m): 12 m level, 2 m up",
-        "12.3 m (± 0.3 m): 12.2 m level, 1.9 m up",
-        "12.35 m (± 0.04 m): 12.20 m level, 1.87 m up",
-        "12.346 m (± 0.001 m): 12.200 m level, 1.870 m up",
-        "2.00 m (± 0.02 m): 1.00 m level, 1.73 m down",
-    ]

@@ -28,6 +28,7 @@ WHERE = {
     "python -m spaceport photos.zip": "tests/unit/spaceport/test_run.py",
     "python -m spaceport photos/ --quality preview --out result --open": "tests/unit/spaceport/test_cli.py",
     "python -m spaceport photos.zip --only sfm": "tests/unit/spaceport/test_run.py",
+    "python -m spaceport photos.zip --blocks 4": "tests/unit/spaceport/test_divided_flights.py",
     "python -m spaceport doctor": "tests/integration/test_installed.py",
     "python -m spaceport cloud up": "tests/unit/spaceport/test_cli.py",
     "python -m spaceport cloud down": "tests/unit/spaceport/test_cli.py",

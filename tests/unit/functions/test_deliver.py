@@ -375,7 +375,7 @@ def test_the_delivery_fills_the_job_succeeded_event_of_the_samples(cloud: Cloud)
     [
         ("psnrSeenFitted", "There are no check photos"),
         ("gmsd", "agree on too little"),
-        ("psnrOffPath", "agree on too little"),
+        ("contrastOffPath", "agree on too little"),
         ("seen", "agree on too little"),
     ],
 )

@@ -14,7 +14,7 @@ from deliver.report import Quality, score_parts
 from deliver.verdict import MIN_SCORE_GOOD, MIN_SCORE_USABLE, Verdict, verdict_of
 from domain.job import JobOptions
 
-GOOD = Quality(psnr=30.0, gmsd=0.1, off_path=32.0, seen=0.9, photos=20, registered=20)
+GOOD = Quality(psnr=30.0, gmsd=0.1, off_path=16.0, seen=0.9, photos=20, registered=20)
 
 
 def verdict(quality: Quality, option: Option = Option.STANDARD, step: PipelineStep = PipelineStep.FULL) -> Verdict:
@@ -29,7 +29,7 @@ def test_a_good_scene_asks_for_nothing() -> None:
 
 
 def test_a_poor_preview_is_made_again_in_standard_quality_from_training_on() -> None:
-    found = verdict(replace(GOOD, psnr=16.9, off_path=18.0, gmsd=0.3), Option.PREVIEW)
+    found = verdict(replace(GOOD, psnr=16.9, off_path=2.0, gmsd=0.3), Option.PREVIEW)
     assert found.grade == "poor"
     assert "Preview quality" in found.why
     assert found.next_step is not None
@@ -38,7 +38,7 @@ def test_a_poor_preview_is_made_again_in_standard_quality_from_training_on() -> 
 
 
 def test_what_more_training_cannot_mend_asks_for_photos() -> None:
-    found = verdict(replace(GOOD, off_path=15.0))
+    found = verdict(replace(GOOD, off_path=1.5))
     assert "from all sides" in found.why
     assert "Fly a ring" in found.why
     assert found.next_step is not None
@@ -71,7 +71,7 @@ def test_the_bounds_belong_to_the_better_grade(score: int, grade: str) -> None:
 
 
 @given(
-    st.floats(0, 40), st.floats(0, 0.5), st.floats(0, 40), st.floats(0, 1), st.sampled_from(Option),
+    st.floats(0, 40), st.floats(0, 0.5), st.floats(-10, 30), st.floats(0, 1), st.sampled_from(Option),
     st.sampled_from([PipelineStep.FULL, PipelineStep.TRAINING]),
 )  # fmt: skip
 def test_there_is_one_next_step_unless_the_scene_is_good(

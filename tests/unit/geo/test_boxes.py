@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.blocks import Box, Hull
-from geo.boxes import along_axes, box_shares, faded, hull_share, in_box, in_hull
+from geo.boxes import along_axes, box_shares, hull_share, in_box, in_hull
+from splat.fading import faded
 from tests.support.blocks import NUMBERS, plan_of, tilings
 
 PLACES = st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20)

@@ -15,6 +15,7 @@ from contract.blocks import BlockPhoto, BlockPlan, Box, Hull
 from geo.boxes import along_axes, box_shares, hull_share, in_box
 from sfm import blocks as planner
 from splat.camera import read_views
+from splat.fading import with_shares
 from splat.gaussians import Gaussians, opacity_of
 from splat.ply import read_ply
 from splat.render import render
@@ -25,7 +26,7 @@ from stage.errors import StageError
 from tests.support.blocks import plan_of
 from tests.support.schemas import file_faults
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, make_truth
-from trainer.block import CoarseBackdrop, Part, with_shares
+from trainer.block import CoarseBackdrop, Part
 from trainer.dataset import cut, load_scene
 from trainer.densify import Densification, Pull, refine
 from trainer.optimise import Splats
@@ -89,6 +90,18 @@ def test_a_block_keeps_to_the_schemas_and_its_share_of_the_steps(models: dict[st
         steps = STEPS / 4 if name == "coarse" else STEPS * photos / plan.photos
         assert counts["steps"] == pytest.approx(steps * 1.15, rel=0.12)
         assert counts["gaussians"] == len(read_ply(model / "scene.ply"))
+
+
+def test_a_blocks_exposures_are_by_the_flights_mean(models: dict[str, Path]) -> None:
+    found = {}
+    for name, model in models.items():
+        exposure = json.loads((model / "result.json").read_text())["metrics"]["exposure"]
+        found[name] = {photo["name"]: photo["gain"] for photo in exposure["photos"]}
+    assert len(found["coarse"]) == 14
+    assert any(gain != [1, 1, 1] for gain in found["coarse"].values())
+    for name in ("1", "2"):
+        assert found[name]
+        assert found[name].items() <= found["coarse"].items()
 
 
 def test_a_block_ends_with_the_band_across_its_seam(models: dict[str, Path], plan: BlockPlan) -> None:

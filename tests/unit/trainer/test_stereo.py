@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.unit.trainer.surfaces import Cast, cast, grid, ground_points, photographed
 from trainer.stereo import kernels
 from trainer.stereo.geometry import StereoPhoto, base_surface, inverse_step, resized
-from trainer.stereo.maps import DepthMap, Stereo, check, reconstruct
+from trainer.stereo.maps import DepthMap, Stereo, check, patch_sizes, reconstruct
 from trainer.stereo.neighbours import choose_checks, choose_sources
 from trainer.stereo.settings import SETTINGS
 
@@ -240,3 +240,60 @@ def test_resizing_keeps_a_slope() -> None:
     slope = (np.arange(40, dtype=np.float32) + 0.5)[None].repeat(30, axis=0)
     twice = resized(slope, 80, 60)
     np.testing.assert_allclose(twice[:, 4:-4], ((np.arange(80) + 0.5) / 2)[None, 4:-4].repeat(60, axis=0), atol=1e-4)
+
+
+def test_patches_are_connected_pixels_of_like_depth() -> None:
+    accepted = np.ones((6, 8), bool)
+    accepted[:, 3] = False
+    inverse = np.ones((6, 8), np.float32)
+    inverse[:2, 4:] = 1.1  # a step up: another patch
+    inverse[2:, 5:] = 1.02  # a slope goes on
+    sizes = patch_sizes(inverse, accepted, 0.03)
+    assert (sizes[:, :3] == 18).all()
+    assert (sizes[:, 3] == 0).all()
+    assert (sizes[:2, 4:] == 8).all()
+    assert (sizes[2:, 4:] == 16).all()
+    sizes = patch_sizes(inverse, np.eye(6, 8, dtype=bool), 0.03)
+    assert sizes.sum() == 6  # corners do not connect
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
+@settings(max_examples=30, deadline=None)
+def test_patches_are_those_of_a_flood_fill(seed: int, height: int, width: int) -> None:
+    random = np.random.default_rng(seed)
+    accepted = random.random((height, width)) < 0.7
+    inverse = random.choice([1.0, 1.02, 1.1], (height, width)).astype(np.float32)
+    expected = np.zeros((height, width), np.int64)
+    left = set(zip(*np.nonzero(accepted), strict=True))
+    while left:
+        patch, edge = set(), [left.pop()]
+        while edge:
+            row, column = edge.pop()
+            patch.add((row, column))
+            for beside in ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)):
+                if beside in left and abs(inverse[beside] - inverse[row, column]) < 0.03 * max(
+                    inverse[beside], inverse[row, column]
+                ):
+                    left.remove(beside)
+                    edge.append(beside)
+        for place in patch:
+            expected[place] = len(patch)
+    np.testing.assert_array_equal(patch_sizes(inverse, accepted, 0.03), expected)
+
+
+def test_a_speck_that_one_map_agrees_with_is_rejected() -> None:
+    """Two photos alone see the place, as at the rim of a flight."""
+    camera = grid(1, 1)[0]
+    shape = (camera.height, camera.width)
+    photo = photographed([camera], [cast(camera)], ground_points())[0]
+    score = np.full(shape, 0.9, np.float32)
+    side = int(np.sqrt(SETTINGS.min_patch)) - 1
+    mine = np.ones(shape, np.float32)
+    mine[10 : 10 + side, 10 : 10 + side] = 1.5  # a false match, that happens to agree
+    mine[30:50, 30:50] = 1.5  # something real
+    once = check(photo, (mine, score), [(camera, mine, score)], 0.01, SETTINGS)
+    assert not once.accepted[11 : 9 + side, 11 : 9 + side].any()
+    assert once.accepted[31:49, 31:49].all()
+    assert once.accepted[:10].all()
+    twice = check(photo, (mine, score), [(camera, mine, score)] * 2, 0.01, SETTINGS)
+    assert twice.accepted.all()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.ndimage import label
 
 from splat.camera import Camera
 from trainer.dataset import Scene
@@ -128,6 +129,8 @@ def check(
     accepted = (agree >= needed) & (conflict <= settings.max_conflict * agree)
     accepted &= (score > settings.min_score) | (agree >= settings.agreement)
     accepted &= steady & (averaged > 1 / settings.reach)
+    patch = patch_sizes(averaged, accepted, settings.see_through)
+    accepted &= (agree >= settings.agreement) | (patch >= settings.min_patch)
     spread = np.maximum(square - mean * mean, 0)
     rounding = _ROUNDING * step / np.maximum(averaged, 1e-9)
     sigma = np.sqrt((spread + rounding * rounding) / count)
@@ -140,6 +143,26 @@ def check(
         accepted,
         np.minimum(sigma, 1).astype(np.float16),
     )
+
+
+def patch_sizes(inverse: Float32, accepted: Bool, jump: float) -> NDArray[np.int64]:
+    """(h, w) how many `accepted` pixels are connected with each one over side neighbours whose inverse depths differ by
+    a share of less than `jump`; 0 elsewhere. Small patches are speckle (Hirschmüller 2008, peak filtering).
+    """
+    height, width = inverse.shape
+    grid: Bool = np.zeros((2 * height - 1, 2 * width - 1), bool)  # pixels, and between them whether they are connected
+    grid[::2, ::2] = accepted
+    grid[1::2, ::2] = accepted[1:] & accepted[:-1] & _alike(inverse[1:], inverse[:-1], jump)
+    grid[::2, 1::2] = accepted[:, 1:] & accepted[:, :-1] & _alike(inverse[:, 1:], inverse[:, :-1], jump)
+    labels, _ = label(grid)
+    labels = labels[::2, ::2]
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray(sizes[labels], np.int64)
+
+
+def _alike(here: Float32, there: Float32, jump: float) -> Bool:
+    return np.asarray(np.abs(here - there) < jump * np.maximum(here, there), np.bool_)
 
 
 def _median(inverse: Float32) -> float:

@@ -1,0 +1,44 @@
+"""Several PLYs of one layout as one, by their bytes: a large splat need not fit into memory for it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from contract.files import whole
+from contract.ply import MAX_HEADER_BYTES
+from splat.errors import InvalidSplatError
+
+_END = b"end_header\n"
+_COUNT = re.compile(rb"^element vertex (\d+)$", re.MULTILINE)
+_COMMENT = re.compile(rb"^comment .*\n", re.MULTILINE)
+
+
+def join_plys(parts: Sequence[Path], target: Path) -> int:
+    """Write the vertices of `parts`, in their order, to `target`, with the comments of the first. Returns their number.
+
+    Raises InvalidSplatError where the parts are not binary PLYs with the same properties of vertices alone.
+    """
+    heads = [_head(path) for path in parts]
+    counts = [int(_COUNT.findall(head)[0]) for head in heads]
+    if len({_COUNT.sub(b"", _COMMENT.sub(b"", head)) for head in heads}) > 1:
+        raise InvalidSplatError("the blocks' files do not have the same properties")
+    with whole(target) as partial, partial.open("wb") as stream:
+        stream.write(_COUNT.sub(b"element vertex %d" % sum(counts), heads[0]))
+        for path, head in zip(parts, heads, strict=True):
+            with path.open("rb") as part:
+                part.seek(len(head))
+                shutil.copyfileobj(part, stream, 1 << 20)
+    return sum(counts)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        start = stream.read(MAX_HEADER_BYTES)
+    end = start.find(_END) + len(_END)
+    head = start[:end] if end >= len(_END) else b""
+    if not head.startswith(b"ply\nformat binary") or len(_COUNT.findall(head)) != 1 or head.count(b"element") != 1:
+        raise InvalidSplatError(f"{path.name} is no binary PLY of vertices")
+    return head

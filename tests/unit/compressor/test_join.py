@@ -1,0 +1,167 @@
+"""The blocks of a large flight become one scene, whole or with the coarse model where a block is missing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plyfile import PlyData
+
+from compressor.join import is_divided, join_blocks
+from compressor.source import read_source
+from contract.blocks import BlockPlan, Box, Hull
+from geo.boxes import box_shares, hull_share
+from splat.camera import View, orbit, write_views
+from splat.errors import InvalidSplatError
+from splat.fading import with_shares
+from splat.gaussians import Gaussians, opacity_of
+from splat.joined_ply import join_plys
+from splat.ply import read_stored_ply, write_ply
+from splat.stored import Marks
+from stage.errors import StageError
+from tests.support.blocks import plan_of
+from tests.support.gaussians import gaussians_of
+
+BOXES = [Box((None, None), (0.0, None)), Box((0.0, None), (None, None))]
+PLAN = plan_of(BOXES, fade=1.0, hull=Hull((-20.0, -20.0, -5.0), (20.0, 20.0, 30.0)))
+MARKS = Marks(up=(0.0, 0.0, 1.0))
+
+
+def scattered(seed: int, count: int = 400, reach: float = 60.0) -> Gaussians:
+    rng = np.random.default_rng(seed)
+    return gaussians_of(
+        means=np.column_stack([rng.uniform(-reach, reach, (count, 2)), rng.uniform(-1, 1, count)]),
+        quats=np.tile([1.0, 0, 0, 0], (count, 1)),
+        scales=np.full((count, 3), -2.0),
+        opacities=np.full(count, 1.0),
+        sh0=rng.uniform(-1, 1, (count, 3)),
+        shN=np.zeros((count, 3, 3)),
+    )
+
+
+def points(path: Path, count: int) -> None:
+    names = [(name, "<f4") for name in "xyz"]
+    path.write_bytes(b"ply\nformat binary_little_endian 1.0\nelement vertex %d\n" % count)
+    with path.open("ab") as stream:
+        stream.write(b"".join(b"property float %s\n" % name.encode() for name, _ in names) + b"end_header\n")
+        stream.write(np.arange(3 * count, dtype="<f4").tobytes())
+
+
+@pytest.fixture
+def divided(tmp_path: Path) -> Path:
+    """Two blocks' outputs and the coarse model's, as their trainings leave them."""
+    folder = tmp_path / "model"
+    for number, name in enumerate(("coarse", "blocks/01", "blocks/02")):
+        (folder / name).mkdir(parents=True)
+        splat = scattered(number)
+        if number:
+            places = splat.means.astype(np.float64)
+            splat = with_shares(splat, box_shares(PLAN, places)[number - 1] * hull_share(PLAN, places))
+        write_ply(folder / name / "scene.ply", splat, MARKS)
+        points(folder / name / "dense.ply", 10 + number)
+        (folder / name / "result.json").write_text(json.dumps({"resources": {"cpuSeconds": 100.0 * (number + 1)}}))
+    write_views(
+        folder / "coarse" / "views.json",
+        [
+            View(f"{number}.jpg", "train", camera)
+            for number, camera in enumerate(orbit((0, 0, 0), 30, 40, 4, width=64, height=48))
+        ],
+    )
+    (folder / "coarse" / "georeference.json").write_text('{"version": 1, "georeferenced": false}')
+    (folder / "coarse" / "blocks.json").write_text(json.dumps(PLAN.as_json()))
+    return folder
+
+
+def test_the_joined_scene_is_what_the_blocks_own_and_the_coarse_model_around(divided: Path, tmp_path: Path) -> None:
+    assert is_divided(divided)
+    assert join_blocks(divided, tmp_path / "joined") == []
+    stored = read_stored_ply(tmp_path / "joined" / "scene.ply")
+    assert stored.marks == MARKS
+    assert stored.plain
+    parts = [read_stored_ply(divided / name / "scene.ply").gaussians for name in ("blocks/01", "blocks/02")]
+    around = len(stored.gaussians) - sum(map(len, parts))
+    places = stored.gaussians.means[:around].astype(np.float64)
+    assert 0 < around < 400
+    assert (hull_share(PLAN, places) < 1).all()
+    np.testing.assert_array_equal(stored.gaussians.means[around:], np.concatenate([part.means for part in parts]))
+    assert json.loads((tmp_path / "joined" / "result.json").read_text())["resources"]["cpuSeconds"] == 600
+
+
+def test_the_cover_of_every_place_is_shared_out_once(tmp_path: Path) -> None:
+    """Where coarse model and blocks are the same splat, the joined one covers as it did."""
+    whole = scattered(7)
+    folder = tmp_path / "model"
+    places = whole.means.astype(np.float64)
+    for number, name in enumerate(("blocks/01", "blocks/02")):
+        (folder / name).mkdir(parents=True)
+        own = with_shares(whole, box_shares(PLAN, places)[number] * hull_share(PLAN, places))
+        write_ply(folder / name / "scene.ply", own)
+    (folder / "coarse").mkdir()
+    write_ply(folder / "coarse" / "scene.ply", whole)
+    (folder / "coarse" / "blocks.json").write_text(json.dumps(PLAN.as_json()))
+    join_blocks(folder, tmp_path / "joined")
+    joined = read_stored_ply(tmp_path / "joined" / "scene.ply").gaussians
+    clear = {tuple(mean): 1.0 for mean in whole.means}
+    for mean, opacity in zip(joined.means, opacity_of(joined.opacities), strict=True):
+        clear[tuple(mean)] *= 1 - opacity
+    before = 1 - opacity_of(whole.opacities)
+    np.testing.assert_allclose(list(clear.values()), before, atol=0.006)
+
+
+def test_where_a_block_is_missing_the_coarse_model_stands(divided: Path, tmp_path: Path) -> None:
+    complete, lacking = tmp_path / "complete", tmp_path / "lacking"
+    join_blocks(divided, complete)
+    (divided / "blocks" / "02" / "scene.ply").unlink()
+    (warning,) = join_blocks(divided, lacking)
+    assert (warning.code, warning.message) == (
+        "BLOCK_MISSING",
+        "blocks 2 of 2 are missing; the coarse model stands there",
+    )
+    there = read_stored_ply(lacking / "scene.ply").gaussians.means
+    coarse = read_stored_ply(divided / "coarse" / "scene.ply").gaussians.means
+    right = coarse[(coarse[:, 0] > 1) & (np.abs(coarse[:, :2]) < 19).all(axis=1)]
+    assert len(right)
+    assert {tuple(mean) for mean in right} <= {tuple(mean) for mean in there}
+    kept = read_stored_ply(complete / "scene.ply").gaussians.means
+    assert not {tuple(mean) for mean in right} & {tuple(mean) for mean in kept}
+
+
+def test_the_compressor_reads_blocks_as_one_scene(divided: Path, tmp_path: Path) -> None:
+    source = read_source(divided, tmp_path / "scratch")
+    assert [view.name for view in source.views] == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    assert source.training_seconds == 600
+    assert source.warnings == []
+    assert len(PlyData.read(str(source.folder / "dense.ply"))["vertex"]) == 11 + 12
+    (divided / "blocks" / "01" / "scene.ply").unlink()
+    (warning,) = read_source(divided, tmp_path / "again").warnings
+    assert warning.code == "BLOCK_MISSING"
+
+
+def test_no_plan_and_no_block_are_refused(divided: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
+        (divided / "blocks" / f"{number:02d}" / "scene.ply").unlink()
+    with pytest.raises(StageError, match="none of 2 blocks"):
+        join_blocks(divided, tmp_path / "joined")
+    (divided / "coarse" / "blocks.json").write_text("{}")
+    with pytest.raises(StageError, match="INVALID_SCENE"):
+        join_blocks(divided, tmp_path / "joined")
+
+
+@pytest.mark.parametrize("fault", ["another degree", "text", "cut short"])
+def test_a_block_of_another_layout_is_refused(divided: Path, tmp_path: Path, fault: str) -> None:
+    path = divided / "blocks" / "01" / "scene.ply"
+    if fault == "another degree":
+        splat = scattered(1)
+        write_ply(path, Gaussians(**{**vars(splat), "shN": np.zeros((len(splat), 0, 3), np.float32)}))
+    else:
+        path.write_bytes(b"ply\nformat ascii 1.0\nelement vertex 0\nend_header\n" if fault == "text" else b"ply\nform")
+    with pytest.raises(StageError, match="INVALID_SPLAT"):
+        join_blocks(divided, tmp_path / "joined")
+    with pytest.raises(InvalidSplatError):
+        join_plys([divided / "coarse" / "scene.ply", path], tmp_path / "joined.ply")
+
+
+def test_a_plan_of_the_tests_is_one_of_the_contract() -> None:
+    assert BlockPlan.from_json(json.loads(json.dumps(PLAN.as_json()))) == PLAN
