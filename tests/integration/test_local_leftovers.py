@@ -25,6 +25,7 @@ from tests.support.waiting import wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures"
 UPLOADS, MACHINES = 20, 2
+PATIENCE_SECONDS = 600.0  # until one more of them has ended: all go through the first stage before one ends
 # what its owner removes when he ends, and he is alive yet
 LEFT_TO_ITS_OWNER = {"owner": set[str](), "cloud": {"temporary files"}}
 
@@ -78,7 +79,7 @@ def test_a_cloud_that_was_killed_is_cleaned_up_after_by_make_down(tmp_path: Path
 def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Load]]:
     """Twenty uploads at once, and two machines of each type for them."""
     with stub_stack(tmp_path_factory.mktemp("crowd"), machines=MACHINES) as stack:
-        yield stack, run_load(stack, UPLOADS, lambda _ended: None)
+        yield stack, run_load(stack, UPLOADS, lambda _ended: None, PATIENCE_SECONDS)
 
 
 def test_twenty_uploads_at_once_all_become_scenes_with_one_mail_each(crowd: tuple[Stack, Load]) -> None:
