@@ -92,6 +92,18 @@ def test_a_block_keeps_to_the_schemas_and_its_share_of_the_steps(models: dict[st
         assert counts["gaussians"] == len(read_ply(model / "scene.ply"))
 
 
+def test_a_blocks_exposures_are_by_the_flights_mean(models: dict[str, Path]) -> None:
+    found = {}
+    for name, model in models.items():
+        exposure = json.loads((model / "result.json").read_text())["metrics"]["exposure"]
+        found[name] = {photo["name"]: photo["gain"] for photo in exposure["photos"]}
+    assert len(found["coarse"]) == 14
+    assert any(gain != [1, 1, 1] for gain in found["coarse"].values())
+    for name in ("1", "2"):
+        assert found[name]
+        assert found[name].items() <= found["coarse"].items()
+
+
 def test_a_block_ends_with_the_band_across_its_seam(models: dict[str, Path], plan: BlockPlan) -> None:
     for number in (1, 2):
         means = read_ply(models[str(number)] / "scene.ply").means.astype(np.float64)
