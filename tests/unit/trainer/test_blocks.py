@@ -29,6 +29,7 @@ from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, make_truth
 from trainer.block import CoarseBackdrop, Part
 from trainer.dataset import cut, load_scene
 from trainer.densify import Densification, Pull, refine
+from trainer.gpu.strategy import Splitting
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
 from trainer.schedule import preset_of
@@ -170,6 +171,15 @@ def test_only_what_is_inside_is_split() -> None:
     pull.keep(right)
     refine(splats, pull, 1000, Densification())
     assert len(splats) == 100 + int(right.sum())
+
+
+def test_on_a_gpu_too_only_what_is_inside_is_split() -> None:
+    splats = Splats.of(make_truth(count=100), torch.device("cpu"))
+    right = int((splats["means"][:, 0] > 0).sum())
+    strategy = Splitting(inside=lambda means: means[:, 0] > 0)
+    strategy.restore({"total": torch.ones(100), "views": torch.ones(100)}, torch.device("cpu"))
+    strategy.refine(splats, 1000, torch.Generator())
+    assert len(splats) == 100 + right
 
 
 def test_the_coarse_model_lies_behind_a_block_without_the_blocks_own_place(
