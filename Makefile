@@ -11,7 +11,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -63,6 +63,9 @@ asl: .build/test.stamp ## write statemachine/pipeline.asl.json anew from workflo
 
 tree: .build/run.stamp ## write docs/tree.md anew from the files' own first sentences
 	@$(PYTHON) -m scripts.tree
+
+bench-blocks: .build/run.stamp ## a generated flight trained whole and in blocks (FLIGHT=120 WIDTH=640 BLOCKS=4 STEPS=3000 GAUSSIANS=80000)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.blocks $(if $(SCENE),--scene "$(SCENE)") $(if $(FLIGHT),--photos $(FLIGHT)) $(if $(WIDTH),--width $(WIDTH)) $(if $(BLOCKS),--blocks $(BLOCKS)) $(if $(STEPS),--steps $(STEPS)) $(if $(GAUSSIANS),--gaussians $(GAUSSIANS))
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline

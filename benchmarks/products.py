@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter, laplace, maximum_filter, minimum_filt
 from scipy.spatial.transform import Rotation
 
 from benchmarks.flights import Flight, true_poses
+from benchmarks.page_distances import page_distances
 from benchmarks.similarity import Similarity, similarity
 from benchmarks.stage_runs import BUILD, run_sfm, run_training
 from benchmarks.survey_truth import Above, from_above, surveyed_upload
@@ -66,18 +67,23 @@ def main() -> int:
         model = run_training(cameras, folder / arguments.quality, arguments.quality, FOLD)
         truth = from_above(lit, WEST, NORTH, CELL, WIDTH, HEIGHT)
         survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
-        found = compared(read_scene(model, cameras), true_poses(folder), cameras, truth)
+        moved = in_true_frame(read_scene(model, cameras), true_poses(folder), cameras)
+        found = {**compared(moved, truth), **page_distances(moved, lit, flight.scenery().terrain)}
         print(json.dumps({"scene": name, "gsd": survey["gsd_metres"], "check": survey["check"], **found}), flush=True)
     return 0
 
 
-def compared(scene: Scene, poses: dict[str, dict[str, Any]], cameras: Path, truth: Above) -> dict[str, Any]:
-    """All figures of a trained flight."""
+def in_true_frame(scene: Scene, poses: dict[str, dict[str, Any]], cameras: Path) -> Scene:
+    """The scene moved onto the true cameras by a similarity."""
     photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
     originals = {photo["name"]: Path(photo["original"]).name for photo in photos}
     centres = np.array([poses[originals[view.name]]["centre"] for view in scene.views])
     fit = similarity(np.array([view.camera.position for view in scene.views]), centres)
-    moved = carried(scene, fit)
+    return carried(scene, fit)
+
+
+def compared(moved: Scene, truth: Above) -> dict[str, Any]:
+    """The maps' figures of a trained flight in the true frame."""
     grid = Grid(truth.west, truth.north, truth.cell, *truth.heights.shape[::-1])
     place = TrueFrame(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3))
     with tempfile.TemporaryDirectory() as scratch:

@@ -18,15 +18,17 @@ BUILD = ROOT / ".build"
 SCORED = "scored.ply"  # in a training run's folder: the splat before the finish on all photos
 
 
-def run_sfm(archive: Path, root: Path) -> Path:
-    """The scene that the sfm stage makes of a ZIP of photos, below the run's folder `root`."""
+def run_sfm(archive: Path, root: Path, options: dict[str, str] | None = None) -> Path:
+    """The scene that the sfm stage makes of a ZIP of photos, below the run's folder `root`; `options` are the stage's,
+    as its environment names them.
+    """
     scene = root / "processing" / "output"
     if not (scene / "result.json").is_file():
         upload = root / "processing" / "input" / "upload"
         upload.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(archive, upload / archive.name)
         scene.mkdir(parents=True, exist_ok=True)
-        _run(["-m", "sfm"], root, "sfm", {})
+        _run(["-m", "sfm"], root, "sfm", options or {})
     return scene
 
 

@@ -148,7 +148,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.UNSUPPORTED_ARCHIVE: Failure(
         "The ZIP is packed in a way that we cannot read.",
-        "Compress the photos again into one ZIP, by the ordinary method (Deflate) or without compression.",
+        "Compress the photos again into one ZIP, with the ordinary method (Deflate) or without compression.",
     ),
     ErrorCode.ARCHIVE_TOO_LARGE: Failure(
         "The ZIP would unpack to far more than photos can take.",
@@ -294,13 +294,13 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.LIMIT_REACHED: Failure(
-        "You have as many jobs as you may have for now.",
+        "You have reached your limit of jobs for now.",
         "Wait until a job has ended, or until tomorrow (UTC); the operator can raise the limits.",
         Then.NEVER,
     ),
     ErrorCode.TOO_MANY_CALLS: Failure(
-        "You have called more often than once in a fifth of a second.",
-        "Wait a minute, and ask for a running job every two seconds at most.",
+        "You are sending requests too quickly.",
+        "Wait a minute, and look at a running job at most every two seconds.",
         Then.NEVER,
     ),
     ErrorCode.JOB_RUNNING: Failure(
@@ -323,7 +323,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.NOT_PERMITTED: Failure(
-        "This bucket is not one that jobs may start from.",
+        "Jobs cannot start from this bucket.",
         "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
         Then.NEVER,
     ),
@@ -335,7 +335,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.NO_SUCH_UPLOAD: Failure(
         "There is no such upload, or it has ended.",
-        "Begin a new one by POST /uploads; one that nothing came for is given up after seven days.",
+        "Begin a new one by POST /uploads; an unfinished upload is deleted after seven days.",
         Then.NEVER,
     ),
     ErrorCode.UPLOAD_INCOMPLETE: Failure(

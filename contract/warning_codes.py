@@ -57,12 +57,12 @@ NOTHING_TO_DO = "Nothing needs to be done."  # of what only operators and tools 
 
 WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.UNKNOWN_SETTING: Advice(
-        "Something sent with the upload looks like a setting and is none.",
+        "Something sent with the upload looks like a setting but is not one.",
         "If you meant it, correct the name and upload again.",
     ),
     WarningCode.PHOTOS_SKIPPED: Advice(
         "Some photos could not be used.",
-        "Copy them from the drone's card again if they were cut off; leave out what shows no scene.",
+        "Copy them from the drone's card again if they were cut off; leave out those that do not show the place.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
         "Some photos could not be aligned.",
@@ -94,7 +94,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "If it plays to its end on your computer, copy it from the card again and upload it once more.",
     ),
     WarningCode.TIME_BUDGET: Advice(
-        "Time ran out before the work was complete, so the scene is less than it could be.",
+        "Time ran out before the work was complete, so the scene is not as good as it could be.",
         "Send fewer or smaller photos, or choose a quicker quality.",
     ),
     WarningCode.NOT_GEOREFERENCED: Advice(
@@ -138,7 +138,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Name the mask of images/photo.jpg masks/photo.jpg.png or masks/photo.png, and upload again.",
     ),
     WarningCode.INVALID_GAUSSIANS: Advice(
-        "Gaussians with values that are no numbers, or without a rotation, were removed.",
+        "Gaussians with invalid values, or without a rotation, were removed.",
         NOTHING_TO_DO,
     ),
     WarningCode.HIGHER_DEGREES_DROPPED: Advice(

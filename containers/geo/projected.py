@@ -200,6 +200,26 @@ class Projected:
         return Transformer.from_crs(self.crs, CRS.from_epsg(_WGS84), always_xy=True)
 
 
+def projection_of(place: Place, georeference: Mapping[str, Any], epsg: int | None = None) -> Projected:
+    """The projection that a georeference.json names, UTM where it names none, or that of `epsg`.
+
+    Raises UnusableSystemError: also where the way to `epsg` would spoil what control points give.
+    """
+    known = georeference.get("projected")
+    if known is None or (epsg is not None and epsg != known["epsg"]):
+        found = Projected.about(place, epsg)
+        if georeference.get("source") == "control points" and found.grid_gap:
+            raise UnusableSystemError(
+                f"{found.crs.name}: {found.grid_gap}, and the scene's control points are better than that; "
+                "leave out epsg for maps in their own system"
+            )
+        return found
+    try:
+        return Projected.about(place, CRS.from_wkt(known["wkt"]))
+    except ProjError as error:
+        raise UnusableSystemError(f"the scene's projection cannot be read: {error}") from error
+
+
 def utm(place: Place) -> int:
     """EPSG code of the UTM zone (WGS 84) of a place, near the poles of the polar system."""
     if place.latitude > _UTM_NORTH:

@@ -11,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from plyfile import PlyData
-from pyproj import CRS
-from pyproj.exceptions import CRSError
 
-from geo.projected import GridGap, Place, Projected, UnusableSystemError
+from geo.projected import GridGap, Place, Projected, projection_of
 from splat.camera import View, read_views
 from splat.files import read_document
 from splat.gaussians import Gaussians, sound
@@ -65,19 +63,7 @@ class Scene:
         place = Place.of(self.georeference)
         if place is None:
             raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
-        known = self.georeference.get("projected")
-        if known is None or (epsg is not None and epsg != known["epsg"]):
-            found = Projected.about(place, epsg)
-            if self._by_control_points and found.grid_gap:
-                raise UnusableSystemError(
-                    f"{found.crs.name}: {found.grid_gap}, and the scene's control points are better than that; "
-                    "leave out epsg for maps in their own system"
-                )
-            return found
-        try:
-            return Projected.about(place, CRS.from_wkt(known["wkt"]))
-        except CRSError as error:
-            raise NoPlaceError(f"the scene's projection cannot be read: {error}") from error
+        return projection_of(place, self.georeference, epsg)
 
     def grid_gap(self, projected: Projected) -> GridGap | None:
         """What makes maps in the system uncertain; control points give their own exactly, by the way they came in."""

@@ -196,14 +196,28 @@ class CoarseBackdrop(Backdrop):
         return np.asarray(np.rint(255 * whole), np.uint8)
 
 
-def read_coarse(folder: Path, part: Part, scene: Scene) -> tuple[Surroundings, CoarseBackdrop]:
+@dataclass(frozen=True)
+class Behind:
+    """What a block has of the coarse model: ground and sky, the model itself, and the exposures of the block's training
+    photos: by the flight's mean, not the block's, or the blocks would differ in brightness.
+    """
+
+    surroundings: Surroundings
+    backdrop: CoarseBackdrop
+    gains: dict[str, Float64]
+
+
+def read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
     """The coarse model in `folder`, as it lies behind a block. Raises StageError(INVALID_SCENE)."""
     try:
         coarse, surroundings = read_ply(folder / "scene.ply"), read_surroundings(folder / "surroundings.json")
-    except (InvalidSplatError, InvalidSceneError) as error:
+        photos = json.loads((folder / "result.json").read_bytes())["metrics"]["exposure"]["photos"]
+        known = {photo["name"]: np.array(photo["gain"], dtype=np.float64) for photo in photos}
+    except (InvalidSplatError, InvalidSceneError, OSError, ValueError, KeyError, TypeError) as error:
         raise StageError(ErrorCode.INVALID_SCENE, f"the coarse model cannot be read ({error})") from error
     behind = ~part.trains(coarse.means.astype(np.float64) + np.array(scene.offset))
-    return surroundings, CoarseBackdrop(surroundings, coarse.select(behind))
+    gains = {photo.name: known[photo.name] for photo in scene.split("train") if photo.name in known}
+    return Behind(surroundings, CoarseBackdrop(surroundings, coarse.select(behind)), gains)
 
 
 def _in_world(positions: NDArray[np.floating], frame: Frame) -> Float64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,21 +52,24 @@ def start(
     sh_degree: int,
     device: torch.device,
     after_each: Callable[[int], None] = lambda _done: None,
+    gains: Mapping[str, Float64] | None = None,
 ) -> Start:
     """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
+    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared.
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
     photos = stereo_photos(scene, store)
     match = match_on(device) if device.type == "cuda" else match_on_cpu
     stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
-    gains = even_exposures(stereo, photos, expected_gains(scene.stops))
+    if gains is None:
+        gains = even_exposures(stereo, photos, expected_gains(scene.stops))
     product = fuse(stereo, photos, PRODUCT_CELL, gains)
     dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
     if len(dense) == 0:
         return Start(from_seeds(seed_points(scene, store, limit), sh_degree), 0, {}, product)
     gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree)
-    return Start(gaussians, len(dense), gains, product)
+    return Start(gaussians, len(dense), dict(gains), product)
 
 
 def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int) -> Gaussians:

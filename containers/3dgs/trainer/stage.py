@@ -127,12 +127,14 @@ def train_scene(
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
+        gains: Mapping[str, NDArray[np.float64]] | None = None
         if part is None or part.is_coarse:
             surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
             backdrop = Backdrop(surroundings)
         else:
-            surroundings, backdrop = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
-        begun = _first_gaussians(context, scene, store, plan, device)
+            behind = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
+            surroundings, backdrop, gains = behind.surroundings, behind.backdrop, behind.gains
+        begun = _first_gaussians(context, scene, store, plan, device, gains)
         if part is not None:
             begun = part.own(begun, scene)
         inside = None if part is None else part.growing(scene)
@@ -227,7 +229,12 @@ def exposure_of(gains: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
 
 
 def _first_gaussians(
-    context: StageContext, scene: Scene, store: PhotoStore, plan: Budget, device: torch.device
+    context: StageContext,
+    scene: Scene,
+    store: PhotoStore,
+    plan: Budget,
+    device: torch.device,
+    gains: Mapping[str, NDArray[np.float64]] | None,
 ) -> Start:
     total = len(scene.split("train"))
 
@@ -235,7 +242,7 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.04 * done / total, "measuring depth from the photos")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each)
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains)
 
 
 def _start(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.warning_codes import WarningCode
+from splat.files import read_document
 from stage.contract import StageContext
 from stage.result import Warning
 
@@ -56,6 +57,15 @@ def make_products(
         return found, []
     facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
     return found, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
+
+
+def survey_figures(context: StageContext) -> dict[str, Any] | None:
+    """The content of structure from motion's survey.json, None where the stage did not receive it."""
+    try:
+        found: dict[str, Any] = read_document(context.folders.processing_input(CAMERAS) / "survey.json")
+    except (OSError, ValueError):
+        return None
+    return found
 
 
 def _run(context: StageContext, folders: list[str], progress: Callable[[float, str], None]) -> str | None:

@@ -35,9 +35,9 @@ _VISIBLE = 1 / 255
 class Source:
     """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
 
-    `plain`: the file is a PLY that can be passed on as it came. `place`: the origin's on Earth, where it is known;
-    `heights`: their datum, as georeference.json has it. `surroundings`: what training found to lie beyond the
-    photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
+    `plain`: the file is a PLY that can be passed on as it came. `georeference`: the content of georeference.json, empty
+    without one; `place`: the origin's on Earth, where it is known. `surroundings`: what training found to lie beyond
+    the photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
     """
 
     file: Path
@@ -48,10 +48,15 @@ class Source:
     folder: Path
     z_up: bool
     place: Place | None
-    heights: Mapping[str, Any]
+    georeference: Mapping[str, Any]
     surroundings: Surroundings | None
     training_seconds: float | None
     warnings: list[Warning] = field(default_factory=list)
+
+    @property
+    def heights(self) -> Mapping[str, Any]:
+        """Their datum, as georeference.json has it."""
+        return self.georeference.get("heights") or {}
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
@@ -80,7 +85,7 @@ def _read(file: Path) -> Source:
     views = beside / "views.json"
     surroundings = beside / "surroundings.json"
     stored = read_splat(file)
-    place, heights = _place(beside / "georeference.json")
+    place, georeference = _place(beside / "georeference.json")
     warnings = []
     if stored.dropped_degrees:
         facts = "spherical harmonics above degree 3 were left out"
@@ -97,7 +102,7 @@ def _read(file: Path) -> Source:
         folder=beside,
         z_up=is_georeferenced(beside / "georeference.json"),
         place=place,
-        heights=heights,
+        georeference=georeference,
         surroundings=_moved(read_surroundings(surroundings), stored.moved) if surroundings.is_file() else None,
         training_seconds=_training_seconds(beside / "result.json"),
         warnings=warnings,
@@ -105,10 +110,10 @@ def _read(file: Path) -> Source:
 
 
 def _place(path: Path) -> tuple[Place | None, Mapping[str, Any]]:
-    """Where the scene's origin is on Earth, and the datum of its heights. Raises InvalidSceneError where malformed."""
+    """Where the scene's origin is on Earth, and what else the file says. Raises InvalidSceneError where malformed."""
     try:
         document = read_document(path)
-        return Place.of(document), dict(document.get("heights") or {})
+        return Place.of(document), dict(document)
     except FileNotFoundError:
         return None, {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

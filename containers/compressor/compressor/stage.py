@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from compressor.deliver.comparison import Comparison
 from compressor.deliver.delivery import STREAM_ABOVE, Delivery
 from compressor.deliver.surroundings import default_surroundings
+from compressor.deliver.survey import Survey, survey_of
 from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
@@ -17,12 +21,14 @@ from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset, for_page
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
-from compressor.products import make_products
+from compressor.products import make_products, survey_figures
 from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
+from geo.projected import UnusableSystemError, projection_of
 from splat.ply import property_names
 from splat.surroundings import Surroundings
 from stage.contract import Folders, StageContext
+from stage.errors import ErrorCode, StageError
 from stage.result import StageOutcome, Warning
 
 INPUT = "model"
@@ -65,7 +71,8 @@ def work(context: StageContext) -> StageOutcome:
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
     shown = others[-1] if others else result
-    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings)
+    survey = _survey(scene, survey_figures(context), context.options.epsg)
+    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings, survey)
     delivery.write_splats()
     if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:
         with watch("stream"):
@@ -82,10 +89,10 @@ def work(context: StageContext) -> StageOutcome:
         delivery.write_viewer(BUNDLE, context.options.scene_name, STREAM_ABOVE)
     delivery.move_to(context.folders.processing_output)
     with watch("products"):
-        survey, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
+        products, missing = make_products(context, scene.source.folder, progress(0.96, 1.0))
     return StageOutcome(
         counts={"gaussians": len(result.decoded), "pruned": result.pruned, "bytes": len(result.sog)},
-        metrics=_metrics(scene, preset, result, compared, invented) | {"products": survey},
+        metrics=_metrics(scene, preset, result, compared, invented) | {"products": products},
         timings=watch.seconds,
         warnings=[*scene.warnings, *_warnings(result), *missing],
     )
@@ -123,6 +130,24 @@ class _Scene:
             surroundings,
             warnings,
         )
+
+
+def _survey(scene: _Scene, figures: Mapping[str, Any] | None, epsg: int | None) -> Survey:
+    """Raises StageError(INVALID_SCENE) where a companion file is malformed."""
+    source = scene.source
+    cameras = [view.camera for view in source.views]
+    reach = float(np.abs(scene.surroundings.footprint).max())
+    projected = None
+    try:
+        if source.place is not None:
+            with suppress(UnusableSystemError):  # the page then shows local metres alone
+                projected = projection_of(source.place, source.georeference, epsg)
+        return survey_of(
+            cameras, scene.framing.photo_distance, source.georeference, figures, source.marks.offset, projected, reach
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        facts = f"georeference.json or survey.json is malformed ({error!r})"
+        raise StageError(ErrorCode.INVALID_SCENE, facts) from error
 
 
 def _warnings(result: Compressed) -> list[Warning]:

@@ -32,17 +32,16 @@ const limited = {
     }
 };
 
+const common = { bundle: true, format: 'iife', minify: true, legalComments: 'none', target: 'es2022' };
+const worker = await build({ ...common, entryPoints: [here('src/measure/worker.mjs')], write: false });
 await mkdir(here('.build'), { recursive: true });
 await build({
+    ...common,
     entryPoints: [here('src/index.mjs')],
     outfile: here('.build/viewer.js'),
-    bundle: true,
-    format: 'iife',
     globalName: 'Supersplat',
-    minify: true,
-    legalComments: 'none',
+    define: { MEASURING_WORKER: JSON.stringify(worker.outputFiles[0].text) }, // a page of one file has no script beside it
     external: ['node:worker_threads'], // of the engine's workers, where there is no browser
-    target: 'es2022',
     plugins: [limited]
 });
 const css = await readFile(`${modules}@playcanvas/supersplat-viewer/dist/viewer.css`, 'utf8');

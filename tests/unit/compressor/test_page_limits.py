@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,31 +15,17 @@ from compressor.framing import frame_scene
 from splat.camera import View, look_at
 from splat.surroundings import Surroundings
 from tests.support.splats import village, village_surroundings
+from tests.support.viewer_modules import module_calls, needs_node
 
-MODULE = Path(__file__).parents[3] / "containers/compressor/viewer/src/limits.mjs"
-NODE = shutil.which("node", path=f"{Path(__file__).parents[3] / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin")
 UP = np.array([0.36, 0.48, 0.8])
 ROTATION = upright_rotation(UP)
 LIMITS = Limits(nearest=0.5, farthest=9, lowest=25, clearance=0.7, margin=1)
-CALL = """
-import {{ readFileSync }} from 'node:fs';
-import * as limits from '{module}';
-const {{ name, fixed, calls }} = JSON.parse(readFileSync(0));
-console.log(JSON.stringify(calls.map((each) => limits[name](...fixed, ...each))));
-"""
-
-pytestmark = pytest.mark.skipif(NODE is None, reason="needs Node.js, with which the viewer is built")
+pytestmark = needs_node
 
 
 def called(name: str, fixed: list[Any], calls: list[list[Any]]) -> list[Any]:
     """What the page's function returns for the fixed arguments followed by those of each call."""
-    found = subprocess.run(
-        [str(NODE), "--input-type=module", "--eval", CALL.format(module=MODULE.as_uri())],
-        input=json.dumps({"name": name, "fixed": fixed, "calls": calls}),
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    results: list[Any] = json.loads(found.stdout)
-    return results
+    return module_calls("limits", name, [[*fixed, *each] for each in calls])
 
 
 @pytest.fixture(scope="module")

@@ -102,3 +102,31 @@ def test_a_containers_progress_is_that_of_its_own_block(block: BlockName | None,
     said: list[dict[str, Any]] = []
     ProgressReporter("3dgs", JOB_ID, attempt, lambda detail: said.append(detail), block=block).report(0.5, "half")
     assert parse("Stage Progressed", said[0]) == ProgressMade(run=training(block, attempt))
+
+
+def queue_up(runs: StageRuns, run: StageRun, start_tag: int) -> str:
+    remember(runs, run)
+    runs.queue_up(run, f"token-{run.job_name}", {}, start_tag)
+    return run.job_name
+
+
+def test_a_flight_of_many_blocks_lets_others_go_after_eight(runs: StageRuns) -> None:
+    """Of the same turn another owner's job, and the same owner's next; whatever comes a turn later waits."""
+    blocks = [queue_up(runs, training(block), 7) for block in range(1, 14)]
+    other, own_next, last = (
+        queue_up(runs, StageRun(job_id=name, stage=Stage.TRAINING, attempt=1), tag)
+        for name, tag in (("other-owner", 7), ("own-next", 8), ("own-after-next", 9))
+    )
+    order = [waiting.run.job_name for waiting in runs.queue(Stage.TRAINING)]
+    assert sorted(order[:8]) == blocks[:8]
+    assert order[8:10] == [other, own_next]
+    assert sorted(order[10:15]) == blocks[8:]
+    assert order[15:] == [last]
+
+
+def test_a_block_that_waits_says_since_when(cloud: Cloud) -> None:
+    runs = StageRuns(cloud.table("stage-runs"), lambda: 1_800_000_000.0)
+    for run in (training(None), training(COARSE), training(3), training(9)):
+        queue_up(runs, run, 1)
+    queued = [waiting.queued_at for waiting in runs.queue(Stage.TRAINING)]
+    assert [at and at.timestamp() for at in queued] == [1_800_000_000.0] * 4

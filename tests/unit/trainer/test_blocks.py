@@ -29,6 +29,7 @@ from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, make_truth
 from trainer.block import CoarseBackdrop, Part
 from trainer.dataset import cut, load_scene
 from trainer.densify import Densification, Pull, refine
+from trainer.gpu.strategy import Splitting
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
 from trainer.schedule import preset_of
@@ -90,6 +91,18 @@ def test_a_block_keeps_to_the_schemas_and_its_share_of_the_steps(models: dict[st
         steps = STEPS / 4 if name == "coarse" else STEPS * photos / plan.photos
         assert counts["steps"] == pytest.approx(steps * 1.15, rel=0.12)
         assert counts["gaussians"] == len(read_ply(model / "scene.ply"))
+
+
+def test_a_blocks_exposures_are_by_the_flights_mean(models: dict[str, Path]) -> None:
+    found = {}
+    for name, model in models.items():
+        exposure = json.loads((model / "result.json").read_text())["metrics"]["exposure"]
+        found[name] = {photo["name"]: photo["gain"] for photo in exposure["photos"]}
+    assert len(found["coarse"]) == 14
+    assert any(gain != [1, 1, 1] for gain in found["coarse"].values())
+    for name in ("1", "2"):
+        assert found[name]
+        assert found[name].items() <= found["coarse"].items()
 
 
 def test_a_block_ends_with_the_band_across_its_seam(models: dict[str, Path], plan: BlockPlan) -> None:
@@ -158,6 +171,15 @@ def test_only_what_is_inside_is_split() -> None:
     pull.keep(right)
     refine(splats, pull, 1000, Densification())
     assert len(splats) == 100 + int(right.sum())
+
+
+def test_on_a_gpu_too_only_what_is_inside_is_split() -> None:
+    splats = Splats.of(make_truth(count=100), torch.device("cpu"))
+    right = int((splats["means"][:, 0] > 0).sum())
+    strategy = Splitting(inside=lambda means: means[:, 0] > 0)
+    strategy.restore({"total": torch.ones(100), "views": torch.ones(100)}, torch.device("cpu"))
+    strategy.refine(splats, 1000, torch.Generator())
+    assert len(splats) == 100 + right
 
 
 def test_the_coarse_model_lies_behind_a_block_without_the_blocks_own_place(

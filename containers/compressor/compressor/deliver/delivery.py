@@ -14,6 +14,7 @@ from compressor.deliver.limits import limits_of
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
+from compressor.deliver.survey import Survey
 from compressor.deliver.tiles import write_tiles
 from compressor.deliver.viewer import Journey, Page, upright_rotation, write_page, write_streaming_page
 from compressor.encode.compress import Compressed
@@ -48,6 +49,7 @@ class Delivery:
     page: Compressed
     framing: Framing
     surroundings: Surroundings
+    survey: Survey
 
     def write_splats(self) -> None:
         """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if any.
@@ -119,6 +121,7 @@ class Delivery:
             metric=self.source.z_up,
             antialiased=self.source.marks.antialiased,
             downloads=files,
+            survey=self.survey,
         )
         (self.folder / "viewer").mkdir()
         write_page(self.folder / "viewer" / "index.html", bundle, self.page.sog, page)

@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const { settings, surroundings, limits, rotation, target, metric, antialiased, title, downloads } = JSON.parse(byId('presentation').textContent);
+const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
 const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
@@ -53,7 +53,7 @@ async function content() {
     }
     const sog = embedded();
     const contentUrl = URL.createObjectURL(sog);
-    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), bytes: sog.size };
+    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), sog };
 }
 
 // A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no right to them:
@@ -122,7 +122,7 @@ function embedded() {
 }
 
 async function start(renderer) {
-    const { bytes, ...given } = await content();
+    const { sog, ...given } = await content();
     const viewer = await Supersplat.createViewer({
         container: byId('viewer'),
         settings,
@@ -134,7 +134,8 @@ async function start(renderer) {
         noanim: still,
         renderer
     });
-    window.spaceport = { viewer, supported: (point) => Supersplat.supported(surroundings, point) };
+    const supported = (point) => Supersplat.supported(surroundings, point);
+    window.spaceport = { viewer, supported };
     // the viewer takes every splat for y-down; ours says itself which way is up
     viewer.app.root.on('childinsert', (entity) => {
         if (entity.name === 'gsplat') {
@@ -152,7 +153,10 @@ async function start(renderer) {
         poster.classList.add('gone');
         poster.inert = true;
         if (!asked.has('noui')) {
-            addControls(viewer, bytes, given.contentUrl);
+            addControls(viewer, sog, given.contentUrl);
+            if (sog) {
+                addMeasuring(viewer, sog, supported);
+            }
         }
         document.documentElement.dataset.loaded = 'true';
     };
@@ -163,11 +167,33 @@ async function start(renderer) {
     }
 }
 
-function addControls(viewer, bytes, contentUrl) {
+// The splat is read for measuring when the panel is first opened.
+function addMeasuring(viewer, sog, supported) {
+    let tools;
+    const toggle = () => {
+        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), sog, rotation, survey, title, supported });
+        tools.open(!tools.isOpen);
+        window.spaceport.measuring = tools;
+        byId('measure').setAttribute('aria-expanded', String(tools.isOpen));
+    };
+    byId('measure').hidden = false;
+    byId('measure').onclick = toggle;
+    addEventListener('keydown', (event) => {
+        if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+            toggle();
+        } else if (event.key === 'Escape' && tools?.isOpen) {
+            toggle();
+            byId('measure').focus();
+        }
+    });
+}
+
+function addControls(viewer, sog, contentUrl) {
     const icons = {
         play: '<path d="M7 5v14l12-7z"/>',
         pause: '<path d="M8 5v14M16 5v14"/>',
         reset: '<path d="M4 12a8 8 0 1 0 3-6.2M4 4v5h5"/>',
+        measure: '<path d="M3 17 17 3l4 4L7 21zM8 12l2 2M11 9l3 3M14 6l2 2"/>',
         save: '<path d="M12 4v11m-5-5 5 5 5-5M5 20h14"/>',
         ask: '<path d="M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.01"/>',
         full: '<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>'
@@ -175,7 +201,7 @@ function addControls(viewer, bytes, contentUrl) {
     const draw = (id, icon = id) => {
         byId(id).innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${icons[icon]}</svg>`;
     };
-    ['reset', 'save', 'ask', 'full'].forEach((id) => draw(id));
+    ['reset', 'measure', 'save', 'ask', 'full'].forEach((id) => draw(id));
     const turning = () => viewer.state.cameraMode === 'anim' && !viewer.state.animationPaused;
     let round;
     const showPlay = () => {
@@ -214,7 +240,7 @@ function addControls(viewer, bytes, contentUrl) {
         }
     });
     showPlay();
-    listDownloads(bytes, contentUrl);
+    listDownloads(sog?.size, contentUrl);
     byId('controls').hidden = false;
     byId('legend').hidden = false;
     setTimeout(() => byId('legend').classList.add('gone'), LEGEND_MILLISECONDS);

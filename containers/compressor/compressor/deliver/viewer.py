@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compressor.deliver.limits import Limits
+from compressor.deliver.survey import Survey
 from splat.surroundings import Surroundings, inscribed_ellipse
 
 BUNDLE = Path(__file__).parents[2] / "viewer" / ".build"
@@ -44,7 +45,8 @@ class Page:
     """What the page shows around the splat, all in the splat's coordinates: ground and sky, and where one may go.
 
     `poster`: the picture shown while loading (JPEG); `metric`: whether one unit is one metre; `downloads`: bytes of the
-    files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur.
+    files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur;
+    `survey`: how sure what is measured in the page is.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Page:
     metric: bool = False
     downloads: Mapping[str, int] = field(default_factory=dict)
     antialiased: bool = False
+    survey: Survey = field(default_factory=Survey)
 
 
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
@@ -99,6 +102,7 @@ def _text(bundle: Path, splat: str, page: Page) -> str:
         "metric": page.metric,
         "antialiased": page.antialiased,
         "title": page.title,
+        "survey": page.survey.as_json(page.metric),
         "downloads": {
             Path(name).suffix[1:]: {"path": f"../{name}", "bytes": size} for name, size in page.downloads.items()
         },

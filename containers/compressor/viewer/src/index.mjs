@@ -2,6 +2,7 @@
 import { createViewer as createStockViewer } from '@playcanvas/supersplat-viewer/viewer';
 import { drawSurroundings } from './background.mjs';
 import { interruptIntoOrbit, keepWithin } from './controls.mjs';
+import { keepStill, Measuring } from './measure/tools.mjs';
 import { loadByLinks } from './parts.mjs';
 
 export { supported } from './limits.mjs';
@@ -13,6 +14,10 @@ export async function createViewer({ limits, surroundings, linkOf, ...options })
         loadByLinks(viewer.app, linkOf);
     }
     interruptIntoOrbit(viewer);
+    keepStill(viewer);
     drawSurroundings(viewer.app, surroundings);
     return viewer;
 }
+
+// The tools of the page's panel; the splat is read for them when they are first opened.
+export const measureWith = (options) => new Measuring({ ...options, script: MEASURING_WORKER });

@@ -1,0 +1,47 @@
+// What is drawn over the picture: the picks and what joins them, as SVG on the page and on a canvas for a snapshot.
+const NORTH = 'M0-14 7 11 0 6-7 11Z';
+const COLOUR = '#ffd400';
+const DOUBTFUL = '#ff5a36';
+
+// `places`: of the picks in pixels, null behind the camera.
+export function svgOf(kind, picks, places) {
+    const joined = places.filter(Boolean);
+    const shape = kind === 'area' && joined.length > 2 ? 'polygon' : 'polyline';
+    const text = joined.map((place) => place.map((value) => value.toFixed(1)).join()).join(' ');
+    const lines = kind === 'point' || joined.length < 2 ? '' : `<${shape} points="${text}" fill="${shape === 'polygon' ? `${COLOUR}33` : 'none'}" stroke="${COLOUR}" stroke-width="2"/>`;
+    return lines + places.map((place, i) => place && dot(place, picks[i], i, kind)).filter(Boolean).join('');
+}
+
+function dot([x, y], { doubt }, i, kind) {
+    const at = `translate(${x.toFixed(1)} ${y.toFixed(1)})`;
+    const number = kind === 'point' ? '' : `<text x="9" y="-7" fill="#fff" stroke="#000" stroke-width="3" paint-order="stroke" font-size="13" font-family="sans-serif">${i + 1}</text>`;
+    return `<g transform="${at}"><circle r="5" fill="${doubt ? DOUBTFUL : COLOUR}" stroke="#000"/>${number}</g>`;
+}
+
+export const needle = (degrees) => `<g transform="rotate(${degrees.toFixed(1)})"><path d="${NORTH}" fill="#e33" stroke="#fff"/><text y="-17" fill="#fff" font-size="12" text-anchor="middle" font-family="sans-serif">N</text></g>`;
+
+// The picture (RGBA, base64, as the viewer captures it) with `marks`, an SVG's content of the same size, and a plate
+// below it: `title`, `lines` of figures, and north. Resolves to a PNG.
+export async function plated({ width, height, data }, marks, { title, lines, north }) {
+    const row = Math.max(18, Math.round(width / 60));
+    const rows = [title, ...lines];
+    const plate = Math.round((rows.length + 1) * 1.4 * row);
+    const canvas = new OffscreenCanvas(width, height + plate);
+    const context = canvas.getContext('2d');
+    const bytes = Uint8ClampedArray.from(atob(data), (character) => character.charCodeAt(0));
+    context.putImageData(new ImageData(bytes, width, height), 0, 0);
+    context.fillStyle = '#14181c';
+    context.fillRect(0, height, width, plate);
+    context.fillStyle = '#fff';
+    rows.forEach((line, i) => {
+        context.font = `${i === 0 ? 'bold ' : ''}${row}px system-ui, sans-serif`;
+        context.fillText(line, row, height + (i + 1.3) * 1.4 * row, width - 6 * row);
+    });
+    const over = `${marks}${north === null ? '' : `<g transform="translate(${width - 2.5 * row} ${height + plate / 2}) scale(${row / 14})">${needle(north)}</g>`}`;
+    const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height + plate}">${over}</svg>`;
+    const image = new Image();
+    image.src = `data:image/svg+xml,${encodeURIComponent(svg)}`;
+    await image.decode();
+    context.drawImage(image, 0, 0);
+    return canvas.convertToBlob({ type: 'image/png' });
+}

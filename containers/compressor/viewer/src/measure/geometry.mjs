@@ -1,0 +1,63 @@
+// Lengths and areas of picked points in metres east, north and up, each with its standard deviation.
+//
+// A pick's error is `along` its ray, and `aside` from it; a figure's is that of its points by the figure's derivative at
+// each, and that of the scene's scale. One standard deviation: two of three figures are closer to the truth.
+const UP = [0, 0, 1];
+
+const minus = (a, b) => a.map((value, i) => value - b[i]);
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
+const times = (factor, a) => a.map((value) => factor * value);
+const plus = (a, b) => a.map((value, i) => value + b[i]);
+const unit = (a) => times(1 / (Math.hypot(...a) || 1), a);
+const level = (a) => [a[0], a[1], 0];
+
+// The variance of a figure whose derivative at each pick is a vector of `slopes`, and by the scale `byScale`.
+function deviation(picks, slopes, byScale) {
+    const variance = picks.reduce((sum, { direction, along, aside }, i) => {
+        const onRay = dot(slopes[i], direction);
+        return sum + along * along * onRay * onRay + aside * aside * (dot(slopes[i], slopes[i]) - onRay * onRay);
+    }, byScale * byScale);
+    return Math.sqrt(variance);
+}
+
+// Of a line through the picks: its length, its length in plan, and how far its end is above its beginning.
+export function line(picks, scale) {
+    const points = picks.map((each) => each.point);
+    const flat = points.map(level);
+    const rise = points[points.length - 1][2] - points[0][2];
+    const ends = picks.map((_, i) => times((i === picks.length - 1) - (i === 0), UP));
+    return {
+        length: along(picks, points, scale),
+        plan: along(picks, flat, scale),
+        rise: { value: rise, sigma: deviation(picks, ends, scale * rise) }
+    };
+}
+
+function along(picks, points, scale) {
+    const steps = points.slice(1).map((point, i) => minus(point, points[i]));
+    const value = steps.reduce((sum, step) => sum + Math.hypot(...step), 0);
+    const none = [0, 0, 0];
+    const slopes = points.map((_, i) => minus(i > 0 ? unit(steps[i - 1]) : none, i < steps.length ? unit(steps[i]) : none));
+    return { value, sigma: deviation(picks, slopes, scale * value) };
+}
+
+// Of the polygon of the picks: its area in plan, and on the plane that fits it best.
+export function area(picks, scale) {
+    const points = picks.map((each) => each.point);
+    const around = points.map((point) => minus(point, points[0]));
+    const next = (i, step) => around[(i + step + around.length) % around.length];
+    const normal = around.reduce((sum, point, i) => plus(sum, times(0.5, cross(point, next(i, 1)))), [0, 0, 0]);
+    const onto = (axis) => {
+        const value = Math.abs(dot(normal, axis));
+        const slopes = around.map((_, i) => times(0.5, cross(minus(next(i, 1), next(i, -1)), axis)));
+        return { value, sigma: deviation(picks, slopes, 2 * scale * value) };
+    };
+    return { plan: onto(UP), own: onto(unit(normal)) };
+}
+
+// Coordinates in the map projection: polynomials of the second degree in metres about the scene's origin.
+export function projected(terms, [east, north, up]) {
+    const powers = [1, east, north, up, east * east, east * north, north * north, east * up, north * up];
+    return terms.map((row) => dot(row, powers));
+}

@@ -1,0 +1,150 @@
+// Where a ray meets the splat, from its Gaussians themselves: each counts with its opacity at the ray's nearest approach
+// in its own metric, in order of depth. The surface is where half of the light is gone, as in containers/splat/depths.py:
+// the mean of depths, and the first Gaussian of some opacity, lie in the veil that hangs before cameras.
+const MIN_ALPHA = 1 / 255;
+const MAX_ALPHA = 0.999;
+const RING = 8; // rays about the one that was asked for
+const DEFAULT_SPREAD = 2e-3; // of the distance: the ring's radius where no photos say what a pixel of theirs is
+
+// `means` (3 N), `forms` (9 N): rows of the matrix that takes an offset from the mean into the Gaussian's own standard
+// deviations, so that no inverse covariance cancels; `opacities` (N), `reaches` (N): beyond which alpha is below 1/255.
+export function gaussiansOf(count, meanOf, scaleOf, quaternionOf, opacityOf) {
+    const means = new Float32Array(3 * count);
+    const forms = new Float32Array(9 * count);
+    const opacities = new Float32Array(count);
+    const reaches = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+        means.set(meanOf(i), 3 * i);
+        const scales = scaleOf(i);
+        const [w, x, y, z] = quaternionOf(i);
+        const axes = [
+            [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
+            [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
+            [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)]
+        ];
+        forms.set(axes.flatMap((axis, k) => axis.map((value) => value / scales[k])), 9 * i);
+        opacities[i] = opacityOf(i);
+        reaches[i] = Math.max(...scales) * Math.sqrt(2 * Math.log(Math.max(1, opacities[i] / MIN_ALPHA)));
+    }
+    return { count, means, forms, opacities, reaches };
+}
+
+// The Gaussians that rays from `origin` within `spread` (tangent) of the unit vector `direction` may meet.
+export function near(gaussians, origin, direction, spread) {
+    const { count, means, reaches } = gaussians;
+    const [ox, oy, oz] = origin;
+    const [dx, dy, dz] = direction;
+    const found = [];
+    for (let i = 0, j = 0; i < count; i++, j += 3) {
+        const px = means[j] - ox;
+        const py = means[j + 1] - oy;
+        const pz = means[j + 2] - oz;
+        const along = px * dx + py * dy + pz * dz;
+        const reach = reaches[i] + spread * Math.max(along, 0);
+        if (along > -reaches[i] && px * px + py * py + pz * pz - along * along <= reach * reach) {
+            found.push(i);
+        }
+    }
+    return found;
+}
+
+// What the ray meets of `candidates`: the depths at which a quarter, half and three quarters of the light are gone,
+// Infinity where the splat stops less.
+export function depthsAt(gaussians, candidates, origin, direction) {
+    const { means, forms, opacities } = gaussians;
+    const [dx, dy, dz] = direction;
+    const hits = [];
+    for (const i of candidates) {
+        const px = means[3 * i] - origin[0];
+        const py = means[3 * i + 1] - origin[1];
+        const pz = means[3 * i + 2] - origin[2];
+        let [pv, vv, pp] = [0, 0, 0];
+        for (let j = 9 * i; j < 9 * i + 9; j += 3) {
+            const p = forms[j] * px + forms[j + 1] * py + forms[j + 2] * pz;
+            const v = forms[j] * dx + forms[j + 1] * dy + forms[j + 2] * dz;
+            pv += p * v;
+            vv += v * v;
+            pp += p * p;
+        }
+        const depth = pv / vv;
+        const alpha = Math.min(MAX_ALPHA, opacities[i] * Math.exp(-0.5 * Math.max(0, pp - depth * pv)));
+        if (depth > 0 && alpha >= MIN_ALPHA) {
+            hits.push([depth, alpha]);
+        }
+    }
+    hits.sort((one, other) => one[0] - other[0]);
+    const depths = [Infinity, Infinity, Infinity];
+    let left = 1;
+    for (const [depth, alpha] of hits) {
+        left *= 1 - alpha;
+        for (let k = 0; k < 3; k++) {
+            if (left < 0.75 - 0.25 * k) {
+                depths[k] = Math.min(depths[k], depth);
+            }
+        }
+        if (left < 0.25) {
+            break;
+        }
+    }
+    return depths;
+}
+
+// The surface that a ray meets: { point, direction, depth, fog, rough }, null where the splat stops less than half of the
+// light. `radius`: that of a ring of rays about it at the surface, some two pixels of the photos, or null. The plane through
+// what all of them meet is surer than one ray, and shows edges: `rough` is how far off it they lie, RMS, or Infinity where a
+// ray meets nothing; `fog` the median distance in which a ray's light falls from three quarters to one.
+export function pick(gaussians, origin, direction, radius) {
+    const centre = depthsAt(gaussians, near(gaussians, origin, direction, 0), origin, direction);
+    if (centre[1] === Infinity) {
+        return null;
+    }
+    const spread = radius === null ? DEFAULT_SPREAD : radius / centre[1];
+    const candidates = near(gaussians, origin, direction, spread);
+    const [right, up] = across(direction);
+    const met = [{ a: 0, b: 0, depths: centre }];
+    for (let k = 0; k < RING; k++) {
+        const [a, b] = [Math.cos(2 * Math.PI * k / RING), Math.sin(2 * Math.PI * k / RING)];
+        const beside = unit(direction.map((value, i) => value + spread * (a * right[i] + b * up[i])));
+        met.push({ a, b, depths: depthsAt(gaussians, candidates, origin, beside) });
+    }
+    const known = met.filter(({ depths }) => depths[1] < Infinity);
+    const fogs = met.map(({ depths }) => (depths[1] < Infinity ? depths[2] - depths[0] : Infinity));
+    const { level, rough } = plane(known);
+    return {
+        point: origin.map((value, i) => value + level * direction[i]),
+        direction,
+        depth: level,
+        fog: fogs.sort((one, other) => one - other)[RING / 2],
+        rough: known.length <= RING ? Infinity : rough
+    };
+}
+
+// The plane through the median depths by least squares; the ring's symmetry is lost where a ray meets nothing.
+function plane(met) {
+    const sums = { aa: 1e-9, ab: 0, bb: 1e-9, a: 0, b: 0, az: 0, bz: 0, z: 0 };
+    const n = met.length;
+    for (const { a, b, depths } of met) {
+        const z = depths[1];
+        for (const [name, value] of [['a', a], ['b', b], ['z', z], ['aa', a * a], ['ab', a * b], ['bb', b * b], ['az', a * z], ['bz', b * z]]) {
+            sums[name] += value;
+        }
+    }
+    const [aa, ab, bb] = [sums.aa - sums.a * sums.a / n, sums.ab - sums.a * sums.b / n, sums.bb - sums.b * sums.b / n];
+    const [az, bz] = [sums.az - sums.a * sums.z / n, sums.bz - sums.b * sums.z / n];
+    const determinant = aa * bb - ab * ab;
+    const [slopeA, slopeB] = n > 3 ? [(az * bb - bz * ab) / determinant, (bz * aa - az * ab) / determinant] : [0, 0];
+    const level = (sums.z - slopeA * sums.a - slopeB * sums.b) / n;
+    const squares = met.reduce((sum, { a, b, depths }) => sum + (depths[1] - level - slopeA * a - slopeB * b) ** 2, 0);
+    return { level, rough: Math.sqrt(squares / n) };
+}
+
+// Two unit vectors that stand on `direction` and on each other.
+function across([x, y, z]) {
+    const right = unit(Math.abs(z) < 0.9 ? [y, -x, 0] : [0, z, -y]);
+    return [right, [right[1] * z - right[2] * y, right[2] * x - right[0] * z, right[0] * y - right[1] * x]];
+}
+
+export function unit(vector) {
+    const length = Math.hypot(...vector);
+    return vector.map((value) => value / length);
+}

@@ -1,0 +1,79 @@
+// What the page says of picks: figures with their accuracy, and where it is unsure.
+import { area, line, projected } from './geometry.mjs';
+
+// Of a trained splat against its generator's truth, from 12 to 60 m at 25 to 85 degrees (benchmarks/README.md): these hold
+// 67 % of single picks' errors. Beyond the limits, in ground sampling distances (GSD), distances are worse than one GSD.
+const ALONG_OF_GSD = 0.5;
+const ALONG_OF_FOG = 0.4;
+const ALONG_OF_ROUGH = 0.5;
+const ASIDE_OF_GSD = 0.3;
+const MAX_SURE_FOG = 4;
+const MAX_SURE_ROUGH = 1;
+const RING_OF_GSD = 2;
+const GSD_OF_DEPTH = 1e-3; // where no photos are known
+
+export const ringOf = ({ gsd }) => (gsd === null ? null : RING_OF_GSD * gsd);
+
+// A pick with its standard deviations, and why it is unsure, if it is; `supported`: whether photos saw the place.
+export function judged(found, survey, supported) {
+    const gsd = survey.gsd ?? GSD_OF_DEPTH * found.depth;
+    const doubt = survey.gsd !== null && !supported ? 'no photos show this place'
+        : found.fog > MAX_SURE_FOG * gsd ? `the surface is open within ${open(found.fog, survey.unit)}`
+        : found.rough > MAX_SURE_ROUGH * gsd ? 'an edge, or leaves' : null;
+    const [fog, rough] = [found.fog, found.rough].map((value) => Math.min(value, found.depth));
+    const along = Math.hypot(ALONG_OF_GSD * gsd, ALONG_OF_FOG * fog, ALONG_OF_ROUGH * rough);
+    return { ...found, along, aside: ASIDE_OF_GSD * gsd, doubt };
+}
+
+// The lines that say what the picks measure, as `kind` (line, area or point) has it.
+export function said(kind, picks, survey) {
+    const { unit, scale } = survey;
+    const plain = ({ value, sigma }, sign = '') => `${sign}${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
+    const square = ({ value, sigma }) => `${number(value, sigma)} ${unit}²${bound(sigma, `${unit}²`)}`;
+    const lines = [];
+    if (kind === 'point' && picks.length > 0) {
+        lines.push(...placed(picks[picks.length - 1], survey));
+    } else if (kind === 'line' && picks.length > 1) {
+        const { length, plan, rise } = line(picks, scale);
+        lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${plain(rise, rise.value > 0 ? '+' : '')}`);
+    } else if (kind === 'area' && picks.length > 2) {
+        const { plan, own } = area(picks, scale);
+        lines.push(`Area in plan ${square(plan)}`, `On its own plane ${square(own)}`);
+    }
+    const doubts = kind === 'point' ? picks.slice(-1) : picks;
+    const numbered = kind !== 'point' && picks.length > 1;
+    doubts.forEach(({ doubt }, i) => {
+        if (doubt) {
+            lines.push(`Unsure ${numbered ? `at point ${i + 1}` : 'here'}: ${doubt}`);
+        }
+    });
+    return lines;
+}
+
+// Where a pick is: in the scene, and on Earth where that is known.
+export function placed({ point, along }, survey) {
+    const { unit, offset, system, absolute } = survey;
+    const [x, y, z] = point.map((value, i) => number(value + offset[i], along));
+    const lines = [survey.georeferenced ? `East ${x}, north ${y}, up ${z} ${unit}${bound(along, unit)} in the scene` : `x ${x}, y ${y}, z ${z}`];
+    if (system) {
+        const [east, north, height] = projected(system.terms, point);
+        const sigma = Math.hypot(along, absolute?.plan ?? 0);
+        lines.push(`E ${number(east, sigma)}, N ${number(north, sigma)}, height ${number(height, Math.hypot(along, absolute?.height ?? 0))}`, system.name);
+    }
+    if (absolute) {
+        lines.push(`On Earth${bound(Math.hypot(along, absolute.plan), 'm')} in plan${absolute.height === null ? '' : `,${bound(Math.hypot(along, absolute.height), 'm')} in height`}, by ${absolute.by}`);
+    }
+    return lines;
+}
+
+const bound = (sigma, unit) => ` ± ${number(sigma, sigma)} ${unit}`;
+
+// With as many decimals as its standard deviation has until its first digit, three at most.
+function number(value, sigma) {
+    const decimals = Math.min(3, Math.max(0, Math.ceil(-Math.log10(sigma))));
+    return value.toFixed(decimals);
+}
+
+function open(fog, unit) {
+    return Number.isFinite(fog) ? `${number(fog, fog / 10)} ${unit}` : 'the whole depth';
+}

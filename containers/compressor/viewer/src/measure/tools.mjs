@@ -1,0 +1,235 @@
+// The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
+import { SplatCamera, turned } from './camera.mjs';
+import { needle, plated, svgOf } from './drawing.mjs';
+import { judged, placed, ringOf, said } from './report.mjs';
+import { PickedSplat } from './splat.mjs';
+import { SavedViews } from './views.mjs';
+
+const TAP_PIXELS = 8; // that a click or tap may move
+const SNAPSHOT_PIXELS = 1920; // along its longer side
+const PROMPTS = {
+    line: 'Click two points or more',
+    area: 'Click the corners of the area',
+    point: 'Click a point'
+};
+
+// While it measures, a click must not move the camera, as the viewer's own does to what it picks.
+let measuring = false;
+export function keepStill(viewer) {
+    viewer.events.on('picker:ready', (picker) => {
+        const pickSurface = picker.pickSurface.bind(picker);
+        picker.pickSurface = (x, y) => (measuring ? Promise.resolve(null) : pickSurface(x, y));
+    });
+}
+
+// `panel`, `overlay`: the page's elements; `supported(point)` of the viewer's coordinates: whether photos saw a place.
+export class Measuring {
+    constructor({ viewer, panel, overlay, sog, script, rotation, survey, title, supported }) {
+        Object.assign(this, { viewer, panel, overlay, rotation, survey, title, supported });
+        this.camera = new SplatCamera(viewer, rotation);
+        this.splat = new PickedSplat(sog, script);
+        this.views = new SavedViews(title);
+        this.kind = 'line';
+        this.picks = [];
+        this.drawn = '';
+        this.hovering = false;
+        this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
+        this.listen();
+        this.listViews();
+        this.splat.ready.then(() => this.show(), (error) => this.fail(error));
+        viewer.app.on('frameend', () => this.draw());
+    }
+
+    open(wanted) {
+        measuring = wanted;
+        this.panel.hidden = !wanted;
+        this.overlay.toggleAttribute('hidden', !wanted); // an SVG has no such property
+        this.show();
+    }
+
+    get isOpen() {
+        return !this.panel.hidden;
+    }
+
+    listen() {
+        for (const button of this.panel.querySelectorAll('[data-kind]')) {
+            button.onclick = () => {
+                this.kind = button.dataset.kind;
+                this.picks = [];
+                this.show();
+            };
+        }
+        this.part('take').onclick = () => this.take(0.5, 0.5);
+        this.part('undo').onclick = () => this.undo();
+        this.part('clear').onclick = () => { this.picks = []; this.show(); };
+        this.part('keep').onclick = () => this.keepView();
+        this.part('picture').onclick = () => this.snapshot().catch((error) => this.fail(error));
+        const { canvas } = this.camera;
+        let down = null;
+        canvas.addEventListener('pointerdown', (event) => {
+            down = down === null && event.button === 0 ? event : undefined; // a second finger is no tap
+        });
+        addEventListener('pointerup', (event) => {
+            const tap = down && event.target === canvas
+                && Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) < TAP_PIXELS;
+            down = null;
+            if (tap && measuring) {
+                this.take(...this.placeOf(event));
+            }
+        });
+        addEventListener('pointercancel', () => { down = null; });
+        canvas.addEventListener('pointermove', (event) => {
+            if (measuring && event.pointerType === 'mouse' && event.buttons === 0) {
+                this.hover(...this.placeOf(event));
+            }
+        });
+        addEventListener('keydown', (event) => {
+            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input')) {
+                return;
+            }
+            if (event.key === 'Enter') {
+                this.take(0.5, 0.5);
+            } else if (event.key === 'Backspace') {
+                this.undo();
+            }
+        });
+    }
+
+    placeOf({ clientX, clientY }) {
+        const { left, top, width, height } = this.camera.canvas.getBoundingClientRect();
+        return [(clientX - left) / width, (clientY - top) / height];
+    }
+
+    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface.
+    async at(x, y) {
+        const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey));
+        return found && judged(found, this.survey, this.supported(turned(this.rotation, found.point)));
+    }
+
+    async take(x, y) {
+        try {
+            const pick = await this.at(x, y);
+            if (pick) {
+                this.picks = this.kind === 'point' ? [pick] : [...this.picks, pick];
+            }
+            this.show(pick ? '' : 'There is no surface here');
+        } catch (error) {
+            this.fail(error);
+        }
+    }
+
+    undo() {
+        this.picks = this.picks.slice(0, -1);
+        this.show();
+    }
+
+    // Coordinates under the pointer: one question at a time, and the last place of those passed by meanwhile.
+    async hover(x, y) {
+        this.pointer = [x, y];
+        if (this.hovering) {
+            return;
+        }
+        this.hovering = true;
+        try {
+            while (this.pointer) {
+                const place = this.pointer;
+                this.pointer = null;
+                const pick = await this.at(...place);
+                this.part('pointer').textContent = pick ? placed(pick, this.survey).slice(0, this.survey.system ? 2 : 1).join('\n') : '';
+            }
+        } catch (error) {
+            this.fail(error);
+        } finally {
+            this.hovering = false;
+        }
+    }
+
+    show(first = '') {
+        for (const button of this.panel.querySelectorAll('[data-kind]')) {
+            button.setAttribute('aria-pressed', String(button.dataset.kind === this.kind));
+        }
+        const lines = said(this.kind, this.picks, this.survey);
+        this.lines = lines;
+        this.part('figures').textContent = [first, ...(lines.length ? lines : [PROMPTS[this.kind]])].filter(Boolean).join('\n');
+        for (const name of ['undo', 'clear']) {
+            this.part(name).disabled = this.picks.length === 0;
+        }
+        this.drawn = '';
+        this.viewer.app.renderNextFrame = true;
+    }
+
+    fail(error) {
+        this.part('figures').textContent = `Measuring does not work here (${error.message})`;
+    }
+
+    marks(width, height) {
+        const place = this.camera.projection();
+        const places = this.picks.map(({ point }) => place(point)?.map((value, i) => value * [width, height][i]) ?? null);
+        return svgOf(this.kind, this.picks, places);
+    }
+
+    draw() {
+        if (!this.isOpen) {
+            return;
+        }
+        const { clientWidth, clientHeight } = this.camera.canvas;
+        const [x, y] = [clientWidth / 2, clientHeight / 2];
+        const cross = `<path d="M${x - 9} ${y}h18M${x} ${y - 9}v18" stroke="#fff" stroke-opacity=".7"/>`;
+        const north = this.survey.georeferenced ? `<g transform="translate(36 84)"><circle r="26" fill="#0009"/>${needle(this.camera.heading())}</g>` : '';
+        const content = cross + this.marks(clientWidth, clientHeight) + north;
+        if (content !== this.drawn) {
+            this.overlay.innerHTML = content;
+            this.drawn = content;
+        }
+    }
+
+    keepView() {
+        const distance = this.picks.at(-1)?.depth ?? 10;
+        const taken = new Date().toLocaleString();
+        this.views.add({ name: taken, pose: this.camera.pose(distance), kind: this.kind, picks: this.picks });
+        this.listViews();
+    }
+
+    listViews() {
+        const list = this.part('views');
+        list.replaceChildren(...this.views.views.map((view, index) => {
+            const [go, remove] = [document.createElement('button'), document.createElement('button')];
+            go.type = remove.type = 'button';
+            go.textContent = view.name;
+            go.onclick = () => this.goTo(view);
+            remove.textContent = '×';
+            remove.setAttribute('aria-label', `Remove the view ${view.name}`);
+            remove.onclick = () => { this.views.remove(index); this.listViews(); };
+            const item = document.createElement('li');
+            item.append(go, remove);
+            return item;
+        }));
+    }
+
+    goTo({ pose, kind, picks }) {
+        Object.assign(this, { kind, picks });
+        const { annotations } = this.viewer; // the viewer's own way to a pose
+        annotations.push({ position: pose.target, title: '', text: '', camera: { initial: pose } });
+        this.viewer.selectAnnotation(annotations.length - 1);
+        annotations.pop();
+        this.show();
+    }
+
+    // The picture as it is seen, with what was measured and a plate, as a download.
+    async snapshot() {
+        const { clientWidth, clientHeight } = this.camera.canvas;
+        const factor = SNAPSHOT_PIXELS / Math.max(clientWidth, clientHeight);
+        const [width, height] = [clientWidth, clientHeight].map((value) => Math.round(factor * value));
+        const marks = `<g transform="scale(${factor})">${this.marks(clientWidth, clientHeight)}</g>`;
+        const plate = {
+            title: this.title,
+            lines: [new Date().toLocaleDateString(undefined, { dateStyle: 'long' }), ...this.lines],
+            north: this.survey.georeferenced ? this.camera.heading() : null
+        };
+        const link = document.createElement('a');
+        link.href = URL.createObjectURL(await plated(await this.viewer.captureFrame({ width, height }), marks, plate));
+        link.download = `${this.title}.png`;
+        link.click();
+        setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+    }
+}

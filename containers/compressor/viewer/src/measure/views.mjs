@@ -1,0 +1,30 @@
+// Views that a reader of the page keeps: poses of the camera with what was measured. They stay in this browser, where it
+// lets the page keep anything: a page that was opened from a disk or sits in a frame may have no storage.
+export class SavedViews {
+    constructor(key) {
+        this.key = `views of ${key}`;
+        try {
+            this.views = JSON.parse(localStorage.getItem(this.key)) ?? [];
+        } catch {
+            this.views = [];
+        }
+    }
+
+    add(view) {
+        this.views.push(view);
+        this.store();
+    }
+
+    remove(index) {
+        this.views.splice(index, 1);
+        this.store();
+    }
+
+    store() {
+        try {
+            localStorage.setItem(this.key, JSON.stringify(this.views));
+        } catch {
+            // they live as long as the page
+        }
+    }
+}

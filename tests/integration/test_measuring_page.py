@@ -1,0 +1,229 @@
+"""Measuring in the delivered page: known distances on a generated scene, by mouse, touch and keyboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from compressor.deliver.limits import Limits
+from compressor.deliver.survey import Absolute, Survey, System
+from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
+from compressor.sog.container import pack_files, zip_files
+from splat.camera import Camera, look_at
+from tests.support.browser import axe, chromium, look, needs_chromium
+from tests.support.slabs import BOX, SCALE, slabs
+from tests.support.splats import village_surroundings
+
+WIDTH, HEIGHT, FIELD_OF_VIEW = 960, 600, 50.0
+UP = np.array([0.0, 0.0, 1.0])
+TARGET = np.array([0.5, 0.33, 0.3])  # beside the box, which stands clear of the panel
+GSD = 0.004
+EASTING, NORTHING, LEVEL = 464_500.0, 5_245_400.0, 512.0
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    terms = [[origin, *np.eye(3)[axis], 0, 0, 0, 0, 0] for axis, origin in enumerate((EASTING, NORTHING, LEVEL))]
+    survey = Survey(
+        gsd=GSD, scale=1e-4, absolute=Absolute(0.02, 0.03, "check points"), system=System("UTM 32N, EPSG:25832", terms)
+    )
+    limits = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
+    journey = Journey([eye(), -eye()], TARGET, FIELD_OF_VIEW, seconds=10)
+    content = Page("Yard", journey, village_surroundings(UP), limits, metric=True, survey=survey)
+    write_page(path, BUNDLE, zip_files(pack_files(slabs())), content)
+    return path
+
+
+def eye() -> NDArray[np.float64]:
+    return np.array([2.1, -3.2, 2.6])
+
+
+def camera() -> Camera:
+    return look_at(eye(), TARGET, UP, width=WIDTH, height=HEIGHT, field_of_view=FIELD_OF_VIEW)
+
+
+def pixel(point: NDArray[np.float64]) -> tuple[float, float]:
+    (found,), _ = camera().project(point[None])
+    return float(found[0]), float(found[1])
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with chromium(tmp_path_factory.mktemp("chromium"), WIDTH, HEIGHT, has_touch=True) as context:
+        yield context
+
+
+@pytest.fixture
+def page(browser: Any, page_file: Path) -> Iterator[Any]:
+    page = browser.new_page()
+    page.failures = []
+    page.on("pageerror", lambda error: page.failures.append(str(error)))
+    page.on("request", lambda request: request.url.startswith("http") and page.failures.append(request.url))
+    page.goto(f"{page_file.as_uri()}?noanim")
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.wait_for_timeout(900)  # the poster fades, the first view settles
+    yield page
+    assert page.failures == [], "the page loads nothing and raises nothing"
+    page.close()
+
+
+def figures(page: Any) -> str:
+    return str(page.inner_text("[data-part=figures]"))
+
+
+def wait_for_picks(page: Any, count: int) -> None:
+    page.wait_for_function(f"spaceport.measuring?.picks.length === {count}", timeout=60_000)
+
+
+def corners() -> list[NDArray[np.float64]]:
+    """Of the box's top, a little inside its edges."""
+    x, y, height = BOX
+    return [np.array([a * (x - 0.12), b * (y - 0.12), height]) for a, b in ((1, -1), (-1, -1), (-1, 1), (1, 1))]
+
+
+def test_two_point_distances_are_those_of_the_scene(page: Any) -> None:
+    """68 % of them within one GSD where the page says that it is sure (a Gaussian's deviation is four of them)."""
+    assert SCALE >= GSD
+    rng = np.random.default_rng(2)
+    page.click("#measure")
+    x, y, height = BOX
+    places = [
+        np.array([rng.uniform(-x + 0.1, x - 0.1), rng.uniform(-y + 0.1, y - 0.1), height])
+        if index % 2
+        else np.array([rng.uniform(-1.2, 1.2), rng.uniform(-1.5, -0.9), 0.0])
+        for index in range(24)
+    ]
+    picks = page.evaluate(
+        "(places) => Promise.all(places.map(([x, y]) => spaceport.measuring.at(x, y)))",
+        [[a / WIDTH, b / HEIGHT] for a, b in map(pixel, places)],
+    )
+    sure = [(place, pick) for place, pick in zip(places, picks, strict=True) if pick["doubt"] is None]
+    assert len(sure) > 18
+    errors = [
+        np.linalg.norm(one[0] - two[0]) - np.linalg.norm(np.subtract(one[1]["point"], two[1]["point"]))
+        for one in sure
+        for two in sure
+        if one is not two
+    ]
+    print(f"{len(sure)} of 24 sure, p68 {np.percentile(np.abs(errors), 68) / GSD:.2f} GSD")
+    assert np.percentile(np.abs(errors), 68) <= GSD
+
+
+def test_clicks_measure_length_height_and_area_and_move_no_camera(page: Any, tmp_path: Path) -> None:
+    before = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
+    page.click("#measure")
+    ground, top = np.array([0.2, -0.9, 0.0]), corners()[0]
+    for number, place in enumerate((ground, top), start=1):
+        page.mouse.click(*pixel(place))
+        wait_for_picks(page, number)
+    found = re.match(r"Length ([\d.]+) m ± [\d.]+ m\nIn plan ([\d.]+) m ± [\d.]+ m\nHeight \+([\d.]+) m", figures(page))
+    assert found, figures(page)
+    expected = (np.linalg.norm(top - ground), np.linalg.norm((top - ground)[:2]), top[2])
+    assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
+    page.click("[data-part=undo]")
+    wait_for_picks(page, 1)
+
+    page.click("[data-kind=area]")
+    wait_for_picks(page, 0)
+    for number, place in enumerate(corners(), start=1):
+        page.mouse.click(*pixel(place))
+        wait_for_picks(page, number)
+    shot = look(page, "measuring", tmp_path)
+    (area,) = re.findall(r"Area in plan ([\d.]+) m²", figures(page))
+    x, y, _ = BOX
+    assert float(area) == pytest.approx(4 * (x - 0.12) * (y - 0.12), rel=0.03)
+    with Image.open(shot) as image:
+        drawn = np.asarray(image.convert("RGB")).astype(int)
+    assert np.count_nonzero((drawn[..., 0] > 220) & (drawn[..., 1] > 180) & (drawn[..., 2] < 80)) > 100, shot
+    page.wait_for_timeout(1500)
+    after = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
+    assert before == after
+    assert axe(page) == []
+
+
+def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    place = np.array([-0.5, -0.9, 0.0])
+    page.mouse.move(*pixel(place))
+    page.wait_for_function("document.querySelector('[data-part=pointer]').textContent !== ''", timeout=60_000)
+    assert "E 46449" in page.inner_text("[data-part=pointer]")
+    page.mouse.click(*pixel(place))
+    wait_for_picks(page, 1)
+    found = re.search(r"E ([\d.]+), N ([\d.]+), height ([\d.]+)\nUTM 32N, EPSG:25832\nOn Earth ± 0.0", figures(page))
+    assert found, figures(page)
+    expected = [EASTING - 0.5, NORTHING - 0.9, LEVEL]
+    assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
+
+
+def test_keys_and_touch_measure_too(page: Any) -> None:
+    page.keyboard.press("m")
+    page.wait_for_selector("#measuring")
+    page.keyboard.press("Enter")
+    wait_for_picks(page, 1)
+    page.touchscreen.tap(*pixel(np.array([0.2, -0.9, 0.0])))
+    wait_for_picks(page, 2)
+    page.keyboard.press("Backspace")
+    wait_for_picks(page, 1)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#measuring")
+    assert page.evaluate("document.activeElement.id") == "measure"
+    page.mouse.click(*pixel(np.array([0.2, -0.9, 0.0])))
+    page.wait_for_timeout(500)
+    assert page.evaluate("spaceport.measuring.picks.length") == 1, "what is closed measures nothing"
+
+
+def test_where_there_is_no_surface_the_page_says_so(page: Any) -> None:
+    page.click("#measure")
+    page.mouse.click(30, 60)
+    page.wait_for_function("document.querySelector('[data-part=figures]').textContent.includes('no surface')")
+    assert page.evaluate("spaceport.measuring.picks.length") == 0
+
+
+def test_a_kept_view_brings_camera_and_figures_back(page: Any) -> None:
+    page.click("#measure")
+    page.mouse.click(*pixel(corners()[0]))
+    wait_for_picks(page, 1)
+    page.click("[data-part=keep]")
+    page.click("[data-part=clear]")
+    page.mouse.wheel(0, 900)
+    page.wait_for_timeout(1500)
+    page.click("[data-part=views] button")
+    wait_for_picks(page, 1)
+    page.wait_for_timeout(3000)
+    x, y, z = page.evaluate("(({ x, y, z }) => [x, y, z])(spaceport.measuring.camera.component.entity.getPosition())")
+    assert (x, -z, y) == pytest.approx(eye().tolist(), abs=0.02)
+    page.click("[data-part=views] button + button")
+    assert page.locator("[data-part=views] li").count() == 0
+
+
+def test_the_picture_has_a_plate_with_title_date_and_figures(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    for number, place in enumerate((corners()[0], corners()[1]), start=1):
+        page.mouse.click(*pixel(place))
+        wait_for_picks(page, number)
+    with page.expect_download(timeout=60_000) as handed:
+        page.click("[data-part=picture]")
+    content = Path(handed.value.path()).read_bytes()
+    (tmp_path / "picture.png").write_bytes(content)
+    assert handed.value.suggested_filename == "Yard.png"
+    with Image.open(BytesIO(content)) as image:
+        picture = np.asarray(image.convert("RGB")).astype(int)
+    height = round(1920 * HEIGHT / WIDTH)
+    assert picture.shape[1] == 1920
+    assert picture.shape[0] > height + 100
+    assert picture[:height].std() > 20, "the scene"
+    plate = picture[height:]
+    assert np.count_nonzero(plate.min(axis=2) > 200) > 2000, "white letters"
+    assert np.count_nonzero((plate[..., 0] > 180) & (plate[..., 1] < 90)) > 200, "the needle"

@@ -1,0 +1,291 @@
+"""Measuring in the page (containers/compressor/viewer/src/measure/), run in Node.js against float64 twins."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from compressor.sog.codes import Codes
+from compressor.sog.container import pack_files
+from compressor.sog.decoder import dequantise
+from compressor.sog.images import COLOURS, MEANS, QUATS, SCALES
+from compressor.sog.means import bounds_of, log_transform
+from compressor.sog.webp import decode_webp
+from splat.gaussians import Gaussians, opacity_of
+from tests.support.viewer_modules import module_calls, needs_node, run_module
+
+pytestmark = needs_node
+
+Vector = NDArray[np.float64]
+RADIUS = 0.02
+
+
+Scene = tuple[Gaussians, dict[str, Any], list[list[int]]]
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    """A floor with a tower as a viewer of its SOG has them, the SOG's meta.json, and the bytes (RGBA) of its images."""
+    rng = np.random.default_rng(1)
+    row = np.linspace(-2, 2, 60)
+    floor = np.column_stack([np.stack(np.meshgrid(row, row), axis=-1).reshape(-1, 2), np.zeros(len(row) ** 2)])
+    tower = rng.uniform((-1.25, -1.25, 0), (-0.75, -0.75, 1.6), (900, 3))
+    means = np.concatenate([floor, tower])
+    low, high = bounds_of(means.astype(np.float32))
+    count = len(means)
+    codes = Codes(
+        mins=low,
+        maxs=high,
+        means=np.rint(65535 * (log_transform(means) - low) / (high - low)).astype(np.uint16),
+        quats=np.column_stack([rng.integers(60, 196, (count, 3)), rng.integers(252, 256, count)]).astype(np.uint8),
+        scales=rng.integers(0, 256, (count, 3)).astype(np.uint8),
+        scale_codebook=np.linspace(math.log(0.02), math.log(0.05), 256).astype(np.float32),
+        colours=rng.integers(200, 256, (count, 4)).astype(np.uint8),
+        colour_codebook=np.zeros(256, np.float32),
+        palette=None,
+    )
+    files = pack_files(codes)
+    laid = [decode_webp(files[name]).ravel().tolist() for name in (*MEANS, SCALES, QUATS, COLOURS)]
+    return dequantise(codes), json.loads(files["meta.json"]), laid
+
+
+def twin(gaussians: Gaussians, origin: Vector, direction: Vector) -> Vector:
+    """Depths at which a quarter, half and three quarters of a ray's light are gone, the plain way."""
+    w, x, y, z = (gaussians.quats.astype(np.float64) / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)).T
+    rotation = np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    ).transpose(2, 0, 1)
+    whitening = rotation.transpose(0, 2, 1) / np.exp(gaussians.scales.astype(np.float64))[:, :, None]
+    offsets = np.einsum("nij,nj->ni", whitening, gaussians.means.astype(np.float64) - origin)
+    along = whitening @ direction
+    depths = np.einsum("ni,ni->n", offsets, along) / np.einsum("ni,ni->n", along, along)
+    squared = np.sum(np.square(offsets - depths[:, None] * along), axis=1)
+    alphas = np.minimum(0.999, opacity_of(gaussians.opacities.astype(np.float64)) * np.exp(-squared / 2))
+    met = (depths > 0) & (alphas >= 1 / 255)
+    order = np.argsort(depths[met])
+    left = np.cumprod(1 - alphas[met][order])
+    sorted_ = depths[met][order]
+    return np.array([sorted_[left < t][0] if (left < t).any() else np.inf for t in (0.75, 0.5, 0.25)])
+
+
+def rays(count: int, seed: int) -> tuple[Vector, Vector]:
+    """From all round above the village, at places in it."""
+    rng = np.random.default_rng(seed)
+    targets = np.column_stack([rng.uniform(-1.8, 1.8, (count, 2)), rng.uniform(0, 0.8, count)])
+    outward = rng.normal(size=(count, 3))
+    outward[:, 2] = np.abs(outward[:, 2]) + 0.3
+    origins = targets + 5 * outward / np.linalg.norm(outward, axis=1, keepdims=True)
+    directions = targets - origins
+    return origins, directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def picked(scene: Scene, origins: Vector, directions: Vector) -> list[Any]:
+    """By the page's own code, from the SOG's bytes."""
+    body = """
+    const [meta, images, rays, radius] = given;
+    const splat = module.decoded(meta, images);
+    const { pick } = await import(folder + "/measure/picking.mjs");
+    console.log(JSON.stringify(rays.map(([origin, direction]) => pick(splat, origin, direction, radius))));
+    """
+    given = [scene[1], scene[2], [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)], RADIUS]
+    found: list[Any] = run_module("measure/sog", body, given)
+    return found
+
+
+def test_a_pick_is_the_plane_through_what_nine_rays_meet(
+    scene: Scene,
+) -> None:
+    origins, directions = rays(60, 3)
+    found = picked(scene, origins, directions)
+    turns = np.arange(8) * math.pi / 4
+    plan = np.array([(0.0, 0.0), *np.column_stack([np.cos(turns), np.sin(turns)])])
+    whole = 0
+    for origin, direction, each in zip(origins, directions, found, strict=True):
+        centre = twin(scene[0], origin, direction)[1]
+        if not np.isfinite(centre):
+            assert each is None
+            continue
+        x, y, z = direction
+        right = np.array([y, -x, 0] if abs(z) < 0.9 else [0, z, -y]) / math.hypot(*((y, x) if abs(z) < 0.9 else (z, y)))
+        beside = direction + RADIUS / centre * plan @ np.array([right, np.cross(right, direction)])
+        met = np.array([twin(scene[0], origin, ray / np.linalg.norm(ray)) for ray in beside])
+        known = np.isfinite(met[:, 1])
+        sides = np.column_stack([np.ones(9), plan])[known]
+        fit, *_ = np.linalg.lstsq(sides, met[known, 1], rcond=None)
+        if np.count_nonzero(known) > 3:
+            assert each["depth"] == pytest.approx(fit[0], abs=1e-4)
+        assert each["point"] == pytest.approx((origin + each["depth"] * direction).tolist(), abs=1e-9)
+        if known.all():
+            whole += 1
+            assert each["rough"] == pytest.approx(np.sqrt(np.mean(np.square(sides @ fit - met[:, 1]))), abs=1e-4)
+            thickness = np.sort(met[:, 2] - met[:, 0])[4]
+            assert each["fog"] == (pytest.approx(thickness, abs=1e-4) if np.isfinite(thickness) else None)
+        else:
+            assert each["rough"] is None  # Infinity, as JSON has it
+    assert whole > 40
+
+
+def test_one_ray_meets_what_its_float64_twin_meets(scene: Scene) -> None:
+    origins, directions = rays(80, 4)
+    body = """
+    const [meta, images, rays] = given;
+    const splat = module.decoded(meta, images);
+    const { depthsAt } = await import(folder + "/measure/picking.mjs");
+    const all = Array.from({ length: splat.count }, (_, i) => i);
+    console.log(JSON.stringify(rays.map(([o, d]) => depthsAt(splat, all, o, d).map((t) => (t < Infinity ? t : -1)))));
+    """
+    pairs = [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)]
+    found = np.array(run_module("measure/sog", body, [scene[1], scene[2], pairs]))
+    expected = np.array([twin(scene[0], o, d) for o, d in zip(origins, directions, strict=True)])
+    expected[np.isinf(expected)] = -1
+    assert np.count_nonzero(expected[:, 1] > 0) > 60
+    close = np.isclose(found, expected, atol=1e-5)
+    assert close.mean() > 0.99, "a threshold that is met within float32's last digit may go either way"
+
+
+def test_candidates_leave_out_nothing_that_a_ray_meets(
+    scene: Scene,
+) -> None:
+    origins, directions = rays(40, 5)
+    body = """
+    const [meta, images, rays] = given;
+    const splat = module.decoded(meta, images);
+    const { depthsAt, near } = await import(folder + "/measure/picking.mjs");
+    const all = Array.from({ length: splat.count }, (_, i) => i);
+    const [some, counts] = [[], []];
+    for (const [o, d] of rays) {
+        const candidates = near(splat, o, d, 0);
+        some.push(String(depthsAt(splat, candidates, o, d)) === String(depthsAt(splat, all, o, d)));
+        counts.push(candidates.length);
+    }
+    console.log(JSON.stringify([some.every(Boolean), Math.max(...counts), splat.count]));
+    """
+    pairs = [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)]
+    same, most, count = run_module("measure/sog", body, [scene[1], scene[2], pairs])
+    assert same
+    assert most < count / 4
+
+
+def a_pick(point: Vector, rng: np.random.Generator) -> dict[str, Any]:
+    direction = rng.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    return {
+        "point": point.tolist(), "direction": direction.tolist(), "along": float(rng.uniform(0.02, 0.1)),
+        "aside": float(rng.uniform(0.005, 0.02)), "doubt": None,
+    }  # fmt: skip
+
+
+def figures(name: str, points: Vector) -> dict[str, float]:
+    """Lengths and areas, the plain way."""
+    if name == "line":
+        steps = np.diff(points, axis=0)
+        return {
+            "length": float(np.linalg.norm(steps, axis=1).sum()),
+            "plan": float(np.linalg.norm(steps[:, :2], axis=1).sum()),
+            "rise": float(points[-1, 2] - points[0, 2]),
+        }
+    normal = 0.5 * np.cross(points, np.roll(points, -1, axis=0)).sum(axis=0)
+    return {"plan": abs(float(normal[2])), "own": float(np.linalg.norm(normal))}
+
+
+@pytest.mark.parametrize(("name", "corners"), [("line", 2), ("line", 5), ("area", 3), ("area", 6)])
+def test_figures_and_their_deviations_agree_with_a_thousand_draws(name: str, corners: int) -> None:
+    rng = np.random.default_rng(corners)
+    turn = 2 * np.pi * np.arange(corners) / corners
+    points = np.column_stack([9 * np.cos(turn), 6 * np.sin(turn), 3 * np.cos(2 * turn + 1)])
+    picks = [a_pick(point, rng) for point in points + rng.normal(0, 0.5, points.shape)]
+    places = np.array([pick["point"] for pick in picks])
+    scale = 0.004
+    (found,) = module_calls("measure/geometry", name, [[picks, scale]])
+    drawn = []
+    for _ in range(3000):
+        moved = []
+        for pick in picks:
+            direction = np.array(pick["direction"])
+            aside = rng.normal(0, pick["aside"], 3)
+            aside -= direction * (aside @ direction)
+            moved.append(np.array(pick["point"]) + aside + rng.normal(0, pick["along"]) * direction)
+        drawn.append(figures(name, (1 + rng.normal(0, scale)) * np.array(moved)))
+    for part, value in figures(name, places).items():
+        assert found[part]["value"] == pytest.approx(value, abs=1e-9)
+        assert found[part]["sigma"] == pytest.approx(np.std([each[part] for each in drawn]), rel=0.08), part
+
+
+SURVEY: dict[str, Any] = {
+    "gsd": 0.03, "scale": 0.0, "unit": "m", "georeferenced": True, "offset": [0, 0, 0], "system": None,
+    "absolute": None,
+}  # fmt: skip
+
+
+def judged(survey: dict[str, Any] = SURVEY, supported: bool = True, **found: float | None) -> dict[str, Any]:
+    pick = {"point": [1.0, 2.0, 3.0], "direction": [0, 0, -1], "depth": 30, "fog": 0.05, "rough": 0.01, **found}
+    result: dict[str, Any] = module_calls("measure/report", "judged", [[pick, survey, supported]])[0]
+    return result
+
+
+def test_thick_fog_edges_and_places_without_photos_are_unsure() -> None:
+    sure = judged()
+    assert sure["doubt"] is None
+    assert 0.5 * 0.03 < sure["along"] < 0.04
+    assert judged(fog=0.5)["doubt"] == "the surface is open within 0.50 m"
+    assert judged(fog=0.5)["along"] > 4 * sure["along"]
+    assert judged(rough=0.2)["doubt"] == "an edge, or leaves"
+    assert judged(supported=False)["doubt"] == "no photos show this place"
+    assert judged({**SURVEY, "gsd": None}, supported=False)["doubt"] is None
+
+
+def said(kind: str, picks: list[dict[str, Any]], survey: dict[str, Any] = SURVEY) -> list[str]:
+    found: list[str] = module_calls("measure/report", "said", [[kind, picks, survey]])[0]
+    return found
+
+
+def pick_at(*point: float, doubt: str | None = None) -> dict[str, Any]:
+    return {"point": list(point), "direction": [0, 0, -1], "along": 0.03, "aside": 0.01, "doubt": doubt}
+
+
+def test_every_figure_has_its_accuracy_and_doubts_are_numbered() -> None:
+    line = [pick_at(0, 0, 0), pick_at(3, 4, 2), pick_at(3, 4, 0.5, doubt="an edge, or leaves")]
+    assert said("line", line[:1]) == []
+    assert said("line", line) == [
+        "Length 6.89 m ± 0.05 m", "In plan 5.00 m ± 0.01 m", "Height +0.50 m ± 0.04 m",
+        "Unsure at point 3: an edge, or leaves",
+    ]  # fmt: skip
+    corners = [pick_at(0, 0, 0), pick_at(4, 0, 0), pick_at(4, 2, 2), pick_at(0, 2, 2)]
+    assert said("area", corners[:2]) == []
+    plan, own = said("area", corners)
+    assert plan.startswith("Area in plan 8.00 m² ± 0.0")
+    assert own.startswith("On its own plane 11.31 m² ± 0.0")
+    assert said("point", [pick_at(1, 2, 3, doubt="an edge, or leaves")]) == [
+        "East 1.00, north 2.00, up 3.00 m ± 0.03 m in the scene", "Unsure here: an edge, or leaves",
+    ]  # fmt: skip
+
+
+def test_coordinates_are_the_projections_with_what_they_are_worth_on_earth() -> None:
+    terms = [
+        [500_000, 1, 0.01, 0, 0, 0, 0, 0, 0],
+        [5_200_000, -0.01, 1, 0, 0, 0, 0, 0, 0],
+        [400, 0, 0, 1, 0, 0, 0, 0, 0],
+    ]
+    survey = {
+        **SURVEY, "system": {"name": "UTM 32N", "terms": terms},
+        "absolute": {"plan": 0.4, "height": 0.5, "by": "GPS"},
+    }  # fmt: skip
+    assert said("point", [pick_at(10, 20, 3)], survey) == [
+        "East 10.00, north 20.00, up 3.00 m ± 0.03 m in the scene",
+        "E 500010.2, N 5200019.9, height 403.0", "UTM 32N", "On Earth ± 0.4 m in plan, ± 0.5 m in height, by GPS",
+    ]  # fmt: skip
+
+
+def test_a_scene_without_a_scale_is_measured_in_its_own_units() -> None:
+    survey = {**SURVEY, "unit": "units", "georeferenced": False}
+    assert said("line", [pick_at(0, 0, 0), pick_at(3, 4, 0)], survey)[0] == "Length 5.00 units ± 0.01 units"
+    assert said("point", [pick_at(1, 2, 3)], survey)[0] == "x 1.00, y 2.00, z 3.00"
