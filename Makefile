@@ -65,7 +65,7 @@ tree: .build/run.stamp ## write docs/tree.md anew from the files' own first sent
 	@$(PYTHON) -m scripts.tree
 
 bench-blocks: .build/run.stamp ## a generated flight trained whole and in blocks (FLIGHT=120 WIDTH=640 BLOCKS=4 STEPS=3000 GAUSSIANS=80000)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.blocks $(if $(FLIGHT),--photos $(FLIGHT)) $(if $(WIDTH),--width $(WIDTH)) $(if $(BLOCKS),--blocks $(BLOCKS)) $(if $(STEPS),--steps $(STEPS)) $(if $(GAUSSIANS),--gaussians $(GAUSSIANS))
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.blocks $(if $(SCENE),--scene "$(SCENE)") $(if $(FLIGHT),--photos $(FLIGHT)) $(if $(WIDTH),--width $(WIDTH)) $(if $(BLOCKS),--blocks $(BLOCKS)) $(if $(STEPS),--steps $(STEPS)) $(if $(GAUSSIANS),--gaussians $(GAUSSIANS))
 
 bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline

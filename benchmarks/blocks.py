@@ -25,6 +25,7 @@ from benchmarks.drawing import shown
 from benchmarks.stage_runs import BUILD, SCORED, result_of, run_sfm, run_training
 from contract.blocks import BLOCKS_FILE, COARSE, HOLD_OUT_FIRST, BlockName, BlockPlan, block_folder, photos_file
 from geo.boxes import along_axes, box_shares, hull_share
+from sfm.blocks import write_blocks
 from splat.camera import View, read_views
 from splat.depths import depth_map
 from splat.fading import with_shares
@@ -52,6 +53,7 @@ class Figures:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scene", type=Path, help="a COLMAP scene of pinhole cameras, z up, instead of the sample")
     parser.add_argument("--photos", type=int, default=120)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--blocks", type=int, default=4)
@@ -59,12 +61,10 @@ def main() -> int:
     parser.add_argument("--gaussians", type=int, default=80_000)
     parser.add_argument("--picture", type=Path, help="photo, whole and blocks of the view with the longest seam")
     given = parser.parse_args()
-    root = BUILD / f"bench-blocks/{given.photos}x{given.width}"
-    archive = root / "sample" / "sample.zip"
-    if not archive.is_file():
-        size = ["--photos", str(given.photos), "--width", str(given.width)]
-        subprocess.run([sys.executable, "-m", "sample", str(archive.parent), *size], check=True)
-    scene = run_sfm(archive, root / f"sfm-{given.blocks}", {"BLOCKS": str(given.blocks)})
+    scene = given.scene.resolve() if given.scene else sample_scene(given.photos, given.width, given.blocks)
+    root = BUILD / "bench-blocks" / (scene.name if given.scene else f"{given.photos}x{given.width}")
+    if not (scene / BLOCKS_FILE).is_file():
+        write_blocks(scene, scene / "sparse" / "0", given.blocks, georeferenced=True)
     plan = BlockPlan.from_json(json.loads((scene / BLOCKS_FILE).read_bytes()))
     options = {"TRAINING_STEPS": str(given.steps), "MAX_GAUSSIANS": str(given.gaussians)}
     runs = root / f"{given.blocks}-{given.steps}-{given.gaussians}"
@@ -85,6 +85,16 @@ def main() -> int:
     if given.picture:
         draw(given.picture, splats, views, whole, plan)
     return 0
+
+
+def sample_scene(photos: int, width: int, blocks: int) -> Path:
+    """What structure from motion makes of a generated flight."""
+    root = BUILD / f"bench-blocks/{photos}x{width}"
+    archive = root / "sample" / "sample.zip"
+    if not archive.is_file():
+        command = [sys.executable, "-m", "sample", str(archive.parent), "--photos", str(photos), "--width", str(width)]
+        subprocess.run(command, check=True)
+    return run_sfm(archive, root / f"sfm-{blocks}", {"BLOCKS": str(blocks)})
 
 
 def train(scene: Path, runs: Path, block: BlockName, options: dict[str, str], coarse: Path | None = None) -> Path:

@@ -10,7 +10,8 @@ from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.settings import Settings
 
-MAX_MAILS_A_DAY = 20  # to one address, and about the jobs of one owner
+# to one address, and about the jobs of one owner: of outcomes, and of starts, which take nothing from the outcomes
+MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY = 20, 5
 MAX_CALLS_A_MINUTE = 300  # of the API by one caller: ten open pages of running jobs
 LOOKED_AT = 500  # of an owner's newest jobs
 

@@ -14,7 +14,7 @@ from contract.events import JOB_STATUS, StatusType
 from domain.clients import AWS_FAULTS
 from domain.job_item import JobItem, updates_for
 from domain.jobs_table import JobsTable
-from domain.limits import MAX_MAILS_A_DAY, Counters
+from domain.limits import MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY, Counters
 from domain.links import VIEWERS, Links
 from domain.mailboxes import Closed, MailboxTable
 from domain.observability import logger
@@ -71,11 +71,13 @@ class Notifier:
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
         self._links, self._sending, self._expected = links, sending, expected
 
-    def _enough(self, address: str, owner: str | None) -> bool:
-        """Whether the address, or the owner of the job, had all the mails of the day: the job's page says the rest."""
-        subjects = [f"mails {address}", *([f"mails about {owner}"] if owner else [])]
+    def _enough(self, start: bool, address: str, owner: str | None) -> bool:
+        """Whether the address, or the owner of the job, had all the day's mails of a start or of an outcome: the job's
+        page says the rest."""
+        kind, most = ("start mails", MAX_START_MAILS_A_DAY) if start else ("mails", MAX_MAILS_A_DAY)
+        subjects = [f"{kind} {address}", *([f"{kind} about {owner}"] if owner else [])]
         counts = [self._counters.count(subject, "day") for subject in subjects]
-        return max(counts) > MAX_MAILS_A_DAY
+        return max(counts) > most
 
     def notify(self, event: StatusEvent) -> str | None:
         """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
@@ -101,7 +103,7 @@ class Notifier:
         mailbox = self._mailboxes.open(address)
         if mailbox.closed:
             return _without_mail(f"the mailbox is closed: {mailbox.closed}")
-        if self._enough(mailbox.address, item.owner):
+        if self._enough(ended is None, mailbox.address, item.owner):
             return _without_mail("the address or the owner had all mails of the day")
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
         manifest = manifest_of(self._sending.api, item, self._links.until)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,9 +108,12 @@ def test_nothing_of_twenty_jobs_is_left_waiting(crowd: tuple[Stack, Load]) -> No
     stack, _ = crowd
     tables = stack.address.client("dynamodb")
     (name,) = [name for name in tables.list_tables()["TableNames"] if "StageRunsTable" in name]
-    items = [item for page in tables.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
-    assert len(items) == UPLOADS * len(Stage)
-    assert [item["stageRun"] for item in items if {"queuedFor", "watchedFor", "claimedUntil"} & item.keys()] == []
+
+    def items() -> list[dict[str, Any]]:
+        return [item for page in tables.get_paginator("scan").paginate(TableName=name) for item in page["Items"]]
+
+    assert len(items()) == UPLOADS * len(Stage)
+    wait_until(lambda: not any({"queuedFor", "watchedFor", "claimedUntil"} & item.keys() for item in items()))
 
 
 # ── helpers ──

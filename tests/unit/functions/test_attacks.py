@@ -188,6 +188,19 @@ def test_an_owner_gets_twenty_mails_a_day_whatever_the_addresses(cloud: Cloud) -
     assert len(cloud.mails()) == 20
 
 
+def test_mails_of_starts_take_nothing_from_those_of_outcomes(cloud: Cloud) -> None:
+    """Twenty uploads at once begin before the first of them ends."""
+    uploads = [cloud.upload(f"{number}.zip", PHOTOS, email="pilot@example.com") for number in range(20)]
+    jobs = [invoke("start_job", event)["jobId"] for event in uploads]
+    for name in ("job-started", "job-failed"):
+        for job_id in jobs:
+            event = sample_event(f"status/{name}")
+            event["detail"]["jobId"] = job_id
+            invoke("notify", event)
+    starts = [str(mail["Subject"]).startswith("We are making") for mail in cloud.mails()]
+    assert (starts.count(True), starts.count(False)) == (5, 20)
+
+
 def test_the_next_job_beyond_those_that_wait_or_run_is_refused_wherever_it_comes_from(cloud: Cloud) -> None:
     def drop(name: str, owner: str = "mallory") -> Any:
         return invoke("start_job", cloud.upload(name, PHOTOS, owner=owner))
