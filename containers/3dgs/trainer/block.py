@@ -36,6 +36,7 @@ from trainer.stereo.points import DensePoints
 COARSE_EDGE = 800  # pixels of the photos that the coarse model is trained on, and at which it is drawn behind a block
 _COARSE_SHARE = 4  # the whole's steps and Gaussians for one of the coarse model
 _MAX_COARSE = 300_000
+_MIN_OWN = 0.25  # of the points that a block trains, those it delivers
 _CACHE_BYTES = 512 << 20
 
 Bool = NDArray[np.bool_]
@@ -79,11 +80,14 @@ class Part:
             min_gaussians=whole.min_gaussians // _COARSE_SHARE,
         )
 
-    def options(self, whole: Options) -> Options:
-        """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points."""
+    def options(self, whole: Options, scene: Scene) -> Options:
+        """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points, and
+        besides those that its margin takes, which it does not deliver. `scene`: as `within` leaves it.
+        """
         steps, gaussians = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE
         if not self.is_coarse:
-            steps, gaussians = len(self.photos) / self.plan.photos, self._weight
+            own = self.delivers(scene.positions + np.array(scene.offset)).mean()
+            steps, gaussians = len(self.photos) / self.plan.photos, self._weight / max(own, _MIN_OWN)
         return replace(
             whole,
             training_steps=whole.training_steps and max(1, round(whole.training_steps * steps)),

@@ -116,8 +116,9 @@ def train_scene(
         if part is None:
             scene = load_scene(folder, preset.long_edge, fold)
         else:
-            preset, options = part.preset(preset), part.options(options)
+            preset = part.preset(preset)
             scene = part.within(load_scene(folder, preset.long_edge, fold, part.photos))
+            options = part.options(options, scene)
     flight = flight_of(scene)
     plan = budget(options, preset, flight, memory_of(device))
     if part is not None:

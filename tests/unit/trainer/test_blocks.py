@@ -217,12 +217,17 @@ def test_a_share_of_a_gaussian_covers_less_and_none_is_left_out() -> None:
 def test_steps_and_gaussians_asked_for_are_shared_out(scene: Path, plan: BlockPlan) -> None:
     asked = Options(training_steps=1000, max_gaussians=100_000)
     parts = [Part.read(scene, number) for number in (1, 2)]
-    assert sum(part.options(asked).max_gaussians or 0 for part in parts) == pytest.approx(100_000, abs=2)
     for part in parts:
-        assert part.options(asked).training_steps == round(1000 * len(part.photos) / 16)
-        assert part.options(Options()) == Options()
+        own = part.within(load_scene(scene, WIDTH, listed=part.photos))
+        assert isinstance(part.name, int)
+        delivered = part.delivers(own.positions).mean()
+        assert 0.5 < delivered < 1  # the rest are the margin's
+        given = part.options(asked, own)
+        assert (given.max_gaussians or 0) * delivered == pytest.approx(100_000 * plan.block(part.name).weight, rel=1e-3)
+        assert given.training_steps == round(1000 * len(part.photos) / 16)
+        assert part.options(Options(), own) == Options()
     coarse = Part.read(scene, "coarse")
-    assert coarse.options(asked) == Options(training_steps=250, max_gaussians=25_000)
+    assert coarse.options(asked, load_scene(scene, WIDTH)) == Options(training_steps=250, max_gaussians=25_000)
     standard = preset_of(Options(), cuda=True)
     assert coarse.preset(standard).long_edge == 800
     assert coarse.capped(5_000_000) == 300_000

@@ -175,7 +175,7 @@ export class Measuring {
         const { clientWidth, clientHeight } = this.camera.canvas;
         const [x, y] = [clientWidth / 2, clientHeight / 2];
         const cross = `<path d="M${x - 9} ${y}h18M${x} ${y - 9}v18" stroke="#fff" stroke-opacity=".7"/>`;
-        const north = this.survey.georeferenced ? `<g transform="translate(36 84)"><circle r="26" fill="#0009"/>${needle(this.camera.heading())}</g>` : '';
+        const north = this.survey.georeferenced ? `<g transform="translate(40 ${clientHeight - 130})"><circle r="26" fill="#0009"/>${needle(this.camera.heading())}</g>` : '';
         const content = cross + this.marks(clientWidth, clientHeight) + north;
         if (content !== this.drawn) {
             this.overlay.innerHTML = content;
