@@ -166,7 +166,7 @@ def test_the_same_event_twice_answers_once(cloud: Cloud) -> None:
     assert len(cloud.stepfunctions.answers) == 1
 
 
-@pytest.mark.parametrize("gone", ["time_out", "invalidate"])
+@pytest.mark.parametrize("gone", ["time_out", "invalidate", "forget_task"])
 @pytest.mark.parametrize("ended", ["complete", "fail"])
 def test_a_token_that_no_longer_waits_is_done(cloud: Cloud, gone: str, ended: str) -> None:
     completed(cloud)
