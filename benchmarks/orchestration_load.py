@@ -29,6 +29,7 @@ from local.logs import function_logs
 from local.template import load_template
 
 EMAIL = "load@example.com"
+UPLOADS_EACH = 10  # within what one owner may have open, and be mailed of, in a day
 LOAD = "load-"  # what the names of the load's uploads begin with
 MACHINES = 2  # of each kind: as many as the cores here
 JOB_SECONDS = 120.0
@@ -81,9 +82,9 @@ class Stack:
     address: Address
     outputs: Mapping[str, str]
 
-    def upload(self, key: str, body: bytes) -> None:
+    def upload(self, key: str, body: bytes, email: str = EMAIL) -> None:
         s3 = self.address.client("s3")
-        s3.put_object(Bucket=self.outputs["UploadsBucket"], Key=key, Body=body, Metadata={"email": EMAIL})
+        s3.put_object(Bucket=self.outputs["UploadsBucket"], Key=key, Body=body, Metadata={"email": email})
 
     def execution_arn(self, job_id: str) -> str:
         return f"{self.outputs['PipelineArn'].replace(':stateMachine:', ':execution:')}:{job_id}"
@@ -160,7 +161,8 @@ def _billed(stack: Stack) -> tuple[int, float]:
 
 
 def run_load(stack: Stack, uploads: int, report: Callable[[int], None], patience: float = JOB_SECONDS) -> Load:
-    """All uploads as fast as one customer can put them; then wait for the end of each, and of its mail.
+    """All uploads, UPLOADS_EACH a customer, as fast as one connection can put them; then wait for the end of each job
+    and its mail.
 
     Raises TimeoutError when nothing has ended for `patience` seconds.
     """
@@ -168,7 +170,7 @@ def run_load(stack: Stack, uploads: int, report: Callable[[int], None], patience
     ended: dict[str, str] = {}
     with subscribed(stack.address, stack.outputs["StatusBusName"]) as subscription:
         for number in range(uploads):
-            stack.upload(f"{LOAD}{number:04}.zip", zip_of_photos(number))
+            stack.upload(f"{LOAD}{number:04}.zip", zip_of_photos(number), customer_of(number))
             _hear(subscription, ended, wait_seconds=0)
         while len(ended) < uploads:
             if _hear(subscription, ended, wait_seconds=1):
@@ -193,11 +195,17 @@ def _hear(subscription: Subscription, ended: dict[str, str], wait_seconds: int) 
     return bool(heard)
 
 
+def customer_of(number: int) -> str:
+    """The address of the customer whose upload it is."""
+    return f"load-{number // UPLOADS_EACH}@example.com"
+
+
 def _mails(stack: Stack, expected: int) -> Counter[int]:
     """How many of the load's jobs got no mail, one, two …; the last mails come a moment after the last events."""
     deadline = time.monotonic() + JOB_SECONDS
     while True:
-        mails = [mail for mail in inbox(stack.address, EMAIL) if mail.tells_outcome]
+        customers = {customer_of(number) for number in range(expected)}
+        mails = [mail for customer in customers for mail in inbox(stack.address, customer) if mail.tells_outcome]
         subjects = Counter(mail.subject for mail in mails if LOAD in mail.subject)
         if len(subjects) == expected or time.monotonic() > deadline:
             return Counter(subjects.values()) + Counter({0: expected - len(subjects)})
