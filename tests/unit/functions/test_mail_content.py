@@ -144,6 +144,7 @@ def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(c
     assert links[1][0] == "View it without signing in"
     assert "/viewer/index.html" in links[1][1]
     assert links[0][1] in html(mail).partition("View it without signing in")[0]
+    assert "“Open your scene” always works; the other links expire in 6 hours." in text(mail)
 
 
 @pytest.mark.parametrize("name", MAILED)
@@ -174,7 +175,7 @@ def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud)
     mail = succeeded(cloud)
     urls = delivered_in(text(mail))
     assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
-    assert "These links expire in 6 hours" in text(mail)
+    assert "Except for the scene’s page, which always has new ones, these links expire in 6 hours." in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
