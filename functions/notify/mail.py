@@ -21,7 +21,7 @@ from domain.status import StatusDetail
 # of a scene that is ready, by its verdict (deliver/verdict.py)
 BY_GRADE = {
     "usable": "Your 3D scene “{name}” is ready, with some weak spots",
-    "poor": "Your 3D scene “{name}” is ready, but poor",
+    "poor": "Your 3D scene “{name}” is ready, but its quality is poor",
 }
 OPEN, WITHOUT_ACCOUNT = "Open your scene", "View it without signing in"
 PREVIEW_CID = "preview@spaceport"
@@ -101,10 +101,7 @@ def unlinked(text: str) -> str:
 
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:
     if type_ is StatusType.JOB_STARTED:
-        lead = (
-            "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
-            "you can close the page."
-        )
+        lead = "Your upload is complete and can be used. We’ll e-mail you when your scene is ready; you can close the page."
         note = unlinked(" ".join(item.remarks)) or None
         figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
         return Letter(lead, {"Follow the progress": links.job}, figures=figures, note=note)

@@ -110,7 +110,7 @@ def test_the_mail_says_how_good_the_scene_is_why_and_what_to_do(cloud: Cloud, gr
     assert f"A {grade} scene." in read(mail)
     assert "The why." in read(mail)
     assert ("Make it again in Standard quality on the scene" in read(mail)) == (grade != "good")
-    assert ("but poor" in mail["Subject"]) == (grade == "poor")
+    assert ("quality is poor" in mail["Subject"]) == (grade == "poor")
 
 
 def links_in(mail: EmailMessage) -> dict[str, str]:
@@ -168,7 +168,9 @@ def test_no_address_inside_s3_is_in_sight(cloud: Cloud, name: str, read: Any) ->
 def test_the_mail_of_a_start_lists_the_options(cloud: Cloud) -> None:
     recorded(cloud)
     invoke("notify", outcome("job-started"))
-    assert "Quality: standard" in text(cloud.mails()[0])
+    mail = text(cloud.mails()[0])
+    assert "Quality: standard" in mail
+    assert "Your upload is complete and can be used." in mail, "an upload may be a film or a splat"
 
 
 def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud) -> None:
