@@ -101,7 +101,10 @@ def unlinked(text: str) -> str:
 
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:
     if type_ is StatusType.JOB_STARTED:
-        lead = "Your upload is complete and can be used. We’ll e-mail you when your scene is ready; you can close the page."
+        lead = (
+            "Your upload is complete and can be used. We’ll e-mail you when your scene is ready; "
+            "you need not keep the page open."
+        )
         note = unlinked(" ".join(item.remarks)) or None
         figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
         return Letter(lead, {"Follow the progress": links.job}, figures=figures, note=note)
