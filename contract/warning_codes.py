@@ -155,7 +155,7 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.BLOCK_MISSING: Advice(
         "A part of the flight could not be trained in detail; a coarse model stands there.",
-        "Run the job again from training: the parts that are finished stay as they are.",
+        "Run the job again from training.",
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",
