@@ -31,9 +31,9 @@ def train_in_blocks(stages: Stages, scene: Path) -> FinishedStage:
     results, seconds, done = [], coarse.seconds, 0.0
     for block in plan.blocks:
         weight = 1 - done if block is plan.blocks[-1] else block.weight
-        span = tuple(COARSE_SHARE + (1 - COARSE_SHARE) * share for share in (done, done + weight))
+        begin, end = (COARSE_SHARE + (1 - COARSE_SHARE) * share for share in (done, done + weight))
         behind = {COARSE_CHANNEL: coarse.folder}
-        trained = stages.run(Stage.TRAINING, scene, behind, block=block.id, span=(span[0], span[1]))
+        trained = stages.run(Stage.TRAINING, scene, behind, block=block.id, span=(begin, end))
         results.append(BlockResult(_read(trained.folder / RESULT), block.weight, _pixels(scene, block.id)))
         seconds, done = seconds + trained.seconds, done + weight
     folder = coarse.folder.parent

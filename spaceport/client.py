@@ -87,7 +87,7 @@ class Client:
 
     def jobs(self, search: str | None = None) -> Iterator[dict[str, Any]]:
         """Your jobs, the newest first; with `search` those that have it in their names."""
-        query = {} if search is None else {"search": search}
+        query = {"search": search} if search else {}
         while True:
             page = self.call("GET", f"/jobs?{urlencode({'limit': '100', **query})}")
             yield from page["jobs"]

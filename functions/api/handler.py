@@ -196,7 +196,7 @@ def estimate_job(
     photos: Annotated[int | None, Query(ge=1, le=MAX_PHOTOS)] = None,
     pipeline_step: Annotated[PipelineStep, AnyCase, Query(alias="pipelineStep")] = PipelineStep.FULL,
 ) -> Estimates:
-    """Estimate how long a job would take, in each quality, by what earlier jobs took. Ask before you send anything."""
+    """Estimate how long a job would take in each quality, from how long earlier jobs took. It needs no upload."""
     ranges = expectation().of_each_quality(pipeline_step, photos)
     return Estimates(estimates={quality: TimeLeft(low=low, high=high) for quality, (low, high) in ranges.items()})
 
@@ -234,8 +234,9 @@ def list_jobs(
     before: Annotated[str | None, Query(max_length=100, pattern=r"^\d{4}-\d{2}-\d{2}T[0-9:.+Z-]+~[a-z0-9-]+$")] = None,
     search: Annotated[str | None, Query(min_length=1, max_length=MAX_NAME)] = None,
 ) -> JobList:
-    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones. `search` is part of their
-    names, in capitals or not; each page of a search covers 500 jobs, so that it may be empty and yet have a `next`."""
+    """List your jobs, the newest first. Pass `next` of an answer as `before` for older ones. `search` keeps those with
+    this text in their names, in upper or lower case; a page of a search covers at most 500 jobs, so it may be empty and
+    still have a `next`."""
     return service().list(caller(), limit, before, search)
 
 

@@ -25,8 +25,9 @@ Drone photos in, a compressed 3D Gaussian splat out.
    or the EventBridge bus saves the asking.
 3. Its `links` lead to the results. They expire; the same call makes new ones.
 
-Every call but this one needs a token (JWT) of the operator's issuer. Refusals are problem details (RFC 9457) with a
-`code` from a closed list and a `hint`; 401, and 429 where it is API Gateway's own, hold a `message` alone.
+Every call needs a token (JWT) of the operator's issuer, except this one, shared scenes and unsubscribing. Refusals are
+problem details (RFC 9457) with a `code` from a closed list and a `hint`; 401, and 429 where it is API Gateway's own,
+hold a `message` alone.
 """
 TAGS: list[Tag | str] = [
     Tag(name="uploads", description="Send a file in parts that survive a broken connection."),

@@ -234,10 +234,7 @@ def _stages(report: Report, prices: str) -> str:
         f'<td>All</td><td></td><td class="number">{duration(report.cost["seconds"])}</td>'
         f'<td class="number">{_dollars(report.cost)}</td>'
     )
-    note = (
-        f'<p class="soft">Machine time as billed, at {escape(prices)}; '
-        "Spot capacity costs less, so this is an upper bound.</p>"
-    )
+    note = f'<p class="soft">Machine time as billed, at {escape(prices)}. Spot capacity costs less.</p>'
     head = '<tr><th>Stage</th><th>of which</th><th class="number">Time</th><th class="number">Cost</th></tr>'
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
     return _section("Processing time and cost", f'<div class="scroll">{table}</div>{note}')

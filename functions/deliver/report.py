@@ -328,8 +328,8 @@ def score_parts(quality: Quality) -> list[ScorePart]:
         ),
         _part(
             "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
-            f"contrast is {q.off_path:.1f} dB above the error, seen from around, where no photo was taken: 0 points at "
-            "1 dB, full points at 15 dB",
+            f"from where no photo was taken, contrast is {q.off_path:.1f} dB above the error: 0 points at 1 dB, full "
+            "points at 15 dB",
             "Often the reason: photos that look in one direction only. Fly a ring around what matters.",
         ),
         _part(

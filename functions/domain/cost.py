@@ -39,16 +39,21 @@ class Prices:
     def of(cls, region: str, listed: str) -> Prices:
         """`listed`: the template's RegionPrices, `ml.g4dn.xlarge=0.8,…`. Raises ValueError where it is malformed."""
         pairs = (entry.partition("=") for entry in listed.split(",") if entry)
-        return cls(region, {instance_type.strip(): float(price) for instance_type, _, price in pairs})
+        own = {instance_type.strip(): float(price) for instance_type, _, price in pairs}
+        if not all(price > 0 for price in own.values()):
+            raise ValueError(f"a price is not above 0: {listed}")  # money would buy time without end
+        return cls(region, own)
 
     @property
     def described(self) -> str:
         """Whose prices they are, for whoever reads a cost. Another region's are named as such."""
-        if self.own:
+        known = self.region in DOLLARS_PER_HOUR
+        listed = f"the list prices in {self.region if known else DEFAULT_REGION} of {PRICES_AS_OF}"
+        if not self.own:
+            return listed if known else f"{listed}, as those in {self.region} are not known"
+        if known or DOLLARS_PER_HOUR[DEFAULT_REGION].keys() <= self.own.keys():
             return f"the prices in {self.region}"
-        if self.region in DOLLARS_PER_HOUR:
-            return f"the list prices in {self.region} of {PRICES_AS_OF}"
-        return f"the list prices in {DEFAULT_REGION} of {PRICES_AS_OF}, as those in {self.region} are not known"
+        return f"the prices set for {self.region} and, for other instance types, {listed}"
 
     def per_hour(self, instance_type: str) -> float | None:
         """None for a machine without a known price."""

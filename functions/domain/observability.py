@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
 
 
-class ReticentEmitter(UDPEmitter):  # type: ignore[misc]
+class EmitterWithoutMessages(UDPEmitter):  # type: ignore[misc]
     """Sends an exception by its type and the lines that it passed, without its message: a message quotes values, and a
     trace may be read by more people than a log. The log has the message."""
 
@@ -31,7 +31,7 @@ def _drop_messages(entity: Any) -> None:
 logger = Logger()
 # AWS calls alone are worth segments of their own; looking for all that X-Ray knows would lengthen every cold start
 tracer = Tracer(patch_modules=["botocore"])
-tracer.provider.emitter = ReticentEmitter()  # type: ignore[attr-defined]
+tracer.provider.emitter = EmitterWithoutMessages()  # type: ignore[attr-defined]
 metrics = Metrics()
 
 

@@ -21,7 +21,7 @@ from domain.status import StatusDetail
 # of a scene that is ready, by its verdict (deliver/verdict.py)
 BY_GRADE = {
     "usable": "Your 3D scene “{name}” is ready, with some weak spots",
-    "poor": "Your 3D scene “{name}” is ready, but poor",
+    "poor": "Your 3D scene “{name}” is ready, but its quality is poor",
 }
 OPEN, WITHOUT_ACCOUNT = "Open your scene", "View it without signing in"
 PREVIEW_CID = "preview@spaceport"
@@ -102,30 +102,32 @@ def unlinked(text: str) -> str:
 def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailLinks, expected: str | None) -> Letter:
     if type_ is StatusType.JOB_STARTED:
         lead = (
-            "Your upload is complete and its photos can be used. We’ll e-mail you when your scene is ready; "
-            "you can close the page."
+            "Your upload is complete and can be used. We’ll e-mail you when your scene is ready; "
+            "you need not keep the page open."
         )
         note = unlinked(" ".join(item.remarks)) or None
         figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
         return Letter(lead, {"Follow the progress": links.job}, figures=figures, note=note)
     if detail.error is None:
-        note = f"These links expire in {links.hours} hours; get new ones any time on the scene’s page."
         verdict = _verdict(detail.metrics)
         lead = " ".join(filter(None, ["Your scene is ready to view in any browser.", verdict.get("sentence")]))
         step = verdict.get("nextStep", {}).get("label")
         advice = " ".join(filter(None, [verdict.get("why"), f"{step} on the scene’s page." if step else None]))
-        return Letter(lead, _links_of_success(item, links), _figures(detail.metrics), advice or None, note)
+        linked, note = _links_of_success(item, links)
+        return Letter(lead, linked, _figures(detail.metrics), advice or None, note)
     return _failure(type_, detail.error, links)
 
 
-def _links_of_success(item: JobItem, links: MailLinks) -> dict[str, str]:
-    """The scene's page first, which makes new links whenever it is opened: those in a mail end with the session that
-    signed them, perhaps sooner than said. Whoever put a ZIP into the bucket may have no account to open the page with.
+def _links_of_success(item: JobItem, links: MailLinks) -> tuple[dict[str, str], str]:
+    """The links, and what they promise. The scene's page comes first, since it makes new links whenever it is opened:
+    those in a mail end with the session that signed them, perhaps sooner than stated. Whoever put a ZIP into the bucket
+    may have no account to open the page with.
     """
     if item.owner is None or item.owner.startswith(BY_EMAIL):
-        return {**links.delivered, "The scene’s page": links.job}
+        note = f"Except for the scene’s page, which always has new ones, these links expire in {links.hours} hours."
+        return {**links.delivered, "The scene’s page": links.job}, note
     delivered = {WITHOUT_ACCOUNT if label == OPEN else label: url for label, url in links.delivered.items()}
-    return {OPEN: links.job, **delivered}
+    return {OPEN: links.job, **delivered}, f"“{OPEN}” always works; the other links expire in {links.hours} hours."
 
 
 def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:

@@ -136,17 +136,19 @@ state_machine() { # Step Functions takes the definition, with names in place of 
   fi
 }
 
-prices() { # budgets count dollars: without this region's, they would count another's
-  local region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}}
-  if [ -n "${PRICES:-}" ] || [ "$region" = us-east-1 ]; then
+prices() { # types with commas or +. Budgets count dollars: without this region's, they would count another's
+  local region=${AWS_REGION:-${AWS_DEFAULT_REGION:-$(aws configure get region || true)}} type unknown=()
+  for type in $(tr ',+' '\n\n' <<<"$1" | sort -u); do
+    [[ ",${PRICES:-}" == *",$type="* ]] || unknown+=("$type")
+  done
+  if [ ${#unknown[@]} -eq 0 ] || [ "$region" = us-east-1 ]; then
     ok "Prices: ${PRICES:-the list of us-east-1}"
   else
-    lacks "Prices: none of $region are known, and budgets would count those of us-east-1: look them up (aws.amazon.com/sagemaker/ai/pricing), then PRICES and RegionPrices=ml.c6i.4xlarge=…,ml.g4dn.xlarge=…"
+    lacks "Prices: ${unknown[*]} in $region: not known, and budgets would count those of us-east-1: look them up (aws.amazon.com/sagemaker/ai/pricing), then PRICES and RegionPrices=ml.c6i.4xlarge=…,ml.g4dn.xlarge=…"
   fi
 }
 
 state_machine
-prices
 lambda_limit
 types_of() { # a stage, as the template's parameter names it
   local variable=${1^^}_TYPES
@@ -158,6 +160,7 @@ processing=$(for stage in $(sed -n 's/^  \([A-Za-z]*\)InstanceTypes:/\1/p' templ
   [ "$stage" = Training ] || types_of "$stage"
 done | paste -sd,)
 training=$(types_of Training)
+prices "$processing,$training"
 quotas "processing job" "$(first_of "$processing")"
 if [ "$SPOT" = true ]; then
   quotas "spot training job" "$(first_of "$training")"

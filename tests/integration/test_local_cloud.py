@@ -6,10 +6,9 @@ import json
 import os
 import stat
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from local.deploy import DeployError, deploy
 from local.logs import function_logs
 from local.up import Running, instructions
 from tests.support.processes import alive, family_of, listeners
+from tests.support.waiting import wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -50,13 +50,6 @@ class Deployed:
 
         wait_until(look)
         return found[0]
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout} s"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

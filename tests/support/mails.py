@@ -70,9 +70,3 @@ def text(mail: EmailMessage) -> str:
 
 def html(mail: EmailMessage) -> str:
     return part(mail, "html")
-
-
-def text_of(mail: EmailMessage) -> str:
-    part = mail.get_body(("plain",))
-    assert isinstance(part, EmailMessage)
-    return str(part.get_content())

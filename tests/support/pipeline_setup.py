@@ -13,14 +13,8 @@ from tests.support.models import binary_model, scene_of
 from tests.support.sam_template import Template
 
 UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
-
-
 ROLE = "arn:aws:iam::123456789012:role/test-role"
-
-
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:{}"
-
-
 # what each stage leaves, as far as the delivery and the report read it (docs/contracts.md)
 LEFT_BEHIND: dict[Stage, dict[str, Any]] = {
     Stage.SFM: {"counts": {"photos": 5, "registered": 5, "points": 900}, "metrics": {"gpsRms": 0.4}},

@@ -18,17 +18,9 @@ from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
 CALM = SpotMarket()
-
-
 ROLE = "arn:aws:iam::123456789012:role/sagemaker"
-
-
 REPOSITORY = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/spaceport"
-
-
 PROLOGUE = "import os, sys, time, signal, pathlib; ml = pathlib.Path(os.environ['ML_ROOT'])\n"
-
-
 PROGRAMS = {
     "copy": "text = (ml/'processing/input/upload/photos.zip').read_text()\n"
     "(ml/'processing/output/out.txt').write_text(text.upper())",

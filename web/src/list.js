@@ -60,7 +60,7 @@ export class SceneList {
             byId('no-jobs').textContent = this.search ? `No scene has “${this.search}” in its name` : 'No scenes yet';
             byId('find-label').hidden = count === 0 && !this.search;
             if (this.search) {
-                announce(count === 0 ? byId('no-jobs').textContent : `${count} ${count === 1 ? 'scene' : 'scenes'} found`);
+                announce(count === 0 ? byId('no-jobs').textContent : `${count} ${count === 1 ? 'scene' : 'scenes'} found${byId('more-jobs').hidden ? '' : ' so far'}`);
             }
         } catch (error) {
             if (round !== this.looks) {

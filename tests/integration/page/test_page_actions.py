@@ -162,7 +162,7 @@ def test_a_scene_is_found_by_its_name_through_pages_without_any(page: Any, api: 
     page.locator("#find").press_sequentially("house", delay=20)
     until(page, "document.getElementById('jobs').textContent.includes('House A')")
     assert page.locator("#jobs li").count() == 1
-    assert page.inner_text("#announcement") == "1 scene found"
+    assert page.inner_text("#announcement") == "1 scene found so far"
     asked = [path for _, path, _ in api.calls if path.startswith("/jobs")]
     assert asked == ["/jobs", "/jobs?search=house", "/jobs?before=4&search=house"], "it asked at every letter"
     page.click("#more-jobs")

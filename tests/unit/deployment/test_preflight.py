@@ -12,6 +12,7 @@ import pytest
 from tests.support.sam_template import Template
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "deployment" / "preflight.sh"
+PRICES = "ml.c6i.4xlarge=0.9,ml.g4dn.xlarge=0.8"
 
 # answers as AWS's CLI prints them, a list of quotas in pages; a variable makes one thing missing
 AWS = r"""#!/usr/bin/env bash
@@ -69,7 +70,7 @@ def preflight(folder: Path, **variables: str) -> tuple[int, list[str]]:
         {"SENDER": "a@flights.example", "VERIFIED": "flights.example"},
         {"RESERVE": "true", "LAMBDA": "394"},
         {"LAMBDA": "101"},
-        {"REGION": "eu-west-1", "PRICES": "ml.c6i.4xlarge=0.9"},
+        {"REGION": "eu-west-1", "PRICES": PRICES},
         {"AWS_REGION": "us-east-1", "REGION": "eu-west-1"},
         {"DEPLOYED": "1", "TAKEN": "spaceport-dev-uploads-123456789012", "LAMBDA": "100"},
     ],
@@ -83,8 +84,15 @@ def test_an_account_that_has_what_is_needed_passes(tmp_path: Path, variables: di
     ("variables", "named"),
     [
         ({"DEFINITION": "FAIL"}, "pipeline.asl.json is FAIL"),
-        ({"REGION": "eu-west-1"}, "none of eu-west-1 are known, and budgets would count those of us-east-1"),
-        ({"AWS_REGION": "mars-1"}, "none of mars-1 are known"),
+        (
+            {"REGION": "eu-west-1"},
+            "ml.g4dn.xlarge.* in eu-west-1: not known, and budgets would count those of us-east-1",
+        ),
+        ({"AWS_REGION": "mars-1"}, "in mars-1: not known"),
+        (
+            {"REGION": "eu-west-1", "PRICES": PRICES.replace("ml.g4dn.", "ml.g5.")},
+            "Prices: ml.g4dn.xlarge in eu-west-1",
+        ),
         ({"LAMBDA": "10"}, "10 concurrent executions are free, 101 are needed"),
         ({"LAMBDA": "100"}, "100 concurrent"),
         ({"LAMBDA": "393", "RESERVE": "true"}, "394 are needed"),

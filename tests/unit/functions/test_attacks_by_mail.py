@@ -17,7 +17,7 @@ from tests.support.archives import ENCRYPTED, UTF8, Listed, directory_of
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import call
-from tests.support.mails import text_of
+from tests.support.mails import part
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
@@ -38,7 +38,7 @@ def rejected_mail(cloud: Cloud, body: bytes, **metadata: str) -> EmailMessage:
 
 def test_the_name_of_an_entry_writes_no_paragraph_and_no_link_into_a_mail(cloud: Cloud) -> None:
     archive = directory_of([Listed(PHISH, flags=UTF8 | ENCRYPTED)])
-    text = text_of(rejected_mail(cloud, archive))
+    text = part(rejected_mail(cloud, archive), "plain")
     assert "ENCRYPTED_ARCHIVE" in text
     assert "evil.example" not in text
     assert "https://evil" not in text
@@ -47,7 +47,7 @@ def test_the_name_of_an_entry_writes_no_paragraph_and_no_link_into_a_mail(cloud:
 
 def test_a_scenes_name_is_no_link_in_a_mail(cloud: Cloud) -> None:
     mail = rejected_mail(cloud, b"no zip", name="Your parcel: pay at https://evil.example/p")
-    for shown in (str(mail["Subject"]), text_of(mail)):
+    for shown in (str(mail["Subject"]), part(mail, "plain")):
         assert not re.search(r"evil\.example|https://evil", shown)
 
 

@@ -75,7 +75,13 @@ def test_what_the_operator_has_set_counts_and_the_default_list_where_he_has_not(
     [
         (DEFAULT_REGION, "", "the list prices in us-east-1 of 2026-11-21"),
         ("eu-west-1", "", "the list prices in us-east-1 of 2026-11-21, as those in eu-west-1 are not known"),
-        ("eu-west-1", "ml.g4dn.xlarge=0.9", "the prices in eu-west-1"),
+        ("eu-west-1", ",".join(f"{machine}=0.9" for machine in LISTED), "the prices in eu-west-1"),
+        (DEFAULT_REGION, "ml.g4dn.xlarge=0.9", "the prices in us-east-1"),
+        (
+            "eu-west-1",
+            "ml.g4dn.xlarge=0.9",
+            "the prices set for eu-west-1 and, for other instance types, the list prices in us-east-1 of 2026-11-21",
+        ),
     ],
 )
 def test_prices_of_another_region_are_called_so(region: str, listed: str, said: str) -> None:
@@ -88,9 +94,16 @@ def test_a_price_that_is_none_ends_the_function_at_its_start(listed: str) -> Non
         prices_of("eu-west-1", listed)
 
 
+@pytest.mark.parametrize("price", ["0", "0.0", "-1", "nan"])
+def test_nothing_is_free(price: str) -> None:
+    with pytest.raises(ValueError, match="not above 0"):
+        prices_of("eu-west-1", f"ml.c6i.4xlarge=1,ml.g4dn.xlarge={price}")
+
+
 def test_the_template_takes_prices_of_the_machines_that_it_offers() -> None:
     pattern = Template.load().parameters["RegionPrices"]["AllowedPattern"]
     whole = ",".join(f"{machine}={price}" for machine, price in LISTED.items())
     assert all(re.fullmatch(pattern, listed) for listed in ("", "ml.c6i.4xlarge=1", whole))
     assert not any(re.fullmatch(pattern, listed) for listed in ("ml.c6i.4xlarge", "=1", f"{whole},", "a=b"))
+    assert not any(re.fullmatch(pattern, f"ml.c6i.4xlarge={free}") for free in ("0", "0.0", "0."))
     assert prices_of("eu-west-1", whole).own == LISTED

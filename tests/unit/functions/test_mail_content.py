@@ -110,7 +110,7 @@ def test_the_mail_says_how_good_the_scene_is_why_and_what_to_do(cloud: Cloud, gr
     assert f"A {grade} scene." in read(mail)
     assert "The why." in read(mail)
     assert ("Make it again in Standard quality on the scene" in read(mail)) == (grade != "good")
-    assert ("but poor" in mail["Subject"]) == (grade == "poor")
+    assert ("quality is poor" in mail["Subject"]) == (grade == "poor")
 
 
 def links_in(mail: EmailMessage) -> dict[str, str]:
@@ -144,6 +144,7 @@ def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(c
     assert links[1][0] == "View it without signing in"
     assert "/viewer/index.html" in links[1][1]
     assert links[0][1] in html(mail).partition("View it without signing in")[0]
+    assert "“Open your scene” always works; the other links expire in 6 hours." in text(mail)
 
 
 @pytest.mark.parametrize("name", MAILED)
@@ -167,14 +168,16 @@ def test_no_address_inside_s3_is_in_sight(cloud: Cloud, name: str, read: Any) ->
 def test_the_mail_of_a_start_lists_the_options(cloud: Cloud) -> None:
     recorded(cloud)
     invoke("notify", outcome("job-started"))
-    assert "Quality: standard" in text(cloud.mails()[0])
+    mail = text(cloud.mails()[0])
+    assert "Quality: standard" in mail
+    assert "Your upload is complete and can be used." in mail, "an upload may be a film or a splat"
 
 
 def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud) -> None:
     mail = succeeded(cloud)
     urls = delivered_in(text(mail))
     assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
-    assert "These links expire in 6 hours" in text(mail)
+    assert "Except for the scene’s page, which always has new ones, these links expire in 6 hours." in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:

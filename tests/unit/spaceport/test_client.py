@@ -187,6 +187,8 @@ def test_lists_are_read_to_their_end(api: Api, client: Client) -> None:
         "GET /jobs?limit=100&search=H%C3%A4user&before=x~b": [(200, {"jobs": [{"jobId": "a"}], "next": None})],
     }
     assert [job["jobId"] for job in client.jobs("Häuser")] == ["a"]
+    api.plan = {"GET /jobs?limit=100": [(200, {"jobs": [{"jobId": "b"}], "next": None})]}
+    assert [job["jobId"] for job in client.jobs("")] == ["b"]
 
 
 def test_a_jobs_time_is_asked_before_it_is_sent(api: Api, client: Client) -> None:
