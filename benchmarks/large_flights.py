@@ -50,7 +50,9 @@ class Estimate:
 
 
 def sfm_seconds(photos: int) -> float:
-    """Structure from motion on one machine; mapping runs on one core of it, which is the most that it takes."""
+    """Structure from motion on one machine, with mapping on one core of it: the most that it takes, for flights of 800
+    photos and more are mapped in clusters on all.
+    """
     cpu = photos * (FEATURES_AND_MATCHING + PIXELS_OF_A_PHOTO)
     mapping: float = MAPPING_OF_500 * (photos / 500) ** MAPPING_EXPONENT
     return START_SECONDS + cpu / BUSY_CORES + mapping

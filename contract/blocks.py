@@ -193,6 +193,9 @@ class BlockPlan:
             plan = cls(int(value["photos"]), axes, hull, float(value["margin"]), float(value["fade"]), blocks)
         except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
             raise ValueError(f"not a plan of blocks ({error!r})") from error
+        numbers = {block.id for block in blocks}
+        if len(numbers) < len(blocks) or not numbers <= set(range(1, MAX_BLOCKS + 1)):
+            raise ValueError("not a plan of blocks: each needs a number of its own")
         if not blocks or len(axes) != 3 or not 0 < plan.fade <= plan.margin < math.inf:
             raise ValueError("not a plan of blocks")
         return plan
@@ -246,6 +249,8 @@ def _triple(values: Any) -> tuple[float, float, float]:
 
 def _open_pair(values: Any) -> tuple[float | None, float | None]:
     x, y = (None if value is None else float(value) for value in values)
+    if not all(value is None or math.isfinite(value) for value in (x, y)):
+        raise ValueError(f"not finite: {values!r}")
     return x, y
 
 

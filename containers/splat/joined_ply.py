@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from contract.files import whole
-from contract.ply import MAX_HEADER_BYTES
+from contract.ply import MAX_HEADER_BYTES, header_of
 from splat.errors import InvalidSplatError
 
 _END = b"end_header\n"
@@ -19,7 +19,7 @@ _COMMENT = re.compile(rb"^comment .*\n", re.MULTILINE)
 def join_plys(parts: Sequence[Path], target: Path) -> int:
     """Write the vertices of `parts`, in their order, to `target`, with the comments of the first. Returns their number.
 
-    Raises InvalidSplatError where the parts are not binary PLYs with the same properties of vertices alone.
+    Raises InvalidSplatError where the parts are not whole binary PLYs with the same properties of vertices alone.
     """
     heads = [_head(path) for path in parts]
     counts = [int(_COUNT.findall(head)[0]) for head in heads]
@@ -41,4 +41,11 @@ def _head(path: Path) -> bytes:
     head = start[:end] if end >= len(_END) else b""
     if not head.startswith(b"ply\nformat binary") or len(_COUNT.findall(head)) != 1 or head.count(b"element") != 1:
         raise InvalidSplatError(f"{path.name} is no binary PLY of vertices")
+    size = path.stat().st_size
+    try:
+        (vertices,) = header_of(start, size).values()
+    except ValueError as error:
+        raise InvalidSplatError(f"{path.name} is not a readable PLY ({error})") from error
+    if size != len(head) + vertices.count * vertices.bytes:
+        raise InvalidSplatError(f"{path.name} does not end with its vertices")
     return head

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
 from contract.colmap import MIN_POINTS
+from contract.options import WHOLE_NUMBERS
 from geo.boxes import along_axes, box_shares, hull_share, in_box, in_hull
 from splat.bounded import Bounded
 from splat.camera import Camera
@@ -78,28 +79,26 @@ class Part:
             steps_per_view=whole.steps_per_view / _COARSE_SHARE,
             pixels_per_gaussian=whole.pixels_per_gaussian * _COARSE_SHARE,
             min_gaussians=whole.min_gaussians // _COARSE_SHARE,
+            max_gaussians=_MAX_COARSE,
         )
 
     def options(self, whole: Options, scene: Scene) -> Options:
         """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points, and
         besides those that its margin takes, which it does not deliver. `scene`: as `within` leaves it.
         """
-        steps, gaussians = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE
+        steps, gaussians, cap = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE, _MAX_COARSE
         if not self.is_coarse:
             own = self.delivers(scene.positions + np.array(scene.offset)).mean()
             steps, gaussians = len(self.photos) / self.plan.photos, self._weight / max(own, _MIN_OWN)
+            cap = WHOLE_NUMBERS["max_gaussians"].high
         return replace(
             whole,
             training_steps=whole.training_steps and max(1, round(whole.training_steps * steps)),
-            max_gaussians=whole.max_gaussians and max(1, round(whole.max_gaussians * gaussians)),
+            max_gaussians=whole.max_gaussians and min(cap, max(1, round(whole.max_gaussians * gaussians))),
         )
 
-    def capped(self, gaussians: int) -> int:
-        """Gaussians allowed where the preset or the customer would have so many."""
-        return min(gaussians, _MAX_COARSE) if self.is_coarse else gaussians
-
     def trains(self, positions: Float64) -> Bool:
-        """(N,) which positions in the world are trained: the box and the margin around it, within the hull."""
+        """(N,) which positions in the world are trained: within the margin around the box, and around the hull."""
         if self.is_coarse:
             return np.ones(len(positions), np.bool_)
         places = along_axes(self.plan, positions)

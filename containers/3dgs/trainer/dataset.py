@@ -39,8 +39,8 @@ class Lens:
     distortion: Distortion
 
 
-Part = tuple[float, float, float, float]
-WHOLE: Part = (0.0, 0.0, 1.0, 1.0)
+Crop = tuple[float, float, float, float]
+WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Photo:
     alpha: bool = False
     lens: Lens | None = None
     stops: float | None = None
-    part: Part = WHOLE
+    part: Crop = WHOLE
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Undistort a picture that was decoded from the file."""

@@ -14,7 +14,7 @@ from splat.camera import Camera
 from splat.loss import Target
 from stage.errors import ErrorCode, StageError
 from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
-from trainer.dataset import Part, Photo
+from trainer.dataset import Crop, Photo
 
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
@@ -75,7 +75,7 @@ class PhotoStore:
 
 
 def _decode(
-    path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image], part: Part
+    path: Path, size: tuple[int, int], plane: Callable[[Image.Image], Image.Image], part: Crop
 ) -> NDArray[np.uint8]:
     """What `plane` makes of the part of a picture, at `size` (width, height)."""
     left, top, right, bottom = part

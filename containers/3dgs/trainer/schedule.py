@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contract.options import Quality
+from contract.options import WHOLE_NUMBERS, Quality
 from stage.environment import Options
 
 MAX_SH_DEGREE = 3
@@ -57,6 +57,7 @@ class Preset:
         up to 900.
     pixels_per_gaussian: distinct pixels for each Gaussian.
     min_gaussians: never fewer, for a small site's photos show it at many scales.
+    max_gaussians: never more.
     minutes: of a T4 for a hundred photos, which steps are cut to (`gpu.cost`); None on a CPU.
     """
 
@@ -64,6 +65,7 @@ class Preset:
     steps_per_view: float
     pixels_per_gaussian: float
     min_gaussians: int
+    max_gaussians: int = WHOLE_NUMBERS["max_gaussians"].high
     minutes: float | None = None
 
     def steps(self, flight: Flight) -> int:
@@ -72,7 +74,8 @@ class Preset:
 
     def gaussians(self, flight: Flight) -> int:
         """Gaussians by the places shown."""
-        return max(self.min_gaussians, round(flight.distinct_pixels / self.pixels_per_gaussian))
+        wanted = max(self.min_gaussians, round(flight.distinct_pixels / self.pixels_per_gaussian))
+        return min(wanted, self.max_gaussians)
 
 
 _BASE_VIEWS = 5.0

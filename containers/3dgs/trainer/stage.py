@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,6 @@ def train_scene(
             options = part.options(options, scene)
     flight = flight_of(scene)
     plan = budget(options, preset, flight, memory_of(device))
-    if part is not None:
-        plan = replace(plan, max_gaussians=part.capped(plan.max_gaussians))
     if on_gpu and preset.minutes is not None and options.training_steps is None:
         plan = cost.within(plan, flight, preset.minutes)
     store = PhotoStore()
@@ -156,15 +154,16 @@ def train_scene(
         run.finish()
     run.trainer.close()
     with context.stopwatch("write"):
-        gaussians, points = run.trainer.splats.gaussians(scene.frame), begun.points
+        trained = run.trainer.splats.gaussians(scene.frame)
+        gaussians, points = trained, begun.points
         if part is not None:
-            gaussians, points = part.delivered(gaussians, scene), part.points(points, scene)
+            gaussians, points = part.delivered(trained, scene), part.points(points, scene)
         _write(context.folders, folder, scene, store, run.trainer, surroundings, gaussians)
         if part is not None and part.is_coarse:  # for the join
             shutil.copyfile(folder / BLOCKS_FILE, context.folders.model / BLOCKS_FILE)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
     off_path = match_off_path(
-        run.trainer.splats.gaussians(scene.frame),
+        trained,
         surfaces_of(points, scene.frame),
         look_around(scene.positions, scene.frame.scale, surroundings.up),
         surroundings,

@@ -62,7 +62,7 @@ def join_blocks(folder: Path, target: Path) -> list[Warning]:
     if len(present) == len(plan.blocks):
         return []
     missing = [str(block.id) for block in plan.blocks if block not in present]
-    facts = f"blocks {', '.join(missing)} of {len(plan.blocks)} are missing; the coarse model stands there"
+    facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {', '.join(missing)}; the coarse model stands there"
     return [Warning(WarningCode.BLOCK_MISSING, facts)]
 
 

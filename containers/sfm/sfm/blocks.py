@@ -1,8 +1,8 @@
 """Cut a large flight into blocks: boxes on the ground, and the part of each photo that shows a block.
 
-Boxes come of halving the heaviest one across its longer side until there are enough, as a k-d tree does; its weight are
-its sparse points. A photo belongs to every block that it sees, and is cut to the rectangle that shows it: 120 photos in
-four blocks are 1.28 times as many pixels as the whole, where whole photos would be 2.71.
+Boxes come of halving the heaviest one across its longer side until there are enough, as a k-d tree does; its weight is
+the number of its sparse points. A photo belongs to every block that it sees, and is cut to the rectangle that shows it:
+120 photos in four blocks are 1.28 times as many pixels as the whole, where whole photos would be 2.71.
 """
 
 from __future__ import annotations
@@ -71,20 +71,21 @@ class Flight:
 
 
 def flight_of(model: pycolmap.Reconstruction) -> Flight:
-    """The arrays of an undistorted model."""
+    """The arrays of an undistorted model, without observations that undistortion has cut off the pictures."""
     identifiers = np.array(sorted(model.points3D), dtype=np.int64)
     positions = np.array([model.point3D(int(i)).xyz for i in identifiers]).reshape(-1, 3)
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     sizes, centres, widths, points, photos, pixels = [], [], [], [], [], []
     for number, image in enumerate(images):
         camera = model.camera(image.camera_id)
-        observed = [point for point in image.points2D if point.has_point3D()]
+        size = camera.width, camera.height
+        observed = [point for point in image.points2D if point.has_point3D() and _is_inside(point.xy, size)]
         rows = np.searchsorted(identifiers, [point.point3D_id for point in observed]).astype(np.int64)
         pose = np.asarray(image.cam_from_world().matrix())
         if len(rows):
             depth = float(np.median(positions[rows] @ pose[2, :3] + pose[2, 3]))
             widths.append(camera.width / camera.focal_length_x * depth)
-        sizes.append((camera.width, camera.height))
+        sizes.append(size)
         centres.append(-pose[:, :3].T @ pose[:, 3])
         points.append(rows)
         photos.append(np.full(len(rows), number))
@@ -99,6 +100,10 @@ def flight_of(model: pycolmap.Reconstruction) -> Flight:
         np.concatenate(photos),
         np.concatenate(pixels),
     )
+
+
+def _is_inside(pixel: Float64, size: tuple[int, int]) -> bool:
+    return bool(0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1])
 
 
 def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool) -> int:

@@ -192,4 +192,5 @@ class _Logged:
         pycolmap.logging.minloglevel = int(pycolmap.logging.INFO)
 
     def __exit__(self, *_: object) -> None:
+        pycolmap.logging.set_log_destination(pycolmap.logging.INFO, "")  # which writes what is buffered
         pycolmap.logging.minloglevel = self._level

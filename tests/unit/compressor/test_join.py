@@ -117,7 +117,7 @@ def test_where_a_block_is_missing_the_coarse_model_stands(divided: Path, tmp_pat
     (warning,) = join_blocks(divided, lacking)
     assert (warning.code, warning.message) == (
         "BLOCK_MISSING",
-        "blocks 2 of 2 are missing; the coarse model stands there",
+        "1 of 2 blocks missing: 2; the coarse model stands there",
     )
     there = read_stored_ply(lacking / "scene.ply").gaussians.means
     coarse = read_stored_ply(divided / "coarse" / "scene.ply").gaussians.means
@@ -161,6 +161,18 @@ def test_a_block_of_another_layout_is_refused(divided: Path, tmp_path: Path, fau
         join_blocks(divided, tmp_path / "joined")
     with pytest.raises(InvalidSplatError):
         join_plys([divided / "coarse" / "scene.ply", path], tmp_path / "joined.ply")
+
+
+@pytest.mark.parametrize("change", [-4, 4])
+def test_a_file_whose_values_do_not_fill_its_promise_is_refused(tmp_path: Path, change: int) -> None:
+    """What follows it would be read from the wrong byte on."""
+    good, bad = tmp_path / "good.ply", tmp_path / "bad.ply"
+    points(good, 5)
+    content = good.read_bytes()
+    bad.write_bytes(content[:change] if change < 0 else content + bytes(change))
+    with pytest.raises(InvalidSplatError, match=r"bad\.ply"):
+        join_plys([bad, good], tmp_path / "joined.ply")
+    assert not (tmp_path / "joined.ply").exists()
 
 
 def test_a_plan_of_the_tests_is_one_of_the_contract() -> None:

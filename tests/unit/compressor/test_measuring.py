@@ -289,3 +289,16 @@ def test_a_scene_without_a_scale_is_measured_in_its_own_units() -> None:
     survey = {**SURVEY, "unit": "units", "georeferenced": False}
     assert said("line", [pick_at(0, 0, 0), pick_at(3, 4, 0)], survey)[0] == "Length 5.00 units ± 0.01 units"
     assert said("point", [pick_at(1, 2, 3)], survey)[0] == "x 1.00, y 2.00, z 3.00"
+
+
+def test_views_are_those_of_one_splat_and_not_of_every_scene_of_the_title() -> None:
+    body = """
+const stored = new Map();
+globalThis.localStorage = {
+    getItem: (key) => stored.get(key) ?? null,
+    setItem: (key, value) => stored.set(key, value)
+};
+new module.SavedViews(...given[0]).add({ name: 'from the gate' });
+console.log(JSON.stringify(given.map((each) => new module.SavedViews(...each).views.length)));
+"""
+    assert run_module("measure/views", body, [["Roof", 1000], ["Roof", 1001], ["Roof", 1000]]) == [1, 0, 1]

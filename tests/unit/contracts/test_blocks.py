@@ -110,6 +110,16 @@ def test_a_photo_of_a_block_is_read_as_it_was_written() -> None:
         PHOTOS.validate([rows[0] | {"split": "some"}])
 
 
+@pytest.mark.parametrize("change", [{"id": 2}, {"id": 0}, {"id": 41}, {"low": [float("nan"), None]}])
+def test_blocks_need_numbers_of_their_own_and_finite_sides(change: dict[str, Any]) -> None:
+    plan = plan_of([Box((None, None), (0.0, None)), Box((0.0, None), (None, None))])
+    document = json.loads(json.dumps(plan.as_json()))
+    assert BlockPlan.from_json(document) == plan
+    document["blocks"][0] |= change
+    with pytest.raises(ValueError, match=r"number of its own|not finite"):
+        BlockPlan.from_json(document)
+
+
 def test_the_variable_names_a_block_or_the_coarse_model() -> None:
     assert [parse_block(text) for text in ("", "coarse", "1", "07")] == [None, "coarse", 1, 7]
     for text in ("0", "41", "-1", "fine", "1.5", "²"):

@@ -123,3 +123,15 @@ def test_the_journal_counts_photos_of_whole_lines(tmp_path: Path) -> None:
         stream.write("I1 a.cc:3] Reached maximum runtime of 9 seconds\n")
     journal.look()
     assert journal.cut_short
+
+
+def test_the_journal_has_all_that_was_logged_when_it_ends(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    with journal.kept():
+        pycolmap.logging.info("  Cluster 1 with 2 images")
+        pycolmap.logging.info("Registering image #4 (num_reg_frames=1)")
+        pycolmap.logging.info("Reached maximum runtime of 9 seconds.")
+    assert journal.look() == 0.5
+    assert journal.cut_short
+    pycolmap.logging.warning("Reached maximum runtime of another mapping")
+    assert journal.look() == 0.5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
-from contract.blocks import MIN_BLOCK_PHOTOS, BlockPlan, hold_out
+from contract.blocks import MIN_BLOCK_PHOTOS, BlockPhoto, BlockPlan, hold_out
 from contract.schemas import schemas
 from geo.boxes import in_box
 from sfm.blocks import (
@@ -194,6 +194,21 @@ def test_a_models_arrays_are_those_of_its_photos() -> None:
     np.testing.assert_allclose(found.centres[3], image.projection_center())
     for point, pixel in zip(found.points[found.photos == 3][:5], found.pixels[found.photos == 3][:5], strict=True):
         np.testing.assert_allclose(image.project_point(found.positions[point]), pixel, atol=1)
+
+
+def test_what_undistortion_cut_off_a_picture_shows_no_block() -> None:
+    model = flown(lens("SIMPLE_PINHOLE", 700.0))
+    whole = flight_of(model)
+    model.camera(1).width, model.camera(1).height = 500, 400
+    found = flight_of(model)
+    assert 0 < len(found.points) < len(whole.points)
+    assert (found.pixels < (500, 400)).all()
+    cut_off = np.ones(len(whole.positions), np.bool_)
+    cut_off[found.points[found.photos == 3]] = False  # of the others, photo 3 saw some beyond its new borders
+    assert np.count_nonzero(cut_off[whole.points[whole.photos == 3]]) >= MIN_SHOWN
+    assert found.names[3] not in {photo.name for photo in block_photos(found, cut_off)}
+    for photo in block_photos(found, cut_off):
+        assert BlockPhoto.from_json(asdict(photo)) == photo
 
 
 def test_a_plan_is_written_beside_the_scene_and_none_for_a_small_flight(

@@ -32,7 +32,7 @@ from trainer.densify import Densification, Pull, refine
 from trainer.gpu.strategy import Splitting
 from trainer.optimise import Splats
 from trainer.photo_store import PhotoStore
-from trainer.schedule import preset_of
+from trainer.schedule import Flight, budget, preset_of
 from trainer.stage import result_folder, train_scene
 
 STEPS = 150
@@ -230,8 +230,17 @@ def test_steps_and_gaussians_asked_for_are_shared_out(scene: Path, plan: BlockPl
     assert coarse.options(asked, load_scene(scene, WIDTH)) == Options(training_steps=250, max_gaussians=25_000)
     standard = preset_of(Options(), cuda=True)
     assert coarse.preset(standard).long_edge == 800
-    assert coarse.capped(5_000_000) == 300_000
     assert parts[0].preset(standard) == standard
+
+
+def test_the_coarse_models_cap_is_no_shortage_of_memory_and_is_halved_by_a_retry(scene: Path) -> None:
+    coarse, whole = Part.read(scene, "coarse"), load_scene(scene, WIDTH)
+    asked = coarse.options(Options(max_gaussians=5_000_000, gaussians_divisor=2), whole)
+    assert asked.max_gaussians == 300_000
+    preset = coarse.preset(preset_of(Options(), cuda=True))
+    large = Flight(photos=5000, views=10.0, pixels=10**10)
+    for options in (asked, coarse.options(Options(gaussians_divisor=2), whole)):
+        assert budget(options, preset, large, 1 << 40).max_gaussians == 150_000
 
 
 @pytest.mark.parametrize("fault", ["no plan", "no such block", "no list", "a broken list"])

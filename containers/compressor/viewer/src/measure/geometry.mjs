@@ -12,7 +12,7 @@ const plus = (a, b) => a.map((value, i) => value + b[i]);
 const unit = (a) => times(1 / (Math.hypot(...a) || 1), a);
 const level = (a) => [a[0], a[1], 0];
 
-// The variance of a figure whose derivative at each pick is a vector of `slopes`, and by the scale `byScale`.
+// The standard deviation of a figure whose derivative at each pick is a vector of `slopes`; the scale alone gives `byScale`.
 function deviation(picks, slopes, byScale) {
     const variance = picks.reduce((sum, { direction, along, aside }, i) => {
         const onRay = dot(slopes[i], direction);

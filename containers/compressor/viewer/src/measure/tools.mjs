@@ -28,7 +28,7 @@ export class Measuring {
         Object.assign(this, { viewer, panel, overlay, rotation, survey, title, supported });
         this.camera = new SplatCamera(viewer, rotation);
         this.splat = new PickedSplat(sog, script);
-        this.views = new SavedViews(title);
+        this.views = new SavedViews(title, sog.size);
         this.kind = 'line';
         this.picks = [];
         this.drawn = '';

@@ -1,8 +1,9 @@
 // Views that a reader of the page keeps: poses of the camera with what was measured. They stay in this browser, where it
-// lets the page keep anything: a page that was opened from a disk or sits in a frame may have no storage.
+// lets the page keep anything: a page that was opened from a disk or sits in a frame may have no storage. Pages of one
+// bucket, or of one disk, share theirs: a scene is told from others of the same title by the bytes of its splat.
 export class SavedViews {
-    constructor(key) {
-        this.key = `views of ${key}`;
+    constructor(title, bytes) {
+        this.key = `views of ${title}, ${bytes} bytes`;
         try {
             this.views = JSON.parse(localStorage.getItem(this.key)) ?? [];
         } catch {
