@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from benchmarks.matched_flight import FOCAL, write_matched_flight
 from benchmarks.sfm_truth import aligned
 from sfm.clusters import Clusters, Journal, fell_apart, hold_lenses, one_cluster
-from sfm.mapping import map_scene
+from sfm.mapping import Mapper, map_scene
 
 IN_ONE, IN_FOUR = Clusters(min_flight=101), Clusters(min_flight=100, photos=40, overlap=20)
 
@@ -107,6 +107,31 @@ def test_parts_that_pairs_connect_fell_apart_and_two_sites_did_not(
             if (first <= 60) != (second <= 60):
                 opened.delete_two_view_geometry(first, second)
     assert not fell_apart(sites, [part(range(60)), part(range(60, 100))])
+
+
+@pytest.mark.parametrize(
+    ("in_clusters", "in_one", "found"),
+    [([60, 40], [100], [100]), ([60, 40], [9], [60, 40]), ([], [70], [70]), ([60, 40], [], [60, 40])],
+)
+def test_of_clusters_that_fell_apart_and_mapping_in_one_the_larger_stays(
+    flight: tuple[Path, NDArray[np.float64]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_clusters: list[int],
+    in_one: list[int],
+    found: list[int],
+) -> None:
+    """Clusters may have left little time for mapping in one."""
+
+    def models(sizes: list[int]) -> list[pycolmap.Reconstruction]:
+        return [part(range(sum(sizes[:at]), sum(sizes[: at + 1]))) for at in range(len(sizes))]
+
+    monkeypatch.setattr(Mapper, "_in_clusters", lambda *_given: (models(in_clusters), False))
+    monkeypatch.setattr(Mapper, "_in_one", lambda *_given: models(in_one))
+    mapper = Mapper(flight[0], 100, 1, 800, IN_FOUR)
+    ranked, cut_short = mapper.ranked(tmp_path, math.inf, lambda _share: None)
+    assert [model.num_reg_images() for model in ranked] == found
+    assert not cut_short
 
 
 def test_the_journal_counts_photos_of_whole_lines(tmp_path: Path) -> None:
