@@ -222,22 +222,29 @@ def _training(report: Report) -> str:
 
 
 def _stages(report: Report, prices: str) -> str:
+    """Time by stage, and cost where machines were rented: a machine of one's own bills nothing."""
     costs = report.cost["stages"]
+    rented = any("dollars" in cost for cost in costs.values())
+
+    def billed(tag: str, text: str) -> str:
+        return f'<{tag} class="number">{text}</{tag}>' if rented else ""
+
     longest = max((cost["seconds"] for cost in costs.values()), default=0.0)
     rows = "".join(
         f"<tr><td>{escape(stage)}{bar(cost['seconds'] / longest if longest else 0, stage)}</td>"
         f'<td class="soft">{escape(_parts(report.timings.get(stage, {})))}</td>'
-        f'<td class="number">{duration(cost["seconds"])}</td><td class="number">{_dollars(cost)}</td></tr>'
+        f'<td class="number">{duration(cost["seconds"])}</td>{billed("td", _dollars(cost))}</tr>'
         for stage, cost in costs.items()
     )
     foot = (
         f'<td>All</td><td></td><td class="number">{duration(report.cost["seconds"])}</td>'
-        f'<td class="number">{_dollars(report.cost)}</td>'
+        f"{billed('td', _dollars(report.cost))}"
     )
     note = f'<p class="soft">Machine time as billed, at {escape(prices)}. Spot capacity costs less.</p>'
-    head = '<tr><th>Stage</th><th>of which</th><th class="number">Time</th><th class="number">Cost</th></tr>'
+    head = f'<tr><th>Stage</th><th>of which</th><th class="number">Time</th>{billed("th", "Cost")}</tr>'
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
-    return _section("Processing time and cost", f'<div class="scroll">{table}</div>{note}')
+    title, note = ("Processing time and cost", note) if rented else ("Processing time", "")
+    return _section(title, f'<div class="scroll">{table}</div>{note}')
 
 
 def _parts(timings: dict[str, float]) -> str:

@@ -11,17 +11,9 @@ from tests.support.asl import PIPELINE
 from tests.support.sam_template import Template
 
 ROOT = Path(__file__).parents[2]
-
-
 CONTRACTS = (ROOT / "docs" / "contracts.md").read_text(encoding="utf-8")
-
-
 STATES: dict[str, Any] = json.loads(PIPELINE.read_text(encoding="utf-8"))
-
-
 TEMPLATE = Template.load()
-
-
 FUNCTIONS = {function.name: function for function in TEMPLATE.functions}
 
 

@@ -121,6 +121,16 @@ def test_the_report_says_whose_prices_it_counts(cloud: Cloud, monkeypatch: pytes
     assert ("as those in eu-west-1 are not known" in page) == (region == "eu-west-1")
 
 
+def test_the_report_of_a_machine_that_was_not_rented_speaks_of_no_bill(cloud: Cloud) -> None:
+    event = after(cloud, *Stage)
+    for stage in event["stages"].values():
+        del stage["cost"]["dollars"]
+    invoke("deliver", event)
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    assert "<h2>Processing time</h2>" in page
+    assert not any(word in page for word in ("billed", "us-east-1", ">Cost<", "$"))
+
+
 def with_pictures(cloud: Cloud) -> dict[str, Any]:
     """The state machine's data of a job whose stages left photos' account, place, pictures and held-out views."""
     event = after(cloud, *Stage)
