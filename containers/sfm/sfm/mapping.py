@@ -60,7 +60,7 @@ def map_scene(
     with pycolmap.Database.open(database) as opened:
         cameras = opened.read_all_cameras()
     long_side = max(max(camera.width, camera.height) for camera in cameras)
-    mapper = _Mapper(database, count, threads, long_side, clusters)
+    mapper = Mapper(database, count, threads, long_side, clusters)
     began = time.monotonic()
     ranked, cut_short = mapper.ranked(output / "every", seconds, lambda share: send(MAPPING_SHARE * share))
     if not ranked:
@@ -88,7 +88,7 @@ def map_scene(
 
 
 @dataclass(frozen=True)
-class _Mapper:
+class Mapper:
     """Maps the `count` photos of up to `long_side` pixels in `database`, in one or in clusters."""
 
     database: Path
@@ -102,15 +102,15 @@ class _Mapper:
     ) -> tuple[list[pycolmap.Reconstruction], bool]:
         """The models found, the one with the most photos first, and whether `seconds` were too few for all photos."""
         began = time.monotonic()
-        models, cut_short = None, False
+        models: list[pycolmap.Reconstruction] = []
+        cut_short = False
         if self.count >= self.clusters.min_flight:
             models, cut_short = self._in_clusters(folder, seconds, on_share)
-            if not cut_short and fell_apart(self.database, models):
-                models = None
-        if models is None:
+        if not models or (not cut_short and fell_apart(self.database, models)):
             left = seconds - (time.monotonic() - began)
-            models = self._in_one(folder / "one", self._options(), left, on_share)
+            in_one = self._in_one(folder / "one", self._options(), left, on_share)
             cut_short = time.monotonic() - began >= seconds
+            models = max(in_one, models, key=_photos_of_largest)  # little time may have been left for one
         models.sort(key=_size, reverse=True)
         return models, cut_short
 
@@ -198,6 +198,10 @@ def _adapt_thresholds(options: pycolmap.IncrementalPipelineOptions, long_side: i
 
 def _registered_names(model: pycolmap.Reconstruction) -> list[str]:
     return sorted(image.name for image in model.images.values() if image.has_pose)
+
+
+def _photos_of_largest(models: list[pycolmap.Reconstruction]) -> int:
+    return max((int(model.num_reg_images()) for model in models), default=0)
 
 
 def _size(model: pycolmap.Reconstruction) -> tuple[int, int]:

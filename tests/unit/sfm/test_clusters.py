@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.matched_flight import FOCAL, write_matched_flight
 from benchmarks.sfm_truth import aligned
-from sfm.clusters import Clusters, Journal, fell_apart, hold_lenses, one_cluster
-from sfm.mapping import map_scene
+from sfm.clusters import Clusters, Journal, fell_apart, hold_lenses, map_in_clusters, one_cluster
+from sfm.mapping import Mapper, map_scene
 
 IN_ONE, IN_FOUR = Clusters(min_flight=101), Clusters(min_flight=100, photos=40, overlap=20)
 
@@ -54,13 +54,22 @@ def test_clusters_merge_to_the_model_that_mapping_in_one_finds(
     assert found["four"] < 1.2 * found["one"]
 
 
-def test_clusters_that_run_out_of_time_say_so(flight: tuple[Path, NDArray[np.float64]], tmp_path: Path) -> None:
-    database, _ = flight
-    copy = tmp_path / "colmap.db"
-    copy.write_bytes(database.read_bytes())
-    (tmp_path / "model").mkdir()
-    mapped = map_scene(copy, tmp_path / "model", 100, 2, 0.1, lambda _share: None, IN_FOUR)
-    assert mapped.cut_short
+def test_clusters_that_run_out_of_time_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """COLMAP's limit has whole seconds, in one of which a small cluster may be done: its part is played here."""
+    limits = []
+
+    def play(_database: Path, _images: Path, _folder: Path, options: pycolmap.HierarchicalPipelineOptions) -> object:
+        limits.append(options.incremental_options.max_runtime_seconds)
+        pycolmap.logging.info("Reached maximum runtime of 40 seconds.")
+        return {}
+
+    monkeypatch.setattr(pycolmap, "hierarchical_mapping", play)
+    options = pycolmap.IncrementalPipelineOptions()
+    found = map_in_clusters(
+        tmp_path / "colmap.db", tmp_path / "all", options, IN_FOUR, 100, 2, 100.0, lambda _share: None
+    )
+    assert found == ([], True)
+    assert limits == [40]  # three clusters on two workers: two rounds of 80 seconds
 
 
 def test_one_cluster_is_a_neighbourhood(flight: tuple[Path, NDArray[np.float64]]) -> None:
@@ -107,6 +116,31 @@ def test_parts_that_pairs_connect_fell_apart_and_two_sites_did_not(
             if (first <= 60) != (second <= 60):
                 opened.delete_two_view_geometry(first, second)
     assert not fell_apart(sites, [part(range(60)), part(range(60, 100))])
+
+
+@pytest.mark.parametrize(
+    ("in_clusters", "in_one", "found"),
+    [([60, 40], [100], [100]), ([60, 40], [9], [60, 40]), ([], [70], [70]), ([60, 40], [], [60, 40])],
+)
+def test_of_clusters_that_fell_apart_and_mapping_in_one_the_larger_stays(
+    flight: tuple[Path, NDArray[np.float64]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    in_clusters: list[int],
+    in_one: list[int],
+    found: list[int],
+) -> None:
+    """Clusters may have left little time for mapping in one."""
+
+    def models(sizes: list[int]) -> list[pycolmap.Reconstruction]:
+        return [part(range(sum(sizes[:at]), sum(sizes[: at + 1]))) for at in range(len(sizes))]
+
+    monkeypatch.setattr(Mapper, "_in_clusters", lambda *_given: (models(in_clusters), False))
+    monkeypatch.setattr(Mapper, "_in_one", lambda *_given: models(in_one))
+    mapper = Mapper(flight[0], 100, 1, 800, IN_FOUR)
+    ranked, cut_short = mapper.ranked(tmp_path, math.inf, lambda _share: None)
+    assert [model.num_reg_images() for model in ranked] == found
+    assert not cut_short
 
 
 def test_the_journal_counts_photos_of_whole_lines(tmp_path: Path) -> None:
