@@ -10,6 +10,7 @@ from tests.support.archives import zip_of
 from tests.support.asl import Definition
 from tests.support.cloud import STACK
 from tests.support.models import binary_model, scene_of
+from tests.support.plys import ply_of
 from tests.support.sam_template import Template
 
 UPLOADS, RESULTS, BUS, QUEUE = "test-uploads", "test-results", "test-status", "test-status-events"
@@ -54,6 +55,8 @@ def settings_of(pipeline_arn: str) -> dict[str, str]:
         "OWNER_OPEN_JOBS": "20",
         "OWNER_DAILY_JOBS": "50",
         "OWNER_DAILY_DOLLARS": "100",
+        "STACK_REGION": "us-east-1",
+        "REGION_PRICES": "",
         **machines,
         "STACK": STACK,
         "STATUS_BUS": BUS,
@@ -74,6 +77,6 @@ def settings_of(pipeline_arn: str) -> dict[str, str]:
 
 def upload_of(step: PipelineStep) -> bytes:
     if step is PipelineStep.COMPRESSION:
-        return b"ply\n"
+        return ply_of()
     names = [f"{number:06d}.jpg" for number in range(1, 6)]
     return zip_of(scene_of(binary_model(names), names) if step is PipelineStep.TRAINING else names)
