@@ -66,6 +66,8 @@ def main() -> int:
     if not (scene / BLOCKS_FILE).is_file():
         write_blocks(scene, scene / "sparse" / "0", given.blocks, georeferenced=True)
     plan = BlockPlan.from_json(json.loads((scene / BLOCKS_FILE).read_bytes()))
+    if len(plan.blocks) != given.blocks or given.blocks < 2:
+        parser.error(f"{scene / BLOCKS_FILE} plans {len(plan.blocks)} blocks; two or more are compared")
     options = {"TRAINING_STEPS": str(given.steps), "MAX_GAUSSIANS": str(given.gaussians)}
     runs = root / f"{given.blocks}-{given.steps}-{given.gaussians}"
     whole = run_training(scene, runs / "whole", "high", HOLD_OUT_FIRST, options)

@@ -86,6 +86,9 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         print(json.dumps({"jobId": None, "status": "rejected", "error": rejected.error.code}), flush=True)
         return FAILED
     stages = (given.only,) if given.only else source.step.stages
+    if given.blocks is not None and Stage.SFM not in stages:
+        print("spaceport: --blocks is for photos: blocks are planned while the cameras are found", file=sys.stderr)
+        return WRONG_USE
     plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name), given.blocks)
     paces = PaceFile.of_user()
     print(_opening(plan, paces), file=sys.stderr, flush=True)

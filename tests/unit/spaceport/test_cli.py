@@ -13,6 +13,7 @@ import pytest
 from local import down, up
 from spaceport import cli, doctor
 from spaceport.cli import FAILED, OK, STOPPED, WRONG_USE, main, parser
+from tests.support.plys import ply_of
 from tests.unit.spaceport.played import played
 
 
@@ -79,6 +80,12 @@ def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, capsys: pytest.Cap
             main(arguments, tmp_path)
         assert ended.value.code == WRONG_USE
     assert "there is no" in capsys.readouterr().err
+
+
+def test_blocks_are_for_photos_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.ply").write_bytes(ply_of())
+    assert main([str(tmp_path / "a.ply"), "--blocks", "2"], tmp_path) == WRONG_USE
+    assert "--blocks is for photos" in capsys.readouterr().err
 
 
 def test_the_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
