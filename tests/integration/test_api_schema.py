@@ -22,7 +22,8 @@ NOT_OURS = [
     # a number may come as text, as it does in an object's metadata
     schemathesis.checks.negative_data_rejection,
 ]
-schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi(handler))
+with pytest.MonkeyPatch.context() as _patch, cloud_of(_patch):  # whoever reads the description is counted
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", wsgi(handler))
 
 
 @pytest.fixture(scope="module", autouse=True)
