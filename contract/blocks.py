@@ -213,6 +213,12 @@ class BlockPhoto:
     rect: Rect
     points: int
 
+    @property
+    def pixels(self) -> int:
+        """Of its part."""
+        left, top, right, bottom = self.rect
+        return (right - left) * (bottom - top)
+
     @classmethod
     def from_json(cls, row: Any) -> BlockPhoto:
         """Raises ValueError where it is no such row."""

@@ -48,7 +48,7 @@ def train_in_blocks(stages: Stages, scene: Path) -> FinishedStage:
 
 def _pixels(scene: Path, block: int) -> dict[str, int]:
     photos = [BlockPhoto.from_json(row) for row in json.loads((scene / photos_file(block)).read_bytes())]
-    return {photo.name: (photo.rect[2] - photo.rect[0]) * (photo.rect[3] - photo.rect[1]) for photo in photos}
+    return {photo.name: photo.pixels for photo in photos}
 
 
 def _read(path: Path) -> Any:

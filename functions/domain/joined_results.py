@@ -46,8 +46,11 @@ def joined_result(coarse: Mapping[str, Any], blocks: Sequence[BlockResult]) -> d
     heaviest = max(blocks, key=lambda block: block.weight).result["metrics"]
     metrics: dict[str, Any] = {
         **heaviest,
-        **{name: _mean([view[field] for view in views]) for name, field in _METRICS.items()},
-        **{name: _weighed(blocks, name) for name in ("psnrTrain", "psnrOffPath", "contrastOffPath")},
+        **{name: _rounded((1.0, view[field]) for view in views) for name, field in _METRICS.items()},
+        **{
+            name: _rounded((block.weight, block.result["metrics"].get(name)) for block in blocks)
+            for name in ("psnrTrain", "psnrOffPath", "contrastOffPath")
+        },
         "viewsPerPlace": coarse["metrics"].get("viewsPerPlace"),
         "exposure": coarse["metrics"].get("exposure"),
         "views": views,
@@ -102,13 +105,8 @@ def weighed(values: Iterable[tuple[float, float | None]]) -> float | None:
     return sum(weight * value for weight, value in known) / total if total else None
 
 
-def _weighed(blocks: Sequence[BlockResult], name: str) -> float | None:
-    found = weighed([(block.weight, block.result["metrics"].get(name)) for block in blocks])
-    return None if found is None else round(found, 4)
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    found = weighed([(1.0, value) for value in values])
+def _rounded(values: Iterable[tuple[float, float | None]]) -> float | None:
+    found = weighed(values)
     return None if found is None else round(found, 4)
 
 

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from contract.archive import CAMERA_RAW_SUFFIXES, PHOTO_SUFFIXES, is_side_file, is_splat, is_survey
 from contract.films import begins_as_film, is_film
+from contract.ply import MAGIC as PLY
 
 START_BYTES = 64
 # what a drone's card, its receiver and photo programs leave beside photos; nothing to answer
@@ -15,7 +16,7 @@ _SIDE_SUFFIXES = frozenset(
     {".srt", ".mrk", ".nav", ".obs", ".rinex", ".rtk", ".rpos", ".bin", ".lrf", ".thm", ".scr", ".xmp", ".aae", ".log"}
 )
 _FOLDER_MARKERS = ("/", "_$folder$")  # of consoles and of Hadoop, which draw folders so
-_PLY, _SPZ = (b"ply\n", b"ply\r"), b"NGSP"
+_SPZ = b"NGSP"
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
 
@@ -53,7 +54,7 @@ def kind_of(key: str, start: bytes) -> UploadKind:
     if path.suffix.lower() == ".ksplat":
         return UploadKind.KSPLAT
     # up to version 3 an SPZ is a gzip stream of what begins so
-    if is_splat(path) or start.startswith((*_PLY, _SPZ)) or _unzipped(start).startswith(_SPZ):
+    if is_splat(path) or start.startswith((*PLY, _SPZ)) or _unzipped(start).startswith(_SPZ):
         return UploadKind.SPLAT
     return UploadKind.PHOTO if start.startswith(_PHOTOS) else UploadKind.ARCHIVE
 

@@ -29,7 +29,7 @@ from splat.surroundings import Surroundings, read_surroundings
 from stage.environment import Options
 from stage.errors import ErrorCode, StageError
 from trainer.backdrop import Backdrop
-from trainer.dataset import Frame, Scene, training_frame
+from trainer.dataset import Scene, training_frame
 from trainer.schedule import Preset
 from trainer.seeds import Start
 from trainer.stereo.points import DensePoints
@@ -132,7 +132,7 @@ class Part:
 
     def own(self, begun: Start, scene: Scene) -> Start:
         """What training starts from, without the Gaussians that lie where another block is trained."""
-        kept = self.trains(_in_world(begun.gaussians.means, scene.frame) + np.array(scene.offset))
+        kept = self.trains(_in_world(begun.gaussians.means, scene))
         if not kept.any():
             raise StageError(ErrorCode.INVALID_SCENE, f"nothing in block {self.name} can be trained")
         return replace(begun, gaussians=begun.gaussians.select(kept), dense=int(kept[: begun.dense].sum()))
@@ -141,10 +141,9 @@ class Part:
         """Which of the means (N, 3) in the frame of training may be split; None: all."""
         if self.is_coarse:
             return None
-        offset = np.array(scene.offset)
 
         def inside(means: Tensor) -> Tensor:
-            world = _in_world(means.detach().cpu().numpy(), scene.frame) + offset
+            world = _in_world(means.detach().cpu().numpy(), scene)
             return torch.from_numpy(self.trains(world)).to(means.device)
 
         return inside
@@ -159,7 +158,7 @@ class Part:
 
     def points(self, points: DensePoints, scene: Scene) -> DensePoints:
         """The dense points of the part's own box."""
-        kept = self.delivers(_in_world(points.positions, scene.frame) + np.array(scene.offset))
+        kept = self.delivers(_in_world(points.positions, scene))
         return points.select(kept)
 
     @property
@@ -223,5 +222,7 @@ def read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
     return Behind(surroundings, CoarseBackdrop(surroundings, coarse.select(behind)), gains)
 
 
-def _in_world(positions: NDArray[np.floating], frame: Frame) -> Float64:
-    return np.asarray(frame.centre + frame.scale * positions.astype(np.float64))
+def _in_world(positions: NDArray[np.floating], scene: Scene) -> Float64:
+    """Positions (N, 3) in the frame of training, in the world."""
+    frame = scene.frame
+    return np.asarray(frame.centre + frame.scale * positions.astype(np.float64) + np.array(scene.offset))

@@ -145,7 +145,7 @@ def plan_blocks(flight: Flight, wanted: int, *, georeferenced: bool) -> BlockPla
     blocks = []
     for number, box in enumerate(boxes, start=1):
         photos = block_photos(flight, wide_points(flight, empty, box))
-        pixels = sum((right - left) * (bottom - top) for left, top, right, bottom in (photo.rect for photo in photos))
+        pixels = sum(photo.pixels for photo in photos)
         points = int(np.count_nonzero(in_box(box, places)))
         blocks.append(Block(number, box, points / len(places), len(photos), pixels, points))
     return BlockPlan(len(flight.names), axes, hull, margin, FADE_SHARE * margin, tuple(blocks))

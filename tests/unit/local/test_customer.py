@@ -1,4 +1,4 @@
-"""The customer's side of the local cloud: in which order the events of a job are told."""
+"""The customer's side of the local cloud: in which order the events of a job are handed out."""
 
 from __future__ import annotations
 
@@ -29,8 +29,13 @@ class Queue:
 def test_the_final_event_comes_last_though_it_overtook_others() -> None:
     started, succeeded = message("Job Started", 0), message("Job Succeeded", 9_000_000)
     queue = Queue([started], [succeeded, message("Stage Progressed", 5)], [message("Stage Succeeded", 6)])
-    told = list(Subscription(queue, "queue").follow(60))
-    assert [event.type for event in told] == ["Job Started", "Stage Progressed", "Stage Succeeded", "Job Succeeded"]
+    handed_out = list(Subscription(queue, "queue").follow(60))
+    assert [event.type for event in handed_out] == [
+        "Job Started",
+        "Stage Progressed",
+        "Stage Succeeded",
+        "Job Succeeded",
+    ]
 
 
 def test_what_follows_the_end_is_not_waited_for() -> None:

@@ -14,18 +14,15 @@ from local import down, up
 from spaceport import cli, doctor
 from spaceport.cli import FAILED, OK, STOPPED, WRONG_USE, main, parser
 from tests.support.plys import ply_of
+from tests.unit.spaceport.photos import photos_in
 from tests.unit.spaceport.played import played
 
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "meadow"
-    folder.mkdir()
-    for number in range(6):
-        (folder / f"DJI_{number}.JPG").write_bytes(b"photo")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(cli, "project_images", lambda _root: played())
-    return folder
+    return photos_in(tmp_path / "meadow")
 
 
 def test_a_success_prints_one_line_of_json_and_where_things_are(

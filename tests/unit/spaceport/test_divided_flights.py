@@ -20,6 +20,7 @@ from spaceport.run import Outcome, Plan, Run
 from spaceport.source import read_source
 from spaceport.stages import Stages
 from tests.support.blocks import plan_of
+from tests.unit.spaceport.photos import photos_in
 from tests.unit.spaceport.played import SFM, played
 
 BLOCKS = json.dumps(plan_of([Box((None, None), (0.0, None)), Box((0.0, None), (None, None))]).as_json())
@@ -56,11 +57,7 @@ result(ml / "processing/output", "compressor", files, bytes=7)
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "meadow"
-    folder.mkdir()
-    for number in range(6):
-        (folder / f"DJI_{number}.JPG").write_bytes(b"photo")
-    return folder
+    return photos_in(tmp_path / "meadow")
 
 
 def go(given: Path, out: Path, training: str = TRAINING) -> Outcome:

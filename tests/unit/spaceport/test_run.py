@@ -24,6 +24,7 @@ from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
 from spaceport.source import read_source
+from tests.unit.spaceport.photos import photos_in
 from tests.unit.spaceport.played import TRAINING, played
 
 PLENTY = 10**12
@@ -32,10 +33,7 @@ PLENTY = 10**12
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Six files that preflight takes for photos."""
-    folder = tmp_path / "meadow"
-    folder.mkdir()
-    for number in range(6):
-        (folder / f"DJI_{number}.JPG").write_bytes(b"photo")
+    folder = photos_in(tmp_path / "meadow")
     (folder / "notes.txt").write_text("not a photo")
     return folder
 

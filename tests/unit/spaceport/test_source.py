@@ -12,13 +12,7 @@ from domain.errors import RejectedUpload
 from local.folders import pack
 from spaceport.source import read_source
 from tests.support.films import small_film
-
-
-def photos_in(folder: Path, count: int = 6) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
-        (folder / f"DJI_{number}.JPG").write_bytes(b"photo")
-    return folder
+from tests.unit.spaceport.photos import photos_in
 
 
 def code_of(path: Path, only: Stage | None = None) -> str:
