@@ -18,7 +18,7 @@ moto_writes = BaseJSONSerializer._serialize_type_structure
 def quicken() -> None:
     """Replace what moto does anew for each cloud and each value."""
     # a mock registers 1,288 URLs, the same each time
-    models.CallbackResponse = cache(models.CallbackResponse)  # type: ignore[attr-defined]
+    models.CallbackResponse = cache(models.CallbackResponse)  # type: ignore[attr-defined, assignment]
     BaseJSONSerializer._serialize_type_structure = write  # type: ignore[method-assign]
 
 
