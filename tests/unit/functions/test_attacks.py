@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from api.caller import network_of
 from api.uploads import Ticket
 from contract.events import StatusType, progress_sequence
 from contract.stages import Stage
@@ -316,6 +317,19 @@ def test_who_calls_without_a_token_is_counted_by_network(cloud: Cloud, monkeypat
     # one connection has 64 bits of addresses to call from
     assert [opened(f"2001:db8:1:2::{number}") for number in range(3)] == [404, 404, 429]
     assert opened("2001:db8:1:3::1") == 404
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:192.0.2.8", "192.0.2.8/32"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+    ],
+)
+def test_an_ipv4_address_is_a_network_of_its_own_however_it_is_written(address: str, network: str) -> None:
+    assert network_of(address) == network
 
 
 def counted_in_one_minute() -> Any:
