@@ -40,6 +40,7 @@ class WarningCode(StrEnum):
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
+    BLOCK_MISSING = "BLOCK_MISSING"
     # the survey
     PRODUCTS_MISSING = "PRODUCTS_MISSING"
 
@@ -163,6 +164,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.TARGET_MISSED: Advice(
         "Compression cost more detail than the quality allows.",
         "Choose a higher quality, or use the full splat, scene.ply.",
+    ),
+    WarningCode.BLOCK_MISSING: Advice(
+        "A part of the flight could not be trained in detail; a coarse model stands in its place.",
+        "Run the job again from 3dgs to train the part that is missing.",
     ),
     WarningCode.PRODUCTS_MISSING: Advice(
         "Some survey products could not be made; the scene is complete.",

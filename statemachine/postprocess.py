@@ -12,7 +12,9 @@ def postprocess(definition: dict[str, Any]) -> dict[str, Any]:
 
     - jitter and a longest delay on every Retry, so that jobs that met one fault do not all come back at once;
     - the Fail state's error and cause taken from the data (ErrorPath, CausePath), so that an execution's own error
-      is a code of the closed list.
+      is a code of the closed list;
+    - a Map's Iterator and Parameters under their present names, ItemProcessor (inline) and ItemSelector, its states
+      treated like the others.
     """
     states = {name: _finished(state) for name, state in definition["States"].items()}
     return {**definition, "States": states}
@@ -24,4 +26,8 @@ def _finished(state: dict[str, Any]) -> dict[str, Any]:
         state = {**state, "Retry": [{**retry, **spread} for retry in state["Retry"]]}
     if state["Type"] == "Fail":
         state = {**state, "ErrorPath": "$.settlement.error.code", "CausePath": "$.settlement.error.message"}
+    if state["Type"] == "Map":
+        others = {name: value for name, value in state.items() if name not in ("Iterator", "Parameters")}
+        processor = {"ProcessorConfig": {"Mode": "INLINE"}, **postprocess(state["Iterator"])}
+        state = {**others, "ItemSelector": state["Parameters"], "ItemProcessor": processor}
     return state

@@ -63,8 +63,13 @@ class StageReporter:
         result = read_result(self._s3, uri, run)
         if result is None:
             return None
-        cost = cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), outcome])
-        return output_from(result, uri, outcome.seconds, cost)
+        output = output_from(result, uri, outcome.seconds, self.cost_of_attempts(run, outcome))
+        # the state machine's data holds all blocks: what they found stays in S3, where it is joined
+        return output if run.block is None else output.model_copy(update={"metrics": {}, "warnings": []})
+
+    def cost_of_attempts(self, run: StageRun, outcome: RunOutcome) -> dict[str, float]:
+        """Of the run, by its outcome, and of the attempts before it."""
+        return cost_of((bill.instance_type, bill.seconds) for bill in [*self._before(run), outcome])
 
     def _before(self, run: StageRun) -> list[RunOutcome]:
         """The outcomes of the earlier attempts: they were paid for, too."""

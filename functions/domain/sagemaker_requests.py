@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract.blocks import BLOCK_VARIABLE
+from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL
 from contract.options import WHOLE_NUMBERS, Quality
 from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
@@ -160,13 +160,18 @@ def create_request(
     platform: Platform,
     retry_state: RetryState,
     machine: Machine,
+    coarse: StageOutput | None = None,
 ) -> dict[str, Any]:
-    """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
+    """The arguments of CreateProcessingJob or CreateTrainingJob for this run. `coarse`: the coarse model of a large
+    flight, which stands behind each of its blocks."""
     source = source_of(run, job, finished, platform.results_bucket)
     variables = environment(run, job, platform.status_bus, retry_state)
     if run.stage.kind == "Training":
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
-        return _training_request(run, variables, source, platform, retry_state, machine)
+        sources = {run.stage.spec.channel: source}
+        if isinstance(run.block, int) and coarse is not None:
+            sources[COARSE_CHANNEL] = {"S3DataType": "S3Prefix", "S3Uri": coarse.output_uri + "/"}
+        return _training_request(run, variables, sources, platform, retry_state, machine)
     inputs = {run.stage.spec.channel: source}
     survey = survey_source(run, job, finished)
     if survey is not None:
@@ -218,7 +223,7 @@ def _outputs(run: StageRun, platform: Platform) -> list[dict[str, Any]]:
 def _training_request(
     run: StageRun,
     variables: dict[str, str],
-    source: dict[str, str],
+    sources: dict[str, dict[str, str]],
     platform: Platform,
     retry_state: RetryState,
     machine: Machine,
@@ -233,9 +238,10 @@ def _training_request(
         "Environment": variables,
         "InputDataConfig": [
             {
-                "ChannelName": run.stage.spec.channel,
+                "ChannelName": channel,
                 "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
             }
+            for channel, source in sources.items()
         ],
         # uncompressed, so that the next stage and the report read single files instead of one large archive
         "OutputDataConfig": {

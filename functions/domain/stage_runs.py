@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from contract.blocks import COARSE, BlockName
 from contract.stages import Stage
+from domain.blocks import later_turns
 from domain.dynamo import answer_if_holds, holds
 from domain.stages import RetryState, StageRun
 
@@ -66,7 +67,7 @@ class WaitingRun(BaseModel):
     @property
     def queued_at(self) -> datetime | None:
         """When it began to wait for a machine; None when it has one."""
-        return datetime.fromisoformat(self.place.split("#")[1]) if self.queued else None
+        return datetime.fromisoformat(self.place.split("#")[-2]) if self.queued else None
 
 
 class StageRuns:
@@ -130,7 +131,7 @@ class StageRuns:
             ConditionExpression="taskToken = :token",
             ExpressionAttributeValues={
                 ":stage": run.stage.value,
-                ":at": f"{start_tag:012d}#{self._after(0, 'milliseconds')}#{run.job_id}",
+                ":at": _place(run, start_tag, self._after(0, "milliseconds")),
                 ":body": json.dumps(request),
                 ":token": task_token,
             },
@@ -282,6 +283,14 @@ class StageRuns:
 
 def _utc(timestamp: float, timespec: str = "seconds") -> str:
     return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec=timespec)
+
+
+def _place(run: StageRun, start_tag: int, at: str) -> str:
+    """What the queue is sorted by: turn, time, job. Every eight blocks of a large flight take a turn of their own, and
+    are the last in it: a job of many blocks does not hold back all that came after it."""
+    later = later_turns(run.block)
+    last = f"~{later:02d}#" if later else ""
+    return f"{start_tag + later:012d}#{last}{at}#{run.job_id}"
 
 
 def latest_of(runs: Iterable[WaitingRun], stage: Stage, block: BlockName | None = None) -> WaitingRun | None:

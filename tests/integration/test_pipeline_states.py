@@ -6,6 +6,7 @@ transition of the state machine, and every status event that any of them put on 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -177,6 +178,63 @@ def test_a_fault_of_lambda_before_the_function_ran_is_tried_again(played: Played
 def test_a_fault_of_lambda_after_the_function_ran_starts_no_second_job(played: Played, name: str) -> None:
     assert played(name).status == "SUCCEEDED"
     assert played.jobs(name) == ["compressor-1"]
+
+
+# ── large flights ──
+
+
+def test_a_large_flight_is_trained_in_blocks_which_are_joined(played: Played) -> None:
+    ended = played("large")
+    way = ["Large", "RunCoarse", "PlanBlocks", "EachBlock", "WeighBlocks", "TrainingSettled", "AdoptTraining"]
+    assert list(ended.states[4:11]) == way
+    assert ended.status == "SUCCEEDED"
+    jobs = set(played.jobs("large"))
+    assert jobs == {"sfm-1", "3dgs-coarse-1", "3dgs-b01-1", "3dgs-b02-1", "3dgs-b02-2", "3dgs-b03-1", "compressor-1"}
+
+
+def test_a_block_reads_the_scene_and_the_coarse_model_and_keeps_its_own_checkpoints(played: Played) -> None:
+    job_id = played("large").job_id
+    request = played.cloud.sagemaker.jobs[f"{job_id}-3dgs-b02-2"].request
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in request["InputDataConfig"]}
+    assert channels == {
+        "scene": f"s3://test-results/intermediates/{job_id}/sfm/1/",
+        "coarse": f"s3://test-results/intermediates/{job_id}/3dgs/{job_id}-3dgs-coarse-1/output/model/",
+    }
+    assert request["Environment"]["BLOCK"] == "2"
+    assert request["CheckpointConfig"]["S3Uri"].endswith("/checkpoints/b02/1/")
+
+
+def test_the_join_finds_every_model_where_the_contract_says(played: Played) -> None:
+    job_id = played("large").job_id
+    inputs = played.cloud.sagemaker.jobs[f"{job_id}-compressor-1"].request["ProcessingInputs"]
+    folder = f"intermediates/{job_id}/3dgs/joined/"
+    assert inputs[0]["S3Input"]["S3Uri"] == f"s3://test-results/{folder}"
+    found = {name: played.cloud.read(folder + name) for name in ("coarse/scene.ply", "blocks/02/scene.ply")}
+    assert found == {"coarse/scene.ply": b"coarse", "blocks/02/scene.ply": b"2"}
+    assert b'"version": 1' in played.cloud.read(folder + "blocks.json")
+    counts = json.loads(played.cloud.read(folder + "result.json"))["counts"]
+    assert counts == {"gaussians": 3000, "steps": 300}
+
+
+def test_a_large_flights_cost_is_that_of_every_attempt_at_every_block(played: Played) -> None:
+    published = next(e["detail"] for e in played("large").published if e["detail"].get("stage") == "3dgs"
+                     and e["detail-type"] == "Stage Succeeded")  # fmt: skip
+    assert published["cost"]["seconds"] == 60.0 * 5
+
+
+def test_a_flight_with_one_block_of_ten_lost_is_delivered_with_a_warning(played: Played) -> None:
+    ended = played("large, one lost")
+    assert ended.status == "SUCCEEDED"
+    assert "3dgs-b10-2" in played.jobs("large, one lost")
+    result = json.loads(played.cloud.read(f"intermediates/{ended.job_id}/3dgs/joined/result.json"))
+    assert [(warning["code"], warning["names"]) for warning in result["warnings"]] == [("BLOCK_MISSING", ["10"])]
+
+
+def test_a_flight_with_too_few_blocks_fails_with_their_reason(played: Played) -> None:
+    ended = played("large, too many lost")
+    assert (ended.status, ended.error) == ("FAILED", "DISK_FULL")
+    assert "1 of 2 blocks: 2" in str(ended.cause)
+    assert "compressor-1" not in played.jobs("large, too many lost")
 
 
 # ── lost heartbeats ──

@@ -19,6 +19,7 @@ from typing import Any
 import boto3
 import pytest
 
+from contract.blocks import BLOCKS_FILE
 from contract.stages import PipelineStep, Stage
 from domain import clients
 from domain.job import UploadedObject, job_id_of
@@ -27,6 +28,7 @@ from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.support.archives import zip_of
 from tests.support.asl import Definition, Transition, load_pipeline
+from tests.support.blocks import plan_of
 from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
@@ -108,6 +110,7 @@ class PipelineCloud:
         self.before: dict[str, list[Incident]] = {}
         self.after: dict[str, list[Incident]] = {}
         self.calls: Counter[str] = Counter()
+        self.blocks = 1
         self._s3, self._stepfunctions = boto3.client("s3"), boto3.client("stepfunctions")
         self._sqs, self._events = boto3.client("sqs"), boto3.client("events")
         self._deploy()
@@ -149,12 +152,25 @@ class PipelineCloud:
         self._await(lambda: any(runs.queue(stage)), f"a {stage} run in the queue")
 
     def leave_result(self, run: StageRun) -> None:
-        """Write what the run's container would leave in S3 at its end."""
+        """Write what the run's container would leave in S3 at its end: of structure from motion, for as many blocks as
+        the test has set (`blocks`)."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
         listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
         result = {**empty_result(output_uri(run, RESULTS)), **LEFT_BEHIND[run.stage], "files": listed}
-        key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
-        self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
+        folder = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/")
+        if run.stage is Stage.SFM and self.blocks > 1:
+            result["counts"] = {**result["counts"], "blocks": self.blocks}
+            plan = json.dumps(plan_of(self.blocks).as_json()).encode()
+            self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/{BLOCKS_FILE}", Body=plan)
+        if run.block is not None:  # what is listed is gathered, and must be there
+            result["files"] = [{"path": "scene.ply", "bytes": 4, "sha256": "0"}]
+            self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/scene.ply", Body=f"{run.block}".encode())
+        self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/result.json", Body=json.dumps(result).encode())
+
+    def read(self, key: str) -> bytes:
+        """An object of the results bucket."""
+        body: bytes = self._s3.get_object(Bucket=RESULTS, Key=key)["Body"].read()
+        return body
 
     def lose_result(self, run: StageRun) -> None:
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
@@ -290,9 +306,11 @@ class PipelineCloud:
         return dict(self._stepfunctions.describe_execution(executionArn=arn))
 
     def _states(self, arn: str) -> Iterator[str]:
+        """But those of a Map's items, which run side by side."""
         history = self._stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)
+        own = load_pipeline()["States"]
         for event in history["events"]:
-            if event["type"].endswith("StateEntered"):
+            if event["type"].endswith("StateEntered") and event["stateEnteredEventDetails"]["name"] in own:
                 yield event["stateEnteredEventDetails"]["name"]
 
     def _state(self, arn: str) -> str:

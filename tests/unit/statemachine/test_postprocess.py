@@ -26,6 +26,9 @@ states = st.one_of(
     st.fixed_dictionaries({"Type": st.sampled_from(["Pass", "Choice", "Succeed"]), "Comment": st.text(max_size=8)}),
     st.just({"Type": "Fail"}),
 )
+steps = st.fixed_dictionaries(
+    {"StartAt": st.text(max_size=8), "States": st.dictionaries(st.text(min_size=1, max_size=8), states, max_size=4)}
+)
 definitions = st.fixed_dictionaries(
     {
         "Comment": st.text(max_size=20),
@@ -41,6 +44,21 @@ def test_every_retry_gets_full_jitter_and_a_longest_delay(definition: dict[str, 
     for name, state in postprocess(definition)["States"].items():
         for before, after in zip(definition["States"][name].get("Retry", []), state.get("Retry", []), strict=True):
             assert after == {**before, "MaxDelaySeconds": 900, "JitterStrategy": "FULL"}
+
+
+@given(steps, st.dictionaries(st.text(max_size=4), st.text(max_size=4)), st.integers(0, 40))
+def test_what_a_map_repeats_is_treated_like_the_states_around_it(
+    steps: dict[str, Any], selected: dict[str, str], at_once: int
+) -> None:
+    written = {"Type": "Map", "Iterator": steps, "Parameters": selected, "MaxConcurrency": at_once, "Next": "Weigh"}
+    finished = postprocess({"StartAt": "Each", "States": {"Each": written}})["States"]["Each"]
+    assert finished == {
+        "Type": "Map",
+        "MaxConcurrency": at_once,
+        "Next": "Weigh",
+        "ItemSelector": selected,
+        "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, **postprocess(steps)},
+    }
 
 
 @given(definitions)
