@@ -97,6 +97,12 @@ def exists(s3: Any, bucket: str, key: str) -> bool:
     return _ask(s3, Bucket=bucket, Key=key) is not None
 
 
+def etag_of(s3: Any, bucket: str, key: str) -> str | None:
+    """Of an object as it is now; None where there is none."""
+    head = _ask(s3, Bucket=bucket, Key=key)
+    return None if head is None else str(head["ETag"])
+
+
 def _head(s3: Any, uploaded: UploadedObject, version_id: str | None) -> dict[str, Any] | None:
     version = {"VersionId": version_id} if version_id else {}
     try:
