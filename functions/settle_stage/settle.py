@@ -14,7 +14,7 @@ from domain.job import Camel
 from domain.outcome import RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.results import DamagedResult
-from domain.stage_runs import StageRuns, latest_of
+from domain.stage_runs import StageRuns, WaitingRun, latest_of
 from domain.stages import StageOutput
 
 SILENCE = ("States.Timeout", "States.HeartbeatTimeout")
@@ -61,15 +61,18 @@ class Reconciler:
             return settlement
         return BlockSettlement(**dict(settlement), cost=self._cost(request))
 
+    def _latest(self, request: SettleRequest) -> WaitingRun | None:
+        return latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+
     def _cost(self, request: SettleRequest) -> dict[str, float]:
-        waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+        waiting = self._latest(request)
         if waiting is None:
             return dict(NOTHING)
         outcome = outcome_of(waiting.run, self._compute.describe(waiting.run))
         return self._reporter.cost_of_attempts(waiting.run, outcome)
 
     def _reconcile(self, request: SettleRequest) -> Settlement:
-        waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+        waiting = self._latest(request)
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
         run = waiting.run

@@ -337,7 +337,7 @@ def plain_ministack(folder: Path) -> Iterator[Address]:
         wait_until_it_answers(address, process)
         yield address
     finally:
-        process.terminate()
+        process.kill()  # the threads of a Map that hangs would keep it from ending
         process.wait(20)
 
 

@@ -13,6 +13,7 @@ from tests.campaign.history import Customers
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import Pipeline, running_pipeline
 from tests.campaign.world import Faults
+from tests.support.cloud import ENVIRONMENT
 from tests.support.fakes import MAX_DATA_BYTES
 
 MAX_EVENTS, MAX_BYTES = 25_000, 65_536
@@ -21,8 +22,10 @@ DAY = 86_400.0
 
 
 def flown(monkeypatch: pytest.MonkeyPatch, blocks: int, attempts: int, figures: int, warnings: int) -> Execution:
-    """The execution of a flight of so many blocks, whose stages report so many figures of 100 bytes and warnings of 300
-    characters, and the scores of 250 check photos; each block is interrupted but at the last of its attempts."""
+    """The execution of a flight of so many blocks and enough money, whose stages report so many figures and
+    warnings as long as any, and the scores of 250 check photos; each block is interrupted but at its last attempt.
+    """
+    monkeypatch.setitem(ENVIRONMENT, "JOB_BUDGET_DOLLARS", "1000")
     with running_pipeline(SEED, Faults()) as pipeline:
         pipeline.world.large, pipeline.world.blocks = 1.0, (blocks, blocks)
         _report(pipeline, monkeypatch, figures, warnings)
