@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import pytest
@@ -244,7 +243,8 @@ def gathered(cloud: Cloud) -> set[str]:
 
 def leave_all(cloud: Cloud, blocks: int, **result: Any) -> None:
     has_plan(cloud, blocks)
-    for block in (COARSE, *range(1, blocks + 1)):
+    names: list[BlockName] = [COARSE, *range(1, blocks + 1)]
+    for block in names:
         leave_model(cloud, training_of(block), **result)
 
 
@@ -323,8 +323,3 @@ def test_settling_one_block_leaves_the_others_alone(cloud: Cloud) -> None:
     answer = invoke("settle_stage", {"jobId": JOB_ID, "stage": "3dgs", "block": 2, "failure": failure})
     assert answer["error"]["code"] == "STALLED"
     assert cloud.sagemaker.stopped == [names[1]]
-
-
-def test_no_block_shares_a_folder_in_the_join() -> None:
-    names = [training_of(block).job_name for block in itertools.chain([COARSE], range(1, MAX_BLOCKS + 1))]
-    assert len(set(names)) == MAX_BLOCKS + 1
