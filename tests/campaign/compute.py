@@ -103,7 +103,7 @@ class Machines(FakeSageMaker):
         (outcome,) = self._world.random.choices(names, [OUTCOMES[name] for name in names])
         self.start(run.job_name)
         silent = outcome == "completes silently"
-        seconds = self._world.random.uniform(300, 5000)
+        seconds = self._world.random.uniform(300, min(5000, 0.9 * run.stage.spec.max_runtime))
         if not silent:
             self._changed(run, "InProgress")
             reports = max(1, int(seconds / 400))
