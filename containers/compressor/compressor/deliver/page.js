@@ -53,7 +53,7 @@ async function content() {
     }
     const sog = embedded();
     const contentUrl = URL.createObjectURL(sog);
-    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), sog };
+    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), source: sog };
 }
 
 // A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no right to them:
@@ -108,7 +108,17 @@ async function streamed() {
         }
         return links.get(url);
     };
-    return { contentUrl, contentFilename: 'lod-meta.json', linkOf };
+    // of the finest level, which is measured on; the browser may have it already
+    const load = async (url) => {
+        for (const anew of [false, true]) {
+            const answer = await fetch(await linkOf(url, anew), { credentials: 'omit', cache: 'force-cache' });
+            if (answer.ok) {
+                return answer.arrayBuffer();
+            }
+        }
+        throw new Error('a part of the scene could not be loaded');
+    };
+    return { contentUrl, contentFilename: 'lod-meta.json', linkOf, source: { manifest: first, load } };
 }
 
 // As bytes, not as a data: URL: for 100 MB that takes three times as long and nearly four times the memory.
@@ -122,7 +132,7 @@ function embedded() {
 }
 
 async function start(renderer) {
-    const { sog, ...given } = await content();
+    const { source, ...given } = await content();
     const viewer = await Supersplat.createViewer({
         container: byId('viewer'),
         settings,
@@ -153,10 +163,8 @@ async function start(renderer) {
         poster.classList.add('gone');
         poster.inert = true;
         if (!asked.has('noui')) {
-            addControls(viewer, sog, given.contentUrl);
-            if (sog) {
-                addMeasuring(viewer, sog, supported);
-            }
+            addControls(viewer, given.contentUrl, source.size);
+            addMeasuring(viewer, source, supported);
         }
         document.documentElement.dataset.loaded = 'true';
     };
@@ -168,10 +176,10 @@ async function start(renderer) {
 }
 
 // The splat is read for measuring when the panel is first opened.
-function addMeasuring(viewer, sog, supported) {
+function addMeasuring(viewer, source, supported) {
     let tools;
     const toggle = () => {
-        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), sog, rotation, survey, title, supported });
+        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, title, supported });
         tools.open(!tools.isOpen);
         window.spaceport.measuring = tools;
         byId('measure').setAttribute('aria-expanded', String(tools.isOpen));
@@ -188,7 +196,7 @@ function addMeasuring(viewer, sog, supported) {
     });
 }
 
-function addControls(viewer, sog, contentUrl) {
+function addControls(viewer, contentUrl, bytes) {
     const icons = {
         play: '<path d="M7 5v14l12-7z"/>',
         pause: '<path d="M8 5v14M16 5v14"/>',
@@ -240,7 +248,7 @@ function addControls(viewer, sog, contentUrl) {
         }
     });
     showPlay();
-    listDownloads(sog?.size, contentUrl);
+    listDownloads(bytes, contentUrl);
     byId('controls').hidden = false;
     byId('legend').hidden = false;
     setTimeout(() => byId('legend').classList.add('gone'), LEGEND_MILLISECONDS);

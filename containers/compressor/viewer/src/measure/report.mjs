@@ -28,14 +28,15 @@ export function judged(found, survey, supported) {
 // The lines that say what the picks measure, as `kind` (line, area or point) has it.
 export function said(kind, picks, survey) {
     const { unit, scale } = survey;
-    const plain = ({ value, sigma }, sign = '') => `${sign}${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
+    const plain = ({ value, sigma }) => `${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
+    const signed = (each) => `${Number(number(each.value, each.sigma)) > 0 ? '+' : ''}${plain(each)}`;
     const square = ({ value, sigma }) => `${number(value, sigma)} ${unit}²${bound(sigma, `${unit}²`)}`;
     const lines = [];
     if (kind === 'point' && picks.length > 0) {
         lines.push(...placed(picks[picks.length - 1], survey));
     } else if (kind === 'line' && picks.length > 1) {
         const { length, plan, rise } = line(picks, scale);
-        lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${plain(rise, rise.value > 0 ? '+' : '')}`);
+        lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${signed(rise)}`);
     } else if (kind === 'area' && picks.length > 2) {
         const { plan, own } = area(picks, scale);
         lines.push(`Area in plan ${square(plan)}`, `On its own plane ${square(own)}`);
@@ -71,7 +72,8 @@ const bound = (sigma, unit) => ` ± ${number(sigma, sigma)} ${unit}`;
 // With as many decimals as its standard deviation has until its first digit, three at most.
 function number(value, sigma) {
     const decimals = Math.min(3, Math.max(0, Math.ceil(-Math.log10(sigma))));
-    return value.toFixed(decimals);
+    const text = value.toFixed(decimals);
+    return Number(text) === 0 ? text.replace('-', '') : text; // no "-0.0"
 }
 
 function open(fog, unit) {

@@ -3,6 +3,7 @@ import { SplatCamera, turned } from './camera.mjs';
 import { needle, plated, svgOf } from './drawing.mjs';
 import { judged, placed, ringOf, said } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
+import { StreamedSplat } from './streamed.mjs';
 import { SavedViews } from './views.mjs';
 
 const TAP_PIXELS = 8; // that a click or tap may move
@@ -22,13 +23,15 @@ export function keepStill(viewer) {
     });
 }
 
-// `panel`, `overlay`: the page's elements; `supported(point)` of the viewer's coordinates: whether photos saw a place.
+// `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
+// (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
-    constructor({ viewer, panel, overlay, sog, script, rotation, survey, title, supported }) {
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, title, supported }) {
         Object.assign(this, { viewer, panel, overlay, rotation, survey, title, supported });
         this.camera = new SplatCamera(viewer, rotation);
-        this.splat = new PickedSplat(sog, script);
-        this.views = new SavedViews(title, sog.size);
+        this.splat = source instanceof Blob ? new PickedSplat(source, script)
+            : new StreamedSplat(source, script, () => this.show('Loading the finest detail here …'));
+        this.views = new SavedViews(title, this.splat.name);
         this.kind = 'line';
         this.picks = [];
         this.drawn = '';
@@ -100,9 +103,10 @@ export class Measuring {
         return [(clientX - left) / width, (clientY - top) / height];
     }
 
-    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface.
-    async at(x, y) {
-        const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey));
+    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface, and without `mayLoad` where it is not
+    // here yet.
+    async at(x, y, mayLoad = true) {
+        const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey), mayLoad);
         return found && judged(found, this.survey, this.supported(turned(this.rotation, found.point)));
     }
 
@@ -134,7 +138,7 @@ export class Measuring {
             while (this.pointer) {
                 const place = this.pointer;
                 this.pointer = null;
-                const pick = await this.at(...place);
+                const pick = await this.at(...place, false);
                 this.part('pointer').textContent = pick ? placed(pick, this.survey).slice(0, this.survey.system ? 2 : 1).join('\n') : '';
             }
         } catch (error) {
