@@ -9,11 +9,10 @@ from typing import Any
 from contract.blocks import COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
 from contract.stages import Stage
 from domain.blocks import read_plan
-from domain.job import UploadedObject
+from domain.copying import head_object, managed_copy
 from domain.layout import RESULT, joined_uri, split_uri
 from domain.results import DamagedResult, StageResult, output_from, read_json, read_result
 from domain.stages import StageOutput, StageRun
-from domain.uploads import copy_of, etag_of
 from settle_stage.settle import Settlement
 from settle_stage.weigh import Pixels, WeighRequest, cost_of_all, failure_of, folder_in_join, result_of_all
 
@@ -80,6 +79,6 @@ class Joiner:
     def _copy(self, pair: tuple[str, str]) -> None:
         source, target = pair
         bucket, key = split_uri(source)
-        etag = etag_of(self._s3, bucket, key)
-        if etag is None or not copy_of(self._s3, UploadedObject(bucket=bucket, key=key, etag=etag), target):
+        head = head_object(self._s3, Bucket=bucket, Key=key)
+        if head is None or not managed_copy(self._s3, {"Bucket": bucket, "Key": key}, head["ETag"], target):
             raise DamagedResult(f"{key} is gone")
