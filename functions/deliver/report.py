@@ -318,8 +318,8 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     return [
         _part(
             MATCH, 25, _scaled(_MATCH, q.psnr),
-            f"{q.psnr:.1f} dB on check photos, where three others see the place, at equal exposure (0 points at 14, full "
-            "at 30)",
+            f"{q.psnr:.1f} dB on check photos, where three others see the place, at equal exposure (0 points at 14, "
+            "full at 30)",
             "Common causes: moving objects, changing light, or too few photos of each place.",
         ),
         _part(
