@@ -61,7 +61,7 @@ Email = Annotated[
 # names of settings are read in any case, and so are their values
 AnyCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
 # what a customer reads instead of the pattern
-_FORMS = {"email": "no single address such as you@example.com", "name": "may not hold control characters"}
+_FORMS = {"email": "must be one address, such as you@example.com", "name": "must not contain control characters"}
 
 
 class JobOptions(Camel, WholeNumberOptions):

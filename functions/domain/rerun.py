@@ -104,7 +104,7 @@ class Rerunner:
                 return StartedRerun(
                     job_id=job_id, rerun_of=wanted.of, from_stage=wanted.from_stage, reused=reused
                 )  # else somebody else took the number meanwhile: look at it again
-        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it was run {MAX_RERUNS} times already")
+        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it has already been run {MAX_RERUNS} times")
 
     def _start(self, source: Job, job_id: str, wanted: Rerun, options: Mapping[str, Any]) -> bool:
         job = job_of_rerun(source, job_id, options)

@@ -18,7 +18,7 @@ from compressor.deliver.survey import Absolute, Survey, System
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
 from compressor.sog.container import pack_files, zip_files
 from splat.camera import Camera, look_at
-from tests.support.browser import axe, chromium, look, needs_chromium
+from tests.support.browser import PHONE, axe, chromium, look, needs_chromium
 from tests.support.slabs import BOX, SCALE, slabs
 from tests.support.splats import village_surroundings
 
@@ -150,6 +150,36 @@ def test_clicks_measure_length_height_and_area_and_move_no_camera(page: Any, tmp
     after = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
     assert before == after
     assert axe(page) == []
+
+
+def test_a_volume_over_clicked_corners_is_the_boxs(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=volume]")
+    around = [(1.45, -1.4, 0), (-1.5, -1.4, 0), (-1.55, -0.2, 0), (0.3, 1.5, 0), (1.4, 1.5, 0)]
+    for number, place in enumerate(around, start=1):
+        x, y = pixel(np.array(place, float))
+        page.evaluate("([x, y]) => spaceport.measuring.take(x, y)", [x / WIDTH, y / HEIGHT])  # some are below the panel
+        wait_for_picks(page, number)
+    volume = r"Above the base ([\d.]+) m³ ± ([\d.]+) m³"
+    told = "document.querySelector('[data-part=figures]').textContent.includes('Above the base')"
+    page.wait_for_function(told, timeout=60_000)
+    x, y, height = BOX
+    (value, sigma) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
+    edge = 1.5 * SCALE  # by which the Gaussians of the top reach beyond it
+    assert value == pytest.approx(4 * (x + edge) * (y + edge) * height, abs=max(0.02, sigma))
+    assert sigma < 0.05 * value
+    look(page, "volume", tmp_path)
+    assert axe(page) == []
+    page.click("[data-base=lowest]")
+    page.wait_for_function(told, timeout=60_000)
+    (level, _) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
+    assert level == pytest.approx(value, rel=0.1)
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "volume-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[data-kind=line]")
+    assert page.is_hidden("[data-part=bases]")
 
 
 def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:

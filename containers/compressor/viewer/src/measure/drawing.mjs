@@ -6,7 +6,7 @@ const DOUBTFUL = '#ff5a36';
 // `places`: of the picks in pixels, null behind the camera.
 export function svgOf(kind, picks, places) {
     const joined = places.filter(Boolean);
-    const shape = kind === 'area' && joined.length > 2 ? 'polygon' : 'polyline';
+    const shape = ['area', 'volume'].includes(kind) && joined.length > 2 ? 'polygon' : 'polyline';
     const text = joined.map((place) => place.map((value) => value.toFixed(1)).join()).join(' ');
     const lines = kind === 'point' || joined.length < 2 ? '' : `<${shape} points="${text}" fill="${shape === 'polygon' ? `${COLOUR}33` : 'none'}" stroke="${COLOUR}" stroke-width="2"/>`;
     return lines + places.map((place, i) => place && dot(place, picks[i], i, kind)).filter(Boolean).join('');

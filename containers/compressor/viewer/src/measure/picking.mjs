@@ -148,7 +148,7 @@ function plane(met) {
 }
 
 // Two unit vectors that stand on `direction` and on each other.
-function across([x, y, z]) {
+export function across([x, y, z]) {
     const right = unit(Math.abs(z) < 0.9 ? [y, -x, 0] : [0, z, -y]);
     return [right, [right[1] * z - right[2] * y, right[2] * x - right[0] * z, right[0] * y - right[1] * x]];
 }

@@ -44,4 +44,10 @@ export class PickedSplat {
         await this.ready;
         return this.worked.ask('pick', { ...ray, radius });
     }
+
+    // The surface from above (heights.mjs).
+    async heights(grid) {
+        await this.ready;
+        return this.worked.ask('heights', { grid });
+    }
 }

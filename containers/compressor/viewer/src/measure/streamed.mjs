@@ -38,6 +38,16 @@ export function passedBy(leaves, { origin, direction }, radius) {
     return passed.sort((one, other) => one.entry - other.entry);
 }
 
+// The leaves that have a part of their bounds above or below a grid (heights.mjs).
+export function above(leaves, { corner, axes: [right, ahead], cell, columns, rows }) {
+    const spans = [[right, columns * cell], [ahead, rows * cell]];
+    return leaves.filter(({ low, high }) => spans.every(([axis, size]) => {
+        const ends = [low, high].map((side) => side.map((value, k) => (value - corner[k]) * axis[k]));
+        const [least, most] = [Math.min, Math.max].map((of) => [0, 1, 2].reduce((sum, k) => sum + of(ends[0][k], ends[1][k]), 0));
+        return least <= size && most >= 0;
+    }));
+}
+
 // `manifest`: lod-meta.json; `load(name)` promises the bytes of one of its files; `loading` is called before one is loaded.
 export class StreamedSplat {
     constructor({ manifest, load }, script, loading) {
@@ -57,6 +67,16 @@ export class StreamedSplat {
     // As PickedSplat's; without `mayLoad`, null also where it takes parts that are not here.
     pick(ray, radius, mayLoad = true) {
         return this.inTurn(() => this.met(ray, radius, mayLoad));
+    }
+
+    heights(grid) {
+        return this.inTurn(async () => {
+            const needed = new Set(above(this.leaves, grid).map(({ file }) => file));
+            for (const file of needed) {
+                await this.take(file, needed);
+            }
+            return this.worked.ask('heights', { grid });
+        });
     }
 
     // One after the other: none makes room by what another needs.

@@ -1,16 +1,18 @@
 // The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
-import { SplatCamera, turned } from './camera.mjs';
+import { SplatCamera, turned, turnedBack } from './camera.mjs';
 import { needle, plated, svgOf } from './drawing.mjs';
-import { judged, placed, ringOf, said } from './report.mjs';
+import { gsdOf, judged, placed, ringOf, said, saidOfVolume } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
 import { StreamedSplat } from './streamed.mjs';
 import { SavedViews } from './views.mjs';
+import { gridOf } from './volume.mjs';
 
 const TAP_PIXELS = 8; // that a click or tap may move
 const SNAPSHOT_PIXELS = 1920; // along its longer side
 const PROMPTS = {
     line: 'Click two points or more',
     area: 'Click the corners of the area',
+    volume: 'Click the corners of what is to be measured, on the ground around it',
     point: 'Click a point'
 };
 
@@ -27,13 +29,16 @@ export function keepStill(viewer) {
 // (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
     constructor({ viewer, panel, overlay, source, script, rotation, survey, title, supported }) {
-        Object.assign(this, { viewer, panel, overlay, rotation, survey, title, supported });
+        Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
+        this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
         this.splat = source instanceof Blob ? new PickedSplat(source, script)
             : new StreamedSplat(source, script, () => this.show('Loading the finest detail here …'));
         this.views = new SavedViews(title, this.splat.name);
         this.kind = 'line';
         this.picks = [];
+        this.base = 'plane';
+        this.above = null; // the picks of a volume, with its lines or why there are none
         this.drawn = '';
         this.hovering = false;
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
@@ -59,6 +64,12 @@ export class Measuring {
             button.onclick = () => {
                 this.kind = button.dataset.kind;
                 this.picks = [];
+                this.show();
+            };
+        }
+        for (const button of this.panel.querySelectorAll('[data-base]')) {
+            button.onclick = () => {
+                this.base = button.dataset.base;
                 this.show();
             };
         }
@@ -152,7 +163,12 @@ export class Measuring {
         for (const button of this.panel.querySelectorAll('[data-kind]')) {
             button.setAttribute('aria-pressed', String(button.dataset.kind === this.kind));
         }
-        const lines = said(this.kind, this.picks, this.survey);
+        for (const button of this.panel.querySelectorAll('[data-base]')) {
+            button.setAttribute('aria-pressed', String(button.dataset.base === this.base));
+        }
+        this.part('bases').hidden = this.kind !== 'volume';
+        const extra = this.kind === 'volume' && this.picks.length > 2 ? this.volumeLines() : [];
+        const lines = said(this.kind, this.picks, this.survey, extra);
         this.lines = lines;
         this.part('figures').textContent = [first, ...(lines.length ? lines : [PROMPTS[this.kind]])].filter(Boolean).join('\n');
         for (const name of ['undo', 'clear']) {
@@ -160,6 +176,31 @@ export class Measuring {
         }
         this.drawn = '';
         this.viewer.app.renderNextFrame = true;
+    }
+
+    // What is known of the volume over the picks by now: the surface over them is asked for once.
+    volumeLines() {
+        const { picks, survey } = this;
+        if (this.above?.picks !== picks) {
+            const grid = gridOf(picks.map(({ point }) => point), survey.up, gsdOf(picks, survey));
+            if (grid === null) {
+                return ['No volume: the corners lie on one line'];
+            }
+            this.above = { picks, grid };
+            const known = (found) => {
+                if (this.above?.picks === picks) {
+                    Object.assign(this.above, found);
+                    this.show();
+                }
+            };
+            this.splat.heights(grid).then((surface) => known({ surface }), ({ message }) => known({ failed: message }));
+        }
+        const { grid, surface, failed } = this.above;
+        if (failed) {
+            return [`No volume: ${failed}`];
+        }
+        const seen = (point) => this.supported(turned(this.rotation, point));
+        return surface ? saidOfVolume(picks, grid, surface, this.base, survey, seen) : ['Working out the volume …'];
     }
 
     fail(error) {

@@ -1,4 +1,6 @@
-// Picking off the page's own thread: first the bytes of the SOG, or of parts of it by their indices, then rays.
+// Picking off the page's own thread: first the bytes of the SOG, or of parts of it by their indices, then rays and
+// grids.
+import { heightsOf } from './heights.mjs';
 import { pick } from './picking.mjs';
 import { readSog } from './sog.mjs';
 
@@ -10,7 +12,8 @@ const answers = {
         return parts.get(part).count;
     },
     forget: ({ part }) => parts.delete(part),
-    pick: ({ origin, direction, radius }) => pick([...parts.values()], origin, direction, radius)
+    pick: ({ origin, direction, radius }) => pick([...parts.values()], origin, direction, radius),
+    heights: ({ grid }) => heightsOf([...parts.values()], grid)
 };
 
 self.onmessage = async ({ data: { id, what, ...given } }) => {
