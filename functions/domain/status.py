@@ -46,7 +46,8 @@ class StatusEvent(Camel):
     detail: StatusDetail
 
 
-def stage_started(run: StageRun, at: datetime) -> StatusEvent:
+def stage_started(run: StageRun, at: datetime, metrics: dict[str, Any] | None = None) -> StatusEvent:
+    """`metrics`: of a block, its share of the stage and how many there are (domain/block_progress.py)."""
     detail = StatusDetail(
         job_id=run.job_id,
         stage=run.stage,
@@ -55,6 +56,7 @@ def stage_started(run: StageRun, at: datetime) -> StatusEvent:
         sequence=started_sequence(run.stage, run.attempt),
         at=at,
         progress=0,
+        metrics=metrics or {},
         message="waiting for a machine" if run.attempt == 1 else f"waiting for a machine, attempt {run.attempt}",
     )
     return StatusEvent(type=StatusType.STAGE_STARTED, detail=detail)
@@ -68,6 +70,11 @@ def stage_queued(run: StageRun, at: datetime) -> StatusEvent:
 def stage_begun(run: StageRun, at: datetime) -> StatusEvent:
     """A run that waited for capacity has got its machine."""
     return _stage_progressed(run, 0.001, "a machine was found", at)
+
+
+def stage_taken_over(run: StageRun, at: datetime) -> StatusEvent:
+    """A rerun takes what an earlier run of the job has finished."""
+    return _stage_progressed(run, 1, "finished by an earlier run", at)
 
 
 def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime) -> StatusEvent:
