@@ -38,6 +38,13 @@ def test_pull_requests_and_pushes_run_what_a_developer_runs() -> None:
     assert not {"if", "continue-on-error"} & running.keys()
 
 
+def test_what_ci_runs_is_every_check_and_the_tests_last() -> None:
+    text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    targets = [word for line in text.splitlines() if line.startswith("make ") for word in line.split()[1:]]
+    assert {"lint", "audit", "docs"} <= set(targets)
+    assert targets[-1] == "test"
+
+
 def test_a_push_to_any_branch_is_tested_once() -> None:
     left_out = WORKFLOWS["test.yml"]["on"]["push"]["branches-ignore"]
     assert WORKFLOWS["build-containers.yml"]["on"]["push"] == {"branches": left_out}
