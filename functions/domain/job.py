@@ -129,6 +129,18 @@ def first_job_id(job_id: str) -> str:
     return re.sub(r"(?<=-[0-9a-f]{12})-r[0-9]+$", "", job_id)
 
 
+def job_id_of_rerun(job_id: str, number: int) -> str:
+    """The id of the `number`th run of the upload that `job_id`, itself maybe a rerun, belongs to; 1 is the first."""
+    first = first_job_id(job_id)
+    return first if number == 1 else f"{first}-r{number}"
+
+
+def earlier_job_ids(job_id: str) -> list[str]:
+    """The ids of the runs before a rerun, the newest first; none before the first run."""
+    number = int(job_id.removeprefix(first_job_id(job_id)).removeprefix("-r") or 1)
+    return [job_id_of_rerun(job_id, earlier) for earlier in range(number - 1, 0, -1)]
+
+
 def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
     """Read `x-amz-meta-*`: S3 lower-cases the names, so case, '-' and '_' do not count.
 
