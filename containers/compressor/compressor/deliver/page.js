@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, downloads } = JSON.parse(byId('presentation').textContent);
+const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, photos, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
 const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
@@ -179,7 +179,7 @@ async function start(renderer) {
 function addMeasuring(viewer, source, supported) {
     let tools;
     const toggle = () => {
-        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, title, supported });
+        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, photos, title, supported });
         tools.open(!tools.isOpen);
         window.spaceport.measuring = tools;
         byId('measure').setAttribute('aria-expanded', String(tools.isOpen));

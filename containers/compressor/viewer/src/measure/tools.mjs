@@ -1,6 +1,7 @@
 // The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
 import { SplatCamera, turned, turnedBack } from './camera.mjs';
 import { needle, plated, svgOf } from './drawing.mjs';
+import { PhotoList } from './marking.mjs';
 import { gsdOf, judged, placed, ringOf, said, saidOfVolume } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
 import { StreamedSplat } from './streamed.mjs';
@@ -28,7 +29,7 @@ export function keepStill(viewer) {
 // `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
 // (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
-    constructor({ viewer, panel, overlay, source, script, rotation, survey, title, supported }) {
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, title, supported }) {
         Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
         this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
@@ -42,6 +43,10 @@ export class Measuring {
         this.drawn = '';
         this.hovering = false;
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
+        this.photos = new PhotoList({
+            section: this.part('photos'), record: photos, splat: this.splat,
+            onMeeting: (pick) => { this.picks = [pick]; this.show(); }
+        });
         this.listen();
         this.listViews();
         this.splat.ready.then(() => this.show(), (error) => this.fail(error));
@@ -98,7 +103,7 @@ export class Measuring {
             }
         });
         addEventListener('keydown', (event) => {
-            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input')) {
+            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input, [data-part=marks]')) {
                 return;
             }
             if (event.key === 'Enter') {
@@ -174,6 +179,7 @@ export class Measuring {
         for (const name of ['undo', 'clear']) {
             this.part(name).disabled = this.picks.length === 0;
         }
+        this.photos.show(this.kind === 'point' ? this.picks[0] ?? null : null);
         this.drawn = '';
         this.viewer.app.renderNextFrame = true;
     }
