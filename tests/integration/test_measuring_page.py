@@ -15,7 +15,7 @@ from PIL import Image
 
 from compressor.deliver.limits import Limits
 from compressor.deliver.photos import Photos, photos_of
-from compressor.deliver.survey import Absolute, Survey, System
+from compressor.deliver.survey import Absolute, ControlPoint, Survey, System
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
 from compressor.sog.container import pack_files, zip_files
 from splat.camera import Camera, View, look_at
@@ -37,7 +37,11 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
     terms = [[origin, *np.eye(3)[axis], 0, 0, 0, 0, 0] for axis, origin in enumerate((EASTING, NORTHING, LEVEL))]
     survey = Survey(
-        gsd=GSD, scale=1e-4, absolute=Absolute(0.02, 0.03, "check points"), system=System("UTM 32N, EPSG:25832", terms)
+        gsd=GSD,
+        scale=1e-4,
+        absolute=Absolute(0.02, 0.03, "check points"),
+        system=System("UTM 32N, EPSG:25832", terms),
+        control=[ControlPoint("A1", (-1.0, -1.0, 0.0), False), ControlPoint("B2 <check>", (0.9, -1.2, 0.0), True)],
     )
     limits = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
     journey = Journey([eye(), -eye()], TARGET, FIELD_OF_VIEW, seconds=10)
@@ -268,6 +272,44 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.click("[data-kind=line]")
     assert page.is_hidden("[data-part=photos]")
+
+
+def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    assert page.is_hidden("[data-part=note]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    pose = "spaceport.measuring.camera.component.entity.getPosition().toString()"
+    before = page.evaluate(pose)
+    page.fill("[data-part=text]", "")
+    page.locator("[data-part=text]").press_sequentially("wasm <damp> & moss")  # letters that fly, and one that closes
+    page.wait_for_timeout(500)
+    assert page.evaluate(pose) == before
+    assert page.is_visible("#measuring")
+    page.keyboard.press("Enter")
+    assert page.evaluate("spaceport.measuring.picks.length") == 1
+    page.click("[data-part=clear]")
+    texts = "[...document.querySelectorAll('#overlay text')].map((each) => each.textContent)"
+    drawn = {"A1", "B2 <check>", "wasm <damp> & moss"}
+    page.wait_for_function(f"{texts}.includes('wasm <damp> & moss')", timeout=60_000)
+    assert drawn <= set(page.evaluate(texts))
+    look(page, "notes", tmp_path)
+    assert axe(page) == []
+    page.reload()
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.wait_for_timeout(900)
+    page.click("#measure")
+    page.wait_for_function(f"{texts}.includes('wasm <damp> & moss')", timeout=60_000)
+    page.click("text=wasm <damp> & moss")
+    wait_for_picks(page, 1)
+    assert page.evaluate("spaceport.measuring.picks[0].point") == pytest.approx(PLACE.tolist(), abs=0.02)
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "notes-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[aria-label^='Remove the note']")
+    page.wait_for_function(f"!{texts}.includes('wasm <damp> & moss')", timeout=60_000)
 
 
 def test_keys_and_touch_measure_too(page: Any) -> None:

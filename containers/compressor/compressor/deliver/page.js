@@ -187,7 +187,7 @@ function addMeasuring(viewer, source, supported) {
     byId('measure').hidden = false;
     byId('measure').onclick = toggle;
     addEventListener('keydown', (event) => {
-        if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.('input')) {
             toggle();
         } else if (event.key === 'Escape' && tools?.isOpen) {
             toggle();

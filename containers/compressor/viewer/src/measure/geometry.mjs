@@ -57,5 +57,5 @@ export function area(picks, scale, up = UP) {
 // Coordinates in the map projection: polynomials of the second degree in metres about the scene's origin.
 export function projected(terms, [east, north, up]) {
     const powers = [1, east, north, up, east * east, east * north, north * north, east * up, north * up];
-    return terms.map((row) => dot(row, powers));
+    return terms.map((row) => row.reduce((sum, term, i) => sum + term * powers[i], 0));
 }
