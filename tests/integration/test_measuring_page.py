@@ -301,7 +301,7 @@ def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: 
     page.wait_for_timeout(900)
     page.click("#measure")
     page.wait_for_function(f"{texts}.includes('wasm <damp> & moss')", timeout=60_000)
-    page.click("text=wasm <damp> & moss")
+    page.click("[data-part=views] button")
     wait_for_picks(page, 1)
     assert page.evaluate("spaceport.measuring.picks[0].point") == pytest.approx(PLACE.tolist(), abs=0.02)
     page.set_viewport_size(PHONE)
