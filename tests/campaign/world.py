@@ -40,6 +40,9 @@ class Faults:
     outages: int = 0  # of one service each, for minutes: every call of it fails
 
 
+LARGE = 0.3  # of the flights are trained in blocks
+
+
 class World:
     """Scheduler in virtual time. What is due at the same time runs in random order."""
 
@@ -49,6 +52,7 @@ class World:
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
         self._skews: list[float] = []  # of their clocks
+        self.large, self.blocks = LARGE, (2, 5)  # fewest and most of a large flight
         self.met: list[float] = []  # when a function met a fault that a later try does not
         self._outages = [self._outage() for _ in range(faults.outages)]
 

@@ -40,7 +40,7 @@ from trainer.evaluate import Score, mean
 from trainer.exposure import spread
 from trainer.gpu import cost
 from trainer.gpu.optimise import DeviceSplats
-from trainer.gpu.photos import SHARE_OF_MEMORY
+from trainer.gpu.photos import SHARE_OF_MEMORY, Backgrounds
 from trainer.gpu.strategy import Splitting
 from trainer.gpu.training import DeviceTrainer
 from trainer.optimise import Splats
@@ -240,7 +240,7 @@ def _first_gaussians(
 
     def after_each(done: int) -> None:
         context.check_stop()
-        context.progress.report(0.01 + 0.04 * done / total, "measuring depth from the photos")
+        context.progress.report(0.01 + 0.03 * done / total, "measuring depth from the photos")
 
     return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains)
 
@@ -260,6 +260,12 @@ def _start(
     dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
     trainer: Trainer | DeviceTrainer
     if draws_on_gpu(device):
+
+        def after_each(done: int) -> None:
+            context.check_stop()
+            context.progress.report(0.04 + 0.01 * done / len(scene.photos), "drawing what lies behind the photos")
+
+        backgrounds = Backgrounds(backdrop, scene.photos, device, after_each)
         trainer = DeviceTrainer(
             photos=scene.split("train"),
             held_out=scene.split("test"),
@@ -269,7 +275,7 @@ def _start(
             dropout=dropout,
             room=int(SHARE_OF_MEMORY * memory_of(device)),
             strategy=Splitting(inside=inside),
-            backdrop=backdrop,
+            backgrounds=backgrounds,
         )
         compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
     else:
