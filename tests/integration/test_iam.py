@@ -26,7 +26,7 @@ from tests.support.events import sample_event
 from tests.support.waiting import quiet_logs, wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stages"
-JOB_SECONDS = 120.0
+JOB_SECONDS = 300.0
 OWNER = f"arn:aws:iam::{ACCOUNT}:root"
 
 
