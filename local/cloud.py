@@ -55,6 +55,7 @@ def attached_cloud(
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
+    concurrency: int | None = None,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
@@ -62,9 +63,10 @@ def attached_cloud(
     MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it; `spot`:
     how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py). With
     `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
-    and an evaluation a call.
+    and an evaluation a call. `concurrency`: functions at once in this account, as many as the memory is enough for
+    without it.
     """
-    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot)
+    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, concurrency)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -132,6 +134,7 @@ def _launch(
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
+    concurrency: int | None = None,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -153,7 +156,7 @@ def _launch(
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),
             cwd=ROOT,
-            env=server_environment(address, folder, enforce_iam),
+            env=server_environment(address, folder, enforce_iam, concurrency),
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -90,6 +90,13 @@ def codes(*then: Then) -> list[str]:
 FINAL = ["States.Timeout", "States.HeartbeatTimeout", *codes(Then.FINAL, Then.HALVE)]
 
 
+def refused() -> Retry:
+    """No concurrent execution was free, of which a young account has ten: the function did not run, and nothing is
+    wrong. A burst of uploads is waited for, 2.5 hours on average, before what was paid for is given up.
+    """
+    return Retry(error_equals=["Lambda.TooManyRequestsException"], interval_seconds=2, max_attempts=30, backoff_rate=2)
+
+
 def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> EventBridgePutEventsStep:
     """Put a status event on the bus and leave the data as it is."""
     common = {"version": VERSION, "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
@@ -178,7 +185,10 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
         resource="${SettleStageFunctionArn}",
         parameters={"jobId.$": "$.jobId", "stage": stage.value, "failure.$": "$.failure"},
         result_path="$.settlement",
-        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        retry=[
+            refused(),
+            Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     settle.next(settled)
@@ -199,6 +209,7 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
             Retry(error_equals=codes(Then.RESUME), interval_seconds=30, max_attempts=3, backoff_rate=2),
             *with_half,
             Retry(error_equals=FINAL, interval_seconds=1, max_attempts=0, backoff_rate=2),
+            refused(),
             Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=6, backoff_rate=2),
         ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
@@ -212,7 +223,10 @@ def delivery(unforeseen_failure: State) -> State:
         "Deliver",
         resource="${DeliverFunctionArn}",
         result_path="$.delivery",
-        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        retry=[
+            refused(),
+            Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     announced = announce(
