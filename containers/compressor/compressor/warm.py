@@ -1,6 +1,7 @@
 """`python -m compressor.warm`: compile every kernel into numba's cache, so that no job need do it.
 
-A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do a tiny job: no image is built then.
+A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do a
+tiny job: no image is built then.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def _write_scene(folder: Path) -> None:
         scales=np.full((COUNT, 3), -2, np.float32),
         opacities=np.full(COUNT, 3, np.float32),
         sh0=rng.normal(size=(COUNT, 3)).astype(np.float32),
-        shN=rng.normal(size=(COUNT, 15, 3)).astype(np.float32) / 10,
+        shN=rng.normal(scale=0.1, size=(COUNT, 15, 3)).astype(np.float32),
     )
     write_ply(folder / "scene.ply", gaussians)
     Image.effect_noise((64, 48), 50).convert("RGB").save(folder / "photo.png")
