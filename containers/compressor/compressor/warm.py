@@ -1,7 +1,7 @@
 """`python -m compressor.warm`: compile every kernel into numba's cache, so that no job need do it.
 
-A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do a
-tiny job: no image is built then.
+A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
+a tiny job: no image is built then.
 """
 
 from __future__ import annotations
