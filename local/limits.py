@@ -14,6 +14,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.htm
 from __future__ import annotations
 
 import json
+import threading
 import time
 from contextvars import ContextVar
 from typing import Any
@@ -34,6 +35,7 @@ _original_put_events = eventbridge._put_events
 _original_throttle_response = lambda_svc._throttle_response
 _original_execute_function = lambda_svc._execute_function
 _original_invoke_async = lambda_svc.invoke_async_with_retry
+_original_dispatch = eventbridge._dispatch_to_lambda
 
 
 def apply() -> None:
@@ -44,6 +46,7 @@ def apply() -> None:
     lambda_svc._throttle_response = _throttle_response
     lambda_svc._execute_function = _execute_function
     lambda_svc.invoke_async_with_retry = _invoke_async
+    eventbridge._dispatch_to_lambda = _dispatch_to_lambda
 
 
 # --- sizes ----------------------------------------------------------------------------------------------------------
@@ -97,6 +100,22 @@ def _invoke_async(function: dict[str, Any], event: dict[str, Any]) -> None:
         _original_invoke_async(function, event)
     finally:
         _asynchronous.reset(token)
+
+
+def _dispatch_to_lambda(arn: str, payload: str) -> None:
+    """EventBridge's call of a target, in a thread of its own."""
+    function, config, name = lambda_svc._get_func_record_for_ref(arn)
+    if not function or not config:
+        _original_dispatch(arn, payload)  # it logs that there is none
+        return
+
+    def call() -> None:
+        _asynchronous.set(True)
+        lambda_svc._execute_function_with_config_scope(
+            lambda_svc._execution_record_for_config(function, config), json.loads(payload)
+        )
+
+    threading.Thread(target=call, name=f"event-{name}", daemon=True).start()
 
 
 def _execute_function(function: dict[str, Any], event: dict[str, Any]) -> dict[str, Any]:
