@@ -1,11 +1,12 @@
 # One command a purpose. `make demo` and `make test` set up all they need on a fresh machine with Python 3.11 to 3.13.
 .DEFAULT_GOAL := help
 # make accepts any variable: a misspelt one would be ignored, and the sample would run instead of your photos.
-SLIPS := $(foreach name,zip Zip PHOTOS photos quality Quality OUT out images,$(if $(filter command line,$(origin $(name))),$(name)))
-$(if $(strip $(SLIPS)),$(error $(strip $(SLIPS)) is not read here: write ZIP=photos.zip QUALITY=preview IMAGES=1))
+SLIPS := $(foreach name,zip Zip PHOTOS photos quality Quality OUT out images blocks,$(if $(filter command line,$(origin $(name))),$(name)))
+$(if $(strip $(SLIPS)),$(error $(strip $(SLIPS)) is not read here: write ZIP=photos.zip QUALITY=preview BLOCKS=4 IMAGES=1))
 PYTHON := .venv/bin/python
 PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
+BLOCKS ?=
 IMAGES ?=
 QUALITY ?= standard
 HISTORIES ?= 2000
@@ -16,8 +17,8 @@ INPUTS ?= 10000
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; IMAGES=1 in containers) through the whole pipeline on this machine
-	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(IMAGES),--images)
+demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; BLOCKS=4 in blocks; IMAGES=1 in containers) through the whole pipeline on this machine
+	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images)
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test

@@ -54,7 +54,7 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Load:
-    """What became of many uploads at once, by their last events and by their executions' status. `mails`: how many
+    """What happened to many uploads at once, by their last events and by their executions' status. `mails`: how many
     jobs got so many."""
 
     uploads: int

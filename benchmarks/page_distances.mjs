@@ -11,7 +11,7 @@ const values = new Float32Array(buffer);
 const of = (from, to) => (i) => values.subarray(11 * i + from, 11 * i + to);
 const splat = gaussiansOf(values.length / 11, of(0, 3), of(3, 6), of(6, 10), (i) => values[11 * i + 10]);
 const picks = rays.map(([origin, direction]) => {
-    const found = pick(splat, origin, direction, ringOf(survey));
+    const found = pick([splat], origin, direction, ringOf(survey));
     return found && judged(found, survey, true);
 });
 const distances = pairs.map(([one, other]) => (picks[one] && picks[other] ? line([picks[one], picks[other]], 0).length : null));

@@ -123,15 +123,15 @@ EVIDENCED = frozenset(
 FAILURES: dict[ErrorCode, Failure] = {
     ErrorCode.UNREADABLE: Failure(
         "We are not allowed to read the file you sent.",
-        "Upload it again without encryption keys of your own and not as an archived object, or ask whoever set up the"
-        " bucket to let us read it.",
+        "Upload it again, without encryption keys of your own and not in an archive storage class, or ask whoever"
+        " set up the bucket to let us read it.",
     ),
     ErrorCode.NOT_A_ZIP: Failure(
         "The file is not a ZIP archive.",
         "Put the photos in a folder, compress the folder as a .zip (not .rar or .7z) and upload that file.",
     ),
     ErrorCode.LOOSE_PHOTOS: Failure(
-        "The photos came one by one and not in a ZIP, so we cannot tell which belong together.",
+        "The photos arrived one by one instead of in a ZIP, so we cannot tell which belong together.",
         "Put the photos of one flight in a folder, compress the folder as a .zip and upload that file.",
     ),
     ErrorCode.EMPTY_ARCHIVE: Failure(
@@ -143,7 +143,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Compress the photos again without a password and upload the new ZIP.",
     ),
     ErrorCode.UNSAFE_ARCHIVE: Failure(
-        "The ZIP holds file names that cannot be unpacked safely, so we did not open it.",
+        "The ZIP contains file names that cannot be unpacked safely, so we did not open it.",
         "Compress just the folder of photos with your computer's own ZIP tool and upload the new ZIP.",
     ),
     ErrorCode.UNSUPPORTED_ARCHIVE: Failure(
@@ -151,7 +151,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Compress the photos again into one ZIP, with the ordinary method (Deflate) or without compression.",
     ),
     ErrorCode.ARCHIVE_TOO_LARGE: Failure(
-        "The ZIP would unpack to far more than photos can take.",
+        "The ZIP would unpack to far more data than photos can hold.",
         "Upload a ZIP that holds only the photos; split very large flights into several uploads.",
     ),
     ErrorCode.NO_PHOTOS: Failure(
@@ -173,7 +173,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.UPLOAD_GONE: Failure(
         "The upload was deleted or replaced before the job began.",
-        "Upload the ZIP again, under a name of its own.",
+        "Upload the ZIP again, under a name that no other upload uses.",
     ),
     ErrorCode.UNREADABLE_FILM: Failure(
         "We cannot read the film.",
@@ -181,15 +181,15 @@ FAILURES: dict[ErrorCode, Failure] = {
         "HEVC).",
     ),
     ErrorCode.UNSUITABLE_FILM: Failure(
-        "No scene can be made of this film: it is too short, too long or too small, or its camera hardly moves.",
-        "Film for 20 seconds to 20 minutes in full HD or more, flying slowly round or over the place.",
+        "No scene can be made from this film: it is too short, too long or too small, or its camera hardly moves.",
+        "Film for 20 seconds to 20 minutes in full HD or more, flying slowly around or over the place.",
     ),
     ErrorCode.PANORAMA: Failure(
-        "The photos or the film show 360°, which we cannot put together.",
+        "The photos or the film are in a 360° format, which we cannot process.",
         "Export ordinary flat views from the camera's own app, or fly with an ordinary lens, and upload those.",
     ),
     ErrorCode.INVALID_OPTION: Failure(
-        "One of the settings sent with the upload is not known or out of range.",
+        "One of the settings sent with the upload is unknown or out of range.",
         "Correct the setting named above and upload again.",
     ),
     ErrorCode.INVALID_SCENE: Failure(
@@ -211,15 +211,15 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Fly so that each photo shares 70 to 80 percent of its view with its neighbours, and send one place per ZIP.",
     ),
     ErrorCode.DISCONNECTED: Failure(
-        "The photos show separate places that share no view, and none of them has half of the photos.",
-        "Send one place per ZIP, or fly photos that lead from one place to the other with 70 percent of overlap.",
+        "The photos show separate places with no view in common, and none of these places has half of the photos.",
+        "Send one place per ZIP, or add photos that lead from one place to the other with 70 percent overlap.",
     ),
     ErrorCode.LOW_REGISTRATION: Failure(
         "We could match fewer than half of your photos.",
         "Send one place per ZIP with more overlap between neighbouring photos; leave out blurred ones.",
     ),
     ErrorCode.GPS_UNRELIABLE: Failure(
-        "The GPS positions in the photos contradict the photos, so the scene has no true scale, north or place.",
+        "The photos' GPS positions contradict the photos, so the scene has no true scale, orientation or location.",
         "Wait for a good satellite fix before take-off, keep the photos' EXIF data, or add a gcp_list.txt to the ZIP.",
     ),
     ErrorCode.TIME_BUDGET: Failure(
@@ -228,7 +228,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.TRAINING_DIVERGED: Failure(
         "Training failed to converge and produced no usable scene.",
-        "Sharper photos with more overlap usually help; if these are, contact support.",
+        "Sharper photos with more overlap usually help; if yours are sharp and overlap well, contact support.",
     ),
     ErrorCode.LOW_QUALITY: Failure(
         "The 3D scene is not good enough to deliver.",
@@ -244,7 +244,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send fewer photos, or split the flight into several ZIPs.",
     ),
     ErrorCode.CAPACITY: Failure(
-        "There was no free machine for the job for a long time.",
+        "No machine was free for the job for a long time.",
         "Nothing is wrong with your photos: upload the ZIP again later.",
         Then.WAIT,
     ),
@@ -280,7 +280,7 @@ FAILURES: dict[ErrorCode, Failure] = {
         "Send fewer photos, or choose a quicker quality.",
     ),
     ErrorCode.BUDGET_SPENT: Failure(
-        "The job used up the money that one job may cost, so we ended it.",
+        "The job reached the cost limit for one job, so we ended it.",
         "Send fewer photos or choose a quicker quality, or ask the operator for a larger budget.",
     ),
     ErrorCode.STOPPED: Failure(
@@ -294,13 +294,13 @@ FAILURES: dict[ErrorCode, Failure] = {
         Then.NEVER,
     ),
     ErrorCode.LIMIT_REACHED: Failure(
-        "You have reached your limit of jobs for now.",
+        "You have reached your job limit for now.",
         "Wait until a job has ended, or until tomorrow (UTC); the operator can raise the limits.",
         Then.NEVER,
     ),
     ErrorCode.TOO_MANY_CALLS: Failure(
         "You are sending requests too quickly.",
-        "Wait a minute, and look at a running job at most every two seconds.",
+        "Wait a minute, and query a running job at most every two seconds.",
         Then.NEVER,
     ),
     ErrorCode.JOB_RUNNING: Failure(
@@ -324,7 +324,7 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.NOT_PERMITTED: Failure(
         "Jobs cannot start from this bucket.",
-        "Upload the file by POST /uploads, or ask the operator to permit the bucket.",
+        "Upload the file with POST /uploads, or ask the operator to permit the bucket.",
         Then.NEVER,
     ),
     ErrorCode.NO_SUCH_OBJECT: Failure(
@@ -335,12 +335,12 @@ FAILURES: dict[ErrorCode, Failure] = {
     ),
     ErrorCode.NO_SUCH_UPLOAD: Failure(
         "There is no such upload, or it has ended.",
-        "Begin a new one by POST /uploads; an unfinished upload is deleted after seven days.",
+        "Begin a new one with POST /uploads; an unfinished upload is deleted after seven days.",
         Then.NEVER,
     ),
     ErrorCode.UPLOAD_INCOMPLETE: Failure(
         "Parts of the upload have not arrived.",
-        "GET the upload for links to the missing parts, send them and complete it again.",
+        "GET the upload to receive links for the missing parts, send these parts and complete the upload again.",
         Then.NEVER,
     ),
     ErrorCode.INTERNAL: Failure(

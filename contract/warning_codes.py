@@ -74,8 +74,8 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.SECOND_IMAGES: Advice(
         "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
-        "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene of"
-        " thermal pictures or of one band, upload these alone.",
+        "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene made"
+        " from thermal pictures or from one band, upload only these.",
     ),
     WarningCode.NESTED_ARCHIVES: Advice(
         "Archives within the ZIP were not opened.",
@@ -86,8 +86,8 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Send one place per ZIP with more overlap between neighbouring photos.",
     ),
     WarningCode.FILMS_LEFT_OUT: Advice(
-        "The ZIP holds photos and films: the scene was made of the photos.",
-        "To make a scene of a film, upload it on its own.",
+        "The ZIP contains photos and films: the scene was made from the photos.",
+        "To make a scene from a film, upload the film on its own.",
     ),
     WarningCode.FILM_DAMAGED: Advice(
         "Part of a film could not be read and is missing from the scene.",
@@ -98,7 +98,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Send fewer or smaller photos, or choose a quicker quality.",
     ),
     WarningCode.NOT_GEOREFERENCED: Advice(
-        "The scene has no true scale, north or place.",
+        "The scene has no true scale, orientation or location.",
         "Keep the GPS data of the photos, or add a gcp_list.txt to the ZIP.",
     ),
     WarningCode.GPS_UNRELIABLE: Advice(
@@ -111,26 +111,26 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.ALTITUDE_UNRELIABLE: Advice(
         "The altitudes in the photos contradict each other and were not used.",
-        "For true heights add a gcp_list.txt to the ZIP.",
+        "For true heights, add a gcp_list.txt to the ZIP.",
     ),
     WarningCode.LENS_UNFITTED: Advice(
-        "The lens bends the photos in a way that our camera models do not follow, so the scene may be bent as well.",
+        "The lens distorts the photos in a way that our camera models do not describe, so the scene may be distorted.",
         "Send the photos as the camera took them, not corrected, cropped or stabilised by other programs.",
     ),
     WarningCode.ROLLING_SHUTTER: Advice(
-        "The camera reads its rows one after another while the drone flies on, which blurs places and distances.",
+        "The camera reads its rows one after another while the drone moves: positions and distances are less exact.",
         "Fly slower or higher, stop for each photo, or use a camera with a mechanical shutter.",
     ),
     WarningCode.CONTROL_POINTS_UNUSED: Advice(
         "The control points could not be used; the scene was placed by the photos' GPS.",
-        "Check gcp_list.txt: three points, each marked in two photos or more, not all on one line.",
+        "Check gcp_list.txt: it needs three points that are not all on one line, each marked in at least two photos.",
     ),
     WarningCode.CONTROL_POINT_OUTLIERS: Advice(
         "Some control points contradict the others and were not used.",
-        "Check the marks and coordinates of the points named.",
+        "Check the marks and coordinates of the points named here.",
     ),
     WarningCode.SMALLER_MODELS: Advice(
-        "The scene holds several models; the one with the most photos was used.",
+        "The scene contains several models; the one with the most photos was used.",
         "To use another one, upload a ZIP with only that model.",
     ),
     WarningCode.MASKS_UNUSED: Advice(
@@ -142,11 +142,11 @@ WARNINGS: dict[WarningCode, Advice] = {
         NOTHING_TO_DO,
     ),
     WarningCode.HIGHER_DEGREES_DROPPED: Advice(
-        "The splat's finest changes of colour with the direction of view were left out: viewers do not draw them.",
-        "Nothing needs to be done; train with spherical harmonics of degree 3 for a file that holds no more.",
+        "The splat's finest view-dependent colours were dropped: viewers do not draw them.",
+        "Nothing needs to be done; to get a file without them, train with spherical harmonics of degree 3.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(
-        "The scene has fewer Gaussians than asked for: more do not fit the instance's memory.",
+        "The scene has fewer Gaussians than requested: more do not fit in the instance's memory.",
         "Set a smaller maxGaussians, or ask the operator for a larger instance.",
     ),
     WarningCode.DAMAGED_CHECKPOINT: Advice(
@@ -154,7 +154,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         NOTHING_TO_DO,
     ),
     WarningCode.BLOCK_MISSING: Advice(
-        "A part of the flight could not be trained in detail; a coarse model stands there.",
+        "Part of the flight could not be trained in detail; the scene shows a coarse model there.",
         "Run the job again from training.",
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
@@ -166,7 +166,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         NOTHING_TO_DO,
     ),
     WarningCode.TARGET_MISSED: Advice(
-        "Compression cost more detail than the quality allows.",
+        "Compression lost more detail than the quality setting allows.",
         "Choose a higher quality, or use the full splat, scene.ply.",
     ),
     WarningCode.PRODUCTS_MISSING: Advice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from contract.blocks import COARSE, BlockName
 from contract.events import StatusType
 from contract.stages import Stage
 from local.customer import StatusEvent
@@ -12,7 +13,8 @@ from local.customer import StatusEvent
 
 @dataclass
 class StageView:
-    """One stage: `state` is waiting, running, succeeded or failed; progress 0..1."""
+    """One stage: `state` is waiting, running, succeeded or failed; progress 0..1. `parts`: the progress of a large
+    flight's blocks and its coarse model; `shares`: theirs of the stage; `blocks`: how many there are."""
 
     name: str
     state: str = "waiting"
@@ -22,10 +24,16 @@ class StageView:
     started: datetime | None = None
     ended: datetime | None = None
     sequence: int = -1
+    parts: dict[BlockName, float] = field(default_factory=dict)
+    shares: dict[BlockName, float] = field(default_factory=dict)
+    blocks: int = 0
 
     def apply(self, event: StatusEvent) -> None:
         if event.type == StatusType.STAGE_STARTED:
             self.started = min(self.started or event.at, event.at)
+        if event.block is not None:
+            self._apply_part(event, event.block)
+            return
         if event.sequence <= self.sequence:
             return
         self.sequence = event.sequence
@@ -36,6 +44,17 @@ class StageView:
         )
         if self.state != "running":
             self.ended = event.at
+
+    def _apply_part(self, event: StatusEvent, block: BlockName) -> None:
+        """Blocks report side by side: the sum of all is the stage's progress."""
+        if event.type == StatusType.STAGE_STARTED:
+            self.shares[block], self.blocks = event.metrics["share"], event.metrics["blocks"]
+        self.parts[block] = max(self.parts.get(block, 0.0), event.progress)
+        if self.ended is None:
+            done = sum(progress >= 1 for part, progress in self.parts.items() if part != COARSE)
+            self.state = "running"
+            self.message = event.message if block == COARSE else f"{done} of {self.blocks} blocks are trained"
+            self.progress = sum(self.shares.get(part, 0.0) * progress for part, progress in self.parts.items())
 
     def seconds(self, now: datetime) -> float:
         """How long it has taken, or took."""

@@ -55,18 +55,20 @@ def attached_cloud(
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
+    blocks: int | None = None,
     concurrency: int | None = None,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
     Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
     MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it; `spot`:
-    how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py). With
+    how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py).
+    `blocks`: how many every flight is to be trained in, as far as it has the photos; by its size without it. With
     `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
     and an evaluation a call. `concurrency`: functions at once in this account, as many as the memory is enough for
     without it.
     """
-    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, concurrency)
+    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, blocks, concurrency)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -134,6 +136,7 @@ def _launch(
     quotas: Mapping[str, int] | None = None,
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
+    blocks: int | None = None,
     concurrency: int | None = None,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
@@ -152,6 +155,8 @@ def _launch(
         command += ["--quotas", json.dumps(dict(quotas))]
     if spot:
         command += ["--spot", json.dumps(dict(spot))]
+    if blocks:
+        command += ["--blocks", str(blocks)]
     with (folder / "cloud.log").open("wb") as log:
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),

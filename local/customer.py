@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from contract.blocks import BlockName
 from contract.events import JOB_STATUS, SOURCE
 from local.address import ACCOUNT, Address, get
 from local.folders import move
@@ -35,6 +36,7 @@ class StatusEvent:
     message: str
     stage: str | None = None
     attempt: int | None = None
+    block: BlockName | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] | None = None
     outputs: dict[str, str] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class StatusEvent:
             message=detail["message"],
             stage=detail.get("stage"),
             attempt=detail.get("attempt"),
+            block=detail.get("block"),
             metrics=detail.get("metrics", {}),
             error=detail.get("error"),
             outputs=detail.get("outputs", {}),

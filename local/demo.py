@@ -11,6 +11,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from contract.blocks import MAX_BLOCKS
 from contract.codes import FAILURES, ErrorCode
 from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
@@ -33,13 +35,14 @@ from local.display import interrupt_on_sigterm, printable, progress_display
 from local.folders import SHOWN, code_of, free_folder, pack
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
+from local.template import load_template
 
 BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
 FULL_BYTES = 8 * 10**6  # left on the disk: less than a function unpacks
-USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [IMAGES=1]"
+USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [BLOCKS=4] [IMAGES=1]"
 
 
 class Parser(argparse.ArgumentParser):
@@ -57,7 +60,9 @@ def main() -> int:
     try:
         photos = arguments.zip or make_sample(BUILD)
         images = build_images(ROOT) if arguments.images else None
-        with attached_cloud(folder, DEFAULT_PORT, images=images) as cloud:
+        with attached_cloud(
+            folder, DEFAULT_PORT, images=images, quotas=one_of_each(), blocks=arguments.blocks
+        ) as cloud:
             if photos.is_dir():
                 photos = packed(photos, cloud.folder)
             code = run(cloud, photos, arguments.quality, arguments.out)
@@ -80,14 +85,25 @@ def parse(given: list[str]) -> argparse.Namespace:
     parser = Parser(prog="make demo", add_help=False)
     parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
     parser.add_argument("--quality", default=DEFAULT_QUALITY)
+    parser.add_argument("--blocks", help="how many blocks to train the flight in; by its size without it")
     parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args(given)
     if arguments.quality not in set(Quality):
         parser.error(f"QUALITY is {arguments.quality!r}, and must be one of {', '.join(Quality)}")
+    if arguments.blocks is not None:
+        if not (arguments.blocks.isascii() and arguments.blocks.isdigit() and 1 <= int(arguments.blocks) <= MAX_BLOCKS):
+            parser.error(f"BLOCKS is {arguments.blocks!r}, and must be a number from 1 to {MAX_BLOCKS}")
+        arguments.blocks = int(arguments.blocks)
     if arguments.zip is not None and not arguments.zip.exists():
         parser.error(f"there is no file or folder {str(arguments.zip)!r}")
     return arguments
+
+
+def one_of_each() -> dict[str, int]:
+    """Machines for training, by type: the blocks of a large flight take turns, since all of them are this machine."""
+    types = load_template(ROOT / "template.yaml")["Parameters"]["TrainingInstanceTypes"]["Default"]
+    return dict.fromkeys(re.split("[,+]", types), 1)
 
 
 def packed(photos: Path, folder: Path) -> Path:

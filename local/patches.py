@@ -15,12 +15,14 @@ What AWS does, and MiniStack does not:
 11. S3's events on EventBridge name the version of the object (local/s3_versions.py).
 12. A version of an object that a GET names can be read in ranges (the same file).
 13. A stack can have an archive of an event bus (local/archives.py).
-14. Data have a limit, and calls of functions that Lambda has no room for come again (local/limits.py).
+14. No item of a Map starts, or tries again, once its execution has ended.
+15. The first item that fails ends its Map: the others' tokens are closed.
+16. Data have a limit, and calls of functions that Lambda has no room for come again (local/limits.py).
 
 One more is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
 the first worker is warm unpacks and compiles the same thousand files many times over.
 
-15. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
+17. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
 
 tests/integration/test_ministack_patches.py shows each fault on MiniStack as it comes and its absence here, so a
 fixed MiniStack makes a test fail and its patch go.
@@ -39,6 +41,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -56,6 +59,8 @@ _State = dict[str, Any]
 _Response = tuple[int, dict[str, str], bytes]
 
 _original_execute_task = stepfunctions._execute_task
+_original_run_map_items = stepfunctions._run_map_items
+_original_run_sub_machine = stepfunctions._run_sub_machine
 _original_run_execution = stepfunctions._run_execution
 _original_fail_execution = stepfunctions._fail_execution
 _original_stop_execution = stepfunctions._stop_execution
@@ -69,6 +74,8 @@ _original_execute_warm = lambda_svc._execute_function_warm
 def apply() -> None:
     """Patch the MiniStack of this process. Raises RuntimeError when it is not the version these patches know."""
     stepfunctions._execute_task = _execute_task
+    stepfunctions._run_map_items = _run_map_items
+    stepfunctions._run_sub_machine = _run_sub_machine
     stepfunctions._run_execution = _run_execution
     stepfunctions._fail_execution = _fail_execution
     stepfunctions._stop_execution = _stop_execution
@@ -110,13 +117,13 @@ def _execute_task(state: _State, raw_input: Any, execution: _State, context: _St
                 heartbeat=_seconds(state, "HeartbeatSeconds", task_input, context),
             )
         except stepfunctions._ExecutionError as error:
-            if execution["status"] != "RUNNING":
+            if _is_over(execution):
                 raise
             _record(execution, "TaskFailed", {"error": error.error, "cause": error.cause})
             retrier, index = stepfunctions._find_matching_retrier(state.get("Retry", []), error.error, retries)
             if retrier is not None:
                 stepfunctions._scaled_sleep(_delay(retrier, retries.get(index, 0)))
-                if execution["status"] != "RUNNING":
+                if _is_over(execution):
                     raise
                 retries[index] = retries.get(index, 0) + 1
                 continue
@@ -139,6 +146,7 @@ def _attempt(parameters: _State, token: str, execution: _State, timeout: float, 
         "error": None,
         "heartbeat": None,
         "execution": execution["executionArn"],
+        "map": _map.get(),
     }
     deadline = time.monotonic() + timeout
     stepfunctions._task_tokens[token] = waiting
@@ -190,6 +198,54 @@ def _delay(retrier: _State, count: int) -> float:
 
 def _record(execution: _State, kind: str, details: _State) -> None:
     stepfunctions._add_event(execution, kind, {kind[0].lower() + kind[1:] + "EventDetails": details})
+
+
+# --- the items of a Map -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Map:
+    """A Map at work; `failure`: of its first item that failed."""
+
+    failure: Exception | None = None
+
+
+# MiniStack runs each item in a copy of the Map's context
+_map: contextvars.ContextVar[_Map | None] = contextvars.ContextVar("map", default=None)
+
+
+def _run_map_items(state: _State, raw_input: Any, execution: _State, context: _State) -> tuple[Any, str | None]:
+    items = _Map()
+    before = _map.set(items)
+    try:
+        result: tuple[Any, str | None] = _original_run_map_items(state, raw_input, execution, context)
+    except stepfunctions._ExecutionError as error:
+        raise items.failure or error from error
+    finally:
+        _map.reset(before)
+    return result
+
+
+def _run_sub_machine(states: _State, start_at: str, data: Any, execution: _State, context: _State) -> Any:
+    """An item of a Map, or a branch of a Parallel."""
+    items = _map.get()
+    if _is_over(execution):
+        raise stepfunctions._ExecutionError("States.Aborted", "the execution or its Map ended")
+    try:
+        return _original_run_sub_machine(states, start_at, data, execution, context)
+    except stepfunctions._ExecutionError as error:
+        if items is not None and items.failure is None:
+            items.failure = error
+            for waiting in list(stepfunctions._task_tokens.values()):
+                if waiting.get("map") is items:
+                    waiting["event"].set()
+        raise
+
+
+def _is_over(execution: _State) -> bool:
+    """Whether whatever runs here has nothing to go on for."""
+    items = _map.get()
+    return execution["status"] != "RUNNING" or (items is not None and items.failure is not None)
 
 
 # --- the three calls with a token -----------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from contract.blocks import BLOCKS_VARIABLE
 from local.address import ACCOUNT, HOST, REGION, Address, inherited
 from local.guard import guarded, is_page
 from local.sagemaker.container import Image, project_images
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--images", type=json.loads, help="built images by repository, as JSON, instead of processes")
     parser.add_argument("--quotas", type=json.loads, default={}, help="SageMaker machines by instance type, as JSON")
     parser.add_argument("--spot", type=json.loads, default={}, help="what Spot machines do, as JSON (SpotMarket)")
+    parser.add_argument("--blocks", help="how many blocks structure from motion is to plan, whatever the flight's size")
     parser.add_argument("--engine", default="", help="where the container engine is, as in DOCKER_HOST")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
@@ -83,7 +85,9 @@ def main() -> None:
     address = Address(arguments.port, arguments.sagemaker_port)
     root: Path = arguments.root.resolve()
     images = engine_images(arguments.images, arguments.engine) if arguments.images else project_images(root)
-    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, SpotMarket(**arguments.spot))
+    variables = {BLOCKS_VARIABLE: arguments.blocks} if arguments.blocks else {}
+    spot = SpotMarket(**arguments.spot)
+    sagemaker = _sagemaker(address, arguments.folder.resolve(), images, arguments.quotas, spot, variables)
     asyncio.run(_serve(address, sagemaker, arguments.folder.resolve(), arguments.attached))
 
 
@@ -129,13 +133,20 @@ def _wait_for_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event)
 
 
 def _sagemaker(
-    address: Address, folder: Path, images: Mapping[str, Image], quotas: Mapping[str, int], spot: SpotMarket
+    address: Address,
+    folder: Path,
+    images: Mapping[str, Image],
+    quotas: Mapping[str, int],
+    spot: SpotMarket,
+    variables: Mapping[str, str],
 ) -> SageMaker:
+    """`variables`: of every container, besides its job's own."""
+
     def access(job: Job) -> Access:
         from local.iam import assume_role  # which imports MiniStack
 
         role = assume_role(job.request["RoleArn"], job.name)
-        return Access(address.client("s3", role), {**address.environment(), **role.environment()})
+        return Access(address.client("s3", role), {**address.environment(), **role.environment(), **variables})
 
     runner = Runner(access, folder=folder / "jobs", images=images, spot=spot)
     return SageMaker(runner, _announce, REGION, ACCOUNT, quotas)

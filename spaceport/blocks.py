@@ -9,11 +9,10 @@ from typing import Any
 from contract.blocks import BLOCKS_FILE, COARSE, COARSE_CHANNEL, BlockPhoto, BlockPlan, photos_file
 from contract.files import write_json
 from contract.stages import Stage
+from domain.blocks import COARSE_SHARE
 from domain.joined_results import BlockResult, joined_result
 from domain.layout import RESULT
 from spaceport.stages import FinishedStage, Stages
-
-COARSE_SHARE = 0.1  # of the training's progress
 
 
 def is_divided(scene: Path) -> bool:

@@ -25,12 +25,14 @@ from stepfunctions.steps import (
     Fail,
     Graph,
     LambdaStep,
+    Map,
     Pass,
     Retry,
     Succeed,
 )
 from stepfunctions.steps.states import State, Task
 
+from contract.blocks import COARSE, MAX_BLOCKS
 from contract.codes import FAILURES, ErrorCode, Then, failures_then
 from contract.events import (
     FAILED_SEQUENCE,
@@ -76,9 +78,16 @@ def task_seconds(stage: Stage) -> int:
     return queue_seconds(stage) + run_seconds(stage) + MARGIN_SECONDS
 
 
+def part_seconds() -> int:
+    """How long the task of a block, or of the coarse model before the blocks, may take: half of training's time in the
+    queue each, and a run's time at work."""
+    return queue_seconds(Stage.TRAINING) // 2 + run_seconds(Stage.TRAINING) + MARGIN_SECONDS
+
+
 def job_seconds() -> int:
-    """How long an execution may take: its stages' tasks, in whole days."""
-    return math.ceil(sum(map(task_seconds, Stage)) / _DAY) * _DAY
+    """How long an execution may take: its stages' tasks, training in two turns, in whole days."""
+    second_turn = 2 * part_seconds() - task_seconds(Stage.TRAINING)
+    return math.ceil((sum(map(task_seconds, Stage)) + second_turn) / _DAY) * _DAY
 
 
 def codes(*then: Then) -> list[str]:
@@ -88,6 +97,10 @@ def codes(*then: Then) -> list[str]:
 # what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault
 # of AWS or of ours on the way there (Lambda's, botocore's, a function's own), under too many names to list
 FINAL = ["States.Timeout", "States.HeartbeatTimeout", *codes(Then.FINAL, Then.HALVE)]
+# what a second try at one block of many may mend
+ONCE_MORE = [ErrorCode.INTERNAL.value, ErrorCode.TRAINING_DIVERGED.value]
+_INTERNAL = FAILURES[ErrorCode.INTERNAL]
+INTERNAL_ERROR = {"code": ErrorCode.INTERNAL.value, "message": _INTERNAL.sentence, "hint": _INTERNAL.hint}
 
 
 def refused() -> Retry:
@@ -95,6 +108,11 @@ def refused() -> Retry:
     wrong. A burst of uploads is waited for, 2.5 hours on average, before what was paid for is given up.
     """
     return Retry(error_equals=["Lambda.TooManyRequestsException"], interval_seconds=2, max_attempts=30, backoff_rate=2)
+
+
+def call_retries() -> list[Retry]:
+    """For a function that answers at once."""
+    return [refused(), Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2)]
 
 
 def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> EventBridgePutEventsStep:
@@ -136,9 +154,7 @@ def failure_end() -> State:
 
 def unforeseen(announced: State) -> Pass:
     """A fault of our own, in a function that decides: the customer still hears of it."""
-    internal = FAILURES[ErrorCode.INTERNAL]
-    error = {"code": ErrorCode.INTERNAL.value, "message": internal.sentence, "hint": internal.hint}
-    state = Pass("UnforeseenFailure", result={"error": error}, result_path="$.settlement")
+    state = Pass("UnforeseenFailure", result={"error": INTERNAL_ERROR}, result_path="$.settlement")
     state.next(announced)
     return state
 
@@ -175,46 +191,141 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
         },
     )
     stage_failed.next(failed)
+    settled = settled_choice(name, output, succeeded, stage_failed)
+    run = run_states(name, stage, task_seconds(stage), output, settled, unforeseen_failure)
+    run.next(succeeded)
+    return large(run, settled, stage_failed, unforeseen_failure) if stage is Stage.TRAINING else run
+
+
+def settled_choice(name: str, output: str, succeeded: State, failed: State) -> State:
+    """What a settlement came to: its output is adopted as the task's own, or it failed."""
     adopt = Pass(f"Adopt{name}", input_path="$.settlement.output", result_path=output)
     adopt.next(succeeded)
     settled = Choice(f"{name}Settled")
     settled.add_choice(ChoiceRule.BooleanEquals(variable="$.settlement.succeeded", value=True), adopt)
-    settled.default_choice(stage_failed)
+    settled.default_choice(failed)
+    return settled
+
+
+def run_states(
+    name: str,
+    stage: Stage,
+    seconds: int,
+    output: str,
+    settled: State,
+    fault: State,
+    block: dict[str, Any] | None = None,
+    job: str = "$",
+) -> State:
+    """The callback task that waits for a stage run, and what settles it where it fails. `block`: which part of a large
+    flight it trains; one that fails for a reason of its own is tried once more, since the others' work hangs on it."""
+    part = block or {}
     settle = Task(
         f"Settle{name}",
         resource="${SettleStageFunctionArn}",
-        parameters={"jobId.$": "$.jobId", "stage": stage.value, "failure.$": "$.failure"},
+        parameters={"jobId.$": "$.jobId", "stage": stage.value, **part, "failure.$": "$.failure"},
         result_path="$.settlement",
-        retry=[
-            refused(),
-            Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
-        ],
-        catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
+        retry=call_retries(),
+        catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=fault),
     )
     settle.next(settled)
     half = Retry(error_equals=codes(Then.HALVE), interval_seconds=5, max_attempts=1, backoff_rate=2)
-    with_half = [half] if spec.halves else []
-    run = LambdaStep(
+    again = Retry(error_equals=ONCE_MORE, interval_seconds=5, max_attempts=1, backoff_rate=2)
+    return LambdaStep(
         f"Run{name}",
         wait_for_callback=True,
         parameters={
             "FunctionName": "${RunStageFunctionArn}",
-            "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage.value, "job.$": "$"},
+            "Payload": {"taskToken.$": "$$.Task.Token", "stage": stage.value, **part, "job.$": job},
         },
-        timeout_seconds=task_seconds(stage),
+        timeout_seconds=seconds,
         heartbeat_seconds=HEARTBEAT_SECONDS,
         result_path=output,
         retry=[
             Retry(error_equals=codes(Then.WAIT), interval_seconds=60, max_attempts=48, backoff_rate=2),
             Retry(error_equals=codes(Then.RESUME), interval_seconds=30, max_attempts=3, backoff_rate=2),
-            *with_half,
+            *([half] if stage.spec.halves else []),
+            *([again] if part else []),
             Retry(error_equals=FINAL, interval_seconds=1, max_attempts=0, backoff_rate=2),
             refused(),
             Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=6, backoff_rate=2),
         ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
     )
-    run.next(succeeded)
+
+
+def large(whole: State, settled: State, failed: State, unforeseen_failure: State) -> State:
+    """Train a large flight in blocks side by side, any other whole. Returns the first of the states."""
+    weigh = Task(
+        "WeighBlocks",
+        resource="${SettleStageFunctionArn}",
+        parameters={
+            "jobId.$": "$.jobId",
+            "scene.$": "$.stages.sfm.outputUri",
+            "coarse.$": "$.coarse",
+            "blocks.$": "$.blocks",
+        },
+        result_path="$.settlement",
+        retry=call_retries(),
+        catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
+    )
+    weigh.next(settled)
+    each = Map(
+        "EachBlock",
+        items_path="$.plan.blocks",
+        max_concurrency=MAX_BLOCKS,
+        parameters={"block.$": "$$.Map.Item.Value", "jobId.$": "$.jobId", "job.$": "$"},
+        result_path="$.blocks",
+    )
+    each.attach_iterator(Chain([block_states()]))
+    each.next(weigh)
+    plan = Pass(
+        "PlanBlocks",
+        parameters={"blocks.$": "States.ArrayRange(1, $.stages.sfm.counts.blocks, 1)"},
+        result_path="$.plan",
+    )
+    plan.next(each)
+    coarse_settled = settled_choice("Coarse", "$.coarse", plan, failed)
+    coarse = run_states(
+        "Coarse", Stage.TRAINING, part_seconds(), "$.coarse", coarse_settled, unforeseen_failure, {"block": COARSE}
+    )
+    coarse.next(plan)
+    blocks = "$.stages.sfm.counts.blocks"  # not there where a job begins with training
+    in_blocks = [
+        ChoiceRule.IsPresent(variable=blocks, value=True),
+        ChoiceRule.NumericGreaterThan(variable=blocks, value=1),
+    ]
+    choice = Choice("Large")
+    choice.add_choice(ChoiceRule.And(in_blocks), coarse)
+    choice.default_choice(whole)
+    return choice
+
+
+def block_states() -> State:
+    """One block. It never fails the Map, which would end the others' tasks while their machines go on: what became of
+    it is its result, and WeighBlocks decides."""
+    kept = Pass("BlockKept", parameters={"block.$": "$.block", "succeeded": True, "output.$": "$.run"})
+    lost = Pass(
+        "BlockLost",
+        parameters={
+            "block.$": "$.block",
+            "succeeded": False,
+            "error.$": "$.settlement.error",
+            "cost.$": "$.settlement.cost",
+        },
+    )
+    unsettled = Pass("BlockUnsettled", parameters={"block.$": "$.block", "succeeded": False, "error": INTERNAL_ERROR})
+    run = run_states(
+        "Block",
+        Stage.TRAINING,
+        part_seconds(),
+        "$.run",
+        settled_choice("Block", "$.run", kept, lost),
+        unsettled,
+        {"block.$": "$.block"},
+        job="$.job",
+    )
+    run.next(kept)
     return run
 
 
@@ -223,10 +334,7 @@ def delivery(unforeseen_failure: State) -> State:
         "Deliver",
         resource="${DeliverFunctionArn}",
         result_path="$.delivery",
-        retry=[
-            refused(),
-            Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
-        ],
+        retry=call_retries(),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     announced = announce(

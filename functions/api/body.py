@@ -18,7 +18,9 @@ from domain.errors import JobError
 def body_problem(event: Mapping[str, Any]) -> Problem | None:
     """Why the body of API Gateway's event is not taken: None where it is left to the validation."""
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
-        return plain_problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "A request's body is JSON: application/json.")
+        return plain_problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body of a request must be JSON (application/json)."
+        )
     fault = body_fault(event)
     return None if fault is None else problem_of(JobError.of(ErrorCode.INVALID_REQUEST, fault))
 

@@ -106,7 +106,7 @@ _TEXT, _OBJECT = {"type": "string"}, {"type": "object"}
 WEBHOOK_CALL: dict[str, Any] = {
     "type": "object",
     "title": "WebhookCall",
-    "description": "What a webhook receives. `sequence` rises along a job: calls may come twice and in any order.",
+    "description": "What a webhook receives. `sequence` increases during a job; calls may come twice and in any order.",
     "required": ["type", "timestamp", "data", "links"],
     "properties": {
         "type": {"enum": [StatusType.JOB_STARTED.value, *(kind.value for kind in JOB_STATUS)]},
@@ -148,8 +148,8 @@ WEBHOOKS: dict[str, Any] = {
             "operationId": "onJob",
             "tags": ["webhook"],
             "summary": "A job has started or ended",
-            "description": "Signed as Standard Webhooks has it. Anything but 2xx within ten seconds is tried again, "
-            "seven times within eight hours.",
+            "description": "Signed as Standard Webhooks specifies. Unless a 2xx answer comes within ten seconds, the "
+            "call is repeated, seven times within eight hours.",
             "security": [],
             "parameters": [
                 {"name": name, "in": "header", "required": True, "description": text, "schema": _TEXT}
@@ -159,7 +159,7 @@ WEBHOOKS: dict[str, Any] = {
                 "required": True,
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/WebhookCall"}}},
             },
-            "responses": {"2XX": {"description": "Taken"}},
+            "responses": {"2XX": {"description": "Accepted"}},
         }
     }
 }

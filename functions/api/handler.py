@@ -1,11 +1,8 @@
-"""The HTTP API. API Gateway has checked the token before a request comes here (docs/contracts.md, "HTTP API")."""
+"""The HTTP API's routes. API Gateway has checked the token before a request comes here (docs/contracts.md)."""
 
 from __future__ import annotations
 
 import json
-import time
-from datetime import UTC, datetime
-from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -48,102 +45,15 @@ from api.models import (
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem
 from api.refusals import REFUSALS, answer
-from api.service import Service
-from api.sharing import Sharing
-from api.uploads import Uploads
-from api.webhooks import Webhooks
+from api.wiring import ApiSettings, counters, expectation, service, sharing, uploads, webhooks
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS
 from contract.options import MAX_NAME
 from contract.stages import PipelineStep
-from domain.cancel import Canceller
-from domain.clients import client, table
 from domain.errors import RefusedRequest
-from domain.executions import Executions
-from domain.expectation import Expectation
 from domain.job import AnyCase, job_id_of
-from domain.jobs_table import JobsTable
-from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
-from domain.links import Links
+from domain.limits import MAX_CALLS_A_MINUTE
 from domain.observability import logger, tracer
-from domain.pace import PaceTable
-from domain.post import post
-from domain.rerun import Rerunner
-from domain.stage_settings import MachineSettings
-from domain.starting import Starter
-from domain.status import StatusBus
-from domain.webhooks import Targets, WebhookTable
-
-
-class ApiSettings(JobLimits, MachineSettings):
-    stack: str
-    jobs_table: str
-    status_bus: str
-    pipeline_arn: str
-    results_bucket: str
-    source_buckets: str
-    link_hours: int
-    webhook_table: str
-    webhook_targets: Targets
-    limits_table: str
-    pace_table: str
-
-    @property
-    def buckets(self) -> tuple[str, ...]:
-        """Buckets that jobs may start from; uploads go to the first."""
-        return tuple(name for name in self.source_buckets.split(",") if name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@cache
-def service() -> Service:
-    settings = ApiSettings.read()
-    s3, jobs = client("s3"), JobsTable(table(settings.jobs_table))
-    limits = OwnerLimits(jobs, settings)
-    executions = Executions(client("stepfunctions"), settings.pipeline_arn)
-    return Service(
-        s3=s3,
-        jobs=jobs,
-        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus), limits, settings.stack),
-        canceller=Canceller(executions),
-        rerunner=Rerunner(s3, executions, jobs, limits),
-        limits=limits,
-        links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
-        buckets=settings.buckets,
-        stack=settings.stack,
-        clock=_now,
-    )
-
-
-@cache
-def uploads() -> Uploads:
-    return Uploads(client("s3"), ApiSettings.read().buckets[0], _now)
-
-
-@cache
-def sharing() -> Sharing:
-    settings = ApiSettings.read()
-    s3 = client("s3")
-    links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
-    jobs = JobsTable(table(settings.jobs_table))
-    return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, settings.stack, _now)
-
-
-@cache
-def expectation() -> Expectation:
-    settings = ApiSettings.read()
-    return Expectation(PaceTable(table(settings.pace_table)), settings.usual_types)
-
-
-@cache
-def webhooks() -> Webhooks:
-    settings = ApiSettings.read()
-    targets = settings.webhook_targets
-    return Webhooks(WebhookTable(table(settings.webhook_table)), targets, partial(post, targets=targets), time.time)
-
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
 MAX_WEBHOOK_TESTS = 10  # of a caller in a minute: each is a call to a host of his choice
@@ -153,11 +63,6 @@ WITHDRAWN = (
 )
 ACCEPTED = HTTPStatus.ACCEPTED.value
 CREATED = HTTPStatus.CREATED.value
-
-
-@cache
-def counters() -> Counters:
-    return Counters(table(ApiSettings.read().limits_table))
 
 
 def own_url() -> str:
@@ -187,7 +92,7 @@ app.use([count_call])
 
 @app.post("/start-job", status_code=ACCEPTED, tags=["jobs"], responses=problems(ACCEPTED, StartedJob, 403, 404, 415))
 def start_job(request: Annotated[StartJobRequest, Body()]) -> StartedJob:
-    """Start a job from a file in S3. The same version of a file is one job, however often it is asked for."""
+    """Start a job from a file in S3. One version of a file is one job, however often you request it."""
     return service().start(request, caller())
 
 
@@ -210,7 +115,7 @@ def begin_upload(request: Annotated[UploadRequest, Body()]) -> Upload:
 
 @app.get("/uploads/<upload_id>", tags=["uploads"], responses=problems(200, Upload, 404))
 def look_at_upload(upload_id: Annotated[UploadId, Path()]) -> Upload:
-    """Resume an upload. The answer says which parts have arrived, and has links for the next 100 that have not."""
+    """Resume an upload. The answer lists the parts that have arrived, with links for the next 100 that have not."""
     return uploads().look(upload_id, caller())
 
 
@@ -242,7 +147,7 @@ def list_jobs(
 
 @app.get("/jobs/<job_id>", tags=["jobs"], responses=problems(200, JobView, 404))
 def look_at_job(job_id: Annotated[JobId, Path()]) -> JobView:
-    """Get a job. Stage, percent, estimate, figures, and links to all there is so far."""
+    """Get a job: its stage, progress, estimate and figures, and links to all files so far."""
     return service().look(job_id, caller(), own_url())
 
 
@@ -264,7 +169,7 @@ def rerun_job(
     body: Annotated[RerunBody, Body()],
     idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", max_length=100)] = None,
 ) -> RerunAnswer:
-    """Run a job again from a stage on. It is a job of its own, made with what the stages before have left."""
+    """Run a job again from a stage on. The rerun is a job of its own and uses the output of the earlier stages."""
     rerun = service().rerun(job_id, body, idempotency_key, caller())
     return RerunAnswer(job_id=rerun.job_id, rerun_of=rerun.rerun_of, reused=list(rerun.reused))
 
@@ -278,7 +183,7 @@ def rename_job(job_id: Annotated[JobId, Path()], body: Annotated[RenameBody, Bod
 
 @app.delete("/jobs/<job_id>", status_code=204, tags=["jobs"], responses=problems(204, None, 404, 409))
 def delete_job(job_id: Annotated[JobId, Path()]) -> Response[str]:
-    """Delete a job that has ended, with its files; with the last run of an upload the photos go, too."""
+    """Delete a job that has ended, and its files; deleting the last run of an upload also deletes the photos."""
     sharing().delete(job_id, caller())
     return nothing()
 
@@ -293,20 +198,20 @@ def share_job(job_id: Annotated[JobId, Path()], request: Annotated[ShareRequest,
 
 @app.get("/jobs/<job_id>/shares", tags=["shares"], responses=problems(200, ShareList, 404))
 def list_shares(job_id: Annotated[JobId, Path()]) -> ShareList:
-    """The links to a scene that were not withdrawn."""
+    """List the links to a scene that were not withdrawn."""
     return ShareList(shares=sharing().shares(job_id, caller()))
 
 
 @app.delete("/jobs/<job_id>/shares/<share_id>", status_code=204, tags=["shares"], responses=problems(204, None, 404))
 def withdraw_share(job_id: Annotated[JobId, Path()], share_id: Annotated[ShareId, Path()]) -> Response[str]:
-    """Withdraw a link: it opens nothing from now on."""
+    """Withdraw a link. It no longer opens the scene."""
     sharing().withdraw(job_id, share_id, caller())
     return nothing()
 
 
 @app.get("/shared/<token>", include_in_schema=False)
 def open_shared(token: Annotated[ShareToken, Path()]) -> Response[str]:
-    """Whoever has the link gets to the viewer, by a link of hours; it may stand in a frame of any page."""
+    """Open the viewer for anyone who has the link, by a link that lasts hours; any page may show it in a frame."""
     url = sharing().opened(token, own_url())
     if url is None:
         return Response(status_code=HTTPStatus.NOT_FOUND.value, content_type="text/html; charset=utf-8", body=WITHDRAWN)
@@ -316,9 +221,9 @@ def open_shared(token: Annotated[ShareToken, Path()]) -> Response[str]:
 
 @app.get("/shared/<token>/lod-meta.json", include_in_schema=False, compress=True)
 def stream_shared(token: Annotated[SceneToken, Path()]) -> Response[str]:
-    """The manifest of a streamed scene with links to its parts, for whoever has its page open; again when they expire.
+    """Get the manifest of a streamed scene, with links to its parts; call again when they expire.
 
-    By a share's token, or a ticket from another link to that page.
+    The token is a share's, or a ticket from another link to that page.
     """
     manifest = sharing().manifest(token)
     if manifest is None:
@@ -329,7 +234,7 @@ def stream_shared(token: Annotated[SceneToken, Path()]) -> Response[str]:
 
 @app.put("/webhook", tags=["webhook"], responses=problems(200, NewWebhook, 415))
 def set_webhook(request: Annotated[WebhookRequest, Body()]) -> NewWebhook:
-    """Set your webhook. Each call makes a new secret; for a day, calls are signed with the one before as well."""
+    """Set your webhook. Each call makes a new secret; for a day, calls are also signed with the previous one."""
     return webhooks().set(request, caller())
 
 
@@ -356,13 +261,13 @@ def try_webhook() -> WebhookTest:
 
 @app.get("/webhook/deliveries", tags=["webhook"], responses=problems(200, DeliveryList))
 def list_deliveries() -> DeliveryList:
-    """List the newest attempts at calling your webhook. Failed ones say why."""
+    """List the newest attempts to call your webhook. Failed attempts say why."""
     return webhooks().deliveries(caller())
 
 
 @app.get("/openapi.json", include_in_schema=False)
 def openapi() -> dict[str, Any]:
-    """This API's own description; no token needed."""
+    """Get this description of the API. It needs no token."""
     return schema_of(app, OPERATIONS)
 
 

@@ -14,11 +14,11 @@ from contract.stages import PipelineStep, Stage
 from domain.job import AnyCase, Camel, Email, JobOptions
 from domain.webhooks import Delivery
 
-JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As POST /start-job answers it")]
-ShareId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="As GET /jobs/{jobId}/shares answers it")]
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}$", description="As returned by POST /start-job")]
+ShareId = Annotated[str, Field(pattern=r"^[0-9a-f]{12}$", description="As returned by GET /jobs/{jobId}/shares")]
 ShareToken = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}\.[A-Za-z0-9_-]{32}$")]
 SceneToken = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{1,39}\.([0-9]{10,12}\.)?[A-Za-z0-9_-]{32}$")]
-UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As POST /uploads answers it")]
+UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description="As returned by POST /uploads")]
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
 
 
@@ -26,7 +26,7 @@ Options = dict[str, str | Annotated[int, Field(strict=True)]]  # by name; JSON's
 
 
 class StartJobRequest(Camel):
-    """Start a job from a file that lies in S3."""
+    """Start a job from a file in S3."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,15 +39,15 @@ class StartJobRequest(Camel):
 
 
 class StartedJob(Camel):
-    """`created` is false where this very version of the file had its job already: that is the job you get."""
+    """`created` is false if this version of the file already has a job; `jobId` is then the id of that job."""
 
     job_id: str
     created: bool
 
 
 class UploadRequest(JobOptions):
-    """A file to come, and what to do with it. `options` are those of POST /start-job; they may stand beside
-    `fileName` as well, as the first version of this API had them."""
+    """A file to upload, and its options. `options` are those of POST /start-job; they may also be given beside
+    `fileName`, as in the first version of this API."""
 
     file_name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f/\\]+$")]
     bytes: Annotated[int, Field(strict=True, ge=1, le=MAX_UPLOAD_BYTES)]
@@ -63,14 +63,14 @@ class UploadRequest(JobOptions):
 
 
 class PartLink(Camel):
-    """PUT the part's bytes here; the answer's headers need not be kept."""
+    """PUT the bytes of the part to `url`; you do not need to keep the headers of the answer."""
 
     number: int
     url: str
 
 
 class Upload(Camel):
-    """An upload under way. Part n (from 1) holds the bytes from (n - 1) * partBytes on."""
+    """An upload in progress. Part n (counted from 1) begins at byte (n - 1) * partBytes."""
 
     upload_id: str
     bytes: int
@@ -124,7 +124,7 @@ class Estimates(Camel):
 
 
 class JobView(JobSummary):
-    """Links expire; ask again for new ones. `secondsLeft` is estimated; `timeLeft`: its range."""
+    """Links expire; call again for new ones. `secondsLeft` is an estimate and `timeLeft` its range."""
 
     pipeline_step: PipelineStep
     message: str
@@ -152,7 +152,7 @@ class JobList(Camel):
 
 
 class StopAnswer(Camel):
-    """`stopping` is false for a job that had ended before."""
+    """`stopping` is false if the job had already ended."""
 
     job_id: str
     stopping: bool
@@ -182,7 +182,7 @@ class RenameBody(Camel):
 
 
 class ShareRequest(Camel):
-    """A link to a scene for whoever has it. `days`: how long it works; without it, until it is withdrawn."""
+    """A link that opens a scene for anyone who has it. `days`: how long it works; without it, until it is withdrawn."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -225,13 +225,13 @@ class NewWebhook(Camel):
 
 
 class WebhookView(Camel):
-    """`url` is null where there is none."""
+    """`url` is null if no webhook is set."""
 
     url: str | None
 
 
 class WebhookTest(Camel):
-    """Whether the URL answered 2xx to a call of type `Webhook Test`; `detail`: what it did instead."""
+    """Whether the URL answered 2xx to a call of type `Webhook Test`; otherwise `detail` says what happened."""
 
     message_id: str
     delivered: bool
@@ -239,13 +239,13 @@ class WebhookTest(Camel):
 
 
 class DeliveryList(Camel):
-    """The newest 50 attempts at calling you, the newest first."""
+    """The newest 50 attempts to call your webhook, the newest first."""
 
     deliveries: list[Delivery]
 
 
 class Problem(Camel):
-    """RFC 9457. `code` is from the closed list of errors, `hint` says what to do."""
+    """RFC 9457. `code` is from the closed list of errors; `hint` says what to do."""
 
     type: str
     title: str

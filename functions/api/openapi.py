@@ -19,33 +19,33 @@ VERSION = "1.0.0"
 DESCRIPTION = """\
 Drone photos in, a compressed 3D Gaussian splat out.
 
-1. `POST /uploads` announces a ZIP (or a trained splat, `.ply`) and answers links; `PUT` each part to its link;
-   `POST /uploads/{uploadId}/complete` starts the job. A file that is in S3 already starts with `POST /start-job`.
-2. `GET /jobs/{jobId}` says how far it is, until `status` is `SUCCEEDED`, `FAILED`, `REJECTED` or `STOPPED`; a webhook
-   or the EventBridge bus saves the asking.
-3. Its `links` lead to the results. They expire; the same call makes new ones.
+1. `POST /uploads` announces a ZIP (or a trained splat, `.ply`) and returns links. `PUT` each part to its link;
+   `POST /uploads/{uploadId}/complete` starts the job. For a file that is already in S3, call `POST /start-job`.
+2. `GET /jobs/{jobId}` returns the job's progress. Poll it until `status` is `SUCCEEDED`, `FAILED`, `REJECTED` or
+   `STOPPED`, or let a webhook or the EventBridge bus notify you.
+3. The job's `links` lead to the results. They expire; the same call makes new ones.
 
-Every call needs a token (JWT) of the operator's issuer, except this one, shared scenes and unsubscribing. Refusals are
-problem details (RFC 9457) with a `code` from a closed list and a `hint`; 401, and 429 where it is API Gateway's own,
-hold a `message` alone.
+Every call needs a token (JWT) from the operator's issuer, except this one, shared scenes and unsubscribing. Errors are
+problem details (RFC 9457) with a `code` from a closed list and a `hint`. A 401, and a 429 from API Gateway itself, have
+only a `message`.
 """
 TAGS: list[Tag | str] = [
     Tag(name="uploads", description="Send a file in parts that survive a broken connection."),
     Tag(name="jobs", description="Start, follow, stop and rerun jobs."),
-    Tag(name="shares", description="Links to a scene for whoever has them."),
-    Tag(name="webhook", description="Be called when a job starts or ends."),
+    Tag(name="shares", description="Links that open a scene for anyone who has them."),
+    Tag(name="webhook", description="Receive a call when a job starts or ends."),
 ]
 _ALWAYS = (422, 500)
 _BY_GATEWAY = (401, 429)  # API Gateway answers these itself, in words of its own
 _MEANING = {
-    401: "No token, or not a valid one",
-    403: "Not yours to use",
-    404: "There is none, or it is somebody else's",
-    409: "Not as things stand now",
+    401: "No token, or an invalid one",
+    403: "Not permitted",
+    404: "It does not exist, or belongs to somebody else",
+    409: "It conflicts with the current state",
     415: "The body is not JSON",
-    422: "The request or the file cannot work; code and hint say why",
+    422: "The request or the file cannot be processed; code and hint say why",
     429: "Too many requests",
-    500: "A fault of ours",
+    500: "An error on our side",
 }
 
 

@@ -162,7 +162,7 @@ def _check_address(options: Mapping[str, object], caller: Caller) -> None:
     """
     email = options.get("email")
     if email is not None and str(email).lower() != (caller.email or "").lower():
-        raise RejectedUpload(ErrorCode.INVALID_OPTION, "email: mails go to your own verified address alone")
+        raise RejectedUpload(ErrorCode.INVALID_OPTION, "email: e-mails are sent only to your own verified address")
 
 
 def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -> bool:

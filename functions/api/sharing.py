@@ -53,7 +53,7 @@ class Sharing:
         share = Share(label=request.label, secret_hash=hash_of(secret), created_at=now, expires_at=expires)
         if not self._jobs.add_share(job_id, share_id, share):
             self._own(job_id, caller)  # it may be gone by now
-            raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links a scene: withdraw one first")
+            raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links per scene: withdraw one first")
         return NewShare(**_view(share_id, share), token=f"{job_id}.{secret}")
 
     def shares(self, job_id: str, caller: Caller) -> list[ShareView]:

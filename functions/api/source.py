@@ -55,4 +55,4 @@ def parse_s3_url(url: str) -> ObjectAddress:
 
 
 def _refused(url: str) -> RefusedRequest:
-    return RefusedRequest(ErrorCode.INVALID_REQUEST, f"s3Url: {url[:200]!r} is no address of an object in S3")
+    return RefusedRequest(ErrorCode.INVALID_REQUEST, f"s3Url: {url[:200]!r} is not the address of an object in S3")

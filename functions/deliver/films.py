@@ -31,13 +31,11 @@ def gaps(frames: Sequence[PhotoLine]) -> list[tuple[float, float]]:
 
 def _film(name: str, frames: Sequence[PhotoLine]) -> str:
     used = [frame for frame in frames if frame.used]
-    text = (
-        f"<strong>{escape(name)}</strong>: {len(used)} of {len(frames)} frames that were taken from it are in the scene"
-    )
+    text = f"<strong>{escape(name)}</strong>: {len(used)} of {len(frames)} frames extracted from it are in the scene"
     if used:
         text += f", from {clock(_seconds(used[0]))} to {clock(_seconds(used[-1]))}"
     missing = ", ".join(f"{clock(first)} to {clock(last)}" for first, last in gaps(frames))
-    text += f". Without a place: {missing}." if missing else "."
+    text += f". Not placed: {missing}." if missing else "."
     return f"<p>{text}</p>{_strip(frames)}"
 
 

@@ -149,7 +149,7 @@ def _camera_map(report: Report, cameras: bytes | None) -> str:
         return ""
     place = report.georeference
     if place is None:
-        note = "<p>The photos carry no usable GPS: the map has no scale and its north is not the world's.</p>"
+        note = "<p>The photos carry no usable GPS: the map has no scale, and its top is not necessarily north.</p>"
     else:
         rms = "" if place.rms_metres is None else f" Average GPS error of the cameras: {place.rms_metres:.2f} m (RMS)."
         height = "" if place.altitude is None else f", {place.altitude:.1f} m above sea level"
@@ -167,7 +167,7 @@ def _position(place: Georeference) -> str:
 def _overlap_map(overlap: bytes | None) -> str:
     if overlap is None:
         return ""
-    note = "<p>How many photos show each part of the ground. Red and orange parts need more photos.</p>"
+    note = "<p>The map shows how many photos see each part of the ground. Red and orange parts need more photos.</p>"
     return _section("Overlap", note + _image(overlap, "png", "Photos that show each part of the ground", "map"))
 
 
@@ -175,14 +175,15 @@ def _held_out(report: Report, pairs: dict[str, bytes]) -> str:
     if not report.held_out:
         return ""
     note = (
-        "<p>Every 8th photo was a check photo: the scene was first made without it and compared with it, in decibels "
-        "(PSNR: more is better, 30 is very good) and as structural similarity (SSIM, at most 1). The figures are from "
-        "that moment. The delivered scene has learnt from these photos too, and the pictures show it.</p>"
+        "<p>Every 8th photo was a check photo: the scene was first trained without it and then compared with it, in "
+        "decibels (PSNR: higher is better, 30 is very good) and by structural similarity (SSIM, at most 1). The "
+        "figures are from this comparison. The delivered scene was then trained on these photos too, and the pictures "
+        "show the delivered scene.</p>"
     )
     if report.psnr_seen is not None and report.seen_share is not None:
         note += (
             f"<p>{report.psnr_seen:.1f} dB where at least three of the other photos see the place "
-            f"({report.seen_share:.0%} of the check photos), with each photo's exposure evened.</p>"
+            f"({report.seen_share:.0%} of the check photos), at equal exposure.</p>"
         )
     rows = "".join(
         f'<tr><td>{escape(view.name)}</td><td class="number">{view.psnr_before:.2f} dB</td>'

@@ -304,7 +304,7 @@ def _no_score(results: dict[Stage, StageResult]) -> str | None:
     if results[Stage.TRAINING].metrics.get("psnrSeenFitted") is None:
         return "There are no check photos to compare the scene with: too few photos see the same places."
     return (
-        "The photos agree on too little of what they show to check the scene from other sides. "
+        "The photos agree on too little for us to check the scene from other sides. "
         "Fly with more overlap between neighbouring photos."
     )
 
@@ -318,19 +318,20 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     return [
         _part(
             MATCH, 25, _scaled(_MATCH, q.psnr),
-            f"{q.psnr:.1f} dB on check photos, seen by three others, exposures evened (0 points at 14, full at 30)",
-            "Often the reason: moving things, changing light, or too few photos of each place.",
+            f"{q.psnr:.1f} dB on check photos, where three others see the place, at equal exposure (0 points at 14, "
+            "full at 30)",
+            "Common causes: moving objects, changing light, or too few photos of each place.",
         ),
         _part(
             SHARPNESS, 15, _scaled(_SHARPNESS, q.gmsd),
             f"edges differ by {q.gmsd:.2f} (GMSD): 0 points at 0.32, full points at 0.10",
-            "Often the reason: blurred photos, or too few of each place.",
+            "Common causes: blurred photos, or too few photos of each place.",
         ),
         _part(
             "From all sides", 45, _scaled(_OFF_PATH, q.off_path),
-            f"from where no photo was taken, contrast is {q.off_path:.1f} dB above the error: 0 points at 1 dB, full "
-            "points at 15 dB",
-            "Often the reason: photos that look in one direction only. Fly a ring around what matters.",
+            f"seen from where no photo was taken, contrast is {q.off_path:.1f} dB above the error: 0 points at 1 dB, "
+            "full points at 15 dB",
+            "Common cause: photos that look in one direction only. Fly a ring around what matters.",
         ),
         _part(
             "Coverage", 15, q.registered / q.photos * _scaled(_COVERAGE, q.seen),

@@ -32,7 +32,7 @@ class Verdict(Camel):
 
 
 _SENTENCES: dict[Grade, str] = {
-    "good": "A good scene: fit to show and to measure in.",
+    "good": "A good scene: suitable for presentation and for measuring.",
     "usable": "A usable scene: fine for an overview; look closely before you rely on details.",
     "poor": "A poor scene: do not rely on what it shows.",
 }
@@ -46,7 +46,7 @@ def verdict_of(score: int | None, parts: list[ScorePart], options: JobOptions) -
     if grade == "good":
         return Verdict(grade=grade, sentence=_SENTENCES[grade], why="")
     weakest = min(parts, key=lambda part: part.points / part.most)
-    why = f"Weakest side: {weakest.name.lower()} ({weakest.points:.0f} of {weakest.most} points). {weakest.cause}"
+    why = f"Weakest part: {weakest.name.lower()} ({weakest.points:.0f} of {weakest.most} points). {weakest.cause}"
     if options.quality is Quality.PREVIEW:
         why = f"It was made in Preview quality, which only checks the coverage. {why}"
     return Verdict(grade=grade, sentence=_SENTENCES[grade], why=why, next_step=_next(weakest, options))

@@ -24,6 +24,8 @@ DOLLARS_PER_HOUR = {
         "ml.g6.2xlarge": 1.222,
     }
 }
+NOTHING = {"seconds": 0.0, "dollars": 0.0}
+"""The cost of what is taken as it was left: it costs no more than it did."""
 MIN_SECONDS = 60
 """A shorter run is not worth starting a machine for."""
 

@@ -61,7 +61,7 @@ Email = Annotated[
 # names of settings are read in any case, and so are their values
 AnyCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
 # what a customer reads instead of the pattern
-_FORMS = {"email": "no single address such as you@example.com", "name": "may not hold control characters"}
+_FORMS = {"email": "must be one address, such as you@example.com", "name": "must not contain control characters"}
 
 
 class JobOptions(Camel, WholeNumberOptions):
@@ -127,6 +127,18 @@ def job_id_of(uploaded: UploadedObject, stack: str) -> str:
 def first_job_id(job_id: str) -> str:
     """The id of the first run of a job's upload: `meadow-0123456789ab` of its rerun `meadow-0123456789ab-r2`."""
     return re.sub(r"(?<=-[0-9a-f]{12})-r[0-9]+$", "", job_id)
+
+
+def job_id_of_rerun(job_id: str, number: int) -> str:
+    """The id of the `number`th run of the upload that `job_id`, itself maybe a rerun, belongs to; 1 is the first."""
+    first = first_job_id(job_id)
+    return first if number == 1 else f"{first}-r{number}"
+
+
+def earlier_job_ids(job_id: str) -> list[str]:
+    """The ids of the runs before a rerun, the newest first; none before the first run."""
+    number = int(job_id.removeprefix(first_job_id(job_id)).removeprefix("-r") or 1)
+    return [job_id_of_rerun(job_id, earlier) for earlier in range(number - 1, 0, -1)]
 
 
 def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.events import JOB_STATUS, StatusType, progress_sequence
 from contract.stages import PipelineStep, Stage
 from domain.errors import MAX_FACTS, JobError, one_line
@@ -181,11 +182,18 @@ def believed(event: StatusEvent) -> StatusEvent | None:
         return event
     if detail.stage is None or detail.attempt is None:
         return None
+    if detail.block is not None and not (detail.stage is Stage.TRAINING and _is_block(detail.block)):
+        return None
     own = progress_sequence(detail.stage, detail.attempt, detail.progress)
     if abs(detail.sequence - own) > 1:  # the event's progress is rounded
         return None
     said: dict[str, Any] = {"message": one_line(detail.message, MAX_FACTS), "outputs": {}, "error": None, "cost": None}
     return event.model_copy(update={"detail": detail.model_copy(update=said)})
+
+
+def _is_block(block: BlockName) -> bool:
+    """Every block has attributes of its own in the item, which must not grow without end."""
+    return block == COARSE or (isinstance(block, int) and 1 <= block <= MAX_BLOCKS)
 
 
 def overall_progress(detail: StatusDetail) -> float:

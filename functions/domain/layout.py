@@ -44,6 +44,12 @@ def output_uri(run: StageRun, results_bucket: str) -> str:
     return f"{base}/{run.job_name}/output/model" if run.stage.kind == "Training" else f"{base}/{run.attempt}"
 
 
+def joined_uri(job_id: str, results_bucket: str) -> str:
+    """Where the models of a large flight's blocks are gathered, as the output of its training, without a slash at the
+    end."""
+    return f"s3://{results_bucket}/{EXPIRING}/{job_id}/{Stage.TRAINING}/joined"
+
+
 def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
     """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
     return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")

@@ -62,14 +62,24 @@ class StageReporter:
         result = read_result(self._s3, uri, run)
         if result is None:
             return None
+        output = output_from(result, uri, outcome.seconds, self.cost_of_attempts(run, outcome))
+        # the state machine's data holds all blocks: what they found stays in S3, where it is joined
+        return output if run.block is None else output.model_copy(update={"metrics": {}, "warnings": []})
+
+    def cost_of_attempts(self, run: StageRun, outcome: RunOutcome) -> dict[str, float]:
+        """Of the run, by its outcome, and of the attempts before it."""
         bills = [(each.instance_type, each.seconds) for each in (*self._before(run), outcome)]
-        cost = self._platform.prices.cost_of(bills)
-        return output_from(result, uri, outcome.seconds, cost)
+        return self._platform.prices.cost_of(bills)
 
     def _before(self, run: StageRun) -> list[RunOutcome]:
         """The outcomes of the earlier attempts: they were paid for, too."""
         earlier = [run.model_copy(update={"attempt": attempt}) for attempt in range(1, run.attempt)]
         return [outcome_of(attempt, self._compute.describe(attempt)) for attempt in earlier]
+
+    def succeed(self, run: StageRun, task_token: str, output: StageOutput) -> None:
+        """The task is given an output that was there before the run: it has no job."""
+        self._answer("send_task_success", taskToken=task_token, output=state_output(output))
+        self._runs.answered(run, task_token)
 
     def fail(self, task_token: str, error: JobError) -> None:
         """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""

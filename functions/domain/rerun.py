@@ -15,9 +15,10 @@ from pydantic import Field
 from contract.codes import ErrorCode
 from contract.events import StatusType
 from contract.stages import Stage
+from domain.cost import NOTHING
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Execution, Executions, Rerun, execution_input
-from domain.job import Camel, Job, first_job_id, parse_options, scene_name
+from domain.job import Camel, Job, job_id_of_rerun, parse_options, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
@@ -27,7 +28,6 @@ from domain.unstarted import Unstarted
 from domain.uploads import head_of
 
 MAX_RERUNS = 99
-NOTHING = {"seconds": 0.0, "dollars": 0.0}  # a reused result costs no more than it did
 
 
 class RerunRequest(Camel):
@@ -64,12 +64,6 @@ def turn_of(execution: Execution | None, item: JobItem | None, wanted: Rerun) ->
     if execution.running:
         raise RefusedRequest(ErrorCode.JOB_RUNNING, execution.job_id)
     return Turn.OVER
-
-
-def job_id_of_rerun(job_id: str, number: int) -> str:
-    """The id of the `number`th run of the upload that `job_id`, itself maybe a rerun, belongs to; 1 is the first."""
-    first = first_job_id(job_id)
-    return first if number == 1 else f"{first}-r{number}"
 
 
 def job_of_rerun(source: Job, job_id: str, options: Mapping[str, Any]) -> Job:
@@ -110,7 +104,7 @@ class Rerunner:
                 return StartedRerun(
                     job_id=job_id, rerun_of=wanted.of, from_stage=wanted.from_stage, reused=reused
                 )  # else somebody else took the number meanwhile: look at it again
-        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it was run {MAX_RERUNS} times already")
+        raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it has already been run {MAX_RERUNS} times")
 
     def _start(self, source: Job, job_id: str, wanted: Rerun, options: Mapping[str, Any]) -> bool:
         job = job_of_rerun(source, job_id, options)

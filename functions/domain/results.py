@@ -52,6 +52,7 @@ class StageWarning(Camel):
 class ResultFile(Camel):
     path: str
     bytes: int
+    sha256: str = ""
 
 
 class StageResult(Camel):
@@ -66,6 +67,7 @@ class StageResult(Camel):
     timings: dict[str, float]
     warnings: list[StageWarning]
     files: list[ResultFile]
+    resources: dict[str, float] = Field(default_factory=dict)
 
 
 class DamagedResult(Exception):

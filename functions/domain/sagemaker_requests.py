@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract.blocks import BLOCK_VARIABLE
+from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL
 from contract.options import WHOLE_NUMBERS, Quality
 from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
 from domain import layout
@@ -79,6 +79,22 @@ def quota_of(request: Mapping[str, Any]) -> str:
     on_demand = "training job" if "ResourceConfig" in request else "processing job"
     usage = "spot training job" if request.get("EnableManagedSpotTraining") else on_demand
     return f"{instance_type_in(request)} for {usage} usage"
+
+
+# variables that differ between two runs at the same work
+_OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "SCENE_NAME", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}
+
+
+def same_work(request: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two trainings, as requested or as described, read the same and were asked the same, whatever run,
+    machine and time they are."""
+    return _work_in(request) == _work_in(other)
+
+
+def _work_in(request: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    variables = {name: text for name, text in request["Environment"].items() if name not in _OF_A_RUN}
+    channels = request["InputDataConfig"]
+    return variables, {each["ChannelName"]: each["DataSource"]["S3DataSource"]["S3Uri"] for each in channels}
 
 
 def max_seconds_in(request: Mapping[str, Any]) -> int:
@@ -164,13 +180,18 @@ def create_request(
     platform: Platform,
     retry_state: RetryState,
     machine: Machine,
+    coarse: StageOutput | None = None,
 ) -> dict[str, Any]:
-    """The arguments of CreateProcessingJob or CreateTrainingJob for this run."""
+    """The arguments of CreateProcessingJob or CreateTrainingJob for this run. `coarse`: the coarse model of a large
+    flight, which stands behind each of its blocks."""
     source = source_of(run, job, finished, platform.results_bucket)
     variables = environment(run, job, platform.status_bus, retry_state)
     if run.stage.kind == "Training":
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
-        return _training_request(run, variables, source, platform, retry_state, machine)
+        sources = {run.stage.spec.channel: source}
+        if isinstance(run.block, int) and coarse is not None:
+            sources[COARSE_CHANNEL] = {"S3DataType": "S3Prefix", "S3Uri": coarse.output_uri + "/"}
+        return _training_request(run, variables, sources, platform, retry_state, machine)
     inputs = {run.stage.spec.channel: source}
     survey = survey_source(run, job, finished)
     if survey is not None:
@@ -222,7 +243,7 @@ def _outputs(run: StageRun, platform: Platform) -> list[dict[str, Any]]:
 def _training_request(
     run: StageRun,
     variables: dict[str, str],
-    source: dict[str, str],
+    sources: dict[str, dict[str, str]],
     platform: Platform,
     retry_state: RetryState,
     machine: Machine,
@@ -237,9 +258,10 @@ def _training_request(
         "Environment": variables,
         "InputDataConfig": [
             {
-                "ChannelName": run.stage.spec.channel,
+                "ChannelName": channel,
                 "DataSource": {"S3DataSource": {**source, "S3DataDistributionType": "FullyReplicated"}},
             }
+            for channel, source in sources.items()
         ],
         # uncompressed, so that the next stage and the report read single files instead of one large archive; without a
         # key SageMaker encrypts with the account's own for S3, whatever the bucket's default is

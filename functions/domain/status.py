@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from contract.blocks import BlockName
 from contract.events import (
     FAILED_SEQUENCE,
     JOB_SEQUENCE,
@@ -20,7 +19,7 @@ from contract.events import (
 from contract.stages import Stage
 from domain.errors import JobError
 from domain.job import Camel
-from domain.stages import StageRun
+from domain.stages import FlightPart, StageRun
 
 
 class StatusDetail(Camel):
@@ -31,7 +30,7 @@ class StatusDetail(Camel):
     job_id: str
     stage: Stage | None = None
     attempt: int | None = None
-    block: BlockName | None = None
+    block: FlightPart | None = None
     sequence: int
     at: datetime
     progress: float = Field(ge=0, le=1)
@@ -47,7 +46,8 @@ class StatusEvent(Camel):
     detail: StatusDetail
 
 
-def stage_started(run: StageRun, at: datetime) -> StatusEvent:
+def stage_started(run: StageRun, at: datetime, metrics: dict[str, Any] | None = None) -> StatusEvent:
+    """`metrics`: of a block, its share of the stage and how many there are (domain/block_progress.py)."""
     detail = StatusDetail(
         job_id=run.job_id,
         stage=run.stage,
@@ -56,6 +56,7 @@ def stage_started(run: StageRun, at: datetime) -> StatusEvent:
         sequence=started_sequence(run.stage, run.attempt),
         at=at,
         progress=0,
+        metrics=metrics or {},
         message="waiting for a machine" if run.attempt == 1 else f"waiting for a machine, attempt {run.attempt}",
     )
     return StatusEvent(type=StatusType.STAGE_STARTED, detail=detail)
@@ -69,6 +70,11 @@ def stage_queued(run: StageRun, at: datetime) -> StatusEvent:
 def stage_begun(run: StageRun, at: datetime) -> StatusEvent:
     """A run that waited for capacity has got its machine."""
     return _stage_progressed(run, 0.001, "a machine was found", at)
+
+
+def stage_taken_over(run: StageRun, at: datetime) -> StatusEvent:
+    """A rerun takes what an earlier run of the job has finished."""
+    return _stage_progressed(run, 1, "finished by an earlier run", at)
 
 
 def _stage_progressed(run: StageRun, progress: float, message: str, at: datetime) -> StatusEvent:

@@ -7,13 +7,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from contract.codes import ErrorCode
+from domain.copying import head_object, managed_copy
 from domain.errors import RejectedUpload
 from domain.job import UploadedObject
-from domain.layout import split_uri
-
-_GONE = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed", "412", "PreconditionFailed")
-PART_BYTES = 256 * 1024**2  # 50 GB in 187 parts, which S3 copies side by side
-PARTS_AT_ONCE = 20
 
 # S3 answers HEAD without a body, so botocore has the status alone; 400: the object is under the customer's key (SSE-C).
 # The functions may list the buckets they read, so 403 is not the answer for an object that is gone.
@@ -50,7 +46,7 @@ def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
 def newest_at(s3: Any, bucket: str, key: str) -> UploadedObject | None:
     """The version that lies at `key` now; None where nothing does, or S3 does not let us look."""
     try:
-        head = _ask(s3, Bucket=bucket, Key=key)
+        head = head_object(s3, Bucket=bucket, Key=key)
     except ClientError as error:
         if refused(error) is None:
             raise
@@ -65,51 +61,13 @@ def copy_of(s3: Any, uploaded: UploadedObject, uri: str) -> bool:
 
     SageMaker reads keys and knows no versions, minutes or days after the job began.
     """
-    bucket, key = split_uri(uri)
-    if exists(s3, bucket, key):
-        return True
-    from boto3.s3.transfer import TransferConfig
-
     version = {"VersionId": uploaded.version_id} if uploaded.version_id else {}
-    try:
-        s3.copy(
-            CopySource={"Bucket": uploaded.bucket, "Key": uploaded.key, **version},
-            Bucket=bucket,
-            Key=key,
-            # the customer's metadata and tags belong to the upload; without versions the ETag names the one meant
-            ExtraArgs={
-                "CopySourceIfMatch": '"' + uploaded.etag.strip('"') + '"',
-                "MetadataDirective": "REPLACE",
-                "TaggingDirective": "REPLACE",
-            },
-            Config=TransferConfig(
-                multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-            ),
-        )
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _GONE:
-            raise
-        return False
-    return True
-
-
-def exists(s3: Any, bucket: str, key: str) -> bool:
-    return _ask(s3, Bucket=bucket, Key=key) is not None
+    return managed_copy(s3, {"Bucket": uploaded.bucket, "Key": uploaded.key, **version}, uploaded.etag, uri)
 
 
 def _head(s3: Any, uploaded: UploadedObject, version_id: str | None) -> dict[str, Any] | None:
     version = {"VersionId": version_id} if version_id else {}
     try:
-        return _ask(s3, Bucket=uploaded.bucket, Key=uploaded.key, **version)
+        return head_object(s3, Bucket=uploaded.bucket, Key=uploaded.key, **version)
     except ClientError as error:
         raise refused(error) or error from error
-
-
-def _ask(s3: Any, **which: str) -> dict[str, Any] | None:
-    try:
-        head: dict[str, Any] = s3.head_object(**which)
-    except ClientError as error:
-        if error.response["Error"]["Code"] not in _GONE:
-            raise
-        return None
-    return head

@@ -103,7 +103,7 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
     if type_ is StatusType.JOB_STARTED:
         lead = (
             "Your upload is complete and can be used. We’ll e-mail you when your scene is ready; "
-            "you need not keep the page open."
+            "you do not need to keep the page open."
         )
         note = unlinked(" ".join(item.remarks)) or None
         figures = [*_options(item), *([("Expected time", expected)] if expected else [])]
@@ -124,7 +124,7 @@ def _links_of_success(item: JobItem, links: MailLinks) -> tuple[dict[str, str], 
     may have no account to open the page with.
     """
     if item.owner is None or item.owner.startswith(BY_EMAIL):
-        note = f"Except for the scene’s page, which always has new ones, these links expire in {links.hours} hours."
+        note = f"These links expire in {links.hours} hours. The scene’s page always has new ones."
         return {**links.delivered, "The scene’s page": links.job}, note
     delivered = {WITHOUT_ACCOUNT if label == OPEN else label: url for label, url in links.delivered.items()}
     return {OPEN: links.job, **delivered}, f"“{OPEN}” always works; the other links expire in {links.hours} hours."
@@ -133,7 +133,7 @@ def _links_of_success(item: JobItem, links: MailLinks) -> tuple[dict[str, str], 
 def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:
     note = "" if error.code is ErrorCode.STOPPED else f"Error {error.code}"
     shown = type_ is StatusType.JOB_FAILED and error.code in EVIDENCED
-    label = "See what became of each photo" if shown else "The scene’s page"
+    label = "See what happened to each photo" if shown else "The scene’s page"
     return Letter(unlinked(error.message), {label: links.job}, advice=error.hint, note=note)
 
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from contract.blocks import BlockName
+from contract.blocks import BlockName, BlockPlan
 from contract.codes import ErrorCode
 from contract.stages import Stage
+from domain.block_progress import shares_in
+from domain.blocks import Allowance, allowance_of, money_share, read_plan
 from domain.capacity import Queue
 from domain.compute import CannotStart, Compute
 from domain.errors import JobError
@@ -20,19 +22,23 @@ from domain.layout import upload_uri
 from domain.observability import logger
 from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
+from domain.results import DamagedResult
 from domain.sagemaker_requests import Platform, create_request, machine_for, quota_of, reads_upload
 from domain.stage_runs import StageRuns, WaitingRun, latest_of
-from domain.stages import RetryState, StageRun, finished_stages, next_retry_state
-from domain.status import StatusBus, stage_queued, stage_started
+from domain.stages import RetryState, StageOutput, StageRun, finished_stages, next_retry_state
+from domain.status import StatusBus, stage_queued, stage_started, stage_taken_over
 from domain.uploads import copy_of
+from run_stage.finished import FinishedBlocks
 
 
 class JobSoFar(Job):
-    """The state machine's data: the job, and the outputs of the stages behind it."""
+    """The state machine's data: the job, and the outputs of the stages behind it; `coarse`: of a large flight's coarse
+    model."""
 
     model_config = ConfigDict(extra="ignore")
 
     stages: dict[str, Any] = Field(default_factory=dict)
+    coarse: StageOutput | None = None
 
 
 class RunRequest(Camel):
@@ -88,6 +94,7 @@ class Runner:
         self._platform, self._runs, self._compute = platform, runs, compute
         self._bus, self._reporter, self._s3, self._clock = bus, reporter, s3, clock
         self._start_tags, self._budget = start_tags, budget
+        self._finished = FinishedBlocks(runs, compute, reporter)
         self._queue = Queue(runs, compute, bus, reporter, start_tags, clock)
 
     def run(self, request: RunRequest) -> StageRun:
@@ -111,18 +118,41 @@ class Runner:
 
     def _begin(self, request: RunRequest, attempt: Attempt, known: Sequence[WaitingRun], start_tag: int) -> None:
         run, job = attempt.run, request.job
-        self._bus.put(stage_started(run, self._clock()))
+        try:
+            plan = None if run.block is None else self._plan(job)
+        except DamagedResult as damaged:
+            return self._refuse(request, run, damaged.error)
+        shares = {} if plan is None or run.block is None else shares_in(run.block, plan)
+        self._bus.put(stage_started(run, self._clock(), shares))
+        if run.block is not None and self._take_over(request, attempt):
+            return None
         if reads_upload(run, job) and not self._copy_upload(job):
             return self._refuse(request, run, JobError.of(ErrorCode.UPLOAD_GONE))
-        refusal = self._create(request, attempt, start_tag, self._spent_before(run, known))
+        refusal = self._create(request, attempt, start_tag, self._allowance(run, job, known, plan))
         return None if refusal is None else self._refuse(request, run, refusal)
+
+    def _plan(self, job: JobSoFar) -> BlockPlan:
+        return read_plan(self._s3, finished_stages(job.stages)[Stage.SFM].output_uri)
+
+    def _take_over(self, request: RunRequest, attempt: Attempt) -> bool:
+        """Whether a rerun finds the block finished by an earlier run; the task has its output then."""
+        run, job = attempt.run, request.job
+        machine = machine_for(run.stage, self._platform.machines(run.stage, job.options.quality)[0], 0)
+        stages = finished_stages(job.stages)
+        wanted = create_request(run, job, stages, self._platform, attempt.retry_state, machine, job.coarse)
+        output = self._finished.find(run, wanted)
+        if output is None:
+            return False
+        self._bus.put(stage_taken_over(run, self._clock()))
+        self._reporter.succeed(run, request.task_token, output)
+        return True
 
     def _refuse(self, request: RunRequest, run: StageRun, error: JobError) -> None:
         logger.warning("stage run not started", job_name=run.job_name, error=error.code, reason=error.message)
         self._runs.note(run, f"{error.code}: {error.message}")
         self._reporter.fail(request.task_token, error)
 
-    def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, spent: float) -> JobError | None:
+    def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, allowed: Allowance) -> JobError | None:
         """Create the job on the attempt's choice of machine, or queue the run for one; returns what rules out both.
 
         A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
@@ -132,11 +162,11 @@ class Runner:
         choices = self._platform.machines(run.stage, job.options.quality)
         for turn in range(attempt.retry_state.machine, attempt.retry_state.machine + len(choices)):
             choice = choices[turn % len(choices)]
-            affordable = self._platform.prices.seconds_for(choice.instance_type, self._budget - spent)
+            affordable = self._platform.prices.seconds_for(choice.instance_type, allowed.left)
             if not affordable:
-                return JobError.of(ErrorCode.BUDGET_SPENT, f"{spent:.2f} of {self._budget:.2f} dollars")
+                return JobError.of(ErrorCode.BUDGET_SPENT, f"{allowed.spent:.2f} of {allowed.limit:.2f} dollars")
             machine = machine_for(run.stage, choice, affordable)
-            job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine)
+            job_request = create_request(run, job, finished, self._platform, attempt.retry_state, machine, job.coarse)
             refusal = self._create_or_queue(request, run, job_request, start_tag)
             if refusal is None or refusal.code is not ErrorCode.NO_QUOTA or choice == choices[0]:
                 return refusal
@@ -167,8 +197,19 @@ class Runner:
         uri = upload_uri(job.job_id, job.key, self._platform.results_bucket)
         return copy_of(self._s3, job.uploaded, uri)
 
-    def _spent_before(self, run: StageRun, known: Sequence[WaitingRun]) -> float:
-        """Dollars that the job's other runs have cost, failed attempts included."""
+    def _allowance(self, run: StageRun, job: Job, known: Sequence[WaitingRun], plan: BlockPlan | None) -> Allowance:
+        """What the run may cost; failed attempts were paid for, too."""
         others = [waiting.run for waiting in known if waiting.run != run]
-        outcomes = [outcome_of(other, self._compute.describe(other)) for other in others]
+        if run.block is None or plan is None:
+            return Allowance(spent=self._spent(others), limit=self._budget)
+        own = [other for other in others if (other.stage, other.block) == (run.stage, run.block)]
+        before = [other for other in others if not isinstance(other.block, int) and other not in own]
+        join = self._platform.machines(Stage.COMPRESSOR, job.options.quality)[0]
+        reserved = self._platform.prices.dollars(join.instance_type, Stage.COMPRESSOR.spec.max_runtime) or 0.0
+        share = money_share(run.block, plan)
+        return allowance_of(self._budget, self._spent(before), reserved, share, self._spent(own))
+
+    def _spent(self, runs: Sequence[StageRun]) -> float:
+        """Dollars that the runs have cost."""
+        outcomes = [outcome_of(run, self._compute.describe(run)) for run in runs]
         return sum(self._platform.prices.dollars(outcome.instance_type, outcome.seconds) or 0.0 for outcome in outcomes)

@@ -8,12 +8,13 @@ from contract.blocks import BlockName
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.compute import Compute
+from domain.cost import NOTHING
 from domain.errors import JobError
 from domain.job import Camel
 from domain.outcome import RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.results import DamagedResult
-from domain.stage_runs import StageRuns, latest_of
+from domain.stage_runs import StageRuns, WaitingRun, latest_of
 from domain.stages import StageOutput
 
 SILENCE = ("States.Timeout", "States.HeartbeatTimeout")
@@ -43,13 +44,35 @@ class Settlement(Camel):
     error: JobError | None = None
 
 
+class BlockSettlement(Settlement):
+    """Of a block or the coarse model, with what its attempts have cost: the stage's cost counts what is lost, too."""
+
+    cost: dict[str, float]
+
+
 class Reconciler:
     def __init__(self, runs: StageRuns, compute: Compute, reporter: StageReporter) -> None:
         self._runs, self._compute, self._reporter = runs, compute, reporter
 
     def reconcile(self, request: SettleRequest) -> Settlement:
         """A completed job counts as success, however its event got lost; a running one is stopped."""
-        waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+        settlement = self._reconcile(request)
+        if request.block is None:
+            return settlement
+        return BlockSettlement(**dict(settlement), cost=self._cost(request))
+
+    def _latest(self, request: SettleRequest) -> WaitingRun | None:
+        return latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+
+    def _cost(self, request: SettleRequest) -> dict[str, float]:
+        waiting = self._latest(request)
+        if waiting is None:
+            return dict(NOTHING)
+        outcome = outcome_of(waiting.run, self._compute.describe(waiting.run))
+        return self._reporter.cost_of_attempts(waiting.run, outcome)
+
+    def _reconcile(self, request: SettleRequest) -> Settlement:
+        waiting = self._latest(request)
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
         run = waiting.run

@@ -21,8 +21,8 @@ from stop_job.stop import Stopper
 
 GRACE = timedelta(minutes=10)  # after that no event of an end is still under way
 LOOK_BACK = timedelta(hours=4)  # several sweeps see each end, should one of them fail
-MAX_JOB_AGE = timedelta(days=47)  # longer than the state machine's TimeoutSeconds
-# Step Functions lists by begin, not by end. All that ended badly in 47 days is a hundred pages at 100,000 jobs a day,
+MAX_JOB_AGE = timedelta(days=48)  # longer than the state machine's TimeoutSeconds
+# Step Functions lists by begin, not by end. All that ended badly in 48 days is a hundred pages at 100,000 jobs a day,
 # which are read once an hour; the sweeps between look at executions that began of late, as nearly all did that end now
 RECENT = timedelta(days=2)
 

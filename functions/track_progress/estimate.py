@@ -10,6 +10,7 @@ from typing import Any
 from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
 from contract.stages import Stage
+from domain.block_progress import BlocksSoFar
 from domain.job_item import ItemUpdate, JobItem, moment_name
 from domain.pace import (
     MAX_SPEED_FACTOR,
@@ -34,9 +35,9 @@ class Estimator:
     def __init__(self, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
         self._paces, self._machines = paces, machines
 
-    def estimate(self, event: StatusEvent, item: JobItem) -> ItemUpdate | None:
+    def estimate(self, event: StatusEvent, item: JobItem, blocks: BlocksSoFar | None = None) -> ItemUpdate | None:
         """`etas`, the ends of the current stage and of those after it, as this event has them; None where it has none.
-        `item`: with the event and its moments in it."""
+        `item`: with the event and its moments in it; `blocks`: of a large flight, where it is about one of them."""
         detail = event.detail
         if detail.stage is None or event.type is StatusType.STAGE_FAILED:
             return None
@@ -45,7 +46,12 @@ class Estimator:
         quality = Quality(item.quality or DEFAULT_QUALITY)
         stages = item.pipeline_step.stages
         paces = self._adjusted(item, detail, quality)
-        left = left_until_ends(stages, detail.stage, left_in(event, item, paces[detail.stage]), paces, item)
+        pace = paces[detail.stage]
+        if blocks is None:
+            own = left_in(event, item, pace)
+        else:
+            own = blocks.seconds_left(pace, units(detail.stage, item, pace), detail.at)
+        left = left_until_ends(stages, detail.stage, own, paces, item)
         etas = {stage.value: (detail.at + timedelta(seconds=seconds)).isoformat() for stage, seconds in left.items()}
         total = left[stages[-1]]
         gone = 0.0 if item.started_at is None else max(0.0, (detail.at - item.started_at).total_seconds())

@@ -7,9 +7,10 @@ from functools import cache
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from domain.block_progress import BlocksSoFar, in_blocks, own_moments, own_updates, stage_event
 from domain.clients import table
 from domain.event_bridge import StatusMessage
-from domain.job_item import JobItem, applied, believed, updates_for
+from domain.job_item import ItemUpdate, JobItem, applied, believed, updates_for
 from domain.jobs_table import JobsTable
 from domain.observability import log_faults, logger, tracer
 from domain.pace import PaceTable
@@ -43,11 +44,19 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     if status is None:
         logger.warning("not believed", sequence=event.status.detail.sequence)
         return {"updates": 0}
+    attributes, own, began = jobs().attributes(status.detail.job_id), list[ItemUpdate](), dict[str, str]()
+    blocks: BlocksSoFar | None = None
+    if status.detail.block is not None:
+        own, began = own_updates(status), own_moments(status)
+        attributes = applied(attributes, own, began)
+        blocks = BlocksSoFar.of(attributes)
+        status = stage_event(status, blocks)
     updates, reached = updates_for(status), moments(status)
-    item = JobItem.of(applied(jobs().attributes(status.detail.job_id), updates, reached))
-    eta = estimator().estimate(status, item)
+    item = JobItem.of(applied(attributes, updates, reached))
+    eta = estimator().estimate(status, item, blocks)
     # one write: a stage reports its progress every few seconds
-    news = jobs().apply(status.detail.job_id, [*updates, *([eta] if eta else [])], reached)
-    estimator().learn(status, item)
+    news = jobs().apply(status.detail.job_id, [*own, *updates, *([eta] if eta else [])], {**began, **reached})
+    if not in_blocks(attributes):  # the pace of blocks side by side is not that of a training
+        estimator().learn(status, item)
     logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}

@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     logger.info("mailbox changed", done=done, subscribed=subscribed)
     if done:
         return _answer(200, "application/json", {"subscribed": subscribed})
-    detail = "This unsubscribe link is not valid any more."
+    detail = "This unsubscribe link is no longer valid."
     return _answer(
         404, "application/problem+json", {"type": "about:blank", "title": "Not Found", "status": 404, "detail": detail}
     )

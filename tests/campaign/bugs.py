@@ -29,6 +29,7 @@ STARTING, RUNS, JOBS = f"{F}/domain/starting.py", f"{F}/domain/stage_runs.py", f
 CAPACITY, REPORTING, RUN = f"{F}/domain/capacity.py", f"{F}/domain/reporting.py", f"{F}/run_stage/run.py"
 RERUN, SWEEP, WATCH = f"{F}/domain/rerun.py", f"{F}/sweep_jobs/sweep.py", f"{F}/watch_runs/watch.py"
 EXECUTIONS, STOP, NOTIFY = f"{F}/domain/executions.py", f"{F}/stop_job/stop.py", f"{F}/notify/notify.py"
+BLOCKS, WEIGH = f"{F}/domain/blocks.py", f"{F}/settle_stage/weigh.py"
 REPORT, SETTLE, OUTCOME = f"{F}/report_stage/handler.py", f"{F}/settle_stage/settle.py", f"{F}/domain/outcome.py"
 
 
@@ -52,7 +53,17 @@ BUGS = (
     Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
     Bug("progress may go back", JOBS, "(attribute_not_exists(#{guard}) OR #{guard} < :{guard})", "(attribute_exists(jobId) OR attribute_not_exists(jobId))"),
+    Bug("all blocks are one run", RUN, "latest = latest_of(known, request.stage, request.block)", "latest = latest_of(known, request.stage)"),
     # ── found by the unit tests ──
+    Bug("each block may spend what all may", BLOCKS, "limit=share * left", "limit=left", _unit("large_flights")),
+    Bug("nothing is kept for the join", BLOCKS, " - min(reserved, RESERVED_SHARE * budget)", "", _unit("large_flights")),
+    Bug("a flight of few blocks is joined", WEIGH, "ENOUGH = 0.9", "ENOUGH = 0.5", _unit("large_flights")),
+    Bug("lost blocks cost nothing", WEIGH, "end.output.cost if end.output else end.cost", "end.output.cost if end.output else {}", _unit("large_flights")),
+    Bug("a block is settled by the whole's run", SETTLE, "request.stage, request.block)", "request.stage)", _unit("large_flights")),
+    Bug("the fastest block speaks for the flight", f"{F}/domain/block_progress.py", "progress = 0.0 if first else round(so_far.stage_progress, 4)", "progress = detail.progress", _unit("block_progress")),
+    Bug("one block of a stopped flight is stopped", STOP, "for run in running:", "for run in running[:1]:", _unit("large_flights")),
+    Bug("a rerun trains finished blocks again", RUN, "if run.block is not None and self._take_over(request, attempt):", "if False:", _unit("large_flights")),
+    Bug("a block of other options is taken over", f"{F}/run_stage/finished.py", " or not same_work(request, described)", "", _unit("large_flights")),
     Bug("an upload that is gone leaves its item open", STARTING, "            self._close(job_id)\n", "            pass\n", _unit("start_job")),
     Bug("late progress counts from its arrival", REPORT, "reporter().beat(run, at)", "reporter().beat(run)", _unit("watch_runs")),
     Bug("what is left to do is not recorded", STARTING, "self._jobs.record(job, facts, unstarted.as_text())", "self._jobs.record(job, facts)", _unit("sweep_jobs")),

@@ -6,9 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
+from contract.blocks import BLOCKS_FILE
+from contract.stages import Stage
 from domain.stages import StageRun
 from tests.campaign.storage import Storage
 from tests.campaign.world import World
+from tests.support.blocks import strip_of
 from tests.support.cloud import empty_result
 from tests.support.fakes import RUNNING, FakeJob, FakeSageMaker
 
@@ -63,7 +66,7 @@ class Machines(FakeSageMaker):
         for name in self.created[:-1]:
             other = StageRun.parse(name)
             assert other is not None
-            same = (other.job_id, other.stage) == (run.job_id, run.stage)
+            same = (other.job_id, other.stage, other.block) == (run.job_id, run.stage, run.block)
             if same and self.jobs[name].status == "InProgress":
                 self.twice.append(run.job_name)
         if self._on_spot(run) and self._world.faults.crash and self._world.happens(DROUGHT):
@@ -100,19 +103,24 @@ class Machines(FakeSageMaker):
         (outcome,) = self._world.random.choices(names, [OUTCOMES[name] for name in names])
         self.start(run.job_name)
         silent = outcome == "completes silently"
-        seconds = self._world.random.uniform(300, 5000)
+        seconds = self._world.random.uniform(300, min(5000, 0.9 * run.stage.spec.max_runtime))
         if not silent:
             self._changed(run, "InProgress")
             reports = max(1, int(seconds / 400))
             for report in range(1, reports + 1):
                 share = report / (reports + 1)
                 self._world.after(seconds * share, lambda share=share: self._report(run, share))  # type: ignore[misc]
-        if outcome == "hangs":
-            seconds = float(run.stage.spec.max_runtime)
+        limit = float(self._limit(run))
+        if outcome == "hangs" or seconds > limit:
+            outcome, seconds = "hangs", limit
         if self._on_spot(run) and self._world.faults.crash and self._world.happens(TAKEN):
             self._world.after(seconds / 2, lambda: self._take(run))
         else:
             self._world.after(seconds, lambda: self._finish(run, outcome))
+
+    def _limit(self, run: StageRun) -> int:
+        seconds: int = self.jobs[run.job_name].request["StoppingCondition"]["MaxRuntimeInSeconds"]
+        return seconds
 
     def _report(self, run: StageRun, share: float) -> None:
         if self.jobs[run.job_name].status == "InProgress":
@@ -139,7 +147,7 @@ class Machines(FakeSageMaker):
             self.end_stopped(name, 60, **({"SecondaryStatus": "Interrupted"} if training else {}))
         elif outcome == "hangs":
             status = {"SecondaryStatus": "MaxRuntimeExceeded"} if training else {}
-            self.end_stopped(name, run.stage.spec.max_runtime, **status)
+            self.end_stopped(name, self._limit(run), **status)
         elif outcome == "no capacity":
             self.fail(name, FailureReason="CapacityError: Unable to provision requested ML compute capacity")
         elif outcome == "fails by itself":
@@ -161,7 +169,13 @@ class Machines(FakeSageMaker):
         else:
             uri = request["ProcessingOutputConfig"]["Outputs"][0]["S3Output"]["S3Uri"]
         bucket, _, key = uri.removeprefix("s3://").partition("/")
-        body = json.dumps(empty_result(uri))
+        result = empty_result(uri)
+        if run.stage is Stage.SFM and self._world.happens(self._world.large):
+            blocks = self._world.random.randint(*self._world.blocks)
+            result["counts"] = {"blocks": blocks}
+            plan = json.dumps(strip_of(blocks).as_json()).encode()
+            self._storage.put_object(Bucket=bucket, Key=f"{key}/{BLOCKS_FILE}", Body=plan)
+        body = json.dumps(result)
         if self._world.happens(self._world.faults.damaged):
             self.damaged.add(run.job_name)
             others = json.dumps(empty_result(uri) | {"jobId": "somebody-elses-job"})

@@ -11,13 +11,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from contract.stages import Stage
+from contract.blocks import COARSE
+from contract.stages import Stage, block_label
 from domain.cancel import Canceller
+from domain.cost import Prices
 from domain.errors import RefusedRequest
 from domain.executions import Executions
 from domain.job import UploadedObject, job_id_of
 from domain.jobs_table import JobsTable
 from domain.limits import JobLimits, OwnerLimits
+from domain.outcome import outcome_of
 from domain.rerun import Rerunner, RerunRequest
 from domain.sagemaker_requests import quota_of
 from domain.stages import StageRun
@@ -54,9 +57,9 @@ class Seen:
     def look(self, pipeline: Pipeline) -> None:
         """Every minute: no end stays untold, and no machine idle."""
         now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
-        waiting = {one.token: one for one in pipeline.machine.executions.values() if one.token}
+        waiting = {one.token: one for one in pipeline.machine.frames() if one.token}
         for item in pipeline.runs.items.values():
-            name = f"{item['jobId']}-{item['stage']}-{item['attempt']}"
+            name = job_name_of(item)
             execution = waiting.get(item["taskToken"])
             if execution is None:
                 continue
@@ -258,7 +261,8 @@ def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += [f"{name} still runs" for name in running]
     executions = pipeline.machine.executions
     faults += [f"{one.name} is still {one.status}" for one in executions.values() if one.status == "RUNNING"]
-    faults += [f"{one.name} has a token that waits" for one in executions.values() if one.token]
+    faults += [f"{one.name} has a token that waits" for one in pipeline.machine.frames() if one.token]
+    faults += _over_budget(pipeline)
     faults += [f"{key} still queues" for key, item in pipeline.runs.items.items() if "queuedFor" in item]
     items = {key[0]: item for key, item in pipeline.jobs.items.items()}
     faults += _paid_for_nothing(pipeline)
@@ -295,13 +299,34 @@ def _of_others(pipeline: Pipeline) -> list[str]:
     return faults
 
 
+def job_name_of(item: dict[str, Any]) -> str:
+    """Of a row of the stage runs table."""
+    stage, *block, attempt = item["stageRun"].split("#")
+    part = [label if label == COARSE else block_label(int(label[1:])) for label in block]
+    return "-".join([item["jobId"], stage, *part, str(int(attempt))])
+
+
+def _over_budget(pipeline: Pipeline) -> list[str]:
+    """No job costs more than its budget, however many blocks train side by side."""
+    budget, prices = float(ENVIRONMENT["JOB_BUDGET_DOLLARS"]), Prices()
+    spent = dict[str, float]()
+    for name, job in pipeline.machines.jobs.items():
+        run = StageRun.parse(name)
+        assert run is not None
+        outcome = outcome_of(run, job.described())
+        dollars = prices.dollars(outcome.instance_type, outcome.seconds) or 0.0
+        spent[run.job_id] = spent.get(run.job_id, 0.0) + dollars
+    return [f"{job_id} cost {cost:.2f} of {budget:.2f} dollars" for job_id, cost in spent.items() if cost > budget]
+
+
 def _paid_for_nothing(pipeline: Pipeline) -> list[str]:
     """Each attempt at a stage but the first follows one that did not complete, or whose result was damaged."""
-    faults, attempts = [], dict[tuple[str, str], list[str]]()
+    faults, attempts = [], dict[tuple[str, str], list[str]]()  # by job, and stage with its block
     for name in pipeline.machines.created:
         run = StageRun.parse(name)
         assert run is not None
-        attempts.setdefault((run.job_id, run.stage.value), []).append(name)
+        part = run.stage.value if run.block is None else f"{run.stage} {run.block}"
+        attempts.setdefault((run.job_id, part), []).append(name)
     for (job_id, stage), names in attempts.items():
         explained = [
             name

@@ -6,7 +6,7 @@ import copy
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.campaign.world import Crash, Refused, World
@@ -30,6 +30,9 @@ class StateError(Exception):
 
 @dataclass
 class Execution:
+    """An execution, or an item of its Map: `parent` is whose. `events`: of its history, as AWS counts them;
+    `largest`: bytes of the largest data that a state of it was given."""
+
     name: str
     input: Json
     data: Json
@@ -44,6 +47,17 @@ class Execution:
     tries: Counter[int] = field(default_factory=Counter)
     history: list[Json] = field(default_factory=list)
     transitions: int = 0
+    states: Json = field(default_factory=dict)
+    parent: Execution | None = None
+    items: list[Execution] = field(default_factory=list)  # of the Map that it is in
+    results: dict[int, Any] = field(default_factory=dict)  # of those that have ended
+    number: int = 0  # among the items
+    events: int = 2
+    largest: int = 0
+
+    @property
+    def whole(self) -> Execution:
+        return self.parent or self
 
 
 class Machine:
@@ -74,7 +88,8 @@ class Machine:
             if known.status != "RUNNING" or known.input != document:
                 raise aws_error("ExecutionAlreadyExists", "StartExecution")
             return {}
-        execution = Execution(name, document, copy.deepcopy(document), self._world.at())
+        states = self._definition["States"]
+        execution = Execution(name, document, copy.deepcopy(document), self._world.at(), states=states)
         self.executions[name] = execution
         self._world.after(self._definition["TimeoutSeconds"], lambda: self._end(execution, "TIMED_OUT"))
         self._world.after(0.1, lambda: self._enter(execution, self._definition["StartAt"]))
@@ -113,8 +128,17 @@ class Machine:
         if execution.status not in ("FAILED", "ABORTED", "TIMED_OUT"):
             return False
         execution.status, execution.stopped_at, execution.tries = "RUNNING", None, Counter()
-        self._enter(execution, execution.state)
+        if self._state(execution)["Type"] == "Map" and execution.items:
+            self._resume(execution)
+        else:
+            self._enter(execution, execution.state)
         return True
+
+    def frames(self) -> Iterator[Execution]:
+        """Every execution, and every item of the Maps that they are in."""
+        for execution in self.executions.values():
+            yield execution
+            yield from execution.items
 
     # ── the States Language ──
 
@@ -125,10 +149,14 @@ class Machine:
             execution.tries = Counter()
         execution.state, execution.entered_at = name, self._world.at()
         execution.transitions += 1
+        execution.whole.events += 2  # entered, exited
+        size = len(json.dumps(execution.data, ensure_ascii=False).encode())
+        execution.whole.largest = max(execution.whole.largest, size)
         state = self._state(execution)
         self.entered(execution)
         if state["Type"] == "Task":
-            execution.history.append({"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}})
+            entered = {"type": "TaskStateEntered", "stateEnteredEventDetails": {"name": name}}
+            execution.whole.history.append(entered)
         self._attempt(execution)
 
     def _attempt(self, execution: Execution) -> None:
@@ -141,18 +169,62 @@ class Machine:
                 self._task(execution, state)
             elif state["Type"] == "Choice":
                 self._enter(execution, self._choose(execution, state))
+            elif state["Type"] == "Map":
+                self._map(execution, state)
             elif state["Type"] == "Pass":
-                given = (
-                    copy.deepcopy(state["Result"]) if "Result" in state else _read(execution.data, state["InputPath"])
-                )
-                self._succeed(execution, given)
+                self._succeed(execution, _passed(execution, state))
             else:
                 self._end(execution, "SUCCEEDED" if state["Type"] == "Succeed" else "FAILED")
         except StateError as error:
             self._fail(execution, error)
 
+    def _map(self, execution: Execution, state: Json) -> None:
+        values = _read(execution.data, state["ItemsPath"])
+        processor = state["ItemProcessor"]
+        execution.items, execution.results = [], {}
+        execution.events += 2
+        for number, value in enumerate(values):
+            data = _fill(state["ItemSelector"], execution, None, value)
+            item = replace(Execution(execution.name, {}, data, self._world.at()), parent=execution, number=number)
+            item.states, item.state = processor["States"], processor["StartAt"]
+            item.status = "PENDING"
+            execution.items.append(item)
+        self._start_items(execution, state)
+        if not values:
+            self._succeed(execution, [])
+
+    def _start_items(self, execution: Execution, state: Json) -> None:
+        """As many side by side as the Map allows; none of an execution that has ended."""
+        if execution.status != "RUNNING":
+            return
+        running = sum(item.status == "RUNNING" for item in execution.items)
+        pending = [item for item in execution.items if item.status == "PENDING"]
+        for item in pending[: (state["MaxConcurrency"] or len(pending)) - running]:
+            item.status = "RUNNING"
+            execution.events += 2  # iteration started, succeeded
+            self._later_enter(item)
+
+    def _later_enter(self, item: Execution) -> None:
+        self._world.after(0.1, lambda: self._enter(item, item.state))
+
+    def _resume(self, execution: Execution) -> None:
+        """A redriven Map: items that have succeeded keep their results, the others go on where they were."""
+        for item in execution.items:
+            if item.status == "ABORTED":
+                item.status, item.tries = "PENDING", Counter()
+        self._start_items(execution, self._state(execution))
+
+    def _item_ended(self, item: Execution) -> None:
+        execution = item.whole
+        execution.results[item.number] = item.data
+        if len(execution.results) == len(execution.items):
+            self._succeed(execution, [execution.results[number] for number in range(len(execution.items))])
+        else:
+            self._start_items(execution, self._state(execution))
+
     def _task(self, execution: Execution, state: Json) -> None:
         visit = execution.visit
+        execution.whole.events += 4 if state["Resource"] == CALLBACK else 3
         if state["Resource"] == CALLBACK:
             self._callback(execution, state)
             return
@@ -174,7 +246,8 @@ class Machine:
             self._succeed(execution, answer)
 
     def _callback(self, execution: Execution, state: Json) -> None:
-        execution.token = token = f"{execution.name}/{execution.visit}"
+        part = "" if execution.parent is None else f"#{execution.number}"
+        execution.token = token = f"{execution.name}{part}/{execution.visit}"
         self.tokens[token] = execution
         self._watch_heartbeat(execution)
         self._world.after(state["TimeoutSeconds"], lambda: self._time_out(execution, token))
@@ -224,8 +297,11 @@ class Machine:
             return
         if state["Type"] == "Task":
             left = {"type": "TaskStateExited", "stateExitedEventDetails": {"name": execution.state}}
-            execution.history.append(left)
-        self._go_on(execution, state["Next"])
+            execution.whole.history.append(left)
+        if state.get("End"):
+            self._end(execution, "SUCCEEDED")
+        else:
+            self._go_on(execution, state["Next"])
 
     def _go_on(self, execution: Execution, name: str) -> None:
         self._world.after(0.1, lambda: self._enter(execution, name))
@@ -264,8 +340,7 @@ class Machine:
 
     def _choose(self, execution: Execution, state: Json) -> str:
         for choice in state["Choices"]:
-            value = _read(execution.data, choice["Variable"])
-            if value == choice.get("StringEquals", choice.get("BooleanEquals")):
+            if all(_holds(execution.data, rule) for rule in choice.get("And", [choice])):
                 return str(choice["Next"])
         return str(state["Default"])
 
@@ -274,10 +349,19 @@ class Machine:
             return
         execution.status, execution.stopped_at, execution.token = status, self._world.at(), None
         execution.visit += 1
-        self._ended(execution)
+        for item in execution.items:  # no item outlives its Map: its token is closed, and none starts
+            if item.status in ("RUNNING", "PENDING"):
+                item.status, item.token = "ABORTED", None
+                item.visit += 1
+        if execution.parent is None:
+            self._ended(execution)
+        elif status == "SUCCEEDED":
+            self._item_ended(execution)
+        else:
+            self._fail(execution.parent, StateError("States.ExceedToleratedFailureThreshold"))
 
     def _state(self, execution: Execution) -> Json:
-        state: Json = self._definition["States"][execution.state]
+        state: Json = execution.states[execution.state]
         return state
 
     def _find(self, arn: str) -> Execution:
@@ -301,20 +385,49 @@ def _matches(error: str, wanted: list[str]) -> bool:
     return error == "States.HeartbeatTimeout" and "States.Timeout" in wanted
 
 
-def _fill(template: Any, execution: Execution, token: str | None) -> Any:
+def _passed(execution: Execution, state: Json) -> Any:
+    """What a Pass state hands on."""
+    if "Result" in state:
+        return copy.deepcopy(state["Result"])
+    if "Parameters" in state:
+        return _fill(state["Parameters"], execution, None)
+    return _read(execution.data, state["InputPath"])
+
+
+def _holds(data: Any, rule: Json) -> bool:
+    """Raises StateError where the rule compares what is not there, as Step Functions does."""
+    if "IsPresent" in rule:
+        try:
+            _read(data, rule["Variable"])
+        except StateError:
+            return not rule["IsPresent"]
+        return bool(rule["IsPresent"])
+    value = _read(data, rule["Variable"])
+    if "NumericGreaterThan" in rule:
+        return bool(value > rule["NumericGreaterThan"])
+    return bool(value == rule.get("StringEquals", rule.get("BooleanEquals")))
+
+
+def _fill(template: Any, execution: Execution, token: str | None, value: Any = None) -> Any:
+    """`value`: of the Map's item."""
     if isinstance(template, list):
-        return [_fill(item, execution, token) for item in template]
+        return [_fill(item, execution, token, value) for item in template]
     if not isinstance(template, dict):
         return template
-    return dict(_filled(template, execution, token))
+    return dict(_filled(template, execution, token, value))
 
 
-def _filled(template: Json, execution: Execution, token: str | None) -> Iterator[tuple[str, Any]]:
+def _filled(template: Json, execution: Execution, token: str | None, item: Any) -> Iterator[tuple[str, Any]]:
     for name, value in template.items():
         if not name.endswith(".$"):
-            yield name, _fill(value, execution, token)
+            yield name, _fill(value, execution, token, item)
         elif value == "$$.Task.Token":
             yield name[:-2], token
+        elif value == "$$.Map.Item.Value":
+            yield name[:-2], item
+        elif value.startswith("States.ArrayRange("):
+            first, path, step = value.removeprefix("States.ArrayRange(").rstrip(")").split(", ")
+            yield name[:-2], list(range(int(first), int(_read(execution.data, path)) + 1, int(step)))
         elif value == "$$.State.EnteredTime":
             yield name[:-2], execution.entered_at.isoformat()
         elif value.startswith("States.Format("):
@@ -335,6 +448,9 @@ def _read(data: Any, path: str) -> Any:
 
 def _write(execution: Execution, path: str | None, value: Any) -> None:
     if path is None:
+        return
+    if path == "$":
+        execution.data = copy.deepcopy(value)
         return
     *parents, last = path.removeprefix("$.").split(".")
     place = execution.data

@@ -224,6 +224,7 @@ class Pipeline:
             "jobId": run.job_id,
             "stage": run.stage.value,
             "attempt": run.attempt,
+            **({} if run.block is None else {"block": run.block}),
             "sequence": sequence,
             "at": self.world.skewed().isoformat(),
             "progress": share,
@@ -295,6 +296,7 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
             "watch_runs.handler.in_parallel", map
         )  # threads would make a history depend on more than its seed
         patch.setattr(Watcher.__init__, "__kwdefaults__", {"clock": pipeline.world.seconds})
+        patch.setattr("settle_stage.handler.in_parallel", map)
         for class_ in (StageRuns, JobsTable):
             patch.setattr(class_.__init__, "__defaults__", (pipeline.world.seconds,))
         logging.disable(logging.CRITICAL)

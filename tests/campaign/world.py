@@ -46,6 +46,9 @@ class Faults:
     bursts: int = 0  # of others' calls, for minutes: Lambda has no room for ours
 
 
+LARGE = 0.3  # of the flights are trained in blocks
+
+
 class World:
     """Scheduler in virtual time. What is due at the same time runs in random order."""
 
@@ -55,6 +58,7 @@ class World:
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
         self._skews: list[float] = []  # of their clocks
+        self.large, self.blocks = LARGE, (2, 5)  # fewest and most of a large flight
         self.met: list[float] = []  # when a function met a fault that a later try does not
         self._outages = [self._outage() for _ in range(faults.outages)] + [self._burst() for _ in range(faults.bursts)]
 

@@ -87,7 +87,7 @@ def test_photos_without_overlap_fail_with_advice(customer: Customer, tmp_path: P
     assert (execution["status"], execution["error"]) == ("FAILED", error_of(end)["code"])
     mail = customer.only_mail("elsewhere@example.com").text
     assert error_of(end)["hint"] in mail
-    assert "See what became of each photo: " in mail
+    assert "See what happened to each photo: " in mail
     rows = json.loads(customer.result(f"intermediates/{end.job_id}/sfm/evidence/photos.json"))
     assert [row["registered"] for row in rows] == [False] * 6
     assert customer.result(f"intermediates/{end.job_id}/sfm/evidence/thumbnails.jpg").startswith(b"\xff\xd8\xff")

@@ -73,7 +73,7 @@ def test_a_cloud_that_was_killed_is_cleaned_up_after_by_make_down(tmp_path: Path
     os.kill(cloud.pid, signal.SIGKILL)
     wait_until(lambda: not any(map(alive, pids)))
     assert not stop_detached(folder), "it runs no more"
-    assert left_of(cloud, pids) == []
+    wait_until(lambda: left_of(cloud, pids) == [], what="something is left")
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ class Probes:
         definition = {"StartAt": "A", "States": {"A": {**state, "End": True}}, **(machine or {})}
         arn = self.states.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE)
         started = self.states.start_execution(
-            stateMachineArn=arn["stateMachineArn"], name=name, input='{"one": 1, "long": 60}'
+            stateMachineArn=arn["stateMachineArn"], name=name, input='{"one": 1, "long": 60, "items": [1, 2]}'
         )
         return str(started["executionArn"])
 
@@ -237,6 +237,26 @@ class Probes:
             time.sleep(0.2)
         return int(taken)
 
+    def stopped_map(self) -> str:
+        """What becomes of the first item's token after a stop, and whether the second item starts."""
+        execution = self.start("stopped_map", map_of(at_once=1))
+        token = self.token("stopped_map-1")
+        self.states.stop_execution(executionArn=execution, error="Stopped", cause="by hand")
+        refusal = self.refusal(self.states.send_task_success, taskToken=token, output="{}")
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            if self.s3.list_objects_v2(Bucket="tokens", Prefix="stopped_map-2/")["KeyCount"]:
+                return f"{refusal}, and the next item starts"
+            time.sleep(0.05)
+        return refusal
+
+    def sibling_of_a_failed_item(self) -> str:
+        execution = self.start("sibling", map_of(at_once=2))
+        first, second = (self.token(f"sibling-{item}") for item in (1, 2))
+        self.states.send_task_failure(taskToken=first, error="Lost")
+        ended = self.ended(execution)
+        return f"{ended}, {self.refusal(self.states.send_task_success, taskToken=second, output='{}')}"
+
     def folders_of_one_bundle(self) -> int:
         """Two functions of the same code."""
         functions = self.address.client("lambda")
@@ -323,6 +343,14 @@ def callback(function: str, **more: Any) -> dict[str, Any]:
     return {"Type": "Task", "Resource": CALLBACK, "Parameters": {"FunctionName": function, "Payload": payload}, **more}
 
 
+def map_of(at_once: int) -> dict[str, Any]:
+    """A Map over two items, each of which leaves its token."""
+    item = callback("keep")
+    item["Parameters"]["Payload"]["execution.$"] = "States.Format('{}-{}', $$.Execution.Name, $$.Map.Item.Value)"
+    processor = {"ProcessorConfig": {"Mode": "INLINE"}, "StartAt": "I", "States": {"I": {**item, "End": True}}}
+    return {"Type": "Map", "ItemsPath": "$.items", "MaxConcurrency": at_once, "ItemProcessor": processor}
+
+
 NOTHING = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
 ON_AWS = {
     "long_input": "ValidationException",
@@ -342,6 +370,8 @@ ON_AWS = {
     "longest_delay": "SUCCEEDED",
     "machine_timeout": "TIMED_OUT",
     "stopped": ("ABORTED Stopped", "TaskTimedOut"),
+    "stopped_map": "TaskTimedOut",
+    "sibling_of_a_failed_item": "FAILED Lost, TaskTimedOut",
     "folders_of_one_bundle": 1,
     "version_of_an_event": True,
     "range_of_a_version": "bc",
@@ -373,7 +403,7 @@ def plain_ministack(folder: Path) -> Iterator[Address]:
         wait_until_it_answers(address, process)
         yield address
     finally:
-        process.terminate()
+        process.kill()  # the threads of a Map that hangs would keep it from ending
         process.wait(20)
 
 

@@ -6,6 +6,7 @@ transition of the state machine, and every status event that any of them put on 
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -30,13 +31,18 @@ def played() -> Iterator[Played]:
         yield Played(cloud)
 
 
+def run_states(stage: Stage) -> list[str]:
+    """A stage's first, of a flight that is trained whole."""
+    return ["Large"] * (stage is Stage.TRAINING) + [f"Run{NAMES[stage]}"]
+
+
 def succeeded_states(*stages: Stage) -> list[str]:
-    return [state for stage in stages for state in (f"Run{NAMES[stage]}", f"{NAMES[stage]}Succeeded")]
+    return [state for stage in stages for state in (*run_states(stage), f"{NAMES[stage]}Succeeded")]
 
 
 def failed_states(stage: Stage) -> list[str]:
     name = NAMES[stage]
-    return [f"Run{name}", f"Settle{name}", f"{name}Settled", f"{name}Failed", *FAIL]
+    return [*run_states(stage), f"Settle{name}", f"{name}Settled", f"{name}Failed", *FAIL]
 
 
 # ── success ──
@@ -179,6 +185,64 @@ def test_a_fault_of_lambda_after_the_function_ran_starts_no_second_job(played: P
     assert played.jobs(name) == ["compressor-1"]
 
 
+# ── large flights ──
+
+
+def test_a_large_flight_is_trained_in_blocks_which_are_joined(played: Played) -> None:
+    ended = played("large")
+    way = ["Large", "RunCoarse", "PlanBlocks", "EachBlock", "WeighBlocks", "TrainingSettled", "AdoptTraining"]
+    assert list(ended.states[4:11]) == way
+    assert ended.status == "SUCCEEDED"
+    jobs = set(played.jobs("large"))
+    assert jobs == {"sfm-1", "3dgs-coarse-1", "3dgs-b01-1", "3dgs-b02-1", "3dgs-b02-2", "3dgs-b03-1", "compressor-1"}
+
+
+def test_a_block_reads_the_scene_and_the_coarse_model_and_keeps_its_own_checkpoints(played: Played) -> None:
+    job_id = played("large").job_id
+    request = played.cloud.sagemaker.jobs[f"{job_id}-3dgs-b02-2"].request
+    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in request["InputDataConfig"]}
+    assert channels == {
+        "scene": f"s3://test-results/intermediates/{job_id}/sfm/1/",
+        "coarse": f"s3://test-results/intermediates/{job_id}/3dgs/{job_id}-3dgs-coarse-1/output/model/",
+    }
+    assert request["Environment"]["BLOCK"] == "2"
+    assert request["CheckpointConfig"]["S3Uri"].endswith("/checkpoints/b02/1/")
+
+
+def test_the_join_finds_every_model_where_the_contract_says(played: Played) -> None:
+    job_id = played("large").job_id
+    inputs = played.cloud.sagemaker.jobs[f"{job_id}-compressor-1"].request["ProcessingInputs"]
+    folder = f"intermediates/{job_id}/3dgs/joined/"
+    assert inputs[0]["S3Input"]["S3Uri"] == f"s3://test-results/{folder}"
+    found = {name: played.cloud.read(folder + name) for name in ("coarse/scene.ply", "blocks/02/scene.ply")}
+    assert found == {"coarse/scene.ply": b"coarse", "blocks/02/scene.ply": b"2"}
+    assert b'"version": 1' in played.cloud.read(folder + "coarse/blocks.json")
+    counts = json.loads(played.cloud.read(folder + "result.json"))["counts"]
+    assert counts == {"gaussians": 3000, "steps": 900, "denseSeeds": 0, "densePoints": 0}
+
+
+def test_a_large_flights_cost_is_that_of_every_attempt_at_every_block(played: Played) -> None:
+    published = next(e["detail"] for e in played("large").published if e["detail"].get("stage") == "3dgs"
+                     and e["detail-type"] == "Stage Succeeded")  # fmt: skip
+    assert published["cost"]["seconds"] == 60.0 * 5
+
+
+def test_a_flight_with_one_block_of_ten_lost_is_joined_without_it(played: Played) -> None:
+    ended = played("large, one lost")
+    assert ended.status == "SUCCEEDED"
+    assert "3dgs-b10-2" in played.jobs("large, one lost")
+    result = json.loads(played.cloud.read(f"intermediates/{ended.job_id}/3dgs/joined/result.json"))
+    folders = {file["path"].rpartition("/")[0] for file in result["files"]}
+    assert folders == {"coarse", *(f"blocks/{block:02d}" for block in range(1, 10))}
+
+
+def test_a_flight_with_too_few_blocks_fails_with_their_reason(played: Played) -> None:
+    ended = played("large, too many lost")
+    assert (ended.status, ended.error) == ("FAILED", "DISK_FULL")
+    assert "1 of 2 blocks: 2" in str(ended.cause)
+    assert "compressor-1" not in played.jobs("large, too many lost")
+
+
 # ── lost heartbeats ──
 
 
@@ -198,7 +262,7 @@ def test_a_stalled_job_is_stopped(played: Played, stage: Stage) -> None:
 def test_a_completed_job_whose_event_got_lost_is_a_success(played: Played, stage: Stage) -> None:
     ended = played(f"unheard {stage}")
     name = NAMES[stage]
-    settled = [f"Run{name}", f"Settle{name}", f"{name}Settled", f"Adopt{name}", f"{name}Succeeded"]
+    settled = [*run_states(stage), f"Settle{name}", f"{name}Settled", f"Adopt{name}", f"{name}Succeeded"]
     rest = succeeded_states(*STEP_OF[stage].stages[1:])
     assert list(ended.states[2:]) == [*settled, *rest, "Deliver", "JobSucceeded", "Done"]
     assert ended.status == "SUCCEEDED"
@@ -210,7 +274,7 @@ def test_a_completed_job_whose_event_got_lost_is_a_success(played: Played, stage
 @pytest.mark.parametrize("stage", Stage)
 def test_a_stage_that_cannot_be_settled_fails_the_job_as_internal(played: Played, stage: Stage) -> None:
     ended = played(f"unsettled {stage}")
-    assert list(ended.states[2:]) == [f"Run{NAMES[stage]}", f"Settle{NAMES[stage]}", "UnforeseenFailure", *FAIL]
+    assert list(ended.states[2:]) == [*run_states(stage), f"Settle{NAMES[stage]}", "UnforeseenFailure", *FAIL]
     assert (ended.status, ended.error) == ("FAILED", "INTERNAL")
 
 

@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import numpy as np
 import pytest
 
-from tests.support.browser import chromium, needs_chromium, served
+from compressor.sog.container import read_codes
+from compressor.sog.decoder import dequantise
+from splat.gaussians import Gaussians
+from tests.support.browser import axe, chromium, look, needs_chromium, served
+from tests.support.picked import picked_depth
 from tests.support.streaming import DRAWN, Api, Bucket, expected, link_to, loaded, write_scene
 
 WIDTH, HEIGHT = 640, 400
@@ -33,6 +38,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def bucket(scene: Path) -> Iterator[Bucket]:
     with Bucket(scene).open() as bucket:
         yield bucket
+        bucket.finest.set()
 
 
 def test_the_page_draws_every_gaussian_by_signed_links(scene: Path, bucket: Bucket, browser: Any) -> None:
@@ -112,6 +118,50 @@ def test_no_source_makes_the_page_load_files_of_others(bucket: Bucket, browser: 
         page.close()
     assert "evil.example" not in hosts
     assert [path for path, _ in bucket.asked if "/lod/" in path] == []
+
+
+def finest(scene: Path) -> Gaussians:
+    """All of the finest level but the environment, as the page reads them."""
+    parts = [vars(dequantise(read_codes(file.read_bytes()))) for file in sorted((scene / "lod").glob("0_*.sog"))]
+    return Gaussians(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != "shN"},
+                     shN=np.zeros((sum(len(part["means"]) for part in parts), 0, 3), np.float32))  # fmt: skip
+
+
+def test_the_ruler_picks_on_the_finest_level_whatever_is_drawn(
+    scene: Path, bucket: Bucket, browser: Any, tmp_path: Path
+) -> None:
+    with Api(bucket).open() as source:
+        bucket.finest.clear()
+        page = browser.new_page()
+        page.goto(link_to(bucket, source))
+        loaded(page)
+        page.click("#ask")
+        assert page.is_visible("text=The ruler, or M")
+        page.click("#ask")
+        assert page.is_visible("#measure")
+        page.click("#measure")
+        page.click("[data-part=take]")
+        page.wait_for_function("document.querySelector('[data-part=figures]').textContent.includes('finest detail')")
+        assert page.evaluate("spaceport.measuring.picks.length") == 0
+        bucket.finest.set()
+        page.wait_for_function("spaceport.measuring.picks.length === 1", timeout=60_000)
+        held = page.evaluate("spaceport.measuring.splat.held.size")
+        picks = page.evaluate(
+            "(places) => Promise.all(places.map(async ([x, y]) => "
+            "[spaceport.measuring.camera.ray(x, y), await spaceport.measuring.at(x, y)]))",
+            [[0.35, 0.6], [0.45, 0.5], [0.5, 0.5], [0.55, 0.55], [0.6, 0.7]],
+        )
+        hidden = page.evaluate("spaceport.measuring.at(0.5, 0.01)")
+        look(page, "streamed-measuring", tmp_path)
+        assert axe(page) == []
+        page.close()
+    assert held < len(list((scene / "lod").glob("0_*.sog"))), "only the parts that the ray passes"
+    assert hidden is None
+    splat = finest(scene)
+    for ray, pick in picks:
+        expected = picked_depth(splat, np.array(ray["origin"]), np.array(ray["direction"]), None)
+        assert expected is not None
+        assert pick["depth"] == pytest.approx(expected.depth, abs=1e-3)
 
 
 def test_another_site_can_embed_the_page(bucket: Bucket, browser: Any, tmp_path: Path, scene: Path) -> None:

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @dataclass
 class Ledger:
-    """What became of each job. `newest`: the largest sequence taken, since events come in any order and twice."""
+    """What happened to each job. `newest`: the largest sequence taken, since events come in any order and twice."""
 
     newest: dict[str, int] = field(default_factory=dict)
     became: dict[str, str] = field(default_factory=dict)

@@ -145,6 +145,7 @@ def test_an_upload_survives_a_dropped_connection_and_a_closed_page(
 
     page.route("**/users/**partNumber**", fickle)
     page.goto(site.url)
+    page.wait_for_selector("#home:not([hidden])")  # it listens
     page.set_input_files("#file", archive)
     page.click("#send")
     until(page, "document.getElementById('sending-text').textContent.includes('connection was lost')")

@@ -1,6 +1,8 @@
-"""Plans of blocks for tests: any cut of the ground by halves, as hypothesis draws it."""
+"""Plans of blocks for tests: any cut of the ground by halves, as hypothesis draws it, or a strip of so many boxes."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -15,6 +17,16 @@ def plan_of(boxes: list[Box], fade: float = 2.0, hull: Hull | None = None) -> Bl
     blocks = [Block(i, box, 1 / len(boxes), 100, 1_000_000, 5000) for i, box in enumerate(boxes, start=1)]
     around = hull or Hull((-2000.0, -2000.0, -2000.0), (2000.0, 2000.0, 2000.0))
     return BlockPlan(100 * len(boxes), UPRIGHT, around, 2.5 * fade, fade, tuple(blocks))
+
+
+def strip_of(blocks: int) -> BlockPlan:
+    """A strip of ground cut into as many boxes, the first of twice the others' weight."""
+    edges = [None, *range(1, blocks), None]
+    boxes = [Box((low, None), (high, None)) for low, high in pairwise(edges)]
+    weights = [2 / (blocks + 1), *[1 / (blocks + 1)] * (blocks - 1)]
+    rows = [Block(n, box, weights[n - 1], 100, 10_000, 50) for n, box in enumerate(boxes, start=1)]
+    hull = Hull((0.0, 0.0, 0.0), (float(blocks), 1.0, 1.0))
+    return BlockPlan(100 * blocks, UPRIGHT, hull, margin=0.1, fade=0.04, blocks=tuple(rows))
 
 
 def _fits(box: Box, axis: int, value: float) -> bool:

@@ -113,4 +113,6 @@ def hurried(definition: Definition, heartbeats: Mapping[str, int]) -> Definition
     for name, state in quick["States"].items():
         if state.get("Resource") == CALLBACK:
             state["HeartbeatSeconds"] = heartbeats.get(name, PATIENT_SECONDS)
+        if state["Type"] == "Map":
+            state["ItemProcessor"] = hurried(state["ItemProcessor"], heartbeats)
     return quick

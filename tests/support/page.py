@@ -109,6 +109,12 @@ def page_of(
     assert errors == [], errors
 
 
+def go_home(page: Any) -> None:
+    """Open the page of new scenes and wait until it listens: what is chosen or sent before is lost."""
+    page.goto(page.home)
+    page.wait_for_selector("#home:not([hidden])")
+
+
 def show(page: Any, api: FakeApi, view: dict[str, Any]) -> None:
     api.answers["GET", f"/jobs/{view['jobId']}"] = view
     page.goto(f"{page.home}#job={view['jobId']}")

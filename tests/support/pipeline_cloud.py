@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 import boto3
 import pytest
 
+from contract.blocks import BLOCKS_FILE, COARSE
 from contract.stages import PipelineStep, Stage
 from domain import clients
 from domain.job import UploadedObject, job_id_of
@@ -26,6 +28,7 @@ from domain.layout import output_uri
 from domain.stage_runs import StageRuns
 from domain.stages import StageRun
 from tests.support.asl import Transition, load_pipeline
+from tests.support.blocks import strip_of
 from tests.support.cloud import STACK, empty_result
 from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
@@ -106,6 +109,8 @@ class PipelineCloud:
         self.before: dict[str, list[Incident]] = {}
         self.after: dict[str, list[Incident]] = {}
         self.calls: Counter[str] = Counter()
+        self.blocks = 1
+        self._one_at_a_time = threading.RLock()
         self._s3, self._stepfunctions = boto3.client("s3"), boto3.client("stepfunctions")
         self._sqs, self._events = boto3.client("sqs"), boto3.client("events")
         self._deploy()
@@ -147,12 +152,29 @@ class PipelineCloud:
         self._await(lambda: any(runs.queue(stage)), f"a {stage} run in the queue")
 
     def leave_result(self, run: StageRun) -> None:
-        """Write what the run's container would leave in S3 at its end."""
+        """Write what the run's container would leave in S3 at its end: of structure from motion, for as many blocks as
+        the test has set (`blocks`)."""
         files = ["scene.sog", "scene.ply", "viewer/index.html", "preview.png", "result.json", "cameras.png"]
         listed = [{"path": path, "bytes": 1, "sha256": "0"} for path in files]
         result = {**empty_result(output_uri(run, RESULTS)), **LEFT_BEHIND[run.stage], "files": listed}
-        key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
-        self._s3.put_object(Bucket=RESULTS, Key=key, Body=json.dumps(result).encode())
+        folder = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/")
+        if run.stage is Stage.SFM and self.blocks > 1:
+            result["counts"] = {**result["counts"], "blocks": self.blocks}
+            plan = json.dumps(strip_of(self.blocks).as_json()).encode()
+            self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/{BLOCKS_FILE}", Body=plan)
+        if run.block is not None:  # what is listed is gathered, and must be there
+            left = {"scene.ply": f"{run.block}".encode()}
+            if run.block == COARSE:
+                left[str(BLOCKS_FILE)] = json.dumps(strip_of(self.blocks).as_json()).encode()
+            result["files"] = [{"path": path, "bytes": len(body), "sha256": "0"} for path, body in left.items()]
+            for path, body in left.items():
+                self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/{path}", Body=body)
+        self._s3.put_object(Bucket=RESULTS, Key=f"{folder}/result.json", Body=json.dumps(result).encode())
+
+    def read(self, key: str) -> bytes:
+        """An object of the results bucket."""
+        body: bytes = self._s3.get_object(Bucket=RESULTS, Key=key)["Body"].read()
+        return body
 
     def lose_result(self, run: StageRun) -> None:
         key = output_uri(run, RESULTS).removeprefix(f"s3://{RESULTS}/") + "/result.json"
@@ -242,7 +264,8 @@ class PipelineCloud:
         """Invoke the real handler, between the incidents that the test has put in its way."""
         self.calls[function] += 1
         _meet(self.before.get(function))
-        answer = importlib.import_module(f"{function}.handler").handler(event, CONTEXT)
+        with self._one_at_a_time:  # moto reads its items while another thread writes them
+            answer = importlib.import_module(f"{function}.handler").handler(event, CONTEXT)
         _meet(self.after.get(function))
         document: dict[str, Any] = json.loads(json.dumps(answer))
         return document
@@ -288,9 +311,11 @@ class PipelineCloud:
         return dict(self._stepfunctions.describe_execution(executionArn=arn))
 
     def _states(self, arn: str) -> Iterator[str]:
+        """But those of a Map's items, which run side by side."""
         history = self._stepfunctions.get_execution_history(executionArn=arn, maxResults=1000)
+        own = load_pipeline()["States"]
         for event in history["events"]:
-            if event["type"].endswith("StateEntered"):
+            if event["type"].endswith("StateEntered") and event["stateEnteredEventDetails"]["name"] in own:
                 yield event["stateEnteredEventDetails"]["name"]
 
     def _state(self, arn: str) -> str:

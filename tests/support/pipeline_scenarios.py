@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from contract.blocks import COARSE, BlockName
 from contract.stages import PipelineStep, Stage
 from domain.stages import StageRun
 from tests.support.events import sample_event
@@ -209,7 +210,91 @@ def repeated(cloud: PipelineCloud) -> Ended:
     return ended
 
 
+def training_of(job_id: str, block: BlockName, attempt: int = 1) -> StageRun:
+    return StageRun(job_id=job_id, stage=Stage.TRAINING, attempt=attempt, block=block)
+
+
+def large(name: str, blocks: int, train: Callable[[PipelineCloud, str], bool], coarse: bool = True) -> Scenario:
+    """A large flight up to its coarse model (`coarse`: that is trained, too); `train` plays on and says whether the
+    compression comes after it."""
+
+    def play(cloud: PipelineCloud) -> Ended:
+        cloud.blocks = blocks
+        try:
+            job_id = cloud.upload(name, PipelineStep.FULL, {"RunCoarse": 1} if "coarse-unheard" in name else None)
+            cloud.complete(first_run(job_id, Stage.SFM))
+            if coarse:
+                cloud.complete(training_of(job_id, COARSE))
+            if train(cloud, job_id):
+                cloud.complete(first_run(job_id, Stage.COMPRESSOR))
+            return cloud.end(job_id)
+        finally:
+            cloud.blocks = 1
+
+    return play
+
+
+def all_blocks(cloud: PipelineCloud, job_id: str) -> bool:
+    """One is interrupted, and tried again."""
+    cloud.interrupt(training_of(job_id, 2))
+    for run in (training_of(job_id, 1), training_of(job_id, 3), training_of(job_id, 2, 2)):
+        cloud.complete(run)
+    return True
+
+
+def one_lost(cloud: PipelineCloud, job_id: str) -> bool:
+    """The last of ten blocks fails, and once more."""
+    for block in range(1, 10):
+        cloud.complete(training_of(job_id, block))
+    for attempt in (1, 2):
+        cloud.fail(training_of(job_id, 10, attempt), "TRAINING_DIVERGED: the loss is not a number")
+    return True
+
+
+def too_many_lost(cloud: PipelineCloud, job_id: str) -> bool:
+    """One of two fails; the other goes on to its end."""
+    cloud.fail(training_of(job_id, 2), "DISK_FULL: 100 GiB were not enough")
+    cloud.complete(training_of(job_id, 1))
+    return False
+
+
+def cannot_weigh(cloud: PipelineCloud, job_id: str) -> bool:
+    """The function that weighs the blocks fails as often as it is asked."""
+    cloud.before["settle_stage"] = [failing_with(RuntimeError("no table"))] * 6
+    for block in (1, 2):
+        cloud.complete(training_of(job_id, block))
+    return False
+
+
+def coarse_fails(cloud: PipelineCloud, job_id: str) -> bool:
+    cloud.fail(training_of(job_id, COARSE), "DISK_FULL: 100 GiB were not enough")
+    return False
+
+
+def coarse_unsettled(cloud: PipelineCloud, job_id: str) -> bool:
+    cloud.before["settle_stage"] = [failing_with(RuntimeError("no table"))] * 6
+    return coarse_fails(cloud, job_id)
+
+
+def coarse_unheard(cloud: PipelineCloud, job_id: str) -> bool:
+    """The coarse model's end is reported by no event."""
+    run = training_of(job_id, COARSE)
+    cloud.await_job(run)
+    cloud.leave_result(run)
+    cloud.sagemaker.complete(run.job_name)
+    for block in (1, 2):
+        cloud.complete(training_of(job_id, block))
+    return True
+
+
 SCENARIOS: dict[str, Scenario] = {
+    "large": large("large", 3, all_blocks),
+    "large, one lost": large("large-one-lost", 10, one_lost),
+    "large, too many lost": large("large-too-many-lost", 2, too_many_lost),
+    "large, not weighed": large("large-not-weighed", 2, cannot_weigh),
+    "large, coarse fails": large("large-coarse-fails", 2, coarse_fails, coarse=False),
+    "large, coarse unsettled": large("large-coarse-unsettled", 2, coarse_unsettled, coarse=False),
+    "large, coarse unheard": large("large-coarse-unheard", 2, coarse_unheard, coarse=False),
     **{f"succeeding {step}": succeeding(step, f"good-{step}") for step in PipelineStep},
     **{f"failing {stage}": failing(stage) for stage in Stage},
     **{f"stalling {stage}": stalling(stage) for stage in Stage},

@@ -13,9 +13,10 @@ def command_of(pid: int) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Neither gone nor a zombie that waits for its parent."""
+    """Neither gone nor a zombie that waits for its parent; a zombie whose threads still end holds its sockets yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return not ended or len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
     except OSError:
         return False
 

@@ -86,12 +86,12 @@ function offerMails(mailbox) {
     async function set(subscribed) {
         try {
             await api.setMails(mailbox, subscribed);
-            byId('mails-text').textContent = subscribed ? 'You will get e-mails again.' : 'You will get no more e-mails about your scenes.';
+            byId('mails-text').textContent = subscribed ? 'You will get e-mails again.' : 'You will no longer get e-mails about your scenes.';
             byId('mails-stop').hidden = !subscribed;
             byId('mails-again').hidden = subscribed;
             byId(subscribed ? 'mails-stop' : 'mails-again').focus();
         } catch (error) {
-            fail(error.status === 404 ? new ApiError(404, { code: 'MAIL_LINK', detail: 'This unsubscribe link is not valid any more.', hint: 'Use the link in the newest e-mail.' }) : error);
+            fail(error.status === 404 ? new ApiError(404, { code: 'MAIL_LINK', detail: 'This unsubscribe link is no longer valid.', hint: 'Use the link in the newest e-mail.' }) : error);
         }
     }
     byId('mails-stop').onclick = () => set(false);

@@ -24,7 +24,7 @@ export function drawCurve(place, points, steps) {
     const down = (psnr) => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (within(psnr) - ROWS[0]) / (ROWS.at(-1) - ROWS[0]);
     const last = points.at(-1);
     const label = `${last.psnr.toFixed(1)} dB after ${last.step.toLocaleString('en')} steps`;
-    const svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT}`, class: 'chart', role: 'img', 'aria-label': `Match to your check photos: ${label}. Good is above ${GOOD} dB.` });
+    const svg = draw('svg', { viewBox: `0 0 ${width} ${HEIGHT}`, class: 'chart', role: 'img', 'aria-label': `Match to your check photos: ${label}. Above ${GOOD} dB is good.` });
     for (const row of ROWS) {
         svg.append(draw('line', { x1: LEFT, x2: width - RIGHT, y1: down(row), y2: down(row), class: row === GOOD ? 'good' : 'grid' }));
         svg.append(draw('text', { x: LEFT - 6, y: down(row) + 4, 'text-anchor': 'end' }, row));

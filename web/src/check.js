@@ -20,7 +20,7 @@ export async function examine(source) {
     const { file } = source;
     const beginning = new TextDecoder('latin1').decode(await file.slice(0, 12).arrayBuffer());
     if (file.size === 0) {
-        return { refusal: { code: 'EMPTY_FILE', message: 'The file is empty.', hint: 'Copy it again from where it was made, and check its size.' } };
+        return { refusal: { code: 'EMPTY_FILE', message: 'The file is empty.', hint: 'Copy it again from its source and check its size.' } };
     }
     if (suffix(file.name) === '.ksplat') {
         return refuse('INVALID_SPLAT', 'it is a .ksplat');

@@ -13,17 +13,17 @@ export class ApiError extends Error {
 export class SessionEnded extends Error {
     constructor() {
         super('You have been signed out.');
-        this.hint = 'Sign in again to go on where you were. An upload continues once you choose the same files again.';
+        this.hint = 'Sign in again to continue where you left off. An upload continues once you choose the same files again.';
     }
 }
 
-const RELOAD = 'Reload the page. If that does not help, tell whoever runs this service.';
+const RELOAD = 'Reload the page. If that does not help, contact the operator of this service.';
 // Codes whose detail is written for programs; customers read these sentences instead.
 const FOR_PEOPLE = {
     INVALID_REQUEST: ['The server did not accept what this page sent.', RELOAD],
-    TOO_MANY_CALLS: ['This page has asked the server too often.', 'Wait a minute, then try again.'],
+    TOO_MANY_CALLS: ['This page has sent the server too many requests.', 'Wait a minute, then try again.'],
     NO_SUCH_JOB: ['There is no such scene, or it belongs to another account.', 'Check the address, or sign in with the account that uploaded it.'],
-    NO_SUCH_UPLOAD: ['This upload is not there any more.', 'Choose the files again to start a new upload.']
+    NO_SUCH_UPLOAD: ['This upload no longer exists.', 'Choose the files again to start a new upload.']
 };
 
 // The sentence and the advice for an error of any kind: { message, hint }.

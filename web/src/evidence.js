@@ -1,4 +1,4 @@
-// What became of each photo of a job that failed, as structure from motion left it in photos.json.
+// What happened to each photo of a job that failed, as structure from motion left it in photos.json.
 import { byId } from './page.js';
 import { make } from './words.js';
 

@@ -250,7 +250,7 @@ export class JobPage {
     }
 
     async rename() {
-        const name = await ask({ title: 'New name of the scene', text: '', yes: 'Rename', no: 'Cancel', value: this.view.name });
+        const name = await ask({ title: 'New name for the scene', text: '', yes: 'Rename', no: 'Cancel', value: this.view.name });
         if (name) {
             await this.api.renameJob(this.jobId, name);
             this.wake();
@@ -260,7 +260,7 @@ export class JobPage {
     async remove() {
         const yes = await ask({
             title: `Delete “${this.view.name}”?`,
-            text: 'The scene, its report and its links are deleted, and the photos too unless another run of them is left. This cannot be undone.',
+            text: 'This deletes the scene, its report and its links, and also the photos unless another run still uses them. You cannot undo this.',
             yes: 'Delete',
             no: 'Keep it'
         });

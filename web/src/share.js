@@ -46,7 +46,7 @@ export class Shares {
     }
 
     async withdraw(shareId, label) {
-        if (await ask({ title: `Withdraw “${label}”?`, text: 'Whoever has this link cannot open the scene by it any more.', yes: 'Withdraw', no: 'Keep it' })) {
+        if (await ask({ title: `Withdraw “${label}”?`, text: 'The link will no longer open the scene.', yes: 'Withdraw', no: 'Keep it' })) {
             await this.api.withdrawShare(this.jobId, shareId);
             byId('new-share').hidden = true;
             await this.list();

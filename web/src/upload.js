@@ -132,8 +132,8 @@ export class Uploader {
                 if (refusals === MAX_REFUSALS) {
                     throw new ApiError(status, {
                         code: 'UPLOAD_REFUSED',
-                        detail: `The storage service refuses the upload (${status}).`,
-                        hint: 'Check that the clock of this device is right, then choose the same files again: what has arrived is kept.'
+                        detail: `The storage service refused the upload (${status}).`,
+                        hint: 'Check that the clock of this device is correct, then choose the same files again. What has arrived is kept.'
                     });
                 }
                 if (!this.paused) {

@@ -222,7 +222,7 @@ test('a storage service that goes on refusing ends the upload with a reason, and
     for (const number of [1, 2, 3, 4, 5]) {
         s3.set(number, Array(1000).fill(403));
     }
-    await assert.rejects(uploader(new Server()).run(), { message: 'The storage service refuses the upload (403).' });
+    await assert.rejects(uploader(new Server()).run(), { message: 'The storage service refused the upload (403).' });
     assert.deepEqual(storedUploads(), { [source.fingerprint]: 'new' });
 });
 

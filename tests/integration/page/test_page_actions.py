@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.browser import PHONE, axe, look, met, needs_chromium, until
-from tests.support.page import API, EMAIL, FakeApi, job, show
+from tests.support.page import API, EMAIL, FakeApi, go_home, job, show
 from tests.support.page_views import (
     CORS,
     FIELDS,
@@ -28,7 +28,7 @@ pytestmark = needs_chromium
 
 
 def test_what_cannot_work_is_refused_before_a_byte_is_sent(page: Any, api: FakeApi, tmp_path: Path) -> None:
-    page.goto(page.home)
+    go_home(page)
     page.click("#send")
     until(page, "document.getElementById('form-error').textContent.includes('Choose photos, a folder or a ZIP')")
     for name, content, said in (
@@ -48,7 +48,7 @@ def test_what_cannot_work_is_refused_before_a_byte_is_sent(page: Any, api: FakeA
 
 
 def test_a_zip_is_counted_from_its_own_list_and_the_step_follows_each_file(page: Any, tmp_path: Path) -> None:
-    page.goto(page.home)
+    go_home(page)
     (tmp_path / "a.ply").write_bytes(b"ply\nformat binary")
     page.set_input_files("#file", tmp_path / "a.ply")
     until(page, "document.getElementById('step').value === 'compression'")
@@ -63,7 +63,7 @@ def test_a_zip_is_counted_from_its_own_list_and_the_step_follows_each_file(page:
 
 def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi, tmp_path: Path) -> None:
     page.set_viewport_size(PHONE)
-    page.goto(page.home)
+    go_home(page)
     page.set_input_files("#photos", sorted(flight(tmp_path).iterdir()))
     until(page, "document.getElementById('chosen-size').textContent.includes('6 photos')")
     page.wait_for_selector("#chosen canvas")
@@ -82,7 +82,7 @@ def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi
 def test_after_an_upload_the_form_starts_afresh_and_reading_another_scene_is_not_interrupted(
     page: Any, api: FakeApi, tmp_path: Path
 ) -> None:
-    page.goto(page.home)
+    go_home(page)
     page.set_input_files("#folder", flight(tmp_path))
     page.wait_for_selector("#chosen:not([hidden])")
     page.fill("#name", "House A")
@@ -126,7 +126,7 @@ def test_the_list_follows_what_is_under_way(page: Any, api: FakeApi) -> None:
     summary = {name: job()[name] for name in FIELDS}
     again = {**summary, "jobId": f"{JOB}-r2", "rerunOf": JOB, "status": "SUCCEEDED"}
     api.answers["GET", "/jobs"] = {"jobs": [again, {**summary, "progress": 0.2}], "next": None}
-    page.goto(page.home)
+    go_home(page)
     until(page, "document.getElementById('jobs').textContent.includes('20 %')")
     assert "#2" in page.inner_text("#jobs li:first-child")
     api.answers["GET", "/jobs"] = {"jobs": [again, {**summary, "progress": 0.6}], "next": None}
@@ -139,7 +139,7 @@ def test_a_new_scene_pushes_none_off_a_list_that_shows_older_ones(page: Any, api
 
     api.answers["GET", "/jobs"] = {"jobs": [summary(5, "RUNNING"), summary(4), summary(3)], "next": "3"}
     api.answers["GET", "/jobs?before=3"] = {"jobs": [summary(2), summary(1)], "next": None}
-    page.goto(page.home)
+    go_home(page)
     page.click("#more-jobs")
     until(page, "document.querySelectorAll('#jobs li').length === 5")
     api.answers["GET", "/jobs"] = {"jobs": [summary(6), summary(5), summary(4)], "next": "4"}
@@ -157,7 +157,7 @@ def test_a_scene_is_found_by_its_name_through_pages_without_any(page: Any, api: 
     api.answers["GET", "/jobs?before=4&search=house"] = {"jobs": [summary(3, "House A")], "next": "3"}
     api.answers["GET", "/jobs?before=3&search=house"] = {"jobs": [summary(1, "Old house")], "next": None}
     api.answers["GET", "/jobs?search=housex"] = {"jobs": [], "next": None}
-    page.goto(page.home)
+    go_home(page)
     page.wait_for_selector("#find-label:not([hidden])")
     page.locator("#find").press_sequentially("house", delay=20)
     until(page, "document.getElementById('jobs').textContent.includes('House A')")
@@ -188,8 +188,7 @@ def test_the_form_says_how_long_each_quality_takes_before_anything_is_sent(
 
     api.answers["GET", "/estimates?pipelineStep=full&photos=6"] = ranges(5, 10, 40)
     api.answers["GET", "/estimates?pipelineStep=3dgs&photos=6"] = ranges(4, 8, 30)
-    page.goto(page.home)
-    page.wait_for_selector("#home:not([hidden])")
+    go_home(page)
     told = "[...document.querySelectorAll('[data-time]')].map((place) => place.textContent)"
     assert page.evaluate(told) == ["", "", ""]
     page.set_input_files("#folder", flight(tmp_path))
@@ -213,7 +212,7 @@ def _archive(folder: Path, name: str, content: bytes) -> Path:
 
 
 def test_files_that_are_sent_at_once_are_looked_at_once(page: Any) -> None:
-    page.goto(page.home)
+    go_home(page)
     looked = page.evaluate(
         """() => new Promise((resolve) => {
             const real = File.prototype.slice;

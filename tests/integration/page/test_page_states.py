@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.browser import PHONE, axe, fits, look, needs_chromium, until
-from tests.support.page import TOKENS, FakeApi, job, page_of, show
+from tests.support.page import TOKENS, FakeApi, go_home, job, page_of, show
 from tests.support.page_views import (
     CORS,
     FIELDS,
@@ -64,7 +64,7 @@ def test_a_session_that_ends_while_uploading_stops_it_and_says_how_to_go_on(
     for method, path in (("POST", "/uploads"),):
         api.answers[method, path] = {"message": "Unauthorized"}
         api.status[method, path] = 401
-    page.goto(page.home)
+    go_home(page)
     page.set_input_files("#folder", flight(tmp_path))
     page.wait_for_selector("#chosen:not([hidden])")
     page.click("#send")
@@ -161,8 +161,7 @@ def test_before_signing_in_there_is_a_sample_and_what_becomes_of_photos_and_what
 
 def test_the_focus_goes_along(page: Any, api: FakeApi, tmp_path: Path) -> None:
     api.answers["GET", f"/jobs/{JOB}"] = training()
-    page.goto(page.home)
-    page.wait_for_selector("#home:not([hidden])")  # the page knows who is signed in, and listens
+    go_home(page)
     page.evaluate(f"location.hash = 'job={JOB}'")
     until(page, "document.activeElement.id === 'job-name'")
     page.evaluate("location.hash = ''")

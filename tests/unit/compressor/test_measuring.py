@@ -16,7 +16,8 @@ from compressor.sog.decoder import dequantise
 from compressor.sog.images import COLOURS, MEANS, QUATS, SCALES
 from compressor.sog.means import bounds_of, log_transform
 from compressor.sog.webp import decode_webp
-from splat.gaussians import Gaussians, opacity_of
+from splat.gaussians import Gaussians
+from tests.support.picked import met_depths, picked_depth
 from tests.support.viewer_modules import module_calls, needs_node, run_module
 
 pytestmark = needs_node
@@ -54,29 +55,6 @@ def scene() -> Scene:
     return dequantise(codes), json.loads(files["meta.json"]), laid
 
 
-def twin(gaussians: Gaussians, origin: Vector, direction: Vector) -> Vector:
-    """Depths at which a quarter, half and three quarters of a ray's light are gone, the plain way."""
-    w, x, y, z = (gaussians.quats.astype(np.float64) / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)).T
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    ).transpose(2, 0, 1)
-    whitening = rotation.transpose(0, 2, 1) / np.exp(gaussians.scales.astype(np.float64))[:, :, None]
-    offsets = np.einsum("nij,nj->ni", whitening, gaussians.means.astype(np.float64) - origin)
-    along = whitening @ direction
-    depths = np.einsum("ni,ni->n", offsets, along) / np.einsum("ni,ni->n", along, along)
-    squared = np.sum(np.square(offsets - depths[:, None] * along), axis=1)
-    alphas = np.minimum(0.999, opacity_of(gaussians.opacities.astype(np.float64)) * np.exp(-squared / 2))
-    met = (depths > 0) & (alphas >= 1 / 255)
-    order = np.argsort(depths[met])
-    left = np.cumprod(1 - alphas[met][order])
-    sorted_ = depths[met][order]
-    return np.array([sorted_[left < t][0] if (left < t).any() else np.inf for t in (0.75, 0.5, 0.25)])
-
-
 def rays(count: int, seed: int) -> tuple[Vector, Vector]:
     """From all round above the village, at places in it."""
     rng = np.random.default_rng(seed)
@@ -94,7 +72,7 @@ def picked(scene: Scene, origins: Vector, directions: Vector) -> list[Any]:
     const [meta, images, rays, radius] = given;
     const splat = module.decoded(meta, images);
     const { pick } = await import(folder + "/measure/picking.mjs");
-    console.log(JSON.stringify(rays.map(([origin, direction]) => pick(splat, origin, direction, radius))));
+    console.log(JSON.stringify(rays.map(([origin, direction]) => pick([splat], origin, direction, radius))));
     """
     given = [scene[1], scene[2], [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)], RADIUS]
     found: list[Any] = run_module("measure/sog", body, given)
@@ -106,29 +84,18 @@ def test_a_pick_is_the_plane_through_what_nine_rays_meet(
 ) -> None:
     origins, directions = rays(60, 3)
     found = picked(scene, origins, directions)
-    turns = np.arange(8) * math.pi / 4
-    plan = np.array([(0.0, 0.0), *np.column_stack([np.cos(turns), np.sin(turns)])])
     whole = 0
     for origin, direction, each in zip(origins, directions, found, strict=True):
-        centre = twin(scene[0], origin, direction)[1]
-        if not np.isfinite(centre):
+        expected = picked_depth(scene[0], origin, direction, RADIUS)
+        if expected is None:
             assert each is None
             continue
-        x, y, z = direction
-        right = np.array([y, -x, 0] if abs(z) < 0.9 else [0, z, -y]) / math.hypot(*((y, x) if abs(z) < 0.9 else (z, y)))
-        beside = direction + RADIUS / centre * plan @ np.array([right, np.cross(right, direction)])
-        met = np.array([twin(scene[0], origin, ray / np.linalg.norm(ray)) for ray in beside])
-        known = np.isfinite(met[:, 1])
-        sides = np.column_stack([np.ones(9), plan])[known]
-        fit, *_ = np.linalg.lstsq(sides, met[known, 1], rcond=None)
-        if np.count_nonzero(known) > 3:
-            assert each["depth"] == pytest.approx(fit[0], abs=1e-4)
         assert each["point"] == pytest.approx((origin + each["depth"] * direction).tolist(), abs=1e-9)
-        if known.all():
+        if expected.whole:
             whole += 1
-            assert each["rough"] == pytest.approx(np.sqrt(np.mean(np.square(sides @ fit - met[:, 1]))), abs=1e-4)
-            thickness = np.sort(met[:, 2] - met[:, 0])[4]
-            assert each["fog"] == (pytest.approx(thickness, abs=1e-4) if np.isfinite(thickness) else None)
+            assert each["depth"] == pytest.approx(expected.depth, abs=1e-4)
+            assert each["rough"] == pytest.approx(expected.rough, abs=1e-4)
+            assert each["fog"] == (pytest.approx(expected.fog, abs=1e-4) if np.isfinite(expected.fog) else None)
         else:
             assert each["rough"] is None  # Infinity, as JSON has it
     assert whole > 40
@@ -141,11 +108,12 @@ def test_one_ray_meets_what_its_float64_twin_meets(scene: Scene) -> None:
     const splat = module.decoded(meta, images);
     const { depthsAt } = await import(folder + "/measure/picking.mjs");
     const all = Array.from({ length: splat.count }, (_, i) => i);
-    console.log(JSON.stringify(rays.map(([o, d]) => depthsAt(splat, all, o, d).map((t) => (t < Infinity ? t : -1)))));
+    const found = rays.map(([o, d]) => depthsAt([[splat, all]], o, d));
+    console.log(JSON.stringify(found.map((depths) => depths.map((t) => (t < Infinity ? t : -1)))));
     """
     pairs = [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)]
     found = np.array(run_module("measure/sog", body, [scene[1], scene[2], pairs]))
-    expected = np.array([twin(scene[0], o, d) for o, d in zip(origins, directions, strict=True)])
+    expected = np.array([met_depths(scene[0], o, d) for o, d in zip(origins, directions, strict=True)])
     expected[np.isinf(expected)] = -1
     assert np.count_nonzero(expected[:, 1] > 0) > 60
     close = np.isclose(found, expected, atol=1e-5)
@@ -164,7 +132,7 @@ def test_candidates_leave_out_nothing_that_a_ray_meets(
     const [some, counts] = [[], []];
     for (const [o, d] of rays) {
         const candidates = near(splat, o, d, 0);
-        some.push(String(depthsAt(splat, candidates, o, d)) === String(depthsAt(splat, all, o, d)));
+        some.push(String(depthsAt([[splat, candidates]], o, d)) === String(depthsAt([[splat, all]], o, d)));
         counts.push(candidates.length);
     }
     console.log(JSON.stringify([some.every(Boolean), Math.max(...counts), splat.count]));
@@ -267,6 +235,51 @@ def test_every_figure_has_its_accuracy_and_doubts_are_numbered() -> None:
     assert said("point", [pick_at(1, 2, 3, doubt="an edge, or leaves")]) == [
         "East 1.00, north 2.00, up 3.00 m ± 0.03 m in the scene", "Unsure here: an edge, or leaves",
     ]  # fmt: skip
+
+
+def test_no_figure_is_less_than_nothing_by_its_sign_alone() -> None:
+    flat = said("line", [pick_at(0, 0, 0.004), pick_at(3, 4, 0)])
+    assert flat[2] == "Height 0.00 m ± 0.04 m"
+    assert said("line", [pick_at(0, 0, 0), pick_at(3, 4, 0.004)])[2] == "Height 0.00 m ± 0.04 m"
+    assert said("point", [pick_at(-0.001, -1, 0)])[0].startswith("East 0.00, north -1.00, up 0.00 m")
+
+
+def leaf(low: tuple[float, ...], high: tuple[float, ...], file: int) -> dict[str, Any]:
+    lods = {"0": {"file": file, "offset": 0, "count": 10}, "1": {"file": 9, "offset": 0, "count": 3}}
+    return {"bound": {"min": low, "max": high}, "lods": lods}
+
+
+def test_the_leaves_that_a_ray_passes_come_by_how_soon_it_enters_them() -> None:
+    rng = np.random.default_rng(3)
+    lows = rng.uniform(-5, 4, (40, 3))
+    highs = lows + rng.uniform(0.1, 2, (40, 3))
+    children = [leaf(tuple(low), tuple(high), i) for i, (low, high) in enumerate(zip(lows, highs, strict=True))]
+    tree = {"children": [{"children": children[:25]}, {"children": children[25:]}]}
+    origins = rng.uniform(-6, 6, (60, 3))
+    directions = rng.normal(size=(60, 3))
+    directions[:6, :2] = 0  # straight down, as volumes are measured
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    body = """
+    const [tree, rays, radius] = given;
+    const leaves = module.leavesOf(tree);
+    const found = rays.map(([origin, direction]) => module.passedBy(leaves, { origin, direction }, radius));
+    console.log(JSON.stringify(found.map((passed) => passed.map(({ file, entry }) => [file, entry]))));
+    """
+    pairs = [[o.tolist(), d.tolist()] for o, d in zip(origins, directions, strict=True)]
+    steps = np.linspace(0, 25, 5001)
+    met = 0
+    for origin, direction, passed in zip(
+        origins, directions, run_module("measure/streamed", body, [tree, pairs, 0.05]), strict=True
+    ):
+        entries = [entry for _, entry in passed]
+        assert entries == sorted(entries)
+        along = origin + steps[:, None] * direction
+        for index, (low, high) in enumerate(zip(lows - 0.05, highs + 0.05, strict=True)):
+            inside = ((along > low) & (along < high)).all(axis=1)
+            if inside.any():
+                met += 1
+                assert dict(passed)[index] == pytest.approx(steps[np.argmax(inside)], abs=0.006)
+    assert met > 20
 
 
 def test_coordinates_are_the_projections_with_what_they_are_worth_on_earth() -> None:

@@ -86,7 +86,7 @@ def needed(function: Function) -> set[str]:
         for service in services(reached)
         for method in methods(reached) & operations(service).keys()
     }
-    called |= MANAGED_COPY if "copy_of" in reached.names else set()
+    called |= MANAGED_COPY if "managed_copy" in reached.names else set()
     actions = {NAMED_OTHERWISE.get(action, action) for action in called}
     actions |= {extra for action in actions for extra in ALSO_CHECKED.get(action, ())}
     if "VersionId" in reached.strings:

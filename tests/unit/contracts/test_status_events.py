@@ -75,7 +75,8 @@ def test_a_sample_can_be_read_by_the_functions(name: str) -> None:
 
 
 def test_there_is_a_sample_of_each_type() -> None:
-    assert sorted(sample_event(name)["detail-type"] for name in SAMPLES) == sorted(StatusType)
+    whole = [event for name in SAMPLES if "block" not in (event := sample_event(name))["detail"]]
+    assert sorted(event["detail-type"] for event in whole) == sorted(StatusType)
 
 
 def test_the_schema_knows_the_types_that_the_code_knows() -> None:

@@ -230,7 +230,7 @@ def test_values_are_read_in_any_case(values: dict[str, str], read: JobOptions) -
 
 
 def test_a_wrong_address_is_refused_without_a_pattern() -> None:
-    assert "email: no single address such as you@example.com" in refusal(email="Pilot <a@example.com>")
+    assert "email: must be one address, such as you@example.com" in refusal(email="Pilot <a@example.com>")
 
 
 def test_an_unknown_name_in_an_api_body_is_refused_too() -> None:

@@ -177,7 +177,7 @@ def test_the_links_are_signed_for_the_hours_that_the_mail_promises(cloud: Cloud)
     mail = succeeded(cloud)
     urls = delivered_in(text(mail))
     assert {parse_qs(urlsplit(url).query)["X-Amz-Expires"][0] for url in urls} == {str(6 * 3600)}
-    assert "Except for the scene’s page, which always has new ones, these links expire in 6 hours." in text(mail)
+    assert "These links expire in 6 hours. The scene’s page always has new ones." in text(mail)
 
 
 def test_the_links_are_signed_by_the_version_and_for_the_host_that_s3_still_takes(cloud: Cloud) -> None:
@@ -332,7 +332,7 @@ def test_the_button_of_a_failure_leads_to_the_evidence_where_there_is_some(type_
     detail = StatusDetail(job_id=JOB_ID, sequence=1, at=AT, progress=1, message=error.message, error=error)
     mail = text(compose(type_, JobItem(job_id="a", name="meadow"), detail, LINKS, None))
     shown = type_ is StatusType.JOB_FAILED and code in EVIDENCED
-    assert f"{'See what became of each photo' if shown else 'The scene’s page'}: {LINKS.job}" in mail
+    assert f"{'See what happened to each photo' if shown else 'The scene’s page'}: {LINKS.job}" in mail
 
 
 @pytest.mark.parametrize("code", ErrorCode)

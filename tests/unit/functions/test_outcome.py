@@ -1,4 +1,4 @@
-"""What became of a stage run, from every status and reason that SageMaker gives."""
+"""What happened to a stage run, from every status and reason that SageMaker gives."""
 
 from __future__ import annotations
 

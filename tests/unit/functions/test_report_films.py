@@ -19,7 +19,7 @@ def test_the_seconds_that_were_used_and_those_that_were_not_are_said() -> None:
     page = films_section(lines)
     assert "7 of 10 frames" in page
     assert "from 0:00.0 to 0:09.0" in page
-    assert "Without a place: 0:03.0 to 0:04.0, 0:07.0 to 0:07.0" in page
+    assert "Not placed: 0:03.0 to 0:04.0, 0:07.0 to 0:07.0" in page
     assert page.count("<rect") == 10
     assert page.count('opacity="0.25"') == 3
 

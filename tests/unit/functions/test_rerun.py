@@ -11,10 +11,10 @@ from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.errors import RefusedRequest, RejectedUpload
 from domain.executions import Executions, Rerun
-from domain.job import Job
+from domain.job import Job, job_id_of_rerun
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import JobLimits, OwnerLimits
-from domain.rerun import Rerunner, RerunRequest, StartedRerun, job_id_of_rerun
+from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,3 +66,33 @@ def test_a_second_attempt_starts_again() -> None:
 @given(st.permutations(HISTORY), st.lists(st.sampled_from(HISTORY), max_size=10))
 def test_order_and_repetition_change_nothing(shuffled: list[StatusEvent], repeated: list[StatusEvent]) -> None:
     assert board_after([*shuffled, *repeated]) == board_after(HISTORY)
+
+
+def part(kind: str, block: int | Literal["coarse"], progress: float = 0.0) -> StatusEvent:
+    told = {"share": 0.1 if block == "coarse" else 0.45, "blocks": 2} if kind == "Stage Started" else {}
+    at = START + timedelta(seconds=22)
+    return StatusEvent(kind, "job-1", 2_010_000, at, progress, "training", "3dgs", 1, block, told)
+
+
+IN_BLOCKS = [
+    part("Stage Started", "coarse"),
+    part("Stage Progressed", "coarse", 1.0),
+    part("Stage Started", 1),
+    part("Stage Started", 2),
+    part("Stage Progressed", 1, 1.0),
+    part("Stage Progressed", 2, 0.5),
+]
+
+
+def test_blocks_side_by_side_are_one_stage() -> None:
+    training = board_after(IN_BLOCKS).stages["3dgs"]
+    assert training.progress == pytest.approx(0.1 + 0.45 + 0.225)
+    assert (training.state, training.message) == ("running", "1 of 2 blocks are trained")
+
+
+@given(st.permutations(IN_BLOCKS))
+def test_blocks_add_up_in_any_order_and_a_stage_that_has_ended_stays_so(published: list[StatusEvent]) -> None:
+    assert board_after(published).stages["3dgs"].progress == pytest.approx(0.775)
+    ended = event("Stage Succeeded", 2_999_999, 60, "3dgs", 1.0)
+    training = board_after([*IN_BLOCKS[:3], ended, *published]).stages["3dgs"]
+    assert (training.state, training.progress) == ("succeeded", 1.0)

@@ -14,7 +14,7 @@ from local.address import Address
 from local.board import Board
 from local.cloud import Cloud
 from local.customer import Mail, StatusEvent, fetch
-from local.demo import closing_lines, deliver, packed, parse, summary, tidy
+from local.demo import closing_lines, deliver, one_of_each, packed, parse, summary, tidy
 
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
 HEADLINE = {
@@ -198,3 +198,22 @@ def test_a_failed_run_leaves_its_logs_and_a_stopped_one_nothing(tmp_path: Path) 
     tmp_path.joinpath("demo/jobs/a").rmdir()
     tidy(left(), keep_logs=False)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_flight_is_trained_in_as_many_blocks_as_were_asked_for() -> None:
+    assert parse([]).blocks is None
+    assert parse(["--blocks", "4"]).blocks == 4
+
+
+@pytest.mark.parametrize("blocks", ["0", "-1", "41", "four", "²"])
+def test_a_number_of_blocks_that_cannot_be_is_wrong_use(blocks: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([f"--blocks={blocks}"])
+    assert ended.value.code == 2
+    assert "BLOCKS" in capsys.readouterr().err
+
+
+def test_blocks_take_turns_on_one_machine() -> None:
+    assert one_of_each()
+    assert set(one_of_each().values()) == {1}
+    assert all(name.startswith("ml.g") for name in one_of_each())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contract.blocks import MAX_BLOCKS
 from contract.codes import FAILURES, ErrorCode, Then, failures_then
 from contract.events import LAST_SEQUENCE, StatusType
 from contract.stages import SPOT_WAIT_SECONDS, PipelineStep, Stage
@@ -18,7 +19,11 @@ PIPELINE = load_pipeline()
 STATES: dict[str, dict[str, Any]] = PIPELINE["States"]
 RETRYABLE = set(failures_then(Then.WAIT, Then.RESUME))
 CALLBACKS = states_of(PIPELINE, CALLBACK)
-RUN_OF = {Stage(state["Parameters"]["Payload"]["stage"]): name for name, state in CALLBACKS.items()}
+WHOLE = {name: state for name, state in CALLBACKS.items() if "block" not in state["Parameters"]["Payload"]}
+RUN_OF = {Stage(state["Parameters"]["Payload"]["stage"]): name for name, state in WHOLE.items()}
+ITEM: dict[str, dict[str, Any]] = STATES["EachBlock"]["ItemProcessor"]["States"]
+BLOCK = ITEM["RunBlock"]
+PARTS = [STATES["RunCoarse"], BLOCK]  # of a large flight's training
 ANNOUNCEMENTS = {name: state["Parameters"]["Entries"][0] for name, state in states_of(PIPELINE, PUT_EVENTS).items()}
 REFUSED = "Lambda.TooManyRequestsException"
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
@@ -30,7 +35,8 @@ MAX_STAGE_SECONDS = {
 
 def test_each_stage_has_one_callback_task() -> None:
     assert sorted(RUN_OF) == sorted(Stage)
-    assert len(CALLBACKS) == len(Stage)
+    assert len(WHOLE) == len(Stage)
+    assert CALLBACKS.keys() - WHOLE.keys() == {"RunCoarse"}
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
@@ -73,14 +79,17 @@ def test_whoever_looks_for_a_job_looks_longer_than_it_may_take() -> None:
 
 
 def test_the_execution_waits_longer_than_its_tasks_together() -> None:
-    assert PIPELINE["TimeoutSeconds"] > sum(state["TimeoutSeconds"] for state in CALLBACKS.values())
+    whole = sum(state["TimeoutSeconds"] for state in WHOLE.values())
+    in_blocks = whole - STATES[RUN_OF[Stage.TRAINING]]["TimeoutSeconds"] + sum(part["TimeoutSeconds"] for part in PARTS)
+    assert PIPELINE["TimeoutSeconds"] > max(whole, in_blocks)
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
 def test_what_is_worth_the_same_again_is_retried_and_nothing_else_that_has_a_code(name: str) -> None:
     retried = [e for retry in CALLBACKS[name]["Retry"] if retry["MaxAttempts"] for e in retry["ErrorEquals"]]
     smaller = [ErrorCode.OUT_OF_MEMORY] if CALLBACKS[name]["Parameters"]["Payload"]["stage"] == Stage.TRAINING else []
-    assert sorted(retried) == sorted([*RETRYABLE, *smaller, REFUSED, "States.ALL"])
+    again = [] if name in WHOLE else [ErrorCode.INTERNAL, ErrorCode.TRAINING_DIVERGED]
+    assert sorted(retried) == sorted([*RETRYABLE, *smaller, *again, REFUSED, "States.ALL"])
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
@@ -163,7 +172,7 @@ def failed_branches() -> list[str]:
 
 
 def _asks_settlement(state: dict[str, Any]) -> bool:
-    return any(choice["Variable"] == "$.settlement.succeeded" for choice in state["Choices"])
+    return any(choice.get("Variable") == "$.settlement.succeeded" for choice in state["Choices"])
 
 
 @pytest.mark.parametrize("name", failed_branches())
@@ -205,7 +214,7 @@ def test_a_job_runs_its_stages_in_order_from_the_first(first: Stage) -> None:
     while state != "Done":
         if state in CALLBACKS:
             order.append(Stage(CALLBACKS[state]["Parameters"]["Payload"]["stage"]))
-        state = STATES[state]["Next"]
+        state = STATES[state].get("Next") or STATES[state]["Default"]
     assert order == list(Stage)[list(Stage).index(first) :]
 
 
@@ -252,3 +261,71 @@ def test_every_state_name_is_one_that_the_console_and_metrics_take() -> None:
 @pytest.mark.parametrize("name", ANNOUNCEMENTS)
 def test_whatever_the_state_machine_publishes_belongs_to_the_jobs_trace(name: str) -> None:
     assert ANNOUNCEMENTS[name]["TraceHeader.$"] == "$.traceHeader"
+
+
+# ── large flights ──
+
+
+def test_a_flight_is_trained_in_blocks_only_where_structure_from_motion_counts_several() -> None:
+    (rule,) = STATES["Large"]["Choices"]
+    assert rule["And"] == [
+        {"Variable": "$.stages.sfm.counts.blocks", "IsPresent": True},
+        {"Variable": "$.stages.sfm.counts.blocks", "NumericGreaterThan": 1},
+    ]
+    assert (rule["Next"], STATES["Large"]["Default"]) == ("RunCoarse", "RunTraining")
+
+
+def test_blocks_are_trained_side_by_side_in_this_execution() -> None:
+    each = STATES["EachBlock"]
+    assert each["ItemProcessor"]["ProcessorConfig"] == {"Mode": "INLINE"}
+    assert each["MaxConcurrency"] == MAX_BLOCKS
+    assert each["ItemSelector"] == {"block.$": "$$.Map.Item.Value", "jobId.$": "$.jobId", "job.$": "$"}
+
+
+def test_no_block_can_fail_the_map() -> None:
+    """AWS fails a Map at its first failed item: the others' tokens die while their machines go on."""
+    assert {state["Type"] for state in ITEM.values()} <= {"Task", "Choice", "Pass"}
+    for state in ITEM.values():
+        if state["Type"] == "Task":
+            assert [caught["ErrorEquals"] for caught in state["Catch"]] == [["States.ALL"]]
+    ends = {name for name, state in ITEM.items() if state.get("End")}
+    assert ends == {"BlockKept", "BlockLost", "BlockUnsettled"}
+    assert all("succeeded" in ITEM[name]["Parameters"] for name in ends)
+
+
+def test_every_state_of_a_block_can_be_reached_and_leads_on() -> None:
+    named = {target for state in ITEM.values() for target in targets(state)}
+    assert named | {STATES["EachBlock"]["ItemProcessor"]["StartAt"]} == ITEM.keys()
+
+
+@pytest.mark.parametrize("state", [*PARTS, ITEM["SettleBlock"]])
+def test_retries_of_a_block_are_spread_in_time(state: dict[str, Any]) -> None:
+    for retry in state["Retry"]:
+        assert (retry["JitterStrategy"], retry["MaxDelaySeconds"]) == ("FULL", 900)
+
+
+def test_a_block_is_tried_as_the_whole_and_once_more_for_a_reason_of_its_own() -> None:
+    whole = STATES[RUN_OF[Stage.TRAINING]]["Retry"]
+    added = [retry for retry in BLOCK["Retry"] if retry not in whole]
+    assert [(retry["ErrorEquals"], retry["MaxAttempts"]) for retry in added] == [(["INTERNAL", "TRAINING_DIVERGED"], 1)]
+    assert [retry for retry in BLOCK["Retry"] if retry in whole] == whole
+    assert STATES["RunCoarse"]["Retry"] == BLOCK["Retry"]
+
+
+def test_a_block_is_run_and_settled_as_the_block_that_it_is() -> None:
+    payload = BLOCK["Parameters"]["Payload"]
+    assert payload == {"taskToken.$": "$$.Task.Token", "stage": "3dgs", "block.$": "$.block", "job.$": "$.job"}
+    assert ITEM["SettleBlock"]["Parameters"] == {
+        "jobId.$": "$.jobId",
+        "stage": "3dgs",
+        "block.$": "$.block",
+        "failure.$": "$.failure",
+    }
+    assert STATES["RunCoarse"]["Parameters"]["Payload"]["block"] == "coarse"
+    assert STATES["SettleCoarse"]["Parameters"]["block"] == "coarse"
+
+
+def test_blocks_are_weighed_before_the_stage_is_believed() -> None:
+    assert STATES["EachBlock"]["Next"] == "WeighBlocks"
+    assert STATES["WeighBlocks"]["ResultPath"] == "$.settlement"
+    assert STATES["WeighBlocks"]["Next"] == "TrainingSettled"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
@@ -14,8 +15,22 @@ from splat.camera import Camera, look_at
 from splat.gaussians import Gaussians
 from splat.render import render
 from tests.support.gaussians import gaussians_of
+from trainer.backdrop import Backdrop
 
 WIDTH, HEIGHT = 96, 72
+BEHIND = (0.2, 0.5, 0.8)  # the colour of `PlainBackdrop`
+
+
+class PlainBackdrop(Backdrop):
+    """One colour behind every photo, drawn 40 pixels wide."""
+
+    long_edge = 40
+
+    def __init__(self) -> None:
+        pass
+
+    def behind(self, camera: Camera, width: int, height: int, device: torch.device) -> torch.Tensor:
+        return torch.tensor(BEHIND, device=device).expand(height, width, 3)
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from stage.environment import Options
 from stage.errors import StageError
 from tests.support.gaussians import gaussians_of
 from tests.support.tensors import gradient
-from tests.unit.trainer.synthetic import make_scene
+from tests.unit.trainer.synthetic import BEHIND, PlainBackdrop, make_scene
 from trainer.dataset import Frame, Photo, load_scene
 from trainer.gpu import cost, schedule
 from trainer.gpu.loss import photometric
 from trainer.gpu.optimise import DeviceSplats
-from trainer.gpu.photos import Pictures
+from trainer.gpu.photos import Backgrounds, Pictures
 from trainer.gpu.shots import Shots, rows_in_view
 from trainer.gpu.strategy import MAX_SHARES, Relocation, shared
 from trainer.photo_store import PhotoStore
@@ -186,3 +186,14 @@ def test_a_damaged_photo_is_an_invalid_scene(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(StageError, match="INVALID_SCENE"):
         Pictures(scene.photos, CPU, 1 << 30)
+
+
+def test_backgrounds_are_drawn_once_with_progress_and_kept_as_bytes(tmp_path: Path) -> None:
+    make_scene(tmp_path, photos=5)
+    photos, drawn = load_scene(tmp_path, 96).photos, list[int]()
+    backgrounds = Backgrounds(PlainBackdrop(), photos, CPU, drawn.append)
+    assert drawn == [1, 2, 3, 4, 5]
+    assert backgrounds.bytes == 5 * 3 * 40 * 30
+    found = backgrounds.of(photos[0], 96, 72)
+    assert found.shape == (72, 96, 3)
+    np.testing.assert_allclose(found.numpy(), np.broadcast_to(BEHIND, found.shape), atol=1 / 500)

@@ -15,13 +15,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.gsplat_on_cpu import gsplat_on_cpu
-from tests.unit.trainer.synthetic import make_scene
+from tests.unit.trainer.synthetic import BEHIND, PlainBackdrop, make_scene
 from tests.unit.trainer.test_trainer_stage import result, run
 from trainer import run as training_run
 from trainer import stage as trainer_stage
 from trainer.checkpoint import on_host
 from trainer.dataset import Scene, load_scene
 from trainer.gpu.optimise import DeviceSplats
+from trainer.gpu.photos import Backgrounds
 from trainer.gpu.shots import rows_in_view
 from trainer.gpu.strategy import Relocation, Splitting, Strategy
 from trainer.gpu.training import BLOCK, DeviceTrainer
@@ -49,7 +50,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 def make_trainer(
-    scene: Scene, steps: int, strategy: Strategy | None = None, dropout: float = 0.2, room: int = 1 << 30
+    scene: Scene,
+    steps: int,
+    strategy: Strategy | None = None,
+    dropout: float = 0.2,
+    room: int = 1 << 30,
+    backgrounds: Backgrounds | None = None,
 ) -> DeviceTrainer:
     seeds = from_seeds(seed_points(scene, PhotoStore(), SEEDS), 3)
     return DeviceTrainer(
@@ -61,6 +67,7 @@ def make_trainer(
         dropout=dropout,
         room=room,
         strategy=strategy,
+        backgrounds=backgrounds,
     )
 
 
@@ -182,7 +189,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[Waits]:
 def test_between_the_ends_of_a_block_the_host_neither_waits_nor_copies(
     scene: Scene, strategy: type[Strategy], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainer = make_trainer(scene, 2000, strategy())
+    backgrounds = Backgrounds(PlainBackdrop(), scene.photos, CPU)
+    trainer = make_trainer(scene, 2000, strategy(), backgrounds=backgrounds)
     trainer.run(lambda progress: progress.step < BLOCK)  # constants are on the device by now
     shots = [trainer._shots.of(photo, 1.0) for photo in trainer.photos]
     rows = rows_in_view(shots, trainer.splats["means"], trainer.splats["scales"])
@@ -220,6 +228,20 @@ def test_photos_that_do_not_fit_are_streamed_and_teach_the_same(scene: Scene) ->
     for trainer in (resident, streamed):
         trainer.run(lambda _: True)
     assert match(streamed, scene) == pytest.approx(match(resident, scene), abs=0.3)
+
+
+def test_backgrounds_take_room_from_photos(scene: Scene) -> None:
+    backgrounds = Backgrounds(PlainBackdrop(), scene.photos, CPU)
+    room = sum(3 * photo.camera.width * photo.camera.height for photo in scene.photos)
+    assert make_trainer(scene, 24, room=room)._pictures.resident
+    assert not make_trainer(scene, 24, room=room, backgrounds=backgrounds)._pictures.resident
+
+
+def test_what_is_empty_shows_what_lies_behind(scene: Scene) -> None:
+    trainer = make_trainer(scene, 24, backgrounds=Backgrounds(PlainBackdrop(), scene.photos, CPU))
+    trainer.splats.tensors["opacities"].fill_(-12.0)
+    found = trainer.render(scene.photos[0], (96, 72)).numpy()
+    np.testing.assert_allclose(found, np.broadcast_to(BEHIND, found.shape), atol=1 / 500)
 
 
 def test_the_stage_trains_by_it_and_resumes(

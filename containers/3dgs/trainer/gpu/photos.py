@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from splat.camera import Camera
+from trainer.backdrop import Backdrop
 from trainer.dataset import Photo
 from trainer.photo_store import PhotoStore
 
@@ -96,6 +97,38 @@ class Pictures:
             planes.append(255 * mask[None].astype(np.uint8))
         found = torch.from_numpy(np.ascontiguousarray(np.concatenate(planes)))
         return found.pin_memory() if self._device.type == "cuda" else found
+
+
+class Backgrounds:
+    """What lies behind the splat in each photo, in the size in which the backdrop is drawn: drawn once, by the CPU, and
+    kept on the device as bytes.
+    """
+
+    def __init__(
+        self,
+        backdrop: Backdrop,
+        photos: Sequence[Photo],
+        device: torch.device,
+        after_each: Callable[[int], None] = lambda _done: None,
+    ) -> None:
+        """`after_each` gets the number of pictures drawn so far."""
+        self._small: dict[str, Tensor] = {}
+        for number, photo in enumerate(photos, start=1):
+            tiny = photo.camera.scaled(min(1.0, backdrop.long_edge / max(photo.camera.width, photo.camera.height)))
+            picture = backdrop.behind(photo.camera, tiny.width, tiny.height, torch.device("cpu"))
+            planes = (255 * picture.permute(2, 0, 1)).round().to(torch.uint8).contiguous()
+            self._small[photo.name] = planes.to(device)
+            after_each(number)
+
+    @property
+    def bytes(self) -> int:
+        """Of the device's memory."""
+        return sum(planes.numel() for planes in self._small.values())
+
+    def of(self, photo: Photo, width: int, height: int) -> Tensor:
+        """(height, width, 3), 0..1, of the photo's picture in that size."""
+        small = self._small[photo.name][None].float() / 255
+        return interpolate(small, (height, width), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
 
 
 def _masked(photo: Photo) -> bool:

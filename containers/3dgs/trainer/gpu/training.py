@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import adaptive_avg_pool2d, interpolate
+from torch.nn.functional import adaptive_avg_pool2d
 
 from stage.errors import ErrorCode, StageError
-from trainer.backdrop import Backdrop
 from trainer.dataset import Frame, Photo
 from trainer.dropout import drop, rate_at
 from trainer.gpu.loss import photometric
 from trainer.gpu.optimise import DeviceSplats
-from trainer.gpu.photos import Pictures
+from trainer.gpu.photos import Backgrounds, Pictures
 from trainer.gpu.schedule import Growth, picture_factor, rate_share
 from trainer.gpu.shots import Shot, Shots, rows_in_view
 from trainer.gpu.strategy import Splitting, Strategy
@@ -51,11 +50,11 @@ class DeviceTrainer:
         dropout: float,
         room: int,
         strategy: Strategy | None = None,
-        backdrop: Backdrop | None = None,
+        backgrounds: Backgrounds | None = None,
         seed: int = 0,
     ) -> None:
-        """`room`: bytes of the device's memory for photos; `dropout`: share of the Gaussians dropped at the most;
-        `backdrop`: what lies behind the splat, black without one.
+        """`room`: bytes of the device's memory for photos and backgrounds; `dropout`: share of the Gaussians dropped at
+        the most; `backgrounds`: what lies behind the splat in each photo, black without them.
         """
         self.photos, self.held_out = list(photos), list(held_out)
         self.budget, self.splats, self.step = budget, splats, 0
@@ -66,8 +65,8 @@ class DeviceTrainer:
         torch.backends.cudnn.allow_tf32 = False  # SSIM takes differences of nearly equal means
         everything = [*self.photos, *self.held_out]
         self._shots = Shots(everything, frame, self._device)
-        self._pictures = Pictures(everything, self._device, room)
-        self._behind = {} if backdrop is None else {photo.name: self._small(backdrop, photo) for photo in everything}
+        self._pictures = Pictures(everything, self._device, room - (backgrounds.bytes if backgrounds else 0))
+        self._backgrounds = backgrounds
         positions = np.stack([frame.camera(photo.camera).position for photo in self.photos])
         self._positions = torch.from_numpy(positions.astype(np.float32)).to(self._device)
         self._dropout, self._seed, self._start_count = dropout, seed, len(splats)
@@ -203,13 +202,6 @@ class DeviceTrainer:
             seen["sh0"], seen["shN"], shot.view, shot.K, width, height, degree,
             absgrad=self.strategy.absgrad and torch.is_grad_enabled(),
         )  # fmt: skip
-        small = self._behind.get(photo.name)
-        if small is not None:
-            behind = interpolate(small[None], (height, width), mode="bilinear", align_corners=False)[0]
-            image = image + (1 - alpha)[..., None] * behind.permute(1, 2, 0)
+        if self._backgrounds is not None:
+            image = image + (1 - alpha)[..., None] * self._backgrounds.of(photo, width, height)
         return image, info
-
-    def _small(self, backdrop: Backdrop, photo: Photo) -> Tensor:
-        """(3, height, width) of what lies behind a photo, in the size in which it is drawn."""
-        tiny = photo.camera.scaled(min(1.0, backdrop.long_edge / max(photo.camera.width, photo.camera.height)))
-        return backdrop.behind(photo.camera, tiny.width, tiny.height, self._device).permute(2, 0, 1).contiguous()

@@ -10,7 +10,7 @@ export function turned([qx, qy, qz, qw], [x, y, z]) {
     ];
 }
 
-const turnedBack = ([qx, qy, qz, qw], vector) => turned([-qx, -qy, -qz, qw], vector);
+export const turnedBack = ([qx, qy, qz, qw], vector) => turned([-qx, -qy, -qz, qw], vector);
 
 export class SplatCamera {
     constructor(viewer, rotation) {

@@ -6,7 +6,7 @@ const DOUBTFUL = '#ff5a36';
 // `places`: of the picks in pixels, null behind the camera.
 export function svgOf(kind, picks, places) {
     const joined = places.filter(Boolean);
-    const shape = kind === 'area' && joined.length > 2 ? 'polygon' : 'polyline';
+    const shape = ['area', 'volume'].includes(kind) && joined.length > 2 ? 'polygon' : 'polyline';
     const text = joined.map((place) => place.map((value) => value.toFixed(1)).join()).join(' ');
     const lines = kind === 'point' || joined.length < 2 ? '' : `<${shape} points="${text}" fill="${shape === 'polygon' ? `${COLOUR}33` : 'none'}" stroke="${COLOUR}" stroke-width="2"/>`;
     return lines + places.map((place, i) => place && dot(place, picks[i], i, kind)).filter(Boolean).join('');
@@ -16,6 +16,17 @@ function dot([x, y], { doubt }, i, kind) {
     const at = `translate(${x.toFixed(1)} ${y.toFixed(1)})`;
     const number = kind === 'point' ? '' : `<text x="9" y="-7" fill="#fff" stroke="#000" stroke-width="3" paint-order="stroke" font-size="13" font-family="sans-serif">${i + 1}</text>`;
     return `<g transform="${at}"><circle r="5" fill="${doubt ? DOUBTFUL : COLOUR}" stroke="#000"/>${number}</g>`;
+}
+
+const MAX_LABEL = 40; // characters
+
+// A pin with its text at `place`, in pixels: a note, or a surveyed point (`kind`: note, control or check).
+export function pinOf([x, y], text, kind) {
+    const label = text.length > MAX_LABEL ? `${text.slice(0, MAX_LABEL - 1)}…` : text;
+    const written = label.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
+    const shape = kind === 'note' ? '<path d="M0 0 -5-11a6 6 0 1 1 10 0Z" fill="#7fd1ff" stroke="#000"/>'
+        : `<path d="M0-8 7 5H-7Z" fill="${kind === 'check' ? '#fff' : '#6f6'}" stroke="#000"/><circle r="1.5"/>`;
+    return `<g transform="translate(${x.toFixed(1)} ${y.toFixed(1)})">${shape}<text x="9" y="-4" fill="currentColor" stroke="#fff" stroke-width="3" paint-order="stroke" font-size="13" font-family="sans-serif">${written}</text></g>`;
 }
 
 export const needle = (degrees) => `<g transform="rotate(${degrees.toFixed(1)})"><path d="${NORTH}" fill="#e33" stroke="#fff"/><text y="-17" fill="#fff" font-size="12" text-anchor="middle" font-family="sans-serif">N</text></g>`;

@@ -1,16 +1,14 @@
-// Lengths and areas of picked points in metres east, north and up, each with its standard deviation.
+// Lengths and areas of picked points in the splat's axes, each with its standard deviation. `up`: the unit vector that
+// heights are along, and plans at right angles to.
 //
 // A pick's error is `along` its ray, and `aside` from it; a figure's is that of its points by the figure's derivative at
 // each, and that of the scene's scale. One standard deviation: two of three figures are closer to the truth.
+import { cross, dot, minus, plus, times } from './matrix.mjs';
+
 const UP = [0, 0, 1];
 
-const minus = (a, b) => a.map((value, i) => value - b[i]);
-const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
-const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-const times = (factor, a) => a.map((value) => factor * value);
-const plus = (a, b) => a.map((value, i) => value + b[i]);
 const unit = (a) => times(1 / (Math.hypot(...a) || 1), a);
-const level = (a) => [a[0], a[1], 0];
+const level = (a, up) => minus(a, times(dot(a, up), up));
 
 // The standard deviation of a figure whose derivative at each pick is a vector of `slopes`; the scale alone gives `byScale`.
 function deviation(picks, slopes, byScale) {
@@ -22,11 +20,11 @@ function deviation(picks, slopes, byScale) {
 }
 
 // Of a line through the picks: its length, its length in plan, and how far its end is above its beginning.
-export function line(picks, scale) {
+export function line(picks, scale, up = UP) {
     const points = picks.map((each) => each.point);
-    const flat = points.map(level);
-    const rise = points[points.length - 1][2] - points[0][2];
-    const ends = picks.map((_, i) => times((i === picks.length - 1) - (i === 0), UP));
+    const flat = points.map((point) => level(point, up));
+    const rise = dot(minus(points[points.length - 1], points[0]), up);
+    const ends = picks.map((_, i) => times((i === picks.length - 1) - (i === 0), up));
     return {
         length: along(picks, points, scale),
         plan: along(picks, flat, scale),
@@ -43,7 +41,7 @@ function along(picks, points, scale) {
 }
 
 // Of the polygon of the picks: its area in plan, and on the plane that fits it best.
-export function area(picks, scale) {
+export function area(picks, scale, up = UP) {
     const points = picks.map((each) => each.point);
     const around = points.map((point) => minus(point, points[0]));
     const next = (i, step) => around[(i + step + around.length) % around.length];
@@ -53,11 +51,11 @@ export function area(picks, scale) {
         const slopes = around.map((_, i) => times(0.5, cross(minus(next(i, 1), next(i, -1)), axis)));
         return { value, sigma: deviation(picks, slopes, 2 * scale * value) };
     };
-    return { plan: onto(UP), own: onto(unit(normal)) };
+    return { plan: onto(up), own: onto(unit(normal)) };
 }
 
 // Coordinates in the map projection: polynomials of the second degree in metres about the scene's origin.
 export function projected(terms, [east, north, up]) {
     const powers = [1, east, north, up, east * east, east * north, north * north, east * up, north * up];
-    return terms.map((row) => dot(row, powers));
+    return terms.map((row) => row.reduce((sum, term, i) => sum + term * powers[i], 0));
 }

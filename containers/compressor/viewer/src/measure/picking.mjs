@@ -48,29 +48,12 @@ export function near(gaussians, origin, direction, spread) {
     return found;
 }
 
-// What the ray meets of `candidates`: the depths at which a quarter, half and three quarters of the light are gone,
-// Infinity where the splat stops less.
-export function depthsAt(gaussians, candidates, origin, direction) {
-    const { means, forms, opacities } = gaussians;
-    const [dx, dy, dz] = direction;
+// What the ray meets of `candidates`, pairs of Gaussians and the indices among them: the depths at which a quarter, half
+// and three quarters of the light are gone, Infinity where the splat stops less.
+export function depthsAt(candidates, origin, direction) {
     const hits = [];
-    for (const i of candidates) {
-        const px = means[3 * i] - origin[0];
-        const py = means[3 * i + 1] - origin[1];
-        const pz = means[3 * i + 2] - origin[2];
-        let [pv, vv, pp] = [0, 0, 0];
-        for (let j = 9 * i; j < 9 * i + 9; j += 3) {
-            const p = forms[j] * px + forms[j + 1] * py + forms[j + 2] * pz;
-            const v = forms[j] * dx + forms[j + 1] * dy + forms[j + 2] * dz;
-            pv += p * v;
-            vv += v * v;
-            pp += p * p;
-        }
-        const depth = pv / vv;
-        const alpha = Math.min(MAX_ALPHA, opacities[i] * Math.exp(-0.5 * Math.max(0, pp - depth * pv)));
-        if (depth > 0 && alpha >= MIN_ALPHA) {
-            hits.push([depth, alpha]);
-        }
+    for (const [gaussians, indices] of candidates) {
+        meet(gaussians, indices, origin, direction, hits);
     }
     hits.sort((one, other) => one[0] - other[0]);
     const depths = [Infinity, Infinity, Infinity];
@@ -89,23 +72,54 @@ export function depthsAt(gaussians, candidates, origin, direction) {
     return depths;
 }
 
-// The surface that a ray meets: { point, direction, depth, fog, rough }, null where the splat stops less than half of the
-// light. `radius`: that of a ring of rays about it at the surface, some two pixels of the photos, or null. The plane through
+function meet({ means, forms, opacities }, indices, origin, [dx, dy, dz], hits) {
+    for (const i of indices) {
+        const px = means[3 * i] - origin[0];
+        const py = means[3 * i + 1] - origin[1];
+        const pz = means[3 * i + 2] - origin[2];
+        let [pv, vv, pp] = [0, 0, 0];
+        for (let j = 9 * i; j < 9 * i + 9; j += 3) {
+            const p = forms[j] * px + forms[j + 1] * py + forms[j + 2] * pz;
+            const v = forms[j] * dx + forms[j + 1] * dy + forms[j + 2] * dz;
+            pv += p * v;
+            vv += v * v;
+            pp += p * p;
+        }
+        const depth = pv / vv;
+        const alpha = Math.min(MAX_ALPHA, opacities[i] * Math.exp(-0.5 * Math.max(0, pp - depth * pv)));
+        if (depth > 0 && alpha >= MIN_ALPHA) {
+            hits.push([depth, alpha]);
+        }
+    }
+}
+
+// Whether less than half of the light is gone at `depth`.
+export function reaches(parts, { origin, direction, depth }) {
+    const candidates = parts.map((part) => [part, near(part, origin, direction, 0)]);
+    return depthsAt(candidates, origin, direction)[1] > depth;
+}
+
+// The tangent of the ring's rays with the one that was asked for, at a `depth`.
+export const spreadAt = (radius, depth) => (radius === null ? DEFAULT_SPREAD : radius / depth);
+
+// The surface that a ray meets of the splat in `parts`: { point, direction, depth, fog, rough, last }, null where it stops
+// less than half of the light; `last`: the depth beyond which nothing counts. `radius`: that of a ring of rays about it at the surface, some two pixels of the photos, or null. The plane through
 // what all of them meet is surer than one ray, and shows edges: `rough` is how far off it they lie, RMS, or Infinity where a
 // ray meets nothing; `fog` the median distance in which a ray's light falls from three quarters to one.
-export function pick(gaussians, origin, direction, radius) {
-    const centre = depthsAt(gaussians, near(gaussians, origin, direction, 0), origin, direction);
+export function pick(parts, origin, direction, radius) {
+    const among = (spread) => parts.map((part) => [part, near(part, origin, direction, spread)]);
+    const centre = depthsAt(among(0), origin, direction);
     if (centre[1] === Infinity) {
         return null;
     }
-    const spread = radius === null ? DEFAULT_SPREAD : radius / centre[1];
-    const candidates = near(gaussians, origin, direction, spread);
+    const spread = spreadAt(radius, centre[1]);
+    const candidates = among(spread);
     const [right, up] = across(direction);
     const met = [{ a: 0, b: 0, depths: centre }];
     for (let k = 0; k < RING; k++) {
         const [a, b] = [Math.cos(2 * Math.PI * k / RING), Math.sin(2 * Math.PI * k / RING)];
         const beside = unit(direction.map((value, i) => value + spread * (a * right[i] + b * up[i])));
-        met.push({ a, b, depths: depthsAt(gaussians, candidates, origin, beside) });
+        met.push({ a, b, depths: depthsAt(candidates, origin, beside) });
     }
     const known = met.filter(({ depths }) => depths[1] < Infinity);
     const fogs = met.map(({ depths }) => (depths[1] < Infinity ? depths[2] - depths[0] : Infinity));
@@ -115,7 +129,8 @@ export function pick(gaussians, origin, direction, radius) {
         direction,
         depth: level,
         fog: fogs.sort((one, other) => one - other)[RING / 2],
-        rough: known.length <= RING ? Infinity : rough
+        rough: known.length <= RING ? Infinity : rough,
+        last: Math.max(...met.map(({ depths }) => depths[2]))
     };
 }
 
@@ -139,7 +154,7 @@ function plane(met) {
 }
 
 // Two unit vectors that stand on `direction` and on each other.
-function across([x, y, z]) {
+export function across([x, y, z]) {
     const right = unit(Math.abs(z) < 0.9 ? [y, -x, 0] : [0, z, -y]);
     return [right, [right[1] * z - right[2] * y, right[2] * x - right[0] * z, right[0] * y - right[1] * x]];
 }

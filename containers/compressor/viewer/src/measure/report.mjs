@@ -1,5 +1,6 @@
 // What the page says of picks: figures with their accuracy, and where it is unsure.
 import { area, line, projected } from './geometry.mjs';
+import { volume } from './volume.mjs';
 
 // Of a trained splat against its generator's truth, from 12 to 60 m at 25 to 85 degrees (benchmarks/README.md): these hold
 // 67 % of single picks' errors. Beyond the limits, in ground sampling distances (GSD), distances are worse than one GSD.
@@ -14,6 +15,9 @@ const GSD_OF_DEPTH = 1e-3; // where no photos are known
 
 export const ringOf = ({ gsd }) => (gsd === null ? null : RING_OF_GSD * gsd);
 
+const MAX_MISSING = 0.1; // of the polygon under a volume
+const MIN_SAID = 0.01; // of the polygon: less is no doubt
+
 // A pick with its standard deviations, and why it is unsure, if it is; `supported`: whether photos saw the place.
 export function judged(found, survey, supported) {
     const gsd = survey.gsd ?? GSD_OF_DEPTH * found.depth;
@@ -21,23 +25,59 @@ export function judged(found, survey, supported) {
         : found.fog > MAX_SURE_FOG * gsd ? `the surface is open within ${open(found.fog, survey.unit)}`
         : found.rough > MAX_SURE_ROUGH * gsd ? 'an edge, or leaves' : null;
     const [fog, rough] = [found.fog, found.rough].map((value) => Math.min(value, found.depth));
-    const along = Math.hypot(ALONG_OF_GSD * gsd, ALONG_OF_FOG * fog, ALONG_OF_ROUGH * rough);
+    const along = Math.hypot(heightSigma(gsd, fog), ALONG_OF_ROUGH * rough);
     return { ...found, along, aside: ASIDE_OF_GSD * gsd, doubt };
 }
 
-// The lines that say what the picks measure, as `kind` (line, area or point) has it.
-export function said(kind, picks, survey) {
+const heightSigma = (gsd, fog) => Math.hypot(ALONG_OF_GSD * gsd, ALONG_OF_FOG * fog);
+
+// Of a polygon whose corners are `picks`: the size of what its volume is measured by.
+export const gsdOf = (picks, { gsd }) => gsd ?? GSD_OF_DEPTH * Math.max(...picks.map(({ depth }) => depth));
+
+// The lines that say what lies between the surface (heights.mjs on its `grid`) and the base under the polygon of the picks,
+// as volume.mjs has them.
+export function saidOfVolume(picks, grid, surface, base, survey, seen) {
     const { unit, scale } = survey;
-    const plain = ({ value, sigma }, sign = '') => `${sign}${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
+    const gsd = gsdOf(picks, survey);
+    const found = volume(picks, grid, surface, {
+        base, scale, seen: survey.gsd === null ? () => true : seen, maxFog: MAX_SURE_FOG * gsd,
+        along: (fog) => heightSigma(gsd, fog)
+    });
+    const percent = (share) => `${Math.round(100 * share)} %`;
+    if (found.missing > MAX_MISSING) {
+        return [`No volume: there is no surface over ${percent(found.missing)} of the polygon`];
+    }
+    const cubic = (label, { value, sigma }) => `${label} ${number(value, sigma)} ${unit}³${bound(sigma, `${unit}³`)}`;
+    const [above, below] = [cubic('Above the base', found.above), cubic('Below the base', found.below)];
+    const lines = found.below.value === 0 ? [above] : found.above.value === 0 ? [below]
+        : [above, below, cubic('Above less below', found.net)];
+    const doubts = { open: 'the surface is open over', unseen: 'no photos show' };
+    for (const [name, words] of Object.entries(doubts)) {
+        if (found[name] >= MIN_SAID) {
+            lines.push(`Unsure: ${words} ${percent(found[name])} of the polygon`);
+        }
+    }
+    return lines;
+}
+
+// The lines that say what the picks measure, as `kind` (line, area, volume or point) has it; `extra`: a volume's own.
+export function said(kind, picks, survey, extra = []) {
+    const { unit, scale, up } = survey;
+    const plain = ({ value, sigma }) => `${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
+    const signed = (each) => `${Number(number(each.value, each.sigma)) > 0 ? '+' : ''}${plain(each)}`;
     const square = ({ value, sigma }) => `${number(value, sigma)} ${unit}²${bound(sigma, `${unit}²`)}`;
-    const lines = [];
+    const lines = [...extra];
     if (kind === 'point' && picks.length > 0) {
-        lines.push(...placed(picks[picks.length - 1], survey));
+        const pick = picks[picks.length - 1];
+        lines.push(...placed(pick, survey));
+        if (pick.marks) {
+            lines.push(`By marks in ${pick.marks} photos, which miss by ${number(pick.missed, 0.1)} pixels (RMS); ${number(pick.off, pick.along)} ${unit} from the splat’s surface`);
+        }
     } else if (kind === 'line' && picks.length > 1) {
-        const { length, plan, rise } = line(picks, scale);
-        lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${plain(rise, rise.value > 0 ? '+' : '')}`);
+        const { length, plan, rise } = line(picks, scale, up);
+        lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${signed(rise)}`);
     } else if (kind === 'area' && picks.length > 2) {
-        const { plan, own } = area(picks, scale);
+        const { plan, own } = area(picks, scale, up);
         lines.push(`Area in plan ${square(plan)}`, `On its own plane ${square(own)}`);
     }
     const doubts = kind === 'point' ? picks.slice(-1) : picks;
@@ -71,7 +111,8 @@ const bound = (sigma, unit) => ` ± ${number(sigma, sigma)} ${unit}`;
 // With as many decimals as its standard deviation has until its first digit, three at most.
 function number(value, sigma) {
     const decimals = Math.min(3, Math.max(0, Math.ceil(-Math.log10(sigma))));
-    return value.toFixed(decimals);
+    const text = value.toFixed(decimals);
+    return Number(text) === 0 ? text.replace('-', '') : text; // no "-0.0"
 }
 
 function open(fog, unit) {

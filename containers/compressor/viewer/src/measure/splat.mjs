@@ -1,6 +1,6 @@
-// The splat in a worker, which asks it about rays. `sog`: a Blob; `script`: the worker's.
-export class PickedSplat {
-    constructor(sog, script) {
+// The splat in a worker, which answers what rays meet. `script`: the worker's.
+export class Worked {
+    constructor(script) {
         const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
         this.worker = new Worker(url);
         this.waiting = new Map();
@@ -16,20 +16,44 @@ export class PickedSplat {
             }
             this.waiting.clear();
         };
-        this.ready = sog.arrayBuffer().then((bytes) => this.ask({ sog: bytes }, [bytes]));
     }
 
-    ask(message, transfer = []) {
+    ask(what, message, transfer = []) {
         const id = this.asked++;
         return new Promise((resolve, reject) => {
             this.waiting.set(id, { resolve, reject });
-            this.worker.postMessage({ id, ...message }, transfer);
+            this.worker.postMessage({ id, what, ...message }, transfer);
         });
     }
 
-    // What `ray` meets (picking.mjs).
+    read(part, sog) {
+        return this.ask('read', { part, sog }, [sog]);
+    }
+}
+
+// All of it in one file: `sog`, a Blob.
+export class PickedSplat {
+    constructor(sog, script) {
+        this.worked = new Worked(script);
+        this.name = `${sog.size} bytes`;
+        this.ready = sog.arrayBuffer().then((bytes) => this.worked.read(0, bytes));
+    }
+
+    // What `ray` meets (picking.mjs); null where that is nothing.
     async pick(ray, radius) {
         await this.ready;
-        return this.ask({ ...ray, radius });
+        return this.worked.ask('pick', { ...ray, radius });
+    }
+
+    // Of rays { origin, direction, depth }: whether each gets so far; null where that is not known.
+    async reach(rays) {
+        await this.ready;
+        return this.worked.ask('reach', { rays });
+    }
+
+    // The surface from above (heights.mjs).
+    async heights(grid) {
+        await this.ready;
+        return this.worked.ask('heights', { grid });
     }
 }

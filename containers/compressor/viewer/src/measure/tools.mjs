@@ -1,15 +1,19 @@
 // The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
-import { SplatCamera, turned } from './camera.mjs';
-import { needle, plated, svgOf } from './drawing.mjs';
-import { judged, placed, ringOf, said } from './report.mjs';
+import { SplatCamera, turned, turnedBack } from './camera.mjs';
+import { needle, pinOf, plated, svgOf } from './drawing.mjs';
+import { PhotoList } from './marking.mjs';
+import { gsdOf, judged, placed, ringOf, said, saidOfVolume } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
+import { StreamedSplat } from './streamed.mjs';
 import { SavedViews } from './views.mjs';
+import { gridOf } from './volume.mjs';
 
 const TAP_PIXELS = 8; // that a click or tap may move
 const SNAPSHOT_PIXELS = 1920; // along its longer side
 const PROMPTS = {
     line: 'Click two points or more',
     area: 'Click the corners of the area',
+    volume: 'Click the corners of what is to be measured, on the ground around it',
     point: 'Click a point'
 };
 
@@ -22,18 +26,27 @@ export function keepStill(viewer) {
     });
 }
 
-// `panel`, `overlay`: the page's elements; `supported(point)` of the viewer's coordinates: whether photos saw a place.
+// `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
+// (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
-    constructor({ viewer, panel, overlay, sog, script, rotation, survey, title, supported }) {
-        Object.assign(this, { viewer, panel, overlay, rotation, survey, title, supported });
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, title, supported }) {
+        Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
+        this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
-        this.splat = new PickedSplat(sog, script);
-        this.views = new SavedViews(title, sog.size);
+        this.splat = source instanceof Blob ? new PickedSplat(source, script)
+            : new StreamedSplat(source, script, () => this.show('Loading the finest detail here …'));
+        this.views = new SavedViews(title, this.splat.name);
         this.kind = 'line';
         this.picks = [];
+        this.base = 'plane';
+        this.above = null; // the picks of a volume, with its lines or why there are none
         this.drawn = '';
         this.hovering = false;
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
+        this.photos = new PhotoList({
+            section: this.part('photos'), record: photos, splat: this.splat,
+            onMeeting: (pick) => { this.picks = [pick]; this.show(); }
+        });
         this.listen();
         this.listViews();
         this.splat.ready.then(() => this.show(), (error) => this.fail(error));
@@ -59,10 +72,23 @@ export class Measuring {
                 this.show();
             };
         }
+        for (const button of this.panel.querySelectorAll('[data-base]')) {
+            button.onclick = () => {
+                this.base = button.dataset.base;
+                this.show();
+            };
+        }
         this.part('take').onclick = () => this.take(0.5, 0.5);
         this.part('undo').onclick = () => this.undo();
         this.part('clear').onclick = () => { this.picks = []; this.show(); };
         this.part('keep').onclick = () => this.keepView();
+        this.part('note').onsubmit = (event) => {
+            event.preventDefault();
+            this.pin();
+        };
+        // the viewer takes keys from the whole window
+        this.part('text').onfocus = () => { this.viewer.state.inputEnabled = false; };
+        this.part('text').onblur = () => { this.viewer.state.inputEnabled = true; };
         this.part('picture').onclick = () => this.snapshot().catch((error) => this.fail(error));
         const { canvas } = this.camera;
         let down = null;
@@ -84,7 +110,7 @@ export class Measuring {
             }
         });
         addEventListener('keydown', (event) => {
-            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input')) {
+            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input, [data-part=marks]')) {
                 return;
             }
             if (event.key === 'Enter') {
@@ -100,9 +126,10 @@ export class Measuring {
         return [(clientX - left) / width, (clientY - top) / height];
     }
 
-    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface.
-    async at(x, y) {
-        const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey));
+    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface, and without `mayLoad` where it is not
+    // here yet.
+    async at(x, y, mayLoad = true) {
+        const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey), mayLoad);
         return found && judged(found, this.survey, this.supported(turned(this.rotation, found.point)));
     }
 
@@ -134,7 +161,7 @@ export class Measuring {
             while (this.pointer) {
                 const place = this.pointer;
                 this.pointer = null;
-                const pick = await this.at(...place);
+                const pick = await this.at(...place, false);
                 this.part('pointer').textContent = pick ? placed(pick, this.survey).slice(0, this.survey.system ? 2 : 1).join('\n') : '';
             }
         } catch (error) {
@@ -148,14 +175,46 @@ export class Measuring {
         for (const button of this.panel.querySelectorAll('[data-kind]')) {
             button.setAttribute('aria-pressed', String(button.dataset.kind === this.kind));
         }
-        const lines = said(this.kind, this.picks, this.survey);
+        for (const button of this.panel.querySelectorAll('[data-base]')) {
+            button.setAttribute('aria-pressed', String(button.dataset.base === this.base));
+        }
+        this.part('note').hidden = this.kind !== 'point' || this.picks.length === 0;
+        this.part('bases').hidden = this.kind !== 'volume';
+        const extra = this.kind === 'volume' && this.picks.length > 2 ? this.volumeLines() : [];
+        const lines = said(this.kind, this.picks, this.survey, extra);
         this.lines = lines;
         this.part('figures').textContent = [first, ...(lines.length ? lines : [PROMPTS[this.kind]])].filter(Boolean).join('\n');
         for (const name of ['undo', 'clear']) {
             this.part(name).disabled = this.picks.length === 0;
         }
+        this.photos.show(this.kind === 'point' ? this.picks[0] ?? null : null);
         this.drawn = '';
         this.viewer.app.renderNextFrame = true;
+    }
+
+    // What is known of the volume over the picks by now: the surface over them is asked for once.
+    volumeLines() {
+        const { picks, survey } = this;
+        if (this.above?.picks !== picks) {
+            const grid = gridOf(picks.map(({ point }) => point), survey.up, gsdOf(picks, survey));
+            if (grid === null) {
+                return ['No volume: the corners lie on one line'];
+            }
+            this.above = { picks, grid };
+            const known = (found) => {
+                if (this.above?.picks === picks) {
+                    Object.assign(this.above, found);
+                    this.show();
+                }
+            };
+            this.splat.heights(grid).then((surface) => known({ surface }), ({ message }) => known({ failed: message }));
+        }
+        const { grid, surface, failed } = this.above;
+        if (failed) {
+            return [`No volume: ${failed}`];
+        }
+        const seen = (point) => this.supported(turned(this.rotation, point));
+        return surface ? saidOfVolume(picks, grid, surface, this.base, survey, seen) : ['Working out the volume …'];
     }
 
     fail(error) {
@@ -165,7 +224,14 @@ export class Measuring {
     marks(width, height) {
         const place = this.camera.projection();
         const places = this.picks.map(({ point }) => place(point)?.map((value, i) => value * [width, height][i]) ?? null);
-        return svgOf(this.kind, this.picks, places);
+        const pins = [
+            ...this.survey.control.map(({ name, point, check }) => [point, name, check ? 'check' : 'control']),
+            ...this.views.notes.map(({ name, picks: [{ point }] }) => [point, name, 'note'])
+        ].map(([point, text, kind]) => {
+            const found = place(point);
+            return found ? pinOf([found[0] * width, found[1] * height], text, kind) : '';
+        });
+        return pins.join('') + svgOf(this.kind, this.picks, places);
     }
 
     draw() {
@@ -180,6 +246,18 @@ export class Measuring {
         if (content !== this.drawn) {
             this.overlay.innerHTML = content;
             this.drawn = content;
+        }
+    }
+
+    // The note on the picked point.
+    pin() {
+        const [pick] = this.picks;
+        const text = this.part('text').value.trim();
+        if (pick && text) {
+            this.views.add({ name: text, note: true, pose: this.camera.pose(pick.depth), kind: 'point', picks: [pick] });
+            this.part('text').value = '';
+            this.listViews();
+            this.show();
         }
     }
 
@@ -198,8 +276,8 @@ export class Measuring {
             go.textContent = view.name;
             go.onclick = () => this.goTo(view);
             remove.textContent = '×';
-            remove.setAttribute('aria-label', `Remove the view ${view.name}`);
-            remove.onclick = () => { this.views.remove(index); this.listViews(); };
+            remove.setAttribute('aria-label', `Remove the ${view.note ? 'note' : 'view'} ${view.name}`);
+            remove.onclick = () => { this.views.remove(index); this.listViews(); this.show(); };
             const item = document.createElement('li');
             item.append(go, remove);
             return item;

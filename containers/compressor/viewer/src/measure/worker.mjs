@@ -1,17 +1,25 @@
-// Picking off the page's own thread: first the SOG's bytes, then rays.
-import { pick } from './picking.mjs';
+// Picking off the page's own thread: first the bytes of the SOG, or of parts of it by their indices, then rays and
+// grids.
+import { heightsOf } from './heights.mjs';
+import { pick, reaches } from './picking.mjs';
 import { readSog } from './sog.mjs';
 
-let gaussians;
+const parts = new Map();
 
-self.onmessage = async ({ data: { id, sog, origin, direction, radius } }) => {
+const answers = {
+    read: async ({ part, sog }) => {
+        parts.set(part, await readSog(new Uint8Array(sog)));
+        return parts.get(part).count;
+    },
+    forget: ({ part }) => parts.delete(part),
+    pick: ({ origin, direction, radius }) => pick([...parts.values()], origin, direction, radius),
+    reach: ({ rays }) => rays.map((ray) => reaches([...parts.values()], ray)),
+    heights: ({ grid }) => heightsOf([...parts.values()], grid)
+};
+
+self.onmessage = async ({ data: { id, what, ...given } }) => {
     try {
-        if (sog) {
-            gaussians = await readSog(new Uint8Array(sog));
-            postMessage({ id, found: gaussians.count });
-        } else {
-            postMessage({ id, found: pick(gaussians, origin, direction, radius) });
-        }
+        postMessage({ id, found: await answers[what](given) });
     } catch (error) {
         postMessage({ id, failed: error.message });
     }

@@ -1,0 +1,52 @@
+"""The blocks of a large flight on the control plane: what each may cost, and what it counts for. Pure, but for reading
+the plan."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPlan
+from domain.results import DamagedResult, read_json
+
+COARSE_SHARE = 0.1  # of training: a small model of everything, before the blocks
+RESERVED_SHARE = 0.1  # of the job's budget, at most, is kept for what comes after training
+
+
+class Allowance(NamedTuple):
+    """Dollars: what a run's earlier attempts have `spent` of what they may spend together."""
+
+    spent: float
+    limit: float
+
+    @property
+    def left(self) -> float:
+        return self.limit - self.spent
+
+
+def allowance_of(budget: float, before: float, reserved: float, share: float, own: float) -> Allowance:
+    """A block's part of what is left for training, so that all of them together stay within the job's budget: side by
+    side, none can see what the others are about to spend.
+
+    before: dollars that were spent before the blocks. reserved: what comes after them may cost. own: what the block's
+    earlier attempts have cost.
+    """
+    left = max(0.0, budget - before - min(reserved, RESERVED_SHARE * budget))
+    return Allowance(spent=own, limit=share * left)
+
+
+def money_share(block: BlockName, plan: BlockPlan) -> float:
+    """Of what is left for training when the block begins: the coarse model is paid before the blocks begin."""
+    return COARSE_SHARE if block == COARSE else plan.block(block).weight
+
+
+def work_share(block: BlockName, plan: BlockPlan) -> float:
+    """Of the stage's progress: those of the coarse model and all blocks add up to 1."""
+    return COARSE_SHARE if block == COARSE else (1 - COARSE_SHARE) * plan.block(block).weight
+
+
+def read_plan(s3: Any, scene_uri: str) -> BlockPlan:
+    """The plan below structure from motion's output. Raises DamagedResult without a usable one."""
+    try:
+        return BlockPlan.from_json(read_json(s3, f"{scene_uri}/{BLOCKS_FILE}"))
+    except ValueError as error:
+        raise DamagedResult(f"{BLOCKS_FILE}: {error}") from error
