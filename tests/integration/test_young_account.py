@@ -55,4 +55,4 @@ def refused(stack: Stack, since: datetime) -> float:
             Statistics=["Sum"],
         )["Datapoints"]
     ]
-    return sum(point["Sum"] for point in points)
+    return float(sum(point["Sum"] for point in points))
