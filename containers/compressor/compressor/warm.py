@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from compressor.stage import INPUT, result_folder, work
+from contract.options import Quality
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
@@ -29,7 +30,10 @@ def compile_kernels() -> int:
         folder.mkdir(parents=True)
         _write_scene(folder)
         return run_stage(
-            "compressor", result_folder, work, {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": "preview"}
+            "compressor",
+            result_folder,
+            work,
+            {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": Quality.PREVIEW},
         )
 
 
