@@ -1,4 +1,4 @@
-"""Make the survey products (containers/products) in a process of their own: what goes wrong there costs no scene."""
+"""Make the survey products (containers/products) in a process of their own: an error there does not cost the scene."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from compressor.stage import INPUT, result_folder, work
 from contract.options import Quality
+from contract.stages import Stage
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
 from splat.ply import write_ply
@@ -29,12 +30,8 @@ def compile_kernels() -> int:
         folder = Folders(Path(root)).processing_input(INPUT)
         folder.mkdir(parents=True)
         _write_scene(folder)
-        return run_stage(
-            "compressor",
-            result_folder,
-            work,
-            {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": Quality.PREVIEW},
-        )
+        environment = {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": Quality.PREVIEW.value}
+        return run_stage(Stage.COMPRESSOR, result_folder, work, environment)
 
 
 def _write_scene(folder: Path) -> None:

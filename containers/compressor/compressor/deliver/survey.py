@@ -1,5 +1,5 @@
-"""What the page needs to measure: the ground sampling distance, how sure the scene's scale and place are, and its map
-projection (the page's side: containers/compressor/viewer/src/measure/report.mjs)."""
+"""What the page needs to measure: the ground sampling distance, the accuracy of the scene's scale and place, and its
+map projection (the page's side: containers/compressor/viewer/src/measure/report.mjs)."""
 
 from __future__ import annotations
 

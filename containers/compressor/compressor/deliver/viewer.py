@@ -1,4 +1,4 @@
-"""The delivered page: one HTML file that holds the viewer and the SOG and opens by a double click.
+"""The delivered page: one HTML file that contains the viewer and the SOG and opens with a double click.
 
 Of a large scene there is a second page without the SOG, which streams the scene's levels from beside it.
 """
