@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Literal, NamedTuple
 
-from contract.blocks import COARSE, BlockName
+from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 
 MAX_JOB_NAME = 63  # CreateProcessingJob and CreateTrainingJob
 SPOT_WAIT_SECONDS = 3600  # how long a Spot training job may wait for capacity on top of its runtime
@@ -179,7 +179,10 @@ class JobName(NamedTuple):
         match = _JOB_NAME.fullmatch(text)
         if match is None:
             return None
-        return cls(match["job"], Stage(match["stage"]), int(match["attempt"]), _labelled(match["block"]))
+        block = _labelled(match["block"])
+        if isinstance(block, int) and block > MAX_BLOCKS:
+            return None
+        return cls(match["job"], Stage(match["stage"]), int(match["attempt"]), block)
 
 
 def block_label(block: BlockName) -> str:

@@ -10,21 +10,25 @@ from pathlib import Path
 from contract.files import whole
 from contract.ply import MAX_HEADER_BYTES, header_of
 from splat.errors import InvalidSplatError
+from splat.stored import marks_in
 
 _END = b"end_header\n"
 _COUNT = re.compile(rb"^element vertex (\d+)$", re.MULTILINE)
-_COMMENT = re.compile(rb"^comment .*\n", re.MULTILINE)
+_COMMENT = re.compile(rb"^comment (.*)\n", re.MULTILINE)
 
 
 def join_plys(parts: Sequence[Path], target: Path) -> int:
     """Write the vertices of `parts`, in their order, to `target`, with the comments of the first. Returns their number.
 
-    Raises InvalidSplatError where the parts are not whole binary PLYs with the same properties of vertices alone.
+    Raises InvalidSplatError where the parts are not whole binary PLYs with the same properties of vertices alone, and
+    with positions about the same offset (splat.stored).
     """
     heads = [_head(path) for path in parts]
     counts = [int(_COUNT.findall(head)[0]) for head in heads]
     if len({_COUNT.sub(b"", _COMMENT.sub(b"", head)) for head in heads}) > 1:
         raise InvalidSplatError("the blocks' files do not have the same properties")
+    if len({marks_in(_comments(head)).offset for head in heads}) > 1:
+        raise InvalidSplatError("the blocks' positions do not have the same offset")
     with whole(target) as partial, partial.open("wb") as stream:
         stream.write(_COUNT.sub(b"element vertex %d" % sum(counts), heads[0]))
         for path, head in zip(parts, heads, strict=True):
@@ -32,6 +36,10 @@ def join_plys(parts: Sequence[Path], target: Path) -> int:
                 part.seek(len(head))
                 shutil.copyfileobj(part, stream, 1 << 20)
     return sum(counts)
+
+
+def _comments(head: bytes) -> list[str]:
+    return [comment.decode("utf-8", "replace") for comment in _COMMENT.findall(head)]
 
 
 def _head(path: Path) -> bytes:

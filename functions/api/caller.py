@@ -1,4 +1,4 @@
-"""Who calls: what API Gateway's JWT authorizer has verified before the function runs."""
+"""The caller, as API Gateway's JWT authorizer has verified it before the function runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class Caller:
 
 
 def network_of(address: str) -> str:
-    """The network that a caller without a token is counted by: an IPv4 address, or the 64 bits that one connection to
-    the Internet has of IPv6 and can number its own calls within."""
+    """The network that a caller without a token is counted by: an IPv4 address, also one written as IPv6
+    (::ffff:192.0.2.7), or the 64 bits that one connection to the Internet has of IPv6 and can number its own calls
+    within."""
     caller = ipaddress.ip_address(address)
+    if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped is not None:
+        caller = caller.ipv4_mapped
     return str(ipaddress.ip_network((caller, 32 if caller.version == 4 else 64), strict=False))

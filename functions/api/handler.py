@@ -1,11 +1,8 @@
-"""The HTTP API. API Gateway has checked the token before a request comes here (docs/contracts.md, "HTTP API")."""
+"""The HTTP API's routes. API Gateway has checked the token before a request comes here (docs/contracts.md)."""
 
 from __future__ import annotations
 
 import json
-import time
-from datetime import UTC, datetime
-from functools import cache, partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -48,102 +45,15 @@ from api.models import (
 from api.openapi import problems, schema_of
 from api.problem import CONTENT_TYPE, plain_problem
 from api.refusals import REFUSALS, answer
-from api.service import Service
-from api.sharing import Sharing
-from api.uploads import Uploads
-from api.webhooks import Webhooks
+from api.wiring import ApiSettings, counters, expectation, service, sharing, uploads, webhooks
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS
 from contract.options import MAX_NAME
 from contract.stages import PipelineStep
-from domain.cancel import Canceller
-from domain.clients import client, table
 from domain.errors import RefusedRequest
-from domain.executions import Executions
-from domain.expectation import Expectation
 from domain.job import AnyCase, job_id_of
-from domain.jobs_table import JobsTable
-from domain.limits import MAX_CALLS_A_MINUTE, Counters, JobLimits, OwnerLimits
-from domain.links import Links
+from domain.limits import MAX_CALLS_A_MINUTE
 from domain.observability import logger, tracer
-from domain.pace import PaceTable
-from domain.post import post
-from domain.rerun import Rerunner
-from domain.stage_settings import MachineSettings
-from domain.starting import Starter
-from domain.status import StatusBus
-from domain.webhooks import Targets, WebhookTable
-
-
-class ApiSettings(JobLimits, MachineSettings):
-    stack: str
-    jobs_table: str
-    status_bus: str
-    pipeline_arn: str
-    results_bucket: str
-    source_buckets: str
-    link_hours: int
-    webhook_table: str
-    webhook_targets: Targets
-    limits_table: str
-    pace_table: str
-
-    @property
-    def buckets(self) -> tuple[str, ...]:
-        """Buckets that jobs may start from; uploads go to the first."""
-        return tuple(name for name in self.source_buckets.split(",") if name)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-@cache
-def service() -> Service:
-    settings = ApiSettings.read()
-    s3, jobs = client("s3"), JobsTable(table(settings.jobs_table))
-    limits = OwnerLimits(jobs, settings)
-    executions = Executions(client("stepfunctions"), settings.pipeline_arn)
-    return Service(
-        s3=s3,
-        jobs=jobs,
-        starter=Starter(s3, executions, jobs, StatusBus(client("events"), settings.status_bus), limits, settings.stack),
-        canceller=Canceller(executions),
-        rerunner=Rerunner(s3, executions, jobs, limits),
-        limits=limits,
-        links=Links(s3, settings.results_bucket, settings.link_hours * 3600),
-        buckets=settings.buckets,
-        stack=settings.stack,
-        clock=_now,
-    )
-
-
-@cache
-def uploads() -> Uploads:
-    return Uploads(client("s3"), ApiSettings.read().buckets[0], _now)
-
-
-@cache
-def sharing() -> Sharing:
-    settings = ApiSettings.read()
-    s3 = client("s3")
-    links = Links(s3, settings.results_bucket, settings.link_hours * 3600)
-    jobs = JobsTable(table(settings.jobs_table))
-    return Sharing(s3, jobs, links, settings.buckets[0], settings.results_bucket, settings.stack, _now)
-
-
-@cache
-def expectation() -> Expectation:
-    settings = ApiSettings.read()
-    return Expectation(PaceTable(table(settings.pace_table)), settings.usual_types)
-
-
-@cache
-def webhooks() -> Webhooks:
-    settings = ApiSettings.read()
-    targets = settings.webhook_targets
-    return Webhooks(WebhookTable(table(settings.webhook_table)), targets, partial(post, targets=targets), time.time)
-
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
 MAX_WEBHOOK_TESTS = 10  # of a caller in a minute: each is a call to a host of his choice
@@ -153,11 +63,6 @@ WITHDRAWN = (
 )
 ACCEPTED = HTTPStatus.ACCEPTED.value
 CREATED = HTTPStatus.CREATED.value
-
-
-@cache
-def counters() -> Counters:
-    return Counters(table(ApiSettings.read().limits_table))
 
 
 def own_url() -> str:

@@ -64,12 +64,20 @@ class Counters:
 
     def count(self, what: str, period: str) -> int:
         """How many times this was counted in the current period ("day", "minute"), this time included."""
+        return self._add(1, what, period)
+
+    def take_back(self, what: str, period: str) -> None:
+        """Undo one count of what came to nothing. Counted before and taken back, a limit holds for calls at once, too;
+        past the end of the period one more is let through in the next."""
+        self._add(-1, what, period)
+
+    def _add(self, number: int, what: str, period: str) -> int:
         now = self._clock()
         begun = now.strftime({"day": "%Y-%m-%d", "minute": "%Y-%m-%dT%H:%M"}[period])
         answer = self._table.update_item(
             Key={"counter": f"{begun} {what}"},
-            UpdateExpression="ADD calls :one SET expiresAt = :at",
-            ExpressionAttributeValues={":one": 1, ":at": int(now.timestamp()) + 2 * 24 * 3600},
+            UpdateExpression="ADD calls :number SET expiresAt = :at",
+            ExpressionAttributeValues={":number": number, ":at": int(now.timestamp()) + 2 * 24 * 3600},
             ReturnValues="ALL_NEW",
         )
         return int(answer["Attributes"]["calls"])

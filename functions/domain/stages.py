@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from contract.blocks import BlockName
+from pydantic import Field
+
+from contract.blocks import MAX_BLOCKS
 from contract.codes import ErrorCode
 from contract.stages import JobName, Stage
 from domain.job import Camel
+
+# of a large flight: a block by its number, or the coarse model of all; bounded, as events and names bring it
+FlightPart = Annotated[int, Field(ge=1, le=MAX_BLOCKS)] | Literal["coarse"]
 
 
 class StageRun(Camel):
@@ -19,7 +24,7 @@ class StageRun(Camel):
     job_id: str
     stage: Stage
     attempt: int
-    block: BlockName | None = None
+    block: FlightPart | None = None
 
     @property
     def job_name(self) -> str:

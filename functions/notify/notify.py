@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
 from typing import Any
@@ -71,13 +72,21 @@ class Notifier:
         self._jobs, self._mailboxes, self._s3, self._ses = jobs, mailboxes, s3, ses
         self._links, self._sending, self._expected = links, sending, expected
 
-    def _enough(self, start: bool, address: str, owner: str | None) -> bool:
-        """Whether the address, or the owner of the job, had all the day's mails of a start or of an outcome: the job's
-        page says the rest."""
+    @contextmanager
+    def _counted(self, start: bool, address: str, owner: str | None) -> Iterator[bool]:
+        """Counts a mail; whether the address, or the owner of the job, had all the day's mails of a start or of an
+        outcome before it: the job's page says the rest. A mail that is not sent then is not counted."""
         kind, most = ("start mails", MAX_START_MAILS_A_DAY) if start else ("mails", MAX_MAILS_A_DAY)
         subjects = [f"{kind} {address}", *([f"{kind} about {owner}"] if owner else [])]
-        counts = [self._counters.count(subject, "day") for subject in subjects]
-        return max(counts) > most
+        enough = max([self._counters.count(subject, "day") for subject in subjects]) > most
+        sent = False
+        try:
+            yield enough
+            sent = not enough
+        finally:
+            if not sent:
+                for subject in subjects:
+                    self._counters.take_back(subject, "day")
 
     def notify(self, event: StatusEvent) -> str | None:
         """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
@@ -103,8 +112,6 @@ class Notifier:
         mailbox = self._mailboxes.open(address)
         if mailbox.closed:
             return _without_mail(f"the mailbox is closed: {mailbox.closed}")
-        if self._enough(ended is None, mailbox.address, item.owner):
-            return _without_mail("the address or the owner had all mails of the day")
         outputs = {name: uri for name, uri in event.detail.outputs.items() if self._links.is_of_job(uri, item.job_id)}
         manifest = manifest_of(self._sending.api, item, self._links.until)
         signed = self._links.of_job(item.job_id, outputs, item.name, manifest)
@@ -126,12 +133,15 @@ class Notifier:
         message["List-Unsubscribe"] = f"<{self._sending.api}/unsubscribe/{mailbox.reference}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         try:
-            answer = self._ses.send_email(
-                FromEmailAddress=self._sending.sender,
-                Destination={"ToAddresses": [address]},
-                Content={"Raw": {"Data": message.as_bytes()}},
-                ConfigurationSetName=self._sending.configuration_set,
-            )
+            with self._counted(ended is None, mailbox.address, item.owner) as enough:
+                if enough:
+                    return _without_mail("the address or the owner had all mails of the day")
+                answer = self._ses.send_email(
+                    FromEmailAddress=self._sending.sender,
+                    Destination={"ToAddresses": [address]},
+                    Content={"Raw": {"Data": message.as_bytes()}},
+                    ConfigurationSetName=self._sending.configuration_set,
+                )
         except ClientError as error:
             if not _refuses_address(error):
                 raise

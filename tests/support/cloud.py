@@ -32,7 +32,7 @@ from contract.stages import Stage
 from domain.clients import config
 from domain.job import UploadedObject, job_id_of
 from domain.layout import upload_uri
-from tests.support import key_limits
+from tests.support import key_limits, quick_moto
 from tests.support.events import EVENTS
 from tests.support.fakes import FakeSageMaker, FakeStepFunctions
 
@@ -110,6 +110,7 @@ HANDLERS = (
     "dispatch", "watch_runs", "sweep_jobs", "suppress", "unsubscribe", "call_webhook",
 )  # fmt: skip
 _create_client, _create_resource = boto3.client, boto3.resource
+quick_moto.quicken()
 
 
 class Crash(Exception):

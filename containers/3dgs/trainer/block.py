@@ -4,7 +4,8 @@ of it is delivered (contract/blocks.py)."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
+from contract.blocks import BLOCKS_FILE, COARSE, COARSE_CHANNEL, BlockName, BlockPhoto, BlockPlan, photos_file
 from contract.colmap import MIN_POINTS
 from contract.options import WHOLE_NUMBERS
 from geo.boxes import along_axes, box_shares, hull_share, in_box, in_hull
@@ -41,16 +42,61 @@ _MIN_OWN = 0.25  # of the points that a block trains, those it delivers
 _CACHE_BYTES = 512 << 20
 
 Bool = NDArray[np.bool_]
+Channel = Callable[[str], Path]
 Float64 = NDArray[np.float64]
 
 
+class WholeFlight:
+    """The part of a flight that is trained whole: all of it."""
+
+    photos: Mapping[str, BlockPhoto] | None = None
+    """The only ones to train on, by name; None for all."""
+
+    def preset(self, whole: Preset) -> Preset:
+        """What the part is made by."""
+        return whole
+
+    def options(self, whole: Options, scene: Scene) -> Options:
+        """What of the customer's steps and Gaussians are the part's. `scene`: as `within` leaves it."""
+        return whole
+
+    def within(self, scene: Scene) -> Scene:
+        """The scene with the points alone that are trained. Raises StageError(INVALID_SCENE) for too few of them."""
+        return scene
+
+    def own(self, begun: Start, scene: Scene) -> Start:
+        """What training starts from, without the Gaussians that lie where another block is trained."""
+        return begun
+
+    def growing(self, scene: Scene) -> Callable[[Tensor], Tensor] | None:
+        """Which of the means (N, 3) in the frame of training may be split; None: all."""
+        return None
+
+    def delivered(self, gaussians: Gaussians, scene: Scene) -> Gaussians:
+        """What of the trained Gaussians in the world is the part's own, faded across seams and the hull's faces."""
+        return gaussians
+
+    def points(self, points: DensePoints, scene: Scene) -> DensePoints:
+        """The dense points of the part's own box."""
+        return points
+
+    def behind(self, channel: Channel, scene: Scene, far: Callable[[], Surroundings]) -> Behind:
+        """What lies behind the part. `channel`: where an input's folder is, by its name; `far`: ground and sky as the
+        scene's photos show them. Raises StageError(INVALID_SCENE)."""
+        surroundings = far()
+        return Behind(surroundings, Backdrop(surroundings), None)
+
+    def leave(self, folder: Path, model: Path) -> None:
+        """Leave in `model` what the join reads besides."""
+
+
 @dataclass(frozen=True)
-class Part:
+class Part(WholeFlight):
     """The coarse model or one block: its plan, and its photos by name."""
 
     name: BlockName
     plan: BlockPlan
-    photos: dict[str, BlockPhoto]
+    photos: Mapping[str, BlockPhoto]
 
     @classmethod
     def read(cls, folder: Path, name: BlockName) -> Part:
@@ -113,7 +159,6 @@ class Part:
         return np.asarray(in_hull(self.plan, places) & in_box(self.plan.block(self._identifier).box, places))
 
     def within(self, scene: Scene) -> Scene:
-        """The scene with the points alone that are trained. Raises StageError(INVALID_SCENE) for too few of them."""
         kept = self.trains(scene.positions + np.array(scene.offset))
         if self.is_coarse or kept.all():
             return scene
@@ -131,14 +176,12 @@ class Part:
         )
 
     def own(self, begun: Start, scene: Scene) -> Start:
-        """What training starts from, without the Gaussians that lie where another block is trained."""
         kept = self.trains(_in_world(begun.gaussians.means, scene))
         if not kept.any():
             raise StageError(ErrorCode.INVALID_SCENE, f"nothing in block {self.name} can be trained")
         return replace(begun, gaussians=begun.gaussians.select(kept), dense=int(kept[: begun.dense].sum()))
 
     def growing(self, scene: Scene) -> Callable[[Tensor], Tensor] | None:
-        """Which of the means (N, 3) in the frame of training may be split; None: all."""
         if self.is_coarse:
             return None
 
@@ -149,7 +192,6 @@ class Part:
         return inside
 
     def delivered(self, gaussians: Gaussians, scene: Scene) -> Gaussians:
-        """What of the trained Gaussians in the world is the part's own, faded across seams and the hull's faces."""
         if self.is_coarse:
             return gaussians
         places = along_axes(self.plan, gaussians.means + np.array(scene.offset))
@@ -157,9 +199,17 @@ class Part:
         return with_shares(gaussians, box_shares(self.plan, places)[number] * hull_share(self.plan, places))
 
     def points(self, points: DensePoints, scene: Scene) -> DensePoints:
-        """The dense points of the part's own box."""
         kept = self.delivers(_in_world(points.positions, scene))
         return points.select(kept)
+
+    def behind(self, channel: Channel, scene: Scene, far: Callable[[], Surroundings]) -> Behind:
+        if self.is_coarse:
+            return super().behind(channel, scene, far)
+        return _read_coarse(channel(COARSE_CHANNEL), self, scene)
+
+    def leave(self, folder: Path, model: Path) -> None:
+        if self.is_coarse:
+            shutil.copyfile(folder / BLOCKS_FILE, model / BLOCKS_FILE)
 
     @property
     def _identifier(self) -> int:
@@ -169,6 +219,11 @@ class Part:
     @property
     def _weight(self) -> float:
         return self.plan.block(self._identifier).weight
+
+
+def part_in(folder: Path, name: BlockName | None) -> Part | WholeFlight:
+    """The part of the flight in `folder` that is trained; None names the whole. Raises StageError(INVALID_SCENE)."""
+    return WholeFlight() if name is None else Part.read(folder, name)
 
 
 class CoarseBackdrop(Backdrop):
@@ -200,16 +255,17 @@ class CoarseBackdrop(Backdrop):
 
 @dataclass(frozen=True)
 class Behind:
-    """What a block has of the coarse model: ground and sky, the model itself, and the exposures of the block's training
-    photos: by the flight's mean, not the block's, or the blocks would differ in brightness.
+    """Ground and sky, and how they are drawn behind what is trained. For a block with the coarse model before them, and
+    `gains`, the exposures of its training photos: by the flight's mean, not the block's, or the blocks would differ in
+    brightness.
     """
 
     surroundings: Surroundings
-    backdrop: CoarseBackdrop
-    gains: dict[str, Float64]
+    backdrop: Backdrop
+    gains: dict[str, Float64] | None
 
 
-def read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
+def _read_coarse(folder: Path, part: Part, scene: Scene) -> Behind:
     """The coarse model in `folder`, as it lies behind a block. Raises StageError(INVALID_SCENE)."""
     try:
         coarse, surroundings = read_ply(folder / "scene.ply"), read_surroundings(folder / "surroundings.json")

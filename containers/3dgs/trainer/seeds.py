@@ -1,4 +1,4 @@
-"""The Gaussians that training starts from: dense ones from stereo, and the sparse seeds where stereo knows nothing."""
+"""The Gaussians that training starts from: dense ones from stereo, and the sparse seeds where stereo finds nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The 3dgs stage: from structure from motion's scene to a trained splat, its views, and figures held against photos."""
+"""The 3dgs stage: from structure from motion's scene to a trained splat, its views, and figures measured against
+photos."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from contract.blocks import BLOCKS_FILE, COARSE_CHANNEL, HOLD_OUT_FIRST
+from contract.blocks import HOLD_OUT_FIRST
 from contract.codes import ErrorCode
 from contract.files import write_json
 from contract.warning_codes import WarningCode
@@ -33,7 +34,7 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
-from trainer.block import Part, read_coarse
+from trainer.block import part_in
 from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
@@ -112,13 +113,10 @@ def train_scene(
     with context.stopwatch("load"):
         context.progress.report(0.0, "preparing training")
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
-        part = None if context.block is None else Part.read(folder, context.block)
-        if part is None:
-            scene = load_scene(folder, preset.long_edge, fold)
-        else:
-            preset = part.preset(preset)
-            scene = part.within(load_scene(folder, preset.long_edge, fold, part.photos))
-            options = part.options(options, scene)
+        part = part_in(folder, context.block)
+        preset = part.preset(preset)
+        scene = part.within(load_scene(folder, preset.long_edge, fold, part.photos))
+        options = part.options(options, scene)
     flight = flight_of(scene)
     plan = budget(options, preset, flight, memory_of(device))
     if on_gpu and preset.minutes is not None and options.training_steps is None:
@@ -126,18 +124,11 @@ def train_scene(
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
-        gains: Mapping[str, NDArray[np.float64]] | None = None
-        if part is None or part.is_coarse:
-            surroundings = scene_surroundings(scene, store, z_up=_is_z_up(folder))
-            backdrop = Backdrop(surroundings)
-        else:
-            behind = read_coarse(context.folders.channel(COARSE_CHANNEL), part, scene)
-            surroundings, backdrop, gains = behind.surroundings, behind.backdrop, behind.gains
-        begun = _first_gaussians(context, scene, store, plan, device, gains)
-        if part is not None:
-            begun = part.own(begun, scene)
-        inside = None if part is None else part.growing(scene)
-        run, warnings = _start(context, scene, store, plan, device, begun, flight, backdrop, inside)
+        behind = part.behind(
+            context.folders.channel, scene, lambda: scene_surroundings(scene, store, z_up=_is_z_up(folder))
+        )
+        begun = part.own(_first_gaussians(context, scene, store, plan, device, behind.gains), scene)
+        run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
@@ -155,18 +146,15 @@ def train_scene(
     run.trainer.close()
     with context.stopwatch("write"):
         trained = run.trainer.splats.gaussians(scene.frame)
-        gaussians, points = trained, begun.points
-        if part is not None:
-            gaussians, points = part.delivered(trained, scene), part.points(points, scene)
-        _write(context.folders, folder, scene, store, run.trainer, surroundings, gaussians)
-        if part is not None and part.is_coarse:  # for the join
-            shutil.copyfile(folder / BLOCKS_FILE, context.folders.model / BLOCKS_FILE)
+        gaussians, points = part.delivered(trained, scene), part.points(begun.points, scene)
+        _write(context.folders, folder, scene, store, run.trainer, behind.surroundings, gaussians)
+        part.leave(folder, context.folders.model)
         write_points(context.folders.model / "dense.ply", points, scene.frame)
     off_path = match_off_path(
         trained,
         surfaces_of(points, scene.frame),
-        look_around(scene.positions, scene.frame.scale, surroundings.up),
-        surroundings,
+        look_around(scene.positions, scene.frame.scale, behind.surroundings.up),
+        behind.surroundings,
     )
     return StageOutcome(
         counts={

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,30 +81,42 @@ def whole_seconds(seconds: float) -> int:
     return max(math.ceil(seconds), 1) if math.isfinite(seconds) else -1
 
 
-def fell_apart(database: Path, models: list[pycolmap.Reconstruction]) -> bool:
-    """Whether many photos that verified pairs connect with the largest model's are in other models alone.
+def fell_apart(database: Path, models: list[pycolmap.Reconstruction], cluster: int) -> bool:
+    """Whether many photos that verified pairs connect with the largest model's are in other models alone, or a cluster
+    found no model: connected photos in none, at least half of `cluster` of them beside each other.
 
     Two sites in one upload have no pair between them, and are rightly apart.
     """
-    if len(models) < 2:
+    if not models:
         return False
     largest, *others = (set(model.reg_image_ids()) for model in sorted(models, key=_size, reverse=True))
     elsewhere = set().union(*others) - largest
-    connected = _connected_with(database, largest)
-    return len(elsewhere & connected) > MAX_APART * len(connected)
+    neighbours = _neighbours(database)
+    connected = _connected_with(neighbours, largest)
+    if len(elsewhere & connected) > MAX_APART * len(connected):
+        return True
+    nowhere = connected - largest - elsewhere
+    while nowhere:
+        together = _connected_with(neighbours, {nowhere.pop()}, nowhere)
+        if len(together) >= cluster / 2:
+            return True
+        nowhere -= together
+    return False
 
 
 def _size(model: pycolmap.Reconstruction) -> int:
     return int(model.num_reg_images())
 
 
-def _connected_with(database: Path, images: set[int]) -> set[int]:
-    """The ids of the images that a chain of verified pairs connects with one of `images`, those included."""
-    neighbours = _neighbours(database)
+def _connected_with(
+    neighbours: Mapping[int, Mapping[int, int]], images: set[int], among: set[int] | None = None
+) -> set[int]:
+    """The ids of the images that a chain of verified pairs connects with one of `images`, those included; `among`: the
+    only ones that the chain may lead through."""
     found, ahead = set(images), list(images)
     while ahead:
         for image in neighbours.get(ahead.pop(), {}):
-            if image not in found:
+            if image not in found and (among is None or image in among):
                 found.add(image)
                 ahead.append(image)
     return found

@@ -106,7 +106,7 @@ class Mapper:
         cut_short = False
         if self.count >= self.clusters.min_flight:
             models, cut_short = self._in_clusters(folder, seconds, on_share)
-        if not models or (not cut_short and fell_apart(self.database, models)):
+        if not models or (not cut_short and fell_apart(self.database, models, self.clusters.photos)):
             left = seconds - (time.monotonic() - began)
             in_one = self._in_one(folder / "one", self._options(), left, on_share)
             cut_short = time.monotonic() - began >= seconds

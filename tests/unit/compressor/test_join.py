@@ -163,6 +163,13 @@ def test_a_block_of_another_layout_is_refused(divided: Path, tmp_path: Path, fau
         join_plys([divided / "coarse" / "scene.ply", path], tmp_path / "joined.ply")
 
 
+def test_a_block_about_another_place_is_refused(divided: Path, tmp_path: Path) -> None:
+    """The joined file has one offset: a block's Gaussians would stand beside their place."""
+    write_ply(divided / "blocks" / "02" / "scene.ply", scattered(2), Marks(up=(0.0, 0.0, 1.0), offset=(5e5, 5e6, 0)))
+    with pytest.raises(StageError, match="do not have the same offset"):
+        join_blocks(divided, tmp_path / "joined")
+
+
 @pytest.mark.parametrize("change", [-4, 4])
 def test_a_file_whose_values_do_not_fill_its_promise_is_refused(tmp_path: Path, change: int) -> None:
     """What follows it would be read from the wrong byte on."""

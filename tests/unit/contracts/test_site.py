@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -31,7 +32,7 @@ def test_every_page_is_in_the_navigation_once() -> None:
 def test_it_is_built_strictly_where_ci_runs() -> None:
     assert SITE["strict"] is True
     assert all(level == "warn" for level in SITE["validation"]["links"].values())
-    assert "make docs" in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert re.search(r"^make .*\bdocs\b", (ROOT / ".ci" / "run").read_text(encoding="utf-8"), re.M)
 
 
 def test_a_link_out_of_the_pages_becomes_the_files_name() -> None:

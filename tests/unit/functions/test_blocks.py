@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.stages import Stage
 from domain.layout import checkpoints_uri, output_uri, snapshot_of, split_uri
 from domain.stage_runs import StageRuns, latest_of
 from domain.stages import RetryState, StageRun
+from domain.status import StatusDetail
 from report_stage.parse import ProgressMade, parse
 from stage.progress import ProgressReporter
 from tests.support.cloud import Cloud
+from tests.support.events import sample_event
 from tests.support.runs import JOB_ID
 
 blocks = st.none() | st.just(COARSE) | st.integers(1, MAX_BLOCKS)
@@ -38,6 +41,18 @@ def remember(runs: StageRuns, run: StageRun) -> None:
 def test_a_sagemaker_job_name_identifies_the_block(block: BlockName | None, attempt: int) -> None:
     run = training(block, attempt)
     assert StageRun.parse(run.job_name) == run
+
+
+@pytest.mark.parametrize("block", [0, -1, MAX_BLOCKS + 1, 10**12])
+def test_a_block_that_no_flight_has_is_that_of_no_run_and_no_event(block: int) -> None:
+    with pytest.raises(ValidationError):
+        training(block)
+    detail = sample_event("status/stage-progressed")["detail"]
+    StatusDetail.model_validate(detail | {"block": MAX_BLOCKS})
+    with pytest.raises(ValidationError):
+        StatusDetail.model_validate(detail | {"block": block})
+    assert StageRun.parse(f"{JOB_ID}-{Stage.TRAINING}-b{MAX_BLOCKS}-1") == training(MAX_BLOCKS)
+    assert StageRun.parse(f"{JOB_ID}-{Stage.TRAINING}-b{MAX_BLOCKS + 1}-1") is None
 
 
 @given(st.sets(st.tuples(blocks, st.integers(1, 98)), min_size=2, max_size=6))

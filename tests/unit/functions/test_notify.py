@@ -121,6 +121,25 @@ def test_a_mail_that_ses_would_not_take_goes_with_the_next_delivery(
     assert len(cloud.mails()) == 1
 
 
+@pytest.mark.parametrize("fault", ["TooManyRequestsException", "SendingPausedException"])
+def test_a_mail_that_was_not_sent_takes_nothing_from_the_days_mails(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def refuse(**_mail: Any) -> None:
+        raise aws_error(fault, "SendEmail")
+
+    recorded(cloud)
+    with monkeypatch.context() as busy:
+        busy.setattr(cloud.ses, "send_email", refuse)
+        for number in range(3):
+            with pytest.raises(ClientError):
+                invoke("notify", {**outcome("job-failed"), "id": f"delivery-{number}"})
+    monkeypatch.setattr("notify.notify.MAX_MAILS_A_DAY", 1)
+    invoke("notify", outcome("job-failed"))
+    assert len(cloud.mails()) == 1
+    assert {int(item["calls"]) for item in cloud.table("limits").scan()["Items"]} == {1}
+
+
 def test_mails_are_counted(cloud: Cloud, capsys: pytest.CaptureFixture[str]) -> None:
     recorded(cloud)
     invoke("notify", outcome("job-failed"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,7 @@ def test_lenses_are_held_only_where_each_is_known(flight: tuple[Path, NDArray[np
         assert options.mapper.abs_pose_refine_focal_length is refined
 
 
-def part(photos: range) -> pycolmap.Reconstruction:
+def part(photos: Iterable[int]) -> pycolmap.Reconstruction:
     model = pycolmap.Reconstruction()
     camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_RADIAL", FOCAL, 800, 600)
     model.add_camera_with_trivial_rig(camera)
@@ -104,10 +105,9 @@ def test_parts_that_pairs_connect_fell_apart_and_two_sites_did_not(
     flight: tuple[Path, NDArray[np.float64]], tmp_path: Path
 ) -> None:
     database, _ = flight
-    assert fell_apart(database, [part(range(60)), part(range(50, 100))])
-    assert not fell_apart(database, [part(range(98)), part(range(96, 100))])
-    assert not fell_apart(database, [part(range(60))])
-    assert not fell_apart(database, [])
+    assert fell_apart(database, [part(range(60)), part(range(50, 100))], 40)
+    assert not fell_apart(database, [part(range(98)), part(range(96, 100))], 40)
+    assert not fell_apart(database, [], 40)
     sites = tmp_path / "sites.db"
     sites.write_bytes(database.read_bytes())
     with pycolmap.Database.open(sites) as opened:
@@ -115,7 +115,18 @@ def test_parts_that_pairs_connect_fell_apart_and_two_sites_did_not(
         for first, second in map(pycolmap.pair_id_to_image_pair, pair_ids):
             if (first <= 60) != (second <= 60):
                 opened.delete_two_view_geometry(first, second)
-    assert not fell_apart(sites, [part(range(60)), part(range(60, 100))])
+    assert not fell_apart(sites, [part(range(60)), part(range(60, 100))], 40)
+    assert not fell_apart(sites, [part(range(60))], 40)
+
+
+def test_a_cluster_without_any_model_fell_apart_and_single_photos_did_not(
+    flight: tuple[Path, NDArray[np.float64]],
+) -> None:
+    database, _ = flight
+    assert fell_apart(database, [part(range(70))], 40)
+    assert not fell_apart(database, [part(range(90))], 40)
+    scattered = part([number for number in range(100) if number % 4])
+    assert not fell_apart(database, [scattered], 80)
 
 
 @pytest.mark.parametrize(

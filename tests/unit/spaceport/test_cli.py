@@ -54,7 +54,9 @@ def test_a_failure_says_the_code_what_happened_and_what_to_do(
     assert "\x1b" not in said.err
 
 
-def test_ctrl_c_has_an_exit_code_of_its_own(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_has_an_exit_code_of_its_own(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruptible: None
+) -> None:
     interrupt = "os.kill(os.getppid(), 2); import time; time.sleep(60)"
     monkeypatch.setattr(cli, "project_images", lambda _root: played(sfm=interrupt))
     assert main([str(photos), "-o", str(tmp_path / "out")], tmp_path) == STOPPED

@@ -188,7 +188,7 @@ fail("LOW_REGISTRATION", "3 of 6 photos placed")
     assert {"sfm/photos.json", "sfm-1.log"} <= names(outcome.folder)
 
 
-def test_ctrl_c_stops_the_stage_and_keeps_what_was_finished(photos: Path, tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_stage_and_keeps_what_was_finished(photos: Path, tmp_path: Path, interruptible: None) -> None:
     interrupt = "os.kill(os.getppid(), 2); import time; time.sleep(60)"
     outcome = go(photos, tmp_path / "out", played(training=interrupt))
     assert (outcome.status, outcome.summary["error"]) == ("stopped", "STOPPED")

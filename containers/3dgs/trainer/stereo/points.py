@@ -1,4 +1,4 @@
-"""The depth maps fused to points: one a cell and surface; and the file that later products read them from."""
+"""Fuse the depth maps to points, one per cell and surface, and write the file that later products read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What multi-view stereo is asked to do; each default with its reason."""
+"""Settings of multi-view stereo, each default with its reason."""
 
 from __future__ import annotations
 
