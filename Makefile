@@ -136,7 +136,7 @@ clean: ## everything that the targets above made
 	rm -rf .venv .venv-build .venv-sam .venv-audit .venv-docs .build .local .gpu out .aws-sam
 
 # What running needs: one environment for all worlds (a test holds each world to its own list), the viewer, the page.
-VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs)
+VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs containers/compressor/viewer/src/*/*.mjs)
 WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
 .build/run.stamp: requirements.txt requirements-run.in $(VIEWER) $(WEB) scripts/setup.sh
 	scripts/setup.sh run

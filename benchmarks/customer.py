@@ -1,5 +1,5 @@
-"""`make bench-customer`: what the customer waits for, on the sample: how right the page's estimate is, how soon a job
-is started by the API, how soon the delivered viewer shows its first picture.
+"""`make bench-customer`: what the customer waits for, on the sample: how accurate the page's estimate is, how soon a
+job is started by the API, how soon the delivered viewer shows its first picture.
 
 Two jobs run one after the other: the first with the paces the project comes with, the second with what the first
 taught. A customer's page is imitated: GET /jobs/{jobId} every second. The last line is one line of JSON.

@@ -106,7 +106,12 @@ class Stack:
 
 
 @contextmanager
-def stub_stack(folder: Path, machines: int = MACHINES, parameters: Mapping[str, str] | None = None) -> Iterator[Stack]:
+def stub_stack(
+    folder: Path,
+    machines: int = MACHINES,
+    parameters: Mapping[str, str] | None = None,
+    concurrency: int | None = None,
+) -> Iterator[Stack]:
     """The project's stack, its stages played by benchmarks/orchestration_stub.py."""
     stub = Path(__file__).with_name("orchestration_stub.py")
     for stage in Stage:
@@ -117,7 +122,7 @@ def stub_stack(folder: Path, machines: int = MACHINES, parameters: Mapping[str, 
     names = [declared[f"{stage.state_key.title()}InstanceTypes"]["Default"] for stage in Stage]
     types = {machine.strip() for listed in names for machine in listed.split(",")}
     quotas = dict.fromkeys(types, machines)
-    with attached_cloud(folder / "cloud", root=folder / "stubs", quotas=quotas) as cloud:
+    with attached_cloud(folder / "cloud", root=folder / "stubs", quotas=quotas, concurrency=concurrency) as cloud:
         yield Stack(cloud.address, deploy_pipeline(cloud.address, ROOT, parameters))
 
 

@@ -1,4 +1,4 @@
-"""What crosses a border between two parts of Spaceport, written once. Standard library only: every world imports it.
+"""What the parts of Spaceport share, written once. Standard library only: every world imports it.
 
 stages         names, order, kinds, limits and job names of the stages; where a pipeline may start
 options        what a customer may set, its range, and the container's variable for it

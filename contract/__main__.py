@@ -1,4 +1,4 @@
-"""Write what is generated from the contract, or with --check: exit 1 where it is not up to date."""
+"""Write the files that are generated from the contract; with --check, exit 1 if they are out of date."""
 
 from __future__ import annotations
 

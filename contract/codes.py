@@ -1,4 +1,4 @@
-"""The closed list of failures: what the customer reads of each, and what the pipeline does after it."""
+"""The closed list of failures: the customer's sentence and hint for each, and what the pipeline does after it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How files that one part writes and another reads are written: whole or not at all."""
+"""Write files that another part reads: completely or not at all."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def read_header(stream: BinaryIO) -> FilmHeader:
                 codec=track.codec,
                 panoramic=track.panoramic,
             )
-    raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it holds no pictures")
+    raise RefusedFilm(ErrorCode.UNREADABLE_FILM, "it contains no pictures")
 
 
 def is_cut_off(stream: BinaryIO) -> bool:

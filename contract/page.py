@@ -1,4 +1,4 @@
-"""What the customer's page must know of the contract, as a JavaScript module."""
+"""The contract's values that the customer's page needs, as a JavaScript module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the header of a PLY says: whether its vertices can be Gaussians, and whether the file can hold what it promises.
+"""Read a PLY's header: whether its vertices can be Gaussians, and whether the file can hold what it declares.
 
 Preflight and the compressor read it alike, before any memory is taken for what the header promises.
 http://paulbourke.net/dataformats/ply/ has the format, splat/ply.py the names that splat tools write.

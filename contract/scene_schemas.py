@@ -52,12 +52,17 @@ def georeference() -> Schema:
         {
             "name": STRING,
             "residual_metres": nullable(AMOUNT),
+            "position_metres": {
+                **_AXES,
+                "description": "As surveyed: east, north, up in the scene; absent from older jobs",
+            },
             "offset_metres": {**_AXES, "description": "Model minus survey: east, north, up"},
             "pixels": {**AMOUNT, "description": "RMS distance of its marks from where the photos should show it"},
             "photos": COUNT,
             "used": BOOLEAN,
             "check": {"type": "boolean", "description": "A check point: never fitted"},
-        }
+        },
+        optional=("position_metres",),
     )
     projected = strict(
         {

@@ -56,7 +56,7 @@ class Shot:
     def reason(self) -> str:
         """Why the picture is not used as a photo, for the customer."""
         if self.kind is Kind.BAND:
-            return f"is the {self.band} band of a shot" if self.band else "is grey, as a spectral band is"
+            return f"is the {self.band} band of a shot" if self.band else "is grey, like a spectral band"
         return f"same shot as {self.of}" if self.kind is Kind.TWIN else REASONS[self.kind]
 
 

@@ -1,4 +1,4 @@
-"""The closed list of warnings: what the customer reads of each."""
+"""The closed list of warnings: the customer's sentence and hint for each."""
 
 from __future__ import annotations
 

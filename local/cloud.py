@@ -56,6 +56,7 @@ def attached_cloud(
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
     blocks: int | None = None,
+    concurrency: int | None = None,
 ) -> Iterator[Cloud]:
     """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
 
@@ -64,9 +65,10 @@ def attached_cloud(
     how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py).
     `blocks`: how many every flight is to be trained in, as far as it has the photos; by its size without it. With
     `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
-    and an evaluation a call.
+    and an evaluation a call. `concurrency`: functions at once in this account, as many as the memory is enough for
+    without it.
     """
-    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, blocks)
+    cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, blocks, concurrency)
     try:
         _wait_until_healthy(cloud, process)
         yield cloud
@@ -135,6 +137,7 @@ def _launch(
     enforce_iam: bool = False,
     spot: Mapping[str, float] | None = None,
     blocks: int | None = None,
+    concurrency: int | None = None,
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
@@ -158,7 +161,7 @@ def _launch(
         process = subprocess.Popen(
             command + (["--attached"] if attached else []),
             cwd=ROOT,
-            env=server_environment(address, folder, enforce_iam),
+            env=server_environment(address, folder, enforce_iam, concurrency),
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

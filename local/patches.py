@@ -15,13 +15,14 @@ What AWS does, and MiniStack does not:
 11. S3's events on EventBridge name the version of the object (local/s3_versions.py).
 12. A version of an object that a GET names can be read in ranges (the same file).
 13. A stack can have an archive of an event bus (local/archives.py).
-15. No item of a Map starts, or tries again, once its execution has ended.
-16. The first item that fails ends its Map: the others' tokens are closed.
+14. No item of a Map starts, or tries again, once its execution has ended.
+15. The first item that fails ends its Map: the others' tokens are closed.
+16. Data have a limit, and calls of functions that Lambda has no room for come again (local/limits.py).
 
 One more is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
 the first worker is warm unpacks and compiles the same thousand files many times over.
 
-14. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
+17. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
 
 tests/integration/test_ministack_patches.py shows each fault on MiniStack as it comes and its absence here, so a
 fixed MiniStack makes a test fail and its patch go.
@@ -50,7 +51,7 @@ from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, new_uuid, now_iso
 from ministack.services import lambda_svc, stepfunctions
 
-from local import archives, http_api, s3_versions
+from local import archives, http_api, limits, s3_versions
 
 CALLBACK_RESOURCE = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 
@@ -87,6 +88,7 @@ def apply() -> None:
     http_api.apply()
     s3_versions.apply()
     archives.apply()
+    limits.apply()
     lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": _Bundle})
 
 
@@ -250,7 +252,8 @@ def _is_over(execution: _State) -> bool:
 
 
 def _send_task_success(data: _State) -> _Response:
-    return _already_settled(data) or _original_send_success(data)
+    too_long = limits.too_long(data.get("output", "{}"), "InvalidOutput")
+    return _already_settled(data) or too_long or _original_send_success(data)
 
 
 def _send_task_failure(data: _State) -> _Response:

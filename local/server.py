@@ -33,7 +33,9 @@ from local.sagemaker.server import SageMakerServer
 from local.sagemaker.service import SageMaker
 
 
-def server_environment(address: Address, folder: Path, enforce_iam: bool = False) -> dict[str, str]:
+def server_environment(
+    address: Address, folder: Path, enforce_iam: bool = False, concurrency: int | None = None
+) -> dict[str, str]:
     """The environment this process must start with; MiniStack reads it at import and the Lambdas inherit it."""
     temporary = _temporary(folder)
     return {
@@ -51,6 +53,7 @@ def server_environment(address: Address, folder: Path, enforce_iam: bool = False
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "LOG_LEVEL": "INFO",
         "AUTH": str(enforce_iam).lower(),  # local/iam.py
+        **({} if concurrency is None else {"LAMBDA_ACCOUNT_CONCURRENCY": str(concurrency)}),
         # two listeners that nothing here needs, one of them on every interface
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",

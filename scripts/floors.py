@@ -1,4 +1,4 @@
-"""Hold each part's test coverage to its floor: `python -m scripts.floors`, after a test run with --cov.
+"""Check each part's test coverage against its floor: `python -m scripts.floors`, after a test run with --cov.
 
 A floor is the share of lines and branches that the whole suite reached when it was last raised, less a point for what
 differs between machines. Code in child processes and in the local cloud's own process is not traced, nor are kernels,

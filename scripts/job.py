@@ -1,4 +1,4 @@
-"""Print a job's whole story: `python -m scripts.job STACK JOB`.
+"""Print a job's full history: `python -m scripts.job STACK JOB`.
 
 Its item, its execution and what each state failed with, every attempt at a stage with SageMaker's and the container's
 reasons, the ends of the containers' logs, the functions' log lines about it, and what it has cost.

@@ -1,4 +1,4 @@
-"""A client of the HTTP API, with nothing but the standard library: upload, follow, download.
+"""A client of the HTTP API that needs only the standard library: upload, follow, download.
 
 client = Client("https://….execute-api.eu-west-1.amazonaws.com", token)
 job = client.wait(client.upload(Path("photos.zip"), quality="standard"))

@@ -1,4 +1,4 @@
-"""What the Data Science SDK (2.3.0) cannot say, added to the definition it writes. Pure, on plain JSON."""
+"""Add to the definition that the Data Science SDK (2.3.0) writes what the SDK cannot express. Pure, on plain JSON."""
 
 from __future__ import annotations
 

@@ -103,6 +103,18 @@ _INTERNAL = FAILURES[ErrorCode.INTERNAL]
 INTERNAL_ERROR = {"code": ErrorCode.INTERNAL.value, "message": _INTERNAL.sentence, "hint": _INTERNAL.hint}
 
 
+def refused() -> Retry:
+    """No concurrent execution was free, of which a young account has ten: the function did not run, and nothing is
+    wrong. A burst of uploads is waited for, 2.5 hours on average, before what was paid for is given up.
+    """
+    return Retry(error_equals=["Lambda.TooManyRequestsException"], interval_seconds=2, max_attempts=30, backoff_rate=2)
+
+
+def call_retries() -> list[Retry]:
+    """For a function that answers at once."""
+    return [refused(), Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2)]
+
+
 def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> EventBridgePutEventsStep:
     """Put a status event on the bus and leave the data as it is."""
     common = {"version": VERSION, "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
@@ -213,7 +225,7 @@ def run_states(
         resource="${SettleStageFunctionArn}",
         parameters={"jobId.$": "$.jobId", "stage": stage.value, **part, "failure.$": "$.failure"},
         result_path="$.settlement",
-        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        retry=call_retries(),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=fault),
     )
     settle.next(settled)
@@ -235,6 +247,7 @@ def run_states(
             *([half] if stage.spec.halves else []),
             *([again] if part else []),
             Retry(error_equals=FINAL, interval_seconds=1, max_attempts=0, backoff_rate=2),
+            refused(),
             Retry(error_equals=["States.ALL"], interval_seconds=2, max_attempts=6, backoff_rate=2),
         ],
         catch=Catch(error_equals=["States.ALL"], result_path="$.failure", next_step=settle),
@@ -253,7 +266,7 @@ def large(whole: State, settled: State, failed: State, unforeseen_failure: State
             "blocks.$": "$.blocks",
         },
         result_path="$.settlement",
-        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        retry=call_retries(),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     weigh.next(settled)
@@ -321,7 +334,7 @@ def delivery(unforeseen_failure: State) -> State:
         "Deliver",
         resource="${DeliverFunctionArn}",
         result_path="$.delivery",
-        retry=Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2),
+        retry=call_retries(),
         catch=Catch(error_equals=["States.ALL"], result_path="$.fault", next_step=unforeseen_failure),
     )
     announced = announce(

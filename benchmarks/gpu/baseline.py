@@ -1,4 +1,4 @@
-"""gsplat trained as its own `simple_trainer.py` does by default, on our loader and without what it needs besides.
+"""gsplat trained as its own `simple_trainer.py` does by default, with our loader and without its other dependencies.
 
 simple_trainer itself needs AlexNet's weights, a fork of pycolmap and NumPy 1. Its loop is written out: Gaussians at the
 sparse points, one Adam a parameter, L1 and 0.2 of D-SSIM without padding, one more degree of harmonics each 1,000

@@ -1,4 +1,4 @@
-"""Make the survey products of a scene: each by itself, so that one that cannot be made costs no other."""
+"""Make the survey products of a scene: each separately, so that a failure of one does not affect the others."""
 
 from __future__ import annotations
 

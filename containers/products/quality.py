@@ -160,7 +160,7 @@ def _accuracy_check(evidence: Evidence) -> Check:
     if evidence.georeference["georeferenced"]:
         source = evidence.georeference.get("source") or "GPS"
         return Check("Accuracy", f"by {source} alone, not checked", wanted, Verdict.FAIR)
-    return Check("Accuracy", "the scene has no place on Earth", wanted, Verdict.POOR)
+    return Check("Accuracy", "the scene is not georeferenced", wanted, Verdict.POOR)
 
 
 def _verdict(good: bool, fair: bool) -> Verdict:

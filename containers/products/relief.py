@@ -1,4 +1,4 @@
-"""What is read off a surface model: hillshade, contours, and the volume over a polygon."""
+"""What is derived from a surface model: hillshade, contours, and the volume over a polygon."""
 
 from __future__ import annotations
 

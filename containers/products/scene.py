@@ -62,7 +62,7 @@ class Scene:
         """
         place = Place.of(self.georeference)
         if place is None:
-            raise NoPlaceError(str(self.georeference.get("reason") or "the scene has no place on Earth"))
+            raise NoPlaceError(str(self.georeference.get("reason") or "the scene is not georeferenced"))
         return projection_of(place, self.georeference, epsg)
 
     def grid_gap(self, projected: Projected) -> GridGap | None:

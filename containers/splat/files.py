@@ -1,4 +1,4 @@
-"""Files that a customer's file names or brings: names lead nowhere but below their folder, and sizes are bounded."""
+"""Files that a customer's file names or contains: names lead only below their folder, and sizes are bounded."""
 
 from __future__ import annotations
 

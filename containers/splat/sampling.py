@@ -1,4 +1,4 @@
-"""Some of many, spread over all of them."""
+"""Choose some of many items, spread over all of them."""
 
 from __future__ import annotations
 

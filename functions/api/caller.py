@@ -1,4 +1,4 @@
-"""Who calls: what API Gateway's JWT authorizer has verified before the function runs."""
+"""The caller, as API Gateway's JWT authorizer has verified it before the function runs."""
 
 from __future__ import annotations
 

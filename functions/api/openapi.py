@@ -1,4 +1,4 @@
-"""The API's own description, OpenAPI 3.1, as the routes and models say it."""
+"""The API's description in OpenAPI 3.1, generated from the routes and models."""
 
 from __future__ import annotations
 

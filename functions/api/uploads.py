@@ -1,4 +1,4 @@
-"""Uploads straight into S3, in parts by signed links, that go on where they broke off.
+"""Uploads straight into S3, in parts through signed links, that resume where they were interrupted.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 """

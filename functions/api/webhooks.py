@@ -1,4 +1,4 @@
-"""The caller's webhook: set, looked at, tested, taken away."""
+"""The caller's webhook: set it, get it, test it, delete it."""
 
 from __future__ import annotations
 

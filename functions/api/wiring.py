@@ -1,4 +1,4 @@
-"""What the API's routes work with, made once a warm function from its settings and clients."""
+"""The objects that the API's routes use, made once per warm function from its settings and clients."""
 
 from __future__ import annotations
 

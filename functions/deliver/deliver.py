@@ -1,4 +1,4 @@
-"""Gather what the stages left into one delivery."""
+"""Gather the stages' outputs into one delivery."""
 
 from __future__ import annotations
 

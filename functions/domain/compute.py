@@ -1,4 +1,4 @@
-"""SageMaker, as far as the pipeline needs it: create, look at and stop the job of a stage run."""
+"""SageMaker, as far as the pipeline needs it: create, describe and stop the job of a stage run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What lies in an archive, as far as ranged reads tell in seconds: headers of films and splats, the model of a scene.
+"""What an archive contains, as far as ranged reads find it within seconds: headers of films and splats, the model of a
+scene.
 
 A refusal is what the first stage would say for the same reason. What is out of reach is left to that stage.
 """

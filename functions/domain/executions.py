@@ -1,4 +1,4 @@
-"""Executions of the state machine: one a job, named as the job."""
+"""Executions of the state machine: one per job, with the job's name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a job is likely to take that has not begun, by what earlier jobs took."""
+"""How long a job that has not begun is likely to take, estimated from earlier jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The jobs table: one item a job. start_job writes who asked for what, track_progress how far it is."""
+"""The jobs table: one item per job. start_job writes who asked for what, track_progress how far it is."""
 
 from __future__ import annotations
 

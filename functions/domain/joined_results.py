@@ -1,4 +1,4 @@
-"""One result of a large flight's training, of those of its blocks: what the report says of the whole.
+"""Join the results of a large flight's blocks into one result of its training, for the report.
 
 A check photo that several blocks show in part has one score: squared errors weighed by the parts' pixels, as if the
 photo had been compared at once.

@@ -1,4 +1,4 @@
-"""Addresses that mails go to: unsubscribed ones, and those that bounce."""
+"""The addresses that mails go to, including those that unsubscribed and those that bounce."""
 
 from __future__ import annotations
 

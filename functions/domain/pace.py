@@ -1,5 +1,5 @@
-"""How long a stage takes, learnt from those that ran before: seconds by work, and how a stage's time runs along its
-progress. Pure, but for the table of what was learnt at the end.
+"""How long a stage takes, learnt from earlier runs: seconds by work, and how a stage's time relates to its progress.
+Pure, but for the table of what was learnt at the end.
 
 A stage's progress is not its time: training's first steps see small pictures of few Gaussians and are many times as
 quick as its last. So each stage's pace keeps, beside the seconds for a unit of work, the share of the time that was

@@ -1,4 +1,4 @@
-"""One POST to a host that a customer named: to the address that was looked at, over TLS, following no redirect."""
+"""One POST to a host that a customer named: to the address that was checked, over TLS, without following redirects."""
 
 from __future__ import annotations
 

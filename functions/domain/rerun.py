@@ -1,4 +1,4 @@
-"""Run a job again from one of its stages on, with what the stages before have left.
+"""Run a job again from one of its stages on, with the output of the earlier stages.
 
 A rerun is a job of its own: `meadow-0123456789ab` is rerun as `meadow-0123456789ab-r2`, then `-r3`. Its SageMaker job
 names, events, mails and results are therefore its own too, and no attempt number of one meets one of the other.

@@ -1,4 +1,5 @@
-"""The day's spending limit over all owners: no new machine once the day's runs reach it, those at work in full."""
+"""The day's spending limit for all owners: no new machine once the day's runs reach it, running ones counted in
+full."""
 
 from __future__ import annotations
 

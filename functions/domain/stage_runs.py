@@ -1,5 +1,5 @@
-"""The stage runs table: which task token waits for which SageMaker job, which runs wait for a machine, and which run is
-to be looked at when.
+"""The stage runs table: which task token waits for which SageMaker job, which runs wait for a machine, and when each
+run is to be checked.
 
 Tokens never leave the control plane.
 """

@@ -1,4 +1,5 @@
-"""Tickets to a streamed scene: whoever opened its page by a link may ask for links to its parts while that link lives.
+"""Tickets to a streamed scene: anyone who opened its page by a link may request links to its parts while that link is
+valid.
 
 A ticket is `<jobId>.<seconds since 1970>.<MAC>`. The key of the MAC is drawn when the job is recorded, stays in its
 item and goes with it: a deleted scene's tickets open nothing.

@@ -1,4 +1,4 @@
-"""What is left to do for a job that is recorded and not started.
+"""The remaining work for a job that is recorded but not started.
 
 It is kept in the job's item until it is done, so that a crash or a throttle between the two loses nothing.
 """

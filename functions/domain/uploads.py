@@ -1,4 +1,4 @@
-"""The version of an object that was uploaded, which is the one that becomes a job, whatever is put at its key later."""
+"""The version of an object that was uploaded: it becomes the job, whatever is stored at its key later."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where a customer wants to be called, and how a call is signed: as Standard Webhooks has it, so that its libraries
-verify ours (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md)."""
+"""Where a customer wants to be called, and how a call is signed: as Standard Webhooks specifies, so that its libraries
+verify our calls (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of a large flight's training, from what became of its blocks. Pure."""
+"""The outcome of a large flight's training, from the outcomes of its blocks. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clean up after an execution that did not end by its own last state."""
+"""Clean up after an execution that did not end in its own last state."""
 
 from __future__ import annotations
 

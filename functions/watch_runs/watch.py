@@ -1,4 +1,4 @@
-"""Look at stage runs that were not heard of for a while: keep waiting tasks alive, find ends whose event was lost."""
+"""Check stage runs without recent news: keep waiting tasks alive, find ends whose event was lost."""
 
 from __future__ import annotations
 

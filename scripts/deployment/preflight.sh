@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks whether an account can take the stack and run its first job: scripts/deployment/preflight.sh. Run it before `sam deploy`.
+# Checks whether an account can take the stack and run its first job: scripts/deployment/preflight.sh. Run it before `sam deploy`.
 #
 # Changes nothing. Each line says ok, or what is missing and the command that asks for it; exit code 1 if anything is.
 #

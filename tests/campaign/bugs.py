@@ -53,8 +53,8 @@ BUGS = (
     Bug("a failure is not answered", REPORTING, "        elif outcome.error is not None:\n", "        elif False:\n"),
     Bug("a stopped run counts as running", OUTCOME, 'if status in ("InProgress", "Stopping"):', 'if status in ("InProgress", "Stopping", "Stopped"):'),
     Bug("progress may go back", JOBS, "(attribute_not_exists(#{guard}) OR #{guard} < :{guard})", "(attribute_exists(jobId) OR attribute_not_exists(jobId))"),
-    Bug("all blocks are one run", RUN, "latest = latest_of(known, request.stage, request.block)", "latest = latest_of(known, request.stage)"),
     # ── found by the unit tests ──
+    Bug("all blocks are one run", RUN, "latest = latest_of(known, request.stage, request.block)", "latest = latest_of(known, request.stage)", _unit("large_flights")),
     Bug("each block may spend what all may", BLOCKS, "limit=share * left", "limit=left", _unit("large_flights")),
     Bug("nothing is kept for the join", BLOCKS, " - min(reserved, RESERVED_SHARE * budget)", "", _unit("large_flights")),
     Bug("a flight of few blocks is joined", WEIGH, "ENOUGH = 0.9", "ENOUGH = 0.5", _unit("large_flights")),

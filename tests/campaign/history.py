@@ -27,7 +27,7 @@ from domain.stages import StageRun
 from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import PILOT, Pipeline, running_pipeline
-from tests.campaign.world import EPOCH, Crash, Faults
+from tests.campaign.world import EPOCH, Crash, Faults, Refused
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
 from tests.support.fakes import RUNNING
@@ -107,6 +107,7 @@ def draw_faults(seed: int) -> Faults:
     return Faults(
         crash=0.01 * strength,
         throttle=0.01 * strength,
+        refused=0.02 * strength,
         duplicate=0.15 * strength,
         lost=0.15 * strength,
         late=0.08 * strength,
@@ -117,6 +118,7 @@ def draw_faults(seed: int) -> Faults:
         unreadable=0.03 * strength,
         skew=2.0 * strength,
         outages=chance.choice([0, 0, 1, 2]) if strength else 0,
+        bursts=chance.choice([0, 0, 1, 3]) if strength else 0,
     )
 
 
@@ -182,7 +184,7 @@ class Customers:
         """POST /start-job, until the API answers that it has taken or refused it."""
         try:
             status = self._pipeline.ask("POST", "/start-job", {"s3_url": f"s3://{bucket}/{key}", "email": PILOT})
-        except Crash:
+        except (Crash, Refused):
             status = 500
         if status >= 500 or status == 429:
             self._world.after(30, lambda: self._start(bucket, key))
@@ -264,6 +266,7 @@ def broken_invariants(pipeline: Pipeline, customers: Customers) -> list[str]:
     faults += [f"{key} still queues" for key, item in pipeline.runs.items.items() if "queuedFor" in item]
     items = {key[0]: item for key, item in pipeline.jobs.items.items()}
     faults += _paid_for_nothing(pipeline)
+    faults += [f"{name} was given up, as Lambda had no room for a call" for name in pipeline.machine.given_up]
     faults += [f"{name} has no item" for name in executions if name not in items]
     for job_id, item in items.items():
         faults += _faults_of(job_id, item, pipeline, job_id in customers.redriven)

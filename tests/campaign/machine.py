@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.campaign.world import Crash, World
+from tests.campaign.world import Crash, Refused, World
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline
 from tests.support.fakes import MAX_DATA_BYTES, aws_error, check_data
 
 # what Step Functions calls a function's death, and its own failure to call one
+REFUSED = "Lambda.TooManyRequestsException"
 DEATHS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "Lambda.ServiceException")
 RESULTS = {"${SettleStageFunctionArn}": "settle_stage", "${DeliverFunctionArn}": "deliver"}
 Json = dict[str, Any]
@@ -75,6 +76,7 @@ class Machine:
         self.entered: Callable[[Execution], None] = lambda execution: None
         self.executions: dict[str, Execution] = {}
         self.tokens: dict[str, Execution] = {}
+        self.given_up: list[str] = []  # executions of which a task failed because Lambda refused to run its function
 
     # ── the API ──
 
@@ -264,6 +266,8 @@ class Machine:
         """Invokes the function. Raises StateError under Step Functions' name for a crash or an exception."""
         try:
             return self._invoke(function, event)
+        except Refused as refused:
+            raise StateError(REFUSED) from refused
         except Crash as crash:
             raise StateError(self._world.random.choice(DEATHS)) from crash
         except Exception as error:
@@ -316,6 +320,8 @@ class Machine:
                     self._again_after(execution, self._world.random.uniform(0, longest))
                     return
                 break
+        if error.error == REFUSED:
+            self.given_up.append(execution.name)
         for catch in state.get("Catch", []):
             if _matches(error.error, catch["ErrorEquals"]):
                 _write(execution, catch["ResultPath"], {"Error": error.error, "Cause": error.cause})

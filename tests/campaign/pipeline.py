@@ -28,15 +28,16 @@ from tests.campaign.compute import Machines
 from tests.campaign.machine import Execution, Machine
 from tests.campaign.storage import Mail, Storage
 from tests.campaign.tables import Table
-from tests.campaign.world import Crash, Faults, Faulty, World
+from tests.campaign.world import Crash, Faults, Faulty, Refused, World
 from tests.support.cloud import ENVIRONMENT, HANDLERS, LambdaContext, forget
 from tests.support.events import sample_event
-from tests.support.fakes import FakeJob
+from tests.support.fakes import FakeJob, check_entries
 from watch_runs.watch import Watcher
 
 OUTCOMES = (StatusType.JOB_REJECTED, StatusType.JOB_SUCCEEDED, StatusType.JOB_FAILED, StatusType.JOB_STOPPED)
 PILOT = "pilot@example.com"
 TRIES = 3  # Lambda runs an event that failed twice more, then it is a dead letter
+MAX_REFUSED_SECONDS = 300.0  # between two tries of an event for which Lambda has no room, from one second on
 REDRIVE_SECONDS = 6 * 3600.0  # until somebody answers the alarm
 Json = dict[str, Any]
 
@@ -126,6 +127,7 @@ class Pipeline:
 
     def publish(self, type_: str, detail: Json) -> None:
         """Puts a status event on the bus, whose delivery to its consumers is durable."""
+        check_entries([{"Source": SOURCE, "DetailType": type_, "Detail": json.dumps(detail)}])
         event = self.event(type_, SOURCE, detail)
         self.world.deliver(lambda: self.invoke_later("track_progress", event), durable=True)
         if type_ in OUTCOMES:
@@ -171,10 +173,15 @@ class Pipeline:
 
         self.world.after(self.world.random.uniform(300, 5000), end)
 
-    def invoke_later(self, function: str, event: Json, tries: int = TRIES) -> None:
-        """An asynchronous invocation with its retries; what fails for good is a dead letter, and is redriven."""
+    def invoke_later(self, function: str, event: Json, tries: int = TRIES, refused_seconds: float = 1.0) -> None:
+        """An asynchronous invocation with its retries; what fails for good is a dead letter, and is redriven. An event
+        that Lambda has no room for stays in its queue (for six hours on AWS), and no retry is counted.
+        """
         try:
             self._invoke(function, event)
+        except Refused:
+            doubled = min(2 * refused_seconds, MAX_REFUSED_SECONDS)
+            self.world.after(refused_seconds, lambda: self.invoke_later(function, event, tries, doubled))
         except (Exception, Crash):
             if tries > 1:
                 wait = 60 * (TRIES - tries + 1)
@@ -184,6 +191,7 @@ class Pipeline:
                 self.world.after(REDRIVE_SECONDS, lambda: self.invoke_later(function, event))
 
     def _invoke(self, function: str, event: Json) -> Any:
+        self.world.may_refuse()
         self.invocations += 1
         handler = importlib.import_module(f"{function}.handler").handler
         about = (str(event.get("detail", {}).get("jobId")), str(event.get("detail-type")))

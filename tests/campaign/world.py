@@ -22,12 +22,17 @@ class Crash(BaseException):
     """End of the function's process, which no `except Exception` catches."""
 
 
+class Refused(Exception):
+    """The account has no concurrent execution free, of which a young one has ten: the function did not run."""
+
+
 @dataclass(frozen=True)
 class Faults:
     """Probabilities of faults: of a crash and a throttle per call to AWS, of the others per event."""
 
     crash: float = 0.0
     throttle: float = 0.0
+    refused: float = 0.0  # of calls of a function
     duplicate: float = 0.0
     lost: float = 0.0  # of events that come with best effort only
     late: float = 0.0
@@ -38,6 +43,7 @@ class Faults:
     unreadable: float = 0.0  # of uploads
     skew: float = 0.0  # seconds by which clocks of functions and containers are off, at most
     outages: int = 0  # of one service each, for minutes: every call of it fails
+    bursts: int = 0  # of others' calls, for minutes: Lambda has no room for ours
 
 
 LARGE = 0.3  # of the flights are trained in blocks
@@ -54,12 +60,16 @@ class World:
         self._skews: list[float] = []  # of their clocks
         self.large, self.blocks = LARGE, (2, 5)  # fewest and most of a large flight
         self.met: list[float] = []  # when a function met a fault that a later try does not
-        self._outages = [self._outage() for _ in range(faults.outages)]
+        self._outages = [self._outage() for _ in range(faults.outages)] + [self._burst() for _ in range(faults.bursts)]
 
     def _outage(self) -> tuple[str, float, float]:
         begin = self.random.uniform(0, 40_000)
         service = self.random.choice(["sagemaker", "stepfunctions", "events", "dynamodb", "s3"])
         return service, begin, begin + self.random.uniform(120, 2400)
+
+    def _burst(self) -> tuple[str, float, float]:
+        begin = self.random.uniform(0, 15_000)  # while most jobs are at work
+        return "lambda", begin, begin + self.random.uniform(120, 2400)
 
     def is_out(self, service: str) -> bool:
         return any(name == service and begin <= self.now < end for name, begin, end in self._outages)
@@ -83,6 +93,12 @@ class World:
         if self.happens(self.faults.throttle):
             self.met.append(self.now)
             raise aws_error(self.random.choice(["ThrottlingException", "InternalFailure"]), call)
+
+    def may_refuse(self) -> None:
+        """Raises Refused where Lambda takes no call of a function now."""
+        if self.is_out("lambda") or self.happens(self.faults.refused):
+            self.met.append(self.now)
+            raise Refused
 
     def at(self) -> datetime:
         return EPOCH + timedelta(seconds=self.now)

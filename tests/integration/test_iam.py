@@ -26,7 +26,7 @@ from tests.support.events import sample_event
 from tests.support.waiting import quiet_logs, wait_until
 
 FIXTURES = Path(__file__).parent / "fixtures" / "stages"
-JOB_SECONDS = 120.0
+JOB_SECONDS = 300.0
 OWNER = f"arn:aws:iam::{ACCOUNT}:root"
 
 
@@ -108,6 +108,18 @@ def test_a_job_gets_to_its_failure_with_the_roles_permissions(stack: Stack, tmp_
     assert events[-1].error is not None
     assert events[-1].error["code"] == "NO_OVERLAP"
     assert wait_for_mail(stack.address, "bad@example.com", 30) is not None
+    assert stack.denials() == []
+
+
+def test_a_large_flight_is_trained_in_blocks_and_joined_with_the_roles_permissions(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """The stand-ins of a block and of the join fail where they do not find the models that they read."""
+    events = stack.send(tmp_path, "large@example.com", "in blocks")
+    assert events[-1].type == "Job Succeeded", events[-1].error
+    assert {event.block for event in events if event.stage == "3dgs"} == {"coarse", 1, 2, 3, None}
+    assert [event.type for event in events].count("Job Succeeded") == 1
+    assert wait_for_mail(stack.address, "large@example.com", 30) is not None
     assert stack.denials() == []
 
 

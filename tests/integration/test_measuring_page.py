@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from compressor.deliver.limits import Limits
-from compressor.deliver.survey import Absolute, Survey, System
+from compressor.deliver.photos import Photos, photos_of
+from compressor.deliver.survey import Absolute, ControlPoint, Survey, System
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
 from compressor.sog.container import pack_files, zip_files
-from splat.camera import Camera, look_at
+from splat.camera import Camera, View, look_at
 from tests.support.browser import PHONE, axe, chromium, look, needs_chromium
 from tests.support.slabs import BOX, SCALE, slabs
 from tests.support.splats import village_surroundings
@@ -36,13 +37,40 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
     terms = [[origin, *np.eye(3)[axis], 0, 0, 0, 0, 0] for axis, origin in enumerate((EASTING, NORTHING, LEVEL))]
     survey = Survey(
-        gsd=GSD, scale=1e-4, absolute=Absolute(0.02, 0.03, "check points"), system=System("UTM 32N, EPSG:25832", terms)
+        gsd=GSD,
+        scale=1e-4,
+        absolute=Absolute(0.02, 0.03, "check points"),
+        system=System("UTM 32N, EPSG:25832", terms),
+        control=[ControlPoint("A1", (-1.0, -1.0, 0.0), False), ControlPoint("B2 <check>", (0.9, -1.2, 0.0), True)],
     )
     limits = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
     journey = Journey([eye(), -eye()], TARGET, FIELD_OF_VIEW, seconds=10)
-    content = Page("Yard", journey, village_surroundings(UP), limits, metric=True, survey=survey)
+    content = Page("Yard", journey, village_surroundings(UP), limits, metric=True, survey=survey, photos=photos())
     write_page(path, BUNDLE, zip_files(pack_files(slabs())), content)
     return path
+
+
+PLACE = np.array([-0.5, -0.9, 0.0])  # on the yard, south of the box
+PHOTO = (900, 600)
+EYES = {"south.jpg": (-0.5, -3, 2), "above.jpg": (0, -0.5, 4), "east.jpg": (2.5, -2, 1.5), "north.jpg": (-0.5, 3, 0.6)}
+
+
+def cameras() -> dict[str, Camera]:
+    """The box hides the place from the last."""
+    return {
+        name: look_at(eye, (*PLACE[:2], 0.1), (0.01, 0, 1), width=PHOTO[0], height=PHOTO[1])
+        for name, eye in EYES.items()
+    }
+
+
+def photos() -> Photos:
+    """Of a lens without distortion: each photo is what the page takes it for."""
+    views = [View(name, "train", camera) for name, camera in cameras().items()]
+    rows = [{"name": name, "original": f"DCIM/{name.upper()}"} for name in EYES]
+    lens = views[0].camera
+    parameters = {name: getattr(lens, name) for name in ("fx", "fy", "cx", "cy")}
+    figures = [{"kind": "PINHOLE", "width": lens.width, "height": lens.height, "parameters": parameters}]
+    return photos_of(views, rows, {"cameras": figures})
 
 
 def eye() -> NDArray[np.float64]:
@@ -195,6 +223,93 @@ def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:
     assert found, figures(page)
     expected = [EASTING - 0.5, NORTHING - 0.9, LEVEL]
     assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
+
+
+def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
+    assert page.inner_text("[data-part=seen]") == "Seen in 3 photos:"
+    listed = page.locator("[data-part=photo-list] li").all_inner_texts()
+    assert {line.split(":")[0] for line in listed} == {"SOUTH.JPG", "ABOVE.JPG", "EAST.JPG"}
+    true = {name.upper(): camera.project(PLACE[None])[0][0] for name, camera in cameras().items()}
+    for line in listed:
+        name, column, row = re.match(r"(.+): pixel (\d+), (\d+)", line).groups()  # type: ignore[union-attr]
+        assert (int(column), int(row)) == pytest.approx(true[name], abs=3)
+
+    files = []
+    for name in ("SOUTH.JPG", "EAST.JPG", "OTHER.JPG"):
+        picture = np.full((PHOTO[1], PHOTO[0], 3), 90, np.uint8)
+        if name in true:
+            x, y = np.round(true[name] - 0.5).astype(int)
+            picture[y - 1 : y + 2, x - 1 : x + 2] = 255
+        files.append(tmp_path / name)
+        Image.fromarray(picture).save(files[-1])
+    page.set_input_files("[data-part=files]", files)
+    page.wait_for_function("document.querySelectorAll('[data-part=marks] canvas').length === 2", timeout=60_000)
+    assert "OTHER.JPG" in page.inner_text("[data-part=seen]")
+    for number, name in enumerate(("SOUTH.JPG", "EAST.JPG")):
+        canvas = page.locator("[data-part=marks] canvas").nth(number)
+        shown = list(map(int, re.findall(r"\d+", canvas.get_attribute("aria-label"))))
+        wide = canvas.bounding_box()["width"] / 296
+        off = (np.array(true[name]) - shown + (148, 100)) * wide
+        canvas.click(position={"x": float(off[0]), "y": float(off[1])})
+    page.wait_for_function("spaceport.measuring.picks[0].marks === 2", timeout=60_000)
+    before = page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()")
+    point = page.evaluate("spaceport.measuring.picks[0].point")
+    assert point == pytest.approx(PLACE.tolist(), abs=0.005)
+    assert re.search(r"By marks in 2 photos, which miss by [01]\.\d pixels \(RMS\); 0\.\d+ m from", figures(page))
+    look(page, "photos", tmp_path)
+    assert axe(page) == []
+    page.locator("[data-part=marks] canvas").nth(0).press("ArrowUp")
+    page.wait_for_function(f"spaceport.measuring.picks[0].point[1] !== {point[1]}", timeout=60_000)
+    assert page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()") == before
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "photos-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[data-kind=line]")
+    assert page.is_hidden("[data-part=photos]")
+
+
+def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    assert page.is_hidden("[data-part=note]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    pose = "spaceport.measuring.camera.component.entity.getPosition().toString()"
+    before = page.evaluate(pose)
+    page.fill("[data-part=text]", "")
+    page.locator("[data-part=text]").press_sequentially("wasm <damp> & moss")  # letters that fly, and one that closes
+    page.wait_for_timeout(500)
+    assert page.evaluate(pose) == before
+    assert page.is_visible("#measuring")
+    page.keyboard.press("Enter")
+    assert page.evaluate("spaceport.measuring.picks.length") == 1
+    page.click("[data-part=clear]")
+    texts = "[...document.querySelectorAll('#overlay text')].map((each) => each.textContent)"
+    drawn = {"A1", "B2 <check>", "wasm <damp> & moss"}
+    page.wait_for_function(f"{texts}.includes('wasm <damp> & moss')", timeout=60_000)
+    assert drawn <= set(page.evaluate(texts))
+    look(page, "notes", tmp_path)
+    assert axe(page) == []
+    page.reload()
+    page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.wait_for_timeout(900)
+    page.click("#measure")
+    page.wait_for_function(f"{texts}.includes('wasm <damp> & moss')", timeout=60_000)
+    page.click("[data-part=views] button")
+    wait_for_picks(page, 1)
+    assert page.evaluate("spaceport.measuring.picks[0].point") == pytest.approx(PLACE.tolist(), abs=0.02)
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "notes-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[aria-label^='Remove the note']")
+    page.wait_for_function(f"!{texts}.includes('wasm <damp> & moss')", timeout=60_000)
 
 
 def test_keys_and_touch_measure_too(page: Any) -> None:

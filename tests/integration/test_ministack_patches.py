@@ -29,10 +29,12 @@ from local.server import server_environment
 ROLE = "arn:aws:iam::123456789012:role/states"
 CALLBACK = "arn:aws:states:::lambda:invoke.waitForTaskToken"
 HANGING = 12.0  # seconds after which an execution of the plain MiniStack counts as hanging
+MAX_BYTES = 262_144
 PATIENCE = 120.0  # seconds that the patched one has: it is to end them all
 
 FUNCTIONS = '''
 import os
+import time
 
 import boto3
 
@@ -54,6 +56,14 @@ def answer_twice(event, context):
 
 def where(event, context):
     return os.path.realpath(os.environ["LAMBDA_TASK_ROOT"])
+
+def slow(event, context):
+    """Take a second, and leave a trace."""
+    time.sleep(1)
+    boto3.client("s3").put_object(Bucket="tokens", Key=f"slow/{event['detail']['number']}", Body=b"")
+
+def grow(event, context):
+    return "x" * event["bytes"]
 
 def third_time(event, context):
     """Fails twice by its token."""
@@ -83,8 +93,8 @@ class Probes:
             archive.writestr("code.py", "")
             archive.writestr("functions.py", FUNCTIONS)
         functions = self.address.client("lambda")
-        handlers = {name: name for name in ("keep", "refuse", "answer_twice", "third_time", "where")}
-        for name, handler in (handlers | {"where_too": "where"}).items():
+        handlers = {name: name for name in ("keep", "refuse", "answer_twice", "third_time", "where", "grow", "slow")}
+        for name, handler in (handlers | {"where_too": "where", "never": "where"}).items():
             functions.create_function(
                 FunctionName=name,
                 Runtime="python3.11",
@@ -93,6 +103,8 @@ class Probes:
                 Timeout=30,
                 Code={"ZipFile": code.getvalue()},
             )
+        for name, reserved in {"slow": 1, "never": 0}.items():
+            functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=reserved)
 
     def start(self, name: str, state: dict[str, Any], machine: dict[str, Any] | None = None) -> str:
         definition = {"StartAt": "A", "States": {"A": {**state, "End": True}}, **(machine or {})}
@@ -177,6 +189,53 @@ class Probes:
         refusal = self.refusal(self.states.send_task_failure, taskToken=token, error="Late")
         time.sleep(0.5)
         return self.ended(execution), refusal
+
+    def long_input(self) -> str:
+        arn = self.states.create_state_machine(name="long", definition=json.dumps(NOTHING), roleArn=ROLE)
+        machine = arn["stateMachineArn"]
+        self.states.start_execution(stateMachineArn=machine, name="fits", input=json.dumps("x" * (MAX_BYTES - 2)))
+        return self.refusal(
+            self.states.start_execution, stateMachineArn=machine, name="long", input=json.dumps("x" * (MAX_BYTES - 1))
+        )
+
+    def long_output(self) -> str:
+        self.start("long_output", callback("keep"))
+        token = self.token("long_output")
+        return self.refusal(self.states.send_task_success, taskToken=token, output=json.dumps("x" * (MAX_BYTES - 1)))
+
+    def long_data(self) -> str:
+        """A result that fits by itself, and does not beside what is there; no Catch takes the error."""
+        task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "ResultPath": "$.result"}
+        given = {"FunctionName": "grow", "Payload": {"bytes": MAX_BYTES - 20}}
+        caught = [{"ErrorEquals": ["States.ALL"], "Next": "A"}]
+        execution = self.start(
+            "long_data",
+            {**task, "Parameters": given, "ResultSelector": {"grown.$": "$.Payload"}, "Catch": caught},
+        )
+        return self.ended(execution)
+
+    def long_event(self) -> str:
+        entry = {"Source": "probe", "DetailType": "probe", "Detail": json.dumps({"x": "y" * MAX_BYTES})}
+        return self.refusal(self.address.client("events").put_events, Entries=[entry])
+
+    def refused_call(self) -> str:
+        """A state's function of which Lambda runs none at all."""
+        task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke"}
+        return self.ended(self.start("refused_call", {**task, "Parameters": {"FunctionName": "never", "Payload": {}}}))
+
+    def refused_events(self) -> int:
+        """Events for a function of which Lambda runs one at a time: how many it has taken in the end."""
+        events, arn = self.address.client("events"), "arn:aws:lambda:eu-west-1:123456789012:function:slow"
+        events.put_rule(Name="slow", EventPattern='{"source": ["slow"]}')
+        events.put_targets(Rule="slow", Targets=[{"Id": "slow", "Arn": arn}])
+        for number in range(8):
+            events.put_events(Entries=[{"Source": "slow", "DetailType": "x", "Detail": json.dumps({"number": number})}])
+        deadline = time.monotonic() + self.patience
+        while (taken := self.s3.list_objects_v2(Bucket="tokens", Prefix="slow/")["KeyCount"]) < 8:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.2)
+        return int(taken)
 
     def stopped_map(self) -> str:
         """What becomes of the first item's token after a stop, and whether the second item starts."""
@@ -271,7 +330,7 @@ class Probes:
         part = self.s3.get_object(Bucket="ranges", Key="a", VersionId=version, Range="bytes=1-2")
         return str(part["Body"].read(), "utf-8")
 
-    def refusal(self, call: Callable[..., Any], **arguments: str) -> str:
+    def refusal(self, call: Callable[..., Any], **arguments: Any) -> str:
         try:
             call(**arguments)
         except ClientError as error:
@@ -292,7 +351,14 @@ def map_of(at_once: int) -> dict[str, Any]:
     return {"Type": "Map", "ItemsPath": "$.items", "MaxConcurrency": at_once, "ItemProcessor": processor}
 
 
+NOTHING = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
 ON_AWS = {
+    "long_input": "ValidationException",
+    "long_output": "InvalidOutput",
+    "long_data": "FAILED States.DataLimitExceeded",
+    "long_event": "ValidationException",
+    "refused_call": "FAILED Lambda.TooManyRequestsException",
+    "refused_events": 8,
     "heartbeat": "FAILED States.HeartbeatTimeout",
     "heartbeat_path": "FAILED States.HeartbeatTimeout",
     "timeout_path": "FAILED States.Timeout",

@@ -15,7 +15,7 @@ from compressor.sog.container import read_codes
 from compressor.sog.decoder import dequantise
 from splat.gaussians import Gaussians
 from tests.support.browser import axe, chromium, look, needs_chromium, served
-from tests.support.picked import picked_depth
+from tests.support.picked import met_depths, picked_depth
 from tests.support.streaming import DRAWN, Api, Bucket, expected, link_to, loaded, write_scene
 
 WIDTH, HEIGHT = 640, 400
@@ -120,6 +120,11 @@ def test_no_source_makes_the_page_load_files_of_others(bucket: Bucket, browser: 
     assert [path for path, _ in bucket.asked if "/lod/" in path] == []
 
 
+GRID: dict[str, Any] = {
+    "corner": [-1.6, -1.4, 0.0], "axes": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "cell": 0.3, "columns": 6, "rows": 4,
+}  # fmt: skip
+
+
 def finest(scene: Path) -> Gaussians:
     """All of the finest level but the environment, as the page reads them."""
     parts = [vars(dequantise(read_codes(file.read_bytes()))) for file in sorted((scene / "lod").glob("0_*.sog"))]
@@ -152,6 +157,13 @@ def test_the_ruler_picks_on_the_finest_level_whatever_is_drawn(
             [[0.35, 0.6], [0.45, 0.5], [0.5, 0.5], [0.55, 0.55], [0.6, 0.7]],
         )
         hidden = page.evaluate("spaceport.measuring.at(0.5, 0.01)")
+        surface = page.evaluate(
+            "async (grid) => { const found = await spaceport.measuring.splat.heights(grid);"
+            " return [...found.heights].map((height) => (Number.isNaN(height) ? null : height)); }",
+            GRID,
+        )
+        rays = [{**ray, "depth": share * pick["depth"]} for ray, pick in picks for share in (0.8, 1.2)]
+        reached = page.evaluate("(rays) => spaceport.measuring.splat.reach(rays)", rays)
         look(page, "streamed-measuring", tmp_path)
         assert axe(page) == []
         page.close()
@@ -162,6 +174,12 @@ def test_the_ruler_picks_on_the_finest_level_whatever_is_drawn(
         expected = picked_depth(splat, np.array(ray["origin"]), np.array(ray["direction"]), None)
         assert expected is not None
         assert pick["depth"] == pytest.approx(expected.depth, abs=1e-3)
+    assert reached == [True, False] * len(picks)
+    places = (
+        np.array([(x, y) for y in np.arange(4) + 0.5 for x in np.arange(6) + 0.5]) * GRID["cell"] + GRID["corner"][:2]
+    )
+    met = [met_depths(splat, np.array([*place, 9.0]), np.array([0.0, 0.0, -1.0]))[1] for place in places]
+    assert surface == [pytest.approx(9.0 - depth, abs=1e-4) if np.isfinite(depth) else None for depth in met]
 
 
 def test_another_site_can_embed_the_page(bucket: Bucket, browser: Any, tmp_path: Path, scene: Path) -> None:

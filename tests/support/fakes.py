@@ -7,7 +7,7 @@ botocore's own service model allows. Nothing ends by itself: a test says when a 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -54,6 +54,20 @@ def check_data(text: str, operation: str) -> None:
     if len(text.encode()) > MAX_DATA_BYTES:
         code = "InvalidOutput" if operation == "SendTaskSuccess" else "ValidationException"
         raise aws_error(code, operation, f"the data is longer than {MAX_DATA_BYTES} bytes")
+
+
+def check_entries(entries: Sequence[Mapping[str, Any]]) -> None:
+    """Raises what EventBridge answers to entries that are too large together.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevents.html
+    """
+    if (
+        sum(len(entry[part].encode()) for entry in entries for part in ("Source", "DetailType", "Detail"))
+        > MAX_DATA_BYTES
+    ):
+        raise aws_error(
+            "ValidationException", "PutEvents", "Total size of the entries in the request is over the limit."
+        )
 
 
 @dataclass

@@ -1,4 +1,4 @@
-// What is wrong with files, found before a byte of them is sent. The server looks again: it alone decides.
+// Find what is wrong with files before a byte of them is sent. The server looks again: it alone decides.
 import { readEntries } from './archive.js';
 import { FILM_BOXES, MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PICTURE_BRANDS, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
 import { chosenSplats, isFilm, isPhoto, isSideFile, isSplat, suffix, wantedOf } from './paths.js';

@@ -1,4 +1,4 @@
-// A new scene: photos chosen, looked through, and sent.
+// A new scene: choose photos, check them, send them.
 import { MIN_PHOTOS, TRAINING } from './contract.js';
 import { examine } from './check.js';
 import { announce, byId, clearNotice, fail } from './page.js';

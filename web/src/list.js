@@ -1,4 +1,4 @@
-// The caller's scenes, newest first; looked at again while one of them is under way.
+// The caller's scenes, newest first; refreshed while one of them is in progress.
 import { announce, byId, fail } from './page.js';
 import { unreachable } from './errors.js';
 import { STATES, ended, make, mood } from './words.js';

@@ -1,4 +1,4 @@
-// What a finished job has made: the scene in its viewer, how good it is, and the files to take home.
+// The result of a finished job: the scene in its viewer, how good it is, and the files to download.
 import { byId } from './page.js';
 import { bytes, make } from './words.js';
 

@@ -1,4 +1,4 @@
-// One upload in parts, three at a time, that waits out a dropped connection and goes on where it stopped.
+// One upload in parts, three at a time, that waits out a dropped connection and continues where it stopped.
 import { ApiError, isFinal } from './errors.js';
 import { wait } from './wait.js';
 

@@ -1,4 +1,4 @@
-// Resolves after `milliseconds`, and sooner where the browser comes back on line or `signal` aborts.
+// Resolves after `milliseconds`, or sooner if the browser comes back online or `signal` aborts.
 export function wait(milliseconds, signal) {
     return new Promise((resolve) => {
         const over = new AbortController();

@@ -1,4 +1,4 @@
-"""The ground goes on a little around what the photos show, so that a view over the rim does not end in black."""
+"""Extend the ground a little beyond what the photos show, so that a view over the rim does not end in black."""
 
 from __future__ import annotations
 

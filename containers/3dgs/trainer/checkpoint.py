@@ -1,4 +1,4 @@
-"""Checkpoints: the whole state of a training run, so that an interrupted one goes on as if it had not been.
+"""Checkpoints: the whole state of a training run, so that an interrupted run continues as if it had not stopped.
 
 Two are kept. Each is written beside and renamed, and carries a hash of its content; one that a lost machine left
 damaged is passed over for the one before.

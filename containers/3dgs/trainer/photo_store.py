@@ -1,4 +1,4 @@
-"""The photos and masks of a training run, decoded when they are wanted and kept as far as bounded memory goes."""
+"""The photos and masks of a training run, decoded on demand and cached within a bound on memory."""
 
 from __future__ import annotations
 

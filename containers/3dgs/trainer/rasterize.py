@@ -1,4 +1,4 @@
-"""The differentiable rasterisers: our own numba kernels on the CPU, gsplat where CUDA is.
+"""The differentiable rasterisers: our own numba kernels on the CPU, gsplat on CUDA.
 
 Both draw by the same rules (EWA with 0.3 pixels² of blur, near plane 0.01, alpha between 1/255 and 0.999, harmonics
 along the ray to the camera), and both take the raw parameters of an INRIA PLY: logarithms of the scales and logits of

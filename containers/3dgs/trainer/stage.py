@@ -1,4 +1,5 @@
-"""The 3dgs stage: from structure from motion's scene to a trained splat, its views, and figures held against photos."""
+"""The 3dgs stage: from structure from motion's scene to a trained splat, its views, and figures measured against
+photos."""
 
 from __future__ import annotations
 

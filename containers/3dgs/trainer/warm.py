@@ -1,4 +1,4 @@
-"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job need do it."""
+"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job has to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watching a training run: its PSNR curve, a picture at each point of the curve, and whether to end before its time."""
+"""Watch a training run: its PSNR curve, a picture at each point of the curve, and whether to stop early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make the survey products (containers/products) in a process of their own: what goes wrong there costs no scene."""
+"""Make the survey products (containers/products) in a process of their own: an error there does not cost the scene."""
 
 from __future__ import annotations
 
@@ -61,11 +61,21 @@ def make_products(
 
 def survey_figures(context: StageContext) -> dict[str, Any] | None:
     """The content of structure from motion's survey.json, None where the stage did not receive it."""
+    found: dict[str, Any] | None = _passed_on(context, "survey.json")
+    return found
+
+
+def photo_rows(context: StageContext) -> list[dict[str, Any]] | None:
+    """The content of its photos.json, likewise."""
+    found: list[dict[str, Any]] | None = _passed_on(context, "photos.json")
+    return found
+
+
+def _passed_on(context: StageContext, name: str) -> Any:
     try:
-        found: dict[str, Any] = read_document(context.folders.processing_input(CAMERAS) / "survey.json")
+        return read_document(context.folders.processing_input(CAMERAS) / name)
     except (OSError, ValueError):
         return None
-    return found
 
 
 def _run(context: StageContext, folders: list[str], progress: Callable[[float, str], None]) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 
 from compressor.deliver.comparison import Comparison
 from compressor.deliver.delivery import STREAM_ABOVE, Delivery
+from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.survey import Survey, survey_of
 from compressor.deliver.viewer import BUNDLE
@@ -21,7 +22,7 @@ from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset, for_page
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
-from compressor.products import make_products, survey_figures
+from compressor.products import make_products, photo_rows, survey_figures
 from compressor.source import Source, read_source, visible
 from contract.warning_codes import WarningCode
 from geo.projected import UnusableSystemError, projection_of
@@ -71,8 +72,8 @@ def work(context: StageContext) -> StageOutcome:
     staging = context.scratch / "output"
     staging.mkdir(parents=True)
     shown = others[-1] if others else result
-    survey = _survey(scene, survey_figures(context), context.options.epsg)
-    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings, survey)
+    survey, photos = _survey(scene, survey_figures(context), photo_rows(context), context.options.epsg)
+    delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings, survey, photos)
     delivery.write_splats()
     if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:
         with watch("stream"):
@@ -132,8 +133,10 @@ class _Scene:
         )
 
 
-def _survey(scene: _Scene, figures: Mapping[str, Any] | None, epsg: int | None) -> Survey:
-    """Raises StageError(INVALID_SCENE) where a companion file is malformed."""
+def _survey(
+    scene: _Scene, figures: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]] | None, epsg: int | None
+) -> tuple[Survey, Photos]:
+    """What the page measures by. Raises StageError(INVALID_SCENE) where a companion file is malformed."""
     source = scene.source
     cameras = [view.camera for view in source.views]
     reach = float(np.abs(scene.surroundings.footprint).max())
@@ -142,11 +145,12 @@ def _survey(scene: _Scene, figures: Mapping[str, Any] | None, epsg: int | None) 
         if source.place is not None:
             with suppress(UnusableSystemError):  # the page then shows local metres alone
                 projected = projection_of(source.place, source.georeference, epsg)
-        return survey_of(
+        survey = survey_of(
             cameras, scene.framing.photo_distance, source.georeference, figures, source.marks.offset, projected, reach
         )
+        return survey, photos_of(source.views, rows, figures)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        facts = f"georeference.json or survey.json is malformed ({error!r})"
+        facts = f"georeference.json, survey.json or photos.json is malformed ({error!r})"
         raise StageError(ErrorCode.INVALID_SCENE, facts) from error
 
 

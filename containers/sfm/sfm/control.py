@@ -40,12 +40,13 @@ _CHECK_NAME = re.compile(r"(?:^check(?:[\W_\d].*)?|.*[\W_]check)$", re.IGNORECAS
 
 @dataclass(frozen=True)
 class Residual:
-    """How far a surveyed point's place in the model is from the surveyed one: `offset` (3,) east, north, up in metres;
-    `pixels`: root mean square distance of its marks from where the photos should show it; whether the fit uses it, and
-    whether it is a check point, which no fit uses.
+    """How far a surveyed point's place in the model is from the surveyed one, `place`: `offset` (3,), both in metres
+    east, north and up; `pixels`: root mean square distance of its marks from where the photos should show it; whether
+    the fit uses it, and whether it is a check point, which no fit uses.
     """
 
     name: str
+    place: tuple[float, float, float]
     offset: tuple[float, float, float]
     pixels: float
     photos: int
@@ -125,6 +126,7 @@ def fit_control_points(model: pycolmap.Reconstruction, points: Sequence[ControlP
         residuals=tuple(
             Residual(
                 place.point.name,
+                (float(surveyed[0]), float(surveyed[1]), float(surveyed[2])),
                 (float(offset[0]), float(offset[1]), float(offset[2])),
                 _pixels_off(model, place.point, np.asarray(back * surveyed)),
                 place.photos,

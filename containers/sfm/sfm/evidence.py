@@ -1,5 +1,5 @@
-"""Write what the customer sees of an upload that no scene is made of: the outcome of each photo, thumbnails, and maps
-of what was placed nevertheless."""
+"""Write what the customer sees if no scene can be made from an upload: the outcome of each photo, thumbnails, and maps
+of what was placed."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Registration:
 def check_photos(found: int, usable: int, skipped: Sequence[SkippedPhoto]) -> None:
     """Raise NO_PHOTOS or TOO_FEW_PHOTOS before any computation."""
     if found == 0:
-        raise StageError(ErrorCode.NO_PHOTOS, "the archive holds no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
+        raise StageError(ErrorCode.NO_PHOTOS, "the archive contains no photos (JPEG, PNG, TIFF, WebP, HEIC or DNG)")
     if usable < MIN_USABLE_PHOTOS:
         reasons = "; ".join(f"{photo.original}: {photo.reason}" for photo in skipped[:NAMES_IN_MESSAGE])
         raise StageError(

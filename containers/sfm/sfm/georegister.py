@@ -8,7 +8,7 @@ as far as they agree with each other: on a set with a lake they remove the 2° b
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ class Georegistration:
                 {
                     "name": p.name,
                     "residual_metres": _rounded(p.metres),
+                    "position_metres": [_rounded(value) for value in p.place],
                     "offset_metres": [_rounded(value) for value in p.offset],
                     "pixels": _rounded(p.pixels),
                     "photos": p.photos,
@@ -189,7 +190,7 @@ def by_control_points(fit: ControlFit, points: Vector) -> Georegistration:
         rms_metres=fit.rms_metres,
         up_source="control points",
         source="control points",
-        control_points=fit.residuals,
+        control_points=tuple(replace(p, place=(*p.place[:2], p.place[2] - ground)) for p in fit.residuals),
     )
 
 

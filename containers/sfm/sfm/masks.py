@@ -1,4 +1,4 @@
-"""Masks that a customer sends beside photos: what is black in one is not to be matched, nor learnt from.
+"""Masks that a customer sends beside photos: what is black in one is neither matched nor learnt from.
 
 OpenDroneMap, COLMAP and Metashape agree on the colours.
 """

@@ -79,10 +79,10 @@ def camera_warnings(
     error = model.compute_mean_reprojection_error()
     if error > tolerance(MAX_USUAL_ERROR, long_side):
         kinds = ", ".join(sorted({camera.model_name for camera in model.cameras.values()}))
-        warnings.append(Warning(WarningCode.LENS_UNFITTED, f"{error:.1f} pixels are left over by {kinds}"))
+        warnings.append(Warning(WarningCode.LENS_UNFITTED, f"{error:.1f} pixels of error remain with {kinds}"))
     for shutter in rolling_shutters(photos, metres_per_pixel or 0.0):
         facts = (
-            f"{shutter.model} reads a photo within about {1000 * shutter.readout:.0f} ms: at {shutter.speed:.1f} m/s "
+            f"{shutter.model} reads out a photo in about {1000 * shutter.readout:.0f} ms: at {shutter.speed:.1f} m/s, "
             f"places shift by up to {shutter.pixels:.0f} pixels"
         )
         warnings.append(Warning(WarningCode.ROLLING_SHUTTER, facts))

@@ -1,4 +1,4 @@
-"""A model without the last digits, in which two runs on the same photos differ.
+"""Round off a model's last digits, in which two runs on the same photos differ.
 
 Threads add numbers up in any order, so that coordinates of two runs differ by some 1e-14 of their size. That is
 nothing, but it makes other bytes of everything that is made of them. Rounded far below what a photo can tell (some

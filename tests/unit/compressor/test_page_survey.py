@@ -83,6 +83,17 @@ def test_a_lone_splat_has_no_scale_and_no_place() -> None:
     found = survey_of([], None, {}, None, (0.0, 0.0, 0.0), None, 1.0)
     assert found == Survey()
     assert found.as_json(metric=False) == {
-        "gsd": None, "scale": 0.0, "offset": (0.0, 0.0, 0.0), "absolute": None, "system": None, "georeferenced": False,
-        "unit": "units",
+        "gsd": None, "scale": 0.0, "offset": (0.0, 0.0, 0.0), "absolute": None, "system": None, "control": (),
+        "georeferenced": False, "unit": "units",
     }  # fmt: skip
+
+
+def test_surveyed_points_are_in_the_splats_own_coordinates_and_older_ones_are_left_out() -> None:
+    point = {"name": "A1", "position_metres": [110.0, -45.0, 7.5], "check": False, "used": True}
+    older = {"name": "A2", "check": True, "used": False}
+    offset = (100.0, -50.0, 3.0)
+    georeference = {**BY_POINTS, "control_points": [point, older, {**point, "name": "A3_check", "check": True}]}
+    found = survey_of(cameras(), 30.0, georeference, None, offset, None, 100.0).control
+    assert [(each.name, each.check) for each in found] == [("A1", False), ("A3_check", True)]
+    assert found[0].point == pytest.approx([10.0, 5.0, 4.5])
+    assert made(BY_GPS, None).control == []

@@ -231,6 +231,26 @@ def test_volumes_have_their_accuracy_and_are_refused_or_unsure_where_there_is_no
     assert said(unseen=4.0, survey={**SURVEY, "gsd": None}) == said(survey={**SURVEY, "gsd": None})
 
 
+def test_a_grid_asks_for_the_leaves_above_and_below_it_and_no_others() -> None:
+    rng = np.random.default_rng(8)
+    frame = turned(np.array(UPS["tilted"]))
+    grid = {"corner": [1.0, 0.5, 2.0], "axes": frame.tolist(), "cell": 0.1, "columns": 20, "rows": 30}
+    lows = rng.uniform(-6, 6, (200, 3))
+    highs = lows + rng.uniform(0.2, 1.5, (200, 3))
+    leaves = [{"low": low.tolist(), "high": high.tolist()} for low, high in zip(lows, highs, strict=True)]
+    (found,) = module_calls("measure/streamed", "above", [[leaves, grid]])
+    chosen = [leaf in found for leaf in leaves]
+    for low, high, is_chosen in zip(lows, highs, chosen, strict=True):
+        inside = (rng.uniform(low, high, (4000, 3)) - grid["corner"]) @ frame.T[:, :2]
+        if ((inside >= 0) & (inside <= (2.0, 3.0))).all(axis=1).any():
+            assert is_chosen
+        corners = np.stack(np.meshgrid(*zip(low, high, strict=True)), axis=-1).reshape(-1, 3)
+        local = (corners - grid["corner"]) @ frame.T[:, :2]
+        if (local.max(axis=0) < 0).any() or (local.min(axis=0) > (2.0, 3.0)).any():
+            assert not is_chosen
+    assert 5 < sum(chosen) < 100
+
+
 def test_corners_on_one_line_hold_no_volume() -> None:
     line = [[0, 0, 0], [1, 1, 0], [3, 3, 1]]
     assert module_calls("measure/volume", "gridOf", [[line, [0, 0, 1], 0.1], [line[:2], [0, 0, 1], 0.1]]) == [

@@ -38,6 +38,19 @@ def test_the_trainers_image_asks_the_nvidia_runtime_for_gpus_and_says_what_it_wa
     assert re.search(r"^ENV EXPECTED_ACCELERATOR=\$\{ACCELERATOR\} CUDA_ARCHITECTURES=\$\{CUDA_ARCH", image, re.M)
 
 
+@pytest.mark.parametrize("stage", Stage)
+def test_an_image_with_numba_has_its_threads_and_its_kernels(stage: Stage) -> None:
+    """A job on a new machine would compile them again, and count on a pool that is slower than OpenMP's."""
+    locked = (ROOT / "containers" / stage / "requirements.txt").read_text(encoding="utf-8")
+    image = final_image(stage)
+    with_numba = re.search(r"^numba==", locked, re.M) is not None
+    assert with_numba == ("libgomp1" in image)
+    assert with_numba == (f"RUN python -m {stage.spec.module}.warm\n" in image)
+    if with_numba:
+        assert (ROOT / "containers" / stage / stage.spec.module / "warm.py").is_file()
+        assert image.index("warm\n") > image.index("COPY contract")
+
+
 def test_what_is_compiled_for_cuda_is_locked_to_its_files() -> None:
     folder = ROOT / "containers" / "3dgs"
     entries = re.split(r"(?m)^(?=[a-z])", (folder / "requirements-cuda.txt").read_text(encoding="utf-8"))[1:]

@@ -75,7 +75,7 @@ def test_a_call_in_flight_is_hidden_until_its_function_has_ended() -> None:
 
 
 def test_a_webhook_is_tried_as_often_as_the_contract_says() -> None:
-    waits = match(r"is tried again after ([^,]+(?:, [^,]+)*? and [^,]+),", CONTRACTS.replace("\n", " "))
+    waits = match(r"is repeated after ([^,]+(?:, [^,]+)*? and [^,]+),", CONTRACTS.replace("\n", " "))
     tries = 1 + len(re.split(r", | and ", waits[1]))
     assert properties("WebhookCalls")["RedrivePolicy"]["maxReceiveCount"] == tries
 

@@ -16,7 +16,9 @@ from tests.support.sam_template import Template
 
 ROOT = Path(__file__).parents[3]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
-CODE = "\n".join(line[4:] for line in RUNBOOK.splitlines() if line.startswith("    "))
+BLOCKS = "\n".join(line[4:] for line in RUNBOOK.splitlines() if line.startswith("    "))
+PROOFS = [row.split(" | ")[1].strip("`") for row in RUNBOOK.splitlines() if re.match(r"\| \d+ \| `", row)]
+CODE = "\n".join([BLOCKS, *PROOFS])
 OF_THE_CLI_ITSELF = {"query", "output"}
 # where the CLI has another name than the interface
 SERVICES = {"s3api": "s3"}
@@ -51,6 +53,22 @@ def model(service: str) -> Any:
 
 def test_there_are_commands() -> None:
     assert len(commands()) > 20
+
+
+def test_an_account_is_proved_by_ten_commands() -> None:
+    assert len(PROOFS) == 10
+    assert sum(proof.startswith("aws ") for proof in PROOFS) == 9
+
+
+def test_production_is_deployed_with_what_it_must_have() -> None:
+    """`--parameter-overrides` replaces samconfig.toml's. A restored production has another Stage, and no rule of the
+    template asks for these."""
+    deployments = [line for line in BLOCKS.splitlines() if re.search(r"sam deploy --config-env prod .*Stage=", line)]
+    assert len(deployments) >= 3
+    for line in deployments:
+        assert "AlarmEmail=" in line
+        assert "PrivateNetwork=true" in line
+        assert "AuditTrail=true" in line
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)

@@ -296,6 +296,12 @@ def test_the_list_in_the_upload_places_the_model_and_a_bad_one_is_reported(tmp_p
     georegistration, warnings = place(model, Sent(path))
     assert warnings == []
     content = georegistration.as_json()
+    rows = {row["name"]: row for row in content["control_points"]}
+    frame = georegistration.origin
+    assert frame is not None
+    for point in surveyed(flight()):
+        expected = frame.to_enu(point.position)
+        assert rows[point.name]["position_metres"] == pytest.approx(expected.tolist(), abs=2e-3)
     assert (content["georeferenced"], content["source"]) == (True, "control points")
     assert content["rms_metres"] < 0.02
     assert [point["name"] for point in content["control_points"]] == [f"P{i}" for i in range(5)]

@@ -25,6 +25,7 @@ ITEM: dict[str, dict[str, Any]] = STATES["EachBlock"]["ItemProcessor"]["States"]
 BLOCK = ITEM["RunBlock"]
 PARTS = [STATES["RunCoarse"], BLOCK]  # of a large flight's training
 ANNOUNCEMENTS = {name: state["Parameters"]["Entries"][0] for name, state in states_of(PIPELINE, PUT_EVENTS).items()}
+REFUSED = "Lambda.TooManyRequestsException"
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 # a processing job has no Spot wait; a training job may wait that long on top of its runtime
 MAX_STAGE_SECONDS = {
@@ -88,7 +89,7 @@ def test_what_is_worth_the_same_again_is_retried_and_nothing_else_that_has_a_cod
     retried = [e for retry in CALLBACKS[name]["Retry"] if retry["MaxAttempts"] for e in retry["ErrorEquals"]]
     smaller = [ErrorCode.OUT_OF_MEMORY] if CALLBACKS[name]["Parameters"]["Payload"]["stage"] == Stage.TRAINING else []
     again = [] if name in WHOLE else [ErrorCode.INTERNAL, ErrorCode.TRAINING_DIVERGED]
-    assert sorted(retried) == sorted([*RETRYABLE, *smaller, *again, "States.ALL"])
+    assert sorted(retried) == sorted([*RETRYABLE, *smaller, *again, REFUSED, "States.ALL"])
 
 
 @pytest.mark.parametrize("name", CALLBACKS)
@@ -103,6 +104,18 @@ def test_what_settles_a_stage_is_final_and_every_fault_on_the_way_is_tried_again
     assert final <= {"States.Timeout", "States.HeartbeatTimeout", *ErrorCode} - RETRYABLE
     assert last["ErrorEquals"] == ["States.ALL"]
     assert last["MaxAttempts"] > 0
+
+
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - ANNOUNCEMENTS.keys()))
+def test_a_function_that_lambda_has_no_room_for_is_waited_for(name: str) -> None:
+    """A young account runs ten functions at once, and a burst of uploads takes minutes to pass."""
+    retry = next(retry for retry in TASKS[name]["Retry"] if {REFUSED, "States.ALL"} & set(retry["ErrorEquals"]))
+    delays = [
+        min(retry["IntervalSeconds"] * retry["BackoffRate"] ** number, retry["MaxDelaySeconds"])
+        for number in range(retry["MaxAttempts"])
+    ]
+    assert retry["ErrorEquals"] == [REFUSED]
+    assert sum(delays) / 2 > 2 * 3600  # with jitter, half of each on average
 
 
 def test_training_is_tried_once_with_fewer_gaussians() -> None:

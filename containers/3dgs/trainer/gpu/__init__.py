@@ -1,1 +1,1 @@
-"""Training where a GPU draws: photos, chance, schedules, growth and the loss stay on the device between its steps."""
+"""Training on a GPU: photos, random numbers, schedules, growth and the loss stay on the device between its steps."""

@@ -1,4 +1,4 @@
-"""What training costs on a GPU: a model of a step's seconds, and budgets that keep to minutes by it."""
+"""The cost of training on a GPU: a model of a step's seconds, and budgets in minutes that follow from it."""
 
 from __future__ import annotations
 

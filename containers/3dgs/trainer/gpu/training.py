@@ -1,4 +1,4 @@
-"""The training loop of a GPU: blocks of steps between which alone the host looks at what the device has."""
+"""The training loop on a GPU: the host looks at the device's state only between blocks of steps."""
 
 from __future__ import annotations
 

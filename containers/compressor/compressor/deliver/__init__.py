@@ -1,1 +1,1 @@
-"""What lies beside the SOG: the page, pictures, levels of detail, other formats, comparisons with photos."""
+"""What is delivered beside the SOG: the page, pictures, levels of detail, other formats, comparisons with photos."""

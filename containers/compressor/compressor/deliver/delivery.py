@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from compressor.deliver.comparison import Comparison, compare
 from compressor.deliver.environment import environment_of
 from compressor.deliver.limits import limits_of
+from compressor.deliver.photos import Photos
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
 from compressor.deliver.streamed import Layout, write_streamed
@@ -50,6 +51,7 @@ class Delivery:
     framing: Framing
     surroundings: Surroundings
     survey: Survey
+    photos: Photos = field(default_factory=Photos)
 
     def write_splats(self) -> None:
         """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if any.
@@ -122,6 +124,7 @@ class Delivery:
             antialiased=self.source.marks.antialiased,
             downloads=files,
             survey=self.survey,
+            photos=self.photos,
         )
         (self.folder / "viewer").mkdir()
         write_page(self.folder / "viewer" / "index.html", bundle, self.page.sog, page)

@@ -1,6 +1,6 @@
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
-const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, downloads } = JSON.parse(byId('presentation').textContent);
+const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, photos, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
 const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
@@ -179,7 +179,7 @@ async function start(renderer) {
 function addMeasuring(viewer, source, supported) {
     let tools;
     const toggle = () => {
-        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, title, supported });
+        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, photos, title, supported });
         tools.open(!tools.isOpen);
         window.spaceport.measuring = tools;
         byId('measure').setAttribute('aria-expanded', String(tools.isOpen));
@@ -187,7 +187,7 @@ function addMeasuring(viewer, source, supported) {
     byId('measure').hidden = false;
     byId('measure').onclick = toggle;
     addEventListener('keydown', (event) => {
-        if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey) {
+        if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey && !event.target.closest?.('input')) {
             toggle();
         } else if (event.key === 'Escape' && tools?.isOpen) {
             toggle();
@@ -201,6 +201,7 @@ function addControls(viewer, contentUrl, bytes) {
         play: '<path d="M7 5v14l12-7z"/>',
         pause: '<path d="M8 5v14M16 5v14"/>',
         reset: '<path d="M4 12a8 8 0 1 0 3-6.2M4 4v5h5"/>',
+        fly: '<path d="M12 3v18M3 12h18M9 6l3-3 3 3M9 18l3 3 3-3M6 9l-3 3 3 3M18 9l3 3-3 3"/>',
         measure: '<path d="M3 17 17 3l4 4L7 21zM8 12l2 2M11 9l3 3M14 6l2 2"/>',
         save: '<path d="M12 4v11m-5-5 5 5 5-5M5 20h14"/>',
         ask: '<path d="M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 18v.01"/>',
@@ -209,7 +210,7 @@ function addControls(viewer, contentUrl, bytes) {
     const draw = (id, icon = id) => {
         byId(id).innerHTML = `<svg viewBox="0 0 24 24" aria-hidden="true">${icons[icon]}</svg>`;
     };
-    ['reset', 'measure', 'save', 'ask', 'full'].forEach((id) => draw(id));
+    ['reset', 'fly', 'measure', 'save', 'ask', 'full'].forEach((id) => draw(id));
     const turning = () => viewer.state.cameraMode === 'anim' && !viewer.state.animationPaused;
     let round;
     const showPlay = () => {
@@ -230,6 +231,12 @@ function addControls(viewer, contentUrl, bytes) {
     };
     byId('reset').onclick = () => viewer.resetCamera();
     byId('full').onclick = () => (viewer.state.isFullscreen ? viewer.exitFullscreen() : viewer.requestFullscreen()).catch(() => {});
+    if (matchMedia('(pointer: coarse)').matches) { // others have keys
+        byId('fly').hidden = false;
+        byId('fly').onclick = () => { viewer.state.cameraMode = viewer.state.cameraMode === 'fly' ? 'orbit' : 'fly'; };
+        viewer.events.on('cameraMode:changed', (mode) => byId('fly').setAttribute('aria-pressed', String(mode === 'fly')));
+        Supersplat.joystick(viewer, byId('stick'));
+    }
     const panels = { save: 'downloads', ask: 'help' };
     const openOnly = (wanted) => {
         for (const [button, panel] of Object.entries(panels)) {

@@ -1,5 +1,5 @@
-"""What the page needs to measure: the ground sampling distance, how sure the scene's scale and place are, and its map
-projection (the page's side: containers/compressor/viewer/src/measure/report.mjs)."""
+"""What the page needs to measure: the ground sampling distance, the accuracy of the scene's scale and place, and its
+map projection (the page's side: containers/compressor/viewer/src/measure/report.mjs)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,19 @@ class System:
 
 
 @dataclass(frozen=True)
+class ControlPoint:
+    """A surveyed point's name and its place in the splat's coordinates; `check`: it was never fitted."""
+
+    name: str
+    point: Sequence[float]
+    check: bool
+
+
+@dataclass(frozen=True)
 class Survey:
     """`gsd`: of the photos as training saw them, in the scene's unit, None without photos; `scale`: the relative
-    standard deviation of lengths; `offset`: what to add to the splat's positions.
+    standard deviation of lengths; `offset`: what to add to the splat's positions; `control`: surveyed
+    points.
     """
 
     gsd: float | None = None
@@ -50,6 +60,7 @@ class Survey:
     offset: Triple = NOWHERE
     absolute: Absolute | None = None
     system: System | None = None
+    control: Sequence[ControlPoint] = ()
 
     def as_json(self, metric: bool) -> dict[str, Any]:
         """As the page reads it; `metric`: whether the scene is in metres east, north and up."""
@@ -80,6 +91,7 @@ def survey_of(
         scale=_scale_sigma(cameras, georeference, survey),
         offset=offset,
         absolute=_absolute(georeference, survey),
+        control=_control(georeference, np.array(offset)),
         system=None if projected is None else _system(projected, georeference, np.array(offset), reach),
     )
 
@@ -119,6 +131,15 @@ def _absolute(georeference: Mapping[str, Any], survey: Mapping[str, Any] | None)
     if plan is None or georeference.get("source") != "GPS":
         return None
     return Absolute(plan, georeference.get("vertical_rms_metres"), "the photos’ GPS, without what all share")
+
+
+def _control(georeference: Mapping[str, Any], offset: Vector) -> list[ControlPoint]:
+    """Those whose places are known: older jobs' are not."""
+    return [
+        ControlPoint(point["name"], [float(v) for v in np.array(point["position_metres"]) - offset], point["check"])
+        for point in georeference.get("control_points") or ()
+        if point.get("position_metres")
+    ]
 
 
 def _system(projected: Projected, georeference: Mapping[str, Any], offset: Vector, reach: float) -> System:

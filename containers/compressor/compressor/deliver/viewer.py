@@ -1,4 +1,4 @@
-"""The delivered page: one HTML file that holds the viewer and the SOG and opens by a double click.
+"""The delivered page: one HTML file that contains the viewer and the SOG and opens with a double click.
 
 Of a large scene there is a second page without the SOG, which streams the scene's levels from beside it.
 """
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from compressor.deliver.limits import Limits
+from compressor.deliver.photos import Photos
 from compressor.deliver.survey import Survey
 from splat.surroundings import Surroundings, inscribed_ellipse
 
@@ -46,7 +47,7 @@ class Page:
 
     `poster`: the picture shown while loading (JPEG); `metric`: whether one unit is one metre; `downloads`: bytes of the
     files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur;
-    `survey`: how sure what is measured in the page is.
+    `survey`: how sure what is measured in the page is; `photos`: their cameras.
     """
 
     title: str
@@ -58,6 +59,7 @@ class Page:
     downloads: Mapping[str, int] = field(default_factory=dict)
     antialiased: bool = False
     survey: Survey = field(default_factory=Survey)
+    photos: Photos = field(default_factory=Photos)
 
 
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
@@ -103,6 +105,7 @@ def _text(bundle: Path, splat: str, page: Page) -> str:
         "antialiased": page.antialiased,
         "title": page.title,
         "survey": page.survey.as_json(page.metric),
+        "photos": page.photos.as_json(),
         "downloads": {
             Path(name).suffix[1:]: {"path": f"../{name}", "bytes": size} for name, size in page.downloads.items()
         },
@@ -118,7 +121,7 @@ def _text(bundle: Path, splat: str, page: Page) -> str:
         background="rgb({:.0f} {:.0f} {:.0f})".format(*(255 * page.surroundings.horizon)),
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
         # no `<` at all: `</script` would end the element, and `<!--<script` begins one that hides its end
-        presentation=json.dumps(presentation).replace("<", "\\u003c"),
+        presentation=json.dumps(presentation, separators=(",", ":")).replace("<", "\\u003c"),
         splat=splat,
     )
 

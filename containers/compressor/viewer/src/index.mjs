@@ -5,6 +5,7 @@ import { interruptIntoOrbit, keepWithin } from './controls.mjs';
 import { keepStill, Measuring } from './measure/tools.mjs';
 import { loadByLinks } from './parts.mjs';
 
+export { joystick } from './joystick.mjs';
 export { supported } from './limits.mjs';
 
 export async function createViewer({ limits, surroundings, linkOf, ...options }) {

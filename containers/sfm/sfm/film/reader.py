@@ -139,7 +139,7 @@ def _opened(path: Path) -> av.container.InputContainer:
 def _pictures(container: av.container.InputContainer, threads: int) -> VideoStream:
     stream = container.streams.best("video")
     if not isinstance(stream, VideoStream):
-        raise UnreadableFilmError("it holds no pictures")
+        raise UnreadableFilmError("it contains no pictures")
     stream.thread_type = "AUTO"
     stream.codec_context.thread_count = threads
     return stream

@@ -18,6 +18,17 @@ function dot([x, y], { doubt }, i, kind) {
     return `<g transform="${at}"><circle r="5" fill="${doubt ? DOUBTFUL : COLOUR}" stroke="#000"/>${number}</g>`;
 }
 
+const MAX_LABEL = 40; // characters
+
+// A pin with its text at `place`, in pixels: a note, or a surveyed point (`kind`: note, control or check).
+export function pinOf([x, y], text, kind) {
+    const label = text.length > MAX_LABEL ? `${text.slice(0, MAX_LABEL - 1)}…` : text;
+    const written = label.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
+    const shape = kind === 'note' ? '<path d="M0 0 -5-11a6 6 0 1 1 10 0Z" fill="#7fd1ff" stroke="#000"/>'
+        : `<path d="M0-8 7 5H-7Z" fill="${kind === 'check' ? '#fff' : '#6f6'}" stroke="#000"/><circle r="1.5"/>`;
+    return `<g transform="translate(${x.toFixed(1)} ${y.toFixed(1)})">${shape}<text x="9" y="-4" fill="currentColor" stroke="#fff" stroke-width="3" paint-order="stroke" font-size="13" font-family="sans-serif">${written}</text></g>`;
+}
+
 export const needle = (degrees) => `<g transform="rotate(${degrees.toFixed(1)})"><path d="${NORTH}" fill="#e33" stroke="#fff"/><text y="-17" fill="#fff" font-size="12" text-anchor="middle" font-family="sans-serif">N</text></g>`;
 
 // The picture (RGBA, base64, as the viewer captures it) with `marks`, an SVG's content of the same size, and a plate

@@ -3,13 +3,10 @@
 //
 // A pick's error is `along` its ray, and `aside` from it; a figure's is that of its points by the figure's derivative at
 // each, and that of the scene's scale. One standard deviation: two of three figures are closer to the truth.
+import { cross, dot, minus, plus, times } from './matrix.mjs';
+
 const UP = [0, 0, 1];
 
-const minus = (a, b) => a.map((value, i) => value - b[i]);
-const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
-const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
-const times = (factor, a) => a.map((value) => factor * value);
-const plus = (a, b) => a.map((value, i) => value + b[i]);
 const unit = (a) => times(1 / (Math.hypot(...a) || 1), a);
 const level = (a, up) => minus(a, times(dot(a, up), up));
 
@@ -60,5 +57,5 @@ export function area(picks, scale, up = UP) {
 // Coordinates in the map projection: polynomials of the second degree in metres about the scene's origin.
 export function projected(terms, [east, north, up]) {
     const powers = [1, east, north, up, east * east, east * north, north * north, east * up, north * up];
-    return terms.map((row) => dot(row, powers));
+    return terms.map((row) => row.reduce((sum, term, i) => sum + term * powers[i], 0));
 }

@@ -1,7 +1,6 @@
 // The splat's surface seen straight from above, on a grid: what volumes are measured on.
+import { dot } from './matrix.mjs';
 import { depthsAt } from './picking.mjs';
-
-const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
 // Heights along `up` and fog (picking.mjs) at the centres of the cells, row by row; NaN where there is no surface.
 // `grid`: { corner, axes: [right, ahead, up], cell, columns, rows }; right and ahead are level.

@@ -93,6 +93,12 @@ function meet({ means, forms, opacities }, indices, origin, [dx, dy, dz], hits) 
     }
 }
 
+// Whether less than half of the light is gone at `depth`.
+export function reaches(parts, { origin, direction, depth }) {
+    const candidates = parts.map((part) => [part, near(part, origin, direction, 0)]);
+    return depthsAt(candidates, origin, direction)[1] > depth;
+}
+
 // The tangent of the ring's rays with the one that was asked for, at a `depth`.
 export const spreadAt = (radius, depth) => (radius === null ? DEFAULT_SPREAD : radius / depth);
 

@@ -68,7 +68,11 @@ export function said(kind, picks, survey, extra = []) {
     const square = ({ value, sigma }) => `${number(value, sigma)} ${unit}²${bound(sigma, `${unit}²`)}`;
     const lines = [...extra];
     if (kind === 'point' && picks.length > 0) {
-        lines.push(...placed(picks[picks.length - 1], survey));
+        const pick = picks[picks.length - 1];
+        lines.push(...placed(pick, survey));
+        if (pick.marks) {
+            lines.push(`By marks in ${pick.marks} photos, which miss by ${number(pick.missed, 0.1)} pixels (RMS); ${number(pick.off, pick.along)} ${unit} from the splat’s surface`);
+        }
     } else if (kind === 'line' && picks.length > 1) {
         const { length, plan, rise } = line(picks, scale, up);
         lines.push(`Length ${plain(length)}`, `In plan ${plain(plan)}`, `Height ${signed(rise)}`);

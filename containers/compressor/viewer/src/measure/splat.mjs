@@ -45,6 +45,12 @@ export class PickedSplat {
         return this.worked.ask('pick', { ...ray, radius });
     }
 
+    // Of rays { origin, direction, depth }: whether each gets so far; null where that is not known.
+    async reach(rays) {
+        await this.ready;
+        return this.worked.ask('reach', { rays });
+    }
+
     // The surface from above (heights.mjs).
     async heights(grid) {
         await this.ready;

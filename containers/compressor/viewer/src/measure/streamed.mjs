@@ -69,6 +69,15 @@ export class StreamedSplat {
         return this.inTurn(() => this.met(ray, radius, mayLoad));
     }
 
+    // As far as the parts that are here say: none is loaded for it.
+    reach(rays) {
+        return this.inTurn(async () => {
+            const known = rays.map((ray) => passedBy(this.leaves, ray, 0).every(({ file, entry }) => entry > ray.depth || this.held.has(file)));
+            const found = await this.worked.ask('reach', { rays });
+            return found.map((far, i) => (known[i] || !far ? far : null));
+        });
+    }
+
     heights(grid) {
         return this.inTurn(async () => {
             const needed = new Set(above(this.leaves, grid).map(({ file }) => file));

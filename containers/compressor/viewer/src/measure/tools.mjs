@@ -1,6 +1,7 @@
 // The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
 import { SplatCamera, turned, turnedBack } from './camera.mjs';
-import { needle, plated, svgOf } from './drawing.mjs';
+import { needle, pinOf, plated, svgOf } from './drawing.mjs';
+import { PhotoList } from './marking.mjs';
 import { gsdOf, judged, placed, ringOf, said, saidOfVolume } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
 import { StreamedSplat } from './streamed.mjs';
@@ -28,7 +29,7 @@ export function keepStill(viewer) {
 // `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
 // (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
-    constructor({ viewer, panel, overlay, source, script, rotation, survey, title, supported }) {
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, title, supported }) {
         Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
         this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
@@ -42,6 +43,10 @@ export class Measuring {
         this.drawn = '';
         this.hovering = false;
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
+        this.photos = new PhotoList({
+            section: this.part('photos'), record: photos, splat: this.splat,
+            onMeeting: (pick) => { this.picks = [pick]; this.show(); }
+        });
         this.listen();
         this.listViews();
         this.splat.ready.then(() => this.show(), (error) => this.fail(error));
@@ -77,6 +82,13 @@ export class Measuring {
         this.part('undo').onclick = () => this.undo();
         this.part('clear').onclick = () => { this.picks = []; this.show(); };
         this.part('keep').onclick = () => this.keepView();
+        this.part('note').onsubmit = (event) => {
+            event.preventDefault();
+            this.pin();
+        };
+        // the viewer takes keys from the whole window
+        this.part('text').onfocus = () => { this.viewer.state.inputEnabled = false; };
+        this.part('text').onblur = () => { this.viewer.state.inputEnabled = true; };
         this.part('picture').onclick = () => this.snapshot().catch((error) => this.fail(error));
         const { canvas } = this.camera;
         let down = null;
@@ -98,7 +110,7 @@ export class Measuring {
             }
         });
         addEventListener('keydown', (event) => {
-            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input')) {
+            if (!measuring || event.ctrlKey || event.metaKey || event.altKey || event.target.closest('button, a, input, [data-part=marks]')) {
                 return;
             }
             if (event.key === 'Enter') {
@@ -166,6 +178,7 @@ export class Measuring {
         for (const button of this.panel.querySelectorAll('[data-base]')) {
             button.setAttribute('aria-pressed', String(button.dataset.base === this.base));
         }
+        this.part('note').hidden = this.kind !== 'point' || this.picks.length === 0;
         this.part('bases').hidden = this.kind !== 'volume';
         const extra = this.kind === 'volume' && this.picks.length > 2 ? this.volumeLines() : [];
         const lines = said(this.kind, this.picks, this.survey, extra);
@@ -174,6 +187,7 @@ export class Measuring {
         for (const name of ['undo', 'clear']) {
             this.part(name).disabled = this.picks.length === 0;
         }
+        this.photos.show(this.kind === 'point' ? this.picks[0] ?? null : null);
         this.drawn = '';
         this.viewer.app.renderNextFrame = true;
     }
@@ -210,7 +224,14 @@ export class Measuring {
     marks(width, height) {
         const place = this.camera.projection();
         const places = this.picks.map(({ point }) => place(point)?.map((value, i) => value * [width, height][i]) ?? null);
-        return svgOf(this.kind, this.picks, places);
+        const pins = [
+            ...this.survey.control.map(({ name, point, check }) => [point, name, check ? 'check' : 'control']),
+            ...this.views.notes.map(({ name, picks: [{ point }] }) => [point, name, 'note'])
+        ].map(([point, text, kind]) => {
+            const found = place(point);
+            return found ? pinOf([found[0] * width, found[1] * height], text, kind) : '';
+        });
+        return pins.join('') + svgOf(this.kind, this.picks, places);
     }
 
     draw() {
@@ -225,6 +246,18 @@ export class Measuring {
         if (content !== this.drawn) {
             this.overlay.innerHTML = content;
             this.drawn = content;
+        }
+    }
+
+    // The note on the picked point.
+    pin() {
+        const [pick] = this.picks;
+        const text = this.part('text').value.trim();
+        if (pick && text) {
+            this.views.add({ name: text, note: true, pose: this.camera.pose(pick.depth), kind: 'point', picks: [pick] });
+            this.part('text').value = '';
+            this.listViews();
+            this.show();
         }
     }
 
@@ -243,8 +276,8 @@ export class Measuring {
             go.textContent = view.name;
             go.onclick = () => this.goTo(view);
             remove.textContent = '×';
-            remove.setAttribute('aria-label', `Remove the view ${view.name}`);
-            remove.onclick = () => { this.views.remove(index); this.listViews(); };
+            remove.setAttribute('aria-label', `Remove the ${view.note ? 'note' : 'view'} ${view.name}`);
+            remove.onclick = () => { this.views.remove(index); this.listViews(); this.show(); };
             const item = document.createElement('li');
             item.append(go, remove);
             return item;

@@ -1,4 +1,4 @@
-// Views that a reader of the page keeps: poses of the camera with what was measured. They stay in this browser, where it
+// Views that a reader of the page keeps: poses of the camera with what was measured, and notes, which are pinned to points. They stay in this browser, where it
 // lets the page keep anything: a page that was opened from a disk or sits in a frame may have no storage. Pages of one
 // bucket, or of one disk, share theirs: a scene is told from others of the same title by the size of its splat.
 export class SavedViews {
@@ -19,6 +19,10 @@ export class SavedViews {
     remove(index) {
         this.views.splice(index, 1);
         this.store();
+    }
+
+    get notes() {
+        return this.views.filter(({ note }) => note);
     }
 
     store() {

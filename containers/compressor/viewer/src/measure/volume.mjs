@@ -1,4 +1,5 @@
 // The volume between the surface and a base over the polygon of the picks, with its standard deviation.
+import { apply, dot, inverse } from './matrix.mjs';
 import { across } from './picking.mjs';
 
 const MAX_CELLS = 20_000;
@@ -12,8 +13,6 @@ const COUNTED = {
     below: [(height) => Math.max(-height, 0), (height) => (height < 0 ? -1 : 0)],
     net: [(height) => height, () => 1]
 };
-
-const dot = (a, b) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 
 // The grid over the polygon of `points` on which its surface is asked for (heights.mjs), cells of `finest` or larger; null
 // where the points lie on one line.
@@ -91,8 +90,8 @@ function floorOf(corners, base) {
         const lowest = corners.reduce((least, each, i) => (each[2] < corners[least][2] ? i : least), 0);
         return { at: () => corners[lowest][2], slopes: [0, 0], weight: (i) => Number(i === lowest) };
     }
-    const inverse = inverseOf(corners.map(([x, y]) => [1, x, y]));
-    const shares = corners.map(([x, y]) => inverse.map((row) => dot(row, [1, x, y])));
+    const normal = inverseOf(corners.map(([x, y]) => [1, x, y]));
+    const shares = corners.map(([x, y]) => apply(normal, [1, x, y]));
     const plane = [0, 1, 2].map((k) => shares.reduce((sum, share, i) => sum + share[k] * corners[i][2], 0));
     return {
         at: (x, y) => dot(plane, [1, x, y]),
@@ -103,14 +102,8 @@ function floorOf(corners, base) {
 
 // The inverse of the normal matrix of rows (N, 3); null where they leave it singular.
 function inverseOf(rows) {
-    const [a, b, c] = [0, 1, 2].map((j) => [0, 1, 2].map((k) => rows.reduce((sum, row) => sum + row[j] * row[k], 0)));
-    const cross = (p, q) => [p[1] * q[2] - p[2] * q[1], p[2] * q[0] - p[0] * q[2], p[0] * q[1] - p[1] * q[0]];
-    const columns = [cross(b, c), cross(c, a), cross(a, b)];
-    const determinant = dot(a, columns[0]);
-    if (!(determinant > MIN_SPREAD * a[0] * b[1] * c[2])) {
-        return null;
-    }
-    return [0, 1, 2].map((row) => columns.map((column) => column[row] / determinant));
+    const axes = [0, 1, 2];
+    return inverse(axes.map((j) => axes.map((k) => rows.reduce((sum, row) => sum + row[j] * row[k], 0))), MIN_SPREAD);
 }
 
 // How the figure grows as the corner moves along x and y and takes its two sides with it, the base left where it is.

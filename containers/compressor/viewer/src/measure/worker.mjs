@@ -1,7 +1,7 @@
 // Picking off the page's own thread: first the bytes of the SOG, or of parts of it by their indices, then rays and
 // grids.
 import { heightsOf } from './heights.mjs';
-import { pick } from './picking.mjs';
+import { pick, reaches } from './picking.mjs';
 import { readSog } from './sog.mjs';
 
 const parts = new Map();
@@ -13,6 +13,7 @@ const answers = {
     },
     forget: ({ part }) => parts.delete(part),
     pick: ({ origin, direction, radius }) => pick([...parts.values()], origin, direction, radius),
+    reach: ({ rays }) => rays.map((ray) => reaches([...parts.values()], ray)),
     heights: ({ grid }) => heightsOf([...parts.values()], grid)
 };
 

@@ -1,0 +1,96 @@
+// Which photos see a point, where it lies in them, and the point that is marked in several (compressor/deliver/photos.py
+// makes the record).
+import { turned, turnedBack } from './camera.mjs';
+import { apply, dot, inverse, minus, plus, times } from './matrix.mjs';
+import { unit } from './picking.mjs';
+
+const MARK_PIXELS = 1; // by which a mark misses its place, one standard deviation: the eye's and the camera's own
+const ROUNDS = 10;
+const MIN_PARALLAX = 1e-9; // of the normal matrix: less, and the rays are one
+const MAX_MISS = 3; // pixels, RMS: beyond, the marks are of different things
+
+// The photos that hold the point in their frame, those that show it largest first: { index, name, centre, distance, x, y,
+// size }, x and y as shares of the undistorted photo, `size` of a pixel at the point.
+export function framing({ cameras, views }, point) {
+    return views.flatMap(([name, camera, cx, cy, cz, ...turn], index) => {
+        const [width, height, fx, fy, px, py] = cameras[camera];
+        const centre = [cx, cy, cz];
+        const [x, y, z] = turned(turn, minus(point, centre));
+        const place = [(fx * x / z + px) / width, (fy * y / z + py) / height];
+        const shown = z > 0 && place.every((share) => share >= 0 && share < 1);
+        return shown ? [{ index, name, centre, distance: Math.hypot(x, y, z), x: place[0], y: place[1], size: z / fx }] : [];
+    }).sort((one, other) => one.size - other.size);
+}
+
+// The pixel of the customer's own photo that shows the point.
+export function pixelOf({ views, lens }, index, point) {
+    const [, , cx, cy, cz, ...turn] = views[index];
+    const [x, y, z] = turned(turn, minus(point, [cx, cy, cz]));
+    const radius = Math.hypot(x, y) / z;
+    const factor = radius > 0 ? bent(lens, radius) / radius : 1;
+    return [lens.fx * factor * x / z + lens.cx, lens.fy * factor * y / z + lens.cy];
+}
+
+// The ray of such a pixel: { origin, direction, sigma }, the last in radians.
+export function rayOf({ views, lens }, index, [column, row]) {
+    const [, , cx, cy, cz, ...turn] = views[index];
+    const [x, y] = [(column - lens.cx) / lens.fx, (row - lens.cy) / lens.fy];
+    const found = Math.hypot(x, y);
+    let radius = found; // Newton's method
+    for (let round = 0; round < ROUNDS; round++) {
+        const slope = (bent(lens, radius + 1e-6) - bent(lens, radius - 1e-6)) / 2e-6;
+        radius -= (bent(lens, radius) - found) / slope;
+    }
+    const factor = found > 0 ? radius / found : 1;
+    const direction = unit(turnedBack(turn, [factor * x, factor * y, 1]));
+    return { origin: [cx, cy, cz], direction, sigma: MARK_PIXELS / lens.fx };
+}
+
+// The distance from the middle at which the lens shows what a pinhole shows at `radius`, both over the focal length.
+function bent({ k1, k2, fisheye }, radius) {
+    const angle = fisheye ? Math.atan(radius) : radius;
+    const squared = angle * angle;
+    return angle * (1 + k1 * squared + k2 * squared * squared);
+}
+
+// The point that the rays meet in, by least squares of the angles they miss it by: a pick as judged (report.mjs), its
+// `direction` that in which it is least sure, with `marks` and `missed`, pixels by which these are off, RMS. Null where
+// the rays are one.
+export function meeting(rays) {
+    let point = null;
+    let covariance = null;
+    for (let round = 0; round < ROUNDS; round++) {
+        let [normal, sums] = [[[0, 0, 0], [0, 0, 0], [0, 0, 0]], [0, 0, 0]];
+        for (const { origin, direction, sigma } of rays) {
+            const distance = point ? Math.hypot(...minus(point, origin)) : 1;
+            const weight = 1 / (sigma * distance) ** 2;
+            const across = [0, 1, 2].map((j) => [0, 1, 2].map((k) => weight * ((j === k) - direction[j] * direction[k])));
+            normal = normal.map((row, j) => plus(row, across[j]));
+            sums = plus(sums, apply(across, origin));
+        }
+        covariance = inverse(normal, MIN_PARALLAX);
+        if (covariance === null) {
+            return null;
+        }
+        point = apply(covariance, sums);
+    }
+    const squares = rays.map(({ origin, direction, sigma }) => {
+        const offset = minus(point, origin);
+        const off = Math.hypot(...minus(offset, times(dot(offset, direction), direction))) / Math.hypot(...offset);
+        return (off / sigma) ** 2;
+    });
+    const sum = squares.reduce((total, value) => total + value, 0);
+    const worse = Math.max(1, sum / (2 * rays.length - 3)); // than marks of MARK_PIXELS would be
+    let direction = rays[0].direction;
+    for (let round = 0; round < 8 * ROUNDS; round++) { // the covariance's longest axis, by powers
+        direction = unit(apply(covariance, direction));
+    }
+    const longest = dot(direction, apply(covariance, direction));
+    const rest = Math.max(0, (covariance[0][0] + covariance[1][1] + covariance[2][2] - longest) / 2);
+    const missed = MARK_PIXELS * Math.sqrt(sum / rays.length);
+    return {
+        point, direction, along: Math.sqrt(worse * longest), aside: Math.sqrt(worse * rest),
+        depth: Math.hypot(...minus(point, rays[0].origin)), marks: rays.length, missed,
+        doubt: missed > MAX_MISS ? 'the marks do not meet' : null
+    };
+}
