@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from contract.blocks import BlockName
 from contract.events import (
     FAILED_SEQUENCE,
     JOB_SEQUENCE,
@@ -19,7 +20,7 @@ from contract.events import (
 from contract.stages import Stage
 from domain.errors import JobError
 from domain.job import Camel
-from domain.stages import FlightPart, StageRun
+from domain.stages import StageRun
 
 
 class StatusDetail(Camel):
@@ -30,7 +31,7 @@ class StatusDetail(Camel):
     job_id: str
     stage: Stage | None = None
     attempt: int | None = None
-    block: FlightPart | None = None
+    block: BlockName | None = None
     sequence: int
     at: datetime
     progress: float = Field(ge=0, le=1)

@@ -14,11 +14,9 @@ from contract.stages import Stage
 from domain.layout import checkpoints_uri, output_uri, snapshot_of, split_uri
 from domain.stage_runs import StageRuns, latest_of
 from domain.stages import RetryState, StageRun
-from domain.status import StatusDetail
 from report_stage.parse import ProgressMade, parse
 from stage.progress import ProgressReporter
 from tests.support.cloud import Cloud
-from tests.support.events import sample_event
 from tests.support.runs import JOB_ID
 
 blocks = st.none() | st.just(COARSE) | st.integers(1, MAX_BLOCKS)
@@ -44,13 +42,9 @@ def test_a_sagemaker_job_name_identifies_the_block(block: BlockName | None, atte
 
 
 @pytest.mark.parametrize("block", [0, -1, MAX_BLOCKS + 1, 10**12])
-def test_a_block_that_no_flight_has_is_that_of_no_run_and_no_event(block: int) -> None:
+def test_a_block_that_no_flight_has_is_that_of_no_run(block: int) -> None:
     with pytest.raises(ValidationError):
         training(block)
-    detail = sample_event("status/stage-progressed")["detail"]
-    StatusDetail.model_validate(detail | {"block": MAX_BLOCKS})
-    with pytest.raises(ValidationError):
-        StatusDetail.model_validate(detail | {"block": block})
     assert StageRun.parse(f"{JOB_ID}-{Stage.TRAINING}-b{MAX_BLOCKS}-1") == training(MAX_BLOCKS)
     assert StageRun.parse(f"{JOB_ID}-{Stage.TRAINING}-b{MAX_BLOCKS + 1}-1") is None
 
