@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from compressor.stage import INPUT, result_folder, work
-from contract.options import Quality
+from contract.options import DEFAULT_QUALITY
 from contract.stages import Stage
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
@@ -30,7 +30,7 @@ def compile_kernels() -> int:
         folder = Folders(Path(root)).processing_input(INPUT)
         folder.mkdir(parents=True)
         _write_scene(folder)
-        environment = {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": Quality.PREVIEW.value}
+        environment = {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": DEFAULT_QUALITY.value}
         return run_stage(Stage.COMPRESSOR, result_folder, work, environment)
 
 
