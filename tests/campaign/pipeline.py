@@ -287,8 +287,8 @@ def running_pipeline(seed: int, faults: Faults) -> Iterator[Pipeline]:
         for variable, text in ENVIRONMENT.items():
             patch.setenv(variable, text)
         forget()
-        for name in HANDLERS:
-            module = importlib.import_module(f"{name}.handler")
+        for name in (*(f"{function}.handler" for function in HANDLERS), "api.wiring"):
+            module = importlib.import_module(name)
             for attribute, value in (("client", pipeline.client), ("table", pipeline.table)):
                 patch.setattr(module, attribute, value, raising=False)
         patch.setattr("notify.handler.persistence", lambda: pipeline.once)

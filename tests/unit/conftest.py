@@ -55,6 +55,7 @@ SLOW = (
     "statemachine/test_day_simulation.py",
     "statemachine/test_fault_campaign.py",
     "statemachine/test_injected_bugs.py::test_a_sample",
+    "statemachine/test_large_flight_size.py",
     "statemachine/test_redriven_execution.py",
     "statemachine/test_workflow.py::test_check_refuses_a_stale",
     "trainer/test_bad_scenes.py",

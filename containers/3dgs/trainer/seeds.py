@@ -19,7 +19,7 @@ from trainer.photo_store import PhotoStore
 from trainer.stereo.geometry import Float64, Floats
 from trainer.stereo.maps import reconstruct, stereo_photos
 from trainer.stereo.on_gpu import match_on
-from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most
+from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most, without_specks
 from trainer.stereo.sweep import match_on_cpu
 from trainer.stops import expected_gains
 
@@ -64,8 +64,10 @@ def start(
     stereo = reconstruct(photos, scene.frame.points(scene.positions), match=match, after_each=after_each)
     if gains is None:
         gains = even_exposures(stereo, photos, expected_gains(scene.stops))
-    product = fuse(stereo, photos, PRODUCT_CELL, gains)
-    dense, _ = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
+    fused = fuse(stereo, photos, PRODUCT_CELL, gains)
+    product = without_specks(fused, PRODUCT_CELL, fused)
+    dense, cell = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
+    dense = without_specks(dense, cell, product)
     if len(dense) == 0:
         return Start(from_seeds(seed_points(scene, store, limit), sh_degree), 0, {}, product)
     gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree)

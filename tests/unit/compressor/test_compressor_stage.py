@@ -123,7 +123,7 @@ def test_the_surroundings_that_training_found_are_drawn_and_passed_on(
     code, output = run(tmp_path, QUALITY="preview")
     assert code == 0
     assert read_surroundings(output / "surroundings.json").as_json() == found.as_json()
-    assert '"horizon": [0.9, 0.5, 0.4]' in (output / "viewer/index.html").read_text()
+    assert '"horizon":[0.9,0.5,0.4]' in (output / "viewer/index.html").read_text()
     with Image.open(output / "preview.png") as preview:
         red, _, blue = np.asarray(preview, float)[0].mean(axis=0)
     assert red > 1.3 * blue

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from compressor import products
-from compressor.products import make_products
+from compressor.products import make_products, photo_rows
 from stage.contract import Folders, StageContext, Stopwatch
 from stage.environment import Options
 from stage.errors import ErrorCode, StageError
@@ -71,6 +71,16 @@ def test_products_lie_beside_the_scene_as_the_customer_asked_for_them(context: S
 
 def test_a_splat_without_photos_has_none_and_nothing_is_said(context: StageContext, tmp_path: Path) -> None:
     assert make_products(context, tmp_path, ignored) == (None, [])
+
+
+def test_the_photos_rows_come_with_the_cameras_and_none_without(context: StageContext) -> None:
+    assert photo_rows(context) is None
+    inputs = context.folders.processing_input("cameras")
+    inputs.mkdir(parents=True)
+    (inputs / "photos.json").write_text('[{"name": "000001.jpg", "original": "a/DSC_1.JPG", "registered": true}]')
+    assert photo_rows(context) == [{"name": "000001.jpg", "original": "a/DSC_1.JPG", "registered": True}]
+    (inputs / "photos.json").write_text("[")
+    assert photo_rows(context) is None
 
 
 def test_what_is_missing_is_said_and_the_rest_is_there(context: StageContext, model: Path) -> None:

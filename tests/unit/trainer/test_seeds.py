@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from trainer.photo_store import PhotoStore
 from trainer.seeds import Start, start, turning_z_to
 from trainer.stereo.geometry import StereoPhoto
 from trainer.stereo.maps import Stereo, reconstruct
-from trainer.stereo.points import DensePoints, fuse, fuse_at_most, write_points
+from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most, without_specks, write_points
 
 CAP = 3000
 CPU = torch.device("cpu")
@@ -271,3 +271,41 @@ def test_the_file_of_points_is_what_the_contract_says(tmp_path: Path) -> None:
     assert [second["red"], second["green"], second["blue"], second["agree"]] == [255, 0, 0, 7]
     assert first["green"] == 128
     assert first["sigma"] == 2.0
+
+
+def places(positions: np.ndarray, agree: int, spacing: float) -> DensePoints:
+    """Points that `agree` maps agree on."""
+    count = len(positions)
+    up = np.tile(np.array([0, 0, 1], np.float32), (count, 1))
+    flat = np.ones(count, np.float32)
+    return DensePoints(positions, up, up, spacing * flat, flat, np.full(count, agree, np.uint8), flat)
+
+
+@pytest.mark.parametrize("scale", [0.01, 3.0])
+def test_specks_that_few_photos_see_are_no_points(scale: float) -> None:
+    """Of cells of 2 pixels, and of 6 as the seeds of a large flight."""
+    rng = np.random.default_rng(4)
+    step = np.arange(80) * 0.1
+    ground = np.stack([*np.meshgrid(step, step), np.zeros((80, 80))], axis=-1).reshape(-1, 3)
+    above = np.array([4.0, 4.0, 9.0]) + 0.1 * rng.normal(size=(12, 3))
+    parts = [
+        places(scale * ground, 2, scale * 0.1),
+        places(scale * above, 2, scale * 0.1),
+        places(scale * (above + np.array([3, 0, 0])), 3, scale * 0.1),  # a lamp that four photos see
+    ]
+    fused = joined_points(parts)
+    whole = without_specks(fused, PRODUCT_CELL, fused)
+    assert len(whole) == len(ground) + len(above)
+    assert (whole.agree == 3).sum() == len(above)
+    seeds = joined_points([places(scale * ground[::9], 2, scale * 0.3), places(scale * above[::9], 2, scale * 0.3)])
+    assert len(without_specks(seeds, 3 * PRODUCT_CELL, whole)) == len(ground[::9])
+
+
+def test_a_flight_of_few_points_keeps_them() -> None:
+    few = places(np.random.default_rng(0).normal(size=(20, 3)), 2, 0.01)
+    assert len(without_specks(few, PRODUCT_CELL, few)) == 20
+
+
+def joined_points(parts: list[DensePoints]) -> DensePoints:
+    names = [field.name for field in fields(DensePoints)]
+    return DensePoints(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))

@@ -130,7 +130,7 @@ def check(
     accepted &= (score > settings.min_score) | (agree >= settings.agreement)
     accepted &= steady & (averaged > 1 / settings.reach)
     patch = patch_sizes(averaged, accepted, settings.see_through)
-    accepted &= (agree > settings.agreement) | (patch >= settings.min_patch)
+    accepted &= (agree >= settings.agreement) | (patch >= settings.min_patch)
     spread = np.maximum(square - mean * mean, 0)
     rounding = _ROUNDING * step / np.maximum(averaged, 1e-9)
     sigma = np.sqrt((spread + rounding * rounding) / count)

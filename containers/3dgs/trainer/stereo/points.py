@@ -12,15 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement
 from scipy.ndimage import uniform_filter
+from scipy.spatial import cKDTree
 
 from contract.files import whole
 from trainer.dataset import Frame
 from trainer.stereo import kernels
 from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pixel_centres
 from trainer.stereo.maps import DepthMap, Stereo
+from trainer.stereo.settings import SETTINGS
 
 PRODUCT_CELL = 2  # pixels of the maps a point of dense.ply
 _SAME_SURFACE = 0.02  # relative difference of depth below which two points lie on one surface
+_REACH = 40  # pixels of the maps, to all sides, within which a point has company,
+_COMPANY = 0.04  # and the share of a whole surface's points that are company enough
 _NORMAL_WINDOW = 7  # pixels that a normal is taken over
 Gains = Mapping[str, Float64]
 
@@ -88,6 +92,23 @@ def fuse_at_most(
         if len(points) <= limit:
             return points, cell
         cell += 1
+
+
+def without_specks(points: DensePoints, cell: int, company: DensePoints) -> DensePoints:
+    """The points, fused by cells of `cell` pixels, but for those that no more maps agree on than must and that are
+    nearly alone among `company`, fused by PRODUCT_CELL.
+
+    Where three photos meet at their rims, no other looks through a false depth, and training makes smoke of it that
+    hangs before every view from the side. A crown's leaves that as few photos see have company.
+    """
+    kept = points.agree > SETTINGS.agreement
+    needed = round(_COMPANY * math.pi * (_REACH / PRODUCT_CELL) ** 2)
+    if kept.all() or len(company) <= needed:
+        return points
+    doubtful = np.flatnonzero(~kept)
+    distances, _ = cKDTree(company.positions).query(points.positions[doubtful], k=[needed], workers=-1)
+    kept[doubtful] = distances[:, 0] <= _REACH / cell * points.spacing[doubtful]
+    return points.select(kept)
 
 
 def _points_of(

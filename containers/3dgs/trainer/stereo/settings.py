@@ -75,9 +75,9 @@ class StereoSettings:
     """NCC below which one agreeing map is not enough."""
 
     min_patch: int = 80
-    """Connected pixels of like depth below which `agreement` maps are not enough. On a nadir flight with known truth,
-    up to a quarter of the pixels in smaller patches is wrong by more than a tenth, of all others one in 700; such
-    patches, seen by two or three photos at their rims, hung as smoke before the views from the side."""
+    """Connected pixels of like depth below which one agreeing map is not enough either. On a nadir flight with known
+    truth, up to a quarter of the pixels in smaller patches is wrong by more than a tenth, of all others one in 700; one
+    such patch, seen by two photos at their rims, hung in the sky before every view from the side."""
 
     reach: float = 1.5
     """Viewing distances up to which depths are kept: towards a horizon parallax is too small, and depths that agree by
