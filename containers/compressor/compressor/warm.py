@@ -1,6 +1,6 @@
-"""`python -m compressor.warm`: compile every kernel into numba's cache, so that no job need do it.
+"""`python -m compressor.warm`: compile the kernels that a tiny job takes into numba's cache, so that no other need do it.
 
-A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
+Without it a job takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
 a tiny job: no image is built then.
 """
 
