@@ -1,4 +1,4 @@
-"""`python -m compressor.warm`: compile the kernels that a tiny job takes into numba's cache, so that no other need do it.
+"""`python -m compressor.warm`: compile the kernels of a tiny job into numba's cache, so that no other job need do it.
 
 Without it a job takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
 a tiny job: no image is built then.
