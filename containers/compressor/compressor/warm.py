@@ -1,6 +1,6 @@
-"""`python -m compressor.warm`: compile every kernel into numba's cache, so that no job need do it.
+"""`python -m compressor.warm`: compile the kernels of a tiny job into numba's cache, so that no other job need do it.
 
-A job that does takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
+Without it a job takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
 a tiny job: no image is built then.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from compressor.stage import INPUT, result_folder, work
-from contract.options import Quality
+from contract.options import DEFAULT_QUALITY
 from contract.stages import Stage
 from splat.camera import View, orbit, write_views
 from splat.gaussians import Gaussians
@@ -30,7 +30,7 @@ def compile_kernels() -> int:
         folder = Folders(Path(root)).processing_input(INPUT)
         folder.mkdir(parents=True)
         _write_scene(folder)
-        environment = {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": Quality.PREVIEW.value}
+        environment = {"ML_ROOT": root, "JOB_ID": "warm", "ATTEMPT": "1", "QUALITY": DEFAULT_QUALITY.value}
         return run_stage(Stage.COMPRESSOR, result_folder, work, environment)
 
 
