@@ -119,7 +119,7 @@ def stop_detached(folder: Path) -> bool:
         return False
     os.kill(cloud.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while _is_ours(cloud):
+    while _is_ours(cloud) or _is_ending(cloud.pid):
         if time.monotonic() > deadline:
             os.kill(cloud.pid, signal.SIGKILL)
         time.sleep(0.1)
@@ -186,6 +186,15 @@ def _answers(url: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _is_ending(pid: int) -> bool:
+    """Whether the process has ended, but not all of its threads: until then its ports are taken."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        return state == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def _is_ours(cloud: Cloud) -> bool:

@@ -1,7 +1,7 @@
 """`python -m compressor.warm`: compile the kernels of a tiny job into numba's cache, so that a job need compile few.
 
-Without it a job on a lone splat takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where the stage cannot do
-a tiny job: no image is built then.
+Without it a job on a lone splat takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where
+the stage cannot do a tiny job: no image is built then.
 """
 
 from __future__ import annotations

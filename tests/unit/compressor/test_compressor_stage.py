@@ -201,7 +201,7 @@ def test_the_antialias_flag_is_carried(model: Path, bundle: Path, tmp_path: Path
     assert (meta["antialias"], meta["model"]) == (True, "antialiased")
     assert gzip.decompress((output / "scene.spz").read_bytes())[14] == 1
     assert (output / "scene.v4.spz").read_bytes()[14] == 1
-    assert '"antialiased": true' in (output / "viewer/index.html").read_text()
+    assert '"antialiased":true' in (output / "viewer/index.html").read_text()
 
 
 def test_sigterm_ends_the_stage_as_interrupted_with_nothing_written(
