@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.headerregistry import Address
@@ -79,14 +79,17 @@ class Notifier:
         kind, most = ("start mails", MAX_START_MAILS_A_DAY) if start else ("mails", MAX_MAILS_A_DAY)
         subjects = [f"{kind} {address}", *([f"{kind} about {owner}"] if owner else [])]
         enough = max([self._counters.count(subject, "day") for subject in subjects]) > most
-        sent = False
         try:
             yield enough
-            sent = not enough
-        finally:
-            if not sent:
-                for subject in subjects:
-                    self._counters.take_back(subject, "day")
+        except Exception:
+            self._take_back(subjects)
+            raise
+        if enough:
+            self._take_back(subjects)
+
+    def _take_back(self, subjects: Sequence[str]) -> None:
+        for subject in subjects:
+            self._counters.take_back(subject, "day")
 
     def notify(self, event: StatusEvent) -> str | None:
         """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
