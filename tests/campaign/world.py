@@ -14,6 +14,7 @@ from typing import Any
 from tests.support.fakes import aws_error
 
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
+LOOK_SECONDS = 300.0  # between two looks of `watch_runs` and `dispatch` (template.yaml)
 FUNCTION_SECONDS = 60.0  # the template's Timeout
 QUIET_AFTER = 3 * 86_400.0  # seconds; no faults from then on, so that everything must come to an end
 
@@ -75,8 +76,10 @@ class World:
         return any(name == service and begin <= self.now < end for name, begin, end in self._outages)
 
     def excused(self, since: float) -> float:
-        """Seconds that faults since then explain: each costs a minute until the next try, an outage its own length."""
-        tries = 60.0 * sum(at >= since for at in self.met)
+        """Seconds that faults since then explain: each costs a minute until the next try, and one that a look at all
+        runs met, and logged, costs the time until the next look; an outage costs its own length."""
+        met = sum(at >= since for at in self.met)
+        tries = 60.0 * met + (LOOK_SECONDS if met else 0.0)
         return tries + sum(max(0.0, min(end, self.now) - max(begin, since)) for _, begin, end in self._outages)
 
     @property
