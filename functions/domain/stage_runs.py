@@ -50,7 +50,8 @@ class WaitingRun(BaseModel):
     """A stage run and the token its callback task waits with.
 
     `start_tag`: its job's, by which owners take turns (domain/fairness.py). While it waits for a machine, `request`
-    holds the arguments of its Create call and `place` what the queue is sorted by.
+    holds the arguments of its Create call and `place` what the queue is sorted by; `claimed`: somebody was about to
+    make that call, and may have gone down with it.
     """
 
     run: StageRun
@@ -59,6 +60,7 @@ class WaitingRun(BaseModel):
     start_tag: int = 0
     request: dict[str, Any] | None = None
     place: str = ""
+    claimed: bool = False
 
     @property
     def queued(self) -> bool:
@@ -324,4 +326,5 @@ def _waiting(item: dict[str, Any]) -> WaitingRun:
         start_tag=int(item.get("startTag", 0)),
         request=request,
         place=item.get("queuedAt", ""),
+        claimed="claimedUntil" in item,
     )

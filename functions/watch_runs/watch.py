@@ -81,8 +81,18 @@ class Watcher:
             return Looked(Look.GONE)
         if waiting.queued_at is None:
             return self._poll(waiting)
+        if waiting.claimed and self._ended_in_queue(waiting):
+            return Looked(Look.REPORTED)
         look = self._keep_alive(waiting)
         return Looked(look, self._seconds_since(waiting.queued_at) if look is Look.ALIVE else 0.0)
+
+    def _ended_in_queue(self, waiting: WaitingRun) -> bool:
+        """Whether the job was created by somebody who did not live to take the run out of the queue, and has ended."""
+        outcome = self._reporter.report(waiting.run)
+        if outcome.ended:
+            self._runs.leave_queue(waiting.run)
+            self._count(waiting.run, outcome)
+        return outcome.ended
 
     def _keep_alive(self, waiting: WaitingRun) -> Look:
         if self._reporter.beat(waiting.run):

@@ -18,7 +18,7 @@ from domain.outcome import WAITING
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
-from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of, waiting
+from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of, run_of, waiting
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
@@ -276,6 +276,25 @@ def test_a_job_that_was_stopped_while_it_waited_leaves_the_queue(cloud: Cloud, c
     clock.pass_minutes(5)
     assert watch() == {"GONE": 1}
     assert waiting(Stage.TRAINING, cloud) == []
+
+
+def test_a_run_whose_dispatcher_died_after_its_create_is_told_of_while_it_is_queued(cloud: Cloud, clock: Clock) -> None:
+    cloud.sagemaker.quota = 0
+    invoke("run_stage", ask_for())
+    runs = stage_runs.StageRuns(cloud.table("stage-runs"))
+    request = next(iter(runs.queue(Stage.SFM))).request
+    assert runs.claim(run_of())
+    assert request is not None
+    cloud.sagemaker.quota = None
+    cloud.sagemaker.create_processing_job(**request)
+    cloud.sagemaker.quota = 0
+    clock.pass_minutes(5)
+    assert watch() == {"ALIVE": 1}
+    finish(cloud)
+    clock.pass_minutes(5)
+    assert watch() == {"REPORTED": 1}
+    assert len(cloud.stepfunctions.successes("token-1")) == 1
+    assert waiting(Stage.SFM, cloud) == []
 
 
 def test_a_run_between_two_attempts_of_its_task_keeps_its_place(cloud: Cloud, clock: Clock) -> None:
