@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from contract.blocks import BLOCKS_FILE, COARSE, BlockPlan, block_folder
-from contract.files import write_json
 from contract.warning_codes import WarningCode
 from geo.boxes import along_axes, box_shares, hull_share
 from splat.errors import InvalidSplatError
@@ -58,7 +57,8 @@ def join_blocks(folder: Path, target: Path) -> list[Warning]:
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
     around.unlink()
-    write_json(target / _RESULT, {"resources": {"cpuSeconds": _training_seconds([coarse, *blocks])}})
+    if (folder / _RESULT).is_file():  # of all trainings together: seconds, exposures, scores
+        shutil.copyfile(folder / _RESULT, target / _RESULT)
     if len(present) == len(plan.blocks):
         return []
     missing = [str(block.id) for block in plan.blocks if block not in present]
@@ -72,14 +72,3 @@ def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target:
     places = along_axes(plan, stored.gaussians.means + np.array(stored.marks.offset))
     owned = hull_share(plan, places) * box_shares(plan, places)[list(present)].sum(axis=0)
     write_ply(target, with_shares(stored.gaussians, 1 - owned), stored.marks)
-
-
-def _training_seconds(folders: Sequence[Path]) -> float:
-    """CPU seconds of all trainings, as far as their results say."""
-    seconds = 0.0
-    for folder in folders:
-        try:
-            seconds += float(json.loads((folder / _RESULT).read_bytes())["resources"]["cpuSeconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return seconds
