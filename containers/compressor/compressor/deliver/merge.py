@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from compressor.sog.codes import Float64
 from splat.gaussians import Gaussians, logit_of, opacity_of
 from splat.harmonics import SH_C0
+from splat.quaternions import quaternions_of
 
 _MAX_OPACITY = 0.99
 _MIN_DEVIATION = 1e-7
@@ -68,7 +69,7 @@ def merged(gaussians: Gaussians, group: int) -> Gaussians:
     merged_deviations *= np.sqrt(1 + np.log(np.maximum(needed / _MAX_OPACITY, 1.0)))[:, None]
     return Gaussians(
         means=means.astype(np.float32),
-        quats=_quaternions(axes).astype(np.float32),
+        quats=quaternions_of(axes).astype(np.float32),
         scales=np.log(merged_deviations).astype(np.float32),
         opacities=logit_of(covered).astype(np.float32),
         sh0=mean(gaussians.sh0).astype(np.float32),
@@ -119,24 +120,3 @@ def _covariances(quats: NDArray[np.float32], deviations: Float64) -> Float64:
     ).reshape(-1, 3, 3)  # fmt: skip
     half = rotation * deviations[:, None, :]
     return np.asarray(np.einsum("nij,nkj->nik", half, half))
-
-
-def _quaternions(rotations: Float64) -> Float64:
-    """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3): Shepperd, Quaternion from Rotation Matrix, 1978."""
-    diagonal = np.diagonal(rotations, axis1=1, axis2=2)
-    trace = diagonal.sum(axis=1)
-    squares = np.stack([1 + trace, *(1 + 2 * diagonal - trace[:, None]).T], axis=1)
-    r = rotations
-    off = np.stack([r[:, 2, 1] - r[:, 1, 2], r[:, 0, 2] - r[:, 2, 0], r[:, 1, 0] - r[:, 0, 1]], axis=1)
-    on = np.stack([r[:, 0, 1] + r[:, 1, 0], r[:, 0, 2] + r[:, 2, 0], r[:, 1, 2] + r[:, 2, 1]], axis=1)
-    candidates = np.stack(
-        [
-            np.stack([squares[:, 0], off[:, 0], off[:, 1], off[:, 2]], axis=1),
-            np.stack([off[:, 0], squares[:, 1], on[:, 0], on[:, 1]], axis=1),
-            np.stack([off[:, 1], on[:, 0], squares[:, 2], on[:, 2]], axis=1),
-            np.stack([off[:, 2], on[:, 1], on[:, 2], squares[:, 3]], axis=1),
-        ],
-        axis=1,
-    )
-    best = candidates[np.arange(len(r)), squares.argmax(axis=1)]
-    return np.asarray(best / np.linalg.norm(best, axis=1, keepdims=True))

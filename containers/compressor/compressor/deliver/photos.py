@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splat.camera import View
+from splat.quaternions import quaternions_of
 
 _POSITION_DIGITS, _TURN_DIGITS = 4, 7  # a tenth of a millimetre; a thousandth of a pixel of a photo
 _RADIAL = {"SIMPLE_RADIAL", "RADIAL", "RADIAL_FISHEYE"}
@@ -93,15 +94,6 @@ def _lens_of(survey: Mapping[str, Any] | None) -> Lens | None:
 
 
 def _quaternion(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """xyzw of a rotation matrix (3, 3): the eigenvector of Bar-Itzhack's symmetric matrix (2000)."""
-    (a, b, c), (d, e, f), (g, h, i) = rotation
-    symmetric = np.array(
-        [
-            [a - e - i, b + d, c + g, h - f],
-            [b + d, e - a - i, f + h, c - g],
-            [c + g, f + h, i - a - e, d - b],
-            [h - f, c - g, d - b, a + e + i],
-        ]
-    )
-    found: NDArray[np.float64] = np.linalg.eigh(symmetric)[1][:, -1]
-    return found if found[3] >= 0 else -found
+    """xyzw of a rotation matrix (3, 3), w not negative."""
+    w, *xyz = quaternions_of(rotation[None])[0]
+    return np.array([*xyz, w]) * (1 if w >= 0 else -1)
