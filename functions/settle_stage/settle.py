@@ -11,7 +11,7 @@ from domain.compute import Compute
 from domain.cost import NOTHING
 from domain.errors import JobError
 from domain.job import Camel
-from domain.outcome import RunStatus, outcome_of
+from domain.outcome import RunOutcome, RunStatus, outcome_of
 from domain.reporting import StageReporter
 from domain.results import DamagedResult
 from domain.stage_runs import StageRuns, WaitingRun, latest_of
@@ -56,29 +56,20 @@ class Reconciler:
 
     def reconcile(self, request: SettleRequest) -> Settlement:
         """A completed job counts as success, however its event got lost; a running one is stopped."""
-        settlement = self._reconcile(request)
+        waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
+        if waiting is None:  # the task failed before a run was remembered, so no job can run
+            settlement = Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
+            return settlement if request.block is None else BlockSettlement(**dict(settlement), cost=dict(NOTHING))
+        if waiting.queued:  # dispatch, which keeps its task alive, has not run: there is still no machine
+            self._runs.leave_queue(waiting.run)
+        outcome = outcome_of(waiting.run, self._compute.describe(waiting.run))
+        settlement = self._settle(request, waiting, outcome)
         if request.block is None:
             return settlement
-        return BlockSettlement(**dict(settlement), cost=self._cost(request))
+        return BlockSettlement(**dict(settlement), cost=self._reporter.cost_of_attempts(waiting.run, outcome))
 
-    def _latest(self, request: SettleRequest) -> WaitingRun | None:
-        return latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
-
-    def _cost(self, request: SettleRequest) -> dict[str, float]:
-        waiting = self._latest(request)
-        if waiting is None:
-            return dict(NOTHING)
-        outcome = outcome_of(waiting.run, self._compute.describe(waiting.run))
-        return self._reporter.cost_of_attempts(waiting.run, outcome)
-
-    def _reconcile(self, request: SettleRequest) -> Settlement:
-        waiting = self._latest(request)
-        if waiting is None:  # the task failed before a run was remembered, so no job can run
-            return Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
+    def _settle(self, request: SettleRequest, waiting: WaitingRun, outcome: RunOutcome) -> Settlement:
         run = waiting.run
-        if waiting.queued:  # dispatch, which keeps its task alive, has not run: there is still no machine
-            self._runs.leave_queue(run)
-        outcome = outcome_of(run, self._compute.describe(run))
         if outcome.status is RunStatus.COMPLETED:
             try:
                 output = self._reporter.output_of(run, outcome)
