@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tests.campaign.data import Json, StateError, fill, holds, matches, passed, read, write
 from tests.campaign.world import Crash, Refused, World
 from tests.support.asl import CALLBACK, PUT_EVENTS, load_pipeline
 from tests.support.fakes import MAX_DATA_BYTES, aws_error, check_data
@@ -17,15 +18,6 @@ from tests.support.fakes import MAX_DATA_BYTES, aws_error, check_data
 REFUSED = "Lambda.TooManyRequestsException"
 DEATHS = ("Lambda.Unknown", "Runtime.ExitError", "Sandbox.Timedout", "Lambda.ServiceException")
 RESULTS = {"${SettleStageFunctionArn}": "settle_stage", "${DeliverFunctionArn}": "deliver"}
-Json = dict[str, Any]
-
-
-class StateError(Exception):
-    """Failure of a state, under Step Functions' name for the error."""
-
-    def __init__(self, error: str, cause: str = "") -> None:
-        self.error, self.cause = error, cause
-        super().__init__(error)
 
 
 @dataclass
@@ -172,19 +164,19 @@ class Machine:
             elif state["Type"] == "Map":
                 self._map(execution, state)
             elif state["Type"] == "Pass":
-                self._succeed(execution, _passed(execution, state))
+                self._succeed(execution, passed(execution, state))
             else:
                 self._end(execution, "SUCCEEDED" if state["Type"] == "Succeed" else "FAILED")
         except StateError as error:
             self._fail(execution, error)
 
     def _map(self, execution: Execution, state: Json) -> None:
-        values = _read(execution.data, state["ItemsPath"])
+        values = read(execution.data, state["ItemsPath"])
         processor = state["ItemProcessor"]
         execution.items, execution.results = [], {}
         execution.events += 2
         for number, value in enumerate(values):
-            data = _fill(state["ItemSelector"], execution, None, value)
+            data = fill(state["ItemSelector"], execution, None, value)
             item = replace(Execution(execution.name, {}, data, self._world.at()), parent=execution, number=number)
             item.states, item.state = processor["States"], processor["StartAt"]
             item.status = "PENDING"
@@ -228,7 +220,7 @@ class Machine:
         if state["Resource"] == CALLBACK:
             self._callback(execution, state)
             return
-        parameters = _fill(state["Parameters"], execution, None) if "Parameters" in state else execution.data
+        parameters = fill(state["Parameters"], execution, None) if "Parameters" in state else execution.data
         if state["Resource"] == PUT_EVENTS:
             (entry,) = parameters["Entries"]
             if self._world.happens(self._world.faults.throttle):
@@ -251,7 +243,7 @@ class Machine:
         self.tokens[token] = execution
         self._watch_heartbeat(execution)
         self._world.after(state["TimeoutSeconds"], lambda: self._time_out(execution, token))
-        payload = _fill(state["Parameters"], execution, token)["Payload"]
+        payload = fill(state["Parameters"], execution, token)["Payload"]
 
         def call() -> None:
             try:
@@ -291,7 +283,7 @@ class Machine:
     def _succeed(self, execution: Execution, answer: Any) -> None:
         execution.token = None
         state = self._state(execution)
-        _write(execution, state.get("ResultPath", "$"), answer)
+        write(execution, state.get("ResultPath", "$"), answer)
         if len(json.dumps(execution.data, ensure_ascii=False).encode()) > MAX_DATA_BYTES:
             self._end(execution, "FAILED")  # States.DataLimitExceeded, which no Catch takes
             return
@@ -311,7 +303,7 @@ class Machine:
         execution.visit += 1
         state = self._state(execution)
         for number, retry in enumerate(state.get("Retry", [])):
-            if _matches(error.error, retry["ErrorEquals"]):
+            if matches(error.error, retry["ErrorEquals"]):
                 if execution.tries[number] < retry["MaxAttempts"]:
                     delay = retry["IntervalSeconds"] * retry["BackoffRate"] ** execution.tries[number]
                     execution.tries[number] += 1
@@ -323,8 +315,8 @@ class Machine:
         if error.error == REFUSED:
             self.given_up.append(execution.name)
         for catch in state.get("Catch", []):
-            if _matches(error.error, catch["ErrorEquals"]):
-                _write(execution, catch["ResultPath"], {"Error": error.error, "Cause": error.cause})
+            if matches(error.error, catch["ErrorEquals"]):
+                write(execution, catch["ResultPath"], {"Error": error.error, "Cause": error.cause})
                 self._go_on(execution, catch["Next"])
                 return
         self._end(execution, "FAILED")
@@ -340,7 +332,7 @@ class Machine:
 
     def _choose(self, execution: Execution, state: Json) -> str:
         for choice in state["Choices"]:
-            if all(_holds(execution.data, rule) for rule in choice.get("And", [choice])):
+            if all(holds(execution.data, rule) for rule in choice.get("And", [choice])):
                 return str(choice["Next"])
         return str(state["Default"])
 
@@ -375,85 +367,3 @@ class Machine:
         if execution is None or execution.token != token:
             raise aws_error("TaskTimedOut", "SendTask")
         return execution
-
-
-def _matches(error: str, wanted: list[str]) -> bool:
-    if error in wanted:
-        return True
-    if "States.ALL" in wanted:
-        return True
-    return error == "States.HeartbeatTimeout" and "States.Timeout" in wanted
-
-
-def _passed(execution: Execution, state: Json) -> Any:
-    """What a Pass state hands on."""
-    if "Result" in state:
-        return copy.deepcopy(state["Result"])
-    if "Parameters" in state:
-        return _fill(state["Parameters"], execution, None)
-    return _read(execution.data, state["InputPath"])
-
-
-def _holds(data: Any, rule: Json) -> bool:
-    """Raises StateError where the rule compares what is not there, as Step Functions does."""
-    if "IsPresent" in rule:
-        try:
-            _read(data, rule["Variable"])
-        except StateError:
-            return not rule["IsPresent"]
-        return bool(rule["IsPresent"])
-    value = _read(data, rule["Variable"])
-    if "NumericGreaterThan" in rule:
-        return bool(value > rule["NumericGreaterThan"])
-    return bool(value == rule.get("StringEquals", rule.get("BooleanEquals")))
-
-
-def _fill(template: Any, execution: Execution, token: str | None, value: Any = None) -> Any:
-    """`value`: of the Map's item."""
-    if isinstance(template, list):
-        return [_fill(item, execution, token, value) for item in template]
-    if not isinstance(template, dict):
-        return template
-    return dict(_filled(template, execution, token, value))
-
-
-def _filled(template: Json, execution: Execution, token: str | None, item: Any) -> Iterator[tuple[str, Any]]:
-    for name, value in template.items():
-        if not name.endswith(".$"):
-            yield name, _fill(value, execution, token, item)
-        elif value == "$$.Task.Token":
-            yield name[:-2], token
-        elif value == "$$.Map.Item.Value":
-            yield name[:-2], item
-        elif value.startswith("States.ArrayRange("):
-            first, path, step = value.removeprefix("States.ArrayRange(").rstrip(")").split(", ")
-            yield name[:-2], list(range(int(first), int(_read(execution.data, path)) + 1, int(step)))
-        elif value == "$$.State.EnteredTime":
-            yield name[:-2], execution.entered_at.isoformat()
-        elif value.startswith("States.Format("):
-            text, _, path = value.removeprefix("States.Format('").rstrip(")").partition("', ")
-            yield name[:-2], text.replace("{}", str(_read(execution.data, path)))
-        else:
-            yield name[:-2], _read(execution.data, value)
-
-
-def _read(data: Any, path: str) -> Any:
-    """The value at a JSON path. Raises StateError if there is none, as Step Functions does."""
-    for part in path.removeprefix("$").split(".")[1:]:
-        if part not in data:
-            raise StateError("States.ParameterPathFailure", path)
-        data = data[part]
-    return copy.deepcopy(data)
-
-
-def _write(execution: Execution, path: str | None, value: Any) -> None:
-    if path is None:
-        return
-    if path == "$":
-        execution.data = copy.deepcopy(value)
-        return
-    *parents, last = path.removeprefix("$.").split(".")
-    place = execution.data
-    for part in parents:
-        place = place.setdefault(part, {})
-    place[last] = copy.deepcopy(value)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,3 +68,14 @@ def picked_depth(gaussians: Gaussians, origin: Vector, direction: Vector, radius
     thickness = np.sort(np.where(known, met[:, 2], np.inf) - np.where(known, met[:, 0], 0))[4]
     rough = float(np.sqrt(np.mean(np.square(sides @ fit - met[known, 1]))))
     return Picked(float(fit[0]), rough, float(thickness), bool(known.all()))
+
+
+def moved(picks: Sequence[Mapping[str, Any]], rng: np.random.Generator) -> Vector:
+    """The picks' points (N, 3), each moved at random by its deviations along its ray and aside of it."""
+    points = []
+    for pick in picks:
+        direction = np.array(pick["direction"])
+        aside = rng.normal(0, pick["aside"], 3)
+        aside -= direction * (aside @ direction)
+        points.append(np.array(pick["point"]) + aside + rng.normal(0, pick["along"]) * direction)
+    return np.array(points)

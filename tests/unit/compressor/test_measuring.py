@@ -17,7 +17,7 @@ from compressor.sog.images import COLOURS, MEANS, QUATS, SCALES
 from compressor.sog.means import bounds_of, log_transform
 from compressor.sog.webp import decode_webp
 from splat.gaussians import Gaussians
-from tests.support.picked import met_depths, picked_depth
+from tests.support.picked import met_depths, moved, picked_depth
 from tests.support.viewer_modules import module_calls, needs_node, run_module
 
 pytestmark = needs_node
@@ -176,13 +176,8 @@ def test_figures_and_their_deviations_agree_with_a_thousand_draws(name: str, cor
     (found,) = module_calls("measure/geometry", name, [[picks, scale]])
     drawn = []
     for _ in range(3000):
-        moved = []
-        for pick in picks:
-            direction = np.array(pick["direction"])
-            aside = rng.normal(0, pick["aside"], 3)
-            aside -= direction * (aside @ direction)
-            moved.append(np.array(pick["point"]) + aside + rng.normal(0, pick["along"]) * direction)
-        drawn.append(figures(name, (1 + rng.normal(0, scale)) * np.array(moved)))
+        places_drawn = moved(picks, rng)
+        drawn.append(figures(name, (1 + rng.normal(0, scale)) * places_drawn))
     for part, value in figures(name, places).items():
         assert found[part]["value"] == pytest.approx(value, abs=1e-9)
         assert found[part]["sigma"] == pytest.approx(np.std([each[part] for each in drawn]), rel=0.08), part

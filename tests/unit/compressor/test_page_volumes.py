@@ -13,7 +13,7 @@ from products.relief import covered
 from products.relief import volume as relief_volume
 from splat.gaussians import Gaussians
 from tests.support.gaussians import gaussians_of
-from tests.support.picked import met_depths
+from tests.support.picked import met_depths, moved
 from tests.support.viewer_modules import module_calls, needs_node, run_module
 
 pytestmark = needs_node
@@ -173,13 +173,7 @@ def test_the_deviation_of_a_volume_agrees_with_a_thousand_draws(base: str) -> No
     truth = np.array([pick["point"] for pick in picks]) @ frame.T
     draws = []
     for _ in range(1200):
-        moved = []
-        for pick in picks:
-            direction = np.array(pick["direction"])
-            aside = rng.normal(0, pick["aside"], 3)
-            aside -= direction * (aside @ direction)
-            moved.append(np.array(pick["point"]) + aside + rng.normal(0, pick["along"]) * direction)
-        draws.append(figures(np.array(moved) @ frame.T, rng.normal(0, along), 1 + rng.normal(0, scale)))
+        draws.append(figures(moved(picks, rng) @ frame.T, rng.normal(0, along), 1 + rng.normal(0, scale)))
     how = {"along": along, "scale": scale, "unseen": -1e9, "base": base}
     given = {"heights": surface.tolist(), "fogs": np.zeros(len(surface)).tolist()}
     found = run_module("measure/volume", VOLUME, [picks, grid, given, how])
