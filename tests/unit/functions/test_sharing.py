@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError
@@ -38,7 +39,9 @@ def test_a_link_opens_the_viewer_until_it_is_withdrawn(cloud: Cloud) -> None:
     made = share(label="for the mayor", days=7)
     opened = call("GET", f"/shared/{made['token']}", claims=None)
     assert opened.status == 302
-    assert "/viewer/index.html?" in opened.headers["Location"]
+    viewer, _, offered = opened.headers["Location"].partition("#orbit=")
+    assert "/viewer/index.html?" in viewer
+    assert "/orbit.webp?" in unquote(offered)  # for browsers that cannot draw the scene
     (listed,) = call("GET", f"/jobs/{JOB_ID}/shares").json["shares"]
     assert listed == {name: made[name] for name in listed}
     assert "token" not in listed
