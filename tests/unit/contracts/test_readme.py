@@ -1,4 +1,4 @@
-"""The commands of README and guides run: a test runs each, and each of README's figures and names is what the code says."""
+"""The commands of README and guides run: a test runs each. README's figures and names are what the code says."""
 
 from __future__ import annotations
 
