@@ -25,7 +25,7 @@ def build_python() -> Path:
 
 def run(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SAGEMAKER_SUPPRESS_V2_WARNING": "1", "PYTHONPATH": str(ROOT / "statemachine")}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1200, check=False)
 
 
 def measured() -> list[str]:
