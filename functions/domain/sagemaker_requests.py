@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL
+from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
 from contract.options import WHOLE_NUMBERS, Quality
-from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
+from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage, block_label
 from domain import layout
 from domain.cost import Prices
 from domain.job import Camel, Job, JobOptions
@@ -119,7 +119,24 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     else:
         stages = job.options.pipeline_step.stages
         folder = finished[stages[stages.index(run.stage) - 1]].output_uri
-    return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
+    return (
+        part_of_scene(folder, run.block) if run.block is not None else {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
+    )
+
+
+def part_of_scene(scene: str, block: BlockName) -> dict[str, str]:
+    """What a part of a large flight reads of structure from motion's output in `scene`: the objects of a list."""
+    return _listed(layout.manifest_uri(scene, block_label(block)))
+
+
+def coarse_model(folder: str) -> dict[str, str]:
+    """What a block reads of the coarse model in `folder`."""
+    return _listed(layout.manifest_uri(folder, "behind"))
+
+
+def _listed(uri: str) -> dict[str, str]:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html, ManifestFile"""
+    return {"S3DataType": "ManifestFile", "S3Uri": uri}
 
 
 def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
@@ -129,11 +146,19 @@ def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
 
 def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
     """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
-    the job had no photos.
+    the job had no photos. The sparse models of a large flight would be gigabytes that it does not read.
     """
     if Stage.SFM not in finished or not makes_survey_products(run.stage, job.options):
         return None
-    return {"S3DataType": "S3Prefix", "S3Uri": finished[Stage.SFM].output_uri + "/"}
+    scene = finished[Stage.SFM]
+    if is_large(scene):
+        return _listed(layout.manifest_uri(scene.output_uri, "survey"))
+    return {"S3DataType": "S3Prefix", "S3Uri": scene.output_uri + "/"}
+
+
+def is_large(scene: StageOutput) -> bool:
+    """Whether structure from motion has planned blocks."""
+    return scene.counts.get("blocks", 1) > 1
 
 
 def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryState) -> dict[str, str]:
@@ -190,7 +215,7 @@ def create_request(
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
         sources = {run.stage.spec.channel: source}
         if isinstance(run.block, int) and coarse is not None:
-            sources[COARSE_CHANNEL] = {"S3DataType": "S3Prefix", "S3Uri": coarse.output_uri + "/"}
+            sources[COARSE_CHANNEL] = coarse_model(coarse.output_uri)
         return _training_request(run, variables, sources, platform, retry_state, machine)
     inputs = {run.stage.spec.channel: source}
     survey = survey_source(run, job, finished)
