@@ -312,6 +312,7 @@ def chosen_splats(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
 # what is unpacked of an upload by the job's first stage
 WANTED: dict[PipelineStep, Wanted] = {
     PipelineStep.FULL: is_survey,
+    PipelineStep.SCENE: is_scene,
     PipelineStep.TRAINING: is_scene,
     PipelineStep.COMPRESSION: is_splat,
 }

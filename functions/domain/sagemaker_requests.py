@@ -8,7 +8,14 @@ from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
 from contract.options import WHOLE_NUMBERS, Quality
-from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage, block_label
+from contract.stages import (
+    EVIDENCE_FOLDER,
+    PIPELINE_STEP_VARIABLE,
+    SPOT_WAIT_SECONDS,
+    PipelineStep,
+    Stage,
+    block_label,
+)
 from domain import layout
 from domain.cost import Prices
 from domain.job import Camel, Job, JobOptions
@@ -139,9 +146,15 @@ def _listed(uri: str) -> dict[str, str]:
     return {"S3DataType": "ManifestFile", "S3Uri": uri}
 
 
+def is_given(stage: Stage, options: JobOptions) -> bool:
+    """Whether structure from motion's container gets a scene that has its cameras, and only cuts it into blocks."""
+    return stage is Stage.SFM and options.pipeline_step is PipelineStep.SCENE
+
+
 def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
-    """Whether the stage makes survey products, for which it reads structure from motion's output, too."""
-    return stage is Stage.COMPRESSOR and options.products != 0
+    """Whether the stage makes survey products, for which it reads structure from motion's output, too. A scene that
+    came with its cameras has no survey."""
+    return stage is Stage.COMPRESSOR and options.products != 0 and options.pipeline_step is PipelineStep.FULL
 
 
 def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
@@ -172,6 +185,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
         "ATTEMPT": str(run.attempt),
         **({} if run.block is None else {BLOCK_VARIABLE: str(run.block)}),
         "STATUS_BUS": status_bus,
+        **({PIPELINE_STEP_VARIABLE: options.pipeline_step} if is_given(run.stage, options) else {}),
         "QUALITY": options.quality,
         "SCENE_NAME": job.name,
         **{name: str(value) for name, value in numbers.items() if value is not None},
