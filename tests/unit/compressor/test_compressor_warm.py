@@ -20,8 +20,8 @@ from tests.unit.products import scenes
 
 CONTAINERS = Path(compressor.__file__).parents[2]
 # Runs in processes of their own: here other tests have compiled kernels already. When a process ends, that of the
-# products too, it writes down every kernel that it called, with the types that it called it for. The viewer's bundle may
-# not be built, and another one does.
+# products too, it writes down every kernel that it called, with the types that it called it for. The viewer's bundle
+# may not be built, and another one does.
 SITE = """
 import atexit, os, sys
 
