@@ -40,13 +40,15 @@ def make(folder: Path) -> pycolmap.Reconstruction:
         picture = Image.fromarray(np.kron(rng.integers(0, 256, (30, 40, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
         assert picture.size == SIZE
         if name == "3.jpg":
-            picture.putalpha(Image.fromarray(np.repeat(np.uint8([[0, 255]]), 600, 0).repeat(400, 1)))
+            picture.putalpha(Image.fromarray(np.repeat(np.array([[0, 255]], np.uint8), 600, 0).repeat(400, 1)))
             picture.save(folder / "images" / name, "PNG")
         elif name == "4.jpg":
             picture.resize((400, 300)).save(folder / "images" / name)
         else:
             picture.save(folder / "images" / name, quality=95)
-    Image.fromarray(np.repeat(np.uint8([[255], [0]]), 300, 0).repeat(800, 1)).save(folder / "masks" / "5.jpg.png")
+    Image.fromarray(np.repeat(np.array([[255], [0]], np.uint8), 300, 0).repeat(800, 1)).save(
+        folder / "masks" / "5.jpg.png"
+    )
     return model
 
 
