@@ -12,7 +12,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: gpu-compile help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -116,6 +116,9 @@ bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, st
 
 gpu-bundle: .build/run.stamp ## .gpu/: what scripts/gpu_check.sh wants on a CUDA machine without a network (SETS="a.zip b.zip": these flights)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.gpu_bundle $(SETS)
+
+gpu-compile: .build/run.stamp ## gsplat's kernels as the GPU image compiles them, without a GPU, in .build/gpu-compile (CUDA_ARCHITECTURES=7.5)
+	@PYTHON="$(CURDIR)/$(PYTHON)" scripts/gpu_compile.sh
 
 campaign: .build/develop.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
