@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd import DeviceType
+from torch.profiler import DeviceType
 
 from benchmarks.gpu.baseline import SimpleTrainer, draw, psnr, synchronise
 from trainer.dataset import Photo, Scene, views_per_point

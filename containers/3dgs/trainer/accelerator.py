@@ -108,9 +108,9 @@ def fault_of_kernels(device: torch.device) -> str | None:
 
 
 def _draw_one(device: torch.device) -> None:
-    shapes = {"means": (1, 3), "quats": (1, 4), "scales": (1, 3), "opacities": (1,), "sh0": (1, 3), "shN": (1, 0, 3)}
-    leaves = [torch.ones(shape, device=device, requires_grad=True) for shape in shapes.values()]
+    shapes = ((1, 3), (1, 4), (1, 3), (1,), (1, 3), (1, 0, 3))
+    means, quats, scales, opacities, sh0, shN = (torch.ones(n, device=device, requires_grad=True) for n in shapes)
     view, intrinsics = torch.eye(4, device=device), torch.eye(3, device=device)
-    image, _, _ = rasterize_gsplat(*leaves, view, intrinsics, 16, 16, 0)
+    image, _, _ = rasterize_gsplat(means, quats, scales, opacities, sh0, shN, view, intrinsics, 16, 16, 0)
     image.sum().backward()  # type: ignore[no-untyped-call]
-    float(leaves[0].grad.sum())  # type: ignore[union-attr]  # waits for the device: its errors come late
+    float(image.detach().sum())  # waits for the device: its errors come late

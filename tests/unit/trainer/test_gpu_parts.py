@@ -30,7 +30,7 @@ from trainer.gpu.shots import Shots, rows_in_view
 from trainer.gpu.strategy import MAX_SHARES, Relocation, shared
 from trainer.gpu.training import DeviceTrainer
 from trainer.initialise import from_seeds, seed_points
-from trainer.optimise import LEARNING_RATES
+from trainer.optimise import LEARNING_RATES, Seen, Splats
 from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget, Flight, budget, preset_of
 
@@ -173,13 +173,17 @@ def test_noise_moves_the_transparent_by_the_learning_rate_along_their_shape() ->
 
 def test_training_hands_noise_the_means_learning_rate(tmp_path: Path) -> None:
     make_scene(tmp_path)
-    scene, rates, strategy = load_scene(tmp_path, 48), list[float](), Relocation()
-    strategy.perturb = lambda _splats, _seen, rate, _chance: rates.append(rate)  # type: ignore[method-assign]
+    scene, rates = load_scene(tmp_path, 48), list[float]()
+
+    class Watched(Relocation):
+        def perturb(self, splats: Splats, seen: Seen, means_rate: float, chance: torch.Generator) -> None:
+            rates.append(means_rate)
+
     with gsplat_on_cpu():
         trainer = DeviceTrainer(
             photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, budget=Budget(100, 48, 150),
             splats=DeviceSplats.of(from_seeds(seed_points(scene, PhotoStore(), 120), 3), CPU), dropout=0.0,
-            room=1 << 30, strategy=strategy,
+            room=1 << 30, strategy=Watched(),
         )  # fmt: skip
         trainer.run(lambda progress: progress.step < 8)
     assert rates[0] == pytest.approx(LEARNING_RATES["means"])
