@@ -142,7 +142,7 @@ clean: ## everything that the targets above made
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs containers/compressor/viewer/src/*/*.mjs)
 WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
 .build/run.stamp: requirements.txt requirements-run.in $(VIEWER) $(WEB) scripts/setup.sh
-	scripts/setup.sh run
+	scripts/setup.sh run $(if $(ZIP),,$(if $(filter demo,$(MAKECMDGOALS)),sample))
 
 # What checking needs on top: linters, type checker, test runner, in the same environment.
 .build/develop.stamp: .build/run.stamp
