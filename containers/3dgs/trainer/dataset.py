@@ -22,7 +22,6 @@ from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.stored import NOWHERE, Triple, offset_of
-from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture
 from stage.result import Warning
@@ -131,6 +130,8 @@ def find_scene(channel: Path, scratch: Path) -> Path:
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
+            from stage.archive import unpack  # only here: it wants decoders that a machine for measurements lacks
+
             unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
     if found is None:
