@@ -344,7 +344,7 @@ def test_blocks_side_by_side_cost_more_money_and_no_more_time(cloud: Cloud, step
     def expected(photos: int) -> tuple[float, float]:
         found = call("GET", "/estimates", query={"photos": photos, "pipelineStep": step}).json
         of = found["estimates"]["preview"], found["dollars"]["preview"]
-        return tuple((each["low"] + each["high"]) / 2 for each in of)  # type: ignore[return-value]
+        return tuple((each["low"] + each["high"]) / 2 for each in of)
 
     for photos, blocks in ((2000, 5), (4000, 10)):
         seconds, dollars = expected(photos)
