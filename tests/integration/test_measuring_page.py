@@ -292,7 +292,7 @@ BRIGHTEST = """(canvas) => {
     const { width, height } = canvas;
     const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
     let [sum, x, y] = [0, 0, 0];
-    for (let i = 0; i < width * height; i++) {
+    for (let i = width * 20; i < width * height; i++) { // below the label
         const weight = Math.max(0, data[4 * i + 2] - 120); // blue: the cross of a mark is yellow
         sum += weight;
         x += weight * (i % width + 0.5);

@@ -46,6 +46,7 @@ def survey(
         "captured": {"first": taken[0], "last": taken[-1]} if taken else None,
         "cameras": [_camera(model, camera_id, images, by_name) for camera_id in sorted(model.cameras)],
         "reprojection_pixels": _histogram(np.concatenate(errors)),
+        "observations_median": round(float(np.median([len(part) for part in depths]))) if depths else 0,
         "track_lengths": _track_lengths(model),
         "gps": _gps(images, by_name, georegistration),
         "control": _accuracy([point.offset for point in residuals if point.used]),
