@@ -294,6 +294,9 @@ def _adjustment(evidence: Evidence) -> Section:
         ("Keypoints of a photo, median", f"{features[len(features) // 2]:,}" if features else "none"),
         ("Reprojection error", f"mean {error['mean']:.3f} px, RMS {error['rms']:.3f} px"),
     ]
+    if survey.get("systematic_pixels") is not None:  # absent from older jobs
+        title = "Mean residual in the worst of 16 × 12 parts of the photos"
+        rows.append((title, f"{survey['systematic_pixels']:.2f} px"))
     worse = 0
     for index, count in enumerate(error["counts"]):
         if index < 10:

@@ -38,6 +38,7 @@ SURVEY: dict[str, Any] = {
     ],
     "reprojection_pixels": {"mean": 0.2, "rms": 0.28, "bin": 0.1, "counts": [500, 300, 100, *[10] * 17]},
     "observations_median": 2900,
+    "systematic_pixels": 0.04,
     "track_lengths": [{"photos": 2, "points": 200}, {"photos": 3, "points": 100}, {"photos": 4, "points": 0}],
     "gps": {**ACCURACY, "rms_metres": [0.3, 0.3, None], "le90_metres": None},
     "control": ACCURACY,
@@ -155,8 +156,14 @@ def test_surface_and_cloud_have_resolution_density_and_a_picture(tmp_path: Path)
     assert shown["Products"] == ["hillshade"]
 
 
+def test_what_the_lens_model_leaves_is_stated() -> None:
+    found = rows(report(evidence()), "Bundle adjustment")
+    assert ("Mean residual in the worst of 16 × 12 parts of the photos", "0.04 px") in found
+
+
 def test_a_survey_of_an_older_job_has_a_report() -> None:
-    older = {name: value for name, value in SURVEY.items() if name != "observations_median"}
+    later = ("observations_median", "systematic_pixels")
+    older = {name: value for name, value in SURVEY.items() if name not in later}
     assert "Tie points in a photo, median" not in verdicts(report(evidence(survey=older)))
 
 
