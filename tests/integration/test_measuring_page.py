@@ -17,9 +17,9 @@ from PIL import Image
 from compressor.deliver.limits import Limits
 from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.survey import Absolute, ControlPoint, Survey, System
-from compressor.deliver.thumbnails import thumbnails_of
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
 from compressor.sog.container import pack_files, zip_files
+from compressor.thumbnails import thumbnails_of
 from splat.camera import Camera, View, look_at
 from tests.support.browser import PHONE, axe, chromium, look, met, needs_chromium
 from tests.support.slabs import BOX, SCALE, slabs

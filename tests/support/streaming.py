@@ -24,11 +24,11 @@ from PIL import Image
 from compressor.deliver.limits import Limits
 from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.streamed import LOD_META, Layout, write_streamed
-from compressor.deliver.thumbnails import thumbnails_of
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_streaming_page
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
 from compressor.sog.container import read_codes
+from compressor.thumbnails import thumbnails_of
 from domain.streaming import page_link, with_links
 from splat.camera import View, look_at
 from splat.stored import Marks

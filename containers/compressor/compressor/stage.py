@@ -15,7 +15,6 @@ from compressor.deliver.delivery import STREAM_ABOVE, Delivery
 from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.surroundings import default_surroundings
 from compressor.deliver.survey import Survey, survey_of
-from compressor.deliver.thumbnails import thumbnails_of
 from compressor.deliver.viewer import BUNDLE
 from compressor.encode.compress import Compressed, compress_each
 from compressor.encode.encoder import arrange
@@ -25,6 +24,7 @@ from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
 from compressor.products import make_products, photo_folder, photo_rows, survey_figures
 from compressor.source import Source, read_source, visible
+from compressor.thumbnails import thumbnails_of
 from contract.warning_codes import WarningCode
 from geo.projected import UnusableSystemError, projection_of
 from splat.ply import property_names

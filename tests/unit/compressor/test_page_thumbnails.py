@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from compressor.deliver import thumbnails
-from compressor.deliver.thumbnails import SIDES, Thumbnails, thumbnails_of
+from compressor import thumbnails
+from compressor.deliver.photos import Thumbnails
+from compressor.thumbnails import SIDES, thumbnails_of
 
 SIZE = (1200, 900)
 

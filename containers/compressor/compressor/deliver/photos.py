@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from compressor.deliver.thumbnails import Thumbnails
 from splat.camera import View
 from splat.quaternions import quaternions_of
 
@@ -41,6 +40,14 @@ class Lens:
     k1: float
     k2: float
     fisheye: bool
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """`jpegs`: of all photos in a row, without metadata; `sizes`: the bytes of each, 0 where a photo has none."""
+
+    jpegs: bytes = b""
+    sizes: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-// The photos' small pictures (compressor/deliver/thumbnails.py), which are loaded when the first of them is shown.
+// The photos' small pictures (compressor/thumbnails.py), which are loaded when the first of them is shown.
 
 // `sizes`: the bytes of each photo's JPEG, 0 where it has none; `load` promises all of them in a row, as an ArrayBuffer.
 export class Thumbnails {

@@ -1,15 +1,15 @@
-"""Small pictures of the photos for the page, in which a point can be marked (the page's side:
+"""Make small pictures of the photos for the page, in which a point can be marked (the page's side:
 containers/compressor/viewer/src/measure/thumbnails.mjs)."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
+from compressor.deliver.photos import Thumbnails
 from splat.files import below
 from stage.pictures import TooManyPixelsError, open_picture
 
@@ -18,14 +18,6 @@ MAX_BYTES = 1_000_000  # of all pictures: as base64, a third of what a page with
 MAX_BYTES_OF_SMALLEST = 3_000_000  # of the smallest size, in which 500 photos fit; larger flights have none
 _QUALITY = 70
 _TRIED = 8  # photos by which a size is judged before all are made
-
-
-@dataclass(frozen=True)
-class Thumbnails:
-    """`jpegs`: of all photos in a row, without metadata; `sizes`: the bytes of each, 0 where a photo has none."""
-
-    jpegs: bytes = b""
-    sizes: Sequence[int] = ()
 
 
 def thumbnails_of(folder: Path, names: Sequence[str]) -> Thumbnails:
