@@ -100,7 +100,7 @@ bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gauss
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
 bench-products: .build/run.stamp ## survey products of generated flights against truth (SCENES="rings-0-20 …"; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
 
 bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
