@@ -29,7 +29,7 @@ from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
-from local.display import interrupt_on_sigterm, printable, progress_display
+from local.display import printable, progress_display, stop_in_order
 from local.folders import SHOWN, code_of, free_folder, pack
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
@@ -52,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
-    interrupt_on_sigterm()
+    stop_in_order()
     # a folder of its own, so that two demos side by side do not meet
     folder = ROOT / ".local" / f"demo-{os.getpid()}"
     try:

@@ -17,7 +17,7 @@ from contract.stages import PipelineStep, Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
 from domain.pace import in_words
-from local.display import interrupt_on_sigterm, printable
+from local.display import printable, stop_in_order
 from local.folders import SHOWN, free_folder
 from local.sagemaker.container import project_images
 from spaceport import doctor
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str], root: Path) -> int:
         return cloud(arguments[1:], root)
     if arguments[:1] == ["doctor"]:
         return doctor.report(doctor.checks(root), sys.stdout)
-    interrupt_on_sigterm()
+    stop_in_order()
     return scene(parser().parse_args(arguments), root)
 
 

@@ -103,10 +103,13 @@ def test_marks_meet_in_the_point_as_surely_as_draws_say(chosen: tuple[int, ...])
     truth = np.array([2.0, 1.0, 1.5])
     exact = module_calls("measure/photos", "pixelOf", [[record(), i, truth.tolist()] for i in chosen])
     marked = [[np.add(pixel, rng.normal(0, 1.0, 2)).tolist() for pixel in exact] for _ in range(400)]
-    flat = [[record(), i, pixel] for pixels in [exact, *marked] for i, pixel in zip(chosen, pixels, strict=True)]
-    rays = module_calls("measure/photos", "rayOf", flat)
-    groups = [[rays[k : k + len(chosen)]] for k in range(0, len(rays), len(chosen))]
-    sure, *drawn = module_calls("measure/photos", "meeting", groups)
+    meet = """
+    const { record, chosen, marks } = given;
+    const rays = marks.map((pixels) => pixels.map((pixel, k) => module.rayOf(record, chosen[k], pixel)));
+    console.log(JSON.stringify(rays.map((each) => module.meeting(each))));
+    """
+    given = {"record": record(), "chosen": chosen, "marks": [exact, *marked]}
+    sure, *drawn = run_module("measure/photos", meet, given)
     assert sure["point"] == pytest.approx(truth.tolist(), abs=1e-3)
     assert sure["missed"] < 0.02
     assert sure["marks"] == len(chosen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,11 +32,13 @@ SOURCES = [
 PAGE = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
 
 
-def literals(path: Path) -> Iterator[tuple[str, int]]:
+@cache
+def literals(path: Path) -> list[tuple[str, int]]:
     """Whole string literals of a file with their lines; its own name for a container's Python package is no stage."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value, node.lineno
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [
+        (node.value, node.lineno) for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def written_again(words: set[str]) -> list[str]:

@@ -14,6 +14,23 @@ function fail(text) {
     poster.classList.add('failed');
     byId('message').textContent = text;
     document.documentElement.dataset.loaded = 'failed';
+    offerOrbit();
+}
+
+// The flight round the scene, a moving picture that needs no WebGL: beside this page, or by a signed link to it (#orbit=…).
+const ORBIT = '../orbit.webp';
+
+function offerOrbit() {
+    const link = new URLSearchParams(location.hash.slice(1)).get('orbit');
+    const picture = new Image();
+    picture.onload = () => {
+        if (document.documentElement.dataset.loaded === 'failed') {
+            const anchor = document.createElement('a');
+            Object.assign(anchor, { id: 'orbit', href: picture.src, target: '_blank', rel: 'noopener', textContent: 'Watch a flight around the scene' });
+            byId('message').append(' ', anchor);
+        }
+    };
+    picture.src = link && isNeighbour(link, ORBIT) ? link : ORBIT;
 }
 
 if (asked.has('noui')) {
