@@ -6,6 +6,7 @@ Memory grows with the largest block, not with the scene: each is measured, arran
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def write_parts(
         if not size:
             continue
         gaussians = arrange(visible(read_stored_ply(path).gaussians)[0])
-        pace = Pace(check_stop=lambda done=number: progress(done / len(paths)))
+        pace = Pace(check_stop=partial(progress, number / len(paths)))
         arranged, _ = measured(gaussians, seeing(views, gaussians), framing, pace, _VIEWS)
         if number == 0:
             far = far_of(arranged.gaussians, surroundings)
@@ -61,11 +62,15 @@ def write_parts(
             parts.append(
                 write_part(
                     folder, arranged, coarseness, layout,
-                    lambda share, done=number: progress((done + share) / len(paths)),
+                    _share_of(progress, number, len(paths)),
                     whole=whole, marks=marks, before=parts,
                 )
             )  # fmt: skip
     write_meta(folder, parts, thumbnails)
+
+
+def _share_of(progress: Callable[[float], None], done: int, parts: int) -> Callable[[float], None]:
+    return lambda share: progress((done + share) / parts)
 
 
 def seeing(views: Sequence[View], gaussians: Gaussians) -> list[View]:
