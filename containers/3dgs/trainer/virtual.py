@@ -1,0 +1,44 @@
+"""Virtual views among the photos of a training run: which step takes which, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer.dataset import Frame, Known, Photo
+from trainer.stereo.virtual import VirtualView
+
+EVERY = 3  # steps, of which the last takes a virtual view
+
+
+def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
+    """The views, whose cameras are in the frame of training, as photos to train on. Their names are absolute paths,
+    which no photo of a scene has.
+    """
+    return [
+        Photo(
+            f"/virtual/{number}", Path("/"), frame.in_world(view.camera), "train",
+            virtual=Known(view.picture, view.shown),
+        )
+        for number, view in enumerate(views)
+    ]  # fmt: skip
+
+
+def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
+    """What step `step` (0-based) looks at: a photo, or each third time a virtual view where there are any. Both kinds
+    come in epochs of their own.
+    """
+    turn, place = divmod(step, EVERY)
+    if not virtual:
+        return photos[photo_at(step, len(photos), seed)]
+    if place == EVERY - 1:
+        return virtual[photo_at(turn, len(virtual), seed)]
+    return photos[photo_at((EVERY - 1) * turn + place, len(photos), seed)]
+
+
+def photo_at(step: int, count: int, seed: int) -> int:
+    """Index of the photo, of `count`, for `step` (0-based): each once an epoch, every epoch in an order of its own."""
+    epoch, place = divmod(step, count)
+    return int(np.random.default_rng((seed, epoch)).permutation(count)[place])
