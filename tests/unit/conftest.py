@@ -12,6 +12,7 @@ SLOW = (
     "benchmarks/test_train_fold.py",
     "compressor/test_compressor_inputs.py",
     "compressor/test_compressor_stage.py",
+    "compressor/test_compressor_warm.py::test_a_job",
     "compressor/test_foreign_splats.py::test_a_few_gaussians",
     "compressor/test_foreign_splats.py::test_rows_with_values",
     "compressor/test_formats.py::test_a_compressed_ply",
