@@ -10,7 +10,7 @@ import numpy as np
 from trainer.dataset import Frame, Known, Photo
 from trainer.stereo.virtual import VirtualView
 
-EVERY = 3  # steps, of which the last takes a virtual view
+EVERY = 4  # steps, of which the last takes a virtual view
 
 
 def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
@@ -27,7 +27,7 @@ def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
 
 
 def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
-    """What step `step` (0-based) looks at: a photo, or each third time a virtual view where there are any. Both kinds
+    """What step `step` (0-based) looks at: a photo, or each fourth time a virtual view where there are any. Both kinds
     come in epochs of their own.
     """
     turn, place = divmod(step, EVERY)

@@ -287,12 +287,12 @@ def named(count: int, kind: str) -> list[Photo]:
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9))
-def test_each_third_step_takes_a_virtual_view_and_both_kinds_come_in_epochs(count: int, more: int, seed: int) -> None:
+def test_each_fourth_step_takes_a_virtual_view_and_both_kinds_come_in_epochs(count: int, more: int, seed: int) -> None:
     photos, virtual = named(count, "photo"), named(more, "virtual")
     taken = [taken_at(step, photos, virtual, seed).name for step in range(EVERY * count * more)]
-    assert all((name.startswith("virtual")) == (step % 3 == 2) for step, name in enumerate(taken))
+    assert all((name.startswith("virtual")) == (step % 4 == 3) for step, name in enumerate(taken))
     of_photos = [name for name in taken if name.startswith("photo")]
-    for epoch in range(2 * more):
+    for epoch in range(3 * more):
         assert len(set(of_photos[epoch * count : (epoch + 1) * count])) == count
     of_views = [name for name in taken if name.startswith("virtual")]
     for epoch in range(count):
