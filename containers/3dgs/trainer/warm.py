@@ -14,7 +14,7 @@ from trainer.stereo.geometry import Look, StereoPhoto
 from trainer.stereo.maps import reconstruct
 from trainer.stereo.points import fuse
 from trainer.stereo.settings import SETTINGS
-from trainer.stereo.virtual import warped
+from trainer.stereo.virtual import Cover, warped
 from trainer.train import draw
 
 
@@ -50,7 +50,8 @@ def _compile_stereo() -> None:
         photos.append(StereoPhoto(str(number), looks, picture, np.arange(len(points))))
     stereo = reconstruct(photos, points)
     fuse(stereo, photos, 1)
-    warped(photos[0].camera, [found for found in stereo.maps if found is not None], lambda _map, _size: picture, {})
+    maps = [found for found in stereo.maps if found is not None]
+    warped(photos[0].camera, maps, lambda _map, _size: picture, {}, Cover.of(points, np.array([0.0, 0.0, 1.0]), 0.01))
 
 
 if __name__ == "__main__":

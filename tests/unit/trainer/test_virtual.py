@@ -21,7 +21,7 @@ from trainer.stereo import warping
 from trainer.stereo.geometry import StereoPhoto, pair_warp
 from trainer.stereo.maps import DepthMap, Stereo, reconstruct
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse
-from trainer.stereo.virtual import SETTINGS, VirtualView, camera_about, nearest_maps, virtual_views, warped
+from trainer.stereo.virtual import SETTINGS, Cover, VirtualView, camera_about, nearest_maps, virtual_views, warped
 from trainer.virtual import EVERY, as_photos, photo_at, taken_at
 
 UP = np.array([0.0, 0.0, 1.0])
@@ -70,7 +70,7 @@ def test_a_view_that_no_photo_has_shows_what_the_surfaces_look_like_from_there(f
 def test_nothing_is_seen_through_the_box(flight: Flight) -> None:
     view, truth = seen(flight, TILTED), cast(TILTED, box=True)
     ground = cast(TILTED)
-    roof = box_roof(TILTED, truth)
+    roof = np.abs(heights(TILTED, truth) - BOX[1]) < 0.002
     assert roof.sum() > 1000
     assert view.shown[roof].mean() > 0.9
     as_roof = np.abs(view.picture[..., 0].astype(float) - truth.picture[..., 0])[roof & view.shown].mean()
@@ -78,11 +78,28 @@ def test_nothing_is_seen_through_the_box(flight: Flight) -> None:
     assert as_roof < 0.2 * as_ground
 
 
-def box_roof(camera: Camera, truth: Cast) -> NDArray[np.bool_]:
+def heights(camera: Camera, truth: Cast) -> NDArray[np.float64]:
     y, x = np.mgrid[: camera.height, : camera.width] + 0.5
     finite = np.where(np.isfinite(truth.depth), truth.depth, 1.0)
     places = camera.unproject(np.stack([x.ravel(), y.ravel()], axis=1), finite.ravel())
-    return (np.abs(places[:, 2] - BOX[1]) < 0.002).reshape(truth.depth.shape)
+    return places[:, 2].reshape(truth.depth.shape)
+
+
+def test_no_ground_is_shown_where_the_side_of_the_box_hides_it(flight: Flight) -> None:
+    """Photos from above do not know the wall, and the ground behind it shows through."""
+    camera = look_at((0.1, -1.1, 0.3), (0, 0, 0.1), width=WIDTH, height=HEIGHT)
+    height = heights(camera, cast(camera, box=True))
+    wall = (height > 0.03) & (height < BOX[1] - 0.03)
+    maps = nearest_maps(camera, np.zeros(3), flight.maps, 8)
+    plain = warped(camera, maps, flight.picture, {})
+    cover = Cover.of(flight.points.positions, UP, SETTINGS.cell)
+    covered = warped(camera, maps, flight.picture, {}, cover)
+    assert wall.sum() > 1000
+    assert plain.shown[wall].mean() > 0.1
+    assert covered.shown[wall].mean() < 0.02
+    free = (height < 0.002) & (np.arange(HEIGHT)[:, None] > HEIGHT * 0.75)  # the ground before the box
+    assert (covered.shown[free] == plain.shown[free]).mean() > 0.99
+    assert (covered.shown <= plain.shown).all()
 
 
 def test_what_no_photo_shows_is_left_out(flight: Flight) -> None:
@@ -227,6 +244,42 @@ def test_gaps_are_closed_as_a_slow_twin_closes_them(seed: int) -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**31))
+def test_what_lies_beneath_the_cover_is_hidden_as_a_slow_twin_hides_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    up = rng.normal(size=3)
+    up /= np.linalg.norm(up)
+    scattered = rng.uniform(-0.6, 0.6, (400, 3))
+    cover, margin = Cover.of(scattered, up, 0.1), 0.02
+    eye = rng.uniform(-1, 1, 3) + 1.2 * up
+    camera = look_at(eye, rng.uniform(-0.2, 0.2, 3), up, width=12, height=9)
+    depths = rng.uniform(0.5, 1.2, (9, 12)) * np.linalg.norm(eye)
+    inverse = (1 / depths).astype(np.float32)
+    cover.hide(inverse, camera, margin)
+    tops, compared = dict[tuple[int, int], float](), 0
+    local = scattered @ cover.axes.T
+    for place in local:
+        cell = tuple(np.floor((place[:2] - cover.corner) / 0.1).astype(int))
+        tops[cell] = max(tops.get(cell, -np.inf), place[2])
+    np.testing.assert_allclose(local[:, :2].min(axis=0), cover.corner)
+    for row, column in np.ndindex(9, 12):
+        place = camera.unproject(np.array([[column + 0.5, row + 0.5]]), depths[[row], [column]])[0]
+        start, ray = cover.axes @ place, cover.axes @ (eye - place)
+        level, hidden, clear = np.hypot(*ray[:2]), False, True
+        clear &= abs(level / 0.1 - round(level / 0.1)) > 1e-3
+        for step in range(3, int(level / 0.1)):
+            at = start + step * 0.1 / level * ray
+            place_in = (at[:2] - cover.corner) / 0.1
+            top = tops.get(tuple(np.floor(place_in).astype(int)), -np.inf)
+            clear &= min(abs(place_in - place_in.round())) > 1e-3 and abs(top - at[2] - margin) > 1e-4
+            hidden |= top > at[2] + margin
+        if clear:
+            compared += 1
+            assert (inverse[row, column] == 0) == hidden
+    assert compared > 50
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**31))
 def test_colours_are_blended_as_a_slow_twin_blends_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
     view, cameras, maps, known = small_scene(seed)
@@ -279,7 +332,7 @@ def bilinear(picture: NDArray[np.uint8], pixel: NDArray[np.float64]) -> NDArray[
     (x, y), (left, top) = pixel - 0.5, np.floor(pixel - 0.5).astype(int)
     corners = picture[top : top + 2, left : left + 2].astype(float)
     down, along = np.array([top + 1 - y, y - top]), np.array([left + 1 - x, x - left])
-    return np.einsum("i,j,ijc->c", down, along, corners)
+    return np.asarray(np.einsum("i,j,ijc->c", down, along, corners))
 
 
 def named(count: int, kind: str) -> list[Photo]:

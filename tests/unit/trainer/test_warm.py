@@ -48,5 +48,6 @@ def test_every_parallel_kernel_is_compiled() -> None:
         "compare",
         "close_gaps",
         "blend",
+        "uncover",
     } <= set(compiled)
     assert set(compiled.values()) == {"1"}

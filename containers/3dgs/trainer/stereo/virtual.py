@@ -52,8 +52,52 @@ class VirtualSettings:
     tolerance: float = 0.015
     """Relative difference of depth up to which a photo sees the same place."""
 
+    cell: float = 0.01
+    """Side of the cells, in viewing distances, whose greatest heights say what may hide a place."""
+
+    margin: float = 0.02
+    """Viewing distances that a ray may pass beneath a surface that is known from above."""
+
 
 SETTINGS = VirtualSettings()
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The greatest height of a scene's surfaces in each cell of the ground.
+
+    `axes` (3, 3): two level unit vectors and the vertical; `tops` (M, N) along the second and first of them, -inf where
+    nothing is known; `corner` (2,) where the first cell begins, and the side of a `cell`.
+    """
+
+    axes: Float64
+    tops: NDArray[np.float32]
+    corner: Float64
+    cell: float
+
+    @classmethod
+    def of(cls, positions: Float64, up: Float64, cell: float) -> Cover:
+        """Of points (P, 3), at least one."""
+        axes = np.array([*_level(up), up])
+        local = positions @ axes.T
+        corner = local[:, :2].min(axis=0)
+        column, row = ((local[:, :2] - corner) / cell).astype(np.int64).T
+        tops = np.full((row.max() + 1, column.max() + 1), -np.inf, np.float32)
+        np.maximum.at(tops, (row, column), local[:, 2].astype(np.float32))
+        return cls(axes, tops, corner, cell)
+
+    def hide(self, inverse: NDArray[np.float32], camera: Camera, margin: float) -> None:
+        """Set a view's `inverse` depths (h, w) to 0 where the ray of the `camera` passes beneath the cover."""
+        rays = self.axes @ camera.rotation.T @ np.linalg.inv(camera.intrinsics)
+        warping.uncover(
+            inverse,
+            rays.astype(np.float32),
+            (self.axes @ camera.position).astype(np.float32),
+            self.tops,
+            self.corner.astype(np.float32),
+            np.float32(self.cell),
+            np.float32(margin),
+        )
 
 
 @dataclass(frozen=True)
@@ -93,6 +137,7 @@ def virtual_views(
     if not maps or not len(points):
         return []
     count = min(settings.max_views, round(settings.views_per_photo * len(maps)))
+    cover = Cover.of(points.positions, up, settings.cell)
     chance = np.random.default_rng(0)
     views: list[VirtualView] = []
     for _ in range(3 * count):  # enough draws for any scene that has views to give
@@ -100,7 +145,7 @@ def virtual_views(
             break
         place = points.positions[chance.integers(len(points))]
         camera = camera_about(chance, place, up, maps[0].camera, long_edge, settings)
-        view = warped(camera, nearest_maps(camera, place, maps, settings.photos), picture_of, gains, settings)
+        view = warped(camera, nearest_maps(camera, place, maps, settings.photos), picture_of, gains, cover, settings)
         if view.shown.mean() >= settings.min_shown:
             views.append(view)
     return views
@@ -111,9 +156,8 @@ def camera_about(
 ) -> Camera:
     """A camera with the field of view of `like` that sees `place` (3,) in its middle, drawn by `settings`."""
     height, azimuth = np.radians(chance.uniform(*settings.elevation)), chance.uniform(0, 2 * np.pi)
-    across = np.cross(up, np.eye(3)[np.abs(up).argmin()])
-    across /= np.linalg.norm(across)
-    level = np.cos(azimuth) * across + np.sin(azimuth) * np.cross(up, across)
+    across, along = _level(up)
+    level = np.cos(azimuth) * across + np.sin(azimuth) * along
     eye = place + chance.uniform(*settings.distance) * (np.cos(height) * level + np.sin(height) * up)
     camera = look_at(eye, place, up, width=like.width, height=like.height)
     camera = replace(camera, fx=like.fx, fy=like.fy, cx=like.width / 2, cy=like.height / 2)
@@ -135,20 +179,24 @@ def warped(
     maps: Sequence[DepthMap],
     picture_of: PictureOf,
     gains: Mapping[str, Float64],
+    cover: Cover | None = None,
     settings: VirtualSettings = SETTINGS,
 ) -> VirtualView:
-    """What the photos of `maps`, all of one shape, show of the view of `camera`."""
+    """What the photos of `maps`, all of one shape, show of the view of `camera`; nothing beneath the `cover`."""
     shape = camera.height, camera.width
     colours, shown = np.zeros((*shape, 3), np.float32), np.zeros(shape, np.bool_)
     if maps:
         focal, middle = np.array([[camera.fx, camera.fy], [camera.cx, camera.cy]], np.float32)
         pairs = [pair_warp(camera, each.camera) for each in maps]
         centres = np.array([camera.rotation @ each.camera.position + camera.translation for each in maps])
+        inverse = _depths(camera, maps, settings)
+        if cover is not None:
+            cover.hide(inverse, camera, settings.margin)
         rows, columns = maps[0].inverse.shape
         share = max(shape) / max(rows, columns)
         size = round(share * columns), round(share * rows)
         warping.blend(
-            _depths(camera, maps, settings),
+            inverse,
             focal,
             middle,
             np.array([matrix for matrix, _ in pairs], np.float32),
@@ -173,6 +221,13 @@ def _depths(camera: Camera, maps: Sequence[DepthMap], settings: VirtualSettings)
         warping.add_depths(each.inverse, each.accepted, matrix, shift, size, buffer)
     warping.close_gaps(buffer, np.float32(settings.see_through), closed)
     return closed
+
+
+def _level(up: Float64) -> tuple[Float64, Float64]:
+    """Two unit vectors that are level, and at right angles."""
+    across = np.cross(up, np.eye(3)[np.abs(up).argmin()])
+    across /= np.linalg.norm(across)
+    return across, np.cross(up, across)
 
 
 def _cosine(first: Float64, second: Float64) -> float:

@@ -17,6 +17,7 @@ BLENDED = 3  # photos that a pixel's colour is blended from: those that look mos
 _AROUND = 2  # pixels to each side of one, in which gaps are closed
 _KNOWN = 10  # pixels of those 25 that must be known
 _MAX_HALF = np.float32(4)  # pixels of a view to each side of its middle that one pixel of a map may cover
+_CLEAR = 3  # cells around a place that do not hide it: eaves, and the surface itself
 _TINY = np.float32(1e-6)
 _SOFT = np.float32(0.02)  # radians between two rays, below which one photo is as good as another
 
@@ -79,6 +80,46 @@ def close_gaps(buffer: Float32, jump: Scalar, closed: Float32) -> None:
                 median = around[count // 2]
                 own = buffer[row, column]
                 closed[row, column] = median if own < (ONE - jump) * median else own
+
+
+@parallel_kernel
+def uncover(
+    inverse: Float32, rays: Float32, eye: Float32, tops: Float32, corner: Float32, cell: Scalar, margin: Scalar
+) -> None:
+    """Sets `inverse` (H, W) to 0, unknown, where a view's ray passes beneath a surface that is known from above: the
+    side of that crown or roof, which is not known itself, may hide the place.
+
+    Lengths are in axes whose third is the vertical. `rays` (3, 3): from a pixel (x, y, 1) to its ray of unit depth;
+    `eye` (3,): where rays begin. `tops` (M, N): the greatest height in each cell of the ground, -inf where nothing is
+    known; `cell`: its side; `corner` (2,): where the first one begins. A ray may pass up to `margin` beneath a top.
+    """
+    rows, columns = tops.shape
+    summit = -np.float32(np.inf)
+    for i in range(rows):
+        for j in range(columns):
+            summit = max(summit, tops[i, j])
+    for row in prange(inverse.shape[0]):
+        for column in range(inverse.shape[1]):
+            rho = inverse[row, column]
+            if not rho > ZERO:
+                continue
+            x, y = np.float32(column) + HALF, np.float32(row) + HALF
+            dx = -(rays[0, 0] * x + rays[0, 1] * y + rays[0, 2]) / rho
+            dy = -(rays[1, 0] * x + rays[1, 1] * y + rays[1, 2]) / rho
+            dz = -(rays[2, 0] * x + rays[2, 1] * y + rays[2, 2]) / rho
+            px, py, pz = eye[0] - dx, eye[1] - dy, eye[2] - dz
+            level = np.sqrt(dx * dx + dy * dy)
+            steps = int(level / cell)
+            for step in range(_CLEAR, steps):
+                share = np.float32(step) * cell / level
+                height = pz + share * dz
+                if height > summit:
+                    break
+                i = int(np.floor((py + share * dy - corner[1]) / cell))
+                j = int(np.floor((px + share * dx - corner[0]) / cell))
+                if i >= 0 and j >= 0 and i < rows and j < columns and tops[i, j] > height + margin:
+                    inverse[row, column] = ZERO
+                    break
 
 
 @parallel_kernel
