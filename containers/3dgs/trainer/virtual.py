@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer.dataset import Frame, Known, Photo
-from trainer.stereo.virtual import VirtualView
+from trainer.stereo.virtual import SETTINGS, VirtualView
 
-EVERY = 4  # steps, of which the last takes a virtual view
+_SHARE = 0.25  # of the steps
 
 
 def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
@@ -27,15 +27,15 @@ def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
 
 
 def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
-    """What step `step` (0-based) looks at: a photo, or each fourth time a virtual view where there are any. Both kinds
-    come in epochs of their own.
+    """What step `step` (0-based) looks at: a photo, or a virtual view. Of the steps, a quarter takes views where there
+    are as many as are drawn for so many photos, and as much less as there are fewer. Both kinds come in epochs of
+    their own.
     """
-    turn, place = divmod(step, EVERY)
-    if not virtual:
-        return photos[photo_at(step, len(photos), seed)]
-    if place == EVERY - 1:
-        return virtual[photo_at(turn, len(virtual), seed)]
-    return photos[photo_at((EVERY - 1) * turn + place, len(photos), seed)]
+    share = _SHARE * min(1.0, len(virtual) / SETTINGS.wanted(len(photos)))
+    before = int(share * step)
+    if int(share * (step + 1)) > before:
+        return virtual[photo_at(before, len(virtual), seed)]
+    return photos[photo_at(step - before, len(photos), seed)]
 
 
 def photo_at(step: int, count: int, seed: int) -> int:

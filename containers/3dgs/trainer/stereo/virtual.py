@@ -40,8 +40,12 @@ class VirtualSettings:
     distance: tuple[float, float] = (0.6, 1.4)
     """Viewing distances from a place that photos agree on, drawn evenly."""
 
+    min_angle: float = 20.0
+    """Degrees between the view's ray to its place and those of all photos that show it: from nearer, a photo says more
+    itself."""
+
     min_shown: float = 0.25
-    """Share of the pixels that photos must vouch for; another place is drawn otherwise."""
+    """Share of the pixels that photos must vouch for."""
 
     photos: int = 8
     """Photos that a view is made of: those that look at its place most nearly as it does."""
@@ -57,6 +61,10 @@ class VirtualSettings:
 
     margin: float = 0.02
     """Viewing distances that a ray may pass beneath a surface that is known from above."""
+
+    def wanted(self, photos: int) -> int:
+        """How many views are drawn for so many training photos."""
+        return min(self.max_views, round(self.views_per_photo * photos))
 
 
 SETTINGS = VirtualSettings()
@@ -131,21 +139,21 @@ def virtual_views(
     up: the vertical (3,), a unit vector in the frame.
     long_edge: of the views, in pixels.
 
-    Returns fewer than `settings` asks for, or none, where the maps show too little.
+    Returns fewer than `settings` asks for where photos were taken from all sides, or show too little.
     """
     maps = [found for found in stereo.maps if found is not None]
     if not maps or not len(points):
         return []
-    count = min(settings.max_views, round(settings.views_per_photo * len(maps)))
     cover = Cover.of(points.positions, up, settings.cell)
     chance = np.random.default_rng(0)
     views: list[VirtualView] = []
-    for _ in range(3 * count):  # enough draws for any scene that has views to give
-        if len(views) == count:
-            break
+    for _ in range(settings.wanted(len(maps))):
         place = points.positions[chance.integers(len(points))]
         camera = camera_about(chance, place, up, maps[0].camera, long_edge, settings)
-        view = warped(camera, nearest_maps(camera, place, maps, settings.photos), picture_of, gains, cover, settings)
+        nearest = nearest_maps(camera, place, maps, settings.photos)
+        if nearest and _degrees(place - camera.position, place - nearest[0].camera.position) < settings.min_angle:
+            continue
+        view = warped(camera, nearest, picture_of, gains, cover, settings)
         if view.shown.mean() >= settings.min_shown:
             views.append(view)
     return views
@@ -170,7 +178,7 @@ def nearest_maps(camera: Camera, place: Float64, maps: Sequence[DepthMap], count
     """
     ray = place - camera.position
     found = [each for each in maps if each.camera.contains(*each.camera.project(place[None]))[0]]
-    found.sort(key=lambda each: -_cosine(ray, place - each.camera.position))
+    found.sort(key=lambda each: _degrees(ray, place - each.camera.position))
     return [each for each in found if each.inverse.shape == found[0].inverse.shape][:count]
 
 
@@ -230,5 +238,6 @@ def _level(up: Float64) -> tuple[Float64, Float64]:
     return across, np.cross(up, across)
 
 
-def _cosine(first: Float64, second: Float64) -> float:
-    return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+def _degrees(first: Float64, second: Float64) -> float:
+    cosine = first @ second / np.linalg.norm(first) / np.linalg.norm(second)
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
