@@ -12,7 +12,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: gpu-compile help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -100,7 +100,7 @@ bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gauss
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
 bench-products: .build/run.stamp ## survey products of generated flights against truth (SCENES="rings-0-20 …"; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
 
 bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
@@ -116,6 +116,9 @@ bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, st
 
 gpu-bundle: .build/run.stamp ## .gpu/: what scripts/gpu_check.sh wants on a CUDA machine without a network (SETS="a.zip b.zip": these flights)
 	@PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.gpu_bundle $(SETS)
+
+gpu-compile: .build/run.stamp ## gsplat's kernels as the GPU image compiles them, without a GPU, in .build/gpu-compile (CUDA_ARCHITECTURES=7.5)
+	@PYTHON="$(CURDIR)/$(PYTHON)" scripts/gpu_compile.sh
 
 campaign: .build/develop.stamp ## HISTORIES=2000 seeded histories of faults against the orchestration
 	@PYTHONPATH=functions:containers:. $(PYTHON) -m tests.campaign --histories $(HISTORIES)
@@ -139,7 +142,7 @@ clean: ## everything that the targets above made
 VIEWER := $(addprefix containers/compressor/viewer/,package-lock.json build.mjs) $(wildcard containers/compressor/viewer/src/*.mjs containers/compressor/viewer/src/*/*.mjs)
 WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.html web/style.css
 .build/run.stamp: requirements.txt requirements-run.in $(VIEWER) $(WEB) scripts/setup.sh
-	scripts/setup.sh run
+	scripts/setup.sh run $(if $(ZIP),,$(if $(filter demo,$(MAKECMDGOALS)),sample))
 
 # What checking needs on top: linters, type checker, test runner, in the same environment.
 .build/develop.stamp: .build/run.stamp

@@ -22,7 +22,7 @@ from compressor.encode.quality import HeldOut, Yardstick, held_out_photos, psnr,
 from compressor.framing import Framing, frame_scene
 from compressor.sog.container import pack_files, zip_files
 from compressor.source import read_source, visible
-from local.demo import make_sample
+from local.sample_photos import make_sample
 from splat.camera import View
 from splat.gaussians import Gaussians
 

@@ -27,8 +27,8 @@ from contract.stages import Stage
 from local.address import DEFAULT_PORT, Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import fetch, upload
-from local.demo import BUILD, make_sample
 from local.deploy import deploy_pipeline
+from local.sample_photos import BUILD, make_sample
 from local.web import api_url, sign_in
 
 ENDS = ("SUCCEEDED", "FAILED", "REJECTED", "STOPPED")

@@ -1,6 +1,7 @@
 """`make gpu-bundle`: fills `.gpu/` with what a CUDA machine without a network lacks, at most 60 MiB.
 
-gsplat's sources, ninja, plyfile, and two flights of the sample after the sfm stage (SETS="a.zip b.zip": those instead).
+gsplat's sources and what it imports, ninja, plyfile, and two flights of the sample after the sfm stage
+(SETS="a.zip b.zip": those instead).
 """
 
 from __future__ import annotations
@@ -48,24 +49,29 @@ def flown(name: str, options: list[str]) -> Path:
 
 
 def fetch_packages(target: Path) -> None:
-    """gsplat as sources, to be compiled there, ninja for it and plyfile, as the image's lists name them."""
-    lists = ROOT / "containers" / "3dgs"
-    ninja = next(line for line in (lists / "cuda-toolkit.in").read_text().splitlines() if line.startswith("ninja=="))
-    wanted = {
-        "gsplat": locked(lists / "requirements-cuda.txt", "gsplat"),
-        "plyfile": locked(lists / "requirements.txt", "plyfile"),
-        "ninja": ninja + "\n",
-    }
-    for package, lines in wanted.items():
+    """gsplat as sources, to be compiled there, and the other packages as wheels."""
+    for package, lines in wanted_packages().items():
         only = target / f"{package}.txt"
         only.write_text(lines, encoding="utf-8")
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
         command += ["--dest", str(target), "--requirement", str(only)]
         if package == "gsplat":
             command += ["--no-binary", "gsplat", "--no-build-isolation"]
         # pip asks gsplat's setup.py for its needs; nothing is compiled here
         subprocess.run(command, check=True, env=os.environ | {"BUILD_NO_CUDA": "1"})
         only.unlink()
+
+
+def wanted_packages() -> dict[str, str]:
+    """Lines of a list with hashes by package: all that gsplat needs, ninja to compile it, plyfile."""
+    lists = ROOT / "containers" / "3dgs"
+    for_gsplat = lists / "requirements-cuda.txt"
+    names = [line.partition("==")[0] for line in for_gsplat.read_text(encoding="utf-8").splitlines() if "==" in line]
+    return {
+        **{name: locked(for_gsplat, name) for name in names},
+        "ninja": locked(lists / "cuda-toolkit.txt", "ninja"),
+        "plyfile": locked(lists / "requirements.txt", "plyfile"),
+    }
 
 
 def locked(path: Path, package: str) -> str:

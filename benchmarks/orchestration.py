@@ -20,7 +20,7 @@ from benchmarks.orchestration_plot import plot
 from benchmarks.orchestration_prices import GB_SECOND, PROGRESS_EVENTS, dollars_a_job
 from contract.stages import Stage
 from local.cloud import ROOT
-from local.demo import BUILD
+from local.sample_photos import BUILD
 
 JOBS_A_DAY = 100_000
 # machines in the quota for each that is busy on average

@@ -16,7 +16,8 @@ from typing import Any
 from contract.stages import Stage
 from local.address import DEFAULT_PORT
 from local.cloud import ROOT, attached_cloud
-from local.demo import BUILD, make_sample, run
+from local.demo import run
+from local.sample_photos import BUILD, make_sample
 
 
 def main() -> int:

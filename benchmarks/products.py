@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, laplace, maximum_filter, minimum_filter, sobel
 from scipy.spatial.transform import Rotation
 
+from benchmarks.check_points import check_points
 from benchmarks.flights import Flight, true_poses
 from benchmarks.page_distances import page_distances
 from benchmarks.similarity import Similarity, similarity
@@ -68,8 +69,9 @@ def main() -> int:
         truth = from_above(lit, WEST, NORTH, CELL, WIDTH, HEIGHT)
         survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
         moved = in_true_frame(read_scene(model, cameras), true_poses(folder), cameras)
-        found = {**compared(moved, truth), **page_distances(moved, lit, flight.scenery().terrain)}
-        print(json.dumps({"scene": name, "gsd": survey["gsd_metres"], "check": survey["check"], **found}), flush=True)
+        found = {"scene": name, "gsd": survey["gsd_metres"], "check_points": check_points(folder, cameras)}
+        found |= {**compared(moved, truth), **page_distances(moved, lit, flight.scenery().terrain)}
+        print(json.dumps(found), flush=True)
     return 0
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.sfm_peers import Figures, run_colmap, run_pycolmap, run_stage
 from benchmarks.sfm_truth import pose_errors
-from local.demo import BUILD, make_sample
+from local.sample_photos import BUILD, make_sample
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from sample.camera import Camera, world_to_camera
 from sample.render import photograph
 from sample.scene import Scene
 
+UPLOAD, LIST = "surveyed.zip", "gcp_list.txt"
 SYSTEM = 25832  # ETRS89 / UTM zone 32N, which holds the sample's property
 CONTROL, CHECKS = 6, 10
 MARK_SIGMA = 0.4  # pixels by which a careful person misses a mark
@@ -61,12 +62,12 @@ def from_above(scene: Scene, west: float, north: float, cell: float, width: int,
 def surveyed_upload(flight: Flight, folder: Path, scene: Scene) -> Path:
     """The flight's ZIP with a gcp_list.txt: CONTROL points and CHECKS named `_check`, marked MARK_SIGMA off."""
     archive = photos_of(flight, folder)
-    target = folder / "surveyed.zip"
+    target = folder / UPLOAD
     if not target.is_file():
         partial = target.with_name("surveyed.partial")
         shutil.copyfile(archive, partial)
         with zipfile.ZipFile(partial, "a") as out:
-            out.writestr("gcp_list.txt", control_list(folder, scene))
+            out.writestr(LIST, control_list(folder, scene))
         partial.replace(target)
     return target
 

@@ -55,6 +55,7 @@ _OTHERS = {
 }  # fmt: skip
 ARCHIVE_SUFFIXES = frozenset({".zip", ".zipx", ".7z", ".rar", ".tar", ".tgz", ".tbz2", ".txz", ".tzst"})
 _ITERATION = re.compile(r"iteration_(\d{1,9})")
+_OF_A_BLOCK = re.compile(r"(^|/)blocks/[0-9]{2}/")
 _SIDE_FILES = ("thumbs.db", "desktop.ini")
 
 
@@ -249,12 +250,15 @@ def is_scene(path: PurePosixPath) -> bool:
 
 
 def model_folders(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
-    """The folders that hold a whole COLMAP model, the ones nearest the top first."""
+    """The folders that hold a whole COLMAP model, the ones nearest the top first. Beside a flight's own, those of its
+    blocks (contract/blocks.py) are parts of it and none.
+    """
     files: dict[PurePosixPath, set[str]] = {}
     for path in paths:
         files.setdefault(path.parent, set()).add(path.name)
     whole = [folder for folder, names in files.items() if any(names.issuperset(model) for model in MODEL_FILES)]
-    return sorted(whole, key=lambda folder: (len(folder.parts), str(folder)))
+    own = [folder for folder in whole if not _OF_A_BLOCK.search(str(folder))]
+    return sorted(own or whole, key=lambda folder: (len(folder.parts), str(folder)))
 
 
 @dataclass(frozen=True)
@@ -308,6 +312,7 @@ def chosen_splats(paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
 # what is unpacked of an upload by the job's first stage
 WANTED: dict[PipelineStep, Wanted] = {
     PipelineStep.FULL: is_survey,
+    PipelineStep.SCENE: is_scene,
     PipelineStep.TRAINING: is_scene,
     PipelineStep.COMPRESSION: is_splat,
 }

@@ -5,9 +5,11 @@ one block (`counts.blocks` of its result.json; 1: none of these files):
 
     blocks.json                 the plan: hull, boxes, widths
     blocks/<id:02d>/photos.json the photos of a block: split of the whole flight, and the part that shows the block
+    blocks/<id:02d>/sparse/0/   what of the flight's sparse model they see within the margins of box and hull
     coarse/photos.json          the photos of the coarse model: all of them, whole
 
-A training container reads the same channel, sfm's output, whatever it trains; the variable BLOCK says what that is:
+A training container finds sfm's output in its channel, or of it what it reads (`read_by`); the variable BLOCK says what
+it trains:
 
     BLOCK=coarse   a small model of everything, into scene.ply, with the plan beside it
     BLOCK=<id>     one block, its opacities faded across the seams; the coarse model in the channel `coarse`
@@ -17,14 +19,13 @@ A training container reads the same channel, sfm's output, whatever it trains; t
 The compressor joins them where its input holds `coarse/` and `blocks/<id:02d>/`, each folder the output of its
 training. A block that is not there is missing from the flight: the coarse model stands in its place.
 
-A block has no sparse model of its own: the trainer reads the flight's and takes what the photos' list names, so that a
-position is written once. It has no Gaussians or steps in the plan, either: those follow from the quality.
+A block has no Gaussians or steps in the plan: those follow from the quality.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal, NamedTuple
@@ -35,6 +36,10 @@ VERSION = 1
 BLOCKS_FILE = PurePosixPath("blocks.json")
 COARSE: Literal["coarse"] = "coarse"
 COARSE_CHANNEL = "coarse"
+COARSE_FILES = ("scene.ply", "surroundings.json", "result.json")
+"""Of the coarse model, what a block reads: what is drawn behind it, and the photos' exposures."""
+JOINED_FILES = ("scene.ply", "dense.ply", "result.json")
+"""Of a block, what the join reads."""
 BLOCK_VARIABLE, BLOCKS_VARIABLE = "BLOCK", "BLOCKS"
 
 UNDIVIDED_BELOW = 600  # photos that one GPU trains in an hour or so
@@ -78,6 +83,35 @@ def block_folder(block: int) -> PurePosixPath:
 def photos_file(block: BlockName) -> PurePosixPath:
     """The list of a block's photos, in sfm's output."""
     return (PurePosixPath(COARSE) if block == COARSE else block_folder(block)) / "photos.json"
+
+
+def model_folder(block: BlockName) -> PurePosixPath:
+    """Of the sparse model that a part of the flight is trained from, in sfm's output; the coarse model's is the
+    flight's.
+    """
+    return (PurePosixPath() if block == COARSE else block_folder(block)) / "sparse" / "0"
+
+
+def read_by(block: BlockName, photos: Collection[str]) -> Callable[[str], bool]:
+    """Whether training a part of the flight reads a file of sfm's output; `photos`: the names of its photos."""
+    whole = {"blocks.json", "photos.json", "georeference.json", str(photos_file(block))}
+    model = model_folder(block)
+    masks = {mask for name in photos for mask in (f"{name}.png", str(PurePosixPath(name).with_suffix(".png")))}
+
+    def is_read(file: str) -> bool:
+        path = PurePosixPath(file)
+        if path.parts[0] in ("images", "masks"):
+            return str(path.relative_to(path.parts[0])) in (photos if path.parts[0] == "images" else masks)
+        return file in whole or path.parent == model
+
+    return is_read
+
+
+def read_for_survey(file: str) -> bool:
+    """Whether the join reads a file of sfm's output, for page and survey products: the photos, and what lies beside
+    them."""
+    path = PurePosixPath(file)
+    return path.parts[0] == "images" or len(path.parts) == 1
 
 
 class Side(NamedTuple):

@@ -150,6 +150,11 @@ def survey() -> Schema:
                     **strict({"mean": AMOUNT, "rms": AMOUNT, "bin": AMOUNT, "counts": listed(COUNT)}),
                     "description": "Of every observation; the last bin has all above as well",
                 },
+                "systematic_pixels": {
+                    **nullable(AMOUNT),
+                    "description": "Length of the mean residual in the worst of 16 × 12 parts of the photos",
+                },
+                "observations_median": {**COUNT, "description": "Points that a photo observes, median"},
                 "track_lengths": {
                     **listed(strict({"photos": COUNT, "points": COUNT})),
                     "description": "Points by the number of photos that see them; the last row has all longer ones",
@@ -157,7 +162,8 @@ def survey() -> Schema:
                 "gps": {**nullable(accuracy), "description": "Cameras minus their GPS, without its outliers"},
                 "control": {**nullable(accuracy), "description": "Control points that were fitted"},
                 "check": {**nullable(accuracy), "description": "Check points: the accuracy of the scene"},
-            }
+            },
+            optional=("observations_median", "systematic_pixels"),
         ),
     }
 

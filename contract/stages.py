@@ -125,10 +125,17 @@ STAGES = {
 }
 
 
+PIPELINE_STEP_VARIABLE = "PIPELINE_STEP"  # of structure from motion's container; `full` without it
+
+
 class PipelineStep(StrEnum):
-    """Where a job starts: at the photos, at structure from motion's output, or at a trained splat."""
+    """Where a job starts: at the photos, at structure from motion's output, or at a trained splat. A scene is
+    structure from motion's output, too, but so large that it is first cut into blocks (contract/blocks.py): the service
+    chooses that for one of UNDIVIDED_BELOW photos or more.
+    """
 
     FULL = "full"
+    SCENE = "scene"
     TRAINING = "3dgs"
     COMPRESSION = "compression"
 
@@ -142,6 +149,11 @@ class PipelineStep(StrEnum):
         """The stages of a job that starts here."""
         return tuple(Stage)[self.first.ordinal - 1 :]
 
+    @property
+    def asked_for(self) -> bool:
+        """Whether customers choose it; the others the service chooses by what an upload holds."""
+        return self is not PipelineStep.SCENE
+
     @classmethod
     def for_stage(cls, stage: Stage) -> PipelineStep:
         """The latest place to start from which a job still runs `stage`."""
@@ -150,6 +162,7 @@ class PipelineStep(StrEnum):
 
 _FIRST = {
     PipelineStep.FULL: Stage.SFM,
+    PipelineStep.SCENE: Stage.SFM,
     PipelineStep.TRAINING: Stage.TRAINING,
     PipelineStep.COMPRESSION: Stage.COMPRESSOR,
 }

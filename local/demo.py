@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import errno
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,13 +29,13 @@ from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
 from local.customer import Mail, StatusEvent, fetch, subscribed, upload, wait_for_mail
 from local.deploy import DeployError, deploy_pipeline
-from local.display import interrupt_on_sigterm, printable, progress_display
+from local.display import printable, progress_display, stop_in_order
 from local.folders import SHOWN, code_of, free_folder, pack
 from local.logs import function_logs
 from local.sagemaker.engine import EngineError, build_images
+from local.sample_photos import BUILD, make_sample
 from local.template import load_template
 
-BUILD = ROOT / ".build"
 CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
@@ -54,7 +52,7 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> int:
     arguments = parse(sys.argv[1:])
-    interrupt_on_sigterm()
+    stop_in_order()
     # a folder of its own, so that two demos side by side do not meet
     folder = ROOT / ".local" / f"demo-{os.getpid()}"
     try:
@@ -196,30 +194,6 @@ def summary(board: Board, now: datetime) -> dict[str, Any]:
     if board.last.error is not None:
         result["error"] = board.last.error["code"]
     return result
-
-
-def make_sample(build: Path) -> Path:
-    """The sample's ZIP, made once for each version of its code. Raises CalledProcessError."""
-    digest = hashlib.sha256()
-    for source in sorted((ROOT / "sample").glob("*.py")):
-        digest.update(source.read_bytes())
-    folder = build / f"sample-{digest.hexdigest()[:12]}"
-    if not folder.exists():
-        print("making the sample's photos", flush=True)
-        build.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="sample-", dir=build) as partial:
-            subprocess.run([sys.executable, "-m", "sample", f"{partial}/made"], cwd=ROOT, check=True)
-            place(Path(partial, "made"), folder)
-    return folder / "sample.zip"
-
-
-def place(made: Path, folder: Path) -> None:
-    """Put what was made in its place, or leave there what another demo has made meanwhile: both are the same."""
-    try:
-        made.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def tidy(folder: Path, keep_logs: bool) -> None:

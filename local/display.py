@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import TextIO
@@ -24,6 +25,7 @@ from local.customer import StatusEvent
 LINE_EVERY_SECONDS = 10.0
 HEARTBEAT_SECONDS = 30.0
 BAR_COLUMNS = 16
+STDERR = 2  # its file descriptor
 _STYLES = {"waiting": "dim", "running": "cyan", "succeeded": "green", "failed": "red"}
 
 TimeLeft = Callable[[], str]
@@ -146,12 +148,16 @@ def _what(view: StageView) -> str:
     return printable(view.message or view.state) + attempt
 
 
-def interrupt_on_sigterm() -> None:
-    """Ends the program in order on SIGTERM, as Ctrl-C does."""
+def stop_in_order() -> None:
+    """End the program in order on Ctrl-C and SIGTERM, and say at once that it does: stages take seconds to stop."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as `nohup` and a script's `&` set it
+        signal.signal(signal.SIGINT, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    with suppress(OSError):  # nobody may read it any more
+        os.write(STDERR, b"\nstopping ...\n")  # print() may be what was interrupted, and it takes no second call then
     raise KeyboardInterrupt
 
 

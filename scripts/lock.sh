@@ -33,12 +33,21 @@ done
 for list in functions/requirements.in containers/*/requirements.in; do
   compile "$list" --constraint requirements.txt --generate-hashes
 done
-# torch has another file for each kind of machine; the image takes it by its version
+# torch has another file for each kind of machine; the CPU's image takes it by its version
 drop containers/3dgs/requirements.txt torch
-# on top of that list, with the compiler's ninja from its own
-compile containers/3dgs/requirements-cuda.in --constraint requirements.txt --generate-hashes
 mapfile -t already < <(grep -oE '^[A-Za-z0-9_.-]+' containers/3dgs/requirements.txt)
+# the GPU's takes PyPI's file
+compile containers/3dgs/torch-cuda.in --generate-hashes --constraint containers/3dgs/requirements.txt
+drop containers/3dgs/torch-cuda.txt "${already[@]}"
+# … and gsplat, with the compiler's ninja from its own list; its setup.py imports torch before it says what it needs
+BUILD_NO_CUDA=1 compile containers/3dgs/requirements-cuda.in --constraint requirements.txt --generate-hashes \
+  --no-build-isolation
 drop containers/3dgs/requirements-cuda.txt torch ninja "${already[@]}"
+# the compiler alone: the libraries that it is made for come with torch
+compile containers/3dgs/cuda-toolkit.in --generate-hashes
+mapfile -t compiler < <(grep -oE '^[a-z-]+' containers/3dgs/cuda-toolkit.in)
+mapfile -t rest < <(grep -oE '^[A-Za-z0-9_.-]+' containers/3dgs/cuda-toolkit.txt | grep -vxFf <(printf '%s\n' "${compiler[@]}"))
+drop containers/3dgs/cuda-toolkit.txt "${rest[@]}"
 # Lambda's runtime brings boto3 and what it needs; bundles are installed without dependencies
 drop functions/requirements.txt boto3 botocore s3transfer python-dateutil six urllib3
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|audit|docs. Safe to run again.
+# `run sample` renders the sample's photos meanwhile, for `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "-- $*" >&2; }
@@ -40,12 +41,17 @@ node_project() { # folder: its locked npm packages, with the Node.js that came w
   (PATH="$PWD/.venv/bin:$PATH" && cd "$1" && npm ci --ignore-scripts --silent --no-audit --no-fund)
 }
 
-run() {
-  local started=$SECONDS
+run() { # [sample]
+  local started=$SECONDS rendering=
   say "setting up, once: about 2 GB of disk and 700 MB of downloads; 2 minutes where packages come fast"
   if ! pip_has_cpu_torch; then
     say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
     say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make setup"
+  fi
+  if [ "${1:-}" = sample ]; then # pip keeps one core busy; the demo makes what fails here, and says why
+    environment .venv --constraint requirements.txt --requirement sample/requirements.in
+    .venv/bin/python -m local.sample_photos >/dev/null 2>&1 &
+    rendering=$!
   fi
   environment .venv --constraint requirements.txt --requirement requirements-run.in
   say "compiling the CPU kernels; building the viewer and the page"
@@ -55,8 +61,9 @@ run() {
     node_project "$folder"
     (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
   done
-  wait "$kernels"
   PYTHONPATH=containers:containers/compressor .venv/bin/python -m compressor.warm >/dev/null # it packs the viewer, too
+  wait "$kernels"
+  if [ -n "$rendering" ]; then wait "$rendering" || say "the sample's photos are not made yet"; fi
   say "set up in $((SECONDS - started)) s; .venv takes $(du -sh .venv | cut -f1)"
 }
 
@@ -82,7 +89,7 @@ tests() {
 
 mkdir -p .build
 case ${1:-} in
-  run) run ;;
+  run) run "${2:-}" ;;
   develop) develop ;;
   test) tests ;;
   audit) environment .venv-audit --requirement tests/audit/requirements.txt ;;

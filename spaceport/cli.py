@@ -7,16 +7,17 @@ import json
 import sys
 import webbrowser
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
-from contract.stages import Stage
+from contract.stages import PipelineStep, Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
 from domain.pace import in_words
-from local.display import interrupt_on_sigterm, printable
+from local.display import printable, stop_in_order
 from local.folders import SHOWN, free_folder
 from local.sagemaker.container import project_images
 from spaceport import doctor
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str], root: Path) -> int:
         return cloud(arguments[1:], root)
     if arguments[:1] == ["doctor"]:
         return doctor.report(doctor.checks(root), sys.stdout)
-    interrupt_on_sigterm()
+    stop_in_order()
     return scene(parser().parse_args(arguments), root)
 
 
@@ -74,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
 def scene(given: argparse.Namespace, root: Path) -> int:
     try:
         source = read_source(given.input, given.only)
+        if given.blocks is not None and source.step is PipelineStep.TRAINING and not given.only:
+            source = replace(source, step=PipelineStep.SCENE)
         options = _options(given, source)
     except FileNotFoundError:
         print(f"spaceport: there is no {given.input}", file=sys.stderr)
@@ -87,7 +90,7 @@ def scene(given: argparse.Namespace, root: Path) -> int:
         return FAILED
     stages = (given.only,) if given.only else source.step.stages
     if given.blocks is not None and Stage.SFM not in stages:
-        print("spaceport: --blocks is for photos: blocks are planned while the cameras are found", file=sys.stderr)
+        print("spaceport: --blocks is for photos, or a scene of them: they are cut into blocks first", file=sys.stderr)
         return WRONG_USE
     plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name), given.blocks)
     paces = PaceFile.of_user()

@@ -9,7 +9,7 @@ from contract.archive import Entry, scene_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
-from domain.preflight import check_bare_film, check_contents, check_entries, read_entries, step_of
+from domain.preflight import check_bare_film, check_contents, check_entries, divided_from, read_entries, step_of
 from domain.upload_kind import START_BYTES, UploadKind, kind_of
 from local.folders import walk
 
@@ -66,7 +66,7 @@ def read_source(path: Path, only: Stage | None = None) -> Source:
         step = PipelineStep.for_stage(only) if only else _step_of(entries)
         photos = check_entries(entries, size, step)
         check_contents(stream, entries, step)
-    return Source(path, step, photos, size)
+    return Source(path, step if only else divided_from(step, photos), photos, size)
 
 
 def _folder(path: Path, only: Stage | None) -> Source:
@@ -76,7 +76,8 @@ def _folder(path: Path, only: Stage | None) -> Source:
     step = PipelineStep.for_stage(only) if only else _step_of(entries)
     if step is PipelineStep.COMPRESSION and (path / "scene.ply").is_file():  # other splats beside it do not count
         return Source(path, step, 0, size)
-    return Source(path, step, check_entries(entries, size, step), size)
+    photos = check_entries(entries, size, step)
+    return Source(path, step if only else divided_from(step, photos), photos, size)
 
 
 def _step_of(entries: list[Entry]) -> PipelineStep:

@@ -1,25 +1,26 @@
 #!/bin/sh
-# Compiles gsplat for CUDA_ARCHITECTURES and installs it into /opt/venv; the toolkit is gone from it afterwards.
+# Compiles gsplat for CUDA_ARCHITECTURES and installs it: compile-gsplat.sh ENVIRONMENT LISTS. No GPU is needed.
+# ENVIRONMENT is a virtual environment with torch for CUDA; LISTS the folder of requirements-cuda.txt and
+# cuda-toolkit.txt, whose compiler is gone from the environment afterwards. Wants g++ and Python's headers.
 set -eu
-pip() { python3 -m pip --python /opt/venv/bin/python "$@"; }
+environment=$1 lists=$2
+pip() { python3 -m pip --python "$environment/bin/python" "$@"; }
 
-apt-get update
-apt-get install --yes --no-install-recommends g++ python3-dev
-pip install --no-cache-dir --requirement /tmp/cuda-toolkit.in
-nvidia=$(/opt/venv/bin/python -c 'import nvidia; print(nvidia.__path__[0])')
+pip install --no-cache-dir --no-deps --require-hashes --requirement "$lists/cuda-toolkit.txt"
 if [ -z "${CUDA_HOME:-}" ]; then # no toolkit in the base image
-  CUDA_HOME=$nvidia/cu13
-  ln -s lib "$CUDA_HOME/lib64"
+  CUDA_HOME=$("$environment/bin/python" -c 'import nvidia; print(nvidia.__path__[0])')/cu13
+  ln -sfn lib "$CUDA_HOME/lib64"
   for library in "$CUDA_HOME"/lib/lib*.so.*; do # wheels carry no names for the linker
     [ -e "${library%%.so.*}.so" ] || ln -s "$(basename "$library")" "${library%%.so.*}.so"
   done
 fi
-export CUDA_HOME PATH="/opt/venv/bin:$CUDA_HOME/bin:$PATH" TORCH_CUDA_ARCH_LIST="$CUDA_ARCHITECTURES"
+export CUDA_HOME PATH="$environment/bin:$CUDA_HOME/bin:$PATH" TORCH_CUDA_ARCH_LIST="$CUDA_ARCHITECTURES"
 MAX_JOBS=$(nproc) # gsplat's own default is ten compilers at once, whatever the machine
 export MAX_JOBS
 # its list holds all that gsplat needs besides requirements.txt, torch and, to compile, ninja
 pip install --no-cache-dir --no-build-isolation --no-binary gsplat --no-deps --require-hashes \
-  --requirement /tmp/requirements-cuda.txt
+  --requirement "$lists/requirements-cuda.txt"
 
-grep -oE '^[a-z-]+' /tmp/cuda-toolkit.in | xargs python3 -m pip --python /opt/venv/bin/python uninstall --yes
-/opt/venv/bin/python -c 'import gsplat.csrc' # compiled, linked, found: nothing is left for the job to build
+grep -oE '^[a-z-]+' "$lists/cuda-toolkit.txt" | xargs python3 -m pip --python "$environment/bin/python" uninstall --yes
+# compiled, linked, and found by gsplat: nothing is left for the job to build
+"$environment/bin/python" -c 'from gsplat.cuda._backend import _C; assert _C is not None'

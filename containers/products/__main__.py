@@ -32,7 +32,7 @@ def main() -> int:
         scene = read_scene(arguments.model, arguments.cameras)
         make(scene, options, arguments.output, Path(scratch), _say)
     _say(0.95, "writing the quality report")
-    write_report(arguments.name, arguments.model, arguments.cameras, arguments.output)
+    write_report(options, arguments.model, arguments.cameras, arguments.output)
     return 0
 
 

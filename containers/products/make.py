@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from contract.files import write_json
@@ -21,7 +22,7 @@ from products.quality import read_evidence, report
 from products.quality_files import write_html, write_pdf
 from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent, layer
 from products.relief import coarsened, contours, hillshade
-from products.scene import NoPlaceError, Scene
+from products.scene import Bytes, NoPlaceError, Scene
 from splat.gaussians import Float32
 
 FIGURES = "products.json"
@@ -42,6 +43,14 @@ class Options:
     quality: Quality = Quality.STANDARD
     cell: float | None = None
     epsg: int | None = None
+
+    def in_words(self) -> dict[str, str]:
+        """For the quality report."""
+        return {
+            "Quality": self.quality.value,
+            "Cells of the maps": "the photos' own resolution" if self.cell is None else f"{self.cell:g} m",
+            "Coordinate system": "the scene's own" if self.epsg is None else f"EPSG:{self.epsg}",
+        }
 
 
 @dataclass
@@ -121,7 +130,7 @@ def _maps(
         place = georeference(projected, placed, grid, scene)
         progress(0.8, "writing the maps")
         write_picture(output / "orthophoto.tif", rasters.rgb, rasters.valid, place)
-        _overview(rasters, output / "orthophoto.jpg")
+        _overview(rasters.rgb, rasters.valid, output / "orthophoto.jpg")
         made.files += ["orthophoto.tif", "orthophoto.jpg"]
         made.figures["map"] = {
             "cell": cell,
@@ -146,10 +155,12 @@ def _surface(
     shade, lit = layer(scratch, "shade", np.uint8, *shape), layer(scratch, "lit", np.bool_, *shape)
     hillshade(rasters.heights, rasters.grid.cell, shade)
     np.greater(shade, 0, out=lit)
-    write_picture(output / "hillshade.tif", np.broadcast_to(shade[..., None], (*shape, 3)), lit, place)
+    shaded = np.broadcast_to(shade[..., None], (*shape, 3))
+    write_picture(output / "hillshade.tif", shaded, lit, place)
+    _overview(shaded, lit, output / "hillshade.jpg")
     known = _known_sigma(rasters, scratch)
     interval = _write_contours(rasters, placed, output / "contours.geojson")
-    made.files += ["surface.tif", "surface_sigma.tif", "hillshade.tif", "contours.geojson"]
+    made.files += ["surface.tif", "surface_sigma.tif", "hillshade.tif", "hillshade.jpg", "contours.geojson"]
     made.figures["surface"] = {
         "sigmaMedian": round(float(np.median(known, overwrite_input=True)), 4),
         "sigma90": round(float(np.percentile(known, 90, overwrite_input=True)), 4),
@@ -170,9 +181,9 @@ def _known_sigma(rasters: Rasters, scratch: Path) -> Float32:
     return known
 
 
-def write_report(name: str, model: Path, cameras: Path, output: Path) -> None:
+def write_report(options: Options, model: Path, cameras: Path, output: Path) -> None:
     """Add the quality report to the products in `output`, where structure from motion left the figures for one."""
-    evidence = read_evidence(name, model, cameras, output)
+    evidence = read_evidence(options.name, options.in_words(), model, cameras, output)
     if evidence is None:
         return
     document = report(evidence)
@@ -216,14 +227,15 @@ def _write_contours(rasters: Rasters, placed: Placed, path: Path) -> float:
     return interval
 
 
-def _overview(rasters: Rasters, path: Path) -> None:
-    """A small picture of the orthophoto, white where it has none."""
-    step = max(1, -(-max(rasters.grid.width, rasters.grid.height) // _OVERVIEW))
-    rows, columns = (max(1, size // step) for size in (rasters.grid.height, rasters.grid.width))
+def _overview(rgb: Bytes, valid: NDArray[np.bool_], path: Path) -> None:
+    """A small picture of a map (H, W, 3), white where it is not `valid` (H, W)."""
+    height, width = valid.shape
+    step = max(1, -(-max(width, height) // _OVERVIEW))
+    rows, columns = (max(1, size // step) for size in (height, width))
     picture = Image.new("RGB", (columns, rows), "white")
     for top in range(0, rows, 256):  # strip by strip: a map may be larger than the memory
         part = (slice(top * step, min(top + 256, rows) * step), slice(0, columns * step))
-        shown = np.where(rasters.valid[part][..., None], rasters.rgb[part], 255).astype(np.uint8)
+        shown = np.where(valid[part][..., None], rgb[part], 255).astype(np.uint8)
         picture.paste(Image.fromarray(shown).resize((columns, shown.shape[0] // step), Image.Resampling.BOX), (0, top))
     picture.save(path, quality=90)
 

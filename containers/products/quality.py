@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from splat.files import read_document
+from stage import __version__
 
 
 class Verdict(StrEnum):
@@ -62,6 +63,7 @@ class Evidence:
     training_result: Mapping[str, Any]
     products: Mapping[str, Any]
     pictures: Mapping[str, Path] = field(default_factory=dict)
+    asked: Mapping[str, str] = field(default_factory=dict)  # the customer's options, in words
 
 
 NOT_CADASTRAL = (
@@ -71,13 +73,14 @@ NOT_CADASTRAL = (
 CHECKED = "The accuracy stated is that of the check points listed, which no adjustment has used."
 
 
-def read_evidence(name: str, model: Path, cameras: Path, output: Path) -> Evidence | None:
+def read_evidence(name: str, asked: Mapping[str, str], model: Path, cameras: Path, output: Path) -> Evidence | None:
     """Evidence of a training output, structure from motion's and the products' folder; None without survey.json."""
     if not (cameras / "survey.json").is_file():
         return None
 
     pictures = {
         "orthophoto": output / "orthophoto.jpg",
+        "hillshade": output / "hillshade.jpg",
         "cameras": cameras / "cameras.png",
         "overlap": cameras / "overlap.png",
     }
@@ -90,6 +93,7 @@ def read_evidence(name: str, model: Path, cameras: Path, output: Path) -> Eviden
         training_result=read_document(model / "result.json"),
         products=read_document(output / "products.json"),
         pictures={key: path for key, path in pictures.items() if path.is_file()},
+        asked=asked,
     )
 
 
@@ -106,6 +110,7 @@ def report(evidence: Evidence) -> Report:
             _cameras(evidence),
             _adjustment(evidence),
             _maps(evidence),
+            _processing(evidence),
         ],
         notice=CHECKED if evidence.survey["check"] else NOT_CADASTRAL,
     )
@@ -137,6 +142,13 @@ def _checks(evidence: Evidence) -> list[Check]:
     found.append(
         Check("Reprojection error, mean", f"{error:.2f} px", "under 1 px", _verdict(error < 1, error < 2))
     )  # fmt: skip
+    tied = evidence.survey.get("observations_median")  # absent from older jobs
+    if tied is not None:
+        found.append(
+            Check(
+                "Tie points in a photo, median", f"{tied:,.0f}", "over 1,000", _verdict(tied > 1000, tied >= 100)
+            )
+        )  # fmt: skip
     overlap = evidence.cameras_result["metrics"].get("overlapShare")
     if overlap is not None:
         found.append(
@@ -182,12 +194,17 @@ def _flight(evidence: Evidence) -> Section:
         ]
     if area:
         rows.append(("Area", f"{area['seen_by_three']:,.0f} m² in three photos or more, {area['seen']:,.0f} m² in one"))
-    pictures = [
-        (evidence.pictures[name], caption)
-        for name, caption in (("orthophoto", "Orthophoto"), ("overlap", "Photos that see the ground"))
-        if name in evidence.pictures
-    ]
-    return Section("Flight", rows=rows, pictures=pictures)
+    captions = {
+        "orthophoto": "Orthophoto",
+        "cameras": "Cameras and tie points from above",
+        "overlap": "Photos that see the ground",
+    }
+    return Section("Flight", rows=rows, pictures=_pictures(evidence, captions))
+
+
+def _pictures(evidence: Evidence, captions: Mapping[str, str]) -> list[tuple[Path, str]]:
+    """Those that there are."""
+    return [(evidence.pictures[name], caption) for name, caption in captions.items() if name in evidence.pictures]
 
 
 def _system(evidence: Evidence) -> Section:
@@ -277,6 +294,9 @@ def _adjustment(evidence: Evidence) -> Section:
         ("Keypoints of a photo, median", f"{features[len(features) // 2]:,}" if features else "none"),
         ("Reprojection error", f"mean {error['mean']:.3f} px, RMS {error['rms']:.3f} px"),
     ]
+    if survey.get("systematic_pixels") is not None:  # absent from older jobs
+        title = "Mean residual in the worst of 16 × 12 parts of the photos"
+        rows.append((title, f"{survey['systematic_pixels']:.2f} px"))
     worse = 0
     for index, count in enumerate(error["counts"]):
         if index < 10:
@@ -300,6 +320,7 @@ def _maps(evidence: Evidence) -> Section:
         rows.append(("Area of the maps", f"{made['areaSquareMetres']:,.0f} m²"))
     if "surface" in products:
         made = products["surface"]
+        rows.append(("Surface model", f"cells of {_cm(products['map']['cell'])}, as the orthophoto's"))
         rows.append(
             ("Surface model, σ of a height", f"median {_cm(made['sigmaMedian'])}, 90 % under {_cm(made['sigma90'])}")
         )
@@ -310,11 +331,29 @@ def _maps(evidence: Evidence) -> Section:
             ("Point cloud", f"{made['count']:,} points, on which {made['photosMedian']:.0f} photos agree, median")
         )
         rows.append(("σ of a point along its ray", f"median {_cm(made['sigmaMedian'])}"))
+        area = products.get("map", {}).get("areaSquareMetres")
+        if area:
+            rows.append(("Point density", f"{made['count'] / area:,.0f} per m² of the maps"))
     rows += [(f"Missing: {name}", str(reason)) for name, reason in products.get("missing", {}).items()]
+    return Section("Products", rows=rows, pictures=_pictures(evidence, {"hillshade": "Surface model, hillshade"}))
+
+
+def _processing(evidence: Evidence) -> Section:
+    """Software, options, and what each step took."""
+    rows = [("Software", f"Spaceport {__version__}"), *evidence.asked.items()]
     for title, result in (("Structure from motion", evidence.cameras_result), ("Training", evidence.training_result)):
-        if "resources" in result:
-            rows.append((title, f"{result['resources']['wallSeconds']:,.0f} s"))
-    return Section("Products", rows=rows)
+        if "resources" not in result:
+            continue
+        took = result["resources"]
+        rows.append(
+            (
+                title,
+                f"{took['wallSeconds']:,.0f} s; {took['cpuSeconds']:,.0f} CPU seconds; "
+                f"memory {took['peakMemoryBytes'] / 1e9:.1f} GB at most",
+            )
+        )
+        rows += [(f"  {name}", f"{seconds:,.1f} s") for name, seconds in result["timings"].items()]
+    return Section("Processing", rows=rows)
 
 
 def _cm(metres: float) -> str:

@@ -30,6 +30,10 @@ class UnusablePolygonError(Exception):
     """The file holds no polygon; the message says why."""
 
 
+class NoSurfaceError(Exception):
+    """The folder holds no surface model that can be read."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m products.volume", description=__doc__.splitlines()[0])
     parser.add_argument("products", type=Path, help="folder with surface.tif and surface_sigma.tif")
@@ -38,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         found = measured(given.products, read_polygon(given.polygon), given.base)
-    except (PolygonOutsideError, UnusablePolygonError) as error:
+    except (NoSurfaceError, PolygonOutsideError, UnusablePolygonError) as error:
         print(f"{ErrorCode.INVALID_OPTION}: {error}", file=sys.stderr)
         return 1
     print(json.dumps({name: round(value, 3) for name, value in asdict(found).items()}))
@@ -61,7 +65,10 @@ def read_polygon(path: Path) -> Vector:
 
 
 def measured(folder: Path, polygon: Vector, base: float | None) -> Volume:
-    """The volume over `polygon` (N, 2) in longitude and latitude. Raises PolygonOutsideError, UnusablePolygonError."""
+    """The volume over `polygon` (N, 2) in longitude and latitude.
+
+    Raises NoSurfaceError, PolygonOutsideError, UnusablePolygonError.
+    """
     heights, tags = _read(folder / "surface.tif")
     sigma, _ = _read(folder / "surface_sigma.tif")
     keys = np.array(tags[_KEYS]).reshape(-1, 4)
@@ -78,12 +85,18 @@ def measured(folder: Path, polygon: Vector, base: float | None) -> Volume:
 
 
 def _read(path: Path) -> tuple[Float32, dict[int, Any]]:
-    """Heights, NaN where unknown, and the tags of a surface of ours, which may be larger than Pillow's limit."""
+    """Heights, NaN where unknown, and the tags of a surface of ours, which may be larger than Pillow's limit.
+
+    Raises NoSurfaceError.
+    """
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(path) as image:
             tags = dict(image.tag_v2)  # type: ignore[attr-defined]
             values = np.array(image, dtype=np.float32)
+    except (OSError, ValueError, SyntaxError) as error:
+        hint = "of a scene with a place on Earth, in quality standard or high"
+        raise NoSurfaceError(f"{path.name} is not in {path.parent} or is damaged: give the products {hint}") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     values[values == NODATA] = np.nan

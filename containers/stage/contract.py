@@ -187,6 +187,9 @@ def _sink_of(status_bus: str | None, environ: Mapping[str, str]) -> EventSink:
         return log_sink
 
 
+_GPU_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+
+
 def as_stage_error(error: BaseException) -> StageError:
     """The coded form of anything that can end a stage."""
     if isinstance(error, StageError):
@@ -195,7 +198,8 @@ def as_stage_error(error: BaseException) -> StageError:
         return StageError(ErrorCode.OUT_OF_MEMORY, str(error) or "the stage ran out of memory")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return StageError(ErrorCode.DISK_FULL, "the disk of the job's machine is full")
-    if type(error).__name__ == "OutOfMemoryError":  # torch.cuda's, without importing torch
+    # torch.cuda's, without importing torch; CUDA and its libraries have their own words for it
+    if type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _GPU_OUT_OF_MEMORY):
         return StageError(ErrorCode.OUT_OF_MEMORY, str(error))
     if "uncorrectable ECC error" in str(error):
         return StageError(ErrorCode.PLATFORM_FAULT, "the machine's GPU failed")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contract.blocks import BLOCK_VARIABLE, BLOCKS_VARIABLE, MAX_BLOCKS, BlockName, parse_block
 from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
+from contract.stages import PIPELINE_STEP_VARIABLE, PipelineStep
 from stage.errors import ErrorCode, StageError
 
 
@@ -15,13 +16,14 @@ from stage.errors import ErrorCode, StageError
 class Options(WholeNumberOptions):
     """The customer's options. `gaussians_divisor` is the retry's: the cap on
     Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
-    number of photos without one."""
+    number of photos without one; `pipeline_step`: what the upload of the first stage holds."""
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
     scene_name: str = "scene"
     gaussians_divisor: int = 1
     blocks: int | None = None
+    pipeline_step: PipelineStep = PipelineStep.FULL
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class StageEnvironment:
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 scene_name=environ.get("SCENE_NAME", "scene"),
                 blocks=_whole(environ, BLOCKS_VARIABLE, 1, MAX_BLOCKS),
+                pipeline_step=_pipeline_step(environ),
             ),
             accelerator=ExpectedAccelerator(
                 kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")
@@ -77,6 +80,16 @@ def _quality(environ: Mapping[str, str]) -> Quality:
     except ValueError:
         names = ", ".join(Quality)
         raise StageError(ErrorCode.INVALID_OPTION, f"QUALITY must be one of {names}, not {text!r}") from None
+
+
+def _pipeline_step(environ: Mapping[str, str]) -> PipelineStep:
+    text = environ.get(PIPELINE_STEP_VARIABLE) or PipelineStep.FULL
+    try:
+        return PipelineStep(text)
+    except ValueError:
+        names = ", ".join(PipelineStep)
+        facts = f"{PIPELINE_STEP_VARIABLE} must be one of {names}, not {text!r}"
+        raise StageError(ErrorCode.INVALID_OPTION, facts) from None
 
 
 def _block(environ: Mapping[str, str]) -> BlockName | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.models import TimeLeft
+from api.models import Dollars, TimeLeft
 from contract.codes import FAILURES, ErrorCode
 from contract.events import JOB_STATUS, StatusType
 from contract.options import Quality
@@ -54,7 +54,12 @@ EXAMPLES: dict[str, Any] = {
             Quality.PREVIEW.value: TimeLeft(low=180.0, high=270.0).model_dump(),
             Quality.STANDARD.value: TimeLeft(low=420.0, high=630.0).model_dump(),
             Quality.HIGH.value: TimeLeft(low=1200.0, high=1800.0).model_dump(),
-        }
+        },
+        "dollars": {
+            Quality.PREVIEW.value: Dollars(low=0.03, high=0.05).model_dump(),
+            Quality.STANDARD.value: Dollars(low=0.08, high=0.12).model_dump(),
+            Quality.HIGH.value: Dollars(low=0.25, high=0.37).model_dump(),
+        },
     },
     "RenameBody": {"name": "Meadow, spring"},
     "ShareRequest": {"label": "for the architect", "days": 30},

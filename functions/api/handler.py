@@ -17,6 +17,7 @@ from api.body import body_problem
 from api.caller import Caller, network_of
 from api.models import (
     DeliveryList,
+    Dollars,
     Estimates,
     JobId,
     JobList,
@@ -101,9 +102,17 @@ def estimate_job(
     photos: Annotated[int | None, Query(ge=1, le=MAX_PHOTOS)] = None,
     pipeline_step: Annotated[PipelineStep, AnyCase, Query(alias="pipelineStep")] = PipelineStep.FULL,
 ) -> Estimates:
-    """Estimate how long a job would take in each quality, from how long earlier jobs took. It needs no upload."""
-    ranges = expectation().of_each_quality(pipeline_step, photos)
-    return Estimates(estimates={quality: TimeLeft(low=low, high=high) for quality, (low, high) in ranges.items()})
+    """Estimate how long a job would take in each quality, and what its machines would cost, from how long earlier jobs
+    took. It needs no upload."""
+    ranges = expectation().of_each_quality(pipeline_step, photos, ApiSettings.read().prices)
+    return Estimates(
+        estimates={quality: TimeLeft(low=low, high=high) for quality, ((low, high), _) in ranges.items()},
+        dollars={
+            quality: Dollars(low=round(dollars[0], 2), high=round(dollars[1], 2))
+            for quality, (_, dollars) in ranges.items()
+            if dollars is not None
+        },
+    )
 
 
 @app.post("/uploads", status_code=CREATED, tags=["uploads"], responses=problems(CREATED, Upload, 415))

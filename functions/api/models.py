@@ -117,10 +117,20 @@ class TimeLeft(Camel):
     high: float
 
 
+class Dollars(Camel):
+    """What the machines of a job are likely to cost, at the prices on demand: the least and the most."""
+
+    low: float
+    high: float
+
+
 class Estimates(Camel):
-    """By quality, how long a job is likely to take from the end of its upload to its result."""
+    """By quality, how long a job is likely to take from the end of its upload to its result, and what its machines cost
+    the operator. The blocks of a large flight run side by side: more of them cost more and take no longer. No dollars
+    where the price of a machine is not known."""
 
     estimates: dict[Quality, TimeLeft]
+    dollars: dict[Quality, Dollars]
 
 
 class JobView(JobSummary):

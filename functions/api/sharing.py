@@ -15,7 +15,7 @@ from domain.job import first_job_id, job_id_of, scene_name
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
-from domain.links import VIEWERS, Links
+from domain.links import ORBIT, VIEWERS, Links, with_orbit
 from domain.results import read_json
 from domain.shares import MAX_SHARES, Share, hash_of, new_secret, opened_by
 from domain.streaming import MANIFEST, manifest_url
@@ -73,9 +73,10 @@ class Sharing:
         item = self._jobs.find(job_id)
         if item is None or opened_by(secret, item.shares, self._clock()) is None:
             return None
-        uris = {name: item.outputs[name] for name in (*VIEWERS, MANIFEST) if name in item.outputs}
+        uris = {name: item.outputs[name] for name in (*VIEWERS, MANIFEST, ORBIT) if name in item.outputs}
         links = self._links.of_job(job_id, uris, item.name, manifest_url(api, token))
-        return next((links[name] for name in VIEWERS if name in links), None)
+        viewer = next((links[name] for name in VIEWERS if name in links), None)
+        return viewer and with_orbit(viewer, links.get(ORBIT))
 
     def manifest(self, token: str) -> dict[str, Any] | None:
         """The manifest of a streamed scene with links to its parts, by a share's token or a ticket; None for one that

@@ -20,13 +20,13 @@ from domain.links import Links
 from domain.pace import PaceTable
 from domain.post import post
 from domain.rerun import Rerunner
-from domain.stage_settings import MachineSettings
+from domain.stage_settings import MachineSettings, PriceSettings
 from domain.starting import Starter
 from domain.status import StatusBus
 from domain.webhooks import Targets, WebhookTable
 
 
-class ApiSettings(JobLimits, MachineSettings):
+class ApiSettings(JobLimits, MachineSettings, PriceSettings):
     stack: str
     jobs_table: str
     status_bus: str

@@ -9,6 +9,7 @@ from pathlib import Path
 from string import Template
 
 from contract.shots import Kind
+from contract.stages import Stage
 from contract.warning_codes import NOTHING_TO_DO
 from deliver.chart import bar, line_chart
 from deliver.films import films_section
@@ -232,26 +233,18 @@ def _stages(report: Report, prices: str) -> str:
 
     longest = max((cost["seconds"] for cost in costs.values()), default=0.0)
     rows = "".join(
-        f"<tr><td>{escape(stage)}{bar(cost['seconds'] / longest if longest else 0, stage)}</td>"
-        f'<td class="soft">{escape(_parts(report.timings.get(stage, {})))}</td>'
+        f"<tr><td>{title}{bar(cost['seconds'] / longest if longest else 0, title)}</td>"
         f'<td class="number">{duration(cost["seconds"])}</td>{billed("td", _dollars(cost))}</tr>'
-        for stage, cost in costs.items()
+        for title, cost in ((Stage(stage).spec.title, cost) for stage, cost in costs.items())
     )
     foot = (
-        f'<td>All</td><td></td><td class="number">{duration(report.cost["seconds"])}</td>'
-        f"{billed('td', _dollars(report.cost))}"
+        f'<td>All</td><td class="number">{duration(report.cost["seconds"])}</td>{billed("td", _dollars(report.cost))}'
     )
     note = f'<p class="soft">Machine time as billed, at {escape(prices)}. Spot capacity costs less.</p>'
-    head = f'<tr><th>Stage</th><th>of which</th><th class="number">Time</th>{billed("th", "Cost")}</tr>'
+    head = f'<tr><th>Step</th><th class="number">Time</th>{billed("th", "Cost")}</tr>'
     table = f"<table><thead>{head}</thead><tbody>{rows}</tbody><tfoot><tr>{foot}</tr></tfoot></table>"
     title, note = ("Processing time and cost", note) if rented else ("Processing time", "")
     return _section(title, f'<div class="scroll">{table}</div>{note}')
-
-
-def _parts(timings: dict[str, float]) -> str:
-    """The three longest parts of a stage."""
-    longest = sorted(timings.items(), key=lambda item: -item[1])[:3]
-    return ", ".join(f"{name} {duration(seconds)}" for name, seconds in longest if seconds >= 0.1)
 
 
 def _dollars(cost: dict[str, float]) -> str:

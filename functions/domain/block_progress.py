@@ -15,7 +15,7 @@ from typing import Any
 from contract.blocks import COARSE, BlockName, BlockPlan
 from contract.events import StatusType, progress_sequence, started_sequence
 from contract.stages import block_label
-from domain.blocks import COARSE_SHARE, work_share
+from domain.blocks import COARSE_SHARE, COARSE_STEPS, work_share
 from domain.job_item import ItemUpdate
 from domain.pace import Pace, stage_left
 from domain.status import StatusEvent
@@ -23,7 +23,6 @@ from domain.status import StatusEvent
 _PERMILLE, _SHARE, _BEGAN = "trainingPermille_", "trainingShare_", "trainingBegan_"  # each followed by a block's label
 _BLOCKS = "trainingBlocks"  # how many there are
 _LABELLED = re.compile(rf"{_PERMILLE}(\w+)")
-COARSE_STEPS = 0.25  # of a block's
 MIN_DONE = 0.1  # of the blocks' work, from which on its pace says when all are done
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from contract.blocks import BLOCKS_FILE, COARSE, BlockName, BlockPlan
 from domain.results import DamagedResult, read_json
 
+COARSE_STEPS = 0.25  # of a block's
 COARSE_SHARE = 0.1  # of training: a small model of everything, before the blocks
 RESERVED_SHARE = 0.1  # of the job's budget, at most, is kept for what comes after training
 

@@ -1,4 +1,4 @@
-"""How long a job that has not begun is likely to take, estimated from earlier jobs."""
+"""How long a job that has not begun is likely to take, and what its machines cost, estimated from earlier jobs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from collections.abc import Mapping
 
 from contract.options import DEFAULT_QUALITY, Quality
 from contract.stages import PipelineStep, Stage
+from domain.cost import Prices
 from domain.job_item import JobItem
-from domain.pace import PaceTable, in_words, whole_job
+from domain.pace import Pace, PaceTable, around, in_words, machine_seconds, whole_job
+from domain.preflight import divided_from
+
+Range = tuple[float, float]
 
 
 class Expectation:
@@ -20,13 +24,29 @@ class Expectation:
         """A range in words; None for a job of which nothing was recorded, and for one that reuses earlier results."""
         if item.pipeline_step is None or item.rerun_of is not None:
             return None
-        return in_words(*self._seconds(item, item.pipeline_step, Quality(item.quality or DEFAULT_QUALITY)))
+        paces = self._of(item.pipeline_step, Quality(item.quality or DEFAULT_QUALITY))
+        return in_words(*whole_job(item.pipeline_step.stages, paces, item))
 
-    def of_each_quality(self, step: PipelineStep, photos: int | None) -> dict[Quality, tuple[float, float]]:
-        """Seconds, the least and the most, of a job that nobody has sent yet; None: of as many photos as most have."""
+    def of_each_quality(
+        self, step: PipelineStep, photos: int | None, prices: Prices
+    ) -> dict[Quality, tuple[Range, Range | None]]:
+        """Seconds, the least and the most, of a job that nobody has sent yet, and dollars, None where a price is not
+        known. `photos`: None for as many as most have."""
+        step = divided_from(step, photos or 0)
         item = JobItem(job_id="", pipeline_step=step, photos=photos)
-        return {quality: self._seconds(item, step, quality) for quality in Quality}
+        found = {}
+        for quality in Quality:
+            paces = self._of(step, quality)
+            found[quality] = whole_job(step.stages, paces, item), self._dollars(item, paces, quality, prices)
+        return found
 
-    def _seconds(self, item: JobItem, step: PipelineStep, quality: Quality) -> tuple[float, float]:
-        paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in step.stages}
-        return whole_job(step.stages, paces, item)
+    def _dollars(self, item: JobItem, paces: Mapping[Stage, Pace], quality: Quality, prices: Prices) -> Range | None:
+        each = [
+            prices.dollars(self._machines[stage][quality], machine_seconds(stage, item, pace))
+            for stage, pace in paces.items()
+        ]
+        known = [dollars for dollars in each if dollars is not None]
+        return around(sum(known), list(paces), paces) if len(known) == len(each) else None
+
+    def _of(self, step: PipelineStep, quality: Quality) -> dict[Stage, Pace]:
+        return {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in step.stages}

@@ -50,6 +50,11 @@ def joined_uri(job_id: str, results_bucket: str) -> str:
     return f"s3://{results_bucket}/{EXPIRING}/{job_id}/{Stage.TRAINING}/joined"
 
 
+def manifest_uri(folder: str, reader: str) -> str:
+    """The list of what of a stage's output in `folder` a later run reads, where that is not all of it."""
+    return f"{folder}/{reader}.manifest"
+
+
 def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
     """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
     return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")

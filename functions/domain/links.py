@@ -17,6 +17,7 @@ from domain.streaming import MANIFEST, page_link, with_links
 VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
 STREAMING_VIEWER = "viewer/stream.html.gz"  # of a large scene
 VIEWERS = (STREAMING_VIEWER, VIEWER)  # the first that there is, is the one to open
+ORBIT = "orbit.webp"
 # what browsers save and do not show: delivered name → its ending behind the scene's title
 SAVED_AS = {
     "scene.sog": ".sog",
@@ -39,6 +40,13 @@ def attachment(file_name: str) -> str:
     """The Content-Disposition of a file to be saved (RFC 6266), whatever letters its name has."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%/]', "_", file_name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+
+
+def with_orbit(viewer: str, orbit: str | None) -> str:
+    """A link to a viewer with what it offers where a browser cannot draw the scene."""
+    if orbit is None:
+        return viewer
+    return f"{viewer}{'&' if '#' in viewer else '#'}orbit={quote(orbit, safe='')}"
 
 
 class Links:

@@ -14,8 +14,10 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from contract.blocks import blocks_for
 from contract.options import Quality
 from contract.stages import Stage
+from domain.blocks import COARSE_STEPS
 from domain.job_item import JobItem
 
 TENTHS = 10
@@ -63,19 +65,41 @@ def prior(stage: Stage, quality: Quality) -> Pace:
     return pace.model_copy(update={"usual": pace.usual * share})
 
 
-def recorded_units(stage: Stage, item: JobItem) -> float | None:
-    """Units of work (photos, steps, Gaussians) recorded for the job, if known."""
-    trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
-    known = {
-        Stage.SFM: item.photos,
-        Stage.TRAINING: trained.get("steps") or item.training_steps,
-        Stage.COMPRESSOR: trained.get("gaussians"),
-    }.get(stage)
-    return float(known) if known else None
+def blocks_of(item: JobItem) -> int:
+    """How many blocks the job is trained in, by the photos of its upload; 1: it is trained whole."""
+    step = item.pipeline_step
+    return blocks_for(item.photos) if item.photos and step is not None and Stage.SFM in step.stages else 1
 
 
 def units(stage: Stage, item: JobItem, pace: Pace) -> float:
-    return recorded_units(stage, item) or pace.usual
+    """Units of the stage's work (photos, steps, Gaussians), as recorded for the job or as usual; of training in blocks
+    those of one block. Their splats together are as many times the usual."""
+    blocks = blocks_of(item)
+    trained = item.stages[Stage.TRAINING].metrics if Stage.TRAINING in item.stages else {}
+    steps = trained.get("steps") or item.training_steps
+    if stage is Stage.SFM:
+        return float(item.photos or pace.usual)
+    if stage is Stage.TRAINING:
+        return float(steps) / blocks if steps else pace.usual
+    return float(trained.get("gaussians") or blocks * pace.usual)
+
+
+def runs_of(stage: Stage, item: JobItem) -> list[float]:
+    """The machines that the stage takes, each by its work as a share of `units`, those side by side last: training in
+    blocks has one for the coarse model before one for each block."""
+    blocks = blocks_of(item)
+    return [COARSE_STEPS, *[1.0] * blocks] if stage is Stage.TRAINING and blocks > 1 else [1.0]
+
+
+def stage_seconds(stage: Stage, item: JobItem, pace: Pace) -> float:
+    """How long the stage is likely to take, from being asked for to its end, with a machine for each block."""
+    turns = sorted(set(runs_of(stage, item)))  # blocks side by side take one
+    return sum(pace.waiting + share * pace.per_unit * units(stage, item, pace) for share in turns)
+
+
+def machine_seconds(stage: Stage, item: JobItem, pace: Pace) -> float:
+    """For how long the stage is likely to keep machines at work, all of them together."""
+    return sum(runs_of(stage, item)) * pace.per_unit * units(stage, item, pace)
 
 
 def gone_at(pace: Pace, progress: float) -> float:
@@ -113,15 +137,19 @@ def left_until_ends(
 ) -> dict[Stage, float]:
     """Seconds to the end of the current stage and of each after it; the last one's is the job's."""
     later = stages[stages.index(current) + 1 :]
-    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in later]
+    each = [stage_seconds(stage, item, paces[stage]) for stage in later]
     return dict(zip((current, *later), accumulate(each, initial=left_in_current), strict=True))
 
 
 def whole_job(stages: Sequence[Stage], paces: Mapping[Stage, Pace], item: JobItem) -> tuple[float, float]:
     """The least and the most seconds that a job is likely to take that has not begun."""
-    each = [paces[stage].waiting + paces[stage].per_unit * units(stage, item, paces[stage]) for stage in stages]
+    return around(sum(stage_seconds(stage, item, paces[stage]) for stage in stages), stages, paces)
+
+
+def around(amount: float, stages: Sequence[Stage], paces: Mapping[Stage, Pace]) -> tuple[float, float]:
+    """The least and the most, where `amount` is expected of all `stages`."""
     spread = spread_of([paces[stage] for stage in stages], 1.0)
-    return sum(each) * (1 - spread), sum(each) * (1 + spread)
+    return amount * (1 - spread), amount * (1 + spread)
 
 
 def in_words(low: float, high: float) -> str:

@@ -25,6 +25,7 @@ from contract.archive import (
     scene_of,
     wanted_of,
 )
+from contract.blocks import UNDIVIDED_BELOW
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.films import RefusedFilm, check_film, is_film
@@ -34,6 +35,8 @@ from contract.stages import PipelineStep
 from domain.contents import check_films, check_model, check_ply, check_splat
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach, ReadTooLong
+
+_SCENES = (PipelineStep.SCENE, PipelineStep.TRAINING)
 
 
 def read_entries(stream: BinaryIO) -> list[Entry]:
@@ -55,6 +58,11 @@ def step_of(entries: Sequence[Entry], asked: PipelineStep) -> PipelineStep:
     return PipelineStep.COMPRESSION if asked is PipelineStep.FULL and alone else asked
 
 
+def divided_from(step: PipelineStep, photos: int) -> PipelineStep:
+    """Where a job of so many photos begins: a large scene, with being cut into blocks."""
+    return PipelineStep.SCENE if step is PipelineStep.TRAINING and photos >= UNDIVIDED_BELOW else step
+
+
 def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
     """Decide whether an archive of `archive_bytes` may become a job; returns how many photos it holds (0 for a splat,
     and for films: how many frames will be taken is not known).
@@ -71,7 +79,7 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
     if any(is_film(entry.path) and entry.bytes > 0 for entry in chosen):
         return 0
     files = {entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
-    if step is PipelineStep.TRAINING:
+    if step in _SCENES:
         photos = _scene_photos(chosen)
         return _check_photo_count(photos, files, nested_archives(entries))
     shots = by_name(entry.path for entry in chosen if is_photo(entry.path) and entry.bytes > 0)
@@ -90,7 +98,7 @@ def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineSte
     wanted = wanted_of(step, list(files))
     chosen = {path: entry for path, entry in files.items() if wanted(path)}
     films = [entry for path, entry in chosen.items() if is_film(path) and entry.bytes > 0]
-    scene = scene_of(chosen) if step is PipelineStep.TRAINING else None
+    scene = scene_of(chosen) if step in _SCENES else None
     if films:
         check_films(stream, films)
     elif scene is not None:

@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL
+from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
 from contract.options import WHOLE_NUMBERS, Quality
-from contract.stages import EVIDENCE_FOLDER, SPOT_WAIT_SECONDS, Stage
+from contract.stages import (
+    EVIDENCE_FOLDER,
+    PIPELINE_STEP_VARIABLE,
+    SPOT_WAIT_SECONDS,
+    PipelineStep,
+    Stage,
+    block_label,
+)
 from domain import layout
 from domain.cost import Prices
 from domain.job import Camel, Job, JobOptions
@@ -119,21 +126,52 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
     else:
         stages = job.options.pipeline_step.stages
         folder = finished[stages[stages.index(run.stage) - 1]].output_uri
-    return {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
+    return (
+        part_of_scene(folder, run.block) if run.block is not None else {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
+    )
+
+
+def part_of_scene(scene: str, block: BlockName) -> dict[str, str]:
+    """What a part of a large flight reads of structure from motion's output in `scene`: the objects of a list."""
+    return _listed(layout.manifest_uri(scene, block_label(block)))
+
+
+def coarse_model(folder: str) -> dict[str, str]:
+    """What a block reads of the coarse model in `folder`."""
+    return _listed(layout.manifest_uri(folder, "behind"))
+
+
+def _listed(uri: str) -> dict[str, str]:
+    """https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html, ManifestFile"""
+    return {"S3DataType": "ManifestFile", "S3Uri": uri}
+
+
+def is_given(stage: Stage, options: JobOptions) -> bool:
+    """Whether structure from motion's container gets a scene that has its cameras, and only cuts it into blocks."""
+    return stage is Stage.SFM and options.pipeline_step is PipelineStep.SCENE
 
 
 def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
-    """Whether the stage makes survey products, for which it reads structure from motion's output, too."""
-    return stage is Stage.COMPRESSOR and options.products != 0
+    """Whether the stage makes survey products, for which it reads structure from motion's output, too. A scene that
+    came with its cameras has no survey."""
+    return stage is Stage.COMPRESSOR and options.products != 0 and options.pipeline_step is PipelineStep.FULL
 
 
 def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
     """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
-    the job had no photos.
+    the job had no photos. The sparse models of a large flight would be gigabytes that it does not read.
     """
     if Stage.SFM not in finished or not makes_survey_products(run.stage, job.options):
         return None
-    return {"S3DataType": "S3Prefix", "S3Uri": finished[Stage.SFM].output_uri + "/"}
+    scene = finished[Stage.SFM]
+    if is_large(scene):
+        return _listed(layout.manifest_uri(scene.output_uri, "survey"))
+    return {"S3DataType": "S3Prefix", "S3Uri": scene.output_uri + "/"}
+
+
+def is_large(scene: StageOutput) -> bool:
+    """Whether structure from motion has planned blocks."""
+    return scene.counts.get("blocks", 1) > 1
 
 
 def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryState) -> dict[str, str]:
@@ -147,6 +185,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
         "ATTEMPT": str(run.attempt),
         **({} if run.block is None else {BLOCK_VARIABLE: str(run.block)}),
         "STATUS_BUS": status_bus,
+        **({PIPELINE_STEP_VARIABLE: options.pipeline_step} if is_given(run.stage, options) else {}),
         "QUALITY": options.quality,
         "SCENE_NAME": job.name,
         **{name: str(value) for name, value in numbers.items() if value is not None},
@@ -190,7 +229,7 @@ def create_request(
         variables["TRAINING_SECONDS"] = str(training_seconds(machine))
         sources = {run.stage.spec.channel: source}
         if isinstance(run.block, int) and coarse is not None:
-            sources[COARSE_CHANNEL] = {"S3DataType": "S3Prefix", "S3Uri": coarse.output_uri + "/"}
+            sources[COARSE_CHANNEL] = coarse_model(coarse.output_uri)
         return _training_request(run, variables, sources, platform, retry_state, machine)
     inputs = {run.stage.spec.channel: source}
     survey = survey_source(run, job, finished)

@@ -26,7 +26,15 @@ from domain.job import (
 from domain.job_item import ItemUpdate
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import OwnerLimits
-from domain.preflight import check_bare_film, check_bare_splat, check_contents, check_entries, read_entries, step_of
+from domain.preflight import (
+    check_bare_film,
+    check_bare_splat,
+    check_contents,
+    check_entries,
+    divided_from,
+    read_entries,
+    step_of,
+)
 from domain.ranged import RangedObject
 from domain.status import StatusBus, job_rejected
 from domain.unstarted import Unstarted
@@ -158,7 +166,7 @@ class Starter:
         step = step_of(entries, options.pipeline_step)
         photos = check_entries(entries, size, step)
         check_contents(stream, entries, step)
-        return options.model_copy(update={"pipeline_step": step}), photos
+        return options.model_copy(update={"pipeline_step": divided_from(step, photos)}), photos
 
     def _reject(
         self,

@@ -12,7 +12,8 @@ from domain.job_item import JobItem
 from domain.tickets import ticket_of
 
 MANIFEST = "lod/lod-meta.json"
-_PART = re.compile(r"[a-z0-9_]{1,40}\.sog")
+_PART = re.compile(r"[a-z0-9_]{1,40}\.(sog|bin)")
+_SINGLE = ("environment", "thumbnails")  # parts that a manifest may name beside its files
 
 
 def manifest_url(api: str, token: str) -> str:
@@ -43,6 +44,5 @@ def with_links(manifest: dict[str, Any], link_of: Callable[[str], str], until: d
         return link_of(name)
 
     linked = {**manifest, "filenames": [link(name) for name in manifest["filenames"]]}
-    if "environment" in manifest:
-        linked["environment"] = link(manifest["environment"])
+    linked |= {name: link(manifest[name]) for name in _SINGLE if name in manifest}
     return linked | {"expiresAt": until.isoformat()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import EmailMessage
 from html import escape
 from pathlib import Path
@@ -49,10 +49,15 @@ class MailLinks:
 
 @dataclass(frozen=True)
 class Letter:
-    """What a mail says, before it is text or HTML. `links` by what the customer reads; the first is the button."""
+    """What a mail says, before it is text or HTML. `links` by what the customer reads; the first is the button.
+
+    `files`: signed links of hundreds of characters, for HTML alone, to what the first of `links` leads to as well.
+    `note` is about them where there are some.
+    """
 
     lead: str
     links: dict[str, str]
+    files: dict[str, str] = field(default_factory=dict)
     figures: list[tuple[str, str]] = field(default_factory=list)
     advice: str | None = None
     note: str | None = None
@@ -113,21 +118,21 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
         lead = " ".join(filter(None, ["Your scene is ready to view in any browser.", verdict.get("sentence")]))
         step = verdict.get("nextStep", {}).get("label")
         advice = " ".join(filter(None, [verdict.get("why"), f"{step} on the scene’s page." if step else None]))
-        linked, note = _links_of_success(item, links)
-        return Letter(lead, linked, _figures(detail.metrics), advice or None, note)
+        return replace(_linked(lead, item, links), figures=_figures(detail.metrics), advice=advice or None)
     return _failure(type_, detail.error, links)
 
 
-def _links_of_success(item: JobItem, links: MailLinks) -> tuple[dict[str, str], str]:
-    """The links, and what they promise. The scene's page comes first, since it makes new links whenever it is opened:
-    those in a mail end with the session that signed them, perhaps sooner than stated. Whoever put a ZIP into the bucket
-    may have no account to open the page with.
+def _linked(lead: str, item: JobItem, links: MailLinks) -> Letter:
+    """The links of a success, and what they promise. The scene's page comes first, since it makes new links whenever it
+    is opened: those in a mail end with the session that signed them, perhaps sooner than stated. Whoever put a ZIP into
+    the bucket may have no account to open the page with.
     """
     if item.owner is None or item.owner.startswith(BY_EMAIL):
         note = f"These links expire in {links.hours} hours. The scene’s page always has new ones."
-        return {**links.delivered, "The scene’s page": links.job}, note
+        return Letter(lead, {**links.delivered, "The scene’s page": links.job}, note=note)
     delivered = {WITHOUT_ACCOUNT if label == OPEN else label: url for label, url in links.delivered.items()}
-    return {OPEN: links.job, **delivered}, f"“{OPEN}” always works; the other links expire in {links.hours} hours."
+    note = f"“{OPEN}” always works; the other links expire in {links.hours} hours."
+    return Letter(lead, {OPEN: links.job}, delivered, note=note)
 
 
 def _failure(type_: StatusType, error: JobError, links: MailLinks) -> Letter:
@@ -144,14 +149,14 @@ def _text(subject: str, letter: Letter, job_id: str, stop: str) -> str:
         f"What to do: {letter.advice}" if letter.advice else "",
         "\n".join(f"{label}: {value}" for label, value in letter.figures),
         "\n".join(f"{label}: {url}" for label, url in letter.links.items()),
-        letter.note or "",
+        letter.note if letter.note and not letter.files else "",
         f"Job {job_id}\nUnsubscribe from these e-mails: {stop}",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _html(subject: str, letter: Letter, job_id: str, stop: str, picture: bool) -> str:
-    (first_label, first_url), *others = letter.links.items()
+    (first_label, first_url), *others = {**letter.links, **letter.files}.items()
     rows = "".join(_fill("figure", label=escape(label), value=escape(value)) for label, value in letter.figures)
     return _fill(
         "page",

@@ -29,6 +29,7 @@ from domain.stages import RetryState, StageOutput, StageRun, finished_stages, ne
 from domain.status import StatusBus, stage_queued, stage_started, stage_taken_over
 from domain.uploads import copy_of
 from run_stage.finished import FinishedBlocks
+from run_stage.inputs import InputLists
 
 
 class JobSoFar(Job):
@@ -95,6 +96,7 @@ class Runner:
         self._bus, self._reporter, self._s3, self._clock = bus, reporter, s3, clock
         self._start_tags, self._budget = start_tags, budget
         self._finished = FinishedBlocks(runs, compute, reporter)
+        self._inputs = InputLists(s3)
         self._queue = Queue(runs, compute, bus, reporter, start_tags, clock)
 
     def run(self, request: RunRequest) -> StageRun:
@@ -120,6 +122,7 @@ class Runner:
         run, job = attempt.run, request.job
         try:
             plan = None if run.block is None else self._plan(job)
+            self._inputs.write(run, job, finished_stages(job.stages), job.coarse)
         except DamagedResult as damaged:
             return self._refuse(request, run, damaged.error)
         shares = {} if plan is None or run.block is None else shares_in(run.block, plan)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from contract.blocks import COARSE, BlockName, BlockPhoto, BlockPlan, photos_file
+from contract.blocks import COARSE, JOINED_FILES, BlockName, BlockPhoto, BlockPlan, photos_file
 from contract.stages import Stage
 from domain.blocks import read_plan
 from domain.copying import head_object, managed_copy
@@ -19,6 +19,15 @@ from settle_stage.weigh import Pixels, WeighRequest, cost_of_all, failure_of, fo
 Each = Callable[[Callable[[tuple[str, str]], None], Iterable[tuple[str, str]]], Iterator[None]]
 
 
+def _as_joined(block: BlockName, result: StageResult) -> StageResult:
+    """The model with those of its files that the join reads."""
+    return result.model_copy(update={"files": [file for file in result.files if _is_joined(block, file.path)]})
+
+
+def _is_joined(block: BlockName, path: str) -> bool:
+    return path != "dense.ply" if block == COARSE else path in JOINED_FILES
+
+
 class Joiner:
     """`s3` is a boto3 client; `each` maps a function over copies, maybe several at a time. Safe to repeat."""
 
@@ -26,8 +35,8 @@ class Joiner:
         self._s3, self._bucket, self._each = s3, results_bucket, each
 
     def weigh(self, request: WeighRequest) -> Settlement:
-        """The outcome of the flight's training. Where it succeeded, its output holds every kept block's model, the
-        coarse model (contract/blocks.py), and a result.json of all.
+        """The outcome of the flight's training. Where it succeeded, its output holds what the join reads of every kept
+        block, the coarse model (contract/blocks.py), and a result.json of all.
 
         A SageMaker job has ten inputs at most, and a flight may have forty blocks: S3 copies them into one folder.
         """
@@ -66,7 +75,7 @@ class Joiner:
         result = read_result(self._s3, output.output_uri, run)
         if result is None:
             raise DamagedResult(f"{folder_in_join(block)}: {RESULT} is gone")
-        return result
+        return _as_joined(block, result)
 
     def _pixels(self, scene: str, block: int) -> Pixels:
         path = photos_file(block)

@@ -17,6 +17,7 @@ from domain.pace import (
     TENTHS,
     Pace,
     PaceTable,
+    blocks_of,
     learnt,
     left_until_ends,
     prior,
@@ -99,6 +100,8 @@ def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
     """How many times the first guess a finished stage of the job took; None where that is not known."""
     reported = item.stages.get(stage)
     if reported is None or reported.status is not StatusType.STAGE_SUCCEEDED:
+        return None
+    if stage is Stage.TRAINING and blocks_of(item) > 1:  # of blocks side by side
         return None
     attempt = reported.attempt or 1
     began, ended = (item.moment(stage, attempt, moment) for moment in ("Began", "Ended"))

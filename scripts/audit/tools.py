@@ -17,7 +17,7 @@ from scripts.audit.policies import policies_of
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv-audit" / "bin"
 # lists of hashes, which look like secrets to anybody
-LOCKS = ("requirements.txt", "requirements-cuda.txt", "package-lock.json")
+LOCKS = ("requirements.txt", "requirements-cuda.txt", "torch-cuda.txt", "cuda-toolkit.txt", "package-lock.json")
 FEED_WORKERS = 4
 
 

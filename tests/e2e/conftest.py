@@ -14,8 +14,8 @@ from contract.events import JOB_STATUS
 from local.address import Address
 from local.cloud import ROOT, attached_cloud
 from local.customer import Mail, StatusEvent, inbox, subscribed, upload, wait_for_mail
-from local.demo import BUILD, make_sample
 from local.deploy import deploy_pipeline
+from local.sample_photos import BUILD, make_sample
 from tests.support.waiting import wait_until
 
 JOB_SECONDS = 600.0

@@ -1,5 +1,5 @@
-"""An integrator's way on the real template with stages that only play: the Python client, a webhook, and the
-EventBridge example of events/README.md by the AWS CLI."""
+"""README's ways on the real template with stages that only play: the Python client, a webhook, `make demo`, and by the
+AWS CLI an upload and the EventBridge example of events/README.md."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from local import demo
 from local.cloud import ROOT, Cloud, attached_cloud
 from local.deploy import deploy_pipeline
 from local.folders import pack
@@ -87,6 +90,23 @@ def calls_by_type(hook: Receiver) -> dict[str, Call]:
 
 def types_delivered(client: Client) -> set[str]:
     return {delivery["type"] for delivery in client.deliveries()}
+
+
+def test_readmes_demo_runs_from_a_zip_to_files_on_this_machine(
+    site: Site, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All that `make demo ZIP=photos.zip` runs but the start of a cloud: this one is up, and its stages play."""
+    monkeypatch.setattr(demo, "stop_in_order", lambda: None)  # the test's own process keeps its signals
+    monkeypatch.setattr(demo, "attached_cloud", lambda *_, **__: nullcontext(site.cloud))
+    monkeypatch.setattr(demo, "deploy_pipeline", lambda *_: site.outputs)
+    monkeypatch.setattr(sys, "argv", ["demo", "--quality", "preview", "--zip", str(photos), "--out", str(tmp_path)])
+    assert demo.main() == 0
+    said = capsys.readouterr().out.splitlines()
+    assert json.loads(said[-1])["status"] == "succeeded"
+    for label, name in (("viewer", "viewer/index.html"), ("splat", "scene.sog"), ("report", "report.html")):
+        assert f"{label:<8} {tmp_path / 'meadow' / name}" in said
+        assert (tmp_path / "meadow" / name).read_bytes()
+    assert "viewer/index.html" in (tmp_path / "meadow" / "mail.html").read_text(encoding="utf-8")
 
 
 needs_aws = pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")

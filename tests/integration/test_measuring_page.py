@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.survey import Absolute, ControlPoint, Survey, System
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_page
 from compressor.sog.container import pack_files, zip_files
+from compressor.thumbnails import thumbnails_of
 from splat.camera import Camera, View, look_at
-from tests.support.browser import PHONE, axe, chromium, look, needs_chromium
+from tests.support.browser import PHONE, axe, chromium, look, met, needs_chromium
 from tests.support.slabs import BOX, SCALE, slabs
 from tests.support.splats import village_surroundings
 
@@ -35,6 +37,10 @@ pytestmark = needs_chromium
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
+    pictures = tmp_path_factory.mktemp("photos")
+    for name in EYES:
+        seen(name).save(pictures / name, quality=95)
+    shown = replace(photos(), thumbnails=thumbnails_of(pictures, list(EYES)))
     terms = [[origin, *np.eye(3)[axis], 0, 0, 0, 0, 0] for axis, origin in enumerate((EASTING, NORTHING, LEVEL))]
     survey = Survey(
         gsd=GSD,
@@ -45,7 +51,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     limits = Limits(nearest=0.1, farthest=50, lowest=None, clearance=0, margin=50)
     journey = Journey([eye(), -eye()], TARGET, FIELD_OF_VIEW, seconds=10)
-    content = Page("Yard", journey, village_surroundings(UP), limits, metric=True, survey=survey, photos=photos())
+    content = Page("Yard", journey, village_surroundings(UP), limits, metric=True, survey=survey, photos=shown)
     write_page(path, BUNDLE, zip_files(pack_files(slabs())), content)
     return path
 
@@ -71,6 +77,14 @@ def photos() -> Photos:
     parameters = {name: getattr(lens, name) for name in ("fx", "fy", "cx", "cy")}
     figures = [{"kind": "PINHOLE", "width": lens.width, "height": lens.height, "parameters": parameters}]
     return photos_of(views, rows, {"cameras": figures})
+
+
+def seen(name: str) -> Image.Image:
+    """A photo: grey, white where it shows the place."""
+    x, y = cameras()[name].project(PLACE[None])[0][0]
+    rows, columns = np.mgrid[: PHOTO[1], : PHOTO[0]] + 0.5
+    spot = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * 5.0**2))
+    return Image.fromarray(np.rint(60 + 190 * spot).astype(np.uint8)).convert("RGB")
 
 
 def eye() -> NDArray[np.float64]:
@@ -100,6 +114,7 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
     page.on("request", lambda request: request.url.startswith("http") and page.failures.append(request.url))
     page.goto(f"{page_file.as_uri()}?noanim")
     page.wait_for_function("document.documentElement.dataset.loaded === 'true'", timeout=120_000)
+    page.evaluate("legend.style.transition = 'none'")  # half faded, it is no text that can be read
     page.wait_for_timeout(900)  # the poster fades, the first view settles
     yield page
     assert page.failures == [], "the page loads nothing and raises nothing"
@@ -233,11 +248,11 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
     assert page.inner_text("[data-part=seen]") == "Seen in 3 photos:"
     listed = page.locator("[data-part=photo-list] li").all_inner_texts()
-    assert {line.split(":")[0] for line in listed} == {"SOUTH.JPG", "ABOVE.JPG", "EAST.JPG"}
+    assert {line.split(":")[0].strip() for line in listed} == {"Photo 1", "Photo 2", "Photo 3"}
     true = {name.upper(): camera.project(PLACE[None])[0][0] for name, camera in cameras().items()}
     for line in listed:
-        name, column, row = re.match(r"(.+): pixel (\d+), (\d+)", line).groups()  # type: ignore[union-attr]
-        assert (int(column), int(row)) == pytest.approx(true[name], abs=3)
+        number, column, row = re.search(r"Photo (\d): pixel (\d+), (\d+)", line).groups()  # type: ignore[union-attr]
+        assert (int(column), int(row)) == pytest.approx(list(true.values())[int(number) - 1], abs=3)
 
     files = []
     for name in ("SOUTH.JPG", "EAST.JPG", "OTHER.JPG"):
@@ -272,6 +287,71 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
     page.click("[data-kind=line]")
     assert page.is_hidden("[data-part=photos]")
+
+
+BRIGHTEST = """(canvas) => {
+    const { width, height } = canvas;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+    let [sum, x, y] = [0, 0, 0];
+    for (let i = width * 20; i < width * height; i++) { // below the label
+        const weight = Math.max(0, data[4 * i + 2] - 120); // blue: the cross of a mark is yellow
+        sum += weight;
+        x += weight * (i % width + 0.5);
+        y += weight * (Math.floor(i / width) + 0.5);
+    }
+    return [x / sum / width, y / sum / height];
+}"""
+
+
+def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    beside = "[data-part=photo-list] button:enabled"
+    page.wait_for_function(f"document.querySelectorAll('{beside}').length === 3", timeout=60_000)
+    for canvas in page.locator(f"{beside} canvas").all():
+        assert canvas.evaluate(BRIGHTEST) == pytest.approx([0.5, 0.5], abs=0.06), "the point in the middle"
+    for number in ("1", "3"):
+        page.click(f"[aria-label='Mark the point in photo {number}']")
+        canvas = page.locator(f"[data-part=marks] canvas[aria-label^='photo {number},']")
+        x, y = canvas.evaluate(BRIGHTEST)
+        box = canvas.bounding_box()
+        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    page.wait_for_function("spaceport.measuring.picks[0].marks === 2", timeout=60_000)
+    look(page, "thumbnails", tmp_path)
+    pick = page.evaluate("spaceport.measuring.picks[0]")
+    assert pick["doubt"] is None
+    assert np.linalg.norm(np.subtract(pick["point"], PLACE)) < np.hypot(pick["along"], pick["aside"])
+    assert pick["along"] < 2.5 * GSD
+    assert axe(page) == []
+    page.click("[aria-label='Mark the point in photo 1']")
+    assert page.locator("[data-part=marks] canvas").count() == 2, "each is enlarged once"
+
+
+def test_on_a_phone_the_panel_leaves_the_legend_readable(page: Any, tmp_path: Path) -> None:
+    page.set_viewport_size(PHONE)
+    page.click("#measure")
+    page.evaluate("""() => {
+        legend.textContent = 'The link to this scene has expired. Open it anew to see more of it';
+        legend.classList.remove('gone');
+    }""")
+    page.click("[data-kind=volume]")  # the tallest without a pick
+
+    def boxes() -> tuple[dict[str, float], dict[str, float]]:
+        return page.locator("#legend").bounding_box(), page.locator("#measuring").bounding_box()
+
+    met(page, lambda: boxes()[0]["height"] > 20, what="the legend does not come back")
+    look(page, "legend-phone", tmp_path)
+    legend, panel = boxes()
+    assert legend["y"] + legend["height"] <= panel["y"]
+    assert legend["x"] >= 0
+    assert max(box["x"] + box["width"] for box in (legend, panel)) <= PHONE["width"]
+    controls = page.locator("#controls").bounding_box()
+    assert panel["y"] + panel["height"] <= controls["y"]
+    page.evaluate("legend.classList.add('gone')")
+    met(page, lambda: boxes()[1]["y"] < legend["y"] + 12, what="the panel does not take the legend's place")
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: Any, tmp_path: Path) -> None:

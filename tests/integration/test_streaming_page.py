@@ -182,6 +182,25 @@ def test_the_ruler_picks_on_the_finest_level_whatever_is_drawn(
     assert surface == [pytest.approx(9.0 - depth, abs=1e-4) if np.isfinite(depth) else None for depth in met]
 
 
+def test_thumbnails_are_loaded_when_a_point_is_first_measured(bucket: Bucket, browser: Any) -> None:
+    def asked() -> list[bool]:
+        return [signed for path, signed in bucket.asked if path == "/lod/thumbnails.bin"]
+
+    with Api(bucket).open() as source:
+        page = browser.new_page()
+        page.goto(link_to(bucket, source))
+        loaded(page)
+        page.click("#measure")
+        page.click("[data-kind=point]")
+        before = asked()
+        page.click("[data-part=take]")
+        shown = "document.querySelectorAll('[data-part=photo-list] button:enabled canvas').length > 0"
+        page.wait_for_function(shown, timeout=60_000)
+        page.close()
+    assert before == []
+    assert asked() == [True]
+
+
 def test_another_site_can_embed_the_page(bucket: Bucket, browser: Any, tmp_path: Path, scene: Path) -> None:
     with Api(bucket).open() as source, served(tmp_path) as site:
         frame = f'<iframe src="{link_to(bucket, source)}" width="600" height="380"></iframe>'

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from contract.blocks import BLOCKS_FILE, COARSE, BlockName
+from contract.blocks import BLOCKS_FILE, COARSE, BlockName, photos_file
 from contract.stages import Stage
 from domain.stages import StageRun
 from tests.support.blocks import strip_of
@@ -15,8 +16,19 @@ from tests.support.runs import JOB_ID, ask_for
 SCENE = f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/1"
 
 
-def has_plan(cloud: Cloud, blocks: int) -> None:
+def has_plan(cloud: Cloud, blocks: int, files: Sequence[str] = ()) -> None:
+    """Structure from motion has left a plan; every block shows two photos, its own and that of the block after it."""
     cloud.put(f"{SCENE}/{BLOCKS_FILE}", json.dumps(strip_of(blocks).as_json()).encode())
+    listed = [{"path": name, "bytes": 1, "sha256": "0"} for name in files]
+    cloud.put(f"{SCENE}/result.json", json.dumps({**empty_result(f"{SCENE}/"), "files": listed}).encode())
+    shown: dict[BlockName, range] = {block: range(block, block + 2) for block in range(1, blocks + 1)}
+    for block, photos in {**shown, COARSE: range(1, blocks + 2)}.items():
+        rows = [{"name": photo_of(n), "split": "train", "rect": [0, 0, 10, 10], "points": 30} for n in photos]
+        cloud.put(f"{SCENE}/{photos_file(block)}", json.dumps(rows).encode())
+
+
+def photo_of(number: int) -> str:
+    return f"{number:06d}.jpg"
 
 
 def training_of(block: BlockName, attempt: int = 1, job_id: str = JOB_ID) -> StageRun:

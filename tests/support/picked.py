@@ -18,6 +18,12 @@ Vector = NDArray[np.float64]
 
 def met_depths(gaussians: Gaussians, origin: Vector, direction: Vector) -> Vector:
     """Depths at which a quarter, half and three quarters of a ray's light are gone; infinite where they are not."""
+    (depths,) = met_by_each(gaussians, [(origin, direction)])
+    return depths
+
+
+def met_by_each(gaussians: Gaussians, rays: Sequence[tuple[Vector, Vector]]) -> list[Vector]:
+    """`met_depths` of each ray, its origin and direction."""
     w, x, y, z = (gaussians.quats.astype(np.float64) / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)).T
     rotation = np.array(
         [
@@ -27,11 +33,16 @@ def met_depths(gaussians: Gaussians, origin: Vector, direction: Vector) -> Vecto
         ]
     ).transpose(2, 0, 1)
     whitening = rotation.transpose(0, 2, 1) / np.exp(gaussians.scales.astype(np.float64))[:, :, None]
-    offsets = np.einsum("nij,nj->ni", whitening, gaussians.means.astype(np.float64) - origin)
+    means, opacities = gaussians.means.astype(np.float64), opacity_of(gaussians.opacities.astype(np.float64))
+    return [_depths(whitening, opacities, means - origin, direction) for origin, direction in rays]
+
+
+def _depths(whitening: Vector, opacities: Vector, relative: Vector, direction: Vector) -> Vector:
+    offsets = np.einsum("nij,nj->ni", whitening, relative)
     along = whitening @ direction
     depths = np.einsum("ni,ni->n", offsets, along) / np.einsum("ni,ni->n", along, along)
     squared = np.sum(np.square(offsets - depths[:, None] * along), axis=1)
-    alphas = np.minimum(0.999, opacity_of(gaussians.opacities.astype(np.float64)) * np.exp(-squared / 2))
+    alphas = np.minimum(0.999, opacities * np.exp(-squared / 2))
     met = (depths > 0) & (alphas >= 1 / 255)
     order = np.argsort(depths[met])
     left = np.cumprod(1 - alphas[met][order])
@@ -61,7 +72,7 @@ def picked_depth(gaussians: Gaussians, origin: Vector, direction: Vector, radius
     right = np.array([y, -x, 0] if abs(z) < 0.9 else [0, z, -y]) / math.hypot(*((y, x) if abs(z) < 0.9 else (z, y)))
     spread = 2e-3 if radius is None else radius / centre
     beside = direction + spread * plan @ np.array([right, np.cross(right, direction)])
-    met = np.array([met_depths(gaussians, origin, ray / np.linalg.norm(ray)) for ray in beside])
+    met = np.array(met_by_each(gaussians, [(origin, ray / np.linalg.norm(ray)) for ray in beside]))
     known = np.isfinite(met[:, 1])
     sides = np.column_stack([np.ones(9), plan])[known]
     fit, *_ = np.linalg.lstsq(sides, met[known, 1], rcond=None)

@@ -79,4 +79,5 @@ def upload_of(step: PipelineStep) -> bytes:
     if step is PipelineStep.COMPRESSION:
         return ply_of()
     names = [f"{number:06d}.jpg" for number in range(1, 6)]
-    return zip_of(scene_of(binary_model(names), names) if step is PipelineStep.TRAINING else names)
+    scenes = (PipelineStep.TRAINING, PipelineStep.SCENE)
+    return zip_of(scene_of(binary_model(names), names) if step in scenes else names)

@@ -11,7 +11,7 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler
 from pathlib import Path
@@ -19,14 +19,18 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
+from PIL import Image
 
 from compressor.deliver.limits import Limits
+from compressor.deliver.photos import Photos, photos_of
 from compressor.deliver.streamed import LOD_META, Layout, write_streamed
 from compressor.deliver.viewer import BUNDLE, Journey, Page, write_streaming_page
 from compressor.encode.arranged import Arranged
 from compressor.encode.encoder import Coarseness, arrange
 from compressor.sog.container import read_codes
+from compressor.thumbnails import thumbnails_of
 from domain.streaming import page_link, with_links
+from splat.camera import View, look_at
 from splat.stored import Marks
 from tests.support.loopback import serving
 from tests.support.splats import even_sensitivity, village, village_surroundings
@@ -160,6 +164,7 @@ def link_to(bucket: Bucket, source: str, more: str = "") -> str:
 
 def write_scene(folder: Path, finer: int = 2, palette: int = 64, layout: Layout | None = None) -> Path:
     """What the compressor leaves of a village of `finer`² times 6,300 Gaussians, as far as the page needs it."""
+    photos = _photos(folder / "photos")
     gaussians = arrange(village(UP, finer))
     arranged = Arranged(gaussians, even_sensitivity(len(gaussians)))
     write_streamed(
@@ -170,13 +175,24 @@ def write_scene(folder: Path, finer: int = 2, palette: int = 64, layout: Layout 
         lambda _: None,
         marks=Marks(),
         environment=np.arange(len(gaussians)) % 100 == 0,
+        thumbnails=photos.thumbnails.jpegs,
     )
     journey = Journey([EYE, -EYE], 0.4 * UP, 50.0, seconds=10)
-    page = Page("Village", journey, village_surroundings(UP), LIMITS, downloads={"scene.sog": 5})
+    page = Page("Village", journey, village_surroundings(UP), LIMITS, downloads={"scene.sog": 5}, photos=photos)
     (folder / "viewer").mkdir()
     write_streaming_page(folder / "viewer" / "stream.html.gz", BUNDLE, page)
     (folder / "scene.sog").write_bytes(b"12345")
     return folder
+
+
+def _photos(folder: Path) -> Photos:
+    """Two grey ones, from where the page starts and from the other side."""
+    folder.mkdir()
+    cameras = [look_at(eye, 0.4 * UP, UP, width=400, height=300) for eye in (EYE, EYE * (-1, -1, 1))]
+    views = [View(f"{number}.jpg", "train", camera) for number, camera in enumerate(cameras, start=1)]
+    for view in views:
+        Image.new("RGB", (400, 300), (90, 90, 90)).save(folder / view.name)
+    return replace(photos_of(views, None, None), thumbnails=thumbnails_of(folder, [view.name for view in views]))
 
 
 def expected(folder: Path) -> int:

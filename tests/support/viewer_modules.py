@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,23 @@ import pytest
 _ROOT = Path(__file__).parents[2]
 _MODULES = _ROOT / "containers/compressor/viewer/src"
 _NODE = shutil.which("node", path=f"{_ROOT / '.venv/bin'}:/usr/local/bin:/usr/bin:/bin")
-_RUN = """
-import {{ readFileSync }} from 'node:fs';
-import * as module from '{module}';
-const folder = '{folder}';
-const given = JSON.parse(readFileSync(0));
-{body}
+# runs what it is sent, a line of JSON each; `import()` within works as in a module
+_SERVER = """
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+const Run = Object.getPrototypeOf(async () => {}).constructor;
+for await (const line of createInterface({ input: process.stdin })) {
+    const { path, folder, given, body } = JSON.parse(line);
+    let printed = null;
+    let failed = null;
+    try {
+        const run = new Run('module', 'folder', 'given', 'console', 'readFileSync', body);
+        await run(await import(path), folder, given, { log: (text) => { printed = text; } }, readFileSync);
+    } catch (error) {
+        failed = error.stack;
+    }
+    process.stdout.write(`${JSON.stringify({ printed, failed })}\\n`);
+}
 """
 
 needs_node = pytest.mark.skipif(_NODE is None, reason="needs Node.js, with which the viewer is built")
@@ -33,10 +46,28 @@ def module_calls(module: str, name: str, calls: list[list[Any]]) -> list[Any]:
 
 def run_module(module: str, body: str, given: Any) -> Any:
     """What `body` prints as JSON, with `module`, `given` and the modules' `folder` (a URL) to work with."""
-    text = _RUN.format(folder=_MODULES.as_uri(), module=f"{_MODULES.as_uri()}/{module}.mjs", body=body)
-    done = subprocess.run(
-        [str(_NODE), "--input-type=module", "--eval", text],
-        input=json.dumps(given), capture_output=True, text=True, check=False,
+    node = _node()
+    assert node.stdin is not None
+    assert node.stdout is not None
+    folder = _MODULES.as_uri()
+    print(
+        json.dumps({"path": f"{folder}/{module}.mjs", "folder": folder, "given": given, "body": body}),
+        file=node.stdin,
+        flush=True,
+    )
+    answer = json.loads(node.stdout.readline())
+    assert answer["failed"] is None, answer["failed"]
+    return json.loads(answer["printed"])
+
+
+@cache
+def _node() -> subprocess.Popen[str]:
+    """One process for all calls: a start costs more than most of them. It ends with its standard input."""
+    node = subprocess.Popen(
+        [str(_NODE), "--input-type=module", "--eval", _SERVER],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert node.stdin is not None
+    atexit.register(node.wait)
+    atexit.register(node.stdin.close)
+    return node

@@ -54,12 +54,16 @@ export function showResult({ links, metrics }) {
 // The links themselves say what a file is called when it is saved.
 export function offerDownloads({ links }) {
     const found = OFFERED.filter(([file]) => links[file]);
-    byId('downloads').replaceChildren(...found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how })));
+    const buttons = found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how }));
+    byId('downloads').replaceChildren(make('a', 'Open in a new tab', { className: 'button', href: viewerUrl(links), target: '_blank', rel: 'noopener' }), ...buttons);
 }
+
+// What the viewer offers of the files beside it, by the name that it has for each.
+const BESIDE = { sog: 'scene.sog', ply: 'scene.ply', spz: 'scene.spz', orbit: 'orbit.webp' };
 
 // A large scene's page loads it in parts; either page offers the files beside it, by their links.
 export function viewerUrl(links) {
-    const files = new URLSearchParams(['sog', 'ply', 'spz'].filter((kind) => links[`scene.${kind}`]).map((kind) => [kind, links[`scene.${kind}`]]));
+    const files = new URLSearchParams(Object.entries(BESIDE).filter(([, file]) => links[file]).map(([name, file]) => [name, links[file]]));
     const streaming = links['viewer/stream.html.gz'];
     return streaming ? `${streaming}&${files}` : `${links['viewer/index.html']}#${files}`;
 }

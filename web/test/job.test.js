@@ -53,6 +53,7 @@ test('one run of the same settings, however often a button is pressed', async ()
 test('a large scene is opened by the page that loads it in parts, with the links to its files', () => {
     const links = { 'viewer/index.html': 'https://b/v?s=1', 'scene.ply': 'https://b/p?s=2' };
     assert.equal(viewerUrl(links), `https://b/v?s=1#ply=${encodeURIComponent('https://b/p?s=2')}`);
+    assert.equal(viewerUrl({ ...links, 'orbit.webp': 'https://b/o' }), `${viewerUrl(links)}&orbit=${encodeURIComponent('https://b/o')}`);
     links['viewer/stream.html.gz'] = 'https://b/s?s=3#scene=https%3A%2F%2Fa';
     assert.equal(viewerUrl(links), `https://b/s?s=3#scene=https%3A%2F%2Fa&ply=${encodeURIComponent('https://b/p?s=2')}`);
 });

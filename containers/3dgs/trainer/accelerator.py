@@ -14,12 +14,13 @@ import torch
 from contract.codes import ErrorCode
 from stage.environment import ExpectedAccelerator
 from stage.errors import StageError
+from trainer.rasterize import rasterize_gsplat
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the machine and the image offer. `driver`: version of NVIDIA's driver; `toolkit`: of the CUDA that torch was
-    built with; `capability`: of the first GPU; `fault`: why gsplat's kernels do not load. None where there is none.
+    """What the machine and the image offer, None where there is none. `driver`: version of NVIDIA's driver; `toolkit`:
+    of the CUDA that torch was built with; `capability`: of the first GPU; `fault`: why it, or gsplat on it, fails.
     """
 
     driver: str | None = None
@@ -34,13 +35,11 @@ def find() -> Found:
     driver = _driver()
     if not torch.cuda.is_available():
         return Found(driver=driver, toolkit=torch.version.cuda)
-    return Found(
-        driver=driver,
-        toolkit=torch.version.cuda,
-        name=torch.cuda.get_device_name(0),
-        capability=torch.cuda.get_device_capability(0),
-        fault=_fault_of_kernels(),
-    )
+    try:
+        name, capability = torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0)
+    except RuntimeError as error:  # a GPU that is listed and cannot be opened
+        return Found(driver=driver, toolkit=torch.version.cuda, fault=str(error))
+    return Found(driver, torch.version.cuda, name, capability, fault_of_kernels(torch.device("cuda")))
 
 
 def device_for(expected: ExpectedAccelerator, found: Found) -> torch.device:
@@ -52,13 +51,14 @@ def device_for(expected: ExpectedAccelerator, found: Found) -> torch.device:
         return torch.device("cpu")
     machine = f"driver {found.driver or 'none'}, CUDA of torch {found.toolkit or 'none'}"
     if found.capability is None:
-        raise StageError(ErrorCode.GPU_UNAVAILABLE, f"no GPU that CUDA can use; {machine}")
+        why = f": {found.fault}" if found.fault else ""
+        raise StageError(ErrorCode.GPU_UNAVAILABLE, f"no GPU that CUDA can use{why}; {machine}")
     if expected.architectures and not runs_on(expected.architectures, found.capability):
         number = ".".join(map(str, found.capability))
         facts = f"{found.name} is of architecture {number}, the kernels are of {expected.architectures}; {machine}"
         raise StageError(ErrorCode.GPU_UNAVAILABLE, facts)
     if found.fault is not None:
-        raise StageError(ErrorCode.GPU_UNAVAILABLE, f"gsplat's kernels do not load: {found.fault}; {machine}")
+        raise StageError(ErrorCode.GPU_UNAVAILABLE, f"gsplat's kernels do not work: {found.fault}; {machine}")
     return torch.device("cuda")
 
 
@@ -93,9 +93,24 @@ def _driver() -> str | None:
     return next(iter(answer.stdout.split()), None)
 
 
-def _fault_of_kernels() -> str | None:
+def fault_of_kernels(device: torch.device) -> str | None:
+    """Why gsplat cannot draw a picture of one Gaussian and differentiate it on `device`; None where it can.
+
+    The device computes nothing before: a GPU that is taken, or one that the driver cannot serve, fails here too.
+    """
     try:
+        # first, for without it gsplat would start a compiler
         importlib.import_module("gsplat.csrc")
+        _draw_one(device)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+def _draw_one(device: torch.device) -> None:
+    shapes = ((1, 3), (1, 4), (1, 3), (1,), (1, 3), (1, 0, 3))
+    means, quats, scales, opacities, sh0, shN = (torch.ones(n, device=device, requires_grad=True) for n in shapes)
+    view, intrinsics = torch.eye(4, device=device), torch.eye(3, device=device)
+    image, _, _ = rasterize_gsplat(means, quats, scales, opacities, sh0, shN, view, intrinsics, 16, 16, 0)
+    image.sum().backward()  # type: ignore[no-untyped-call]
+    float(image.detach().sum())  # waits for the device: its errors come late

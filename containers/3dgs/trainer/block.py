@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from contract.blocks import BLOCKS_FILE, COARSE, COARSE_CHANNEL, BlockName, BlockPhoto, BlockPlan, photos_file
-from contract.colmap import MIN_POINTS
+from contract.blocks import (
+    BLOCKS_FILE,
+    COARSE,
+    COARSE_CHANNEL,
+    BlockName,
+    BlockPhoto,
+    BlockPlan,
+    model_folder,
+    photos_file,
+)
 from contract.options import WHOLE_NUMBERS
 from geo.boxes import along_axes, box_shares, hull_share, in_box, in_hull
 from splat.bounded import Bounded
@@ -30,7 +38,7 @@ from splat.surroundings import Surroundings, read_surroundings
 from stage.environment import Options
 from stage.errors import ErrorCode, StageError
 from trainer.backdrop import Backdrop
-from trainer.dataset import Scene, training_frame
+from trainer.dataset import Listed, Scene, load_scene
 from trainer.schedule import Preset
 from trainer.seeds import Start
 from trainer.stereo.points import DensePoints
@@ -49,20 +57,17 @@ Float64 = NDArray[np.float64]
 class WholeFlight:
     """The part of a flight that is trained whole: all of it."""
 
-    photos: Mapping[str, BlockPhoto] | None = None
-    """The only ones to train on, by name; None for all."""
-
     def preset(self, whole: Preset) -> Preset:
         """What the part is made by."""
         return whole
 
-    def options(self, whole: Options, scene: Scene) -> Options:
-        """What of the customer's steps and Gaussians are the part's. `scene`: as `within` leaves it."""
-        return whole
+    def load(self, folder: Path, long_edge: int, fold: int) -> Scene:
+        """The part of the scene in `folder`, as `load_scene` has it."""
+        return load_scene(folder, long_edge, fold)
 
-    def within(self, scene: Scene) -> Scene:
-        """The scene with the points alone that are trained. Raises StageError(INVALID_SCENE) for too few of them."""
-        return scene
+    def options(self, whole: Options, scene: Scene) -> Options:
+        """What of the customer's steps and Gaussians are the part's. `scene`: as `load` leaves it."""
+        return whole
 
     def own(self, begun: Start, scene: Scene) -> Start:
         """What training starts from, without the Gaussians that lie where another block is trained."""
@@ -115,6 +120,11 @@ class Part(WholeFlight):
     def is_coarse(self) -> bool:
         return self.name == COARSE
 
+    def load(self, folder: Path, long_edge: int, fold: int) -> Scene:
+        low, high = (np.array(corner) for corner in (self.plan.hull.low, self.plan.hull.high))
+        middle = (low + high) / 2 @ np.array(self.plan.axes)
+        return load_scene(folder, long_edge, fold, Listed(folder / model_folder(self.name), self.photos, middle))
+
     def preset(self, whole: Preset) -> Preset:
         """What the coarse model is made by; a block by the quality's own."""
         if not self.is_coarse:
@@ -130,7 +140,7 @@ class Part(WholeFlight):
 
     def options(self, whole: Options, scene: Scene) -> Options:
         """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points, and
-        besides those that its margin takes, which it does not deliver. `scene`: as `within` leaves it.
+        besides those that its margin takes, which it does not deliver. `scene`: as `load` leaves it.
         """
         steps, gaussians, cap = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE, _MAX_COARSE
         if not self.is_coarse:
@@ -157,23 +167,6 @@ class Part(WholeFlight):
             return np.ones(len(positions), np.bool_)
         places = along_axes(self.plan, positions)
         return np.asarray(in_hull(self.plan, places) & in_box(self.plan.block(self._identifier).box, places))
-
-    def within(self, scene: Scene) -> Scene:
-        kept = self.trains(scene.positions + np.array(scene.offset))
-        if self.is_coarse or kept.all():
-            return scene
-        if (count := int(kept.sum())) < MIN_POINTS:
-            facts = f"{count} points in block {self.name}; training needs {MIN_POINTS}"
-            raise StageError(ErrorCode.INVALID_SCENE, facts)
-        number = np.cumsum(kept) - 1
-        positions = scene.positions[kept]
-        return replace(
-            scene,
-            positions=positions,
-            colours=scene.colours[kept],
-            observed={name: number[rows[kept[rows]]] for name, rows in scene.observed.items()},
-            frame=training_frame([photo.camera for photo in scene.photos], positions),
-        )
 
     def own(self, begun: Start, scene: Scene) -> Start:
         kept = self.trains(_in_world(begun.gaussians.means, scene))

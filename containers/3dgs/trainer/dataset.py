@@ -22,7 +22,6 @@ from contract.warning_codes import WarningCode
 from splat.camera import Camera, Split
 from splat.files import below
 from splat.stored import NOWHERE, Triple, offset_of
-from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.pictures import TooManyPixelsError, UnusablePhotoError, has_alpha, open_picture
 from stage.result import Warning
@@ -157,6 +156,8 @@ def find_scene(channel: Path, scratch: Path) -> Path:
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
+            from stage.archive import unpack  # only here: it wants decoders that a machine for measurements lacks
+
             unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
     if found is None:
@@ -179,24 +180,33 @@ def _files(folder: Path) -> list[PurePosixPath]:
     return [PurePosixPath(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
-def load_scene(
-    folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST, listed: Mapping[str, BlockPhoto] | None = None
-) -> Scene:
+@dataclass(frozen=True)
+class Listed:
+    """Of a part of a large flight: the folder of its model; the only photos to take, by name, each held out or not as
+    it says and cut to its part; the middle of the flight, about which all parts are trained where that lies far away.
+    """
+
+    model: Path
+    photos: Mapping[str, BlockPhoto]
+    middle: NDArray[np.float64]
+
+
+def load_scene(folder: Path, long_edge: int, fold: int = HOLD_OUT_FIRST, listed: Listed | None = None) -> Scene:
     """Read the scene's largest model; the photos' cameras are scaled to at most `long_edge` pixels.
 
     `fold`: number of the first photo that is held out, 0 to 7. A photo that is missing, unreadable or of another shape
-    than its camera is left out with a warning. `listed`: of a block of a large flight, the only photos to take, each
-    held out or not as it says, and cut to its part.
+    than its camera is left out with a warning. `listed`: of a part of a large flight.
 
     Raises StageError(INVALID_SCENE) where the model is missing, corrupt or too small, or fewer than half of its photos
     can be used.
     """
-    models = sorted(_models(folder), key=image_count, reverse=True)
+    models = [listed.model] if listed else sorted(_models(folder), key=image_count, reverse=True)
     if not models:
         raise StageError(ErrorCode.INVALID_SCENE, "there is no COLMAP model")
-    model, offset = _near_origin(read_model(models[0]))
+    whole = read_model(models[0])
+    model, offset = _near_origin(whole, offset_of(listed.middle[None] if listed else whole.points.positions))
     if listed is not None:
-        model = replace(model, images=[image for image in model.images if image.name in listed])
+        model = replace(model, images=[image for image in model.images if image.name in listed.photos])
     if len(model.images) < MIN_POSED_PHOTOS:
         facts = f"{len(model.images)} posed photos; training needs {MIN_POSED_PHOTOS}"
         raise StageError(ErrorCode.INVALID_SCENE, facts)
@@ -206,7 +216,7 @@ def load_scene(
         factor = min(1.0, long_edge / max(photo.camera.width, photo.camera.height))
         chosen = replace(photo, split=split, stops=stops.get(photo.name))
         if listed is not None:
-            chosen = cut(chosen, listed[photo.name], image.camera)
+            chosen = cut(chosen, listed.photos[photo.name], image.camera)
         photos.append(replace(chosen, camera=chosen.camera.scaled(factor)))
     training = {image.identifier for (image, _), photo in zip(usable, photos, strict=True) if photo.split == "train"}
     used = _trained_points(model.points, training)
@@ -242,9 +252,8 @@ def _in_part(photo: Photo, positions: NDArray[np.float64], rows: NDArray[np.int6
     return rows[photo.camera.contains(*photo.camera.project(positions[rows]))]
 
 
-def _near_origin(model: SparseModel) -> tuple[SparseModel, Triple]:
-    """The model about the middle of its points where these are far away, and what was subtracted."""
-    offset = offset_of(model.points.positions)
+def _near_origin(model: SparseModel, offset: Triple) -> tuple[SparseModel, Triple]:
+    """The model about `offset`, and that."""
     if offset == NOWHERE:
         return model, offset
     images = [replace(image, camera=image.camera.about(offset)) for image in model.images]

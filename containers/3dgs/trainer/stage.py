@@ -35,7 +35,7 @@ from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
 from trainer.block import Behind, part_in
-from trainer.dataset import Frame, Scene, find_scene, load_scene, views_per_point
+from trainer.dataset import Frame, Scene, find_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
@@ -116,7 +116,7 @@ def train_scene(
         folder = find_scene(context.folders.channel(CHANNEL), context.scratch / "scene")
         part = part_in(folder, context.block)
         preset = part.preset(preset)
-        scene = part.within(load_scene(folder, preset.long_edge, fold, part.photos))
+        scene = part.load(folder, preset.long_edge, fold)
         options = part.options(options, scene)
     flight = flight_of(scene)
     plan = budget(options, preset, flight, memory_of(device))

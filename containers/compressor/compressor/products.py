@@ -35,7 +35,7 @@ def make_products(
     Without the photos there are no products and nothing is said. Raises StageError(INTERRUPTED).
     """
     cameras = context.folders.processing_input(CAMERAS)
-    if not (cameras / "images").is_dir():
+    if not photo_folder(context).is_dir():
         return None, []
     staging, goal = context.scratch / FOLDER, context.folders.processing_output / FOLDER
     found: dict[str, Any] | None = None
@@ -57,6 +57,11 @@ def make_products(
         return found, []
     facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
     return found, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
+
+
+def photo_folder(context: StageContext) -> Path:
+    """Where the undistorted photos lie, if the stage received them."""
+    return context.folders.processing_input(CAMERAS) / "images"
 
 
 def survey_figures(context: StageContext) -> dict[str, Any] | None:

@@ -22,8 +22,9 @@ from compressor.encode.pace import Pace, seconds_for
 from compressor.encode.presets import OF_QUALITY, Preset, for_page
 from compressor.encode.quality import HeldOut, held_out_photos
 from compressor.framing import Framing, frame_scene
-from compressor.products import make_products, photo_rows, survey_figures
+from compressor.products import make_products, photo_folder, photo_rows, survey_figures
 from compressor.source import Source, read_source, visible
+from compressor.thumbnails import thumbnails_of
 from contract.warning_codes import WarningCode
 from geo.projected import UnusableSystemError, projection_of
 from splat.ply import property_names
@@ -73,6 +74,9 @@ def work(context: StageContext) -> StageOutcome:
     staging.mkdir(parents=True)
     shown = others[-1] if others else result
     survey, photos = _survey(scene, survey_figures(context), photo_rows(context), context.options.epsg)
+    with watch("thumbnails"):
+        names = [view.name for view in scene.source.views]
+        photos = replace(photos, thumbnails=thumbnails_of(photo_folder(context), names))
     delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings, survey, photos)
     delivery.write_splats()
     if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:

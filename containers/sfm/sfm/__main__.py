@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if __name__ == "__main__":  # the steps' processes read this file too, and need little of the stage
-    from sfm.stage import reconstruct_scene
+    from sfm.entry import work
     from stage.cli import main
 
-    raise SystemExit(main("sfm", lambda folders: folders.processing_output, reconstruct_scene))
+    raise SystemExit(main("sfm", lambda folders: folders.processing_output, work))

@@ -8,12 +8,11 @@ the number of its sparse points. A photo belongs to every block that it sees, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pycolmap
-from numpy.typing import NDArray
 
 from contract.blocks import (
     BLOCKS_FILE,
@@ -30,13 +29,14 @@ from contract.blocks import (
     Hull,
     Split,
     hold_out,
+    model_folder,
     photos_file,
 )
 from contract.files import write_json
 from geo.boxes import along_axes, in_box, in_hull
+from sfm.block_models import ModelCutter
+from sfm.flight import Bool, Flight, Float64, flight_of
 
-Float64 = NDArray[np.float64]
-Bool = NDArray[np.bool_]
 Axes = tuple[tuple[float, float, float], ...]
 
 UPRIGHT: Axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -47,70 +47,12 @@ _HULL = (0.5, 99.5)  # percentiles of the points along each axis that it goes ar
 _MIDDLE = (0.4, 0.6)  # shares of a box's points between which it may be cut where there is a gap
 
 
-@dataclass(frozen=True)
-class Flight:
-    """A sparse model as arrays. Photos are in order of their names.
-
-    sizes: (P, 2) width and height, pixels; centres: (P, 3) of the cameras; footprint: the ground that a photo shows
-    across, median, in the scene's units; positions: (N, 3). An observation (T,) is of the point `points`, in the photo
-    `photos`, at `pixels` (T, 2).
-    """
-
-    names: list[str]
-    sizes: NDArray[np.int64]
-    centres: Float64
-    footprint: float
-    positions: Float64
-    points: NDArray[np.int64]
-    photos: NDArray[np.int64]
-    pixels: Float64
-
-    def shown(self, chosen: Bool) -> NDArray[np.int64]:
-        """(P,) how many of the `chosen` points (N,) each photo sees."""
-        return np.bincount(self.photos[chosen[self.points]], minlength=len(self.names))
-
-
-def flight_of(model: pycolmap.Reconstruction) -> Flight:
-    """The arrays of an undistorted model, without observations that undistortion has cut off the pictures."""
-    identifiers = np.array(sorted(model.points3D), dtype=np.int64)
-    positions = np.array([model.point3D(int(i)).xyz for i in identifiers]).reshape(-1, 3)
-    images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
-    sizes, centres, widths, points, photos, pixels = [], [], [], [], [], []
-    for number, image in enumerate(images):
-        camera = model.camera(image.camera_id)
-        size = camera.width, camera.height
-        observed = [point for point in image.points2D if point.has_point3D() and _is_inside(point.xy, size)]
-        rows = np.searchsorted(identifiers, [point.point3D_id for point in observed]).astype(np.int64)
-        pose = np.asarray(image.cam_from_world().matrix())
-        if len(rows):
-            depth = float(np.median(positions[rows] @ pose[2, :3] + pose[2, 3]))
-            widths.append(camera.width / camera.focal_length_x * depth)
-        sizes.append(size)
-        centres.append(-pose[:, :3].T @ pose[:, 3])
-        points.append(rows)
-        photos.append(np.full(len(rows), number))
-        pixels.append(np.array([point.xy for point in observed]).reshape(-1, 2))
-    return Flight(
-        [image.name for image in images],
-        np.array(sizes),
-        np.array(centres),
-        float(np.median(widths)),
-        positions,
-        np.concatenate(points),
-        np.concatenate(photos),
-        np.concatenate(pixels),
-    )
-
-
-def _is_inside(pixel: Float64, size: tuple[int, int]) -> bool:
-    return bool(0 <= pixel[0] < size[0] and 0 <= pixel[1] < size[1])
-
-
 def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool) -> int:
-    """Plan `wanted` blocks for the undistorted scene in `model`, and write the plan and the lists of photos below
-    `output`, unless one block is all that comes about. Returns how many there are.
+    """Plan `wanted` blocks for the undistorted scene in `model`. Write below `output` the plan, and each block's photos
+    and sparse model, unless one block is all that comes about. Returns how many there are.
     """
-    flight = flight_of(pycolmap.Reconstruction(model))
+    reconstruction = pycolmap.Reconstruction(model)
+    flight = flight_of(reconstruction)
     plan = plan_blocks(flight, wanted, georeferenced=georeferenced)
     if len(plan.blocks) == 1:
         return 1
@@ -122,6 +64,10 @@ def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool)
         path = output / photos_file(name)
         path.parent.mkdir(parents=True)
         write_json(path, [asdict(photo) for photo in photos])
+    cutter = ModelCutter(reconstruction, flight)
+    for block in plan.blocks:
+        names = {photo.name for photo in lists[block.id]}
+        cutter.write(output / model_folder(block.id), names, trained_points(flight, plan, block.box))
     write_json(output / BLOCKS_FILE, plan.as_json())
     return len(plan.blocks)
 
@@ -196,9 +142,15 @@ def seam_at(values: Float64, gap: float) -> float:
 
 
 def wide_points(flight: Flight, plan: BlockPlan, box: Box) -> Bool:
-    """(N,) which points a block trains: in its box or the margin around it, and in the hull."""
+    """(N,) which points a block's photos must show: in its box or the margin around it, and in the hull."""
     places = along_axes(plan, flight.positions)
     return np.asarray(in_box(box, places, plan.margin) & in_hull(plan, places))
+
+
+def trained_points(flight: Flight, plan: BlockPlan, box: Box) -> Bool:
+    """(N,) which points a block trains: within the margin around its box, and around the hull."""
+    places = along_axes(plan, flight.positions)
+    return np.asarray(in_box(box, places, plan.margin) & in_hull(plan, places, plan.margin))
 
 
 def block_photos(flight: Flight, chosen: Bool, *, whole: bool = False) -> list[BlockPhoto]:

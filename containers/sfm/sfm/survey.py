@@ -15,6 +15,8 @@ from sfm.photos import Photo
 
 Vector = NDArray[np.float64]
 
+PARTS = (16, 12)  # of a photo across and down, in which the mean of the residuals is what the lens model leaves
+MIN_IN_PART = 30  # observations; the mean of fewer is mostly chance
 ERROR_BIN, ERROR_BINS = 0.1, 20  # pixels; the last bin has all above as well
 MAX_TRACK = 20  # the last entry of the table has all longer tracks as well
 # of a two-dimensional normal distribution with equal axes, and of a one-dimensional one
@@ -29,15 +31,17 @@ def survey(
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     metric = georegistration.origin is not None
     depths, pixels = [], []
-    errors = [np.zeros(0)]
+    residuals, shares = [np.zeros((0, 2))], [np.zeros((0, 2))]
     for image in images:
-        found = _observations(model, image)
-        errors.append(found[0])
-        depths.append(found[1])
-        pixels.append(found[1] / model.camera(image.camera_id).mean_focal_length())
+        camera = model.camera(image.camera_id)
+        offsets, seen, depth = _observations(model, image)
+        residuals.append(offsets)
+        shares.append(seen / (camera.width, camera.height))
+        depths.append(depth)
+        pixels.append(depth / camera.mean_focal_length())
     taken = sorted(by_name[image.name].metadata.taken_at for image in images if by_name[image.name].metadata.taken_at)
     heights = [float(image.projection_center()[2]) for image in images]
-    residuals = georegistration.control_points
+    points = georegistration.control_points
     return {
         "version": 1,
         "gsd_metres": _rounded(_median(pixels)) if metric else None,
@@ -45,25 +49,40 @@ def survey(
         "area_square_metres": _areas(overlap) if metric else None,
         "captured": {"first": taken[0], "last": taken[-1]} if taken else None,
         "cameras": [_camera(model, camera_id, images, by_name) for camera_id in sorted(model.cameras)],
-        "reprojection_pixels": _histogram(np.concatenate(errors)),
+        "reprojection_pixels": _histogram(np.linalg.norm(np.concatenate(residuals), axis=1)),
+        "systematic_pixels": _systematic(np.concatenate(residuals), np.concatenate(shares)),
+        "observations_median": round(float(np.median([len(part) for part in depths]))) if depths else 0,
         "track_lengths": _track_lengths(model),
         "gps": _gps(images, by_name, georegistration),
-        "control": _accuracy([point.offset for point in residuals if point.used]),
-        "check": _accuracy([point.offset for point in residuals if point.check]),
+        "control": _accuracy([point.offset for point in points if point.used]),
+        "check": _accuracy([point.offset for point in points if point.check]),
     }
 
 
-def _observations(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Vector, Vector]:
-    """Reprojection errors (N,) in pixels and depths (N,) of the points that a photo observes."""
+def _observations(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Vector, Vector, Vector]:
+    """Residuals (N, 2), where they were seen (N, 2), both in pixels, and depths (N,) of the points a photo observes."""
     observed = [(point.xy, model.point3D(point.point3D_id).xyz) for point in image.points2D if point.has_point3D()]
     if not observed:
-        return np.zeros(0), np.zeros(0)
+        return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
     seen, points = (np.array(column, dtype=np.float64) for column in zip(*observed, strict=True))
     pose = image.cam_from_world()
     local = points @ pose.rotation.matrix().T + pose.translation
     expected = np.asarray(model.camera(image.camera_id).img_from_cam(local), dtype=np.float64).reshape(-1, 2)
-    errors = np.linalg.norm(expected - seen, axis=1)
-    return errors[np.isfinite(errors)], local[:, 2]
+    finite = np.isfinite(expected).all(axis=1)
+    return (expected - seen)[finite], seen[finite], local[:, 2]
+
+
+def _systematic(residuals: Vector, shares: Vector) -> float | None:
+    """The longest mean residual of a part of the photos, in pixels; `shares` (N, 2) of width and height. None where no
+    part has enough observations.
+    """
+    across, down = PARTS
+    columns, rows = np.clip((shares * PARTS).astype(np.int64), 0, np.array(PARTS) - 1).T
+    part = rows * across + columns
+    counts = np.bincount(part, minlength=across * down)
+    sums = np.column_stack([np.bincount(part, axis, minlength=across * down) for axis in residuals.T])
+    enough = counts >= MIN_IN_PART
+    return _rounded(float(np.linalg.norm(sums[enough] / counts[enough, None], axis=1).max())) if enough.any() else None
 
 
 def _median(parts: Sequence[Vector]) -> float:

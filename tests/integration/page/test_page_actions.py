@@ -44,6 +44,7 @@ def test_what_cannot_work_is_refused_before_a_byte_is_sent(page: Any, api: FakeA
         page.wait_for_timeout(100)
         assert page.is_visible("#form")
     look(page, "refused-before-sending", tmp_path)
+    assert axe(page) == []
     assert [call for call in api.calls if call[0] == "POST"] == []
 
 
@@ -68,6 +69,7 @@ def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi
     until(page, "document.getElementById('chosen-size').textContent.includes('6 photos')")
     page.wait_for_selector("#chosen canvas")
     look(page, "phone-chosen", tmp_path)
+    assert axe(page) == []
     api.answers["POST", "/uploads"] = upload(1)
     size = sum(photo.stat().st_size for photo in flight(tmp_path).iterdir())
     page.fill("#name", "Meadow")
@@ -96,6 +98,7 @@ def test_after_an_upload_the_form_starts_afresh_and_reading_another_scene_is_not
     until(page, "document.getElementById('toast').textContent.includes('has been uploaded')")
     assert page.evaluate("location.hash") == f"#job={JOB}"
     look(page, "toast", tmp_path)
+    assert axe(page) == []
     page.click("#toast a")
     until(page, "location.hash === '#job=house-1'")
     until(page, "document.getElementById('job-message').textContent.includes('Waiting for the job to start')")
@@ -111,6 +114,7 @@ def test_stop_asks_first(page: Any, api: FakeApi, tmp_path: Path) -> None:
     page.click("#stop")
     page.wait_for_selector("#ask[open]")
     look(page, "stop", tmp_path)
+    assert axe(page) == []
     page.click("#ask-no")
     page.wait_for_timeout(200)
     assert [call for call in api.calls if call[0] == "POST"] == []
@@ -273,7 +277,7 @@ def centre(page: Any, selector: str) -> tuple[float, float]:
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
-def test_a_scene_is_shared_renamed_and_deleted_from_its_page(page: Any, api: FakeApi) -> None:
+def test_a_scene_is_shared_renamed_and_deleted_from_its_page(page: Any, api: FakeApi, tmp_path: Path) -> None:
     shares, made = f"/jobs/{JOB}/shares", {**SHARE, "token": f"{JOB}.secret"}
     api.answers["GET", shares] = {"shares": [SHARE]}
     api.answers |= {("POST", shares): made, ("PATCH", f"/jobs/{JOB}"): {}, ("DELETE", f"/jobs/{JOB}"): {}}
@@ -285,7 +289,11 @@ def test_a_scene_is_shared_renamed_and_deleted_from_its_page(page: Any, api: Fak
     assert page.input_value("#share-link") == f"{API}/shared/{JOB}.secret"
     assert f'src="{API}/shared/{JOB}.secret"' in page.input_value("#share-embed")
     assert ("POST", shares, {"label": "For the mayor", "days": 30}) in api.calls
+    look(page, "shared", tmp_path)
+    assert axe(page) == []
     page.click("#rename")
+    look(page, "rename", tmp_path)
+    assert axe(page) == []
     page.fill("#ask-value", "House B")
     page.press("#ask-value", "Enter")
     until(page, "!document.getElementById('ask').open")
@@ -342,6 +350,9 @@ def test_a_poor_scene_says_so_and_why_and_its_one_button_mends_it(page: Any, api
     assert "A poor scene" in page.inner_text("#verdict")
     assert "A reason." in page.inner_text("#verdict")
     until(page, "document.getElementById('overlap-map').naturalWidth === 480")
+    opens = page.locator("#downloads a").first
+    assert (opens.inner_text(), opens.get_attribute("target")) == ("Open in a new tab", "_blank")
+    assert opens.get_attribute("href") == page.get_attribute("#viewer", "src")
     api.answers["POST", f"/jobs/{JOB}/rerun"] = {"jobId": f"{JOB}-r2", "rerunOf": JOB, "reused": ["sfm"]}
     page.click("#verdict button")
     until(page, f"location.hash === '#job={JOB}-r2'")

@@ -40,6 +40,7 @@ def test_a_job_that_is_not_there_is_said_to_be_missing_at_once(page: Any, api: F
     assert page.is_hidden("#job-status")
     assert page.is_hidden("#job-body")
     look(page, "missing-job", tmp_path)
+    assert axe(page) == []
 
 
 @pytest.mark.parametrize("where", ["#", f"#job={JOB}"])
@@ -56,6 +57,7 @@ def test_a_session_that_has_ended_offers_the_way_back_in(page: Any, api: FakeApi
     page.wait_for_timeout(5000)
     assert len(api.calls) == before, "it goes on asking"
     look(page, "signed-out", tmp_path)
+    assert axe(page) == []
 
 
 def test_a_session_that_ends_while_uploading_stops_it_and_says_how_to_go_on(
@@ -172,6 +174,8 @@ def test_the_focus_goes_along(page: Any, api: FakeApi, tmp_path: Path) -> None:
     api.down = True
     page.click("#send")
     until(page, "document.activeElement.id === 'sending-name'")
+    look(page, "sending", tmp_path)
+    assert axe(page) == []
     page.click("#cancel")
     until(page, "document.activeElement.id === 'new-title'", 10_000)
 

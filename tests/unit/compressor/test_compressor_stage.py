@@ -142,6 +142,30 @@ def test_a_large_scene_is_streamed_too(
     assert not (output / "viewer/stream.html.gz").exists()  # small enough for one file
 
 
+def test_thumbnails_of_the_photos_are_in_the_page_and_beside_its_parts(
+    model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "STREAM_FROM", 100)
+    monkeypatch.setattr(stage, "make_products", lambda *_: (None, []))
+    write_scene(model, make_splat(120, 0))
+    names = [view["name"] for view in json.loads((model / "views.json").read_text())["views"]]
+    images = tmp_path / "processing/input/cameras/images"
+    images.mkdir(parents=True)
+    for name in names[1:]:
+        Image.new("RGB", (640, 480), (90, 120, 60)).save(images / name, "JPEG")
+    code, output = run(tmp_path, QUALITY="preview")
+    assert code == 0
+    text = (output / "viewer/index.html").read_text()
+    presentation = json.loads(text.split('id="presentation">')[1].split("</script>")[0])
+    sizes = presentation["photos"]["thumbnails"]
+    assert sizes[0] == 0, "one without a photo"
+    assert all(sizes[1:])
+    kept = base64.b64decode(text.split('id="thumbnails">')[1].split("</script>")[0])
+    assert len(kept) == sum(sizes)
+    manifest = json.loads((output / "lod/lod-meta.json").read_text())
+    assert (output / "lod" / manifest["thumbnails"]).read_bytes() == kept
+
+
 def test_an_archive_is_a_download_and_its_page_shows_what_the_web_preset_makes(
     model: Path, bundle: Path, tmp_path: Path, make_splat: MakeSplat, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from compressor.deliver.photos import photos_of
 from splat.camera import View, look_at
-from tests.support.viewer_modules import module_calls, needs_node
+from tests.support.viewer_modules import module_calls, needs_node, run_module
 
 Vector = NDArray[np.float64]
 WIDTH, HEIGHT = 800, 600
@@ -62,11 +62,11 @@ def test_a_photo_sees_what_its_camera_holds_and_the_nearest_come_first() -> None
         for view, row in zip(views(), rows(), strict=True):
             pixels, depths = view.camera.project(point[None])
             if view.camera.contains(pixels, depths)[0]:
-                expected[row["original"].removeprefix("DCIM/")] = (*pixels[0] / (WIDTH, HEIGHT), depths[0])
-        assert {each["name"] for each in found} == set(expected)
+                expected[row["name"].removesuffix(".jpg").lstrip("0")] = (*pixels[0] / (WIDTH, HEIGHT), depths[0])
+        assert {each["label"] for each in found} == set(expected)
         held += len(found)
         for each in found:
-            x, y, depth = expected[each["name"]]
+            x, y, depth = expected[each["label"]]
             assert (each["x"], each["y"]) == pytest.approx((x, y), abs=1e-5)
             assert each["size"] == pytest.approx(depth / views()[0].camera.fx, rel=1e-4)
         sizes = [each["size"] for each in found]
@@ -103,10 +103,13 @@ def test_marks_meet_in_the_point_as_surely_as_draws_say(chosen: tuple[int, ...])
     truth = np.array([2.0, 1.0, 1.5])
     exact = module_calls("measure/photos", "pixelOf", [[record(), i, truth.tolist()] for i in chosen])
     marked = [[np.add(pixel, rng.normal(0, 1.0, 2)).tolist() for pixel in exact] for _ in range(400)]
-    flat = [[record(), i, pixel] for pixels in [exact, *marked] for i, pixel in zip(chosen, pixels, strict=True)]
-    rays = module_calls("measure/photos", "rayOf", flat)
-    groups = [[rays[k : k + len(chosen)]] for k in range(0, len(rays), len(chosen))]
-    sure, *drawn = module_calls("measure/photos", "meeting", groups)
+    meet = """
+    const { record, chosen, marks } = given;
+    const rays = marks.map((pixels) => pixels.map((pixel, k) => module.rayOf(record, chosen[k], pixel)));
+    console.log(JSON.stringify(rays.map((each) => module.meeting(each))));
+    """
+    given = {"record": record(), "chosen": chosen, "marks": [exact, *marked]}
+    sure, *drawn = run_module("measure/photos", meet, given)
     assert sure["point"] == pytest.approx(truth.tolist(), abs=1e-3)
     assert sure["missed"] < 0.02
     assert sure["marks"] == len(chosen)
@@ -117,6 +120,28 @@ def test_marks_meet_in_the_point_as_surely_as_draws_say(chosen: tuple[int, ...])
     assert np.std(along) == pytest.approx(sure["along"], rel=0.12)
     assert np.sqrt(np.mean(np.sum(rest**2, axis=1)) / 2) == pytest.approx(sure["aside"], rel=0.12)
     assert np.median([each["missed"] for each in drawn]) < 1.5
+
+
+@needs_node
+def test_marks_in_thumbnails_meet_as_surely_as_half_of_their_pixels_are() -> None:
+    rng, size = np.random.default_rng(5), 240
+    truth, chosen = np.array([2.0, 1.0, 1.5]), (0, 2, 5)
+    shares = [views()[i].camera.project(truth[None])[0][0] / (WIDTH, HEIGHT) for i in chosen]
+    calls = [
+        [record(), i, (share + scatter * rng.normal(0, 0.5, 2) / size * (1, WIDTH / HEIGHT)).tolist(), size]
+        for scatter in [0] + [1] * 400
+        for i, share in zip(chosen, shares, strict=True)
+    ]
+    rays = module_calls("measure/photos", "rayOfThumbnail", calls)
+    groups = [[rays[k : k + len(chosen)]] for k in range(0, len(rays), len(chosen))]
+    sure, *drawn = module_calls("measure/photos", "meeting", groups)
+    assert sure["point"] == pytest.approx(truth.tolist(), abs=1e-3)
+    offsets = np.array([each["point"] for each in drawn]) - truth
+    along = offsets @ np.array(sure["direction"])
+    assert np.std(along) == pytest.approx(sure["along"], rel=0.12)
+    pixels_of_photo = 0.5 * WIDTH / size
+    assert np.mean([each["missed"] for each in drawn]) == pytest.approx(pixels_of_photo, rel=0.3)
+    assert np.mean([each["doubt"] is not None for each in drawn]) < 0.01
 
 
 @needs_node
@@ -133,10 +158,11 @@ def test_marks_of_different_things_are_unsure_and_one_ray_twice_meets_nowhere() 
     assert twice is None
 
 
-def test_the_record_names_photos_as_the_customer_does_and_is_small() -> None:
+def test_the_record_numbers_photos_and_is_small() -> None:
     frame = {"name": "000002.jpg", "original": "f.jpg", "registered": True, "film": "a/fly.mp4", "seconds": 12.34}
     found = photos_of(views(2), [rows()[0], frame], figures("RADIAL"))
-    assert [view[0] for view in found.views] == ["DSC_0000.JPG", "fly.mp4, 12.3 s"]
+    assert [view[0] for view in found.views] == ["1", "2, 12.3 s into the film"]
+    assert found.views[1][1] == "", "a frame is no file"
     assert found.cameras == [
         [WIDTH, HEIGHT, *(round(v, 3) for v in vars(views()[0].camera).values() if isinstance(v, float))]
     ]
@@ -145,6 +171,28 @@ def test_the_record_names_photos_as_the_customer_does_and_is_small() -> None:
     size = len(json.dumps(many.as_json(), separators=(",", ":")))
     print(f"{size / count:.0f} bytes a photo")
     assert size < 110 * count
+
+
+NAMES = ("Müller, Lindenweg 5 (1).JPG", "DCIM/Familie Weiß/IMG_0002.jpg", "a.jpg")
+
+
+@needs_node
+def test_a_page_has_no_names_of_files_and_knows_them_when_it_sees_them() -> None:
+    """A page is passed on; names of files may hold those of people and streets."""
+    given = [{"name": f"{i + 1:06d}.jpg", "original": name, "registered": True} for i, name in enumerate(NAMES)]
+    found = photos_of(views(3), given, figures("RADIAL"))
+    text = json.dumps(found.as_json(), ensure_ascii=False).lower()
+    assert not any(part in text for part in ("müller", "lindenweg", "familie", "img_", ".jpg"))
+    own = ["Mu\u0308ller, Lindenweg 5 (1).jpg", "img_0002.JPG", "A.jpg"]  # with u and diaeresis, as a Mac names it
+    body = "console.log(JSON.stringify(await Promise.all(given.map(module.digestOf))));"
+    assert run_module("measure/photos", body, own) == [view[1] for view in found.views]
+
+
+def test_photos_of_other_programs_are_numbered_in_their_order() -> None:
+    foreign = [View(name, "train", view.camera) for name, view in zip(("b.jpg", "7.jpg"), views(2), strict=True)]
+    found = photos_of(foreign, None, None)
+    assert [view[0] for view in found.views] == ["1", "2"]
+    assert "b.jpg" not in json.dumps(found.as_json())
 
 
 @pytest.mark.parametrize(

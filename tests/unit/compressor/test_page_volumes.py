@@ -13,7 +13,7 @@ from products.relief import covered
 from products.relief import volume as relief_volume
 from splat.gaussians import Gaussians
 from tests.support.gaussians import gaussians_of
-from tests.support.picked import met_depths, moved
+from tests.support.picked import met_by_each, moved
 from tests.support.viewer_modules import module_calls, needs_node, run_module
 
 pytestmark = needs_node
@@ -109,7 +109,7 @@ def test_the_volume_of_a_heap_is_its_twins_and_the_true_one(up: tuple[float, ...
     surface = run_module("measure/heights", body, [numbers.tolist(), 2000, grid])
     x, y = centres(grid)
     origins = np.array(grid["corner"]) + np.column_stack([x, y, np.full(len(x), 10.0)]) @ np.array(grid["axes"])
-    met = np.array([met_depths(splat, origin, -frame[2]) for origin in origins])
+    met = np.array(met_by_each(splat, [(origin, -frame[2]) for origin in origins]))
     heights = origins @ frame[2] - met[:, 1]
     known = np.isfinite(heights)
     assert [height is not None for height in surface["heights"]] == known.tolist()

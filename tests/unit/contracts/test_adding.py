@@ -25,7 +25,6 @@ CONSISTENCY = (
     "tests/unit/contracts/test_contract.py",
     "tests/unit/contracts/test_stage_contract.py",
     "tests/unit/functions/test_error_catalogue.py",
-    "tests/unit/statemachine/test_workflow.py",
 )
 # … and what holds every stage to what all must have
 OF_STAGES = (

@@ -31,6 +31,7 @@ FIT = {
     ],
     PipelineStep.COMPRESSION: ["fit/scene.ply"],
 }
+FIT[PipelineStep.SCENE] = FIT[PipelineStep.TRAINING]
 CONTENT_CODES = {
     ErrorCode.NO_PHOTOS,
     ErrorCode.UNSUPPORTED_PHOTOS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,11 +32,13 @@ SOURCES = [
 PAGE = (ROOT / "web" / "index.html").read_text(encoding="utf-8")
 
 
-def literals(path: Path) -> Iterator[tuple[str, int]]:
+@cache
+def literals(path: Path) -> list[tuple[str, int]]:
     """Whole string literals of a file with their lines; its own name for a container's Python package is no stage."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value, node.lineno
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [
+        (node.value, node.lineno) for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
 
 
 def written_again(words: set[str]) -> list[str]:
@@ -98,7 +100,7 @@ def test_the_page_offers_the_qualities_and_steps_that_there_are() -> None:
     assert re.findall(r'name="quality" value="(\w+)"', PAGE) == [*Quality]
     assert re.findall(r'name="quality" value="(\w+)" checked', PAGE) == [DEFAULT_QUALITY]
     (steps,) = re.findall(r'<select id="step">(.*?)</select>', PAGE)
-    assert re.findall(r'value="(\w+)"', steps) == [*PipelineStep]
+    assert re.findall(r'value="(\w+)"', steps) == [step for step in PipelineStep if step.asked_for]
     (again,) = re.findall(r'<select id="rerun-quality">(.*?)</select>', PAGE)
     assert re.findall(r"<option>(\w+)<", again) == [*Quality]
     assert f"At least {MIN_PHOTOS} photos" in PAGE
@@ -134,7 +136,9 @@ def test_other_names_are_not_ours(text: str) -> None:
 
 def test_a_job_takes_all_stages_from_where_it_starts() -> None:
     assert PipelineStep.FULL.stages == tuple(Stage)
-    for step, first in zip(PipelineStep, (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR), strict=True):
+    assert PipelineStep.SCENE.stages == tuple(Stage)
+    asked_for = [step for step in PipelineStep if step.asked_for]
+    for step, first in zip(asked_for, (Stage.SFM, Stage.TRAINING, Stage.COMPRESSOR), strict=True):
         before = [stage for stage in Stage if stage.ordinal < first.ordinal]
         assert (*before, *step.stages) == (*Stage,)
         assert step.stages[0] is first

@@ -52,14 +52,33 @@ def test_an_image_with_numba_has_its_threads_and_its_kernels(stage: Stage) -> No
 
 def test_what_is_compiled_for_cuda_is_locked_to_its_files() -> None:
     folder = ROOT / "containers" / "3dgs"
-    entries = re.split(r"(?m)^(?=[a-z])", (folder / "requirements-cuda.txt").read_text(encoding="utf-8"))[1:]
-    assert all("--hash=sha256:" in entry for entry in entries)
-    wanted = re.search(r"^gsplat==\S+", (folder / "requirements-cuda.in").read_text(encoding="utf-8"), re.M)
-    assert wanted is not None
-    assert wanted[0] in {entry.split()[0] for entry in entries}
-    script = (folder / "compile-gsplat.sh").read_text(encoding="utf-8")
-    assert re.search(r"--require-hashes \\\n\s+--requirement /tmp/requirements-cuda\.txt", script)
-    assert "requirements-cuda.txt" in (folder / "Dockerfile").read_text(encoding="utf-8")
+    recipe = "".join((folder / name).read_text(encoding="utf-8") for name in ("Dockerfile", "compile-gsplat.sh"))
+    recipe = recipe.replace("\\\n", " ")
+    for name in ("torch-cuda", "requirements-cuda", "cuda-toolkit"):
+        entries = re.findall(r"(?m)^[a-z].*(?:\n +.*)*", (folder / f"{name}.txt").read_text(encoding="utf-8"))
+        locked = {entry.split()[0] for entry in entries if "--hash=sha256:" in entry}
+        assert len(locked) == len(entries) > 0, name
+        pinned = re.findall(r"^[a-z-]+=+[^\s#]+", (folder / f"{name}.in").read_text(encoding="utf-8"), re.M)
+        assert {re.sub("=+", "==", line) for line in pinned} <= locked, name
+        assert re.search(rf"--require-hashes +--requirement \S+/{name}\.txt", recipe), name
+        assert f"containers/3dgs/{name}.txt" in recipe
+
+
+def pinned_in(name: str) -> dict[str, str]:
+    """Versions by package of a list of the trainer's image."""
+    text = (ROOT / "containers" / "3dgs" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"(?m)^([A-Za-z0-9_.-]+)==([^\s;]+)", text))
+
+
+def test_torch_for_cuda_is_the_version_that_is_tested() -> None:
+    assert pinned_in("torch-cuda.txt")["torch"] == pinned_in("requirements.in")["torch"]
+
+
+def test_the_compiler_is_of_the_release_that_torch_is_built_with() -> None:
+    """Its headers and torch's libraries must be of one release of CUDA."""
+    runtime = pinned_in("torch-cuda.txt")["nvidia-cuda-runtime"].split(".")[:2]
+    toolkit = pinned_in("cuda-toolkit.txt")
+    assert [toolkit[name].split(".")[:2] for name in toolkit if name.startswith("nvidia-")] == [runtime] * 4
 
 
 def test_the_compilers_that_run_at_once_follow_the_builder() -> None:

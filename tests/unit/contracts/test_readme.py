@@ -1,4 +1,4 @@
-"""README's commands run: each is one that a test runs, and each of its figures and names is what the code says."""
+"""The commands of README and guides run: a test runs each. README's figures and names are what the code says."""
 
 from __future__ import annotations
 
@@ -11,92 +11,134 @@ from pathlib import Path
 import pytest
 
 from contract.archive import LIMITS
+from contract.codes import FAILURES, ErrorCode
 from contract.counts import MAX_PHOTOS, MAX_PIXELS, MAX_UPLOAD_BYTES, MIN_PHOTOS
 from contract.stages import STAGES, Stage
 from domain.cost import DEFAULT_REGION, DOLLARS_PER_HOUR
+from local import demo
 from spaceport.cli import parser
 from tests.support.sam_template import Template
 
 ROOT = Path(__file__).parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-# what a run prints, and nobody types
-PRINTED = re.compile(r"(viewer|splat|products|report|orbit|mail) +out/")
-# each command of README → the test that runs it, or the same with other files
+GUIDES = ("README.md", "CONTRIBUTING.md", "docs/api.md", "docs/tutorial.md", "events/README.md")
+# what a run prints, or an example of what a file holds, and nobody types
+PRINTED = re.compile(r"(viewer|splat|products|report|orbit|mail) +out/|[A-Z_]+: |What to do: |\{ ")
+# each command → the file that runs it, or the same with other files, and what it runs there
 WHERE = {
-    "make demo": "tests/unit/local/test_demo.py",
-    "make demo ZIP=photos.zip": "tests/unit/local/test_demo.py",
-    "python -m spaceport photos.zip": "tests/unit/spaceport/test_run.py",
-    "python -m spaceport photos/ --quality preview --out result --open": "tests/unit/spaceport/test_cli.py",
-    "python -m spaceport photos.zip --only sfm": "tests/unit/spaceport/test_run.py",
-    "python -m spaceport photos.zip --blocks 4": "tests/unit/spaceport/test_divided_flights.py",
-    "python -m spaceport doctor": "tests/integration/test_installed.py",
-    "python -m spaceport cloud up": "tests/unit/spaceport/test_cli.py",
-    "python -m spaceport cloud down": "tests/unit/spaceport/test_cli.py",
-    "make up": "tests/integration/test_up.py",
-    "make down": "tests/integration/test_up.py",
-    "aws s3 cp photos.zip s3://$UPLOADS_BUCKET/ --metadata email=you@example.com,quality=high": (
-        "tests/integration/test_client.py"
+    "make demo": ("tests/e2e/test_sample.py", r"customer\.send\(sample"),
+    "make demo ZIP=photos.zip": ("tests/integration/test_client.py", r"demo\.main\(\)"),
+    "make demo ZIP=path/to/photos": ("tests/unit/local/test_demo.py", r"packed\("),
+    "make up": ("tests/integration/test_up.py", r"up\.main\(\)"),
+    "make down": ("tests/integration/test_up.py", r"down\.main\(\)"),
+    "make setup": (".ci/run", r"make .*\bsetup\b"),
+    "make lint": (".ci/run", r"make .*\blint\b"),
+    "make docs": (".ci/run", r"make .*\bdocs\b"),
+    "make test": (".ci/run", r"^make test$"),
+    "make unit": ("Makefile", r"pytest -n 2 --dist loadfile tests/unit -m"),  # a part of what `make test` runs
+    "python -m spaceport photos.zip": ("tests/unit/spaceport/test_run.py", r"go\("),
+    "python -m spaceport photos/ --quality preview --out result --open": (
+        *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
     ),
-    'curl -H "Authorization: Bearer $TOKEN" "$API/jobs"': "tests/integration/test_up.py",
-    "STAGE=dev SENDER=you@example.com scripts/deployment/preflight.sh": "tests/unit/deployment/test_preflight.py",
-    "sam build && sam deploy --config-env dev": "tests/integration/test_sam.py",
-    "STAGE=dev scripts/deployment/deploy.sh all": "tests/unit/deployment/test_deploy_script.py",
-    "sam deploy --config-env dev --parameter-overrides Stage=dev ImageTag=<that tag>": "tests/integration/test_sam.py",
-    "scripts/deployment/web.sh spaceport-dev": "tests/unit/deployment/test_deploy_script.py",
+    "python -m spaceport path/to/photos --quality preview --open": (
+        *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
+    ),
+    "python -m spaceport photos.zip --only sfm": ("tests/unit/spaceport/test_run.py", r"Stage\.SFM"),
+    "python -m spaceport photos.zip --blocks 4": ("tests/unit/spaceport/test_divided_flights.py", r"blocks"),
+    "python -m spaceport doctor": ("tests/integration/test_installed.py", r"spaceport\(.*\"doctor\"\)"),
+    "python -m spaceport cloud up": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"up\"\]"),
+    "python -m spaceport cloud down": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"down\"\]"),
+    "aws s3 cp photos.zip s3://$UPLOADS_BUCKET/ --metadata email=you@example.com,quality=high": (
+        *("tests/integration/test_client.py", r"aws s3 cp photos\.zip"),
+    ),
+    "aws events put-rule --event-bus-name $BUS --name ledger --event-pattern file://pattern.json": (
+        *("tests/integration/test_client.py", r"aws events put-"),
+    ),
+    "aws events put-targets --event-bus-name $BUS --rule ledger --targets Id=queue,Arn=$QUEUE_ARN": (
+        *("tests/integration/test_client.py", r"aws events put-"),
+    ),
+    "aws events start-replay --replay-name ledger-1 --event-source-arn $STATUS_ARCHIVE_ARN "
+    "--event-start-time 2026-05-01T00:00:00Z --event-end-time 2026-05-04T00:00:00Z "
+    '--destination "Arn=$BUS_ARN,FilterArns=[$RULE_ARN]"': ("tests/integration/test_subscriber.py", r"start_replay\("),
+    'curl -H "Authorization: Bearer $TOKEN" "$API/jobs"': ("tests/integration/test_up.py", r"curl -H"),
+    "STAGE=dev SENDER=you@example.com scripts/deployment/preflight.sh": (
+        *("tests/unit/deployment/test_preflight.py", r"preflight\.sh"),
+    ),
+    "STAGE=dev scripts/deployment/deploy.sh all": ("tests/unit/deployment/test_deploy_script.py", r"deploy\.sh"),
+    "scripts/deployment/web.sh spaceport-dev": ("tests/unit/deployment/test_deploy_script.py", r"web\.sh"),
+    "sam build && sam deploy --config-env dev": ("tests/integration/test_sam.py", r'sam\(\s*\*\("deploy"'),
+    "sam deploy --config-env dev --parameter-overrides Stage=dev ImageTag=<that tag>": (
+        *("tests/integration/test_sam.py", r"--parameter-overrides"),
+    ),
     "sam build && sam local invoke StartJobFunction --event events/start_job/object-created.json": (
-        "tests/integration/test_sam.py"
+        *("tests/integration/test_sam.py", r'"local",\s*"invoke"'),
+    ),
+    "sam local invoke StartJobFunction --event events/start_job/object-created.json": (
+        *("tests/integration/test_sam.py", r'"local",\s*"invoke"'),
     ),
 }
 
 
 def shown(text: str) -> list[str]:
-    """The lines that README shows as commands, without what stands behind them as a comment."""
+    """The lines that a page shows as commands, without what stands behind them as a comment."""
     outside = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
-    lines = re.findall(r"^    (\S.*)$", outside.replace("\\\n", " "), re.M)
+    lines = re.findall(r"^(?: {4}| {7})(\S.*)$", re.sub(r"\\\n\s*", " ", outside), re.M)
     typed = [re.sub(r"\s+", " ", line.partition("  #")[0].rstrip()) for line in lines if not PRINTED.match(line)]
     return [line.partition(" # ")[0] for line in typed]
 
 
-COMMANDS = shown(README)
+COMMANDS = list(dict.fromkeys(command for guide in GUIDES for command in shown((ROOT / guide).read_text("utf-8"))))
 
 
 def test_each_command_has_a_test_that_runs_it() -> None:
     assert set(COMMANDS) == set(WHERE)
-    assert {test for test in WHERE.values() if not (ROOT / test).is_file()} == set()
 
 
-def test_a_test_that_is_said_to_run_a_command_names_its_program() -> None:
-    """What a command's own test calls: the script, the module's function, the command itself."""
-    calls = {
-        "make": "demo|up\\.main|down\\.main|attached_cloud",
-        "python": "go\\(|main\\(|spaceport\\(",
-        "aws": "aws s3 cp",
-        "curl": "curl",
-        "STAGE": "preflight.sh|deploy.sh",
-        "sam": r'sam\(\s*"(build|deploy|local)"',
-        "scripts/deployment/web.sh": "web.sh",
-    }
-    for command, test in WHERE.items():
-        program = re.split(r"[ =]", command)[0]
-        assert re.search(calls[program], (ROOT / test).read_text(encoding="utf-8")), (command, test)
+@pytest.mark.parametrize("command", WHERE)
+def test_a_file_that_is_said_to_run_a_command_does(command: str) -> None:
+    file, call = WHERE[command]
+    assert re.search(call, (ROOT / file).read_text(encoding="utf-8"), re.M), (command, file)
+
+
+def test_no_other_page_shows_commands() -> None:
+    """The runbook's are held to AWS's own models (tests/unit/deployment/test_runbook.py)."""
+    for pattern in ("*.md", "docs/*.md", "benchmarks/*.md"):
+        for page in ROOT.glob(pattern):
+            name = page.relative_to(ROOT).as_posix()
+            if name not in (*GUIDES, "docs/runbook.md", "docs/decisions.md"):
+                assert shown(page.read_text(encoding="utf-8")) == [], name
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python -m spaceport")])
-def test_the_command_line_takes_what_readme_types(command: str) -> None:
+def test_the_command_line_takes_what_the_guides_type(command: str) -> None:
     arguments = shlex.split(command)[3:]
     if arguments[0] not in ("doctor", "cloud"):
         parser().parse_args(arguments)
 
 
-def test_make_has_every_target_that_readme_names() -> None:
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make demo")])
+def test_the_demo_takes_what_make_makes_of_it(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dry = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True)
+    (line,) = [line for line in dry.stdout.splitlines() if "-m local.demo" in line]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos.zip").touch()
+    (tmp_path / "path" / "to" / "photos").mkdir(parents=True)
+    given = demo.parse(shlex.split(line.partition("-m local.demo")[2]))
+    assert given.zip == (Path(command.partition("ZIP=")[2]) if "ZIP=" in command else None)
+
+
+def test_the_tutorials_failure_is_what_the_catalogue_says() -> None:
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    failure = FAILURES[ErrorCode.NO_OVERLAP]
+    assert f"    NO_OVERLAP: {failure.sentence}\n    What to do: {failure.hint}\n" in tutorial
+
+
+def test_make_has_every_target_that_the_guides_name() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M))
-    named = set(re.findall(r"(?:^    |`)make ([a-z-]+)", README, re.M))
+    guides = "\n".join((ROOT / guide).read_text(encoding="utf-8") for guide in GUIDES)
+    named = set(re.findall(r"(?:^    |`)make ([a-z-]+)", guides, re.M))
     assert {name.rstrip("-") for name in named} - {"bench"} <= targets
-    for command in COMMANDS:
-        if command.startswith("make "):
-            dry = subprocess.run([*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True)
-            assert dry.returncode == 0, dry.stderr
 
 
 def test_the_limits_are_the_codes() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -37,19 +38,19 @@ def python(checkout: Path, name: str, version: str) -> None:
         "#!/bin/bash\n"
         f'if [ "$1" = -c ]; then exit {int(not fits)}; fi\n'
         f'mkdir -p "$3/bin"; echo "#!/bin/bash" > "$3/bin/pip"; echo {version} > "{checkout}/used"\n'
-        f'echo "echo \\"\\$@\\" > {checkout}/asked" >> "$3/bin/pip"; cp "$3/bin/pip" "$3/bin/python"\n'
+        f'echo "echo \\"\\$@\\" >> {checkout}/asked" >> "$3/bin/pip"; cp "$3/bin/pip" "$3/bin/python"\n'
         'chmod +x "$3/bin/pip" "$3/bin/python"\n'
     )
     script.chmod(0o755)
 
 
-def setup(checkout: Path, what: str = "develop", **variables: str) -> subprocess.CompletedProcess[str]:
+def setup(checkout: Path, *what: str, **variables: str) -> subprocess.CompletedProcess[str]:
     path = f"{checkout / 'bin'}:{checkout / 'more'}"
     (checkout / "more").mkdir(exist_ok=True)
     for tool in ("cp", "chmod"):
         if not (checkout / "more" / tool).exists():
             (checkout / "more" / tool).symlink_to(shutil.which(tool) or tool)
-    command = [str(checkout / "bin" / "bash"), "scripts/setup.sh", what]
+    command = [str(checkout / "bin" / "bash"), "scripts/setup.sh", *(what or ("develop",))]
     return subprocess.run(command, cwd=checkout, env={"PATH": path, **variables}, capture_output=True, text=True)
 
 
@@ -101,6 +102,41 @@ def test_running_installs_no_tools() -> None:
         "docs/requirements.in",
     } | {path.relative_to(ROOT).as_posix() for path in ROOT.glob("containers/*/requirements.in")}
     assert not [line for line in lines if re.match(r"(pytest|mypy|ruff|moto|playwright)", line)]
+
+
+def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: Path) -> None:
+    """As soon as there is what rendering takes, and before the long list."""
+    python(checkout, "python3", "3.11")
+    for tool in ("npm", "du", "cut"):
+        (checkout / "bin" / tool).write_text("#!/bin/bash\n")
+        (checkout / "bin" / tool).chmod(0o755)
+    for folder in ("containers/compressor/viewer", "web"):
+        (checkout / folder).mkdir(parents=True)
+    for words, rendered in ((("run",), False), (("run", "sample"), True)):
+        (checkout / "asked").unlink(missing_ok=True)
+        ended = setup(checkout, *words, PIP_INDEX_URL="here")
+        assert ended.returncode == 0, ended.stderr
+        asked = (checkout / "asked").read_text().splitlines()
+        installed = [line.split()[-1] for line in asked if "install" in line]
+        assert installed == ["sample/requirements.in"] * rendered + ["requirements-run.in"]
+        assert ("-m local.sample_photos" in asked) == rendered
+        assert {"-m trainer.warm", "-m compressor.warm"} <= set(asked)
+
+
+def test_only_the_demo_of_the_sample_renders_it(tmp_path: Path) -> None:
+    for words, rendered in ((["demo"], True), (["demo", "ZIP=photos.zip"], False), (["up"], False)):
+        ended = subprocess.run(
+            ["make", "-n", "-W", "requirements-run.in", *words], cwd=ROOT, capture_output=True, text=True
+        )
+        (line,) = [line for line in ended.stdout.splitlines() if line.startswith("scripts/setup.sh run")]
+        assert line.endswith("sample") == rendered
+
+
+def test_rendering_the_sample_needs_no_other_package_than_its_own() -> None:
+    """It runs while the others are being installed."""
+    script = "import sys; sys.path.insert(0, '.'); import local.sample_photos; print('boto3' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("slip", ["zip=photos.zip", "photos=a", "quality=high", "OUT=elsewhere"])

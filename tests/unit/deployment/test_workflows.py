@@ -123,12 +123,15 @@ def test_machines_are_of_a_named_release(name: str) -> None:
 
 
 def test_what_is_shipped_is_locked_to_its_files() -> None:
-    """torch, which has another file for each kind of machine, is left to its version (docs/security.md)."""
+    """torch for a CPU, which has another file for each kind of machine, is left to its version (docs/security.md): the
+    hash of one machine's file would let no other machine build the image.
+    """
     shipped = [ROOT / "functions" / "requirements.txt", *(ROOT / "containers").glob("*/requirements.txt")]
     assert len(shipped) == 4
     for path in shipped:
         entries = re.split(r"(?m)^(?=[A-Za-z0-9])", path.read_text(encoding="utf-8"))[1:]
         assert [entry for entry in entries if "--hash=sha256:" not in entry] == [], path
+        assert [entry for entry in entries if entry.startswith("torch==")] == [], path
     for dockerfile in (ROOT / "containers").glob("*/Dockerfile"):
         text = dockerfile.read_text(encoding="utf-8")
         installed = re.findall(r"-m pip .*?install (.*?)(?:\\\n|$)", text, re.M)

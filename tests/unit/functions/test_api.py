@@ -324,10 +324,33 @@ def test_before_anything_is_sent_the_time_of_each_quality_is_told_by_what_was_le
     assert counted["standard"]["high"] < counted["high"]["high"]
     usual = call("GET", "/estimates").json["estimates"]
     assert usual["preview"] == {"low": 480.0, "high": 720.0}
+    dollars = call("GET", "/estimates", query={"photos": 500}).json["dollars"]["preview"]
+    machines = 0.816 * (500 + 100) / 3600 + 0.7364 * 100 / 3600  # waiting for a machine costs nothing
+    assert dollars == {"low": round(0.8 * machines, 2), "high": round(1.2 * machines, 2)}
     splat = call("GET", "/estimates", query={"pipelineStep": "Compression"}).json["estimates"]
     assert splat["preview"] == {"low": 160.0, "high": 240.0}
     for wrong in ({"photos": 0}, {"photos": 5001}, {"photos": "many"}, {"pipelineStep": "sleep"}):
         assert is_problem(call("GET", "/estimates", query=wrong), 422, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("step", ["full", "3dgs"])
+def test_blocks_side_by_side_cost_more_money_and_no_more_time(cloud: Cloud, step: str) -> None:
+    """Training and the coarse model before it: 2 waits and 125 s. All splats are compressed at once."""
+    paces = PaceTable(cloud.table("pace"))
+    for stage, machine in (("sfm", "ml.c6i.4xlarge"), ("3dgs", "ml.g4dn.xlarge"), ("compressor", "ml.c6i.4xlarge")):
+        for quality in Quality:
+            paces.write(Stage(stage), machine, quality, Pace(waiting=100, per_unit=1, usual=100, runs=3))
+
+    def expected(photos: int) -> tuple[float, float]:
+        found = call("GET", "/estimates", query={"photos": photos, "pipelineStep": step}).json
+        of = found["estimates"]["preview"], found["dollars"]["preview"]
+        return tuple((each["low"] + each["high"]) / 2 for each in of)
+
+    for photos, blocks in ((2000, 5), (4000, 10)):
+        seconds, dollars = expected(photos)
+        assert seconds == pytest.approx((100 + photos) + (200 + 125) + (100 + 100 * blocks))
+        machines = 0.816 * (photos + 100 * blocks) + 0.7364 * (25 + 100 * blocks)
+        assert dollars == pytest.approx(machines / 3600, abs=0.01)
 
 
 def test_a_scene_in_the_list_has_a_picture_and_one_under_way_has_none(cloud: Cloud) -> None:

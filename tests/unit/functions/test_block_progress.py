@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.events import StatusType, progress_sequence, started_sequence
-from contract.stages import Stage, block_label
+from contract.stages import PipelineStep, Stage, block_label
 from domain.block_progress import BlocksSoFar, own_moments, own_updates, shares_in, stage_event
-from domain.job_item import applied, believed, updates_for
-from domain.pace import Pace, prior
+from domain.job_item import JobItem, applied, believed, updates_for
+from domain.pace import Pace, machine_seconds, prior, stage_seconds, units
 from domain.status import StatusDetail, StatusEvent
 from tests.support.blocks import strip_of
 from tests.support.cloud import Cloud, invoke
@@ -115,6 +115,17 @@ def begun(blocks: int) -> list[StatusEvent]:
 
 def test_before_the_blocks_a_whole_block_is_still_to_come() -> None:
     assert left([started(COARSE, 3)], 0) == pytest.approx(250 + 1100, rel=0.05)
+
+
+def test_steps_that_were_asked_for_are_the_flights_and_shared_by_its_blocks() -> None:
+    item = JobItem(job_id=JOB_ID, pipeline_step=PipelineStep.FULL, photos=2000, training_steps=30_000)
+    assert units(TRAINING, item, PACE) == 6000
+    assert stage_seconds(TRAINING, item, PACE) == 100 + 1500 + 100 + 6000
+    assert machine_seconds(TRAINING, item, PACE) == 1500 + 5 * 6000
+    whole = item.model_copy(update={"photos": 599})
+    assert stage_seconds(TRAINING, whole, PACE) == 100 + 30_000 == 100 + machine_seconds(TRAINING, whole, PACE)
+    alone = item.model_copy(update={"pipeline_step": PipelineStep.TRAINING})
+    assert stage_seconds(TRAINING, alone, PACE) == 30_100
 
 
 def test_the_slowest_block_says_when_the_stage_is_done() -> None:

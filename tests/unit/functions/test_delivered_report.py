@@ -148,6 +148,17 @@ def test_the_report_page_is_self_contained_and_shows_what_the_json_holds(cloud: 
     assert "s3://" not in page
 
 
+def test_the_report_page_has_the_steps_names_that_the_customers_page_has(cloud: Cloud) -> None:
+    invoke("deliver", with_pictures(cloud))
+    page = cloud.s3.get_object(Bucket=RESULTS, Key=f"jobs/{JOB_ID}/report.html")["Body"].read().decode()
+    steps = page.partition("<h2>Processing time and cost</h2>")[2].partition("</table>")[0]
+    assert [re.findall(rf">{stage.spec.title}<", steps) for stage in Stage] == [
+        [f">{stage.spec.title}<"] for stage in Stage
+    ]
+    words = re.sub(r"<style.*?</style>|<[^>]*>", " ", page, flags=re.S)
+    assert re.findall(r"\b(sfm|3dgs|compressor)\b", words) == []
+
+
 def test_a_report_leaves_out_synthetic_ground_that_was_not_counted(cloud: Cloud) -> None:
     invoke("deliver", after(cloud, *Stage))
     assert cloud.get_json(REPORT)["inventedShare"] is None

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
 from contract.stages import Stage
+from domain import stage_runs
 from domain.capacity import MAX_FAULTS
 from domain.fairness import StartTags
-from domain.stage_runs import CLAIM_SECONDS, MAX_PAGE, StageRuns
+from domain.stage_runs import CLAIM_SECONDS, StageRuns
 from domain.stages import RetryState, StageRun
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.fakes import FakeExecution
@@ -203,18 +204,20 @@ def test_a_pass_ends_when_sagemaker_answers_nobody(one_machine: Cloud) -> None:
     assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the one whose Create was refused the fourth time
 
 
-def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud) -> None:
+def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = 4
+    monkeypatch.setattr(stage_runs, "MAX_PAGE", page)
     one_machine.sagemaker.quota = 0
     runs = StageRuns(one_machine.table("stage-runs"))
     ask(1)
     (first,) = runs.queue(Stage.TRAINING)
     assert first.request is not None
-    for number in range(2, MAX_PAGE + 6):
+    for number in range(2, 2 * page + 2):
         run = StageRun(job_id=f"job-{number}", stage=Stage.TRAINING, attempt=1)
         runs.remember(run, f"token-{number}", RetryState(), number)
         runs.queue_up(run, f"token-{number}", first.request | {"TrainingJobName": run.job_name}, number)
     one_machine.sagemaker.quota = None
-    assert len(look_round()) == MAX_PAGE + 5
+    assert len(look_round()) == 2 * page + 1
 
 
 def test_somebody_elses_job_serves_nobody(one_machine: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.codes import ErrorCode
+from contract.stages import Stage
 from domain.blocks import allowance_of, money_share, work_share
 from domain.cost import Prices
 from domain.errors import JobError
@@ -26,10 +28,11 @@ from tests.support.large_flights import (
     leave_model,
     model_of,
     output_of,
+    photo_of,
     run_block,
     training_of,
 )
-from tests.support.runs import JOB_ID
+from tests.support.runs import JOB_ID, ask_for
 
 BUDGET = float(ENVIRONMENT["JOB_BUDGET_DOLLARS"])
 RERUN = f"{JOB_ID}-r2"
@@ -103,6 +106,78 @@ def test_a_block_without_a_plan_is_refused(cloud: Cloud) -> None:
     assert cloud.sagemaker.created == []
 
 
+# ── what is read ──
+
+LEFT = (
+    *(f"images/{photo_of(number)}" for number in range(1, 5)),
+    *(f"masks/{photo_of(number)}.png" for number in range(1, 5)),
+    *("blocks.json", "photos.json", "georeference.json", "survey.json", "overlap.png", "coarse/photos.json"),
+    *(f"{folder}sparse/0/{name}.bin" for folder in ("", "blocks/01/", "blocks/02/") for name in ("images", "points3D")),
+    *("blocks/01/photos.json", "blocks/02/photos.json"),
+)
+
+
+def sources(cloud: Cloud, name: str) -> dict[str, dict[str, str]]:
+    channels = cloud.sagemaker.jobs[name].request["InputDataConfig"]
+    return {each["ChannelName"]: each["DataSource"]["S3DataSource"] for each in channels}
+
+
+def listed(cloud: Cloud, source: dict[str, str]) -> tuple[str, set[str]]:
+    """The common prefix of what a channel is filled with, and the rest of the names."""
+    assert source["S3DataType"] == "ManifestFile"
+    common, *names = json.loads(read(cloud, source["S3Uri"]))
+    assert len(set(names)) == len(names)
+    return common["prefix"], set(names)
+
+
+def test_a_block_reads_its_own_photos_points_and_plan_and_of_the_coarse_model_what_it_draws(cloud: Cloud) -> None:
+    has_plan(cloud, 3, LEFT)
+    channels = sources(cloud, run_block(cloud, 2))
+    prefix, names = listed(cloud, channels["scene"])
+    assert prefix == f"{SCENE}/"
+    photos = ("000002.jpg", "000003.jpg")
+    assert names == {
+        *(f"images/{name}" for name in photos),
+        *(f"masks/{name}.png" for name in photos),
+        *("blocks.json", "photos.json", "georeference.json", "blocks/02/photos.json"),
+        *("blocks/02/sparse/0/images.bin", "blocks/02/sparse/0/points3D.bin"),
+    }
+    prefix, names = listed(cloud, channels["coarse"])
+    assert prefix == f"{model_of(training_of(COARSE))}/"
+    assert names == {"scene.ply", "surroundings.json", "result.json"}
+
+
+def test_the_coarse_model_reads_all_photos_and_the_flights_own_model(cloud: Cloud) -> None:
+    has_plan(cloud, 3, LEFT)
+    (source,) = sources(cloud, run_block(cloud, COARSE)).values()
+    _, names = listed(cloud, source)
+    assert {name for name in names if name.startswith("images/")} == {
+        name for name in LEFT if name.startswith("images")
+    }
+    assert {name for name in names if "sparse" in name} == {"sparse/0/images.bin", "sparse/0/points3D.bin"}
+    assert not any(name.startswith("blocks/") for name in names)
+
+
+def test_the_join_reads_the_photos_and_what_page_and_products_are_made_from(cloud: Cloud) -> None:
+    has_plan(cloud, 3, LEFT)
+    event = ask_for(Stage.COMPRESSOR, "token-1")
+    event["job"]["stages"]["sfm"] |= {"outputUri": SCENE, "counts": {"blocks": 3}}
+    name = invoke("run_stage", event)["jobName"]
+    _, cameras = cloud.sagemaker.jobs[name].request["ProcessingInputs"]
+    _, names = listed(cloud, {**cameras["S3Input"]})
+    top = {"blocks.json", "photos.json", "georeference.json", "survey.json", "overlap.png"}
+    assert names == top | {name for name in LEFT if name.startswith("images/")}
+
+
+def test_a_scene_that_does_not_say_what_it_holds_is_damaged(cloud: Cloud) -> None:
+    has_plan(cloud, 3)
+    bucket, key = SCENE.removeprefix("s3://").split("/", 1)
+    cloud.s3.delete_object(Bucket=bucket, Key=f"{key}/result.json")
+    run_block(cloud, 1)
+    assert cloud.stepfunctions.failures("token-1") == ["RESULT_DAMAGED"]
+    assert cloud.sagemaker.created == []
+
+
 # ── what is stopped ──
 
 
@@ -169,7 +244,9 @@ def test_what_is_not_the_same_finished_work_is_trained_again(cloud: Cloud, spoil
         event["job"]["options"]["quality"] = "high"
     elif spoilt == "another scene":
         event["job"]["stages"]["sfm"]["outputUri"] = f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/2"
-        cloud.put(f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/2/blocks.json", read(cloud, SCENE + "/blocks.json"))
+        other = f"s3://{RESULTS}/intermediates/{JOB_ID}/sfm/2"
+        cloud.put(f"{other}/blocks.json", read(cloud, SCENE + "/blocks.json"))
+        cloud.put(f"{other}/result.json", read(cloud, SCENE + "/result.json"))
     elif spoilt == "no result":
         bucket, key = model_of(training_of(2)).removeprefix("s3://").split("/", 1)
         cloud.s3.delete_object(Bucket=bucket, Key=f"{key}/result.json")
@@ -270,6 +347,24 @@ def test_what_is_gathered_is_the_result_of_one_training(cloud: Cloud) -> None:
     assert (document["stage"], document["jobId"], document["attempt"]) == ("3dgs", JOB_ID, 1)
     listed = {file["path"] for file in document["files"]}
     assert listed == {f"{folder}/scene.ply" for folder in ("coarse", "blocks/01", "blocks/02")}
+
+
+def test_of_what_trainings_leave_the_join_is_given_what_it_reads(cloud: Cloud) -> None:
+    names = ("scene.ply", "dense.ply", "views.json", "views/000001.png", "held_out.png", "blocks.json")
+    has_plan(cloud, 1)
+    for block in (COARSE, 1):
+        leave_model(cloud, training_of(block), files=[{"path": name, "bytes": 1} for name in names])
+        for name in names:
+            cloud.put(f"{model_of(training_of(block))}/{name}", b"1")
+    settlement = settle(weighed([1], []))
+    own = {f"blocks/01/{name}" for name in ("scene.ply", "dense.ply", "result.json")}
+    coarse = {f"coarse/{name}" for name in (*names, "result.json") if name != "dense.ply"}
+    assert gathered(cloud) == {*own, *coarse, "result.json"}
+    assert settlement.succeeded
+    document = cloud.get_json(f"s3://{RESULTS}/{JOINED}result.json")
+    assert {file["path"] for file in document["files"]} == {*own, *coarse} - {
+        f"{folder}/result.json" for folder in ("coarse", "blocks/01")
+    }
 
 
 def test_gathering_again_changes_nothing(cloud: Cloud) -> None:

@@ -139,12 +139,22 @@ def test_whoever_has_an_account_is_led_to_the_page_first_which_makes_new_links(c
     recorded(cloud, owner="pilot-1")
     invoke("notify", outcome("job-succeeded"))
     (mail,) = cloud.mails()
-    links = re.findall(r"^([^:\n]+): (https://\S+)$", text(mail), re.M)
-    assert links[0] == ("Open your scene", f"{PAGE}#job={JOB_ID}")
-    assert links[1][0] == "View it without signing in"
-    assert "/viewer/index.html" in links[1][1]
-    assert links[0][1] in html(mail).partition("View it without signing in")[0]
-    assert "“Open your scene” always works; the other links expire in 6 hours." in text(mail)
+    links = re.findall(r'href="([^"]+)"[^>]*>([^<]+)<', html(mail))
+    assert links[0] == (f"{PAGE}#job={JOB_ID}", "Open your scene")
+    assert links[1][1] == "View it without signing in"
+    assert "/viewer/index.html" in links[1][0]
+    assert "“Open your scene” always works; the other links expire in 6 hours." in html(mail)
+
+
+def test_the_text_of_whoever_has_an_account_links_the_page_in_place_of_signed_links(cloud: Cloud) -> None:
+    """A mail program that shows text alone shows them whole."""
+    recorded(cloud, owner="pilot-1")
+    invoke("notify", outcome("job-succeeded"))
+    read = text(cloud.mails()[0])
+    assert f"Open your scene: {PAGE}#job={JOB_ID}" in read
+    assert delivered_in(read) == []
+    assert "expire" not in read
+    assert max(map(len, read.splitlines())) < 200
 
 
 @pytest.mark.parametrize("name", MAILED)

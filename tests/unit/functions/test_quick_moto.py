@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -35,10 +36,14 @@ VALUES = st.recursive(
 ITEMS = st.dictionaries(st.sampled_from(["jobId", "sfm", "S"]), VALUES, min_size=1)
 
 
-def written(item: dict[str, Any]) -> Any:
+@cache
+def serializer() -> JSONSerializer:
     operation = get_service_model("dynamodb").operation_model("GetItem")
-    serializer = JSONSerializer(operation_model=operation, value_picker=XFormedAttributePicker())
-    return json.loads(serializer.serialize({"Item": item})["body"])
+    return JSONSerializer(operation_model=operation, value_picker=XFormedAttributePicker())
+
+
+def written(item: dict[str, Any]) -> Any:
+    return json.loads(serializer().serialize({"Item": item})["body"])
 
 
 @given(ITEMS)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from botocore.exceptions import ClientError
 
+from domain import jobs_table
 from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.layout import EXPIRING, KEPT
 from domain.observability import logger
-from domain.shares import MAX_SHARES, hash_of
+from domain.shares import hash_of
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import RESULTS, UPLOADS, Cloud, invoke
 from tests.support.http_api import call
@@ -38,7 +40,9 @@ def test_a_link_opens_the_viewer_until_it_is_withdrawn(cloud: Cloud) -> None:
     made = share(label="for the mayor", days=7)
     opened = call("GET", f"/shared/{made['token']}", claims=None)
     assert opened.status == 302
-    assert "/viewer/index.html?" in opened.headers["Location"]
+    viewer, _, offered = opened.headers["Location"].partition("#orbit=")
+    assert "/viewer/index.html?" in viewer
+    assert "/orbit.webp?" in unquote(offered)  # for browsers that cannot draw the scene
     (listed,) = call("GET", f"/jobs/{JOB_ID}/shares").json["shares"]
     assert listed == {name: made[name] for name in listed}
     assert "token" not in listed
@@ -187,8 +191,10 @@ def test_of_a_job_whose_item_names_no_version_the_newest_is_deleted_if_it_is_its
 
 
 def test_links_of_the_same_moment_are_no_more_than_may_be(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    most = 3
+    monkeypatch.setattr(jobs_table, "MAX_SHARES", most)
     finished(cloud)
-    for _ in range(MAX_SHARES - 1):
+    for _ in range(most - 1):
         share()
     before = JobsTable(cloud.table("jobs")).find(JOB_ID)
     monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of them has read
@@ -197,7 +203,7 @@ def test_links_of_the_same_moment_are_no_more_than_may_be(cloud: Cloud, monkeypa
     assert {answer.json.get("code") for answer in answers[1:]} == {"INVALID_REQUEST"}
     item = cloud.item(JOB_ID)
     assert item is not None
-    assert len(item["shares"]) == MAX_SHARES
+    assert len(item["shares"]) == most
 
 
 def test_a_link_to_a_scene_that_is_deleted_meanwhile_is_none(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -335,6 +335,14 @@ def test_a_job_is_tagged_with_its_job_and_stage(stage: Stage) -> None:
     assert tags == {"spaceport:stack": "spaceport-dev", "spaceport:job": JOB_ID, "spaceport:stage": stage.value}
 
 
+def test_structure_from_motion_is_told_where_a_scene_has_its_cameras() -> None:
+    assert request(Stage.SFM, step="scene")["Environment"]["PIPELINE_STEP"] == "scene"
+    assert "PIPELINE_STEP" not in request(Stage.SFM)["Environment"]
+    assert "PIPELINE_STEP" not in request(Stage.TRAINING, step="scene")["Environment"]
+    assert source_of(run_of(Stage.TRAINING), job("scene"), FINISHED, RESULTS)["S3Uri"] == output_of(Stage.SFM) + "/"
+    assert len(request(Stage.COMPRESSOR, step="scene")["ProcessingInputs"]) == 1  # it has no survey
+
+
 @pytest.mark.parametrize("step", PipelineStep)
 def test_every_way_through_the_pipeline_ends_with_the_compressor(step: PipelineStep) -> None:
     stages = step.stages

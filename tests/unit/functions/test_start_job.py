@@ -65,6 +65,18 @@ def test_the_executions_input_is_the_job(cloud: Cloud) -> None:
     }
 
 
+@pytest.mark.parametrize(("count", "step", "first"), [(599, "3dgs", "3dgs"), (600, "scene", "sfm")])
+def test_a_large_scene_is_cut_into_blocks_before_it_is_trained(cloud: Cloud, count: int, step: str, first: str) -> None:
+    names = photos(count)
+    event = cloud.upload("meadow.zip", zip_of(scene_of(binary_model(names), names)), pipelinestep="3dgs")
+    invoke("start_job", event)
+    started = cloud.stepfunctions.executions[job_id(event)].input
+    assert (started["firstStage"], started["options"]["pipelineStep"]) == (first, step)
+    item = cloud.item(job_id(event))
+    assert item is not None
+    assert (item["pipelineStep"], item["photos"]) == (step, count)
+
+
 def test_the_job_is_in_the_jobs_table_before_its_first_event(cloud: Cloud) -> None:
     event = cloud.upload("meadow.zip", GOOD, email="pilot@example.com", pipelinestep="full")
     invoke("start_job", event)

@@ -46,14 +46,19 @@ def test_half_of_five_thousand_photos_lost_is_a_small_part_of_it(folder: str) ->
     assert all(stage["metrics"]["psnr"] == 24.0 for stage in job["stages"].values())
 
 
+def long_text(most: int) -> st.SearchStrategy[str]:
+    """Up to `most` characters; drawn one by one they would cost more than what is tested."""
+    return st.tuples(st.text(max_size=10), st.integers(0, most // 10)).map(lambda drawn: drawn[0] * drawn[1])
+
+
 json_values = st.recursive(
-    st.none() | st.floats(allow_nan=False) | st.text(max_size=2000), lambda inner: st.lists(inner, max_size=50)
+    st.none() | st.floats(allow_nan=False) | long_text(2000), lambda inner: st.lists(inner, max_size=50)
 )
 
 
 @given(
     st.dictionaries(st.text(max_size=40), json_values, max_size=30),
-    st.lists(st.tuples(st.sampled_from(WarningCode), st.text(max_size=3000)), max_size=40),
+    st.lists(st.tuples(st.sampled_from(WarningCode), long_text(3000)), max_size=40),
 )
 def test_a_stages_output_is_small_whatever_its_result_says(
     metrics: dict[str, Any], warned: list[tuple[WarningCode, str]]

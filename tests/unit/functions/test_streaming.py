@@ -30,6 +30,7 @@ META: dict[str, Any] = {
     "lodLevels": 2,
     "filenames": ["0_0.sog", "1_0.sog"],
     "environment": "environment.sog",
+    "thumbnails": "thumbnails.bin",
     "tree": {"bound": {"min": [0, 0, 0], "max": [1, 1, 1]}, "lods": {"0": {"file": 0, "offset": 0, "count": 9}}},
 }
 NOW = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
@@ -79,13 +80,13 @@ def test_the_jobs_page_streams_a_large_scene_by_links_to_its_parts(cloud: Cloud)
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
     given_ = answer.json
-    assert {**given_, "filenames": META["filenames"], "environment": META["environment"]} == {
+    assert {**given_, **{name: META[name] for name in ("filenames", "environment", "thumbnails")}} == {
         **META,
         "expiresAt": given_["expiresAt"],
     }
-    named = [*given_["filenames"], given_["environment"]]
+    named = [*given_["filenames"], given_["environment"], given_["thumbnails"]]
     assert [urlsplit(url).path for url in named] == [
-        f"/{FOLDER}/lod/{name}" for name in (*META["filenames"], "environment.sog")
+        f"/{FOLDER}/lod/{name}" for name in (*META["filenames"], "environment.sog", "thumbnails.bin")
     ]
     assert all(0 < seconds_of(url) <= 6 * 3600 for url in named)
     assert links[MANIFEST] == source_of(links[STREAM])  # for another viewer that streams

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from contract.codes import ErrorCode
-from local import demo, up
+from local import demo, sample_photos, up
 from local.cloud import CloudError, start_detached
 from local.customer import Subscription
 from local.folders import code_of
@@ -47,11 +47,11 @@ def test_two_first_demos_make_one_sample(tmp_path: Path) -> None:
     for name in ("mine", "theirs"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "sample.zip").write_text(name)
-    demo.place(tmp_path / "theirs", tmp_path / "sample")
-    demo.place(tmp_path / "mine", tmp_path / "sample")
+    sample_photos.place(tmp_path / "theirs", tmp_path / "sample")
+    sample_photos.place(tmp_path / "mine", tmp_path / "sample")
     assert (tmp_path / "sample" / "sample.zip").read_text() == "theirs"
     with pytest.raises(FileNotFoundError):
-        demo.place(tmp_path / "nothing", tmp_path / "other")
+        sample_photos.place(tmp_path / "nothing", tmp_path / "other")
 
 
 def test_a_second_start_waits_for_the_first(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from products.make import write_report
+from products.make import Options, write_report
 from products.quality import CHECKED, NOT_CADASTRAL, Evidence, Report, report
 from products.quality_files import write_html, write_pdf
+from stage import __version__
 
 ACCURACY = {
     "count": 10,
@@ -36,6 +37,8 @@ SURVEY: dict[str, Any] = {
         }
     ],
     "reprojection_pixels": {"mean": 0.2, "rms": 0.28, "bin": 0.1, "counts": [500, 300, 100, *[10] * 17]},
+    "observations_median": 2900,
+    "systematic_pixels": 0.04,
     "track_lengths": [{"photos": 2, "points": 200}, {"photos": 3, "points": 100}, {"photos": 4, "points": 0}],
     "gps": {**ACCURACY, "rms_metres": [0.3, 0.3, None], "le90_metres": None},
     "control": ACCURACY,
@@ -71,10 +74,17 @@ def evidence(**changes: Any) -> Evidence:
         photos=photos,
         survey=SURVEY,
         georeference=GEOREFERENCE,
-        cameras_result={"counts": {"points": 300}, "metrics": {"overlapShare": 0.9}, "resources": {"wallSeconds": 30}},
-        training_result={"resources": {"wallSeconds": 160}},
+        cameras_result={
+            "counts": {"points": 300}, "metrics": {"overlapShare": 0.9}, "timings": {"features": 12.3},
+            "resources": {"wallSeconds": 30, "cpuSeconds": 51.0, "peakMemoryBytes": 1_800_000_000},
+        },
+        training_result={
+            "timings": {"train": 150.0},
+            "resources": {"wallSeconds": 160, "cpuSeconds": 170.0, "peakMemoryBytes": 900_000_000},
+        },
         products=PRODUCTS,
-    )
+        asked=Options(epsg=25832).in_words(),
+    )  # fmt: skip
     return replace(good, **changes)
 
 
@@ -110,6 +120,8 @@ def test_what_a_missing_grid_leaves_uncertain_is_said() -> None:
     [
         ({"photos": [{"registered": n < 14, "features": 9} for n in range(20)]}, "Photos placed", "fair"),
         ({"photos": [{"registered": n < 9, "features": 9} for n in range(20)]}, "Photos placed", "poor"),
+        ({"survey": {**SURVEY, "observations_median": 300}}, "Tie points in a photo, median", "fair"),
+        ({"survey": {**SURVEY, "observations_median": 99}}, "Tie points in a photo, median", "poor"),
         ({"survey": {**SURVEY, "check": None}}, "Accuracy", "fair"),
         ({"georeference": {"georeferenced": False}, "survey": {**SURVEY, "check": None}}, "Accuracy", "poor"),
         ({"survey": {**SURVEY, "check": {**ACCURACY, "rms_metres": [0.02, 0.02, 0.1]}}}, "Accuracy", "fair"),
@@ -122,6 +134,37 @@ def test_what_a_missing_grid_leaves_uncertain_is_said() -> None:
 )  # fmt: skip
 def test_what_is_not_good_is_said(changes: dict[str, Any], name: str, verdict: str) -> None:
     assert verdicts(report(evidence(**changes)))[name] == verdict
+
+
+def test_software_options_steps_and_machine_are_stated() -> None:
+    found = rows(report(evidence()), "Processing")
+    assert ("Software", f"Spaceport {__version__}") in found
+    assert ("Coordinate system", "EPSG:25832") in found
+    assert ("Cells of the maps", "the photos' own resolution") in found
+    assert ("Structure from motion", "30 s; 51 CPU seconds; memory 1.8 GB at most") in found
+    assert ("  features", "12.3 s") in found
+    assert ("  train", "150.0 s") in found
+
+
+def test_surface_and_cloud_have_resolution_density_and_a_picture(tmp_path: Path) -> None:
+    found = report(evidence(pictures={name: tmp_path / name for name in ("orthophoto", "cameras", "hillshade")}))
+    products = rows(found, "Products")
+    assert ("Surface model", "cells of 3.2 cm, as the orthophoto's") in products
+    assert ("Point density", "111 per m² of the maps") in products
+    shown = {section.title: [path.name for path, _ in section.pictures] for section in found.sections}
+    assert shown["Flight"] == ["orthophoto", "cameras"]
+    assert shown["Products"] == ["hillshade"]
+
+
+def test_what_the_lens_model_leaves_is_stated() -> None:
+    found = rows(report(evidence()), "Bundle adjustment")
+    assert ("Mean residual in the worst of 16 × 12 parts of the photos", "0.04 px") in found
+
+
+def test_a_survey_of_an_older_job_has_a_report() -> None:
+    later = ("observations_median", "systematic_pixels")
+    older = {name: value for name, value in SURVEY.items() if name not in later}
+    assert "Tie points in a photo, median" not in verdicts(report(evidence(survey=older)))
 
 
 def test_without_check_points_it_is_not_for_cadastral_use() -> None:
@@ -157,7 +200,7 @@ def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> 
     for folder in (model, cameras, output):
         folder.mkdir()
     (output / "products.json").write_text(json.dumps({"version": 1, "files": [], **PRODUCTS}))
-    write_report("a", model, cameras, output)
+    write_report(Options("a"), model, cameras, output)
     assert not (output / "quality.pdf").exists()
     good = evidence()
     (cameras / "survey.json").write_text(json.dumps(SURVEY))
@@ -165,6 +208,6 @@ def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> 
     (cameras / "result.json").write_text(json.dumps(good.cameras_result))
     (model / "georeference.json").write_text(json.dumps(GEOREFERENCE))
     (model / "result.json").write_text(json.dumps(good.training_result))
-    write_report("a", model, cameras, output)
+    write_report(Options("a"), model, cameras, output)
     assert json.loads((output / "products.json").read_text())["files"] == ["quality.html", "quality.pdf"]
     assert (output / "quality.pdf").stat().st_size > 3000

@@ -73,3 +73,18 @@ def test_what_is_no_polygon_is_refused_by_code(
     (delivery / "a.geojson").write_text(content)
     assert main([str(delivery), str(delivery / "a.geojson")]) == 1
     assert "a.geojson holds no GeoJSON polygon" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"], ids=["missing", "damaged"])
+def test_without_a_surface_model_it_is_refused_by_code(
+    delivery: Path, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A preview has none, nor has a scene without a place on Earth."""
+    rim = polygon(delivery / "rim.geojson", 25.0, 25.0, 30.0, 20.0)
+    (delivery / "surface.tif").unlink()
+    if content is not None:
+        (delivery / "surface.tif").write_bytes(content)
+    assert main([str(delivery), str(rim)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("INVALID_OPTION: surface.tif is not in")
+    assert "standard or high" in said

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pycolmap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,19 +17,20 @@ from numpy.typing import NDArray
 from contract.blocks import MIN_BLOCK_PHOTOS, BlockPhoto, BlockPlan, hold_out
 from contract.schemas import schemas
 from geo.boxes import in_box
+from sfm.block_models import ModelCutter
 from sfm.blocks import (
     MIN_SHOWN,
     UPRIGHT,
-    Flight,
     axes_of_plane,
     block_photos,
     cut,
-    flight_of,
     plan_blocks,
     seam_at,
+    trained_points,
     wide_points,
     write_blocks,
 )
+from sfm.flight import Flight, flight_of
 from tests.unit.sfm.models import flight as flown
 from tests.unit.sfm.models import lens
 
@@ -55,7 +57,7 @@ def nadir(places: NDArray[np.float64], ground: NDArray[np.float64]) -> Flight:
     names = [f"{number:06d}.jpg" for number in range(len(places))]
     sizes = np.tile(np.array(SIZE), (len(places), 1))
     joined = np.concatenate(points), np.concatenate(photos), np.concatenate(pixels)
-    return Flight(names, sizes, centres, SIZE[0] / FOCAL * HEIGHT, ground, *joined)
+    return Flight(names, sizes, centres, SIZE[0] / FOCAL * HEIGHT, np.arange(len(ground)), ground, *joined)
 
 
 def field(places: NDArray[np.float64], count: int = 6000, seed: int = 0) -> NDArray[np.float64]:
@@ -229,3 +231,46 @@ def test_a_plan_is_written_beside_the_scene_and_none_for_a_small_flight(
         assert rows
     assert all(row["rect"] == [0, 0, 800, 600] for row in rows)
     assert len(rows) == 16
+    for block in BlockPlan.from_json(document).blocks:
+        part = pycolmap.Reconstruction(tmp_path / "blocks" / f"{block.id:02d}" / "sparse" / "0")
+        assert part.num_images() == block.photos
+        assert part.num_points3D() >= 0.9 * block.points
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_any_part_of_a_model_is_read_back_as_it_is_in_the_whole(
+    seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = flown(lens("SIMPLE_PINHOLE", 700.0))
+    flight, rng = flight_of(model), np.random.default_rng(seed)
+    chosen = rng.random(len(flight.positions)) < rng.random()
+    names = {name for name in flight.names if rng.random() < 0.6}
+    folder = tmp_path_factory.mktemp("part") / "sparse"
+    ModelCutter(model, flight).write(folder, names, chosen)
+    part = pycolmap.Reconstruction(folder)
+    assert {image.name for image in part.images.values()} == names
+    seen = {point for point, photo in zip(flight.points, flight.photos, strict=True) if flight.names[photo] in names}
+    expected = sorted(tuple(flight.positions[point]) for point in seen if chosen[point])
+    assert sorted(tuple(point.xyz) for point in part.points3D.values()) == expected
+    by_place = {tuple(point.xyz): point for point in model.points3D.values()}
+    for point in part.points3D.values():
+        whole = by_place[tuple(point.xyz)]
+        assert (point.color == whole.color).all()
+        tracks = [
+            {(of.image(e.image_id).name, *of.image(e.image_id).points2D[e.point2D_idx].xy) for e in one.track.elements}
+            for of, one in ((part, point), (model, whole))
+        ]
+        assert tracks[0] == {element for element in tracks[1] if element[0] in names}
+    for image in part.images.values():
+        whole_image = model.image(image.image_id)
+        np.testing.assert_allclose(image.cam_from_world().matrix(), whole_image.cam_from_world().matrix(), atol=1e-12)
+        assert part.camera(image.camera_id).params_to_string() == model.camera(image.camera_id).params_to_string()
+
+
+def test_a_blocks_model_holds_what_it_trains_and_not_the_flight(square: Flight) -> None:
+    plan = plan_blocks(square, 4, georeferenced=True)
+    for block in plan.blocks:
+        trained = trained_points(square, plan, block.box)
+        assert (trained >= wide_points(square, plan, block.box)).all()
+        assert trained.mean() < 0.45

@@ -89,6 +89,8 @@ def test_the_survey_figures_are_those_of_the_flight(scene: Path) -> None:
     assert sum(row["points"] for row in found["track_lengths"]) == counts["points"]
     seen = sum(row["points"] * row["photos"] for row in found["track_lengths"])
     assert sum(found["reprojection_pixels"]["counts"]) == seen
+    assert found["systematic_pixels"] is None or found["systematic_pixels"] < found["reprojection_pixels"]["rms"] * 2
+    assert found["observations_median"] == pytest.approx(seen / 8, rel=0.3)
     assert found["reprojection_pixels"]["mean"] < 0.6
     assert found["gps"]["count"] == 8
     assert max(found["gps"]["rms_metres"]) < 0.3

@@ -54,12 +54,17 @@ def test_a_failure_says_the_code_what_happened_and_what_to_do(
     assert "\x1b" not in said.err
 
 
-def test_ctrl_c_has_an_exit_code_of_its_own(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruptible: None
+def test_ctrl_c_is_answered_at_once_and_has_an_exit_code_of_its_own(
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    interruptible: None,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     interrupt = "os.kill(os.getppid(), 2); import time; time.sleep(60)"
     monkeypatch.setattr(cli, "project_images", lambda _root: played(sfm=interrupt))
     assert main([str(photos), "-o", str(tmp_path / "out")], tmp_path) == STOPPED
+    assert "\nstopping ...\n" in capfd.readouterr().err
 
 
 def test_a_file_that_cannot_become_a_job_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from spaceport.client import ApiError, Client, JobFailed
 from tests.support.loopback import serving
+
+ROOT = Path(__file__).parents[3]
 
 
 class Api:
@@ -88,6 +91,28 @@ def test_an_upload_sends_each_missing_part_once_and_starts_the_job(api: Api, cli
     assert [body for route, body, _ in api.calls if route.startswith("PUT")] == [b"aaaa", b"bbbb", b"bbbb", b"cc"]
     assert shares == [0.4, 0.8, 1.0]
     assert "authorization" not in api.calls[1][2]  # the token is the API's, not the store's
+
+
+@pytest.mark.parametrize("guide", ["README.md", "docs/api.md"])
+def test_the_guides_example_runs_as_it_is_written(
+    guide: str, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / guide).read_text(encoding="utf-8"), re.M | re.S)
+    (tmp_path / "photos.zip").write_bytes(b"photos")
+    links = {name: f"{api.url}/{name}" for name in ("scene.sog", "viewer/index.html")}
+    part = {"number": 1, "url": f"{api.url}/part"}
+    job = {"jobId": "a", "status": "SUCCEEDED", "progress": 1.0, "message": "Ready.", "links": links}
+    api.plan = {
+        "POST /uploads": [(201, {"uploadId": "u", "partBytes": 9, "links": [part]})],
+        "PUT /part": [(200, b"")],
+        "GET /uploads/u": [(200, {"uploadId": "u", "partBytes": 9, "links": []})],
+        "POST /uploads/u/complete": [(200, {"jobId": "a", "created": True})],
+        "GET /jobs/a": [(200, job)],
+        **{f"GET /{name}": [(200, name.encode())] for name in links},
+    }
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, guide, "exec"), {"api_url": api.url, "token": "secret"})
+    assert {name: (tmp_path / "out" / name).read_text() for name in links} == {name: name for name in links}
 
 
 def test_a_token_may_be_fetched_anew_for_each_call(api: Api, slept: list[float]) -> None:

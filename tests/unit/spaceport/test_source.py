@@ -43,6 +43,19 @@ def test_the_content_says_where_a_job_starts(tmp_path: Path) -> None:
     assert read_source(scene, Stage.SFM).step is PipelineStep.FULL  # when asked to, its photos alone count
 
 
+def test_a_large_scene_is_cut_into_blocks_unless_one_stage_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "sparse").mkdir()
+    for name in ("cameras.bin", "images.bin", "points3D.bin"):
+        (tmp_path / "sparse" / name).write_bytes(b"model")
+    for number in range(600):
+        (tmp_path / "images" / f"{number}.jpg").write_bytes(b"photo")
+    assert read_source(tmp_path).step is PipelineStep.SCENE
+    assert read_source(tmp_path, Stage.TRAINING).step is PipelineStep.TRAINING
+    (tmp_path / "images" / "7.jpg").unlink()
+    assert read_source(tmp_path).step is PipelineStep.TRAINING
+
+
 def test_what_cannot_work_is_refused_with_the_codes_of_an_upload(tmp_path: Path) -> None:
     text, empty, rar = tmp_path / "renamed.zip", tmp_path / "empty.zip", tmp_path / "photos.rar"
     text.write_text("a text")

@@ -175,6 +175,19 @@ def test_an_accelerators_own_memory_error_is_known_by_name() -> None:
     assert as_stage_error(OutOfMemoryError("CUDA out of memory")).code is ErrorCode.OUT_OF_MEMORY
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_a_library_of_cudas_lacks_is_memory_too(words: str) -> None:
+    """A retry after OUT_OF_MEMORY trains fewer Gaussians; after INTERNAL it would fail the same way."""
+    assert as_stage_error(RuntimeError(words)).code is ErrorCode.OUT_OF_MEMORY
+
+
 def test_sigterm_asks_the_work_to_stop(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
 

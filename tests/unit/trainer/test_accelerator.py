@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -12,7 +14,9 @@ from contract.codes import ErrorCode
 from stage.contract import run_stage
 from stage.environment import ExpectedAccelerator, StageEnvironment
 from stage.errors import StageError
-from trainer.accelerator import Found, device_for, runs_on
+from tests.support.gsplat_on_cpu import gsplat_on_cpu
+from trainer import accelerator
+from trainer.accelerator import Found, device_for, fault_of_kernels, find, runs_on
 from trainer.stage import result_folder, train_scene
 
 CUDA = ExpectedAccelerator("cuda", "7.5;8.0;8.6;8.9;9.0+PTX")
@@ -37,6 +41,7 @@ def test_outside_an_image_there_is_what_the_machine_has() -> None:
     [
         (Found(), ["driver none", "CUDA of torch none"]),
         (Found(driver="470.256", toolkit="13.0"), ["no GPU", "driver 470.256", "CUDA of torch 13.0"]),
+        (Found("580.95", "13.0", fault="CUDA error: busy"), ["no GPU", "CUDA error: busy", "driver 580.95"]),
         (replace(T4, name="Tesla V100", capability=(7, 0)), ["Tesla V100", "architecture 7.0", CUDA.architectures]),
         (replace(T4, fault="ImportError: libcudart"), ["gsplat's kernels", "ImportError: libcudart"]),
     ],
@@ -77,3 +82,36 @@ def test_a_job_without_the_gpu_that_its_image_expects_fails_before_it_reads_anyt
     environment = {"ML_ROOT": str(tmp_path), "EXPECTED_ACCELERATOR": "cuda"}
     assert run_stage("3dgs", result_folder, train_scene, environment) == 1
     assert (tmp_path / "output" / "failure").read_text().startswith("GPU_UNAVAILABLE: ")
+
+
+def test_a_gpu_is_tried_by_a_picture_and_its_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gsplat.csrc", ModuleType("gsplat.csrc"))
+    with gsplat_on_cpu():
+        assert fault_of_kernels(torch.device("cpu")) is None
+
+        def no_image(*_arguments: object, **_named: object) -> None:
+            raise RuntimeError("no kernel image is available for execution on the device")
+
+        monkeypatch.setattr(accelerator, "rasterize_gsplat", no_image)
+        assert str(fault_of_kernels(torch.device("cpu"))).startswith("RuntimeError: no kernel image")
+
+
+def test_a_package_that_gsplat_misses_is_a_fault_at_the_start_and_not_at_the_first_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """gsplat imports the loader of its kernels late, and that imports more than the kernels do."""
+    pytest.importorskip("gsplat")
+    monkeypatch.setitem(sys.modules, "gsplat.csrc", ModuleType("gsplat.csrc"))
+    monkeypatch.setitem(sys.modules, "gsplat.cuda._backend", None)
+    assert str(fault_of_kernels(torch.device("cpu"))).startswith("ModuleNotFoundError")
+
+
+def test_a_gpu_that_is_listed_and_cannot_be_opened_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_arguments: object) -> None:
+        raise RuntimeError("CUDA error: all CUDA-capable devices are busy or unavailable")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", busy)
+    found = find()
+    assert found.capability is None
+    assert found.fault == "CUDA error: all CUDA-capable devices are busy or unavailable"

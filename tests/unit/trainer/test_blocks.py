@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from contract.blocks import BlockPhoto, BlockPlan, Box, Hull
+from contract.blocks import HOLD_OUT_FIRST, BlockName, BlockPhoto, BlockPlan, read_by
 from geo.boxes import along_axes, box_shares, hull_share, in_box
 from sfm import blocks as planner
 from splat.camera import read_views
@@ -23,11 +24,10 @@ from splat.surroundings import read_surroundings
 from stage.contract import run_stage
 from stage.environment import Options
 from stage.errors import StageError
-from tests.support.blocks import plan_of
 from tests.support.schemas import file_faults
 from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene, make_truth
 from trainer.block import CoarseBackdrop, Part
-from trainer.dataset import cut, load_scene
+from trainer.dataset import Listed, cut, load_scene
 from trainer.densify import Densification, Pull, refine
 from trainer.gpu.strategy import Splitting
 from trainer.optimise import Splats
@@ -50,10 +50,27 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def of_all(scene: Path, listed: dict[str, BlockPhoto]) -> Listed:
+    """These parts of the photos, and all points of the flight."""
+    return Listed(scene / "sparse" / "0", listed, np.zeros(3))
+
+
+def give(scene: Path, block: BlockName, channel: Path) -> None:
+    """Copy what of `scene` a part of the flight is given."""
+    listed = json.loads(
+        (scene / ("coarse" if block == "coarse" else f"blocks/{block:02d}") / "photos.json").read_text()
+    )
+    is_read = read_by(block, {row["name"] for row in listed})
+    for path in scene.rglob("*"):
+        if path.is_file() and is_read(path.relative_to(scene).as_posix()):
+            (channel / path.relative_to(scene)).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, channel / path.relative_to(scene))
+
+
 def train(root: Path, scene: Path, block: str, coarse: Path | None = None) -> Path:
     data = root / "input" / "data"
     data.mkdir(parents=True)
-    (data / "scene").symlink_to(scene)
+    give(scene, "coarse" if block == "coarse" else int(block), data / "scene")
     if coarse:
         (data / "coarse").symlink_to(coarse)
     variables = {"ML_ROOT": str(root), "TRAINING_STEPS": str(STEPS), "MAX_GAUSSIANS": "1200", "BLOCK": block}
@@ -135,7 +152,7 @@ def test_blocks_and_what_lies_around_them_show_the_ground_as_it_is(
 def test_a_cut_photo_shows_what_the_whole_shows_there(scene: Path) -> None:
     whole = load_scene(scene, WIDTH)
     listed = {photo.name: BlockPhoto(photo.name, photo.split, (16, 32, 80, 72), 9) for photo in whole.photos}
-    part = load_scene(scene, WIDTH, listed=listed)
+    part = load_scene(scene, WIDTH, listed=of_all(scene, listed))
     store, others = PhotoStore(), PhotoStore()
     point = whole.positions[:5]
     for one, other in zip(whole.photos, part.photos, strict=True):
@@ -150,7 +167,7 @@ def test_a_cut_photo_is_made_smaller_by_the_wholes_factor(scene: Path) -> None:
     listed = {
         f"{number:06d}.png": BlockPhoto(f"{number:06d}.png", "train", (16, 32, 80, 72), 9) for number in range(1, 17)
     }
-    for photo in load_scene(scene, WIDTH // 2, listed=listed).photos:
+    for photo in load_scene(scene, WIDTH // 2, listed=of_all(scene, listed)).photos:
         assert (photo.camera.width, photo.camera.height) == (32, 20)
         assert PhotoStore().picture(photo).shape == (20, 32, 3)
 
@@ -218,7 +235,7 @@ def test_steps_and_gaussians_asked_for_are_shared_out(scene: Path, plan: BlockPl
     asked = Options(training_steps=1000, max_gaussians=100_000)
     parts = [Part.read(scene, number) for number in (1, 2)]
     for part in parts:
-        own = part.within(load_scene(scene, WIDTH, listed=part.photos))
+        own = part.load(scene, WIDTH, HOLD_OUT_FIRST)
         assert isinstance(part.name, int)
         delivered = part.delivers(own.positions).mean()
         assert 0.5 < delivered < 1  # the rest are the margin's
@@ -255,11 +272,41 @@ def test_a_block_that_is_not_planned_is_an_invalid_scene(scene: Path, tmp_path: 
         Part.read(tmp_path, 3 if fault == "no such block" else 1)
 
 
-def test_a_block_without_points_is_an_invalid_scene(scene: Path) -> None:
-    far = plan_of(
-        [Box((None, None), (5000.0, None)), Box((5000.0, None), (None, None))], hull=Hull((-9e3,) * 3, (9e3,) * 3)
-    )
-    whole = load_scene(scene, WIDTH)
-    photos = {photo.name: BlockPhoto(photo.name, "train", (0, 0, WIDTH, HEIGHT), 9) for photo in whole.photos}
-    with pytest.raises(StageError, match="0 points in block 2"):
-        Part(2, far, photos).within(whole)
+def test_a_block_without_points_is_an_invalid_scene(scene: Path, tmp_path: Path) -> None:
+    give(scene, 1, tmp_path)
+    (tmp_path / "blocks/01/sparse/0/points3D.bin").unlink()
+    (tmp_path / "blocks/01/sparse/0/points3D.bin").write_bytes(bytes(8))
+    with pytest.raises(StageError, match="0 usable points"):
+        Part.read(tmp_path, 1).load(tmp_path, WIDTH, HOLD_OUT_FIRST)
+
+
+def test_a_block_is_trained_from_its_own_model_as_from_the_flights(
+    scene: Path, plan: BlockPlan, tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        give(scene, number, tmp_path / str(number))
+        part = Part.read(scene, number)
+        own = part.load(tmp_path / str(number), WIDTH, HOLD_OUT_FIRST)
+        whole = load_scene(scene, WIDTH, listed=of_all(scene, dict(part.photos)))
+        inside = part.trains(whole.positions)
+        assert 0 < inside.mean() < 1
+        np.testing.assert_array_equal(sorted(map(tuple, own.positions)), sorted(map(tuple, whole.positions[inside])))
+        assert [photo.name for photo in own.photos] == [photo.name for photo in whole.photos]
+        for mine, theirs in zip(own.photos, whole.photos, strict=True):
+            np.testing.assert_allclose(mine.camera.world_to_camera, theirs.camera.world_to_camera, atol=1e-12)
+            seen = {tuple(whole.positions[row]) for row in whole.observed[mine.name] if inside[row]}
+            assert {tuple(own.positions[row]) for row in own.observed[mine.name]} == seen
+
+
+def test_all_parts_of_a_flight_far_from_its_origin_are_about_one_place(scene: Path, tmp_path: Path) -> None:
+    """By their own points they would be about places of their own, and their splats could not be joined."""
+    document = json.loads((scene / "blocks.json").read_text())
+    for name in ("coarse", 1, 2):
+        give(scene, name, tmp_path)
+    (tmp_path / "blocks.json").unlink()
+    for end in ("low", "high"):
+        document["hull"][end][0] += 50_000
+    (tmp_path / "blocks.json").write_text(json.dumps(document))
+    offsets = {Part.read(tmp_path, name).load(tmp_path, WIDTH, HOLD_OUT_FIRST).offset for name in ("coarse", 1, 2)}
+    assert len(offsets) == 1
+    assert offsets.pop()[0] == pytest.approx(50_100, abs=20)

@@ -18,6 +18,7 @@ from splat.projection import packed
 from stage.environment import Options
 from stage.errors import StageError
 from tests.support.gaussians import gaussians_of
+from tests.support.gsplat_on_cpu import gsplat_on_cpu
 from tests.support.tensors import gradient
 from tests.unit.trainer.synthetic import BEHIND, PlainBackdrop, make_scene
 from trainer.dataset import Frame, Photo, load_scene
@@ -27,6 +28,9 @@ from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import Backgrounds, Pictures
 from trainer.gpu.shots import Shots, rows_in_view
 from trainer.gpu.strategy import MAX_SHARES, Relocation, shared
+from trainer.gpu.training import DeviceTrainer
+from trainer.initialise import from_seeds, seed_points
+from trainer.optimise import LEARNING_RATES, Seen, Splats
 from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget, Flight, budget, preset_of
 
@@ -145,6 +149,45 @@ def test_relocation_moves_the_transparent_and_fills_up() -> None:
     assert float(torch.sigmoid(splats["opacities"]).min()) > 0.005
     known = {tuple(mean) for mean in gaussians.means[10:].tolist()}
     assert {tuple(mean) for mean in splats["means"].tolist()} == known
+
+
+def test_noise_moves_the_transparent_by_the_learning_rate_along_their_shape() -> None:
+    """As gsplat's `inject_noise_to_position`: a draw times the covariance, the means' learning rate and 5e5."""
+    sigma, rate, count = 1e-3, 2e-3, 4000
+    splats = DeviceSplats.of(
+        gaussians_of(
+            means=np.zeros((count, 3)), quats=np.tile([1.0, 0, 0, 0], (count, 1)),
+            scales=np.tile(np.log([4 * sigma, sigma, sigma]), (count, 1)),
+            opacities=np.where(np.arange(count) % 2, -12.0, 3.0), sh0=np.zeros((count, 3)),
+            shN=np.zeros((count, 15, 3)),
+        ),
+        CPU,
+    )  # fmt: skip
+    Relocation().perturb(splats, splats.take(torch.arange(count), 0), rate, torch.Generator().manual_seed(0))
+    moved = splats["means"]
+    loose = 1 / (1 + np.exp(-0.5))  # of an opacity of nothing
+    expected = loose * 5e5 * rate * sigma**2
+    np.testing.assert_allclose(moved[1::2].std(dim=0).numpy(), expected * np.array([16, 1, 1]), rtol=0.1)
+    assert float(moved[::2].abs().max()) < 1e-9
+
+
+def test_training_hands_noise_the_means_learning_rate(tmp_path: Path) -> None:
+    make_scene(tmp_path)
+    scene, rates = load_scene(tmp_path, 48), list[float]()
+
+    class Watched(Relocation):
+        def perturb(self, splats: Splats, seen: Seen, means_rate: float, chance: torch.Generator) -> None:
+            rates.append(means_rate)
+
+    with gsplat_on_cpu():
+        trainer = DeviceTrainer(
+            photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, budget=Budget(100, 48, 150),
+            splats=DeviceSplats.of(from_seeds(seed_points(scene, PhotoStore(), 120), 3), CPU), dropout=0.0,
+            room=1 << 30, strategy=Watched(),
+        )  # fmt: skip
+        trainer.run(lambda progress: progress.step < 8)
+    assert rates[0] == pytest.approx(LEARNING_RATES["means"])
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_the_penalty_of_relocation_is_of_the_visible_alone() -> None:

@@ -26,7 +26,7 @@ class Pictures:
     """A scene's photos at training resolution, as the loss wants them.
 
     Where `room` bytes hold them all, they are decoded once and stay on the device as bytes. Otherwise each is decoded
-    anew, in the size that is wanted, ahead of its step, and copied from page-locked memory while the device draws.
+    anew, in the size that is wanted, ahead of its step, and copied from page-locked memory: nobody waits for the copy.
     """
 
     def __init__(self, photos: Sequence[Photo], device: torch.device, room: int) -> None:

@@ -36,7 +36,7 @@ class Strategy(Protocol):
         """Look at a step's gradients."""
 
     def perturb(self, splats: Splats, seen: Seen, means_rate: float, chance: torch.Generator) -> None:
-        """After the optimiser's step of what was seen."""
+        """After the optimiser's step of what was seen, with the learning rate `means_rate` of the means."""
 
     def refine(self, splats: Splats, allowed: int, chance: torch.Generator) -> None:
         """Come to at most `allowed` Gaussians."""

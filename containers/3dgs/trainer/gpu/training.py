@@ -21,7 +21,7 @@ from trainer.gpu.photos import Backgrounds, Pictures
 from trainer.gpu.schedule import Growth, picture_factor, rate_share
 from trainer.gpu.shots import Shot, Shots, rows_in_view
 from trainer.gpu.strategy import Splitting, Strategy
-from trainer.optimise import Seen
+from trainer.optimise import LEARNING_RATES, Seen
 from trainer.rasterize import RasterInfo, rasterize_gsplat
 from trainer.schedule import Budget, active_degree, decay
 from trainer.shape import Shape
@@ -184,7 +184,7 @@ class DeviceTrainer:
         whole.backward()  # type: ignore[no-untyped-call]
         share = rate_share(steps)
         self.splats.step(seen, decay(at, steps), share)
-        self.strategy.perturb(self.splats, seen, decay(at, steps) * share, self._chance)
+        self.strategy.perturb(self.splats, seen, LEARNING_RATES["means"] * share * decay(at, steps), self._chance)
         self.splats.limit_sizes(seen.rows, self._limits)
         if at < self.growth.last:
             self.strategy.observe(seen, info, shot.camera)

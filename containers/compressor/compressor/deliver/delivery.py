@@ -82,6 +82,7 @@ class Delivery:
         write_streamed(
             self.folder / "lod", arranged, self.page.coarseness, Layout.of(len(arranged)), progress,
             marks=self.source.marks, environment=environment_of(arranged.gaussians, self.surroundings),
+            thumbnails=self.photos.thumbnails.jpegs,
         )  # fmt: skip
 
     def write_tiles(self, progress: Callable[[float], None]) -> None:

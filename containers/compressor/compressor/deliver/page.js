@@ -14,6 +14,23 @@ function fail(text) {
     poster.classList.add('failed');
     byId('message').textContent = text;
     document.documentElement.dataset.loaded = 'failed';
+    offerOrbit();
+}
+
+// The flight round the scene, a moving picture that needs no WebGL: beside this page, or by a signed link to it (#orbit=…).
+const ORBIT = '../orbit.webp';
+
+function offerOrbit() {
+    const link = new URLSearchParams(location.hash.slice(1)).get('orbit');
+    const picture = new Image();
+    picture.onload = () => {
+        if (document.documentElement.dataset.loaded === 'failed') {
+            const anchor = document.createElement('a');
+            Object.assign(anchor, { id: 'orbit', href: picture.src, target: '_blank', rel: 'noopener', textContent: 'Watch a flight around the scene' });
+            byId('message').append(' ', anchor);
+        }
+    };
+    picture.src = link && isNeighbour(link, ORBIT) ? link : ORBIT;
 }
 
 if (asked.has('noui')) {
@@ -51,9 +68,10 @@ async function content() {
     if (byId('splat').textContent === '') {
         return streamed();
     }
-    const sog = embedded();
+    const sog = new Blob([embedded('splat')], { type: 'application/zip' });
     const contentUrl = URL.createObjectURL(sog);
-    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), source: sog };
+    const thumbnails = async () => embedded('thumbnails').buffer;
+    return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), source: sog, thumbnails };
 }
 
 // A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no right to them:
@@ -91,8 +109,8 @@ async function streamed() {
             return urlOf(name);
         };
         found.filenames = found.filenames.map(own);
-        if (found.environment) {
-            found.environment = own(found.environment);
+        for (const part of ['environment', 'thumbnails'].filter((name) => found[name])) {
+            found[part] = own(found[part]);
         }
         expires = Date.parse(found.expiresAt);
         return found;
@@ -108,7 +126,7 @@ async function streamed() {
         }
         return links.get(url);
     };
-    // of the finest level, which is measured on; the browser may have it already
+    // of the finest level, which is measured on, or the thumbnails; the browser may have it already
     const load = async (url) => {
         for (const anew of [false, true]) {
             const answer = await fetch(await linkOf(url, anew), { credentials: 'omit', cache: 'force-cache' });
@@ -118,21 +136,22 @@ async function streamed() {
         }
         throw new Error('a part of the scene could not be loaded');
     };
-    return { contentUrl, contentFilename: 'lod-meta.json', linkOf, source: { manifest: first, load } };
+    const thumbnails = () => load(first.thumbnails);
+    return { contentUrl, contentFilename: 'lod-meta.json', linkOf, source: { manifest: first, load }, thumbnails };
 }
 
 // As bytes, not as a data: URL: for 100 MB that takes three times as long and nearly four times the memory.
-function embedded() {
-    const binary = atob(byId('splat').textContent);
+function embedded(id) {
+    const binary = atob(byId(id).textContent);
     const bytes = new Uint8Array(binary.length);
     for (let i = 0; i < bytes.length; i++) {
         bytes[i] = binary.charCodeAt(i);
     }
-    return new Blob([bytes], { type: 'application/zip' });
+    return bytes;
 }
 
 async function start(renderer) {
-    const { source, ...given } = await content();
+    const { source, thumbnails, ...given } = await content();
     const viewer = await Supersplat.createViewer({
         container: byId('viewer'),
         settings,
@@ -164,7 +183,7 @@ async function start(renderer) {
         poster.inert = true;
         if (!asked.has('noui')) {
             addControls(viewer, given.contentUrl, source.size);
-            addMeasuring(viewer, source, supported);
+            addMeasuring(viewer, source, supported, thumbnails);
         }
         document.documentElement.dataset.loaded = 'true';
     };
@@ -176,10 +195,10 @@ async function start(renderer) {
 }
 
 // The splat is read for measuring when the panel is first opened.
-function addMeasuring(viewer, source, supported) {
+function addMeasuring(viewer, source, supported, thumbnails) {
     let tools;
     const toggle = () => {
-        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, photos, title, supported });
+        tools ??= Supersplat.measureWith({ viewer, panel: byId('measuring'), overlay: byId('overlay'), source, rotation, survey, photos, thumbnails, title, supported });
         tools.open(!tools.isOpen);
         window.spaceport.measuring = tools;
         byId('measure').setAttribute('aria-expanded', String(tools.isOpen));

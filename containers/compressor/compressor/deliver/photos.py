@@ -1,10 +1,16 @@
 """The photos' cameras as the page has them: which photos see a point, and where it lies in them (the page's side:
-containers/compressor/viewer/src/measure/photos.mjs)."""
+containers/compressor/viewer/src/measure/photos.mjs).
+
+A page is passed on, and names of files may hold those of people and streets: the page has numbers, and of each name a
+digest, by which it recognises its owner's own copy of the photo.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,6 +21,7 @@ from splat.camera import View
 from splat.quaternions import quaternions_of
 
 _POSITION_DIGITS, _TURN_DIGITS = 4, 7  # a tenth of a millimetre; a thousandth of a pixel of a photo
+_DIGEST_DIGITS = 12  # 48 bits: two of 5,000 names are alike once in 20 million flights
 _RADIAL = {"SIMPLE_RADIAL", "RADIAL", "RADIAL_FISHEYE"}
 _PLAIN = {"SIMPLE_PINHOLE", "PINHOLE"}
 
@@ -36,19 +43,29 @@ class Lens:
 
 
 @dataclass(frozen=True)
+class Thumbnails:
+    """`jpegs`: of all photos in a row, without metadata; `sizes`: the bytes of each, 0 where a photo has none."""
+
+    jpegs: bytes = b""
+    sizes: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
 class Photos:
-    """`cameras`: width, height, fx, fy, cx, cy of undistorted photos; `views`: name, index of the camera, centre, and
-    the rotation into the camera as a quaternion xyzw. `lens`: None where the photos are of several cameras, or of one
-    that is not known."""
+    """`cameras`: width, height, fx, fy, cx, cy of undistorted photos; `views`: what a photo is called in the page, the
+    digest of its file's name, index of the camera, centre, and the rotation into the camera as a quaternion xyzw.
+    `lens`: None where the photos are of several cameras, or of one that is not known. `thumbnails`: as `views`.
+    """
 
     cameras: Sequence[Sequence[float]] = ()
     views: Sequence[Sequence[Any]] = ()
     lens: Lens | None = None
+    thumbnails: Thumbnails = field(default_factory=Thumbnails)
 
     def as_json(self) -> dict[str, Any]:
         """As the page reads it."""
         lens = None if self.lens is None else asdict(self.lens)
-        return {"cameras": self.cameras, "views": self.views, "lens": lens}
+        return {"cameras": self.cameras, "views": self.views, "lens": lens, "thumbnails": self.thumbnails.sizes}
 
 
 def photos_of(
@@ -58,23 +75,36 @@ def photos_of(
 
     Raises KeyError, TypeError, ValueError or AttributeError where one is malformed.
     """
-    names = {row["name"]: _name_of(row) for row in rows or ()}
+    known = {row["name"]: row for row in rows or ()}
+    numbers = _numbers([view.name for view in views])
     cameras: dict[tuple[float, ...], int] = {}
     found = []
-    for view in views:
-        camera = view.camera
+    for view, number in zip(views, numbers, strict=True):
+        camera, row = view.camera, known.get(view.name, {"original": view.name})
         size = (camera.width, camera.height, *(round(v, 3) for v in (camera.fx, camera.fy, camera.cx, camera.cy)))
         index = cameras.setdefault(size, len(cameras))
         centre = [round(float(value), _POSITION_DIGITS) for value in camera.position]
         turn = [round(float(value), _TURN_DIGITS) for value in _quaternion(camera.rotation)]
-        found.append([names.get(view.name, view.name), index, *centre, *turn])
+        found.append([_label(number, row), _digest(row), index, *centre, *turn])
     return Photos([list(size) for size in cameras], found, _lens_of(survey) if rows else None)
 
 
-def _name_of(row: Mapping[str, Any]) -> str:
-    """As the customer knows it: the file's name, or a film's with the second."""
-    name = PurePosixPath(str(row.get("film") or row["original"])).name
-    return f"{name}, {float(row['seconds']):.1f} s" if row.get("film") else name
+def _numbers(names: Sequence[str]) -> list[int]:
+    """Those that the stages call the photos by (photos.json has the customer's own names to them), or else 1 to N."""
+    stems = [PurePosixPath(name).stem for name in names]
+    return [int(stem) for stem in stems] if all(map(str.isdecimal, stems)) else list(range(1, len(names) + 1))
+
+
+def _label(number: int, row: Mapping[str, Any]) -> str:
+    return f"{number}, {float(row['seconds']):.1f} s into the film" if row.get("film") else str(number)
+
+
+def _digest(row: Mapping[str, Any]) -> str:
+    """Of the name of the customer's file, as the page makes it; empty for a film's frame, which is no file."""
+    if row.get("film"):
+        return ""
+    name = unicodedata.normalize("NFC", PurePosixPath(str(row["original"])).name).lower()
+    return hashlib.sha256(name.encode("utf-8")).hexdigest()[:_DIGEST_DIGITS]
 
 
 def _lens_of(survey: Mapping[str, Any] | None) -> Lens | None:

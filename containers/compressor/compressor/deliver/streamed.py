@@ -28,6 +28,7 @@ from splat.stored import Marks
 
 LOD_META = "lod-meta.json"  # the name by which viewers know the format
 ENVIRONMENT = "environment.sog"
+THUMBNAILS = "thumbnails.bin"
 _VERSION = 1
 _GENERATOR = "spaceport"
 _REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
@@ -62,10 +63,12 @@ def write_streamed(
     *,
     marks: Marks,
     environment: NDArray[np.bool_] | None = None,
+    thumbnails: bytes = b"",
 ) -> None:
     """Write the scene below `folder`, which is made, at a `coarseness`; `lod-meta.json` last.
 
-    `environment` (N,): Gaussians to keep apart, at most MAX_ENVIRONMENT after merging. `progress` gets the share done.
+    `environment` (N,): Gaussians to keep apart, at most MAX_ENVIRONMENT after merging. `thumbnails`: the photos', which
+    our own page loads when a point is first measured. `progress` gets the share done.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = len(arranged)
@@ -78,6 +81,9 @@ def write_streamed(
         arranged = arranged.select(~environment)
         _write_unit(folder / ENVIRONMENT, apart, _share(coarseness, len(apart), count), marks)
         more["environment"] = ENVIRONMENT
+    if thumbnails:
+        (folder / THUMBNAILS).write_bytes(thumbnails)
+        more["thumbnails"] = THUMBNAILS
     starts = range(0, len(arranged), layout.leaf)
     leaves = [(start, min(start + layout.leaf, len(arranged))) for start in starts]
     nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]

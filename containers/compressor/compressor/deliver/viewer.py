@@ -47,7 +47,7 @@ class Page:
 
     `poster`: the picture shown while loading (JPEG); `metric`: whether one unit is one metre; `downloads`: bytes of the
     files beside the page's folder, by name; `antialiased`: whether the splat was trained for a compensated blur;
-    `survey`: how sure what is measured in the page is; `photos`: their cameras.
+    `survey`: how sure what is measured in the page is; `photos`: their cameras and thumbnails.
     """
 
     title: str
@@ -82,17 +82,18 @@ def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
 
 def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
     """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
-    path.write_text(_text(bundle, base64.b64encode(sog).decode("ascii"), page), encoding="utf-8")
+    splat, thumbnails = (base64.b64encode(content).decode("ascii") for content in (sog, page.photos.thumbnails.jpegs))
+    path.write_text(_text(bundle, splat, thumbnails, page), encoding="utf-8")
 
 
 def write_streaming_page(path: Path, bundle: Path, page: Page) -> None:
-    """Write the page without the splat to `path`, compressed by gzip: three quarters of it are the viewer's script, of
-    which gzip leaves a quarter, and nobody between a bucket and a phone would do it. Raises as `write_page` does.
+    """Write the page without splat and thumbnails to `path`, compressed by gzip: three quarters of it are the viewer's
+    script, of which gzip leaves a quarter, and nobody between a bucket and a phone would do it. Raises as `write_page`.
     """
-    path.write_bytes(gzip.compress(_text(bundle, "", page).encode("utf-8"), mtime=0))
+    path.write_bytes(gzip.compress(_text(bundle, "", "", page).encode("utf-8"), mtime=0))
 
 
-def _text(bundle: Path, splat: str, page: Page) -> str:
+def _text(bundle: Path, splat: str, thumbnails: str, page: Page) -> str:
     rotation = upright_rotation(page.surroundings.up)
     parts = resources.files(__package__)
     presentation = {
@@ -122,6 +123,7 @@ def _text(bundle: Path, splat: str, page: Page) -> str:
         poster="" if page.poster is None else f"style=\"background-image:url('{_data_url(page.poster)}')\"",
         # no `<` at all: `</script` would end the element, and `<!--<script` begins one that hides its end
         presentation=json.dumps(presentation, separators=(",", ":")).replace("<", "\\u003c"),
+        thumbnails=thumbnails,
         splat=splat,
     )
 

@@ -1,18 +1,23 @@
-// The photos that see a picked point, and marks of it in the reader's own copies of them, from which it is triangulated.
+// The photos that see a picked point, and marks of it in their thumbnails or in the reader's own copies of them, from which
+// it is triangulated.
 import { minus } from './matrix.mjs';
-import { framing, meeting, pixelOf, rayOf } from './photos.mjs';
+import { digestOf, framing, meeting, pixelOf, rayOf, rayOfThumbnail } from './photos.mjs';
 import { unit } from './picking.mjs';
 
 const MAX_LISTED = 8;
 const MAX_LOOKED_AT = 60; // photos: whether something hides the point from them is asked of each
 const MARGIN = 3; // standard deviations of the pick before which whatever is met hides it
-const WINDOW = [296, 200]; // pixels of the photo around where the point should be
+const WINDOW = [296, 200]; // pixels of the picture in which the point is marked, around where it should be
+const ENLARGED = 4; // times, of a thumbnail there
+const BESIDE = [88, 66]; // pixels of the picture beside a photo's number, which shows twice as many
+const SHOWN = 0.3; // of a thumbnail's width
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-// `section`: the page's element; `record`: of the photos (photos.mjs); `onMeeting` receives the point that marks meet in.
+// `section`: the page's element; `record`: of the photos (photos.mjs); `thumbnails`: theirs; `onMeeting` receives the point
+// that marks meet in.
 export class PhotoList {
-    constructor({ section, record, splat, onMeeting }) {
-        Object.assign(this, { section, record, splat, onMeeting });
+    constructor({ section, record, thumbnails, splat, onMeeting }) {
+        Object.assign(this, { section, record, thumbnails, splat, onMeeting });
         this.part = (name) => section.querySelector(`[data-part="${name}"]`);
         this.part('files').onchange = ({ target }) => this.open([...target.files]).catch((error) => this.say(error.message));
         this.part('own').hidden = record.lens === null;
@@ -26,7 +31,8 @@ export class PhotoList {
         }
         this.pick = pick;
         this.section.hidden = pick === null || this.record.views.length === 0;
-        this.marks = new Map();
+        this.marks = new Map(); // rays, by the photo's index
+        this.enlarged = new Map(); // thumbnails to mark in
         this.part('marks').replaceChildren();
         this.part('files').value = '';
         this.part('photo-list').replaceChildren();
@@ -55,68 +61,118 @@ export class PhotoList {
         this.part('photo-list').replaceChildren(...seen.slice(0, MAX_LISTED).map((photo) => this.item(photo)));
     }
 
-    item({ index, name, x, y, sure }) {
+    item({ index, label, x, y, sure }) {
         const item = document.createElement('li');
         const where = this.record.lens
             ? `pixel ${pixelOf(this.record, index, this.pick.point).map((value) => Math.round(value)).join(', ')}`
             : `${Math.round(100 * x)} % across, ${Math.round(100 * y)} % down`;
-        item.innerHTML = `<svg viewBox="0 0 40 30" width="40" height="30" aria-hidden="true"><rect x=".5" y=".5" width="39" height="29"/><circle cx="${(40 * x).toFixed(1)}" cy="${(30 * y).toFixed(1)}" r="3"/></svg>`;
-        item.append(`${name}: ${where}${sure === null ? ' (something not loaded may hide it)' : ''}`);
+        if (this.thumbnails.has(index)) {
+            item.append(this.beside(index, label, [x, y]));
+        } else {
+            item.innerHTML = `<svg viewBox="0 0 40 30" width="40" height="30" aria-hidden="true"><rect x=".5" y=".5" width="39" height="29"/><circle cx="${(40 * x).toFixed(1)}" cy="${(30 * y).toFixed(1)}" r="3"/></svg>`;
+        }
+        item.append(`Photo ${label}: ${where}${sure === null ? ' (something not loaded may hide it)' : ''}`);
         return item;
     }
 
-    // The reader's own files, found by their names; each is shown around the place that is to be marked.
+    // The thumbnail around the point, as a button that enlarges it to be marked.
+    beside(index, label, place) {
+        const [button, canvas] = [document.createElement('button'), document.createElement('canvas')];
+        button.type = 'button';
+        button.setAttribute('aria-label', `Mark the point in photo ${label}`);
+        [canvas.width, canvas.height] = BESIDE.map((value) => 2 * value);
+        button.append(canvas);
+        button.disabled = true; // until it is there
+        this.thumbnails.picture(index).then((picture) => {
+            const size = BESIDE.map((value) => SHOWN * picture.width * value / BESIDE[0]);
+            const middle = [place[0] * picture.width, place[1] * picture.height];
+            const context = canvas.getContext('2d');
+            context.drawImage(picture, middle[0] - size[0] / 2, middle[1] - size[1] / 2, ...size, 0, 0, canvas.width, canvas.height);
+            context.strokeStyle = '#fff';
+            context.lineWidth = 3;
+            context.stroke(new Path2D(`M${canvas.width / 2 + 14} ${canvas.height / 2}a14 14 0 1 0-28 0a14 14 0 1 0 28 0`));
+            button.onclick = () => this.enlarge(index, label, picture, middle);
+            button.disabled = false;
+        }).catch((error) => this.say(`The photos cannot be shown (${error.message})`));
+        return button;
+    }
+
+    enlarge(index, label, picture, middle) {
+        if (!this.enlarged.has(index)) {
+            this.enlarged.set(index, this.canvas({
+                index, label: `photo ${label}`, bitmap: picture, middle, zoom: ENLARGED,
+                rayOf: ([x, y]) => rayOfThumbnail(this.record, index, [x / picture.width, y / picture.height], picture.width),
+                said: ([x, y]) => `${(100 * x / picture.width).toFixed(1)} % across, ${(100 * y / picture.height).toFixed(1)} % down`
+            }));
+            this.part('marks').append(this.enlarged.get(index));
+        }
+        this.say('Click the point in each photo, or move the cross by the arrow keys');
+        this.enlarged.get(index).scrollIntoView({ block: 'nearest' });
+        this.enlarged.get(index).focus();
+    }
+
+    // The reader's own files, found by digests of their names; each is shown around the place that is to be marked.
     async open(files) {
-        const { views, lens } = this.record;
+        const { lens } = this.record;
         const framed = framing(this.record, this.pick.point);
         const unknown = [];
         for (const file of files) {
-            const found = framed.filter(({ name }) => name.toLowerCase() === file.name.toLowerCase());
+            const known = await digestOf(file.name);
+            const found = framed.filter(({ digest }) => digest === known);
             const bitmap = found.length === 1 ? await createImageBitmap(file).catch(() => null) : null;
             if (!bitmap || Math.abs(bitmap.width * lens.height - bitmap.height * lens.width) > lens.width + lens.height) {
                 unknown.push(file.name);
                 continue;
             }
-            this.part('marks').append(this.canvas(found[0].index, views[found[0].index][0], bitmap));
+            const [{ index }] = found;
+            const scale = bitmap.width / lens.width;
+            this.part('marks').append(this.canvas({
+                index, label: file.name, bitmap, zoom: 1,
+                middle: pixelOf(this.record, index, this.pick.point).map((value) => Math.round(value * scale)),
+                rayOf: (place) => rayOf(this.record, index, place.map((value) => value / scale)),
+                said: (place) => place.map((value) => Math.round(value / scale)).join(', ')
+            }));
         }
         this.say(unknown.length ? `Not a photo of this flight that shows the point: ${unknown.join(', ')}` : 'Click the point in each photo, or move the cross by the arrow keys');
     }
 
-    canvas(index, name, bitmap) {
-        const scale = bitmap.width / this.record.lens.width;
-        const middle = pixelOf(this.record, index, this.pick.point).map((value) => Math.round(value * scale));
+    // A picture to mark the point in: `bitmap` around `middle`, `zoom` times as large; `rayOf` and `said` of a place in it.
+    canvas({ index, label, bitmap, middle, zoom, rayOf: rayOfPlace, said }) {
         const canvas = document.createElement('canvas');
         [canvas.width, canvas.height] = WINDOW;
         canvas.tabIndex = 0;
         canvas.setAttribute('role', 'application');
+        const [width, height] = WINDOW.map((value) => value / zoom);
         let mark = middle;
         const context = canvas.getContext('2d');
         const draw = () => {
-            context.drawImage(bitmap, middle[0] - WINDOW[0] / 2, middle[1] - WINDOW[1] / 2, ...WINDOW, 0, 0, ...WINDOW);
-            const [x, y] = mark.map((value, k) => value - middle[k] + WINDOW[k] / 2);
+            context.clearRect(0, 0, ...WINDOW);
+            context.drawImage(bitmap, middle[0] - width / 2, middle[1] - height / 2, width, height, 0, 0, ...WINDOW);
+            const [x, y] = mark.map((value, k) => zoom * (value - middle[k]) + WINDOW[k] / 2);
             context.strokeStyle = this.marks.has(index) ? '#ffd400' : '#fff';
             context.stroke(new Path2D(`M${x - 10} ${y}h20M${x} ${y - 10}v20`));
-            context.fillText(name, 6, 14);
-            canvas.setAttribute('aria-label', `${name}, cross at ${mark.map((value) => Math.round(value / scale)).join(', ')}`);
+            context.fillText(label, 6, 14);
+            canvas.setAttribute('aria-label', `${label}, cross at ${said(mark)}`);
         };
         context.font = '12px sans-serif';
         context.fillStyle = '#fff';
         const set = (place) => {
             mark = place;
-            this.marks.set(index, mark.map((value) => value / scale));
+            this.marks.set(index, rayOfPlace(mark));
             draw();
             this.meet();
         };
         canvas.onclick = ({ clientX, clientY }) => {
-            const { left, top, width, height } = canvas.getBoundingClientRect();
-            set([(clientX - left) / width, (clientY - top) / height].map((share, k) => middle[k] + (share - 0.5) * WINDOW[k]));
+            const box = canvas.getBoundingClientRect();
+            const shares = [(clientX - box.left) / box.width, (clientY - box.top) / box.height];
+            set(shares.map((share, k) => middle[k] + (share - 0.5) * WINDOW[k] / zoom));
         };
         canvas.onkeydown = (event) => {
             const step = STEPS[event.key];
             if (step) {
                 event.preventDefault();
                 event.stopPropagation(); // the camera stays
-                set(mark.map((value, k) => value + step[k]));
+                set(mark.map((value, k) => value + step[k] / zoom));
             }
         };
         draw();
@@ -124,7 +180,7 @@ export class PhotoList {
     }
 
     meet() {
-        const rays = [...this.marks].map(([index, pixel]) => rayOf(this.record, index, pixel));
+        const rays = [...this.marks.values()];
         const found = rays.length > 1 ? meeting(rays) : null;
         if (found) {
             this.onMeeting({ ...found, off: Math.hypot(...minus(found.point, this.pick.point)) });

@@ -5,35 +5,43 @@ import { apply, dot, inverse, minus, plus, times } from './matrix.mjs';
 import { unit } from './picking.mjs';
 
 const MARK_PIXELS = 1; // by which a mark misses its place, one standard deviation: the eye's and the camera's own
+const MARK_OF_THUMBNAIL = 0.5; // of a thumbnail's pixel, which is shown enlarged
 const ROUNDS = 10;
 const MIN_PARALLAX = 1e-9; // of the normal matrix: less, and the rays are one
-const MAX_MISS = 3; // pixels, RMS: beyond, the marks are of different things
+const MAX_MISS = 3; // standard deviations of a mark, RMS: beyond, the marks are of different things
 
-// The photos that hold the point in their frame, those that show it largest first: { index, name, centre, distance, x, y,
-// size }, x and y as shares of the undistorted photo, `size` of a pixel at the point.
+// What the page knows a file by without its name (compressor/deliver/photos.py).
+export async function digestOf(name) {
+    const bytes = new TextEncoder().encode(name.normalize('NFC').toLowerCase());
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+    return Array.from(digest.slice(0, 6), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+// The photos that hold the point in their frame, those that show it largest first: { index, label, digest, centre, distance,
+// x, y, size }, x and y as shares of the undistorted photo, `size` of a pixel at the point.
 export function framing({ cameras, views }, point) {
-    return views.flatMap(([name, camera, cx, cy, cz, ...turn], index) => {
+    return views.flatMap(([label, digest, camera, cx, cy, cz, ...turn], index) => {
         const [width, height, fx, fy, px, py] = cameras[camera];
         const centre = [cx, cy, cz];
         const [x, y, z] = turned(turn, minus(point, centre));
         const place = [(fx * x / z + px) / width, (fy * y / z + py) / height];
         const shown = z > 0 && place.every((share) => share >= 0 && share < 1);
-        return shown ? [{ index, name, centre, distance: Math.hypot(x, y, z), x: place[0], y: place[1], size: z / fx }] : [];
+        return shown ? [{ index, label, digest, centre, distance: Math.hypot(x, y, z), x: place[0], y: place[1], size: z / fx }] : [];
     }).sort((one, other) => one.size - other.size);
 }
 
 // The pixel of the customer's own photo that shows the point.
 export function pixelOf({ views, lens }, index, point) {
-    const [, , cx, cy, cz, ...turn] = views[index];
+    const [, , , cx, cy, cz, ...turn] = views[index];
     const [x, y, z] = turned(turn, minus(point, [cx, cy, cz]));
     const radius = Math.hypot(x, y) / z;
     const factor = radius > 0 ? bent(lens, radius) / radius : 1;
     return [lens.fx * factor * x / z + lens.cx, lens.fy * factor * y / z + lens.cy];
 }
 
-// The ray of such a pixel: { origin, direction, sigma }, the last in radians.
+// The ray of such a pixel: { origin, direction, pixel, sigma }: radians of a photo's pixel, and by which a mark misses.
 export function rayOf({ views, lens }, index, [column, row]) {
-    const [, , cx, cy, cz, ...turn] = views[index];
+    const [, , , cx, cy, cz, ...turn] = views[index];
     const [x, y] = [(column - lens.cx) / lens.fx, (row - lens.cy) / lens.fy];
     const found = Math.hypot(x, y);
     let radius = found; // Newton's method
@@ -43,7 +51,15 @@ export function rayOf({ views, lens }, index, [column, row]) {
     }
     const factor = found > 0 ? radius / found : 1;
     const direction = unit(turnedBack(turn, [factor * x, factor * y, 1]));
-    return { origin: [cx, cy, cz], direction, sigma: MARK_PIXELS / lens.fx };
+    return { origin: [cx, cy, cz], direction, pixel: 1 / lens.fx, sigma: MARK_PIXELS / lens.fx };
+}
+
+// The same of a place, in shares of the undistorted photo, that is marked in a thumbnail `across` pixels wide.
+export function rayOfThumbnail({ cameras, views }, index, [x, y], across) {
+    const [, , camera, cx, cy, cz, ...turn] = views[index];
+    const [width, height, fx, fy, px, py] = cameras[camera];
+    const direction = unit(turnedBack(turn, [(x * width - px) / fx, (y * height - py) / fy, 1]));
+    return { origin: [cx, cy, cz], direction, pixel: 1 / fx, sigma: MARK_OF_THUMBNAIL * width / across / fx };
 }
 
 // The distance from the middle at which the lens shows what a pinhole shows at `radius`, both over the focal length.
@@ -74,12 +90,12 @@ export function meeting(rays) {
         }
         point = apply(covariance, sums);
     }
-    const squares = rays.map(({ origin, direction, sigma }) => {
+    const offs = rays.map(({ origin, direction }) => {
         const offset = minus(point, origin);
-        const off = Math.hypot(...minus(offset, times(dot(offset, direction), direction))) / Math.hypot(...offset);
-        return (off / sigma) ** 2;
+        return Math.hypot(...minus(offset, times(dot(offset, direction), direction))) / Math.hypot(...offset);
     });
-    const sum = squares.reduce((total, value) => total + value, 0);
+    const squares = (size) => offs.reduce((total, off, i) => total + (off / rays[i][size]) ** 2, 0);
+    const sum = squares('sigma');
     const worse = Math.max(1, sum / (2 * rays.length - 3)); // than marks of MARK_PIXELS would be
     let direction = rays[0].direction;
     for (let round = 0; round < 8 * ROUNDS; round++) { // the covariance's longest axis, by powers
@@ -87,10 +103,10 @@ export function meeting(rays) {
     }
     const longest = dot(direction, apply(covariance, direction));
     const rest = Math.max(0, (covariance[0][0] + covariance[1][1] + covariance[2][2] - longest) / 2);
-    const missed = MARK_PIXELS * Math.sqrt(sum / rays.length);
     return {
         point, direction, along: Math.sqrt(worse * longest), aside: Math.sqrt(worse * rest),
-        depth: Math.hypot(...minus(point, rays[0].origin)), marks: rays.length, missed,
-        doubt: missed > MAX_MISS ? 'the marks do not meet' : null
+        depth: Math.hypot(...minus(point, rays[0].origin)), marks: rays.length,
+        missed: Math.sqrt(squares('pixel') / rays.length),
+        doubt: Math.sqrt(sum / rays.length) > MAX_MISS ? 'the marks do not meet' : null
     };
 }

@@ -5,6 +5,7 @@ import { PhotoList } from './marking.mjs';
 import { gsdOf, judged, placed, ringOf, said, saidOfVolume } from './report.mjs';
 import { PickedSplat } from './splat.mjs';
 import { StreamedSplat } from './streamed.mjs';
+import { Thumbnails } from './thumbnails.mjs';
 import { SavedViews } from './views.mjs';
 import { gridOf } from './volume.mjs';
 
@@ -29,7 +30,7 @@ export function keepStill(viewer) {
 // `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
 // (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
 export class Measuring {
-    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, title, supported }) {
+    constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, thumbnails, title, supported }) {
         Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
         this.survey = { ...survey, up: turnedBack(rotation, [0, 1, 0]) };
         this.camera = new SplatCamera(viewer, rotation);
@@ -45,6 +46,7 @@ export class Measuring {
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
         this.photos = new PhotoList({
             section: this.part('photos'), record: photos, splat: this.splat,
+            thumbnails: new Thumbnails(photos.thumbnails, thumbnails),
             onMeeting: (pick) => { this.picks = [pick]; this.show(); }
         });
         this.listen();

@@ -1,0 +1,49 @@
+"""Make small pictures of the photos for the page, in which a point can be marked (the page's side:
+containers/compressor/viewer/src/measure/thumbnails.mjs)."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from compressor.deliver.photos import Thumbnails
+from splat.files import below
+from stage.pictures import TooManyPixelsError, open_picture
+
+SIDES = (480, 320, 240, 160)  # pixels of a picture's longer side: the more photos, the smaller
+MAX_BYTES = 1_000_000  # of all pictures: as base64, a third of what a page without them weighs
+MAX_BYTES_OF_SMALLEST = 3_000_000  # of the smallest size, in which 500 photos fit; larger flights have none
+_QUALITY = 70
+_TRIED = 8  # photos by which a size is judged before all are made
+
+
+def thumbnails_of(folder: Path, names: Sequence[str]) -> Thumbnails:
+    """Of the photos `names` in `folder`, in the largest size whose total is within bounds; none where there is no such
+    size. A photo that is missing or cannot be read has none.
+    """
+    for side in SIDES:
+        bound = MAX_BYTES_OF_SMALLEST if side == SIDES[-1] else MAX_BYTES
+        tried = names[:: max(1, len(names) // _TRIED)]
+        if sum(len(_jpeg(folder, name, side)) for name in tried) * len(names) > bound * len(tried):
+            continue
+        made = [_jpeg(folder, name, side) for name in names]
+        if sum(map(len, made)) <= bound:
+            return Thumbnails(b"".join(made), [len(each) for each in made]) if any(made) else Thumbnails()
+    return Thumbnails()
+
+
+def _jpeg(folder: Path, name: str, side: int) -> bytes:
+    try:
+        with open_picture(below(folder, name)) as image:
+            image.draft("RGB", (side, side))  # decodes a JPEG at a fraction of its size
+            picture = image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, TooManyPixelsError):
+        return b""
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    picture.info.clear()  # nothing that the photo says of itself
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return out.getvalue()

@@ -1,0 +1,16 @@
+"""What the container does with an upload: photos are reconstructed, a scene that has its cameras is made ready."""
+
+from __future__ import annotations
+
+from contract.stages import PipelineStep
+from sfm.given import prepare_scene
+from sfm.stage import reconstruct_scene
+from stage.contract import StageContext
+from stage.result import StageOutcome
+
+
+def work(context: StageContext) -> StageOutcome:
+    """See `reconstruct_scene` and `prepare_scene`."""
+    if context.options.pipeline_step is PipelineStep.SCENE:
+        return prepare_scene(context)
+    return reconstruct_scene(context)

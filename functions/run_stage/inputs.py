@@ -1,0 +1,61 @@
+"""Lists of what the runs of a large flight read of earlier outputs, as SageMaker takes them (ManifestFile).
+
+A flight of 5,000 photos is tens of gigabytes, of which a block reads a tenth. The lists are written here and not by
+the containers: those read customers' files, and a list may name any object that the machines' role can read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from contract.blocks import COARSE_FILES, BlockName, BlockPhoto, photos_file, read_by, read_for_survey
+from contract.stages import Stage
+from domain.job import Job
+from domain.layout import split_uri
+from domain.results import DamagedResult, read_json, read_result
+from domain.sagemaker_requests import coarse_model, is_large, part_of_scene, survey_source
+from domain.stages import StageOutput, StageRun
+
+
+class InputLists:
+    """`s3` is a boto3 client. Equal runs write equal lists: safe to repeat, and side by side."""
+
+    def __init__(self, s3: Any) -> None:
+        self._s3 = s3
+
+    def write(self, run: StageRun, job: Job, finished: dict[Stage, StageOutput], coarse: StageOutput | None) -> None:
+        """Write those that the run's request names (domain.sagemaker_requests). Raises DamagedResult where an earlier
+        output does not say what it holds."""
+        scene = finished.get(Stage.SFM)
+        if scene is None or not (run.block is not None or is_large(scene)):
+            return
+        if run.block is not None:
+            is_read = read_by(run.block, self._photos(scene, run.block))
+            self._put(part_of_scene(scene.output_uri, run.block), scene, filter(is_read, self._files(job, scene)))
+        if isinstance(run.block, int) and coarse is not None:
+            self._put(coarse_model(coarse.output_uri), coarse, COARSE_FILES)
+        survey = survey_source(run, job, finished)
+        if survey is not None:
+            self._put(survey, scene, filter(read_for_survey, self._files(job, scene)))
+
+    def _files(self, job: Job, scene: StageOutput) -> list[str]:
+        run = StageRun(job_id=job.job_id, stage=scene.stage, attempt=scene.attempt)
+        result = read_result(self._s3, scene.output_uri, run)
+        if result is None:
+            raise DamagedResult(f"{scene.stage}: the result is gone")
+        return [file.path for file in result.files]
+
+    def _photos(self, scene: StageOutput, block: BlockName) -> set[str]:
+        path = photos_file(block)
+        try:
+            rows = read_json(self._s3, f"{scene.output_uri}/{path}") or ()
+            return {BlockPhoto.from_json(row).name for row in rows}
+        except (TypeError, ValueError) as error:
+            raise DamagedResult(f"{path}: {error}") from error
+
+    def _put(self, source: dict[str, str], output: StageOutput, names: Iterable[str]) -> None:
+        bucket, key = split_uri(source["S3Uri"])
+        document = [{"prefix": f"{output.output_uri}/"}, *names]
+        self._s3.put_object(Bucket=bucket, Key=key, Body=json.dumps(document).encode(), ContentType="application/json")
