@@ -81,15 +81,15 @@ class Preset:
 _BASE_VIEWS = 5.0
 _VIEWS_PER_EXTENT = 1.33  # one more photo's worth of ground takes the steps of so many views
 _CPU = {
-    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=60, pixels_per_gaussian=54, min_gaussians=40_000),
-    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=102, pixels_per_gaussian=42, min_gaussians=80_000),
-    Quality.HIGH: Preset(long_edge=1600, steps_per_view=360, pixels_per_gaussian=42, min_gaussians=200_000),
+    Quality.PREVIEW: Preset(long_edge=800, steps_per_view=50, pixels_per_gaussian=54, min_gaussians=40_000),
+    Quality.STANDARD: Preset(long_edge=1000, steps_per_view=85, pixels_per_gaussian=42, min_gaussians=80_000),
+    Quality.HIGH: Preset(long_edge=1600, steps_per_view=300, pixels_per_gaussian=42, min_gaussians=200_000),
 }
 # Gaussians by pixels alone but for the CPU's own minimum: a dozen photos of a shed need no million.
 _GPU = {
-    Quality.PREVIEW: Preset(1200, steps_per_view=204, pixels_per_gaussian=24, min_gaussians=60_000, minutes=3),
-    Quality.STANDARD: Preset(1600, steps_per_view=660, pixels_per_gaussian=9, min_gaussians=120_000, minutes=12),
-    Quality.HIGH: Preset(3200, steps_per_view=1020, pixels_per_gaussian=9, min_gaussians=300_000, minutes=60),
+    Quality.PREVIEW: Preset(1200, steps_per_view=170, pixels_per_gaussian=24, min_gaussians=60_000, minutes=3),
+    Quality.STANDARD: Preset(1600, steps_per_view=550, pixels_per_gaussian=9, min_gaussians=120_000, minutes=12),
+    Quality.HIGH: Preset(3200, steps_per_view=850, pixels_per_gaussian=9, min_gaussians=300_000, minutes=60),
 }
 
 # Of a Gaussian: 59 parameters with gradients and Adam's two moments are 944 bytes; with what drawing keeps, 1,350 were

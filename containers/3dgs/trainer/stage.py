@@ -52,7 +52,7 @@ from trainer.seeds import Start, start
 from trainer.stereo.points import DensePoints, write_points
 from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
-from trainer.virtual import as_photos
+from trainer.virtual import as_photos, share_of, with_steps_for
 
 CHANNEL = "scene"
 COMPARED_EDGE = 1000  # pixels of the longer side in which what a GPU has drawn is scored
@@ -129,6 +129,8 @@ def train_scene(
             context.folders.channel, scene, lambda: scene_surroundings(scene, store, z_up=_is_z_up(folder))
         )
         begun = part.own(_first_gaussians(context, scene, store, plan, device, behind), scene)
+        if options.training_steps is None:
+            plan = with_steps_for(plan, share_of(len(begun.virtual), flight.photos))
         run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:

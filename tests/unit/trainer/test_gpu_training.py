@@ -143,7 +143,8 @@ def test_virtual_views_are_trained_on_where_they_are_known(
     shown = np.zeros((height, width), bool)
     shown[: height // 2] = True
     white = Known(np.full((height, width, 3), 255, np.uint8), shown)
-    views = [replace(photo, name="/virtual/0", camera=photo.camera.resized(width, height), virtual=white)]
+    view = replace(photo, camera=photo.camera.resized(width, height), virtual=white)
+    views = [replace(view, name=f"/virtual/{number}") for number in range(16)]
     trainer, taken = make_trainer(scene, 60, room=room, virtual=views), []
     step = trainer.train_step
 
@@ -155,14 +156,14 @@ def test_virtual_views_are_trained_on_where_they_are_known(
     trainer.run(lambda _: True)
     photos = scene.split("train")
     assert taken == [taken_at(number, photos, views, 0).name for number in range(60)]
-    assert taken[3::4] == ["/virtual/0"] * 15
+    assert sum(name.startswith("/virtual/") for name in taken) == 15
     plain = make_trainer(scene, 60)
     plain.run(lambda _: True)
     size = (photo.camera.width, photo.camera.height)
     brighter = (trainer.render(photo, size) - plain.render(photo, size)).mean(dim=(1, 2))
     middle = photo.camera.height // 2
-    assert brighter[: middle - 3].mean() > 0.05
-    assert brighter[middle + 3 :].abs().mean() < 0.02
+    assert brighter[: middle - 3].mean() > 0.02
+    assert brighter[middle + 3 :].abs().mean() < 0.01
     trainer.close()
 
 

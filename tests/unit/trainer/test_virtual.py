@@ -17,12 +17,13 @@ from splat.camera import Camera, look_at
 from tests.unit.trainer.surfaces import BOX, HEIGHT, WIDTH, Cast, cast, grid, ground_points, photographed
 from trainer.dataset import Frame, Known, Photo
 from trainer.photo_store import PhotoStore
+from trainer.schedule import Budget
 from trainer.stereo import warping
 from trainer.stereo.geometry import StereoPhoto, pair_warp
 from trainer.stereo.maps import DepthMap, Stereo, reconstruct
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse
 from trainer.stereo.virtual import SETTINGS, Cover, VirtualView, camera_about, nearest_maps, virtual_views, warped
-from trainer.virtual import EVERY, as_photos, photo_at, taken_at
+from trainer.virtual import as_photos, photo_at, share_of, taken_at, with_steps_for
 
 UP = np.array([0.0, 0.0, 1.0])
 TILTED = look_at((0.5, -0.7, 0.75), (0, 0, 0), width=WIDTH, height=HEIGHT)
@@ -141,7 +142,7 @@ def test_the_view_of_a_photo_is_the_photo(flight: Flight) -> None:
 
 def test_views_are_taken_around_what_photos_agree_on(flight: Flight) -> None:
     views = virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH)
-    assert len(views) == 2 * len(flight.maps)
+    assert len(flight.maps) < len(views) <= 2 * len(flight.maps)
     like = flight.maps[0].camera
     for view in views:
         camera = view.camera
@@ -160,9 +161,32 @@ def test_there_are_no_views_of_what_is_not_known(flight: Flight) -> None:
     assert virtual_views(flight.stereo, nothing, flight.picture, {}, UP, WIDTH) == []
     assert virtual_views(Stereo([None], [[]]), flight.points, flight.picture, {}, UP, WIDTH) == []
     few = replace(SETTINGS, max_views=3)
-    assert len(virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, few)) == 3
+    assert 1 <= len(virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, few)) <= 3
     picky = replace(SETTINGS, min_shown=1.1)
     assert virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, picky) == []
+
+
+def test_views_that_a_photo_nearly_has_are_not_taken(flight: Flight) -> None:
+    def views(min_angle: float) -> list[VirtualView]:
+        strict = replace(SETTINGS, min_angle=min_angle)
+        return virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, strict)
+
+    def nearest(view: VirtualView) -> float:
+        """Degrees between the view's ray to its place and that of the photo that looks at it most nearly so."""
+        depth = cast(view.camera, box=True).depth[HEIGHT // 2, WIDTH // 2]
+        (place,) = view.camera.unproject(np.array([[WIDTH / 2, HEIGHT / 2]]), np.array([depth]))
+        seeing = [each.camera for each in flight.maps if each.camera.contains(*each.camera.project(place[None]))[0]]
+        rays = [
+            (place - camera.position) / np.linalg.norm(place - camera.position) for camera in [view.camera, *seeing]
+        ]
+        return float(np.degrees(np.arccos(max(rays[0] @ ray for ray in rays[1:]))))
+
+    every, apart = views(0), views(35)
+    kept = {view.camera.position.tobytes() for view in apart}
+    assert 0 < len(apart) < len(every)
+    assert kept <= {view.camera.position.tobytes() for view in every}
+    for view in every:
+        assert (view.camera.position.tobytes() in kept) == (nearest(view) >= 35)
 
 
 @given(st.integers(0, 2**31), st.tuples(*[st.floats(-1, 1)] * 3).filter(lambda up: np.linalg.norm(up) > 0.1))
@@ -339,19 +363,29 @@ def named(count: int, kind: str) -> list[Photo]:
     return [Photo(f"{kind} {number}", Path(), TILTED, "train") for number in range(count)]
 
 
-@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 9))
-def test_each_fourth_step_takes_a_virtual_view_and_both_kinds_come_in_epochs(count: int, more: int, seed: int) -> None:
+@given(st.integers(1, 30), st.integers(0, 90), st.integers(0, 9))
+def test_photos_and_views_come_in_epochs_of_their_own_and_views_by_their_share(
+    count: int, more: int, seed: int
+) -> None:
     photos, virtual = named(count, "photo"), named(more, "virtual")
-    taken = [taken_at(step, photos, virtual, seed).name for step in range(EVERY * count * more)]
-    assert all((name.startswith("virtual")) == (step % 4 == 3) for step, name in enumerate(taken))
+    taken = [taken_at(step, photos, virtual, seed).name for step in range(400)]
     of_photos = [name for name in taken if name.startswith("photo")]
-    for epoch in range(3 * more):
-        assert len(set(of_photos[epoch * count : (epoch + 1) * count])) == count
     of_views = [name for name in taken if name.startswith("virtual")]
-    for epoch in range(count):
-        assert len(set(of_views[epoch * more : (epoch + 1) * more])) == more
-    alone = [taken_at(step, photos, [], seed).name for step in range(2 * count)]
-    assert alone == [f"photo {photo_at(step, count, seed)}" for step in range(2 * count)]
+    share = share_of(more, count)
+    assert share == pytest.approx(min(0.25, 0.25 * more / (2 * count)))
+    assert abs(len(of_views) - 400 * share) <= 1
+    for names, size in ((of_photos, count), (of_views, more)):
+        for epoch in range(len(names) // max(1, size)):
+            assert len(set(names[epoch * size : (epoch + 1) * size])) == size
+    if not virtual:
+        assert taken == [f"photo {photo_at(step, count, seed)}" for step in range(400)]
+
+
+@given(st.integers(1, 100_000), st.floats(0, 0.25))
+def test_photos_are_looked_at_about_as_often_as_without_views(steps: int, share: float) -> None:
+    planned = with_steps_for(Budget(steps, 1000, 1000), share)
+    assert 0.89 * steps - 1 <= planned.steps * (1 - share) <= steps + 1
+    assert planned.steps >= steps
 
 
 def test_a_view_keeps_its_place_as_a_photo_of_the_world(flight: Flight) -> None:
