@@ -4,7 +4,8 @@
 # cuda-toolkit.txt, whose compiler is gone from the environment afterwards. Wants g++ and Python's headers.
 set -eu
 environment=$1 lists=$2
-pip() { python3 -m pip --python "$environment/bin/python" "$@"; }
+builder=$(command -v python3) # before the environment's own, which has no pip, is first in PATH
+pip() { "$builder" -m pip --python "$environment/bin/python" "$@"; }
 
 pip install --no-cache-dir --no-deps --require-hashes --requirement "$lists/cuda-toolkit.txt"
 if [ -z "${CUDA_HOME:-}" ]; then # no toolkit in the base image
@@ -21,6 +22,6 @@ export MAX_JOBS
 pip install --no-cache-dir --no-build-isolation --no-binary gsplat --no-deps --require-hashes \
   --requirement "$lists/requirements-cuda.txt"
 
-grep -oE '^[a-z-]+' "$lists/cuda-toolkit.txt" | xargs python3 -m pip --python "$environment/bin/python" uninstall --yes
+grep -oE '^[a-z-]+' "$lists/cuda-toolkit.txt" | xargs "$builder" -m pip --python "$environment/bin/python" uninstall --yes
 # compiled, linked, and found by gsplat: nothing is left for the job to build
 "$environment/bin/python" -c 'from gsplat.cuda._backend import _C; assert _C is not None'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,45 @@ def test_the_compiler_is_of_the_release_that_torch_is_built_with() -> None:
     runtime = pinned_in("torch-cuda.txt")["nvidia-cuda-runtime"].split(".")[:2]
     toolkit = pinned_in("cuda-toolkit.txt")
     assert [toolkit[name].split(".")[:2] for name in toolkit if name.startswith("nvidia-")] == [runtime] * 4
+
+
+_BUILDER = """#!/bin/sh
+echo "$@ for ${TORCH_CUDA_ARCH_LIST:-nothing} with ${CUDA_HOME:-nothing}" >> "$CALLS"
+"""
+_ENVIRONMENT = """#!/bin/sh
+case "$*" in
+  *"-m pip"*) echo "No module named pip" >&2; exit 1 ;;
+  *"import nvidia"*) echo "$NVIDIA" ;;
+esac
+"""
+
+
+def test_kernels_are_compiled_by_the_builders_pip_for_an_environment_that_has_none(tmp_path: Path) -> None:
+    """The environment's own Python, which comes first in PATH then, cannot install what is compiled."""
+    builder, environment, nvidia = tmp_path / "builder", tmp_path / "environment", tmp_path / "nvidia"
+    for program, text in ((builder / "python3", _BUILDER), (environment / "bin" / "python", _ENVIRONMENT)):
+        program.parent.mkdir(parents=True)
+        program.write_text(text)
+        program.chmod(0o755)
+    (environment / "bin" / "python3").symlink_to("python")
+    (nvidia / "cu13" / "lib").mkdir(parents=True)
+    (nvidia / "cu13" / "lib" / "libcudart.so.13").touch()
+    calls, lists = tmp_path / "calls", ROOT / "containers" / "3dgs"
+    done = subprocess.run(
+        [lists / "compile-gsplat.sh", environment, lists],
+        env={
+            "PATH": f"{builder}:{os.environ['PATH']}", "CALLS": str(calls), "NVIDIA": str(nvidia),
+            "CUDA_ARCHITECTURES": "7.5",
+        },
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    compiler, gsplat, removed = calls.read_text().splitlines()
+    assert "cuda-toolkit.txt for nothing" in compiler
+    assert f"requirements-cuda.txt for 7.5 with {nvidia}/cu13" in gsplat
+    assert " --no-binary gsplat " in gsplat
+    assert all(f" {name}" in removed for name in pinned_in("cuda-toolkit.txt"))
+    assert (nvidia / "cu13" / "lib64" / "libcudart.so").resolve().name == "libcudart.so.13"
 
 
 def test_the_compilers_that_run_at_once_follow_the_builder() -> None:

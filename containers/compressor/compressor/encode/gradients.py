@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -15,6 +15,8 @@ from splat.gaussians import Gaussians
 from splat.moments import blend_moments, outline_gradients
 from splat.projection import GaussianGradients, Projected, ProjectedGradients, packed, project, project_backward
 from splat.tiles import TileLists, tile_lists
+
+_CHUNK = 1 << 18  # Gaussians whose curvature is worked on at a time: its factors take as much memory as a splat
 
 
 @dataclass(frozen=True)
@@ -40,22 +42,32 @@ class Rendering:
             blend_backward(self.projected, self.lists, self.colour, self.transmittance, by_pixel, by_transmittance)
         )
 
-    def curvature(self) -> tuple[Iterator[GaussianGradients], Float32]:
-        """Factors gₖ with Σ gₖgₖᵀ = the Gauss-Newton block of each outline.
+    def curvature(self) -> tuple[Iterator[tuple[slice, GaussianGradients]], Float32]:
+        """Factors gₖ with Σ gₖgₖᵀ = the Gauss-Newton block of each outline, by chunks, with the Gaussians they are of.
 
         And the sum of each Gaussian's weights squared (N,).
         """
         moments, weights = blend_moments(self.projected, self.lists, self.picture)
-        return map(self._raw, outline_gradients(self.projected, moments)), weights
+        return self._factors(moments), weights
 
-    def _raw(self, gradients: ProjectedGradients) -> GaussianGradients:
-        """Ignores d(colour)/d(position): view dependence does not move the outline."""
+    def _factors(self, moments: Float32) -> Iterator[tuple[slice, GaussianGradients]]:
+        for start in range(0, len(moments), _CHUNK):
+            which = slice(start, start + _CHUNK)
+            some = Projected(**{field.name: getattr(self.projected, field.name)[which] for field in fields(Projected)})
+            for factor in outline_gradients(some, moments[which]):
+                yield which, self._raw(factor, which, some)
+
+    def _raw(
+        self, gradients: ProjectedGradients, which: slice = slice(None), projected: Projected | None = None
+    ) -> GaussianGradients:
+        """Of the Gaussians `which`, as `projected`. Ignores d(colour)/d(position): view dependence does not move the
+        outline.
+        """
         g, camera = self.gaussians, self.camera
-        none = np.zeros((len(g), 0, 3), np.float32)
+        parts = (g.means[which], g.quats[which], g.scales[which], g.opacities[which])
+        none = np.zeros((len(parts[0]), 0, 3), np.float32)
         size = (camera.width, camera.height)
-        return project_backward(
-            g.means, g.quats, g.scales, g.opacities, none, packed(camera), *size, 0, self.projected, gradients
-        )
+        return project_backward(*parts, none, packed(camera), *size, 0, projected or self.projected, gradients)
 
 
 def render_from(gaussians: Gaussians, camera: Camera) -> Rendering:

@@ -64,14 +64,16 @@ class _Tally:
         rendering = render_from(g, camera)
         gradients, weights = rendering.curvature()
         weight = np.float32(1 / (3 * covered_pixels(1 - rendering.transmittance)))
-        for raw in gradients:
-            _add_products(raw.means, raw.quats, raw.scales, raw.opacities, g.quats, weight, self._blocks)
+        for which, raw in gradients:
+            blocks = self._blocks[which]
+            _add_products(raw.means, raw.quats, raw.scales, raw.opacities, g.quats[which], weight, blocks)
         position = camera.position.astype(np.float32)
         _add_directions(g.means, position, weight * weights, self._directions, self._harmonics)
         self._views += 1
         self.pictures.append(rendering.picture)
 
     def sensitivity(self) -> Sensitivity:
+        """The result; called once, after the last view."""
         full = self._harmonics / self._views
         constant = max(float(full[0, 0]), 1e-30)
         seen = self._blocks[:, -1] > 0
@@ -80,10 +82,13 @@ class _Tally:
             outlines[:, numbers] = _bounded(self._blocks[:, [k * (k + 3) // 2 for k in numbers]])
         correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
         _correlations(self._blocks, outlines, correlations)
+        del self._blocks  # as large as the splat: a large one needs the room
+        outlines /= np.float32(self._views)
+        colours = _bounded(self._directions[:, 0]) / np.float32(self._views)
         return Sensitivity(
-            outlines=outlines / np.float32(self._views),
+            outlines=outlines,
             correlations=correlations,
-            colours=_bounded(self._directions[:, 0]) / np.float32(self._views),
+            colours=colours,
             directions=self._blended_directions(full[0] / constant),
             seen=seen,
             harmonics=(full[1:, 1:] - np.outer(full[1:, 0], full[0, 1:]) / constant) / constant,
@@ -92,8 +97,10 @@ class _Tally:
     def _blended_directions(self, usual: Float64) -> Float32:
         """Each Gaussian's own directions, and as much of the usual ones as makes up for few views."""
         usual_weight = max(_MIN_SHARE * float(np.median(self._directions[:, 0])), 1e-30)
-        blended = self._directions + (usual_weight * usual).astype(np.float32)
-        return np.asarray(blended / self._views, dtype=np.float32)
+        blended = self._directions
+        blended += (usual_weight * usual).astype(np.float32)
+        blended /= np.float32(self._views)
+        return blended
 
 
 def _bounded(sums: Float32) -> Float32:
