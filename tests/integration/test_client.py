@@ -106,7 +106,7 @@ def test_readmes_demo_runs_from_a_zip_to_files_on_this_machine(
     for label, name in (("viewer", "viewer/index.html"), ("splat", "scene.sog"), ("report", "report.html")):
         assert f"{label:<8} {tmp_path / 'meadow' / name}" in said
         assert (tmp_path / "meadow" / name).read_bytes()
-    assert "viewer/index.html" in (tmp_path / "meadow" / "mail.html").read_text(encoding="utf-8")
+    assert 'href="scene.sog"' in (tmp_path / "meadow" / "mail.html").read_text(encoding="utf-8")
 
 
 needs_aws = pytest.mark.skipif(shutil.which("aws") is None, reason="the AWS CLI is not installed")
