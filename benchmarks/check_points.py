@@ -32,7 +32,7 @@ Vector = NDArray[np.float64]
 def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
     """RMS in plan and in height, in ground sampling distances, of the flight in `folder` and the `cameras` that the sfm
     stage found for its surveyed upload: `measured` with errors of all marks, `true_cameras` by the check points' marks
-    alone, `exact_marks` with errors of the control points' marks alone.
+    alone, `exact_marks` with errors of the control points' marks alone, `bend` with exact marks of all.
     """
     photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
     survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
@@ -48,7 +48,9 @@ def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
     places = {point.name: frame.to_enu(point.position) for point in points}
     exact = [_exact(point, places[point.name], true_cameras) for point in points]
     rng = np.random.default_rng(0)
-    found: dict[str, list[Vector]] = {"measured": [], "true_cameras": [], "exact_marks": []}
+    found: dict[str, list[Vector]] = {
+        "measured": [], "true_cameras": [], "exact_marks": [], "bend": [_offsets(model, exact)],
+    }  # fmt: skip
     for _ in range(DRAWINGS):
         drawn = [_scattered(point, rng) for point in exact]
         found["measured"].append(_offsets(model, drawn))

@@ -86,7 +86,7 @@ def _required_of(types: list[StatusType], names: list[str]) -> Schema:
 
 _COUNTS: dict[Stage, tuple[str, ...]] = {
     Stage.SFM: ("photos", "usable", "registered", "points", "models", "cameras", "pairs", "verifiedPairs", "blocks"),
-    Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints"),
+    Stage.TRAINING: ("gaussians", "steps", "trainViews", "heldOutViews", "denseSeeds", "densePoints", "virtualViews"),
     Stage.COMPRESSOR: ("gaussians", "pruned", "bytes"),
 }
 _METRICS: dict[Stage, Schema] = {

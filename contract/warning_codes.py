@@ -38,6 +38,7 @@ class WarningCode(StrEnum):
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
     BLOCK_MISSING = "BLOCK_MISSING"
+    SCENE_REDUCED = "SCENE_REDUCED"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
     OUTLIER_GAUSSIANS = "OUTLIER_GAUSSIANS"
     TARGET_MISSED = "TARGET_MISSED"
@@ -156,6 +157,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.BLOCK_MISSING: Advice(
         "Part of the flight could not be trained in detail; the scene shows a coarse model there.",
         "Run the job again from training.",
+    ),
+    WarningCode.SCENE_REDUCED: Advice(
+        "The scene is so large that its single files are less detailed; the page that loads it in parts shows it all.",
+        "Show and share the streaming page. For every detail in one file, use scene.ply.",
     ),
     WarningCode.TRANSPARENT_GAUSSIANS: Advice(
         "Gaussians that no renderer draws were removed.",

@@ -23,7 +23,7 @@ from trainer.dataset import Photo, Scene
 from trainer.gpu.photos import Pictures
 from trainer.gpu.shots import Shot, Shots
 from trainer.initialise import Seeds, from_seeds
-from trainer.train import photo_at
+from trainer.virtual import photo_at
 
 STEPS = 30_000  # of simple_trainer's defaults
 _DEGREE = 3

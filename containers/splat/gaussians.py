@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -51,6 +52,13 @@ class Gaussians:
     def select(self, which: NDArray[np.generic]) -> Gaussians:
         """The Gaussians that `which` (mask or indices) picks, in its order."""
         return Gaussians(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
+
+
+def joined(parts: Sequence[Gaussians]) -> Gaussians:
+    """All Gaussians of `parts`, of one degree, in their order."""
+    return Gaussians(
+        **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Gaussians)}
+    )
 
 
 def opacity_of(logits: Float32) -> NDArray[np.float64]:

@@ -38,6 +38,11 @@ def join_plys(parts: Sequence[Path], target: Path) -> int:
     return sum(counts)
 
 
+def vertices_of(path: Path) -> int:
+    """How many vertices a binary PLY has. Raises InvalidSplatError where it is none of vertices alone."""
+    return int(_COUNT.findall(_head(path))[0])
+
+
 def _comments(head: bytes) -> list[str]:
     return [comment.decode("utf-8", "replace") for comment in _COMMENT.findall(head)]
 

@@ -23,7 +23,7 @@ _METRICS = {
     "ssim": "ssim",
     "gmsd": "gmsd",
 }
-_SUMMED = ("gaussians", "steps", "denseSeeds", "densePoints")
+_SUMMED = ("gaussians", "steps", "denseSeeds", "densePoints", "virtualViews")
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def test_the_join_finds_every_model_where_the_contract_says(played: Played) -> N
     assert found == {"coarse/scene.ply": b"coarse", "blocks/02/scene.ply": b"2"}
     assert b'"version": 1' in played.cloud.read(folder + "coarse/blocks.json")
     counts = json.loads(played.cloud.read(folder + "result.json"))["counts"]
-    assert counts == {"gaussians": 3000, "steps": 900, "denseSeeds": 0, "densePoints": 0}
+    assert counts == {"gaussians": 3000, "steps": 900, "denseSeeds": 0, "densePoints": 0, "virtualViews": 0}
 
 
 def test_a_large_flights_cost_is_that_of_every_attempt_at_every_block(played: Played) -> None:

@@ -38,7 +38,16 @@ class Lens:
     distortion: Distortion
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A picture (height, width, 3) of bytes, and where it is `shown` (height, width) and not unknown."""
+
+    picture: NDArray[np.uint8]
+    shown: NDArray[np.bool_]
+
+
 Crop = tuple[float, float, float, float]
+VIRTUAL_SIZE = 0.5  # of virtual views' longer side, in that of the photos
 WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -48,7 +57,8 @@ class Photo:
     a picture of the photo's shape, black where the photo shows what is not to be learnt. `alpha`: what is transparent
     in the photo is not to be learnt, either. `lens`: how the file's picture is distorted; `camera` is the pinhole in
     its place. `stops`: log2 of the light that the camera took, as EXIF says. `part`: left, top, right and bottom of
-    what `camera` sees of the file's picture, as shares of its sides.
+    what `camera` sees of the file's picture, as shares of its sides. `virtual`: the picture of a virtual view, half as
+    large as the photos, which has no file.
     """
 
     name: str
@@ -60,6 +70,16 @@ class Photo:
     lens: Lens | None = None
     stops: float | None = None
     part: Crop = WHOLE
+    virtual: Known | None = None
+
+    def at(self, factor: float) -> Camera:
+        """The camera for a training step whose photos are `factor` times as large as they are trained at most."""
+        return self.camera.scaled(factor if self.virtual is None else min(1.0, factor / VIRTUAL_SIZE))
+
+    @property
+    def masked(self) -> bool:
+        """Whether some of the picture may not be learnt from."""
+        return self.mask is not None or self.alpha or self.virtual is not None
 
     def straight(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Undistort a picture that was decoded from the file."""
@@ -80,6 +100,12 @@ class Frame:
         """A world camera in this frame."""
         matrix = camera.world_to_camera.copy()
         matrix[:3, 3] = (camera.rotation @ self.centre + camera.translation) / self.scale
+        return replace(camera, world_to_camera=matrix)
+
+    def in_world(self, camera: Camera) -> Camera:
+        """A camera in this frame in the world."""
+        matrix = camera.world_to_camera.copy()
+        matrix[:3, 3] = self.scale * camera.translation - camera.rotation @ self.centre
         return replace(camera, world_to_camera=matrix)
 
     def points(self, positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from stage.errors import ErrorCode, StageError
 from stage.pictures import MASKED_BELOW, TooManyPixelsError, open_picture, shown_in, to_rgb
 from trainer.dataset import Crop, Photo
 
+_VOUCHED = 200  # of 255: the mean, over a smaller picture's pixel, of what a virtual view knows
 _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to compare with
 
 
@@ -38,32 +39,33 @@ class PhotoStore:
     def picture(self, photo: Photo) -> NDArray[np.uint8]:
         """(height, width, 3) at the photo's training resolution. Raises StageError(INVALID_SCENE) if it is damaged."""
         size = (photo.camera.width, photo.camera.height)
+        if photo.virtual is not None:
+            return resized(photo.virtual.picture, size)
         return self._pictures.get(photo.name, lambda: photo.straight(_decode(photo.path, size, to_rgb, photo.part)))
 
     def target(self, photo: Photo, camera: Camera) -> Target:
         """The photo as the loss wants it, at `camera`'s size, divided by its gain if the store has one."""
 
         def make() -> Target:
-            picture = self.picture(photo)
-            if picture.shape[:2] != (camera.height, camera.width):
-                small = Image.fromarray(picture).resize((camera.width, camera.height), Image.Resampling.BOX)
-                picture = np.asarray(small)
+            picture = resized(self.picture(photo), (camera.width, camera.height))
             white = (255 * self._gains.get(photo.name, np.ones(3))).astype(np.float32)
             return Target.of(picture.astype(np.float32) / white)
 
         return self._targets.get((photo.name, camera.width, camera.height), make)
 
     def mask(self, photo: Photo, camera: Camera) -> NDArray[np.bool_] | None:
-        """(height, width) at `camera`'s size, False where the photo's mask is black or the photo transparent; None
-        where it has neither.
+        """(height, width) at `camera`'s size, False where the photo's mask is black, the photo transparent or a virtual
+        view unknown; None where there is nothing of the kind.
 
         Raises StageError(INVALID_SCENE) if it is damaged.
         """
-        if photo.mask is None and not photo.alpha:
+        if not photo.masked:
             return None
         size = (camera.width, camera.height)
 
         def make() -> NDArray[np.bool_]:
+            if photo.virtual is not None:
+                return resized(np.where(photo.virtual.shown, np.uint8(255), np.uint8(0)), size) >= _VOUCHED
             shown = np.ones(size[::-1], np.bool_)
             if photo.mask is not None:
                 shown &= photo.straight(_decode(photo.mask, size, _shown, photo.part)) >= MASKED_BELOW
@@ -72,6 +74,13 @@ class PhotoStore:
             return shown
 
         return self._masks.get((photo.name, *size), make)
+
+
+def resized(picture: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture at `size` (width, height), each pixel the mean of those that it covers."""
+    if picture.shape[1::-1] == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
 def _decode(

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
+from splat.bounded import Bounded
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
-from trainer.dataset import Scene
+from trainer.dataset import VIRTUAL_SIZE, Scene
 from trainer.exposure import even_exposures
 from trainer.initialise import from_seeds, seed_points
-from trainer.photo_store import PhotoStore
+from trainer.photo_store import PhotoStore, resized
 from trainer.stereo.geometry import Float64, Floats
-from trainer.stereo.maps import reconstruct, stereo_photos
+from trainer.stereo.maps import DepthMap, reconstruct, stereo_photos
 from trainer.stereo.on_gpu import match_on
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most, without_specks
 from trainer.stereo.sweep import match_on_cpu
+from trainer.stereo.virtual import Picture, PictureOf, VirtualView, virtual_views
 from trainer.stops import expected_gains
 
 DENSE_SHARE = 0.5  # of the cap: growth needs room, and all of it at the start gained nothing
@@ -30,19 +32,25 @@ _OPACITY = 0.6
 _MIN_SLANT = 0.35  # below it a surface is seen too flat for its width to be known
 _FILL_OPACITY = 0.2  # of sparse seeds among dense ones: at 0.1 they are dark fog beside them
 _NEAR = 2.0  # spacings within which a dense seed makes a sparse one needless
+_CACHE_BYTES = 128 << 20  # of photos that virtual views are made of
 _APRON_WIDTH, _APRON_THICKNESS, _APRON_OPACITY = 0.7, 0.3, 0.8
+
+
+UP = np.array([0.0, 0.0, 1.0])  # of a georeferenced scene
 
 
 @dataclass(frozen=True)
 class Start:
     """What training starts from: Gaussians in its frame, the first `dense` of them from stereo; the gain (3,) of each
-    training photo by name, empty where nothing could be compared; and the fused points for later products.
+    training photo by name, empty where nothing could be compared; the fused points for later products; and virtual
+    views to train on.
     """
 
     gaussians: Gaussians
     dense: int
     gains: dict[str, Float64]
     points: DensePoints
+    virtual: list[VirtualView] = field(default_factory=list)
 
 
 def start(
@@ -53,9 +61,11 @@ def start(
     device: torch.device,
     after_each: Callable[[int], None] = lambda _done: None,
     gains: Mapping[str, Float64] | None = None,
+    up: Float64 = UP,
 ) -> Start:
     """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
-    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared.
+    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared. `up`: the vertical
+    (3,).
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
@@ -71,7 +81,20 @@ def start(
     if len(dense) == 0:
         return Start(from_seeds(seed_points(scene, store, limit), sh_degree), 0, {}, product)
     gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree)
-    return Start(gaussians, len(dense), dict(gains), product)
+    edge = max(max(photo.camera.width, photo.camera.height) for photo in scene.photos)
+    seen = virtual_views(stereo, product, _pictures(scene, store), gains, up, round(VIRTUAL_SIZE * edge))
+    return Start(gaussians, len(dense), dict(gains), product, seen)
+
+
+def _pictures(scene: Scene, store: PhotoStore) -> PictureOf:
+    """The photos by their depth maps, in the size that is asked for."""
+    photos = {photo.name: photo for photo in scene.photos}
+    kept = Bounded[Picture](_CACHE_BYTES, lambda picture: picture.nbytes)
+
+    def picture(found: DepthMap, size: tuple[int, int]) -> Picture:
+        return kept.get((found.name, size), lambda: resized(store.picture(photos[found.name]), size))
+
+    return picture
 
 
 def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int) -> Gaussians:

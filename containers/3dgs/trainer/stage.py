@@ -34,7 +34,7 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
-from trainer.block import part_in
+from trainer.block import Behind, part_in
 from trainer.dataset import Frame, Scene, find_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
@@ -52,6 +52,7 @@ from trainer.seeds import Start, start
 from trainer.stereo.points import DensePoints, write_points
 from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
+from trainer.virtual import as_photos, share_of, with_steps_for
 
 CHANNEL = "scene"
 COMPARED_EDGE = 1000  # pixels of the longer side in which what a GPU has drawn is scored
@@ -127,7 +128,9 @@ def train_scene(
         behind = part.behind(
             context.folders.channel, scene, lambda: scene_surroundings(scene, store, z_up=_is_z_up(folder))
         )
-        begun = part.own(_first_gaussians(context, scene, store, plan, device, behind.gains), scene)
+        begun = part.own(_first_gaussians(context, scene, store, plan, device, behind), scene)
+        if options.training_steps is None:
+            plan = with_steps_for(plan, share_of(len(begun.virtual), flight.photos))
         run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
@@ -164,6 +167,7 @@ def train_scene(
             "heldOutViews": len(scores.held_out),
             "denseSeeds": begun.dense,
             "densePoints": len(begun.points),
+            "virtualViews": len(begun.virtual),
         },
         metrics={
             **_means(scores.held_out),
@@ -222,7 +226,7 @@ def _first_gaussians(
     store: PhotoStore,
     plan: Budget,
     device: torch.device,
-    gains: Mapping[str, NDArray[np.float64]] | None,
+    behind: Behind,
 ) -> Start:
     total = len(scene.split("train"))
 
@@ -230,7 +234,16 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.03 * done / total, "measuring depth from the photos")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains)
+    return start(
+        scene,
+        store,
+        plan.max_gaussians,
+        plan.sh_degree,
+        device,
+        after_each,
+        behind.gains,
+        np.array(behind.surroundings.up),
+    )
 
 
 def _start(
@@ -247,13 +260,15 @@ def _start(
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
     trainer: Trainer | DeviceTrainer
+    virtual = as_photos(begun.virtual, scene.frame)
     if draws_on_gpu(device):
 
         def after_each(done: int) -> None:
             context.check_stop()
-            context.progress.report(0.04 + 0.01 * done / len(scene.photos), "drawing what lies behind the photos")
+            context.progress.report(0.04 + 0.01 * done / len(drawn), "drawing what lies behind the photos")
 
-        backgrounds = Backgrounds(backdrop, scene.photos, device, after_each)
+        drawn = [*scene.photos, *virtual]
+        backgrounds = Backgrounds(backdrop, drawn, device, after_each)
         trainer = DeviceTrainer(
             photos=scene.split("train"),
             held_out=scene.split("test"),
@@ -264,6 +279,7 @@ def _start(
             room=int(SHARE_OF_MEMORY * memory_of(device)),
             strategy=Splitting(inside=inside),
             backgrounds=backgrounds,
+            virtual=virtual,
         )
         compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
     else:
@@ -276,6 +292,7 @@ def _start(
             splats=Splats.of(begun.gaussians, device),
             dropout=dropout,
             device=device,
+            virtual=virtual,
             backdrop=backdrop,
             inside=inside,
         )

@@ -24,6 +24,7 @@ from trainer.photo_store import PhotoStore
 from trainer.rasterize import RasterInfo, rasterize
 from trainer.schedule import Budget, Growth, active_degree, decay, picture_factor
 from trainer.shape import Shape
+from trainer.virtual import taken_at
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Trainer:
     splats: Splats
     dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
+    virtual: list[Photo] = field(default_factory=list)  # views from where no photo was taken, trained on among photos
     backdrop: Backdrop | None = None  # black without one
     inside: Callable[[Tensor], Tensor] | None = None  # which of the means (N, 3) may be split; all without one
     seed: int = 0
@@ -132,8 +134,8 @@ class Trainer:
         Returns the loss.
         """
         steps = self.budget.steps
-        photo = photos[photo_at(self.step, len(photos), self.seed)]
-        camera = self.frame.camera(photo.camera).scaled(picture_factor(at, steps))
+        photo = taken_at(self.step, photos, self.virtual, self.seed)
+        camera = self.frame.camera(photo.at(picture_factor(at, steps)))
         degree = active_degree(at, steps, self.budget.sh_degree)
         chance = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step)
         seen = self.splats.seen_by(camera, degree)
@@ -197,9 +199,3 @@ def draw(
         degree,
     )
     return (image if behind is None else image + (1 - alpha)[..., None] * behind), info
-
-
-def photo_at(step: int, count: int, seed: int) -> int:
-    """Index of the photo for `step` (0-based): every photo once an epoch, each epoch in an order of its own."""
-    epoch, place = divmod(step, count)
-    return int(np.random.default_rng((seed, epoch)).permutation(count)[place])

@@ -14,6 +14,7 @@ from trainer.stereo.geometry import Look, StereoPhoto
 from trainer.stereo.maps import reconstruct
 from trainer.stereo.points import fuse
 from trainer.stereo.settings import SETTINGS
+from trainer.stereo.virtual import Cover, warped
 from trainer.train import draw
 
 
@@ -38,7 +39,7 @@ def compile_kernels() -> None:
 
 
 def _compile_stereo() -> None:
-    """Match three photos of one small plane."""
+    """Match three photos of one small plane, and see it from elsewhere."""
     picture = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
     grid = np.stack([*np.meshgrid(np.linspace(-0.2, 0.2, 5), np.linspace(-0.2, 0.2, 5)), np.zeros((5, 5))], axis=-1)
     points = grid.reshape(-1, 3)
@@ -47,7 +48,10 @@ def _compile_stereo() -> None:
         camera = look_at((0.2 * number - 0.2, 0, 1), (0, 0, 0), (0, 1, 0), width=40, height=30)
         looks = tuple(Look(camera, picture[..., 0], None) for _ in SETTINGS.levels)
         photos.append(StereoPhoto(str(number), looks, picture, np.arange(len(points))))
-    fuse(reconstruct(photos, points), photos, 1)
+    stereo = reconstruct(photos, points)
+    fuse(stereo, photos, 1)
+    maps = [found for found in stereo.maps if found is not None]
+    warped(photos[0].camera, maps, lambda _map, _size: picture, {}, Cover.of(points, np.array([0.0, 0.0, 1.0]), 0.01))
 
 
 if __name__ == "__main__":

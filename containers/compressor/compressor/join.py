@@ -9,21 +9,42 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from compressor.deliver.merge import group_order, merged
+from compressor.encode.encoder import arrange
 from contract.blocks import BLOCKS_FILE, COARSE, BlockPlan, block_folder
+from contract.ply import MAX_GAUSSIANS
 from contract.warning_codes import WarningCode
 from geo.boxes import along_axes, box_shares, hull_share
 from splat.errors import InvalidSplatError
 from splat.fading import with_shares
+from splat.gaussians import Gaussians, joined, sound
 from splat.joined_ply import join_plys
 from splat.ply import read_stored_ply, write_ply
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
 _SPLAT, _POINTS, _RESULT = "scene.ply", "dense.ply", "result.json"
+_WHOLE, _AROUND = "whole.ply", "around.ply"
+MAX_HELD = MAX_GAUSSIANS
+"""Gaussians of a scene that is held at once, 1.2 GB a million."""
+REDUCED = 10_000_000
+"""Gaussians, at most, of what stands for a larger one where it must be held."""
+_SLICE = 1 << 18  # Gaussians that are merged at a time
+
+
+@dataclass(frozen=True)
+class Joined:
+    """`whole`: the PLY of all Gaussians; `parts`: of a scene too large to be held the PLYs that it consists of, what
+    lies around the blocks first, while scene.ply has fewer Gaussians in their place."""
+
+    whole: Path
+    parts: tuple[Path, ...]
+    warnings: list[Warning]
 
 
 def is_divided(folder: Path) -> bool:
@@ -31,11 +52,12 @@ def is_divided(folder: Path) -> bool:
     return (folder / COARSE / _SPLAT).is_file()
 
 
-def join_blocks(folder: Path, target: Path) -> list[Warning]:
+def join_blocks(folder: Path, target: Path) -> Joined:
     """Write the scene in `target`, which is made, as one training would have left it; the blocks are below `folder`.
 
-    A block that is not there is left to the coarse model. Returns a warning with the missing blocks, if any. Raises
-    StageError: INVALID_SCENE where there is no plan, INVALID_SPLAT where no block is there or one cannot be joined.
+    A block that is not there is left to the coarse model, with a warning. A scene of more than MAX_HELD Gaussians is
+    reduced, one block after another. Raises StageError: INVALID_SCENE where there is no plan, INVALID_SPLAT where no
+    block is there or one cannot be joined.
     """
     coarse = folder / COARSE
     try:
@@ -47,23 +69,55 @@ def join_blocks(folder: Path, target: Path) -> list[Warning]:
         raise StageError(ErrorCode.INVALID_SPLAT, f"none of {len(plan.blocks)} blocks is there")
     blocks = [folder / block_folder(block.id) for block in present]
     shutil.copytree(coarse, target, ignore=shutil.ignore_patterns(_SPLAT, _POINTS, _RESULT, str(BLOCKS_FILE)))
-    around = target / "around.ply"
+    around, whole, warnings = target / _AROUND, target / _SPLAT, list[Warning]()
+    parts = (around, *(block / _SPLAT for block in blocks))
     try:
         _write_around(plan, [plan.blocks.index(block) for block in present], coarse / _SPLAT, around)
-        join_plys([around, *(block / _SPLAT for block in blocks)], target / _SPLAT)
+        count = join_plys(parts, whole)
+        if count > MAX_HELD:
+            whole = whole.rename(target / _WHOLE)
+            left = _write_reduced(parts, -(-count // REDUCED), target / _SPLAT)
+            facts = f"{left:,} of {count:,} Gaussians; streamed, the scene has them all"
+            warnings.append(Warning(WarningCode.SCENE_REDUCED, facts))
+        else:
+            around.unlink()
+            parts = ()
         points = [block / _POINTS for block in blocks if (block / _POINTS).is_file()]
         if points:
             join_plys(points, target / _POINTS)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
-    around.unlink()
     if (folder / _RESULT).is_file():  # of all trainings together: seconds, exposures, scores
         shutil.copyfile(folder / _RESULT, target / _RESULT)
-    if len(present) == len(plan.blocks):
-        return []
     missing = [str(block.id) for block in plan.blocks if block not in present]
-    facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {', '.join(missing)}; the coarse model stands there"
-    return [Warning(WarningCode.BLOCK_MISSING, facts)]
+    if missing:
+        names = ", ".join(missing)
+        facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model stands there"
+        warnings.append(Warning(WarningCode.BLOCK_MISSING, facts))
+    return Joined(whole, parts, warnings)
+
+
+def _write_reduced(parts: Sequence[Path], group: int, target: Path) -> int:
+    """Write the splats of `parts` with one Gaussian for `group` neighbours of like colour; returns how many."""
+    around, *blocks = parts
+    reduced = [around]
+    for number, path in enumerate(blocks):
+        stored = read_stored_ply(path)
+        arranged = arrange(sound(stored.gaussians)[0])
+        pieces = [
+            _merged(arranged.select(np.arange(start, min(start + _SLICE, len(arranged)))), group)
+            for start in range(0, len(arranged), _SLICE)
+        ]
+        reduced.append(target.with_name(f"reduced-{number}.ply"))
+        write_ply(reduced[-1], joined(pieces), stored.marks)
+    left = join_plys(reduced, target)
+    for path in reduced[1:]:
+        path.unlink()
+    return left
+
+
+def _merged(gaussians: Gaussians, group: int) -> Gaussians:
+    return merged(gaussians.select(group_order(gaussians, group)), group)
 
 
 def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target: Path) -> None:

@@ -38,6 +38,7 @@ class Source:
     `plain`: the file is a PLY that can be passed on as it came. `georeference`: the content of georeference.json, empty
     without one; `place`: the origin's on Earth, where it is known. `surroundings`: what training found to lie beyond
     the photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
+    `parts`: of a large flight too large to be held, whose `gaussians` are fewer than the file's (compressor.join).
     """
 
     file: Path
@@ -52,6 +53,7 @@ class Source:
     surroundings: Surroundings | None
     training_seconds: float | None
     warnings: list[Warning] = field(default_factory=list)
+    parts: tuple[Path, ...] = ()
 
     @property
     def heights(self) -> Mapping[str, Any]:
@@ -66,14 +68,16 @@ def read_source(folder: Path, scratch: Path) -> Source:
     Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
     """
-    joined: list[Warning] = []
-    if is_divided(folder):
-        joined = join_blocks(folder, scratch / "joined")
+    joined = join_blocks(folder, scratch / "joined") if is_divided(folder) else None
+    if joined is not None:
         folder = scratch / "joined"
     file = _find_splat(folder, scratch)
     try:
         source = _read(file)
-        return replace(source, warnings=[*joined, *source.warnings])
+        if joined is None:
+            return source
+        warnings = [*joined.warnings, *source.warnings]
+        return replace(source, file=joined.whole, parts=joined.parts, warnings=warnings)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
     except InvalidSceneError as error:

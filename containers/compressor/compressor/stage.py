@@ -79,7 +79,7 @@ def work(context: StageContext) -> StageOutcome:
         photos = replace(photos, thumbnails=thumbnails_of(photo_folder(context), names))
     delivery = Delivery(staging, scene.source, result, shown, scene.framing, scene.surroundings, survey, photos)
     delivery.write_splats()
-    if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE:
+    if len(shown.arranged) > STREAM_FROM or len(shown.sog) > STREAM_ABOVE or scene.source.parts:
         with watch("stream"):
             delivery.write_levels(progress_of("preparing streaming", 0.6, 0.63))
     with watch("tiles"):

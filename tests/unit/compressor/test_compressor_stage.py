@@ -149,7 +149,7 @@ def test_thumbnails_of_the_photos_are_in_the_page_and_beside_its_parts(
     monkeypatch.setattr(stage, "make_products", lambda *_: (None, []))
     write_scene(model, make_splat(120, 0))
     names = [view["name"] for view in json.loads((model / "views.json").read_text())["views"]]
-    images = tmp_path / "processing/input/cameras/images"
+    images = model.parent / "cameras/images"
     images.mkdir(parents=True)
     for name in names[1:]:
         Image.new("RGB", (640, 480), (90, 120, 60)).save(images / name, "JPEG")

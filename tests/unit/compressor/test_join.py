@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from plyfile import PlyData
 
-from compressor.join import is_divided, join_blocks
+from compressor import join
+from compressor.deliver.parts import write_parts
+from compressor.deliver.surroundings import default_surroundings
+from compressor.encode.encoder import Coarseness
+from compressor.framing import frame_scene
+from compressor.join import Joined, is_divided, join_blocks
+from compressor.sog.container import read_codes
 from compressor.source import read_source
 from contract.blocks import BlockPlan, Box, Hull
 from geo.boxes import box_shares, hull_share
@@ -17,11 +26,11 @@ from splat.camera import View, orbit, write_views
 from splat.errors import InvalidSplatError
 from splat.fading import with_shares
 from splat.gaussians import Gaussians, opacity_of
-from splat.joined_ply import join_plys
+from splat.joined_ply import join_plys, vertices_of
 from splat.ply import read_stored_ply, write_ply
 from splat.stored import Marks
 from stage.errors import StageError
-from tests.support.blocks import plan_of
+from tests.support.blocks import plan_of, strip_of
 from tests.support.gaussians import gaussians_of
 
 BOXES = [Box((None, None), (0.0, None)), Box((0.0, None), (None, None))]
@@ -83,7 +92,7 @@ def divided(tmp_path: Path) -> Path:
 
 def test_the_joined_scene_is_what_the_blocks_own_and_the_coarse_model_around(divided: Path, tmp_path: Path) -> None:
     assert is_divided(divided)
-    assert join_blocks(divided, tmp_path / "joined") == []
+    assert join_blocks(divided, tmp_path / "joined") == Joined(tmp_path / "joined" / "scene.ply", (), [])
     stored = read_stored_ply(tmp_path / "joined" / "scene.ply")
     assert stored.marks == MARKS
     assert stored.plain
@@ -121,7 +130,7 @@ def test_where_a_block_is_missing_the_coarse_model_stands(divided: Path, tmp_pat
     complete, lacking = tmp_path / "complete", tmp_path / "lacking"
     join_blocks(divided, complete)
     (divided / "blocks" / "02" / "scene.ply").unlink()
-    (warning,) = join_blocks(divided, lacking)
+    (warning,) = join_blocks(divided, lacking).warnings
     assert (warning.code, warning.message) == (
         "BLOCK_MISSING",
         "1 of 2 blocks missing: 2; the coarse model stands there",
@@ -187,6 +196,112 @@ def test_a_file_whose_values_do_not_fill_its_promise_is_refused(tmp_path: Path, 
     with pytest.raises(InvalidSplatError, match=r"bad\.ply"):
         join_plys([bad, good], tmp_path / "joined.ply")
     assert not (tmp_path / "joined.ply").exists()
+
+
+# ── larger than can be held ──
+
+
+def flight(folder: Path, blocks: int, each: int) -> Path:
+    """A strip of so many blocks of `each` Gaussians, and a coarse model of 400."""
+    plan = strip_of(blocks)
+    rng = np.random.default_rng(0)
+    for number in range(blocks + 1):
+        name = f"blocks/{number:02d}" if number else "coarse"
+        (folder / name).mkdir(parents=True)
+        count = each if number else 400
+        places = rng.uniform(0, 1, (count, 3)) if number else rng.uniform(-30, 60, (count, 3))
+        places[:, 0] += max(number - 1, 0)
+        splat = gaussians_of(
+            means=places,
+            quats=np.tile([1.0, 0, 0, 0], (count, 1)),
+            scales=np.full((count, 3), -5.0),
+            opacities=np.full(count, 1.0),
+            sh0=rng.uniform(-1, 1, (count, 3)),
+            shN=np.zeros((count, 0, 3)),
+        )
+        write_ply(folder / name / "scene.ply", splat, MARKS)
+    (folder / "coarse" / "blocks.json").write_text(json.dumps(plan.as_json()))
+    return folder
+
+
+def test_a_scene_too_large_to_be_held_is_reduced_and_kept_whole_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "MAX_HELD", 3_000)
+    monkeypatch.setattr(join, "REDUCED", 2_000)
+    folder = flight(tmp_path / "model", 4, 1_000)
+    source = read_source(folder, tmp_path / "scratch")
+    around = vertices_of(source.parts[0])
+    assert [vertices_of(path) for path in source.parts] == [around, 1_000, 1_000, 1_000, 1_000]
+    assert vertices_of(source.file) == around + 4_000
+    assert len(source.gaussians) == around + 4 * 334  # of three neighbours one
+    (warning,) = source.warnings
+    assert (warning.code, warning.message[:5]) == ("SCENE_REDUCED", f"{len(source.gaussians):,}")
+    for number in range(4):
+        inside = (source.gaussians.means[around:, 0] // 1).astype(int) == number
+        assert abs(np.count_nonzero(inside) - 334) < 10  # every block is reduced alike
+    assert sorted(path.name for path in (tmp_path / "scratch" / "joined").glob("*.ply")) == [
+        "around.ply", "scene.ply", "whole.ply",
+    ]  # fmt: skip
+
+
+def test_memory_grows_with_the_largest_block_and_not_with_the_flight(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "MAX_HELD", 10_000)
+    monkeypatch.setattr(join, "REDUCED", 2_000)
+    peaks = []
+    for blocks in (3, 12):
+        folder = flight(tmp_path / str(blocks), blocks, 20_000)
+        tracemalloc.start()
+        join_blocks(folder, tmp_path / f"joined-{blocks}")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]  # of four times the Gaussians
+
+
+def test_a_scene_too_large_to_be_held_is_streamed_with_all_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(join, "MAX_HELD", 3_000)
+    monkeypatch.setattr(join, "REDUCED", 1_500)
+    source = read_source(flight(tmp_path / "model", 3, 1_200), tmp_path / "scratch")
+    views = [
+        View(f"{n}.jpg", "train", camera)
+        for n, camera in enumerate(orbit((1.5, 0.5, 0.5), 6, 40, 6, width=96, height=72))
+    ]
+    framing = frame_scene(source.gaussians, views, z_up=True)
+    surroundings = default_surroundings(source.gaussians, [view.camera for view in views], framing.up)
+    shares = list[float]()
+    write_parts(
+        tmp_path / "lod", source.parts, views, framing, surroundings, Coarseness(palette_size=0), shares.append,
+        marks=source.marks,
+    )  # fmt: skip
+    assert shares == sorted(shares)
+    meta = json.loads((tmp_path / "lod" / "lod-meta.json").read_text())
+    leaves = list(leaves_of(meta["tree"]))
+    finest = sum(leaf["lods"]["0"]["count"] for leaf in leaves)
+    assert finest >= 3 * 1_200  # outliers and environment are of the coarse model
+    assert meta["counts"][0] == finest
+    assert len(set(meta["filenames"])) == len(meta["filenames"])
+    held = {name: len(read_codes((tmp_path / "lod" / name).read_bytes()).means) for name in meta["filenames"]}
+    used = dict.fromkeys(meta["filenames"], 0)
+    for leaf in leaves:
+        for level in leaf["lods"].values():
+            name = meta["filenames"][level["file"]]
+            assert level["offset"] == used[name]
+            used[name] += level["count"]
+    assert used == held
+    low, high = (np.array(meta["tree"]["bound"][end]) for end in ("min", "max"))
+    assert (low <= 0.05).all()
+    assert high[0] >= 2.95
+
+
+def leaves_of(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "children" not in tree:
+        yield tree
+    for child in tree.get("children", []):
+        yield from leaves_of(child)
 
 
 def test_a_plan_of_the_tests_is_one_of_the_contract() -> None:

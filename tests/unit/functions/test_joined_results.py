@@ -64,6 +64,7 @@ def test_the_joined_result_counts_gaussians_of_the_blocks_and_photos_of_the_flig
     whole = joined_result(result(5, "a", "b", gaussians=50, viewsPerPlace=7.5), blocks)
     assert whole["counts"] == {
         "gaussians": 1600, "steps": 20, "trainViews": 70, "heldOutViews": 10, "denseSeeds": 0, "densePoints": 0,
+        "virtualViews": 0,
     }  # fmt: skip
     metrics = whole["metrics"]
     assert (metrics["psnr"], metrics["psnrOffPath"], metrics["viewsPerPlace"]) == (25, 17.5, 7.5)

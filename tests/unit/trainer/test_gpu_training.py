@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.unit.trainer.test_trainer_stage import result, run
 from trainer import run as training_run
 from trainer import stage as trainer_stage
 from trainer.checkpoint import on_host
-from trainer.dataset import Scene, load_scene
+from trainer.dataset import Known, Photo, Scene, load_scene
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import Backgrounds
 from trainer.gpu.shots import rows_in_view
@@ -31,6 +32,7 @@ from trainer.photo_store import PhotoStore
 from trainer.schedule import Budget
 from trainer.stage import train_scene
 from trainer.train import Progress
+from trainer.virtual import taken_at
 
 CPU = torch.device("cpu")
 EDGE, SEEDS, CAP = 48, 120, 200
@@ -56,6 +58,7 @@ def make_trainer(
     dropout: float = 0.2,
     room: int = 1 << 30,
     backgrounds: Backgrounds | None = None,
+    virtual: Sequence[Photo] = (),
 ) -> DeviceTrainer:
     seeds = from_seeds(seed_points(scene, PhotoStore(), SEEDS), 3)
     return DeviceTrainer(
@@ -68,6 +71,7 @@ def make_trainer(
         room=room,
         strategy=strategy,
         backgrounds=backgrounds,
+        virtual=virtual,
     )
 
 
@@ -127,6 +131,40 @@ def test_blocks_end_where_gaussians_are_added_and_the_curve_has_a_point(scene: S
     refined = {step for step in range(1, 61) if trainer.growth.due(step)}
     assert refined
     assert set(ends) == refined | {step for step in range(1, 61) if step % 5 == 0 or step % BLOCK == 0}
+
+
+@pytest.mark.parametrize("room", [1 << 30, 0], ids=["kept on the device", "decoded when due"])
+def test_virtual_views_are_trained_on_where_they_are_known(
+    scene: Scene, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upper half of a view is white, of the lower half nothing is known: only what is above turns white."""
+    photo = scene.split("train")[0]
+    height, width = photo.camera.height // 2, photo.camera.width // 2
+    shown = np.zeros((height, width), bool)
+    shown[: height // 2] = True
+    white = Known(np.full((height, width, 3), 255, np.uint8), shown)
+    view = replace(photo, camera=photo.camera.resized(width, height), virtual=white)
+    views = [replace(view, name=f"/virtual/{number}") for number in range(16)]
+    trainer, taken = make_trainer(scene, 60, room=room, virtual=views), []
+    step = trainer.train_step
+
+    def watched(photo: Photo, *rest: Any) -> Tensor:
+        taken.append(photo.name)
+        return step(photo, *rest)
+
+    monkeypatch.setattr(trainer, "train_step", watched)
+    trainer.run(lambda _: True)
+    photos = scene.split("train")
+    assert taken == [taken_at(number, photos, views, 0).name for number in range(60)]
+    assert sum(name.startswith("/virtual/") for name in taken) == 15
+    plain = make_trainer(scene, 60)
+    plain.run(lambda _: True)
+    size = (photo.camera.width, photo.camera.height)
+    brighter = (trainer.render(photo, size) - plain.render(photo, size)).mean(dim=(1, 2))
+    middle = photo.camera.height // 2
+    assert brighter[: middle - 3].mean() > 0.02
+    assert brighter[middle + 3 :].abs().mean() < 0.01
+    trainer.close()
 
 
 class Waits(TorchDispatchMode):

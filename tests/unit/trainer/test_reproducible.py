@@ -26,13 +26,15 @@ from trainer.optimise import Splats
 from trainer.schedule import Budget
 from trainer.seeds import start
 from trainer.train import Trainer
+from trainer.virtual import as_photos
 scene, store = load_scene(Path(sys.argv[1]), 96), PhotoStore()
 begun = start(scene, store, 300, 3, torch.device("cpu"))
 trainer = Trainer(
     photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, store=store.evened(begun.gains),
     budget=Budget(60, 96, 900), splats=Splats.of(begun.gaussians, torch.device("cpu")), dropout=0.2,
-    device=torch.device("cpu"),
+    device=torch.device("cpu"), virtual=as_photos(begun.virtual, scene.frame),
 )
+assert trainer.virtual
 trainer.run(lambda _: True)
 assert len(trainer.splats) > len(begun.gaussians)
 for tensor in trainer.splats.tensors.values():

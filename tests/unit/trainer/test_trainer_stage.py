@@ -85,6 +85,7 @@ def test_it_learns_the_scene(done: Path) -> None:
     counts = {"gaussians": 900, "steps": 69, "trainViews": 8, "heldOutViews": 1}
     assert found["counts"].items() >= counts.items()
     assert 200 < found["counts"]["denseSeeds"] <= 450
+    assert 0 < found["counts"]["virtualViews"] <= 16  # twice as many as photos are drawn
     metrics = found["metrics"]
     assert metrics["psnr"] > 20
     assert metrics["psnrTrain"] > 20

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from contract.options import Quality
 from stage.environment import Options
 from trainer.schedule import Budget, Flight, Growth, active_degree, affordable, budget, decay, picture_factor, preset_of
-from trainer.train import photo_at
+from trainer.virtual import photo_at
 
 steps = st.integers(1, 40_000)
 PLENTY = 10**12  # bytes

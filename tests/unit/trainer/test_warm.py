@@ -14,10 +14,10 @@ CONTAINERS = Path(trainer.__file__).parents[2]
 LIST_KERNELS = """
 from numba.core.dispatcher import Dispatcher
 from splat import adam, blending, culling, harmonics, loss, projection, tiles
-from trainer.stereo import kernels
+from trainer.stereo import kernels, warping
 from trainer.warm import compile_kernels
 compile_kernels()
-for module in (adam, culling, projection, tiles, blending, loss, kernels):
+for module in (adam, culling, projection, tiles, blending, loss, kernels, warping):
     for name, value in vars(module).items():
         if isinstance(value, Dispatcher) and value.targetoptions.get("parallel"):
             print(name, len(value.signatures))
@@ -46,5 +46,8 @@ def test_every_parallel_kernel_is_compiled() -> None:
         "_in_view",
         "_adam",
         "compare",
+        "close_gaps",
+        "blend",
+        "uncover",
     } <= set(compiled)
     assert set(compiled.values()) == {"1"}

@@ -31,7 +31,7 @@ class Pictures:
 
     def __init__(self, photos: Sequence[Photo], device: torch.device, room: int) -> None:
         self._device = device
-        planes = sum(photo.camera.width * photo.camera.height * (4 if _masked(photo) else 3) for photo in photos)
+        planes = sum(photo.camera.width * photo.camera.height * (4 if photo.masked else 3) for photo in photos)
         self.resident = planes <= room
         self._threads = ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0)), thread_name_prefix="photo")
         self._coming: dict[tuple[str, int, int], Future[Tensor]] = {}
@@ -129,7 +129,3 @@ class Backgrounds:
         """(height, width, 3), 0..1, of the photo's picture in that size."""
         small = self._small[photo.name][None].float() / 255
         return interpolate(small, (height, width), mode="bilinear", align_corners=False)[0].permute(1, 2, 0)
-
-
-def _masked(photo: Photo) -> bool:
-    return photo.mask is not None or photo.alpha

@@ -37,12 +37,12 @@ class Shot:
 
 
 class Shots:
-    """Every photo's `Shot` at every size, copied to the device once."""
+    """Every photo's `Shot` at every size of the pictures, copied to the device once."""
 
     def __init__(self, photos: Sequence[Photo], frame: Frame, device: torch.device) -> None:
         self._shots: dict[tuple[str, float], Shot] = {}
         for factor in FACTORS:
-            cameras = [frame.camera(photo.camera).scaled(factor) for photo in photos]
+            cameras = [frame.camera(photo.at(factor)) for photo in photos]
             views = _on(np.stack([camera.world_to_camera for camera in cameras]), device)
             intrinsics = _on(np.stack([camera.intrinsics for camera in cameras]), device)
             for photo, camera, view, K in zip(photos, cameras, views, intrinsics, strict=True):

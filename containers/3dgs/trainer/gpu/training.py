@@ -25,7 +25,8 @@ from trainer.optimise import LEARNING_RATES, Seen
 from trainer.rasterize import RasterInfo, rasterize_gsplat
 from trainer.schedule import Budget, active_degree, decay
 from trainer.shape import Shape
-from trainer.train import Progress, photo_at
+from trainer.train import Progress
+from trainer.virtual import taken_at
 from trainer.watch import due
 
 BLOCK = 16  # steps; the Gaussians that their photos may show are looked up at once
@@ -51,10 +52,12 @@ class DeviceTrainer:
         room: int,
         strategy: Strategy | None = None,
         backgrounds: Backgrounds | None = None,
+        virtual: Sequence[Photo] = (),
         seed: int = 0,
     ) -> None:
         """`room`: bytes of the device's memory for photos and backgrounds; `dropout`: share of the Gaussians dropped at
-        the most; `backgrounds`: what lies behind the splat in each photo, black without them.
+        the most; `backgrounds`: what lies behind the splat in each photo, black without them; `virtual`: views from
+        where no photo was taken, trained on among the photos.
         """
         self.photos, self.held_out = list(photos), list(held_out)
         self.budget, self.splats, self.step = budget, splats, 0
@@ -63,7 +66,8 @@ class DeviceTrainer:
         self.strategy: Strategy = Splitting() if strategy is None else strategy
         self._device = splats["means"].device
         torch.backends.cudnn.allow_tf32 = False  # SSIM takes differences of nearly equal means
-        everything = [*self.photos, *self.held_out]
+        self._virtual = list(virtual)
+        everything = [*self.photos, *self.held_out, *self._virtual]
         self._shots = Shots(everything, frame, self._device)
         self._pictures = Pictures(everything, self._device, room - (backgrounds.bytes if backgrounds else 0))
         self._backgrounds = backgrounds
@@ -132,7 +136,7 @@ class DeviceTrainer:
         while self.step < end:
             steps = range(self.step, self._block_end(end))
             ahead = range(self.step, min(end, self.step + 2 * BLOCK))  # photos are decoded a block before they are due
-            taken = [photos[photo_at(step, len(photos), self._seed)] for step in ahead]
+            taken = [taken_at(step, photos, self._virtual, self._seed) for step in ahead]
             shots = [
                 self._shots.of(photo, picture_factor(at(step), self.budget.steps))
                 for photo, step in zip(taken, ahead, strict=True)

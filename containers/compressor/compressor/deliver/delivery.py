@@ -11,6 +11,7 @@ from pathlib import Path
 from compressor.deliver.comparison import Comparison, compare
 from compressor.deliver.environment import environment_of
 from compressor.deliver.limits import limits_of
+from compressor.deliver.parts import write_parts
 from compressor.deliver.photos import Photos
 from compressor.deliver.pictures import write_orbit, write_preview
 from compressor.deliver.spz import FixedPoint
@@ -77,7 +78,13 @@ class Delivery:
         write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
-        """Write the levels of detail that a viewer streams."""
+        """Write the levels of detail that a viewer streams: of a scene too large to be held, of all that it has."""
+        if self.source.parts:
+            write_parts(
+                self.folder / "lod", self.source.parts, self.source.views, self.framing, self.surroundings,
+                self.page.coarseness, progress, marks=self.source.marks, thumbnails=self.photos.thumbnails.jpegs,
+            )  # fmt: skip
+            return
         arranged = self.page.arranged
         write_streamed(
             self.folder / "lod", arranged, self.page.coarseness, Layout.of(len(arranged)), progress,
@@ -111,7 +118,8 @@ class Delivery:
     def write_viewer(self, bundle: Path, title: str, stream_above: int = STREAM_ABOVE) -> None:
         """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer.
 
-        Of a SOG of more than `stream_above` bytes, the page that streams its levels as well.
+        Of a SOG of more than `stream_above` bytes, and of a scene too large to be held, the page that streams its
+        levels as well.
         """
         positions = [self.framing.camera(turn, 16, 9).position for turn in self.framing.turns(_JOURNEY_STOPS)]
         files = {name: (self.folder / name).stat().st_size for name in _DOWNLOADS if (self.folder / name).is_file()}
@@ -129,7 +137,7 @@ class Delivery:
         )
         (self.folder / "viewer").mkdir()
         write_page(self.folder / "viewer" / "index.html", bundle, self.page.sog, page)
-        if len(self.page.sog) > stream_above:
+        if len(self.page.sog) > stream_above or self.source.parts:
             page = replace(page, downloads=files | {"scene.sog": (self.folder / "scene.sog").stat().st_size})
             write_streaming_page(self.folder / "viewer" / STREAMING_PAGE, bundle, page)
 

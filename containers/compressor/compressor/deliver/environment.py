@@ -17,8 +17,13 @@ _FAR = 3.0  # times the footprint's radius, from its middle
 _MAX_SHARE = 0.25  # of the Gaussians: more of them are no sky but a scene that its footprint does not hold
 
 
+def far_of(gaussians: Gaussians, surroundings: Surroundings) -> NDArray[np.bool_]:
+    """Which Gaussians (N,) are so far off that they are sky or horizon."""
+    away = np.linalg.norm(gaussians.means.astype(np.float64) - surroundings.centre, axis=1)
+    return np.asarray(away > _FAR * surroundings.radius)
+
+
 def environment_of(gaussians: Gaussians, surroundings: Surroundings) -> NDArray[np.bool_]:
     """Which Gaussians (N,) are the environment; none where they are too many to be one."""
-    means = gaussians.means.astype(np.float64)
-    far = np.linalg.norm(means - surroundings.centre, axis=1) > _FAR * surroundings.radius
-    return far if far.mean() <= _MAX_SHARE else np.zeros(len(means), np.bool_)
+    far = far_of(gaussians, surroundings)
+    return far if far.mean() <= _MAX_SHARE else np.zeros_like(far)

@@ -8,7 +8,7 @@ itself, so memory does not grow with the scene beyond the splat's own.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,18 +72,45 @@ def write_streamed(
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = len(arranged)
-    filenames: list[str] = []
-    more: dict[str, Any] = {}
     if environment is not None and environment.any():
-        apart = arranged.select(environment)
-        while len(apart) > MAX_ENVIRONMENT:
-            apart, _ = _coarser(apart, layout.group, 0.0)
+        write_environment(folder, arranged.select(environment), coarseness, layout, count, marks)
         arranged = arranged.select(~environment)
-        _write_unit(folder / ENVIRONMENT, apart, _share(coarseness, len(apart), count), marks)
-        more["environment"] = ENVIRONMENT
-    if thumbnails:
-        (folder / THUMBNAILS).write_bytes(thumbnails)
-        more["thumbnails"] = THUMBNAILS
+    part = write_part(folder, arranged, coarseness, layout, progress, whole=count, marks=marks)
+    write_meta(folder, [part], thumbnails)
+
+
+def write_environment(
+    folder: Path, apart: Arranged, coarseness: Coarseness, layout: Layout, whole: int, marks: Marks
+) -> None:
+    """Write what is kept apart, at most MAX_ENVIRONMENT after merging; `whole`: Gaussians of the scene."""
+    while len(apart) > MAX_ENVIRONMENT:
+        apart, _ = _coarser(apart, layout.group, 0.0)
+    _write_unit(folder / ENVIRONMENT, apart, _share(coarseness, len(apart), whole), marks)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is written of a scene: Gaussians by level, names of files, and the part's tree."""
+
+    counts: list[int]
+    filenames: list[str]
+    tree: dict[str, Any]
+
+
+def write_part(
+    folder: Path,
+    arranged: Arranged,
+    coarseness: Coarseness,
+    layout: Layout,
+    progress: Callable[[float], None],
+    *,
+    whole: int,
+    marks: Marks,
+    before: Sequence[Part] = (),
+) -> Part:
+    """Write a part of a scene of `whole` Gaussians, after the parts `before`; all are written with one layout."""
+    filenames: list[str] = []
+    first_file = sum(len(part.filenames) for part in before)
     starts = range(0, len(arranged), layout.leaf)
     leaves = [(start, min(start + layout.leaf, len(arranged))) for start in starts]
     nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]
@@ -97,24 +124,34 @@ def write_streamed(
             offset = 0
             for i in chosen:
                 part, error = _at_level(_slice(arranged, *leaves[i]), level, layout.group)
-                nodes[i]["lods"][str(level)] = {"file": len(filenames), "offset": offset, "count": len(part)}
+                file = first_file + len(filenames)
+                nodes[i]["lods"][str(level)] = {"file": file, "offset": offset, "count": len(part)}
                 nodes[i]["errors"].append(float(f"{error:.7g}"))
                 parts.append(part)
                 offset += len(part)
             counts[level] += offset
-            filenames.append(f"{level}_{number}.sog")
-            _write_unit(folder / filenames[-1], _joined(parts), _share(coarseness, offset, count), marks)
+            filenames.append(f"{level}_{number}.sog" if not before else f"{len(before)}_{level}_{number}.sog")
+            _write_unit(folder / filenames[-1], _joined(parts), _share(coarseness, offset, whole), marks)
             progress((level + (chosen.stop / len(leaves))) / layout.levels)
+    return Part(counts, filenames, _tree(nodes))
+
+
+def write_meta(folder: Path, parts: Sequence[Part], thumbnails: bytes = b"") -> None:
+    """Write lod-meta.json of all parts, after their files. `thumbnails`: of the photos."""
+    if thumbnails:
+        (folder / THUMBNAILS).write_bytes(thumbnails)
+    counts = np.sum([part.counts for part in parts], axis=0).tolist()
     meta = {
         "version": _VERSION,
         "asset": {"generator": _GENERATOR},
         "count": sum(counts),
         "counts": counts,
-        "lodLevels": layout.levels,
+        "lodLevels": len(counts),
         "lodErrors": True,
-        **more,
-        "filenames": filenames,
-        "tree": _tree(nodes),
+        **({"environment": ENVIRONMENT} if (folder / ENVIRONMENT).is_file() else {}),
+        **({"thumbnails": THUMBNAILS} if thumbnails else {}),
+        "filenames": [name for part in parts for name in part.filenames],
+        "tree": _tree([part.tree for part in parts]),
     }
     (folder / LOD_META).write_text(json.dumps(meta, separators=(",", ":")), encoding="utf-8")
 

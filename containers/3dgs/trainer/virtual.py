@@ -1,0 +1,58 @@
+"""Virtual views among the photos of a training run: which step takes which, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from trainer.dataset import Frame, Known, Photo
+from trainer.schedule import Budget
+from trainer.stereo.virtual import SETTINGS, VirtualView
+
+_SHARE = 0.25  # of the steps at most
+_ON_TOP = 0.8
+
+
+def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
+    """The views, whose cameras are in the frame of training, as photos to train on. Their names are absolute paths,
+    which no photo of a scene has.
+    """
+    return [
+        Photo(
+            f"/virtual/{number}", Path("/"), frame.in_world(view.camera), "train",
+            virtual=Known(view.picture, view.shown),
+        )
+        for number, view in enumerate(views)
+    ]  # fmt: skip
+
+
+def share_of(virtual: int, photos: int) -> float:
+    """The share of steps that look at virtual views: a quarter where there are as many as are drawn for so many photos,
+    and as much less as there are fewer.
+    """
+    return _SHARE * min(1.0, virtual / SETTINGS.wanted(photos))
+
+
+def with_steps_for(plan: Budget, share: float) -> Budget:
+    """The budget with steps for virtual views, which take `share` of them: nearly all come on top, so that photos are
+    looked at about as often as without.
+    """
+    return replace(plan, steps=round(plan.steps * (1 + _ON_TOP * share)))
+
+
+def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
+    """What step `step` (0-based) looks at: a photo or a virtual view. Both come in epochs of their own."""
+    share = share_of(len(virtual), len(photos))
+    before = int(share * step)
+    if int(share * (step + 1)) > before:
+        return virtual[photo_at(before, len(virtual), seed)]
+    return photos[photo_at(step - before, len(photos), seed)]
+
+
+def photo_at(step: int, count: int, seed: int) -> int:
+    """Index of the photo, of `count`, for `step` (0-based): each once an epoch, every epoch in an order of its own."""
+    epoch, place = divmod(step, count)
+    return int(np.random.default_rng((seed, epoch)).permutation(count)[place])

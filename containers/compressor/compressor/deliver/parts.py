@@ -1,0 +1,80 @@
+"""The levels of detail of a scene too large to be held: written from one block of a large flight after another.
+
+Memory grows with the largest block, not with the scene: each is measured, arranged and written by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from compressor.deliver.environment import far_of
+from compressor.deliver.streamed import Layout, Part, write_environment, write_meta, write_part
+from compressor.encode.encoder import Coarseness, arrange
+from compressor.encode.pace import Pace
+from compressor.encode.prepared import measured
+from compressor.framing import Framing
+from compressor.source import visible
+from splat.camera import View
+from splat.gaussians import Gaussians
+from splat.joined_ply import vertices_of
+from splat.ply import read_stored_ply
+from splat.stored import Marks
+from splat.surroundings import Surroundings
+
+_VIEWS = 12  # that a block's sensitivities are measured from
+_MIN_SEEN = 0.02  # of a block, in the picture of a photo that is taken for them
+_SAMPLE = 2_000
+
+
+def write_parts(
+    folder: Path,
+    paths: Sequence[Path],
+    views: Sequence[View],
+    framing: Framing,
+    surroundings: Surroundings,
+    coarseness: Coarseness,
+    progress: Callable[[float], None],
+    *,
+    marks: Marks,
+    thumbnails: bytes = b"",
+) -> None:
+    """Write the scene of the PLYs at `paths`, of which the first is what lies around the others, below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sizes = [vertices_of(path) for path in paths]
+    whole, parts = sum(sizes), list[Part]()
+    layout = Layout.of(whole)
+    for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
+        if not size:
+            continue
+        gaussians = arrange(visible(read_stored_ply(path).gaussians)[0])
+        pace = Pace(check_stop=partial(progress, number / len(paths)))
+        arranged, _ = measured(gaussians, seeing(views, gaussians), framing, pace, _VIEWS)
+        if number == 0:
+            far = far_of(arranged.gaussians, surroundings)
+            if far.any():
+                write_environment(folder, arranged.select(far), coarseness, layout, whole, marks)
+                arranged = arranged.select(~far)
+        if len(arranged):
+            parts.append(
+                write_part(
+                    folder, arranged, coarseness, layout,
+                    _share_of(progress, number, len(paths)),
+                    whole=whole, marks=marks, before=parts,
+                )
+            )  # fmt: skip
+    write_meta(folder, parts, thumbnails)
+
+
+def _share_of(progress: Callable[[float], None], done: int, parts: int) -> Callable[[float], None]:
+    return lambda share: progress((done + share) / parts)
+
+
+def seeing(views: Sequence[View], gaussians: Gaussians) -> list[View]:
+    """The views that show a part of the scene; all, where none does."""
+    some = gaussians.means[:: max(1, len(gaussians) // _SAMPLE)].astype(np.float64)
+    found = [view for view in views if view.camera.contains(*view.camera.project(some)).mean() >= _MIN_SEEN]
+    return found or list(views)
