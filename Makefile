@@ -4,6 +4,8 @@
 SLIPS := $(foreach name,zip Zip PHOTOS photos quality Quality OUT out images blocks,$(if $(filter command line,$(origin $(name))),$(name)))
 $(if $(strip $(SLIPS)),$(error $(strip $(SLIPS)) is not read here: write ZIP=photos.zip QUALITY=preview BLOCKS=4 IMAGES=1))
 PYTHON := .venv/bin/python
+# tests and stages start Python hundreds of times: what one process has compiled, the others need not
+unexport PYTHONDONTWRITEBYTECODE
 PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
 BLOCKS ?=

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +41,7 @@ def files(folder: Path) -> Iterator[Path]:
             yield path
 
 
+@cache
 def summary(path: Path) -> str:
     """The first sentence of the file's docstring or opening comment; empty where it has none."""
     text = path.read_text(encoding="utf-8")

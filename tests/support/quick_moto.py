@@ -6,6 +6,7 @@ Held to moto's own code by tests/unit/functions/test_quick_moto.py.
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from moto.core import models
@@ -13,6 +14,10 @@ from moto.core.serialize import BaseJSONSerializer
 
 _KEPT = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 moto_writes = BaseJSONSerializer._serialize_type_structure
+ast_nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")  # moto's types leave it out
+moto_traverses = ast_nodes.DepthFirstTraverser.traverse_node_recursively
+moto_finds = ast_nodes.Node.find_clauses
+_descends: dict[Any, bool] = {}  # by class and base classes
 
 
 def quicken() -> None:
@@ -20,6 +25,8 @@ def quicken() -> None:
     # a mock registers 1,288 URLs, the same each time
     models.CallbackResponse = cache(models.CallbackResponse)  # type: ignore[attr-defined, assignment]
     BaseJSONSerializer._serialize_type_structure = write  # type: ignore[method-assign]
+    ast_nodes.DepthFirstTraverser.traverse_node_recursively = traverse
+    ast_nodes.Node.find_clauses = find
 
 
 def write(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
@@ -29,6 +36,43 @@ def write(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key
         moto_writes(self, serialized, value, shape, key)
     else:
         self._default_serialize(serialized, kept, shape, key)
+
+
+def traverse(self: Any, node: Any, child_id: int = -1) -> Any:
+    """Process an update expression's nodes, the deepest first; moto builds the table of a traverser's processors anew
+    for each node, and asks abstract classes of it."""
+    processed = vars(self).get("processed")
+    if processed is None:
+        processed = self.processed = self.nodes_to_be_processed()
+    if _is_a(type(node), (ast_nodes.Node,)):
+        parent = node.parent
+        for i, child in enumerate(node.children or ()):
+            self.pre_processing_of_child(node, i)
+            traverse(self, child, i)
+        if _is_a(type(node), processed):
+            node = self.process(node)
+            node.parent = parent
+            if parent:
+                parent.children[child_id] = node
+    return node
+
+
+def find(self: Any, kinds: list[type]) -> list[Any]:
+    """The clauses of these kinds, in order."""
+    found = []
+    for child in self.children or ():
+        if type(child) in kinds:
+            found.append(child)
+        elif _is_a(type(child), (ast_nodes.Expression, ast_nodes.UpdateExpressionFunction)):
+            found.extend(find(child, kinds))
+    return found
+
+
+def _is_a(kind: Any, bases: Any) -> bool:
+    found = _descends.get((kind, bases))
+    if found is None:
+        found = _descends[kind, bases] = issubclass(kind, bases)
+    return found
 
 
 def _kept(value: Any) -> dict[str, Any] | None:

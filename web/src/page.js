@@ -15,6 +15,7 @@ export function fail(error) {
     console.error(error);
     const parts = [make('p', message), ...(hint ? [make('p', hint)] : [])];
     if (error instanceof SessionEnded) {
+        byId('account').replaceChildren();
         parts.push(make('button', 'Sign in', { className: 'primary', onclick: () => signIn() }));
     }
     byId('notice').replaceChildren(...parts);

@@ -52,6 +52,7 @@ def test_a_session_that_has_ended_offers_the_way_back_in(page: Any, api: FakeApi
     page.wait_for_selector("#notice button")
     assert "signed out" in page.inner_text("#notice")
     assert "Unauthorized" not in page.inner_text("body")
+    assert page.inner_text("#account") == ""
     page.wait_for_timeout(1000)  # for what was asked at the same time
     before = len(api.calls)
     page.wait_for_timeout(5000)

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from plyfile import PlyData, PlyElement
 
 from compressor import products
+from compressor.join import join_blocks
 from compressor.products import make_products, photo_rows
+from contract.blocks import Box, Hull, read_for_survey
+from domain.joined_results import BlockResult, joined_result
+from geo.boxes import box_shares, hull_share, in_box
+from splat.fading import with_shares
+from splat.ply import read_stored_ply, write_ply
 from stage.contract import Folders, StageContext, Stopwatch
 from stage.environment import Options
 from stage.errors import ErrorCode, StageError
 from stage.progress import ProgressReporter, log_sink
+from tests.support.blocks import plan_of
 from tests.unit.products import scenes
+from tests.unit.products.test_quality import SURVEY
 
 
 @pytest.fixture
@@ -67,6 +80,69 @@ def test_products_lie_beside_the_scene_as_the_customer_asked_for_them(context: S
     assert {path.name for path in folder.iterdir()} == {*found["files"], "products.json"}
     assert said
     assert all(0 <= share <= 1 and text for share, text in said)
+
+
+RESULT: dict[str, Any] = {
+    **{"version": 1, "stage": "3dgs", "jobId": "a", "attempt": 1, "counts": {}, "warnings": []},
+    "metrics": {"exposure": {"photos": [{"name": "000001.jpg", "gain": [1.0, 1.0, 1.0]}]}},
+    "timings": {"train": 60.0},
+    "resources": {"wallSeconds": 70.0, "cpuSeconds": 90.0, "peakMemoryBytes": 10**9},
+}
+
+
+def divided(model: Path, folder: Path) -> Path:
+    """The scene of `model` as two blocks and a coarse model leave it, with the result that WeighBlocks makes of all."""
+    boxes = [Box((None, None), (0.0, None)), Box((0.0, None), (None, None))]
+    plan = plan_of(boxes, fade=0.5, hull=Hull((-9.0, -9.0, -5.0), (9.0, 9.0, 9.0)))
+    stored, dense = read_stored_ply(model / "scene.ply"), PlyData.read(str(model / "dense.ply"))["vertex"].data
+    (model / "result.json").write_text(json.dumps(RESULT))
+    shutil.copytree(model, folder / "coarse")
+    (folder / "coarse" / "blocks.json").write_text(json.dumps(plan.as_json()))
+    places = stored.gaussians.means.astype(np.float64)
+    shares = box_shares(plan, places) * hull_share(plan, places)
+    for number, (box, share) in enumerate(zip(boxes, shares, strict=True), start=1):
+        block = folder / "blocks" / f"{number:02d}"
+        block.mkdir(parents=True)
+        write_ply(block / "scene.ply", with_shares(stored.gaussians, share), stored.marks)
+        own = dense[in_box(box, np.stack([dense["x"], dense["y"]], axis=1).astype(np.float64))]
+        PlyData([PlyElement.describe(own, "vertex")], byte_order="<").write(str(block / "dense.ply"))
+    blocks = [BlockResult(RESULT, 0.5, {}), BlockResult(RESULT, 0.5, {})]
+    (folder / "result.json").write_text(json.dumps(joined_result(RESULT, blocks)))
+    return folder
+
+
+def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
+    context: StageContext, model: Path, tmp_path: Path
+) -> None:
+    cameras = context.folders.processing_input("cameras")
+    rows = [{"name": path.name, "original": path.name, "registered": True} for path in (cameras / "images").iterdir()]
+    found_cameras = {
+        **RESULT,
+        "counts": {"points": 300},
+        "metrics": {"overlapShare": 0.9},
+        "timings": {"features": 9.0},
+    }
+    for name, content in (("survey", SURVEY), ("photos", rows), ("result", found_cameras)):
+        (cameras / f"{name}.json").write_text(json.dumps(content))
+    assert all(read_for_survey(path.relative_to(cameras).as_posix()) for path in cameras.rglob("*.*"))
+    folder = divided(model, tmp_path / "divided")
+    made = context.folders.processing_output / "products"
+    pictures, products_of = [], []
+    join_blocks(folder, tmp_path / "joined")
+    for scene in (model, tmp_path / "joined"):
+        found, warnings = make_products(context, scene, ignored)
+        assert warnings == []
+        assert found is not None
+        products_of.append(found)
+        pictures.append(np.asarray(Image.open(made / "orthophoto.jpg"), np.float64))
+        assert "CPU seconds" in (made / "quality.html").read_text(encoding="utf-8")
+        shutil.rmtree(made)
+    whole, blocks = products_of
+    assert set(blocks["files"]) == set(whole["files"]) >= {"orthophoto.tif", "surface.tif", "points.laz", "quality.pdf"}
+    assert blocks["surface"]["sigmaMedian"] == pytest.approx(whole["surface"]["sigmaMedian"], rel=0.1)
+    assert blocks["map"]["areaSquareMetres"] == pytest.approx(whole["map"]["areaSquareMetres"], rel=0.02)
+    assert pictures[0].shape == pictures[1].shape
+    assert np.abs(pictures[0] - pictures[1]).mean() < 2
 
 
 def test_a_splat_without_photos_has_none_and_nothing_is_said(context: StageContext, tmp_path: Path) -> None:

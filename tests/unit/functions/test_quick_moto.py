@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from hypothesis import example, given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -54,6 +55,42 @@ def test_a_dynamodb_item_is_written_as_moto_writes_it(item: dict[str, Any]) -> N
         expected = written(item)
         patch.setattr(BaseJSONSerializer, "_serialize_type_structure", quick_moto.write)
         assert written(item) == expected
+
+
+UPDATES = (
+    "SET #a = :one, b.#c = if_not_exists(b.#c, :one) REMOVE d ADD e :one",
+    "SET #a = if_not_exists(gone, :one) + :one, b.l = list_append(b.l, :list)",
+    "REMOVE b.l[0], b.l[1], d",
+    "ADD e :one DELETE s :set",
+    "SET #a = :one, #a = :one",
+    "SET d = :one SET e = :one",
+    "SET gone.deeper = :one",
+    "SET b = :one, b.l = :one",
+    "SET size = :one",
+)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_an_update_does_what_it_does_by_motos_own_code(cloud: Cloud, update: str) -> None:
+    def outcome() -> Any:
+        table = cloud.table("limits")
+        table.put_item(Item={"counter": "x", "b": {"c": 1, "l": [1, 2, 3]}, "d": 1, "e": 2, "s": {"p", "q"}})
+        names = {name: text for name, text in {"#a": "a", "#c": "c"}.items() if name in update}
+        given = {":one": 1, ":list": [4], ":set": {"q"}}
+        values = {":" + name[1:]: value for name, value in given.items() if name in update}
+        more: dict[str, Any] = {"ExpressionAttributeNames": names} if names else {}
+        more |= {"ExpressionAttributeValues": values} if values else {}
+        try:
+            table.update_item(Key={"counter": "x"}, UpdateExpression=update, **more)
+        except ClientError as error:
+            return error.response["Error"]
+        return table.get_item(Key={"counter": "x"})["Item"]
+
+    ours = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quick_moto.ast_nodes.DepthFirstTraverser, "traverse_node_recursively", quick_moto.moto_traverses)
+        patch.setattr(quick_moto.ast_nodes.Node, "find_clauses", quick_moto.moto_finds)
+        assert outcome() == ours
 
 
 def test_requests_beside_boto3_are_answered_by_each_mock_anew(cloud: Cloud) -> None:
