@@ -130,7 +130,7 @@ def train_scene(
         )
         begun = part.own(_first_gaussians(context, scene, store, plan, device, behind), scene)
         if options.training_steps is None:
-            plan = with_steps_for(plan, share_of(len(begun.virtual), flight.photos))
+            plan = with_steps_for(plan, share_of(begun.virtual, flight.photos))
         run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:

@@ -29,11 +29,14 @@ def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
     ]  # fmt: skip
 
 
-def share_of(virtual: int, photos: int) -> float:
+def share_of(views: Sequence[VirtualView | Photo], photos: int) -> float:
     """The share of steps that look at virtual views: a quarter where there are as many as are drawn for so many photos,
     and as much less as there are fewer.
     """
-    return _SHARE * min(1.0, virtual / SETTINGS.wanted(photos))
+    if not views:
+        return 0.0
+    camera = views[0].camera
+    return _SHARE * min(1.0, len(views) / SETTINGS.wanted(photos, camera.width * camera.height))
 
 
 def with_steps_for(plan: Budget, share: float) -> Budget:
@@ -45,7 +48,7 @@ def with_steps_for(plan: Budget, share: float) -> Budget:
 
 def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
     """What step `step` (0-based) looks at: a photo or a virtual view. Both come in epochs of their own."""
-    share = share_of(len(virtual), len(photos))
+    share = share_of(virtual, len(photos))
     before = int(share * step)
     if int(share * (step + 1)) > before:
         return virtual[photo_at(before, len(virtual), seed)]

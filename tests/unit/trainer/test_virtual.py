@@ -160,7 +160,7 @@ def test_there_are_no_views_of_what_is_not_known(flight: Flight) -> None:
     nothing = flight.points.select(np.zeros(len(flight.points), bool))
     assert virtual_views(flight.stereo, nothing, flight.picture, {}, UP, WIDTH) == []
     assert virtual_views(Stereo([None], [[]]), flight.points, flight.picture, {}, UP, WIDTH) == []
-    few = replace(SETTINGS, max_views=3)
+    few = replace(SETTINGS, max_bytes=3 * 4 * WIDTH * HEIGHT)
     assert 1 <= len(virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, few)) <= 3
     picky = replace(SETTINGS, min_shown=1.1)
     assert virtual_views(flight.stereo, flight.points, flight.picture, {}, UP, WIDTH, picky) == []
@@ -173,7 +173,8 @@ def test_views_that_a_photo_nearly_has_are_not_taken(flight: Flight) -> None:
 
     def nearest(view: VirtualView) -> float:
         """Degrees between the view's ray to its place and that of the photo that looks at it most nearly so."""
-        depth = cast(view.camera, box=True).depth[HEIGHT // 2, WIDTH // 2]
+        middle = replace(view.camera, width=1, height=1, cx=0.5, cy=0.5)
+        depth = cast(middle, box=True).depth[0, 0]
         (place,) = view.camera.unproject(np.array([[WIDTH / 2, HEIGHT / 2]]), np.array([depth]))
         seeing = [each.camera for each in flight.maps if each.camera.contains(*each.camera.project(place[None]))[0]]
         rays = [
@@ -193,7 +194,7 @@ def test_views_that_a_photo_nearly_has_are_not_taken(flight: Flight) -> None:
 def test_a_drawn_camera_sees_its_place_from_where_the_settings_say(seed: int, direction: tuple[float, ...]) -> None:
     up = np.array(direction) / np.linalg.norm(direction)
     place = np.array([0.3, -0.2, 0.1])
-    camera = camera_about(np.random.default_rng(seed), place, up, grid(1, 1)[0], 120, SETTINGS)
+    camera = camera_about(np.random.default_rng(seed), place, up, grid(1, 1)[0].resized(120, 90), SETTINGS)
     pixels, depths = camera.project(place[None])
     np.testing.assert_allclose(pixels[0], (60, 45), atol=1e-6)
     assert SETTINGS.distance[0] <= depths[0] <= SETTINGS.distance[1]
@@ -371,7 +372,7 @@ def test_photos_and_views_come_in_epochs_of_their_own_and_views_by_their_share(
     taken = [taken_at(step, photos, virtual, seed).name for step in range(400)]
     of_photos = [name for name in taken if name.startswith("photo")]
     of_views = [name for name in taken if name.startswith("virtual")]
-    share = share_of(more, count)
+    share = share_of(virtual, count)
     assert share == pytest.approx(min(0.25, 0.25 * more / (2 * count)))
     assert abs(len(of_views) - 400 * share) <= 1
     for names, size in ((of_photos, count), (of_views, more)):
@@ -379,6 +380,14 @@ def test_photos_and_views_come_in_epochs_of_their_own_and_views_by_their_share(
             assert len(set(names[epoch * size : (epoch + 1) * size])) == size
     if not virtual:
         assert taken == [f"photo {photo_at(step, count, seed)}" for step in range(400)]
+
+
+def test_views_of_more_pixels_are_fewer_and_looked_at_more_often() -> None:
+    camera = TILTED.resized(1600, 1200)
+    count = SETTINGS.wanted(300, camera.width * camera.height)
+    assert count == 54
+    assert 4 * count * camera.width * camera.height <= SETTINGS.max_bytes
+    assert share_of([replace(photo, camera=camera) for photo in named(count, "virtual")], 300) == 0.25
 
 
 @given(st.integers(1, 100_000), st.floats(0, 0.25))

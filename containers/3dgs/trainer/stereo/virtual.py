@@ -30,8 +30,8 @@ class VirtualSettings:
     views_per_photo: float = 2.0
     """With twice as many as training photos, each is looked at as seldom as a photo."""
 
-    max_views: int = 400
-    """A view of 500 by 375 pixels takes 0.75 MB."""
+    max_bytes: int = 400 << 20
+    """Of all views, four a pixel: 560 views of 500 by 375 pixels, 54 of 1,600 by 1,200."""
 
     elevation: tuple[float, float] = (20.0, 75.0)
     """Degrees above the level, drawn evenly: from where a scene is turned. Below, little is seen but what photos from
@@ -62,9 +62,9 @@ class VirtualSettings:
     margin: float = 0.02
     """Viewing distances that a ray may pass beneath a surface that is known from above."""
 
-    def wanted(self, photos: int) -> int:
-        """How many views are drawn for so many training photos."""
-        return min(self.max_views, round(self.views_per_photo * photos))
+    def wanted(self, photos: int, pixels: int) -> int:
+        """How many views of so many pixels are drawn for so many training photos, one at least."""
+        return max(1, min(self.max_bytes // (4 * pixels), round(self.views_per_photo * photos)))
 
 
 SETTINGS = VirtualSettings()
@@ -147,9 +147,10 @@ def virtual_views(
     cover = Cover.of(points.positions, up, settings.cell)
     chance = np.random.default_rng(0)
     views: list[VirtualView] = []
-    for _ in range(settings.wanted(len(maps))):
+    like = maps[0].camera.scaled(long_edge / max(maps[0].camera.width, maps[0].camera.height))
+    for _ in range(settings.wanted(len(maps), like.width * like.height)):
         place = points.positions[chance.integers(len(points))]
-        camera = camera_about(chance, place, up, maps[0].camera, long_edge, settings)
+        camera = camera_about(chance, place, up, like, settings)
         nearest = nearest_maps(camera, place, maps, settings.photos)
         if nearest and _degrees(place - camera.position, place - nearest[0].camera.position) < settings.min_angle:
             continue
@@ -160,16 +161,15 @@ def virtual_views(
 
 
 def camera_about(
-    chance: np.random.Generator, place: Float64, up: Float64, like: Camera, long_edge: int, settings: VirtualSettings
+    chance: np.random.Generator, place: Float64, up: Float64, like: Camera, settings: VirtualSettings
 ) -> Camera:
-    """A camera with the field of view of `like` that sees `place` (3,) in its middle, drawn by `settings`."""
+    """A camera with the lens of `like` that sees `place` (3,) in its middle, drawn by `settings`."""
     height, azimuth = np.radians(chance.uniform(*settings.elevation)), chance.uniform(0, 2 * np.pi)
     across, along = _level(up)
     level = np.cos(azimuth) * across + np.sin(azimuth) * along
     eye = place + chance.uniform(*settings.distance) * (np.cos(height) * level + np.sin(height) * up)
     camera = look_at(eye, place, up, width=like.width, height=like.height)
-    camera = replace(camera, fx=like.fx, fy=like.fy, cx=like.width / 2, cy=like.height / 2)
-    return camera.scaled(long_edge / max(like.width, like.height))
+    return replace(camera, fx=like.fx, fy=like.fy, cx=like.width / 2, cy=like.height / 2)
 
 
 def nearest_maps(camera: Camera, place: Float64, maps: Sequence[DepthMap], count: int) -> list[DepthMap]:
