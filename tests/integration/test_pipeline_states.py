@@ -200,11 +200,16 @@ def test_a_large_flight_is_trained_in_blocks_which_are_joined(played: Played) ->
 def test_a_block_reads_the_scene_and_the_coarse_model_and_keeps_its_own_checkpoints(played: Played) -> None:
     job_id = played("large").job_id
     request = played.cloud.sagemaker.jobs[f"{job_id}-3dgs-b02-2"].request
-    channels = {one["ChannelName"]: one["DataSource"]["S3DataSource"]["S3Uri"] for one in request["InputDataConfig"]}
-    assert channels == {
-        "scene": f"s3://test-results/intermediates/{job_id}/sfm/1/",
-        "coarse": f"s3://test-results/intermediates/{job_id}/3dgs/{job_id}-3dgs-coarse-1/output/model/",
+    sources = {one["ChannelName"]: one["DataSource"]["S3DataSource"] for one in request["InputDataConfig"]}
+    assert {source["S3DataType"] for source in sources.values()} == {"ManifestFile"}
+    coarse = f"intermediates/{job_id}/3dgs/{job_id}-3dgs-coarse-1/output/model/"
+    assert {channel: source["S3Uri"] for channel, source in sources.items()} == {
+        "scene": f"s3://test-results/intermediates/{job_id}/sfm/1/b02.manifest",
+        "coarse": f"s3://test-results/{coarse}behind.manifest",
     }
+    prefix, *names = json.loads(played.cloud.read(f"{coarse}behind.manifest"))
+    assert prefix == {"prefix": f"s3://test-results/{coarse}"}
+    assert "scene.ply" in names
     assert request["Environment"]["BLOCK"] == "2"
     assert request["CheckpointConfig"]["S3Uri"].endswith("/checkpoints/b02/1/")
 
