@@ -9,6 +9,11 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+quietly() { # command: shows what it printed only if it fails
+  local printed
+  printed=$("$@" 2>&1) || { echo "$printed" >&2; return 1; }
+}
+
 find_python() { # the first Python for which every pinned package has been built
   local name
   for name in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
@@ -61,7 +66,7 @@ run() { # [sample]
     node_project "$folder"
     (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
   done
-  PYTHONPATH=containers:containers/compressor .venv/bin/python -m compressor.warm >/dev/null # it packs the viewer, too
+  PYTHONPATH=containers:containers/compressor quietly .venv/bin/python -m compressor.warm # it packs the viewer, too
   wait "$kernels"
   if [ -n "$rendering" ]; then wait "$rendering" || say "the sample's photos are not made yet"; fi
   say "set up in $((SECONDS - started)) s; .venv takes $(du -sh .venv | cut -f1)"
