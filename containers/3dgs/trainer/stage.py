@@ -120,8 +120,6 @@ def train_scene(
         options = part.options(options, scene)
     flight = flight_of(scene)
     plan = budget(options, preset, flight, memory_of(device))
-    if on_gpu and preset.minutes is not None and options.training_steps is None:
-        plan = cost.within(plan, flight, preset.minutes)
     store = PhotoStore()
     with context.stopwatch("initialise"):
         context.progress.report(0.01, "preparing training")
@@ -131,6 +129,8 @@ def train_scene(
         begun = part.own(_first_gaussians(context, scene, store, plan, device, behind), scene)
         if options.training_steps is None:
             plan = with_steps_for(plan, share_of(begun.virtual, flight.photos))
+            if on_gpu and preset.minutes is not None:
+                plan = cost.within(plan, flight, preset.minutes)
         run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
