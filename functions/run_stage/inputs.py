@@ -13,7 +13,7 @@ from typing import Any
 from contract.blocks import COARSE_FILES, BlockName, BlockPhoto, photos_file, read_by, read_for_survey
 from contract.stages import Stage
 from domain.job import Job
-from domain.layout import split_uri
+from domain.layout import RESULT, split_uri
 from domain.results import DamagedResult, read_json, read_result
 from domain.sagemaker_requests import coarse_model, is_large, part_of_scene, survey_source
 from domain.stages import StageOutput, StageRun
@@ -41,11 +41,12 @@ class InputLists:
             self._put(survey, scene, filter(read_for_survey, self._files(job, scene)))
 
     def _files(self, job: Job, scene: StageOutput) -> list[str]:
+        """What structure from motion left: what its result lists, and the result itself."""
         run = StageRun(job_id=job.job_id, stage=scene.stage, attempt=scene.attempt)
         result = read_result(self._s3, scene.output_uri, run)
         if result is None:
             raise DamagedResult(f"{scene.stage}: the result is gone")
-        return [file.path for file in result.files]
+        return [RESULT, *(file.path for file in result.files)]
 
     def _photos(self, scene: StageOutput, block: BlockName) -> set[str]:
         path = photos_file(block)

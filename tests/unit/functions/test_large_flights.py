@@ -165,7 +165,7 @@ def test_the_join_reads_the_photos_and_what_page_and_products_are_made_from(clou
     name = invoke("run_stage", event)["jobName"]
     _, cameras = cloud.sagemaker.jobs[name].request["ProcessingInputs"]
     _, names = listed(cloud, {**cameras["S3Input"]})
-    top = {"blocks.json", "photos.json", "georeference.json", "survey.json", "overlap.png"}
+    top = {"result.json", "blocks.json", "photos.json", "georeference.json", "survey.json", "overlap.png"}
     assert names == top | {name for name in LEFT if name.startswith("images/")}
 
 
