@@ -23,9 +23,9 @@ from domain.stages import RetryState, StageRun
 
 MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
-# a run that was not heard of for so long is looked at: watch_runs comes every minute, so an end whose event was lost is
-# noticed within five
-QUIET_SECONDS = 180
+# a run that was not heard of for so long is looked at. watch_runs comes every minute; the first look may come too early,
+# before SageMaker's description has followed, and the second is still to come within six minutes of the end
+QUIET_SECONDS = 120
 # for so long a run that waits belongs to whoever is creating its job; then a crash is past, and the next may try
 CLAIM_SECONDS = 45
 # postponing a look by less than this is not worth a write: containers report progress every few seconds

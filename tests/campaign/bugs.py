@@ -41,7 +41,7 @@ BUGS = (
     # ── found by the campaign ──
     Bug("nothing is started", f"{F}/domain/unstarted.py", "begun = executions.begin(self.job, self.document)", "pass"),
     Bug("a quiet run is not polled", WATCH, "outcome = self._reporter.report(run)\n        if", "return Looked(Look.RUNNING)\n        if"),
-    Bug("quiet runs are looked at every hour", RUNS, "QUIET_SECONDS = 180", "QUIET_SECONDS = 3600"),
+    Bug("quiet runs are looked at every hour", RUNS, "QUIET_SECONDS = 120", "QUIET_SECONDS = 3600"),
     Bug("a waiting task gets no heartbeat", WATCH, "        if self._reporter.beat(waiting.run):\n            return Look.ALIVE\n", "        self._runs.heard(waiting.run)\n"),
     Bug("a run is watched no more after a look", WATCH, "            self._runs.heard(run)\n            return Looked(Look.RUNNING)", "            self._runs.answered(run, waiting.task_token)\n            return Looked(Look.RUNNING)"),
     Bug("both final events are mailed", NOTIFY, "or (ended is not None and item.status != ended)", ""),
