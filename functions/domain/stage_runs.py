@@ -23,8 +23,8 @@ from domain.stages import RetryState, StageRun
 
 MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
-# a run that was not heard of for so long is looked at. watch_runs comes every minute; the first look may come too early,
-# before SageMaker's description has followed, and the second is still to come within six minutes of the end
+# a run that was not heard of for so long is looked at. watch_runs comes every minute; the first look may come before
+# SageMaker's description has followed the end, and the second is still to come within six minutes of it
 QUIET_SECONDS = 120
 # for so long a run that waits belongs to whoever is creating its job; then a crash is past, and the next may try
 CLAIM_SECONDS = 45

@@ -71,7 +71,7 @@ def finish(cloud: Cloud) -> None:
 def test_a_run_that_was_heard_of_lately_is_left_alone(cloud: Cloud, clock: Clock) -> None:
     invoke("run_stage", ask_for())
     finish(cloud)
-    clock.pass_minutes(2)
+    clock.pass_minutes(1)
     assert watch() == {}
     assert cloud.stepfunctions.answers == []
 
