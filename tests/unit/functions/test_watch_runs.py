@@ -161,7 +161,7 @@ def test_a_job_at_work_gets_no_heartbeat_for_being_looked_at(cloud: Cloud, clock
     clock.pass_minutes(5)
     assert watch() == {"RUNNING": 1}
     assert cloud.stepfunctions.heartbeats("token-1") == 0
-    assert watch() == {}, "the next look is three minutes away"
+    assert watch() == {}, "the next look is two minutes away"
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -171,7 +171,7 @@ def test_a_task_whose_job_waits_for_its_machine_is_kept_alive(cloud: Cloud, cloc
     for _ in range(30):
         clock.pass_minutes(1)
         watch()
-    assert 9 <= cloud.stepfunctions.heartbeats("token-1") <= 10
+    assert 14 <= cloud.stepfunctions.heartbeats("token-1") <= 15
 
 
 @pytest.mark.parametrize("status", sorted(WAITING))
@@ -243,7 +243,7 @@ def test_waiting_tasks_are_kept_alive_for_as_long_as_they_wait(cloud: Cloud, clo
     for _ in range(30):
         clock.pass_minutes(1)
         watch()
-    assert {cloud.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)} <= {9, 10}
+    assert {cloud.stepfunctions.heartbeats(f"token-{number}") for number in (1, 2, 3)} <= {14, 15}
 
 
 def test_the_fault_of_one_run_keeps_no_heartbeat_from_the_others(
