@@ -14,7 +14,7 @@ QUALITY ?= standard
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
-.PHONY: gpu-compile help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle campaign mutants fuzz bench-orchestration redrive clean
+.PHONY: help demo test unit lint lint-page audit docs up down setup lock contract asl tree bench-blocks bench-pipeline bench-customer bench-streaming bench-sfm bench-sfm-scaling bench-sfm-mappers bench-sfm-clusters bench-compressor bench-compressor-scaling bench-offpath bench-products bench-real bench-score bench-train gpu-bundle gpu-compile campaign mutants fuzz bench-orchestration redrive clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24

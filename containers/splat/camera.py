@@ -149,9 +149,7 @@ def orbit(
     """
     axis = np.asarray(up, dtype=np.float64)
     axis = axis / np.linalg.norm(axis)
-    side = np.cross(axis, np.eye(3)[int(np.argmin(np.abs(axis)))])
-    side = side / np.linalg.norm(side)
-    other = np.cross(axis, side)
+    side, other = level_axes(axis)
     centre = np.asarray(target, dtype=np.float64)
     rise = math.radians(elevation)
     cameras = []
@@ -160,6 +158,13 @@ def orbit(
         eye = centre + radius * (math.cos(rise) * outward + math.sin(rise) * axis)
         cameras.append(look_at(eye, centre, axis, width=width, height=height, field_of_view=field_of_view))
     return cameras
+
+
+def level_axes(up: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two unit vectors at right angles to each other and to the unit vector `up` (3,)."""
+    side = np.cross(up, np.eye(3)[int(np.argmin(np.abs(up)))])
+    side = side / np.linalg.norm(side)
+    return side, np.cross(up, side)
 
 
 def write_views(path: Path, views: Sequence[View]) -> None:

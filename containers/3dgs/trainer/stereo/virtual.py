@@ -1,4 +1,4 @@
-"""Virtual views: pictures from where no photo was taken, as the photos and their depth maps foretell them.
+"""Virtual views: pictures from where no photo was taken, as the photos and their depth maps predict them.
 
 A splat trained on photos alone is right along their rays and free to be wrong along all others: when it is turned, it
 is blurred, doubled or full of holes. Where several photos agree on a surface, its colours are known from other sides,
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from splat.camera import Camera, look_at
+from splat.camera import Camera, level_axes, orbit
 from trainer.stereo import warping
 from trainer.stereo.geometry import Bool, Float64, pair_warp
 from trainer.stereo.maps import DepthMap, Stereo
@@ -86,7 +86,7 @@ class Cover:
     @classmethod
     def of(cls, positions: Float64, up: Float64, cell: float) -> Cover:
         """Of points (P, 3), at least one."""
-        axes = np.array([*_level(up), up])
+        axes = np.array([*level_axes(up), up])
         local = positions @ axes.T
         corner = local[:, :2].min(axis=0)
         column, row = ((local[:, :2] - corner) / cell).astype(np.int64).T
@@ -164,11 +164,9 @@ def camera_about(
     chance: np.random.Generator, place: Float64, up: Float64, like: Camera, settings: VirtualSettings
 ) -> Camera:
     """A camera with the lens of `like` that sees `place` (3,) in its middle, drawn by `settings`."""
-    height, azimuth = np.radians(chance.uniform(*settings.elevation)), chance.uniform(0, 2 * np.pi)
-    across, along = _level(up)
-    level = np.cos(azimuth) * across + np.sin(azimuth) * along
-    eye = place + chance.uniform(*settings.distance) * (np.cos(height) * level + np.sin(height) * up)
-    camera = look_at(eye, place, up, width=like.width, height=like.height)
+    elevation, azimuth = chance.uniform(*settings.elevation), chance.uniform(0, 360)
+    distance = chance.uniform(*settings.distance)
+    (camera,) = orbit(place, distance, elevation, 1, width=like.width, height=like.height, up=up, start=azimuth)
     return replace(camera, fx=like.fx, fy=like.fy, cx=like.width / 2, cy=like.height / 2)
 
 
@@ -229,13 +227,6 @@ def _depths(camera: Camera, maps: Sequence[DepthMap], settings: VirtualSettings)
         warping.add_depths(each.inverse, each.accepted, matrix, shift, size, buffer)
     warping.close_gaps(buffer, np.float32(settings.see_through), closed)
     return closed
-
-
-def _level(up: Float64) -> tuple[Float64, Float64]:
-    """Two unit vectors that are level, and at right angles."""
-    across = np.cross(up, np.eye(3)[np.abs(up).argmin()])
-    across /= np.linalg.norm(across)
-    return across, np.cross(up, across)
 
 
 def _degrees(first: Float64, second: Float64) -> float:
