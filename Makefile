@@ -19,8 +19,8 @@ INPUTS ?= 10000
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; BLOCKS=4 in blocks; IMAGES=1 in containers) through the whole pipeline on this machine
-	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images)
+demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; BLOCKS=4 in blocks; IMAGES=1 in containers; COMPANY=name LOGO=logo.png on the quality report) through the whole pipeline on this machine
+	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images) $(if $(COMPANY),--company "$(COMPANY)") $(if $(LOGO),--logo "$(LOGO)")
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test

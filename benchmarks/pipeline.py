@@ -16,7 +16,7 @@ from typing import Any
 from contract.stages import Stage
 from local.address import DEFAULT_PORT
 from local.cloud import ROOT, attached_cloud
-from local.demo import run
+from local.demo import deploy_for, run
 from local.sample_photos import BUILD, make_sample
 
 
@@ -28,7 +28,7 @@ def main() -> int:
     photos = arguments.zip or make_sample(BUILD)
     with tempfile.TemporaryDirectory(prefix="spaceport-bench-") as out:
         with attached_cloud(ROOT / ".local" / f"bench-{os.getpid()}", DEFAULT_PORT) as cloud:
-            exit_code = run(cloud, photos, arguments.quality, Path(out))
+            exit_code = run(cloud, deploy_for(cloud.address), photos, arguments.quality, Path(out))
         if exit_code != 0:
             return exit_code
         folder = Path(out) / photos.stem

@@ -15,15 +15,17 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
 from contract.blocks import MAX_BLOCKS
+from contract.branding import BRANDING
 from contract.codes import FAILURES, ErrorCode
 from contract.events import StatusType
 from contract.options import DEFAULT_QUALITY, Quality
-from local.address import DEFAULT_PORT
+from local.address import DEFAULT_PORT, Address
 from local.board import Board
 from local.bundle import BundleError
 from local.cloud import ROOT, Cloud, CloudError, attached_cloud
@@ -40,7 +42,11 @@ CUSTOMER = "customer@example.com"
 JOB_SECONDS = 24 * 3600.0
 MAIL_SECONDS = 30.0
 FULL_BYTES = 8 * 10**6  # left on the disk: less than a function unpacks
-USAGE = "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [BLOCKS=4] [IMAGES=1]"
+LOGO_KEY = f"{BRANDING}/logo"
+USAGE = (
+    "usage: make demo [ZIP=photos.zip or a folder] [QUALITY=preview, standard or high] [BLOCKS=4] [IMAGES=1]"
+    " [COMPANY=name] [LOGO=logo.png]"
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -63,7 +69,8 @@ def main() -> int:
         ) as cloud:
             if photos.is_dir():
                 photos = packed(photos, cloud.folder)
-            code = run(cloud, photos, arguments.quality, arguments.out)
+            outputs = deploy_for(cloud.address, arguments.company, arguments.logo)
+            code = run(cloud, outputs, photos, arguments.quality, arguments.out)
     except (BundleError, CloudError, DeployError, EngineError, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         code = 1
@@ -85,6 +92,8 @@ def parse(given: list[str]) -> argparse.Namespace:
     parser.add_argument("--quality", default=DEFAULT_QUALITY)
     parser.add_argument("--blocks", help="how many blocks to train the flight in; by its size without it")
     parser.add_argument("--images", action="store_true", help="run the stages in images built with a container engine")
+    parser.add_argument("--company", default="", help="the company on the quality report")
+    parser.add_argument("--logo", type=Path, help="its logo there, a PNG or JPEG")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     arguments = parser.parse_args(given)
     if arguments.quality not in set(Quality):
@@ -95,6 +104,8 @@ def parse(given: list[str]) -> argparse.Namespace:
         arguments.blocks = int(arguments.blocks)
     if arguments.zip is not None and not arguments.zip.exists():
         parser.error(f"there is no file or folder {str(arguments.zip)!r}")
+    if arguments.logo is not None and not arguments.logo.is_file():
+        parser.error(f"there is no file {str(arguments.logo)!r}")
     return arguments
 
 
@@ -111,11 +122,19 @@ def packed(photos: Path, folder: Path) -> Path:
     return archive
 
 
-def run(cloud: Cloud, photos: Path, quality: str, out: Path) -> int:
-    """Deploy, upload, follow, fetch, report. The exit code."""
+def deploy_for(address: Address, company: str = "", logo: Path | None = None) -> dict[str, str]:
+    """Deploy with the company and its logo on the quality report; the stack's outputs."""
     started = time.monotonic()
-    outputs = deploy_pipeline(cloud.address, ROOT)
-    print(f"local cloud at {cloud.address.url}, stack up in {time.monotonic() - started:.1f} s", flush=True)
+    parameters = {"CompanyName": company, "CompanyLogo": LOGO_KEY if logo else ""}
+    outputs = deploy_pipeline(address, ROOT, parameters)
+    if logo is not None:
+        address.client("s3").put_object(Bucket=outputs["ResultsBucket"], Key=LOGO_KEY, Body=logo.read_bytes())
+    print(f"local cloud at {address.url}, stack up in {time.monotonic() - started:.1f} s", flush=True)
+    return outputs
+
+
+def run(cloud: Cloud, outputs: Mapping[str, str], photos: Path, quality: str, out: Path) -> int:
+    """Upload, follow, fetch, report. The exit code. `outputs`: the stack's."""
     board = Board()
     with subscribed(cloud.address, outputs["StatusBusName"]) as subscription:
         options = {"email": CUSTOMER, "quality": quality}

@@ -153,7 +153,7 @@ def files_of(results: dict[Stage, StageResult]) -> list[DeliveredFile]:
 
 
 def headline(report: Report, verdict: Verdict | None) -> dict[str, Any]:
-    """The figures of the Job Succeeded event, and what they mean."""
+    """The figures of the Job Succeeded event, what they mean, and where on Earth the scene is."""
     figures = {
         "photos": report.photos,
         "registered": report.registered,
@@ -163,6 +163,7 @@ def headline(report: Report, verdict: Verdict | None) -> dict[str, Any]:
         "bytes": report.bytes,
         "score": report.score,
         "seconds": report.seconds,
+        "place": report.georeference and report.georeference.place,
         "verdict": verdict and verdict.model_dump(mode="json", by_alias=True, exclude_none=True),
     }
     return {name: value for name, value in figures.items() if value is not None}

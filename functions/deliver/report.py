@@ -91,13 +91,20 @@ class DeliveredFile(Camel):
 class Georeference(Camel):
     """Where on Earth the scene's origin is, and how far the GPS of the photos is from the model (RMS).
 
-    No altitude where the photos have none, or contradict each other.
+    No altitude where the photos have none, or contradict each other. `system`: the name of its map projection.
     """
 
     latitude: float
     longitude: float
     altitude: float | None
     rms_metres: float | None
+    system: str | None = None
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """For the Job Succeeded event: to a decimetre, and without what is not known."""
+        found = {"latitude": round(self.latitude, 6), "longitude": round(self.longitude, 6), "system": self.system}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 class ReportedWarning(StageWarning):
@@ -234,8 +241,8 @@ def _remarks(job: Job) -> list[StageWarning]:
 
 
 def _georeference(given: dict[str, Any]) -> Georeference | None:
-    origin = given.get("origin")
-    return Georeference(**origin, rms_metres=given.get("rms_metres")) if origin else None
+    origin, projected = given.get("origin"), given.get("projected") or {}
+    return Georeference(**origin, rms_metres=given.get("rms_metres"), system=projected.get("name")) if origin else None
 
 
 def _compressed(scored: float | None, before: float | None, after: float | None) -> float | None:

@@ -47,6 +47,9 @@ class JobItem(Camel):
     email: str | None = None
     pipeline_step: PipelineStep | None = None
     quality: str | None = None
+    project: str | None = None
+    customer: str | None = None
+    site: str | None = None
     training_steps: int | None = None
     photos: int | None = None
     remarks: list[str] = Field(default_factory=list)  # on settings that are none, for the customer

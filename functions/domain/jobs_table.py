@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from contract.events import StatusType
+from contract.options import TEXTS
 from contract.stages import Stage
 from domain.dynamo import holds
 from domain.job import Camel, Job
@@ -81,6 +82,7 @@ class JobsTable:
             "startWith": start_with,
         }
         return {
+            **{name: text for name in TEXTS if (text := getattr(job.options, name))},
             "name": job.name,
             "bucket": job.bucket,
             "objectKey": job.key,

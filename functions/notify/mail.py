@@ -118,8 +118,9 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
         lead = " ".join(filter(None, ["Your scene is ready to view in any browser.", verdict.get("sentence")]))
         step = verdict.get("nextStep", {}).get("label")
         advice = " ".join(filter(None, [verdict.get("why"), f"{step} on the scene’s page." if step else None]))
-        return replace(_linked(lead, item, links), figures=_figures(detail.metrics), advice=advice or None)
-    return _failure(type_, detail.error, links)
+        figures = [*_about(item), *_place(item, detail.metrics), *_figures(detail.metrics)]
+        return replace(_linked(lead, item, links), figures=figures, advice=advice or None)
+    return replace(_failure(type_, detail.error, links), figures=_about(item))
 
 
 def _linked(lead: str, item: JobItem, links: MailLinks) -> Letter:
@@ -176,6 +177,24 @@ def _html(subject: str, letter: Letter, job_id: str, stop: str, picture: bool) -
 
 def _fill(template: str, **values: str) -> str:
     return Template((TEMPLATES / f"{template}.html").read_text(encoding="utf-8")).substitute(values)
+
+
+def _about(item: JobItem) -> list[tuple[str, str]]:
+    """What the customer said of the job."""
+    said = (("Project", item.project), ("Customer", item.customer), ("Site", item.site))
+    lines = [(label, " ".join((text or "").split())) for label, text in said]
+    return [(label, unlinked(line)) for label, line in lines if line]
+
+
+def _place(item: JobItem, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the scene is, where nobody said it: to ten metres, which tells sites apart."""
+    place = metrics.get("place")
+    if item.site or not place:
+        return []
+    latitude, longitude = place["latitude"], place["longitude"]
+    north, east = "N" if latitude >= 0 else "S", "E" if longitude >= 0 else "W"
+    system = [("Coordinate system", place["system"])] if place.get("system") else []
+    return [("Location", f"{abs(latitude):.4f}° {north}, {abs(longitude):.4f}° {east}"), *system]
 
 
 def _options(item: JobItem) -> list[tuple[str, str]]:

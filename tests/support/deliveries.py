@@ -21,7 +21,11 @@ PHOTOS = [
     {"name": "000001.jpg", "original": "DJI <1>.JPG", "registered": True},
     {"name": "000002.jpg", "original": "DJI_2.JPG", "registered": False, "reason": "blurred & dark"},
 ]
-PLACE = {"origin": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0}, "rms_metres": 0.35}
+PLACE = {
+    "origin": {"latitude": 47.1, "longitude": 8.5, "altitude": 410.0},
+    "rms_metres": 0.35,
+    "projected": {"epsg": 32632, "name": "WGS 84 / UTM zone 32N"},
+}
 VIEW = {"psnrBefore": 24.1, "psnrAfter": 24.05, "ssimBefore": 0.79, "ssimAfter": 0.78}
 JPEG, MAP, OVERLAP = b"\xff\xd8 a picture", b"\x89PNG a map", b"\x89PNG of overlap"
 VERDICT: dict[str, Any] = sample_event("status/job-succeeded")["detail"]["metrics"]["verdict"]
@@ -40,6 +44,8 @@ def after(cloud: Cloud, *stages: Stage, warnings: dict[Stage, list[dict[str, Any
             warnings=(warnings or {}).get(stage, []),
             files=[{"path": path, "bytes": 1, "sha256": "0"} for path in FILES[stage]],
         )
+    if Stage.SFM in stages:
+        cloud.put(f"{output_of(Stage.SFM)}/georeference.json", json.dumps(PLACE).encode())
     return event
 
 
@@ -48,7 +54,6 @@ def with_pictures(cloud: Cloud) -> dict[str, Any]:
     event = after(cloud, *Stage)
     sfm, training, compressor = (output_of(stage) for stage in Stage)
     cloud.put(f"{sfm}/photos.json", json.dumps(PHOTOS).encode())
-    cloud.put(f"{sfm}/georeference.json", json.dumps(PLACE).encode())
     cloud.put(f"{sfm}/cameras.png", MAP)
     cloud.put(f"{sfm}/overlap.png", OVERLAP)
     for name in ("poster.jpg", "held_out/000001.jpg"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from contract.stages import Stage
@@ -59,8 +61,18 @@ def test_the_headline_figures_are_those_of_the_job(cloud: Cloud) -> None:
         "bytes": 1_400_000,
         "score": 74,
         "seconds": {"sfm": 61.0, "3dgs": 120.0, "compressor": 20.0},
+        "place": {"latitude": 47.1, "longitude": 8.5, "system": "WGS 84 / UTM zone 32N"},
         "verdict": VERDICT,
     }
+
+
+def test_a_scene_without_a_map_projection_has_its_place_and_one_without_a_place_none(cloud: Cloud) -> None:
+    event = after(cloud, *Stage)
+    uri = f"{output_of(Stage.SFM)}/georeference.json"
+    cloud.put(uri, json.dumps({"origin": {"latitude": -33.8567851, "longitude": 0, "altitude": None}}).encode())
+    assert invoke("deliver", event)["metrics"]["place"] == {"latitude": -33.856785, "longitude": 0}
+    cloud.put(uri, json.dumps({"origin": None, "reason": "no photo has GPS"}).encode())
+    assert "place" not in invoke("deliver", event)["metrics"]
 
 
 def test_the_cost_is_the_sum_of_the_stages(cloud: Cloud) -> None:

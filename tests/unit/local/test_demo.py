@@ -104,6 +104,7 @@ def test_names_of_a_customers_files_are_no_commands_to_the_terminal() -> None:
         (["--zip", "nowhere.zip"], "there is no file or folder 'nowhere.zip'"),
         (["--quality", "best"], "QUALITY is 'best', and must be one of preview, standard, high"),
         (["--zip"], "expected one argument"),
+        (["--logo", "nowhere.png"], "there is no file 'nowhere.png'"),
     ],
 )
 def test_wrong_use_is_explained_in_the_words_that_were_typed(
@@ -211,6 +212,30 @@ def test_a_number_of_blocks_that_cannot_be_is_wrong_use(blocks: str, capsys: pyt
         parse([f"--blocks={blocks}"])
     assert ended.value.code == 2
     assert "BLOCKS" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("with_logo", [True, False])
+def test_the_company_and_its_logo_are_the_stacks(
+    with_logo: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str] = {}
+    stored: dict[str, bytes] = {}
+
+    class Storage:
+        def put_object(self, **request: Any) -> None:
+            stored[f"{request['Bucket']}/{request['Key']}"] = request["Body"]
+
+    def deployed(_address: Address, _root: Path, parameters: Mapping[str, str]) -> dict[str, str]:
+        given.update(parameters)
+        return {"ResultsBucket": "results"}
+
+    monkeypatch.setattr(demo, "deploy_pipeline", deployed)
+    monkeypatch.setattr(Address, "client", lambda _self, _service: Storage())
+    logo = tmp_path / "logo.png"
+    logo.write_bytes(b"png")
+    demo.deploy_for(Address(1, 2), "Survey Ltd", logo if with_logo else None)
+    assert given == {"CompanyName": "Survey Ltd", "CompanyLogo": "branding/logo" if with_logo else ""}
+    assert stored == ({"results/branding/logo": b"png"} if with_logo else {})
 
 
 def test_blocks_take_turns_on_one_machine() -> None:
