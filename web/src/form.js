@@ -6,6 +6,7 @@ import { sourceOfDrop, sourceOfFiles, sourceOfFolder } from './source.js';
 import { Uploader } from './upload.js';
 import { bytes, make, range } from './words.js';
 
+const TEXTS = ['name', 'project', 'customer', 'site']; // the inputs, by the names of the job's options
 const THUMBNAILS = 12;
 const SPEED_WINDOW = 8000; // ms over which the upload's speed is averaged
 
@@ -125,7 +126,7 @@ export class NewScene {
             return;
         }
         const chosen = {
-            name: byId('name').value.trim(),
+            ...Object.fromEntries(TEXTS.map((id) => [id, byId(id).value.trim()])),
             email: this.mailbox !== null && byId('mail-me').checked ? this.mailbox : '',
             pipelineStep: step,
             quality: new FormData(byId('form')).get('quality')

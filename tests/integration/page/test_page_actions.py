@@ -62,6 +62,9 @@ def test_a_zip_is_counted_from_its_own_list_and_the_step_follows_each_file(page:
     assert page.is_hidden("#form-error")
 
 
+REPORT = {"project": "Bridge 7", "customer": "City of Ulm", "site": "Mill Lane 4"}
+
+
 def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi, tmp_path: Path) -> None:
     page.set_viewport_size(PHONE)
     go_home(page)
@@ -73,12 +76,19 @@ def test_photos_chosen_on_a_phone_are_zipped_as_they_are(page: Any, api: FakeApi
     api.answers["POST", "/uploads"] = upload(1)
     size = sum(photo.stat().st_size for photo in flight(tmp_path).iterdir())
     page.fill("#name", "Meadow")
+    assert page.is_hidden("#project")
+    page.click("text=Report details")
+    for name, text in REPORT.items():
+        page.fill(f"#{name}", text)
+    look(page, "phone-report-details", tmp_path)
+    assert axe(page) == []
     page.click("#send")
     met(page, lambda: bool(api.sent("POST", "/uploads")), what="no upload was begun")
     (begun,) = api.sent("POST", "/uploads")
     assert begun["fileName"].startswith("photos ")
     assert size < begun["bytes"] < size + 6 * 300
     assert begun["email"] == EMAIL
+    assert {name: begun[name] for name in REPORT} == REPORT
 
 
 def test_after_an_upload_the_form_starts_afresh_and_reading_another_scene_is_not_interrupted(

@@ -27,7 +27,9 @@ from stage.contract import Folders, StageContext, Stopwatch
 from stage.environment import Options
 from stage.errors import ErrorCode, StageError
 from stage.progress import ProgressReporter, log_sink
+from stage.result import Warning
 from tests.support.blocks import plan_of
+from tests.support.mails import png
 from tests.unit.products import scenes
 from tests.unit.products.test_quality import SURVEY
 
@@ -125,7 +127,6 @@ def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
     }
     branding = context.folders.processing_input("branding")
     branding.mkdir()
-    (branding / "logo").write_bytes(b"<svg/>")
     company = Company("-Söhne & Co", "Hauptstraße 12", "logo.svg")
     asked = replace(context.options, project="--quality=x", customer="A & B", site="Mill Lane 4", company=company)
     context = replace(context, options=asked)
@@ -136,15 +137,18 @@ def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
     made = context.folders.processing_output / "products"
     pictures, products_of = [], []
     join_blocks(folder, tmp_path / "joined")
-    for scene in (model, tmp_path / "joined"):
-        found, (warning,) = make_products(context, scene, ignored)
-        assert (warning.code, warning.message) == ("LOGO_UNUSED", "logo.svg: it is no PNG or JPEG that can be read")
+    unused = [Warning("LOGO_UNUSED", "logo.svg: it is no PNG or JPEG that can be read")]
+    for scene, logo, said in ((model, b"<svg/>", unused), (tmp_path / "joined", png(), [])):
+        (branding / "logo").write_bytes(logo)
+        found, warnings = make_products(context, scene, ignored)
+        assert warnings == said
         assert found is not None
         products_of.append(found)
         pictures.append(np.asarray(Image.open(made / "orthophoto.jpg"), np.float64))
         page = (made / "quality.html").read_text(encoding="utf-8")
-        for said in ("CPU seconds", "--quality=x", "A &amp; B", "Mill Lane 4", "-Söhne &amp; Co", "Hauptstraße 12"):
-            assert said in page
+        assert ("data:image/png" in page) == (not said)
+        for text in ("CPU seconds", "--quality=x", "A &amp; B", "Mill Lane 4", "-Söhne &amp; Co", "Hauptstraße 12"):
+            assert text in page
         shutil.rmtree(made)
     whole, blocks = products_of
     assert set(blocks["files"]) == set(whole["files"]) >= {"orthophoto.tif", "surface.tif", "points.laz", "quality.pdf"}
