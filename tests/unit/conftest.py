@@ -36,7 +36,7 @@ SLOW = (
     "functions/test_estimate_of_job.py::test_so_are_that",
     "functions/test_track_progress.py::test_dynamodb_itself",
     "functions/test_large_flights.py::test_a_block_gets_time",
-    "functions/test_large_flights.py::test_the_join_finds",
+    "functions/test_weigh_blocks.py::test_the_join_finds",
     "functions/test_preflight.py::test_an_archive_of_too_many_files",
     "functions/test_sdk_requests.py",
     "functions/test_estimate.py::test_what_one_scene_taught",
