@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(tuple(f"tests/unit/{slow}" for slow in SLOW)):
             item.add_marker("slow")
+    if os.environ.get("PYTEST_XDIST_WORKER"):  # the last file that a worker begins should be a short one
+        slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: UNIT in item.path.parents and item.path not in slow_files)
