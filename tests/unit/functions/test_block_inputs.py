@@ -7,14 +7,7 @@ import json
 from contract.blocks import COARSE
 from contract.stages import Stage
 from tests.support.cloud import Cloud, invoke
-from tests.support.large_flights import (
-    SCENE,
-    has_plan,
-    model_of,
-    photo_of,
-    run_block,
-    training_of,
-)
+from tests.support.large_flights import SCENE, has_plan, model_of, photo_of, run_block, training_of
 from tests.support.runs import ask_for
 
 LEFT = (

@@ -15,15 +15,7 @@ from tests.support.blocks import strip_of
 from tests.support.cloud import ENVIRONMENT, RESULTS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution
-from tests.support.large_flights import (
-    SCENE,
-    ask_for_block,
-    has_plan,
-    leave_model,
-    model_of,
-    run_block,
-    training_of,
-)
+from tests.support.large_flights import SCENE, ask_for_block, has_plan, leave_model, model_of, run_block, training_of
 from tests.support.runs import JOB_ID
 
 BUDGET = float(ENVIRONMENT["JOB_BUDGET_DOLLARS"])

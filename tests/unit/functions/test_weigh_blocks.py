@@ -15,15 +15,7 @@ from settle_stage.settle import Settlement
 from settle_stage.weigh import ENOUGH, WeighRequest, cost_of_all, failure_of
 from tests.support.blocks import strip_of
 from tests.support.cloud import RESULTS, Cloud, invoke
-from tests.support.large_flights import (
-    SCENE,
-    has_plan,
-    leave_model,
-    model_of,
-    output_of,
-    run_block,
-    training_of,
-)
+from tests.support.large_flights import SCENE, has_plan, leave_model, model_of, output_of, run_block, training_of
 from tests.support.runs import JOB_ID
 
 JOINED = f"intermediates/{JOB_ID}/3dgs/joined/"
