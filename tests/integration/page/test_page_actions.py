@@ -212,7 +212,7 @@ def test_the_form_says_how_long_each_quality_takes_before_anything_is_sent(
     page.set_viewport_size(PHONE)
     look(page, "times-phone", tmp_path)
     assert axe(page) == []
-    page.click("summary")
+    page.click("text=Advanced")
     page.select_option("#step", "3dgs")
     until(page, f"{told}[0].startsWith('3–5')")
     page.set_input_files("#file", _archive(tmp_path, "flight.rar", b"Rar!\x1a\x07\x00"))
