@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import Any
 
@@ -125,7 +126,7 @@ def test_sam_writes_the_limits_of_routes_into_the_stage() -> None:
 
 def by_sam() -> dict[str, Any]:
     """The template as SAM hands it to CloudFormation, its code uploaded."""
-    content = Template.load().content
+    content = deepcopy(Template.load().content)  # SAM writes into what it is given, and the template is everybody's
     content["Globals"]["Function"]["CodeUri"] = "s3://artifacts/bundle"
     content["Resources"]["Pipeline"]["Properties"]["DefinitionUri"] = "s3://artifacts/definition"
     written: dict[str, Any] = transform(content, {}, SimpleNamespace(load=dict))
