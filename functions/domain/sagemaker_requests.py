@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
-from contract.options import WHOLE_NUMBERS, Quality
+from contract.branding import BRANDING, Company
+from contract.options import TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import (
     EVIDENCE_FOLDER,
     PIPELINE_STEP_VARIABLE,
@@ -34,8 +35,8 @@ class MachineChoice(Camel):
 
 
 class Platform(Camel):
-    """Where stages run: the images, instance types, role, buckets and network that the template decides, and what the
-    machines cost there."""
+    """Where stages run: the images, instance types, role, buckets and network that the template decides, what the
+    machines cost there, and whose reports they write."""
 
     stack: str
     images: dict[Stage, str]
@@ -46,6 +47,7 @@ class Platform(Camel):
     status_bus: str
     spot_training: bool
     prices: Prices = Prices()
+    company: Company = Company()
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
 
@@ -89,7 +91,9 @@ def quota_of(request: Mapping[str, Any]) -> str:
 
 
 # variables that differ between two runs at the same work
-_OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "SCENE_NAME", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}
+_OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}.union(
+    text.variable for text in TEXTS.values()
+)
 
 
 def same_work(request: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -178,6 +182,8 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
     """The container's variables (docs/contracts.md)."""
     options = job.options
     numbers = {number.variable: getattr(options, name) for name, number in WHOLE_NUMBERS.items()}
+    texts = {text.variable: getattr(options, name) for name, text in TEXTS.items()}
+    texts[TEXTS["name"].variable] = job.name
     divisor = retry_state.gaussian_divisor
     numbers["GAUSSIANS_DIVISOR"] = divisor if divisor > 1 else None
     return {
@@ -187,8 +193,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
         "STATUS_BUS": status_bus,
         **({PIPELINE_STEP_VARIABLE: options.pipeline_step} if is_given(run.stage, options) else {}),
         "QUALITY": options.quality,
-        "SCENE_NAME": job.name,
-        **{name: str(value) for name, value in numbers.items() if value is not None},
+        **{name: str(value) for name, value in (texts | numbers).items() if value is not None},
     }
 
 
@@ -235,6 +240,10 @@ def create_request(
     survey = survey_source(run, job, finished)
     if survey is not None:
         inputs[CAMERAS] = survey
+        variables |= platform.company.variables
+        if platform.company.logo:
+            folder = layout.branding_folder(job.job_id, platform.results_bucket)
+            inputs[BRANDING] = {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
     return _processing_request(run, variables, inputs, platform, machine)
 
 
