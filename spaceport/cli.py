@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
-from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
+from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import PipelineStep, Stage
 from domain.errors import JobError, RejectedUpload
 from domain.job import JobOptions, parse_options
@@ -57,7 +57,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("input", type=Path, help="a ZIP or folder of photos, a film, a COLMAP scene, or a splat (.ply)")
     made.add_argument("-q", "--quality", choices=[*Quality], default=DEFAULT_QUALITY, help="default: %(default)s")
     made.add_argument("-o", "--out", type=Path, help="folder of the result; default: out/<name of the input>")
-    made.add_argument("--name", help="name of the scene; default: the name of the input")
     made.add_argument("--only", choices=[*Stage], type=Stage, help="run this stage alone")
     made.add_argument(
         "--blocks", type=int, choices=range(1, MAX_BLOCKS + 1), metavar="N",
@@ -65,6 +64,8 @@ def parser() -> argparse.ArgumentParser:
         f"default: one below {UNDIVIDED_BELOW} photos",
     )  # fmt: skip
     made.add_argument("--open", action="store_true", help="open the viewer in the browser at the end")
+    for name, text in TEXTS.items():
+        made.add_argument(f"--{name}", metavar="TEXT", help=text.meaning)
     for name, number in WHOLE_NUMBERS.items():
         flag = f"--{name.replace('_', '-')}"
         made.add_argument(flag, type=int, metavar="N", help=f"{number.low:,} to {number.high:,}; default: by quality")
@@ -118,9 +119,9 @@ def cloud(arguments: Sequence[str], root: Path) -> int:
 
 
 def _options(given: argparse.Namespace, source: Source) -> JobOptions:
-    numbers = {name: getattr(given, name) for name in WHOLE_NUMBERS if getattr(given, name) is not None}
-    named = {"name": given.name} if given.name else {}
-    return parse_options({"quality": given.quality, "pipelineStep": source.step, **named, **numbers})
+    asked = {name: getattr(given, name) for name in (*TEXTS, *WHOLE_NUMBERS)}
+    set_ones = {name: value for name, value in asked.items() if value not in (None, "")}
+    return parse_options({"quality": given.quality, "pipelineStep": source.step, **set_ones})
 
 
 def _opening(plan: Plan, paces: PaceFile) -> str:

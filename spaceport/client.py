@@ -54,7 +54,8 @@ class Client:
     def upload(self, path: Path, progress: Callable[[float], None] = lambda _share: None, **options: str | int) -> str:
         """Upload a ZIP of photos, or a .ply with `pipelineStep="compression"`, and start its job; returns the jobId.
 
-        `options` as the API names them: quality, name, email, trainingSteps …; `progress` gets the share sent, 0..1.
+        `options` as the API names them: quality, name, project, customer, site, email, trainingSteps …; `progress` gets
+        the share sent, 0..1.
         """
         size = path.stat().st_size
         request = {"fileName": path.name, "bytes": size, "options": options}

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, BLOCKS_VARIABLE, MAX_BLOCKS, BlockName, parse_block
-from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality, WholeNumberOptions
+from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality, TextOptions, WholeNumberOptions
 from contract.stages import PIPELINE_STEP_VARIABLE, PipelineStep
 from stage.errors import ErrorCode, StageError
 
 
 @dataclass(frozen=True)
-class Options(WholeNumberOptions):
+class Options(WholeNumberOptions, TextOptions):
     """The customer's options. `gaussians_divisor` is the retry's: the cap on
     Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
     number of photos without one; `pipeline_step`: what the upload of the first stage holds."""
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
-    scene_name: str = "scene"
     gaussians_divisor: int = 1
     blocks: int | None = None
     pipeline_step: PipelineStep = PipelineStep.FULL
+
+    @property
+    def scene_name(self) -> str:
+        return self.name or "scene"
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,9 @@ class StageEnvironment:
             ml_root=Path(environ.get("ML_ROOT", "/opt/ml")),
             options=Options(
                 quality=_quality(environ),
-                # what a customer may ask for is the door's rule; a stage does with less
-                **{name: _whole(environ, of.variable, min(of.low, 1), of.high) for name, of in WHOLE_NUMBERS.items()},
+                **_asked_for(environ),
                 gaussians_divisor=_positive(environ, "GAUSSIANS_DIVISOR") or 1,
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
-                scene_name=environ.get("SCENE_NAME", "scene"),
                 blocks=_whole(environ, BLOCKS_VARIABLE, 1, MAX_BLOCKS),
                 pipeline_step=_pipeline_step(environ),
             ),
@@ -71,6 +73,12 @@ class StageEnvironment:
                 kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")
             ),
         )
+
+
+def _asked_for(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The options by name. What a customer may ask for is the door's rule; a stage does with less."""
+    numbers = {name: _whole(environ, of.variable, min(of.low, 1), of.high) for name, of in WHOLE_NUMBERS.items()}
+    return {**numbers, **{name: environ.get(text.variable) or None for name, text in TEXTS.items()}}
 
 
 def _quality(environ: Mapping[str, str]) -> Quality:

@@ -36,7 +36,12 @@ EXAMPLES: dict[str, Any] = {
     "StartJobRequest": {
         "s3Url": "s3://my-bucket/flights/meadow.zip",
         "email": "you@example.com",
-        "options": {"quality": Quality.HIGH.value, "name": "meadow"},
+        "options": {
+            "quality": Quality.HIGH.value,
+            "name": "meadow",
+            "project": "Flood protection",
+            "site": "Mill Lane 4",
+        },
     },
     "StartedJob": {"jobId": _JOB, "created": True},
     "UploadRequest": {"fileName": "meadow.zip", "bytes": 125_000_000, "options": {"quality": Quality.STANDARD.value}},

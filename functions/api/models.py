@@ -34,7 +34,10 @@ class StartJobRequest(Camel):
     email: Email | None = None
     pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
     options: Annotated[
-        Options, Field(default_factory=dict, description="As on an upload: quality, name, trainingSteps …")
+        Options,
+        Field(
+            default_factory=dict, description="As on an upload: quality, name, project, customer, site, trainingSteps …"
+        ),
     ]
 
 

@@ -23,6 +23,7 @@ from api.caller import Caller
 from api.models import PartLink, Upload, UploadRequest
 from contract.codes import ErrorCode
 from contract.counts import MAX_UPLOAD_BYTES
+from contract.options import TEXTS
 from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
 
@@ -30,6 +31,8 @@ MIB = 1024 * 1024
 MIN_PART_BYTES = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips
 MAX_PARTS = 10_000
 MAX_LINKS = 100  # an answer's worth
+# of names and values; S3 takes 2 KB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html)
+MAX_METADATA_BYTES = 2000
 LINK_SECONDS = 3600
 _KEY = re.compile(r"users/[0-9a-f]{16}/[0-9a-f]{32}/(?P<bytes>[1-9][0-9]{0,11})/[^/]+", re.DOTALL | re.ASCII)
 _GONE = ("NoSuchUpload", "404", "NoSuchKey")
@@ -87,10 +90,18 @@ def part_bytes_for(size: int) -> int:
 
 
 def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
-    """The object's metadata, in ASCII as HTTP headers are: other letters as RFC 2047 has them, as S3 itself does."""
+    """The object's metadata, in ASCII as HTTP headers are: other letters as RFC 2047 has them, as S3 itself does.
+
+    Raises RefusedRequest(INVALID_OPTION) for more than S3 keeps: texts of letters that take four bytes each.
+    """
     options = request.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"file_name", "bytes"})
     options = {"email": caller.email, **options} if caller.email else options
-    return {name: _ascii(str(value)) for name, value in options.items()} | {OWNER_METADATA: caller.subject}
+    metadata = {name: _ascii(str(value)) for name, value in options.items()} | {OWNER_METADATA: caller.subject}
+    if sum(len(name) + len(value) for name, value in metadata.items()) > MAX_METADATA_BYTES:
+        raise RefusedRequest(
+            ErrorCode.INVALID_OPTION, f"{', '.join(TEXTS)}: together too long for the upload's metadata"
+        )
+    return metadata
 
 
 def _ascii(text: str) -> str:
@@ -104,6 +115,7 @@ class Uploads:
         self._s3, self._bucket, self._clock = s3, bucket, clock
 
     def begin(self, request: UploadRequest, caller: Caller) -> Upload:
+        """Raises RefusedRequest(INVALID_OPTION)."""
         key = f"{caller.prefix}{uuid.uuid4().hex}/{request.bytes}/{request.file_name}"
         answer = self._s3.create_multipart_upload(
             Bucket=self._bucket, Key=key, Metadata=metadata_of(request, caller), ContentType="application/zip"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from pydantic.alias_generators import to_camel
 
 from contract.codes import ErrorCode
-from contract.options import DEFAULT_QUALITY, MAX_NAME, WHOLE_NUMBERS, Quality, WholeNumberOptions
+from contract.options import DEFAULT_QUALITY, MAX_NAME, TEXTS, WHOLE_NUMBERS, Quality, TextOptions, WholeNumberOptions
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload, one_line
 
@@ -61,10 +61,13 @@ Email = Annotated[
 # names of settings are read in any case, and so are their values
 AnyCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
 # what a customer reads instead of the pattern
-_FORMS = {"email": "must be one address, such as you@example.com", "name": "must not contain control characters"}
+_FORMS = {
+    "email": "must be one address, such as you@example.com",
+    **dict.fromkeys(map(to_camel, TEXTS), "must not contain control characters"),
+}
 
 
-class JobOptions(Camel, WholeNumberOptions):
+class JobOptions(Camel, WholeNumberOptions, TextOptions):
     """What a customer may ask for, from object metadata or the API body."""
 
     model_config = ConfigDict(extra="forbid")
@@ -72,13 +75,18 @@ class JobOptions(Camel, WholeNumberOptions):
     email: Email | None = None
     pipeline_step: Annotated[PipelineStep, AnyCase] = PipelineStep.FULL
     quality: Annotated[Quality, AnyCase] = DEFAULT_QUALITY
-    name: Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f]+$")] | None = None
 
     @field_validator(*WHOLE_NUMBERS, mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
         """Metadata have them in letters, and JSON as numbers. Python takes True for 1; its name is no number."""
         return str(value) if isinstance(value, bool) else value
+
+    @field_validator(*TEXTS)
+    @classmethod
+    def _text(cls, value: str | None) -> str | None:
+        """As it is printed, in mails and reports: one line. What shows nothing says nothing."""
+        return None if value is None else _line(value) or None
 
 
 class Job(Camel):
@@ -226,10 +234,13 @@ def job_of(
 
 
 def scene_name(text: str) -> str:
-    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes, and accents
-    that macOS has taken apart.
-    """
-    return one_line(unicodedata.normalize("NFC", text), MAX_NAME) or "scene"
+    """Fit for a mail's subject and an environment variable: an S3 key may hold line breaks and 1,024 bytes."""
+    return _line(text) or "scene"
+
+
+def _line(text: str) -> str:
+    """Printable, and with whole letters in place of those that macOS takes apart."""
+    return one_line(unicodedata.normalize("NFC", text), MAX_NAME)
 
 
 def _decoded(text: str) -> str:

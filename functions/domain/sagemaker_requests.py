@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
-from contract.options import WHOLE_NUMBERS, Quality
+from contract.options import TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import (
     EVIDENCE_FOLDER,
     PIPELINE_STEP_VARIABLE,
@@ -89,7 +89,9 @@ def quota_of(request: Mapping[str, Any]) -> str:
 
 
 # variables that differ between two runs at the same work
-_OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "SCENE_NAME", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}
+_OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}.union(
+    text.variable for text in TEXTS.values()
+)
 
 
 def same_work(request: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -178,6 +180,8 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
     """The container's variables (docs/contracts.md)."""
     options = job.options
     numbers = {number.variable: getattr(options, name) for name, number in WHOLE_NUMBERS.items()}
+    texts = {text.variable: getattr(options, name) for name, text in TEXTS.items()}
+    texts[TEXTS["name"].variable] = job.name
     divisor = retry_state.gaussian_divisor
     numbers["GAUSSIANS_DIVISOR"] = divisor if divisor > 1 else None
     return {
@@ -187,8 +191,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
         "STATUS_BUS": status_bus,
         **({PIPELINE_STEP_VARIABLE: options.pipeline_step} if is_given(run.stage, options) else {}),
         "QUALITY": options.quality,
-        "SCENE_NAME": job.name,
-        **{name: str(value) for name, value in numbers.items() if value is not None},
+        **{name: str(value) for name, value in (texts | numbers).items() if value is not None},
     }
 
 

@@ -39,7 +39,7 @@ def recorded(
 ) -> None:
     """The job of the sample events, as start_job records it."""
     upload = UploadedObject(bucket="b", key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(email=email, name=name), AT, owner, remarks=remarks)
+    job = job_of(upload, STACK, JobOptions.model_validate({"email": email, "name": name}), AT, owner, remarks=remarks)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID}))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from domain.job import JobOptions, UploadedObject, job_of
+from domain.job import UploadedObject, job_of, parse_options
 from domain.jobs_table import JobsTable
 from tests.support.archives import photos, zip_of
 from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
@@ -24,7 +24,7 @@ def put_photos(cloud: Cloud, key: str = "meadow.zip", **metadata: str) -> None:
 
 def recorded(cloud: Cloud, owner: str = "pilot-1", job_id: str = JOB_ID, at: datetime = AT) -> None:
     upload = UploadedObject(bucket=UPLOADS, key="meadow.zip", version_id="v", etag="e")
-    job = job_of(upload, STACK, JobOptions(name="Meadow"), at, owner).model_copy(update={"job_id": job_id})
+    job = job_of(upload, STACK, parse_options({"name": "Meadow"}), at, owner).model_copy(update={"job_id": job_id})
     JobsTable(cloud.table("jobs")).record(job)
 
 

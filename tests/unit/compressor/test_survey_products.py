@@ -39,7 +39,7 @@ def context(tmp_path: Path) -> StageContext:
     return StageContext(
         job_id="a",
         attempt=1,
-        options=Options(gsd_millimetres=200, epsg=2056, scene_name="Old mill"),
+        options=Options(gsd_millimetres=200, epsg=2056, name="Old mill"),
         folders=folders,
         scratch=tmp_path / "scratch",
         progress=ProgressReporter("compressor", "a", 1, log_sink),

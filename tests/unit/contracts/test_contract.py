@@ -15,7 +15,7 @@ from contract.blocks import COARSE, MAX_BLOCKS, BlockName
 from contract.codes import ErrorCode
 from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.events import SOURCE, StatusType
-from contract.options import DEFAULT_QUALITY, WHOLE_NUMBERS, Quality
+from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality
 from contract.schemas import schemas
 from contract.stages import MAX_JOB_NAME, JobName, PipelineStep, Stage
 from contract.warning_codes import WarningCode
@@ -84,7 +84,7 @@ def test_the_page_names_no_stage_but_by_the_contract() -> None:
 
 
 def test_no_variable_of_an_option_is_written_twice() -> None:
-    assert written_again({option.variable for option in WHOLE_NUMBERS.values()}) == []
+    assert written_again({option.variable for option in (*WHOLE_NUMBERS.values(), *TEXTS.values())}) == []
 
 
 def test_no_type_or_source_of_an_event_is_written_twice() -> None:

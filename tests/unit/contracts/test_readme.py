@@ -44,6 +44,9 @@ WHERE = {
         *("tests/unit/spaceport/test_cli.py", r"main\(\[str\(photos\), \"--quality\", \"preview\".*\"--open\""),
     ),
     "python -m spaceport photos.zip --only sfm": ("tests/unit/spaceport/test_run.py", r"Stage\.SFM"),
+    'python -m spaceport photos.zip --project "Bridge 7" --customer "City of Ulm" --site "Mill Lane 4"': (
+        *("tests/unit/spaceport/test_cli.py", r"\"--customer\", \"City of Ulm\", \"--site\", \"Mill Lane 4\""),
+    ),
     "python -m spaceport photos.zip --blocks 4": ("tests/unit/spaceport/test_divided_flights.py", r"blocks"),
     "python -m spaceport doctor": ("tests/integration/test_installed.py", r"spaceport\(.*\"doctor\"\)"),
     "python -m spaceport cloud up": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"up\"\]"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
-from contract.options import Quality
+from contract.options import MAX_NAME, TEXTS, Quality
 from contract.stages import Stage
 from domain.compute import Compute
 from domain.errors import JobError
@@ -43,6 +43,7 @@ MACHINE = Machine(instance_type="ml.g4dn.xlarge", spot=True, seconds=3600)
 UPLOADED = UploadedObject(bucket="uploads", key="meadow.zip", etag="e")
 AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 
+TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=MAX_NAME)
 options = st.fixed_dictionaries(
     {"quality": st.sampled_from(Quality)},
     optional={
@@ -52,7 +53,7 @@ options = st.fixed_dictionaries(
         "products": st.integers(0, 1),
         "gsdMillimetres": st.integers(2, 5_000),
         "epsg": st.integers(1_024, 32_767),
-        "name": st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=80),
+        **dict.fromkeys(TEXTS, TEXT),
     },
 ).map(JobOptions.model_validate)
 runs = st.fixed_dictionaries(
@@ -69,6 +70,8 @@ def test_a_container_reads_what_the_functions_set(run: StageRun, asked: JobOptio
     assert (read.options.training_steps, read.options.max_gaussians) == (asked.training_steps, asked.max_gaussians)
     assert (read.options.products, read.options.gsd_millimetres) == (asked.products, asked.gsd_millimetres)
     assert read.options.epsg == asked.epsg
+    texts = [(options.project, options.customer, options.site) for options in (read.options, asked)]
+    assert texts[0] == texts[1]
     assert (read.options.sh_degree, read.options.gaussians_divisor) == (asked.sh_degree, retry_state.gaussian_divisor)
 
 

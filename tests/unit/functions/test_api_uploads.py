@@ -8,7 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.uploads import MIB, Ticket
+from api.caller import Caller
+from api.models import UploadRequest
+from api.uploads import MIB, Ticket, metadata_of
+from contract.codes import ErrorCode
+from contract.options import MAX_NAME, TEXTS
+from domain.errors import RefusedRequest
 from domain.job import UploadedObject, job_id_of
 from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
@@ -60,6 +65,16 @@ def test_a_part_of_the_wrong_size_is_asked_for_again(cloud: Cloud) -> None:
     upload = call("POST", "/uploads", {"fileName": "a.zip", "bytes": 1000}).json
     send(cloud, upload, [1], bytes(900))
     assert call("GET", f"/uploads/{upload['uploadId']}").json["received"] == []
+
+
+def test_more_text_than_s3_keeps_beside_an_object_is_refused() -> None:
+    caller = Caller("pilot-1", f"{'a' * 242}@example.com")
+    asked = {"fileName": "a.zip", "bytes": 10}
+    longest = UploadRequest.model_validate({**asked, **dict.fromkeys(TEXTS, "界" * MAX_NAME)})
+    assert sum(len(name) + len(text) for name, text in metadata_of(longest, caller).items()) <= 2048
+    with pytest.raises(RefusedRequest) as refused:
+        metadata_of(UploadRequest.model_validate({**asked, **dict.fromkeys(TEXTS, "\U00020000" * MAX_NAME)}), caller)
+    assert refused.value.error.code is ErrorCode.INVALID_OPTION
 
 
 def test_an_upload_is_nobody_elses(cloud: Cloud) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
-from contract.options import Quality
+from contract.options import MAX_NAME, Quality
 from contract.stages import PipelineStep, Stage
 from domain.errors import RejectedUpload
 from domain.job import (
@@ -108,6 +108,9 @@ def test_every_option_is_read_with_its_type() -> None:
             "maxgaussians": "250000",
             "shdegree": "2",
             "name": "North meadow",
+            "project": "Bridge 7",
+            "customer": "=?utf-8?b?U3RyYcOfZW5iYXVhbXQ=?=",
+            "site": "Mill Lane 4",
         }
     )
     assert options == JobOptions.model_validate(
@@ -119,6 +122,9 @@ def test_every_option_is_read_with_its_type() -> None:
             "max_gaussians": 250_000,
             "sh_degree": 2,
             "name": "North meadow",
+            "project": "Bridge 7",
+            "customer": "Straßenbauamt",
+            "site": "Mill Lane 4",
         }
     )
 
@@ -146,6 +152,9 @@ def test_an_empty_value_sets_no_option() -> None:
         ("shDegree", "-1"),
         ("name", "x" * 81),
         ("name", "two\nlines"),
+        ("project", "x" * 81),
+        ("customer", "two\r\nlines"),
+        ("site", "\x1b[2J"),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_its_options_name(option: str, value: str) -> None:
@@ -162,6 +171,7 @@ def test_a_value_out_of_range_is_refused_by_its_options_name(option: str, value:
         ("shDegree", "0"),
         ("shDegree", "3"),
         ("name", "x" * 80),
+        ("site", "x" * 80),
     ],
 )
 def test_the_ends_of_a_range_are_in_it(option: str, value: str) -> None:
@@ -238,6 +248,17 @@ def test_an_unknown_name_in_an_api_body_is_refused_too() -> None:
         parse_options({"colour": "red"})
 
 
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=MAX_NAME))
+def test_a_text_option_is_one_printable_line_or_none_or_refused(value: str) -> None:
+    with suppress(RejectedUpload):
+        site = parse_options({"site": value}).site
+        assert site is None or (site and site.isprintable() and len(site) <= MAX_NAME)
+
+
+def test_what_turns_a_text_round_is_taken_out_of_it() -> None:
+    assert parse_options({"project": " a\u202egnp.exe ", "site": "\u200b"}) == parse_options({"project": "a gnp.exe"})
+
+
 @pytest.mark.parametrize("name", ["email", "Email", "e-mail", "E_MAIL"])
 def test_the_address_is_found_beside_settings_that_are_wrong(name: str) -> None:
     assert email_from_metadata({"quality": "best", "colour": "red", name: "pilot@example.com"}) == "pilot@example.com"
@@ -260,7 +281,7 @@ def test_a_wrong_address_is_no_address() -> None:
     ],
 )
 def test_a_job_has_a_name_of_one_printable_line(key: str, option: str | None, name: str) -> None:
-    assert job_of(uploaded(key), STACK, JobOptions(name=option), AT).name == name
+    assert job_of(uploaded(key), STACK, JobOptions.model_validate({"name": option}), AT).name == name
 
 
 @given(KEYS, VERSIONS)

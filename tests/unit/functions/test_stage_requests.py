@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.codes import ErrorCode
-from contract.options import Quality
+from contract.options import MAX_NAME, TEXTS, Quality
 from contract.stages import PipelineStep, Stage
-from domain.job import Job
+from domain.job import Job, parse_options
 from domain.layout import output_uri, upload_uri
 from domain.sagemaker_requests import (
     Machine,
@@ -20,6 +20,7 @@ from domain.sagemaker_requests import (
     environment,
     machine_for,
     quota_of,
+    same_work,
     source_of,
 )
 from domain.stage_settings import StageSettings
@@ -322,6 +323,28 @@ def test_a_customers_options_reach_the_container_zero_included() -> None:
     variables = environment(run_of(), customers, platform().status_bus, RetryState())
     options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
+
+
+def test_texts_reach_the_container_and_do_not_make_other_work_of_a_training() -> None:
+    texts: dict[str, Any] = {"project": "Bridge 7", "customer": "Straßenbauamt", "site": "Mühlweg 4"}
+    made = request(Stage.TRAINING, **texts)
+    variables = {name: made["Environment"][name] for name in ("PROJECT", "CUSTOMER", "SITE")}
+    assert variables == {"PROJECT": "Bridge 7", "CUSTOMER": "Straßenbauamt", "SITE": "Mühlweg 4"}
+    assert same_work(made, request(Stage.TRAINING))
+    assert not same_work(made, request(Stage.TRAINING, **texts, shDegree=1))
+
+
+@given(
+    st.fixed_dictionaries(
+        dict.fromkeys(TEXTS, st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=MAX_NAME))
+    )
+)
+def test_any_texts_make_a_request_that_sagemaker_takes(texts: dict[str, str]) -> None:
+    asked = parse_options(texts)
+    run = run_of(Stage.COMPRESSOR)
+    variables = environment(run, job().model_copy(update={"options": asked}), platform().status_bus, RetryState())
+    assert len(variables) <= 100
+    assert max(map(len, variables.values())) <= 256
 
 
 @pytest.mark.parametrize("stage", Stage)

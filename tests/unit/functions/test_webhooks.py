@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from call_webhook.call import MAX_WAIT, wait_after
-from domain.job import JobOptions, UploadedObject, job_of
+from domain.job import UploadedObject, job_of, parse_options
 from domain.jobs_table import JobsTable
 from domain.post import Undelivered
 from domain.webhooks import MAX_DELIVERIES, Delivery, WebhookTable, signature
@@ -27,7 +27,7 @@ OUTCOMES = ["job-started", "job-succeeded", "job-failed", "job-rejected", "job-s
 
 
 def recorded(cloud: Cloud, owner: str = PILOT["sub"]) -> None:
-    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), STACK, JobOptions(name="meadow"), AT)
+    job = job_of(UploadedObject(bucket="b", key="meadow.zip", etag="e"), STACK, parse_options({"name": "meadow"}), AT)
     JobsTable(cloud.table("jobs")).record(job.model_copy(update={"job_id": JOB_ID, "owner": owner}))
 
 

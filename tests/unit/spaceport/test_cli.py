@@ -31,7 +31,8 @@ def test_a_success_prints_one_line_of_json_and_where_things_are(
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.chdir(tmp_path)
-    assert main([str(photos), "--quality", "preview", "--training-steps", "5", "--open"], tmp_path) == OK
+    texts = ["--project", "Bridge 7", "--customer", "City of Ulm", "--site", "Mill Lane 4"]
+    assert main([str(photos), "--quality", "preview", "--training-steps", "5", *texts, "--open"], tmp_path) == OK
     said = capsys.readouterr()
     (line,) = said.out.splitlines()
     assert json.loads(line)["folder"] == "out/meadow"
@@ -40,6 +41,7 @@ def test_a_success_prints_one_line_of_json_and_where_things_are(
     assert opened == [(tmp_path / "out/meadow/viewer/index.html").as_uri()]
     report = json.loads((tmp_path / "out/meadow/report.json").read_text())
     assert (report["options"]["quality"], report["options"]["trainingSteps"]) == ("preview", 5)
+    assert [report["options"][name] for name in ("project", "customer", "site")] == texts[1::2]
 
 
 def test_a_failure_says_the_code_what_happened_and_what_to_do(

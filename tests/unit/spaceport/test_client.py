@@ -86,8 +86,9 @@ def test_an_upload_sends_each_missing_part_once_and_starts_the_job(api: Api, cli
         "POST /uploads/u/complete": [(200, {"jobId": "wiese-1", "created": True})],
     }
     shares: list[float] = []
-    assert client.upload(photos, shares.append, quality="high") == "wiese-1"
-    assert json.loads(api.calls[0][1]) == {"fileName": "Wiese.zip", "bytes": 10, "options": {"quality": "high"}}
+    assert client.upload(photos, shares.append, quality="high", site="Mühlweg 4") == "wiese-1"
+    options = {"quality": "high", "site": "Mühlweg 4"}
+    assert json.loads(api.calls[0][1]) == {"fileName": "Wiese.zip", "bytes": 10, "options": options}
     assert [body for route, body, _ in api.calls if route.startswith("PUT")] == [b"aaaa", b"bbbb", b"bbbb", b"cc"]
     assert shares == [0.4, 0.8, 1.0]
     assert "authorization" not in api.calls[1][2]  # the token is the API's, not the store's
