@@ -30,7 +30,7 @@ test: .build/test.stamp ## all tests, the end-to-end run included
 
 unit: .build/test.stamp ## the fast tests: before every commit
 	@$(PAGE) test
-	$(PYTHON) -m pytest -n 2 --dist loadfile tests/unit -m "not slow"
+	$(PYTHON) -m pytest -n 2 --dist loadfile tests/unit -m "not slow" -p no:schemathesis
 
 lint: .build/develop.stamp lint-page ## ruff, mypy, and biome for the page
 	$(PYTHON) -m ruff check .

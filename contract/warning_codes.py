@@ -44,6 +44,7 @@ class WarningCode(StrEnum):
     TARGET_MISSED = "TARGET_MISSED"
     # the survey
     PRODUCTS_MISSING = "PRODUCTS_MISSING"
+    LOGO_UNUSED = "LOGO_UNUSED"
 
 
 @dataclass(frozen=True)
@@ -177,5 +178,9 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.PRODUCTS_MISSING: Advice(
         "Some survey products could not be made; the scene is complete.",
         "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place.",
+    ),
+    WarningCode.LOGO_UNUSED: Advice(
+        "The quality report has no logo: the file could not be used.",
+        "Nothing needs to be done for the scene. Whoever runs the service should set a PNG or JPEG of at most 1 MB.",
     ),
 }

@@ -8,8 +8,8 @@ from typing import Any
 import yaml
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with `!Ref`, `!GetAtt`, `!Sub` and the rest, and with dates left as the text they are."""
+class _Loader(yaml.CSafeLoader):
+    """CSafeLoader with `!Ref`, `!GetAtt`, `!Sub` and the rest, and with dates left as the text they are."""
 
 
 def _intrinsic(loader: _Loader, name: str, node: yaml.Node) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from importlib import metadata
 from pathlib import Path
 
 from contract.blocks import MAX_BLOCKS, MIN_BLOCK_PHOTOS, UNDIVIDED_BELOW
+from contract.branding import MAX_COMPANY, Company
 from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import PipelineStep, Stage
-from domain.errors import JobError, RejectedUpload
+from domain.errors import JobError, RejectedUpload, one_line
 from domain.job import JobOptions, parse_options
 from domain.pace import in_words
 from local.display import printable, stop_in_order
@@ -66,6 +67,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--open", action="store_true", help="open the viewer in the browser at the end")
     for name, text in TEXTS.items():
         made.add_argument(f"--{name}", metavar="TEXT", help=text.meaning)
+    made.add_argument("--company", metavar="TEXT", default="", help="company on the quality report")
+    made.add_argument("--company-address", metavar="TEXT", default="", help="its address there")
+    made.add_argument("--logo", type=Path, metavar="FILE", help="its logo there, a PNG or JPEG of at most 1 MB")
     for name, number in WHOLE_NUMBERS.items():
         flag = f"--{name.replace('_', '-')}"
         made.add_argument(flag, type=int, metavar="N", help=f"{number.low:,} to {number.high:,}; default: by quality")
@@ -93,7 +97,12 @@ def scene(given: argparse.Namespace, root: Path) -> int:
     if given.blocks is not None and Stage.SFM not in stages:
         print("spaceport: --blocks is for photos, or a scene of them: they are cut into blocks first", file=sys.stderr)
         return WRONG_USE
-    plan = Plan(source, stages, options, free_folder(given.out or Path("out") / source.name), given.blocks)
+    if given.logo is not None and not given.logo.is_file():
+        print(f"spaceport: there is no {given.logo}", file=sys.stderr)
+        return WRONG_USE
+    company = Company(*(one_line(text, MAX_COMPANY) for text in (given.company, given.company_address)))
+    out = free_folder(given.out or Path("out") / source.name)
+    plan = Plan(source, stages, options, out, given.blocks, company, given.logo)
     paces = PaceFile.of_user()
     print(_opening(plan, paces), file=sys.stderr, flush=True)
     outcome = Run(project_images(root), paces, sys.stderr).go(plan)

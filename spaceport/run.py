@@ -9,12 +9,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from contract.blocks import BLOCKS_VARIABLE
+from contract.branding import BRANDING, Company
 from contract.codes import ErrorCode
 from contract.events import StatusType
 from contract.stages import Stage
@@ -40,7 +41,7 @@ ROOM = 5  # bytes on disk for each byte of photos: packed, unpacked, undistorted
 @dataclass(frozen=True)
 class Plan:
     """What is to be done: the stages `stages` on `source`, with the result in `out`; `blocks`: how many to train the
-    flight in, by its number of photos without one.
+    flight in, by its number of photos without one; `company` and `logo`: whose the quality report is.
     """
 
     source: Source
@@ -48,6 +49,14 @@ class Plan:
     options: JobOptions
     out: Path
     blocks: int | None = None
+    company: Company = field(default_factory=Company)
+    logo: Path | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Those of every stage, besides the job's own."""
+        forced = {} if self.blocks is None else {BLOCKS_VARIABLE: str(self.blocks)}
+        return forced | replace(self.company, logo=self.logo.name if self.logo else "").variables
 
     @property
     def whole(self) -> bool:
@@ -153,8 +162,7 @@ class Run:
                 board.apply(event)
                 draw(event)
 
-            forced = {} if plan.blocks is None else {BLOCKS_VARIABLE: str(plan.blocks)}
-            stages = Stages(job, work, self._images, show, self._clock, variables=forced)
+            stages = Stages(job, work, self._images, show, self._clock, variables=plan.variables)
             given = plan.source.path
             if plan.source.is_photo_folder:
                 given = work / "upload.zip"
@@ -163,17 +171,20 @@ class Run:
                 if stage is Stage.TRAINING and is_divided(given):
                     done = train_in_blocks(stages, given)
                 else:
-                    done = stages.run(stage, given, beside(stage, plan.options, finished))
+                    done = stages.run(stage, given, beside(stage, plan, finished))
                 self._paces.write(stage, quality, estimate.finish(stage, self._clock()))
                 learn_work(estimate, done)
                 finished.append(done)
                 given = done.folder
 
 
-def beside(stage: Stage, options: JobOptions, finished: list[FinishedStage]) -> dict[str, Path]:
-    """The stage's further inputs by name: structure from motion's output, where survey products are made of it."""
+def beside(stage: Stage, plan: Plan, finished: list[FinishedStage]) -> dict[str, Path]:
+    """The stage's further inputs by name: structure from motion's output, where survey products are made of it, and the
+    logo on their report."""
     cameras = [done.folder for done in finished if done.run.stage is Stage.SFM]
-    return {CAMERAS: cameras[0]} if cameras and makes_survey_products(stage, options) else {}
+    if not cameras or not makes_survey_products(stage, plan.options):
+        return {}
+    return {CAMERAS: cameras[0], **({BRANDING: plan.logo} if plan.logo else {})}
 
 
 def job_for(source: Source, options: JobOptions) -> Job:

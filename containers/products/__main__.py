@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 from contract.options import Quality
+from products.letterhead import Letterhead
 from products.make import Options, make, write_report
 from products.scene import read_scene
 
@@ -22,12 +24,16 @@ def main() -> int:
     parser.add_argument("cameras", type=Path, help="what structure from motion left: images, survey.json")
     parser.add_argument("output", type=Path, help="folder for the products")
     parser.add_argument("--name", default="scene")
+    for each in fields(Letterhead):
+        kind, default = (Path, None) if each.name == "logo" else (str, "")
+        parser.add_argument(f"--{each.name}", type=kind, default=default, help="for the quality report")
     parser.add_argument("--quality", type=Quality, default=Quality.STANDARD)
     parser.add_argument("--cell", type=float, help="of the maps, metres; the photos' own resolution without it")
     parser.add_argument("--epsg", type=int, help="of the coordinate system; the scene's own without it")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    options = Options(arguments.name, arguments.quality, arguments.cell, arguments.epsg)
+    letterhead = Letterhead(**{each.name: getattr(arguments, each.name) for each in fields(Letterhead)})
+    options = Options(arguments.name, arguments.quality, arguments.cell, arguments.epsg, letterhead)
     with tempfile.TemporaryDirectory(dir=arguments.output.parent) as scratch:
         scene = read_scene(arguments.model, arguments.cameras)
         make(scene, options, arguments.output, Path(scratch), _say)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from contract.branding import LOGO_UNUSED
 from contract.files import write_json
 from contract.options import Quality
 from geo.projected import Projected, UnusableSystemError
 from products.cloud import Cloud, write_copc, write_laz
 from products.cog import Georeference, TooLargeError, write_heights, write_picture
 from products.grid import Grid, Placed
+from products.letterhead import Letterhead, UnusableLogoError, read_logo
 from products.quality import read_evidence, report
 from products.quality_files import write_html, write_pdf
 from products.rasters import MAX_CELLS, NothingSeenError, Rasters, default_cell, draw, extent, layer
@@ -36,13 +39,14 @@ _ROUND = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0
 @dataclass(frozen=True)
 class Options:
     """What the customer asked for: `cell` of the maps in metres, None for the photos' own resolution; `epsg` of the
-    system, None for the scene's own.
+    system, None for the scene's own; `letterhead` of the quality report.
     """
 
     name: str = "scene"
     quality: Quality = Quality.STANDARD
     cell: float | None = None
     epsg: int | None = None
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
     def in_words(self) -> dict[str, str]:
         """For the quality report."""
@@ -182,16 +186,23 @@ def _known_sigma(rasters: Rasters, scratch: Path) -> Float32:
 
 
 def write_report(options: Options, model: Path, cameras: Path, output: Path) -> None:
-    """Add the quality report to the products in `output`, where structure from motion left the figures for one."""
-    evidence = read_evidence(options.name, options.in_words(), model, cameras, output)
+    """Add the quality report to the products in `output`, where structure from motion left the figures for one. It is
+    written without a logo that cannot be used; products.json says why then."""
+    evidence = read_evidence(options.name, options.in_words(), options.letterhead, model, cameras, output)
     if evidence is None:
         return
-    document = report(evidence)
+    logo, unused = None, {}
+    if options.letterhead.logo is not None:
+        try:
+            logo = read_logo(options.letterhead.logo)
+        except UnusableLogoError as reason:
+            unused = {LOGO_UNUSED: str(reason)}
+    document = report(evidence, datetime.now(UTC).date(), logo)
     write_html(output / "quality.html", document)
     write_pdf(output / "quality.pdf", document)
     figures = json.loads((output / FIGURES).read_text(encoding="utf-8"))
     figures["files"] += ["quality.html", "quality.pdf"]
-    write_json(output / FIGURES, figures)
+    write_json(output / FIGURES, figures | unused)
 
 
 def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene) -> Georeference:

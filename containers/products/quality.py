@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from products.letterhead import Letterhead
 from splat.files import read_document
 from stage import __version__
 
@@ -45,7 +47,13 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
+    """`facts`: name and value, under the title. `logo`: a PNG."""
+
     title: str
+    facts: Sequence[tuple[str, str]]
+    company: str
+    address: str
+    logo: bytes | None
     checks: Sequence[Check]
     sections: Sequence[Section]
     notice: str
@@ -64,6 +72,7 @@ class Evidence:
     products: Mapping[str, Any]
     pictures: Mapping[str, Path] = field(default_factory=dict)
     asked: Mapping[str, str] = field(default_factory=dict)  # the customer's options, in words
+    letterhead: Letterhead = field(default_factory=Letterhead)
 
 
 NOT_CADASTRAL = (
@@ -73,7 +82,9 @@ NOT_CADASTRAL = (
 CHECKED = "The accuracy stated is that of the check points listed, which no adjustment has used."
 
 
-def read_evidence(name: str, asked: Mapping[str, str], model: Path, cameras: Path, output: Path) -> Evidence | None:
+def read_evidence(
+    name: str, asked: Mapping[str, str], letterhead: Letterhead, model: Path, cameras: Path, output: Path
+) -> Evidence | None:
     """Evidence of a training output, structure from motion's and the products' folder; None without survey.json."""
     if not (cameras / "survey.json").is_file():
         return None
@@ -94,13 +105,18 @@ def read_evidence(name: str, asked: Mapping[str, str], model: Path, cameras: Pat
         products=read_document(output / "products.json"),
         pictures={key: path for key, path in pictures.items() if path.is_file()},
         asked=asked,
+        letterhead=letterhead,
     )
 
 
-def report(evidence: Evidence) -> Report:
-    """The whole report."""
+def report(evidence: Evidence, today: date, logo: bytes | None = None) -> Report:
+    """The whole report, as of `today`."""
     return Report(
         title=evidence.name,
+        facts=evidence.letterhead.facts(evidence.survey["captured"], today),
+        company=evidence.letterhead.company,
+        address=evidence.letterhead.address,
+        logo=logo,
         checks=_checks(evidence),
         sections=[
             _flight(evidence),

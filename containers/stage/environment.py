@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, BLOCKS_VARIABLE, MAX_BLOCKS, BlockName, parse_block
+from contract.branding import Company
 from contract.options import DEFAULT_QUALITY, TEXTS, WHOLE_NUMBERS, Quality, TextOptions, WholeNumberOptions
 from contract.stages import PIPELINE_STEP_VARIABLE, PipelineStep
 from stage.errors import ErrorCode, StageError
@@ -17,13 +18,15 @@ from stage.errors import ErrorCode, StageError
 class Options(WholeNumberOptions, TextOptions):
     """The customer's options. `gaussians_divisor` is the retry's: the cap on
     Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
-    number of photos without one; `pipeline_step`: what the upload of the first stage holds."""
+    number of photos without one; `pipeline_step`: what the upload of the first stage holds; `company`: whose the
+    quality report is."""
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
     gaussians_divisor: int = 1
     blocks: int | None = None
     pipeline_step: PipelineStep = PipelineStep.FULL
+    company: Company = field(default_factory=Company)
 
     @property
     def scene_name(self) -> str:
@@ -68,6 +71,7 @@ class StageEnvironment:
                 training_seconds=_positive(environ, "TRAINING_SECONDS"),
                 blocks=_whole(environ, BLOCKS_VARIABLE, 1, MAX_BLOCKS),
                 pipeline_step=_pipeline_step(environ),
+                company=Company.read(environ),
             ),
             accelerator=ExpectedAccelerator(
                 kind=environ.get("EXPECTED_ACCELERATOR") or None, architectures=environ.get("CUDA_ARCHITECTURES", "")

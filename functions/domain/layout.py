@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from contract.archive import is_splat
+from contract.branding import BRANDING
 from contract.films import is_film
 from contract.stages import Stage, block_label
 from domain.job import first_job_id
@@ -73,6 +74,11 @@ def training_uri(run: StageRun, results_bucket: str) -> str:
 def upload_folder(job_id: str, results_bucket: str) -> str:
     """Where the uploaded version is copied to, for the job's first stage, without a slash at the end."""
     return f"s3://{results_bucket}/{EXPIRING}/{job_id}/upload"
+
+
+def branding_folder(job_id: str, results_bucket: str) -> str:
+    """Where the company's logo is copied to, for the quality report, without a slash at the end."""
+    return f"s3://{results_bucket}/{EXPIRING}/{job_id}/{BRANDING}"
 
 
 def upload_uri(job_id: str, key: str, results_bucket: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from contract.blocks import BLOCK_VARIABLE, COARSE_CHANNEL, BlockName
+from contract.branding import BRANDING, Company
 from contract.options import TEXTS, WHOLE_NUMBERS, Quality
 from contract.stages import (
     EVIDENCE_FOLDER,
@@ -34,8 +35,8 @@ class MachineChoice(Camel):
 
 
 class Platform(Camel):
-    """Where stages run: the images, instance types, role, buckets and network that the template decides, and what the
-    machines cost there."""
+    """Where stages run: the images, instance types, role, buckets and network that the template decides, what the
+    machines cost there, and whose reports they write."""
 
     stack: str
     images: dict[Stage, str]
@@ -46,6 +47,7 @@ class Platform(Camel):
     status_bus: str
     spot_training: bool
     prices: Prices = Prices()
+    company: Company = Company()
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
 
@@ -238,6 +240,10 @@ def create_request(
     survey = survey_source(run, job, finished)
     if survey is not None:
         inputs[CAMERAS] = survey
+        variables |= platform.company.variables
+        if platform.company.logo:
+            folder = layout.branding_folder(job.job_id, platform.results_bucket)
+            inputs[BRANDING] = {"S3DataType": "S3Prefix", "S3Uri": folder + "/"}
     return _processing_request(run, variables, inputs, platform, machine)
 
 

@@ -9,10 +9,12 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.parser import event_parser
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from contract.branding import Company
 from domain.clients import client, table
 from domain.fairness import StartTags
 from domain.observability import log_faults, logger, metrics, tracer
 from domain.reporting import StageReporter
+from domain.sagemaker_requests import Platform
 from domain.spending import DailySpending, LimitedCompute
 from domain.stage_runs import StageRuns
 from domain.stage_settings import StageSettings
@@ -24,6 +26,14 @@ class RunStageSettings(StageSettings):
     job_budget_dollars: float
     limits_table: str
     daily_spend_dollars: float
+    company_name: str
+    company_address: str
+    company_logo: str
+
+    @property
+    def platform(self) -> Platform:
+        company = Company(self.company_name, self.company_address, self.company_logo)
+        return super().platform.model_copy(update={"company": company})
 
 
 @cache

@@ -28,6 +28,7 @@ from domain.stage_runs import StageRuns, WaitingRun, latest_of
 from domain.stages import RetryState, StageOutput, StageRun, finished_stages, next_retry_state
 from domain.status import StatusBus, stage_queued, stage_started, stage_taken_over
 from domain.uploads import copy_of
+from run_stage.branding import copy_logo
 from run_stage.finished import FinishedBlocks
 from run_stage.inputs import InputLists
 
@@ -122,7 +123,9 @@ class Runner:
         run, job = attempt.run, request.job
         try:
             plan = None if run.block is None else self._plan(job)
-            self._inputs.write(run, job, finished_stages(job.stages), job.coarse)
+            finished = finished_stages(job.stages)
+            self._inputs.write(run, job, finished, job.coarse)
+            copy_logo(self._s3, self._platform, run, job, finished)
         except DamagedResult as damaged:
             return self._refuse(request, run, damaged.error)
         shares = {} if plan is None or run.block is None else shares_in(run.block, plan)

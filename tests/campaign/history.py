@@ -28,7 +28,7 @@ from domain.starting import REPLACED
 from tests.campaign.machine import Execution
 from tests.campaign.pipeline import PILOT, Pipeline, running_pipeline
 from tests.campaign.world import EPOCH, Crash, Faults, Refused
-from tests.support.archives import photos, zip_of
+from tests.support.archives import TWO_PHOTOS, photos, zip_of
 from tests.support.cloud import ENVIRONMENT, RESULTS, STACK, UPLOADS
 from tests.support.fakes import RUNNING
 
@@ -39,7 +39,7 @@ PERMITTED, OTHER_STACK = "permitted-bucket", "spaceport-prod"
 # 202: taken; 200: it was already; 404: replaced; 422: refused for what is in it; 5xx: faults alone
 ANSWERS = {200, 202, 404, 422, 429, 500, 503}
 FINAL = {"REJECTED", "SUCCEEDED", "FAILED", "STOPPED"}
-BAD = zip_of(photos(2))
+BAD = TWO_PHOTOS
 
 
 @dataclass

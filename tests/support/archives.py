@@ -36,6 +36,10 @@ def photos(count: int, pattern: str = "DJI_{:04d}.JPG") -> list[str]:
     return [pattern.format(number) for number in range(1, count + 1)]
 
 
+TWO_PHOTOS = zip_of(photos(2))  # too few for a scene
+SIX_PHOTOS = zip_of(photos(6))
+
+
 @dataclass(frozen=True)
 class Listed:
     """One line of a central directory: whatever it claims, nothing stands behind it."""

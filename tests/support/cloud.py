@@ -88,6 +88,9 @@ ENVIRONMENT = {
     "STAGE_SUBNETS": "",
     "STAGE_SECURITY_GROUPS": "",
     "JOB_BUDGET_DOLLARS": "25",
+    "COMPANY_NAME": "",
+    "COMPANY_ADDRESS": "",
+    "COMPANY_LOGO": "",
     "SAGEMAKER_ROLE_ARN": "arn:aws:iam::123456789012:role/spaceport",
     "SPOT_TRAINING": "true",
     "CAPACITY_WAIT_MINUTES": "60",
@@ -296,9 +299,17 @@ class Cloud:
         bucket, key = uri.removeprefix("s3://").split("/", 1)
         self.s3.put_object(Bucket=bucket, Key=key, Body=body)
 
-    def get_json(self, uri: str) -> Any:
+    def get(self, uri: str) -> bytes:
         bucket, key = uri.removeprefix("s3://").split("/", 1)
-        return json.loads(self.s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+        body: bytes = self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        return body
+
+    def get_json(self, uri: str) -> Any:
+        return json.loads(self.get(uri))
+
+    def delete(self, uri: str) -> None:
+        bucket, key = uri.removeprefix("s3://").split("/", 1)
+        self.s3.delete_object(Bucket=bucket, Key=key)
 
     def heard(self) -> list[dict[str, Any]]:
         """Every status event on the bus so far, each valid by the published schema."""

@@ -71,6 +71,9 @@ def settings_of(pipeline_arn: str) -> dict[str, str]:
         "STAGE_SUBNETS": "",
         "STAGE_SECURITY_GROUPS": "",
         "JOB_BUDGET_DOLLARS": "25",
+        "COMPANY_NAME": "",
+        "COMPANY_ADDRESS": "",
+        "COMPANY_LOGO": "",
         "PIPELINE_ARN": pipeline_arn,
     }
 

@@ -11,12 +11,13 @@ from typing import Any
 
 from moto.core import models
 from moto.core.serialize import BaseJSONSerializer
+from moto.dynamodb.parsing.validators import ActionCountValidator
 
 _KEPT = {"S": str, "N": str, "BOOL": bool, "NULL": bool}
 moto_writes = BaseJSONSerializer._serialize_type_structure
 ast_nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")  # moto's types leave it out
 moto_traverses = ast_nodes.DepthFirstTraverser.traverse_node_recursively
-moto_finds = ast_nodes.Node.find_clauses
+moto_counts = ActionCountValidator.verify_action_counts
 _descends: dict[Any, bool] = {}  # by class and base classes
 
 
@@ -26,7 +27,7 @@ def quicken() -> None:
     models.CallbackResponse = cache(models.CallbackResponse)  # type: ignore[attr-defined, assignment]
     BaseJSONSerializer._serialize_type_structure = write  # type: ignore[method-assign]
     ast_nodes.DepthFirstTraverser.traverse_node_recursively = traverse
-    ast_nodes.Node.find_clauses = find
+    ActionCountValidator.verify_action_counts = count  # type: ignore[method-assign]
 
 
 def write(self: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
@@ -57,15 +58,9 @@ def traverse(self: Any, node: Any, child_id: int = -1) -> Any:
     return node
 
 
-def find(self: Any, kinds: list[type]) -> list[Any]:
-    """The clauses of these kinds, in order."""
-    found = []
-    for child in self.children or ():
-        if type(child) in kinds:
-            found.append(child)
-        elif _is_a(type(child), (ast_nodes.Expression, ast_nodes.UpdateExpressionFunction)):
-            found.extend(find(child, kinds))
-    return found
+def count(self: Any, node: Any) -> Any:
+    """Check how often each clause occurs: in the whole expression alone, of which moto checks each tail as well."""
+    return node if node.parent else moto_counts(self, node)
 
 
 def _is_a(kind: Any, bases: Any) -> bool:

@@ -6,6 +6,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from domain.settings import Settings
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """Knows !Ref, !Sub, !GetAtt and their like."""
 
 
@@ -82,7 +83,9 @@ class Template:
     content: dict[str, Any]
 
     @classmethod
+    @cache
     def load(cls) -> Template:
+        """The same to all who ask: nobody changes it."""
         return cls(yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Loader))
 
     @property

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from contract.branding import BRANDING, LOGO, LOGO_UNUSED
 from contract.warning_codes import WarningCode
 from splat.files import read_document
 from stage.contract import StageContext
@@ -30,7 +31,7 @@ _LINE = re.compile(r"(0\.\d+|1\.0+) (.+)")  # `<share> <what>`
 def make_products(
     context: StageContext, model: Path, progress: Callable[[float, str], None]
 ) -> tuple[dict[str, Any] | None, list[Warning]]:
-    """Write `products/` into the stage's output; returns the content of products.json and a warning of what is missing.
+    """Write `products/` into the stage's output; returns the content of products.json and warnings of what is missing.
 
     Without the photos there are no products and nothing is said. Raises StageError(INTERRUPTED).
     """
@@ -53,10 +54,13 @@ def make_products(
         problem = "they could not be written"
     if problem is not None:
         missing = {"survey products": problem}
-    if not missing:
-        return found, []
-    facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
-    return found, [Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing))]
+    warnings = []
+    if missing:
+        facts = "; ".join(f"{name}: {reason}" for name, reason in missing.items())
+        warnings.append(Warning(WarningCode.PRODUCTS_MISSING, facts, list(missing)))
+    if found and LOGO_UNUSED in found:
+        warnings.append(Warning(WarningCode.LOGO_UNUSED, f"{context.options.company.logo}: {found[LOGO_UNUSED]}"))
+    return found, warnings
 
 
 def photo_folder(context: StageContext) -> Path:
@@ -86,7 +90,8 @@ def _passed_on(context: StageContext, name: str) -> Any:
 def _run(context: StageContext, folders: list[str], progress: Callable[[float, str], None]) -> str | None:
     """Run `python -m products`; returns why it failed, for the customer, or None."""
     options = context.options
-    command = [sys.executable, "-m", "products", *folders, "--quality", options.quality, "--name", options.scene_name]
+    command = [sys.executable, "-m", "products", *folders, "--quality", options.quality]
+    command += [f"--{name}={text}" for name, text in _letterhead(context).items()]
     if options.gsd_millimetres is not None:
         command += ["--cell", str(options.gsd_millimetres / 1000)]
     if options.epsg is not None:
@@ -108,6 +113,22 @@ def _run(context: StageContext, folders: list[str], progress: Callable[[float, s
     if process.returncode == _KILLED:
         return "memory ran out: choose a larger gsdMillimetres"
     return f"an internal error ({process.returncode})" if process.returncode else None
+
+
+def _letterhead(context: StageContext) -> dict[str, str]:
+    """What the quality report carries, by the option of `python -m products`."""
+    options, company = context.options, context.options.company
+    folder = context.folders.processing_input(BRANDING)
+    found = {
+        "name": options.scene_name,
+        "project": options.project,
+        "customer": options.customer,
+        "site": options.site,
+        "company": company.name,
+        "address": company.address,
+        "logo": str(next(folder.glob("*"), folder / LOGO)) if company.logo else None,
+    }
+    return {name: text for name, text in found.items() if text}
 
 
 def _pass_on(log: Path, progress: Callable[[float, str], None]) -> None:

@@ -18,6 +18,7 @@ from compressor import products
 from compressor.join import join_blocks
 from compressor.products import make_products, photo_rows
 from contract.blocks import Box, Hull, read_for_survey
+from contract.branding import Company
 from domain.joined_results import BlockResult, joined_result
 from geo.boxes import box_shares, hull_share, in_box
 from splat.fading import with_shares
@@ -122,6 +123,12 @@ def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
         "metrics": {"overlapShare": 0.9},
         "timings": {"features": 9.0},
     }
+    branding = context.folders.processing_input("branding")
+    branding.mkdir()
+    (branding / "logo").write_bytes(b"<svg/>")
+    company = Company("-Söhne & Co", "Hauptstraße 12", "logo.svg")
+    asked = replace(context.options, project="--quality=x", customer="A & B", site="Mill Lane 4", company=company)
+    context = replace(context, options=asked)
     for name, content in (("survey", SURVEY), ("photos", rows), ("result", found_cameras)):
         (cameras / f"{name}.json").write_text(json.dumps(content))
     assert all(read_for_survey(path.relative_to(cameras).as_posix()) for path in cameras.rglob("*.*"))
@@ -130,12 +137,14 @@ def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
     pictures, products_of = [], []
     join_blocks(folder, tmp_path / "joined")
     for scene in (model, tmp_path / "joined"):
-        found, warnings = make_products(context, scene, ignored)
-        assert warnings == []
+        found, (warning,) = make_products(context, scene, ignored)
+        assert (warning.code, warning.message) == ("LOGO_UNUSED", "logo.svg: it is no PNG or JPEG that can be read")
         assert found is not None
         products_of.append(found)
         pictures.append(np.asarray(Image.open(made / "orthophoto.jpg"), np.float64))
-        assert "CPU seconds" in (made / "quality.html").read_text(encoding="utf-8")
+        page = (made / "quality.html").read_text(encoding="utf-8")
+        for said in ("CPU seconds", "--quality=x", "A &amp; B", "Mill Lane 4", "-Söhne &amp; Co", "Hauptstraße 12"):
+            assert said in page
         shutil.rmtree(made)
     whole, blocks = products_of
     assert set(blocks["files"]) == set(whole["files"]) >= {"orthophoto.tif", "surface.tif", "points.laz", "quality.pdf"}

@@ -84,7 +84,7 @@ def test_the_page_names_no_stage_but_by_the_contract() -> None:
 
 
 def test_no_variable_of_an_option_is_written_twice() -> None:
-    assert written_again({option.variable for option in (*WHOLE_NUMBERS.values(), *TEXTS.values())}) == []
+    assert written_again({option.variable for options in (WHOLE_NUMBERS, TEXTS) for option in options.values()}) == []
 
 
 def test_no_type_or_source_of_an_event_is_written_twice() -> None:

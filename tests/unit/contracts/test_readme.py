@@ -47,6 +47,9 @@ WHERE = {
     'python -m spaceport photos.zip --project "Bridge 7" --customer "City of Ulm" --site "Mill Lane 4"': (
         *("tests/unit/spaceport/test_cli.py", r"\"--customer\", \"City of Ulm\", \"--site\", \"Mill Lane 4\""),
     ),
+    'python -m spaceport photos.zip --company "Survey Ltd" --logo logo.png': (
+        *("tests/unit/spaceport/test_cli.py", r"\"--company\", \"Survey Ltd\", \"--logo\""),
+    ),
     "python -m spaceport photos.zip --blocks 4": ("tests/unit/spaceport/test_divided_flights.py", r"blocks"),
     "python -m spaceport doctor": ("tests/integration/test_installed.py", r"spaceport\(.*\"doctor\"\)"),
     "python -m spaceport cloud up": ("tests/unit/spaceport/test_cli.py", r"main\(\[\"cloud\", \"up\"\]"),

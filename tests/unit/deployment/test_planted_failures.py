@@ -16,7 +16,7 @@ from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain.observability import logger
 from scripts.job import story
-from tests.support.archives import photos, zip_of
+from tests.support.archives import SIX_PHOTOS
 from tests.support.cloud import STACK, Cloud, cloud_of, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
@@ -196,7 +196,7 @@ def test_a_damaged_result(cloud: Cloud, account: Account, body: bytes | None, re
 
 
 def test_an_upload_that_may_not_be_read(cloud: Cloud, account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    event = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com")
+    event = cloud.upload("meadow.zip", SIX_PHOTOS, email="pilot@example.com")
 
     def refuse(**_: Any) -> None:
         raise aws_error("AccessDenied", "GetObject", "not authorized to perform: kms:Decrypt")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.conftest import SLOW
+from tests.unit.conftest import SLOW, pytest_ignore_collect
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / ".github" / "workflows"
@@ -159,6 +159,18 @@ def test_what_is_listed_as_slow_is_there() -> None:
         place = ROOT / "tests" / "unit" / path
         assert place.exists(), listed
         assert not name or f"def {name}" in place.read_text(encoding="utf-8"), listed
+
+
+def test_the_fast_tests_leave_out_slow_files_unread(
+    pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit = ROOT / "tests" / "unit"
+    files = [unit / "fuzz/test_fuzz.py", unit / "contracts/test_adding.py", unit / "functions/test_dispatch.py", unit]
+    monkeypatch.setattr(pytestconfig.option, "markexpr", "not slow")
+    assert [pytest_ignore_collect(path, pytestconfig) for path in files] == [True, True, None, None]
+    for everything in ("", "slow", "not engine"):
+        monkeypatch.setattr(pytestconfig.option, "markexpr", everything)
+        assert not any(pytest_ignore_collect(path, pytestconfig) for path in files)
 
 
 def test_the_nightly_commands_are_targets_of_the_makefile() -> None:

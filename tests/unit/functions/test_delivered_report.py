@@ -233,8 +233,7 @@ def test_the_report_has_every_warning_of_every_stage(cloud: Cloud) -> None:
     reported = cloud.get_json(REPORT)["warnings"]
     assert [{name: warning[name] for name in ("code", "message", "names")} for warning in reported] == [blurred, flat]
     assert [warning["hint"] for warning in reported] == [WARNINGS[WarningCode(w["code"])].hint for w in (blurred, flat)]
-    bucket, key = PAGE.removeprefix("s3://").split("/", 1)
-    page = cloud.s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+    page = cloud.get(PAGE).decode()
     assert WARNINGS[WarningCode.PHOTOS_BLURRED].sentence in page
     assert blurred["message"] in page
     assert "PHOTOS_BLURRED" not in page, "a code is for programs"

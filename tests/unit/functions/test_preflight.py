@@ -17,7 +17,7 @@ from contract.counts import MAX_PHOTOS, MIN_PHOTOS
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
 from domain.preflight import check_entries, read_entries
-from tests.support.archives import ENCRYPTED, MS_DOS, UTF8, Listed, directory_of, photos, zip_of
+from tests.support.archives import ENCRYPTED, MS_DOS, TWO_PHOTOS, UTF8, Listed, directory_of, photos, zip_of
 
 SCENE = ["sparse/0/cameras.bin", "sparse/0/images.bin", "sparse/0/points3D.bin"]
 IMAGES = photos(5, "images/{:06d}.jpg")
@@ -217,7 +217,7 @@ def test_raw_files_beside_readable_photos_do_no_harm() -> None:
 
 
 def test_too_few_photos_are_refused_with_both_numbers() -> None:
-    found, message = rejection(zip_of(photos(2)))
+    found, message = rejection(TWO_PHOTOS)
     assert found is ErrorCode.TOO_FEW_PHOTOS
     assert "2 of at least 5" in message
 

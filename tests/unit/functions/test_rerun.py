@@ -15,7 +15,7 @@ from domain.job import Job, job_id_of_rerun
 from domain.jobs_table import JobFacts, JobsTable
 from domain.limits import JobLimits, OwnerLimits
 from domain.rerun import Rerunner, RerunRequest, StartedRerun
-from tests.support.archives import photos, zip_of
+from tests.support.archives import SIX_PHOTOS, photos, zip_of
 from tests.support.cloud import ENVIRONMENT, UPLOADS, Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, aws_error
@@ -34,7 +34,7 @@ def rerunner(cloud: Cloud) -> Rerunner:
 @pytest.fixture
 def job_id(cloud: Cloud) -> str:
     """A job that has succeeded, with the events that say so tracked and its results in place."""
-    uploaded = cloud.upload("meadow.zip", zip_of(photos(6)), email="pilot@example.com", quality="high")
+    uploaded = cloud.upload("meadow.zip", SIX_PHOTOS, email="pilot@example.com", quality="high")
     job_id: str = invoke("start_job", uploaded)["jobId"]
     for stage in STAGES:
         cloud.put_result(output_of(stage), jobId=job_id, counts={"photos": 18}, metrics={"gpsRms": 0.3})
@@ -190,8 +190,7 @@ def test_a_result_that_is_another_runs_is_not_reused(
 
 
 def test_a_result_that_is_gone_is_not_reused(cloud: Cloud, rerunner: Rerunner, job_id: str) -> None:
-    bucket, key = (output_of(Stage.SFM) + "/result.json").removeprefix("s3://").split("/", 1)
-    cloud.s3.delete_object(Bucket=bucket, Key=key)
+    cloud.delete(f"{output_of(Stage.SFM)}/result.json")
     assert refusal(rerunner, asked(job_id)) is ErrorCode.NOT_REUSABLE
     assert list(cloud.stepfunctions.executions) == [job_id]
 

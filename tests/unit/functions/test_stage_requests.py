@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contract.branding import Company
 from contract.codes import ErrorCode
 from contract.options import MAX_NAME, TEXTS, Quality
 from contract.stages import PipelineStep, Stage
@@ -112,6 +113,29 @@ def test_the_compressor_reads_the_photos_as_well_unless_no_survey_products_are_w
     run, state = run_of(Stage.COMPRESSOR), RetryState()
     made = create_request(run, job(), without_photos, platform(), state, machine(Stage.COMPRESSOR))
     assert len(made["ProcessingInputs"]) == 1
+
+
+def test_the_compressor_alone_gets_the_company_and_a_copy_of_its_logo() -> None:
+    company = Company("Söhne & Co", "Ulm", "branding/logo.png")
+    ours = platform().model_copy(update={"company": company})
+
+    def made(stage: Stage, **options: Any) -> dict[str, Any]:
+        choice = machine(stage, **options)
+        return create_request(run_of(stage), job(**options), FINISHED, ours, RetryState(), choice)
+
+    request_with_logo = made(Stage.COMPRESSOR)
+    *_, branding = request_with_logo["ProcessingInputs"]
+    assert branding["S3Input"] == {
+        "S3DataType": "S3Prefix",
+        "S3Uri": f"s3://{RESULTS}/intermediates/{JOB_ID}/branding/",
+        "LocalPath": "/opt/ml/processing/input/branding",
+        "S3InputMode": "File",
+    }
+    assert company.variables.items() <= request_with_logo["Environment"].items()
+    FakeSageMaker().create_processing_job(**request_with_logo)
+    for other in (made(Stage.SFM), made(Stage.TRAINING), made(Stage.COMPRESSOR, products=0), request(Stage.COMPRESSOR)):
+        assert not company.variables.keys() & other["Environment"].keys()
+        assert "branding" not in repr(other)
 
 
 def test_a_training_jobs_model_lands_there_uncompressed() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from contract.codes import ErrorCode
-from tests.support.archives import photos, zip_of
+from tests.support.archives import SIX_PHOTOS, photos, zip_of
 from tests.support.cloud import Cloud, invoke, job_id
 from tests.support.events import sample_event
 from tests.support.films import film_bytes, marked_spherical
@@ -34,7 +34,7 @@ def test_a_film_starts_a_job(cloud: Cloud, key: str) -> None:
         ("cut.mp4", lambda film: film[: len(film) // 2], ErrorCode.UNREADABLE_FILM),
         ("round.mp4", marked_spherical, ErrorCode.PANORAMA),
         ("odd.mp4", lambda film: film.replace(b"avc1", b"CFHD"), ErrorCode.UNREADABLE_FILM),
-        ("photos.mp4", lambda _: zip_of(photos(6)), ErrorCode.UNREADABLE_FILM),
+        ("photos.mp4", lambda _: SIX_PHOTOS, ErrorCode.UNREADABLE_FILM),
     ],
 )
 def test_a_film_that_cannot_work_is_rejected(

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from contract.stages import Stage
 from domain.status import StatusBus
 from sweep_jobs.sweep import GRACE, LOOK_BACK, MAX_JOB_AGE, Unswept, oldest_begin
-from tests.support.archives import photos, zip_of
+from tests.support.archives import SIX_PHOTOS
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
@@ -107,7 +107,7 @@ def test_a_job_that_was_recorded_and_never_started_is_started(cloud: Cloud, monk
 
     monkeypatch.setattr(FakeStepFunctions, "start_execution", throttled)
     with pytest.raises(ClientError):
-        invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))
+        invoke("start_job", cloud.upload("meadow.zip", SIX_PHOTOS))
     monkeypatch.setattr(FakeStepFunctions, "start_execution", original)
     (item,) = cloud.table("jobs").scan()["Items"]
     assert sweep() == [], "its caller may be at it still"

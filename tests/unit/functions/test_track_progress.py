@@ -21,7 +21,7 @@ from domain.errors import JobError
 from domain.event_bridge import StatusMessage
 from domain.job_item import ItemUpdate, JobItem, applied, updates_for
 from domain.jobs_table import JobsTable
-from tests.support.archives import photos, zip_of
+from tests.support.archives import SIX_PHOTOS
 from tests.support.cloud import Cloud, invoke
 from tests.support.events import sample_event, sample_names
 from tests.support.fakes import aws_error
@@ -235,7 +235,7 @@ def test_there_is_a_sample_of_every_status_event(type_: StatusType) -> None:
 
 def test_an_event_that_comes_in_its_turn_is_one_read_and_one_write(cloud: Cloud) -> None:
     """119 progress events a job, and DynamoDB takes a write for the whole item and each of its indexes."""
-    invoke("start_job", cloud.upload("meadow.zip", zip_of(photos(6))))
+    invoke("start_job", cloud.upload("meadow.zip", SIX_PHOTOS))
     (job_id,) = [item["jobId"] for item in cloud.table("jobs").scan()["Items"]]
     for permille in (100, 101, 350, 352):
         cloud.watch.calls.clear()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from contract.branding import LOGO_UNUSED
+from products.letterhead import Letterhead
 from products.make import Options, write_report
-from products.quality import CHECKED, NOT_CADASTRAL, Evidence, Report, report
+from products.quality import CHECKED, NOT_CADASTRAL, Evidence, Report
+from products.quality import report as report_of
 from products.quality_files import write_html, write_pdf
 from stage import __version__
 
@@ -86,6 +90,10 @@ def evidence(**changes: Any) -> Evidence:
         asked=Options(epsg=25832).in_words(),
     )  # fmt: skip
     return replace(good, **changes)
+
+
+def report(given: Evidence) -> Report:
+    return report_of(given, date(2026, 5, 11))
 
 
 def verdicts(found: Report) -> dict[str, str]:
@@ -195,6 +203,18 @@ def test_both_files_are_whole_and_a_name_is_no_markup(tmp_path: Path) -> None:
     assert b"/DCTDecode" in content
 
 
+def test_project_customer_site_and_dates_stand_under_the_title_as_far_as_they_are_known() -> None:
+    dates = [("Date of flight", "4 May 2026"), ("Date of report", "11 May 2026")]
+    assert report(evidence()).facts == dates
+    given = Letterhead(project="Bridge 7", customer="City of Ulm", site="Mill Lane 4")
+    assert report(evidence(letterhead=given)).facts == [
+        ("Project", "Bridge 7"), ("Customer", "City of Ulm"), ("Site", "Mill Lane 4"), *dates,
+    ]  # fmt: skip
+    assert report(evidence(survey={**SURVEY, "captured": None})).facts == dates[1:]
+    odd = {"first": "0000:00:00 00:00:00", "last": ""}
+    assert report(evidence(survey={**SURVEY, "captured": odd})).facts[0] == ("Date of flight", "0000:00:00 00:00:00")
+
+
 def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> None:
     model, cameras, output = (tmp_path / name for name in ("model", "cameras", "output"))
     for folder in (model, cameras, output):
@@ -211,3 +231,9 @@ def test_a_report_is_written_where_there_are_figures_for_one(tmp_path: Path) -> 
     write_report(Options("a"), model, cameras, output)
     assert json.loads((output / "products.json").read_text())["files"] == ["quality.html", "quality.pdf"]
     assert (output / "quality.pdf").stat().st_size > 3000
+    unused = tmp_path / "logo"
+    write_report(Options("a", letterhead=Letterhead(project="Bridge 7", logo=unused)), model, cameras, output)
+    assert json.loads((output / "products.json").read_text())[LOGO_UNUSED] == "there is no such file, or it is empty"
+    page = (output / "quality.html").read_text(encoding="utf-8")
+    assert "<td>Bridge 7</td>" in page
+    assert "data:image/png" not in page

@@ -31,8 +31,12 @@ def test_a_success_prints_one_line_of_json_and_where_things_are(
     opened: list[str] = []
     monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "logo.png").write_bytes(b"png")
+    company = ["--company", "Survey Ltd", "--logo", str(tmp_path / "logo.png")]
     texts = ["--project", "Bridge 7", "--customer", "City of Ulm", "--site", "Mill Lane 4"]
-    assert main([str(photos), "--quality", "preview", "--training-steps", "5", *texts, "--open"], tmp_path) == OK
+    assert (
+        main([str(photos), "--quality", "preview", "--training-steps", "5", *texts, *company, "--open"], tmp_path) == OK
+    )
     said = capsys.readouterr()
     (line,) = said.out.splitlines()
     assert json.loads(line)["folder"] == "out/meadow"
@@ -80,6 +84,8 @@ def test_a_file_that_cannot_become_a_job_is_refused_at_once(tmp_path: Path, caps
 
 def test_wrong_use_is_told_apart_from_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path / "nowhere.zip")], tmp_path) == WRONG_USE
+    (tmp_path / "a.ply").write_bytes(ply_of())
+    assert main([str(tmp_path / "a.ply"), "--logo", str(tmp_path / "no.png")], tmp_path) == WRONG_USE
     assert main([str(tmp_path), "--max-gaussians", "3"], tmp_path) == FAILED  # an option out of range has a code
     for arguments in ([], ["a.zip", "--quality", "best"], ["cloud"], ["cloud", "sideways"]):
         with pytest.raises(SystemExit) as ended:

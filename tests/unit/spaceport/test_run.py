@@ -14,20 +14,24 @@ from typing import Any
 
 import pytest
 
+from contract.branding import Company
 from contract.codes import ErrorCode
 from contract.options import Quality
 from contract.stages import Stage
 from domain.job import JobOptions
+from domain.stages import StageRun
 from local.sagemaker.container import Image
 from spaceport import delivery
 from spaceport import run as run_module
 from spaceport.estimate import PaceFile
 from spaceport.run import Outcome, Plan, Run
 from spaceport.source import read_source
+from spaceport.stages import FinishedStage
 from tests.unit.spaceport.photos import photos_in
 from tests.unit.spaceport.played import TRAINING, played
 
 PLENTY = 10**12
+NOBODY = Company()
 
 
 @pytest.fixture
@@ -46,10 +50,12 @@ def go(
     free: int = PLENTY,
     said: io.StringIO | None = None,
     clock: Callable[[], float] = time.monotonic,
+    company: Company = NOBODY,
+    logo: Path | None = None,
 ) -> Outcome:
     source = read_source(given, only)
     options = JobOptions(quality=Quality.PREVIEW, pipeline_step=source.step)
-    plan = Plan(source, (only,) if only else source.step.stages, options, out)
+    plan = Plan(source, (only,) if only else source.step.stages, options, out, company=company, logo=logo)
     paces = PaceFile(given.parent / "cache" / "paces.json")
     runner = Run(images or played(), paces, said or io.StringIO(), clock, free=lambda _: free)
     return runner.go(plan)
@@ -227,7 +233,20 @@ def test_the_compressor_gets_the_cameras_for_survey_products_unless_none_are_wan
     outcome = go(photos, tmp_path / "out", played(compressor=looks))
     assert outcome.folder is not None
     assert (outcome.folder / "scene.sog").read_text() == "True"
-    assert run_module.beside(Stage.COMPRESSOR, JobOptions.model_validate({"products": 0}), []) == {}
+    options = JobOptions.model_validate({"products": 0})
+    plan = Plan(read_source(photos, None), tuple(Stage), options, tmp_path, logo=photos / "notes.txt")
+    cameras = FinishedStage(StageRun(job_id="a", stage=Stage.SFM, attempt=1), tmp_path, 1.0)
+    assert run_module.beside(Stage.COMPRESSOR, plan, [cameras]) == {}
+
+
+def test_the_compressor_gets_the_company_and_its_logo(photos: Path, tmp_path: Path) -> None:
+    looks = "\nlogo = ''.join(path.read_text() for path in (ml / 'processing/input/branding').iterdir())\n"
+    looks += "seen = [logo, *(os.environ[f'COMPANY_{name}'] for name in ('NAME', 'ADDRESS', 'LOGO'))]\n"
+    looks += "result(ml / 'processing/output', 'compressor', {'scene.sog': '|'.join(seen)}, bytes=7)\n"
+    company = Company("Söhne & Co", "Ulm")
+    outcome = go(photos, tmp_path / "out", played(compressor=looks), company=company, logo=photos / "notes.txt")
+    assert outcome.folder is not None, outcome.error
+    assert (outcome.folder / "scene.sog").read_text() == "not a photo|Söhne & Co|Ulm|notes.txt"
 
 
 def test_a_fault_of_ours_costs_nothing_that_was_finished(

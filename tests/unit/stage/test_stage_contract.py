@@ -15,6 +15,7 @@ import boto3
 import pytest
 from botocore.exceptions import NoRegionError
 
+from contract.branding import Company
 from contract.events import progress_sequence
 from contract.files import write_json
 from contract.stages import Stage
@@ -42,6 +43,9 @@ def test_the_environment_is_typed_and_has_defaults() -> None:
     empty = StageEnvironment.read({})
     assert (empty.job_id, empty.attempt, empty.status_bus) == ("local", 1, None)
     assert empty.ml_root == Path("/opt/ml")
+    assert empty.options.company == Company()
+    company = Company("Söhne & Co", "Ulm", "logo.png")
+    assert StageEnvironment.read(company.variables).options.company == company
     assert (empty.options.quality, empty.options.training_steps, empty.options.sh_degree) == ("standard", None, None)
 
 

@@ -1,0 +1,146 @@
+"""Measuring in the delivered page: known distances on a generated scene, by mouse, touch and keyboard."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.browser import PHONE, axe, look, needs_chromium
+from tests.support.slabs import BOX, SCALE
+from tests.support.yard import EASTING, GSD, HEIGHT, LEVEL, NORTHING, WIDTH, corners, figures, pixel, wait_for_picks
+
+pytestmark = needs_chromium
+
+
+def test_two_point_distances_are_those_of_the_scene(page: Any) -> None:
+    """68 % of them within one GSD where the page says that it is sure (a Gaussian's deviation is four of them)."""
+    assert SCALE >= GSD
+    rng = np.random.default_rng(2)
+    page.click("#measure")
+    x, y, height = BOX
+    places = [
+        np.array([rng.uniform(-x + 0.1, x - 0.1), rng.uniform(-y + 0.1, y - 0.1), height])
+        if index % 2
+        else np.array([rng.uniform(-1.2, 1.2), rng.uniform(-1.5, -0.9), 0.0])
+        for index in range(24)
+    ]
+    picks = page.evaluate(
+        "(places) => Promise.all(places.map(([x, y]) => spaceport.measuring.at(x, y)))",
+        [[a / WIDTH, b / HEIGHT] for a, b in map(pixel, places)],
+    )
+    sure = [(place, pick) for place, pick in zip(places, picks, strict=True) if pick["doubt"] is None]
+    assert len(sure) > 18
+    errors = [
+        np.linalg.norm(one[0] - two[0]) - np.linalg.norm(np.subtract(one[1]["point"], two[1]["point"]))
+        for one in sure
+        for two in sure
+        if one is not two
+    ]
+    print(f"{len(sure)} of 24 sure, p68 {np.percentile(np.abs(errors), 68) / GSD:.2f} GSD")
+    assert np.percentile(np.abs(errors), 68) <= GSD
+
+
+def test_clicks_measure_length_height_and_area_and_move_no_camera(page: Any, tmp_path: Path) -> None:
+    before = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
+    page.click("#measure")
+    ground, top = np.array([0.2, -0.9, 0.0]), corners()[0]
+    for number, place in enumerate((ground, top), start=1):
+        page.mouse.click(*pixel(place))
+        wait_for_picks(page, number)
+    found = re.match(r"Length ([\d.]+) m ± [\d.]+ m\nIn plan ([\d.]+) m ± [\d.]+ m\nHeight \+([\d.]+) m", figures(page))
+    assert found, figures(page)
+    expected = (np.linalg.norm(top - ground), np.linalg.norm((top - ground)[:2]), top[2])
+    assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
+    page.click("[data-part=undo]")
+    wait_for_picks(page, 1)
+
+    page.click("[data-kind=area]")
+    wait_for_picks(page, 0)
+    for number, place in enumerate(corners(), start=1):
+        page.mouse.click(*pixel(place))
+        wait_for_picks(page, number)
+    shot = look(page, "measuring", tmp_path)
+    (area,) = re.findall(r"Area in plan ([\d.]+) m²", figures(page))
+    x, y, _ = BOX
+    assert float(area) == pytest.approx(4 * (x - 0.12) * (y - 0.12), rel=0.03)
+    with Image.open(shot) as image:
+        drawn = np.asarray(image.convert("RGB")).astype(int)
+    assert np.count_nonzero((drawn[..., 0] > 220) & (drawn[..., 1] > 180) & (drawn[..., 2] < 80)) > 100, shot
+    page.wait_for_timeout(1500)
+    after = page.evaluate("spaceport.viewer.app.root.findComponent('camera').entity.getPosition().toString()")
+    assert before == after
+    assert axe(page) == []
+
+
+def test_a_volume_over_clicked_corners_is_the_boxs(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=volume]")
+    around = [(1.45, -1.4, 0), (-1.5, -1.4, 0), (-1.55, -0.2, 0), (0.3, 1.5, 0), (1.4, 1.5, 0)]
+    for number, place in enumerate(around, start=1):
+        x, y = pixel(np.array(place, float))
+        page.evaluate("([x, y]) => spaceport.measuring.take(x, y)", [x / WIDTH, y / HEIGHT])  # some are below the panel
+        wait_for_picks(page, number)
+    volume = r"Above the base ([\d.]+) m³ ± ([\d.]+) m³"
+    told = "document.querySelector('[data-part=figures]').textContent.includes('Above the base')"
+    page.wait_for_function(told, timeout=60_000)
+    x, y, height = BOX
+    (value, sigma) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
+    edge = 1.5 * SCALE  # by which the Gaussians of the top reach beyond it
+    assert value == pytest.approx(4 * (x + edge) * (y + edge) * height, abs=max(0.02, sigma))
+    assert sigma < 0.05 * value
+    look(page, "volume", tmp_path)
+    assert axe(page) == []
+    page.click("[data-base=lowest]")
+    page.wait_for_function(told, timeout=60_000)
+    (level, _) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
+    assert level == pytest.approx(value, rel=0.1)
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "volume-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[data-kind=line]")
+    assert page.is_hidden("[data-part=bases]")
+
+
+def test_a_point_has_coordinates_and_the_pointer_shows_them(page: Any) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    place = np.array([-0.5, -0.9, 0.0])
+    page.mouse.move(*pixel(place))
+    page.wait_for_function("document.querySelector('[data-part=pointer]').textContent !== ''", timeout=60_000)
+    assert "E 46449" in page.inner_text("[data-part=pointer]")
+    page.mouse.click(*pixel(place))
+    wait_for_picks(page, 1)
+    found = re.search(r"E ([\d.]+), N ([\d.]+), height ([\d.]+)\nUTM 32N, EPSG:25832\nOn Earth ± 0.0", figures(page))
+    assert found, figures(page)
+    expected = [EASTING - 0.5, NORTHING - 0.9, LEVEL]
+    assert [float(value) for value in found.groups()] == pytest.approx(expected, abs=0.02)
+
+
+def test_keys_and_touch_measure_too(page: Any) -> None:
+    page.keyboard.press("m")
+    page.wait_for_selector("#measuring")
+    page.keyboard.press("Enter")
+    wait_for_picks(page, 1)
+    page.touchscreen.tap(*pixel(np.array([0.2, -0.9, 0.0])))
+    wait_for_picks(page, 2)
+    page.keyboard.press("Backspace")
+    wait_for_picks(page, 1)
+    page.keyboard.press("Escape")
+    assert page.is_hidden("#measuring")
+    assert page.evaluate("document.activeElement.id") == "measure"
+    page.mouse.click(*pixel(np.array([0.2, -0.9, 0.0])))
+    page.wait_for_timeout(500)
+    assert page.evaluate("spaceport.measuring.picks.length") == 1, "what is closed measures nothing"
+
+
+def test_where_there_is_no_surface_the_page_says_so(page: Any) -> None:
+    page.click("#measure")
+    page.mouse.click(30, 60)
+    page.wait_for_function("document.querySelector('[data-part=figures]').textContent.includes('no surface')")
+    assert page.evaluate("spaceport.measuring.picks.length") == 0

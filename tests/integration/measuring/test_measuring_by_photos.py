@@ -1,0 +1,104 @@
+"""A measured point in the delivered page stands in the photos that see it, and marks in two of them meet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.support.browser import PHONE, axe, look, needs_chromium
+from tests.support.yard import GSD, HEIGHT, PHOTO, PLACE, WIDTH, cameras, figures, pixel, wait_for_picks
+
+pytestmark = needs_chromium
+
+BRIGHTEST = """(canvas) => {
+    const { width, height } = canvas;
+    const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+    let [sum, x, y] = [0, 0, 0];
+    for (let i = width * 20; i < width * height; i++) { // below the label
+        const weight = Math.max(0, data[4 * i + 2] - 120); // blue: the cross of a mark is yellow
+        sum += weight;
+        x += weight * (i % width + 0.5);
+        y += weight * (Math.floor(i / width) + 0.5);
+    }
+    return [x / sum / width, y / sum / height];
+}"""
+
+
+def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    page.wait_for_function("document.querySelectorAll('[data-part=photo-list] li').length > 0", timeout=60_000)
+    assert page.inner_text("[data-part=seen]") == "Seen in 3 photos:"
+    listed = page.locator("[data-part=photo-list] li").all_inner_texts()
+    assert {line.split(":")[0].strip() for line in listed} == {"Photo 1", "Photo 2", "Photo 3"}
+    true = {name.upper(): camera.project(PLACE[None])[0][0] for name, camera in cameras().items()}
+    for line in listed:
+        number, column, row = re.search(r"Photo (\d): pixel (\d+), (\d+)", line).groups()  # type: ignore[union-attr]
+        assert (int(column), int(row)) == pytest.approx(list(true.values())[int(number) - 1], abs=3)
+
+    files = []
+    for name in ("SOUTH.JPG", "EAST.JPG", "OTHER.JPG"):
+        picture = np.full((PHOTO[1], PHOTO[0], 3), 90, np.uint8)
+        if name in true:
+            x, y = np.round(true[name] - 0.5).astype(int)
+            picture[y - 1 : y + 2, x - 1 : x + 2] = 255
+        files.append(tmp_path / name)
+        Image.fromarray(picture).save(files[-1])
+    page.set_input_files("[data-part=files]", files)
+    page.wait_for_function("document.querySelectorAll('[data-part=marks] canvas').length === 2", timeout=60_000)
+    assert "OTHER.JPG" in page.inner_text("[data-part=seen]")
+    for number, name in enumerate(("SOUTH.JPG", "EAST.JPG")):
+        canvas = page.locator("[data-part=marks] canvas").nth(number)
+        shown = list(map(int, re.findall(r"\d+", canvas.get_attribute("aria-label"))))
+        wide = canvas.bounding_box()["width"] / 296
+        off = (np.array(true[name]) - shown + (148, 100)) * wide
+        canvas.click(position={"x": float(off[0]), "y": float(off[1])})
+    page.wait_for_function("spaceport.measuring.picks[0].marks === 2", timeout=60_000)
+    before = page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()")
+    point = page.evaluate("spaceport.measuring.picks[0].point")
+    assert point == pytest.approx(PLACE.tolist(), abs=0.005)
+    assert re.search(r"By marks in 2 photos, which miss by [01]\.\d pixels \(RMS\); 0\.\d+ m from", figures(page))
+    look(page, "photos", tmp_path)
+    assert axe(page) == []
+    page.locator("[data-part=marks] canvas").nth(0).press("ArrowUp")
+    page.wait_for_function(f"spaceport.measuring.picks[0].point[1] !== {point[1]}", timeout=60_000)
+    assert page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()") == before
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, "photos-phone", tmp_path)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    page.click("[data-kind=line]")
+    assert page.is_hidden("[data-part=photos]")
+
+
+def test_thumbnails_stand_beside_the_point_and_marks_in_two_of_them_meet(page: Any, tmp_path: Path) -> None:
+    page.click("#measure")
+    page.click("[data-kind=point]")
+    page.mouse.click(*pixel(PLACE))
+    wait_for_picks(page, 1)
+    beside = "[data-part=photo-list] button:enabled"
+    page.wait_for_function(f"document.querySelectorAll('{beside}').length === 3", timeout=60_000)
+    for canvas in page.locator(f"{beside} canvas").all():
+        assert canvas.evaluate(BRIGHTEST) == pytest.approx([0.5, 0.5], abs=0.06), "the point in the middle"
+    for number in ("1", "3"):
+        page.click(f"[aria-label='Mark the point in photo {number}']")
+        canvas = page.locator(f"[data-part=marks] canvas[aria-label^='photo {number},']")
+        x, y = canvas.evaluate(BRIGHTEST)
+        box = canvas.bounding_box()
+        canvas.click(position={"x": x * box["width"], "y": y * box["height"]})
+    page.wait_for_function("spaceport.measuring.picks[0].marks === 2", timeout=60_000)
+    look(page, "thumbnails", tmp_path)
+    pick = page.evaluate("spaceport.measuring.picks[0]")
+    assert pick["doubt"] is None
+    assert np.linalg.norm(np.subtract(pick["point"], PLACE)) < np.hypot(pick["along"], pick["aside"])
+    assert pick["along"] < 2.5 * GSD
+    assert axe(page) == []
+    page.click("[aria-label='Mark the point in photo 1']")
+    assert page.locator("[data-part=marks] canvas").count() == 2, "each is enlarged once"
