@@ -40,7 +40,7 @@ lint: .build/develop.stamp lint-page ## ruff, mypy, and biome for the page
 lint-page: .build/develop.stamp
 	$(PAGE) lint
 
-audit: .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
+audit: .build/develop.stamp .build/audit.stamp ## template, policies, secrets and locked packages, and bills of material into .build/sbom/
 	@$(PYTHON) -m scripts.audit
 
 docs: .build/docs.stamp ## the documentation as a site in .build/site/; broken links and pages that nothing lists fail
@@ -150,14 +150,18 @@ WEB := web/package-lock.json web/build.mjs $(wildcard web/src/*.js) web/index.ht
 .build/develop.stamp: .build/run.stamp
 	scripts/setup.sh develop
 
-# What testing needs on top: the state machine's build environment, a browser, the format's reference reader.
-.build/test.stamp: .build/develop.stamp statemachine/requirements.txt tests/sam/requirements.txt tests/peers/package-lock.json
+# What testing needs on top: a browser, the format's reference reader.
+.build/test.stamp: .build/develop.stamp .build/sam.stamp tests/peers/package-lock.json
 	scripts/setup.sh test
+
+# The state machine's build environment and the SAM command line. Neither needs .venv: they are installed beside it.
+.build/sam.stamp: statemachine/requirements.txt tests/sam/requirements.txt
+	scripts/setup.sh sam
 
 # What the documentation's site needs: nothing of the project.
 .build/docs.stamp: docs/requirements.txt
 	scripts/setup.sh docs
 
-# What auditing needs on top of running: the tools, whose pins agree with nothing else.
-.build/audit.stamp: .build/develop.stamp tests/audit/requirements.txt
+# What auditing needs beside .venv: the tools, whose pins agree with nothing else.
+.build/audit.stamp: tests/audit/requirements.txt
 	scripts/setup.sh audit

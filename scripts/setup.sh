@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|audit|docs. Safe to run again.
+# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|sam|audit|docs. Safe to run again.
 # `run sample` renders the sample's photos meanwhile, for `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -95,9 +95,12 @@ develop() {
   environment .venv --requirement requirements.txt
 }
 
-tests() {
+sam() {
   environment .venv-build --requirement statemachine/requirements.txt
   environment .venv-sam --requirement tests/sam/requirements.txt
+}
+
+tests() {
   node_project tests/peers
   if ! command -v chromium >/dev/null; then
     say "installing Debian's chromium for the browser tests"
@@ -111,8 +114,9 @@ case ${1:-} in
   run) run "${2:-}" ;;
   develop) develop ;;
   test) tests ;;
+  sam) sam ;;
   audit) environment .venv-audit --requirement tests/audit/requirements.txt ;;
   docs) environment .venv-docs --require-hashes --requirement docs/requirements.txt ;;
-  *) say "usage: scripts/setup.sh run|develop|test|audit|docs"; exit 2 ;;
+  *) say "usage: scripts/setup.sh run|develop|test|sam|audit|docs"; exit 2 ;;
 esac
 touch ".build/$1.stamp"

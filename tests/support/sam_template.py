@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,12 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 
 
 _Loader.add_multi_constructor("!", _short_tag)
+
+
+@cache
+def _content() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Loader)
+    return content
 
 
 @dataclass(frozen=True)
@@ -83,10 +90,8 @@ class Template:
     content: dict[str, Any]
 
     @classmethod
-    @cache
     def load(cls) -> Template:
-        """The same to all who ask: nobody changes it."""
-        return cls(yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Loader))
+        return cls(deepcopy(_content()))  # SAM's translator changes what it is given
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""One browser for the tests of measuring in the delivered page, and for each test the page anew."""
+"""A browser for a file of tests of measuring in the delivered page, and for each test the page anew."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.yard import (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "index.html"
     pictures = tmp_path_factory.mktemp("photos")
@@ -57,7 +57,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with chromium(tmp_path_factory.mktemp("chromium"), WIDTH, HEIGHT, has_touch=True) as context:
         yield context

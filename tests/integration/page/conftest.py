@@ -12,7 +12,7 @@ from tests.support.browser import chromium
 from tests.support.page import TOKENS, FakeApi, page_of
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with chromium(tmp_path_factory.mktemp("chromium"), 1200, 900) as context:
         yield context

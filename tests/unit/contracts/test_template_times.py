@@ -142,9 +142,9 @@ def test_lifecycles_of_objects() -> None:
 
 
 def test_intermediates_live_as_long_as_the_contract_says() -> None:
-    assert "(these six expire after 60 days)" in CONTRACTS
+    assert "(these seven expire after 60 days)" in CONTRACTS
     layout = CONTRACTS.partition("## S3")[2].partition("##")[0]
-    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 6
+    assert len(re.findall(r"\bintermediates/<jobId>/", layout)) == 7
 
 
 def test_what_a_job_reads_outlives_the_longest_job() -> None:

@@ -143,6 +143,14 @@ def test_the_sample_is_a_first_look_and_photos_of_ones_own_are_delivered(words: 
     assert f"local.demo --quality {quality}" in ended.stdout
 
 
+@pytest.mark.parametrize("environment", ["sam", "audit", "docs"])
+def test_what_needs_nothing_of_the_first_environment_is_installed_beside_it(environment: str) -> None:
+    command = ["make", "-n", "-B", f".build/{environment}.stamp"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    steps = [line for line in ended.stdout.splitlines() if line.startswith("scripts/setup.sh")]
+    assert steps == [f"scripts/setup.sh {environment}"]
+
+
 def test_rendering_the_sample_needs_no_other_package_than_its_own() -> None:
     """It runs while the others are being installed."""
     script = "import sys; sys.path.insert(0, '.'); import local.sample_photos; print('boto3' in sys.modules)"
