@@ -17,6 +17,7 @@ from splat.camera import Camera
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of
 from splat.harmonics import SH_C0
 from trainer.dataset import Scene
+from trainer.farfield import FarField
 from trainer.photo_store import PhotoStore
 
 _NEIGHBOURS = 3
@@ -35,9 +36,9 @@ class Seeds:
     colours: NDArray[np.float64]
 
 
-def seed_points(scene: Scene, store: PhotoStore, limit: int) -> Seeds:
+def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField | None = None) -> Seeds:
     """The scene's sparse points and those that fill the gaps between them, photo by photo; `limit` of them at random
-    where there are more.
+    where there are more. None that is guessed lies above what `far` says.
     """
     sparse = scene.frame.points(scene.positions)
     positions, colours = sparse, scene.colours / 255.0
@@ -49,6 +50,9 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int) -> Seeds:
         cell = max(camera.width, camera.height) / _CELLS
         pixels, depths = guess_depths(camera, observed, cell)
         points = camera.unproject(pixels, depths)
+        if far is not None:
+            depths = depths * far.factors(points, np.broadcast_to(camera.position, points.shape))
+            points = camera.unproject(pixels, depths)
         nearest, _ = cKDTree(positions).query(points)
         gap = nearest > 0.8 * cell * depths / camera.fx
         mask = store.mask(photo, photo.camera)

@@ -15,6 +15,7 @@ from splat.harmonics import SH_C0
 from trainer.apron import CELL, apron
 from trainer.dataset import VIRTUAL_SIZE, Scene
 from trainer.exposure import even_exposures
+from trainer.farfield import FarField
 from trainer.initialise import from_seeds, seed_points
 from trainer.photo_store import PhotoStore, resized
 from trainer.stereo.geometry import Float64, Floats
@@ -61,11 +62,11 @@ def start(
     device: torch.device,
     after_each: Callable[[int], None] = lambda _done: None,
     gains: Mapping[str, Float64] | None = None,
-    up: Float64 = UP,
+    far: FarField | None = None,
 ) -> Start:
     """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
-    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared. `up`: the vertical
-    (3,).
+    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared. `far`: how high
+    scenery stands.
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
@@ -79,8 +80,9 @@ def start(
     dense, cell = fuse_at_most(stereo, photos, int(DENSE_SHARE * limit), gains)
     dense = without_specks(dense, cell, product)
     if len(dense) == 0:
-        return Start(from_seeds(seed_points(scene, store, limit), sh_degree), 0, {}, product)
-    gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree)
+        return Start(from_seeds(seed_points(scene, store, limit, far), sh_degree), 0, {}, product)
+    gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree, far)
+    up = UP if far is None else far.up
     edge = max(max(photo.camera.width, photo.camera.height) for photo in scene.photos)
     seen = virtual_views(stereo, product, _pictures(scene, store), gains, up, round(VIRTUAL_SIZE * edge))
     return Start(gaussians, len(dense), dict(gains), product, seen)
@@ -97,9 +99,11 @@ def _pictures(scene: Scene, store: PhotoStore) -> PictureOf:
     return picture
 
 
-def with_gaps_filled(scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int) -> Gaussians:
+def with_gaps_filled(
+    scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int, far: FarField | None
+) -> Gaussians:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
-    seeds = seed_points(scene, store, limit)
+    seeds = seed_points(scene, store, limit, far)
     sparse = from_seeds(seeds, sh_degree)
     sparse = replace(sparse, opacities=np.full(len(sparse), logit_of(_FILL_OPACITY), np.float32))
     distance, _ = cKDTree(dense.positions).query(seeds.positions)

@@ -34,11 +34,12 @@ from stage.errors import StageError
 from stage.result import StageOutcome, Warning
 from trainer import accelerator, checkpoint
 from trainer.backdrop import Backdrop
-from trainer.block import Behind, part_in
+from trainer.block import part_in
 from trainer.dataset import Frame, Scene, find_scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.evaluate import Score, mean
 from trainer.exposure import spread
+from trainer.farfield import FarField
 from trainer.gpu import cost
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import SHARE_OF_MEMORY, Backgrounds
@@ -126,12 +127,15 @@ def train_scene(
         behind = part.behind(
             context.folders.channel, scene, lambda: scene_surroundings(scene, store, z_up=_is_z_up(folder))
         )
-        begun = part.own(_first_gaussians(context, scene, store, plan, device, behind), scene)
+        far = FarField.of(behind.surroundings, scene.positions, scene.frame)
+        begun = part.own(_first_gaussians(context, scene, store, plan, device, behind.gains, far), scene)
         if options.training_steps is None:
             plan = with_steps_for(plan, share_of(begun.virtual, flight.photos))
             if on_gpu and preset.minutes is not None:
                 plan = cost.within(plan, flight, preset.minutes)
-        run, warnings = _start(context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene))
+        run, warnings = _start(
+            context, scene, store, plan, device, begun, flight, behind.backdrop, part.growing(scene), far
+        )
     warnings += scene.warnings
     if (options.max_gaussians or 0) // context.options.gaussians_divisor > plan.max_gaussians:
         facts = f"{plan.max_gaussians:,} Gaussians at most: the machine's memory holds no more"
@@ -226,7 +230,8 @@ def _first_gaussians(
     store: PhotoStore,
     plan: Budget,
     device: torch.device,
-    behind: Behind,
+    gains: Mapping[str, NDArray[np.float64]] | None,
+    far: FarField,
 ) -> Start:
     total = len(scene.split("train"))
 
@@ -234,16 +239,7 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.03 * done / total, "measuring depth from the photos")
 
-    return start(
-        scene,
-        store,
-        plan.max_gaussians,
-        plan.sh_degree,
-        device,
-        after_each,
-        behind.gains,
-        np.array(behind.surroundings.up),
-    )
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains, far)
 
 
 def _start(
@@ -256,6 +252,7 @@ def _start(
     flight: Flight,
     backdrop: Backdrop,
     inside: Callable[[Tensor], Tensor] | None,
+    far: FarField,
 ) -> tuple[TrainingRun, list[Warning]]:
     """A run at its beginning, or where the newest whole checkpoint of the same scene and budget left it."""
     dropout = peak_rate(flight.views, begun.dense / len(begun.gaussians))
@@ -280,6 +277,7 @@ def _start(
             strategy=Splitting(inside=inside),
             backgrounds=backgrounds,
             virtual=virtual,
+            far=far,
         )
         compared, shown = scene.at_most(COMPARED_EDGE), PhotoStore()
     else:
@@ -295,6 +293,7 @@ def _start(
             virtual=virtual,
             backdrop=backdrop,
             inside=inside,
+            far=far,
         )
         compared, shown = scene, store
     trainer.even(begun.gains)

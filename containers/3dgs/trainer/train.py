@@ -18,6 +18,7 @@ from trainer.backdrop import Backdrop
 from trainer.dataset import Frame, Photo
 from trainer.densify import Densification, Pull, refine
 from trainer.dropout import drop, rate_at
+from trainer.farfield import FarField
 from trainer.loss import Photometric, seen_only
 from trainer.optimise import Seen, Splats
 from trainer.photo_store import PhotoStore
@@ -55,6 +56,7 @@ class Trainer:
     virtual: list[Photo] = field(default_factory=list)  # views from where no photo was taken, trained on among photos
     backdrop: Backdrop | None = None  # black without one
     inside: Callable[[Tensor], Tensor] | None = None  # which of the means (N, 3) may be split; all without one
+    far: FarField | None = None  # where what hangs in the air is carried to; it stays without one
     seed: int = 0
     step: int = 0
     start_count: int = 0
@@ -67,7 +69,8 @@ class Trainer:
         self.start_count = self.start_count or len(self.splats)
         self.pull = Pull(len(self.splats), self.device)
         self.growth = Growth.of(self.budget.steps)
-        self._positions = np.stack([self.frame.camera(photo.camera).position for photo in self.photos])
+        self._cameras = [self.frame.camera(photo.camera) for photo in self.photos]
+        self._positions = np.stack([camera.position for camera in self._cameras])
         self._limits = self._size_limits()
 
     @property
@@ -162,6 +165,8 @@ class Trainer:
                 self.pull.keep(self.inside(self.splats["means"]))
             refine(self.splats, self.pull, allowed, self.densification)
             self.pull = Pull(len(self.splats), self.device)
+            if self.far is not None:
+                self.far.carry_out(self.splats, self._cameras)
             self._limits = self._size_limits()
         return value
 

@@ -15,6 +15,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 from stage.errors import ErrorCode, StageError
 from trainer.dataset import Frame, Photo
 from trainer.dropout import drop, rate_at
+from trainer.farfield import FarField
 from trainer.gpu.loss import photometric
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import Backgrounds, Pictures
@@ -53,11 +54,12 @@ class DeviceTrainer:
         strategy: Strategy | None = None,
         backgrounds: Backgrounds | None = None,
         virtual: Sequence[Photo] = (),
+        far: FarField | None = None,
         seed: int = 0,
     ) -> None:
         """`room`: bytes of the device's memory for photos and backgrounds; `dropout`: share of the Gaussians dropped at
         the most; `backgrounds`: what lies behind the splat in each photo, black without them; `virtual`: views from
-        where no photo was taken, trained on among the photos.
+        where no photo was taken, trained on among the photos; `far`: where what hangs in the air is carried to.
         """
         self.photos, self.held_out = list(photos), list(held_out)
         self.budget, self.splats, self.step = budget, splats, 0
@@ -71,7 +73,8 @@ class DeviceTrainer:
         self._shots = Shots(everything, frame, self._device)
         self._pictures = Pictures(everything, self._device, room - (backgrounds.bytes if backgrounds else 0))
         self._backgrounds = backgrounds
-        positions = np.stack([frame.camera(photo.camera).position for photo in self.photos])
+        self._far, self._cameras = far, [frame.camera(photo.camera) for photo in self.photos]
+        positions = np.stack([camera.position for camera in self._cameras])
         self._positions = torch.from_numpy(positions.astype(np.float32)).to(self._device)
         self._dropout, self._seed, self._start_count = dropout, seed, len(splats)
         self._chance = torch.Generator(device=self._device)
@@ -195,6 +198,8 @@ class DeviceTrainer:
         if self.growth.due(at + 1):
             allowed = self.growth.allowed(at + 1, self._start_count, self.budget.max_gaussians)
             self.strategy.refine(self.splats, allowed, self._chance)
+            if self._far is not None:
+                self._far.carry_out(self.splats, self._cameras)
             self._limits = self.shape.limits_on_device(self.splats["means"], self._positions)
 
     def _draw(

@@ -1,0 +1,93 @@
+"""The far field: what photos show beyond the photographed part is kept no higher than scenery is.
+
+Oblique photos show far ground that no two of them have a depth for. What is trained for it is right along one photo's
+rays at any distance; too near, it hangs in the air before a camera that looks back from there. A ray that falls meets
+nothing before it comes down to the height of the scene's roofs and crowns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from splat.camera import Camera
+from splat.surroundings import Surroundings
+from trainer.dataset import Frame
+from trainer.optimise import Splats
+
+MAX_DISTANCE = 20.0  # viewing distances from a camera, where what its ray does not meet before is put: hills and sky
+_CEILING = 99.5  # percentile of the sparse points' heights: hills that were triangulated are scenery, too
+_ROOM = 1e-5  # viewing distances above the ceiling that float32 may round to
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FarField:
+    """In the frame of training: the unit vector `up`, the height up to which scenery stands, and the corners (N, 3) of
+    the photographed part, convex and counterclockwise seen from above.
+    """
+
+    up: Float64
+    ceiling: float
+    corners: Float64
+
+    @classmethod
+    def of(cls, surroundings: Surroundings, points: Float64, frame: Frame) -> Self:
+        """Of a scene with these `surroundings` and sparse `points` (P, 3) in the world."""
+        up = surroundings.up
+        ceiling = max(surroundings.ceiling, float(np.percentile(points @ up, _CEILING)))
+        return cls(up, (ceiling - float(frame.centre @ up)) / frame.scale, frame.points(surroundings.footprint))
+
+    def too_near(self, points: Float64) -> NDArray[np.bool_]:
+        """(M,) which of the `points` (M, 3) hang in the air beside the photographed part."""
+        found = points @ self.up > self.ceiling + _ROOM
+        inward = np.cross(self.up, np.roll(self.corners, -1, axis=0) - self.corners)
+        beyond = np.einsum("ij,ij->i", self.corners, inward)
+        found[found] = (points[found] @ inward.T < beyond).any(axis=1)
+        return found
+
+    def factors(self, points: Float64, eyes: Float64) -> Float64:
+        """(M,) how many times as far from the `eyes` (M, 3) the `points` (M, 3) come down to the ceiling; 1 of those
+        that are no higher. None comes to lie beyond MAX_DISTANCE.
+        """
+        heights, above = points @ self.up, eyes @ self.up
+        away = np.linalg.norm(points - eyes, axis=1)
+        most = np.maximum(1.0, MAX_DISTANCE / np.maximum(away, 1e-9))
+        down = np.maximum(above - heights, 1e-9) / np.maximum(above - self.ceiling, 1e-9)
+        falls = (heights < above) & (self.ceiling < above)
+        wanted = np.where(falls, np.minimum(1 / down, most), most)
+        return np.where(heights > self.ceiling + _ROOM, wanted, 1.0)
+
+    def carry_out(self, splats: Splats, cameras: Sequence[Camera]) -> None:
+        """Move those of the `splats` that are too near along the ray of the nearest of the `cameras` that sees them,
+        and enlarge them by as much, so that its picture stays as it is.
+        """
+        means, scales = splats["means"], splats["scales"]
+        positions = means.cpu().numpy().astype(np.float64)
+        rows = np.flatnonzero(self.too_near(positions))
+        eyes, seen = nearest_eyes(positions[rows], cameras)
+        rows, eyes = rows[seen], eyes[seen]
+        points = positions[rows]
+        factors = self.factors(points, eyes)
+        moved = eyes + factors[:, None] * (points - eyes)
+        which = torch.from_numpy(rows).to(means.device)
+        means[which] = torch.from_numpy(moved.astype(np.float32)).to(means.device)
+        scales[which] += torch.from_numpy(np.log(factors).astype(np.float32)).to(means.device)[:, None]
+
+
+def nearest_eyes(points: Float64, cameras: Sequence[Camera]) -> tuple[Float64, NDArray[np.bool_]]:
+    """(M, 3) for each of the `points` (M, 3) the position of the nearest camera that has it in its picture, and which
+    (M,) any camera has.
+    """
+    eyes, nearest = np.zeros_like(points), np.full(len(points), np.inf)
+    for camera in cameras:
+        away = np.linalg.norm(points - camera.position, axis=1)
+        better = camera.contains(*camera.project(points)) & (away < nearest)
+        nearest[better], eyes[better] = away[better], camera.position
+    return eyes, np.isfinite(nearest)
