@@ -10,7 +10,7 @@ PAGE := PATH="$(CURDIR)/.venv/bin:$$PATH" npm --prefix web --silent run
 ZIP ?=
 BLOCKS ?=
 IMAGES ?=
-QUALITY ?= standard
+QUALITY ?=
 HISTORIES ?= 2000
 INPUTS ?= 10000
 
@@ -20,7 +20,7 @@ help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 demo: .build/run.stamp ## the sample (or ZIP=photos.zip, or a folder; BLOCKS=4 in blocks; IMAGES=1 in containers; COMPANY=name LOGO=logo.png on the quality report) through the whole pipeline on this machine
-	@$(PYTHON) -m local.demo --quality $(QUALITY) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images) $(if $(COMPANY),--company "$(COMPANY)") $(if $(LOGO),--logo "$(LOGO)")
+	@$(PYTHON) -m local.demo --quality $(or $(QUALITY),$(if $(ZIP),standard,preview)) $(if $(ZIP),--zip "$(ZIP)") $(if $(BLOCKS),--blocks "$(BLOCKS)") $(if $(IMAGES),--images) $(if $(COMPANY),--company "$(COMPANY)") $(if $(LOGO),--logo "$(LOGO)")
 
 test: .build/test.stamp ## all tests, the end-to-end run included
 	@$(PAGE) test
@@ -74,7 +74,7 @@ bench-pipeline: .build/run.stamp ## the sample's stages by wall and CPU time
 	@$(PYTHON) -m benchmarks.pipeline
 
 bench-customer: .build/test.stamp ## what the customer waits for: the estimate's error, POST /start-job, the viewer's first picture
-	@$(PYTHON) -m benchmarks.customer --quality $(QUALITY)
+	@$(PYTHON) -m benchmarks.customer $(if $(QUALITY),--quality $(QUALITY))
 
 bench-streaming: .build/test.stamp ## how soon a phone sees the first picture of a large scene
 	@PYTHONPATH=containers:containers/compressor:functions $(PYTHON) -m benchmarks.streaming
@@ -108,7 +108,7 @@ bench-offpath: .build/run.stamp ## splats where no photo was taken, against trut
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
 
 bench-real: .build/run.stamp ## SETS="a.zip b.zip": real flights by rotated folds (FOLDS="0 2 4 6"; TAG=; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) --quality $(QUALITY) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) $(if $(QUALITY),--quality $(QUALITY)) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
 
 bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats ruined by degrees (SCENES=; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG)) --plot docs/images/score.png

@@ -36,8 +36,9 @@ done
 # torch has another file for each kind of machine; the CPU's image takes it by its version
 drop containers/3dgs/requirements.txt torch
 mapfile -t already < <(grep -oE '^[A-Za-z0-9_.-]+' containers/3dgs/requirements.txt)
-# the GPU's takes PyPI's file
-compile containers/3dgs/torch-cuda.in --generate-hashes --constraint containers/3dgs/requirements.txt
+# the GPU's takes PyPI's file, whatever wheels pip finds on this machine: one of those has another hash
+PIP_CONFIG_FILE=/dev/null PIP_FIND_LINKS='' PIP_EXTRA_INDEX_URL='' \
+  compile containers/3dgs/torch-cuda.in --generate-hashes --constraint containers/3dgs/requirements.txt
 drop containers/3dgs/torch-cuda.txt "${already[@]}"
 # … and gsplat, with the compiler's ninja from its own list; its setup.py imports torch before it says what it needs
 BUILD_NO_CUDA=1 compile containers/3dgs/requirements-cuda.in --constraint requirements.txt --generate-hashes \

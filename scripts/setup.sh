@@ -39,11 +39,24 @@ environment() { # folder, pip's arguments: a virtual environment that holds thes
     "$python" -m venv "$folder"
   fi
   say "installing ${*: -1} into $folder"
-  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+  # compiling all modules to bytecode takes as long as unpacking them, and most are never imported
+  "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check "$@"
 }
 
 node_project() { # folder: its locked npm packages, with the Node.js that came with .venv
   (PATH="$PWD/.venv/bin:$PATH" && cd "$1" && npm ci --ignore-scripts --silent --no-audit --no-fund)
+}
+
+warm_trainer() { # the part whose kernels are compiled
+  PYTHONPATH=containers:containers/3dgs .venv/bin/python -m trainer.warm "$1"
+}
+
+build_pages() {
+  local folder
+  for folder in containers/compressor/viewer web; do
+    node_project "$folder"
+    (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
+  done
 }
 
 run() { # [sample]
@@ -60,14 +73,15 @@ run() { # [sample]
   fi
   environment .venv --constraint requirements.txt --requirement requirements-run.in
   say "compiling the CPU kernels; building the viewer and the page"
-  PYTHONPATH=containers:containers/3dgs .venv/bin/python -m trainer.warm &
-  local kernels=$! folder
-  for folder in containers/compressor/viewer web; do
-    node_project "$folder"
-    (PATH="$PWD/.venv/bin:$PATH" && cd "$folder" && npm run --silent build >/dev/null)
-  done
+  build_pages &
+  local pages=$! stereo
+  # the kernels that both stages share come first: side by side, each warm-up would compile them itself
+  warm_trainer splats
+  warm_trainer stereo &
+  stereo=$!
+  wait "$pages"
   PYTHONPATH=containers:containers/compressor quietly .venv/bin/python -m compressor.warm # it packs the viewer, too
-  wait "$kernels"
+  wait "$stereo"
   if [ -n "$rendering" ]; then wait "$rendering" || say "the sample's photos are not made yet"; fi
   say "set up in $((SECONDS - started)) s; .venv takes $(du -sh .venv | cut -f1)"
 }

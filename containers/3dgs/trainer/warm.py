@@ -1,6 +1,13 @@
-"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job has to."""
+"""`python -m trainer.warm`: compile every CPU kernel into numba's cache, so that no job has to.
+
+`python -m trainer.warm splats` compiles those that draw and train, which the compressor uses as well, and
+`… stereo` the others.
+"""
 
 from __future__ import annotations
+
+import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,7 +25,13 @@ from trainer.stereo.virtual import Cover, warped
 from trainer.train import draw
 
 
-def compile_kernels() -> None:
+def compile_kernels(*parts: str) -> None:
+    """Compile the `parts` named, "splats" or "stereo", or all of them. Raises KeyError for any other."""
+    for part in parts or PARTS:
+        PARTS[part]()
+
+
+def _compile_splats() -> None:
     """Draw, compare and differentiate one small picture of one Gaussian."""
     gaussian = Gaussians(
         means=np.zeros((1, 3), np.float32),
@@ -35,7 +48,6 @@ def compile_kernels() -> None:
     loss = Photometric()(image, Target.of(np.full((24, 32, 3), 0.5, dtype=np.float32)))
     loss.backward()  # type: ignore[no-untyped-call]
     splats.step(seen, means_decay=1.0)
-    _compile_stereo()
 
 
 def _compile_stereo() -> None:
@@ -54,5 +66,7 @@ def _compile_stereo() -> None:
     warped(photos[0].camera, maps, lambda _map, _size: picture, {}, Cover.of(points, np.array([0.0, 0.0, 1.0]), 0.01))
 
 
+PARTS: dict[str, Callable[[], None]] = {"splats": _compile_splats, "stereo": _compile_stereo}
+
 if __name__ == "__main__":
-    compile_kernels()
+    compile_kernels(*sys.argv[1:])

@@ -76,6 +76,13 @@ def test_torch_for_cuda_is_the_version_that_is_tested() -> None:
     assert pinned_in("torch-cuda.txt")["torch"] == pinned_in("requirements.in")["torch"]
 
 
+def test_torch_for_cuda_is_pypis_file_and_no_machines_own() -> None:
+    """PyPI has a file for each Python and system; a list with one hash was made from a wheel that lay at hand."""
+    text = (ROOT / "containers" / "3dgs" / "torch-cuda.txt").read_text(encoding="utf-8")
+    (entry,) = re.findall(r"(?m)^torch==.*(?:\n +.*)*", text)
+    assert entry.count("--hash=sha256:") >= 6
+
+
 def test_the_compiler_is_of_the_release_that_torch_is_built_with() -> None:
     """Its headers and torch's libraries must be of one release of CUDA."""
     runtime = pinned_in("torch-cuda.txt")["nvidia-cuda-runtime"].split(".")[:2]

@@ -120,7 +120,10 @@ def test_the_samples_photos_are_rendered_while_packages_are_installed(checkout: 
         installed = [line.split()[-1] for line in asked if "install" in line]
         assert installed == ["sample/requirements.in"] * rendered + ["requirements-run.in"]
         assert ("-m local.sample_photos" in asked) == rendered
-        assert {"-m trainer.warm", "-m compressor.warm"} <= set(asked)
+        # the kernels of both stages are compiled once: alone, before what either warm-up needs besides
+        warmed = [line for line in asked if line.endswith((".warm", ".warm splats", ".warm stereo"))]
+        assert warmed[0] == "-m trainer.warm splats"
+        assert sorted(warmed[1:]) == ["-m compressor.warm", "-m trainer.warm stereo"]
 
 
 def test_only_the_demo_of_the_sample_renders_it(tmp_path: Path) -> None:
@@ -130,6 +133,14 @@ def test_only_the_demo_of_the_sample_renders_it(tmp_path: Path) -> None:
         )
         (line,) = [line for line in ended.stdout.splitlines() if line.startswith("scripts/setup.sh run")]
         assert line.endswith("sample") == rendered
+
+
+@pytest.mark.parametrize(
+    ("words", "quality"), [([], "preview"), (["ZIP=photos.zip"], "standard"), (["QUALITY=high"], "high")]
+)
+def test_the_sample_is_a_first_look_and_photos_of_ones_own_are_delivered(words: list[str], quality: str) -> None:
+    ended = subprocess.run(["make", "-n", "demo", *words], cwd=ROOT, capture_output=True, text=True)
+    assert f"local.demo --quality {quality}" in ended.stdout
 
 
 @pytest.mark.parametrize("environment", ["sam", "audit", "docs"])
