@@ -102,16 +102,16 @@ bench-compressor-scaling: .build/test.stamp ## what 10,000 to five million Gauss
 	@PYTHONPATH=containers:containers/compressor OMP_WAIT_POLICY=PASSIVE $(PYTHON) -m benchmarks.compressor_scaling $(SIZES) --plot docs/images/compressor_scale.png
 
 bench-products: .build/run.stamp ## survey products of generated flights against truth (SCENES="rings-0-20 …"; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.products $(SCENES) --quality $(QUALITY)
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:containers/sfm $(PYTHON) -m benchmarks.products $(SCENES) $(if $(QUALITY),--quality $(QUALITY))
 
 bench-offpath: .build/run.stamp ## splats where no photo was taken, against truth (SCENES="nadir-0-24 …"; TAG=; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG))
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.offpath $(SCENES) $(if $(QUALITY),--quality $(QUALITY)) $(if $(TAG),--tag $(TAG))
 
 bench-real: .build/run.stamp ## SETS="a.zip b.zip": real flights by rotated folds (FOLDS="0 2 4 6"; TAG=; QUALITY=)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.real_sets $(SETS) $(if $(QUALITY),--quality $(QUALITY)) $(if $(FOLDS),--folds $(FOLDS)) $(if $(TAG),--tag $(TAG))
 
 bench-score: .build/run.stamp ## the report's score beside the truth off the flight path, on splats ruined by degrees (SCENES=; TAG=; QUALITY=)
-	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score $(SCENES) --quality $(QUALITY) $(if $(TAG),--tag $(TAG)) --plot docs/images/score.png
+	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs:functions $(PYTHON) -m benchmarks.score $(SCENES) $(if $(QUALITY),--quality $(QUALITY)) $(if $(TAG),--tag $(TAG)) --plot docs/images/score.png
 
 bench-train: .build/run.stamp ## training: seconds and PSNR at three budgets, steps a second (SCENE=folder; OPENSPLAT=its binary: beside it)
 	@OMP_WAIT_POLICY=PASSIVE PYTHONPATH=containers:containers/3dgs $(PYTHON) -m benchmarks.train --plot docs/images/train_cost.png --flight-plot docs/images/train_flight.png $(if $(SCENE),--scene "$(SCENE)")

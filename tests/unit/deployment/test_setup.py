@@ -143,6 +143,13 @@ def test_the_sample_is_a_first_look_and_photos_of_ones_own_are_delivered(words: 
     assert f"local.demo --quality {quality}" in ended.stdout
 
 
+@pytest.mark.parametrize("target", ["bench-customer", "bench-products", "bench-offpath", "bench-real", "bench-score"])
+def test_a_benchmark_has_a_quality_of_its_own_unless_one_is_named(target: str) -> None:
+    for words, passed in (([], []), (["QUALITY=high"], ["high"])):
+        ended = subprocess.run(["make", "-n", target, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        assert re.findall(r"--quality(?: +(\S+))?", ended.stdout) == passed
+
+
 @pytest.mark.parametrize("environment", ["sam", "audit", "docs"])
 def test_what_needs_nothing_of_the_first_environment_is_installed_beside_it(environment: str) -> None:
     command = ["make", "-n", "-B", f".build/{environment}.stamp"]
