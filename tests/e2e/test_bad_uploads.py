@@ -14,7 +14,7 @@ from PIL import Image
 from contract.archive import Method
 from local.customer import StatusEvent
 from tests.e2e.conftest import Customer
-from tests.support.archives import ENCRYPTED, SIX_PHOTOS, TWO_PHOTOS, UTF8, Packed, archive_of, zip_of
+from tests.support.archives import ENCRYPTED, UTF8, Packed, archive_of, zip_of
 from tests.support.corpus import encoded
 
 pytestmark = pytest.mark.e2e
@@ -40,7 +40,7 @@ REJECTED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: zip_of({}), "EMPTY_ARCHIVE"),
     "encrypted": (lambda: encrypted(photos(6)), "ENCRYPTED_ARCHIVE"),
     "no-photos": (lambda: zip_of({"readme.txt": b"hello", "plan.docx": b"x"}), "NO_PHOTOS"),
-    "two-photos": (lambda: TWO_PHOTOS, "TOO_FEW_PHOTOS"),
+    "two-photos": (lambda: zip_of(photos(2)), "TOO_FEW_PHOTOS"),
     "traversal": (lambda: zip_of({**photos(6), "../../etc/passwd": b"x"}), "UNSAFE_ARCHIVE"),
 }
 
@@ -70,7 +70,7 @@ def test_an_upload_that_cannot_be_used_is_rejected_before_any_machine(
 
 def test_a_wrong_setting_is_named(customer: Customer, tmp_path: Path) -> None:
     upload = tmp_path / "setting.zip"
-    upload.write_bytes(SIX_PHOTOS)
+    upload.write_bytes(zip_of(photos(6)))
     events = customer.send(upload, "setting@example.com", quality="best")
     assert error_of(events[0])["code"] == "INVALID_OPTION"
     assert "quality" in customer.only_mail("setting@example.com").text
@@ -78,7 +78,7 @@ def test_a_wrong_setting_is_named(customer: Customer, tmp_path: Path) -> None:
 
 def test_photos_without_overlap_fail_with_advice(customer: Customer, tmp_path: Path) -> None:
     upload = tmp_path / "elsewhere.zip"
-    upload.write_bytes(SIX_PHOTOS)
+    upload.write_bytes(zip_of(photos(6)))
     events = customer.send(upload, "elsewhere@example.com")
     end = next(event for event in events if event.ends_job)
     assert (end.type, error_of(end)["code"]) in [("Job Failed", "NO_OVERLAP"), ("Job Failed", "NO_FEATURES")]
