@@ -164,7 +164,7 @@ UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut off": (lambda: encoded("PNG")[:60], "no PNG or JPEG"),
     "cut off jpeg": (lambda: encoded("JPEG")[:300], "no PNG or JPEG"),
     "bomb": (lambda: bomb(4001, 4000), "16 megapixels"),
-    "huge bomb": (lambda: bomb(60_000, 60_000), "no PNG or JPEG"),
+    "huge bomb": (lambda: bomb(60_000, 60_000), "16 megapixels"),
 }
 
 
