@@ -73,11 +73,7 @@ class Surroundings:
     def supports(self, points: ArrayLike) -> NDArray[np.bool_]:
         """Which of the `points` (N, 3) lie where photos saw the scene; elsewhere nothing can be measured."""
         places = np.asarray(points, dtype=np.float64)
-        heights = places @ self.up
-        sides = np.roll(self.footprint, -1, axis=0) - self.footprint
-        inward = np.cross(self.up, sides)
-        inside = (places @ inward.T >= np.einsum("ij,ij->i", self.footprint, inward)).all(axis=1)
-        return np.asarray(inside & (heights <= self.ceiling))
+        return np.asarray(over_polygon(places, self.footprint, self.up) & (places @ self.up <= self.ceiling))
 
     def as_json(self) -> dict[str, Any]:
         """The document of surroundings.json."""
@@ -94,6 +90,14 @@ class Surroundings:
             "ceiling": self.ceiling,
             "footprint": self.footprint.tolist(),
         }
+
+
+def over_polygon(points: Vector, corners: Vector, up: Vector) -> NDArray[np.bool_]:
+    """(M,) which of the `points` (M, 3) lie above or below a polygon, rim included. `corners` (N, 3): convex and
+    counterclockwise seen from above, where the unit vector `up` (3,) points.
+    """
+    inward = np.cross(up, np.roll(corners, -1, axis=0) - corners)
+    return np.asarray((points @ inward.T >= np.einsum("ij,ij->i", corners, inward)).all(axis=1))
 
 
 def background(surroundings: Surroundings, camera: Camera) -> Float32:

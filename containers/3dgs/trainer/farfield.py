@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from splat.camera import Camera
-from splat.surroundings import Surroundings
+from splat.surroundings import Surroundings, over_polygon
 from trainer.dataset import Frame
 from trainer.optimise import Splats
 
@@ -47,9 +47,7 @@ class FarField:
     def too_near(self, points: Float64) -> NDArray[np.bool_]:
         """(M,) which of the `points` (M, 3) hang in the air beside the photographed part."""
         found = points @ self.up > self.ceiling + _ROOM
-        inward = np.cross(self.up, np.roll(self.corners, -1, axis=0) - self.corners)
-        beyond = np.einsum("ij,ij->i", self.corners, inward)
-        found[found] = (points[found] @ inward.T < beyond).any(axis=1)
+        found[found] = ~over_polygon(points[found], self.corners, self.up)
         return found
 
     def factors(self, points: Float64, eyes: Float64) -> Float64:
