@@ -58,8 +58,8 @@ def _installed(requirements: Path, cache: Path) -> Path:
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix="requirements-", dir=cache))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--requirement", str(requirements), "--target", str(partial)]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
+    command += ["--no-deps", "--requirement", str(requirements), "--target", str(partial)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         shutil.rmtree(partial)
