@@ -61,7 +61,7 @@ build_pages() {
 
 run() { # [sample]
   local started=$SECONDS rendering=
-  say "setting up, once: about 2 GB of disk and 700 MB of downloads; 2 minutes where packages come fast"
+  say "setting up, once: about 2 GB of disk and 700 MB of downloads; two to five minutes where packages come fast"
   if ! pip_has_cpu_torch; then
     say "pip would take PyTorch's CUDA build, 3 GB more. A machine without an NVIDIA GPU does not need it:"
     say "  PIP_EXTRA_INDEX_URL=<the index that pytorch.org/get-started names for CPU> make setup"
