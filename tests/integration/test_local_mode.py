@@ -18,7 +18,7 @@ from contract.stages import Stage
 from local.sagemaker.engine import build_images
 from splat.ply import write_ply
 from tests.integration.test_images import ball, engine_answers
-from tests.unit.functions.test_stage_requests import request
+from tests.support.stage_requests import request
 
 ROOT = Path(__file__).parents[2]
 PYTHON = Path(os.environ.get("SPACEPORT_BUILD_PYTHON", ROOT / ".venv-build" / "bin" / "python"))

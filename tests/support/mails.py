@@ -11,6 +11,7 @@ from PIL import Image
 
 from domain.job import JobOptions, UploadedObject, job_of
 from domain.jobs_table import JobsTable
+from notify.mail import MailLinks
 from tests.support.cloud import STACK, Cloud, invoke
 from tests.support.events import sample_event
 
@@ -19,6 +20,9 @@ AT = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 OUTCOMES = ["job-succeeded", "job-failed", "job-rejected", "job-stopped"]
 MAILED = ["job-started", *OUTCOMES]
 PAGE, API = "https://page.example.com/", "https://api.example.com"
+LINKS = MailLinks(
+    {"Report": "https://example.com/?a=1&b=2"}, hours=6, job=f"{PAGE}#job=j", stop=f"{PAGE}#unsubscribe=a.b"
+)
 
 
 def png() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from compressor.deliver.photos import Photos, photos_of
 from splat.camera import Camera, View, look_at
+from tests.support.browser import PHONE, look
 from tests.support.slabs import BOX
 
 WIDTH, HEIGHT, FIELD_OF_VIEW = 960, 600, 50.0
@@ -67,6 +69,13 @@ def figures(page: Any) -> str:
 
 def wait_for_picks(page: Any, count: int) -> None:
     page.wait_for_function(f"spaceport.measuring?.picks.length === {count}", timeout=60_000)
+
+
+def look_on_a_phone(page: Any, name: str, folder: Path) -> None:
+    page.set_viewport_size(PHONE)
+    page.wait_for_timeout(1000)
+    look(page, name, folder)
+    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
 
 
 def corners() -> list[NDArray[np.float64]]:

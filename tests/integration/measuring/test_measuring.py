@@ -24,6 +24,7 @@ from tests.support.yard import (
     corners,
     eye,
     figures,
+    look_on_a_phone,
     pixel,
     wait_for_picks,
 )
@@ -113,10 +114,7 @@ def test_a_volume_over_clicked_corners_is_the_boxs(page: Any, tmp_path: Path) ->
     page.wait_for_function(told, timeout=60_000)
     (level, _) = map(float, re.search(volume, figures(page)).groups())  # type: ignore[union-attr]
     assert level == pytest.approx(value, rel=0.1)
-    page.set_viewport_size(PHONE)
-    page.wait_for_timeout(1000)
-    look(page, "volume-phone", tmp_path)
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    look_on_a_phone(page, "volume-phone", tmp_path)
     page.click("[data-kind=line]")
     assert page.is_hidden("[data-part=bases]")
 
@@ -215,10 +213,7 @@ def test_notes_stay_pinned_to_their_points_and_surveyed_points_have_names(page: 
     page.click("[data-part=views] button")
     wait_for_picks(page, 1)
     assert page.evaluate("spaceport.measuring.picks[0].point") == pytest.approx(PLACE.tolist(), abs=0.02)
-    page.set_viewport_size(PHONE)
-    page.wait_for_timeout(1000)
-    look(page, "notes-phone", tmp_path)
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    look_on_a_phone(page, "notes-phone", tmp_path)
     page.click("[aria-label^='Remove the note']")
     page.wait_for_function(f"!{texts}.includes('wasm <damp> & moss')", timeout=60_000)
 

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.browser import PHONE, axe, look, needs_chromium
-from tests.support.yard import GSD, HEIGHT, PHOTO, PLACE, WIDTH, cameras, figures, pixel, wait_for_picks
+from tests.support.browser import axe, look, needs_chromium
+from tests.support.yard import (
+    GSD,
+    PHOTO,
+    PLACE,
+    cameras,
+    figures,
+    look_on_a_phone,
+    pixel,
+    wait_for_picks,
+)
 
 pytestmark = needs_chromium
 
@@ -70,10 +79,7 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     page.locator("[data-part=marks] canvas").nth(0).press("ArrowUp")
     page.wait_for_function(f"spaceport.measuring.picks[0].point[1] !== {point[1]}", timeout=60_000)
     assert page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()") == before
-    page.set_viewport_size(PHONE)
-    page.wait_for_timeout(1000)
-    look(page, "photos-phone", tmp_path)
-    page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
+    look_on_a_phone(page, "photos-phone", tmp_path)
     page.click("[data-kind=line]")
     assert page.is_hidden("[data-part=photos]")
 

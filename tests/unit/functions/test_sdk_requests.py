@@ -14,7 +14,7 @@ import pytest
 from contract.stages import Stage
 from domain.stages import StageRun
 from tests.support.runs import JOB_ID
-from tests.unit.functions.test_stage_requests import request
+from tests.support.stage_requests import request
 
 ROOT = Path(__file__).parents[3]
 PYTHON = Path(os.environ.get("SPACEPORT_BUILD_PYTHON", ROOT / ".venv-build" / "bin" / "python"))

@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contract.branding import Company
 from contract.codes import ErrorCode
-from contract.options import MAX_NAME, TEXTS, Quality
+from contract.options import Quality
 from contract.stages import PipelineStep, Stage
-from domain.job import Job, parse_options
 from domain.layout import output_uri, upload_uri
 from domain.sagemaker_requests import (
-    Machine,
-    Platform,
     create_request,
     environment,
-    machine_for,
     quota_of,
-    same_work,
     source_of,
 )
 from domain.stage_settings import StageSettings
-from domain.stages import RetryState, StageOutput, finished_stages, next_retry_state
+from domain.stages import RetryState, StageOutput, next_retry_state
 from tests.support.cloud import ENVIRONMENT, RESULTS
-from tests.support.events import sample_event
 from tests.support.fakes import FakeSageMaker
 from tests.support.runs import JOB_ID, output_of, run_of
 from tests.support.sam_template import Template
-
-FINISHED = finished_stages(sample_event("deliver/full")["stages"])
-
-
-def platform(spot: str = "true") -> Platform:
-    return StageSettings.read({**ENVIRONMENT, "SPOT_TRAINING": spot}).platform
-
-
-def job(step: str = "full", **options: Any) -> Job:
-    document = sample_event("run_stage/sfm")["job"]
-    del document["stages"]
-    document["options"] |= {"pipelineStep": step, **options}
-    return Job.model_validate(document)
-
-
-def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
-    return create_request(
-        run_of(stage, attempt),
-        job(**options),
-        FINISHED,
-        platform(spot),
-        RetryState(),
-        machine(stage, spot=spot, **options),
-    )
-
-
-def machine(stage: Stage, affordable: int = 10**6, spot: str = "true", **options: Any) -> Machine:
-    return machine_for(stage, platform(spot).machines(stage, job(**options).options.quality)[0], affordable)
+from tests.support.stage_requests import FINISHED, job, machine, platform, request
 
 
 @pytest.mark.parametrize("stage", Stage)
@@ -113,29 +77,6 @@ def test_the_compressor_reads_the_photos_as_well_unless_no_survey_products_are_w
     run, state = run_of(Stage.COMPRESSOR), RetryState()
     made = create_request(run, job(), without_photos, platform(), state, machine(Stage.COMPRESSOR))
     assert len(made["ProcessingInputs"]) == 1
-
-
-def test_the_compressor_alone_gets_the_company_and_a_copy_of_its_logo() -> None:
-    company = Company("Söhne & Co", "Ulm", "branding/logo.png")
-    ours = platform().model_copy(update={"company": company})
-
-    def made(stage: Stage, **options: Any) -> dict[str, Any]:
-        choice = machine(stage, **options)
-        return create_request(run_of(stage), job(**options), FINISHED, ours, RetryState(), choice)
-
-    request_with_logo = made(Stage.COMPRESSOR)
-    *_, branding = request_with_logo["ProcessingInputs"]
-    assert branding["S3Input"] == {
-        "S3DataType": "S3Prefix",
-        "S3Uri": f"s3://{RESULTS}/intermediates/{JOB_ID}/branding/",
-        "LocalPath": "/opt/ml/processing/input/branding",
-        "S3InputMode": "File",
-    }
-    assert company.variables.items() <= request_with_logo["Environment"].items()
-    FakeSageMaker().create_processing_job(**request_with_logo)
-    for other in (made(Stage.SFM), made(Stage.TRAINING), made(Stage.COMPRESSOR, products=0), request(Stage.COMPRESSOR)):
-        assert not company.variables.keys() & other["Environment"].keys()
-        assert "branding" not in repr(other)
 
 
 def test_a_training_jobs_model_lands_there_uncompressed() -> None:
@@ -347,28 +288,6 @@ def test_a_customers_options_reach_the_container_zero_included() -> None:
     variables = environment(run_of(), customers, platform().status_bus, RetryState())
     options = {name: variables[name] for name in ("TRAINING_STEPS", "MAX_GAUSSIANS", "SH_DEGREE", "QUALITY")}
     assert options == {"TRAINING_STEPS": "500", "MAX_GAUSSIANS": "9000", "SH_DEGREE": "0", "QUALITY": "high"}
-
-
-def test_texts_reach_the_container_and_do_not_make_other_work_of_a_training() -> None:
-    texts: dict[str, Any] = {"project": "Bridge 7", "customer": "Straßenbauamt", "site": "Mühlweg 4"}
-    made = request(Stage.TRAINING, **texts)
-    variables = {name: made["Environment"][name] for name in ("PROJECT", "CUSTOMER", "SITE")}
-    assert variables == {"PROJECT": "Bridge 7", "CUSTOMER": "Straßenbauamt", "SITE": "Mühlweg 4"}
-    assert same_work(made, request(Stage.TRAINING))
-    assert not same_work(made, request(Stage.TRAINING, **texts, shDegree=1))
-
-
-@given(
-    st.fixed_dictionaries(
-        dict.fromkeys(TEXTS, st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=MAX_NAME))
-    )
-)
-def test_any_texts_make_a_request_that_sagemaker_takes(texts: dict[str, str]) -> None:
-    asked = parse_options(texts)
-    run = run_of(Stage.COMPRESSOR)
-    variables = environment(run, job().model_copy(update={"options": asked}), platform().status_bus, RetryState())
-    assert len(variables) <= 100
-    assert max(map(len, variables.values())) <= 256
 
 
 @pytest.mark.parametrize("stage", Stage)
