@@ -244,16 +244,11 @@ class Pipeline:
     def _scheduled(self) -> Json:
         return self.event("Scheduled Event", "aws.events", {})
 
-    def _every(self, seconds: float, do: Any) -> None:
-        def again() -> None:
-            if self._at_work():
-                do()
-            self._every(seconds, do)
-
-        self.world.after(seconds, again)
+    def _every(self, seconds: float, do: Callable[[], None]) -> None:
+        self.world.every(seconds, do, self._at_work)
 
     def _watch(self) -> None:
-        """A round that would find nothing is left out: there are 72,000 minutes to a history."""
+        """A look that would find nothing is left out."""
         now = self.world.at().isoformat(timespec="seconds")
         if any(item.get("nextLook", "~") <= now for item in self.runs.items.values()):
             self.invoke_later("watch_runs", self._scheduled())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from typing import Any
 
 from tests.support.fakes import aws_error
 
+Due = tuple[float, float, int, Callable[[], None]]  # when, by lot among those of one time, a number of its own, what
+NEVER: Due = (math.inf, 0.0, 0, lambda: None)
 EPOCH = datetime(2026, 5, 4, 10, 0, tzinfo=UTC)
 LOOK_SECONDS = 300.0  # between two looks of `watch_runs` and `dispatch` (template.yaml)
 FUNCTION_SECONDS = 60.0  # the template's Timeout
@@ -55,7 +58,9 @@ class World:
 
     def __init__(self, seed: int, faults: Faults) -> None:
         self.random, self._faults, self.now = random.Random(seed), faults, 0.0
-        self._due: list[tuple[float, float, int, Callable[[], None]]] = []
+        self._due: list[Due] = []
+        self._rounds: list[Due] = []  # of schedules
+        self._until = 0.0
         self._count = itertools.count()
         self._deadlines: list[float] = []  # of the functions that run, the innermost last
         self._skews: list[float] = []  # of their clocks
@@ -118,19 +123,46 @@ class World:
         return self.random.uniform(-self.faults.skew, self.faults.skew) if self.faults.skew else 0.0
 
     def after(self, seconds: float, do: Callable[[], None]) -> None:
-        heapq.heappush(self._due, (self.now + seconds, self.random.random(), next(self._count), do))
+        self._push(self._due, self.now + seconds, do)
+
+    def every(self, seconds: float, do: Callable[[], None], needed: Callable[[], bool]) -> None:
+        """Do something every so many seconds. While it is not `needed`, rounds are left out until something else
+        happens: of the 72,000 minutes of a history most see nothing. What happens next is known while no function
+        runs."""
+
+        def again() -> None:
+            rounds = 1
+            if needed():
+                do()
+            elif not self._deadlines:
+                happens = min(self._due[0][0], self._until) if self._due else self._until
+                rounds = max(1, math.ceil((happens - self.now) / seconds))
+            self._push(self._rounds, self.now + rounds * seconds, again)
+
+        self._push(self._rounds, self.now + seconds, again)
 
     def run(self, until: float) -> None:
-        while self._due and self._due[0][0] <= until:
-            self.now, _, _, do = heapq.heappop(self._due)
-            do()
+        self._until = until
+        while self._next()[0] <= until:
+            self._do_next()
         self.now = until
 
     def others_act(self) -> None:
         """Runs what is due next, while functions are between two calls."""
-        if self._due and self._due[0][0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
-            self.now, _, _, do = heapq.heappop(self._due)
-            do()
+        if self._next()[0] < min(self._deadlines, default=0) and len(self._deadlines) <= 3:
+            self._do_next()
+
+    def _push(self, heap: list[Due], at: float, do: Callable[[], None]) -> None:
+        heapq.heappush(heap, (at, self.random.random(), next(self._count), do))
+
+    def _next(self) -> Due:
+        return min((heap[0] for heap in (self._due, self._rounds) if heap), default=NEVER)
+
+    def _do_next(self) -> None:
+        due = self._next()
+        heapq.heappop(self._due if self._due and self._due[0] is due else self._rounds)
+        self.now, _, _, do = due
+        do()
 
     @contextmanager
     def function(self) -> Iterator[None]:
