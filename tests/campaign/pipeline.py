@@ -203,7 +203,7 @@ class Pipeline:
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
         except Crash:
             if function == "notify" and about in self.mail.sent[before:]:
-                self.mail.crashed.add(about)
+                self.mail.crashed[about] += 1
             raise
         finally:
             if function == "notify":

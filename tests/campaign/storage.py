@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -109,7 +110,7 @@ class Mail:
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
-        self.crashed: set[tuple[str, str]] = set()  # a crash after SES's yes: that mail may go again
+        self.crashed = Counter[tuple[str, str]]()  # crashes after SES's yes: after each that mail may go again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])
