@@ -1,4 +1,5 @@
-"""The surface model: the points that stereo is sure of, the splat's median heights where there are none, and σ.
+"""The surface model: the mean of stereo's points and the splat's median heights, weighted by their variances where both
+see one surface; stereo's points where they do not; the splat's heights where there are no points; and σ.
 
 On the sample a splat's heights have a σ of a fifth of the fog that a ray goes through (between a quarter and three
 quarters of its light): 68 % of cells lie within 1.5 cm below 5 cm of fog, 3.5 at 10 to 20, 20 at 0.5 to 1 m.
@@ -28,6 +29,11 @@ _SLOPE = 1.2
 _JUMP = 0.5  # metres between the splat and a point at which they see two surfaces
 _MIN_PLANE = 5  # points that a plane is fitted to; of fewer the mean stands
 _RIDGE = 1e-3
+# stereo and the splat see one surface where they differ by no more than this many σ of the difference, and metres
+_ONE_SURFACE_SIGMAS = np.float32(3.0)
+_ONE_SURFACE_APART = np.float32(0.3)
+_DOUBT = np.float32(0.25)  # of the difference between the two surfaces, added to stereo's σ
+_FARTHEST_APART = np.float32(2.0)  # metres of difference that count
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Surface:
 
 
 def surface(points: SurfacePoints, splat: Crossing, alpha: Float32, grid: Grid) -> Surface:
-    """The surface of one tile: of stereo's points where there are some, of the splat where it is dense enough."""
+    """The surface of one tile: of stereo's points where there are some and of the splat where it is dense enough."""
     x, y = grid.centres()
     heights = np.full((grid.height, grid.width), np.nan, np.float32)
     sigma = np.full((grid.height, grid.width), np.nan, np.float32)
@@ -74,10 +80,28 @@ def surface(points: SurfacePoints, splat: Crossing, alpha: Float32, grid: Grid) 
         _fitted(points.points, points.sigma, points.starts, points.across, frame, x, y, splat.median, heights, sigma)
         sigma = np.hypot(sigma, SIGMA_OF_CELL * np.float32(grid.cell))
     opaque = (alpha > 0.5) & np.isfinite(splat.median)
-    lone = np.isnan(heights) & opaque
-    heights[lone] = splat.median[lone]
-    sigma[lone] = sigma_of_fog(splat.spread, grid.cell)[lone]
-    return Surface(heights, sigma)
+    return _combined(Surface(heights, sigma), Surface(splat.median, sigma_of_fog(splat.spread, grid.cell)), opaque)
+
+
+def _combined(stereo: Surface, splat: Surface, opaque: NDArray[np.bool_]) -> Surface:
+    """Stereo's surface and, where it is `opaque`, the splat's. Their errors are independent (a correlation of 0.09 on
+    rings-0-20), and in thin fog the splat's are the smaller ones: 1 cm beside 5.
+
+    Where the two differ by more than their σ explain, σ grows by the ratio (Birge, The calculation of errors by the
+    method of least squares, 1932); where they see two surfaces, stereo's grows by a part of the difference.
+    """
+    known = np.isfinite(stereo.heights)
+    apart = np.where(known & opaque, np.abs(splat.heights - stereo.heights), np.float32(0))
+    ratio = apart / np.hypot(stereo.sigma, splat.sigma)
+    one = known & opaque & (ratio < _ONE_SURFACE_SIGMAS) & (apart < _ONE_SURFACE_APART)
+    weight = np.where(one, stereo.sigma**2 / (stereo.sigma**2 + splat.sigma**2), np.float32(0))
+    mean = stereo.heights + weight * np.where(one, splat.heights - stereo.heights, np.float32(0))
+    of_mean = stereo.sigma * np.sqrt(1 - weight) * np.maximum(ratio, 1)
+    of_stereo = np.hypot(stereo.sigma, _DOUBT * np.minimum(apart, _FARTHEST_APART))
+    lone = ~known & opaque
+    heights = np.where(lone, splat.heights, mean)
+    sigma = np.where(lone, splat.sigma, np.where(one, of_mean, of_stereo))
+    return Surface(heights.astype(np.float32), sigma.astype(np.float32))
 
 
 def sigma_of_fog(spread: Float32, cell: float) -> Float32:
