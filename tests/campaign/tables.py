@@ -13,13 +13,14 @@ from tests.campaign.world import World
 from tests.support.fakes import aws_error
 
 Item = dict[str, Any]
+STALE_SECONDS = 60.0  # DynamoDB's indexes follow within a fraction of a second
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {"=": operator_.eq, "<": operator_.lt, "<=": operator_.le}
 
 
 class Table:
     """A table and its `indexes`: name → (partition key, sort key). `watch` receives an item before and after a write.
 
-    An index may be one write behind, and so may a read that does not ask for consistency.
+    An index may be one write behind for STALE_SECONDS, and so may a read that does not ask for consistency.
     """
 
     def __init__(
@@ -27,7 +28,7 @@ class Table:
     ) -> None:
         self._world, self._keys, self._indexes = world, keys, indexes or {}
         self.items: dict[tuple[str, ...], Item] = {}
-        self._before: tuple[tuple[str, ...], Item] | None = None  # what the last write replaced
+        self._before: tuple[tuple[str, ...], Item, float] | None = None  # what the last write replaced, and when
         self.watch: Callable[[Item, Item], None] = lambda before, after: None
 
     def get_item(self, Key: Item, ConsistentRead: bool = False) -> dict[str, Any]:
@@ -122,14 +123,15 @@ class Table:
         """What a read sees, in the order of the keys."""
         items = dict(self.items)
         if not consistent and self._before is not None and self._world.happens(self._world.faults.stale):
-            key, before = self._before
-            items.pop(key, None)
-            if before:
-                items[key] = before
+            key, before, written = self._before
+            if self._world.now - written < STALE_SECONDS:
+                items.pop(key, None)
+                if before:
+                    items[key] = before
         return [item for _, item in sorted(items.items())]
 
     def _write(self, key: tuple[str, ...], before: Item, after: Item) -> None:
-        self._before = key, copy.deepcopy(before)
+        self._before = key, copy.deepcopy(before), self._world.now
         self.items[key] = after
         self.watch(before, after)
 
