@@ -11,6 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from threading import Event, Timer
 from urllib.parse import urlsplit
 
+from domain.errors import MAX_FACTS, one_line
 from domain.webhooks import Targets
 
 # for all of it: a timeout of each read alone lets a host that drips bytes hold the call for ever
@@ -29,7 +30,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, se
     try:
         status = _status_of(url, body, headers, targets, seconds)
     except (OSError, HTTPException, ValueError) as error:  # ValueError: a host or path that no request can carry
-        raise Undelivered(f"{type(error).__name__}: {error}") from error
+        # what the host sent may be in it, up to 64 kB, and goes into the owner's log
+        raise Undelivered(one_line(f"{type(error).__name__}: {error}", MAX_FACTS)) from error
     if not 200 <= status < 300:
         raise Undelivered(f"answered {status}")
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,9 @@ class Delivery(Camel):
 
 
 def fault_of(url: str, targets: Targets) -> str | None:
-    """Why `url` may not be called, as far as the URL itself shows; None where it may."""
+    """Why `url` may or can not be called, as far as the URL itself shows; None where it may."""
+    if re.search(r"[\x00-\x20\x7f]", url):
+        return "url: holds a space or a control character"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -78,6 +81,12 @@ def fault_of(url: str, targets: Targets) -> str | None:
         return f"url: the port must be {' or '.join(map(str, _PORTS))}"
     if parts.username is not None or parts.fragment:
         return "url: takes no user and no fragment"
+    if not (parts.path + parts.query).isascii():
+        return "url: letters beyond ASCII must be percent-encoded"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "url: its host cannot be looked up"
     return None
 
 
