@@ -23,6 +23,9 @@ _LONGITUDES = ("drone-dji:GpsLongitude", "drone-dji:GpsLongtitude", "drone-dji:L
 _ALTITUDES = ("drone-dji:AbsoluteAltitude", "drone-autel:AbsoluteAltitude", "drone-skydio:AbsoluteAltitude")
 _RELATIVE_ALTITUDES = ("drone-dji:RelativeAltitude", "drone-autel:RelativeAltitude", "drone-skydio:RelativeAltitude")
 _PLAUSIBLE_ERROR = (0.001, 100.0)  # metres
+# metres: 2^32 − 1 and the like stand for none, and a frame at such a height is as much wider as it is farther out
+_PLAUSIBLE_ALTITUDE = (-1_000.0, 50_000.0)
+MAX_TEXT = 100  # characters of a camera's name or a time
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def position_of(gps: Mapping[int, Any], xmp: str) -> GeoPosition | None:
         horizontal = radius / math.sqrt(2) if radius else None
     return GeoPosition(
         *place,
-        altitude=number_of(xmp, *_ALTITUDES) if altitude is None else altitude,
+        altitude=_plausible_altitude(number_of(xmp, *_ALTITUDES)) if altitude is None else altitude,
         horizontal_sigma=_plausible_error(horizontal),
         vertical_sigma=_plausible_error(number_of(xmp, "drone-dji:RtkStdHgt", "Camera:GPSZAccuracy")),
         relative_altitude=number_of(xmp, *_RELATIVE_ALTITUDES),
@@ -71,10 +74,11 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str:
-    """A tag's value as text without what writers pad it with."""
+    """A tag's value as one line of MAX_TEXT characters at most, without what writers pad it with."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return str(value or "").strip("\0 ")
+    shown = "".join(letter for letter in str(value or "")[: 10 * MAX_TEXT] if letter.isprintable())
+    return shown.strip()[:MAX_TEXT]
 
 
 def _exif_place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
@@ -109,10 +113,15 @@ def _degrees(value: object) -> float | None:
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
-    altitude = number(gps.get(ALTITUDE))
+    altitude = _plausible_altitude(number(gps.get(ALTITUDE)))
     if altitude is None:
         return None
     return -abs(altitude) if _reference(gps.get(ALTITUDE_REF)) in _BELOW else altitude
+
+
+def _plausible_altitude(metres: float | None) -> float | None:
+    low, high = _PLAUSIBLE_ALTITUDE
+    return metres if metres is not None and low <= metres <= high else None
 
 
 def _reference(value: object) -> int:
