@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a training run, so that an interrupted run continues as if it had not stopped.
 
-Two are kept. Each is written beside and renamed, and carries a hash of its content; one that a lost machine left
-damaged is passed over for the one before.
+Two are kept. Each is written under a temporary name and then renamed, and contains a hash of its content. If a lost
+machine left the newest one damaged, the one before it is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
 
 
 class Writer:
-    """Writes checkpoints from a thread of its own, one at a time, while training goes on.
+    """Writes checkpoints in its own thread, one at a time, while training continues.
 
     A state of a million Gaussians is 0.7 GB: copying it takes a tenth of a second, hashing and writing some seconds.
     """
@@ -51,12 +51,12 @@ class Writer:
         self._writing: Future[Path] | None = None
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Begin to write `state` as it is now. Raises what the write before this one raised."""
+        """Begin to write `state` as it is now. Raises the exception of the previous write, if that failed."""
         self.finish()
         self._writing = self._thread.submit(save, self._folder, step, on_host(state))
 
     def finish(self) -> None:
-        """Wait until what was begun is written. Raises OSError where it could not be."""
+        """Wait until the current write is complete. Raises OSError if it failed."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
@@ -89,7 +89,7 @@ def on_host(state: Any) -> Any:
 
 
 def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that is whole, or None; and the names of those that were not."""
+    """The newest intact checkpoint, or None; and the names of the damaged ones."""
     damaged: list[str] = []
     for path in _checkpoints(folder):
         content = path.read_bytes()

@@ -1,13 +1,13 @@
 """How much brighter each photo is than the flight, per channel, from places that several depth maps agree on.
 
 A photo's colour of a place is the place's colour times the photo's gain. Pairs of photos that see the same places give
-the ratios of gains, and a least-squares fit gives the gains. Every ratio is a little wrong in a way that more samples
-do not mend: vignetting, and the sun's side of grass and trees, make what is seen left in one photo and right in the
-next look brighter there, and photos taken at an angle look through more haze. Along a chain of photos such errors add
-up to a drift, which was half of all gains on three drone sets. So vignetting and how brightness grows with the
-direction of the ray are fitted with the gains; every gain is held to what the camera's own shutter, sensitivity and
-aperture say, or to 1; and a pair's uncertainty has a floor that grows with the distance of the two places in the
-picture and with the angle between the rays.
+the ratios of gains, and a least-squares fit gives the gains. Every ratio has a small systematic error that more samples
+do not remove: because of vignetting and of the sunlit side of grass and trees, a place that is on the left in one photo
+and on the right in the next differs in brightness, and oblique photos look through more haze. Along a chain of photos
+such errors add up to a drift, which was half of all gains on three drone sets. Three measures counter it: vignetting
+and the change of brightness with the direction of the ray are fitted together with the gains; every gain is pulled
+towards the value that the camera's shutter, sensitivity and aperture suggest, or towards 1; and a pair's uncertainty
+has a floor that grows with the distance of the two places in the picture and with the angle between the rays.
 """
 
 from __future__ import annotations

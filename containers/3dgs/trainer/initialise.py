@@ -1,7 +1,7 @@
-"""The Gaussians that training starts from: the sparse points, and more where the photos show a surface without any.
+"""The Gaussians that training starts from: the sparse points, and additional ones on surfaces without points.
 
-Lawns, roofs and roads leave structure from motion few points, and Gaussians spread into such gaps slowly. Each
-training photo is therefore laid over with a grid; a cell without a point gets one, at the depth that the points around
+Structure from motion finds few points on lawns, roofs and roads, and Gaussians spread into such gaps slowly. Each
+training photo is therefore overlaid with a grid; a cell without a point gets one, at the depth that the points around
 it suggest.
 """
 
