@@ -249,7 +249,7 @@ class CoarseBackdrop(Backdrop):
 @dataclass(frozen=True)
 class Behind:
     """Ground and sky, and the function that draws them behind the trained Gaussians. For a block, the coarse model is
-    in front of them, and `gains` are the exposures of its training photos relative to the mean of the flight: relative to
+    in front of them, and `gains` are the exposures of its training photos relative to the flight's mean; relative to
     each block's own mean, the blocks would differ in brightness.
     """
 
