@@ -21,7 +21,7 @@ class BundleError(Exception):
 
 
 def build_bundle(code: Path, cache: Path) -> bytes:
-    """A ZIP of the folder's files and of the packages in its requirements.txt, without dependencies, as in the Makefile.
+    """A ZIP of the folder's files and the packages of its requirements.txt, without dependencies, as in the Makefile.
 
     The installed requirements are kept below `cache` by their file's hash. Raises BundleError.
     """

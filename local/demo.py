@@ -166,9 +166,9 @@ def check_room(folder: Path) -> None:
 
 
 def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
-    """Copy the job's results and its mail to `wanted` or a folder beside it. If that disk is full, copy them to a folder
-    below .local, which may be on another disk, so that they are not lost. Raises OSError(ENOSPC) only if both are full.
-    """
+    """Copy the job's results and its mail to `wanted` or a folder beside it. If that disk is full, copy them to a
+    folder below .local, which may be on another disk, so that they are not lost. Raises OSError(ENOSPC) only if both
+    are full."""
     for folder in (free_folder(wanted), free_folder(ROOT / ".local" / "delivered" / wanted.name)):
         try:
             fetch(cloud.address, last.outputs, folder)

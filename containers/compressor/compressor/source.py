@@ -27,7 +27,7 @@ from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-# below this the rasterisers of the reference implementation and of the viewers draw nothing
+# the rasterisers of the reference implementation and of the viewers draw nothing below this
 _VISIBLE = 1 / 255
 
 
@@ -62,8 +62,8 @@ class Source:
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read scene.ply and its companions from `folder`, those that blocks of a large flight are joined to in `scratch`,
-    or the only splat there, or the one in the only ZIP there.
+    """Read a splat from `folder`: scene.ply and its companions, the blocks of a large flight (joined in `scratch`), the
+    only splat there, or the one in the only ZIP there.
 
     Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
@@ -179,7 +179,7 @@ def _find_splat(folder: Path, scratch: Path) -> Path:
 
 
 def _training_seconds(result: Path) -> float | None:
-    """CPU seconds of the training by its result.json; None where there is none, or what it says makes no sense."""
+    """CPU seconds of the training according to its result.json; None if there is none or its value is implausible."""
     try:
         seconds = float(json.loads(result.read_bytes())["resources"]["cpuSeconds"])
     except (OSError, ValueError, KeyError, TypeError):

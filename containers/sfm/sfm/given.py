@@ -1,7 +1,7 @@
-"""A large scene that comes with its cameras (a COLMAP model) is made ready to be trained in blocks.
+"""Prepare a large scene that comes with its cameras (a COLMAP model) for training in blocks.
 
-Nothing is matched or mapped. The photos are undistorted and the flight is cut into blocks, so that what training gets
-is what it gets of a flight of photos (docs/contracts.md, sfm).
+Nothing is matched or mapped. The photos are undistorted and the flight is divided into blocks, so that training gets
+the same input as from a flight of photos (docs/contracts.md, sfm).
 """
 
 from __future__ import annotations

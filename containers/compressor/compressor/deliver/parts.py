@@ -1,6 +1,6 @@
-"""The levels of detail of a scene too large to be held: written from one block of a large flight after another.
+"""The levels of detail of a scene too large for memory: written from one block of a large flight after another.
 
-Memory grows with the largest block, not with the scene: each is measured, arranged and written by itself.
+Each block is measured, arranged and written by itself, so memory grows with the largest block, not with the scene.
 """
 
 from __future__ import annotations
