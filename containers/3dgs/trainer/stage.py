@@ -298,7 +298,7 @@ def _start(
         compared, shown = scene, store
     trainer.even(begun.gains)
     run = TrainingRun(context, compared, shown, begun.gains, trainer)
-    state, damaged = checkpoint.load_latest(context.folders.checkpoints)
+    state, damaged = checkpoint.load_latest(context.folders.checkpoints, run.fits)
     if state is not None:
         run.restore(state)
     skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was passed over", damaged)
