@@ -239,7 +239,7 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.03 * done / total, "measuring depth from the photos")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains, far)
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, far, after_each, gains)
 
 
 def _start(
