@@ -28,6 +28,7 @@ KEEP_SECONDS = 60 * 24 * 3600
 QUIET_SECONDS = 120
 # for so long a run that waits belongs to whoever is creating its job; then a crash is past, and the next may try
 CLAIM_SECONDS = 45
+_OVER = "0"  # of a claim: before any time
 # postponing a look by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
 BLOCKS_A_TURN = 8  # of one large flight, before the other jobs of its turn in the queue
@@ -51,7 +52,7 @@ class WaitingRun(BaseModel):
 
     `start_tag`: its job's, by which owners take turns (domain/fairness.py). While it waits for a machine, `request`
     holds the arguments of its Create call and `place` what the queue is sorted by; `claimed`: somebody was about to
-    make that call, and may have gone down with it.
+    make that call, and may have gone down with it or met a fault after it.
     """
 
     run: StageRun
@@ -228,13 +229,13 @@ class StageRuns:
 
     def release(self, run: StageRun, claim: str) -> None:
         """The run waits on, and whoever comes next may create its job; unless `claim` is over, and the run is another's
-        by now."""
+        by now. It stays known that the run was claimed: its job may exist, where a fault came after its creation."""
         holds(
             self._table.update_item,
             Key=self._key(run),
-            UpdateExpression="REMOVE claimedUntil",
+            UpdateExpression="SET claimedUntil = :over",
             ConditionExpression="claimedUntil = :claim",
-            ExpressionAttributeValues={":claim": claim},
+            ExpressionAttributeValues={":claim": claim, ":over": _OVER},
         )
 
     def leave_queue(self, run: StageRun) -> bool:

@@ -14,6 +14,7 @@ import watch_runs.watch as watch_module
 from contract.codes import ErrorCode
 from contract.stages import Stage
 from domain import stage_runs
+from domain.fairness import StartTags
 from domain.outcome import WAITING
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
@@ -295,6 +296,27 @@ def test_a_run_whose_dispatcher_died_after_its_create_is_told_of_while_it_is_que
     assert watch() == {"REPORTED": 1}
     assert len(cloud.stepfunctions.successes("token-1")) == 1
     assert waiting(Stage.SFM, cloud) == []
+
+
+def test_so_is_one_whose_dispatcher_met_a_fault_after_its_create(
+    cloud: Cloud, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.sagemaker.quota = 0
+    invoke("run_stage", ask_for())
+    cloud.sagemaker.quota = 1
+
+    def throttled(_self: StartTags, _tag: int) -> None:
+        raise aws_error("ThrottlingException", "UpdateItem")
+
+    with monkeypatch.context() as faulty:
+        faulty.setattr(StartTags, "served", throttled)
+        invoke("dispatch", sample_event("dispatch/scheduled"))
+    assert cloud.sagemaker.created == [job_name()]
+    assert waiting(Stage.SFM, cloud) == [job_name()], "its machine is taken, so no dispatcher comes to it again"
+    finish(cloud)
+    clock.pass_minutes(5)
+    assert watch() == {"REPORTED": 1}
+    assert len(cloud.stepfunctions.successes("token-1")) == 1
 
 
 def test_a_run_between_two_attempts_of_its_task_keeps_its_place(cloud: Cloud, clock: Clock) -> None:
