@@ -41,10 +41,6 @@ class Cloud:
     def log(self) -> Path:
         return self.folder / "cloud.log"
 
-    def job_log(self, sagemaker_job: str) -> Path:
-        """The log of one SageMaker job's container."""
-        return self.folder / "jobs" / sagemaker_job / "container.log"
-
 
 @contextmanager
 def attached_cloud(

@@ -92,10 +92,12 @@ class TrainingRun:
         self._seconds_before = 0.0  # of training, in earlier processes
         self._attempt_seconds_before = 0.0  # of this SageMaker job, whose limit holds for all its Spot segments
 
-    def restore(self, state: dict[str, Any]) -> bool:
-        """Continue from a checkpoint's `state`; False if it belongs to another scene or budget."""
-        if state["fingerprint"] != self._fingerprint:
-            return False
+    def fits(self, state: dict[str, Any]) -> bool:
+        """Whether a checkpoint's `state` belongs to the same scene and budget."""
+        return bool(state["fingerprint"] == self._fingerprint)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the `state` of a checkpoint that `fits`."""
         self.trainer.restore(state["trainer"])
         self.curve = [CurvePoint(**point) for point in state["curve"]]
         self.ended, self.trained_steps = state["ended"], state["trained_steps"]
@@ -105,7 +107,6 @@ class TrainingRun:
         if state["scores"] is not None:
             scores = state["scores"]
             self._scores = Scores([Score(**row) for row in scores["held_out"]], scores["trained"], scores["gains"])
-        return True
 
     def train(self) -> None:
         """Train to the end of the budget's steps or seconds, or until held-out views gain nothing.
@@ -119,12 +120,15 @@ class TrainingRun:
             self.trained_steps = self.trainer.step
 
     def score(self) -> Scores:
-        """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
+        """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`.
+
+        Raises StageError(INTERRUPTED) (checkpointed).
+        """
         if self._scores is None:
             held_out, trained = self._scene.split("test"), evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
             rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
-                self._context.check_stop()
+                self._checkpoint_if_due()
                 share = index / (len(held_out) + len(trained))
                 self._report(_TRAINED[1] + (_SCORED - _TRAINED[1]) * share, "comparing with the photos")
                 rendered = self._render(photo)

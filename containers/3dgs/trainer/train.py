@@ -53,10 +53,10 @@ class Trainer:
     splats: Splats
     dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
+    far: FarField  # where what hangs in the air is carried to
     virtual: list[Photo] = field(default_factory=list)  # views from where no photo was taken, trained on among photos
     backdrop: Backdrop | None = None  # black without one
     inside: Callable[[Tensor], Tensor] | None = None  # which of the means (N, 3) may be split; all without one
-    far: FarField | None = None  # where what hangs in the air is carried to; it stays without one
     seed: int = 0
     step: int = 0
     start_count: int = 0
@@ -165,8 +165,7 @@ class Trainer:
                 self.pull.keep(self.inside(self.splats["means"]))
             refine(self.splats, self.pull, allowed, self.densification)
             self.pull = Pull(len(self.splats), self.device)
-            if self.far is not None:
-                self.far.carry_out(self.splats, self._cameras)
+            self.far.carry_out(self.splats, self._cameras)
             self._limits = self._size_limits()
         return value
 

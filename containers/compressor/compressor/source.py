@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.formats.reading import is_known_splat, read_splat
 from compressor.join import is_divided, join_blocks
@@ -140,7 +141,7 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     Raises StageError(INVALID_SPLAT) where none is left.
     """
     whole, invalid = sound(gaussians)
-    seen = opacity_of(whole.opacities) >= _VISIBLE
+    seen = _drawn(whole)
     hidden = int(np.count_nonzero(~seen))
     if hidden == len(whole):
         facts = f"of {len(gaussians)} Gaussians {invalid} have values that are no numbers, the others are transparent"
@@ -155,6 +156,15 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     kept = whole.select(seen) if hidden else whole
     # an infinite logit is an opacity of exactly 1
     return replace(kept, opacities=np.minimum(kept.opacities, 80)), warnings
+
+
+def is_visible(gaussians: Gaussians) -> bool:
+    """Whether any renderer draws any of the Gaussians."""
+    return bool(_drawn(sound(gaussians)[0]).any())
+
+
+def _drawn(gaussians: Gaussians) -> NDArray[np.bool_]:
+    return np.asarray(opacity_of(gaussians.opacities) >= _VISIBLE)
 
 
 def _find_splat(folder: Path, scratch: Path) -> Path:
