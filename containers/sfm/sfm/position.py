@@ -1,7 +1,7 @@
 """Where a photo was taken, by EXIF and XMP.
 
-EXIF keeps degrees and their sign apart: without N or S, E or W there is no sign, and a scene would come to lie in the
-other hemisphere, turned by half a turn. XMP has signed numbers, in DJI's namespace with a misspelt longitude at times.
+EXIF stores degrees and their sign separately: without N or S, E or W there is no sign, and a scene could end up in the
+other hemisphere, rotated by 180°. XMP has signed numbers; in DJI's namespace, longitude is sometimes misspelt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class GeoPosition:
 
 
 def position_of(gps: Mapping[int, Any], xmp: str) -> GeoPosition | None:
-    """By EXIF where it says which hemisphere, else by XMP."""
+    """The position from EXIF if it states the hemisphere, otherwise from XMP."""
     place = _exif_place(gps) or _xmp_place(xmp)
     if place is None:
         return None
@@ -74,7 +74,7 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str:
-    """A tag's value as one line of MAX_TEXT characters at most, without what writers pad it with."""
+    """A tag's value as one line of at most MAX_TEXT characters, without the padding that some writers add."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     shown = "".join(letter for letter in str(value or "")[: 10 * MAX_TEXT] if letter.isprintable())
