@@ -21,7 +21,7 @@ from sample.scene import Property, Scene, illuminate
 
 LENS = Lens()
 KINDS = ("held-out", "orbit", "wide", "between", "near", "horizon")  # of views: free_views.py
-RESERVED = 10  # the seed whose scenes are used for no tuning: woods on two sides, walls of neighbours on the third
+# scenes of seed 10 are used for no tuning: woods on two sides, walls of neighbours on the third
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.scenery import far_field
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 from splat.loss import Buffers, Target, photometric_loss
@@ -55,7 +56,8 @@ class Cost:
 def trainer_for(scene: Scene, budget: Budget, device: torch.device) -> Trainer:
     """A trainer at its beginning, as the stage has it; the photos as they are, so that the held-out ones compare."""
     store, photos = PhotoStore(), scene.split("train")
-    begun = start(scene, store, budget.max_gaussians, budget.sh_degree, device)
+    far = far_field(scene, store)
+    begun = start(scene, store, budget.max_gaussians, budget.sh_degree, device, far)
     views = views_per_point([photo.camera for photo in photos], scene.positions)
     return Trainer(
         photos=photos,
@@ -66,6 +68,7 @@ def trainer_for(scene: Scene, budget: Budget, device: torch.device) -> Trainer:
         splats=Splats.of(begun.gaussians, device),
         dropout=peak_rate(views, begun.dense / len(begun.gaussians)),
         device=device,
+        far=far,
     )
 
 

@@ -158,6 +158,9 @@ def entries_of(archive: BinaryIO) -> list[Entry]:
     try:
         with zipfile.ZipFile(archive) as opened:
             infos = opened.infolist()
+    except UnicodeDecodeError as error:
+        facts = "the name of a file is marked as UTF-8 and is written otherwise"
+        raise RefusedArchive(ErrorCode.UNSUPPORTED_ARCHIVE, facts) from error
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, ValueError) as error:
         raise RefusedArchive(ErrorCode.NOT_A_ZIP, _kind(archive) or str(error)) from error
     return [Entry.of(info, name) for info, name in zip(infos, names_of(infos), strict=True)]
@@ -200,6 +203,9 @@ def check(entries: Sequence[Entry], archive_bytes: int, wanted: Wanted, limits: 
     for entry in files:
         _check_name(entry)
     own = [entry for entry in files if not is_side_file(entry.path)]
+    if files and not own:
+        facts = f"{len(files)} files, all hidden or the operating system's own, such as {files[0].plain_name}"
+        raise RefusedArchive(ErrorCode.EMPTY_ARCHIVE, facts)
     if not own:
         raise RefusedArchive(ErrorCode.EMPTY_ARCHIVE, f"{len(entries)} entries, no files")
     for entry in own:

@@ -25,11 +25,12 @@ _NEEDED = (
 )
 _END = b"end_header"
 _SIZES = {
-    1: ("char", "uchar", "int8", "uint8"),
-    2: ("short", "ushort", "int16", "uint16"),
-    4: ("int", "uint", "int32", "uint32", "float", "float32"),
-    8: ("double", "float64"),
+    1: ("char", "uchar", "int8", "uint8", "i1", "u1", "b1"),
+    2: ("short", "ushort", "int16", "uint16", "i2", "u2"),
+    4: ("int", "uint", "int32", "uint32", "i4", "u4", "float", "float32", "f4"),
+    8: ("double", "float64", "f8"),
 }
+_FORMATS = ("ascii", "binary_little_endian", "binary_big_endian")
 _BYTES = {name: size for size, names in _SIZES.items() for name in names}
 
 
@@ -47,10 +48,13 @@ def header_of(head: bytes, size: int) -> dict[str, Element]:
 
     `head`: the first MAX_HEADER_BYTES of the file, or all of it; `size`: of the whole file.
 
-    Raises ValueError where it is no PLY's, too long, or promises more than the file holds.
+    Raises ValueError where it is no PLY's, too long, names a format or a type that there is not, or promises more than
+    the file holds.
     """
     lines, start = _lines(head)
-    form = next((line[1] for line in lines if line[0] == "format" and len(line) > 1), "")
+    form, *version = next((line[1:] for line in lines if line[0] == "format" and len(line) > 1), [""])
+    if form not in _FORMATS or version != ["1.0"]:
+        raise ValueError(f"its format is none of {', '.join(_FORMATS)} 1.0")
     elements: dict[str, Element] = {}
     named = properties = 0
     element = Element(0)
@@ -64,16 +68,27 @@ def header_of(head: bytes, size: int) -> dict[str, Element]:
                 raise ValueError(f"{element.count} vertices of at most {MAX_GAUSSIANS}")
         elif line[0] == "property":
             properties += 1
+            if unknown := [word for word in line[1:-1] if word not in _BYTES and (len(line), word) != (5, "list")]:
+                raise ValueError(f"the type {unknown[0][:40]!r} is none of PLY's")
+            if len(line) == 3 and line[2] in element.properties:
+                raise ValueError(f"it has two properties {line[2][:40]!r}")
             if len(line) == 3:
                 element.properties.add(line[2])
             # a number in ASCII takes a digit and a space; a list, at the least, the byte of its length
-            element.bytes += 2 if form == "ascii" else _BYTES.get(line[1], 1) if len(line) == 3 else 1
+            element.bytes += 2 if form == "ascii" else _BYTES[line[1]] if len(line) == 3 else 1
     if named > MAX_PROPERTIES or properties > MAX_PROPERTIES:
         raise ValueError(f"{named} elements with {properties} properties, of at most {MAX_PROPERTIES}")
     promised = sum(each.count * each.bytes for each in elements.values())
-    if promised - 1 > size - start:  # the last number of an ASCII file needs no space after it
+    if form == "ascii":
+        promised -= 1  # the last number needs no space after it
+    if promised > size - start:
         raise ValueError("it ends before the values that its header promises")
     return elements
+
+
+def header_bytes(head: bytes) -> int:
+    """How long the header is that a PLY of these first bytes begins with. Raises ValueError."""
+    return _lines(head)[1]
 
 
 def gaussian_fault(properties: Collection[str]) -> str | None:

@@ -200,21 +200,34 @@ def _twins(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, tuple[Kind, st
 
 
 class _Index:
-    """Finds the photo that another file is named after: in the same folder, beside its folder, else the only one."""
+    """Finds the photo that another file is named after: in the same folder, beside its folder, else the only one.
+
+    Thousands of folders may hold a photo of one name, and as many others a file that is named after it: what is looked
+    through is the folders above a file, and not the photos.
+    """
 
     def __init__(self, photos: Sequence[PurePosixPath]) -> None:
         self._photos: dict[str, list[PurePosixPath]] = defaultdict(list)
+        self._in: dict[tuple[str, PurePosixPath], list[PurePosixPath]] = defaultdict(list)
+        self._below: dict[tuple[str, PurePosixPath], list[PurePosixPath]] = defaultdict(list)
         for photo in photos:
-            self._photos[_stem(photo)].append(photo)
-            self._photos[photo.name.lower()].append(photo)
+            for name in (_stem(photo), photo.name.lower()):
+                self._photos[name].append(photo)
+                self._in[name, photo.parent].append(photo)
+                self._below[name, photo.parent.parent].append(photo)
 
     def photo(self, path: PurePosixPath, named: str) -> PurePosixPath | None:
-        found = self._photos.get(named.lower(), [])
-        near = [photo for photo in found if photo.parent in path.parents or photo.parent.parent in path.parents]
-        close = [photo for photo in found if photo.parent in (path.parent, path.parent.parent)]
-        if close:
-            return min(close, key=lambda photo: photo.parent != path.parent)
-        return next((some[0] for some in (near, found) if len(some) == 1), None)
+        name = named.lower()
+        if name not in self._photos:
+            return None
+        for folder in (path.parent, path.parent.parent):
+            if close := self._in.get((name, folder)):
+                return close[0]
+        near: set[PurePosixPath] = set()
+        for folder in path.parents:
+            for index in (self._in, self._below):
+                near.update(index.get((name, folder), [])[:2])  # more than one is too many
+        return next((next(iter(some)) for some in (near, self._photos[name]) if len(some) == 1), None)
 
 
 def _thermal(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:

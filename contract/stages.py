@@ -70,11 +70,6 @@ class Stage(StrEnum):
     def state_key(self) -> str:
         return self.spec.key
 
-    @property
-    def input_folder(self) -> PurePosixPath:
-        """Where the stage finds its input, below /opt/ml."""
-        return self.channel_folder(self.spec.channel)
-
     def channel_folder(self, channel: str) -> PurePosixPath:
         """Where the stage finds an input by its name, below /opt/ml."""
         return PurePosixPath("input/data" if self.kind == "Training" else "processing/input") / channel

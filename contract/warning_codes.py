@@ -67,7 +67,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Copy them from the drone's card again if they were cut off; leave out those that do not show the place.",
     ),
     WarningCode.PHOTOS_NOT_REGISTERED: Advice(
-        "Some photos could not be aligned.",
+        "Some photos could not be matched to the others.",
         "Fly closer rows there, so that each photo shares 70 to 80 percent of its view with its neighbours.",
     ),
     WarningCode.PHOTOS_BLURRED: Advice(
@@ -76,8 +76,8 @@ WARNINGS: dict[WarningCode, Advice] = {
     ),
     WarningCode.SECOND_IMAGES: Advice(
         "Some pictures are second images of the same shots, such as thermal ones, spectral bands or masks.",
-        "Nothing needs to be done: they do not count as photos, and masks hide what is black in them. For a scene made"
-        " from thermal pictures or from one band, upload only these.",
+        "Nothing needs to be done: they do not count as photos, and masks hide the areas that are black in them. For a"
+        " scene made from thermal pictures or from one band, upload only these.",
     ),
     WarningCode.NESTED_ARCHIVES: Advice(
         "Archives within the ZIP were not opened.",
@@ -120,7 +120,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Send the photos as the camera took them, not corrected, cropped or stabilised by other programs.",
     ),
     WarningCode.ROLLING_SHUTTER: Advice(
-        "The camera reads its rows one after another while the drone moves: positions and distances are less exact.",
+        "The camera records its rows one after another while the drone moves, which makes positions less exact.",
         "Fly slower or higher, stop for each photo, or use a camera with a mechanical shutter.",
     ),
     WarningCode.CONTROL_POINTS_UNUSED: Advice(
@@ -144,7 +144,7 @@ WARNINGS: dict[WarningCode, Advice] = {
         NOTHING_TO_DO,
     ),
     WarningCode.HIGHER_DEGREES_DROPPED: Advice(
-        "The splat's finest view-dependent colours were dropped: viewers do not draw them.",
+        "The splat's finest view-dependent colours were dropped, because viewers do not draw them.",
         "Nothing needs to be done; to get a file without them, train with spherical harmonics of degree 3.",
     ),
     WarningCode.GAUSSIANS_CAPPED: Advice(

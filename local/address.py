@@ -23,7 +23,7 @@ DEFAULT_PORT = 4566
 
 @dataclass(frozen=True)
 class Credentials:
-    """Whom a call is made as: an access key, its secret, and the token of a role's session."""
+    """The identity of a caller: an access key, its secret, and the token of a role's session."""
 
     key: str
     secret: str
@@ -94,7 +94,7 @@ def get(url: str, timeout: float = 10.0) -> bytes:
 
 
 def inherited(environ: Mapping[str, str]) -> dict[str, str]:
-    """What the local cloud's processes take over from ours: the machine's settings, nobody's accounts or servers."""
+    """The variables that the local cloud's processes inherit: the machine's settings, but no accounts or servers."""
     names = {"PATH", "HOME", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH"}
     libraries = ("OMP_", "MKL_", "OPENBLAS_", "NUMBA_", "TORCH_", "CUDA_", "NVIDIA_")
     return {name: value for name, value in environ.items() if name in names or name.startswith(libraries)}

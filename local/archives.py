@@ -1,4 +1,4 @@
-"""Add archives of an event bus to MiniStack's CloudFormation. Its EventBridge has them."""
+"""Add archives of an event bus to MiniStack's CloudFormation; its EventBridge already supports them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KIND = "AWS::Events::Archive"
 
 
 def apply() -> None:
-    """Make the archives of every stack from now on."""
+    """Create the archives of every stack that is created from now on."""
     provisioners._RESOURCE_HANDLERS[KIND] = {"create": _create, "delete": _delete}
 
 

@@ -13,8 +13,8 @@ from local.customer import StatusEvent
 
 @dataclass
 class StageView:
-    """One stage: `state` is waiting, running, succeeded or failed; progress 0..1. `parts`: the progress of a large
-    flight's blocks and its coarse model; `shares`: theirs of the stage; `blocks`: how many there are."""
+    """One stage: `state` is waiting, running, succeeded or failed; progress 0..1. For a large flight, `parts` is the
+    progress of each block and of the coarse model, `shares` their shares of the stage, and `blocks` their number."""
 
     name: str
     state: str = "waiting"
@@ -46,7 +46,7 @@ class StageView:
             self.ended = event.at
 
     def _apply_part(self, event: StatusEvent, block: BlockName) -> None:
-        """Blocks report side by side: the sum of all is the stage's progress."""
+        """Blocks report independently: the stage's progress is their weighted sum."""
         if event.type == StatusType.STAGE_STARTED:
             self.shares[block], self.blocks = event.metrics["share"], event.metrics["blocks"]
         self.parts[block] = max(self.parts.get(block, 0.0), event.progress)

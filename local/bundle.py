@@ -21,7 +21,7 @@ class BundleError(Exception):
 
 
 def build_bundle(code: Path, cache: Path) -> bytes:
-    """A ZIP of the folder's files and of what its requirements.txt names, without dependencies, as in its Makefile.
+    """A ZIP of the folder's files and the packages of its requirements.txt, without dependencies, as in the Makefile.
 
     The installed requirements are kept below `cache` by their file's hash. Raises BundleError.
     """
@@ -46,7 +46,7 @@ def _parts(code: Path, cache: Path) -> Iterator[tuple[Path, list[Path]]]:
 
 
 def _files(root: Path) -> list[Path]:
-    """The folder's files, those of linked folders (the contract) included."""
+    """The folder's files, including those of linked folders (the contract)."""
     walked = os.walk(root, followlinks=True)
     return sorted(Path(folder, name) for folder, _, names in walked for name in names if "__pycache__" not in folder)
 

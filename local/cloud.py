@@ -20,7 +20,7 @@ from local.server import server_environment
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
-# a small job's photos, pictures and models; a full disk leaves stages waiting without a word
+# a small job's photos, pictures and models; on a full disk, stages wait without any message
 MIN_FREE_BYTES = 2 * 10**9
 STATE_FILE = "cloud.json"
 
@@ -41,10 +41,6 @@ class Cloud:
     def log(self) -> Path:
         return self.folder / "cloud.log"
 
-    def job_log(self, sagemaker_job: str) -> Path:
-        """The log of one SageMaker job's container."""
-        return self.folder / "jobs" / sagemaker_job / "container.log"
-
 
 @contextmanager
 def attached_cloud(
@@ -58,15 +54,15 @@ def attached_cloud(
     blocks: int | None = None,
     concurrency: int | None = None,
 ) -> Iterator[Cloud]:
-    """A cloud that lives as long as the block, and never longer than this process. Raises CloudError.
+    """A cloud that runs for the length of the block, and never longer than this process. Raises CloudError.
 
     Its stages run from `root`/containers as processes, or from built `images` (references by repository name);
-    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type, all without it; `spot`:
-    how long Spot machines are waited for and how often they are taken (SpotMarket of local/sagemaker/runner.py).
-    `blocks`: how many every flight is to be trained in, as far as it has the photos; by its size without it. With
-    `enforce_iam` everybody but the account itself is held to his policies (local/iam.py); it costs a signature check
-    and an evaluation a call. `concurrency`: functions at once in this account, as many as the memory is enough for
-    without it.
+    MiniStack and SageMaker are this project's in any case. `quotas`: machines by instance type; unlimited by default.
+    `spot`: how long jobs wait for Spot machines, and how often these are interrupted (SpotMarket of
+    local/sagemaker/runner.py). `blocks`: the number of blocks for every flight that has enough photos; by default, its
+    size decides. With `enforce_iam`, the policies apply to everybody except the account itself (local/iam.py), which
+    costs a signature check and an evaluation per call. `concurrency`: how many functions may run at once in this
+    account; by default, as many as fit into memory.
     """
     cloud, process = _launch(folder, preferred_port, root, True, images, quotas, enforce_iam, spot, blocks, concurrency)
     try:
@@ -85,7 +81,7 @@ def attached_cloud(
 
 
 def start_detached(folder: Path, preferred_port: int | None = None, quotas: Mapping[str, int] | None = None) -> Cloud:
-    """Start a cloud that stays when this process ends; `stop_detached` ends it. Raises CloudError."""
+    """Start a cloud that keeps running when this process ends; `stop_detached` ends it. Raises CloudError."""
     if running := find_detached(folder):
         raise CloudError(f"the local cloud already runs at {running.address.url} (process {running.pid})")
     cloud, process = _launch(folder, preferred_port, ROOT, attached=False, quotas=quotas)
@@ -114,7 +110,7 @@ def stop_detached(folder: Path) -> bool:
     cloud, started = find_detached(folder), (folder / STATE_FILE).exists()
     (folder / STATE_FILE).unlink(missing_ok=True)
     if cloud is None:
-        if started:  # and was killed, which leaves nobody the time to clean up
+        if started:  # it was killed, so it had no time to clean up
             shutil.rmtree(folder / "tmp", ignore_errors=True)
         return False
     os.kill(cloud.pid, signal.SIGTERM)
@@ -141,7 +137,7 @@ def _launch(
 ) -> tuple[Cloud, subprocess.Popen[bytes]]:
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)  # what is in it is this user's alone
+    folder.mkdir(parents=True, mode=0o700)  # only this user may read its contents
     (folder / "tmp").mkdir()
     free = shutil.disk_usage(folder).free
     if free < MIN_FREE_BYTES:
@@ -165,7 +161,7 @@ def _launch(
             stdin=subprocess.PIPE if attached else subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is for the one who started it, who then stops the cloud in order
+            start_new_session=True,  # Ctrl-C goes to the process that started it, which then stops the cloud
         )
     return Cloud(address, process.pid, folder), process
 
@@ -189,7 +185,7 @@ def _answers(url: str) -> bool:
 
 
 def _is_ending(pid: int) -> bool:
-    """Whether the process has ended, but not all of its threads: until then its ports are taken."""
+    """Whether the process has ended but some of its threads have not; until they do, its ports stay in use."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
         return state == "Z" and len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
@@ -198,7 +194,7 @@ def _is_ending(pid: int) -> bool:
 
 
 def _is_ours(cloud: Cloud) -> bool:
-    """Whether the process still is the cloud: a process id alone may have gone to another process."""
+    """Whether the process is still the cloud: its process id may have been reused by another process."""
     try:
         command = Path(f"/proc/{cloud.pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -90,7 +90,7 @@ class Mail:
 
 
 class Subscription:
-    """A queue that receives a bus's status events."""
+    """A queue that receives the status events of a bus."""
 
     def __init__(self, sqs: Any, queue_url: str) -> None:
         self._sqs, self._queue_url = sqs, queue_url
@@ -107,17 +107,17 @@ class Subscription:
         return events
 
     def follow(self, timeout: float, check: Callable[[], None] = lambda: None) -> Iterator[StatusEvent]:
-        """Events until one ends the job, which comes last.
+        """Yield events up to and including the one that ends the job.
 
-        Raises TimeoutError when none has done so after `timeout` seconds, and what `check` raises, which is called
-        every few seconds.
+        Calls `check` every few seconds and passes on what it raises. Raises TimeoutError if the job has not ended after
+        `timeout` seconds.
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             check()
             events = self.receive()
             if any(event.ends_job for event in events):
-                events += self.receive(wait_seconds=0)  # what was overtaken by the final event
+                events += self.receive(wait_seconds=0)  # events that the final event has overtaken
                 yield from sorted(events, key=lambda event: event.ends_job)
                 return
             yield from events
@@ -164,9 +164,9 @@ def upload(address: Address, bucket: str, path: Path, options: Mapping[str, str]
 
 
 def fetch(address: Address, outputs: Mapping[str, str], folder: Path) -> list[Path]:
-    """Copy a job's outputs (name → s3 URI) to `folder`, whole or not at all.
+    """Copy a job's outputs (name → s3 URI) to `folder`, either completely or not at all.
 
-    Raises OSError: where the disk is full, and where `folder` holds something already.
+    Raises OSError if the disk is full, or if `folder` is not empty.
     """
     s3 = address.client("s3")
     partial = folder.with_name(f".{folder.name}.partial")
@@ -199,7 +199,7 @@ def inbox(address: Address, to: str) -> list[Mail]:
 
 
 def wait_for_mail(address: Address, to: str, timeout: float) -> Mail | None:
-    """The last mail to an address of a job's outcome, waiting for the first at most `timeout` seconds."""
+    """The latest mail to an address about a job's outcome; waits up to `timeout` seconds for the first one."""
     deadline = time.monotonic() + timeout
     while not (mails := [mail for mail in inbox(address, to) if mail.tells_outcome]):
         if time.monotonic() > deadline:

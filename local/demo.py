@@ -1,7 +1,6 @@
 """Turn photos into a splat on this machine, through the whole pipeline: `make demo [ZIP=photos.zip] [QUALITY=preview]`.
 
-Its last line is one line of JSON. Exit code 0 when the job succeeded, 1 when it did not, 2 for wrong use, 130 after
-Ctrl-C.
+The last line of the output is JSON. Exit code 0: the job succeeded; 1: it did not; 2: wrong usage; 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ USAGE = (
 
 
 class Parser(argparse.ArgumentParser):
-    """Explains wrong use in the words that were typed, which are make's."""
+    """Explains wrong usage with the names that the user typed, those of make's variables."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{message}\n{USAGE}\n")
@@ -59,7 +58,7 @@ class Parser(argparse.ArgumentParser):
 def main() -> int:
     arguments = parse(sys.argv[1:])
     stop_in_order()
-    # a folder of its own, so that two demos side by side do not meet
+    # a separate folder, so that two simultaneous demos do not collide
     folder = ROOT / ".local" / f"demo-{os.getpid()}"
     try:
         photos = arguments.zip or make_sample(BUILD)
@@ -86,7 +85,7 @@ def main() -> int:
 
 
 def parse(given: list[str]) -> argparse.Namespace:
-    """Exits with code 2 and the usage for what is no input or no quality."""
+    """Exits with code 2 and the usage if the input or the quality is invalid."""
     parser = Parser(prog="make demo", add_help=False)
     parser.add_argument("--zip", type=Path, help="your own photos; without it the project's sample is made and used")
     parser.add_argument("--quality", default=DEFAULT_QUALITY)
@@ -116,7 +115,7 @@ def one_of_each() -> dict[str, int]:
 
 
 def packed(photos: Path, folder: Path) -> Path:
-    """The ZIP of a folder of photos, named like it, as the page makes one. Raises OSError."""
+    """Pack a folder of photos into a ZIP of the same name, as the page does. Raises OSError."""
     archive = folder / f"{photos.resolve().name}.zip"
     pack(photos, archive)
     return archive
@@ -146,7 +145,7 @@ def run(cloud: Cloud, outputs: Mapping[str, str], photos: Path, quality: str, ou
             for event in subscription.follow(JOB_SECONDS, lambda: check_room(cloud.folder)):
                 board.apply(event)
                 show(event)
-    assert board.last is not None  # follow ends with the job's last event or raises
+    assert board.last is not None  # follow ends with the job's final event, or raises
     succeeded = board.last.type == StatusType.JOB_SUCCEEDED
     mail = wait_for_mail(cloud.address, CUSTOMER, MAIL_SECONDS)
     folder = deliver(cloud, board.last, out / (photos.stem if succeeded else f"{photos.stem}.failed"), mail)
@@ -161,15 +160,15 @@ def run(cloud: Cloud, outputs: Mapping[str, str], photos: Path, quality: str, ou
 
 
 def check_room(folder: Path) -> None:
-    """Raises OSError(ENOSPC) once the disk below the cloud is full: its functions cannot start then, without a word."""
+    """Raises OSError(ENOSPC) if the cloud's disk is full: its functions would then fail to start without a message."""
     if shutil.disk_usage(folder).free < FULL_BYTES:
         raise OSError(errno.ENOSPC, "No space left on device", str(folder))
 
 
 def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) -> Path:
-    """Copy what the job delivered, and its mail, to `wanted` or a folder beside it; where the disk is full, to one
-    below .local, which may be on another disk. The job is not lost for want of room: raises OSError(ENOSPC) only when
-    neither has any."""
+    """Copy the job's results and its mail to `wanted` or a folder beside it. If that disk is full, copy them to a
+    folder below .local, which may be on another disk, so that they are not lost. Raises OSError(ENOSPC) only if both
+    are full."""
     for folder in (free_folder(wanted), free_folder(ROOT / ".local" / "delivered" / wanted.name)):
         try:
             fetch(cloud.address, last.outputs, folder)
@@ -186,11 +185,11 @@ def deliver(cloud: Cloud, last: StatusEvent, wanted: Path, mail: Mail | None) ->
 
 
 def closing_lines(last: StatusEvent, folder: Path, mail: Mail | None) -> list[str]:
-    """What the customer has now, or what went wrong and what to do about it."""
+    """The list of delivered files, or what went wrong and what to do about it."""
     lines = [""]
     if last.error is not None:
         told = (f"{last.type}: {last.error['message']}", f"What to do: {last.error['hint']}")
-        lines += map(printable, told)  # names of the customer's are in them
+        lines += map(printable, told)  # they contain names from the customer
     lines += [f"{label:<8} {folder / name}" for name, label in SHOWN.items() if name in last.outputs]
     lines.append(
         f"{'mail':<8} {folder / 'mail.html'} ({printable(mail.subject)})" if mail else f"{'mail':<8} none came"

@@ -29,13 +29,13 @@ class DeployError(Exception):
 
 @dataclass(frozen=True)
 class Packager:
-    """Uploads what a template's local paths name and puts S3 URIs in their place, as `sam package` does."""
+    """Uploads the files that a template's local paths name and replaces the paths by S3 URIs, as `sam package` does."""
 
     put: Callable[[str, bytes], str]  # key, content → s3 URI
     bundle: Callable[[Path], bytes]
 
     def package(self, template: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-        """A copy of `template`, which stands in `folder`, that no longer refers to files."""
+        """A copy of `template` (from `folder`) that no longer refers to files."""
         packaged: dict[str, Any] = json.loads(json.dumps(template))  # a copy without YAML's shared parts
         shared = packaged.get("Globals", {}).get("Function", {}).pop("CodeUri", None)
         uris: dict[Path, str] = {}
@@ -58,7 +58,7 @@ class Packager:
 def deploy_pipeline(address: Address, root: Path, parameters: Mapping[str, str] | None = None) -> dict[str, str]:
     """Deploy the project in `root` and verify its sender in SES, as an operator does once by hand; the outputs.
 
-    `parameters` of the template stand in for its defaults.
+    `parameters` override the template's defaults.
     """
     given, declared = dict(parameters or {}), load_template(root / "template.yaml")["Parameters"]
     sender, stage = (given.get(name, declared[name]["Default"]) for name in ("SenderEmail", "Stage"))

@@ -32,7 +32,7 @@ TimeLeft = Callable[[], str]
 
 
 def unknown() -> str:
-    """Where nobody estimates the time left."""
+    """The default if nothing estimates the time left."""
     return ""
 
 
@@ -40,10 +40,10 @@ def unknown() -> str:
 def progress_display(
     board: Board, left: TimeLeft = unknown, stream: TextIO | None = None
 ) -> Iterator[Callable[[StatusEvent], None]]:
-    """Yields a function that takes each event once the board has it, and draws until the block ends.
+    """Yields a function to call with each event after the board has received it, and draws until the block ends.
 
-    `left`: the time left in words. Without a terminal a line comes at least every HEARTBEAT_SECONDS, so that a log
-    shows that the job lives.
+    `left`: the time left in words. Without a terminal, a line is printed at least every HEARTBEAT_SECONDS, so that a
+    log shows that the job is alive.
     """
     console = Console(file=stream or sys.stdout)
     started = time.monotonic()
@@ -120,7 +120,7 @@ class LinePrinter:
                 self._stage_line(now, view)
 
     def beat(self) -> None:
-        """Print where the job stands, if nothing was printed for HEARTBEAT_SECONDS."""
+        """Print the job's state if nothing was printed for HEARTBEAT_SECONDS."""
         with self._lock:
             now = self._clock()
             if now - self._said < HEARTBEAT_SECONDS:
@@ -149,7 +149,7 @@ def _what(view: StageView) -> str:
 
 
 def stop_in_order() -> None:
-    """End the program in order on Ctrl-C and SIGTERM, and say at once that it does: stages take seconds to stop."""
+    """Shut down properly on Ctrl-C and SIGTERM, and say so at once, because stages take seconds to stop."""
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as `nohup` and a script's `&` set it
         signal.signal(signal.SIGINT, _interrupt)

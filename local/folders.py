@@ -27,7 +27,7 @@ SHOWN = {
 
 
 def code_of(fault: OSError) -> ErrorCode:
-    """DISK_FULL where there is no room; any other fault of the disk is INTERNAL."""
+    """DISK_FULL if there is no space left; INTERNAL for any other fault of the disk."""
     return ErrorCode.DISK_FULL if fault.errno in _NO_ROOM else ErrorCode.INTERNAL
 
 

@@ -1,9 +1,9 @@
-"""Whom the local cloud's two servers answer: programs on this machine, and the cloud's own page.
+"""Restrict the local cloud's two servers to programs on this machine and to the cloud's own page.
 
 A browser lets any page that it shows send requests to loopback: with a name of the page's own that resolves to
 127.0.0.1 (DNS rebinding: the Host is foreign), across origins without asking first (a simple POST: the Origin is
-foreign), or by going there (a GET, and AWS's query protocol acts on GETs). Each could create a function here and have
-it run. So a browser that no page of this server has sent gets what our links lead to, and nothing else. Programs send
+foreign), or by navigation (a GET, and AWS's query protocol acts on GETs). Each could create a function here and have it
+run. So a browser request that does not come from a page of this server gets only what our links lead to. Programs send
 neither Origin nor Sec-Fetch-Site, nor a browser's name.
 """
 
@@ -57,11 +57,11 @@ def refusal(port: int, method: str, target: str, headers: Mapping[str, str]) -> 
     if origin is not None and origin.lower() not in {f"http://{host}" for host in hosts}:
         return f"pages of {origin[:80]!r} may not call this server"
     site = headers.get("sec-fetch-site")
-    # browsers before 2023 do not say from where they come
+    # browsers before 2023 do not state where a request comes from
     browser = site is not None or headers.get("user-agent", "").startswith("Mozilla/")
     if not browser or site == "same-origin":
         return None
-    # a link in a mail or elsewhere that somebody follows, or an address that he types
+    # somebody follows a link in a mail or elsewhere, or types an address
     document = site is None or headers.get("sec-fetch-dest") == "document"
     if method != "GET" or not document or not _is_link(target):
         return "other pages may not call this server"
@@ -69,10 +69,10 @@ def refusal(port: int, method: str, target: str, headers: Mapping[str, str]) -> 
 
 
 def _is_link(target: str) -> bool:
-    """Whether a browser that comes from elsewhere may go there.
+    """Whether a browser that comes from elsewhere may open this address.
 
-    Keys of the query are read as the server reads them, which decodes them. A link may have an object shown only as
-    what its name says: else a customer's archive could be read as a page, and that would be a page of this server.
+    Keys of the query are decoded in the same way as by the server. A link may override an object's content type only
+    with the one that its name implies: otherwise a customer's archive could be shown as a page of this server.
     """
     path, _, query = target.partition("?")
     path = unquote(path)
@@ -84,9 +84,9 @@ def _is_link(target: str) -> bool:
 
 
 def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
-    """`app` (ASGI) for whom `refusal` lets in, without leave for other origins to read what it answers.
+    """`app` (ASGI) behind `refusal`, without permission for other origins to read its responses.
 
-    `page` tells the customer's page by a request's path; it is sent with the headers that CloudFront adds on AWS.
+    `page` recognises the customer's page by a request's path; it is sent with the headers that CloudFront adds on AWS.
     """
 
     async def call(scope: Message, receive: Receive, send: Send) -> None:
@@ -100,7 +100,7 @@ def guarded(app: App, port: int, page: Callable[[str], bool]) -> App:
             await _refuse(scope, send, reason)
             return
         added = _PAGE_HEADERS if page(scope["path"]) else {}
-        if found := _API.match(scope["path"]):  # what an API must know to link to itself
+        if found := _API.match(scope["path"]):  # the API needs it to link to itself
             own = [(b"x-forwarded-proto", b"http"), (b"x-forwarded-prefix", found[0].encode())]
             scope = {**scope, "headers": [*scope["headers"], *own]}
 

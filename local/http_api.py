@@ -1,7 +1,7 @@
 """Add the Body of an HTTP API, which MiniStack's CloudFormation ignores.
 
 SAM writes an API's routes, integrations, authorizers and CORS as one OpenAPI definition with Amazon's extensions, and
-API Gateway imports it; MiniStack makes the API and reads nothing of it.
+API Gateway imports it; MiniStack creates the API but ignores the definition.
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-swagger-extensions.html
 """
 

@@ -1,13 +1,13 @@
 """Enforce IAM in the local cloud: every caller has the rights of its role and no more, as on AWS.
 
 MiniStack decides (AUTH=true, `enforce_iam` of local/cloud.py): functions get credentials of their own roles,
-policies of buckets and keys apply, signatures are checked. Here is what stands beside MiniStack or differs from AWS:
+policies of buckets and keys apply, and signatures are checked. This file adds what MiniStack lacks or does differently:
 
 - SageMaker is ours: its calls are authorized here, by MiniStack's evaluator; its jobs get their role's credentials.
 - SES asks for `ses:SendEmail` on the sender's identity, under the key `ses:FromAddress`; MiniStack asks on no resource.
 - Nothing leaves this machine, so loopback counts as TLS; the buckets' policies refuse anything else.
 
-The account's own key, which an operator uses, may do everything, and is not asked for.
+The account's own key, which an operator uses, may do everything and is not checked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 
 
 def apply() -> None:
-    """Put right what MiniStack, in this process, asks otherwise than AWS."""
+    """Correct the checks that MiniStack, in this process, makes differently from AWS."""
     app.pin_request_origin = lambda source_ip, _: _original_pin_request_origin(source_ip, True)
     app._enforce_ses_v2 = _enforce_ses
 
@@ -72,7 +72,7 @@ def _enforce_ses(
 def authorize_sagemaker(
     headers: Mapping[str, str], operation: str, request: Mapping[str, Any], tags: Mapping[str, str]
 ) -> None:
-    """Hold a call of the local SageMaker to its caller's policies; `tags` are those of the job that it names.
+    """Check a call to the local SageMaker against its caller's policies; `tags` are those of the job that it names.
 
     Raises RequestError(AccessDeniedException).
     """
@@ -94,7 +94,7 @@ def authorize_sagemaker(
 def _needed(
     operation: str, request: Mapping[str, Any], tags: Mapping[str, str]
 ) -> Iterator[tuple[str, str, dict[str, str]]]:
-    """What SageMaker checks of a call: action, resource, condition keys.
+    """What SageMaker checks in a call: action, resource, condition keys.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemaker.html
     """

@@ -1,9 +1,9 @@
-"""AWS's limits that MiniStack 1.5.33 does not keep: sizes, and what becomes of calls of a function that Lambda refuses.
+"""AWS's limits that MiniStack 1.5.33 does not enforce: sizes, and concurrent executions of Lambda functions.
 
 1. An execution's input, a task's output and the entries of a PutEvents are at most 262,144 bytes.
-2. An execution whose data grow beyond that ends with States.DataLimitExceeded, which no Retry and no Catch takes.
-3. A state whose function Lambda has no concurrent execution for fails with Lambda.TooManyRequestsException.
-4. An event for such a function stays in Lambda's queue for up to six hours, and no retry is counted.
+2. An execution whose data exceed that ends with States.DataLimitExceeded, which no Retry and no Catch handles.
+3. If no concurrent execution is free for a state's function, the state fails with Lambda.TooManyRequestsException.
+4. An event for such a function waits in Lambda's queue for up to six hours, and this does not count as a retry.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -39,7 +39,7 @@ _original_dispatch = eventbridge._dispatch_to_lambda
 
 
 def apply() -> None:
-    """Patch the MiniStack of this process; local/patches.py calls it, and refuses what is too long for a task."""
+    """Patch the MiniStack of this process. local/patches.py calls it, and refuses outputs too long for a task."""
     stepfunctions._start_execution = _start_execution
     stepfunctions._add_event = _add_event
     eventbridge._put_events = _put_events
@@ -76,14 +76,14 @@ def _put_events(data: dict[str, Any], *options: Any, **named: Any) -> _Response:
 
 
 def _add_event(execution: dict[str, Any], kind: str, details: dict[str, Any]) -> None:
-    """A state that is left has its output in the event; raised there, nothing catches the error."""
+    """The event for leaving a state carries its output; an error raised there is not caught by any Catch."""
     output = details.get("stateExitedEventDetails", {}).get("output", "")
     if len(output) > MAX_BYTES and len(json.dumps(json.loads(output), ensure_ascii=False).encode()) > MAX_BYTES:
         raise stepfunctions._ExecutionError("States.DataLimitExceeded", f"The data is longer than {MAX_BYTES} bytes")
     _original_add_event(execution, kind, details)
 
 
-# --- calls that Lambda has no room for ------------------------------------------------------------------------------
+# --- calls for which no concurrent execution is free ----------------------------------------------------------------
 
 _asynchronous: ContextVar[bool] = ContextVar("asynchronous", default=False)
 

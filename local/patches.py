@@ -17,15 +17,15 @@ What AWS does, and MiniStack does not:
 13. A stack can have an archive of an event bus (local/archives.py).
 14. No item of a Map starts, or tries again, once its execution has ended.
 15. The first item that fails ends its Map: the others' tokens are closed.
-16. Data have a limit, and calls of functions that Lambda has no room for come again (local/limits.py).
+16. Data have a size limit, and calls that find no free concurrent execution are retried (local/limits.py).
 
-One more is about speed: MiniStack unpacks a function's bundle for every worker, so that a burst of events before
-the first worker is warm unpacks and compiles the same thousand files many times over.
+The last one improves speed: MiniStack unpacks a function's bundle for every worker, so a burst of events before the
+first worker is warm unpacks and compiles the same thousand files many times over.
 
 17. A bundle is unpacked once; its workers share the folder, which on AWS is read-only.
 
-tests/integration/test_ministack_patches.py shows each fault on MiniStack as it comes and its absence here, so a
-fixed MiniStack makes a test fail and its patch go.
+tests/integration/test_ministack_patches.py shows each fault on unpatched MiniStack and its absence here. When a later
+MiniStack fixes a fault, the test fails, and the patch can be removed.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/connect-to-resource.html#connect-wait-token
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
@@ -243,7 +243,7 @@ def _run_sub_machine(states: _State, start_at: str, data: Any, execution: _State
 
 
 def _is_over(execution: _State) -> bool:
-    """Whether whatever runs here has nothing to go on for."""
+    """Whether this execution, item or branch has ended, so that it must not continue."""
     items = _map.get()
     return execution["status"] != "RUNNING" or (items is not None and items.failure is not None)
 

@@ -1,5 +1,5 @@
-"""What MiniStack's S3 leaves out where an object has versions: events on EventBridge name theirs, and a version named
-in a GET can be read in ranges.
+"""Add what MiniStack's S3 lacks for versioned objects: events on EventBridge name the version, and a version named in a
+GET can be read in ranges.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
@@ -21,7 +21,7 @@ _original_get = s3._get_object
 
 
 def apply() -> None:
-    """Put both right from now on."""
+    """Patch both from now on."""
     s3._fire_s3_event = _fire
     s3._get_object = _get
     eventbridge._dispatch_event = _dispatch

@@ -1,6 +1,6 @@
-"""The sample's photos, made once for each version of their code: `python -m local.sample_photos` while set-up goes on.
+"""The sample's photos, rendered once for each version of their code: `python -m local.sample_photos`, during set-up.
 
-It needs what sample/requirements.in names and nothing else, so that it can run before all packages are there.
+It needs only the packages in sample/requirements.in, so that it can run before all others are installed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def make_sample(build: Path) -> Path:
 
 
 def place(made: Path, folder: Path) -> None:
-    """Put what was made in its place, or leave there what another demo has made meanwhile: both are the same."""
+    """Move the photos to their place, unless another demo has put the same photos there meanwhile."""
     try:
         made.rename(folder)
     except OSError:

@@ -2,7 +2,7 @@
 
     python -m local.server --port 4566 --sagemaker-port 4567 --folder .local/cloud --root . [--attached]
 
-`--attached` ends the process when its standard input closes, so that it never outlives the one who started it,
+`--attached` ends the process when its standard input closes, so that it never outlives the process that started it,
 however that one ends.
 """
 
@@ -49,12 +49,12 @@ def server_environment(
         "TMPDIR": str(temporary),
         # where MiniStack keeps the keys that tokens are signed with; its default is one folder in /tmp for everybody
         "STATE_DIR": str(temporary / "state"),
-        # MiniStack removes what it takes for its own containers; here it starts none and shall see none
+        # MiniStack removes containers that it takes for its own; here it starts none, and must not see any
         "DOCKER_HOST": f"unix://{folder}/no-docker",
         "LOG_LEVEL": "INFO",
         "AUTH": str(enforce_iam).lower(),  # local/iam.py
         **({} if concurrency is None else {"LAMBDA_ACCOUNT_CONCURRENCY": str(concurrency)}),
-        # two listeners that nothing here needs, one of them on every interface
+        # two listeners that are not needed here, one of them on every interface
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
     }
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--engine", default="", help="where the container engine is, as in DOCKER_HOST")
     parser.add_argument("--attached", action="store_true")
     arguments = parser.parse_args()
-    os.umask(0o077)  # photos, logs, credentials and signing keys are this user's alone
+    os.umask(0o077)  # only this user may read photos, logs, credentials and signing keys
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

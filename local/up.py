@@ -17,7 +17,7 @@ from local.deploy import DeployError, deploy_pipeline, stack_outputs
 from local.web import api_url, publish, sign_in
 
 FOLDER = ROOT / ".local" / "cloud"
-# as many stages of a kind at once as one machine has memory for; further uploads wait in the pipeline's own queue
+# as many SageMaker jobs of a kind at once as one machine's memory allows; other runs wait in the pipeline's own queue
 QUOTAS = {"ml.c6i.4xlarge": 1, "ml.g4dn.xlarge": 1}
 
 
@@ -49,7 +49,7 @@ def main() -> int:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """A second `make up` waits until the first has started, and finds it running."""
+    """A lock: a second `make up` waits until the first has started the cloud, and then finds it running."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -69,7 +69,7 @@ def start() -> tuple[Cloud, dict[str, str]]:
 
 
 def instructions(running: Running) -> list[str]:
-    """What to do next, the page first. All of it can be pasted: what only shows how is a comment."""
+    """What to do next, the page first. All lines can be pasted into a shell; explanations are comments."""
     cloud, outputs = running.cloud, running.outputs
     url = cloud.address.url
     names = {

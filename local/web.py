@@ -16,7 +16,7 @@ _PASSWORD = "A local cloud has 0 secrets."  # by the rules of the pool
 
 
 def api_url(address: Address, outputs: Mapping[str, str]) -> str:
-    """The API of the stack, by path: `https://<id>.execute-api…` is no host of this machine."""
+    """The path-style URL of the stack's API, because `https://<id>.execute-api…` does not resolve to this machine."""
     api_id = outputs["ApiUrl"].removeprefix("https://").partition(".")[0]
     return f"{address.url}/_aws/execute-api/{api_id}/$default"
 
@@ -41,7 +41,7 @@ def sign_in(address: Address, outputs: Mapping[str, str], email: str = PILOT) ->
 def publish(address: Address, outputs: Mapping[str, str], built: Path) -> str:
     """Put the built page and its config.json into the web bucket; the page's URL.
 
-    The page is of one origin with API and buckets, so that no browser asks anybody for leave.
+    The page has the same origin as API and buckets, so that browsers need no CORS permission.
     """
     s3 = address.client("s3")
     config = {

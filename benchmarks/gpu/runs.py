@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.profiler import DeviceType
 
 from benchmarks.gpu.baseline import SimpleTrainer, draw, psnr, synchronise
+from benchmarks.scenery import far_field
 from trainer.dataset import Photo, Scene, views_per_point
 from trainer.dropout import peak_rate
 from trainer.gpu.cost import Machine
@@ -52,7 +53,8 @@ class Beginning:
                 raise OutOfTimeError
 
         began = time.monotonic()
-        start = begin(self._scene, PhotoStore(), self._cap, 3, self._device, after_each)
+        store = PhotoStore()
+        start = begin(self._scene, store, self._cap, 3, self._device, far_field(self._scene, store), after_each)
         synchronise(self._device)
         return start, time.monotonic() - began
 
@@ -104,6 +106,7 @@ def trainer_of(strategy: str, scene: Scene, steps: int, cap: int, device: torch.
         budget=Budget(steps, edge, cap),
         splats=DeviceSplats.of(begun.gaussians, device),
         dropout=peak_rate(views, begun.dense / len(begun.gaussians)),
+        far=far_field(scene, PhotoStore()),
         room=_ROOM,
         strategy=STRATEGIES[strategy](),
     )

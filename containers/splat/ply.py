@@ -7,6 +7,7 @@ Splatting, 2024), filter_3D (Yu et al., Mip-Splatting, 2024), PlayCanvas' packed
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from plyfile import PlyData, PlyElement, PlyParseError
 
 from contract.files import whole
-from contract.ply import MAX_HEADER_BYTES, gaussian_fault, header_of, higher_coefficients
+from contract.ply import MAX_HEADER_BYTES, gaussian_fault, header_bytes, header_of, higher_coefficients
 from splat.errors import InvalidSplatError
 from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians, logit_of, opacity_of
 from splat.packed_ply import is_packed, unpacked
@@ -74,8 +75,7 @@ def read_stored_ply(path: Path) -> StoredSplat:
     Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
     """
     try:
-        _check_header(path)
-        data = PlyData.read(str(path))
+        data = _parsed(path)
         vertices = data["vertex"]
         if is_packed(data):
             return StoredSplat(unpacked(data), _marks(data))
@@ -152,10 +152,31 @@ def smoothed(gaussians: Gaussians, deviations: NDArray[np.floating]) -> Gaussian
         )
 
 
-def _check_header(path: Path) -> None:
-    """Raises ValueError, OSError."""
+_ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))
+
+
+class _AsciiHeader(io.BufferedReader):
+    """A PLY whose header has question marks for what is not ASCII: plyfile takes no other header, and tools write names
+    of people and folders into comments.
+    """
+
+    def __init__(self, raw: io.FileIO, header: int) -> None:
+        super().__init__(raw)
+        self._header = header
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        begun = self.tell()
+        data = super().read(size)
+        return data.translate(_ASCII) if begun < self._header else data
+
+
+def _parsed(path: Path) -> PlyData:
+    """Raises ValueError, OSError, and what plyfile raises."""
     with path.open("rb") as stream:
-        header_of(stream.read(MAX_HEADER_BYTES), path.stat().st_size)
+        head = stream.read(MAX_HEADER_BYTES)
+    header_of(head, path.stat().st_size)
+    with _AsciiHeader(io.FileIO(path), header_bytes(head)) as stream:
+        return PlyData.read(stream)
 
 
 def _marks(data: PlyData) -> Marks:

@@ -50,14 +50,16 @@ def check_pixels(width: int, height: int) -> None:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range."""
+    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. What is no number is black."""
     if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
     values = np.asarray(image)
-    low, high = np.percentile(values, (0.1, 99.9))
+    known = values[np.isfinite(values)] if image.mode == "F" else values
+    low, high = np.percentile(known, (0.1, 99.9)) if known.size else (0.0, 0.0)
     grey = np.empty(values.shape, np.uint8)
     for rows in _bands(values):
-        grey[rows] = np.clip((values[rows].astype(np.float64) - low) / max(high - low, 1e-9) * 255, 0, 255)
+        stretched = (values[rows].astype(np.float64) - low) / max(high - low, 1e-9) * 255
+        grey[rows] = np.clip(np.nan_to_num(stretched, nan=0.0), 0, 255)
     return Image.fromarray(grey).convert("RGB")
 
 

@@ -57,7 +57,7 @@ from domain.limits import MAX_CALLS_A_MINUTE
 from domain.observability import logger, tracer
 
 app = APIGatewayHttpResolver(enable_validation=True, strip_prefixes=[])
-MAX_WEBHOOK_TESTS = 10  # of a caller in a minute: each is a call to a host of his choice
+MAX_WEBHOOK_TESTS = 10  # per caller and minute: each is a call to a host of the caller's choice
 WITHDRAWN = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>Spaceport</title><h1>This link has ended</h1>'
     "<p>It has expired or was withdrawn. Ask whoever sent it to you for a new one.</p></html>"
@@ -77,8 +77,8 @@ def caller() -> Caller:
 
 
 def count_call(app_: APIGatewayHttpResolver, next_middleware: NextMiddleware) -> Response[str]:
-    """API Gateway knows one limit for all callers together; this is each caller's own: an account's, and where a route
-    wants no token a network's."""
+    """Limit each caller: an account or, on a route without a token, a network. API Gateway has only one limit for all
+    callers together."""
     context = app_.current_event.request_context
     known = bool(context.authorizer.jwt_claim)
     who = caller().subject if known else f"without a token {network_of(context.http.source_ip)}"
@@ -305,7 +305,7 @@ OPERATIONS = (
 
 
 def nothing() -> Response[str]:
-    """An empty body and not a missing one, which not everything between here and the caller can encode."""
+    """Return an empty body instead of none, because not every hop to the caller can encode a missing body."""
     return Response(status_code=HTTPStatus.NO_CONTENT.value, body="")
 
 
@@ -322,7 +322,7 @@ def not_found(_error: NotFoundError) -> Response[str]:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    # no path: the token of a share, a ticket or an upload's id in it opens something by itself
+    # not the path: a share's token, a ticket or an upload's id in it grants access by itself
     logger.info("request", route=event.get("routeKey"))
     problem = body_problem(event)
     if problem is not None:

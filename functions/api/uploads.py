@@ -33,6 +33,7 @@ MAX_PARTS = 10_000
 MAX_LINKS = 100  # an answer's worth
 # of names and values; S3 takes 2 KB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html)
 MAX_METADATA_BYTES = 2000
+MAX_KEY_BYTES = 1024  # in UTF-8 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)
 LINK_SECONDS = 3600
 _KEY = re.compile(r"users/[0-9a-f]{16}/[0-9a-f]{32}/(?P<bytes>[1-9][0-9]{0,11})/[^/]+", re.DOTALL | re.ASCII)
 _GONE = ("NoSuchUpload", "404", "NoSuchKey")
@@ -105,7 +106,8 @@ def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
 
 
 def _ascii(text: str) -> str:
-    return text if text.isascii() else Header(text, "utf-8", maxlinelen=10_000).encode()
+    # what looks like an encoded word would be decoded when it is read
+    return text if text.isascii() and "=?" not in text else Header(text, "utf-8", maxlinelen=10_000).encode()
 
 
 class Uploads:
@@ -115,8 +117,10 @@ class Uploads:
         self._s3, self._bucket, self._clock = s3, bucket, clock
 
     def begin(self, request: UploadRequest, caller: Caller) -> Upload:
-        """Raises RefusedRequest(INVALID_OPTION)."""
+        """Raises RefusedRequest: INVALID_OPTION, INVALID_REQUEST for a name that S3 has no room for."""
         key = f"{caller.prefix}{uuid.uuid4().hex}/{request.bytes}/{request.file_name}"
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise RefusedRequest(ErrorCode.INVALID_REQUEST, "fileName: is too long")
         answer = self._s3.create_multipart_upload(
             Bucket=self._bucket, Key=key, Metadata=metadata_of(request, caller), ContentType="application/zip"
         )

@@ -34,7 +34,7 @@ class CallWebhookSettings(Settings):
 
 
 def record(owner: str, delivery: Delivery) -> None:
-    """A line that the log lacks is not worth calling the customer twice."""
+    """Ignore a failure to log the attempt: a missing log entry is no reason to call the customer twice."""
     try:
         WebhookTable(table(CallWebhookSettings.read().webhook_table)).log(owner, delivery)
     except ClientError:

@@ -1,7 +1,7 @@
 """How far a large flight's training is, from what its coarse model and its blocks report. Pure.
 
-The machines of a Map report side by side. Each block's own progress is kept in the job's item, where it only rises, and
-what consumers see of the stage is the sum of all by their shares of the work.
+The machines of a Map report independently. The job's item keeps each block's own progress, which only rises. Consumers
+see one progress of the stage: the sum over all blocks, weighted by their shares of the work.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from domain.status import StatusEvent
 _PERMILLE, _SHARE, _BEGAN = "trainingPermille_", "trainingShare_", "trainingBegan_"  # each followed by a block's label
 _BLOCKS = "trainingBlocks"  # how many there are
 _LABELLED = re.compile(rf"{_PERMILLE}(\w+)")
-MIN_DONE = 0.1  # of the blocks' work, from which on its pace says when all are done
+MIN_DONE = 0.1  # share of the blocks' work; beyond it, its pace is used to estimate when all blocks are done
 
 
 def shares_in(block: BlockName, plan: BlockPlan) -> dict[str, Any]:
-    """What a block's Stage Started says of it."""
+    """The metrics of a block's Stage Started event."""
     return {"share": round(work_share(block, plan), 6), "blocks": len(plan.blocks)}
 
 
 def own_updates(event: StatusEvent) -> list[ItemUpdate]:
-    """What an event of a block keeps in the job's item: its progress, which a retried block never turns back, and, of
-    its start, its share."""
+    """The attributes that a block's event sets in the job's item: its progress, which a retry never lowers, and, if the
+    event is its start, its share."""
     detail = event.detail
     assert detail.block is not None
     label = block_label(detail.block)
@@ -46,7 +46,7 @@ def own_updates(event: StatusEvent) -> list[ItemUpdate]:
 
 
 def own_moments(event: StatusEvent) -> dict[str, str]:
-    """When the block was at work, by this event; the first such moment counts."""
+    """When this event shows the block at work; the first such moment counts."""
     detail = event.detail
     assert detail.block is not None
     return {f"{_BEGAN}{block_label(detail.block)}": detail.at.isoformat()} if detail.progress > 0 else {}
@@ -54,8 +54,8 @@ def own_moments(event: StatusEvent) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class BlocksSoFar:
-    """By label: each begun block's `progress` 0..1, its `share` of the stage's work, and when it was at work first.
-    `blocks`: how many there are, without the coarse model."""
+    """For each block that has begun, by label: its `progress` 0..1, its `share` of the stage's work, and when it was
+    first at work. `blocks`: how many blocks there are, without the coarse model."""
 
     blocks: int
     progress: Mapping[str, float]
@@ -88,10 +88,10 @@ class BlocksSoFar:
         return sum(progress >= 1 for label, progress in self.progress.items() if label != COARSE)
 
     def seconds_left(self, pace: Pace, work: float, at: datetime) -> float:
-        """Until the last block is done. `pace`: of training; `work`: the steps of one block.
+        """Seconds until the last block is done. `pace`: of training; `work`: the steps of one block.
 
-        Side by side, the slowest block says it. Where machines are few and blocks wait for them, the pace of all
-        together says more: the later of both counts.
+        If all blocks run side by side, the slowest one decides. If blocks wait for machines, the pace of all blocks
+        together is the better estimate. The larger of the two is returned.
         """
         a_block = pace.waiting + pace.per_unit * work
         if self.progress.get(COARSE, 0.0) < 1 and not any(label != COARSE for label in self.began):
@@ -116,10 +116,10 @@ class BlocksSoFar:
 
 
 def stage_event(event: StatusEvent, so_far: BlocksSoFar) -> StatusEvent:
-    """The event as one of the whole stage; `so_far`: with this event.
+    """A block's event as an event of the entire stage; `so_far` includes this event.
 
-    The sum rises, and the sequence with it: what an event brings late is no news. Only the coarse model's start is
-    the stage's own.
+    The sum only rises, and the sequence number with it, so a late event changes nothing. Of the starts, only the
+    coarse model's is also the stage's.
     """
     detail = event.detail
     assert detail.stage is not None
@@ -140,5 +140,5 @@ def stage_event(event: StatusEvent, so_far: BlocksSoFar) -> StatusEvent:
 
 
 def in_blocks(attributes: Mapping[str, Any]) -> bool:
-    """Whether the job's training was one in blocks."""
+    """Whether the job was trained in blocks."""
     return _BLOCKS in attributes

@@ -1,5 +1,5 @@
-"""The blocks of a large flight on the control plane: what each may cost, and what it counts for. Pure, but for reading
-the plan."""
+"""The blocks of a large flight on the control plane: what each may cost, and its share of the work. Pure, except for
+reading the plan."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class Allowance(NamedTuple):
 
 
 def allowance_of(budget: float, before: float, reserved: float, share: float, own: float) -> Allowance:
-    """A block's part of what is left for training, so that all of them together stay within the job's budget: side by
-    side, none can see what the others are about to spend.
+    """A block's share of the money left for training. Blocks that run side by side cannot know what the others are
+    about to spend; with fixed shares, all of them together stay within the job's budget.
 
-    before: dollars that were spent before the blocks. reserved: what comes after them may cost. own: what the block's
-    earlier attempts have cost.
+    before: dollars spent before the blocks began. reserved: dollars that later stages may cost. own: dollars that the
+    block's earlier attempts have cost.
     """
     left = max(0.0, budget - before - min(reserved, RESERVED_SHARE * budget))
     return Allowance(spent=own, limit=share * left)
 
 
 def money_share(block: BlockName, plan: BlockPlan) -> float:
-    """Of what is left for training when the block begins: the coarse model is paid before the blocks begin."""
+    """The block's share of the money left when the blocks begin; the coarse model has been paid for by then."""
     return COARSE_SHARE if block == COARSE else plan.block(block).weight
 
 
 def work_share(block: BlockName, plan: BlockPlan) -> float:
-    """Of the stage's progress: those of the coarse model and all blocks add up to 1."""
+    """The share of the stage's progress; the shares of the coarse model and all blocks add up to 1."""
     return COARSE_SHARE if block == COARSE else (1 - COARSE_SHARE) * plan.block(block).weight
 
 
 def read_plan(s3: Any, scene_uri: str) -> BlockPlan:
-    """The plan below structure from motion's output. Raises DamagedResult without a usable one."""
+    """The plan in structure from motion's output. Raises DamagedResult if there is no usable plan."""
     try:
         return BlockPlan.from_json(read_json(s3, f"{scene_uri}/{BLOCKS_FILE}"))
     except ValueError as error:

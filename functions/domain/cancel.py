@@ -9,7 +9,7 @@ from domain.job import Camel
 
 
 class Cancellation(Camel):
-    """`stopping` is False for a job that had ended before; `status` is its execution's, as it was found."""
+    """`stopping` is False for a job that had already ended; `status` is that of its execution before the call."""
 
     job_id: str
     status: str
@@ -17,8 +17,8 @@ class Cancellation(Camel):
 
 
 class Canceller:
-    """Ends the execution and nothing else: stop_job receives the event of its end, whoever ended it, stops the
-    SageMaker job and publishes `Job Stopped`, which notify mails once."""
+    """Ends only the execution. stop_job then receives the event that the execution has ended, stops the SageMaker job
+    and publishes `Job Stopped`, about which notify sends one mail."""
 
     def __init__(self, executions: Executions) -> None:
         self._executions = executions

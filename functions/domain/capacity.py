@@ -2,8 +2,8 @@
 
 The quota of an instance type may be one. Runs beyond it wait here, with their tasks, and get a machine as soon as one
 is free: owners in turn, each owner's jobs in the order in which they began (domain/fairness.py). Stages that share a
-quota share a queue: else the later stage of an early job would wait for the earlier stage of every late one. Runs that
-take from another quota are skipped.
+quota share a queue; otherwise the later stage of an early job would wait for the earlier stages of all later jobs. Runs
+that need another quota are skipped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from domain.stage_runs import StageRuns, WaitingRun
 from domain.stages import StageRun
 from domain.status import StatusBus, stage_begun
 
-# of a queue at a time: its head shows which quotas are spent, and a long queue would be read again and again
+# read at a time: the head of the queue shows which quotas are used up, and reading all of a long queue would cost more
 MAX_SCANNED = 500
 MAX_FAULTS = 3
 # answers to Create that do not change with time: the request itself is wrong
@@ -35,8 +35,8 @@ _INVALID_REQUEST = ("ValidationException", "AccessDeniedException", "ResourceNot
 
 
 class Queue:
-    """Every call is safe to repeat and to run beside itself: a job's name can be created once, and a run is claimed
-    before its job is created, so that several at a time serve one queue and none does another's work."""
+    """Every call is safe to repeat and to run concurrently: a job's name can be created only once, and a run is claimed
+    before its job is created, so that several invocations can serve one queue without doing the same work."""
 
     def __init__(
         self,
@@ -51,11 +51,11 @@ class Queue:
         self._reporter, self._start_tags, self._clock = reporter, start_tags, clock
 
     def serve(self, stage: Stage) -> list[StageRun]:
-        """Create the jobs of the runs that wait for machines of this stage's kind, owners in turn, until SageMaker
-        refuses one of each quota; returns their runs.
+        """Create the jobs of the runs that wait for machines of this stage's kind, owners in turn, until SageMaker has
+        refused one job for each quota. Returns the runs whose jobs were created.
 
-        A run that meets another fault keeps its place, and those behind it are served. After MAX_FAULTS of them in a
-        row the fault is not the runs' own, and the pass ends.
+        A run that fails for another reason keeps its place, and those behind it are served. After MAX_FAULTS such
+        failures in a row, the runs cannot be the cause, and the pass ends.
         """
         served, spent, faults = list[StageRun](), set[str](), 0
         for waiting in self._waiting(stage):
@@ -78,15 +78,15 @@ class Queue:
         return served
 
     def others_wait(self, run: StageRun, quota: str) -> bool:
-        """Whether a run beside this one waits for that quota."""
+        """Whether another run waits for that quota."""
         return any(waiting.run != run and _quota_of(waiting) == quota for waiting in self._waiting(run.stage))
 
     def _waiting(self, stage: Stage) -> Iterator[WaitingRun]:
         return islice(self._runs.queue(*stage.of_its_kind), MAX_SCANNED)
 
     def _create(self, waiting: WaitingRun) -> bool:
-        """False for a run that another is creating, or that no wait helps, because its request is wrong or its quota is
-        0: its task has failed."""
+        """False if another invocation is creating the run's job, or if waiting cannot help because the request is
+        invalid or the quota is 0: then the task has failed."""
         claim = self._runs.claim(waiting.run)
         if claim is None:
             return False
@@ -119,7 +119,7 @@ class Queue:
         logger.error("stage run not started", job_id=waiting.run.job_id, error=error.code, reason=reason)
         self._runs.note(waiting.run, f"{error.code}: {reason}")
         self._reporter.fail(waiting.task_token, error)
-        self._runs.leave_queue(waiting.run)  # else it would hold up all behind it
+        self._runs.leave_queue(waiting.run)  # otherwise it would block all runs behind it
 
 
 def _quota_of(waiting: WaitingRun) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-# what a call to AWS, or StatusBus.put, raises where AWS and not the code is at fault
+# what a call to AWS, or StatusBus.put, raises if the fault is AWS's and not the code's
 AWS_FAULTS = (ClientError, BotoCoreError, RuntimeError)
 
 

@@ -11,7 +11,7 @@ from contract.codes import ErrorCode
 from domain.errors import JobError
 from domain.stages import StageRun
 
-# error codes of Create… that a later attempt may not meet
+# error codes of Create… that may not occur at a later attempt
 _RETRY_LATER = {
     "ResourceLimitExceeded": ErrorCode.CAPACITY,
     "ThrottlingException": ErrorCode.THROTTLED,
@@ -35,8 +35,8 @@ class Compute:
         self._sagemaker = sagemaker
 
     def create(self, run: StageRun, request: dict[str, Any]) -> None:
-        """Start the job; that it is there already is success. Raises CannotStart for quotas (NO_QUOTA, which no wait
-        mends, where one is 0) and throttling."""
+        """Start the job; a job that already exists counts as success. Raises CannotStart for throttling and for quotas
+        (NO_QUOTA if the quota is 0, because waiting would not help)."""
         create = getattr(self._sagemaker, f"create_{run.stage.kind.lower()}_job")
         try:
             create(**request)
@@ -63,7 +63,7 @@ class Compute:
         return answer
 
     def stop(self, run: StageRun) -> None:
-        """Ask the job to stop; one that has ended or never was is stopped."""
+        """Request the job to stop. A job that has ended, or never existed, counts as stopped."""
         stop = getattr(self._sagemaker, f"stop_{run.stage.kind.lower()}_job")
         try:
             stop(**{f"{run.stage.kind}JobName": run.job_name})

@@ -1,7 +1,7 @@
 """What an archive contains, as far as ranged reads find it within seconds: headers of films and splats, the model of a
 scene.
 
-A refusal is what the first stage would say for the same reason. What is out of reach is left to that stage.
+A refusal has the same code that the first stage would give. Whatever cannot be read here is left to that stage.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _BROKEN = (zlib.error, EOFError, struct.error)
 
 @dataclass
 class _Reach:
-    """What may still be read of an archive's entries: bytes, packed or unpacked, whichever are more, and lines."""
+    """How much of an archive's entries may still be read: lines, and bytes (packed or unpacked, whichever is more)."""
 
     bytes: int
     lines: int

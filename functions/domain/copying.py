@@ -15,8 +15,8 @@ PARTS_AT_ONCE = 20
 
 
 def managed_copy(s3: Any, source: Mapping[str, str], etag: str, uri: str) -> bool:
-    """Copy `source`, in CopySource's terms, to `uri` unless something is there; False when `source` has gone, or is no
-    longer what `etag` names."""
+    """Copy `source` (a CopySource) to `uri`, unless an object exists there. False if `source` is gone or no longer has
+    the ETag `etag`."""
     bucket, key = split_uri(uri)
     if head_object(s3, Bucket=bucket, Key=key) is not None:
         return True

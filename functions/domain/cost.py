@@ -32,7 +32,7 @@ MIN_SECONDS = 60
 
 @dataclass(frozen=True)
 class Prices:
-    """What machines cost in `region`. `own`: the prices that the operator has set, by instance type; they go first."""
+    """What machines cost in `region`. `own`: prices set by the operator, by instance type; they take precedence."""
 
     region: str = DEFAULT_REGION
     own: Mapping[str, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Prices:
 
     @property
     def described(self) -> str:
-        """Whose prices they are, for whoever reads a cost. Another region's are named as such."""
+        """The source of the prices, shown beside a cost. It says if they are another region's."""
         known = self.region in DOLLARS_PER_HOUR
         listed = f"the list prices in {self.region if known else DEFAULT_REGION} of {PRICES_AS_OF}"
         if not self.own:
@@ -68,7 +68,7 @@ class Prices:
         return None if per_hour is None else round(per_hour * seconds / 3600, 4)
 
     def seconds_for(self, instance_type: str, money: float) -> int:
-        """How long `money` (dollars) keeps the machine, in whole seconds; 0 when that is not worth starting it.
+        """How many whole seconds of the machine `money` (dollars) pays for; 0 if too few to be worth starting it.
 
         Raises KeyError for a machine without a known price: no budget can be kept on it.
         """

@@ -21,5 +21,5 @@ def answer_if_holds(write: Callable[..., Any], **arguments: Any) -> dict[str, An
 
 
 def holds(write: Callable[..., Any], **arguments: Any) -> bool:
-    """The same, for whom it is enough to know whether the condition held."""
+    """The same, but returns only whether the condition held."""
     return answer_if_holds(write, **arguments) is not None

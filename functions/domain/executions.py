@@ -17,8 +17,8 @@ from domain.stages import StageOutput
 
 
 class Rerun(Camel):
-    """What an execution repeats: `of` a job, from a stage on. `request_id` distinguishes a repeated request from
-    a new one."""
+    """The job that an execution repeats (`of`), and the stage from which it does. `request_id` distinguishes a repeated
+    request from a new one."""
 
     of: str
     from_stage: Stage
@@ -68,9 +68,10 @@ _JOB_NAMES = [field.alias or name for name, field in Job.model_fields.items()]
 def execution_input(
     job: Job, first_stage: Stage, stages: Mapping[Stage, StageOutput] | None = None, rerun: Rerun | None = None
 ) -> str:
-    """The state machine's data as JSON: the job, where to begin, and the outputs of the stages before that.
+    """The state machine's data as JSON: the job, the stage to begin with, and the outputs of the stages before it.
 
-    Equal arguments give equal text: only then does Step Functions treat a repeated start as the same.
+    Equal arguments give equal text, because Step Functions treats a repeated start as the same only if the text is
+    equal.
     """
     outputs = {
         stage.state_key: output.model_dump(by_alias=True, mode="json") for stage, output in (stages or {}).items()
@@ -93,7 +94,7 @@ class Executions:
         self._stepfunctions, self._pipeline_arn = stepfunctions, pipeline_arn
 
     def begin(self, job: Job, document: str) -> bool:
-        """Start the job's execution. False when one of that name exists that has another input or has ended."""
+        """Start the job's execution. False if an execution of that name has another input or has ended."""
         try:
             self._stepfunctions.start_execution(
                 stateMachineArn=self._pipeline_arn, name=job.job_id, input=document, traceHeader=job.trace_header
@@ -133,7 +134,7 @@ class Executions:
         )
 
     def oldest_running(self) -> datetime | None:
-        """When the execution began that has run for longest; None when none runs."""
+        """When the oldest running execution began; None if none is running."""
         begun: list[datetime] = []
         more: dict[str, str] = {}
         while True:
@@ -146,7 +147,7 @@ class Executions:
             more = {"nextToken": page["nextToken"]}
 
     def ended_between(self, begun_after: datetime, after: datetime, before: datetime) -> Iterator[Ended]:
-        """Those that ended badly in that time, of those that began after `begun_after`."""
+        """The executions that began after `begun_after` and ended without success in that time."""
         for status in get_args(Ended.model_fields["status"].annotation):
             more: dict[str, str] = {}
             while True:

@@ -15,13 +15,13 @@ Range = tuple[float, float]
 
 
 class Expectation:
-    """`machines`: the instance type of each stage and quality, since a pace is a machine's."""
+    """`machines`: the instance type of each stage and quality, because each type has its own pace."""
 
     def __init__(self, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
         self._paces, self._machines = paces, machines
 
     def of(self, item: JobItem) -> str | None:
-        """A range in words; None for a job of which nothing was recorded, and for one that reuses earlier results."""
+        """A range in words; None if nothing was recorded about the job, or if it reuses earlier results."""
         if item.pipeline_step is None or item.rerun_of is not None:
             return None
         paces = self._of(item.pipeline_step, Quality(item.quality or DEFAULT_QUALITY))
@@ -30,8 +30,8 @@ class Expectation:
     def of_each_quality(
         self, step: PipelineStep, photos: int | None, prices: Prices
     ) -> dict[Quality, tuple[Range, Range | None]]:
-        """Seconds, the least and the most, of a job that nobody has sent yet, and dollars, None where a price is not
-        known. `photos`: None for as many as most have."""
+        """The shortest and longest time in seconds of a job that has not been sent yet, and its dollars (None if a
+        price is unknown). `photos`: None for the usual number."""
         step = divided_from(step, photos or 0)
         item = JobItem(job_id="", pipeline_step=step, photos=photos)
         found = {}

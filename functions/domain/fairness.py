@@ -1,9 +1,9 @@
 """Fairness between owners in the queues for machines: start-time fair queueing, one job a round for each owner.
 
 Goyal, Vin and Cheng, Start-time Fair Queuing, SIGCOMM 1996, with every job of weight and length 1. A job's start tag is
-the later of the system's virtual time (the tag served last) and the tag behind its owner's last job. Machines go to the
-lowest tag, so that owners with jobs in the queue take turns, whoever came first with how many; and whoever had the
-machines while nobody else wanted them owes nobody for it.
+the later of the system's virtual time (the tag served last) and the tag after its owner's last job. Machines go to the
+lowest tag, so that owners with jobs in the queue take turns, no matter who came first and with how many jobs. An owner
+who used the machines while nobody else wanted them is not penalised for it later.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class StartTags:
         self._table, self._clock = table, clock
 
     def take(self, owner: str | None) -> int:
-        """The tag of the owner's next job. Uploads of nobody are the operator's, who is one owner like the others."""
+        """The tag of the owner's next job. Uploads without an owner count as the operator's, who is one owner."""
         own = {"counter": f"{_VIRTUAL_TIME} {owner or ''}"}
         now = self._table.get_item(Key={"counter": _VIRTUAL_TIME}).get("Item", {}).get("startTag", 0)
         self._raise(own, int(now))
@@ -38,7 +38,7 @@ class StartTags:
         return int(answer["Attributes"]["startTag"]) - 1
 
     def served(self, tag: int) -> None:
-        """A run with this tag got its machine: virtual time passes."""
+        """Advance virtual time: a run with this tag got its machine."""
         self._raise({"counter": _VIRTUAL_TIME}, tag)
 
     def _raise(self, key: dict[str, str], tag: int) -> None:

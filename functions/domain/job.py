@@ -24,7 +24,7 @@ from domain.errors import RejectedUpload, one_line
 NEAR_MISS = 0.8  # of 1, difflib's ratio: `traningsteps` is one, `mtime` and `user-agent` are none
 MAX_REMARKS = 5
 MAX_SLUG = 20  # jobId-stage-attempt must fit SageMaker's 63 characters
-OWNER_METADATA = "owner"  # on objects that the API let somebody upload; no option of the customer's
+OWNER_METADATA = "owner"  # set on objects uploaded through the API; not an option of the customer's
 
 
 class Camel(BaseModel):
@@ -68,7 +68,7 @@ _FORMS = {
 
 
 class JobOptions(Camel, WholeNumberOptions, TextOptions):
-    """What a customer may ask for, from object metadata or the API body."""
+    """The options that a customer may set, in object metadata or in the API's body."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,19 +79,19 @@ class JobOptions(Camel, WholeNumberOptions, TextOptions):
     @field_validator(*WHOLE_NUMBERS, mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
-        """Metadata have them in letters, and JSON as numbers. Python takes True for 1; its name is no number."""
+        """Metadata contain numbers as text, JSON as numbers. True is rejected, although Python treats it as 1."""
         return str(value) if isinstance(value, bool) else value
 
     @field_validator(*TEXTS)
     @classmethod
     def _text(cls, value: str | None) -> str | None:
-        """As it is printed, in mails and reports: one line. What shows nothing says nothing."""
+        """The text as mails and reports print it: one line. None if nothing printable remains."""
         return None if value is None else _line(value) or None
 
 
 class Job(Camel):
-    """The input of one execution of the state machine. `owner`: whose job it is, as JobItem has it; `remarks`: on what
-    looks like a setting and is none, for the customer.
+    """The input of one execution of the state machine. `owner`: as in JobItem; `remarks`: notes for the customer on
+    metadata that look like settings but are not.
     """
 
     version: Literal["1"] = "1"
@@ -113,7 +113,7 @@ class Job(Camel):
 
     @property
     def trace_header(self) -> str:
-        """One X-Ray trace for all that is done for the job, from the upload to the mail; always the same for it.
+        """The X-Ray trace of everything done for the job, from the upload to the mail; always the same for one job.
 
         docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html: the second it began, and 96 bits.
         """
@@ -124,7 +124,7 @@ class Job(Camel):
 def job_id_of(uploaded: UploadedObject, stack: str) -> str:
     """Readable and unique: a stack always gives the same object version the same id (at most 33 characters, a-z0-9-).
 
-    Two stacks give it two: names of SageMaker jobs begin with it, and those are the account's.
+    Two stacks give it different ids, because SageMaker job names begin with the id and must be unique in the account.
     """
     identity = "\0".join((stack, uploaded.bucket, uploaded.key, uploaded.version))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:12]
@@ -144,7 +144,7 @@ def job_id_of_rerun(job_id: str, number: int) -> str:
 
 
 def earlier_job_ids(job_id: str) -> list[str]:
-    """The ids of the runs before a rerun, the newest first; none before the first run."""
+    """The ids of the runs before a rerun, newest first; empty for the first run."""
     number = int(job_id.removeprefix(first_job_id(job_id)).removeprefix("-r") or 1)
     return [job_id_of_rerun(job_id, earlier) for earlier in range(number - 1, 0, -1)]
 
@@ -162,7 +162,7 @@ def options_from_metadata(metadata: Mapping[str, str]) -> JobOptions:
 
 
 def remarks_on(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """On metadata that are no settings, but nearly: what the customer may have meant."""
+    """A note on each metadata name that is almost a setting: what the customer may have meant."""
     found = []
     for raw in sorted(metadata):
         plain = _plain(raw)
@@ -176,13 +176,14 @@ BY_EMAIL = "mailto:"
 
 
 def owner_by_email(email: str) -> str:
-    """The owner of a job that came with an address and no token. `email` is ASCII: `lower` makes a Kelvin sign a k."""
+    """The owner of a job that came with an address and without a token. `email` must be ASCII, because `lower` turns a
+    Kelvin sign into a k."""
     return BY_EMAIL + email.lower()
 
 
 def owner_in(metadata: Mapping[str, str]) -> str | None:
-    """Whose an object is, as its own metadata say: the API's caller who uploaded it; else the address that came with
-    it, which a token must carry verified."""
+    """The owner of an object according to its own metadata: the API caller who uploaded it, otherwise the address in
+    it. A token must contain that address as verified."""
     if OWNER_METADATA in metadata:
         return metadata[OWNER_METADATA]
     email = email_from_metadata(metadata)
@@ -190,7 +191,7 @@ def owner_in(metadata: Mapping[str, str]) -> str | None:
 
 
 def email_from_metadata(metadata: Mapping[str, str]) -> str | None:
-    """The address alone, for a customer whose other settings are wrong; None where it is missing or wrong itself."""
+    """Only the address, for a customer whose other settings are wrong; None if it is missing or wrong itself."""
     try:
         return options_from_metadata({name: text for name, text in metadata.items() if _plain(name) == "email"}).email
     except RejectedUpload:
@@ -239,12 +240,12 @@ def scene_name(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """Printable, and with whole letters in place of those that macOS takes apart."""
+    """Printable text, with the decomposed letters of macOS composed again."""
     return one_line(unicodedata.normalize("NFC", text), MAX_NAME)
 
 
 def _decoded(text: str) -> str:
-    """Metadata are HTTP headers: what is not ASCII comes as RFC 2047 has it."""
+    """Metadata are HTTP headers, so non-ASCII text arrives encoded as in RFC 2047."""
     try:
         return str(make_header(decode_header(text))) if "=?" in text else text
     except (LookupError, ValueError, MessageError):  # it only looks like that

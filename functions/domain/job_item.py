@@ -34,8 +34,8 @@ class StageItem(Camel):
 
 
 class JobItem(Camel):
-    """`name` to `rerun_from` are recorded when the job starts; the rest follows from its events. An event may arrive
-    before the job was recorded: then the facts are missing.
+    """`name` to `rerun_from` are recorded when the job starts; its events set the rest. An event may arrive before the
+    job was recorded; then the first group is missing.
 
     `sequence` and `sequences` (of each stage) guard against late and repeated events. `moments`, by attribute: when an
     attempt at a stage was asked for, at work, at a tenth of its progress, and done.
@@ -101,7 +101,7 @@ class JobItem(Camel):
 
     @property
     def dollars(self) -> float:
-        """What its own stages have cost so far."""
+        """The cost of the job's own stages so far."""
         reused = self.rerun_from.ordinal if self.rerun_from else 1
         own = [self.stages[stage].cost or {} for stage in self.stages if stage.ordinal >= reused]
         return float(sum(cost.get("dollars", 0.0) for cost in own))
@@ -132,12 +132,12 @@ def moment_name(stage: Stage, attempt: int, moment: str) -> str:
 
 
 def updates_for(event: StatusEvent) -> list[ItemUpdate]:
-    """What an event changes: three independent writes, each guarded by its own rising number, so that neither the order
-    of events nor their repetition matters.
+    """The changes that an event makes: three independent writes, each guarded by its own rising number, so that neither
+    the order of events nor their repetition matters.
 
     - `sequence`: the headline (status, stage, message, error, outputs) of the newest event;
-    - `progress`: the job's progress, which a retried stage never turns back;
-    - `<stage>Sequence`: that stage's own attempt, progress and metrics, also when news of a later stage came first.
+    - `progress`: the job's progress, which a retried stage never lowers;
+    - `<stage>Sequence`: that stage's own attempt, progress and metrics, even if a later stage's event came first.
     """
     detail = event.detail
     shared = detail.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -174,11 +174,11 @@ def applied(attributes: Mapping[str, Any], updates: Sequence[ItemUpdate], moment
 
 
 def believed(event: StatusEvent) -> StatusEvent | None:
-    """The event without what its sender may not say; None for one that is not to be believed at all.
+    """The event reduced to the fields that its sender may set; None for an event that cannot be trusted at all.
 
-    Containers publish `Stage Progressed` and no other. They read customers' files, and one may have been taken over: it
-    says how far it is, in a line, and its figures. Its number must be that of its stage, attempt and progress: a higher
-    one would shut out all that comes after.
+    Containers may publish only `Stage Progressed`. They read customers' files, and one may have been taken over, so
+    only its progress, one line of text and figures are accepted. Its sequence number must match its stage, attempt and
+    progress: a higher number would block all later events.
     """
     detail = event.detail
     if event.type is not StatusType.STAGE_PROGRESSED:
@@ -195,7 +195,7 @@ def believed(event: StatusEvent) -> StatusEvent | None:
 
 
 def _is_block(block: BlockName) -> bool:
-    """Every block has attributes of its own in the item, which must not grow without end."""
+    """Every block has its own attributes in the item, and the item must not grow without limit."""
     return block == COARSE or (isinstance(block, int) and 1 <= block <= MAX_BLOCKS)
 
 

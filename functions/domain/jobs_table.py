@@ -1,4 +1,4 @@
-"""The jobs table: one item per job. start_job writes who asked for what, track_progress how far it is."""
+"""The jobs table: one item per job. start_job writes the owner and the options, track_progress the progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KEEP_SECONDS = 400 * 24 * 3600
 
 
 class JobFacts(Camel):
-    """What is recorded of a job beside its upload. `reused`: attributes of the stages that a rerun does not repeat."""
+    """The facts about a job besides its upload. `reused`: attributes of the stages that a rerun does not repeat."""
 
     photos: int | None = None
     rerun_of: str | None = None
@@ -45,9 +45,10 @@ class JobsTable:
         self._table, self._clock = table, clock
 
     def record(self, job: Job, more: JobFacts | None = None, start_with: str | None = None) -> None:
-        """Write the facts of the upload and `more`; repeating it changes nothing and never touches progress.
+        """Write the facts of the upload and `more`. Repeating the call changes nothing and never touches progress.
 
-        `start_with`: what is still to be done for the job, until `started`; sweep_jobs does it where the caller died.
+        `start_with`: the work that remains for the job until `started` is called; sweep_jobs does it if the caller
+        crashes.
         """
         self._write_facts(job.job_id, self._facts(job, more, start_with))
 
@@ -62,11 +63,11 @@ class JobsTable:
         )
 
     def started(self, job_id: str) -> None:
-        """Nothing is left to do of what `record` was given as `start_with`."""
+        """Note that the work which `record` received as `start_with` is done."""
         self._table.update_item(Key={"jobId": job_id}, UpdateExpression="REMOVE startingFor, startingAt, startWith")
 
     def not_started(self, before: datetime) -> list[tuple[str, str]]:
-        """The jobs recorded before then of which something is left to do, and what."""
+        """The jobs recorded before then for which work remains, with that work."""
         answer = self._table.query(
             IndexName=STARTING,
             KeyConditionExpression="startingFor = :start AND startingAt < :before",
@@ -117,9 +118,9 @@ class JobsTable:
     def of_owner(
         self, owner: str, limit: int, until: str | None = None, before: tuple[str, str] | None = None
     ) -> list[JobItem]:
-        """`limit` jobs of an owner, the newest upload first; where several were uploaded in the second of the last, all
-        of them, for the index has no order of its own among those. `until`: only uploads of then and before; `before`:
-        only what comes after this (uploadedAt, jobId) in descending order."""
+        """`limit` jobs of an owner, newest upload first. If several were uploaded in the same second as the last one,
+        all of them are returned, because the index does not order them. `until`: only uploads up to then; `before`:
+        only jobs that come after this (uploadedAt, jobId) in descending order."""
         latest = before[0] if before else until
         asked: dict[str, Any] = {
             "IndexName": BY_OWNER,
@@ -127,14 +128,14 @@ class JobsTable:
             "ExpressionAttributeNames": {"#owner": "owner"},
             "ExpressionAttributeValues": {":owner": owner, **({":latest": latest} if latest else {})},
             "ScanIndexForward": False,
-            "Limit": limit + 1,  # the one after the last says whether its second is over
+            "Limit": limit + 1,  # the item after the last shows whether the last one's second is complete
         }
         ids = list(_page(limit, before, self._keys(asked)))
         found = {item["jobId"]: JobItem.of(item) for item in self._batch(ids)}
-        return [found[job_id] for job_id in ids if job_id in found]  # the index is behind the table by moments
+        return [found[job_id] for job_id in ids if job_id in found]  # the index lags behind the table by moments
 
     def _keys(self, asked: dict[str, Any]) -> Iterator[tuple[str, str]]:
-        """(uploadedAt, jobId) of what a query finds, as they are read."""
+        """(uploadedAt, jobId) of each item that a query finds, as it is read."""
         while True:
             answer = self._table.query(**asked)
             yield from ((item["uploadedAt"], item["jobId"]) for item in answer["Items"])
@@ -143,7 +144,7 @@ class JobsTable:
             asked = {**asked, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
     def _batch(self, ids: list[str]) -> Iterator[Mapping[str, Any]]:
-        """The items themselves: the index holds keys alone, so that no progress of a job is written to it."""
+        """The items themselves: the index holds only keys, so that a job's progress is not written to it as well."""
         for begin in range(0, len(ids), MAX_BATCH):
             wanted: Any = {self._table.name: {"Keys": [{"jobId": one} for one in ids[begin : begin + MAX_BATCH]]}}
             while wanted:
@@ -152,7 +153,7 @@ class JobsTable:
                 wanted = answer.get("UnprocessedKeys")
 
     def attributes(self, job_id: str) -> dict[str, Any]:
-        """The item as DynamoDB keeps it; its key alone where there is none yet."""
+        """The item as DynamoDB stores it; only its key if it does not exist yet."""
         found: dict[str, Any] = self._table.get_item(Key={"jobId": job_id}, ConsistentRead=True).get("Item", {})
         return {"jobId": job_id, **found}
 
@@ -161,7 +162,7 @@ class JobsTable:
         self._change(job_id, "SET #name = :value", {"#name": "name"}, name)
 
     def add_share(self, job_id: str, share_id: str, share: Share) -> bool:
-        """False where the job has MAX_SHARES of them, or is gone."""
+        """False if the job already has MAX_SHARES shares, or is gone."""
         self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
         facts = share.model_dump(mode="json", by_alias=True, exclude_none=True)
         return holds(
@@ -174,7 +175,7 @@ class JobsTable:
         )
 
     def remove_share(self, job_id: str, share_id: str) -> None:
-        """Withdrawing what is withdrawn changes nothing."""
+        """Withdraw a share; repeating the call changes nothing."""
         self._change(job_id, "SET shares = if_not_exists(shares, :value)", {}, {})
         self._change(job_id, "REMOVE shares.#share", {"#share": share_id})
 
@@ -201,10 +202,10 @@ class JobsTable:
         )
 
     def apply(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str] | None = None) -> int:
-        """Make the updates that are news, and keep the first value of each of `moments`; returns how many updates were
-        news.
+        """Make the updates that are newer than the item, and keep the first value of each of `moments`. Returns how
+        many updates were made.
 
-        One write where all are, as of an event that comes in its turn; one each where some are not.
+        If all are newer, as for an event that arrives in order, one write is enough; otherwise each has its own.
         """
         first = moments or {}
         if self._write(job_id, updates, first):
@@ -214,9 +215,9 @@ class JobsTable:
         return sum(self._write(job_id, [update], {}) for update in updates) if len(updates) > 1 or first else 0
 
     def _write(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> bool:
-        """False where one of the updates is no news: then none is made."""
+        """False if one of the updates is not newer; then none is made."""
         values = {name: _storable(value) for update in updates for name, value in update.values.items()}
-        # an event of a job that nobody recorded makes an item, too
+        # an event of a job that was not recorded also creates an item
         kept = {"expiresAt": int(self._clock()) + KEEP_SECONDS, **moments}
         number = {name: i for i, name in enumerate([*kept, *values])}
         changes = [f"#{number[name]} = if_not_exists(#{number[name]}, :{number[name]})" for name in kept]
@@ -234,7 +235,7 @@ class JobsTable:
 
 
 def _storable(value: Any) -> Any:
-    """DynamoDB takes no floats."""
+    """Convert floats, which boto3 does not accept for DynamoDB."""
     if isinstance(value, float):
         return Decimal(str(value))
     if isinstance(value, dict):
@@ -245,7 +246,7 @@ def _storable(value: Any) -> Any:
 
 
 def _page(limit: int, before: tuple[str, str] | None, keys: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """The ids of `limit` keys after `before`, and of what shares the last one's second."""
+    """The ids of `limit` keys after `before`, and of the keys in the same second as the last one."""
     count, last = 0, ""
     for second, job_id in keys:
         if count >= limit and second != last:

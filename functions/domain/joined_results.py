@@ -1,7 +1,7 @@
 """Join the results of a large flight's blocks into one result of its training, for the report.
 
-A check photo that several blocks show in part has one score: squared errors weighed by the parts' pixels, as if the
-photo had been compared at once.
+A check photo that several blocks show in part has one score: the squared errors are weighted by the parts' pixels, as
+if the entire photo had been compared at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class BlockResult:
 
 
 def joined_result(coarse: Mapping[str, Any], blocks: Sequence[BlockResult]) -> dict[str, Any]:
-    """The result of the stage as if it had trained the flight whole; without the list of files.
+    """The result of the stage as if it had trained the entire flight at once, without the list of files.
 
     `coarse`: the coarse model's result.json, which counts the flight's photos.
     """
@@ -119,5 +119,5 @@ def _summed(timings: Iterable[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _once(warnings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Warnings without repetition: each block says the same of the same photos."""
+    """Warnings without repetition: blocks that share a photo report the same warning."""
     return list({(warning["code"], warning["message"]): warning for warning in warnings}.values())

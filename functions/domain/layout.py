@@ -14,7 +14,7 @@ from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
-KEPT, EXPIRING = "jobs", "intermediates"  # what customers get; what only later stages read, until it expires
+KEPT, EXPIRING = "jobs", "intermediates"  # files that customers get; files that only later stages read and that expire
 _OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
@@ -26,7 +26,7 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def is_of_job(uri: str, job_id: str, results_bucket: str) -> bool:
-    """Whether the URI lies in a folder of the job, or of another run of its upload, whose results a rerun reuses."""
+    """Whether the URI is in a folder of the job or of another run of its upload, whose results a rerun reuses."""
     found = _OF_JOB.fullmatch(uri)
     if found is None or found["bucket"] != results_bucket:
         return False
@@ -52,12 +52,12 @@ def joined_uri(job_id: str, results_bucket: str) -> str:
 
 
 def manifest_uri(folder: str, reader: str) -> str:
-    """The list of what of a stage's output in `folder` a later run reads, where that is not all of it."""
+    """The manifest of the files in a stage's output `folder` that a later run reads, if it does not read all."""
     return f"{folder}/{reader}.manifest"
 
 
 def evidence_uri(job_id: str, stage: Stage, results_bucket: str) -> str:
-    """Where a stage that refuses its input leaves what the customer is to see of it, without a slash at the end."""
+    """Where a stage that refuses its input leaves the evidence for the customer, without a slash at the end."""
     return f"s3://{results_bucket}/{evidence_prefix(job_id, stage)}".rstrip("/")
 
 
@@ -82,7 +82,7 @@ def branding_folder(job_id: str, results_bucket: str) -> str:
 
 
 def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
-    """The copy of the upload, alone in its folder. Of its name only the suffix is the customer's."""
+    """The copy of the upload, alone in its folder. Only the suffix of its name comes from the customer."""
     path = PurePosixPath(key.lower())
     suffix = path.suffix if is_splat(path) or is_film(path) else ".zip"
     return f"{upload_folder(job_id, results_bucket)}/upload{suffix}"
@@ -100,7 +100,7 @@ def checkpoints_prefix(job_id: str) -> str:
 
 
 def snapshot_of(key: str, job_id: str) -> tuple[int, int] | None:
-    """The step that a picture of the growing scene shows, and the attempt that began its training; None for others."""
+    """The step that a snapshot of the training shows, and the attempt that began the training; None for other files."""
     found = _SNAPSHOT.fullmatch(key.removeprefix(checkpoints_prefix(job_id)))
     return (int(found["step"]), int(found["first"])) if found else None
 

@@ -10,7 +10,7 @@ from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.settings import Settings
 
-# to one address, and about the jobs of one owner: of outcomes, and of starts, which take nothing from the outcomes
+# to one address, and about one owner's jobs: outcome mails, and start mails, which are counted separately
 MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY = 20, 5
 MAX_CALLS_A_MINUTE = 300  # of the API by one caller: ten open pages of running jobs
 LOOKED_AT = 500  # of an owner's newest jobs
@@ -25,7 +25,7 @@ class JobLimits(Settings):
 
 
 def reached(limits: JobLimits, others: Sequence[JobItem], now: datetime) -> str | None:
-    """Which limit leaves no room for one more job beside `others`, as facts for the customer; None where there is room.
+    """The limit that one more job beside `others` would exceed, as facts for the customer; None if there is room.
     Pure."""
     open_jobs = sum(item.open for item in others)
     today = [item for item in others if item.started_at is not None and item.started_at.date() == now.date()]
@@ -40,8 +40,8 @@ def reached(limits: JobLimits, others: Sequence[JobItem], now: datetime) -> str 
 
 
 class OwnerLimits:
-    """Refuses what is beyond an owner's limits. The index that it reads is behind the table by moments: each start of
-    the same moment may go beyond, as many as run at once."""
+    """Refuses jobs beyond an owner's limits. It reads an index that lags behind the table by moments, so jobs that
+    start at the same moment may exceed a limit, by as many as are started at once."""
 
     def __init__(
         self, jobs: JobsTable, limits: JobLimits, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -49,7 +49,7 @@ class OwnerLimits:
         self._jobs, self._limits, self._clock = jobs, limits, clock
 
     def reached_by(self, owner: str | None, job_id: str = "") -> str | None:
-        """The limit that leaves `owner` no room for the job; uploads of nobody are the operator's own."""
+        """The limit that the job would exceed for `owner`; uploads without an owner are the operator's."""
         if owner is None:
             return None
         items = self._jobs.of_owner(owner, LOOKED_AT)
@@ -57,7 +57,7 @@ class OwnerLimits:
 
 
 class Counters:
-    """Counts that begin anew with each day or minute. Partition key `counter`."""
+    """Counters that restart every day or minute. Partition key `counter`."""
 
     def __init__(self, table: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._clock = table, clock
@@ -67,8 +67,8 @@ class Counters:
         return self._add(1, what, period)
 
     def take_back(self, what: str, period: str) -> None:
-        """Undo one count of what came to nothing. Counted before and taken back, a limit holds for calls at once, too;
-        past the end of the period one more is let through in the next."""
+        """Undo one count if nothing came of it. Counting first and undoing later enforces the limit for simultaneous
+        calls, too; an undo after the end of the period lets one more through in the next."""
         self._add(-1, what, period)
 
     def _add(self, number: int, what: str, period: str) -> int:

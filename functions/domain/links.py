@@ -43,26 +43,26 @@ def attachment(file_name: str) -> str:
 
 
 def with_orbit(viewer: str, orbit: str | None) -> str:
-    """A link to a viewer with what it offers where a browser cannot draw the scene."""
+    """A link to a viewer, with the files that it offers if a browser cannot draw the scene."""
     if orbit is None:
         return viewer
     return f"{viewer}{'&' if '#' in viewer else '#'}orbit={quote(orbit, safe='')}"
 
 
 class Links:
-    """`s3` is a boto3 client; `seconds` is how long a link lives, and no longer than the credentials that sign it."""
+    """`s3` is a boto3 client; a link is valid for `seconds`, but never longer than the credentials that sign it."""
 
     def __init__(self, s3: Any, results_bucket: str, seconds: int, clock: Callable[[], float] = time.time) -> None:
         self._s3, self._bucket, self.seconds, self._clock = s3, results_bucket, seconds, clock
 
     @property
     def until(self) -> datetime:
-        """When a link ends that is made now."""
+        """When a link made now expires."""
         return datetime.fromtimestamp(self._clock() + self.seconds, UTC)
 
     def of_job(self, job_id: str, uris: Mapping[str, str], title: str, manifest: str | None = None) -> dict[str, str]:
-        """Links to GET the objects, by their names; URIs come from events, and those outside the folders of the job
-        and its other runs get none. What is to be saved is called after the scene's `title`.
+        """Links to GET the objects, by their names. URIs come from events; one outside the folders of the job and its
+        other runs gets no link. Files to be saved are named after the scene's `title`.
 
         `manifest`: where the page that streams a scene gets the links to its parts; without it, that page gets none.
         """
@@ -79,8 +79,8 @@ class Links:
         return signed
 
     def of_parts(self, manifest: dict[str, Any], uri: str, until: datetime) -> dict[str, Any]:
-        """The manifest that lies at `uri`, with links to the parts beside it, good until then and no longer than any
-        link of these."""
+        """The manifest at `uri`, with links to the parts beside it. They are valid until then, but never longer than
+        any other link."""
         until = min(until, self.until)
         seconds = max(1, int(until.timestamp() - self._clock()))
         folder = uri.rpartition("/")[0]
@@ -93,7 +93,7 @@ class Links:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
         content_type, encoding = guess_type(key)
-        if content_type is not None:  # whatever the upload called it: a page must open, not download
+        if content_type is not None:  # whatever type the upload declared: a page must open, not download
             params["ResponseContentType"] = content_type
         if encoding is not None:
             params["ResponseContentEncoding"] = encoding

@@ -25,7 +25,7 @@ class Closed(StrEnum):
 
 @dataclass(frozen=True)
 class Mailbox:
-    """`key` stands in the mails to the address alone, so that nobody else can close it."""
+    """Only the mails to the address contain `key`, so that nobody else can close the mailbox."""
 
     address: str
     key: str
@@ -38,8 +38,8 @@ class Mailbox:
 
 
 def mailbox_of(address: str) -> str:
-    """The mailbox that an address belongs to: in lower case, and without what follows a plus (RFC 5233), so that
-    whoever closes it is not reached under another of its names."""
+    """The mailbox that an address belongs to: in lower case and without the part after a plus (RFC 5233), so that no
+    mail reaches somebody who unsubscribed under another form of the address."""
     local, _, domain = address.lower().rpartition("@")
     return f"{local.partition('+')[0] or local}@{domain}"
 
@@ -51,7 +51,7 @@ class MailboxTable:
         self._table = table
 
     def open(self, address: str) -> Mailbox:
-        """The mailbox of `address`; its key is drawn with the first mail."""
+        """The mailbox of `address`; its key is generated with the first mail."""
         answer = self._table.update_item(
             Key={"address": mailbox_of(address)},
             UpdateExpression="SET #key = if_not_exists(#key, :key)",
@@ -62,7 +62,7 @@ class MailboxTable:
         return Mailbox(answer["address"], answer["key"], Closed(answer["closed"]) if "closed" in answer else None)
 
     def close(self, address: str, reason: Closed, at: datetime) -> None:
-        """No more mails to `address`. A bounce or a complaint overrides an earlier request."""
+        """Stop mails to `address`. A bounce or a complaint overrides an earlier request."""
         self._table.update_item(
             Key={"address": mailbox_of(address)},
             UpdateExpression="SET closed = :reason, closedAt = :at",
@@ -79,7 +79,7 @@ class MailboxTable:
         )
 
     def subscribe(self, reference: str) -> bool:
-        """Open the mailbox again if it was its owner who had closed it; False where it is none or stays closed."""
+        """Reopen the mailbox if its owner had closed it; False if it does not exist or stays closed."""
         return self._change(
             reference,
             "REMOVE closed, closedAt",
@@ -102,7 +102,7 @@ class MailboxTable:
 
 
 def _read(reference: str) -> tuple[str, str]:
-    """Address and key; empty for what is in no mail of ours."""
+    """Address and key; empty strings for a reference that no mail of ours contains."""
     coded, _, key = reference.partition(".")
     try:
         return base64.b64decode(coded + "=" * (-len(coded) % 4), altchars=b"-_", validate=True).decode(), key

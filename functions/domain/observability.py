@@ -11,8 +11,8 @@ from aws_xray_sdk.core.emitters.udp_emitter import UDPEmitter
 
 
 class EmitterWithoutMessages(UDPEmitter):  # type: ignore[misc]
-    """Sends an exception by its type and the lines that it passed, without its message: a message quotes values, and a
-    trace may be read by more people than a log. The log has the message."""
+    """Records an exception's type and line numbers in the trace, but not its message: a message quotes values, and more
+    people may read a trace than a log. The log contains the message."""
 
     def send_entity(self, entity: Any) -> None:
         _drop_messages(entity)
@@ -29,15 +29,15 @@ def _drop_messages(entity: Any) -> None:
 
 
 logger = Logger()
-# AWS calls alone are worth segments of their own; looking for all that X-Ray knows would lengthen every cold start
+# only AWS calls are worth segments; patching every library that X-Ray knows would lengthen each cold start
 tracer = Tracer(patch_modules=["botocore"])
 tracer.provider.emitter = EmitterWithoutMessages()  # type: ignore[attr-defined]
 metrics = Metrics()
 
 
 def log_faults(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Log what a handler raises with the keys it has appended, above all the job's id. Lambda's own record of an
-    exception has none of them, so that nobody who looks for a job would find it."""
+    """Log an exception of a handler with the keys that the handler has appended, above all the job's id. Lambda's own
+    record has none of them, so a search for the job would not find it."""
 
     @wraps(handler)
     def logged(*arguments: Any, **named: Any) -> Any:

@@ -49,10 +49,10 @@ _SECONDARY = {
     "MaxWaitTimeExceeded": ErrorCode.CAPACITY,
     "MaxRuntimeExceeded": ErrorCode.STAGE_TIMEOUT,
 }
-# a training job that has no machine, yet or any more; Interrupted is followed by another start on Spot capacity
+# a training job without a machine, either not yet or no longer; after Interrupted it starts again on Spot capacity
 WAITING = frozenset({"Starting", "Pending", "LaunchingMLInstances", "PreparingTrainingStack", "Interrupted"})
 _STOPS = ("Stopping", "Stopped")
-# what the kernel, the runtime or a library says in a container's place: the only faults read from an AlgorithmError
+# messages of the kernel, the runtime or a library instead of the container's own: the only ones read in AlgorithmError
 _CONTAINER_FAULTS = (
     (re.compile(r"out of memory|OutOfMemory|exit code:? 137", re.I), ErrorCode.OUT_OF_MEMORY),
     (re.compile(r"No space left|DiskFull", re.I), ErrorCode.DISK_FULL),
@@ -98,8 +98,8 @@ def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
 
 
 def _waiting_since(run: StageRun, described: dict[str, Any]) -> datetime | None:
-    """Since when the job waits for its machine, or waited when it was stopped. A processing job has one once it has
-    started; a training job has one for every change."""
+    """Since when the job has been waiting for its machine, or had been when it was stopped. A processing job has a
+    machine from its start time on; a training job records each change of status."""
     created: datetime | None = described.get("CreationTime")
     if run.stage.kind == "Processing":
         return None if "ProcessingStartTime" in described else created
@@ -118,7 +118,7 @@ def _overran(run: StageRun, described: dict[str, Any]) -> bool:
 
 
 def _max_runtime(run: StageRun, described: dict[str, Any]) -> int:
-    """What the run was given: less than its stage's limit where the job's budget paid for no more."""
+    """The run's time limit, which is below the stage's limit if the job's budget paid for less."""
     given: int = described.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", run.stage.spec.max_runtime)
     return given
 

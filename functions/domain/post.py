@@ -11,9 +11,10 @@ from http.client import HTTPConnection, HTTPException
 from threading import Event, Timer
 from urllib.parse import urlsplit
 
+from domain.errors import MAX_FACTS, one_line
 from domain.webhooks import Targets
 
-# for all of it: a timeout of each read alone lets a host that drips bytes hold the call for ever
+# for the complete call: with a timeout per read only, a host that sends byte by byte could hold the call for ever
 TIMEOUT_SECONDS = 10.0
 # addresses of IPv6 that stand for one of IPv4: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible (RFC 4291); `ipaddress`
 # itself knows the mapped, 6to4 and Teredo ones
@@ -21,7 +22,7 @@ _EMBEDDING = [ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1:
 
 
 class Undelivered(Exception):
-    """Why a call did not get through."""
+    """A call was not delivered; says why."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, seconds: float = TIMEOUT_SECONDS) -> None:
@@ -29,13 +30,14 @@ def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, se
     try:
         status = _status_of(url, body, headers, targets, seconds)
     except (OSError, HTTPException, ValueError) as error:  # ValueError: a host or path that no request can carry
-        raise Undelivered(f"{type(error).__name__}: {error}") from error
+        # what the host sent may be in it, up to 64 kB, and goes into the owner's log
+        raise Undelivered(one_line(f"{type(error).__name__}: {error}", MAX_FACTS)) from error
     if not 200 <= status < 300:
         raise Undelivered(f"answered {status}")
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one host's on the internet, and so is the address of IPv4 that it may stand for."""
+    """Whether an address is a public unicast address, and so is the IPv4 address that it may embed."""
     ip = ipaddress.ip_address(address)
     if ip.is_multicast or not ip.is_global:
         return False
@@ -63,19 +65,19 @@ def _status_of(url: str, body: bytes, headers: Mapping[str, str], targets: Targe
         with sock, _ended_after(seconds, sock) as too_late:
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
-            # the connection's own way would ask the resolver again, which may answer another address by then
+            # the connection would otherwise resolve the host again, and the answer might be another address by then
             connection = HTTPConnection(host, port, timeout=seconds)
             connection.sock = sock
             connection.request("POST", path, body, dict(headers))
             status = connection.getresponse().status
-            if too_late.is_set():  # the end of what was sent so far reads like a short answer
+            if too_late.is_set():  # a connection that was shut down looks like a short answer
                 raise TimeoutError(f"no answer within {seconds:g} s")
             return status
 
 
 @contextmanager
 def _ended_after(seconds: float, sock: socket.socket) -> Iterator[Event]:
-    """Shuts the connection down when the time is over, whatever is being read or written; the event tells."""
+    """Shuts the connection down when the time is over, whatever is being read or written; the event records it."""
     too_late = Event()
 
     def end() -> None:
@@ -94,7 +96,7 @@ def _ended_after(seconds: float, sock: socket.socket) -> Iterator[Event]:
 
 
 def _address(host: str, port: int, targets: Targets) -> str:
-    """The host's address. Raises Undelivered where it is not one of the internet: nobody looks into our own network."""
+    """The host's address. Raises Undelivered unless it is public, so that no call reaches our own network."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if targets is Targets.PUBLIC and not all(is_public(address.partition("%")[0]) for address in found):
         raise Undelivered(f"{host} is not on the internet")

@@ -1,7 +1,7 @@
-"""Preflight of an upload: seconds and cents before any machine is rented.
+"""Preflight of an upload: a check that takes seconds and costs cents, before any machine is rented.
 
-Its central directory says most. Of what lies in an archive, the headers of films and splats and the model of a scene
-are read.
+An archive's central directory answers most questions. Within the archive, only the headers of films and splats and the
+model of a scene are read.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def read_entries(stream: BinaryIO) -> list[Entry]:
 
 
 def step_of(entries: Sequence[Entry], asked: PipelineStep) -> PipelineStep:
-    """Where an archive enters the pipeline: one that holds a splat and no photos, at compression."""
+    """The step at which an archive enters the pipeline: compression, if it holds a splat and no photos."""
     paths = [entry.path for entry in entries if not entry.is_folder and not is_side_file(entry.path)]
     alone = not any(map(is_photo, paths)) and len(chosen_splats(paths)) == 1
     return PipelineStep.COMPRESSION if asked is PipelineStep.FULL and alone else asked
 
 
 def divided_from(step: PipelineStep, photos: int) -> PipelineStep:
-    """Where a job of so many photos begins: a large scene, with being cut into blocks."""
+    """The step with which a job of so many photos begins: a large scene is divided into blocks first."""
     return PipelineStep.SCENE if step is PipelineStep.TRAINING and photos >= UNDIVIDED_BELOW else step
 
 
@@ -128,7 +128,7 @@ def check_bare_splat(stream: BinaryIO, key: str, size: int) -> None:
 def _check_photo_count(
     photos: Sequence[PurePosixPath], files: Set[PurePosixPath], nested: Sequence[str], others: str = ""
 ) -> int:
-    """How many photos there are; `nested`: archives that are not opened; `others`: pictures that are not counted."""
+    """How many photos there are. `nested`: archives that are not opened; `others`: pictures that do not count."""
     if not photos:
         if nested:
             raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{', '.join(nested[:3])} in the ZIP: not opened")

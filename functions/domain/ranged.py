@@ -22,11 +22,11 @@ MAX_BLOCKS = 256
 
 
 class ReadTooLong(Exception):
-    """More was asked for at once than is ever held in memory."""
+    """A single read requested more than may be held in memory."""
 
 
 class OutOfReach(Exception):
-    """What is asked for takes more reading than preflight does, or another library."""
+    """Answering needs more reading than preflight allows, or a library that it does not have."""
 
 
 class RangedObject(io.RawIOBase):
@@ -70,7 +70,7 @@ class RangedObject(io.RawIOBase):
         return super().read(min(wanted, left)) or b""
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills the buffer unless the object ends before: zipfile takes a short read for a damaged archive."""
+        """Fill the buffer unless the object ends first: zipfile would treat a short read as a damaged archive."""
         view = memoryview(buffer).cast("B")
         wanted = min(len(view), max(self._size - self._position, 0))
         filled = 0

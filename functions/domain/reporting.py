@@ -1,4 +1,4 @@
-"""Report the outcome of a stage run to the state machine. Idempotent: a token that no longer waits is done."""
+"""Report the outcome of a stage run to the state machine. Idempotent: a token that no longer waits needs no answer."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ALREADY_DONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
 
 class StageReporter:
-    """Looks at SageMaker, never at logs, to decide; then answers the waiting task."""
+    """Asks SageMaker for the outcome, never logs, and then answers the waiting task."""
 
     def __init__(self, platform: Platform, runs: StageRuns, compute: Compute, s3: Any, stepfunctions: Any) -> None:
         self._platform, self._runs, self._compute = platform, runs, compute
         self._s3, self._stepfunctions = s3, stepfunctions
 
     def report(self, run: StageRun) -> RunOutcome:
-        """Answer the task if the run has ended; leave alone a run that is still at work or that no task waits for."""
+        """Answer the task if the run has ended. Do nothing if the run is still at work or no task waits for it."""
         waiting = self._runs.find(run)
         if waiting is None:
             return RunOutcome(status=RunStatus.MISSING)
@@ -42,7 +42,7 @@ class StageReporter:
         return outcome
 
     def _answer_completed(self, waiting: WaitingRun, outcome: RunOutcome) -> RunOutcome:
-        """The outcome again, with `error` and `reason` where the run left no result that can be used."""
+        """The outcome, with `error` and `reason` added if the run left no usable result."""
         try:
             output = self.output_of(waiting.run, outcome)
         except DamagedResult as damaged:
@@ -67,17 +67,17 @@ class StageReporter:
         return output if run.block is None else output.model_copy(update={"metrics": {}, "warnings": []})
 
     def cost_of_attempts(self, run: StageRun, outcome: RunOutcome) -> dict[str, float]:
-        """Of the run, by its outcome, and of the attempts before it."""
+        """The cost of the run, from its outcome, and of the attempts before it."""
         bills = [(each.instance_type, each.seconds) for each in (*self._before(run), outcome)]
         return self._platform.prices.cost_of(bills)
 
     def _before(self, run: StageRun) -> list[RunOutcome]:
-        """The outcomes of the earlier attempts: they were paid for, too."""
+        """The outcomes of the earlier attempts, which also cost money."""
         earlier = [run.model_copy(update={"attempt": attempt}) for attempt in range(1, run.attempt)]
         return [outcome_of(attempt, self._compute.describe(attempt)) for attempt in earlier]
 
     def succeed(self, run: StageRun, task_token: str, output: StageOutput) -> None:
-        """The task is given an output that was there before the run: it has no job."""
+        """Answer the task with an output from before the run; no job is created."""
         self._answer("send_task_success", taskToken=task_token, output=state_output(output))
         self._runs.answered(run, task_token)
 

@@ -1,7 +1,7 @@
 """Run a job again from one of its stages on, with the output of the earlier stages.
 
-A rerun is a job of its own: `meadow-0123456789ab` is rerun as `meadow-0123456789ab-r2`, then `-r3`. Its SageMaker job
-names, events, mails and results are therefore its own too, and no attempt number of one meets one of the other.
+A rerun is a new job: `meadow-0123456789ab` is rerun as `meadow-0123456789ab-r2`, then `-r3`. It therefore has its own
+SageMaker job names, events, mails and results, and its attempt numbers cannot collide with those of another run.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ MAX_RERUNS = 99
 
 
 class RerunRequest(Camel):
-    """`options`: those to change, by name; `request_id`: the customer's name for the
-    request, so that asking twice is asking once even after the rerun has ended."""
+    """`options`: the options to change, by name; `request_id`: the customer's name for the request, so that repeating
+    it starts one rerun, even after that rerun has ended."""
 
     job_id: str
     from_stage: Stage = Field(alias="from")
@@ -48,7 +48,7 @@ class StartedRerun(Camel):
 
 
 class Turn(Enum):
-    """What a request has to do with the execution of one number."""
+    """How a request relates to the execution of one run number."""
 
     FREE = auto()
     OURS = auto()
@@ -83,7 +83,7 @@ class Rerunner:
         self._s3, self._executions, self._jobs, self._limits = s3, executions, jobs, limits
 
     def rerun(self, request: RerunRequest) -> StartedRerun:
-        """Start the rerun, once however often the request comes.
+        """Start the rerun, once, however often the request is repeated.
 
         Raises RefusedRequest: NO_SUCH_JOB; JOB_RUNNING while the job or another rerun of it runs; NOT_REUSABLE when a
         result or the upload that it needs is gone; RESULT_DAMAGED. Raises RejectedUpload(INVALID_OPTION).
@@ -103,7 +103,7 @@ class Rerunner:
                 reused = tuple(_stages_before(source.job, wanted.from_stage))
                 return StartedRerun(
                     job_id=job_id, rerun_of=wanted.of, from_stage=wanted.from_stage, reused=reused
-                )  # else somebody else took the number meanwhile: look at it again
+                )  # otherwise another request took the number meanwhile: check again
         raise RefusedRequest(ErrorCode.NOT_REUSABLE, f"it has already been run {MAX_RERUNS} times")
 
     def _start(self, source: Job, job_id: str, wanted: Rerun, options: Mapping[str, Any]) -> bool:
@@ -126,7 +126,7 @@ class Rerunner:
         self._jobs.record_rerun(job, facts, start_with)
         if not self._executions.begin(job, document):
             return False
-        # another request may have written its own facts between the two calls, and this is the one that runs
+        # another request may have written its facts between the two calls, but this rerun is the one that runs
         self._jobs.record_rerun(job, facts, start_with)
         self._jobs.started(job.job_id)
         return True

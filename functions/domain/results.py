@@ -71,7 +71,7 @@ class StageResult(Camel):
 
 
 class DamagedResult(Exception):
-    """A result.json that is malformed, or another run's; carries the coded reason."""
+    """A result.json is malformed or belongs to another run; carries the coded reason."""
 
     def __init__(self, facts: str) -> None:
         self.error = JobError.of(ErrorCode.RESULT_DAMAGED, facts)
@@ -79,9 +79,9 @@ class DamagedResult(Exception):
 
 
 def read_result(s3: Any, uri: str, run: StageRun) -> StageResult | None:
-    """The result below `uri`, or None where there is none. Raises DamagedResult unless it is a result of `run`.
+    """The result below `uri`, or None if there is none. Raises DamagedResult unless it is a result of `run`.
 
-    A rerun reads results of the job's earlier runs: their job ids differ by the number of the rerun.
+    A rerun also reads results of the job's earlier runs, whose job ids differ only in the run number.
     """
     body = read_bytes(s3, f"{uri}/{RESULT}")
     if body is None:

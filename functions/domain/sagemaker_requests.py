@@ -84,21 +84,21 @@ def instance_type_in(request: Mapping[str, Any]) -> str:
 
 
 def quota_of(request: Mapping[str, Any]) -> str:
-    """The quota that a Create request takes from, by AWS's name of it: Spot capacity has quotas of its own."""
+    """AWS's name of the quota that a Create request uses; Spot capacity has separate quotas."""
     on_demand = "training job" if "ResourceConfig" in request else "processing job"
     usage = "spot training job" if request.get("EnableManagedSpotTraining") else on_demand
     return f"{instance_type_in(request)} for {usage} usage"
 
 
-# variables that differ between two runs at the same work
+# variables that differ between two runs that do the same work
 _OF_A_RUN = {"JOB_ID", "ATTEMPT", "STATUS_BUS", "GAUSSIANS_DIVISOR", "TRAINING_SECONDS"}.union(
     text.variable for text in TEXTS.values()
 )
 
 
 def same_work(request: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two trainings, as requested or as described, read the same and were asked the same, whatever run,
-    machine and time they are."""
+    """Whether two training jobs, as requested or described, have the same inputs and options. Run, machine and time
+    limit may differ."""
     return _work_in(request) == _work_in(other)
 
 
@@ -109,7 +109,7 @@ def _work_in(request: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]
 
 
 def max_seconds_in(request: Mapping[str, Any]) -> int:
-    """For how long a Create request lets its job compute."""
+    """The time limit of the job in a Create request."""
     seconds: int = request["StoppingCondition"]["MaxRuntimeInSeconds"]
     return seconds
 
@@ -122,7 +122,7 @@ def reads_upload(run: StageRun, job: Job) -> bool:
 def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
     """What the run reads: the copy of the upload for the first stage of the job, else the output of the stage before.
 
-    A prefix ends with a slash: to SageMaker `a` finds `a.bak`, too.
+    A prefix ends with a slash, because for SageMaker the prefix `a` also matches `a.bak`.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
     """
     if reads_upload(run, job):
@@ -136,12 +136,13 @@ def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], resul
 
 
 def part_of_scene(scene: str, block: BlockName) -> dict[str, str]:
-    """What a part of a large flight reads of structure from motion's output in `scene`: the objects of a list."""
+    """The input of a part of a large flight: the objects in structure from motion's output `scene` that a manifest
+    lists."""
     return _listed(layout.manifest_uri(scene, block_label(block)))
 
 
 def coarse_model(folder: str) -> dict[str, str]:
-    """What a block reads of the coarse model in `folder`."""
+    """The input of a block from the coarse model in `folder`."""
     return _listed(layout.manifest_uri(folder, "behind"))
 
 
@@ -151,7 +152,8 @@ def _listed(uri: str) -> dict[str, str]:
 
 
 def is_given(stage: Stage, options: JobOptions) -> bool:
-    """Whether structure from motion's container gets a scene that has its cameras, and only cuts it into blocks."""
+    """Whether structure from motion's container receives a scene that has its cameras, and only divides it into
+    blocks."""
     return stage is Stage.SFM and options.pipeline_step is PipelineStep.SCENE
 
 
@@ -162,8 +164,8 @@ def makes_survey_products(stage: Stage, options: JobOptions) -> bool:
 
 
 def survey_source(run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> dict[str, str] | None:
-    """What the compressor makes survey products from beside the splat; None where the customer wants none, or where
-    the job had no photos. The sparse models of a large flight would be gigabytes that it does not read.
+    """The compressor's second input, for the survey products; None if the customer does not want any, or if the job
+    had no photos. It leaves out the sparse models of a large flight: gigabytes that the compressor does not read.
     """
     if Stage.SFM not in finished or not makes_survey_products(run.stage, job.options):
         return None
@@ -198,7 +200,7 @@ def environment(run: StageRun, job: Job, status_bus: str, retry_state: RetryStat
 
 
 class Machine(Camel):
-    """What a stage run gets to work with: one instance, for `seconds` at most."""
+    """The resources of a stage run: one instance, for at most `seconds`."""
 
     instance_type: str
     spot: bool
@@ -206,8 +208,8 @@ class Machine(Camel):
 
 
 def training_seconds(machine: Machine) -> int:
-    """When training is to end with what it has, so that a limit of time or money still ends with a splat: the machine's
-    seconds less those for loading, scoring, writing and leaving."""
+    """Seconds after which training must stop, so that a run with a limit of time or money still delivers a splat: the
+    machine's seconds minus those for loading, scoring, writing and shutting down."""
     return max(1, machine.seconds - min(MARGIN_SECONDS, machine.seconds // 4))
 
 
@@ -227,7 +229,7 @@ def create_request(
     coarse: StageOutput | None = None,
 ) -> dict[str, Any]:
     """The arguments of CreateProcessingJob or CreateTrainingJob for this run. `coarse`: the coarse model of a large
-    flight, which stands behind each of its blocks."""
+    flight, which is the background of each block."""
     source = source_of(run, job, finished, platform.results_bucket)
     variables = environment(run, job, platform.status_bus, retry_state)
     if run.stage.kind == "Training":
@@ -337,6 +339,6 @@ def _training_request(
 
 
 def _tags(run: StageRun, platform: Platform) -> list[dict[str, str]]:
-    """`spaceport:stack` is what the roles' policies compare: a stack may stop its own jobs only."""
+    """The roles' policies compare `spaceport:stack`: a stack may stop only its own jobs."""
     tags = {"spaceport:stack": platform.stack, "spaceport:job": run.job_id, "spaceport:stage": run.stage}
     return [{"Key": key, "Value": value} for key, value in tags.items()]

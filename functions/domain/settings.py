@@ -24,8 +24,8 @@ ByStage: TypeAlias = Annotated[dict[Stage, T], AfterValidator(_of_every_stage)]
 
 
 class Settings(BaseModel):
-    """One field a variable: `jobs_table` reads JOBS_TABLE. A field `image: ByStage[str]` has a variable a stage:
-    SFM_IMAGE, TRAINING_IMAGE, …"""
+    """Each field reads one variable: `jobs_table` reads JOBS_TABLE. A field `image: ByStage[str]` reads one variable
+    per stage: SFM_IMAGE, TRAINING_IMAGE, …"""
 
     model_config = ConfigDict(frozen=True)
 

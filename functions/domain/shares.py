@@ -1,6 +1,6 @@
-"""Links to one scene that its owner hands out, names, limits and withdraws: whoever has one needs no account.
+"""Links to one scene that its owner creates, names, limits and withdraws. A person with such a link needs no account.
 
-A link's token is `<jobId>.<secret>`. The job's item keeps the secret's hash alone.
+A link's token is `<jobId>.<secret>`. The job's item keeps only the secret's hash.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def hash_of(secret: str) -> str:
 
 
 def opened_by(secret: str, shares: Mapping[str, Share], now: datetime) -> Share | None:
-    """The share that the secret opens now, in a time that tells nothing of the others."""
+    """The share that the secret opens now. The comparison's duration reveals nothing about the others."""
     given = hash_of(secret)
     found = [share for share in shares.values() if hmac.compare_digest(share.secret_hash, given)]
     return next((share for share in found if share.is_open(now)), None)

@@ -1,5 +1,5 @@
-"""The day's spending limit for all owners: no new machine once the day's runs reach it, running ones counted in
-full."""
+"""The daily spending limit for all owners: once the day's runs reach it, no new machine is rented. Running ones count
+with their maximum cost."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from domain.stages import StageRun
 class DailySpending:
     """In the limits table, partition key `counter`: the dollars of each day (UTC).
 
-    A run counts on the day of its start: with the most that it may cost until it has ended, then with what it has cost.
-    What a crash leaves between two writes counts too much, never too little.
+    A run counts on the day of its start: with its maximum cost until it has ended, then with its actual cost. After a
+    crash between two writes, the count is too high, never too low.
     """
 
     def __init__(self, table: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._clock = table, clock
 
     def reserve(self, most: float, limit: float) -> Reservation | None:
-        """None where the day's limit has no room for so many dollars. The day's first run always has room: below the
-        price of one run, a limit would let no job ever end."""
+        """None if the day's limit has no room for so many dollars. The day's first run always has room; otherwise, with
+        a limit below the price of one run, no job could ever end."""
         day = self._clock().date().isoformat()
         room = holds(
             self._table.update_item,
@@ -50,7 +50,7 @@ class DailySpending:
         return Reservation(dollars=most, day=day) if room else None
 
     def settle(self, reservation: Reservation, spent: float) -> None:
-        """Give back what a run did not need; `spent` is 0 for one that never began."""
+        """Release the part of the reservation that a run did not need; `spent` is 0 for a run that never began."""
         self._table.update_item(
             Key=_key(reservation.day),
             UpdateExpression="ADD dollars :more SET expiresAt = :at",
@@ -62,8 +62,8 @@ class DailySpending:
 
 
 class LimitedCompute(Compute):
-    """SageMaker within the day's spending limit. A run for which there is no room meets what it would meet of a full
-    quota, and waits in the queue until another run has cost less than it might have, or the next day begins."""
+    """SageMaker within the daily spending limit. A run for which there is no room is treated as if the quota were used
+    up: it waits in the queue until another run ends below its maximum cost, or until the next day."""
 
     def __init__(self, sagemaker: Any, runs: StageRuns, spending: DailySpending, limit: float, prices: Prices) -> None:
         super().__init__(sagemaker)
@@ -85,13 +85,13 @@ class LimitedCompute(Compute):
 
 
 class Bills:
-    """What ended runs have cost, each counted once however often SageMaker reports its end, and published."""
+    """Records and publishes the cost of ended runs, each once, however often SageMaker reports its end."""
 
     def __init__(self, runs: StageRuns, spending: DailySpending, prices: Prices) -> None:
         self._runs, self._spending, self._prices = runs, spending, prices
 
     def bill(self, run: StageRun, outcome: RunOutcome) -> float:
-        """Dollars that were not counted before; 0 for a run that is at work."""
+        """Dollars that were not counted before; 0 for a running run."""
         if not outcome.ended:
             return 0.0
         cost = self._prices.dollars(outcome.instance_type, outcome.seconds) or 0.0

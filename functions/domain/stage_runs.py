@@ -23,13 +23,13 @@ from domain.stages import RetryState, StageRun
 
 MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
-# a run that was not heard of for so long is looked at. watch_runs comes every minute; the first look may come before
-# SageMaker's description has followed the end, and the second is still to come within six minutes of it
+# a run without news for so long is checked. watch_runs runs every minute; at the first check, SageMaker's description
+# may not show the end yet, and the second check must still come within six minutes of the end
 QUIET_SECONDS = 120
-# for so long a run that waits belongs to whoever is creating its job; then a crash is past, and the next may try
+# for so long a waiting run belongs to the invocation that is creating its job; after that, another one may try
 CLAIM_SECONDS = 45
 _OVER = "0"  # of a claim: before any time
-# postponing a look by less than this is not worth a write: containers report progress every few seconds
+# postponing a check by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
 BLOCKS_A_TURN = 8  # of one large flight, before the other jobs of its turn in the queue
 
@@ -42,7 +42,7 @@ class Reservation(BaseModel):
 
 
 class Billed(BaseModel):
-    """A run whose cost was recorded now; `reservation`: what was held for it."""
+    """A run whose cost was recorded just now; `reservation`: the money that was reserved for it."""
 
     reservation: Reservation | None
 
@@ -123,10 +123,10 @@ class StageRuns:
         )
 
     def queue_up(self, run: StageRun, task_token: str, request: dict[str, Any], start_tag: int) -> None:
-        """Let the run wait for a machine, behind those with a lower start tag and those that came before; a run
-        that waits already keeps its place.
+        """Queue the run for a machine, behind runs with a lower start tag and runs that came before. A run that is
+        already waiting keeps its place.
 
-        Raises ConditionalCheckFailedException when another token took the run over meanwhile.
+        Raises ConditionalCheckFailedException if another token has taken the run over meanwhile.
         """
         self._table.update_item(
             Key=self._key(run),
@@ -141,9 +141,9 @@ class StageRuns:
         )
 
     def heard(self, run: StageRun, at: datetime | None = None) -> bool:
-        """The run was heard of or looked at at `at` (default: now), which need not be when an event of it arrived: the
-        next look comes QUIET_SECONDS later. False when nothing was written, because that is soon enough after the look
-        already due, or the run is no longer watched."""
+        """Note that there was news of the run, or a check of it, at `at` (default: now; an event may arrive later than
+        its time). The next check follows QUIET_SECONDS later. False if nothing was written, because the check that is
+        already due comes late enough, or because the run is no longer watched."""
         since = at.timestamp() if at else self._clock()
         return holds(
             self._table.update_item,
@@ -157,7 +157,7 @@ class StageRuns:
         )
 
     def answered(self, run: StageRun, task_token: str, reason: str = "") -> bool:
-        """Watch the run no more; False when another token waits for it meanwhile. `reason`: why it failed, for
+        """Stop watching the run; False if another token waits for it meanwhile. `reason`: why it failed, for
         operators."""
         if reason:
             self.note(run, reason)
@@ -178,13 +178,13 @@ class StageRuns:
         )
 
     def due(self, stage: Stage) -> Iterator[StageRun]:
-        """The runs of a stage that were not heard of for QUIET_SECONDS, the longest unheard first."""
+        """The runs of a stage without news for QUIET_SECONDS, those with the oldest news first."""
         values = {":stage": stage.value, ":now": self._after(0)}
         for item in self._pages("watch", "watchedFor = :stage AND nextLook <= :now", values):
             yield _run_of(item["jobId"], item["stageRun"])
 
     def reserve(self, run: StageRun, reservation: Reservation) -> bool:
-        """Note what is held for the run; False when something is held for it already."""
+        """Note the money reserved for the run; False if some is already reserved for it."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -210,8 +210,8 @@ class StageRuns:
         return Billed(reservation=held)
 
     def claim(self, run: StageRun) -> str | None:
-        """Let nobody else create the run's job for CLAIM_SECONDS; the claim, or None where somebody else is at it, or
-        it left the queue."""
+        """Prevent other invocations from creating the run's job for CLAIM_SECONDS. Returns the claim, or None if
+        another invocation has claimed the run, or it left the queue."""
         until = self._after(CLAIM_SECONDS, "milliseconds")
         claimed = holds(
             self._table.update_item,
@@ -248,7 +248,7 @@ class StageRuns:
         )
 
     def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
-        """The runs of these stages that wait for a machine, first the one whose turn it is. An index is behind its
+        """The runs of these stages that wait for a machine, the one whose turn it is first. The index lags behind the
         table by moments."""
         return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.place)
 
@@ -289,8 +289,8 @@ def _utc(timestamp: float, timespec: str = "seconds") -> str:
 
 
 def _place(run: StageRun, start_tag: int, at: str) -> str:
-    """What the queue is sorted by: turn, time, job. Every eight blocks of a large flight take a turn of their own, and
-    are the last in it, so that a job of many blocks does not hold back all that came after it."""
+    """The sort key of the queue: turn, time, job. Every eight blocks of a large flight take a separate turn and come
+    last in it, so that a job with many blocks does not hold up all later jobs."""
     later = (run.block - 1) // BLOCKS_A_TURN if isinstance(run.block, int) else 0
     last = f"~{later:02d}#" if later else ""  # sorted behind every time
     return f"{start_tag + later:012d}#{last}{at}#{run.job_id}"

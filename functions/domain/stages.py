@@ -37,7 +37,7 @@ class StageRun(Camel):
 
     @classmethod
     def parse(cls, job_name: str) -> StageRun | None:
-        """The stage run a SageMaker job name stands for, or None for a job of another system."""
+        """The stage run that a SageMaker job name stands for, or None for a job of another system."""
         name = JobName.parse(job_name)
         return cls.model_validate(name._asdict()) if name else None
 
@@ -49,8 +49,8 @@ class StageRun(Camel):
 
 class RetryState(Camel):
     """What an attempt takes over from earlier ones: it continues the checkpoints that `checkpoint_attempt` began, and
-    the cap on Gaussians is divided by `gaussian_divisor`. `machine` counts how often no machine was found: it
-    runs on the choice that follows so many others."""
+    the cap on Gaussians is divided by `gaussian_divisor`. `machine` counts how often no machine was found; it is the
+    index of the machine choice to use."""
 
     gaussian_divisor: int = 1
     checkpoint_attempt: int = 1
@@ -58,8 +58,8 @@ class RetryState(Camel):
 
 
 def next_retry_state(retry_state: RetryState, next_attempt: int, failure: ErrorCode | None) -> RetryState:
-    """Continue from the checkpoint: after CAPACITY on the next choice of machine; after OUT_OF_MEMORY anew with half of
-    the Gaussians, because the checkpoint already holds too many."""
+    """Continue from the checkpoint, after CAPACITY with the next choice of machine. After OUT_OF_MEMORY, start again
+    with half of the Gaussians, because the checkpoint already contains too many."""
     if failure is ErrorCode.CAPACITY:
         return retry_state.model_copy(update={"machine": retry_state.machine + 1})
     if failure is ErrorCode.OUT_OF_MEMORY:

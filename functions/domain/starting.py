@@ -53,14 +53,14 @@ class StartOutcome(Camel):
 
 
 class LoosePhoto(RejectedUpload):
-    """One photo, where a ZIP of them was expected; others are likely to come beside it."""
+    """A single photo arrived instead of a ZIP; others are likely to follow."""
 
     def __init__(self) -> None:
         super().__init__(ErrorCode.LOOSE_PHOTOS)
 
 
 def group_of(uploaded: UploadedObject, at: datetime, owner: str | None) -> UploadedObject:
-    """What stands for all loose photos of one owner that come below one prefix in a day (UTC): they get one answer."""
+    """The key for all loose photos of one owner below one prefix in a day (UTC): they get one answer."""
     folder = uploaded.key.rpartition("/")[0]
     day = at.astimezone(UTC).date().isoformat()
     key = folder or "photos"
@@ -69,7 +69,7 @@ def group_of(uploaded: UploadedObject, at: datetime, owner: str | None) -> Uploa
 
 @dataclass(frozen=True)
 class Asked:
-    """A request that came by the API: the job's options, and whose job it is where the object does not say it."""
+    """A request through the API: the job's options, and the owner if the object does not name one."""
 
     options: JobOptions
     owner: str
@@ -127,7 +127,7 @@ class Starter:
         return StartOutcome(job_id=job.job_id, execution_name=job.job_id)
 
     def _close(self, job_id: str) -> None:
-        """An earlier delivery may have recorded the job and crashed before it started it: nothing else closes it."""
+        """Finish an earlier delivery that may have recorded the job and crashed before starting it."""
         if self._jobs.find(job_id) is not None:
             values = {"sequence": 0, "status": "REJECTED", "message": REPLACED, "updatedAt": self._clock().isoformat()}
             self._jobs.apply(job_id, [ItemUpdate(guard="sequence", values=values)])
@@ -141,12 +141,12 @@ class Starter:
             raise RejectedUpload(ErrorCode.LIMIT_REACHED, facts)
 
     def _check_upload(self, uploaded: UploadedObject, size: int, options: JobOptions) -> tuple[JobOptions, int]:
-        """The options as the content asks for them, and how many photos there are, 0 where that is not known.
+        """The options, adapted to the content, and the number of photos (0 if unknown).
 
         Raises RejectedUpload.
         """
         content = RangedObject(self._s3, uploaded, size)
-        # RawIOBase is all that readers need; buffering would only read ahead what nobody asked for
+        # readers need no more than RawIOBase; buffering would read ahead data that is never used
         stream = cast(BinaryIO, content)
         match kind_of(uploaded.key, content.read(START_BYTES)):
             case UploadKind.PHOTO:
@@ -176,7 +176,7 @@ class Starter:
         asked: Asked | None,
         error: JobError,
     ) -> StartOutcome:
-        # a setting can be wrong and the address right: the customer is notified all the same
+        # a setting can be wrong while the address is right: the customer is notified nevertheless
         address = options.email or email_from_metadata(head["Metadata"])
         mailed = options.model_copy(update={"email": address})
         job = job_of(uploaded, self._stack, mailed, head["LastModified"], _owner(head["Metadata"], asked))
@@ -192,7 +192,7 @@ class Starter:
         asked: Asked | None,
         rejection: LoosePhoto,
     ) -> StartOutcome:
-        """The first of a group gets the answer, and those that come before its event has reached the jobs table."""
+        """Answer the first photo of a group, and those that arrive before its event is in the jobs table."""
         item = self._jobs.find(job_id_of(group, self._stack))
         if item is not None and item.status is not None:
             return StartOutcome(job_id=item.job_id, error=rejection.error)
@@ -204,5 +204,5 @@ class Starter:
 
 
 def _owner(metadata: Mapping[str, str], asked: Asked | None) -> str | None:
-    """The object decides, so that it does not matter who asks first."""
+    """Only the object decides about the owner, so it does not matter who asks first."""
     return owner_in(metadata) or (asked.owner if asked else None)

@@ -64,7 +64,7 @@ def stage_started(run: StageRun, at: datetime, metrics: dict[str, Any] | None = 
 
 
 def stage_queued(run: StageRun, at: datetime) -> StatusEvent:
-    """SageMaker has no machine for the run now."""
+    """SageMaker has no machine for the run at the moment."""
     return _stage_progressed(run, 0, "waiting for capacity", at)
 
 
@@ -74,7 +74,7 @@ def stage_begun(run: StageRun, at: datetime) -> StatusEvent:
 
 
 def stage_taken_over(run: StageRun, at: datetime) -> StatusEvent:
-    """A rerun takes what an earlier run of the job has finished."""
+    """A rerun reuses a stage that an earlier run of the job has finished."""
     return _stage_progressed(run, 1, "finished by an earlier run", at)
 
 

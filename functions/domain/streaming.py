@@ -17,25 +17,25 @@ _SINGLE = ("environment", "thumbnails")  # parts that a manifest may name beside
 
 
 def manifest_url(api: str, token: str) -> str:
-    """Where a manifest is to be had by a ticket, or a share's token; `api` is the API's URL."""
+    """The URL of a manifest for a ticket or a share's token; `api` is the API's URL."""
     return f"{api}/shared/{token}/lod-meta.json"
 
 
 def manifest_of(api: str, item: JobItem, until: datetime) -> str | None:
-    """The same by a ticket that is good until then; None for a job that has none."""
+    """The same with a ticket that is valid until then; None for a job that has no tickets."""
     ticket = ticket_of(item, until)
     return None if ticket is None else manifest_url(api, ticket)
 
 
 def page_link(page: str, manifest: str) -> str:
-    """A link to the page that streams, with what tells it where the manifest is."""
+    """A link to the streaming page that also tells it where the manifest is."""
     return f"{page}#scene={quote(manifest, safe='')}"
 
 
 def with_links(manifest: dict[str, Any], link_of: Callable[[str], str], until: datetime) -> dict[str, Any]:
-    """The manifest with `link_of(name)` for each of its parts, which are good until then.
+    """The manifest with `link_of(name)` for each of its parts; these links are valid until then.
 
-    Raises ValueError for a name that is no part's, which nobody but the compressor has written.
+    Raises ValueError for a name that is not a part's: only the compressor writes manifests, and it uses no such name.
     """
 
     def link(name: str) -> str:

@@ -1,8 +1,8 @@
 """Tickets to a streamed scene: anyone who opened its page by a link may request links to its parts while that link is
 valid.
 
-A ticket is `<jobId>.<seconds since 1970>.<MAC>`. The key of the MAC is drawn when the job is recorded, stays in its
-item and goes with it: a deleted scene's tickets open nothing.
+A ticket is `<jobId>.<seconds since 1970>.<MAC>`. The MAC's key is generated when the job is recorded, and stored in its
+item. When a scene is deleted, the key is deleted too, and its tickets open nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def new_key() -> str:
 
 
 def ticket_of(item: JobItem, until: datetime) -> str | None:
-    """A ticket that is good until then; None for a job whose item has no key."""
+    """A ticket that is valid until then; None for a job whose item has no key."""
     if item.scene_key is None:
         return None
     text = f"{item.job_id}.{int(until.timestamp())}"
@@ -31,7 +31,7 @@ def ticket_of(item: JobItem, until: datetime) -> str | None:
 
 
 def good_until(ticket: str, item: JobItem, now: datetime) -> datetime | None:
-    """When the ticket to the item's scene ends; None for what is none, or has ended."""
+    """When the ticket to the item's scene expires; None if it is invalid or has expired."""
     text, _, mac = ticket.rpartition(".")
     job_id, _, seconds = text.partition(".")
     if item.scene_key is None or job_id != item.job_id or not hmac.compare_digest(_mac(item.scene_key, text), mac):

@@ -1,6 +1,7 @@
 """The remaining work for a job that is recorded but not started.
 
-It is kept in the job's item until it is done, so that a crash or a throttle between the two loses nothing.
+It is kept in the job's item until it is done, so that a crash or throttling between recording and starting loses
+nothing.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from contract.films import begins_as_film, is_film
 from contract.ply import MAGIC as PLY
 
 START_BYTES = 64
-# what a drone's card, its receiver and photo programs leave beside photos; nothing to answer
+# files that a drone's card, its receiver and photo programs leave beside photos; they get no answer
 _SIDE_SUFFIXES = frozenset(
     {".srt", ".mrk", ".nav", ".obs", ".rinex", ".rtk", ".rpos", ".bin", ".lrf", ".thm", ".scr", ".xmp", ".aae", ".log"}
 )
@@ -32,7 +32,8 @@ class UploadKind(Enum):
 
 
 def kind_by_key(key: str) -> UploadKind | None:
-    """As far as the key alone says it; None where the content must: films and splats are sent under any name."""
+    """The kind as far as the key decides it; None if the content must decide, because films and splats may have any
+    name."""
     path = PurePosixPath(key)
     suffix = path.suffix.lower()
     if key.endswith(_FOLDER_MARKERS) or is_side_file(PurePosixPath(path.name)) or suffix in _SIDE_SUFFIXES:

@@ -19,14 +19,14 @@ _KMS_PASSING = ("KMS.InternalException", "KMS.ThrottlingException", "KMS.Depende
 
 
 class UnreadableUpload(RejectedUpload):
-    """S3 refuses to let us read the object, and will again: rights, an archived object, a key that is not ours."""
+    """S3 permanently refuses to let us read the object: permissions, an archived object, or a key that is not ours."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(ErrorCode.UNREADABLE, reason)
 
 
 def refused(error: ClientError) -> UnreadableUpload | None:
-    """The rejection that a refusal of S3 stands for; None for a fault that another try may not meet."""
+    """The rejection that follows from a refusal by S3; None for a fault that may not occur again."""
     code = error.response["Error"]["Code"]
     lasting = code in _REFUSED_HEAD or code in _REFUSED_GET or (code.startswith("KMS.") and code not in _KMS_PASSING)
     return UnreadableUpload(code) if lasting else None
@@ -44,7 +44,7 @@ def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
 
 
 def newest_at(s3: Any, bucket: str, key: str) -> UploadedObject | None:
-    """The version that lies at `key` now; None where nothing does, or S3 does not let us look."""
+    """The version at `key` now; None if there is none, or if S3 does not let us see it."""
     try:
         head = head_object(s3, Bucket=bucket, Key=key)
     except ClientError as error:
@@ -57,9 +57,9 @@ def newest_at(s3: Any, bucket: str, key: str) -> UploadedObject | None:
 
 
 def copy_of(s3: Any, uploaded: UploadedObject, uri: str) -> bool:
-    """Copy this very version to `uri`, inside S3 and once; False when it is gone.
+    """Copy this version to `uri` within S3, once; False if it is gone.
 
-    SageMaker reads keys and knows no versions, minutes or days after the job began.
+    SageMaker reads keys, not versions, and does so minutes or days after the job began.
     """
     version = {"VersionId": uploaded.version_id} if uploaded.version_id else {}
     return managed_copy(s3, {"Bucket": uploaded.bucket, "Key": uploaded.key, **version}, uploaded.etag, uri)

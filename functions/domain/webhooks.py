@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ SECRET_PREFIX = "whsec_"
 OVERLAP_SECONDS = 24 * 3600
 MAX_DELIVERIES = 50
 _SECRET_BYTES = 32
-_PORTS = (443, 8443)  # of hosts on the internet; others are not the web's, and a call there is somebody else's probe
+_PORTS = (443, 8443)  # of hosts on the Internet; calls to other ports could be used to probe other services
 
 
 class Targets(StrEnum):
@@ -64,7 +65,9 @@ class Delivery(Camel):
 
 
 def fault_of(url: str, targets: Targets) -> str | None:
-    """Why `url` may not be called, as far as the URL itself shows; None where it may."""
+    """Why `url` may or can not be called, as far as the URL itself shows; None where it may."""
+    if re.search(r"[\x00-\x20\x7f]", url):
+        return "url: holds a space or a control character"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -78,6 +81,12 @@ def fault_of(url: str, targets: Targets) -> str | None:
         return f"url: the port must be {' or '.join(map(str, _PORTS))}"
     if parts.username is not None or parts.fragment:
         return "url: takes no user and no fragment"
+    if not (parts.path + parts.query).isascii():
+        return "url: letters beyond ASCII must be percent-encoded"
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return "url: its host cannot be looked up"
     return None
 
 
@@ -86,14 +95,14 @@ def new_secret() -> str:
 
 
 def successor(previous: Webhook | None, url: str, now: float) -> Webhook:
-    """The webhook with a new secret; the one before signs along for a day, at the same URL alone."""
+    """The webhook with a new secret; the previous one also signs for a day, if the URL is the same."""
     if previous is None or previous.url != url:
         return Webhook(url, new_secret())
     return Webhook(url, new_secret(), previous.secret, int(now) + OVERLAP_SECONDS)
 
 
 def headers_for(secrets_: Iterable[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The headers of a call; its signatures, one for each secret, are separated by a space."""
+    """The headers of a call, with one signature for each secret, separated by spaces."""
     return {
         "Content-Type": "application/json",
         "User-Agent": "Spaceport",
@@ -143,8 +152,8 @@ class WebhookTable:
             self._table.delete_item(Key={"owner": _log_key(owner)})
 
     def _forget_old_addresses(self, owners: Sequence[str]) -> None:
-        """A webhook that the customer set under an address that he has no longer would get the next owner's events.
-        One that the next owner has set meanwhile stays."""
+        """Delete webhooks that the customer set under addresses that are no longer theirs: they would receive the next
+        owner's events. A webhook that the next owner has set meanwhile stays."""
         item = self._table.get_item(Key={"owner": owners[0]}, ConsistentRead=True).get("Item") or {}
         for old in set(item.get("owners", [])) - set(owners):
             holds(
@@ -155,7 +164,7 @@ class WebhookTable:
             )
 
     def log(self, owner: str, delivery: Delivery) -> None:
-        """Append to the owner's log, of which the newest MAX_DELIVERIES at least are kept."""
+        """Append to the owner's log, which keeps at least the newest MAX_DELIVERIES."""
         key = {"owner": _log_key(owner)}
         entry = delivery.model_dump_json(by_alias=True, exclude_none=True)
         answer = self._table.update_item(
@@ -171,7 +180,7 @@ class WebhookTable:
                 self._table.update_item,
                 Key=key,
                 UpdateExpression=f"REMOVE {oldest}",
-                ConditionExpression="size(deliveries) = :count",  # nobody else cut it meanwhile
+                ConditionExpression="size(deliveries) = :count",  # only if no other call has shortened it meanwhile
                 ExpressionAttributeValues={":count": count},
             )
 
@@ -185,5 +194,5 @@ class WebhookTable:
 
 
 def _log_key(owner: str) -> str:
-    """The key of an owner's log. No owner is called so: a token's `sub` holds no space, nor does an address."""
+    """The key of an owner's log. It cannot be an owner's name: neither a token's `sub` nor an address has a space."""
     return f"log {owner}"

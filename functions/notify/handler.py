@@ -73,7 +73,7 @@ def persistence() -> DynamoDBPersistenceLayer:
     return DynamoDBPersistenceLayer(NotifySettings.read().idempotency_table, boto3_client=client("dynamodb"))
 
 
-# one mail for a job and type of event, whatever EventBridge repeats: the key is these two and nothing else of the event
+# one mail per job and type of event, however often EventBridge repeats it: the key is only these two fields
 ONCE = IdempotencyConfig(event_key_jmespath="[detail.jobId, type]", expires_after_seconds=90 * 24 * 3600)
 
 

@@ -82,10 +82,10 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     if outcome.status is RunStatus.RUNNING and news.ended:
         raise DescribedTooEarly(news.run.job_name)
     if outcome.status is RunStatus.RUNNING:
-        # a machine was found, or its input is there: long before the container's first progress event
+        # a machine was found, or its input has arrived, long before the container's first progress event
         beat(news.run, event.time)
     bills().bill(news.run, outcome)
     error = outcome.error and outcome.error.code
-    # the reason is for operators: of INTERNAL the customer's error says nothing
+    # the reason is for operators: for INTERNAL, the customer's error does not state it
     logger.info("stage run described", status=outcome.status, error=error, reason=outcome.reason)
     return {"reported": outcome.status.value}

@@ -25,7 +25,7 @@ WORKERS = 8  # copies at a time; S3 itself copies each in parts
 
 
 class Request(RootModel[WeighRequest | SettleRequest]):
-    """What two states of the state machine ask: one of a task that failed, one of a large flight's blocks."""
+    """The requests of two states of the state machine: about a task that failed, or about a large flight's blocks."""
 
 
 @cache

@@ -56,7 +56,7 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     eta = estimator().estimate(status, item, blocks)
     # one write: a stage reports its progress every few seconds
     news = jobs().apply(status.detail.job_id, [*own, *updates, *([eta] if eta else [])], {**began, **reached})
-    if not in_blocks(attributes):  # the pace of blocks side by side is not that of a training
+    if not in_blocks(attributes):  # blocks that run side by side do not show the pace of one training
         estimator().learn(status, item)
     logger.info("progress tracked", type=status.type, updates=news)
     return {"updates": news}

@@ -26,7 +26,7 @@ from domain.stages import StageRun
 from watch_runs.watch import Look, Looked, Watcher
 
 WORKERS = 10  # botocore's connections of a client
-MIN_MILLISECONDS = 15_000  # left of the function's time: enough to end what has begun
+MIN_MILLISECONDS = 15_000  # of the function's time that must remain: enough to finish the calls that have begun
 
 
 class WatchRunsSettings(StageSettings):

@@ -103,7 +103,7 @@ BUGS = (
     Bug("a sweep's fault is forgotten", SWEEP, "            raise Unswept(swept, faults)\n", "            pass\n", _unit("sweep_jobs")),
     Bug("a started final event is taken for sent", STOP, "(final_event is FinalEvent.STARTED and last_chance)", "False", _unit("sweep_jobs", "stop_job")),
     Bug("a rerun's item keeps what an earlier request wrote", JOBS, 'ConditionExpression="attribute_not_exists(#status)",', 'ConditionExpression="attribute_not_exists(#status) AND attribute_not_exists(jobId)",', _unit("rerun")),
-    Bug("the rerun that runs is not written last", RERUN, "            return False\n        # another request may have written its own facts between the two calls, and this is the one that runs\n        self._jobs.record_rerun(job, facts, start_with)\n", "            return False\n", _unit("rerun")),
+    Bug("the rerun that runs is not written last", RERUN, "        self._jobs.record_rerun(job, facts, start_with)\n        self._jobs.started(", "        self._jobs.started(", _unit("rerun")),
     Bug("the mail of a start follows the end", NOTIFY, "(ended is None and item.status in JOB_STATUS.values())", "False", _unit("notify")),
     Bug("a mail is not noted in the item", NOTIFY, "        self._note(event)\n", "", _unit("notify")),
     Bug("an API start that crashed is taken for done", f"{F}/api/service.py", "            if item.status is not None:\n", "            if True:\n", _unit("api")),

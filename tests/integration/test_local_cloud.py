@@ -85,7 +85,7 @@ def test_an_interrupted_stage_runs_again_under_a_new_name(deployed: Deployed, tm
     jobs = deployed.cloud.address.client("sagemaker").list_processing_jobs(NameContains=last.job_id[:40])
     statuses = {job["ProcessingJobName"][-1]: job["ProcessingJobStatus"] for job in jobs["ProcessingJobSummaries"]}
     assert statuses == {"1": "Failed", "2": "Completed"}
-    assert deployed.cloud.job_log(f"{last.job_id[:40]}-sfm-1").exists()
+    assert (deployed.cloud.folder / "jobs" / f"{last.job_id[:40]}-sfm-1" / "container.log").exists()
 
 
 def test_a_failure_reaches_the_end_of_the_execution_with_its_code(deployed: Deployed, tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ NO_SPLATS = {
     "cut off": ply_of(promised=5),
     "cut off in its header": ply_of()[:60],
     "a count beyond all reason": ply_of(promised=10**12),
+    "a byte missing": ply_of()[:-1],
+    "no format": ply_of().replace(b"format binary_little_endian 1.0\n", b""),
+    "a format of the future": ply_of().replace(b"endian 1.0", b"endian 2.0"),
+    "a type that there is not": ply_of().replace(b"float opacity", b"half opacity"),
+    "two properties of one name": ply_of((*GAUSSIAN, "x")),
     "two elements of one name": ply_of().replace(b"end_header", b"element vertex 1\nproperty float x\nend_header"),
 }
 SPLATS = {
@@ -46,5 +51,7 @@ SPLATS = {
     "words in chunks": ply_of(("packed_position", "packed_rotation")).replace(
         b"element vertex", b"element chunk 0\nproperty float min_x\nelement vertex"
     ),
+    "a comment in UTF-8": ply_of().replace(b"element", "comment of Jörg\nelement".encode()),
+    "a comment in no encoding": ply_of().replace(b"element", b"comment of J\xf6rg\nelement"),
     "Windows line ends": ply_of().replace(b"\n", b"\r\n"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-# before torch and numba start their OpenMP threads: those of the one must not spin while the other's work
+# set before torch and numba start their OpenMP threads: one library's threads must not spin while the other's work
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from stage.cli import main

@@ -1,5 +1,5 @@
-"""The device to train on: what the image was built for, or a coded failure. A GPU machine that trains the CPU's preset
-would cost a GPU's price for a fraction of the scene.
+"""The device to train on: the one that the image was built for, or a coded failure. Training the CPU's preset on a GPU
+machine would cost a GPU's price for a much smaller scene.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ def find() -> Found:
         return Found(driver=driver, toolkit=torch.version.cuda)
     try:
         name, capability = torch.cuda.get_device_name(0), torch.cuda.get_device_capability(0)
-    except RuntimeError as error:  # a GPU that is listed and cannot be opened
+    except RuntimeError as error:  # a GPU that is listed but cannot be opened
         return Found(driver=driver, toolkit=torch.version.cuda, fault=str(error))
     return Found(driver, torch.version.cuda, name, capability, fault_of_kernels(torch.device("cuda")))
 
 
 def device_for(expected: ExpectedAccelerator, found: Found) -> torch.device:
-    """The device that the image was built for; outside an image, whatever there is.
+    """The device that the image was built for; outside an image, a GPU if there is one.
 
     Raises StageError(GPU_UNAVAILABLE) with driver, toolkit and architectures.
     """
@@ -94,12 +94,12 @@ def _driver() -> str | None:
 
 
 def fault_of_kernels(device: torch.device) -> str | None:
-    """Why gsplat cannot draw a picture of one Gaussian and differentiate it on `device`; None where it can.
+    """Why gsplat cannot draw a picture of one Gaussian and differentiate it on `device`; None if it can.
 
-    The device computes nothing before: a GPU that is taken, or one that the driver cannot serve, fails here too.
+    This is the first computation on the device, so a GPU that is in use, or that the driver cannot serve, fails here.
     """
     try:
-        # first, for without it gsplat would start a compiler
+        # checked first, because without it gsplat would start a compiler
         importlib.import_module("gsplat.csrc")
         _draw_one(device)
     except Exception as error:
@@ -113,4 +113,4 @@ def _draw_one(device: torch.device) -> None:
     view, intrinsics = torch.eye(4, device=device), torch.eye(3, device=device)
     image, _, _ = rasterize_gsplat(means, quats, scales, opacities, sh0, shN, view, intrinsics, 16, 16, 0)
     image.sum().backward()  # type: ignore[no-untyped-call]
-    float(image.detach().sum())  # waits for the device: its errors come late
+    float(image.detach().sum())  # waits for the device, which reports its errors late

@@ -1,4 +1,4 @@
-"""Extend the ground a little beyond what the photos show, so that a view over the rim does not end in black."""
+"""Extend the ground a little beyond the photographed area, so that a view across its edge does not end in black."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainer.stereo.geometry import Float64
 REACH = 0.25  # viewing distances beyond the rim
 CELL = 0.03  # viewing distances a cell
 _LOOKS_DOWN = 0.77  # cosine between a camera's axis and straight down: 40 degrees
-_MIN_HEIGHT = 0.2  # viewing distances above the ground that makes a flight of photos
+_MIN_HEIGHT = 0.2  # viewing distances above the ground from which on photos count as a flight
 _UNDER = 1.5  # heights of a camera, across, that count as under it
 _BESIDE = 48  # points that a cell takes its height and colour from
 _LOW = 0.3  # quantile of their heights: the ground, not the tree beside
@@ -35,7 +35,8 @@ class Apron:
 def apron(points: Float64, colours: Float64, cameras: Sequence[Camera]) -> Apron:
     """Cells that continue the ground of `points` (P, 3), in the frame of training, under cameras that look down.
 
-    None lies in a camera's picture, so that none hides what a photo shows: before oblique cameras it would be fog.
+    No cell lies in a camera's picture, so that none hides what a photo shows: in front of oblique cameras, cells would
+    look like fog.
     """
     nothing = Apron(np.zeros((0, 3)), np.zeros((0, 3)), np.array([0.0, 0.0, 1.0]))
     if len(points) < _BESIDE or not cameras:

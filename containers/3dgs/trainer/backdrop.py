@@ -1,7 +1,8 @@
 """The ground and sky that the page draws behind the splat, as training and scoring see them behind each photo.
 
-A splat is trained over what it will be shown over. Over black, shadows learn to be a little transparent and the drawn
-ground brightens them, and a sky that is drawn anyway takes Gaussians that hang as fog before other views.
+A splat is trained over the same background that it is shown over. Trained over black, shadows become slightly
+transparent, so that the page's ground brightens them; and Gaussians are spent on a sky that the page draws anyway, and
+hang as fog in other views.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from splat.camera import Camera
 from splat.gaussians import Float32
 from splat.surroundings import Surroundings, background
 
-LONG_EDGE = 200  # pixels at which it is drawn: it is smooth, and whole pictures would cost a step a third more
+LONG_EDGE = 200  # pixels at which it is drawn: it is smooth, and full size would cost a step a third more
 _CACHE_BYTES = 64 << 20
 
 

@@ -1,5 +1,5 @@
-"""The part of a large flight that a run trains: its photos and points, what it may grow, what lies behind it, and what
-of it is delivered (contract/blocks.py)."""
+"""The part of a large flight that a run trains: its photos and points, where it may add Gaussians, its background, and
+which of its Gaussians are delivered (contract/blocks.py)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ Float64 = NDArray[np.float64]
 
 
 class WholeFlight:
-    """The part of a flight that is trained whole: all of it."""
+    """The part of a flight that is not divided: the entire flight."""
 
     def preset(self, whole: Preset) -> Preset:
         """What the part is made by."""
@@ -66,11 +66,11 @@ class WholeFlight:
         return load_scene(folder, long_edge, fold)
 
     def options(self, whole: Options, scene: Scene) -> Options:
-        """What of the customer's steps and Gaussians are the part's. `scene`: as `load` leaves it."""
+        """The part's share of the customer's steps and Gaussians. `scene`: as `load` returns it."""
         return whole
 
     def own(self, begun: Start, scene: Scene) -> Start:
-        """What training starts from, without the Gaussians that lie where another block is trained."""
+        """The Gaussians that training starts from, without those that lie where another block is trained."""
         return begun
 
     def growing(self, scene: Scene) -> Callable[[Tensor], Tensor] | None:
@@ -78,7 +78,7 @@ class WholeFlight:
         return None
 
     def delivered(self, gaussians: Gaussians, scene: Scene) -> Gaussians:
-        """What of the trained Gaussians in the world is the part's own, faded across seams and the hull's faces."""
+        """The trained Gaussians (in the world) that the part owns, faded across seams and the hull's faces."""
         return gaussians
 
     def points(self, points: DensePoints, scene: Scene) -> DensePoints:
@@ -86,13 +86,13 @@ class WholeFlight:
         return points
 
     def behind(self, channel: Channel, scene: Scene, far: Callable[[], Surroundings]) -> Behind:
-        """What lies behind the part. `channel`: where an input's folder is, by its name; `far`: ground and sky as the
+        """The background of the part. `channel`: returns an input's folder for its name; `far`: ground and sky as the
         scene's photos show them. Raises StageError(INVALID_SCENE)."""
         surroundings = far()
         return Behind(surroundings, Backdrop(surroundings), None)
 
     def leave(self, folder: Path, model: Path) -> None:
-        """Leave in `model` what the join reads besides."""
+        """Write the other files that the join reads into `model`."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ class Part(WholeFlight):
         )
 
     def options(self, whole: Options, scene: Scene) -> Options:
-        """The customer's steps and Gaussians are the whole flight's: a block gets those of its photos and points, and
-        besides those that its margin takes, which it does not deliver. `scene`: as `load` leaves it.
+        """The customer's steps and Gaussians apply to the entire flight. A block gets a share by its photos and points,
+        plus those for its margin, which it does not deliver. `scene`: as `load` returns it.
         """
         steps, gaussians, cap = 1 / _COARSE_SHARE, 1 / _COARSE_SHARE, _MAX_COARSE
         if not self.is_coarse:
@@ -215,13 +215,13 @@ class Part(WholeFlight):
 
 
 def part_in(folder: Path, name: BlockName | None) -> Part | WholeFlight:
-    """The part of the flight in `folder` that is trained; None names the whole. Raises StageError(INVALID_SCENE)."""
+    """The part of the flight in `folder` that is trained; None: all of it. Raises StageError(INVALID_SCENE)."""
     return WholeFlight() if name is None else Part.read(folder, name)
 
 
 class CoarseBackdrop(Backdrop):
-    """The coarse model over ground and sky, without what a block trains itself. It does not change while the block is
-    trained, so each photo's picture of it is drawn once; the block covers it as far as it is opaque.
+    """The coarse model over ground and sky, without the Gaussians where the block is trained. It does not change during
+    the training, so it is drawn once per photo; the block covers it as far as the block is opaque.
     """
 
     long_edge = COARSE_EDGE
@@ -248,9 +248,9 @@ class CoarseBackdrop(Backdrop):
 
 @dataclass(frozen=True)
 class Behind:
-    """Ground and sky, and how they are drawn behind what is trained. For a block with the coarse model before them, and
-    `gains`, the exposures of its training photos: by the flight's mean, not the block's, or the blocks would differ in
-    brightness.
+    """Ground and sky, and the function that draws them behind the trained Gaussians. For a block, the coarse model is
+    in front of them, and `gains` are the exposures of its training photos relative to the flight's mean; relative to
+    each block's own mean, the blocks would differ in brightness.
     """
 
     surroundings: Surroundings

@@ -1,7 +1,7 @@
 """Checkpoints: the whole state of a training run, so that an interrupted run continues as if it had not stopped.
 
-Two are kept. Each is written beside and renamed, and carries a hash of its content; one that a lost machine left
-damaged is passed over for the one before.
+Two are kept. Each is written under a temporary name and then renamed, and contains a hash of its content. If the newest
+one was left damaged by a lost machine, or belongs to another run, the one before it is used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,7 +26,9 @@ _DIGEST_BYTES = 32
 
 
 def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write `state` (tensors, numbers, strings in dicts and lists) as the checkpoint of `step`; drop the oldest."""
+    """Write `state` (tensors, numbers, strings in dicts and lists) as the checkpoint of `step`; of the others only the
+    one before it is kept. Those of later steps are damaged or another run's, or this run would have gone on from them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:09d}.ckpt"
     with whole(path) as partial, partial.open("wb") as file:
@@ -34,13 +37,15 @@ def save(folder: Path, step: int, state: dict[str, Any]) -> Path:
         torch.save({"version": _VERSION, **state}, hashed)  # type: ignore[arg-type]
         file.seek(0)
         file.write(hashed.digest())
-    for old in _checkpoints(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    found = _checkpoints(folder)
+    place = found.index(path)
+    for other in [*found[:place], *found[place + KEPT :]]:
+        other.unlink(missing_ok=True)
     return path
 
 
 class Writer:
-    """Writes checkpoints from a thread of its own, one at a time, while training goes on.
+    """Writes checkpoints in its own thread, one at a time, while training continues.
 
     A state of a million Gaussians is 0.7 GB: copying it takes a tenth of a second, hashing and writing some seconds.
     """
@@ -51,12 +56,12 @@ class Writer:
         self._writing: Future[Path] | None = None
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Begin to write `state` as it is now. Raises what the write before this one raised."""
+        """Begin to write `state` as it is now. Raises the exception of the previous write, if that failed."""
         self.finish()
         self._writing = self._thread.submit(save, self._folder, step, on_host(state))
 
     def finish(self) -> None:
-        """Wait until what was begun is written. Raises OSError where it could not be."""
+        """Wait until the current write is complete. Raises OSError if it failed."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
@@ -88,8 +93,8 @@ def on_host(state: Any) -> Any:
     return state.detach().to("cpu", copy=True) if isinstance(state, Tensor) else state
 
 
-def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that is whole, or None; and the names of those that were not."""
+def load_latest(folder: Path, fits: Callable[[dict[str, Any]], bool]) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest intact checkpoint whose state `fits` the run, or None; and the names of newer, damaged ones."""
     damaged: list[str] = []
     for path in _checkpoints(folder):
         content = path.read_bytes()
@@ -97,7 +102,9 @@ def load_latest(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
         if hashlib.sha256(body).digest() == digest:
             state = torch.load(io.BytesIO(body), weights_only=True, map_location="cpu")
             if state.get("version") == _VERSION:
-                return state, damaged
+                if fits(state):
+                    return state, damaged
+                continue
         damaged.append(path.name)
     return None, damaged
 

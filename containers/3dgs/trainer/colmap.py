@@ -1,7 +1,7 @@
 """Read a COLMAP sparse model from its three files, binary or text (https://colmap.github.io/format.html#binary-file-format).
 
-Only what a trainer needs; rigs.bin and frames.bin, which newer versions add, say nothing about undistorted photos
-that images.bin does not.
+Only the parts that a trainer needs are read. For undistorted photos, rigs.bin and frames.bin, which newer versions add,
+contain nothing that is not in images.bin.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PosedImage:
-    """A registered photo: COLMAP's id, its file name below images/, its camera, and how that distorts, if it does."""
+    """A registered photo: COLMAP's id, its file name below images/, its camera, and the camera's distortion, if any."""
 
     identifier: int
     name: str
@@ -90,7 +90,7 @@ def read_model(folder: Path) -> SparseModel:
 
 
 def image_count(folder: Path) -> int:
-    """How many photos the model in `folder` says that it has; 0 where its list of them cannot be read."""
+    """The number of photos that the model in `folder` declares; 0 if its list of photos cannot be read."""
     try:
         if is_text([path.name for path in folder.iterdir()]):
             return sum(1 for _ in text_images(lines_of(_chunks(folder / "images.txt"))))

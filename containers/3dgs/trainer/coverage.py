@@ -1,6 +1,6 @@
-"""How many training photos see what a photo shows: where a splat can be right, and where it has to guess.
+"""How many training photos see each place in a photo: where a splat can be right, and where it has to guess.
 
-A place's depth is that of the sparse points around it in the picture; occlusion is not looked at.
+The depth of a place is taken from the sparse points around it in the picture; occlusion is not considered.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from scipy.spatial import cKDTree
 
 from splat.camera import Camera
 
-WELL_SEEN = 3  # photos that see a place from which its shape can be told
+WELL_SEEN = 3  # photos that must see a place so that its shape can be determined
 _STRIDE = 4  # pixels between the places looked at
 _NEIGHBOURS = 5  # points whose median depth a place gets
 
 
 def views_of_pixels(camera: Camera, others: Sequence[Camera], positions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many of the cameras `others` have in their pictures what each pixel of `camera` shows, (height, width).
+    """For each pixel of `camera`, how many of the cameras `others` also see that place, (height, width).
 
     `positions` (P, 3): points of the scene, in the cameras' frame. 0 everywhere where none is in the picture.
     """

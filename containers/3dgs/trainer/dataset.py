@@ -1,8 +1,8 @@
 """The scene a training run is given: posed photos, split into training and held-out views, and sparse points.
 
-The photos are trained on in a frame of their own: origin amid the points, unit length the typical distance from a
-camera to what it sees. So learning rates mean the same for a vase and a valley, and float32 serves far from the
-origin.
+Training uses its own coordinate frame: the origin is in the middle of the points, and the unit is the typical distance
+from a camera to what it sees. Learning rates therefore mean the same for a vase and a valley, and float32 is precise
+enough even for scenes far from the world's origin.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Known:
 
 
 Crop = tuple[float, float, float, float]
-VIRTUAL_SIZE = 0.5  # of virtual views' longer side, in that of the photos
+VIRTUAL_SIZE = 0.5  # share of the photos' longer side that virtual views have
 WHOLE: Crop = (0.0, 0.0, 1.0, 1.0)
 
 
@@ -148,15 +148,15 @@ class Scene:
 
 
 def find_scene(channel: Path, scratch: Path) -> Path:
-    """The folder holding `images` and a COLMAP model below `channel`, or in the one ZIP there, unpacked to `scratch`.
+    """The folder with `images` and a COLMAP model, below `channel` or in the one ZIP there, unpacked to `scratch`.
 
-    Raises StageError(INVALID_SCENE) where there is none, and what `unpack` raises.
+    Raises StageError(INVALID_SCENE) if there is none, and the errors of `unpack`.
     """
     found = _scene_folder(channel)
     if found is None:
         archives = sorted(path for path in channel.glob("*") if path.is_file() and path.suffix.lower() == ".zip")
         if len(archives) == 1:
-            from stage.archive import unpack  # only here: it wants decoders that a machine for measurements lacks
+            from stage.archive import unpack  # needs decoders that a machine for measurements lacks
 
             unpack(archives[0], scratch, is_scene)
             found = _scene_folder(scratch)
@@ -262,7 +262,7 @@ def _near_origin(model: SparseModel, offset: Triple) -> tuple[SparseModel, Tripl
 
 
 def _usable(folder: Path, model: SparseModel) -> tuple[list[tuple[PosedImage, Photo]], list[str]]:
-    """The model's photos that can be trained on, at their own size, and why each of the others cannot."""
+    """The model's photos that can be trained on, at their own size, and why each of the others cannot be."""
     usable: list[tuple[PosedImage, Photo]] = []
     missing = []
     for image in model.images:
@@ -339,7 +339,7 @@ def _warnings(folder: Path, models: Sequence[Path], model: SparseModel, missing:
 
 
 def _trained_points(points: Points, training: set[int]) -> NDArray[np.bool_]:
-    """Finite points that at least two training photos see: a held-out photo must not give away its points."""
+    """The finite points that at least two training photos see; points must not come from held-out photos alone."""
     seen = np.isin(points.track_images, sorted(training))
     pairs = np.unique(np.stack([points.track_points[seen], points.track_images[seen]]), axis=1)
     views = np.bincount(pairs[0], minlength=len(points.positions))

@@ -1,10 +1,10 @@
-"""Adaptive density control with a hard cap: the Gaussians whose centres the photos pull at most are split.
+"""Adaptive density control with a hard cap: splits the Gaussians whose centres have the largest gradients.
 
-After Kerbl et al. 2023, with three differences that short runs from dense seeds want: at each refinement the strongest
-pulled Gaussians are taken, as many as a growth curve allows, instead of all beyond a threshold; opacities are never
-reset; and nothing is cloned. A clone doubles a Gaussian's alpha where it stands (Rota Bulò et al. 2024), and a split
-along a random draw makes needles of needles: each one taken is split in two along its longest axis, after Deng et al.
-2025.
+After Kerbl et al. 2023, with three differences that suit short runs from dense seeds. Each refinement takes as many
+Gaussians as a growth curve allows, those with the largest gradients first, instead of all above a threshold. Opacities
+are never reset. Nothing is cloned, because a clone doubles a Gaussian's alpha in its place (Rota Bulò et al. 2024).
+A split at random positions would turn needles into more needles, so each Gaussian is split in two along its longest
+axis, after Deng et al. 2025.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trainer.optimise import Splats
 
 @dataclass(frozen=True)
 class Densification:
-    """What refining goes by.
+    """The parameters of refinement.
 
     prune_opacity: below it a Gaussian is removed, 0..1; default 0.005, a little above what is drawn at all (1/255).
     min_pull: mean gradient by half pictures below which nothing is gained by another Gaussian; default 2e-5, a tenth of

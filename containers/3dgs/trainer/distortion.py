@@ -1,4 +1,4 @@
-"""COLMAP's distorting cameras, and the photos that pinholes in their place would have taken.
+"""COLMAP's cameras with distortion, and the photos that pinhole cameras in their place would have taken.
 
 https://colmap.github.io/cameras.html, as OpenCV defines the same terms: radial ones, tangential ones and, for fisheyes,
 those in the angle to the optical axis (Kannala & Brandt 2006).
@@ -74,7 +74,7 @@ class Distortion:
 
 
 def pinhole_in_place(camera: Camera, distortion: Distortion) -> Camera:
-    """The pinhole of the same size whose whole picture the distorted photo shows: zoomed in no more than need be.
+    """The pinhole of the same size whose picture lies within the distorted photo, zoomed in as little as possible.
 
     Raises ValueError where there is none, because the photo shows too little around its principal point.
     """
@@ -120,7 +120,7 @@ def _source_places(pixels: Vector, pinhole: Camera, camera: Camera, distortion: 
 
 @kernel
 def _place(x: Scalar, y: Scalar, p: Vector) -> tuple[Scalar, Scalar]:
-    """Where the ideal place shows in the distorted picture, NaN where it does not."""
+    """Where the ideal place appears in the distorted picture; NaN if it does not appear."""
     square = x * x + y * y
     radius = np.sqrt(square)
     if not radius <= p[_REACH]:
@@ -145,7 +145,7 @@ def _apply(p: Vector, rays: Vector, placed: Vector) -> None:
 
 @parallel_kernel
 def _sample(picture: NDArray[np.uint8], pinhole: Vector, camera: Vector, p: Vector, out: NDArray[np.uint8]) -> None:
-    """Bilinear; what the photo does not show is continued from its border."""
+    """Bilinear; outside the photo, its border is continued."""
     height, width, channels = picture.shape
     for row in prange(height):
         for column in range(width):

@@ -1,6 +1,6 @@
-"""Dropping Gaussians at random while training, so that none hides what the others get wrong.
+"""Drop Gaussians at random while training, so that none hides the errors of the others.
 
-Drone photos overlap little: most places are seen by a handful of photos, and Gaussians learn those views by heart.
+Drone photos overlap little: only a handful of photos see most places, and Gaussians overfit to those views.
 Park et al., DropGaussian: Structural Regularization for Sparse-view Gaussian Splatting, 2025.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 # looks opaque.
 MAX_RATE = 0.5
 _VIEWS = 3.0
-_PEAK = 1 / 3  # of the way; nothing is dropped over the last third, so that opacities end as they will be drawn
+_PEAK = 1 / 3  # share of training; the last third drops nothing, so that opacities end as they will be drawn
 _END = 2 / 3
 _MAX_OPACITY = 0.9999
 _DROPPED = -30.0  # logit of an opacity that is never drawn

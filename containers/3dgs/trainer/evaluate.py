@@ -1,4 +1,4 @@
-"""How well renders match photos: PSNR, SSIM and GMSD, the render clamped to what a picture can hold."""
+"""How well renders match photos: PSNR, SSIM and GMSD, with renders clamped to the range of a picture."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def gmsd(image: NDArray[np.float32], photo: NDArray[np.float32], mask: NDArray[n
     """Gradient magnitude similarity deviation of two pictures (height, width, 3), 0..1, over the pixels where `mask`
     (height, width) is True.
 
-    Xue et al. 2014: of luminance at half the size, how unevenly edges are lost; it follows what people say of blur and
-    noise about as well as learned measures do, without weights to download.
+    Xue et al. 2014: how unevenly edges are lost, in the luminance at half the size. It agrees with people's judgement
+    of blur and noise about as well as learned measures do, without weights to download.
     """
     edges, true_edges = _edges(image), _edges(photo)
     similarity = (2 * edges * true_edges + _GMSD_C) / (edges**2 + true_edges**2 + _GMSD_C)

@@ -1,8 +1,8 @@
-"""The far field: what photos show beyond the photographed part is kept no higher than scenery is.
+"""The far field: Gaussians beyond the photographed part are kept no higher than the scenery.
 
-Oblique photos show far ground that no two of them have a depth for. What is trained for it is right along one photo's
-rays at any distance; too near, it hangs in the air before a camera that looks back from there. A ray that falls meets
-nothing before it comes down to the height of the scene's roofs and crowns.
+Oblique photos show far ground for which no two of them give a depth. Gaussians trained for it look right along one
+photo's rays at any distance; if they are too near, they hang in the air in front of a camera that looks back from
+there. A descending ray meets nothing until it reaches the height of the scene's roofs and treetops.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from splat.surroundings import Surroundings, over_polygon
 from trainer.dataset import Frame
 from trainer.optimise import Splats
 
-MAX_DISTANCE = 20.0  # viewing distances from a camera, where what its ray does not meet before is put: hills and sky
-_CEILING = 99.5  # percentile of the sparse points' heights: hills that were triangulated are scenery, too
+MAX_DISTANCE = 20.0  # viewing distances from a camera: the limit for rays that meet nothing (hills and sky)
+_CEILING = 99.5  # percentile of the sparse points' heights; hills that were triangulated count as scenery, too
 _ROOM = 1e-5  # viewing distances above the ceiling that float32 may round to
 
 Float64 = NDArray[np.float64]

@@ -1,7 +1,7 @@
-"""The Gaussians that training starts from: the sparse points, and more where the photos show a surface without any.
+"""The Gaussians that training starts from: the sparse points, and additional ones on surfaces without points.
 
-Lawns, roofs and roads leave structure from motion few points, and Gaussians spread into such gaps slowly. Each
-training photo is therefore laid over with a grid; a cell without a point gets one, at the depth that the points around
+Structure from motion finds few points on lawns, roofs and roads, and Gaussians spread into such gaps slowly. Each
+training photo is therefore overlaid with a grid; a cell without a point gets one, at the depth that the points around
 it suggest.
 """
 
@@ -36,7 +36,7 @@ class Seeds:
     colours: NDArray[np.float64]
 
 
-def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField | None = None) -> Seeds:
+def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField) -> Seeds:
     """The scene's sparse points and those that fill the gaps between them, photo by photo; `limit` of them at random
     where there are more. None that is guessed lies above what `far` says.
     """
@@ -50,9 +50,8 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField | Non
         cell = max(camera.width, camera.height) / _CELLS
         pixels, depths = guess_depths(camera, observed, cell)
         points = camera.unproject(pixels, depths)
-        if far is not None:
-            depths = depths * far.factors(points, np.broadcast_to(camera.position, points.shape))
-            points = camera.unproject(pixels, depths)
+        depths = depths * far.factors(points, np.broadcast_to(camera.position, points.shape))
+        points = camera.unproject(pixels, depths)
         nearest, _ = cKDTree(positions).query(points)
         gap = nearest > 0.8 * cell * depths / camera.fx
         mask = store.mask(photo, photo.camera)

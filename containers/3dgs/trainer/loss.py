@@ -1,4 +1,4 @@
-"""The photometric loss as torch sees it: one fused numba pass on the CPU."""
+"""The photometric loss as a torch function: one fused numba pass on the CPU."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def seen_only(image: Tensor, target: Target, mask: NDArray[np.bool_]) -> Tensor:
 
 
 class _FusedLoss(torch.autograd.Function):
-    """Loss and gradient come from one pass; the backward pass only hands the gradient on."""
+    """Computes loss and gradient in one pass; the backward pass only returns the gradient."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor, target: Target, buffers: Buffers) -> Tensor:

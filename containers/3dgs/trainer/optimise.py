@@ -1,8 +1,8 @@
 """The trained parameters and their Adam state, which must grow and shrink together.
 
-A step costs what its photo shows: the Gaussians that a camera may see are copied into leaves of their own, and the
-picture, whatever terms a loss adds, the gradients and Adam work on those rows alone. The others' parameters and moments
-stay as they are (as in Taming 3DGS, Mallick et al. 2024, and gsplat's SelectiveAdam).
+The cost of a step depends only on what its photo shows: the Gaussians that a camera may see are copied into separate
+leaf tensors, and the picture, the terms of the loss, the gradients and Adam work only on those rows. The other
+Gaussians' parameters and moments stay unchanged (as in Taming 3DGS, Mallick et al. 2024, and gsplat's SelectiveAdam).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from splat.projection import packed
 from trainer.dataset import Frame
 
 # Learning rates for lengths in units of the viewing distance: several times those of the reference implementation,
-# whose Adam moves a Gaussian on for some ten steps after a photo saw it, where ours moves it when it is seen. With a
-# quarter of these, two drone sets lose 1.2 and 0.6 dB after 500 steps. Harmonics have only about twice those: faster
-# ones learn the noise of single photos, which costs quality from everywhere else and, at 45 of a Gaussian's 59 numbers,
-# much of the delivered file.
+# whose Adam keeps moving a Gaussian for some ten steps after a photo saw it; ours moves it only when it is seen. With a
+# quarter of these rates, two drone sets lose 1.2 and 0.6 dB after 500 steps. Those of harmonics are only about twice
+# the reference's: with higher rates they learn the noise of single photos, which costs quality in all other views and,
+# at 45 of a Gaussian's 59 numbers, much of the delivered file's size.
 LEARNING_RATES = {"means": 2.4e-3, "quats": 1.2e-2, "scales": 6e-2, "opacities": 0.3, "sh0": 3e-2, "shN": 3e-4}
 
 
@@ -115,7 +115,7 @@ class Splats:
         scales[rows] = torch.minimum(scales[rows], limits[rows][:, None])
 
     def replace(self, keep: Tensor, added: dict[str, Tensor]) -> None:
-        """Keep the Gaussians at the indices `keep` with their Adam state, and append `added` with none."""
+        """Keep the Gaussians at the indices `keep` with their Adam state, and append `added` without one."""
         count = len(added["means"])
         for name, old in self.tensors.items():
             self.tensors[name] = torch.cat([old[keep], added[name]]).contiguous()
@@ -132,7 +132,7 @@ class Splats:
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.tensors.values())
 
     def state(self) -> dict[str, Any]:
-        """All there is to save."""
+        """The complete state, for a checkpoint."""
         return {"tensors": dict(self.tensors), "moments": self._moments, "steps": self._steps}
 
     @classmethod

@@ -21,7 +21,7 @@ _CACHE_BYTES = 512 << 20  # for decoded photos, and again for photos ready to co
 
 
 class PhotoStore:
-    """Decodes photos when they are wanted and keeps what fits into bounded memory."""
+    """Decodes photos when they are needed, and caches as many as fit into bounded memory."""
 
     def __init__(self, cache_bytes: int = _CACHE_BYTES, gains: Mapping[str, NDArray[np.float64]] | None = None) -> None:
         """`gains`: by photo name, what each channel (3,) of its targets is divided by."""
@@ -90,7 +90,7 @@ def _decode(
     left, top, right, bottom = part
     try:
         with open_picture(path) as picture:
-            # a JPEG is decoded no larger than need be
+            # decode a JPEG no larger than necessary
             picture.draft("RGB", (round(2 * size[0] / (right - left)), round(2 * size[1] / (bottom - top))))
             width, height = picture.size
             box = (left * width, top * height, right * width, bottom * height)

@@ -130,8 +130,8 @@ def rasterize_gsplat(
 ) -> tuple[Tensor, Tensor, RasterInfo]:
     """`rasterize` by gsplat, every tensor on its device.
 
-    Colours are evaluated here: gsplat's own way to them inverts the view on the device and waits for whether that could
-    be done. Its sorting of tiles still waits for their number, once a picture.
+    Colours are evaluated here, because gsplat's own evaluation inverts the view matrix on the device and waits to learn
+    whether that succeeded. Its tile sorting still waits for the number of tiles, once per picture.
     """
     import gsplat  # its first kernel builds or loads CUDA code, so only where CUDA is
 

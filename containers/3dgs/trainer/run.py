@@ -1,7 +1,7 @@
 """One training run from its first step to the splat that is delivered: trained, scored, and finished on all photos.
 
-Held-out photos are scored after training and then trained on too: the customer flew them as well. Every score is of
-before that.
+Held-out photos are scored after training. Then they are trained on as well, because the customer's scene should use
+every photo. All scores are computed before that.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Scores:
 class TrainingRun:
     """A trainer at work under the stage contract.
 
-    `train`, `score` and `finish` are called in this order. Each does what is left of it, so that a run goes on where a
-    checkpoint left it (`restore`).
+    `train`, `score` and `finish` are called in this order. Each does only its remaining work, so that a run continues
+    where a checkpoint left it (`restore`).
     """
 
     def __init__(
@@ -92,10 +92,12 @@ class TrainingRun:
         self._seconds_before = 0.0  # of training, in earlier processes
         self._attempt_seconds_before = 0.0  # of this SageMaker job, whose limit holds for all its Spot segments
 
-    def restore(self, state: dict[str, Any]) -> bool:
-        """Go on from a checkpoint's `state`; False where that is of another scene or budget."""
-        if state["fingerprint"] != self._fingerprint:
-            return False
+    def fits(self, state: dict[str, Any]) -> bool:
+        """Whether a checkpoint's `state` belongs to the same scene and budget."""
+        return bool(state["fingerprint"] == self._fingerprint)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from the `state` of a checkpoint that `fits`."""
         self.trainer.restore(state["trainer"])
         self.curve = [CurvePoint(**point) for point in state["curve"]]
         self.ended, self.trained_steps = state["ended"], state["trained_steps"]
@@ -105,7 +107,6 @@ class TrainingRun:
         if state["scores"] is not None:
             scores = state["scores"]
             self._scores = Scores([Score(**row) for row in scores["held_out"]], scores["trained"], scores["gains"])
-        return True
 
     def train(self) -> None:
         """Train to the end of the budget's steps or seconds, or until held-out views gain nothing.
@@ -119,12 +120,15 @@ class TrainingRun:
             self.trained_steps = self.trainer.step
 
     def score(self) -> Scores:
-        """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`."""
+        """Score the held-out views and a sample of the training views; leaves `checkpoints/held_out.png`.
+
+        Raises StageError(INTERRUPTED) (checkpointed).
+        """
         if self._scores is None:
             held_out, trained = self._scene.split("test"), evenly(self._scene.split("train"), _MAX_TRAINED_SCORED)
             rows, pairs, psnrs, gains = [], [], [], {}
             for index, photo in enumerate([*held_out, *trained]):
-                self._context.check_stop()
+                self._checkpoint_if_due()
                 share = index / (len(held_out) + len(trained))
                 self._report(_TRAINED[1] + (_SCORED - _TRAINED[1]) * share, "comparing with the photos")
                 rendered = self._render(photo)
@@ -175,7 +179,7 @@ class TrainingRun:
         return not self._out_of_time(1.0)
 
     def _checkpoint_if_due(self) -> None:
-        """Leave a checkpoint now and then, and before leaving on the signal to stop. Raises StageError(INTERRUPTED)."""
+        """Write a checkpoint at intervals, and before stopping on a signal. Raises StageError(INTERRUPTED)."""
         if self._context.stopping.is_set():
             self._save()
             self._writer.finish()
@@ -202,7 +206,7 @@ class TrainingRun:
         return self._seconds_before + time.monotonic() - self._started
 
     def _attempt_seconds(self) -> float:
-        """Seconds of this SageMaker job, the reading of the scene and the placing of seeds included."""
+        """Seconds since this SageMaker job began, including reading the scene and placing the seeds."""
         return self._attempt_seconds_before + time.monotonic() - self._context.started
 
     def _out_of_time(self, share: float) -> bool:
@@ -224,7 +228,7 @@ class TrainingRun:
         if progress is not None:
             figures = {"step": progress.step, "steps": self.trainer.budget.steps, "gaussians": progress.gaussians}
             figures |= {"loss": round(progress.loss, 4), "psnr": self.curve[-1].psnr if self.curve else None}
-            # the whole curve each time: a page opened late or reloaded gets all of it
+            # each event carries the complete curve, so that a page that is opened late or reloaded gets all of it
             shown = self.curve[:: max(1, -(-len(self.curve) // MAX_REPORTED_CURVE))]
             figures["curve"] = [{"step": point.step, "psnr": point.psnr} for point in shown]
         self._context.progress.report(share, doing, figures)

@@ -37,9 +37,6 @@ _CACHE_BYTES = 128 << 20  # of photos that virtual views are made of
 _APRON_WIDTH, _APRON_THICKNESS, _APRON_OPACITY = 0.7, 0.3, 0.8
 
 
-UP = np.array([0.0, 0.0, 1.0])  # of a georeferenced scene
-
-
 @dataclass(frozen=True)
 class Start:
     """What training starts from: Gaussians in its frame, the first `dense` of them from stereo; the gain (3,) of each
@@ -60,13 +57,13 @@ def start(
     limit: int,
     sh_degree: int,
     device: torch.device,
+    far: FarField,
     after_each: Callable[[int], None] = lambda _done: None,
     gains: Mapping[str, Float64] | None = None,
-    far: FarField | None = None,
 ) -> Start:
-    """At most `limit` Gaussians, photos matched on `device`; `after_each` gets the number of photos matched so far.
-    `gains`: the photos' exposures by name, where they are known; otherwise the photos are compared. `far`: how high
-    scenery stands.
+    """At most `limit` Gaussians, photos matched on `device`. `far`: how high scenery stands; `after_each` gets the
+    number of photos matched so far; `gains`: the photos' exposures by name, where they are known; otherwise the photos
+    are compared.
 
     Where no two photos can be matched, they are the sparse seeds alone.
     """
@@ -82,9 +79,8 @@ def start(
     if len(dense) == 0:
         return Start(from_seeds(seed_points(scene, store, limit, far), sh_degree), 0, {}, product)
     gaussians = with_gaps_filled(scene, store, dense, limit, sh_degree, far)
-    up = UP if far is None else far.up
     edge = max(max(photo.camera.width, photo.camera.height) for photo in scene.photos)
-    seen = virtual_views(stereo, product, _pictures(scene, store), gains, up, round(VIRTUAL_SIZE * edge))
+    seen = virtual_views(stereo, product, _pictures(scene, store), gains, far.up, round(VIRTUAL_SIZE * edge))
     return Start(gaussians, len(dense), dict(gains), product, seen)
 
 
@@ -100,7 +96,7 @@ def _pictures(scene: Scene, store: PhotoStore) -> PictureOf:
 
 
 def with_gaps_filled(
-    scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int, far: FarField | None
+    scene: Scene, store: PhotoStore, dense: DensePoints, limit: int, sh_degree: int, far: FarField
 ) -> Gaussians:
     """The dense seeds, then sparse seeds where no dense one is near, then the apron; at most `limit`."""
     seeds = seed_points(scene, store, limit, far)

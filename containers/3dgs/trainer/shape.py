@@ -1,8 +1,8 @@
-"""What keeps Gaussians in shape while they train: none longer than photos can support, none a needle.
+"""Limits on the shape of Gaussians during training: none is longer than the photos can support, and none is a needle.
 
-A veil over every view that no photo has is made of few Gaussians: on a flight that looks straight down, the 1.3 %
-longer than 0.08 viewing distances took 6 dB from the views from the side (benchmarks/README.md). Pruning them after
-training costs the brightness they carry; limited while training, others grow in their place.
+A few Gaussians are enough to veil every view that no photo has: on a flight that looks straight down, the 1.3 % longer
+than 0.08 viewing distances took 6 dB from the views from the side (benchmarks/README.md). Pruning them after training
+would lose the brightness that they carry; if they are limited during training, others grow in their place.
 """
 
 from __future__ import annotations

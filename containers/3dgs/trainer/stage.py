@@ -239,7 +239,7 @@ def _first_gaussians(
         context.check_stop()
         context.progress.report(0.01 + 0.03 * done / total, "measuring depth from the photos")
 
-    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, after_each, gains, far)
+    return start(scene, store, plan.max_gaussians, plan.sh_degree, device, far, after_each, gains)
 
 
 def _start(
@@ -298,7 +298,7 @@ def _start(
         compared, shown = scene, store
     trainer.even(begun.gains)
     run = TrainingRun(context, compared, shown, begun.gains, trainer)
-    state, damaged = checkpoint.load_latest(context.folders.checkpoints)
+    state, damaged = checkpoint.load_latest(context.folders.checkpoints, run.fits)
     if state is not None:
         run.restore(state)
     skipped = Warning(WarningCode.DAMAGED_CHECKPOINT, "a damaged checkpoint was passed over", damaged)

@@ -17,7 +17,7 @@ RESPONSE = 0.45  # log brightness of a photo by that of the light: sRGB's curve,
 def read_stops(scene: Path) -> dict[str, float]:
     """Stops by photo name from `photos.json` in the scene's folder.
 
-    None where another tool made the scene: its file of that name may hold anything.
+    None if another tool made the scene, because its file of that name may contain anything.
     """
     try:
         rows = read_document(scene / "photos.json")

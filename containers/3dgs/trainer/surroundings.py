@@ -60,9 +60,9 @@ def _read(camera: Camera, picture: Picture, up: Vector) -> tuple[Vector, Vector]
 
 
 def _ground_colour(footprint: Footprint, pictures: Sequence[tuple[Camera, Picture]]) -> Vector | None:
-    """Robust mean of the pixels that show the ground at the footprint's rim; None where none does.
+    """Robust mean of the pixels that show the ground at the footprint's edge; None if no pixel does.
 
-    Read where places of the level ground are seen, not where points are: features prefer what stands out.
+    The pixels are those that see places on the level ground. Sparse points would be found on things that stand out.
     """
     centre = footprint.corners.mean(axis=0)
     sides = np.concatenate([footprint.corners, (footprint.corners + np.roll(footprint.corners, -1, axis=0)) / 2])

@@ -53,10 +53,10 @@ class Trainer:
     splats: Splats
     dropout: float  # share of the Gaussians dropped at the most
     device: torch.device
+    far: FarField  # where what hangs in the air is carried to
     virtual: list[Photo] = field(default_factory=list)  # views from where no photo was taken, trained on among photos
     backdrop: Backdrop | None = None  # black without one
     inside: Callable[[Tensor], Tensor] | None = None  # which of the means (N, 3) may be split; all without one
-    far: FarField | None = None  # where what hangs in the air is carried to; it stays without one
     seed: int = 0
     step: int = 0
     start_count: int = 0
@@ -80,7 +80,7 @@ class Trainer:
         return active_degree(last, self.budget.steps, self.budget.sh_degree)
 
     def state(self) -> dict[str, Any]:
-        """All there is to save for `restored`."""
+        """The complete state, from which `restored` continues."""
         pull = {"total": self.pull.total, "views": self.pull.views}
         return {
             "step": self.step, "start_count": self.start_count, "splats": self.splats.state(), "pull": pull,
@@ -88,7 +88,7 @@ class Trainer:
         }  # fmt: skip
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue from where `state` was taken."""
         self.splats = Splats.restored(state["splats"], self.device)
         self.step, self.start_count = state["step"], state["start_count"]
         self.pull = Pull(len(self.splats), self.device)
@@ -110,7 +110,7 @@ class Trainer:
         """Nothing runs beside the training."""
 
     def run(self, after_step: Callable[[Progress], bool]) -> None:
-        """Train to the end of the budget, or until `after_step` says False: that it need not go on.
+        """Train to the end of the budget, or until `after_step` returns False.
 
         Raises StageError(TRAINING_DIVERGED) where a number is not finite.
         """
@@ -121,7 +121,7 @@ class Trainer:
 
     def finish(self, end: int, after_step: Callable[[Progress], bool]) -> None:
         """Train to step `end` on all photos, those held out included, with the schedules as at the end of the budget,
-        or until `after_step` says False.
+        or until `after_step` returns False.
 
         Raises StageError(TRAINING_DIVERGED) where a number is not finite.
         """
@@ -165,8 +165,7 @@ class Trainer:
                 self.pull.keep(self.inside(self.splats["means"]))
             refine(self.splats, self.pull, allowed, self.densification)
             self.pull = Pull(len(self.splats), self.device)
-            if self.far is not None:
-                self.far.carry_out(self.splats, self._cameras)
+            self.far.carry_out(self.splats, self._cameras)
             self._limits = self._size_limits()
         return value
 

@@ -1,4 +1,4 @@
-"""Virtual views among the photos of a training run: which step takes which, and how they are kept."""
+"""Virtual views among the photos of a training run: which step uses which, and how they are stored."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def as_photos(views: Sequence[VirtualView], frame: Frame) -> list[Photo]:
 
 
 def share_of(views: Sequence[VirtualView | Photo], photos: int) -> float:
-    """The share of steps that look at virtual views: a quarter where there are as many as are drawn for so many photos,
-    and as much less as there are fewer.
+    """The share of steps that use virtual views: a quarter if there are as many views as are drawn for so many photos,
+    and proportionally less if there are fewer.
     """
     if not views:
         return 0.0
@@ -40,14 +40,14 @@ def share_of(views: Sequence[VirtualView | Photo], photos: int) -> float:
 
 
 def with_steps_for(plan: Budget, share: float) -> Budget:
-    """The budget with steps for virtual views, which take `share` of them: nearly all come on top, so that photos are
-    looked at about as often as without.
+    """The budget with steps for virtual views, which use `share` of all steps. Nearly all of these are additional, so
+    that photos are used about as often as without virtual views.
     """
     return replace(plan, steps=round(plan.steps * (1 + _ON_TOP * share)))
 
 
 def taken_at(step: int, photos: Sequence[Photo], virtual: Sequence[Photo], seed: int) -> Photo:
-    """What step `step` (0-based) looks at: a photo or a virtual view. Both come in epochs of their own."""
+    """The photo or virtual view that step `step` (0-based) uses. Each kind has its own epochs."""
     share = share_of(virtual, len(photos))
     before = int(share * step)
     if int(share * (step + 1)) > before:

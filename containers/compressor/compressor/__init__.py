@@ -2,6 +2,6 @@
 
 import os
 
-# Read when faiss loads its OpenMP: between k-means' many short parallel parts idle threads would spin, which costs ten
-# times the CPU time (measured on two cores).
+# Read when faiss loads its OpenMP. Otherwise idle threads would spin between k-means' many short parallel parts, which
+# costs ten times the CPU time (measured on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

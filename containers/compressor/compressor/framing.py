@@ -20,8 +20,8 @@ _ELEVATIONS = (20.0, 55.0)  # of the first view: from straight above it shows no
 _ELEVATION_STEP = 5.0
 _AZIMUTHS = 24
 _FLATNESS = 0.3  # of support, that a view from straight above is worth less than one along the ground
-# Degrees above the horizon below which the page lets nobody look from. Flights that look straight down: 24.6 dB at 35°
-# and 24.8 at 25° against 21.2 along the horizon, over what three photos see.
+# Degrees above the horizon below which the page's camera may not go. Flights that look straight down: 24.6 dB at 35°
+# and 24.8 at 25°, compared with 21.2 along the horizon, over the places that three photos see.
 _MAX_LOWEST = 25.0
 _BELOW_PHOTOS = 15.0  # how much lower than the photos one may look
 _LOW_RAYS = 5.0  # percentile of the elevations of their rays

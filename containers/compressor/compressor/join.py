@@ -1,7 +1,7 @@
-"""The blocks of a large flight become one scene: their splats, faded already, and the coarse model around them.
+"""Join the blocks of a large flight into one scene: their splats, already faded, and the coarse model around them.
 
-What the compressor reads of a scene besides, it has from the coarse model: cameras and check photos of the whole
-flight, horizon and sky, place.
+The coarse model also provides the other data that the compressor reads: cameras and check photos of the entire flight,
+horizon and sky, and place on Earth.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _SLICE = 1 << 18  # Gaussians that are merged at a time
 
 @dataclass(frozen=True)
 class Joined:
-    """`whole`: the PLY of all Gaussians; `parts`: of a scene too large to be held the PLYs that it consists of, what
-    lies around the blocks first, while scene.ply has fewer Gaussians in their place."""
+    """`whole`: the PLY of all Gaussians. `parts`: if the scene is too large for memory, the PLYs that it consists of
+    (first the one around the blocks); scene.ply then has fewer Gaussians in their place."""
 
     whole: Path
     parts: tuple[Path, ...]
@@ -53,11 +53,11 @@ def is_divided(folder: Path) -> bool:
 
 
 def join_blocks(folder: Path, target: Path) -> Joined:
-    """Write the scene in `target`, which is made, as one training would have left it; the blocks are below `folder`.
+    """Write the scene to the new folder `target`, as a single training would have left it; the blocks are in `folder`.
 
-    A block that is not there is left to the coarse model, with a warning. A scene of more than MAX_HELD Gaussians is
-    reduced, one block after another. Raises StageError: INVALID_SCENE where there is no plan, INVALID_SPLAT where no
-    block is there or one cannot be joined.
+    The coarse model takes the place of a missing block, with a warning. A scene of more than MAX_HELD Gaussians is
+    reduced, one block after another. Raises StageError: INVALID_SCENE if there is no plan, INVALID_SPLAT if there is no
+    block or one cannot be joined.
     """
     coarse = folder / COARSE
     try:
@@ -98,7 +98,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
 
 
 def _write_reduced(parts: Sequence[Path], group: int, target: Path) -> int:
-    """Write the splats of `parts` with one Gaussian for `group` neighbours of like colour; returns how many."""
+    """Write the splats of `parts` with one Gaussian for `group` neighbours of similar colour; returns how many."""
     around, *blocks = parts
     reduced = [around]
     for number, path in enumerate(blocks):
@@ -121,7 +121,7 @@ def _merged(gaussians: Gaussians, group: int) -> Gaussians:
 
 
 def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target: Path) -> None:
-    """What of the coarse model no block owns: beyond the hull, and where a block is missing."""
+    """The part of the coarse model that no block owns: beyond the hull, and where a block is missing."""
     stored = read_stored_ply(coarse)
     places = along_axes(plan, stored.gaussians.means + np.array(stored.marks.offset))
     owned = hull_share(plan, places) * box_shares(plan, places)[list(present)].sum(axis=0)

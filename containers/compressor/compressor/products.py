@@ -1,4 +1,4 @@
-"""Make the survey products (containers/products) in a process of their own: an error there does not cost the scene."""
+"""Make the survey products (containers/products) in a separate process, so that an error does not lose the scene."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_products(
 ) -> tuple[dict[str, Any] | None, list[Warning]]:
     """Write `products/` into the stage's output; returns the content of products.json and warnings of what is missing.
 
-    Without the photos there are no products and nothing is said. Raises StageError(INTERRUPTED).
+    Without the photos there are no products and no warning. Raises StageError(INTERRUPTED).
     """
     cameras = context.folders.processing_input(CAMERAS)
     if not photo_folder(context).is_dir():
@@ -64,7 +64,7 @@ def make_products(
 
 
 def photo_folder(context: StageContext) -> Path:
-    """Where the undistorted photos lie, if the stage received them."""
+    """The folder of the undistorted photos, if the stage received them."""
     return context.folders.processing_input(CAMERAS) / "images"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from compressor.formats.reading import is_known_splat, read_splat
 from compressor.join import is_divided, join_blocks
@@ -27,7 +28,7 @@ from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-# below this the rasterisers of the reference implementation and of the viewers draw nothing
+# the rasterisers of the reference implementation and of the viewers draw nothing below this
 _VISIBLE = 1 / 255
 
 
@@ -62,8 +63,8 @@ class Source:
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read scene.ply and its companions from `folder`, those that blocks of a large flight are joined to in `scratch`,
-    or the only splat there, or the one in the only ZIP there.
+    """Read a splat from `folder`: scene.ply and its companions, the blocks of a large flight (joined in `scratch`), the
+    only splat there, or the one in the only ZIP there.
 
     Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
     companion is; the codes of an unsafe archive.
@@ -140,7 +141,7 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     Raises StageError(INVALID_SPLAT) where none is left.
     """
     whole, invalid = sound(gaussians)
-    seen = opacity_of(whole.opacities) >= _VISIBLE
+    seen = _drawn(whole)
     hidden = int(np.count_nonzero(~seen))
     if hidden == len(whole):
         facts = f"of {len(gaussians)} Gaussians {invalid} have values that are no numbers, the others are transparent"
@@ -155,6 +156,15 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     kept = whole.select(seen) if hidden else whole
     # an infinite logit is an opacity of exactly 1
     return replace(kept, opacities=np.minimum(kept.opacities, 80)), warnings
+
+
+def is_visible(gaussians: Gaussians) -> bool:
+    """Whether any renderer draws any of the Gaussians."""
+    return bool(_drawn(sound(gaussians)[0]).any())
+
+
+def _drawn(gaussians: Gaussians) -> NDArray[np.bool_]:
+    return np.asarray(opacity_of(gaussians.opacities) >= _VISIBLE)
 
 
 def _find_splat(folder: Path, scratch: Path) -> Path:
@@ -179,7 +189,7 @@ def _find_splat(folder: Path, scratch: Path) -> Path:
 
 
 def _training_seconds(result: Path) -> float | None:
-    """CPU seconds of the training by its result.json; None where there is none, or what it says makes no sense."""
+    """CPU seconds of the training according to its result.json; None if there is none or its value is implausible."""
     try:
         seconds = float(json.loads(result.read_bytes())["resources"]["cpuSeconds"])
     except (OSError, ValueError, KeyError, TypeError):

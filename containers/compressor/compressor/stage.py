@@ -120,7 +120,7 @@ class _Scene:
         source = read_source(folder, scratch)
         raw_bytes = len(source.gaussians) * 4 * len(property_names(source.gaussians.shN.shape[1]))
         gaussians, warnings = visible(source.gaussians)
-        # the arranged Gaussians replace those that were read: a large scene's would fill the memory twice
+        # the arranged Gaussians replace those that were read: two copies of a large scene would not fit into memory
         source = replace(source, gaussians=arrange(gaussians))
         framing = frame_scene(source.gaussians, source.views, source.z_up, marked_up=source.marks.up)
         surroundings = source.surroundings or default_surroundings(

@@ -1,4 +1,4 @@
-"""Support: the directions photos saw a scene from, and how well they support another view of it."""
+"""Support: the directions from which photos saw a scene, and how well they support another view of it."""
 
 from __future__ import annotations
 

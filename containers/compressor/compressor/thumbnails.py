@@ -21,8 +21,8 @@ _TRIED = 8  # photos by which a size is judged before all are made
 
 
 def thumbnails_of(folder: Path, names: Sequence[str]) -> Thumbnails:
-    """Of the photos `names` in `folder`, in the largest size whose total is within bounds; none where there is no such
-    size. A photo that is missing or cannot be read has none.
+    """Small pictures of the photos `names` in `folder`, in the largest size whose total is within bounds; none if no
+    size is small enough. A photo that is missing or cannot be read has no picture.
     """
     for side in SIDES:
         bound = MAX_BYTES_OF_SMALLEST if side == SIDES[-1] else MAX_BYTES
@@ -43,7 +43,7 @@ def _jpeg(folder: Path, name: str, side: int) -> bytes:
     except (OSError, ValueError, SyntaxError, TooManyPixelsError):
         return b""
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
-    picture.info.clear()  # nothing that the photo says of itself
+    picture.info.clear()  # without the photo's metadata
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return out.getvalue()

@@ -93,7 +93,7 @@ def metres_from_the_middle(photos: Sequence[Photo]) -> dict[str, float]:
 def _likely_reason(
     name: str, evidence: Evidence, partners: Sequence[str], distances: Mapping[str, float]
 ) -> str | None:
-    """None where the photo was refused along with the others, before it could be judged."""
+    """None if the upload was refused before this photo could be judged."""
     features = evidence.features.get(name)
     if features is not None and features < MIN_FEATURES:
         return f"shows too little detail ({features} features): blurred, dark or uniform"

@@ -1,6 +1,6 @@
 """Write the part of a flight's sparse model that a block is trained from, as COLMAP's three binary files.
 
-A block reads a fraction of the flight's points and nothing of the others': https://colmap.github.io/format.html
+A block reads only its own fraction of the flight's points: https://colmap.github.io/format.html
 """
 
 from __future__ import annotations

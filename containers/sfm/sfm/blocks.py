@@ -1,8 +1,8 @@
 """Cut a large flight into blocks: boxes on the ground, and the part of each photo that shows a block.
 
-Boxes come of halving the heaviest one across its longer side until there are enough, as a k-d tree does; its weight is
-the number of its sparse points. A photo belongs to every block that it sees, and is cut to the rectangle that shows it:
-120 photos in four blocks are 1.28 times as many pixels as the whole, where whole photos would be 2.71.
+As in a k-d tree, the heaviest box is halved across its longer side until there are enough boxes; a box's weight is the
+number of its sparse points. A photo belongs to every block that it shows, and is cropped to the rectangle that shows
+the block: 120 photos in four blocks have 1.28 times the pixels of the flight, compared with 2.71 times uncropped.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _MIDDLE = (0.4, 0.6)  # shares of a box's points between which it may be cut whe
 
 
 def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool) -> int:
-    """Plan `wanted` blocks for the undistorted scene in `model`. Write below `output` the plan, and each block's photos
-    and sparse model, unless one block is all that comes about. Returns how many there are.
+    """Plan `wanted` blocks for the undistorted scene in `model`. Unless the plan has only one block, write it to
+    `output`, with each block's photos and sparse model. Returns the number of blocks.
     """
     reconstruction = pycolmap.Reconstruction(model)
     flight = flight_of(reconstruction)
@@ -100,9 +100,9 @@ def plan_blocks(flight: Flight, wanted: int, *, georeferenced: bool) -> BlockPla
 def cut(places: Float64, wanted: int, gap: float, large_enough: Callable[[Box], bool]) -> list[Box]:
     """At most `wanted` boxes that tile the ground, with nearly equal numbers of `places` (N, 2 or 3).
 
-    The heaviest is halved until there are enough, across its longer side, or the other one where halves across the
-    longer are not both `large_enough`; never where neither will do. `gap`: a width without points that is worth cutting
-    at, though the halves are less equal: between two sites, say.
+    The heaviest box is halved until there are enough: across its longer side, or across the other if the halves are not
+    both `large_enough`; it is not halved if neither works. `gap`: a width without points at which a cut is better even
+    though the halves are less equal, for example between two sites.
     """
     done: list[tuple[Box, Bool]] = []
     rest = [(EVERYWHERE, np.ones(len(places), np.bool_))]
@@ -154,8 +154,8 @@ def trained_points(flight: Flight, plan: BlockPlan, box: Box) -> Bool:
 
 
 def block_photos(flight: Flight, chosen: Bool, *, whole: bool = False) -> list[BlockPhoto]:
-    """The photos that see enough of the `chosen` points (N,), cut to the part that shows them; all of them, whole, for
-    the coarse model. The split is that of the whole flight.
+    """The photos that see enough of the `chosen` points (N,), cropped to the part that shows them; for the coarse
+    model, all photos, uncropped. The split into training and check photos is that of the entire flight.
     """
     seen = chosen[flight.points]
     photos, pixels = flight.photos[seen], flight.pixels[seen]

@@ -1,4 +1,4 @@
-"""Divide the time that the stage may take: a job that SageMaker stops at MaxRuntimeInSeconds delivers nothing.
+"""Divide the time that the stage may take, because a job that SageMaker stops at MaxRuntimeInSeconds delivers nothing.
 
 The limit is part of the request, which the container finds in config/processingjobconfig.json:
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
@@ -18,7 +18,7 @@ NAMED_IN = Path("config") / "processingjobconfig.json"
 
 
 class OutOfTimeError(Exception):
-    """A part has used its share of the time."""
+    """A part of the work has used its share of the time."""
 
 
 class TimeBudget:

@@ -1,4 +1,4 @@
-"""Map a large flight in clusters side by side and merge them: COLMAP's hierarchical mapper.
+"""Map a large flight in parallel clusters and merge them: COLMAP's hierarchical mapper.
 
 Incremental mapping keeps one core busy, for 71 minutes at 5,000 photos (extrapolated, benchmarks/README.md); clusters
 of a few hundred photos keep all cores busy. Neighbouring clusters share photos, by which they are merged.
@@ -23,11 +23,11 @@ MAX_APART = 0.05  # of the photos that verified pairs connect: more outside the 
 
 @dataclass(frozen=True)
 class Clusters:
-    """How a flight is cut.
+    """How a flight is divided.
 
-    `min_flight`: from how many photos on it is cut; below, one core takes less than a quarter of an hour. `photos`: the
-    most of one cluster, before the overlap; smaller ones cost more CPU time for the overlap and merge less surely.
-    `overlap`: how many photos a cluster takes from its neighbours.
+    `min_flight`: the number of photos from which a flight is divided; below it, one core takes less than a quarter of
+    an hour. `photos`: the maximum of one cluster, before the overlap; smaller clusters cost more CPU time for the
+    overlap and merge less reliably. `overlap`: how many photos a cluster takes from its neighbours.
     """
 
     min_flight: int = 800
@@ -85,7 +85,7 @@ def fell_apart(database: Path, models: list[pycolmap.Reconstruction], cluster: i
     """Whether many photos that verified pairs connect with the largest model's are in other models alone, or a cluster
     found no model: connected photos in none, at least half of `cluster` of them beside each other.
 
-    Two sites in one upload have no pair between them, and are rightly apart.
+    Two sites in one upload have no pair between them and are correctly left apart.
     """
     if not models:
         return False
@@ -159,7 +159,7 @@ def _neighbours(database: Path) -> dict[int, dict[int, int]]:
 
 
 class Journal:
-    """COLMAP's log in `folder`, the only place where hierarchical mapping says how far it is."""
+    """COLMAP's log in `folder`, the only place where hierarchical mapping reports its progress."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

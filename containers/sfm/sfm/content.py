@@ -1,4 +1,4 @@
-"""What a picture file says of its kind where its name does not: XMP, channels, and its size beside the others'.
+"""The kind of a picture, if its name does not tell: from XMP, channels, and its size relative to the other pictures.
 
 DJI's XMP names the lens (`ImageSource`), Camera XMP (https://support.pix4d.com, "Camera-XMP tags") the band, Google's
 photo sphere XMP (`GPano`) a panorama.
@@ -34,7 +34,7 @@ THERMAL_SHARE, PREVIEW_SHARE = 1 / 4, 1 / 32  # of the pixels that the upload's 
 
 
 def shot_in(image: Image.Image, metadata: Metadata) -> Shot:
-    """What an opened picture is by itself and its metadata."""
+    """The properties of an opened picture, from its pixels and metadata."""
     maker = metadata.make.upper().split()[:1]
     if _THERMAL_SOURCE.match(metadata.image_source) or maker in _THERMAL_MAKERS:
         return Shot(Kind.THERMAL)

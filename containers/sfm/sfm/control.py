@@ -5,8 +5,8 @@ triangulated to the surveyed points is then estimated robustly (Umeyama 1991 in 
 refined by each point's own covariance: on the sample, where four to eighteen photos mark a point, check points are then
 off by 0.46 ground sampling distances in height and not by 0.59, with marks ± 0.4 pixels.
 
-Check points are never fitted: what they are off by is the accuracy of the scene (ASPRS 2023, ISO 19157). They are the
-points whose names say so (`A7_check`, `check 3`), or else every fourth of nine or more.
+Check points are never fitted, so their errors show the accuracy of the scene (ASPRS 2023, ISO 19157). They are the
+points with the word check in their names (`A7_check`, `check 3`), or otherwise every fourth of nine or more.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sfm.weighted import meet, refine_similarity
 Vector = NDArray[np.float64]
 
 MIN_POINTS, MIN_MARKS = 3, 2
-# a surveyed point marked by hand is accurate to centimetres; beyond this it is a wrong mark or another point
+# a surveyed point marked by hand is accurate to centimetres; a larger error is a wrong mark or another point
 OUTLIER_METRES = 0.5
 # of the points' extent: the model could rotate about points on one line
 MIN_WIDTH = 0.02

@@ -1,7 +1,7 @@
 """Coordinate systems that a list of control points may name: EPSG codes, `WGS84 UTM 32N`, and +proj strings.
 
-PROJ opens files that a string names (`+init=/path:key`, `+nadgrids=`, `+geoidgrids=`, pipelines). So a customer's
-string is held to keys and values that name none.
+PROJ opens files that a string names (`+init=/path:key`, `+nadgrids=`, `+geoidgrids=`, pipelines). A customer's string
+may therefore use only keys and values that name no file.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _NO_GRID = "@null"  # nadgrids of Web Mercator, as GDAL writes it
 
 
 class UnknownSystemError(Exception):
-    """A text names no coordinate system that is taken."""
+    """A text names no coordinate system that we accept."""
 
 
 def to_geographic(system: CRS) -> Transformer:
-    """From `system` to WGS 84 longitude and latitude. Raises UnknownSystemError where PROJ knows no way."""
+    """From `system` to WGS 84 longitude and latitude. Raises UnknownSystemError if PROJ knows no transformation."""
     try:
         return Transformer.from_crs(system, CRS.from_epsg(4326), always_xy=True)
     except ProjError as error:

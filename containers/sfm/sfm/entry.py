@@ -1,4 +1,4 @@
-"""What the container does with an upload: photos are reconstructed, a scene that has its cameras is made ready."""
+"""What the container does with an upload: it reconstructs photos, and prepares a scene that already has its cameras."""
 
 from __future__ import annotations
 

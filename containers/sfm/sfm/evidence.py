@@ -31,7 +31,7 @@ class Pictured(Placeable, Protocol):
 def write_evidence(folder: Path, upload: Pictured, known: Evidence, model: Path | None) -> None:
     """Write photos.json, thumbnails.jpg and, of a `model` with points, cameras.png, overlap.png and cloud.json.
 
-    The upload is refused already, for a reason of its own: what fails here is logged and left out.
+    The upload has already been refused for its own reason, so a failure here is only logged and its file left out.
     """
     try:
         _write(folder, upload, known, model)

@@ -1,4 +1,4 @@
-"""A sparse model as arrays, as cutting it into blocks looks at it."""
+"""A sparse model as arrays, for dividing it into blocks."""
 
 from __future__ import annotations
 

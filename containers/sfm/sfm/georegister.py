@@ -31,7 +31,7 @@ SAME_PLACE_METRES = 0.1
 UNRELIABLE_RESIDUAL = 0.15
 MIN_INLIER_SHARE = 0.5
 USUAL_HEIGHT_SIGMA_METRES = 4.0
-USUAL_SIGMA_METRES = 2.0  # of a receiver that does not say how well it knows where it is
+USUAL_SIGMA_METRES = 2.0  # of a receiver that does not state its accuracy
 # drift of barometric altitude over a flight (weather), as opposed to its scatter
 ALTITUDE_DRIFT_METRES = 1.0
 # altitudes that contradict the photos by more than this, and by UNRELIABLE_RESIDUAL of the flight's extent, give

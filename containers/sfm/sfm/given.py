@@ -1,7 +1,7 @@
-"""A large scene that comes with its cameras (a COLMAP model) is made ready to be trained in blocks.
+"""Prepare a large scene that comes with its cameras (a COLMAP model) for training in blocks.
 
-Nothing is matched or mapped. The photos are undistorted and the flight is cut into blocks, so that what training gets
-is what it gets of a flight of photos (docs/contracts.md, sfm).
+Nothing is matched or mapped. The photos are undistorted and the flight is divided into blocks, so that training gets
+the same input as from a flight of photos (docs/contracts.md, sfm).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ NO_PLACE = "the scene came without a georeference"
 
 @dataclass(frozen=True)
 class Given:
-    """What of a scene can be used: original names by new ones, and why each other photo cannot; `models`: how many the
-    upload holds.
+    """The usable part of a scene: original names by new names, and why each other photo cannot be used; `models`: how
+    many the upload has.
     """
 
     names: Mapping[str, str]
@@ -75,7 +75,7 @@ def prepare_scene(context: StageContext) -> StageOutcome:
     Returns
     -------
     StageOutcome
-        As of structure from motion: `pairs` are none.
+        As for structure from motion, with 0 `pairs`.
 
     Raises
     ------
@@ -271,7 +271,7 @@ def _take_mask(masks: Path, photo: str, size: tuple[int, int], shown: Any, targe
 
 
 def _pass_georeference(folder: Path, output: Path) -> bool:
-    """Pass the scene's georeference.json on, or write that it has none; whether it is georeferenced.
+    """Copy the scene's georeference.json, or write that there is none; returns whether the scene is georeferenced.
 
     Raises StageError(INVALID_SCENE) for a malformed one.
     """
@@ -306,7 +306,7 @@ def _optional(stops: float | None) -> dict[str, float]:
 
 
 def _figures(output: Path, scene: pycolmap.Reconstruction, *, georeferenced: bool) -> dict[str, Any]:
-    """Draw the scene from above, whatever its axes are; what is measured of it."""
+    """Draw the scene from above, whatever its axes are; returns the measurements."""
     if not georeferenced:
         flight = flight_of(scene)
         upright = np.array(axes_of_plane(flight.positions, flight.centres))

@@ -13,10 +13,10 @@ from sfm.gimbal import Gimbal
 Vector = NDArray[np.float64]
 
 MIN_GIMBALS = 3
-# gimbals that contradict each other by more are not believed (vehicles, manual roll, edited metadata)
+# gimbal angles that contradict each other by more are not used (vehicles, manual roll, edited metadata)
 GIMBAL_SCATTER_DEGREES = 5.0
 GIMBAL_TILT_DEGREES, CAMERAS_TILT_DEGREES = 3.0, 8.0
-# the third is only to decide what the other two leave open
+# the third only decides what the other two leave open
 PLANE_WEIGHT, UPRIGHT_WEIGHT = 0.3, 0.001
 
 

@@ -1,9 +1,9 @@
 """Match all features of two photos along epipolar lines (Hartley & Zisserman 2004, chapters 9 and 13).
 
-A feature's match lies on its epipolar line, or, where the photos show a plane and nothing is known of the camera, at
-the place to which the plane's homography takes it: on two lines, one level and one upright. So the features of the
-first photo are put in the order of their first lines, parted in blocks, and compared with those of the second that lie
-between a block's first line and its last.
+A feature's match lies on its epipolar line. If the photos show a plane and the camera is unknown, the match lies where
+the plane's homography maps the feature: at the intersection of a horizontal and a vertical line. So the features of the
+first photo are sorted by their first lines and divided into blocks, and compared with those features of the second
+photo that lie between the first and the last line of a block.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sfm.nearest import MAX_DISTANCE, RIVAL_RATIO, Alike, Vectors, squared
 
 Lines = NDArray[np.float64]  # (N, 3), scaled so that a product with (x, y, 1) is a distance in pixels
-BLOCK = 192  # features; fewer are compared in vain with smaller blocks, which take more of them
+BLOCK = 192  # features; smaller blocks save useless comparisons, but there are more of them
 PLANAR = int(pycolmap.TwoViewGeometryConfiguration.PLANAR_OR_PANORAMIC)
 UNCALIBRATED = int(pycolmap.TwoViewGeometryConfiguration.UNCALIBRATED)
 

@@ -1,6 +1,6 @@
 """Turn the files of the archive into usable photos: fully decoded, upright, 8-bit RGB, no duplicates, numbered.
 
-Pictures that are no photos of their own (contract/shots.py) are set apart; masks are stored beside their photos.
+Second images of a shot (contract/shots.py) are set apart; masks are stored beside their photos.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TRANSCODE_QUALITY = 97
 FLAT_STANDARD_DEVIATION = 1.0
 # a photo of 50 MP and what it passes through take half a gigabyte
 MAX_PARALLEL = 8
-MAX_PANORAMAS = 1 / 2  # of the photos; no camera model of COLMAP's explains them
+MAX_PANORAMAS = 1 / 2  # share of the photos; none of COLMAP's camera models describes panoramas
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _refuse_panoramas(candidates: Sequence[_Candidate]) -> None:
 
 
 def _seen(candidates: Sequence[_Candidate], named: Mapping[str, Shot]) -> dict[str, Shot]:
-    """What each decoded picture is: by its name, else by what its file says, else by its size."""
+    """The kind of each decoded picture: by its name, otherwise by its file's content, otherwise by its size."""
     shots = {
         candidate.photo.original: candidate.shot if (shot := named[candidate.photo.original]) == COLOUR else shot
         for candidate in candidates

@@ -1,8 +1,8 @@
-"""Choose the camera model that the lenses ask for: by what photos say of them, then by what the model leaves over.
+"""Choose the camera model that fits the lenses: by the photos' metadata, then by the remaining reprojection error.
 
-Mapping begins with SIMPLE_RADIAL, one number for the distortion. Fisheye lenses do not follow it: on equidistant photos
-of 150° the cameras turned by 9° to make up for it, at twice the error of RADIAL_FISHEYE (Kannala & Brandt 2006, two
-terms), which follows a rectilinear lens as well. So the found cameras are tried as such over the same observations.
+Mapping begins with SIMPLE_RADIAL, one number for the distortion. It does not describe fisheye lenses: on equidistant
+photos of 150° the cameras turned by 9° to compensate, at twice the error of RADIAL_FISHEYE (Kannala & Brandt 2006, two
+terms), which also describes a rectilinear lens. So the cameras found are tried as fisheyes over the same observations.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def fitting_lens(
     if not _error(fisheye) < WORTH_ANOTHER_MODEL * _error(adjusted):
         return None
     radial = _followed(model, RADIAL, threads)
-    # of two that fit alike the one without a fisheye's bend
+    # of two models that fit equally well, the one that is not a fisheye
     return radial if _error(radial) < _error(fisheye) / WORTH_ANOTHER_MODEL else fisheye
 
 
@@ -74,7 +74,7 @@ def _followed(model: pycolmap.Reconstruction, name: str, threads: int) -> pycolm
 
 
 def _follow(camera: pycolmap.Camera, name: str) -> None:
-    """Make `camera` one of another kind that takes the same rays to about the same pixels."""
+    """Change `camera` to another kind that maps the same rays to about the same pixels."""
     if camera.model_name == name:
         return
     pixels = np.stack(

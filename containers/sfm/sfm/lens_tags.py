@@ -1,4 +1,4 @@
-"""What a photo's metadata says of its lens: XMP's DewarpData and ModelType, the lens's name in EXIF."""
+"""What a photo's metadata says about its lens: XMP's DewarpData and ModelType, and the lens's name in EXIF."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _DEWARP_VALUES = 9
 
 @dataclass(frozen=True)
 class Lens:
-    """What a photo says of its lens: the camera model, and distortion terms of it where it gives them."""
+    """What a photo says about its lens: the camera model and, if given, its distortion terms."""
 
     model: str
     terms: tuple[float, float] = (0.0, 0.0)
 
 
 def lens_of(xmp: str, name: str) -> Lens | None:
-    """By XMP and the lens's name in EXIF, None where nothing is said.
+    """The lens according to XMP and the lens's name in EXIF; None if neither says anything.
 
     DJI's DewarpData (`date;fx,fy,cx,cy,k1,k2,p1,p2,k3`) holds for photos that the drone left distorted (DewarpFlag 0).
     Camera:ModelType is Pix4D's tag.

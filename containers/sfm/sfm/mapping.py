@@ -2,8 +2,8 @@
 
 Schönberger & Frahm 2016, as implemented by COLMAP. Global bundle adjustment at 1.4 times the photos (COLMAP: 1.1) and
 with two refinements (COLMAP: five) halves the time and gives the same model. So do, at 500 photos, one local refinement
-(COLMAP: two) and the leaving out of points that add nothing to the others (433 → 262 CPU seconds, cameras as near to
-the truth).
+(COLMAP: two) and omitting points that add nothing to the others (433 → 262 CPU seconds, cameras equally close to the
+truth).
 """
 
 from __future__ import annotations
@@ -129,8 +129,9 @@ class Mapper:
     def _learn_lenses(self, folder: Path, seconds: float) -> set[int]:
         """Map one cluster and put its cameras into the database; returns their ids.
 
-        Photos that look straight down leave the focal length open. Each cluster would find another, and clusters that
-        differ in it do not merge: 160 photos in four came out in three parts, and in one with the lens of the first.
+        Photos that look straight down do not determine the focal length. Each cluster would find a different one, and
+        such clusters do not merge: 160 photos in four clusters ended in three parts, but in one part when all clusters
+        used the lens of the first.
         """
         options = self._options()
         options.image_names = one_cluster(self.database, self.clusters.photos)

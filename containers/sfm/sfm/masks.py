@@ -1,4 +1,4 @@
-"""Masks that a customer sends beside photos: what is black in one is neither matched nor learnt from.
+"""Masks that a customer sends with photos: areas that are black in a mask are neither matched nor trained on.
 
 OpenDroneMap, COLMAP and Metashape agree on the colours.
 """

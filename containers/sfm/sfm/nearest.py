@@ -27,7 +27,7 @@ RIVAL_RATIO = 0.78
 RIVALS = 1024
 SAME_PLACE = 8.0  # pixels; SIFT describes one place several times
 ROUNDS = 4
-ROWS = 1024  # at a time: what is compared stays in the cache
+ROWS = 1024  # compared at a time, so that the data stays in the cache
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Photo:
 
     @property
     def camera_key(self) -> CameraKey:
-        """Photos with one key share one camera: make, model, focal length, digital zoom, what is said of the lens."""
+        """Photos with the same key share a camera: make, model, focal length, digital zoom, the lens's metadata."""
         data = self.metadata
         zoom = (round(data.focal_tag, 2), round(data.digital_zoom, 2))
         return (data.make, data.model, zoom, data.lens, self.width, self.height)
@@ -52,7 +52,7 @@ class SkippedPhoto:
 
 @dataclass(frozen=True)
 class SecondImage:
-    """A picture that is no photo of its own: what it is instead."""
+    """A picture that does not count as a photo: what it is instead."""
 
     name: str
     original: str

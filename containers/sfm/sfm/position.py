@@ -1,7 +1,7 @@
 """Where a photo was taken, by EXIF and XMP.
 
-EXIF keeps degrees and their sign apart: without N or S, E or W there is no sign, and a scene would come to lie in the
-other hemisphere, turned by half a turn. XMP has signed numbers, in DJI's namespace with a misspelt longitude at times.
+EXIF stores degrees and their sign separately: without N or S, E or W there is no sign, and a scene could end up in the
+other hemisphere, rotated by 180°. XMP has signed numbers; in DJI's namespace, longitude is sometimes misspelt.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ _LONGITUDES = ("drone-dji:GpsLongitude", "drone-dji:GpsLongtitude", "drone-dji:L
 _ALTITUDES = ("drone-dji:AbsoluteAltitude", "drone-autel:AbsoluteAltitude", "drone-skydio:AbsoluteAltitude")
 _RELATIVE_ALTITUDES = ("drone-dji:RelativeAltitude", "drone-autel:RelativeAltitude", "drone-skydio:RelativeAltitude")
 _PLAUSIBLE_ERROR = (0.001, 100.0)  # metres
+# metres: 2^32 − 1 and the like stand for none, and a frame at such a height is as much wider as it is farther out
+_PLAUSIBLE_ALTITUDE = (-1_000.0, 50_000.0)
+MAX_TEXT = 100  # characters of a camera's name or a time
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class GeoPosition:
 
 
 def position_of(gps: Mapping[int, Any], xmp: str) -> GeoPosition | None:
-    """By EXIF where it says which hemisphere, else by XMP."""
+    """The position from EXIF if it states the hemisphere, otherwise from XMP."""
     place = _exif_place(gps) or _xmp_place(xmp)
     if place is None:
         return None
@@ -54,7 +57,7 @@ def position_of(gps: Mapping[int, Any], xmp: str) -> GeoPosition | None:
         horizontal = radius / math.sqrt(2) if radius else None
     return GeoPosition(
         *place,
-        altitude=number_of(xmp, *_ALTITUDES) if altitude is None else altitude,
+        altitude=_plausible_altitude(number_of(xmp, *_ALTITUDES)) if altitude is None else altitude,
         horizontal_sigma=_plausible_error(horizontal),
         vertical_sigma=_plausible_error(number_of(xmp, "drone-dji:RtkStdHgt", "Camera:GPSZAccuracy")),
         relative_altitude=number_of(xmp, *_RELATIVE_ALTITUDES),
@@ -71,10 +74,11 @@ def number(value: object) -> float | None:
 
 
 def text(value: object) -> str:
-    """A tag's value as text without what writers pad it with."""
+    """A tag's value as one line of at most MAX_TEXT characters, without the padding that some writers add."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
-    return str(value or "").strip("\0 ")
+    shown = "".join(letter for letter in str(value or "")[: 10 * MAX_TEXT] if letter.isprintable())
+    return shown.strip()[:MAX_TEXT]
 
 
 def _exif_place(gps: Mapping[int, Any]) -> tuple[float, float] | None:
@@ -109,10 +113,15 @@ def _degrees(value: object) -> float | None:
 
 
 def _altitude(gps: Mapping[int, Any]) -> float | None:
-    altitude = number(gps.get(ALTITUDE))
+    altitude = _plausible_altitude(number(gps.get(ALTITUDE)))
     if altitude is None:
         return None
     return -abs(altitude) if _reference(gps.get(ALTITUDE_REF)) in _BELOW else altitude
+
+
+def _plausible_altitude(metres: float | None) -> float | None:
+    low, high = _PLAUSIBLE_ALTITUDE
+    return metres if metres is not None and low <= metres <= high else None
 
 
 def _reference(value: object) -> int:

@@ -49,7 +49,7 @@ def upload_warnings(images: Sequence[SecondImage], unused_masks: Sequence[str], 
 
 
 def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) -> list[Warning]:
-    """From how the model was placed on the earth."""
+    """Warnings about how the model was placed on Earth."""
     warnings = []
     if georegistration.reason:
         code = WarningCode.GPS_UNRELIABLE if georegistration.unreliable else WarningCode.NOT_GEOREFERENCED
@@ -73,7 +73,7 @@ def place_warnings(photos: Sequence[Photo], georegistration: Georegistration) ->
 def camera_warnings(
     model: pycolmap.Reconstruction, photos: Sequence[Photo], metres_per_pixel: float | None
 ) -> list[Warning]:
-    """Name what no camera model describes: a lens that leaves large errors, and rolling shutters on a fast flight."""
+    """Warn of effects that no camera model describes: a lens with large errors, rolling shutters on fast flights."""
     warnings = []
     long_side = max(max(camera.width, camera.height) for camera in model.cameras.values())
     error = model.compute_mean_reprojection_error()

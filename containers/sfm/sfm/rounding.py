@@ -1,8 +1,8 @@
 """Round off a model's last digits, in which two runs on the same photos differ.
 
-Threads add numbers up in any order, so that coordinates of two runs differ by some 1e-14 of their size. That is
-nothing, but it makes other bytes of everything that is made of them. Rounded far below what a photo can tell (some
-ten-thousandths of a pixel), they are the same.
+Threads add up numbers in any order, so the coordinates of two runs differ by some 1e-14 of their size. That is
+negligible, but it changes the bytes of everything derived from them. Rounded to far less than a photo can resolve (some
+ten-thousandths of a pixel), they are equal.
 """
 
 from __future__ import annotations

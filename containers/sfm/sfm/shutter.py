@@ -1,8 +1,8 @@
-"""Rolling shutters: a photo's rows are read one after another while the drone flies on.
+"""Rolling shutters: the camera reads a photo's rows one after another while the drone moves on.
 
-The photos are then no central projections: places shift along the flight by its speed times the readout. No model here
-follows that, so the report says how much it may be. Readout times were measured by others (OpenDroneMap's
-rolling-shutter database, from calibrations by their users) and are rough.
+Such photos are not central projections: places shift along the flight path by its speed times the readout time. No
+camera model here describes that, so the report states how large the shift may be. The readout times come from
+OpenDroneMap's rolling-shutter database (calibrations by its users) and are rough.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MIN_STEPS = 5
 
 @dataclass(frozen=True)
 class RollingShutter:
-    """Of a camera: its name, readout in seconds, the flight's speed in metres a second, and the shift in pixels."""
+    """A camera's name, its readout time in seconds, the flight's speed in metres a second, and the shift in pixels."""
 
     model: str
     readout: float
@@ -64,7 +64,7 @@ def rolling_shutters(photos: Sequence[Photo], metres_per_pixel: float) -> list[R
 
 
 def speed_of(photos: Sequence[Photo]) -> float | None:
-    """Median speed in metres a second between photos taken one after another, None where few say when and where."""
+    """Median speed in metres per second between consecutive photos; None if too few have a time and a position."""
     stops = []
     for photo in photos:
         try:

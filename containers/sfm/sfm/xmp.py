@@ -95,10 +95,15 @@ def coordinate_of(xmp: str, *names: str) -> float | None:
 
 
 def block_of(xmp: str, name: str) -> str:
-    """What stands inside the structure `name`, "" where there is none."""
-    escaped = re.escape(name)
-    found = re.search(rf"<{escaped}(?:\s[^<>]*[^/<>])?>(.*?)</{escaped}>|<{escaped}(\s[^<>]*)/>", xmp, re.S)
-    return next((group for group in found.groups() if group is not None), "") if found else ""
+    """What stands inside the structure `name`, or its attributes where it has no content; "" where there is none."""
+    opening = re.search(rf"<{re.escape(name)}(\s[^<>]*?)?(/?)>", xmp)
+    if opening is None:
+        return ""
+    if opening[2]:
+        return opening[1] or ""
+    # an expression that looks for both ends tries every opening tag again where none is closed
+    end = xmp.find(f"</{name}>", opening.end())
+    return xmp[opening.end() : end] if end >= 0 else ""
 
 
 def _standard_packets(segments: list[bytes]) -> list[bytes]:

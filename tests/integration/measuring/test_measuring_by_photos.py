@@ -73,7 +73,7 @@ def test_a_point_lists_the_photos_that_see_it_and_marks_in_two_of_them_meet(page
     before = page.evaluate("spaceport.measuring.camera.component.entity.getPosition().toString()")
     point = page.evaluate("spaceport.measuring.picks[0].point")
     assert point == pytest.approx(PLACE.tolist(), abs=0.005)
-    assert re.search(r"By marks in 2 photos, which miss by [01]\.\d pixels \(RMS\); 0\.\d+ m from", figures(page))
+    assert re.search(r"From marks in 2 photos, residual [01]\.\d pixels \(RMS\); 0\.\d+ m from", figures(page))
     look(page, "photos", tmp_path)
     assert axe(page) == []
     page.locator("[data-part=marks] canvas").nth(0).press("ArrowUp")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,6 +296,24 @@ def test_a_scene_too_large_to_be_held_is_streamed_with_all_that_it_has(
     low, high = (np.array(meta["tree"]["bound"][end]) for end in ("min", "max"))
     assert (low <= 0.05).all()
     assert high[0] >= 2.95
+
+
+def test_a_part_that_nobody_sees_costs_a_large_scene_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where blocks own nearly all of the coarse model, traces of it may be left that no renderer draws."""
+    monkeypatch.setattr(join, "MAX_HELD", 300)
+    monkeypatch.setattr(join, "REDUCED", 150)
+    source = read_source(flight(tmp_path / "model", 2, 200), tmp_path / "scratch")
+    around = read_stored_ply(source.parts[0])
+    unseen = replace(around.gaussians, opacities=np.full(len(around.gaussians), -20, np.float32))
+    write_ply(source.parts[0], unseen, around.marks)
+    views = [View("0.jpg", "train", orbit((1.0, 0.5, 0.5), 6, 40, 1, width=96, height=72)[0])]
+    framing = frame_scene(source.gaussians, views, z_up=True)
+    surroundings = default_surroundings(source.gaussians, [views[0].camera], framing.up)
+    write_parts(
+        tmp_path / "lod", source.parts, views, framing, surroundings, Coarseness(palette_size=0), lambda _share: None,
+        marks=source.marks,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "lod" / "lod-meta.json").read_text())["filenames"]
 
 
 def leaves_of(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.archive import WANTED, Limits, Method, check, wanted_of
+from contract.archive import WANTED, Entry, Limits, Method, RefusedArchive, check, wanted_of
 from contract.codes import ErrorCode
 from contract.stages import PipelineStep
 from domain.errors import RejectedUpload
@@ -138,6 +138,19 @@ def test_the_last_part_of_a_split_archive_is_refused_as_one_by_both(tmp_path: Pa
     body[-18:-14] = b"\3\0\3\0"  # the fourth of four
     assert preflight(bytes(body), PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
     assert container(bytes(body), PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+
+
+def test_a_name_marked_as_utf_8_that_is_none_is_told_as_that_by_both(tmp_path: Path) -> None:
+    fit = [Packed(name.encode(), b"x") for name in FIT[PipelineStep.FULL]]
+    body = packed_archive([*fit, Packed("Fl\u00e4che.jpg".encode("latin-1"), b"x", flags=0x800)])
+    assert preflight(body, PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
+    assert container(body, PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
+
+
+def test_an_archive_of_hidden_files_is_not_told_to_have_none() -> None:
+    entries = [Entry(f".flight/{number}.jpg", 1, 1) for number in range(6)]
+    with pytest.raises(RefusedArchive, match=r"6 files, all hidden .* such as \.flight/0\.jpg"):
+        check(entries, 1000, lambda path: True)
 
 
 unmarked = st.lists(st.binary(min_size=1, max_size=12), min_size=1, max_size=4)

@@ -136,6 +136,29 @@ def test_a_mask_belongs_to_the_photo_nearest_to_it() -> None:
     }
 
 
+def test_a_mask_of_no_folder_near_it_belongs_to_the_only_photo_of_its_name() -> None:
+    names = ["a/x/1.jpg", "b/2.jpg", "b/c/2.jpg", "masks/1.png", "masks/2.png"]
+    of = {str(path): shot.of for path, shot in by_name(map(PurePosixPath, names)).items() if shot.kind is Kind.MASK}
+    assert of == {"masks/1.png": PurePosixPath("a/x/1.jpg"), "masks/2.png": PurePosixPath("b/2.jpg")}
+
+
+def test_folders_that_hold_the_same_names_are_not_searched_for_each_other() -> None:
+    """A thousand masks of a thousand photos that are called alike: each looks at its own folders."""
+
+    class Counted(PurePosixPath):
+        looks = 0
+
+        @property
+        def parent(self) -> Counted:
+            Counted.looks += 1
+            return super().parent
+
+    names = [f"{number}/{name}" for number in range(1_000) for name in ("photo.jpg", "masks/photo_mask.jpg")]
+    shots = by_name(map(Counted, names))
+    assert sum(shot.kind is Kind.MASK for shot in shots.values()) == 1_000
+    assert Counted.looks < 100 * len(names)
+
+
 words = st.sampled_from(
     ["DJI_0001", "DJI_0010", "DJI_20260501123000_0001", "IMG_0001", "a", "MAX_1", "IRX_1", "PANO_1"]
 )

@@ -143,7 +143,7 @@ def _no_runs() -> Any:
 
 def test_inputs_and_outputs_are_mounted_where_a_container_looks() -> None:
     folders = Folders(Path("/opt/ml"))
-    assert folders.processing_input("upload") == Path(ML / Stage.SFM.input_folder)
+    assert folders.processing_input("upload") == Path(ML / Stage.SFM.channel_folder("upload"))
     assert folders.processing_output == Path(ML / Stage.SFM.output_folder)
     training = create_request(StageRun(job_id="a", stage=Stage.TRAINING, attempt=1), *_scene(), RetryState(), MACHINE)
     assert folders.checkpoints == Path(training["CheckpointConfig"]["LocalPath"])

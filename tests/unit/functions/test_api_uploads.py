@@ -14,7 +14,7 @@ from api.uploads import MIB, Ticket, metadata_of
 from contract.codes import ErrorCode
 from contract.options import MAX_NAME, TEXTS
 from domain.errors import RefusedRequest
-from domain.job import UploadedObject, job_id_of
+from domain.job import UploadedObject, job_id_of, options_from_metadata
 from tests.support.cloud import STACK, UPLOADS, Cloud, invoke
 from tests.support.events import sample_event
 from tests.support.http_api import call
@@ -75,6 +75,18 @@ def test_more_text_than_s3_keeps_beside_an_object_is_refused() -> None:
     with pytest.raises(RefusedRequest) as refused:
         metadata_of(UploadRequest.model_validate({**asked, **dict.fromkeys(TEXTS, "\U00020000" * MAX_NAME)}), caller)
     assert refused.value.error.code is ErrorCode.INVALID_OPTION
+
+
+def test_a_file_name_that_s3_has_no_room_for_is_refused(cloud: Cloud) -> None:
+    asked = {"bytes": 1, "fileName": "\U0001f33f" * 255}
+    assert is_problem(call("POST", "/uploads", asked), 422, "INVALID_REQUEST")
+    assert call("POST", "/uploads", {**asked, "fileName": "\u00fc" * 255}).status == 201
+
+
+@pytest.mark.parametrize("name", ["=?utf-8?q?a=0Ab?=", "=?utf-8?b?aGk=?=", "a =? b", "Wiese", "W\u00e4ldchen =?"])
+def test_a_name_comes_back_as_it_was_sent(name: str) -> None:
+    request = UploadRequest.model_validate({"fileName": "a.zip", "bytes": 1, "name": name})
+    assert options_from_metadata(metadata_of(request, Caller("pilot-1"))).name == name
 
 
 def test_an_upload_is_nobody_elses(cloud: Cloud) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.errors import MAX_FACTS
 from domain.post import Undelivered, is_public, post
 from domain.webhooks import Targets, fault_of
 
@@ -61,6 +62,19 @@ def test_a_host_that_drips_its_answer_is_left_when_the_time_is_over(scheme: str,
         with pytest.raises(Undelivered):
             post(f"{scheme}://{address}/", b"{}", {}, Targets.ANY, seconds=0.5)
         assert time.monotonic() - begun < 30  # a minute of dripping without a deadline
+
+
+@pytest.mark.parametrize("line", [b"x" * 60_000, b"HTTP/1.1 \x1b[31m\r\n\r\n"], ids=["long", "control characters"])
+def test_what_a_host_answers_is_told_in_one_short_line(line: bytes) -> None:
+    def answer(connection: socket.socket, _over: threading.Event) -> None:
+        connection.recv(1 << 16)
+        connection.sendall(line)
+
+    with host(answer) as address, pytest.raises(Undelivered) as failure:
+        post(f"http://{address}/", b"{}", {}, Targets.ANY)
+    assert str(failure.value).startswith("BadStatusLine")
+    assert len(str(failure.value)) <= MAX_FACTS
+    assert str(failure.value).isprintable()
 
 
 def test_an_answer_in_time_is_taken() -> None:

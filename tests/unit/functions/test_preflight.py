@@ -77,8 +77,8 @@ def test_a_central_directory_said_to_begin_before_the_file_is_no_zip() -> None:
     assert code(b"x" * 100 + end) is ErrorCode.NOT_A_ZIP
 
 
-def test_a_name_that_is_not_the_utf8_it_claims_is_no_zip() -> None:
-    assert code(directory_of(FIVE).replace(b"DJI_0003", b"DJI_\xff\xfe03")) is ErrorCode.NOT_A_ZIP
+def test_a_name_that_is_not_the_utf8_it_claims_is_told_as_that() -> None:
+    assert code(directory_of(FIVE).replace(b"DJI_0003", b"DJI_\xff\xfe03")) is ErrorCode.UNSUPPORTED_ARCHIVE
 
 
 def test_a_zip_of_a_later_format_than_can_be_read_is_no_zip() -> None:

@@ -47,6 +47,13 @@ def test_our_own_network_is_not_to_be_called(host: str, monkeypatch: pytest.Monk
         ("https:///in", "names no host"),
         ("https://[::1", "not a URL"),
         ("https://example.com:99999/", "not a URL"),
+        ("https://m\u00fcnchen.example/in", None),
+        ("https://example.com/a b", "holds a space"),
+        ("https://example.com\r\n/in", "control character"),
+        ("https://example.com/\u00fc", "percent-encoded"),
+        ("https://example.com/?a=\u00fc", "percent-encoded"),
+        (f"https://{'a' * 64}.example/", "cannot be looked up"),
+        ("https://a..example/", "cannot be looked up"),
     ],
 )
 def test_only_urls_that_can_be_called_are_taken(url: str, fault: str | None) -> None:

@@ -83,6 +83,22 @@ def test_a_place_that_cannot_be_is_none(gps: dict[int, object]) -> None:
     assert read_metadata(photo(gps=gps)).position is None
 
 
+@pytest.mark.parametrize("metres", [2**32 - 1, 65_535, 10**9])
+def test_an_altitude_that_cannot_be_is_none(metres: int) -> None:
+    """A frame so high above the Earth would be up to hundreds of times as wide."""
+    gps: dict[int, object] = {1: "N", 2: degrees(45, 0, 0), 3: "E", 4: degrees(10, 0, 0), 6: IFDRational(metres)}
+    assert read_metadata(photo(gps=gps)).position == GeoPosition(45.0, 10.0, None)
+    xmp = XMP.replace(b"</rdf:RDF>", b'<a drone-dji:AbsoluteAltitude="1e9"/></rdf:RDF>')
+    found = read_metadata(photo(gps={tag: value for tag, value in gps.items() if tag != 6}, xmp=xmp)).position
+    assert found is not None
+    assert found.altitude is None or abs(found.altitude) < 1e4
+
+
+def test_a_cameras_name_is_one_short_line() -> None:
+    data = read_metadata(photo(tags={271: "M" * 60_000, 272: "\x1b[31mFC\n330 \0"}))
+    assert (data.make, data.model) == ("M" * 100, "[31mFC330")
+
+
 def test_a_place_without_altitude_is_kept() -> None:
     gps: dict[int, object] = {1: "N", 2: degrees(45, 0, 0), 3: "E", 4: degrees(10, 0, 0)}
     assert read_metadata(photo(gps=gps)).position == GeoPosition(45.0, 10.0, None)

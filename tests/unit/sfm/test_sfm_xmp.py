@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -96,6 +97,35 @@ def test_rubbish_never_raises(text: str) -> None:
     position_of({}, text)
     gimbal_of(text, text)
     decoded(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("<a:b>in</a:b>", "in"),
+        ('<a:b rdf:parseType="Resource">in</a:b>', "in"),
+        ('<a:b x="1"/>', ' x="1"'),
+        ("<a:b/>", ""),
+        ("<a:bc>in</a:bc>", ""),
+        ("<a:b>in", ""),
+    ],
+)
+def test_what_stands_inside_a_structure_is_found(text: str, block: str) -> None:
+    assert block_of(text, "a:b") == block
+
+
+def test_the_time_for_a_packet_grows_as_its_length() -> None:
+    """A structure that is opened ten thousand times and never closed took hours."""
+
+    def seconds(count: int) -> float:
+        xmp = "<drone-skydio:CameraOrientationNED>" * count
+        begun = time.process_time()
+        gimbal_of(xmp, "")
+        return time.process_time() - begun
+
+    assert min(seconds(2_000) for _ in range(3)) < 64 * min(
+        seconds(125) for _ in range(9)
+    )  # 16 times as long; squared 256
 
 
 # ── places

@@ -31,6 +31,19 @@ def test_a_grey_is_stretched_over_its_own_range(kind: str) -> None:
     assert np.array_equal(np.asarray(to_rgb(picture))[..., 0], twin)
 
 
+def test_a_grey_is_stretched_over_what_is_a_number_in_it() -> None:
+    """Thermal programs write NaN where a picture was cut or not measured."""
+    values = np.asarray(grey("F")).copy()
+    values[:300] = np.nan
+    values[300:310] = np.inf
+    found = np.asarray(to_rgb(Image.fromarray(values)))[..., 0]
+    low, high = np.percentile(values[310:], (0.1, 99.9))
+    twin = np.clip((values[310:].astype(np.float64) - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+    assert np.array_equal(found[310:], twin)
+    assert set(np.unique(found[:310])) == {0, 255}
+    assert not np.asarray(to_rgb(Image.fromarray(np.full((4, 4), np.nan, np.float32)))).any()
+
+
 @pytest.mark.parametrize("kind", ["I;16", "F"])
 def test_a_mask_is_read_in_its_own_range(kind: str) -> None:
     values = np.asarray(grey(kind), np.float64)

@@ -16,8 +16,10 @@ from splat.gaussians import Gaussians
 from splat.render import render
 from tests.support.gaussians import gaussians_of
 from trainer.backdrop import Backdrop
+from trainer.farfield import FarField
 
 WIDTH, HEIGHT = 96, 72
+BOUNDLESS = FarField(np.array([0.0, 0.0, 1.0]), np.inf, np.eye(3))  # nothing hangs in the air
 BEHIND = (0.2, 0.5, 0.8)  # the colour of `PlainBackdrop`
 
 

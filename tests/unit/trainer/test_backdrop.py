@@ -12,7 +12,7 @@ from splat.camera import look_at
 from splat.loss import Buffers, photometric_loss
 from splat.surroundings import Surroundings, background
 from tests.support.gaussians import gaussians_of
-from tests.unit.trainer.synthetic import make_scene
+from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
 from trainer.backdrop import Backdrop
 from trainer.dataset import load_scene
 from trainer.evaluate import render_photo
@@ -81,7 +81,7 @@ def test_photos_are_trained_on_and_scored_over_it(tmp_path: Path) -> None:
     scene, store = load_scene(tmp_path, 96), PhotoStore()
     trainer = Trainer(
         photos=scene.split("train")[:1], held_out=[], frame=scene.frame, store=store, budget=Budget(1, 96, 10),
-        splats=transparent(), dropout=0.0, device=CPU, backdrop=Backdrop(SURROUNDINGS),
+        splats=transparent(), dropout=0.0, device=CPU, far=BOUNDLESS, backdrop=Backdrop(SURROUNDINGS),
     )  # fmt: skip
     photo = trainer.photos[0]
     expected = background(SURROUNDINGS, photo.camera)

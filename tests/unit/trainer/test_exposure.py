@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,21 @@ def test_a_long_flight_does_not_drift() -> None:
     rng = np.random.default_rng(0)
     gains = solve(chain(np.zeros(150), 0.005, rng), np.ones(150))
     assert np.abs(gains - 1).max() < 0.03
+
+
+def test_memory_grows_with_the_pairs_not_with_pairs_times_photos() -> None:
+    """600 photos in twelve pairs each: dense, their equations take 35 MB, those of 5,000 photos 2.4 GB."""
+    rng, count = np.random.default_rng(0), 600
+    first = np.repeat(np.arange(count), 12)
+    second = (first + np.tile(np.arange(1, 13), count)) % count
+    shape = (len(first), 3)
+    ratios, scatter, level = rng.normal(0, 0.01, shape), np.full(shape, 0.002), np.full(len(first), 0.2)
+    pairs = Pairs(first, second, ratios, scatter, rng.normal(0, 0.2, shape), level, level, rng.normal(0, 0.2, shape[0]))
+    tracemalloc.start()
+    solve(pairs, np.ones(count))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 30 << 20
 
 
 def test_a_long_flight_of_uneven_photos_is_evened_without_drift() -> None:

@@ -17,7 +17,7 @@ from splat.footprint import footprint_of
 from splat.surroundings import Surroundings
 from tests.support.gaussians import gaussians_of
 from tests.support.gsplat_on_cpu import gsplat_on_cpu
-from tests.unit.trainer.synthetic import make_scene
+from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
 from tests.unit.trainer.test_trainer_stage import run
 from trainer import stage as trainer_stage
 from trainer.dataset import Frame, Scene, load_scene
@@ -140,7 +140,7 @@ def test_no_guessed_seed_hangs_in_the_air(scene: Scene) -> None:
     ceiling = footprint_of(scene.positions, cameras, UP).ceiling
     low = FarField(UP, (ceiling - scene.frame.centre[2] - 0.1) / scene.frame.scale, SQUARE)
     guessed = slice(len(scene.positions), None)
-    as_found = seed_points(scene, PhotoStore(), 5000).positions[guessed]
+    as_found = seed_points(scene, PhotoStore(), 5000, BOUNDLESS).positions[guessed]
     assert (as_found[:, 2] > low.ceiling + 0.01).any()
     assert (seed_points(scene, PhotoStore(), 5000, low).positions[guessed][:, 2] < low.ceiling + 0.01).all()
 
@@ -161,9 +161,9 @@ def test_training_carries_out_what_hangs_in_the_air(scene: Scene, *, device: boo
     trainer: Trainer | DeviceTrainer
     if device:
         on_device = DeviceSplats(dict(splats.tensors))
-        trainer = DeviceTrainer(photos, [], scene.frame, budget, on_device, 0.0, 1 << 30, far=far)
+        trainer = DeviceTrainer(photos, [], scene.frame, budget, on_device, 0.0, far, 1 << 30)
     else:
-        trainer = Trainer(photos, [], scene.frame, PhotoStore(), budget, splats, 0.0, CPU, far=far)
+        trainer = Trainer(photos, [], scene.frame, PhotoStore(), budget, splats, 0.0, CPU, far)
     trainer.run(lambda _progress: True)
     assert float(trainer.splats["means"][:, 2].max()) < -0.9
 

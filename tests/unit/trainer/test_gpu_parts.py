@@ -20,7 +20,7 @@ from stage.errors import StageError
 from tests.support.gaussians import gaussians_of
 from tests.support.gsplat_on_cpu import gsplat_on_cpu
 from tests.support.tensors import gradient
-from tests.unit.trainer.synthetic import BEHIND, PlainBackdrop, make_scene
+from tests.unit.trainer.synthetic import BEHIND, BOUNDLESS, PlainBackdrop, make_scene
 from trainer.dataset import Frame, Photo, load_scene
 from trainer.gpu import cost, schedule
 from trainer.gpu.loss import photometric
@@ -182,8 +182,8 @@ def test_training_hands_noise_the_means_learning_rate(tmp_path: Path) -> None:
     with gsplat_on_cpu():
         trainer = DeviceTrainer(
             photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, budget=Budget(100, 48, 150),
-            splats=DeviceSplats.of(from_seeds(seed_points(scene, PhotoStore(), 120), 3), CPU), dropout=0.0,
-            room=1 << 30, strategy=Watched(),
+            splats=DeviceSplats.of(from_seeds(seed_points(scene, PhotoStore(), 120, BOUNDLESS), 3), CPU), dropout=0.0,
+            far=BOUNDLESS, room=1 << 30, strategy=Watched(),
         )  # fmt: skip
         trainer.run(lambda progress: progress.step < 8)
     assert rates[0] == pytest.approx(LEARNING_RATES["means"])

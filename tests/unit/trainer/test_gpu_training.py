@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.support.gsplat_on_cpu import gsplat_on_cpu
-from tests.unit.trainer.synthetic import BEHIND, PlainBackdrop, make_scene
+from tests.unit.trainer.synthetic import BEHIND, BOUNDLESS, PlainBackdrop, make_scene
 from tests.unit.trainer.test_trainer_stage import result, run
 from trainer import run as training_run
 from trainer import stage as trainer_stage
@@ -60,7 +60,7 @@ def make_trainer(
     backgrounds: Backgrounds | None = None,
     virtual: Sequence[Photo] = (),
 ) -> DeviceTrainer:
-    seeds = from_seeds(seed_points(scene, PhotoStore(), SEEDS), 3)
+    seeds = from_seeds(seed_points(scene, PhotoStore(), SEEDS, BOUNDLESS), 3)
     return DeviceTrainer(
         photos=scene.split("train"),
         held_out=scene.split("test"),
@@ -68,6 +68,7 @@ def make_trainer(
         budget=Budget(steps, EDGE, CAP),
         splats=DeviceSplats.of(seeds, CPU),
         dropout=dropout,
+        far=BOUNDLESS,
         room=room,
         strategy=strategy,
         backgrounds=backgrounds,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from splat.camera import look_at
-from tests.unit.trainer.synthetic import make_scene
+from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
 from trainer.dataset import load_scene
 from trainer.initialise import Seeds, from_seeds, guess_depths, seed_points
 from trainer.photo_store import PhotoStore
@@ -34,7 +34,7 @@ def test_points_behind_the_camera_are_ignored() -> None:
 def test_gaps_are_filled_with_the_photos_colours(tmp_path: Path) -> None:
     make_scene(tmp_path)
     scene = load_scene(tmp_path, 96)
-    seeds = seed_points(scene, PhotoStore(), 100_000)
+    seeds = seed_points(scene, PhotoStore(), 100_000, BOUNDLESS)
     added = seeds.positions[len(scene.positions) :] * scene.frame.scale + scene.frame.centre
     assert len(added) > 50
     assert np.median(np.abs(added[:, 2] - 0.15 * np.sin(3 * added[:, 0]))) < 0.1
@@ -45,7 +45,7 @@ def test_gaps_are_filled_with_the_photos_colours(tmp_path: Path) -> None:
 def test_there_are_never_more_than_allowed(tmp_path: Path) -> None:
     make_scene(tmp_path)
     scene = load_scene(tmp_path, 96)
-    few = seed_points(scene, PhotoStore(), 300)
+    few = seed_points(scene, PhotoStore(), 300, BOUNDLESS)
     assert few.positions.shape == few.colours.shape == (300, 3)
     assert len(np.unique(few.positions, axis=0)) == 300
 

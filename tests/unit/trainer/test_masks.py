@@ -11,7 +11,7 @@ from PIL import Image
 
 from contract.warning_codes import WarningCode
 from splat.loss import Target
-from tests.unit.trainer.synthetic import HEIGHT, WIDTH, make_scene
+from tests.unit.trainer.synthetic import BOUNDLESS, HEIGHT, WIDTH, make_scene
 from trainer.dataset import load_scene
 from trainer.evaluate import render_photo, score
 from trainer.initialise import from_seeds, seed_points
@@ -61,7 +61,7 @@ def test_masks_follow_the_pictures_size(scene: Path) -> None:
 def test_hidden_places_are_not_compared(scene: Path) -> None:
     loaded = load_scene(scene, 2000)
     store = PhotoStore()
-    splats = Splats.of(from_seeds(seed_points(loaded, store, 900), 0), torch.device("cpu"))
+    splats = Splats.of(from_seeds(seed_points(loaded, store, 900, BOUNDLESS), 0), torch.device("cpu"))
     photo = loaded.photos[3]
     image = render_photo(splats, loaded.frame, photo, 0)
     target, everywhere = store.target(photo, photo.camera), np.ones(image.shape[:2], np.bool_)
@@ -71,7 +71,7 @@ def test_hidden_places_are_not_compared(scene: Path) -> None:
 
 
 def test_nothing_is_seeded_where_a_mask_hides(scene: Path) -> None:
-    seeds = seed_points(load_scene(scene, 2000), PhotoStore(), 5000)
+    seeds = seed_points(load_scene(scene, 2000), PhotoStore(), 5000, BOUNDLESS)
     assert not (seeds.colours == (1.0, 0.0, 0.0)).all(axis=1).any()
 
 

@@ -21,18 +21,21 @@ import numba, torch
 numba.set_num_threads(int(sys.argv[2]))
 torch.set_num_threads(int(sys.argv[2]))
 from trainer.dataset import load_scene
+from trainer.farfield import FarField
 from trainer.photo_store import PhotoStore
 from trainer.optimise import Splats
 from trainer.schedule import Budget
 from trainer.seeds import start
+from trainer.surroundings import scene_surroundings
 from trainer.train import Trainer
 from trainer.virtual import as_photos
 scene, store = load_scene(Path(sys.argv[1]), 96), PhotoStore()
-begun = start(scene, store, 300, 3, torch.device("cpu"))
+far = FarField.of(scene_surroundings(scene, store, z_up=True), scene.positions, scene.frame)
+begun = start(scene, store, 300, 3, torch.device("cpu"), far)
 trainer = Trainer(
     photos=scene.split("train"), held_out=scene.split("test"), frame=scene.frame, store=store.evened(begun.gains),
     budget=Budget(60, 96, 900), splats=Splats.of(begun.gaussians, torch.device("cpu")), dropout=0.2,
-    device=torch.device("cpu"), virtual=as_photos(begun.virtual, scene.frame),
+    device=torch.device("cpu"), far=far, virtual=as_photos(begun.virtual, scene.frame),
 )
 assert trainer.virtual
 trainer.run(lambda _: True)

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 from splat.camera import Camera, look_at
 from splat.harmonics import SH_C0
 from tests.unit.trainer.surfaces import BOX, HEIGHT, WIDTH, cast, grid, ground_points, photographed
-from tests.unit.trainer.synthetic import write_model
+from tests.unit.trainer.synthetic import BOUNDLESS, write_model
 from trainer.apron import CELL, REACH, apron
 from trainer.dataset import Frame, load_scene
 from trainer.initialise import from_seeds, seed_points
@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def begun(folder: Path) -> Start:
-    return start(load_scene(folder, WIDTH), PhotoStore(), CAP, 1, CPU)
+    return start(load_scene(folder, WIDTH), PhotoStore(), CAP, 1, CPU, BOUNDLESS)
 
 
 def off_surface(points: np.ndarray) -> np.ndarray:
@@ -146,13 +146,13 @@ def test_the_cap_is_kept_and_half_of_it_is_dense(begun: Start) -> None:
 
 def test_a_tight_cap_drops_sparse_seeds_not_dense_ones(folder: Path) -> None:
     scene = load_scene(folder, WIDTH)
-    tight = start(scene, PhotoStore(), 200, 0, CPU)
+    tight = start(scene, PhotoStore(), 200, 0, CPU, BOUNDLESS)
     assert tight.dense <= 100
     assert len(tight.gaussians) == 200
 
 
 def test_the_start_repeats_itself(begun: Start, folder: Path) -> None:
-    again = start(load_scene(folder, WIDTH), PhotoStore(), CAP, 1, CPU)
+    again = start(load_scene(folder, WIDTH), PhotoStore(), CAP, 1, CPU, BOUNDLESS)
     for name in ("means", "quats", "scales", "opacities", "sh0", "shN"):
         assert getattr(again.gaussians, name).tobytes() == getattr(begun.gaussians, name).tobytes(), name
 
@@ -164,7 +164,7 @@ def test_held_out_photos_are_not_looked_at(begun: Start, folder: Path, tmp_path:
     for photo in held_out:
         assert photo.name not in begun.gains
         Image.new("RGB", (WIDTH, HEIGHT), (255, 0, 0)).save(tmp_path / "other" / "images" / photo.name)
-    again = start(load_scene(tmp_path / "other", WIDTH), PhotoStore(), CAP, 1, CPU)
+    again = start(load_scene(tmp_path / "other", WIDTH), PhotoStore(), CAP, 1, CPU, BOUNDLESS)
     assert again.gaussians.means.tobytes() == begun.gaussians.means.tobytes()
     assert again.gaussians.sh0.tobytes() == begun.gaussians.sh0.tobytes()
 
@@ -179,7 +179,7 @@ def test_nothing_dense_is_seeded_where_masks_hide(folder: Path, tmp_path: Path) 
         picture[:, : WIDTH // 2] = (255, 0, 0)
         Image.fromarray(picture).save(path)
         Image.fromarray(mask).save(tmp_path / "masked" / "masks" / f"{path.name}.png")
-    begun = start(load_scene(tmp_path / "masked", WIDTH), PhotoStore(), CAP, 0, CPU)
+    begun = start(load_scene(tmp_path / "masked", WIDTH), PhotoStore(), CAP, 0, CPU, BOUNDLESS)
     assert begun.dense > 100
     colours = begun.gaussians.sh0[: begun.dense] * SH_C0 + 0.5
     assert (colours[:, 0] - colours[:, 1] < 0.5).all()
@@ -195,8 +195,8 @@ def test_without_any_match_the_sparse_seeds_are_all(tmp_path: Path) -> None:
     points = ground_points() * SIZE + ORIGIN
     write_model(tmp_path / "sparse" / "0", cameras, points, np.full((len(points), 3), 128, np.uint8))
     scene = load_scene(tmp_path, WIDTH)
-    begun = start(scene, PhotoStore(), 900, 2, CPU)
-    sparse = from_seeds(seed_points(scene, PhotoStore(), 900), 2)
+    begun = start(scene, PhotoStore(), 900, 2, CPU, BOUNDLESS)
+    sparse = from_seeds(seed_points(scene, PhotoStore(), 900, BOUNDLESS), 2)
     assert begun.dense == 0
     assert begun.gains == {}
     assert begun.gaussians.means.tobytes() == sparse.means.tobytes()

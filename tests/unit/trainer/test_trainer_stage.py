@@ -31,6 +31,7 @@ from trainer import stage as trainer_stage
 from trainer import train
 from trainer.dataset import Photo
 from trainer.loss import Photometric
+from trainer.run import Scores, TrainingRun
 from trainer.stage import result_folder, train_scene
 
 REPOSITORY = Path(__file__).parents[3]
@@ -179,6 +180,26 @@ def test_a_run_stopped_while_finishing_keeps_the_scores_of_before(done: Path, sc
     assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
     assert result(folders.model)["metrics"]["views"] == result(done)["metrics"]["views"]
     assert (folders.model / "held_out.png").is_file()
+
+
+def test_a_run_stopped_while_it_is_scored_keeps_all_its_steps(done: Path, scene: Path, tmp_path: Path) -> None:
+    def work(context: StageContext) -> StageOutcome:
+        original = TrainingRun.score
+
+        def score(of: TrainingRun) -> Scores:
+            context.stopping.set()
+            return original(of)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TrainingRun, "score", score)
+            return train_scene(context)
+
+    assert run(tmp_path, scene, work) == 1
+    folders = Folders(tmp_path)
+    assert (folders.output / "failure").read_text().startswith("INTERRUPTED")
+    assert [path.name for path in folders.checkpoints.glob("*.ckpt")] == [f"step-{STEPS:09d}.ckpt"]
+    assert run(tmp_path, scene) == 0
+    assert (folders.model / "scene.ply").read_bytes() == (done / "scene.ply").read_bytes()
 
 
 def test_sigterm_leaves_a_checkpoint(scene: Path, tmp_path: Path) -> None:

@@ -50,11 +50,11 @@ class DeviceTrainer:
         budget: Budget,
         splats: DeviceSplats,
         dropout: float,
+        far: FarField,
         room: int,
         strategy: Strategy | None = None,
         backgrounds: Backgrounds | None = None,
         virtual: Sequence[Photo] = (),
-        far: FarField | None = None,
         seed: int = 0,
     ) -> None:
         """`room`: bytes of the device's memory for photos and backgrounds; `dropout`: share of the Gaussians dropped at
@@ -198,8 +198,7 @@ class DeviceTrainer:
         if self.growth.due(at + 1):
             allowed = self.growth.allowed(at + 1, self._start_count, self.budget.max_gaussians)
             self.strategy.refine(self.splats, allowed, self._chance)
-            if self._far is not None:
-                self._far.carry_out(self.splats, self._cameras)
+            self._far.carry_out(self.splats, self._cameras)
             self._limits = self.shape.limits_on_device(self.splats["means"], self._positions)
 
     def _draw(

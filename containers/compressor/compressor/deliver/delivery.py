@@ -78,7 +78,7 @@ class Delivery:
         write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
-        """Write the levels of detail that a viewer streams: of a scene too large to be held, of all that it has."""
+        """Write the levels of detail that a viewer streams; of a scene too large for memory, from all Gaussians."""
         if self.source.parts:
             write_parts(
                 self.folder / "lod", self.source.parts, self.source.views, self.framing, self.surroundings,
@@ -93,7 +93,7 @@ class Delivery:
         )  # fmt: skip
 
     def write_tiles(self, progress: Callable[[float], None]) -> None:
-        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has a sky of its own."""
+        """Write 3D Tiles of a scene with a place on Earth, without its environment: a globe has its own sky."""
         if self.source.place is not None:
             gaussians, marks = self.result.arranged.gaussians, self.source.marks
             near = gaussians.select(~environment_of(gaussians, self.surroundings))
@@ -142,7 +142,7 @@ class Delivery:
             write_streaming_page(self.folder / "viewer" / STREAMING_PAGE, bundle, page)
 
     def move_to(self, output: Path) -> None:
-        """Move every file into `output`, each by rename, so that half a file is never a result."""
+        """Move every file into `output` by renaming, so that a result never contains a partial file."""
         for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
             goal = output / path.relative_to(self.folder)
             goal.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The environment: Gaussians far outside of what the photos show, as sky and horizon; streamed scenes keep it apart.
 
-A viewer always draws it, at one level: it is in every picture, and in the tree its reach would make every node near.
+A viewer always draws the environment, at a single level: it is in every picture, and in the tree of levels its extent
+would make every node count as near.
 """
 
 from __future__ import annotations

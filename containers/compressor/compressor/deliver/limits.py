@@ -9,7 +9,7 @@ from compressor.framing import FIELD_OF_VIEW, Framing
 from splat.surroundings import Surroundings
 
 _NEAREST = 0.1  # times the photos' distance
-_FARTHEST = 2.0  # or as far as it takes to have the whole footprint in the picture
+_FARTHEST = 2.0  # or far enough to have the entire footprint in the picture
 _FLYING_HEIGHT = 0.5  # times the photos' distance, seen at the lowest elevation: the least height of a flight
 _MARGIN = 0.5  # times the photos' distance, beyond the footprint, to which one may fly
 _NEAREST_WITHOUT, _FARTHEST_WITHOUT = 0.02, 4.0  # times the first view's distance, where no photos are known

@@ -1,7 +1,7 @@
 """Fewer Gaussians for a view from afar: neighbours of similar colour are merged into one that looks like them together.
 
-Means and covariances are those of the mixture, colours the mixture's mean, and the opacity is such that as much of a
-picture stays covered; where that asks for more than an opacity can say, the Gaussian grows instead. Kerbl et al., A
+Means and covariances are those of the mixture, and the colour is its mean. The opacity is chosen so that the same area
+of a picture stays covered; if that would need an opacity above 1, the Gaussian grows instead. Kerbl et al., A
 Hierarchical 3D Gaussian Representation for Real-Time Rendering of Very Large Datasets, 2024.
 """
 
@@ -24,7 +24,7 @@ _COLOUR_REACH = 12.0  # deviations of a middling Gaussian that are as far as bla
 
 
 def group_order(gaussians: Gaussians, group: int) -> NDArray[np.int64]:
-    """Order (N,) in which every `group` consecutive Gaussians lie near each other and are of like colour.
+    """Order (N,) in which every `group` consecutive Gaussians are near each other and similar in colour.
 
     A k-d tree over place and colour, halved across its largest variance down to groups; only the last is smaller.
     """
@@ -81,8 +81,8 @@ def merge_error(members: Gaussians, coarse: Gaussians, group: int, contrast: flo
     """How much the pictures of `members` differ from those of what they were `merged` to: squared colour difference
     (colours 0..1, summed over the channels) times covered area, in squared units of the scene.
 
-    Where a member moved, what was behind it shows instead: that counts by the scene's `contrast`, a squared colour
-    difference. Colours are area-weighted means, so errors of merging level by level add up to that of all at once.
+    Where a member moved away, the background shows instead; this counts with the scene's `contrast`, a squared colour
+    difference. Colours are area-weighted means, so the errors of merging level by level add up to that of merging once.
     """
     owner = np.arange(len(members)) // group
     faces = _area(np.exp(members.scales.astype(np.float64)))

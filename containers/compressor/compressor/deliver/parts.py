@@ -1,6 +1,6 @@
-"""The levels of detail of a scene too large to be held: written from one block of a large flight after another.
+"""The levels of detail of a scene too large for memory: written from one block of a large flight after another.
 
-Memory grows with the largest block, not with the scene: each is measured, arranged and written by itself.
+Each block is measured, arranged and written by itself, so memory grows with the largest block, not with the scene.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from compressor.encode.encoder import Coarseness, arrange
 from compressor.encode.pace import Pace
 from compressor.encode.prepared import measured
 from compressor.framing import Framing
-from compressor.source import visible
+from compressor.source import is_visible, visible
 from splat.camera import View
 from splat.gaussians import Gaussians
 from splat.joined_ply import vertices_of
@@ -48,9 +48,10 @@ def write_parts(
     whole, parts = sum(sizes), list[Part]()
     layout = Layout.of(whole)
     for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
-        if not size:
+        stored = read_stored_ply(path).gaussians if size else None
+        if stored is None or not is_visible(stored):  # of the coarse model, seams may leave traces alone
             continue
-        gaussians = arrange(visible(read_stored_ply(path).gaussians)[0])
+        gaussians = arrange(visible(stored)[0])
         pace = Pace(check_stop=partial(progress, number / len(paths)))
         arranged, _ = measured(gaussians, seeing(views, gaussians), framing, pace, _VIEWS)
         if number == 0:

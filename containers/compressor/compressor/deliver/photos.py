@@ -1,8 +1,8 @@
 """The photos' cameras as the page has them: which photos see a point, and where it lies in them (the page's side:
 containers/compressor/viewer/src/measure/photos.mjs).
 
-A page is passed on, and names of files may hold those of people and streets: the page has numbers, and of each name a
-digest, by which it recognises its owner's own copy of the photo.
+Pages are passed on, and file names may contain names of people and streets. The page therefore contains only numbers,
+and a digest of each name, with which it recognises the owner's own copy of a photo.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _label(number: int, row: Mapping[str, Any]) -> str:
 
 
 def _digest(row: Mapping[str, Any]) -> str:
-    """Of the name of the customer's file, as the page makes it; empty for a film's frame, which is no file."""
+    """The digest of a customer's file name, as the page computes it; empty for a film's frame, which has no file."""
     if row.get("film"):
         return ""
     name = unicodedata.normalize("NFC", PurePosixPath(str(row["original"])).name).lower()

@@ -62,7 +62,7 @@ def write_tiles(
     Parameters:
         gaussians: in an order in which neighbours stand together; metres east, north and up of `place`.
         offset: what was subtracted from their means.
-        heights: the datum of the heights, passed on for who must know it: none is converted.
+        heights: the datum of the heights, passed on for readers of the tiles; heights are not converted.
         progress: gets the share that is written.
         leaf: Gaussians of a tile.
     """

@@ -1,6 +1,6 @@
 """The delivered page: one HTML file that contains the viewer and the SOG and opens with a double click.
 
-Of a large scene there is a second page without the SOG, which streams the scene's levels from beside it.
+A large scene has a second page without the SOG, which streams the levels of detail from the folder beside it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from compressor.sog.codes import Float32, Float64
 from splat.kernels import kernel
 
-# how much a quaternion's w may give way for a scale e times nearer to the running mean; measured on trained splats
+# how much smaller a quaternion's w may be if a scale is e times nearer to the running mean; measured on trained splats
 _SCALE_WEIGHT = 0.05
 _MEMORY = 0.7
 

@@ -69,7 +69,7 @@ def _optimal_codes(weights: Float64, values: Float64, codes: Float64) -> None:
         wx[i + 1] = wx[i] + weights[i] * values[i]
         wxx[i + 1] = wxx[i] + weights[i] * values[i] * values[i]
     previous, current = np.empty(n), np.empty(n)
-    first = np.zeros((parts + 1, n), dtype=np.int32)  # where the last of m parts that end at j begins
+    first = np.zeros((parts + 1, n), dtype=np.int32)  # start of the last of m parts that end at j
     for j in range(n):
         previous[j] = wxx[j + 1] - wx[j + 1] ** 2 / w[j + 1]
     stack = np.empty((64, 4), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Compensate rounding errors by opacities and constant colours, which are rounded last."""
+"""Compensate rounding errors with opacities and constant colours, which are rounded last."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ from stage.errors import ErrorCode, StageError
 
 @dataclass(frozen=True)
 class _Effort:
-    """How much is tried. A file whose held-out loss is over its target, or far below it, is searched again, at most
-    `rounds` times in all; `views` to explore; `fit`: whether what is pruned and rounded is compensated for.
+    """How much work the search does. If a file's held-out loss is above its target, or far below it, the search is
+    repeated, at most `rounds` times in all. `views`: to explore; `fit`: whether pruning and rounding are compensated.
     """
 
     rounds: int = 4
@@ -47,7 +47,7 @@ _LOSS_EXPONENT = 0.75
 _MAX_SPENT = 0.4
 _PRUNING = (1.0, 0.5, 0.25)  # of what `prune` would do
 _PREPARED_BY = 0.5  # of the time: later nothing is pruned anew
-# over this many dB of loss at the finest steps something is wrong with the splat, not with the search
+# a loss of more than this many dB at the finest steps means that the splat is at fault, not the search
 _INTOLERABLE_LOSS = 1.0
 
 
@@ -136,7 +136,7 @@ def compress_each(
         compression = _Compression(
             whole, seen if effort.fit else None, target(preset, before), before, held_out, stick, own, effort, marks
         )
-        # an archive keeps every Gaussian, and so does a lone splat: nobody knows what its cameras saw
+        # an archive keeps every Gaussian, and so does a lone splat, because it is unknown what its cameras saw
         results = compression.results(pruning=bool(views) and preset is not Preset.ARCHIVE)
         met = [result for result in results if result.met]
         best = min(met, key=lambda result: len(result.sog)) if met else min(results, key=lambda result: result.loss)
@@ -148,7 +148,7 @@ def compress_each(
 
 @dataclass(frozen=True)
 class _Compression:
-    """Makes files of the splat `whole` for a goal, and measures how near to it they come.
+    """Makes files of the splat `whole` for a goal, and measures how close to the goal they come.
 
     `seen`: the pictures to fit to, if any; `before`: the splat's own held-out PSNR.
     """
@@ -212,7 +212,7 @@ class _Compression:
         return self._error_for(trial.mean_squared_error, self._loss(dequantise(trial.codes)))
 
     def _rounds(self, ready: Prepared, budget: float) -> list[Compressed]:
-        """Files that come nearer and nearer to the goal."""
+        """Files that approach the goal step by step."""
         results: list[Compressed] = []
         found: Found | None = None
         for _ in range(self.effort.rounds):
@@ -257,7 +257,7 @@ def read_verified(sog: bytes, written: Codes) -> Codes:
     """The content of `sog`. Raises StageError (INTERNAL) unless it reads back as the codes that were `written`."""
     try:
         read_back = read_codes(sog)
-    except InvalidSplatError as error:  # a fault of the writer: the customer's splat is not to blame
+    except InvalidSplatError as error:  # a fault of the writer, not of the customer's splat
         raise StageError(ErrorCode.INTERNAL, f"the SOG file does not read back: {error}") from error
     if not same_codes(read_back, written):
         raise StageError(ErrorCode.INTERNAL, "the SOG file does not read back as it was written")

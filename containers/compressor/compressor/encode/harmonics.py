@@ -1,8 +1,8 @@
-"""The higher colour coefficients: a palette of vectors, fitted for the directions that views look from.
+"""The higher colour coefficients: a palette of vectors, fitted for the directions from which views look.
 
-A colour is seen only from some directions: a drone looks down. So vectors are compared by the colours they make in the
-directions of the views, and their mean error over the directions of a Gaussian is absorbed by its constant coefficient,
-at no cost.
+A colour is seen only from some directions, because a drone looks down. So vectors are compared by the colours that they
+produce in the directions of the views, and a Gaussian's constant coefficient absorbs their mean error over its
+directions, at no cost.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from compressor.sog.codes import CODEBOOK_SIZE, Float32, Float64, Palette, UInt1
 from splat.gaussians import Gaussians
 from splat.kernels import parallel_kernel
 
-# weights are kept within these, or a few huge Gaussians would own every vector
+# weights are limited to this range; otherwise a few huge Gaussians would determine all vectors
 _WEIGHTS = (1e-3, 1e3)
-# of the mean diagonal, added to it: directions that no view has still count a little
+# share of the mean diagonal, added to it, so that directions without a view still count a little
 _UNSEEN = 0.05
 _CODEBOOK_SIZES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, CODEBOOK_SIZE)
 _CODEBOOK_SAMPLE = 8192

@@ -1,6 +1,6 @@
 """Outliers: Gaussians far outside the scene or without neighbours, and in no camera's picture.
 
-Deliberately conservative: whatever any measured view sees stays, wherever it is.
+Deliberately conservative: every Gaussian that a measured view sees is kept, wherever it is.
 """
 
 from __future__ import annotations

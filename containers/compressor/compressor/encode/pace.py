@@ -1,6 +1,6 @@
-"""Pace: the CPU seconds that compression may take, and its progress by them.
+"""Pace: the CPU seconds that compression may take, and the progress measured by them.
 
-CPU seconds and not wall seconds: a busy machine makes a job later, not its file larger.
+The budget is in CPU seconds, not wall seconds, so that a busy machine delays a job but does not make its file larger.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Pace:
         self.report(min(self.spent / self.seconds, 0.99), self._text)
 
     def begin(self, step: int) -> None:
-        """Say which step, 1 to 3, is done from now on."""
+        """Set the step, 1 to 3, that is reported from now on."""
         self._text = f"optimising file size (step {step} of 3)"
         self()
 

@@ -1,4 +1,4 @@
-"""A palette of vectors for the higher colour coefficients, whose labels are short where their errors matter little."""
+"""A palette of vectors for the higher colour coefficients. Labels are short where errors matter little."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from splat.gaussians import Gaussians
 _MIN_PALETTE = 64
 _FIRST_PALETTES = (256, 4096)
 _FIRST_LARGE_PALETTES = (4096, 32768)
-# measured on trained scenes: a bit a Gaussian less, of some hundred, is worth about this part of the error
+# measured on trained scenes: one bit less per Gaussian, of some hundred, is worth about this share of the error
 _LABEL_LAMBDA = 1 / 80
 _NO_ERROR = 1e-30  # whose logarithm is still a number
 
@@ -38,7 +38,7 @@ class _Trial:
 class PaletteCurve:
     """The curve of the palette's size: measured where a palette was built, interpolated elsewhere.
 
-    The largest palettes cost more time than all else, so they are built only when the search asks for them.
+    The largest palettes take more time than everything else, so they are built only when the search needs them.
     `label_lambda`: the λ of `quantise_harmonics`.
     """
 

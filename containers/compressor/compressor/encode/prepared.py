@@ -33,7 +33,7 @@ from splat.gaussians import Gaussians
 
 # this part of the error is left after a fit, on trained scenes
 _USUAL_GAIN = 0.8
-_FITTED_BY = 0.7  # of the time: later a fit would be begun that cannot end in it
+_FITTED_BY = 0.7  # share of the time after which no fit is begun, because it could not end in time
 _LARGE = 200_000  # Gaussians from which on half of the pictures must do for what is only a ratio
 
 
@@ -79,8 +79,8 @@ def measured(
 ) -> tuple[Arranged, Sights | None]:
     """Arranged `gaussians` with their sensitivities, without outliers, and pictures of them to fit to.
 
-    Of a splat without `views` nothing is removed and nothing fitted: nobody knows what its cameras saw. `limit`: of the
-    pictures that sensitivities are measured from.
+    For a splat without `views`, nothing is removed or fitted, because it is unknown what its cameras saw. `limit`: the
+    maximum number of pictures from which sensitivities are measured.
     """
     pace.begin(1)
     sensitivity, seen = measure_sensitivity(gaussians, views, framing, pace, limit)
@@ -96,7 +96,7 @@ def prepare(
 ) -> Prepared:  # fmt: skip
     """Calibrate and measure palettes for a squared error of about `budget`.
 
-    `yardstick` is of the whole splat; with the pictures `seen` of it, what is rounded is fitted to them.
+    `yardstick` measures against the complete splat; rounded splats are fitted to its pictures `seen`, if given.
     """
     pace.begin(2)
     left = pruned.arranged

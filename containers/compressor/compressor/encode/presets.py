@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from contract.options import Quality
 
-# what held-out photos of drone scenes reach; stands in where there are none to measure against
+# typical PSNR of held-out photos of drone scenes; used if there are none to measure against
 TYPICAL_PSNR = 27.0
 
 
@@ -28,7 +28,7 @@ OF_QUALITY = {Quality.PREVIEW: Preset.TINY, Quality.STANDARD: Preset.WEB, Qualit
 
 
 def for_page(preset: Preset) -> Preset:
-    """The preset of the splat that the page shows: an archive is for keeping, and a page is loaded over a network."""
+    """The preset of the splat in the page: WEB instead of ARCHIVE, because a page is loaded over a network."""
     return Preset.WEB if preset is Preset.ARCHIVE else preset
 
 
@@ -43,7 +43,7 @@ class Target:
 def target(preset: Preset, psnr_before: float | None) -> Target:
     """The preset's target for a splat that is `psnr_before` dB from its held-out photos.
 
-    Errors of training and of compression are taken for independent: their squares add.
+    Errors of training and of compression are assumed to be independent, so their squares add up.
     """
     loss = LOSS[preset]
     training_error = 10 ** (-(TYPICAL_PSNR if psnr_before is None else psnr_before) / 10)

@@ -25,7 +25,7 @@ BACKGROUND = (0.10, 0.11, 0.13)
 _FEW_VIEWS = 4
 _HELD_OUT_LIMIT = 16
 _PEAK_ERROR = 1e-10  # identical pictures: 100 dB
-_MIN_COVERED = 0.01  # of a picture: what is hardly there is judged as part of at least so much
+_MIN_COVERED = 0.01  # least share of a picture that errors are divided by, if the splat covers less
 
 Image3 = NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class Yardstick:
     def mean_squared_error(self, gaussians: Gaussians) -> float:
         """Per covered pixel and channel, in the colour range 0..1; the mean over the pictures.
 
-        Errors count wherever they are, but an empty background divides none of them.
+        Errors count everywhere, but are divided only by the covered area, not by the empty background.
         """
         errors = [
             float(np.square(picture - draw(gaussians, camera)).sum(dtype=np.float64)) / (3 * covered)
@@ -63,7 +63,7 @@ class Yardstick:
 
 
 def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> Yardstick:
-    """By which files of `gaussians` are judged: 960 pixels wide, from where `measuring_cameras` says."""
+    """The yardstick for files of `gaussians`: pictures 960 pixels wide, from the `measuring_cameras`."""
     cameras, pictures, covered = measuring_cameras(gaussians, views, framing), [], []
     for camera in cameras:
         picture, alpha = render_with_alpha(gaussians, camera, BACKGROUND)

@@ -1,8 +1,8 @@
 """Viewpoints from which a splat is judged: as photos saw it, or from all round where there are none, and from nearby.
 
-A viewer's user moves closer than the photographer and looks at larger pictures than a preview. A file that is judged
-only from a distance is rounded for that distance: uploaded objects with 50 dB at 480 pixels had 34 dB at half the
-distance and 960 pixels.
+Users of the viewer move closer than the photographer did and see larger pictures than a preview. A file that is judged
+only from a distance is rounded for that distance: uploaded objects that had 50 dB at 480 pixels had only 34 dB at half
+the distance and 960 pixels.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ Float64 = NDArray[np.float64]
 
 
 def measuring_cameras(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> list[Camera]:
-    """Where files are judged from: held-out cameras, else training ones, every third at half its distance; else all
-    round, every third at 0.4 of the distance, and from inside.
+    """The cameras from which files are judged: held-out cameras, otherwise training cameras, every third at half its
+    distance. Without photos: cameras all round, every third at 0.4 of the distance, and cameras inside the scene.
     """
     held_out = [view.camera for view in views if view.split == "test"] or [view.camera for view in views]
     if held_out:
@@ -53,8 +53,8 @@ def measuring_cameras(gaussians: Gaussians, views: Sequence[View], framing: Fram
 def exploring_cameras(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, limit: int = MAX_EXPLORED
 ) -> list[Camera]:
-    """Where sensitivities are measured from and fits are made: two thirds training cameras and a third from all round,
-    with the same shares from nearby and from inside as `measuring_cameras`; held-out cameras stay unseen.
+    """The cameras for sensitivities and fits: two thirds training cameras and one third all round, with the same shares
+    nearby and inside as in `measuring_cameras`. Held-out cameras are not used.
     """
     count = min(limit, MAX_EXPLORED)
     around = math.ceil(count / 3)
@@ -109,7 +109,7 @@ def _all_round(gaussians: Gaussians, framing: Framing, count: int, pixels: int, 
 
 
 def _roomy_place(gaussians: Gaussians, framing: Framing) -> Float64 | None:
-    """The place (3,) amid the splat with the most room about it; None where there is little room anywhere."""
+    """The place (3,) within the splat with the most free space around it; None if there is little space anywhere."""
     points = _solid_points(gaussians)
     low, high = np.percentile(points, _INNER, axis=0)
     shares = np.stack(np.meshgrid(*[np.linspace(0, 1, _PLACES)] * 3), axis=-1).reshape(-1, 3)

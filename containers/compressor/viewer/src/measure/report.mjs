@@ -71,7 +71,7 @@ export function said(kind, picks, survey, extra = []) {
         const pick = picks[picks.length - 1];
         lines.push(...placed(pick, survey));
         if (pick.marks) {
-            lines.push(`By marks in ${pick.marks} photos, which miss by ${number(pick.missed, 0.1)} pixels (RMS); ${number(pick.off, pick.along)} ${unit} from the splat’s surface`);
+            lines.push(`From marks in ${pick.marks} photos, residual ${number(pick.missed, 0.1)} pixels (RMS); ${number(pick.off, pick.along)} ${unit} from the splat’s surface`);
         }
     } else if (kind === 'line' && picks.length > 1) {
         const { length, plan, rise } = line(picks, scale, up);
