@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from contract.blocks import MIN_BLOCK_PHOTOS
+
 
 class WarningCode(StrEnum):
     """What a customer should know of a scene that was made all the same."""
@@ -37,6 +39,7 @@ class WarningCode(StrEnum):
     HIGHER_DEGREES_DROPPED = "HIGHER_DEGREES_DROPPED"
     GAUSSIANS_CAPPED = "GAUSSIANS_CAPPED"
     DAMAGED_CHECKPOINT = "DAMAGED_CHECKPOINT"
+    FEWER_BLOCKS = "FEWER_BLOCKS"
     BLOCK_MISSING = "BLOCK_MISSING"
     SCENE_REDUCED = "SCENE_REDUCED"
     TRANSPARENT_GAUSSIANS = "TRANSPARENT_GAUSSIANS"
@@ -154,6 +157,10 @@ WARNINGS: dict[WarningCode, Advice] = {
     WarningCode.DAMAGED_CHECKPOINT: Advice(
         "A damaged checkpoint was skipped, so that part of the training was repeated.",
         NOTHING_TO_DO,
+    ),
+    WarningCode.FEWER_BLOCKS: Advice(
+        "The flight was divided into fewer blocks than requested.",
+        f"Nothing needs to be done: a block has at least {MIN_BLOCK_PHOTOS} photos.",
     ),
     WarningCode.BLOCK_MISSING: Advice(
         "Part of the flight could not be trained in detail; the scene shows a coarse model there.",

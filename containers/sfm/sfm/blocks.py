@@ -33,9 +33,11 @@ from contract.blocks import (
     photos_file,
 )
 from contract.files import write_json
+from contract.warning_codes import WarningCode
 from geo.boxes import along_axes, in_box, in_hull
 from sfm.block_models import ModelCutter
 from sfm.flight import Bool, Flight, Float64, flight_of
+from stage.result import Warning
 
 Axes = tuple[tuple[float, float, float], ...]
 
@@ -70,6 +72,13 @@ def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool)
         cutter.write(output / model_folder(block.id), names, trained_points(flight, plan, block.box))
     write_json(output / BLOCKS_FILE, plan.as_json())
     return len(plan.blocks)
+
+
+def block_warnings(blocks: int, requested: int | None) -> list[Warning]:
+    """What to tell of a flight of so many blocks, of which `requested` were asked for (None: no number)."""
+    if requested is None or blocks >= requested:
+        return []
+    return [Warning(WarningCode.FEWER_BLOCKS, f"{blocks} of {requested} blocks")]
 
 
 def plan_blocks(flight: Flight, wanted: int, *, georeferenced: bool) -> BlockPlan:

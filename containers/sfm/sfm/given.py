@@ -24,7 +24,7 @@ from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.counts import MAX_STOPS
 from contract.files import write_json
 from contract.warning_codes import WarningCode
-from sfm.blocks import axes_of_plane, write_blocks
+from sfm.blocks import axes_of_plane, block_warnings, write_blocks
 from sfm.cloud import write_thumbnails
 from sfm.flight import flight_of
 from sfm.georegister import Georegistration
@@ -118,7 +118,7 @@ def prepare_scene(context: StageContext) -> StageOutcome:
         },
         metrics={**figures, "registeredShare": round(len(given.names) / photos_in_all, 4)},
         timings=context.stopwatch.seconds,
-        warnings=_warnings(given),
+        warnings=[*_warnings(given), *block_warnings(blocks, context.options.blocks)],
     )
 
 

@@ -20,7 +20,7 @@ from contract.stages import PipelineStep
 from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account
-from sfm.blocks import write_blocks
+from sfm.blocks import block_warnings, write_blocks
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.evidence import write_evidence
@@ -206,6 +206,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *upload_warnings(upload.pictures.second_images, upload.pictures.unused_masks, upload.nested),
             *place_warnings(photos, georegistration),
             *camera_warnings(model, photos, figures["gsd_metres"]),
+            *block_warnings(blocks, context.options.blocks),
         ],
     )
 

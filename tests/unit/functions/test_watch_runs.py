@@ -139,7 +139,7 @@ def test_progress_that_arrives_late_does_not_postpone_the_look(cloud: Cloud, clo
     clock.pass_minutes(2)
     finish(cloud)
     progressed(reported)
-    clock.pass_minutes(2)
+    clock.pass_minutes(1)
     assert watch() == {"REPORTED": 1}
 
 

@@ -23,6 +23,7 @@ from sfm.blocks import (
     UPRIGHT,
     axes_of_plane,
     block_photos,
+    block_warnings,
     cut,
     plan_blocks,
     seam_at,
@@ -274,3 +275,8 @@ def test_a_blocks_model_holds_what_it_trains_and_not_the_flight(square: Flight) 
         trained = trained_points(square, plan, block.box)
         assert (trained >= wide_points(square, plan, block.box)).all()
         assert trained.mean() < 0.45
+
+
+@pytest.mark.parametrize("requested", [None, 1, 3])
+def test_as_many_blocks_as_were_requested_are_no_warning(requested: int | None) -> None:
+    assert block_warnings(3, requested) == []

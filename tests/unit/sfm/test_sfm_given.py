@@ -79,9 +79,9 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pycolmap.Recon
     channel.mkdir(parents=True)
     zipped(root / "made", channel / "upload.zip")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sfm.blocks.MIN_BLOCK_PHOTOS", 4)
-        patch.setattr("contract.blocks.MIN_BLOCK_PHOTOS", 4)
-        assert cut(root) == 0, (root / "output" / "message").read_text()
+        patch.setattr("sfm.blocks.MIN_BLOCK_PHOTOS", 6)
+        patch.setattr("contract.blocks.MIN_BLOCK_PHOTOS", 6)
+        assert cut(root, blocks=5) == 0, (root / "output" / "message").read_text()
     return root / "processing" / "output", model
 
 
@@ -93,8 +93,9 @@ def test_the_scene_is_left_as_structure_from_motion_leaves_one(left: tuple[Path,
     rows = read_json(output / "photos.json")
     assert [row["original"] for row in rows] == sorted(set(PHOTOS) - {"9.jpg"})
     assert all((output / "images" / row["name"]).is_file() for row in rows)
-    (warning,) = read_json(output / "result.json")["warnings"]
-    assert (warning["code"], len(warning["names"])) == ("PHOTOS_SKIPPED", 1)
+    skipped, fewer = read_json(output / "result.json")["warnings"]
+    assert (skipped["code"], len(skipped["names"])) == ("PHOTOS_SKIPPED", 1)
+    assert (fewer["code"], fewer["message"]) == ("FEWER_BLOCKS", "2 of 5 blocks")
     assert {"cameras.png", "overlap.png", "cloud.json", "thumbnails.jpg"} <= {path.name for path in output.iterdir()}
     for block in (1, 2):
         assert pycolmap.Reconstruction(output / "blocks" / f"{block:02d}" / "sparse" / "0").num_points3D() > 50
