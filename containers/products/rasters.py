@@ -16,7 +16,7 @@ from products.grid import Grid, Placed, Vector
 from products.scene import Scene
 from products.surface import Surface, SurfacePoints, surface
 from splat.bounded import Bounded
-from splat.camera import Camera
+from splat.camera import Camera, View
 from splat.depths import depth_map
 from splat.gaussians import Float32, Gaussians
 from splat.orthographic import draw_from_above
@@ -27,6 +27,7 @@ MIN_PHOTOS = 3  # that have a cell in their picture; fewer do not fix its height
 MAX_CELLS = 1_000_000_000
 _DEPTH_EDGE = 640  # pixels of the longer side of what the splat shows in a photo
 _EXTENT_PERCENTILES = (0.5, 99.5)
+_DEPTH_BYTES = 1 << 30  # of their depths: all of some 900 photos
 _PHOTO_BYTES = 2 << 30  # of decoded photos: neighbouring tiles are seen by nearly the same ones
 Bytes = NDArray[np.uint8]
 
@@ -97,7 +98,7 @@ class _Drawing:
     placed: Placed
     carried: Gaussians
     points: SurfacePoints
-    depths: dict[str, Float32]
+    depths: Bounded[Float32]
     photos: Bounded[Bytes]
 
     @classmethod
@@ -107,7 +108,7 @@ class _Drawing:
             placed,
             placed.carried(scene.gaussians),
             SurfacePoints.sorted(placed.to_grid(scene.dense.points), scene.dense.sigma, cell),
-            {view.name: _depths(scene.gaussians, view.camera) for view in scene.views},
+            Bounded(_DEPTH_BYTES, lambda depths: depths.nbytes),
             Bounded(_PHOTO_BYTES, lambda photo: photo.nbytes),
         )
 
@@ -125,7 +126,7 @@ class _Drawing:
         for view in self.scene.views:
             if _may_see(view.camera, box):
                 gain = self.scene.gains.get(view.name, np.ones(3))
-                drape.add(view.camera, self._photo(view.name), gain, self.depths[view.name])
+                drape.add(view.camera, self._photo(view.name), gain, self._depths(view))
         picture = orthophoto(above.rgb, drape)
         inner = (slice(_RIM, _RIM + tile.height), slice(_RIM, _RIM + tile.width))
         heights = found.heights[inner]
@@ -134,6 +135,9 @@ class _Drawing:
         rasters.valid[place] = valid
         rasters.heights[place] = np.where(valid, heights + np.float32(self.placed.corner[2]), np.nan)
         rasters.sigma[place] = np.where(valid, found.sigma[inner], np.nan)
+
+    def _depths(self, view: View) -> Float32:
+        return self.depths.get(view.name, lambda: _depths(self.scene.gaussians, view.camera))
 
     def _photo(self, name: str) -> Bytes:
         return self.photos.get(name, lambda: self.scene.photo(name))
