@@ -25,7 +25,7 @@ _OPACITY = 0.1
 _MIN_SIGMA, _MAX_SIGMA = 1e-5, 0.3  # standard deviation, in units of the viewing distance
 _CELLS = 40  # along a photo's longer side
 _DEPTH_NEIGHBOURS = 8
-_MIN_OBSERVED = 12  # points in a photo below which its depths are not guessed
+_MIN_OBSERVED = 12  # points in front of a photo's camera below which its depths are not guessed
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,11 @@ def seed_points(scene: Scene, store: PhotoStore, limit: int, far: FarField) -> S
     sparse = scene.frame.points(scene.positions)
     positions, colours = sparse, scene.colours / 255.0
     for photo in scene.split("train"):
-        observed = sparse[scene.observed[photo.name]]
-        if len(observed) < _MIN_OBSERVED:
-            continue
         camera = scene.frame.camera(photo.camera)
         cell = max(camera.width, camera.height) / _CELLS
-        pixels, depths = guess_depths(camera, observed, cell)
+        pixels, depths = guess_depths(camera, sparse[scene.observed[photo.name]], cell)
+        if not len(pixels):
+            continue
         points = camera.unproject(pixels, depths)
         depths = depths * far.factors(points, np.broadcast_to(camera.position, points.shape))
         points = camera.unproject(pixels, depths)
@@ -75,10 +74,12 @@ def guess_depths(
 
     Inverse depth is affine over the picture of a plane, so that is fitted first, and what the points around a cell
     deviate from it is added. Cells where that gives no depth between half the nearest and twice the farthest point's
-    are left out.
+    are left out, and all cells where fewer than _MIN_OBSERVED points lie in front of the camera.
     """
     seen, depths = camera.project(observed)
     usable = depths > 0
+    if usable.sum() < _MIN_OBSERVED:
+        return np.zeros((0, 2)), np.zeros(0)
     seen, inverse = seen[usable], 1 / depths[usable]
     across = np.arange(cell / 2, camera.width, cell)
     down = np.arange(cell / 2, camera.height, cell)

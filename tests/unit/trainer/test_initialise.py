@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from splat.camera import look_at
 from tests.unit.trainer.synthetic import BOUNDLESS, make_scene
@@ -29,6 +30,16 @@ def test_points_behind_the_camera_are_ignored() -> None:
     points[:3, 2] = 9
     _, depths = guess_depths(camera, points, 10.0)
     np.testing.assert_allclose(depths, 4, atol=1e-6)
+
+
+@pytest.mark.parametrize("in_front", [0, 1, 11])
+def test_no_depth_is_guessed_from_a_few_points(in_front: int) -> None:
+    camera = look_at((0, 0, 4), (0, 0, 0), width=80, height=60)
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (20, 3))
+    points[in_front:, 2] += 5.0  # behind it, as in a model of another tool that is broken
+    pixels, depths = guess_depths(camera, points, 10.0)
+    assert pixels.shape == (0, 2)
+    assert depths.shape == (0,)
 
 
 def test_gaps_are_filled_with_the_photos_colours(tmp_path: Path) -> None:
