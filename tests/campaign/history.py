@@ -363,8 +363,8 @@ def _faults_of(job_id: str, item: dict[str, Any], pipeline: Pipeline, redriven: 
     if item.get("message") == REPLACED:
         return faults  # no final event: the newer upload has one
     mails = Counter(type_ for mailed, type_ in pipeline.mail.sent if mailed == job_id)
-    # a crash between SES's yes and the record of it is the one place where a mail may go out twice
-    if any(count > 1 + pipeline.mail.crashed[job_id, type_] for type_, count in mails.items()):
+    # a mail goes out twice only where a crash, or faults of both records' writes, came after SES's yes
+    if any(count > 1 + pipeline.mail.unrecorded[job_id, type_] for type_, count in mails.items()):
         faults.append(f"{job_id} got a mail twice: {dict(mails)}")
     # a redrive may turn a published failure into a success
     if len(mails) != 1 and not (redriven and "Job Succeeded" in mails and len(mails) == 2):

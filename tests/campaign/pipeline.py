@@ -17,6 +17,7 @@ from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyItemAlreadyExistsError,
     IdempotencyItemNotFoundError,
+    IdempotencyPersistenceLayerError,
 )
 from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
@@ -201,13 +202,17 @@ class Pipeline:
         try:
             with self.world.function():
                 return json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
-        except Crash:
-            if function == "notify" and about in self.mail.sent[before:]:
-                self.mail.crashed[about] += 1
+        except (Crash, IdempotencyPersistenceLayerError):
+            if function == "notify" and about in self.mail.sent[before:] and not self._noted(*about):
+                self.mail.unrecorded[about] += 1
             raise
         finally:
             if function == "notify":
                 self.mail.about.pop()
+
+    def _noted(self, job_id: str, type_: str) -> bool:
+        """Whether the job's item says that the mail went, which keeps the next try from sending it again."""
+        return type_ in self.jobs.items.get((job_id,), {}).get("mailed", set())
 
     def _job_changed(self, run: StageRun, status: str) -> None:
         kind = run.stage.kind

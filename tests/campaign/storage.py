@@ -110,7 +110,7 @@ class Mail:
     def __init__(self) -> None:
         self.about: list[tuple[str, str]] = []
         self.sent: list[tuple[str, str]] = []
-        self.crashed = Counter[tuple[str, str]]()  # crashes after SES's yes: after each that mail may go again
+        self.unrecorded = Counter[tuple[str, str]]()  # ends after SES's yes of which no record says so: it may go again
 
     def send_email(self, **_: Any) -> dict[str, str]:
         self.sent.append(self.about[-1])
