@@ -28,6 +28,7 @@ from contract.blocks import (
     Box,
     Hull,
     Split,
+    blocks_for,
     hold_out,
     model_folder,
     photos_file,
@@ -47,6 +48,16 @@ GRID = 16  # pixels that rectangles are rounded to
 _PAD = 1 / 80  # of a photo's longer side, around the points that it shows
 _HULL = (0.5, 99.5)  # percentiles of the points along each axis that it goes around
 _MIDDLE = (0.4, 0.6)  # shares of a box's points between which it may be cut where there is a gap
+
+
+def divide(output: Path, photos: int, requested: int | None, *, georeferenced: bool) -> tuple[int, list[Warning]]:
+    """Divide the undistorted scene in `output`, of so many placed photos, into the blocks that it should have or that
+    were `requested`; what `write_blocks` leaves lies beside it. Returns the number of blocks, and what to tell of it.
+    """
+    blocks = blocks_for(photos, requested)
+    if blocks > 1:
+        blocks = write_blocks(output, output / "sparse" / "0", blocks, georeferenced=georeferenced)
+    return blocks, block_warnings(blocks, requested)
 
 
 def write_blocks(output: Path, model: Path, wanted: int, *, georeferenced: bool) -> int:

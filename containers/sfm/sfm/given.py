@@ -19,12 +19,11 @@ import pycolmap
 from PIL import Image
 
 from contract.archive import inner_name, is_scene, model_folders, scene_of
-from contract.blocks import blocks_for
 from contract.colmap import MIN_POINTS, MIN_POSED_PHOTOS
 from contract.counts import MAX_STOPS
 from contract.files import write_json
 from contract.warning_codes import WarningCode
-from sfm.blocks import axes_of_plane, block_warnings, write_blocks
+from sfm.blocks import axes_of_plane, divide
 from sfm.cloud import write_thumbnails
 from sfm.flight import flight_of
 from sfm.georegister import Georegistration
@@ -100,9 +99,9 @@ def prepare_scene(context: StageContext) -> StageOutcome:
         scene = pycolmap.Reconstruction(output / "sparse" / "0")
         figures = _figures(output, scene, georeferenced=georeferenced)
         with context.stopwatch("blocks"):
-            blocks = blocks_for(len(given.names), context.options.blocks)
-            if blocks > 1:
-                blocks = write_blocks(output, output / "sparse" / "0", blocks, georeferenced=georeferenced)
+            blocks, block_warnings = divide(
+                output, len(given.names), context.options.blocks, georeferenced=georeferenced
+            )
     photos_in_all = len(given.names) + len(given.missing)
     return StageOutcome(
         counts={
@@ -118,7 +117,7 @@ def prepare_scene(context: StageContext) -> StageOutcome:
         },
         metrics={**figures, "registeredShare": round(len(given.names) / photos_in_all, 4)},
         timings=context.stopwatch.seconds,
-        warnings=[*_warnings(given), *block_warnings(blocks, context.options.blocks)],
+        warnings=[*_warnings(given), *block_warnings],
     )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 import pycolmap
 
 from contract.archive import is_photo, is_side_file, wanted_of
-from contract.blocks import blocks_for
 from contract.codes import EVIDENCED
 from contract.files import write_json
 from contract.films import HEAD_BYTES, begins_as_film, is_film
@@ -20,7 +19,7 @@ from contract.stages import PipelineStep
 from contract.warning_codes import WarningCode
 from sfm import gate
 from sfm.account import Evidence, account
-from sfm.blocks import block_warnings, write_blocks
+from sfm.blocks import divide
 from sfm.budget import CALIBRATED_BY, MAPPED_BY, MATCHED_BY, OutOfTimeError, TimeBudget, job_seconds
 from sfm.describe import Described, describe_photos
 from sfm.evidence import write_evidence
@@ -172,10 +171,10 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
         figures = survey(model, photos, georegistration, overlap)
         write_json(output / "survey.json", figures)
         with context.stopwatch("blocks"):
-            blocks = blocks_for(len(solved.placed), context.options.blocks)
-            if blocks > 1:
-                sparse = output / "sparse" / "0"
-                blocks = write_blocks(output, sparse, blocks, georeferenced=georegistration.as_json()["georeferenced"])
+            georeferenced = georegistration.as_json()["georeferenced"]
+            blocks, block_warnings = divide(
+                output, len(solved.placed), context.options.blocks, georeferenced=georeferenced
+            )
     return StageOutcome(
         counts={
             "photos": len(photos) + len(skipped),
@@ -206,7 +205,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             *upload_warnings(upload.pictures.second_images, upload.pictures.unused_masks, upload.nested),
             *place_warnings(photos, georegistration),
             *camera_warnings(model, photos, figures["gsd_metres"]),
-            *block_warnings(blocks, context.options.blocks),
+            *block_warnings,
         ],
     )
 
