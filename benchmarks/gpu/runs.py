@@ -17,6 +17,7 @@ from benchmarks.gpu.baseline import SimpleTrainer, draw, psnr, synchronise
 from benchmarks.scenery import far_field
 from trainer.dataset import Photo, Scene, views_per_point
 from trainer.dropout import peak_rate
+from trainer.farfield import FarField
 from trainer.gpu.cost import Machine
 from trainer.gpu.optimise import DeviceSplats
 from trainer.gpu.photos import Pictures
@@ -43,6 +44,12 @@ class Beginning:
     def __init__(self, scene: Scene, cap: int, device: torch.device, until: float) -> None:
         """`until`: the monotonic time after which photos are no longer matched."""
         self._scene, self._cap, self._device, self._until = scene, cap, device, until
+        self._store = PhotoStore()
+
+    @cached_property
+    def far(self) -> FarField:
+        """Where scenery stands."""
+        return far_field(self._scene, self._store)
 
     @cached_property
     def found(self) -> tuple[Start, float]:
@@ -53,8 +60,7 @@ class Beginning:
                 raise OutOfTimeError
 
         began = time.monotonic()
-        store = PhotoStore()
-        start = begin(self._scene, store, self._cap, 3, self._device, far_field(self._scene, store), after_each)
+        start = begin(self._scene, self._store, self._cap, 3, self._device, self.far, after_each)
         synchronise(self._device)
         return start, time.monotonic() - began
 
@@ -77,9 +83,9 @@ def ours(
     strategy: str, scene: Scene, steps: int, cap: int, device: torch.device, until: float, beginning: Beginning
 ) -> Figures:
     """Our training; `begin_s` are the seconds that its seeds took."""
-    start, begin_seconds = beginning.found
+    begin_seconds = beginning.found[1]
     begin_memory(device)
-    trainer = trainer_of(strategy, scene, steps, cap, device, start)
+    trainer = trainer_of(strategy, scene, steps, cap, device, beginning)
     synchronise(device)
     began = time.monotonic()
     trainer.run(lambda _progress: time.monotonic() < until)
@@ -94,8 +100,11 @@ def ours(
     return figures(found, seconds, begin_seconds, trainer.step, len(trainer.splats), device)
 
 
-def trainer_of(strategy: str, scene: Scene, steps: int, cap: int, device: torch.device, begun: Start) -> DeviceTrainer:
+def trainer_of(
+    strategy: str, scene: Scene, steps: int, cap: int, device: torch.device, beginning: Beginning
+) -> DeviceTrainer:
     """A trainer at its beginning, as the stage has it but for the photos' exposures, which are left as they are."""
+    begun, _ = beginning.found
     photos = scene.split("train")
     views = views_per_point([photo.camera for photo in photos], scene.positions)
     edge = max(max(photo.camera.width, photo.camera.height) for photo in photos)
@@ -106,7 +115,7 @@ def trainer_of(strategy: str, scene: Scene, steps: int, cap: int, device: torch.
         budget=Budget(steps, edge, cap),
         splats=DeviceSplats.of(begun.gaussians, device),
         dropout=peak_rate(views, begun.dense / len(begun.gaussians)),
-        far=far_field(scene, PhotoStore()),
+        far=beginning.far,
         room=_ROOM,
         strategy=STRATEGIES[strategy](),
     )
@@ -116,7 +125,7 @@ def breakdown(scene: Scene, cap: int, device: torch.device, beginning: Beginning
     """Whole pictures at the cap: milliseconds a step, the share of them in which the GPU is busy, and the cost model's
     constants (`trainer.gpu.cost`) of this machine, fitted to pictures of three sizes and all or half of the Gaussians.
     """
-    trainer = trainer_of("absgrad", scene, 2000, cap, device, beginning.found[0])
+    trainer = trainer_of("absgrad", scene, 2000, cap, device, beginning)
     rows = []
     for factor in (0.25, 0.5, 1.0):
         for every in (1, 2):
