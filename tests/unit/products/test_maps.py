@@ -91,6 +91,24 @@ def test_the_splat_stands_in_at_jumps_and_where_no_photo_sees() -> None:
     assert np.allclose(found[:, 50:], 0.75)
 
 
+def test_at_jumps_photos_and_splat_even_out_where_they_agree() -> None:
+    grid = Grid(0.0, 5.0, CELL, 100, 100)
+    rng = np.random.default_rng(0)
+    heights = rng.uniform(0, 3, (100, 100)).astype(np.float32)  # leaves
+    drape = Drape.over(heights, grid, LocalGrid(Projected.about(Place(47.0, 9.0, 0.0)), np.zeros(3)))
+    true = rng.uniform(0.3, 0.7, (100, 100, 3))
+    photos, splat = (np.asarray(true + rng.normal(0, 0.05, true.shape), np.float32) for _ in range(2))
+    photos[:20] = 1.0  # something else
+    drape.scores[0], drape.colours[0], drape.seen[:] = 0.9, photos, True
+    found = orthophoto(splat, drape)
+
+    def rms(picture: np.ndarray) -> float:
+        return float(np.sqrt(np.mean((picture - true)[20:] ** 2)))
+
+    assert rms(found) < 0.8 * min(rms(photos), rms(splat))
+    assert np.abs(found - splat)[:20].mean() < 0.1 * np.abs(photos - splat)[:20].mean()
+
+
 def test_holes_between_what_photos_see_are_shown_and_crumbs_and_guesses_are_not() -> None:
     grid = Grid(0.0, 5.0, CELL, 100, 100)
     heights = np.zeros((100, 100), np.float32)
