@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,42 @@ DRAWINGS = 100
 Vector = NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class _Surveyed:
+    """A flight's control and check points, marked exactly in its photos: `points`, their true `places` (3,) in ENU
+    metres by name, the `model` that the sfm stage found, and the `true_cameras` by the names of its photos.
+    """
+
+    points: list[ControlPoint]
+    places: dict[str, Vector]
+    model: pycolmap.Reconstruction
+    true_cameras: dict[str, Camera]
+    gsd: float
+
+    @classmethod
+    def of(cls, folder: Path, cameras: Path) -> _Surveyed:
+        photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
+        survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
+        own = {photo["name"]: Path(photo["original"]).name for photo in photos}
+        truth = {name: camera_of(pose, pose["width"]) for name, pose in true_poses(folder).items()}
+        true_cameras = {name: truth[original] for name, original in own.items()}
+        with zipfile.ZipFile(folder / UPLOAD) as archive:
+            text = archive.read(LIST).decode("utf-8")
+        points, _ = parse_gcp_list(text, names_of_photos({photo["original"]: photo["name"] for photo in photos}))
+        origin = json.loads((folder / "poses.json").read_text(encoding="utf-8"))["origin"]
+        frame = LocalFrame(origin["latitude"], origin["longitude"], origin["altitude"])
+        places = {point.name: frame.to_enu(point.position) for point in points}
+        exact = [_exact(point, places[point.name], true_cameras) for point in points]
+        return cls(exact, places, _model(cameras, survey["cameras"]), true_cameras, float(survey["gsd_metres"]))
+
+
 def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
     """RMS in plan and in height, in ground sampling distances, of the flight in `folder` and the `cameras` that the sfm
     stage found for its surveyed upload: `measured` with errors of all marks, `true_cameras` by the check points' marks
     alone, `exact_marks` with errors of the control points' marks alone, `bend` with exact marks of all.
     """
-    photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
-    survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
-    model = _model(cameras, survey["cameras"])
-    own = {photo["name"]: Path(photo["original"]).name for photo in photos}
-    truth = {name: camera_of(pose, pose["width"]) for name, pose in true_poses(folder).items()}
-    true_cameras = {name: truth[original] for name, original in own.items()}
-    with zipfile.ZipFile(folder / UPLOAD) as archive:
-        text = archive.read(LIST).decode("utf-8")
-    points, _ = parse_gcp_list(text, names_of_photos({photo["original"]: photo["name"] for photo in photos}))
-    origin = json.loads((folder / "poses.json").read_text(encoding="utf-8"))["origin"]
-    frame = LocalFrame(origin["latitude"], origin["longitude"], origin["altitude"])
-    places = {point.name: frame.to_enu(point.position) for point in points}
-    exact = [_exact(point, places[point.name], true_cameras) for point in points]
+    surveyed = _Surveyed.of(folder, cameras)
+    exact, places, model = surveyed.points, surveyed.places, surveyed.model
     rng = np.random.default_rng(0)
     found: dict[str, list[Vector]] = {
         "measured": [], "true_cameras": [], "exact_marks": [], "bend": [_offsets(model, exact)],
@@ -59,9 +77,22 @@ def check_points(folder: Path, cameras: Path) -> dict[str, Any]:
         )
         checks = [point for point in drawn if _is_check(point)]
         found["true_cameras"].append(
-            np.array([_meeting(point, true_cameras, places[point.name]) - places[point.name] for point in checks])
+            np.array(
+                [_meeting(point, surveyed.true_cameras, places[point.name]) - places[point.name] for point in checks]
+            )
         )
-    return {name: _rms(np.concatenate(offsets), float(survey["gsd_metres"])) for name, offsets in found.items()}
+    return {name: _rms(np.concatenate(offsets), surveyed.gsd) for name, offsets in found.items()}
+
+
+def exact_places(folder: Path, cameras: Path) -> tuple[Vector, Vector]:
+    """Where the model of the sfm stage and the world have the control and check points, (N, 3) metres each, the
+    former by exact marks: what is between the two is a similarity and the model's bend.
+    """
+    surveyed = _Surveyed.of(folder, cameras)
+    fit = fit_control_points(surveyed.model, surveyed.points)
+    placed = np.array([np.add(residual.place, residual.offset) for residual in fit.residuals])
+    found: Vector = (placed - fit.translation) @ fit.rotation / fit.scale
+    return found, np.array([surveyed.places[residual.name] for residual in fit.residuals])
 
 
 def _model(cameras: Path, found: Sequence[dict[str, Any]]) -> pycolmap.Reconstruction:

@@ -20,7 +20,7 @@ from sample.scene import Scene as TrueScene
 from sample.terrain import Terrain
 from splat.gaussians import Gaussians, opacity_of
 
-VIEWS, PICKS, PAIRS = 40, 50, 4000
+VIEWS, PICKS, PAIRS = 40, 50, 20_000
 _HALF = (24.0, 20.0)  # metres: half of what the flight covers well, as the maps are judged
 _ELEVATIONS, _DISTANCES = (25.0, 85.0), (12.0, 60.0)
 _MIN_LENGTH = 0.5  # metres

@@ -2,8 +2,9 @@
 
 Flies the scenes with control and check points, runs the sfm and 3dgs stages (kept below .build/bench-products/) and the
 products, and compares the orthophoto and the surface model with the property seen by parallel rays, after the splat was
-moved onto the true cameras by a similarity, so that the figures are the maps' own and not the georeference's, which the
-check points measure. A line of JSON a scene (benchmarks/README.md says what each figure means).
+moved by a similarity that brings the control and check points, exactly marked, to their true places, so that the
+figures are the maps' own and not the georeference's, which the check points measure. A line of JSON a scene
+(benchmarks/README.md says what each figure means).
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, laplace, maximum_filter, minimum_filter, sobel
 from scipy.spatial.transform import Rotation
 
-from benchmarks.check_points import check_points
-from benchmarks.flights import Flight, true_poses
+from benchmarks.check_points import check_points, exact_places
+from benchmarks.flights import Flight
 from benchmarks.page_distances import page_distances
 from benchmarks.similarity import Similarity, similarity
 from benchmarks.stage_runs import BUILD, run_sfm, run_training
@@ -68,20 +69,11 @@ def main() -> int:
         model = run_training(cameras, folder / arguments.quality, arguments.quality, FOLD)
         truth = from_above(lit, WEST, NORTH, CELL, WIDTH, HEIGHT)
         survey = json.loads((cameras / "survey.json").read_text(encoding="utf-8"))
-        moved = in_true_frame(read_scene(model, cameras), true_poses(folder), cameras)
+        moved = carried(read_scene(model, cameras), similarity(*exact_places(folder, cameras)))
         found = {"scene": name, "gsd": survey["gsd_metres"], "check_points": check_points(folder, cameras)}
         found |= {**compared(moved, truth), **page_distances(moved, lit, flight.scenery().terrain)}
         print(json.dumps(found), flush=True)
     return 0
-
-
-def in_true_frame(scene: Scene, poses: dict[str, dict[str, Any]], cameras: Path) -> Scene:
-    """The scene moved onto the true cameras by a similarity."""
-    photos = json.loads((cameras / "photos.json").read_text(encoding="utf-8"))
-    originals = {photo["name"]: Path(photo["original"]).name for photo in photos}
-    centres = np.array([poses[originals[view.name]]["centre"] for view in scene.views])
-    fit = similarity(np.array([view.camera.position for view in scene.views]), centres)
-    return carried(scene, fit)
 
 
 def compared(moved: Scene, truth: Above) -> dict[str, Any]:
