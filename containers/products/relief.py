@@ -158,16 +158,28 @@ def _joined(pieces: list[tuple[tuple[int, int, int], tuple[int, int, int], Vecto
 
 
 def volume(heights: Float32, sigma: Float32, cell: float, polygon: Vector, base: float | None = None) -> Volume:
-    """Volume between the surface and a base over a `polygon` (N, 2) in cells, as `contours` counts them.
+    """Measure the volume between the surface and a base over a polygon.
 
-    `base`: its height; None for the plane that fits the surface along the polygon's rim, as a stockpile is measured.
-    Raises PolygonOutsideError where the surface covers less than nine tenths of it; the rest counts as its mean.
+    Parameters
+    ----------
+    heights: the surface (h, w) in metres, NaN where unknown.
+    sigma: their standard errors (h, w) in metres.
+    cell: the size of a cell in metres.
+    polygon: corners (N, 2) in cells, in the coordinates of `contours`; its sides do not cross.
+    base: the base's height in metres; None for a plane that fits the surface along the polygon's rim, as stockpiles
+        are measured.
+
+    Raises PolygonOutsideError if the surface is known on less than nine tenths of the polygon. The rest of it counts
+    as the mean.
     """
     inside = covered(polygon, heights.shape)
     if len(polygon) < MIN_VERTICES or not inside.any():
-        raise PolygonOutsideError("the polygon lies outside of the surface model")
+        raise PolygonOutsideError("the polygon lies outside the surface model")
     known = inside & np.isfinite(heights)
-    share = float(known.sum() / inside.sum())
+    total = int(inside.sum())
+    if (polygon < 0).any() or (polygon > heights.shape[::-1]).any():  # cells beyond the raster belong to it, too
+        total = max(total, round(_area(polygon)))
+    share = float(known.sum() / total)
     if share < 0.9:
         raise PolygonOutsideError(f"the surface model covers {share:.0%} of the polygon")
     rows, columns = np.nonzero(known)
@@ -181,10 +193,16 @@ def volume(heights: Float32, sigma: Float32, cell: float, polygon: Vector, base:
     return Volume(
         fill=float(np.maximum(above, 0).sum() * square),
         cut=float(np.maximum(-above, 0).sum() * square),
-        area=float(inside.sum() * cell * cell),
-        # neighbouring cells err together: the mean's own σ, not that of independent cells
-        sigma=float(np.nanmean(sigma[known]) * inside.sum() * cell * cell),
+        area=float(total * cell * cell),
+        # the errors of neighbouring cells are not independent, so the mean σ is not reduced by averaging
+        sigma=float(np.nanmean(sigma[known]) * total * cell * cell),
     )
+
+
+def _area(polygon: Vector) -> float:
+    """The area of a polygon (N, 2) whose sides do not cross, by the shoelace formula."""
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
 
 
 def covered(polygon: Vector, shape: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -80,7 +80,7 @@ def measured(folder: Path, polygon: Vector, base: float | None) -> Volume:
     cell, west, north = tags[_SCALE][0], tags[_TIE][3], tags[_TIE][4]
     in_cells = np.column_stack([(np.asarray(x) - west) / cell, (north - np.asarray(y)) / cell])
     if not np.isfinite(in_cells).all():
-        raise PolygonOutsideError("the polygon lies outside of the surface model")
+        raise PolygonOutsideError("the polygon lies outside the surface model")
     return volume(heights, sigma, cell * float(system.axis_info[0].unit_conversion_factor), in_cells, base)
 
 
