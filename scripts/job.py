@@ -16,7 +16,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from contract.stages import Stage
+from contract.blocks import COARSE, BlockName
+from contract.stages import JobName, Stage
 
 MAX_LOG_LINES = 15  # of a container
 MAX_FUNCTION_LINES = 60
@@ -73,8 +74,9 @@ def _event_line(event: Mapping[str, Any]) -> str | None:
 
 def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator[str]:
     """One attempt at a stage: the pipeline's notes, SageMaker's description, the end of its log."""
-    kind = Stage(run["stage"]).kind
-    name = f"{run['jobId']}-{run['stage']}-{run['attempt']}"
+    stage = Stage(run["stage"])
+    kind = stage.kind
+    name = str(JobName(run["jobId"], stage, int(run["attempt"]), _block_in(run["stageRun"])))
     noted = {key: run[key] for key in ("reason", "retryState", "dollars", "queuedAt", "nextLook") if key in run}
     yield f"{name} {_short(noted)}"
     try:
@@ -94,6 +96,14 @@ def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator
     yield from (f"  {key}: {_short(described[key])}" for key in wanted if key in described)
     for line in _log_tail(logs, f"/aws/sagemaker/{kind}Jobs", name):
         yield f"  | {line}"
+
+
+def _block_in(stage_run: str) -> BlockName | None:
+    """The block in a sort key of the stage runs table: `3dgs#b007#0001`, `3dgs#coarse#0001`; None in `sfm#0001`."""
+    _, *part, _ = stage_run.split("#")
+    if not part:
+        return None
+    return COARSE if part[0] == COARSE else int(part[0].removeprefix("b"))
 
 
 def _instance_type(described: Mapping[str, Any]) -> str:
