@@ -31,9 +31,9 @@ from stage.result import Warning
 _SPLAT, _POINTS, _RESULT = "scene.ply", "dense.ply", "result.json"
 _WHOLE, _AROUND = "whole.ply", "around.ply"
 MAX_HELD = MAX_GAUSSIANS
-"""Gaussians of a scene that is held at once, 1.2 GB a million."""
+"""The most Gaussians of a scene that are held in memory at once, at 1.2 GB per million."""
 REDUCED = 10_000_000
-"""Gaussians, at most, of what stands for a larger one where it must be held."""
+"""The most Gaussians of the reduced scene that replaces a larger one in memory."""
 _SLICE = 1 << 18  # Gaussians that are merged at a time
 
 
@@ -87,7 +87,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
             join_plys(points, target / _POINTS)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
-    if (folder / _RESULT).is_file():  # of all trainings together: seconds, exposures, scores
+    if (folder / _RESULT).is_file():  # the joint result of all trainings: seconds, exposures, scores
         shutil.copyfile(folder / _RESULT, target / _RESULT)
     missing = [str(block.id) for block in plan.blocks if block not in present]
     if missing:
@@ -98,7 +98,9 @@ def join_blocks(folder: Path, target: Path) -> Joined:
 
 
 def _write_reduced(parts: Sequence[Path], group: int, target: Path) -> int:
-    """Write the splats of `parts` with one Gaussian for `group` neighbours of similar colour; returns how many."""
+    """Write the splats of `parts` with one Gaussian for each `group` neighbours of similar colour; returns their
+    number.
+    """
     around, *blocks = parts
     reduced = [around]
     for number, path in enumerate(blocks):
