@@ -1,4 +1,4 @@
-"""SES's bounces and complaints → no more mails to that address.
+"""Send no more mails to an address after a bounce or a complaint that SES reports.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """

@@ -1,4 +1,4 @@
-"""Status events → the jobs table. Late and duplicate events change nothing."""
+"""Apply status events to the jobs table. Late and duplicate events change nothing."""
 
 from __future__ import annotations
 
