@@ -1,4 +1,4 @@
-"""The higher colour coefficients: a palette of vectors, fitted for the directions from which views look.
+"""Quantise the higher colour coefficients by a palette of vectors, fitted for the directions of the views.
 
 A colour is seen only from some directions, because a drone looks down. So vectors are compared by the colours that they
 produce in the directions of the views, and a Gaussian's constant coefficient absorbs their mean error over its
@@ -91,7 +91,7 @@ def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | No
 
 
 def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> float:
-    """The expected squared error in a picture of `palette` in place of the higher coefficients, or of none at all."""
+    """The expected squared error in a picture with `palette` in place of the higher coefficients, or without any."""
     out = np.empty(len(gaussians), np.float32)
     metric = sensitivity.harmonics.astype(np.float32)
     _missed(gaussians.shN, metric, sensitivity.colours, *_written(gaussians, palette), out)

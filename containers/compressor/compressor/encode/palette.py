@@ -1,4 +1,4 @@
-"""A palette of vectors for the higher colour coefficients. Labels are short where errors matter little."""
+"""Build a palette of vectors for the higher colour coefficients. Labels are short where errors matter little."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _means(points: Float32, mass: Float32, count: int, points_per_mean: int) -> 
 
 
 def _moved(points: Points, weights: Float32, labels: Indices, palette: Float32) -> tuple[Float32, Indices]:
-    """Each vector in the middle of its points, and how many (K,) they are."""
+    """Each vector moved to the mean of its points, and the number of these (K,)."""
     total, moments = np.zeros(len(palette)), np.zeros(palette.shape)
     for part in _parts(len(labels)):
         some, mass, chosen = points(part), weights[part], labels[part]

@@ -1,4 +1,4 @@
-"""Viewpoints from which a splat is judged: as photos saw it, or from all round where there are none, and from nearby.
+"""Choose the views from which a splat is judged: those of photos, or from all round without photos, and from nearby.
 
 Users of the viewer move closer than the photographer did and see larger pictures than a preview. A file that is judged
 only from a distance is rounded for that distance: uploaded objects that had 50 dB at 480 pixels had only 34 dB at half
