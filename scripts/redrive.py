@@ -103,7 +103,9 @@ def main() -> int:
     edges = edges_of(boto3.client("cloudformation"), arguments.stack)
     unknown = set(arguments.functions) - {edge.name for edge in edges}
     if unknown:
-        parser.error(f"no dead letters of {', '.join(sorted(unknown))}; there are {', '.join(e.name for e in edges)}")
+        parser.error(
+            f"no dead-letter queue of {', '.join(sorted(unknown))}; choose from {', '.join(e.name for e in edges)}"
+        )
     for edge in edges:
         if arguments.functions and edge.name not in arguments.functions:
             continue

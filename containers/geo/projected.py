@@ -55,7 +55,7 @@ class Place:
         latitude, longitude = float(origin["latitude"]), float(origin["longitude"])
         altitude = float(origin["altitude"] or 0.0)
         if not (abs(latitude) <= 90 and math.isfinite(longitude) and math.isfinite(altitude)):
-            raise ValueError(f"no place on Earth: {latitude}°, {longitude}°, {altitude} m")
+            raise ValueError(f"not a place on Earth: {latitude}°, {longitude}°, {altitude} m")
         return cls(latitude, longitude, altitude)
 
     @property
@@ -106,7 +106,7 @@ class Projected:
         try:
             crs = horizontal(CRS.from_user_input(utm(place) if system is None else system))
         except ProjError as error:
-            raise UnusableSystemError(f"{system} is no coordinate system") from error
+            raise UnusableSystemError(f"{system} is not a known coordinate system") from error
         found = cls(place, crs)
         if not crs.is_projected:
             raise UnusableSystemError(f"{crs.name} is not a projected system")
@@ -115,7 +115,7 @@ class Projected:
             raise UnusableSystemError(f"{crs.name} does not reach {place.latitude:.4f}°, {place.longitude:.4f}°")
         directions = {axis.direction for axis in crs.axis_info}
         if "west" in directions or np.linalg.det(affine[:2, :2]) <= 0:  # near the poles both axes may run south
-            raise UnusableSystemError(f"{crs.name} does not count eastwards and northwards")
+            raise UnusableSystemError(f"{crs.name} has axes that do not point east and north")
         return found
 
     @property

@@ -238,7 +238,7 @@ def _write(path: Path, directories: list[_Directory]) -> None:
             offset += len(tile)
         directory.tags[324] = (_LONG, offsets)
     if offset > MAX_BYTES:
-        raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB")
+        raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB, more than a TIFF can hold")
     with whole(path) as partial, partial.open("wb") as out:
         out.write(struct.pack("<2sHI", b"II", 42, starts[0]))
         for directory, start, following in zip(directories, starts, [*starts[1:], 0], strict=True):

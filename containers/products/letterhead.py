@@ -81,7 +81,7 @@ def read_logo(path: Path) -> bytes:
     except Image.DecompressionBombError as fault:  # Pillow's own limit, unless a stage has lifted it
         raise UnusableLogoError(_TOO_LARGE) from fault
     except _FAULTS as fault:
-        raise UnusableLogoError("it is no PNG or JPEG that can be read") from fault
+        raise UnusableLogoError("it is not a readable PNG or JPEG") from fault
 
 
 def _as_png(content: bytes) -> bytes:

@@ -242,8 +242,8 @@ def _system(evidence: Evidence) -> Section:
         ("Placed by", str(evidence.georeference.get("source") or "not known")),
     ]
     if system.get("uncertain"):
-        rows.append(("Against the system itself", str(system["uncertain"])))
-    return Section("Coordinate system", "Heights are passed through as given; none was converted.", rows=rows)
+        rows.append(("Accuracy of the transformation", str(system["uncertain"])))
+    return Section("Coordinate system", "Heights are as given; they were not converted.", rows=rows)
 
 
 def _positions(evidence: Evidence) -> Section:

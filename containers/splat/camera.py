@@ -212,7 +212,7 @@ def _from_json(value: dict[str, Any]) -> View:
     fx, fy, cx, cy = (float(value[name]) for name in ("fx", "fy", "cx", "cy"))
     finite = all(map(math.isfinite, (fx, fy, cx, cy)))
     if not (width > 0 and height > 0 and width * height <= MAX_PIXELS and fx > 0 and fy > 0 and finite):
-        raise ValueError(f"no camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
+        raise ValueError(f"not a valid camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
     name, image = str(inner_name(value["name"])), value.get("image")
     camera = Camera(width, height, fx, fy, cx, cy, matrix)
     return View(name, value["split"], camera, None if image is None else str(inner_name(image)))

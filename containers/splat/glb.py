@@ -99,7 +99,7 @@ def write_container(path: Path, document: Mapping[str, Any], parts: Iterable[byt
     text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + size + padding
     if length > _MAX_BYTES:
-        raise ValueError(f"a GLB holds 4 GB, not {length} bytes")
+        raise ValueError(f"a GLB can hold 4 GB, not {length} bytes")
     with whole(path) as partial, partial.open("wb") as stream:
         stream.write(struct.pack("<III", _MAGIC, _VERSION, length))
         stream.write(struct.pack("<II", len(text), _JSON) + text)

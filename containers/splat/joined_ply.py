@@ -54,7 +54,7 @@ def _head(path: Path) -> bytes:
     end = start.find(_END) + len(_END)
     head = start[:end] if end >= len(_END) else b""
     if not head.startswith(b"ply\nformat binary") or len(_COUNT.findall(head)) != 1 or head.count(b"element") != 1:
-        raise InvalidSplatError(f"{path.name} is no binary PLY of vertices")
+        raise InvalidSplatError(f"{path.name} is not a binary PLY that holds only vertices")
     size = path.stat().st_size
     try:
         (vertices,) = header_of(start, size).values()

@@ -56,11 +56,11 @@ class Surroundings:
         if self.up.shape != (3,) or self.footprint.shape != (len(self.footprint), 3) or len(self.footprint) < 3:
             raise ValueError("up needs 3 numbers, and the footprint 3 corners or more of 3 each")
         if not np.isfinite(numbers).all() or abs(float(np.linalg.norm(self.up)) - 1) > _UNIT:
-            raise ValueError("not finite, or up is no unit vector")
+            raise ValueError("a value is not finite, or up is not a unit vector")
         if colours.shape != (3, 3) or not ((colours >= 0) & (colours <= 1)).all():
             raise ValueError("colours are three numbers from 0 to 1")
         if self.ceiling < self.ground or self.haze <= 0:
-            raise ValueError("the ceiling lies below the ground, or the haze is no distance")
+            raise ValueError("the ceiling is below the ground, or the haze is not above 0")
 
     @property
     def centre(self) -> Vector:

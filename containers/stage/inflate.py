@@ -41,7 +41,7 @@ def chunks_of(archive: BinaryIO, entry: Entry) -> Iterator[bytes]:
     except _BROKEN as error:
         raise DamagedEntryError(str(error)) from error
     if left or check != entry.crc:
-        raise DamagedEntryError(f"{left} bytes missing" if left else "its checksum is another")
+        raise DamagedEntryError(f"{left} bytes missing" if left else "its checksum is wrong")
 
 
 def _deflate64(packed: Packed) -> Iterator[bytes]:

@@ -177,7 +177,7 @@ class Runner:
             refusal = self._create_or_queue(request, run, job_request, start_tag)
             if refusal is None or refusal.code is not ErrorCode.NO_QUOTA or choice == choices[0]:
                 return refusal
-            logger.warning("passed over for want of a quota", job_name=run.job_name, machine=choice.instance_type)
+            logger.warning("machine skipped: its quota is 0", job_name=run.job_name, machine=choice.instance_type)
         raise AssertionError("the first choice is among them")
 
     def _create_or_queue(

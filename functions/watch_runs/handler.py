@@ -83,5 +83,5 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="RunsWaiting", unit=MetricUnit.Count, value=looks[Look.ALIVE])
     metrics.add_metric(name="LongestWaitHours", unit=MetricUnit.NoUnit, value=round(longest_wait, 2))
     if looks:
-        logger.info("looked round", looks={look.value: number for look, number in looks.items()})
+        logger.info("runs checked", looks={look.value: number for look, number in looks.items()})
     return {look.value: number for look, number in looks.items()}

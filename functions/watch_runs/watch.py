@@ -137,7 +137,7 @@ class Watcher:
 
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
         dollars = self._bills.bill(run, outcome)
-        logger.warning("an end that no event reported", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
+        logger.warning("the event of a run's end was lost", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
 
     def _execution_ended(self, run: StageRun) -> bool:
         execution = self._executions.lookup(run.job_id)

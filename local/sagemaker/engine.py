@@ -29,7 +29,7 @@ def build_images(root: Path, tag: str = "local") -> dict[str, str]:
         try:
             subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         except FileNotFoundError as error:
-            raise EngineError(f"running images takes a container engine; `{ENGINE}` is not installed") from error
+            raise EngineError(f"running images needs a container engine; `{ENGINE}` is not installed") from error
         except subprocess.CalledProcessError as error:
             raise EngineError(f"{reference} was not built:\n{error.output[-3000:]}") from error
     return references

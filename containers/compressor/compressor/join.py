@@ -66,7 +66,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         raise StageError(ErrorCode.INVALID_SCENE, f"{BLOCKS_FILE} cannot be read ({error})") from error
     present = [block for block in plan.blocks if (folder / block_folder(block.id) / _SPLAT).is_file()]
     if not present:
-        raise StageError(ErrorCode.INVALID_SPLAT, f"none of {len(plan.blocks)} blocks is there")
+        raise StageError(ErrorCode.INVALID_SPLAT, f"none of {len(plan.blocks)} blocks was found")
     blocks = [folder / block_folder(block.id) for block in present]
     shutil.copytree(coarse, target, ignore=shutil.ignore_patterns(_SPLAT, _POINTS, _RESULT, str(BLOCKS_FILE)))
     around, whole, warnings = target / _AROUND, target / _SPLAT, list[Warning]()
@@ -77,7 +77,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         if count > MAX_HELD:
             whole = whole.rename(target / _WHOLE)
             left = _write_reduced(parts, -(-count // REDUCED), target / _SPLAT)
-            facts = f"{left:,} of {count:,} Gaussians; streamed, the scene has them all"
+            facts = f"{left:,} of {count:,} Gaussians; the streamed scene has all of them"
             warnings.append(Warning(WarningCode.SCENE_REDUCED, facts))
         else:
             around.unlink()
@@ -92,7 +92,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
     missing = [str(block.id) for block in plan.blocks if block not in present]
     if missing:
         names = ", ".join(missing)
-        facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model stands there"
+        facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model replaces them"
         warnings.append(Warning(WarningCode.BLOCK_MISSING, facts))
     return Joined(whole, parts, warnings)
 

@@ -144,7 +144,7 @@ def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
     seen = _drawn(whole)
     hidden = int(np.count_nonzero(~seen))
     if hidden == len(whole):
-        facts = f"of {len(gaussians)} Gaussians {invalid} have values that are no numbers, the others are transparent"
+        facts = f"of {len(gaussians)} Gaussians {invalid} have values that are not finite, the others are transparent"
         raise StageError(ErrorCode.INVALID_SPLAT, facts)
     warnings = []
     if invalid:

@@ -164,12 +164,15 @@ def _warnings(result: Compressed) -> list[Warning]:
     if result.outliers:
         found.append(
             Warning(
-                WarningCode.OUTLIER_GAUSSIANS, f"{result.outliers} Gaussians in no camera's picture, far off or alone"
+                WarningCode.OUTLIER_GAUSSIANS,
+                f"{result.outliers} Gaussians in no camera's picture, far away or isolated",
             )
         )
     if not result.met:
         found.append(
-            Warning(WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB, not {result.target_loss}")
+            Warning(
+                WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB; the target is {result.target_loss}"
+            )
         )
     return found
 

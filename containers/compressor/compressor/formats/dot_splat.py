@@ -37,7 +37,7 @@ def read_dot_splat(path: Path) -> StoredSplat:
     """Read a .splat. Raises InvalidSplatError unless the file consists of whole rows, at least one."""
     size = path.stat().st_size
     if size == 0 or size % _ROW.itemsize or size > MAX_GAUSSIANS * _ROW.itemsize:
-        raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are no whole number of Gaussians")
+        raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are not a whole number of Gaussians")
     rows = np.fromfile(path, _ROW)
     shades = rows["colours"].astype(np.float64) / 255
     with np.errstate(divide="ignore", invalid="ignore"):  # lengths of zero are flat, an opacity of 255 is exactly 1

@@ -48,7 +48,7 @@ def read_spz(path: Path) -> StoredSplat:
             _, version, count, degree, bits, flags, streams = HEADER.unpack(stream.read(HEADER.size))
             _check(version, count, degree, bits)
             if packed != (version < 4):
-                raise ValueError(f"version {version} is packed otherwise")
+                raise ValueError(f"version {version} has another compression")
             sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * HIGHER_COEFFICIENTS[degree])
             lengths = [count * size for size in sizes]
             bodies = map(stream.read, lengths) if packed else _unpacked(cast(BinaryIO, stream), lengths, streams)
@@ -90,13 +90,13 @@ def _unpacked(stream: BinaryIO, lengths: Sequence[int], streams: int) -> Iterato
         body = stream.read(min(packed_bytes, 2 * length + 1024))
         # the size that the frame declares is the memory that decompression would allocate
         if unpacked_bytes != length or zstandard.frame_content_size(body) not in (-1, length):
-            raise ValueError("a stream of another size than its points")
+            raise ValueError("the size of a stream does not match the number of points")
         yield zstandard.ZstdDecompressor().decompress(body, max_output_size=length)
 
 
 def _part(data: bytes, count: int, size: int) -> Bytes:
     if len(data) != count * size:
-        raise ValueError("it ends before the points that its header promises")
+        raise ValueError("it ends before all points that its header declares")
     return np.frombuffer(data, np.uint8).reshape(count, size)
 
 

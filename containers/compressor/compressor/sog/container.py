@@ -176,5 +176,5 @@ def _bounds(values: list[float]) -> Float64:
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > 64 * 1024 + 64 * info.compress_size:
-        raise ValueError(f"{name} swells beyond reason")
+        raise ValueError(f"{name} unpacks to an implausible size")
     return archive.read(info)
