@@ -237,7 +237,7 @@ def _resources(started: float) -> Resources:
 
 
 def _events_client(environ: Mapping[str, str]) -> object:
-    import boto3  # only where there is a bus to report to
+    import boto3  # imported only if there is a bus to report to
 
     return boto3.client("events", region_name=environ.get("AWS_REGION") or region_of(environ))
 

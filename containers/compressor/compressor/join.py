@@ -123,7 +123,7 @@ def _merged(gaussians: Gaussians, group: int) -> Gaussians:
 
 
 def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target: Path) -> None:
-    """The part of the coarse model that no block owns: beyond the hull, and where a block is missing."""
+    """Write the part of the coarse model that belongs to no block: beyond the hull, and in place of missing blocks."""
     stored = read_stored_ply(coarse)
     places = along_axes(plan, stored.gaussians.means + np.array(stored.marks.offset))
     owned = hull_share(plan, places) * box_shares(plan, places)[list(present)].sum(axis=0)

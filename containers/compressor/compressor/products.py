@@ -31,7 +31,7 @@ _LINE = re.compile(r"(0\.\d+|1\.0+) (.+)")  # `<share> <step>`
 def make_products(
     context: StageContext, model: Path, progress: Callable[[float, str], None]
 ) -> tuple[dict[str, Any] | None, list[Warning]]:
-    """Write `products/` into the stage's output; returns the content of products.json and warnings of what is missing.
+    """Write `products/` into the stage's output; returns the content of products.json, and warnings of missing ones.
 
     Without the photos there are no products and no warning. Raises StageError(INTERRUPTED).
     """

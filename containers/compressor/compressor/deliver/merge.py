@@ -45,7 +45,7 @@ def group_order(gaussians: Gaussians, group: int) -> NDArray[np.int64]:
 
 
 def merged(gaussians: Gaussians, group: int) -> Gaussians:
-    """One Gaussian for every `group` consecutive ones (the last for what is left), in their order."""
+    """One Gaussian for every `group` consecutive ones (the last for the remainder), in their order."""
     starts = np.arange(0, len(gaussians), group)
     opacity = opacity_of(gaussians.opacities)
     deviations = np.exp(gaussians.scales.astype(np.float64))

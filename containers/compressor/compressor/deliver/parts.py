@@ -26,7 +26,7 @@ from splat.stored import Marks
 from splat.surroundings import Surroundings
 
 _VIEWS = 12  # views from which a block's sensitivities are measured
-_MIN_SEEN = 0.02  # share of a block that a photo must show to be one of them
+_MIN_SEEN = 0.02  # share of a block that a photo must show for its view to be used
 _SAMPLE = 2_000
 
 

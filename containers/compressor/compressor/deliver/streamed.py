@@ -117,7 +117,7 @@ def write_part(
     nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]
     counts = [0] * layout.levels
     for level in range(layout.levels):
-        # a coarser level's leaves are smaller: its files hold more of them
+        # leaves of coarser levels are smaller, so their files contain more leaves
         per_file = layout.leaves_per_file * layout.group**level
         for number, first in enumerate(range(0, len(leaves), per_file)):
             chosen = range(first, min(first + per_file, len(leaves)))

@@ -13,7 +13,7 @@ from compressor.encode.quality import Image3
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 
-# a fit is worth so many Gaussians drawn and changed, and at least so many pictures; more pictures gain little
+# the cost of a fit: this many Gaussians drawn and changed, and at least this many pictures; more pictures gain little
 _WORK, _MIN_VISITS = 10_800_000, 12
 # step length per unit of the pictures' root mean square error: steps shrink as the fit converges
 _RATES = {"opacities": 3.2, "sh0": 1.06}

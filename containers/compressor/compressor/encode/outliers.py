@@ -14,7 +14,7 @@ from splat.gaussians import Gaussians
 
 _BULK = (1.0, 99.0)  # percentiles of the positions
 _ROOM = 3.0  # margin around the bulk that still belongs to the scene, in longest sides of the bulk
-_CELLS = 64  # of the bulk's longest side: the neighbourhood of a Gaussian is 3 of them wide
+_CELLS = 64  # cells along the bulk's longest side; the neighbourhood of a Gaussian is 3 cells wide
 _MIN_NEIGHBOURS = 2
 
 Mask = NDArray[np.bool_]

@@ -18,11 +18,11 @@ _POINTS_PER_COARSE_CELL = 256
 _POINTS_PER_VECTOR = 256
 _FLAT_SEARCH_LIMIT = 1024
 _CELLS_PROBED, _CELLS_PROBED_IN_LARGE = 4, 2
-# points that the vectors are made for, and how many of them at least a vector; the others only choose among them
+# number of points to which the vectors are fitted, and the minimum per vector; the other points only choose a vector
 _SAMPLE = 1 << 18
 _SAMPLE_PER_VECTOR = 2
 _ROUNDS = 2
-# a point's choice: so many near vectors, and so many whose labels are cheap
+# the vectors from which a point chooses: this many near ones, and this many whose labels are cheap
 _NEAR, _NEAR_IN_LARGE, _CHEAP = 16, 8, 32
 _CHUNK = 1 << 16
 

@@ -119,7 +119,7 @@ def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundi
     """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none. `surroundings`: what
     they were trained over.
 
-    Raises StageError(INVALID_SCENE) where one cannot be read.
+    Raises StageError(INVALID_SCENE) if one cannot be read.
     """
     chosen = [view for view in views if view.split == "test" and view.image and below(folder, view.image).is_file()]
     names, cameras, photos = [], [], []

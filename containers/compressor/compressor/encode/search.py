@@ -22,9 +22,9 @@ from compressor.sog.codes import Codes
 from compressor.sog.decoder import dequantise
 
 MAX_TRIES = 6
-_CLOSE_ENOUGH = 0.94  # of the budget used: another try is not worth its render
+_CLOSE_ENOUGH = 0.94  # share of the budget used above which another try is not worth its render
 _AIM = 0.975
-_SAFE_AIM = 0.6  # of the last try, where none was within the budget and no time is left
+_SAFE_AIM = 0.6  # share of the budget at which the last try aims, if none was within it
 # measured on trained scenes: the pictures' error per Gaussian and λ, and the power of λ that it grows with
 _ERROR_OF_LAMBDA = 20.0
 _POWER = 0.9

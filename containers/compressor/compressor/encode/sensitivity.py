@@ -25,7 +25,7 @@ from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.harmonics import sh_basis
 from splat.kernels import kernel, parallel_kernel
 
-# a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, of a large scene at least so many views
+# a view costs about 1 µs per Gaussian: this many Gaussian-views are measured, but at least this many views
 _WORK, _MIN_VIEWS = 12_000_000, 12
 # lower bound of a sensitivity, as a part of the median: future views may show what these views hardly do
 _MIN_SHARE = 1 / 8
