@@ -1,4 +1,4 @@
-"""Read PlayCanvas' compressed PLY: a vertex is four words, which encode positions in the range of its chunk.
+"""Read PlayCanvas' compressed PLY: a vertex is four words, with positions and scales in the range of its chunk.
 
 https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/compressed-ply/ A chunk has 256 vertices.
 Positions and log deviations have 11, 10 and 11 bits. A rotation has the index of its largest component (wxyz) in 2 bits
