@@ -1,8 +1,8 @@
-"""`make bench-blocks`: a generated flight trained whole and in blocks, at equal Gaussians and epochs.
+"""`make bench-blocks`: train a generated flight as a whole and in blocks, with equal Gaussians and epochs, and compare.
 
-The blocks are joined as the compressor joins them, and compared with the photos that the flight holds out before any of
-it is trained on. Near seams: what lies within a twentieth of a photo's footprint of one. Tone step: the difference
-between the mean errors of brightness on either side of a seam, over the views that show both.
+The blocks are joined as in the compressor, and compared with held-out photos before any of these is trained on. "Near
+seams" means within a twentieth of a photo's footprint of a seam. The tone step is the difference between the mean
+errors of brightness on either side of a seam, over the views that show both sides.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from splat.gaussians import Gaussians
 from splat.ply import read_ply
 from splat.surroundings import read_surroundings
 
-NEAR = 0.5  # margins: a twentieth of a footprint
-MIN_PIXELS = 400  # on either side of a seam, for a view to say anything of its tone
+NEAR = 0.5  # in margins of a block: a twentieth of a footprint
+MIN_PIXELS = 400  # pixels on either side of a seam that a view needs to count for the tone step
 _NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Figures:
-    """Of the check photos, dB; `tone` in grey levels."""
+    """Figures of the check photos in dB; `tone` in grey levels."""
 
     psnr: float
     near: float
@@ -90,7 +90,7 @@ def main() -> int:
 
 
 def sample_scene(photos: int, width: int, blocks: int) -> Path:
-    """What structure from motion makes of a generated flight."""
+    """The output of structure from motion for a generated flight."""
     root = BUILD / f"bench-blocks/{photos}x{width}"
     archive = root / "sample" / "sample.zip"
     if not archive.is_file():
@@ -111,7 +111,7 @@ def train(scene: Path, runs: Path, block: BlockName, options: dict[str, str], co
 
 
 def joined(plan: BlockPlan, coarse: Gaussians, blocks: Sequence[Gaussians]) -> Gaussians:
-    """What the compressor makes of blocks that have not been trained on the check photos yet."""
+    """The scene that the compressor joins from blocks that have not been trained on the check photos yet."""
     parts = []
     for number, splat in enumerate([*blocks, coarse]):
         places = along_axes(plan, splat.means.astype(np.float64))
@@ -121,7 +121,7 @@ def joined(plan: BlockPlan, coarse: Gaussians, blocks: Sequence[Gaussians]) -> G
 
 
 def compare(splat: Gaussians, views: Sequence[View], folder: Path, plan: BlockPlan, surface: Gaussians) -> Figures:
-    """`surface`: the splat that says where each pixel's place is, the same for all."""
+    """Compare splats on the check photos. `surface`: the splat whose depths place every pixel, the same for all."""
     surroundings = read_surroundings(folder / "surroundings.json")
     squares, near_squares, psnrs, steps = [], [], [], []
     for view in views:
@@ -183,7 +183,7 @@ def decibels(square: float) -> float:
 def summary(
     scene: Path, plan: BlockPlan, spent: dict[str, Any], each: Sequence[Any], found: dict[str, Figures]
 ) -> dict[str, float]:
-    """The figures to hold against their bounds."""
+    """The figures that are compared with their bounds."""
     whole, blocks = found["whole"], found["blocks"]
     seconds = [resources["cpuSeconds"] for resources in each]
     rows = json.loads((scene / photos_file(COARSE)).read_bytes())

@@ -1,7 +1,7 @@
-"""How far check points are off, and how much of it is due to their marks: over many drawings of all marks' errors.
+"""Measure the errors of check points and the part that their marks cause, over many random draws of the marks' errors.
 
-A check point is measured by marks in photos that are no better than those of the control points. With the true
-cameras, its marks alone set a bound that no adjustment passes; with exact marks of it, what is left is the model.
+The marks of a check point in photos are no better than those of a control point. With the true cameras, its marks alone
+set a lower bound for any adjustment; with exact marks of the check points, the remaining error is that of the model.
 """
 
 from __future__ import annotations

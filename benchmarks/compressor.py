@@ -1,7 +1,8 @@
-"""`make bench-compressor`: our SOG beside splat-transform's SOG and SPZ 4 in one run; the presets; what size costs.
+"""`make bench-compressor`: compare our SOG with splat-transform's SOG and SPZ 4 in one run; also presets and scene
+size.
 
-Quality is that of pictures from held-out cameras, decoded against original, in our renderer; every reader's bytes are
-decoded by the reader itself. Seconds are CPU seconds. The last line is one line of JSON, figures by name.
+Quality is measured on pictures from held-out cameras, decoded splat against original, in our renderer; each program's
+files are decoded by that program. Seconds are CPU seconds. The last line is one line of JSON, figures by name.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def at_decibels(scene: Scene, decibels: float) -> Row:
 
 
 def compare(scene: Scene, model: Path) -> list[Row]:
-    """Everybody's files of the splat in the folder `model`."""
+    """The files of all programs for the splat in the folder `model`."""
     sog, spz = (convert(model / "scene.ply", model / f"peer/scene.{kind}") for kind in ("sog", "spz"))
     palette = read_codes(sog.path.read_bytes()).palette
     rows = [
@@ -75,7 +76,7 @@ def compare(scene: Scene, model: Path) -> list[Row]:
 
 
 def presets(scene: Scene) -> list[dict[str, Any]]:
-    """What each preset costs in held-out PSNR against the photos; nothing where there are no such photos."""
+    """The loss of each preset in PSNR against held-out photos; empty if there are no such photos."""
     if scene.held_out is None:
         return []
     lines = []
@@ -116,7 +117,7 @@ def beside_peers(name: str, model: Path) -> dict[str, Any]:
 
 
 def compile_kernels(scene: Scene) -> None:
-    """Which is not to be counted."""
+    """Compile all kernels, so that no measurement includes it."""
     at_decibels(scene, 45.0)
 
 

@@ -1,4 +1,4 @@
-"""PlayCanvas's splat-transform 3.7.0 (tests/peers): its SOG and its SPZ 4, with the CPU seconds that they took."""
+"""Run PlayCanvas's splat-transform 3.7.0 (tests/peers): its SOG and its SPZ 4, with the CPU seconds that they took."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLI = ROOT / "tests/peers/node_modules/@playcanvas/splat-transform/bin/cli.mjs"
 
 @dataclass(frozen=True)
 class PeerFile:
-    """What the peer wrote, what it reads back from it, and what writing took."""
+    """The peer's file, what the peer decodes from it, and the CPU seconds of writing."""
 
     path: Path
     decoded: Gaussians
@@ -31,9 +31,9 @@ class PeerFile:
 
 
 def convert(source: Path, goal: Path) -> PeerFile:
-    """Have the peer write `goal` (.sog or .spz, version 4) from a PLY and decode it again.
+    """Let the peer write `goal` (.sog or .spz, version 4) from a PLY and decode it again.
 
-    It takes minutes, so both files and the seconds that they took stay where they are, for the next run.
+    This takes minutes, so both files and the seconds that they took are kept for the next run.
     """
     back, took = goal.with_name(goal.name + ".ply"), goal.with_name(goal.name + ".json")
     if not took.is_file():

@@ -1,7 +1,7 @@
-"""One enlarged scene at a given quality, in a process of its own: `… MODEL SPLAT.ply DECIBELS`; one line of JSON.
+"""Compress one enlarged scene at a given quality in a separate process: `… MODEL SPLAT.ply DECIBELS`; prints JSON.
 
-The cameras are those of MODEL. Seconds are counted from the splat in memory to the file; memory is all of the
-process's, reading included.
+The cameras are those of MODEL. Seconds are measured from the splat in memory to the file; memory is that of the whole
+process, including reading.
 """
 
 from __future__ import annotations

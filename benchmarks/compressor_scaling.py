@@ -1,4 +1,4 @@
-"""`make bench-compressor-scaling`: what size costs: CPU seconds, memory, bytes and decibels of enlarged scenes.
+"""`make bench-compressor-scaling`: measure CPU seconds, memory, bytes and decibels of enlarged scenes by their size.
 
 The last line is one line of JSON, figures by name.
 """
@@ -32,7 +32,7 @@ Line = dict[str, float]
 
 
 def scaling(model: Path, sizes: tuple[int, ...]) -> list[Line]:
-    """Each size in a process of its own, whose peak memory is its own; printed as a table too."""
+    """Measure each size in a separate process, so that its peak memory is its own; also print a table."""
     splat, lines = read_scene(model).gaussians, []
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
@@ -56,7 +56,7 @@ def named(lines: list[Line]) -> Line:
 
 
 def plot(lines: list[Line], goal: Path) -> None:
-    """A picture of how seconds, memory, ratio and decibels go with size."""
+    """Plot seconds, memory, ratio and decibels by size."""
     mpl.use("Agg")
     sizes = [line["gaussians"] for line in lines]
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(14, 3.4), layout="constrained")

@@ -1,4 +1,4 @@
-"""Splats to compress: trained by this project, and enlarged ones to see what size costs."""
+"""Make splats for the compressor's benchmarks: trained by this project, and enlarged copies of various sizes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GAUSSIANS = 50_000
 
 @dataclass(frozen=True)
 class Scene:
-    """A trained splat and what its files are measured by."""
+    """A trained splat, and the data for measuring its files."""
 
     gaussians: Gaussians
     views: list[View]
@@ -54,7 +54,7 @@ def read_scene(folder: Path) -> Scene:
 
 
 def smallest(arranged: Arranged, seen: Sights | None, stick: Yardstick, decibels: float) -> bytes:
-    """The smallest file found whose pictures are `decibels` near."""
+    """The smallest file found whose pictures match the original with at least `decibels`."""
     budget, pace = 10 ** (-decibels / 10), Pace()
     ready = prepare(Pruner(arranged, stick, seen, pace).prune(budget), budget, stick, seen, pace)
     return zip_files(pack_files(ready.search(budget, stick, pace).codes))

@@ -1,4 +1,4 @@
-"""Pictures side by side in one JPEG, small enough to look at."""
+"""Write pictures side by side into one JPEG, small enough to look at."""
 
 from __future__ import annotations
 

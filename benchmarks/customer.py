@@ -1,8 +1,9 @@
-"""`make bench-customer`: what the customer waits for, on the sample: how accurate the page's estimate is, how soon a
-job is started by the API, how soon the delivered viewer shows its first picture.
+"""`make bench-customer`: measure on the sample what a customer notices of time.
 
-Two jobs run one after the other: the first with the paces the project comes with, the second with what the first
-taught. A customer's page is imitated: GET /jobs/{jobId} every second. The last line is one line of JSON.
+That is the accuracy of the page's estimate, the time that the API takes to start a job, and the time until the
+delivered viewer shows its first picture. Two jobs run one after the other: the first with the built-in paces, the
+second with those learnt from the first. GET /jobs/{jobId} is called every second, like from a customer's page. The last
+line is one line of JSON.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ VIEWER_LOADS = 5
 
 @dataclass(frozen=True)
 class Look:
-    """One look at a job: `at`, seconds since 1970; `left`, the estimate in seconds; `progress` of its `stage`."""
+    """One answer about a job: `at`, seconds since 1970; `left`, the estimate in seconds; `progress` of its `stage`."""
 
     at: float
     stage: str
@@ -59,14 +60,14 @@ class Api:
 
 
 def started(api: Api, bucket: str, key: str, quality: str) -> tuple[str, float]:
-    """The job of an object that lies in the bucket, and the seconds that POST /start-job took."""
+    """Start the job of an object in the bucket; returns its id and the seconds that POST /start-job took."""
     began = time.perf_counter()
     answer = api.call("POST", "/start-job", {"s3Url": f"s3://{bucket}/{key}", "options": {"quality": quality}})
     return answer["jobId"], time.perf_counter() - began
 
 
 def followed(api: Api, job_id: str) -> tuple[list[Look], float]:
-    """Every look at the job, and the time of its end."""
+    """Poll the job until it ends; returns every answer, and the time of its end."""
     looks: list[Look] = []
     while True:
         try:
@@ -91,8 +92,8 @@ def followed(api: Api, job_id: str) -> tuple[list[Look], float]:
 
 
 def errors(looks: Sequence[Look], end: float) -> dict[str, float]:
-    """For each stage, from the middle of its time on: how far the estimate of the job's end is off at most, as a share
-    of the time that the whole job takes; and at the very middle, as a share of the time that is then left."""
+    """For each stage: the worst error of the job's estimated end in the second half of the stage, as a share of the
+    total job time; and the error at the middle of the stage, as a share of the time then left."""
     whole = end - looks[0].at
     found: dict[str, float] = {}
     for stage in Stage:

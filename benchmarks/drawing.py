@@ -1,4 +1,4 @@
-"""A splat as the page shows it: over the ground and sky that are drawn behind it."""
+"""Draw a splat as the page shows it, over the ground and sky behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated flights that benchmarks fly: a scene's photos as a ZIP with their true poses beside it, rendered once."""
+"""Generate flights for benchmarks: a scene's photos as a ZIP, with their true poses beside it, rendered once."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from sample.scene import Property, Scene, illuminate
 
 LENS = Lens()
 KINDS = ("held-out", "orbit", "wide", "between", "near", "horizon")  # of views: free_views.py
-# scenes of seed 10 are used for no tuning: woods on two sides, walls of neighbours on the third
+# scenes of seed 10 were never used for tuning: woods on two sides, neighbours' walls on the third
 
 
 @dataclass(frozen=True)
 class Flight:
-    """A flight over the property of `seed`: `rings` as the sample, `nadir` straight down alone, `fields` straight down
-    from higher over farmland without contrast.
+    """A flight over the property of `seed`: `rings` like the sample, `nadir` only straight down, `fields` straight down
+    from a greater height over farmland without contrast.
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Flight:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of views it is judged by."""
+        """The kinds of views by which the flight's splats are judged."""
         return ("held-out", "between", "horizon") if self.kind == "fields" else KINDS
 
     def scenery(self) -> Property:
@@ -66,7 +66,7 @@ class Flight:
 
 
 def photos_of(flight: Flight, folder: Path) -> Path:
-    """`folder/sample.zip` of the flight, with `poses.json`; rendered where it is not there yet."""
+    """The path of the flight's `sample.zip` in `folder`, beside `poses.json`; rendered if it does not exist yet."""
     archive = folder / "sample.zip"
     if archive.is_file() and (folder / "poses.json").is_file():
         return archive
@@ -84,7 +84,7 @@ def photos_of(flight: Flight, folder: Path) -> Path:
 
 
 def true_poses(folder: Path) -> dict[str, dict[str, Any]]:
-    """poses.json's photos by name."""
+    """The photos of poses.json, by name."""
     photos = json.loads((folder / "poses.json").read_text(encoding="utf-8"))["photos"]
     return {photo["name"]: photo for photo in photos}
 

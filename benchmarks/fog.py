@@ -1,4 +1,4 @@
-"""How much of a picture comes from Gaussians where the truth has empty air."""
+"""Measure how much of a picture comes from Gaussians in places where the truth has empty air."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from splat.harmonics import SH_C0
 
 
 def fog_alone(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Gaussians:
-    """The same Gaussians, white where they lie in empty air and black elsewhere: their picture is what fog adds."""
+    """The same Gaussians, white in empty air and black elsewhere, so that their picture shows only the fog."""
     share = share_in_the_air(gaussians, carried, maps)
     return in_colours(gaussians, share[:, None].repeat(3, axis=1))
 
 
 def share_in_the_air(gaussians: Gaussians, carried: Similarity, maps: Sequence[tuple[TrueCamera, Depths]]) -> Float32:
-    """(N,) of a Gaussian's middle and the six points one deviation along its axes, the share that lies in empty air."""
+    """(N,) the share of seven points of each Gaussian that lies in empty air: its mean, and one deviation along each
+    axis.
+    """
     middle = gaussians.means.astype(np.float64)
     arms = axes_of(gaussians) * np.exp(gaussians.scales.astype(np.float64))[:, :, None]
     share = in_the_air(carried.back(middle), maps).astype(np.float32)
@@ -47,6 +49,6 @@ def axes_of(gaussians: Gaussians) -> NDArray[np.float64]:
 
 
 def in_colours(gaussians: Gaussians, colours: Float32) -> Gaussians:
-    """The same Gaussians with the colours (N, 3), 0..1, from every side."""
+    """The same Gaussians with the given colours (N, 3), 0..1, in every direction."""
     sh0 = ((colours - 0.5) / SH_C0).astype(np.float32)
     return replace(gaussians, sh0=sh0, shN=np.zeros((len(gaussians), 0, 3), np.float32))

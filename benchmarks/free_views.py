@@ -1,4 +1,4 @@
-"""Views of a generated flight that no photo has, where customers look: by kind, in the generator's world."""
+"""Choose views of a generated flight that no photo has but customers use, by kind, in the generator's world."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def circle(focus: Floats, distance: float, elevation: float) -> list[Camera]:
 
 
 def between(trained: list[dict[str, Any]], land: Terrain) -> list[Camera]:
-    """Amid two photos that look straight down, 30 % lower and tilted by 28°."""
+    """Midway between two photos that look straight down, 30 % lower and tilted by 28°."""
     down = [pose for pose in trained if pose["world_to_camera"][2][2] < _DOWN]
     pairs = list(pairwise(down))
     cameras = []

@@ -1,7 +1,7 @@
-"""`make gpu-bundle`: fills `.gpu/` with what a CUDA machine without a network lacks, at most 60 MiB.
+"""`make gpu-bundle`: fill `.gpu/` with everything that a CUDA machine without a network lacks, at most 60 MiB.
 
-gsplat's sources and what it imports, ninja, plyfile, and two flights of the sample after the sfm stage
-(SETS="a.zip b.zip": those instead).
+The bundle has gsplat's sources and the packages that it imports, ninja, plyfile, and two flights of the sample after
+the sfm stage, or the ZIPs named by SETS="a.zip b.zip".
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def flown(name: str, options: list[str]) -> Path:
 
 
 def fetch_packages(target: Path) -> None:
-    """gsplat as sources, to be compiled there, and the other packages as wheels."""
+    """Download gsplat as sources, to be compiled on that machine, and the other packages as wheels."""
     for package, lines in wanted_packages().items():
         only = target / f"{package}.txt"
         only.write_text(lines, encoding="utf-8")
@@ -63,7 +63,7 @@ def fetch_packages(target: Path) -> None:
 
 
 def wanted_packages() -> dict[str, str]:
-    """Lines of a list with hashes by package: all that gsplat needs, ninja to compile it, plyfile."""
+    """Lines of a list with hashes, by package: everything that gsplat needs, ninja to compile it, and plyfile."""
     lists = ROOT / "containers" / "3dgs"
     for_gsplat = lists / "requirements-cuda.txt"
     names = [line.partition("==")[0] for line in for_gsplat.read_text(encoding="utf-8").splitlines() if "==" in line]
@@ -83,7 +83,7 @@ def locked(path: Path, package: str) -> str:
 
 
 def pack(scene: Path, target: Path) -> None:
-    """The scene's model and its photos, no larger than they are trained."""
+    """Pack the scene's model and its photos, no larger than they are used in training."""
     shutil.copytree(scene / "sparse", target / "sparse")
     for path in sorted((scene / "images").rglob("*")):
         if path.is_file():

@@ -1,8 +1,8 @@
-"""What a flight costs and how long it takes, by its number of photos: `python -m benchmarks.large_flights`.
+"""Model the cost and duration of a flight by its number of photos: `python -m benchmarks.large_flights`.
 
-A model, not a measurement: list prices (functions/domain/cost.py) times seconds that were measured on smaller flights
-or are assumed, as each constant says. It shows what training in blocks costs and saves, and whether a job's budget
-allows it.
+This is a model, not a measurement: list prices (functions/domain/cost.py) times seconds that were measured on smaller
+flights or are assumed, as noted at each constant. It shows what training in blocks costs and saves, and whether it is
+within a job's budget.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def sfm_seconds(photos: int) -> float:
 
 
 def estimate(photos: int) -> Estimate:
-    """Costs and times of a flight of so many photos."""
+    """Costs and times of a flight with this number of photos."""
     blocks = blocks_for(photos)
     coarse = COARSE_SECONDS if blocks > 1 else 0.0
     sfm, join = sfm_seconds(photos), JOIN_SECONDS + JOIN_OF_A_BLOCK * blocks
@@ -79,7 +79,7 @@ def estimate(photos: int) -> Estimate:
 
 
 def table(photos: tuple[int, ...] = PHOTOS) -> str:
-    """In Markdown, as benchmarks/README.md has it; every figure rounded up."""
+    """The table of benchmarks/README.md in Markdown; every figure is rounded up."""
     rows = ["| photos | blocks | sfm | training | join | on demand | Spot | a machine a block | one machine |"]
     rows += ["|---|---|---|---|---|---|---|---|---|"]
     for one in map(estimate, photos):

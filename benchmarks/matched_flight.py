@@ -1,6 +1,6 @@
-"""A flight as matching leaves it: a database of photos of rolling ground with exact matches and no picture at all.
+"""Make a flight as it is after matching: a database of photos of rolling ground with exact matches, without pictures.
 
-What mapping costs and finds at hundreds of photos can so be measured without rendering, features or matching.
+With it, the cost and quality of mapping hundreds of photos can be measured without rendering, features or matching.
 """
 
 from __future__ import annotations

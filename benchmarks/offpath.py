@@ -1,9 +1,9 @@
-"""`make bench-offpath`: how a splat looks where no photo was taken, against the generator's truth.
+"""`make bench-offpath`: compare splats with the generator's truth in views where no photo was taken.
 
-Flies generated scenes (SCENES="nadir-0-24 rings-3-20": kind, seed, photos), runs the sfm and 3dgs stages on them and
-compares the splat with the truth from views that no photo has, at 800 × 600 (benchmarks/README.md says what each figure
-means). All is kept below .build/bench-offpath/ and not run again; `--tag` names another run of training beside the ones
-there. A line of JSON and a sheet of pictures a scene (truth left, splat right), at the end a table.
+Generates flights (SCENES="nadir-0-24 rings-3-20": kind, seed, photos), runs the sfm and 3dgs stages on them, and
+compares the splat with the truth in views that no photo has, at 800 × 600 (benchmarks/README.md explains each figure).
+Everything is kept below .build/bench-offpath/ and not run again; `--tag` names another training run beside the existing
+ones. Writes a line of JSON and a sheet of pictures per scene (truth left, splat right), and a table at the end.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from splat.render import render
 from splat.surroundings import read_surroundings
 from trainer.evaluate import fitted, gmsd, psnr_over
 
-# Three properties, each flown with and without rings. Seed 10 is reserved: no value of the trainer's was chosen on it.
+# Three properties, each flown with and without rings. Seed 10 is reserved: no parameter of the trainer was tuned on it.
 SCENES = ("nadir-0-24", "nadir-3-24", "nadir-10-24", "rings-0-20", "rings-3-20", "rings-10-20")
 FOLD = 3
 MIN_SHARE = 0.02  # of a view that three photos must see for it to count
@@ -66,7 +66,7 @@ def main() -> int:
 def measured(
     flight: Flight, folder: Path, scene: Path, model: Path, every: int = 1
 ) -> tuple[dict[str, Any], list[list[Float32]]]:
-    """All figures of a trained flight, and the rows of its sheet; `every`: of the views of a kind, one in so many."""
+    """All figures of a trained flight, and the rows of its sheet; `every`: use only every n-th view of a kind."""
     delivered, scored = read_ply(model / "scene.ply"), read_ply(model.parent / SCORED)
     seen, surroundings = read_views(model / "views.json"), read_surroundings(model / "surroundings.json")
     poses = poses_of(seen, scene, folder)
@@ -131,7 +131,7 @@ def truth_of(flight: Flight, folder: Path, seen: list[View], poses: dict[str, di
 
 
 def compared(picture: Float32, fog: Float32, view: TrueView) -> Row | None:
-    """A view's figures; None where training photos see next to nothing of it."""
+    """A view's figures; None if training photos see next to nothing of it."""
     truth = as_floats(view.picture)
     seen = view.seen(MIN_PHOTOS)
     share = float(seen.mean())

@@ -1,7 +1,8 @@
-"""`make bench-orchestration`: what the orchestration itself takes. The last line is one line of JSON.
+"""`make bench-orchestration`: measure the orchestration itself. The last line is one line of JSON.
 
-Overhead of warm jobs and a load of many uploads on the local cloud with stub containers, cold starts of every function,
-and a day of 100,000 jobs simulated against AWS' service quotas, with the plot docs/images/orchestration_day.svg.
+It measures the overhead of warm jobs and a load of many uploads on the local cloud with stub containers, and the cold
+start of every function, and simulates a day of 100,000 jobs against AWS' service quotas, with the plot
+docs/images/orchestration_day.svg.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from local.cloud import ROOT
 from local.sample_photos import BUILD
 
 JOBS_A_DAY = 100_000
-# machines in the quota for each that is busy on average
+# machines in the quota per machine that is busy on average
 SHARES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
 PLOT = ROOT / "docs" / "images" / "orchestration_day.svg"
 Figures = dict[str, float | int]
@@ -116,7 +117,7 @@ def throttle_figures(days: list[Day]) -> Figures:
 
 
 def show_progress(ended: int) -> None:
-    """In place on a terminal, a line every minute in a log."""
+    """Print progress: in place on a terminal, otherwise a line every minute."""
     now = time.monotonic()
     if sys.stdout.isatty() or now - _shown[0] > 60:
         print(f"{ended} jobs have ended", end="\r" if sys.stdout.isatty() else "\n", flush=True)

@@ -1,7 +1,7 @@
-"""What a cold start of each Lambda costs here: import time, and the bundle's size.
+"""Measure the cold start of each Lambda function on this machine: import time, and the size of the bundle.
 
-Every handler is imported in a fresh interpreter that sees the bundle and boto3, as the Lambda runtime has it; clients
-are made later, at the first event.
+Every handler is imported in a fresh interpreter that has the bundle and boto3, like the Lambda runtime. Clients are not
+included: they are made at the first event.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _PROGRAM = (
 
 @dataclass(frozen=True)
 class ColdStart:
-    """Milliseconds by the wall and of CPU; the median of several starts."""
+    """Wall and CPU milliseconds; the median of several starts."""
 
     function: str
     wall_ms: float

@@ -1,10 +1,10 @@
-"""A day of 100,000 jobs as a discrete-event simulation against AWS' service quotas: queue time and cost by quota.
+"""Simulate a day of 100,000 jobs by discrete events against AWS' service quotas: queue time and cost by quota.
 
-Jobs arrive by a Poisson process with a daily wave; each goes through the three stages, whose machines are the account's
-SageMaker quota and whose queues are served earliest upload first, as functions/domain/capacity.py does. Starts of
-executions, state transitions, status events and heartbeats of waiting tasks go through AWS' token buckets. Calls take
-their time one after the other: an invocation of `dispatch` creates a job for the machine that became free, then tries
-the next until SageMaker refuses it, and no more than `dispatchers` are at work.
+Jobs arrive by a Poisson process with a daily wave. Each goes through the three stages, whose machines are the account's
+SageMaker quota, and whose queues serve the earliest upload first, like functions/domain/capacity.py with one owner.
+Starts of executions, state transitions, status events and heartbeats of waiting tasks pass through AWS' token buckets.
+Calls are sequential: an invocation of `dispatch` creates a job for the machine that became free, then tries the next
+until SageMaker refuses it, and at most `dispatchers` invocations run at once.
 
 https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html (Standard, Europe (Ireland))
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-quota.html
@@ -63,7 +63,7 @@ PUT_EVENTS = Bucket(10_000, 10_000)
 
 
 class Throttle:
-    """When calls get through a token bucket, one behind the other."""
+    """Computes when calls pass through a token bucket, one after the other."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket, self._tokens, self._at = bucket, bucket.size, 0.0
@@ -81,7 +81,7 @@ class Throttle:
 
 @dataclass
 class Day:
-    """What came out. Times in seconds; `waits`: each job's time in queues for machines."""
+    """The results of a day. Times in seconds; `waits`: each job's time in queues for machines."""
 
     jobs: int
     waits: list[float] = field(default_factory=list)
@@ -133,8 +133,8 @@ def simulate(
     dispatchers: int = DISPATCHERS,
     calls: float = 1.0,
 ) -> Day:
-    """Play the day to the end of its last job. A quota of 0 lets nothing through and is refused (ValueError). `calls`:
-    how many times as long as assumed AWS' calls take."""
+    """Simulate the day until its last job ends. Raises ValueError for a quota of 0, with which no job would end.
+    `calls`: the factor by which AWS' calls take longer than assumed."""
     if min(quotas.values()) < 1:
         raise ValueError("with no machine in the quota no job ends")
     chance = random.Random(seed)

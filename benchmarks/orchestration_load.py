@@ -1,7 +1,7 @@
-"""Uploads through the local cloud with stub containers: orchestration's overhead on a warm cloud, and a load of many.
+"""Run uploads through the local cloud with stub containers: the overhead on a warm cloud, and a load of many uploads.
 
-The stack is the project's own template on loopback. SageMaker's quota is a few machines of each kind, so that the
-product's own queue bounds what runs at a time on this machine.
+The stack is the project's own template on the loopback interface. SageMaker's quota is a few machines of each kind, so
+that the product's own queue limits how much runs at once on this machine.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _REPORT = re.compile(r"Billed Duration: (\d+) ms\s+Memory Size: (\d+) MB")
 
 @dataclass(frozen=True)
 class Overhead:
-    """Seconds of each warm job beside its SageMaker jobs. A job on average: state transitions, status events, function
-    calls and the GB-seconds that they are billed."""
+    """The seconds of each warm job outside its SageMaker jobs; and per job, on average: state transitions, status
+    events, function calls, and their billed GB-seconds."""
 
     seconds: list[float]
     transitions: float
@@ -54,8 +54,8 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Load:
-    """What happened to many uploads at once, by their last events and by their executions' status. `mails`: how many
-    jobs got so many."""
+    """The outcome of many simultaneous uploads, by their last events and the status of their executions. `mails`: the
+    number of jobs by their number of mails."""
 
     uploads: int
     seconds: float
@@ -194,7 +194,7 @@ def run_load(stack: Stack, uploads: int, report: Callable[[int], None], patience
 
 
 def _hear(subscription: Subscription, ended: dict[str, str], wait_seconds: int) -> bool:
-    """Take what has come; whether a job ended."""
+    """Read the events that have arrived; returns whether a job has ended."""
     heard = [event for event in subscription.receive(wait_seconds) if event.ends_job]
     ended |= {event.job_id: event.type for event in heard}
     return bool(heard)

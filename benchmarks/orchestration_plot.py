@@ -1,4 +1,4 @@
-"""Queue time and cost against the quota of training machines: docs/images/orchestration_day.svg."""
+"""Plot queue time and cost against the quota of training machines: docs/images/orchestration_day.svg."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.orchestration_day import Day
 
 
 def plot(quotas: Sequence[int], days: Sequence[Day], orchestration: Sequence[float], path: Path) -> None:
-    """`orchestration`: dollars a job beside the machines, one a quota. Written whole or not at all."""
+    """Write the plot, whole or not at all. `orchestration`: dollars per job besides the machines, one per quota."""
     matplotlib.rcParams |= {"svg.hashsalt": "spaceport", "font.size": 9}
     figure, (queue, cost) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     for share, label in ((0.5, "half of the jobs wait less"), (0.95, "95 %"), (1.0, "the longest")):

@@ -1,4 +1,4 @@
-"""What AWS charges for the orchestration of a job: list prices, us-east-1, in dollars.
+"""Compute what AWS charges for the orchestration of a job, from list prices in us-east-1, in dollars.
 
 https://aws.amazon.com/step-functions/pricing, lambda/pricing, eventbridge/pricing, dynamodb/pricing, ses/pricing
 """
@@ -37,7 +37,8 @@ def dollars_a_job(
     status_events: float,
     progress_events: float = PROGRESS_EVENTS,
 ) -> dict[str, float]:
-    """By service and in all, without SageMaker; S3 requests and logs, each far below a thousandth, are left out.
+    """Dollars per job by service and in total, without SageMaker, S3 requests and logs; the last two are far below a
+    thousandth of a dollar each.
 
     `invocations`, `gb_seconds` and `status_events` are those of a job whose containers publish no progress.
     """

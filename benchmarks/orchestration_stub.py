@@ -1,5 +1,6 @@
-"""A stand-in for every stage's container: keeps the stage contract (docs/contracts.md) and does no work, so that all
-time is orchestration's. Imports nothing but the standard library.
+"""A stand-in for every stage's container, which follows the stage contract (docs/contracts.md) but does no work.
+
+All time that passes is therefore that of the orchestration. Imports only the standard library.
 """
 
 from __future__ import annotations

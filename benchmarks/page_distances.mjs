@@ -1,4 +1,4 @@
-// Picks and two-point distances by the delivered page's own code. Input: { gaussians (a file of float32, 11 a Gaussian:
+// Computes picks and two-point distances with the delivered page's own code. Input: { gaussians (a file of float32, 11 a Gaussian:
 // mean, deviations, quaternion wxyz, opacity), survey, rays, pairs }; output: { picks, distances }.
 import { readFileSync } from 'node:fs';
 import { line } from '../containers/compressor/viewer/src/measure/geometry.mjs';

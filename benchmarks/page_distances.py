@@ -1,4 +1,4 @@
-"""Distances measured in the delivered page against the generator's truth: by its own code, in Node.js."""
+"""Compare distances measured by the delivered page's own code, in Node.js, with the generator's truth."""
 
 from __future__ import annotations
 

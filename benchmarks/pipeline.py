@@ -1,6 +1,6 @@
-"""`make bench-pipeline`: the sample through the whole pipeline; wall and CPU seconds of each stage.
+"""`make bench-pipeline`: run the sample through the whole pipeline and measure wall and CPU seconds of each stage.
 
-The last line is one line of JSON, figures by name. Seconds are the stage processes' own (result.json).
+The last line is one line of JSON, figures by name. The seconds are those in each stage's result.json.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def figures(results: dict[str, dict[str, Any]], report: dict[str, Any]) -> dict[
 
 
 def table(results: dict[str, dict[str, Any]]) -> str:
-    """The slowest parts of each stage, for people."""
+    """A table of the slowest parts of each stage."""
     lines = [f"{'stage':<11} {'wall s':>7} {'CPU s':>7}  parts"]
     for stage, result in results.items():
         slowest = sorted(result["timings"].items(), key=lambda part: -part[1])[:5]

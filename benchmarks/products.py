@@ -1,10 +1,10 @@
-"""`make bench-products`: the survey products of generated flights against the generator's truth.
+"""`make bench-products`: compare the survey products of generated flights with the generator's truth.
 
-Flies the scenes with control and check points, runs the sfm and 3dgs stages (kept below .build/bench-products/) and the
-products, and compares the orthophoto and the surface model with the property seen by parallel rays, after the splat was
-moved by a similarity that brings the control and check points, exactly marked, to their true places, so that the
-figures are the maps' own and not the georeference's, which the check points measure. A line of JSON a scene
-(benchmarks/README.md says what each figure means).
+Generates flights with control and check points, runs the sfm and 3dgs stages (kept below .build/bench-products/) and
+makes the products. The orthophoto and the surface model are compared with the property as seen by parallel rays, after
+a similarity has moved the splat so that these points, exactly marked, are nearest to their true places: the figures
+then exclude the error of the georeference, which the check points measure. Prints a line of JSON per scene
+(benchmarks/README.md explains each figure).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def compared(moved: Scene, truth: Above) -> dict[str, Any]:
 
 
 def carried(scene: Scene, fit: Similarity) -> Scene:
-    """The scene in the true frame. Harmonics are not turned: the similarity turns by some tenths of a degree."""
+    """The scene in the true frame. Harmonics are not rotated: the similarity rotates only by tenths of a degree."""
     x, y, z, w = Rotation.from_matrix(fit.rotation).as_quat()
     a, b, c, d = scene.gaussians.quats.astype(np.float64).T
     turned = [w * a - x * b - y * c - z * d, w * b + x * a + y * d - z * c]
@@ -148,7 +148,7 @@ def near_jump(heights_: Vector) -> NDArray[np.bool_]:
 
 
 def picture(rasters: Rasters, truth: Above) -> dict[str, Any]:
-    """PSNR after a gain a channel; shift of patches in cells; gradients and Laplacians as shares of the truth's."""
+    """PSNR after a gain per channel; shift of patches in cells; gradients and Laplacians as shares of the truth's."""
     valid = np.asarray(rasters.valid)
     ours, true = rasters.rgb.astype(np.float64) / 255, truth.picture.astype(np.float64) / 255
     gain = np.array([(ours[valid][:, c] * true[valid][:, c]).sum() / (ours[valid][:, c] ** 2).sum() for c in range(3)])

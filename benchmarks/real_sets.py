@@ -1,9 +1,9 @@
-"""`make bench-real SETS="a.zip b.zip"`: real flights by rotated folds, without any truth but their photos.
+"""`make bench-real SETS="a.zip b.zip"`: measure real flights by cross-validation, with their photos as the only truth.
 
-A fold holds every 8th photo out, from the number given (FOLDS="0 2 4 6"). The sfm stage runs once for a set, the 3dgs
-stage once for a fold; all is kept below .build/bench-real/. For each set one line of JSON with the means over its
-held-out photos, and for each fold a sheet: two held-out photos with what the splat shows there, then two free views
-with the photo that is nearest.
+A fold holds out every 8th photo, beginning with the given number (FOLDS="0 2 4 6"). The sfm stage runs once per set,
+the 3dgs stage once per fold; everything is kept below .build/bench-real/. Prints one line of JSON per set, with the
+means over its held-out photos, and writes one sheet per fold: two held-out photos with the splat's pictures, then two
+free views with the nearest photo.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def measured(folder: Path, model: Path, fold: int) -> tuple[dict[str, Any], list
 
 
 def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over all held-out photos, and over the folds of what is the run's."""
+    """Means of the photos' figures over all held-out photos, and of the runs' figures over the folds."""
     views = [view for fold in folds for view in fold["views"]]
     found: dict[str, Any] = {"heldOut": len(views)}
     for name in FIGURES:
@@ -109,7 +109,7 @@ def over_folds(folds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Markdown, a row a set."""
+    """A table in Markdown with a row per set."""
     head = ["set", "CPU s", *FIGURES, "train", "off path", "needles", "opacity 10/50/90/99 %", "peak MB"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for result in results:

@@ -1,4 +1,4 @@
-"""Views of a real flight that no photo has: between two photos, and from beside what one of them sees."""
+"""Choose views of a real flight that no photo has: between two photos, and from the side of what one of them sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trained splats made worse on purpose, in the ways that trainings go wrong, by degrees."""
+"""Degrade trained splats on purpose, by degrees, in the ways in which training goes wrong."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ Ruin = Callable[[Gaussians, float, float], Gaussians]
 
 
 def displaced(splat: Gaussians, degree: float, distance: float) -> Gaussians:
-    """As after wrong poses: centres off by a normal deviation of `degree` viewing distances."""
+    """Like after wrong poses: centres displaced by a normal deviation of `degree` viewing distances."""
     noise = np.random.default_rng(0).normal(0, degree * distance, splat.means.shape)
     return replace(splat, means=(splat.means + noise).astype(np.float32))
 
 
 def blurred(splat: Gaussians, degree: float, _distance: float) -> Gaussians:
-    """As after blurred photos or too few Gaussians: each `degree` times as wide."""
+    """Like after blurred photos or with too few Gaussians: each one `degree` times as wide."""
     return replace(splat, scales=(splat.scales + np.log(degree)).astype(np.float32))
 
 
 def holed(splat: Gaussians, degree: float, _distance: float) -> Gaussians:
-    """As after too little coverage: a share `degree` of the Gaussians is gone."""
+    """Like after too little coverage: a share `degree` of the Gaussians is removed."""
     return splat.select(np.random.default_rng(0).random(len(splat)) >= degree)
 
 
 def veiled(splat: Gaussians, degree: float, distance: float) -> Gaussians:
-    """As after overfitting: `degree` times as many grey Gaussians as there are hang above the others, each 0.02 viewing
-    distances wide and a tenth opaque.
+    """Like after overfitting: grey Gaussians are added above the others, `degree` times their number, each 0.02 viewing
+    distances wide and with an opacity of a tenth.
     """
     random = np.random.default_rng(0)
     fog = splat.select(random.choice(len(splat), max(1, round(degree * len(splat)))))

@@ -1,4 +1,4 @@
-"""Where scenery stands in a benchmark's scene, whose place on Earth is not looked at."""
+"""Find distant scenery in a benchmark's scene as in one that is not georeferenced."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ from trainer.surroundings import scene_surroundings
 
 
 def far_field(scene: Scene, store: PhotoStore) -> FarField:
-    """As the stage finds it of a scene that is not georeferenced."""
+    """The scenery that the stage finds for a scene that is not georeferenced."""
     return FarField.of(scene_surroundings(scene, store, z_up=False), scene.positions, scene.frame)

@@ -1,9 +1,10 @@
-"""`make bench-score`: does the score follow what customers look at?
+"""`make bench-score`: test whether the score follows the quality that customers see.
 
-Splats of generated flights (SCENES="nadir-3-24 rings-0-20", trained as `make bench-offpath` does and kept with its
-runs) are ruined by degrees in four ways (`ruins.py`). Of each, what a job knows without any truth makes the score, and
-the truth off the flight path says what it should follow. A line a splat, then one line of JSON: Spearman's rank
-correlation of score and PSNR off the path, and how many steps down a ladder did not lower the score.
+Splats of generated flights (SCENES="nadir-3-24 rings-0-20", trained as in `make bench-offpath` and kept with its runs)
+are degraded step by step in four ways (`ruins.py`). For each, the score is computed from what a job knows without any
+truth, and compared with the truth off the flight path. Prints a line per splat, then one line of JSON: Spearman's rank
+correlation of the score and the PSNR off the path, and the number of steps that degraded the splat but did not lower
+the score.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Site:
-    """A trained flight with all that its splats are judged by."""
+    """A trained flight with all data by which its splats are judged."""
 
     scene: Scene
     store: PhotoStore
@@ -83,7 +84,7 @@ class Site:
         return Rung(name, points, round(sum(points.values()), 1), round(float(np.mean(truths)), 2))
 
     def quality(self, scored: Gaussians, delivered: Gaussians) -> Quality:
-        """The figures as the report gets them, nothing lost to compression."""
+        """The figures of the report, without a loss by compression."""
         training = [photo.camera for photo in self.scene.split("train")]
         rows = []
         for photo in self.scene.split("test"):
@@ -130,7 +131,7 @@ def report(scene: str, rung: Rung) -> None:
 
 
 def agreement(found: dict[str, list[list[Rung]]]) -> dict[str, float | int]:
-    """Spearman's correlation over all splats, and the steps down a ladder that lower the truth but not the score."""
+    """Spearman's correlation over all splats, and the number of steps that lower the truth but not the score."""
     rungs = {(scene, rung.name): rung for scene, ladders in found.items() for ladder in ladders for rung in ladder}
     scores, truths = ([getattr(rung, name) for rung in rungs.values()] for name in ("score", "off_path"))
     steps = [step for ladders in found.values() for ladder in ladders for step in pairwise(ladder)]

@@ -1,8 +1,8 @@
-"""`make bench-sfm`: the sfm stage beside pycolmap's defaults and Debian's COLMAP 3.8, paired in one run.
+"""`make bench-sfm`: compare the sfm stage with pycolmap's defaults and Debian's COLMAP 3.8 in one run.
 
-On the project's own sample and on the ZIPs given as SETS="a.zip b.zip": CPU seconds, photos with a place, points and
-reprojection error of each; on the sample also the error against the true poses. The last line is one line of JSON.
-COLMAP is measured where the command is there (apt-get install colmap).
+On the project's own sample and on the ZIPs given as SETS="a.zip b.zip", it measures CPU seconds, registered photos,
+points and reprojection error of each; on the sample also the error against the true poses. The last line is one line of
+JSON. COLMAP is measured if the command is installed (apt-get install colmap).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def measure(archive: Path, folder: Path, peers: list[str]) -> dict[str, Figures]:
-    """The stage first, then each peer on the very photos that the stage unpacked."""
+    """Measure the stage, then each peer on exactly the photos that the stage unpacked."""
     photos = folder / "photos"
     measured = {"spaceport": run_stage(archive, folder / "ml", photos)}
     if "pycolmap" in peers:
@@ -59,7 +59,7 @@ def named(name: str, measured: dict[str, Figures]) -> dict[str, float | int | st
 
 
 def means(rows: list[tuple[str, str, Figures]]) -> dict[str, float | int | str | None]:
-    """Over the sets: CPU seconds a photo, and by how much each peer takes more."""
+    """Means over the sets: CPU seconds per photo, and the factor by which each peer takes longer."""
     ours = {name: result for name, who, result in rows if who == "spaceport"}
     found: dict[str, float | int | str | None] = {
         "cpu_s_a_photo_mean": round(sum(r.cpu_seconds / r.photos for r in ours.values()) / len(ours), 2)

@@ -1,9 +1,9 @@
-"""`make bench-sfm-mappers`, `make bench-sfm-clusters`: mappers on the same matches.
+"""`make bench-sfm-mappers`, `make bench-sfm-clusters`: compare mappers on the same matches.
 
-The photos of FOLDER (what `python -m sample FOLDER` made) are matched once; then each mapper maps them in a process of
-its own: the stage's in one and in clusters (sfm.clusters), and pycolmap's global one (GLOMAP, Pan et al. 2024, on a
-calibrated view graph). `--matched COUNT`: a flight of COUNT photos that begins with its matches, mapped in one and in
-clusters of the stage's own size. The last line is one line of JSON.
+The photos of FOLDER (made by `python -m sample FOLDER`) are matched once. Then each mapper maps them in a separate
+process: the stage's, undivided and in clusters (sfm.clusters), and pycolmap's global one (GLOMAP, Pan et al. 2024, on a
+calibrated view graph). `--matched COUNT` starts from the matches of a synthetic flight of COUNT photos, which is mapped
+undivided and in clusters of the stage's own size. The last line is one line of JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The sfm stage and its peers as processes of their own, with the CPU seconds and the peak memory of each."""
+"""Run the sfm stage and its peers as separate processes, with the CPU seconds and the peak memory of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLMAP_STEPS = (
 
 @dataclass(frozen=True)
 class Figures:
-    """What one run took and gave. Errors in pixels of the photos, GPS in metres (None where a peer has none), wall
+    """Cost and results of one run: errors in pixels of the photos, GPS in metres (None for peers without it), and wall
     seconds by part of the stage.
     """
 

@@ -1,7 +1,7 @@
-"""`make bench-sfm-scaling`: what the sfm stage takes at 18, 36, 72, 150 and 500 photos of one flight of the sample's.
+"""`make bench-sfm-scaling`: measure the sfm stage on 18, 36, 72, 150 and 500 photos of one flight over the sample.
 
-Each smaller set is the photos nearest to the middle of the largest, so that they all hang together. The plot foretells
-5,000 photos; the last line is one line of JSON.
+Each smaller set consists of the photos nearest to the middle of the largest, so that they overlap. The plot
+extrapolates to 5,000 photos; the last line is one line of JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a model of the sample's is from the poses that it was photographed from."""
+"""Measure the errors of a model of the sample against the true poses."""
 
 from __future__ import annotations
 

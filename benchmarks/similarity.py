@@ -1,4 +1,4 @@
-"""The similarity between two sets of points (Umeyama 1991): from the generator's world into the splat's."""
+"""Fit a similarity between two sets of points (Umeyama 1991), from the generator's world to the splat's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Similarity:
-    """to = scale · rotation · from + shift; `off`: mean distance of the points it was found from, units of `to`."""
+    """to = scale · rotation · from + shift; `off`: mean distance of the fitted points, in units of `to`."""
 
     scale: float
     rotation: Float64

@@ -1,4 +1,4 @@
-"""Figures of a splat itself: opacities, needles, what is long, and what no photo sees."""
+"""Compute figures of a splat itself: opacities, and the shares of needles, long Gaussians and unseen ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNSEEN = 0.1  # pixels: the sum of a Gaussian's blending weights over all photos
 def weights(gaussians: Gaussians, camera: Camera) -> Float32:
     """(N,) the sum of each Gaussian's blending weights over the picture's pixels.
 
-    The gradient of the picture's sum by a Gaussian's colour is exactly that.
+    It equals the gradient of the sum of the picture with respect to the Gaussian's colour.
     """
     projected = project(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh0, gaussians.shN,

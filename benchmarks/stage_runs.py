@@ -1,6 +1,6 @@
-"""Runs of the sfm and 3dgs stages as their containers make them, each in a process of its own, kept below `.build/`.
+"""Run the sfm and 3dgs stages like their containers, each in a separate process, and keep the results below `.build/`.
 
-A finished run is not repeated: remove its folder to have it made anew.
+A finished run is not repeated: to run it again, remove its folder.
 """
 
 from __future__ import annotations

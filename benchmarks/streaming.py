@@ -1,7 +1,9 @@
-"""`make bench-streaming`: how soon a phone sees the first picture of a large scene, and what it has loaded by then.
+"""`make bench-streaming`: measure when a phone shows the first picture of a large scene, and what it has loaded by
+then.
 
-A scene of 1.6 million Gaussians behind signed links, in headless Chromium as a phone: its budget of Gaussians, and its
-network by the DevTools protocol. The browser draws by its software renderer and has this machine's processor.
+A scene of 1.6 million Gaussians behind signed links is opened in headless Chromium with a phone's budget of Gaussians
+and, through the DevTools protocol, a phone's network. The browser uses its software renderer and this machine's
+processor.
 """
 
 from __future__ import annotations

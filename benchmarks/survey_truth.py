@@ -1,4 +1,4 @@
-"""What is true of a generated flight for a surveyor: control points, and the property from straight above."""
+"""Compute a generated flight's truth for a surveyor: control points, and the property from straight above."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""`make bench-train`: how fast and how well the trainer learns a drone scene on this machine's CPU.
+"""`make bench-train`: measure how fast and how well the trainer learns a drone scene on this machine's CPU.
 
-By default the project's own sample flown with 32 photos of 800 × 600; SCENE=folder is another (sparse/0 and images, as
-the sfm stage leaves them). Training to three budgets, steps a second and milliseconds of the kernels at fixed numbers
-of Gaussians, CPU milliseconds of a step on flights of 100,000 to 800,000 Gaussians whose photos see as many each, and,
-where OPENSPLAT names its binary, OpenSplat on the same cameras and Gaussians in the same run. Every 8th photo is held
-out. The last line is one line of JSON.
+By default, the scene is the project's own sample with 32 photos of 800 × 600; SCENE=folder selects another (sparse/0
+and images, as the sfm stage writes them). It measures training with three budgets; steps per second and milliseconds
+of the kernels at fixed numbers of Gaussians; CPU milliseconds of a step on flights of 100,000 to 800,000 Gaussians
+whose photos each show the same number; and, if OPENSPLAT names its binary, OpenSplat on the same cameras and
+Gaussians. Every 8th photo is held out. The last line is one line of JSON.
 """
 
 from __future__ import annotations

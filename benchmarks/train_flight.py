@@ -1,4 +1,4 @@
-"""What a training step costs as a flight grows: ever longer strips, of which a photo shows as many Gaussians."""
+"""Measure the cost of a training step as a flight grows: longer and longer strips, with the same number per photo."""
 
 from __future__ import annotations
 

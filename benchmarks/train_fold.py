@@ -1,7 +1,7 @@
-"""`python -m benchmarks.train_fold FOLD`: the 3dgs stage with other photos held out, every 8th from number FOLD.
+"""`python -m benchmarks.train_fold FOLD`: run the 3dgs stage with every 8th photo from number FOLD on held out.
 
-Beside the delivered splat it leaves `scored.ply`, as it was before the finish on all photos: what may be compared with
-the held-out ones.
+Beside the delivered splat it writes `scored.ply`, the splat before the final training on all photos, which can be
+compared with the held-out ones.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""OpenSplat as a process of its own, on the same photos, cameras and number of Gaussians."""
+"""Run OpenSplat as a separate process on the same photos, cameras and number of Gaussians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training step costs at a fixed number of Gaussians, and how that grows with their hits on tiles."""
+"""Measure the cost of a training step at a fixed number of Gaussians, and how it grows with their hits on tiles."""
 
 from __future__ import annotations
 

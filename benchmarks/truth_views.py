@@ -1,4 +1,4 @@
-"""What is true of a generated flight's views: their pictures, what training photos see of them, where air is."""
+"""Compute the truth of a generated flight's views: their pictures, what training photos see of them, and empty air."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Check each part's test coverage against its floor: `python -m scripts.floors`, after a test run with --cov.
 
-A floor is the share of lines and branches that the whole suite reached when it was last raised, less a point for what
-differs between machines. Code in child processes and in the local cloud's own process is not traced, nor are kernels,
-which numba compiles (pyproject.toml).
+A floor is the share of lines and branches that the whole suite covered when the floor was last raised, minus one point
+for differences between machines. Code in child processes and in the local cloud's own process is not traced, nor are
+kernels, which numba compiles (pyproject.toml).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FLOORS = {
 
 
 def main() -> int:
-    """Print each part's coverage; 1 where one is below its floor."""
+    """Print each part's coverage; returns 1 if one is below its floor."""
     data = coverage.Coverage()
     data.load()
     below = False

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The GPU path on a CUDA machine without a network: scripts/gpu_check.sh [seconds, 540]. `make gpu-bundle` fills .gpu/
-# before. Builds gsplat, holds its pictures and gradients to the CPU rasteriser's, trains ours beside gsplat's own
-# strategies while time is left. All is kept in out/gpu, so that a second call goes on where the first one ended; the
-# results are copied to $OUT where that is set. The last line is one line of JSON.
-# Wants: Python 3.11 to 3.13 with torch for CUDA, NumPy, numba, SciPy and Pillow; nvcc; a C++ compiler.
+# Checks the GPU path on a CUDA machine without a network: scripts/gpu_check.sh [seconds, 540]. Run `make gpu-bundle`
+# first: it fills .gpu/. The script builds gsplat, compares its pictures and gradients with the CPU rasteriser's, and
+# trains with our trainer and gsplat's own strategies while time is left. Everything is kept in out/gpu, so that a second
+# call continues where the first one ended; the results are copied to $OUT if it is set. The last line is one line of
+# JSON. Needs Python 3.11 to 3.13 with torch for CUDA, NumPy, numba, SciPy and Pillow, nvcc, and a C++ compiler.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 LIMIT=${1:-540}

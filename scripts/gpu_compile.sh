@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Compiles gsplat's kernels for CUDA_ARCHITECTURES (7.5: a T4) as the GPU image does, in .build/gpu-compile; no GPU is
-# needed. The lists, the compiler and its recipe are the image's (containers/3dgs). Some 3 GB of packages, once.
+# Compiles gsplat's kernels for CUDA_ARCHITECTURES (7.5: a T4) like the GPU image, in .build/gpu-compile, without a GPU.
+# The lists, the compiler and its recipe are those of the image (containers/3dgs). Downloads some 3 GB of packages, once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}

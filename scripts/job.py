@@ -1,7 +1,8 @@
 """Print a job's full history: `python -m scripts.job STACK JOB`.
 
-Its item, its execution and what each state failed with, every attempt at a stage with SageMaker's and the container's
-reasons, the ends of the containers' logs, the functions' log lines about it, and what it has cost.
+The history consists of the job's item, its execution with the errors of its states, every attempt at a stage with the
+reasons that SageMaker and the container gave and the end of the container's log, the functions' log lines about the
+job, and its cost.
 """
 
 from __future__ import annotations
@@ -16,21 +17,22 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from contract.stages import Stage
+from contract.blocks import COARSE, BlockName
+from contract.stages import JobName, Stage
 
-MAX_LOG_LINES = 15  # of a container
+MAX_LOG_LINES = 15  # per container
 MAX_FUNCTION_LINES = 60
 MAX_TEXT = 400  # characters of a cause or a log line
-# of a log line: what is known anyway, and what is written otherwise
+# fields of a log line that are left out, because they are known or printed in another form
 FRAME = {
     "level", "location", "message", "timestamp", "service", "cold_start", "function_name", "function_memory_size",
     "function_arn", "function_request_id", "xray_trace_id", "job_id", "exception", "exception_name", "stack_trace",
 }  # fmt: skip
-HIDDEN = {"startWith"}  # the execution's whole input
+HIDDEN = {"startWith"}  # the complete input of the execution
 
 
 def resources_of(cloudformation: Any, stack: str) -> dict[str, str]:
-    """Logical name → physical."""
+    """The stack's physical names by logical name."""
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     return {
         one["LogicalResourceId"]: one["PhysicalResourceId"] for page in pages for one in page["StackResourceSummaries"]
@@ -47,7 +49,7 @@ def item_lines(item: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def execution_lines(stepfunctions: Any, arn: str) -> Iterator[str]:
-    """Status and times, then every state that failed, timed out or was entered, oldest first."""
+    """Status and times, then every state that was entered, failed or timed out, oldest first."""
     try:
         found = stepfunctions.describe_execution(executionArn=arn)
     except ClientError as error:
@@ -72,9 +74,10 @@ def _event_line(event: Mapping[str, Any]) -> str | None:
 
 
 def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator[str]:
-    """One attempt at a stage: the pipeline's notes, SageMaker's description, the end of its log."""
-    kind = Stage(run["stage"]).kind
-    name = f"{run['jobId']}-{run['stage']}-{run['attempt']}"
+    """One attempt at a stage: the pipeline's record, SageMaker's description, and the end of its log."""
+    stage = Stage(run["stage"])
+    kind = stage.kind
+    name = str(JobName(run["jobId"], stage, int(run["attempt"]), _block_in(run["stageRun"])))
     noted = {key: run[key] for key in ("reason", "retryState", "dollars", "queuedAt", "nextLook") if key in run}
     yield f"{name} {_short(noted)}"
     try:
@@ -94,6 +97,14 @@ def attempt_lines(sagemaker: Any, logs: Any, run: Mapping[str, Any]) -> Iterator
     yield from (f"  {key}: {_short(described[key])}" for key in wanted if key in described)
     for line in _log_tail(logs, f"/aws/sagemaker/{kind}Jobs", name):
         yield f"  | {line}"
+
+
+def _block_in(stage_run: str) -> BlockName | None:
+    """The block in a sort key of the stage runs table: `3dgs#b007#0001`, `3dgs#coarse#0001`; None in `sfm#0001`."""
+    _, *part, _ = stage_run.split("#")
+    if not part:
+        return None
+    return COARSE if part[0] == COARSE else int(part[0].removeprefix("b"))
 
 
 def _instance_type(described: Mapping[str, Any]) -> str:
@@ -117,7 +128,7 @@ def _log_tail(logs: Any, group: str, prefix: str) -> list[str]:
 
 
 def function_lines(logs: Any, group: str, job_id: str) -> Iterator[str]:
-    """What the functions logged about the job, newest last."""
+    """The functions' log lines about the job, newest last."""
     try:
         found = logs.filter_log_events(logGroupName=group, filterPattern=f'"{job_id}"', limit=1000)["events"]
     except ClientError as error:
@@ -129,7 +140,7 @@ def function_lines(logs: Any, group: str, job_id: str) -> Iterator[str]:
 
 
 def _said(line: str) -> str:
-    """What a line of Powertools' logger says beside where and when it was written: of an exception its last line."""
+    """The content of a line of Powertools' logger, without place and time; of an exception, only the last line."""
     try:
         record = json.loads(line)
     except json.JSONDecodeError:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes every requirements.txt from its requirements.in. The machine's whole list is resolved first; each world's own
-# list is then held to the same versions, so that what is tested together is what is built apart.
+# Writes every requirements.txt from its requirements.in. The complete list for one machine is resolved first; the lists
+# of the separate worlds are then held to the same versions, so that what is built separately was tested together.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ compile() { # input, further options
   shift
   .venv/bin/python -m piptools compile --quiet --strip-extras --no-header --no-annotate --no-emit-index-url \
     --no-emit-find-links --no-emit-trusted-host --allow-unsafe --output-file "${input%.in}.txt" "$@" "$input"
-  # a build for one kind of machine (+cpu) is that machine's business: the version is everybody's
+  # the suffix of a build for one kind of machine (+cpu) is dropped: the version is the same for all
   sed -i -E 's/^([A-Za-z0-9_.-]+==[0-9.]+)\+[a-z0-9]+/\1/; /^# The following packages/d' "${input%.in}.txt"
 }
 

@@ -1,9 +1,10 @@
-"""Give dead letters back to their functions: `python scripts/redrive.py STACK [FUNCTION …] [--look]`.
+"""Return dead letters to their functions: `python scripts/redrive.py STACK [FUNCTION …] [--look]`.
 
-A dead letter is an event that a function did not process: the function failed three times, or EventBridge could not
-deliver it. The letter's body is the event itself. Each event is invoked again, asynchronously, so that Lambda's retries
-and the same dead-letter queue apply again; only then is the letter deleted. All functions tolerate repeated events, so
-a redrive that was interrupted is simply repeated. Without names all functions are redriven; `--look` only prints.
+A dead letter is an event that a function did not process, because the function failed three times or EventBridge could
+not deliver it. The letter's body is the event itself. The function is invoked again with each event, asynchronously, so
+that Lambda's retries and the dead-letter queue apply again; only then is the letter deleted. All functions tolerate
+repeated events, so an interrupted redrive can simply be repeated. Without names, the letters of all functions are
+returned; `--look` only prints them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from typing import Any
 import boto3
 
 QUEUE, FUNCTION = "DeadLetters", "Function"  # logical names in template.yaml: NotifyDeadLetters, NotifyFunction
-HIDDEN_SECONDS = 60  # a letter that was received and not deleted is there again after so long
+HIDDEN_SECONDS = 60  # how long a letter that was received but not deleted stays invisible
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A function and the queue of the events that it did not take."""
+    """A function and the queue of the events that it did not process."""
 
     name: str
     function: str
@@ -32,7 +33,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Letter:
-    """`reason`: why the last attempt failed, by Lambda or EventBridge."""
+    """A dead letter. `reason`: why the last attempt failed, from Lambda or EventBridge."""
 
     body: str
     reason: str
@@ -53,7 +54,8 @@ def edges_of(cloudformation: Any, stack: str) -> list[Edge]:
 
 
 def letters_in(sqs: Any, queue_url: str, hidden_seconds: int = HIDDEN_SECONDS) -> Iterator[Letter]:
-    """As many as are there now, so that one that fails again is not met twice; each is hidden from others so long."""
+    """Receive as many letters as the queue has now, so that one that fails again is not received twice. Each is
+    invisible to others for `hidden_seconds`."""
     attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"])
     left = int(attributes["Attributes"]["ApproximateNumberOfMessages"])
     while left > 0:
@@ -74,8 +76,8 @@ def letters_in(sqs: Any, queue_url: str, hidden_seconds: int = HIDDEN_SECONDS) -
 
 
 def redrive(sqs: Any, lambda_client: Any, edge: Edge) -> int:
-    """Hand the edge's letters back to its function; how many. A letter that Lambda refuses stays, and the error is
-    raised (botocore's ClientError)."""
+    """Return the edge's letters to its function; returns their number. A letter that Lambda refuses stays in the queue,
+    and botocore's ClientError is raised."""
     count = 0
     for letter in letters_in(sqs, edge.queue_url):
         lambda_client.invoke(FunctionName=edge.function, InvocationType="Event", Payload=letter.body.encode())
@@ -85,7 +87,7 @@ def redrive(sqs: Any, lambda_client: Any, edge: Edge) -> int:
 
 
 def shown(letter: Letter) -> str:
-    """One line: what the event is, and why it was not taken."""
+    """One line about a letter: its event, and why it was not processed."""
     event = json.loads(letter.body)
     what = f"{event.get('time', '')} {event.get('detail-type', '')}"
     return f"  {what} {json.dumps(event.get('detail', {}))[:200]} ← {letter.reason}"
@@ -101,7 +103,9 @@ def main() -> int:
     edges = edges_of(boto3.client("cloudformation"), arguments.stack)
     unknown = set(arguments.functions) - {edge.name for edge in edges}
     if unknown:
-        parser.error(f"no dead letters of {', '.join(sorted(unknown))}; there are {', '.join(e.name for e in edges)}")
+        parser.error(
+            f"no dead-letter queue of {', '.join(sorted(unknown))}; choose from {', '.join(e.name for e in edges)}"
+        )
     for edge in edges:
         if arguments.functions and edge.name not in arguments.functions:
             continue

@@ -1,9 +1,9 @@
-"""Run one stage of one job again with the SageMaker SDK, to try an image on a real instance.
+"""Repeat one stage of one job with the SageMaker SDK, to try an image on a real instance.
 
     .venv-build/bin/python -m scripts.run_stage JOB STAGE --image URI [--attempt N] [--instance-type TYPE] [--wait]
 
-The run has the inputs, role, network and limits of the job's earlier run, and an output of its own beside that run's.
-It publishes no events, and its name and tags match no run of the pipeline.
+The run has the inputs, role, network and limits of the job's earlier run, and writes its output beside that run's. It
+publishes no events, and its name and tags match no run of the pipeline.
 """
 
 from __future__ import annotations
@@ -108,11 +108,11 @@ def train(given: dict[str, Any], session: Session, wait: bool = False) -> None:
 def debug_request(
     described: dict[str, Any], name: JobName, image: str, instance_type: str | None, at: datetime
 ) -> dict[str, Any]:
-    """The request of the debug run, from Describe's answer about the earlier run `name`. On demand. Pure."""
+    """The request of the debug run, on demand, from Describe's answer about the earlier run `name`. Pure."""
     given: dict[str, Any] = json.loads(json.dumps(described, default=str))
     stamp = f"debug-{at:%m%d%H%M%S}"
     kind = name.stage.kind
-    # no number at its end: it is no run of the pipeline
+    # no number at the end, so that it is not taken for a run of the pipeline
     given[f"{kind}JobName"] = f"{str(name)[: MAX_JOB_NAME - len(stamp) - 2]}-{stamp}x"
     given["Environment"] = {key: text for key, text in given["Environment"].items() if key not in _OF_THE_PIPELINE}
     given["Tags"] = TAGS
@@ -132,7 +132,7 @@ def debug_request(
 
 
 def run(sagemaker: Any, session: Session, arguments: argparse.Namespace, at: datetime) -> str:
-    """Start the debug run; its SageMaker job's name."""
+    """Start the debug run; returns the name of its SageMaker job."""
     name = JobName(arguments.job, Stage(arguments.stage), arguments.attempt)
     kind = name.stage.kind
     described = getattr(sagemaker, f"describe_{kind.lower()}_job")(**{f"{kind}JobName": str(name)})

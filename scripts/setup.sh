@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets up what `make` needs, from nothing but Python: scripts/setup.sh run|develop|test|sam|audit|docs. Safe to run again.
-# `run sample` renders the sample's photos meanwhile, for `make demo`.
+# Sets up everything that `make` needs; requires only Python: scripts/setup.sh run|develop|test|sam|audit|docs. Safe to
+# run again. `run sample` also renders the sample's photos in the meantime, for `make demo`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { echo "-- $*" >&2; }

@@ -1,4 +1,4 @@
-"""A hook of the documentation's site: links that lead out of docs/ become the names of their files."""
+"""A hook for the documentation's site, which replaces links to files outside docs/ by the names of these files."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 TREE = ROOT / "docs" / "tree.md"
-# What each top folder holds; their order is that of a job's way through the system, then the tools around it.
+# The content of each top folder, in the order in which a job passes through the system, then the tools around it.
 FOLDERS = {
     "contract": "what crosses borders between parts: stages, codes, archive rules, events",
     "functions": "the control plane: a folder per Lambda function, and the package that they share",
@@ -34,7 +34,7 @@ SENTENCE = re.compile(r"(.+?(?<!et al)\.)(?:\s|$)", re.S)
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """The source files below a folder; an `__init__.py` that is empty describes nothing."""
+    """The source files below a folder, without empty ones such as many `__init__.py`."""
     for path in sorted(folder.rglob("*"), key=lambda path: (path.parent, path.name)):
         inside = path.relative_to(folder).parts
         if path.suffix in SUFFIXES and not NOT_SOURCE & set(inside) and path.read_text(encoding="utf-8").strip():
@@ -43,7 +43,7 @@ def files(folder: Path) -> Iterator[Path]:
 
 @cache
 def summary(path: Path) -> str:
-    """The first sentence of the file's docstring or opening comment; empty where it has none."""
+    """The first sentence of the file's docstring or opening comment; empty if it has none."""
     text = path.read_text(encoding="utf-8")
     opening = (ast.get_docstring(ast.parse(text)) or "") if path.suffix == ".py" else _comment(text)
     paragraph = " ".join(opening.split("\n\n")[0].split())
@@ -52,7 +52,7 @@ def summary(path: Path) -> str:
 
 
 def _comment(text: str) -> str:
-    """The comment lines at the top of a script, without their marks and without a `#!` line."""
+    """The comment lines at the top of a script, without comment marks and without a `#!` line."""
     lines = text.removeprefix("\ufeff").splitlines()
     lines = lines[1:] if lines and lines[0].startswith("#!") else lines
     taken = []

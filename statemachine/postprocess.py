@@ -1,4 +1,4 @@
-"""Add to the definition that the Data Science SDK (2.3.0) writes what the SDK cannot express. Pure, on plain JSON."""
+"""Add what the Data Science SDK (2.3.0) cannot express to the definition that it writes. Pure, on plain JSON."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ MAX_DELAY_SECONDS = 900
 
 
 def postprocess(definition: dict[str, Any]) -> dict[str, Any]:
-    """The same definition with
+    """The definition with these additions:
 
-    - jitter and a longest delay on every Retry, so that jobs that met one fault do not all come back at once;
-    - the Fail state's error and cause taken from the data (ErrorPath, CausePath), so that an execution's own error
+    - jitter and a maximum delay on every Retry, so that jobs that met the same fault are not all retried at once;
+    - the Fail state's error and cause, taken from the data (ErrorPath, CausePath), so that an execution's own error
       is a code of the closed list;
-    - a Map's Iterator and Parameters under their present names, ItemProcessor (inline) and ItemSelector, its states
-      treated like the others.
+    - a Map's Iterator and Parameters under their current names, ItemProcessor (inline) and ItemSelector, with its
+      states treated like all others.
     """
     states = {name: _finished(state) for name, state in definition["States"].items()}
     return {**definition, "States": states}

@@ -1,7 +1,7 @@
 """The pipeline as a state machine, written with the Step Functions Data Science SDK.
 
     python statemachine/workflow.py            # writes statemachine/pipeline.asl.json
-    python statemachine/workflow.py --check    # exit 1 if the committed file is not what this code writes
+    python statemachine/workflow.py --check    # exit code 1 if the committed file differs from what this code writes
 
 Runs at build time only, in the environment of statemachine/requirements.txt. `${…}` names are filled in by the
 template (DefinitionSubstitutions). postprocess.py adds what the SDK cannot express.
@@ -48,13 +48,13 @@ from contract.stages import SPOT_WAIT_SECONDS, Stage
 
 PIPELINE = Path(__file__).with_name("pipeline.asl.json")
 
-# a container reports at least every 20 s; while a machine loads its input there are no reports for minutes. For as
-# long as a run waits for its machine, in our queue or at SageMaker, watch_runs keeps its task alive
+# a container reports at least every 20 s, but while a machine loads its input there are no reports for minutes. As long
+# as a run waits for its machine, in our queue or at SageMaker, watch_runs keeps its task alive
 HEARTBEAT_SECONDS = 1800
 _DAY = 24 * 3600
-# the runs of a job may wait this long in the queues, together: what they read expires later
+# the longest time that the runs of a job may wait in the queues, in total; their input expires later than that
 QUEUES_SECONDS = 45 * _DAY
-# waiting for an instance that was found, start-up, loading and upload count on top of a job's MaxRuntimeInSeconds
+# preparing the instance, start-up, loading and upload take time in addition to a job's MaxRuntimeInSeconds
 MARGIN_SECONDS = 2 * 3600
 
 
@@ -64,10 +64,10 @@ def run_seconds(stage: Stage) -> int:
 
 
 def queue_seconds(stage: Stage) -> int:
-    """How long a run may wait in its queue; dispatch keeps the heartbeat of those that wait.
+    """How long a run may wait in its queue; watch_runs keeps the tasks of waiting runs alive.
 
-    By the time that the runs of its kind may take, which wait for the same machines: with one machine of each kind,
-    fifty uploads get through even if each run takes the longest it may.
+    QUEUES_SECONDS is divided in proportion to the time that runs of the same kind, which wait for the same machines,
+    may take: with one machine of each kind, fifty uploads get through even if each run takes its maximum time.
     """
     turns = {each: sum(map(run_seconds, each.of_its_kind)) for each in Stage}
     return QUEUES_SECONDS * turns[stage] // sum(turns.values())
@@ -79,8 +79,8 @@ def task_seconds(stage: Stage) -> int:
 
 
 def part_seconds() -> int:
-    """How long the task of a block, or of the coarse model before the blocks, may take: half of training's time in the
-    queue each, and a run's time at work."""
+    """How long the task of a block, or of the coarse model before the blocks, may take: half of training's queue time
+    each, plus the time of a run."""
     return queue_seconds(Stage.TRAINING) // 2 + run_seconds(Stage.TRAINING) + MARGIN_SECONDS
 
 
@@ -94,29 +94,29 @@ def codes(*then: Then) -> list[str]:
     return [code.value for code in failures_then(*then)]
 
 
-# what settles a stage: named by its container or by SageMaker, or silence. Whatever else a task fails with is a fault
-# of AWS or of ours on the way there (Lambda's, botocore's, a function's own), under too many names to list
+# errors that end a stage: coded by its container or from SageMaker's description, or silence. Any other error of a task
+# is a fault of AWS or of our functions (Lambda's, botocore's, a function's own), which have too many names to list
 FINAL = ["States.Timeout", "States.HeartbeatTimeout", *codes(Then.FINAL, Then.HALVE)]
-# what a second try at one block of many may mend
+# errors after which one block of many is tried a second time
 ONCE_MORE = [ErrorCode.INTERNAL.value, ErrorCode.TRAINING_DIVERGED.value]
 _INTERNAL = FAILURES[ErrorCode.INTERNAL]
 INTERNAL_ERROR = {"code": ErrorCode.INTERNAL.value, "message": _INTERNAL.sentence, "hint": _INTERNAL.hint}
 
 
 def refused() -> Retry:
-    """No concurrent execution was free, of which a young account has ten: the function did not run, and nothing is
-    wrong. A burst of uploads is waited for, 2.5 hours on average, before what was paid for is given up.
+    """A Retry for when no concurrent execution was free: a new account has only ten. The function did not run, and
+    nothing is wrong. The retries wait out a burst of uploads, 2.5 hours on average, before paid work is given up.
     """
     return Retry(error_equals=["Lambda.TooManyRequestsException"], interval_seconds=2, max_attempts=30, backoff_rate=2)
 
 
 def call_retries() -> list[Retry]:
-    """For a function that answers at once."""
+    """The Retry list of a function that answers at once."""
     return [refused(), Retry(error_equals=["States.ALL"], interval_seconds=5, max_attempts=5, backoff_rate=2)]
 
 
 def announce(state_id: str, detail_type: StatusType, detail: dict[str, Any]) -> EventBridgePutEventsStep:
-    """Put a status event on the bus and leave the data as it is."""
+    """A state that publishes a status event and leaves the data unchanged."""
     common = {"version": VERSION, "jobId.$": "$.jobId", "at.$": "$$.State.EnteredTime"}
     return EventBridgePutEventsStep(
         state_id,
@@ -153,14 +153,14 @@ def failure_end() -> State:
 
 
 def unforeseen(announced: State) -> Pass:
-    """A fault of our own, in a function that decides: the customer still hears of it."""
+    """A state for faults in our own functions: the job fails as INTERNAL, so that the customer is notified."""
     state = Pass("UnforeseenFailure", result={"error": INTERNAL_ERROR}, result_path="$.settlement")
     state.next(announced)
     return state
 
 
 def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_failure: State) -> State:
-    """Run a stage with a callback; ask SageMaker before a failure is believed. Returns the first of its states."""
+    """The states that run a stage with a callback and ask SageMaker before a failure counts. Returns the first one."""
     spec = stage.spec
     name, output = spec.key.capitalize(), f"$.stages.{spec.key}"
     succeeded = announce(
@@ -198,7 +198,7 @@ def stage_states(stage: Stage, next_state: State, failed: State, unforeseen_fail
 
 
 def settled_choice(name: str, output: str, succeeded: State, failed: State) -> State:
-    """What a settlement came to: its output is adopted as the task's own, or it failed."""
+    """A choice by the settlement: adopt its output as that of the task, or fail."""
     adopt = Pass(f"Adopt{name}", input_path="$.settlement.output", result_path=output)
     adopt.next(succeeded)
     settled = Choice(f"{name}Settled")
@@ -217,8 +217,9 @@ def run_states(
     block: dict[str, Any] | None = None,
     job: str = "$",
 ) -> State:
-    """The callback task that waits for a stage run, and what settles it where it fails. `block`: which part of a large
-    flight it trains; one that fails for a reason of its own is tried once more, since the others' work hangs on it."""
+    """The callback task that waits for a stage run, and the task that settles it if it fails. `block`: the part of a
+    large flight that it trains. A block that fails for an internal reason is tried once more, because the others' work
+    depends on it."""
     part = block or {}
     settle = Task(
         f"Settle{name}",
@@ -255,7 +256,7 @@ def run_states(
 
 
 def large(whole: State, settled: State, failed: State, unforeseen_failure: State) -> State:
-    """Train a large flight in blocks side by side, any other whole. Returns the first of the states."""
+    """States that train a large flight in blocks side by side, and any other as a whole. Returns the first one."""
     weigh = Task(
         "WeighBlocks",
         resource="${SettleStageFunctionArn}",
@@ -290,7 +291,7 @@ def large(whole: State, settled: State, failed: State, unforeseen_failure: State
         "Coarse", Stage.TRAINING, part_seconds(), "$.coarse", coarse_settled, unforeseen_failure, {"block": COARSE}
     )
     coarse.next(plan)
-    blocks = "$.stages.sfm.counts.blocks"  # not there where a job begins with training
+    blocks = "$.stages.sfm.counts.blocks"  # missing if a job begins with training
     in_blocks = [
         ChoiceRule.IsPresent(variable=blocks, value=True),
         ChoiceRule.NumericGreaterThan(variable=blocks, value=1),
@@ -302,8 +303,8 @@ def large(whole: State, settled: State, failed: State, unforeseen_failure: State
 
 
 def block_states() -> State:
-    """One block. It never fails the Map, which would end the others' tasks while their machines go on: what became of
-    it is its result, and WeighBlocks decides."""
+    """The states of one block. It never fails the Map, which would end the other blocks' tasks while their machines
+    keep running. Its outcome is its result, and WeighBlocks decides."""
     kept = Pass("BlockKept", parameters={"block.$": "$.block", "succeeded": True, "output.$": "$.run"})
     lost = Pass(
         "BlockLost",
@@ -379,7 +380,7 @@ def pipeline() -> Graph:
 
 
 def definition() -> str:
-    """The state machine's definition as the committed file holds it."""
+    """The state machine's definition as text, as it is in the committed file."""
     return json.dumps(postprocess(json.loads(pipeline().to_json())), indent=2) + "\n"
 
 

@@ -1,4 +1,4 @@
-// Puts the page into .build/: the scripts bundled and minified, everything else as it is.
+// Builds the page into .build/: the scripts bundled and minified, everything else copied as it is.
 import { copyFile, mkdir } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';

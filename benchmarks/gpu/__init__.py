@@ -1,1 +1,1 @@
-"""The trainer on a CUDA GPU: the same pictures as on the CPU, and beside gsplat's own strategies."""
+"""Benchmarks of the trainer on a CUDA GPU: parity with the CPU, and comparison with gsplat's own strategies."""

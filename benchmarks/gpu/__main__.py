@@ -1,7 +1,7 @@
-"""`python -m benchmarks.gpu SCENE…`: parity, where a step's time goes, and runs beside gsplat's strategies.
+"""`python -m benchmarks.gpu SCENE…`: measure parity, the parts of a step's time, and runs beside gsplat's strategies.
 
-What fails is found first, then short runs, then long ones while time is left. Every finished run is kept in
-OUT/gpu.json, and a second call goes on with what is missing. The last line is one line of JSON.
+The checks that can fail come first, then short runs, then long ones while time is left. Every finished run is kept in
+OUT/gpu.json, and a second call continues with what is missing. The last line is one line of JSON.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether gsplat on this machine draws and differentiates what our CPU rasteriser does."""
+"""Compare the pictures and gradients of gsplat on this machine with those of our CPU rasteriser."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _NAMES = ("means", "quats", "scales", "opacities", "sh0", "shN")
 
 @dataclass(frozen=True)
 class Parity:
-    """`picture`: error that 99.9 % of the pixels keep to, the rest being on the very threshold of alpha; `gradients`:
-    length of a parameter's gradient's error, relative to the gradient's length.
+    """`picture`: the error that 99.9 % of the pixels do not exceed; the rest is at the threshold of alpha. `gradients`:
+    the length of the error of each parameter's gradient, relative to the gradient's length.
     """
 
     picture: float

@@ -1,4 +1,4 @@
-"""One training run each of ours and of gsplat's strategies, with one loader, one split and one metric."""
+"""Train with our trainer and with gsplat's strategies, with the same loader, split and metric."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OutOfTimeError(Exception):
 
 
 class Beginning:
-    """What training on a scene starts from: found when it is first asked for, and then kept for the other runs."""
+    """The data from which training on a scene starts; computed at first use and kept for all runs."""
 
     def __init__(self, scene: Scene, cap: int, device: torch.device, until: float) -> None:
         """`until`: the monotonic time after which photos are no longer matched."""
@@ -186,7 +186,7 @@ def profiled(steps: Steps) -> float:
 
 
 def kernel_seconds(rows: Iterable[Any]) -> float:
-    """Of a profile's rows those of the device: a row of the host holds the time of the kernels it launched again."""
+    """The seconds of a profile's device rows; host rows count the time of the kernels that they launched again."""
     of_device = [row for row in rows if row.device_type != DeviceType.CPU and not row.is_user_annotation]
     return float(sum(row.self_device_time_total for row in of_device)) / 1e6
 

@@ -1,8 +1,8 @@
-"""A scene's local frame (east, north, up in metres) in a projected coordinate system.
+"""Convert a scene's local frame (east, north, up in metres) to a projected coordinate system and back.
 
 PROJ does the arithmetic: topocentric to earth-centred to geographic coordinates on WGS 84, then the projection. The
-system of control points is reached by the inverse of the very operation that took them to WGS 84: the 2 m by which
-that is uncertain in EPSG:27700 without PROJ's grid files cancel.
+system of control points is reached by the exact inverse of the operation that took them to WGS 84, so that its error
+cancels: 2 m in EPSG:27700 without PROJ's grid files.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from pyproj.transformer import AreaOfInterest, TransformerGroup
 Vector = NDArray[np.float64]
 
 _WGS84 = 4326
-_ARM = 50.0  # metres over which the affine map is taken
-_AROUND = 0.05  # degrees about a place in which ways to a system must hold
+_ARM = 50.0  # metres over which the affine map is measured
+_AROUND = 0.05  # degrees about a place in which a transformation to a system must be valid
 # UTM ends where the polar systems begin
 _UTM_SOUTH, _UTM_NORTH = -80.0, 84.0
 _POLAR_NORTH, _POLAR_SOUTH = 5041, 5042
 
 
 class UnusableSystemError(Exception):
-    """A coordinate system in which no map of the scene can be drawn; the message says why."""
+    """No map of the scene can be drawn in a coordinate system; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Place:
 
     @classmethod
     def of(cls, georeference: Mapping[str, Any]) -> Place | None:
-        """The origin that a georeference.json names (docs/contracts.md); None of a scene without a place on Earth.
+        """The origin in a georeference.json (docs/contracts.md); None for a scene without a place on Earth.
 
-        Raises KeyError, TypeError, ValueError where it is malformed.
+        Raises KeyError, TypeError or ValueError if it is malformed.
         """
         origin = georeference.get("origin")
         if not georeference["georeferenced"] or origin is None:
@@ -55,7 +55,7 @@ class Place:
         latitude, longitude = float(origin["latitude"]), float(origin["longitude"])
         altitude = float(origin["altitude"] or 0.0)
         if not (abs(latitude) <= 90 and math.isfinite(longitude) and math.isfinite(altitude)):
-            raise ValueError(f"no place on Earth: {latitude}°, {longitude}°, {altitude} m")
+            raise ValueError(f"not a place on Earth: {latitude}°, {longitude}°, {altitude} m")
         return cls(latitude, longitude, altitude)
 
     @property
@@ -77,8 +77,8 @@ class Place:
 
 @dataclass(frozen=True)
 class GridGap:
-    """PROJ's files of corrections, `grids`, that are missing on the best way to a system, and by how many `metres`
-    places are uncertain without them; None where nobody knows.
+    """PROJ's grid files (`grids`) that the best transformation to a system needs and that are missing, and the
+    uncertainty of places without them in `metres`; None if it is unknown.
     """
 
     grids: tuple[str, ...]
@@ -91,22 +91,22 @@ class GridGap:
 
 @dataclass(frozen=True)
 class Projected:
-    """The frame about `place` in the projected system `crs`. Heights keep their datum: only x and y are projected."""
+    """The frame about `place` in the projected system `crs`. Only x and y are projected; heights keep their datum."""
 
     place: Place
     crs: CRS
 
     @classmethod
     def about(cls, place: Place, system: CRS | int | str | None = None) -> Projected:
-        """In `system` (its horizontal part), or in UTM without one.
+        """The frame in the horizontal part of `system`, by default in UTM.
 
-        Raises UnusableSystemError: the system is unknown, is not projected, does not reach the place, or does not
-        count eastwards and northwards.
+        Raises UnusableSystemError if the system is unknown, is not projected, does not cover the place, or has axes
+        that do not point east and north.
         """
         try:
             crs = horizontal(CRS.from_user_input(utm(place) if system is None else system))
         except ProjError as error:
-            raise UnusableSystemError(f"{system} is no coordinate system") from error
+            raise UnusableSystemError(f"{system} is not a known coordinate system") from error
         found = cls(place, crs)
         if not crs.is_projected:
             raise UnusableSystemError(f"{crs.name} is not a projected system")
@@ -115,7 +115,7 @@ class Projected:
             raise UnusableSystemError(f"{crs.name} does not reach {place.latitude:.4f}°, {place.longitude:.4f}°")
         directions = {axis.direction for axis in crs.axis_info}
         if "west" in directions or np.linalg.det(affine[:2, :2]) <= 0:  # near the poles both axes may run south
-            raise UnusableSystemError(f"{crs.name} does not count eastwards and northwards")
+            raise UnusableSystemError(f"{crs.name} has axes that do not point east and north")
         return found
 
     @property
@@ -126,7 +126,7 @@ class Projected:
 
     @property
     def metres_per_unit(self) -> float:
-        """Of the system's own axes; heights are always in metres."""
+        """The unit of the system's x and y, in metres; heights are always in metres."""
         return float(self.crs.axis_info[0].unit_conversion_factor)
 
     def from_enu(self, points: Vector) -> Vector:
@@ -135,7 +135,7 @@ class Projected:
         east, north, up = points.T
         longitude, latitude, height = self._geographic.transform(east, north, up)
         x, y = self._projection.transform(longitude, latitude, direction=TransformDirection.INVERSE)
-        # PROJ inverts a change of datum to a millimetre only; a second step leaves nothing of that
+        # PROJ inverts a change of datum only to a millimetre; a second step removes that error
         back: Vector = np.array(self._projection.transform(x, y))
         wanted = 2 * np.array([longitude, latitude]) - back
         x, y = self._projection.transform(wanted[0], wanted[1], direction=TransformDirection.INVERSE)
@@ -157,14 +157,14 @@ class Projected:
 
     @cached_property
     def affine(self) -> Vector:
-        """(3, 4): the map from (east, north, up, 1) at the origin. The Earth's curvature makes it wrong by a millimetre
-        80 m from there, by 2 cm at 300 m: files are made by `from_enu`.
+        """(3, 4): the linear map of (east, north, up, 1) at the origin. The Earth's curvature makes it wrong by 1 mm at
+        80 m from the origin and by 2 cm at 300 m, so the products use `from_enu` instead.
         """
         points = self.from_enu(_ARM * np.array([[0, 0, 0], *np.eye(3), *-np.eye(3)]))
         return np.column_stack([(points[1:4] - points[4:7]).T / (2 * _ARM), points[0]])
 
     def as_json(self) -> dict[str, Any]:
-        """The `projected` of georeference.json (docs/contracts.md)."""
+        """The object `projected` of georeference.json (docs/contracts.md)."""
         return {
             "epsg": self.epsg,
             "name": self.crs.name,
@@ -175,10 +175,10 @@ class Projected:
 
     @cached_property
     def grid_gap(self) -> GridGap | None:
-        """What is missing to reach the system from WGS 84 as well as can be; None where nothing is."""
+        """What the best transformation from WGS 84 to the system lacks; None if it lacks nothing."""
         west, south = max(self.place.longitude - _AROUND, -180.0), max(self.place.latitude - _AROUND, -90.0)
         around = AreaOfInterest(west, south, min(west + 2 * _AROUND, 180.0), min(south + 2 * _AROUND, 90.0))
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # which says the same
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # pyproj warns of the same gap
             ways = TransformerGroup(self.crs, CRS.from_epsg(_WGS84), always_xy=True, area_of_interest=around)
         if ways.best_available or not ways.unavailable_operations:
             return None
@@ -201,9 +201,9 @@ class Projected:
 
 
 def projection_of(place: Place, georeference: Mapping[str, Any], epsg: int | None = None) -> Projected:
-    """The projection that a georeference.json names, UTM where it names none, or that of `epsg`.
+    """The projection in a georeference.json (UTM if it has none), or that of `epsg` if given.
 
-    Raises UnusableSystemError: also where the way to `epsg` would spoil what control points give.
+    Raises UnusableSystemError, also if the transformation to `epsg` is less accurate than the control points.
     """
     known = georeference.get("projected")
     if known is None or (epsg is not None and epsg != known["epsg"]):
@@ -221,7 +221,7 @@ def projection_of(place: Place, georeference: Mapping[str, Any], epsg: int | Non
 
 
 def utm(place: Place) -> int:
-    """EPSG code of the UTM zone (WGS 84) of a place, near the poles of the polar system."""
+    """EPSG code of a place's UTM zone on WGS 84, or of the polar stereographic system near the poles."""
     if place.latitude > _UTM_NORTH:
         return _POLAR_NORTH
     if place.latitude < _UTM_SOUTH:
@@ -231,10 +231,10 @@ def utm(place: Place) -> int:
 
 
 def horizontal(crs: CRS) -> CRS:
-    """The part of a compound or three-dimensional system that x and y are in."""
+    """The horizontal part of a compound or three-dimensional system."""
     return crs.sub_crs_list[0] if crs.is_compound else crs.to_2d()
 
 
 def vertical(crs: CRS) -> CRS | None:
-    """The part of a compound system that heights are in."""
+    """The vertical part of a compound system; None for any other system."""
     return crs.sub_crs_list[1] if crs.is_compound else None

@@ -1,1 +1,1 @@
-"""Survey products of a scene: orthophoto, surface model, point cloud, quality report."""
+"""Survey products of a scene: orthophoto, surface model, contours, point cloud, quality report."""

@@ -1,7 +1,7 @@
-"""`python -m products MODEL CAMERAS OUTPUT`: the survey products of a training's output and the photos it came from.
+"""`python -m products MODEL CAMERAS OUTPUT`: make the survey products from the outputs of training and sfm.
 
-Prints a line `<share> <what>` after each step. It runs as a process of its own, so that a scene whose maps do not fit
-into memory is delivered without them.
+Prints a line `<share> <step>` for each step. The stage runs it as a separate process, so that a scene whose maps do not
+fit into memory is still delivered, without them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from products.scene import read_scene
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m products", description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="what training left: scene.ply, dense.ply, views.json, …")
-    parser.add_argument("cameras", type=Path, help="what structure from motion left: images, survey.json")
+    parser.add_argument("model", type=Path, help="output of training: scene.ply, dense.ply, views.json, …")
+    parser.add_argument("cameras", type=Path, help="output of structure from motion: images, survey.json, …")
     parser.add_argument("output", type=Path, help="folder for the products")
     parser.add_argument("--name", default="scene")
     for each in fields(Letterhead):
         kind, default = (Path, None) if each.name == "logo" else (str, "")
         parser.add_argument(f"--{each.name}", type=kind, default=default, help="for the quality report")
     parser.add_argument("--quality", type=Quality, default=Quality.STANDARD)
-    parser.add_argument("--cell", type=float, help="of the maps, metres; the photos' own resolution without it")
-    parser.add_argument("--epsg", type=int, help="of the coordinate system; the scene's own without it")
+    parser.add_argument("--cell", type=float, help="cell size of the maps in metres; default: the photos' resolution")
+    parser.add_argument("--epsg", type=int, help="EPSG code of the coordinate system; default: the scene's own")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     letterhead = Letterhead(**{each.name: getattr(arguments, each.name) for each in fields(Letterhead)})

@@ -1,7 +1,8 @@
-"""The point cloud of a survey: LAZ 1.4 and COPC in the scene's projection, with how many photos agree on each point.
+"""Write a survey's point cloud as LAZ 1.4 and COPC in the scene's projection, with the number of photos per point.
 
-LAS 1.4 R15 (ASPRS), point format 7: colour and GPS time; the system as OGC WKT. COPC 1.0 (https://copc.io): the same
-points in an octree of which each level holds one point a cell, so that a reader fetches what its screen can show.
+LAS 1.4 R15 (ASPRS), point format 7 (colour and GPS time), with the coordinate system as OGC WKT. COPC 1.0
+(https://copc.io) holds the same points in an octree. Each of its levels has one point per cell, so that a reader
+fetches only as many points as its screen can show.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ Bytes = NDArray[np.uint8]
 
 _MILLIMETRE = 0.001
 _LEVELS = 10
-_ACROSS = 128  # cells of a node's side, of which each holds one point
+_ACROSS = 128  # cells along a node's side, each with one point
 _SOFTWARE = "Spaceport"
 _CURVE_BITS = 16
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """`points` (N, 3) in the projection's own coordinates; `rgb` (N, 3); `photos` (N,) that agree; `sigma` (N,) of the
-    place in metres.
+    """`points` (N, 3) in the coordinates of the projection; `rgb` (N, 3); `photos` (N,), the number that agree on a
+    point; `sigma` (N,), the standard error of its position in metres.
     """
 
     points: Vector
@@ -61,7 +62,7 @@ def write_laz(path: Path, cloud: Cloud, system: CRS) -> None:
 
 
 def write_copc(path: Path, cloud: Cloud, system: CRS) -> None:
-    """Write COPC (`path` ends in .copc.laz): colours and, as the intensity, how many photos agree."""
+    """Write COPC (`path` ends in .copc.laz) with colours, and with the number of photos that agree as intensity."""
     header = _header(cloud, system)
     las = _records(header, cloud)
     las.intensity = cloud.photos.astype(np.uint16)
@@ -83,7 +84,9 @@ def write_copc(path: Path, cloud: Cloud, system: CRS) -> None:
 
 
 def octree(points: Vector, low: Vector, span: float) -> list[tuple[int, tuple[int, int, int], NDArray[np.int64]]]:
-    """Nodes of an octree over the cube from `low`: level, place, rows of `points`; each row is in one node."""
+    """Nodes of an octree over the cube from `low` (3,) with the side `span`: level, position in the level, and indices
+    into `points` (N, 3). Each point is in exactly one node.
+    """
     nodes = []
     left = np.random.default_rng(0).permutation(len(points))
     for level in range(_LEVELS):
@@ -106,7 +109,7 @@ def octree(points: Vector, low: Vector, span: float) -> list[tuple[int, tuple[in
 
 
 def along_curve(points: Vector) -> NDArray[np.int64]:
-    """(N,) the order along a Morton curve in plan: neighbours in the file lie near each other, which LAZ codes best."""
+    """(N,) the order along a Morton curve in plan: LAZ compresses best if successive points are near each other."""
     low, span = points[:, :2].min(axis=0), max(float(np.ptp(points[:, :2], axis=0).max()), 1e-9)
     cells = ((points[:, :2] - low) / span * (2**_CURVE_BITS - 1)).astype(np.uint64)
     key = np.zeros(len(points), np.uint64)
@@ -117,7 +120,7 @@ def along_curve(points: Vector) -> NDArray[np.int64]:
 
 
 def _keys(cells: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) one number a cell, of counts below 2²¹."""
+    """(N,) one number per cell (N, 3), whose indices are below 2²¹."""
     keys: NDArray[np.int64] = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
     return keys
 

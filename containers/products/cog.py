@@ -1,8 +1,9 @@
-"""Cloud-optimised GeoTIFF: RGB as JPEG tiles with a mask, heights as float32, overviews, GeoKeys.
+"""Write cloud-optimised GeoTIFF: RGB as JPEG tiles with a mask, or heights as float32, with overviews and GeoKeys.
 
-The layout that GDAL's COG driver writes (https://docs.ogc.org/is/21-026/21-026.html): header, all directories from the
-full picture to the smallest overview, each followed by its mask's, then the tiles, smallest overview first. GeoTIFF 1.1
-keys (https://docs.ogc.org/is/19-008r4/19-008r4.html). A raster is read tile by tile, so it may be a memory map.
+The layout is that of GDAL's COG driver (https://docs.ogc.org/is/21-026/21-026.html): the header, all directories from
+the full picture to the smallest overview, each followed by that of its mask, then the tiles, smallest overview first.
+The keys are those of GeoTIFF 1.1 (https://docs.ogc.org/is/19-008r4/19-008r4.html). Rasters are read tile by tile, so
+they may be memory maps.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ NODATA = -9999.0
 MAX_BYTES = 4 * 10**9  # a classic TIFF's offsets have 32 bits
 _SHORT, _LONG, _RATIONAL, _DOUBLE, _ASCII = 3, 4, 5, 12, 2
 _LETTER = {_SHORT: "H", _LONG: "I", _RATIONAL: "I", _DOUBLE: "d"}
-_SIZE = {_ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _DOUBLE: 8}  # bytes of a value: a rational is two numbers
+_SIZE = {_ASCII: 1, _SHORT: 2, _LONG: 4, _RATIONAL: 8, _DOUBLE: 8}  # bytes per value; a rational is two numbers
 Bytes = NDArray[np.uint8]
 Bool = NDArray[np.bool_]
 
@@ -38,9 +39,10 @@ class TooLargeError(Exception):
 
 @dataclass(frozen=True)
 class Georeference:
-    """Where a raster is: top left corner and cell in the units of its system, whose EPSG code or WKT is given.
+    """Where a raster lies: its top left corner and cell size in the unit of its coordinate system.
 
-    `vertical`: the EPSG code of the heights' system, if it has one.
+    `epsg`: the system's EPSG code, None if it has none; `name`: the system's name; `vertical`: the EPSG code of the
+    heights' system, if it has one.
     """
 
     west: float
@@ -58,7 +60,7 @@ class _Directory:
 
 
 def write_picture(path: Path, rgb: Bytes, valid: Bool, place: Georeference) -> None:
-    """Write `rgb` (h, w, 3) where `valid` (h, w). Raises TooLargeError."""
+    """Write the picture `rgb` (h, w, 3) with the mask `valid` (h, w). Raises TooLargeError."""
     directories: list[_Directory] = []
     while True:
         reduced = bool(directories)
@@ -71,7 +73,7 @@ def write_picture(path: Path, rgb: Bytes, valid: Bool, place: Georeference) -> N
 
 
 def write_heights(path: Path, values: Float32, place: Georeference, step: float) -> None:
-    """Write `values` (h, w) in metres, NaN where unknown, rounded to `step` metres: half the file at 1 cm.
+    """Write heights `values` (h, w) in metres, NaN where unknown, rounded to `step` metres: 1 cm halves the file.
 
     Raises TooLargeError.
     """
@@ -158,7 +160,7 @@ def _heights(values: Float32, reduced: bool, step: float) -> _Directory:
 
 
 def _predicted(tile: NDArray[np.float64]) -> bytes:
-    """TIFF's floating-point predictor: bytes of a row by significance, then differences."""
+    """TIFF's floating-point predictor: the bytes of a row are grouped by significance, then differenced."""
     rows, columns = tile.shape
     planes = tile.astype(">f4").view(np.uint8).reshape(rows, columns, 4).transpose(0, 2, 1).reshape(rows, 4 * columns)
     out = planes.copy()
@@ -167,7 +169,9 @@ def _predicted(tile: NDArray[np.float64]) -> bytes:
 
 
 def _tiles(data: NDArray[np.generic], fill: float = 0, edge: bool = False) -> Iterator[NDArray[np.generic]]:
-    """Whole tiles, those at the right and below filled up, with their last row and column for a soft JPEG `edge`."""
+    """Tiles of full size. Those at the right and the bottom are padded with `fill`, or, if `edge`, with their last row
+    and column, which avoids JPEG artefacts.
+    """
     for top in range(0, data.shape[0], TILE):
         for left in range(0, data.shape[1], TILE):
             part = np.asarray(data[top : top + TILE, left : left + TILE])
@@ -179,7 +183,7 @@ def _tiles(data: NDArray[np.generic], fill: float = 0, edge: bool = False) -> It
 
 
 def _halved_picture(rgb: Bytes, valid: Bool) -> tuple[Bytes, Bool]:
-    """Means over 2 by 2 of what is valid, strip by strip."""
+    """Means of the valid pixels of each 2 by 2, computed strip by strip."""
     shape = ((rgb.shape[0] + 1) // 2, (rgb.shape[1] + 1) // 2)
     picture, mask = np.zeros((*shape, 3), np.uint8), np.zeros(shape, bool)
     for top in range(0, shape[0], TILE):
@@ -194,7 +198,7 @@ def _halved_picture(rgb: Bytes, valid: Bool) -> tuple[Bytes, Bool]:
 
 
 def _halved_heights(values: Float32) -> Float32:
-    """Means over 2 by 2 of what is known, strip by strip."""
+    """Means of the known heights of each 2 by 2, computed strip by strip."""
     found = np.full(((values.shape[0] + 1) // 2, (values.shape[1] + 1) // 2), np.nan, np.float32)
     for top in range(0, found.shape[0], TILE):
         part = np.asarray(values[2 * top : 2 * (top + TILE)])
@@ -206,19 +210,19 @@ def _halved_heights(values: Float32) -> Float32:
 
 
 def _even(values: Float32) -> Float32:
-    """Rows and columns filled up with zeros to even numbers."""
+    """`values` with rows and columns padded with zeros to even numbers."""
     return np.pad(values, [(0, values.shape[0] % 2), (0, values.shape[1] % 2), *[(0, 0)] * (values.ndim - 2)])
 
 
 def _quads(values: Float32) -> Float32:
-    """Sums over 2 by 2."""
+    """The sum of each 2 by 2."""
     rows, columns = values.shape[0] // 2, values.shape[1] // 2
     total: Float32 = values.reshape(rows, 2, columns, 2, *values.shape[2:]).sum(axis=(1, 3))
     return total
 
 
 def _write(path: Path, directories: list[_Directory]) -> None:
-    """Directories first, then the tiles from the last directory to the first; whole or not at all."""
+    """Write the directories, then the tiles of the last directory first; the file appears whole or not at all."""
     offset = 8
     starts = []
     for directory in directories:
@@ -234,7 +238,7 @@ def _write(path: Path, directories: list[_Directory]) -> None:
             offset += len(tile)
         directory.tags[324] = (_LONG, offsets)
     if offset > MAX_BYTES:
-        raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB")
+        raise TooLargeError(f"{path.name} would have {offset / 1e9:.1f} GB, more than a TIFF can hold")
     with whole(path) as partial, partial.open("wb") as out:
         out.write(struct.pack("<2sHI", b"II", 42, starts[0]))
         for directory, start, following in zip(directories, starts, [*starts[1:], 0], strict=True):

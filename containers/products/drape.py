@@ -1,8 +1,8 @@
-"""A true orthophoto: photos draped on the surface where they see it, the splat where heights jump and no photo sees.
+"""Make a true orthophoto: photos draped over the surface, and the splat where heights jump or no photo sees.
 
-Photos give the texture, the splat gives what a height map cannot: straight eaves and thin things without seams. Where
-heights jump, most of the area is leaves, of which both have a picture, each with errors of its own: their mean is
-better than either. Where their colours differ, one of them shows something else there, and the splat stands alone.
+Photos give the texture. The splat gives what a height map cannot: straight eaves, and thin things without seams. Where
+heights jump, most of the area is leaves. Photos and splat both show these, with independent errors, so that their mean
+is better than either. Where their colours differ, one of them shows something else, and the splat is used alone.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from splat.kernels import parallel_kernel
 Bytes = NDArray[np.uint8]
 Vector = NDArray[np.float64]
 
-BEST = 2  # photos whose colours a cell is mixed of: those that look most straight down
-_MARGIN = 4.0  # pixels of a photo's rim that are not used
-_TOLERANCE = 0.01  # of the depth, and cells: a surface that far behind what the splat shows there is hidden
+BEST = 2  # photos that are mixed in a cell: those that look most steeply down
+_MARGIN = 4.0  # pixels at a photo's rim that are not used
+# a surface is hidden if it lies farther behind the splat's depth than this share of the depth plus this many cells
+_TOLERANCE = 0.01
 _TOLERANCE_CELLS = 6.0
-_SHARPNESS = 40.0  # of the weights by the cosine of the view: photos 2.5 % apart differ by a factor of e
+_SHARPNESS = 40.0  # weights by the view's cosine: two photos whose cosines differ by 2.5 % differ by a factor of e
 JUMP_METRES, JUMP_REACH_METRES = 0.5, 0.2
 _BOXES = 3
 _SOFTNESS = 2  # cells over which the splat fades into the photos
-_APART = 0.25  # difference of colour, 0 to 1, over which the photos fade out of the mean of the two
-HOLE_REACH = 12  # cells about one, of which the share that photos see decides whether it is shown:
-HOLE, CRUMB = 0.5, 0.25  # where no photo sees it, and where one does
+_APART = 0.25  # difference of colour, 0 to 1, at which the photos count 1/e of what they do where it is none
+HOLE_REACH = 12  # cells; a cell is shown if photos see more than this share of the square around it:
+HOLE, CRUMB = 0.5, 0.25  # if no photo sees the cell itself, and if one does
 
 
 @dataclass(frozen=True)
 class Drape:
-    """What photos have left so far on a tile of `heights` (h, w) with cells of `cell` metres: the best views' `scores`
-    (BEST, h, w) and `colours` (BEST, h, w, 3), whether a photo sees each cell, `seen` (h, w), and how many have it in
-    their picture, seen or hidden, `covered` (h, w).
+    """The photos draped so far over a tile of `heights` (h, w) with cells of `cell` metres: `scores` (BEST, h, w) and
+    `colours` (BEST, h, w, 3) of the best views; `seen` (h, w), whether a photo sees a cell; and `covered` (h, w), the
+    number of photos that have it in their picture, seen or hidden.
 
     `to_enu` (3, 4): from the grid to the photos' frame near the tile; `x` (w,), `y` (h,): the cells' centres.
     """
@@ -55,7 +56,7 @@ class Drape:
 
     @classmethod
     def over(cls, heights: Float32, grid: Grid, placed: Placed) -> Drape:
-        """Nothing yet on a tile's `heights` (h, w), of which one at least is known."""
+        """An empty drape over a tile's `heights` (h, w), at least one of which must be known."""
         shape = (BEST, grid.height, grid.width)
         level = np.median(heights[np.isfinite(heights)])
         middle = [grid.west + grid.width * grid.cell / 2, grid.north - grid.height * grid.cell / 2, level]
@@ -66,10 +67,10 @@ class Drape:
         )  # fmt: skip
 
     def add(self, camera: Camera, photo: Bytes, gain: Vector, depths: Float32) -> None:
-        """Drape one `photo` (H, W, 3), of `camera`, over gain (3,). `depths`: what the splat shows there, in a picture
-        of any size.
+        """Drape a `photo` (H, W, 3) of `camera`, divided by its `gain` (3,). `depths` (of any size): the depths of the
+        splat in the same view.
         """
-        # grid → camera in one step
+        # from the grid to the camera in one step
         rotation = np.ascontiguousarray(camera.rotation @ self.to_enu[:, :3])
         translation = camera.rotation @ self.to_enu[:, 3] + camera.translation
         position = np.asarray(np.linalg.solve(rotation, -translation), dtype=np.float64)
@@ -80,15 +81,15 @@ class Drape:
         )  # fmt: skip
 
     def shown(self, photos: int) -> NDArray[np.bool_]:
-        """Cells (h, w) of known height that at least `photos` have in their picture and one sees, with the holes
-        between them filled and without crumbs: in trees no two photos agree on what hides what, and the splat shows it
-        well enough; what no photo sees far and wide is a guess of the splat's.
+        """The cells (h, w) to show: those of known height that at least `photos` have in their picture and that one of
+        them sees, with small holes filled and small specks removed. Holes are filled because photos disagree about what
+        hides what in trees, which the splat shows well enough; in large areas that no photo sees, the splat is a guess.
         """
         share = _box(self.seen.astype(np.float32), HOLE_REACH)
         return np.isfinite(self.heights) & (self.covered >= photos) & (share > np.where(self.seen, CRUMB, HOLE))
 
     def mixed(self) -> Float32:
-        """(h, w, 3), 0 to 1: the best views by how straight down they look; black where no photo sees."""
+        """(h, w, 3), 0..1: the best views' mean, weighted by how steeply they look down; black where none sees."""
         weights = np.where(self.scores > 0, np.exp(_SHARPNESS * (self.scores - self.scores[0])), 0)
         total = np.maximum(weights.sum(axis=0), 1e-6)
         found: Float32 = ((weights[..., None] * self.colours).sum(axis=0) / total[..., None]).astype(np.float32)
@@ -116,7 +117,7 @@ def orthophoto(splat: Float32, drape: Drape) -> Float32:
 
 
 def _over(values: Float32, reach: int, choose: np.ufunc) -> Float32:
-    """The extreme of the square of 2 `reach` + 1 cells about each."""
+    """The extreme that `choose` selects in the square of 2 `reach` + 1 cells around each cell."""
     for axis in (0, 1):
         found = values.copy()
         for shift in range(1, min(reach, values.shape[axis] - 1) + 1):
@@ -129,7 +130,7 @@ def _over(values: Float32, reach: int, choose: np.ufunc) -> Float32:
 
 
 def _box(values: Float32, reach: int) -> Float32:
-    """The mean of the square of 2 `reach` + 1 cells about each, the rim repeated."""
+    """The mean of the square of 2 `reach` + 1 cells around each cell, with the rim repeated."""
     for axis in (0, 1):
         width = [(0, 0), (0, 0)]
         width[axis] = (reach, reach)

@@ -1,4 +1,4 @@
-"""A scene on the grid of its map projection: rasters north up, and the Gaussians carried onto it."""
+"""The grid of a scene's map projection: north-up rasters, and the conversion of points and Gaussians to the grid."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from splat.gaussians import Gaussians
 
 Vector = NDArray[np.float64]
 
-_ARM = 20.0  # metres over which the grid's direction and scale are taken
+_ARM = 20.0  # metres over which the grid's direction and scale are measured
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A raster, north up: cells of `cell` metres from the top left corner (`west`, `north`), metres about `corner`."""
+    """A north-up raster: cells of `cell` metres from the top left corner (`west`, `north`), metres from the `corner` of
+    `Placed`."""
 
     west: float
     north: float
@@ -32,7 +33,7 @@ class Grid:
         return self.width * self.height
 
     def tiles(self, size: int) -> Iterator[tuple[tuple[slice, slice], Grid]]:
-        """The raster in parts of at most `size` by `size`: where each lies, and its own grid."""
+        """Yield parts of the raster of at most `size` by `size` cells: the slices that each covers, and its grid."""
         for top in range(0, self.height, size):
             for left in range(0, self.width, size):
                 rows, columns = min(size, self.height - top), min(size, self.width - left)
@@ -50,9 +51,10 @@ class Grid:
 
 @dataclass(frozen=True)
 class Placed:
-    """A scene's way onto the grid: metres of the projection about `corner` (3,), whole metres and so exact in float32.
+    """Converts a scene to grid coordinates: metres in the projection, relative to `corner` (3,).
 
-    A projection in feet is taken in metres: `corner` and what lies about it are its coordinates times their unit.
+    The corner is in whole metres, and grid coordinates are small enough for float32. The coordinates of a projection in
+    feet are converted to metres, including those of the corner.
     """
 
     projected: Projected
@@ -65,11 +67,11 @@ class Placed:
 
     @property
     def unit(self) -> Vector:
-        """(3,) metres in a unit of the projection's axes and of heights."""
+        """(3,) metres per unit of the projection's axes and of heights."""
         return np.array([self.projected.metres_per_unit, self.projected.metres_per_unit, 1.0])
 
     def to_grid(self, points: Vector) -> Vector:
-        """ENU metres (N, 3) → metres about the corner."""
+        """ENU metres (N, 3) → grid coordinates (N, 3)."""
         return self.projected.from_enu(points) * self.unit - self.corner
 
     def to_enu(self, points: Vector) -> Vector:
@@ -77,16 +79,16 @@ class Placed:
         return self.projected.to_enu((points + self.corner) / self.unit)
 
     def affine_about(self, point: Vector) -> Vector:
-        """(3, 4): from grid to ENU near `point` (3,) of the grid; a millimetre off at 80 m from it."""
+        """(3, 4): the linear map from grid to ENU at `point` (3,) of the grid; its error is 1 mm at 80 m from there."""
         found = self.to_enu(point + _ARM * np.array([[0, 0, 0], *np.eye(3), *-np.eye(3)]))
         linear = (found[1:4] - found[4:7]).T / (2 * _ARM)
         return np.column_stack([linear, found[0] - linear @ point])
 
     def carried(self, gaussians: Gaussians) -> Gaussians:
-        """The Gaussians on the grid: each mean exactly where PROJ has it, each turned by the meridians' convergence.
+        """The Gaussians on the grid: PROJ projects each mean exactly, and each is rotated by the grid convergence.
 
-        The grid's scale is that of the scene's middle. Harmonics stay as they are: seen from straight above, a turn
-        about the vertical changes none that the view shows.
+        The scale of the grid is that at the scene's origin. Harmonics are not rotated: a rotation about the vertical
+        changes nothing as seen from straight above.
         """
         axes = self.to_grid(_ARM * np.array([[0.0, 0, 0], [1, 0, 0]]))
         east = (axes[1] - axes[0])[:2] / _ARM

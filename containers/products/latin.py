@@ -1,7 +1,7 @@
-"""Write any text in the letters that a PDF's built-in fonts have: those of Windows-1252, and Greek from Symbol.
+"""Convert text to the letters of a PDF's built-in fonts: Windows-1252, and Greek from Symbol.
 
-Other Latin letters lose their marks, Cyrillic is transliterated as BGN/PCGN does for Russian, and what is left is a
-question mark. `quality.html` has every text as it is.
+Other Latin letters lose their diacritics, Cyrillic is transliterated by the BGN/PCGN rules for Russian, and any other
+character becomes a question mark. `quality.html` keeps every text unchanged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PLAIN = {other: plain for other, _, plain in (pair.partition("=") for pair in _
 
 
 def in_pdf_letters(text: str) -> str:
-    """`text` in letters that the fonts have."""
+    """`text` in letters that the built-in fonts have."""
     return "".join(map(_written, unicodedata.normalize("NFC", text)))
 
 

@@ -1,4 +1,4 @@
-"""Whose a quality report is: the company that made it, its logo, and the project, customer and site that it is for."""
+"""The letterhead of a quality report: the company and its logo, and the project, customer and site of the report."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from PIL import Image, ImageOps
 
 from contract.branding import MAX_LOGO_BYTES
 
-MAX_LOGO_PIXELS = 16_000_000  # 64 MB decoded, whatever it is packed into
+MAX_LOGO_PIXELS = 16_000_000  # 64 MB decoded, however small the file is
 _TOO_LARGE = f"it has more than {MAX_LOGO_PIXELS / 1e6:.0f} megapixels"
 _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-_PIXELS = (900, 300)  # as it is drawn: 300 an inch over 7.5 by 2.5 cm
+_PIXELS = (900, 300)  # 300 per inch at the drawn size of 7.5 by 2.5 cm
 _FAULTS = (OSError, ValueError, SyntaxError, IndexError, TypeError, EOFError, zlib.error)
 
 
 @dataclass(frozen=True)
 class Letterhead:
-    """Texts as they are printed, empty where there are none. `logo`: the company's file, as it came."""
+    """The texts as they are printed, empty if not given. `logo`: the company's file as it was uploaded."""
 
     project: str = ""
     customer: str = ""
@@ -35,7 +35,7 @@ class Letterhead:
     logo: Path | None = None
 
     def facts(self, captured: Mapping[str, str] | None, today: date) -> list[tuple[str, str]]:
-        """What a report is about, as far as it is known; `captured` as survey.json has it."""
+        """Names and values of the facts about a report that are known; `captured` is that of survey.json."""
         facts = [
             ("Project", self.project),
             ("Customer", self.customer),
@@ -47,7 +47,7 @@ class Letterhead:
 
 
 def _day(captured: str) -> str:
-    """`2026:05:04 10:00:00`, as EXIF has it, in words; as it is where it is no such day."""
+    """The day of a time in EXIF's form, `2026:05:04 10:00:00`, in words; any other text is returned unchanged."""
     try:
         return _in_words(date.fromisoformat(captured.partition(" ")[0].replace(":", "-")))
     except ValueError:
@@ -55,17 +55,17 @@ def _day(captured: str) -> str:
 
 
 def _in_words(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"  # strftime's %B is in the machine's language
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"  # strftime's %B depends on the machine's locale
 
 
 class UnusableLogoError(Exception):
-    """The reason, for whoever set the logo."""
+    """A logo cannot be used; the message tells whoever set it why."""
 
 
 def read_logo(path: Path) -> bytes:
     """The logo as a PNG of the size that a report needs. Raises UnusableLogoError.
 
-    Nothing of the file itself gets into a report: it is decoded, as PNG or JPEG alone, and encoded anew.
+    None of the file's own bytes enter a report: it is decoded, only as PNG or JPEG, and encoded again.
     """
     try:
         with path.open("rb") as stream:
@@ -78,15 +78,15 @@ def read_logo(path: Path) -> bytes:
         raise UnusableLogoError(f"it is larger than {MAX_LOGO_BYTES / 1e6:.0f} MB")
     try:
         return _as_png(content)
-    except Image.DecompressionBombError as fault:  # Pillow's own limit, where no stage has lifted it
+    except Image.DecompressionBombError as fault:  # Pillow's own limit, unless a stage has lifted it
         raise UnusableLogoError(_TOO_LARGE) from fault
     except _FAULTS as fault:
-        raise UnusableLogoError("it is no PNG or JPEG that can be read") from fault
+        raise UnusableLogoError("it is not a readable PNG or JPEG") from fault
 
 
 def _as_png(content: bytes) -> bytes:
     with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as picture:
-        if picture.width * picture.height > MAX_LOGO_PIXELS:  # by the header: nothing is decoded yet
+        if picture.width * picture.height > MAX_LOGO_PIXELS:  # from the header: nothing is decoded yet
             raise UnusableLogoError(_TOO_LARGE)
         shown = ImageOps.exif_transpose(picture).convert("RGBA")
     shown.thumbnail(_PIXELS)

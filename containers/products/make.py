@@ -1,4 +1,4 @@
-"""Make the survey products of a scene: each separately, so that a failure of one does not affect the others."""
+"""Make the survey products of a scene, each separately, so that one that fails does not affect the others."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from products.scene import Bytes, NoPlaceError, Scene
 from splat.gaussians import Float32
 
 FIGURES = "products.json"
-HEIGHT_STEP, SIGMA_STEP = 0.005, 0.01  # metres that heights and their σ are rounded to
+HEIGHT_STEP, SIGMA_STEP = 0.005, 0.01  # metres to which heights and their σ are rounded
 _OVERVIEW = 1600  # pixels of the longer side of the small orthophoto
-_CONTOUR_LINES = 25  # about so many, at a round interval
-_CONTOUR_CELLS = 400_000  # of the surface that contours are drawn on, and that a customer can still read
+_CONTOUR_LINES = 25  # about this many levels, at a round interval
+_CONTOUR_CELLS = 400_000  # of the coarsened surface that contours are drawn on, so that they stay legible
 _ROUND = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 2.5, 5.0, 10.0, 20.0, 25.0, 50.0, 100.0)
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the customer asked for: `cell` of the maps in metres, None for the photos' own resolution; `epsg` of the
-    system, None for the scene's own; `letterhead` of the quality report.
+    """The customer's options: `cell`, the cell size of the maps in metres, None for the photos' resolution; `epsg`, the
+    code of the coordinate system, None for the scene's own; `letterhead` of the quality report.
     """
 
     name: str = "scene"
@@ -49,7 +49,7 @@ class Options:
     letterhead: Letterhead = field(default_factory=Letterhead)
 
     def in_words(self) -> dict[str, str]:
-        """For the quality report."""
+        """Names and values of the options, for the quality report."""
         return {
             "Quality": self.quality.value,
             "Cells of the maps": "the photos' own resolution" if self.cell is None else f"{self.cell:g} m",
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass
 class Made:
-    """Names of the files that were made, why others were not, by name, and figures."""
+    """The names of the files made, the reasons for those missing, by name, and figures."""
 
     files: list[str] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
@@ -71,18 +71,18 @@ class Made:
 
 
 def make(scene: Scene, options: Options, output: Path, scratch: Path, progress: Callable[[float, str], None]) -> None:
-    """Write the survey products, and into products.json what became of each.
+    """Write the survey products, and products.json, which lists them.
 
     Parameters
     ----------
-    scene: the splat, its cameras and dense points, in metres about the scene's origin.
-    options: name and quality; `cell`, metres of a cell of the maps, by default the photos' ground sampling distance;
-        `epsg`, the coordinate system, by default the UTM zone of the scene.
+    scene: the splat, its cameras and dense points, in metres relative to the scene's origin.
+    options: name and quality; `cell`, the cell size of the maps in metres, by default the photos' ground sampling
+        distance; `epsg`, the coordinate system, by default that of the control points or the scene's UTM zone.
     output: folder that receives the files.
-    scratch: folder for rasters that exceed the memory.
-    progress: gets the share done, 0..1, and words for it; it may raise to stop.
+    scratch: folder for rasters that may exceed the memory.
+    progress: receives the share done, 0..1, and a description; it may raise to stop.
 
-    Raises nothing for a product that cannot be made: it is listed under `missing`, with the reason for the customer.
+    A product that cannot be made raises nothing: it is listed under `missing`, with the reason for the customer.
     """
     made = Made()
     try:
@@ -175,7 +175,7 @@ def _surface(
 
 
 def _known_sigma(rasters: Rasters, scratch: Path) -> Float32:
-    """σ of the valid cells in any order, on disk as the maps are: it may be sorted there."""
+    """σ of the valid cells in any order, in a file like the maps; the caller may reorder it in place."""
     known: Float32 = layer(scratch, "known", np.float32, int(np.count_nonzero(rasters.valid)))
     start = 0
     for valid, sigma in zip(rasters.valid, rasters.sigma, strict=True):  # row by row
@@ -186,8 +186,8 @@ def _known_sigma(rasters: Rasters, scratch: Path) -> Float32:
 
 
 def write_report(options: Options, model: Path, cameras: Path, output: Path) -> None:
-    """Add the quality report to the products in `output`, where structure from motion left the figures for one. It is
-    written without a logo that cannot be used; products.json says why then."""
+    """Add the quality report to the products in `output`, if structure from motion left figures for one. A logo that
+    cannot be used is left out, and products.json gives the reason."""
     evidence = read_evidence(options.name, options.in_words(), options.letterhead, model, cameras, output)
     if evidence is None:
         return
@@ -206,7 +206,7 @@ def write_report(options: Options, model: Path, cameras: Path, output: Path) -> 
 
 
 def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene) -> Georeference:
-    """Where the grid lies, in the projection's own unit."""
+    """Where the grid lies, in the unit of the projection."""
     unit = projected.metres_per_unit
     heights = scene.georeference.get("heights") or {}
     return Georeference(
@@ -220,7 +220,7 @@ def georeference(projected: Projected, placed: Placed, grid: Grid, scene: Scene)
 
 
 def _write_contours(rasters: Rasters, placed: Placed, path: Path) -> float:
-    """Contours on a coarsened surface as GeoJSON (RFC 7946: WGS 84); returns their interval in metres."""
+    """Write contours of the coarsened surface as GeoJSON (RFC 7946: WGS 84); return their interval in metres."""
     step = max(1, round(np.sqrt(rasters.grid.cells / _CONTOUR_CELLS)))
     coarse = coarsened(rasters.heights, step)
     found = coarse[np.isfinite(coarse)]
@@ -239,12 +239,12 @@ def _write_contours(rasters: Rasters, placed: Placed, path: Path) -> float:
 
 
 def _overview(rgb: Bytes, valid: NDArray[np.bool_], path: Path) -> None:
-    """A small picture of a map (H, W, 3), white where it is not `valid` (H, W)."""
+    """Write a small picture of a map (H, W, 3), white where it is not `valid` (H, W)."""
     height, width = valid.shape
     step = max(1, -(-max(width, height) // _OVERVIEW))
     rows, columns = (max(1, size // step) for size in (height, width))
     picture = Image.new("RGB", (columns, rows), "white")
-    for top in range(0, rows, 256):  # strip by strip: a map may be larger than the memory
+    for top in range(0, rows, 256):  # strip by strip: a map may exceed the memory
         part = (slice(top * step, min(top + 256, rows) * step), slice(0, columns * step))
         shown = np.where(valid[part][..., None], rgb[part], 255).astype(np.uint8)
         picture.paste(Image.fromarray(shown).resize((columns, shown.shape[0] // step), Image.Resampling.BOX), (0, top))
@@ -252,14 +252,14 @@ def _overview(rgb: Bytes, valid: NDArray[np.bool_], path: Path) -> None:
 
 
 def _surface_of(scene: Scene) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Places (N, 3) on the scene's surfaces: the dense points, or the solid Gaussians where there are few."""
+    """Points (N, 3) on the scene's surfaces: the dense points, or the solid Gaussians if there are few dense points."""
     if len(scene.dense.points) > len(scene.gaussians) // 10:
         return scene.dense.points
     return scene.gaussians.means[scene.gaussians.opacities > -1].astype(np.float64)
 
 
 def _gsd(scene: Scene) -> float:
-    """Size of a photo's pixel on the scene, median, metres."""
+    """The median size of a photo's pixel on the scene, in metres."""
     if scene.survey and scene.survey["gsd_metres"]:
         return float(scene.survey["gsd_metres"])
     places = _surface_of(scene)

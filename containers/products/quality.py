@@ -1,6 +1,6 @@
-"""What a survey's quality report says, as plain values: the checks with their thresholds, tables and pictures.
+"""Compile the content of a survey's quality report as plain values: checks with their thresholds, tables and pictures.
 
-The fields are those of the reports that photogrammetry packages write, as far as the pipeline's data has them. The
+The fields are those that the reports of photogrammetry packages have, as far as the pipeline has the data. The
 thresholds for photos and focal length are those that PIX4D publishes for its own report.
 """
 
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the summary: what was found, and what is asked for `GOOD`."""
+    """One line of the summary: the value found, and the value needed for `GOOD`."""
 
     name: str
     found: str
@@ -36,7 +36,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, what is to be said, a table (`header` may be empty) and pictures with captions."""
+    """A heading, a text, a table (`header` may be empty) and pictures with captions."""
 
     title: str
     text: str = ""
@@ -47,7 +47,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """`facts`: name and value, under the title. `logo`: a PNG."""
+    """The whole report. `facts`: names and values shown under the title; `logo`: a PNG."""
 
     title: str
     facts: Sequence[tuple[str, str]]
@@ -61,7 +61,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the stages left: contents of their JSON files, and pictures that there are."""
+    """What the stages left behind: the contents of their JSON files, and the pictures that exist."""
 
     name: str
     photos: Sequence[Mapping[str, Any]]
@@ -85,7 +85,9 @@ CHECKED = "The accuracy stated is that of the check points listed, which no adju
 def read_evidence(
     name: str, asked: Mapping[str, str], letterhead: Letterhead, model: Path, cameras: Path, output: Path
 ) -> Evidence | None:
-    """Evidence of a training output, structure from motion's and the products' folder; None without survey.json."""
+    """Read the outputs of training (`model`) and structure from motion (`cameras`) and the products made so far in
+    `output`; None without survey.json.
+    """
     if not (cameras / "survey.json").is_file():
         return None
 
@@ -110,7 +112,7 @@ def read_evidence(
 
 
 def report(evidence: Evidence, today: date, logo: bytes | None = None) -> Report:
-    """The whole report, as of `today`."""
+    """The whole report, dated `today`; `logo` is a PNG."""
     return Report(
         title=evidence.name,
         facts=evidence.letterhead.facts(evidence.survey["captured"], today),
@@ -177,7 +179,7 @@ def _checks(evidence: Evidence) -> list[Check]:
 
 
 def _accuracy_check(evidence: Evidence) -> Check:
-    """Check points within a ground sampling distance in plan and two in height; without any it is a guess."""
+    """Compare check points with one ground sampling distance in plan and two in height; without any, never good."""
     gsd, check = evidence.survey["gsd_metres"], evidence.survey["check"]
     wanted = "check points: 1 GSD in plan, 2 in height"
     if check and gsd:
@@ -219,7 +221,7 @@ def _flight(evidence: Evidence) -> Section:
 
 
 def _pictures(evidence: Evidence, captions: Mapping[str, str]) -> list[tuple[Path, str]]:
-    """Those that there are."""
+    """The pictures that exist, with their captions."""
     return [(evidence.pictures[name], caption) for name, caption in captions.items() if name in evidence.pictures]
 
 
@@ -240,8 +242,8 @@ def _system(evidence: Evidence) -> Section:
         ("Placed by", str(evidence.georeference.get("source") or "not known")),
     ]
     if system.get("uncertain"):
-        rows.append(("Against the system itself", str(system["uncertain"])))
-    return Section("Coordinate system", "Heights are passed through as given; none was converted.", rows=rows)
+        rows.append(("Accuracy of the transformation", str(system["uncertain"])))
+    return Section("Coordinate system", "Heights are as given; they were not converted.", rows=rows)
 
 
 def _positions(evidence: Evidence) -> Section:
@@ -355,7 +357,7 @@ def _maps(evidence: Evidence) -> Section:
 
 
 def _processing(evidence: Evidence) -> Section:
-    """Software, options, and what each step took."""
+    """Software, options, and the time and memory that each step took."""
     rows = [("Software", f"Spaceport {__version__}"), *evidence.asked.items()]
     for title, result in (("Structure from motion", evidence.cameras_result), ("Training", evidence.training_result)):
         if "resources" not in result:

@@ -1,4 +1,4 @@
-"""Write the quality report as HTML, which needs no other file, and as PDF (A4, reportlab)."""
+"""Write the quality report as self-contained HTML and as PDF (A4, reportlab)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from products.quality import Report, Section, Verdict
 
 TINTS = {Verdict.GOOD: "#268c46", Verdict.FAIR: "#b8760c", Verdict.POOR: "#c4302b"}
 _LINE, _SHADE, _INK = "#d2d6dc", "#f0f2f5", "#181c22"
-_PICTURE_PIXELS = 1400  # of a picture's longer side: 200 a inch over the page's width
+_PICTURE_PIXELS = 1400  # longer side of a picture: 200 pixels per inch across the page
 _MARGIN = 16 * mm
 _TALLEST = 120 * mm
 _CHECK_HEADER = ("Check", "Found", "Wanted", "")
@@ -46,7 +46,7 @@ footer{{margin-top:2rem;border-top:1px solid {_LINE};padding-top:.5rem}}"""
 
 
 def write_html(path: Path, report: Report) -> None:
-    """One file, pictures inside."""
+    """Write the report as one HTML file that contains its pictures."""
     title = html.escape(report.title)
     facts = [f"<td>{html.escape(name)}</td><td>{html.escape(text)}</td>" for name, text in report.facts]
     checks = _html_table(
@@ -78,7 +78,7 @@ def write_html(path: Path, report: Report) -> None:
 
 
 def _html_company(report: Report) -> str:
-    """Logo, name and address, at the right of the title."""
+    """Logo, name and address, to the right of the title."""
     logo = f'<img alt="" src="data:image/png;base64,{base64.b64encode(report.logo).decode()}">' if report.logo else ""
     lines = f"<strong>{html.escape(report.company)}</strong>" if report.company else ""
     lines += f"<p>{html.escape(report.address)}</p>" if report.address else ""
@@ -103,7 +103,7 @@ def _html_table(header: tuple[str, ...], rows: list[str]) -> str:
 
 
 def write_pdf(path: Path, report: Report) -> None:
-    """A4, as many pages as it takes."""
+    """Write the report as PDF on as many A4 pages as it needs."""
     styles = getSampleStyleSheet()
     body = ParagraphStyle("cell", parent=styles["BodyText"], fontSize=8.5, leading=11, textColor=_INK)
     story: list[Flowable] = [
@@ -139,7 +139,7 @@ def write_pdf(path: Path, report: Report) -> None:
 
 
 def _head(report: Report, title: ParagraphStyle, body: ParagraphStyle) -> Flowable:
-    """The title, and the company at its right."""
+    """The title, with the company to its right."""
     left = [Paragraph(_text(report.title), ParagraphStyle("left", parent=title, alignment=TA_LEFT, spaceAfter=2))]
     left.append(Paragraph(_HEADING, body))
     right: list[Flowable] = []
@@ -162,7 +162,7 @@ def _facts(report: Report, body: ParagraphStyle) -> Flowable:
 
 
 def _cut(text: str, font: str, size: float, width: float) -> str:
-    """`text` with an ellipsis where it is wider than `width`."""
+    """`text`, shortened with an ellipsis if it is wider than `width` points."""
     if stringWidth(text, font, size) <= width:
         return text
     while text and stringWidth(text + "…", font, size) > width:
@@ -201,7 +201,7 @@ def _picture(path: Path) -> Flowable:
 
 
 def _image(content: bytes, width: float, height: float, align: str = "CENTER") -> Flowable:
-    """As large as fits."""
+    """A picture as large as fits into `width` by `height` points."""
     with Picture.open(io.BytesIO(content)) as picture:
         across, down = picture.size
     factor = min(width / across, height / down)
@@ -209,7 +209,7 @@ def _image(content: bytes, width: float, height: float, align: str = "CENTER") -
 
 
 def _jpeg(path: Path) -> bytes:
-    """A picture small enough for a page, as JPEG."""
+    """The picture at `path` as JPEG, scaled down for a page."""
     with Picture.open(path) as picture:
         small = picture.convert("RGB")
     small.thumbnail((_PICTURE_PIXELS, _PICTURE_PIXELS))
@@ -219,5 +219,5 @@ def _jpeg(path: Path) -> bytes:
 
 
 def _text(text: str) -> str:
-    """Text for reportlab's markup."""
+    """`text`, escaped for reportlab's markup."""
     return html.escape(in_pdf_letters(text), quote=False)

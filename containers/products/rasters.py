@@ -1,4 +1,4 @@
-"""Draw a scene's maps tile by tile into rasters that lie on disk: memory grows with a tile, not with the map."""
+"""Draw a scene's maps tile by tile into rasters on disk: memory depends on the size of a tile, not of the map."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from splat.gaussians import Float32, Gaussians
 from splat.orthographic import draw_from_above
 
 TILE = 1024  # cells
-_RIM = 16  # cells about a tile that are drawn with it, so that filters see across its rim
-MIN_PHOTOS = 3  # that have a cell in their picture; fewer do not fix its height
+_RIM = 16  # cells around a tile that are drawn with it, so that filters see beyond its edge
+MIN_PHOTOS = 3  # photos that must have a cell in their picture; fewer do not determine its height
 MAX_CELLS = 1_000_000_000
-_DEPTH_EDGE = 640  # pixels of the longer side of what the splat shows in a photo
+_DEPTH_EDGE = 640  # pixels of the longer side of a photo's depth map
 _EXTENT_PERCENTILES = (0.5, 99.5)
-_DEPTH_BYTES = 1 << 30  # of their depths: all of some 900 photos
-_PHOTO_BYTES = 2 << 30  # of decoded photos: neighbouring tiles are seen by nearly the same ones
+_DEPTH_BYTES = 1 << 30  # cached depth maps: those of some 900 photos
+_PHOTO_BYTES = 2 << 30  # cached decoded photos: neighbouring tiles are seen by nearly the same ones
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Rasters:
-    """Maps on one grid: `rgb` (h, w, 3), `heights` (h, w) in the scene's datum, `sigma` (h, w), `valid` (h, w). Heights
-    and σ are NaN where not valid.
+    """Maps on one grid: `rgb` (h, w, 3), `heights` (h, w) in metres in the scene's datum, their `sigma` (h, w) in
+    metres, and `valid` (h, w). Heights and σ are NaN where they are not valid.
     """
 
     grid: Grid
@@ -50,13 +50,13 @@ class NothingSeenError(Exception):
 
 
 def default_cell(gsd: float) -> float:
-    """A cell for a ground sampling distance: two digits, so that files of one flight fit each other."""
+    """The cell size for a ground sampling distance: two digits, so that the maps of similar flights align."""
     digits = 1 - math.floor(math.log10(gsd))
     return float(round(gsd, digits))
 
 
 def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -> Grid:
-    """The grid round the points (N, 3), ENU, that MIN_PHOTOS see, in whole cells. Raises NothingSeenError."""
+    """The grid, in whole cells, around those ENU points (N, 3) that MIN_PHOTOS cameras see. Raises NothingSeenError."""
     seen = np.zeros(len(points), np.int16)
     for camera in cameras:
         seen += camera.contains(*camera.project(points))
@@ -65,7 +65,7 @@ def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -
         raise NothingSeenError(f"no part of the scene is seen by {MIN_PHOTOS} photos")
     low, high = np.percentile(placed.to_grid(kept)[:, :2], _EXTENT_PERCENTILES, axis=0)
     corner = placed.corner[:2]
-    # cells of all maps with one cell size share their borders
+    # maps with the same cell size share their cell borders
     west = math.floor((low[0] + corner[0]) / cell) * cell - corner[0]
     north = math.ceil((high[1] + corner[1]) / cell) * cell - corner[1]
     width, height = math.ceil((high[0] - west) / cell), math.ceil((north - low[1]) / cell)
@@ -73,9 +73,9 @@ def extent(points: Vector, cameras: list[Camera], placed: Placed, cell: float) -
 
 
 def draw(scene: Scene, placed: Placed, grid: Grid, scratch: Path, after_each: Callable[[float], None]) -> Rasters:
-    """Draw every map of `scene` on `grid` into files below `scratch`; `after_each` gets the share that is done.
+    """Draw all maps of `scene` on `grid` into files below `scratch`; `after_each` receives the share done, 0..1.
 
-    Raises NothingSeenError where no cell is valid.
+    Raises NothingSeenError if no cell is valid.
     """
     rasters = _empty(grid, scratch)
     drawing = _Drawing.of(scene, placed, grid.cell)
@@ -90,8 +90,8 @@ def draw(scene: Scene, placed: Placed, grid: Grid, scratch: Path, after_each: Ca
 
 @dataclass(frozen=True)
 class _Drawing:
-    """What all tiles are drawn from: the Gaussians `carried` onto the grid, dense `points`, the `depths` that the splat
-    shows in each photo, decoded `photos`.
+    """The data that all tiles are drawn from: the Gaussians `carried` onto the grid, the dense `points`, and caches of
+    the `depths` that the splat shows in each photo and of the decoded `photos`.
     """
 
     scene: Scene
@@ -144,7 +144,7 @@ class _Drawing:
 
 
 def layer(scratch: Path, name: str, kind: type, *shape: int) -> Any:
-    """An array of zeros that lies in a file below `scratch`."""
+    """An array of zeros in a file below `scratch`."""
     return np.memmap(scratch / f"{name}.raw", kind, "w+", shape=shape)
 
 
@@ -158,21 +158,21 @@ def _empty(grid: Grid, scratch: Path) -> Rasters:
 
 
 def _depths(gaussians: Gaussians, camera: Camera) -> Float32:
-    """What the splat shows in a photo: depths, infinite where it stops too little light to hide anything."""
+    """The depths that the splat shows in a photo; infinite where it stops too little light to hide anything."""
     small = camera.scaled(min(1.0, _DEPTH_EDGE / max(camera.width, camera.height)))
     found = depth_map(gaussians, small).median
     return np.where(np.isfinite(found), found, np.float32(np.inf)).astype(np.float32)
 
 
 def _corners(found: Surface, tile: Grid) -> Vector:
-    """(8, 3) of the box round a tile's surface."""
+    """The corners (8, 3) of the box around a tile's surface."""
     low, high = np.nanmin(found.heights), np.nanmax(found.heights)
     east, south = tile.west + tile.width * tile.cell, tile.north - tile.height * tile.cell
     return np.array([[x, y, z] for x in (tile.west, east) for y in (south, tile.north) for z in (low, high)], float)
 
 
 def _may_see(camera: Camera, box: Vector) -> bool:
-    """Whether a box (8, 3) can be in a picture: not wholly beyond one of its sides."""
+    """Whether a box (8, 3) can be in a picture, that is, does not lie entirely beyond one of its sides."""
     local = box @ camera.rotation.T + camera.translation
     x, y, z = local.T
     beyond = [

@@ -1,4 +1,4 @@
-"""What is derived from a surface model: hillshade, contours, and the volume over a polygon."""
+"""Derive a hillshade, contours, and the volume over a polygon from a surface model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from splat.gaussians import Float32
 
 Vector = NDArray[np.float64]
 
-SUN_AZIMUTH, SUN_ALTITUDE = 315.0, 45.0  # degrees, as maps have it: from the north-west
+SUN_AZIMUTH, SUN_ALTITUDE = 315.0, 45.0  # degrees; maps are lit from the north-west by convention
 MIN_VERTICES = 3
-_STRIP = 512  # rows of a map that are worked on at a time: all at once are many times the map in memory
+_STRIP = 512  # rows of a map processed at a time: all at once would take many times the map's memory
 
 
 class PolygonOutsideError(Exception):
-    """A polygon that the surface model does not cover; the message says how much of it."""
+    """The surface model does not cover a polygon; the message says how much of it is covered."""
 
 
 @dataclass(frozen=True)
 class Volume:
-    """Cubic metres above (`fill`) and below (`cut`) the base, over `area` square metres, and one `sigma` of the sum."""
+    """Cubic metres above (`fill`) and below (`cut`) the base, the `area` in square metres, and one `sigma` of the
+    volume in cubic metres."""
 
     fill: float
     cut: float
@@ -32,18 +33,21 @@ class Volume:
 
 
 def hillshade(heights: Float32, cell: float, out: NDArray[np.uint8]) -> None:
-    """Write into `out` (h, w) the light on the surface, 1 to 255 (Horn 1981), and 0 where it is not known."""
+    """Write the light on the surface, 1 to 255, into `out` (h, w), and 0 where the surface is unknown.
+
+    Horn, Hill Shading and the Reflectance Map, 1981. `heights` (h, w) and `cell` in metres.
+    """
     rows = len(heights)
     for top in range(0, rows, _STRIP):
         end = min(top + _STRIP, rows)
-        # with a row of the neighbouring strips, or the rim's own once more
+        # with one row of each neighbouring strip, or the rim repeated
         part = np.asarray(heights[max(top - 1, 0) : end + 1])
         padded = np.pad(part, ((int(top == 0), int(end == rows)), (1, 1)), mode="edge")
         out[top:end] = _light(padded, cell)
 
 
 def _light(padded: Float32, cell: float) -> NDArray[np.uint8]:
-    """(h, w) of heights with a cell more on each side."""
+    """The light (h, w) on heights that are padded by one cell on each side."""
     with np.errstate(invalid="ignore"):
         east = (padded[:-2, 2:] + 2 * padded[1:-1, 2:] + padded[2:, 2:]) - (
             padded[:-2, :-2] + 2 * padded[1:-1, :-2] + padded[2:, :-2]
@@ -76,8 +80,8 @@ def coarsened(heights: Float32, step: int) -> Float32:
 
 
 def contours(heights: Float32, interval: float) -> list[tuple[float, Vector]]:
-    """Lines of equal height, every `interval` metres: height and vertices (N, 2) in cells, x right and y down, the
-    centre of the first cell at (0.5, 0.5). None crosses a cell whose corners are not all known.
+    """Lines of equal height every `interval` metres: the height, and vertices (N, 2) in cells, x to the right and y
+    down, with the centre of the first cell at (0.5, 0.5). Lines cross only squares whose four corners are all known.
     """
     known = heights[np.isfinite(heights)]
     if not len(known):
@@ -91,8 +95,8 @@ def contours(heights: Float32, interval: float) -> list[tuple[float, Vector]]:
 
 
 def _segments(heights: Float32, level: float) -> list[tuple[tuple[int, int, int], tuple[int, int, int], Vector]]:
-    """Marching squares: for each piece the two edges that it joins and its ends (2, 2). An edge is (row, column, 0 for
-    the one to the right of a corner, 1 for the one below it).
+    """Marching squares: for each piece the two edges that it joins, and its ends (2, 2). An edge is (row, column, 0 for
+    the edge to the right of that corner, 1 for the edge below it).
     """
     above = heights > level
     whole = np.isfinite(heights)
@@ -109,7 +113,8 @@ def _segments(heights: Float32, level: float) -> list[tuple[tuple[int, int, int]
     return pieces
 
 
-# which sides of a square are joined, by its corners above the level (1 top left, 2 top right, 4 bottom right, 8 left)
+# the sides of a square that a line joins, by the sum of its corners above the level: 1 top left, 2 top right,
+# 4 bottom right, 8 bottom left
 _L, _T, _R, _B = "left", "top", "right", "bottom"
 _CASES: dict[int, tuple[tuple[str, str], ...]] = {
     1: ((_L, _T),), 2: ((_T, _R),), 3: ((_L, _R),), 4: ((_R, _B),), 5: ((_L, _T), (_R, _B)), 6: ((_T, _B),),
@@ -127,14 +132,14 @@ def _crossing(heights: Float32, edge: tuple[int, int, int], level: float) -> tup
 
 
 def _joined(pieces: list[tuple[tuple[int, int, int], tuple[int, int, int], Vector]]) -> list[Vector]:
-    """Pieces end to end, as lines (N, 2); a closed one ends where it begins."""
+    """Pieces joined end to end to lines (N, 2); a closed line ends where it begins."""
     ends: dict[tuple[int, int, int], list[int]] = {}
     for index, (a, b, _) in enumerate(pieces):
         ends.setdefault(a, []).append(index)
         ends.setdefault(b, []).append(index)
     used = [False] * len(pieces)
     lines = []
-    # lines with ends first, from those ends; what is left is closed
+    # open lines first, from their ends; the rest is closed
     order = sorted(range(len(pieces)), key=lambda index: min(len(ends[side]) for side in pieces[index][:2]))
     for start in order:
         if used[start]:
@@ -153,16 +158,28 @@ def _joined(pieces: list[tuple[tuple[int, int, int], tuple[int, int, int], Vecto
 
 
 def volume(heights: Float32, sigma: Float32, cell: float, polygon: Vector, base: float | None = None) -> Volume:
-    """Volume between the surface and a base over a `polygon` (N, 2) in cells, as `contours` counts them.
+    """Measure the volume between the surface and a base over a polygon.
 
-    `base`: its height; None for the plane that fits the surface along the polygon's rim, as a stockpile is measured.
-    Raises PolygonOutsideError where the surface covers less than nine tenths of it; the rest counts as its mean.
+    Parameters
+    ----------
+    heights: the surface (h, w) in metres, NaN where unknown.
+    sigma: their standard errors (h, w) in metres.
+    cell: the size of a cell in metres.
+    polygon: corners (N, 2) in cells, in the coordinates of `contours`; its sides do not cross.
+    base: the base's height in metres; None for a plane that fits the surface along the polygon's rim, as stockpiles
+        are measured.
+
+    Raises PolygonOutsideError if the surface is known on less than nine tenths of the polygon. The rest of it counts
+    as the mean.
     """
     inside = covered(polygon, heights.shape)
     if len(polygon) < MIN_VERTICES or not inside.any():
-        raise PolygonOutsideError("the polygon lies outside of the surface model")
+        raise PolygonOutsideError("the polygon lies outside the surface model")
     known = inside & np.isfinite(heights)
-    share = float(known.sum() / inside.sum())
+    total = int(inside.sum())
+    if (polygon < 0).any() or (polygon > heights.shape[::-1]).any():  # cells beyond the raster belong to it, too
+        total = max(total, round(_area(polygon)))
+    share = float(known.sum() / total)
     if share < 0.9:
         raise PolygonOutsideError(f"the surface model covers {share:.0%} of the polygon")
     rows, columns = np.nonzero(known)
@@ -176,14 +193,20 @@ def volume(heights: Float32, sigma: Float32, cell: float, polygon: Vector, base:
     return Volume(
         fill=float(np.maximum(above, 0).sum() * square),
         cut=float(np.maximum(-above, 0).sum() * square),
-        area=float(inside.sum() * cell * cell),
-        # neighbouring cells err together: the mean's own σ, not that of independent cells
-        sigma=float(np.nanmean(sigma[known]) * inside.sum() * cell * cell),
+        area=float(total * cell * cell),
+        # the errors of neighbouring cells are not independent, so the mean σ is not reduced by averaging
+        sigma=float(np.nanmean(sigma[known]) * total * cell * cell),
     )
 
 
+def _area(polygon: Vector) -> float:
+    """The area of a polygon (N, 2) whose sides do not cross, by the shoelace formula."""
+    x, y = polygon.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
 def covered(polygon: Vector, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """(h, w) cells whose centres lie in the polygon (even-odd rule)."""
+    """(h, w): True for the cells whose centres lie in the polygon (N, 2), by the even-odd rule."""
     rows, columns = shape[:2]
     y = np.arange(rows) + 0.5
     crossings: NDArray[np.int64] = np.zeros((rows, columns + 1), np.int64)
@@ -197,7 +220,10 @@ def covered(polygon: Vector, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def _rim_plane(heights: Float32, polygon: Vector) -> tuple[float, float, float]:
-    """The plane through the surface along the polygon's sides. Raises PolygonOutsideError where none is known there."""
+    """The plane that fits the surface along the polygon's sides: its height at the origin, and its slopes in x and y.
+
+    Raises PolygonOutsideError if the surface is known at fewer than three places along them.
+    """
     places = [
         a + (b - a) * share
         for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True)

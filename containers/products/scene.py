@@ -1,4 +1,4 @@
-"""What products are made from: the trained splat and its views, dense points, photos, and where the scene is."""
+"""Read what the products are made from: the splat and its views, dense points, photos, and the georeference."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ Bytes = NDArray[np.uint8]
 
 
 class NoPlaceError(Exception):
-    """The scene is not georeferenced, so that no map of it can be made; the message says why."""
+    """No map of the scene can be made, because it is not georeferenced; the message says why."""
 
 
 @dataclass(frozen=True)
 class DensePoints:
-    """`dense.ply`: surfaces that photos agree on, in ENU metres."""
+    """The content of `dense.ply`: points of the surfaces that photos agree on, in ENU metres."""
 
     points: Vector  # (N, 3)
     rgb: Bytes  # (N, 3)
-    agree: Bytes  # (N,) depth maps besides the point's own
+    agree: Bytes  # (N,) number of depth maps that agree, besides the point's own
     sigma: NDArray[np.float32]  # (N,) metres along the ray
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene in its local frame. `photos`: the folder of the undistorted photos that `views` are named after; `gains`:
-    by how much each is brighter than the splat, by name.
+    """A scene in its local frame. `photos`: the folder of the undistorted photos, whose names are those of `views`;
+    `gains`: for each photo's name the factor (3,) by which it is brighter than the splat.
     """
 
     gaussians: Gaussians
@@ -51,14 +51,15 @@ class Scene:
     survey: Mapping[str, Any] | None
 
     def photo(self, name: str) -> Bytes:
-        """(H, W, 3)"""
+        """A photo's pixels (H, W, 3)."""
         with Image.open(self.photos / name) as image:
             return np.asarray(image.convert("RGB"))
 
     def projected(self, epsg: int | None = None) -> Projected:
-        """The scene's projection, or that of `epsg`.
+        """The scene's projection, or that of `epsg` if given.
 
-        Raises NoPlaceError, UnusableSystemError: also where the way to `epsg` would spoil what control points give.
+        Raises NoPlaceError, and UnusableSystemError, also if the transformation to `epsg` is less accurate than the
+        control points.
         """
         place = Place.of(self.georeference)
         if place is None:
@@ -66,7 +67,9 @@ class Scene:
         return projection_of(place, self.georeference, epsg)
 
     def grid_gap(self, projected: Projected) -> GridGap | None:
-        """What makes maps in the system uncertain; control points give their own exactly, by the way they came in."""
+        """The missing grid files that make maps in a system uncertain; None for maps in the control points' own system,
+        which is reached exactly.
+        """
         return None if self._by_control_points else projected.grid_gap
 
     @property
@@ -75,9 +78,9 @@ class Scene:
 
 
 def read_scene(model: Path, cameras: Path) -> Scene:
-    """The scene of a training output `model` and the structure from motion `cameras` it came from.
+    """Read a scene from the output of training (`model`) and that of structure from motion (`cameras`).
 
-    Raises InvalidSplatError, InvalidSceneError, OSError where a file is missing or malformed.
+    Raises InvalidSplatError, InvalidSceneError or OSError if a file is missing or malformed.
     """
     gaussians, _ = sound(read_ply(model / "scene.ply"))
     survey = cameras / "survey.json"
@@ -95,7 +98,7 @@ def read_scene(model: Path, cameras: Path) -> Scene:
 
 
 def _at_full_size(views: list[View], photos: Path) -> list[View]:
-    """The views whose photos are there, with cameras of the photos' own size: training may have seen smaller ones."""
+    """The views whose photos exist, with cameras of the photos' full size: training may have used smaller ones."""
     found = []
     for view in views:
         path = photos / view.name

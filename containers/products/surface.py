@@ -1,8 +1,10 @@
-"""The surface model: the mean of stereo's points and the splat's median heights, weighted by their variances where both
-see one surface; stereo's points where they do not; the splat's heights where there are no points; and σ.
+"""Compute the surface model and its σ from stereo's points and the splat's median heights.
 
-On the sample a splat's heights have a σ of a fifth of the fog that a ray goes through (between a quarter and three
-quarters of its light): 68 % of cells lie within 1.5 cm below 5 cm of fog, 3.5 at 10 to 20, 20 at 0.5 to 1 m.
+Where both show the same surface, the result is their mean, weighted by their inverse variances. Where they show
+different surfaces, it is that of stereo; without points, that of the splat.
+
+On the sample, σ of a splat's height is a fifth of the fog that the ray passes (between a quarter and three quarters of
+its light): 68 % of the cells are within 1.5 cm below 5 cm of fog, 3.5 cm at 10 to 20 cm, 20 cm at 0.5 to 1 m.
 """
 
 from __future__ import annotations
@@ -22,23 +24,24 @@ Vector = NDArray[np.float64]
 
 SIGMA_OF_FOG = np.float32(0.2)
 SIGMA_OF_CELL = np.float32(0.5)
-THICKEST_FOG = np.float32(10.0)  # metres taken where the splat does not stop three quarters of the light
-REACH_CELLS = 8.0  # radius of the points that a cell's height is fitted to; those of dense.ply are about six apart
-_ONE_SURFACE = 0.15  # metres from the plane of its neighbours at which a point is on another surface, and its slope
+THICKEST_FOG = np.float32(10.0)  # metres assumed where the splat does not stop three quarters of the light
+REACH_CELLS = 8.0  # radius of the points to which a cell's height is fitted; those of dense.ply are about six apart
+# a point belongs to the surface if its height differs by no more than this many metres plus this slope times distance
+_ONE_SURFACE = 0.15
 _SLOPE = 1.2
-_JUMP = 0.5  # metres between the splat and a point at which they see two surfaces
-_MIN_PLANE = 5  # points that a plane is fitted to; of fewer the mean stands
+_JUMP = 0.5  # metres between a point's height and the splat's beyond which a larger difference counts no more
+_MIN_PLANE = 5  # points needed to fit a plane; fewer are averaged
 _RIDGE = 1e-3
-# stereo and the splat see one surface where they differ by no more than this many σ of the difference, and metres
+# stereo and the splat show the same surface if they differ by less than this many σ of the difference, and metres
 _ONE_SURFACE_SIGMAS = np.float32(3.0)
 _ONE_SURFACE_APART = np.float32(0.3)
-_DOUBT = np.float32(0.25)  # of the difference between the two surfaces, added to stereo's σ
-_FARTHEST_APART = np.float32(2.0)  # metres of difference that count
+_DOUBT = np.float32(0.25)  # share of the difference between the two surfaces that is added to stereo's σ
+_FARTHEST_APART = np.float32(2.0)  # metres at which that difference is capped
 
 
 @dataclass(frozen=True)
 class SurfacePoints:
-    """Points (N, 3) on the grid, metres, in order of buckets as large as their reach; `sigma` (N,) metres."""
+    """Points (N, 3) on the grid in metres, sorted by square buckets of side `reach`; their `sigma` (N,) in metres."""
 
     points: Vector
     sigma: Float32
@@ -50,7 +53,7 @@ class SurfacePoints:
 
     @classmethod
     def sorted(cls, points: Vector, sigma: Float32, cell: float) -> SurfacePoints:
-        """Points in order of buckets, for a grid with cells of `cell` metres."""
+        """Sort points (N, 3) into buckets for a grid with cells of `cell` metres."""
         reach = REACH_CELLS * cell
         west, north = (float(points[:, 0].min()), float(points[:, 1].max())) if len(points) else (0.0, 0.0)
         columns = ((points[:, 0] - west) / reach).astype(np.int64)
@@ -71,7 +74,7 @@ class Surface:
 
 
 def surface(points: SurfacePoints, splat: Crossing, alpha: Float32, grid: Grid) -> Surface:
-    """The surface of one tile: of stereo's points where there are some and of the splat where it is dense enough."""
+    """The surface of one tile, from stereo's `points` and, where `alpha` is above one half, the `splat`'s heights."""
     x, y = grid.centres()
     heights = np.full((grid.height, grid.width), np.nan, np.float32)
     sigma = np.full((grid.height, grid.width), np.nan, np.float32)
@@ -84,11 +87,11 @@ def surface(points: SurfacePoints, splat: Crossing, alpha: Float32, grid: Grid) 
 
 
 def _combined(stereo: Surface, splat: Surface, opaque: NDArray[np.bool_]) -> Surface:
-    """Stereo's surface and, where it is `opaque`, the splat's. Their errors are independent (a correlation of 0.09 on
-    rings-0-20), and in thin fog the splat's are the smaller ones: 1 cm beside 5.
+    """Combine stereo's surface with that of the splat, where this is `opaque`. Their errors are independent (a
+    correlation of 0.09 on rings-0-20), and in thin fog the splat's are smaller: 1 cm, against 5 cm.
 
     Where the two differ by more than their σ explain, σ grows by the ratio (Birge, The calculation of errors by the
-    method of least squares, 1932); where they see two surfaces, stereo's grows by a part of the difference.
+    method of least squares, 1932). Where they show different surfaces, stereo's σ grows by a share of the difference.
     """
     known = np.isfinite(stereo.heights)
     apart = np.where(known & opaque, np.abs(splat.heights - stereo.heights), np.float32(0))
@@ -105,7 +108,7 @@ def _combined(stereo: Surface, splat: Surface, opaque: NDArray[np.bool_]) -> Sur
 
 
 def sigma_of_fog(spread: Float32, cell: float) -> Float32:
-    """One σ (h, w) of the splat's heights in metres, from the fog that each ray goes through."""
+    """One σ (h, w) of the splat's heights in metres, from the fog that each ray passes."""
     fog = np.where(np.isfinite(spread), spread, THICKEST_FOG)
     found: Float32 = np.hypot(SIGMA_OF_CELL * np.float32(cell), SIGMA_OF_FOG * fog).astype(np.float32)
     return found
@@ -116,8 +119,8 @@ def _fitted(
     points: Vector, sigmas: Float32, starts: NDArray[np.int64], across: int, frame: Vector, xs: Vector, ys: Vector,
     splat: Float32, heights: Float32, sigma: Float32,
 ) -> None:  # fmt: skip
-    """Each cell's height on the plane through the points of one surface: that of the point nearest in plan and to the
-    splat's height, so that eaves stay where the nearest point or the splat has them.
+    """Fit each cell's height by a plane through points of one surface: the surface of the point that is nearest in plan
+    and in height to the splat, so that eaves stay where that point or the splat has them.
     """
     west, north, reach = frame[0], frame[1], frame[2]
     down = (starts.shape[0] - 1) // across
@@ -137,7 +140,7 @@ def _fitted(
                     if distance > 1.0:
                         continue
                     apart = (points[k, 2] - guess) / _JUMP
-                    if apart == apart:  # no NaN: the splat has a height there
+                    if apart == apart:  # not NaN: the splat has a height here
                         distance += min(apart * apart, 1.0)
                     if distance < best:
                         best, level = distance, points[k, 2]

@@ -1,7 +1,7 @@
-"""`python -m products.volume PRODUCTS POLYGON.geojson`: the volume over a polygon, such as a stockpile's rim.
+"""`python -m products.volume PRODUCTS POLYGON.geojson`: measure the volume over a polygon, such as a stockpile's rim.
 
-Reads `surface.tif` and `surface_sigma.tif` of a delivery and a polygon in longitude and latitude (RFC 7946), and prints
-a line of JSON: cubic metres above and below the base, area, and one σ.
+Reads `surface.tif` and `surface_sigma.tif` of a delivery and a polygon in longitude and latitude (RFC 7946). Prints a
+line of JSON: cubic metres above and below the base, the area in square metres, and one σ of the volume.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m products.volume", description=__doc__.splitlines()[0])
     parser.add_argument("products", type=Path, help="folder with surface.tif and surface_sigma.tif")
     parser.add_argument("polygon", type=Path, help="GeoJSON")
-    parser.add_argument("--base", type=float, help="height of the base; without it the plane through the polygon's rim")
+    parser.add_argument("--base", type=float, help="height of the base; default: a plane through the polygon's rim")
     given = parser.parse_args(arguments)
     try:
         found = measured(given.products, read_polygon(given.polygon), given.base)
@@ -80,12 +80,12 @@ def measured(folder: Path, polygon: Vector, base: float | None) -> Volume:
     cell, west, north = tags[_SCALE][0], tags[_TIE][3], tags[_TIE][4]
     in_cells = np.column_stack([(np.asarray(x) - west) / cell, (north - np.asarray(y)) / cell])
     if not np.isfinite(in_cells).all():
-        raise PolygonOutsideError("the polygon lies outside of the surface model")
+        raise PolygonOutsideError("the polygon lies outside the surface model")
     return volume(heights, sigma, cell * float(system.axis_info[0].unit_conversion_factor), in_cells, base)
 
 
 def _read(path: Path) -> tuple[Float32, dict[int, Any]]:
-    """Heights, NaN where unknown, and the tags of a surface of ours, which may be larger than Pillow's limit.
+    """Heights, NaN where unknown, and the TIFF tags of one of our surfaces, which may exceed Pillow's limit of pixels.
 
     Raises NoSurfaceError.
     """

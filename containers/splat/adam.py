@@ -1,6 +1,7 @@
-"""Adam on the Gaussians that a picture shows; the others' parameters and moments are neither read nor written.
+"""Adam for the Gaussians that a picture shows; the parameters and moments of all others are neither read nor written.
 
-Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, in the order of arithmetic that ends its section 2.
+Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, with the faster order of computation that closes its
+section 2.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from splat.lanes import LANES, load, square_root, store
 
 BETA1, BETA2, EPSILON = np.float32(0.9), np.float32(0.999), np.float32(1e-15)
 
-# Columns of a row of moments: means, quats, scales, opacity, sh0 and the higher harmonics, then nothing up to whole
-# lanes. One row for all parameters, because a row that is not in the cache costs more than its arithmetic.
+# Columns of a row of moments: means, quats, scales, opacity, sh0 and the higher harmonics, padded to whole lanes. All
+# parameters share one row, because fetching a row that is not in the cache costs more than its arithmetic.
 COLUMNS = {"means": 0, "quats": 3, "scales": 7, "opacities": 10, "sh0": 11, "shN": 14}
 MOMENT_COLUMNS = 64
-_BLOCK = 64  # rows a task
+_BLOCK = 64  # rows per task
 
 
 def adam_rows(
@@ -30,11 +31,16 @@ def adam_rows(
     rates: Float32,
     corrections: Float32,
 ) -> None:
-    """Move the Gaussians `rows` (V,), distinct, and their `moments` (N, 2, MOMENT_COLUMNS), first and second.
+    """Update the Gaussians `rows` and their moments in place.
 
-    `parameters` by name as in `Gaussians`, N rows; `gradients` likewise, V rows, of shN perhaps only the first
-    coefficients: the others stay. `rates` (MOMENT_COLUMNS,): learning rates by column, `corrections` (V,) their factor
-    for each row, which corrects the moments' bias.
+    Parameters
+    ----------
+    parameters: arrays of N rows, by name as in `Gaussians`.
+    gradients: arrays of V rows, by the same names; shN may have only its first coefficients, and the others stay.
+    moments: (N, 2, MOMENT_COLUMNS), the first and second moments.
+    rows: (V,) distinct indices.
+    rates: (MOMENT_COLUMNS,) learning rates by column.
+    corrections: (V,) factor of the rates for each row, which corrects the moments' bias.
     """
     means, quats, scales, opacities, sh0, higher = (parameters[name].reshape(-1) for name in COLUMNS)
     d_means, d_quats, d_scales, d_opacities, d_sh0, d_higher = (gradients[name].reshape(-1) for name in COLUMNS)
@@ -52,7 +58,7 @@ def _adam(
 ) -> None:  # fmt: skip
     count = rows.shape[0]
     for block in prange((count + _BLOCK - 1) // _BLOCK):
-        buffer = np.zeros(MOMENT_COLUMNS, np.float32)  # a row's gradient, then its move
+        buffer = np.zeros(MOMENT_COLUMNS, np.float32)  # a row's gradient, then its update
         for i in range(block * _BLOCK, min(count, (block + 1) * _BLOCK)):
             row = rows[i]
             _copy(d_means, i, 3, buffer, 0)

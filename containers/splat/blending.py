@@ -1,15 +1,18 @@
 """Front-to-back alpha blending of 2D Gaussians tile by tile, and its gradient.
 
-A tile's 16 pixels of a row are the lanes of one vector. numba vectorises the loop over them only with unsigned indices
-into one scratch array and each accumulator in a place of its own (142 → 22 ms a picture, measured), hence the layout.
+The 16 pixels in a row of a tile are the lanes of one vector. numba vectorises the loop over them only with unsigned
+indices into one scratch array in which each accumulator has its own place (142 → 22 ms per picture, measured); this
+determines the layout.
 
-The gradient walks front to back too: with S the picture's part that lies behind a Gaussian, dotted with the incoming
-gradient, dL/dalpha = T·(g·colour) - S / (1 - alpha), and S is carried along by subtracting each Gaussian's own part.
-No list of what each pixel has seen, no atomics: each hit writes its sums to its slot, added up in fixed order.
+The gradient is computed front to back too. Let S be the part of the picture behind a Gaussian, dotted with the
+incoming gradient: dL/dalpha = T·(g·colour) - S / (1 - alpha), and S is updated by subtracting each Gaussian's own
+part. This needs neither a list of the Gaussians that each pixel has seen nor atomics: each hit writes its sums to its
+slot, and the slots are added up in a fixed order.
 
-Which pixels of a row are finished is a `uint16`, and a finished pixel's transmittance is 0, so that it needs no mask:
-what it had is moved aside in a branch that is rarely taken. alpha >= 1/255 is sigma <= limit, by that limit's making.
-On a CPU without AVX-512 the masks that this replaces took a third of a row: 60 of its 170 instructions.
+A `uint16` marks the finished pixels of a row. Their transmittance is set to 0, so that they need no mask; the value
+that they had is moved aside in a branch that is rarely taken. The limit is defined such that alpha >= 1/255 means
+sigma <= limit. On a CPU without AVX-512, the masks that this replaces took a third of a row: 60 of its 170
+instructions.
 """
 
 from __future__ import annotations
@@ -38,10 +41,10 @@ MAX_ALPHA = np.float32(0.999)
 MIN_TRANSMITTANCE = np.float32(1e-4)  # a pixel is finished before it would fall below this
 
 ALL_FINISHED = np.uint16(0xFFFF)
-_SUMS = 9  # of a hit: dL/dsigma·(1, dx, dy, dx², dx dy, dy²) negated, and dL/dcolour
-_FORWARD_ROW = 5 * TILE  # of scratch: transmittance (0: finished), red, green, blue, transmittance when it finished
-_BACKWARD_ROW = 6 * TILE  # transmittance, S, gradient by red, green, blue, alpha
-PARTS = 16  # of the tiles for each thread
+_SUMS = 9  # per hit: dL/dsigma·(1, dx, dy, dx², dx dy, dy²) negated, and dL/dcolour
+_FORWARD_ROW = 5 * TILE  # scratch: transmittance (0: finished), red, green, blue, transmittance when it finished
+_BACKWARD_ROW = 6 * TILE  # scratch: transmittance, S, gradient by red, green, blue, alpha
+PARTS = 16  # parts of the tiles per thread
 
 # exp(-s) for 0 <= s <= ln 255 as (minimax polynomial of degree 5 at -s/8)⁸; relative error below 3e-7
 _E0, _E1, _E2 = np.float32(9.999999185e-1), np.float32(9.999924148e-1), np.float32(4.998812767e-1)
@@ -60,13 +63,13 @@ def exp_negative(s: Scalar) -> Scalar:
 
 @inlined
 def aligned(scratch: Float32) -> int:
-    """Index of the first element on a 64-byte line, so that no load of sixteen crosses one."""
+    """Index of the first element on a 64-byte cache line, so that no load of sixteen elements crosses two lines."""
     return (-scratch.ctypes.data & 63) >> 2
 
 
 @kernel
 def pixel_rows(y: Scalar, reach: Scalar, top: int) -> tuple[int, int]:
-    """First and last row within the tile whose topmost row of pixels is `top` that the Gaussian reaches."""
+    """First and last row that the Gaussian reaches, counted within the tile whose topmost row of pixels is `top`."""
     slack = HALF + np.float32(1e-3)
     first = max(np.ceil(y - reach - slack) - np.float32(top), ZERO)
     last = min(np.floor(y + reach - HALF + np.float32(1e-3)) - np.float32(top), np.float32(TILE - 1))
@@ -75,13 +78,13 @@ def pixel_rows(y: Scalar, reach: Scalar, top: int) -> tuple[int, int]:
 
 @inlined
 def finished_at_start(y: Scalar, rows: Scalar, columns: Scalar) -> Scalar:
-    """The pixels of a tile's row `y` beyond its `rows` and `columns` in the picture, as bits."""
+    """Bits of the pixels in row `y` of a tile that lie outside the picture, which covers `rows` and `columns` of it."""
     return np.uint16(0xFFFF << columns) if y < rows else ALL_FINISHED
 
 
 @kernel
 def shares(starts: Int32, parts: int) -> Int32:
-    """Bounds (parts + 1,) that cut the tiles into parts of about as many hits."""
+    """Bounds (parts + 1,) that divide the tiles into parts with about the same number of hits."""
     tiles = starts.shape[0] - 1
     bounds = np.empty(parts + 1, np.int32)
     tile = 0
@@ -277,7 +280,7 @@ def _gather(
 def blend(
     projected: Projected, lists: TileLists, background: Float32, width: int, height: int
 ) -> tuple[Float32, Float32]:  # fmt: skip
-    """Picture (height, width, 3) over `background` (3,), and the transmittance (height, width) left for it."""
+    """The picture (height, width, 3) over `background` (3,), and the background's transmittance (height, width)."""
     image = np.empty((height, width, 3), np.float32)
     transmittance = np.empty((height, width), np.float32)
     _blend(
@@ -290,7 +293,9 @@ def blend(
 def blend_backward(
     projected: Projected, lists: TileLists, image: Float32, transmittance: Float32, g_image: Float32, g_alpha: Float32
 ) -> ProjectedGradients:
-    """Gradients by the 2D Gaussians, given those by the picture (height, width, 3) and by its alpha (height, width)."""
+    """Gradients with respect to the 2D Gaussians, from those with respect to the picture (height, width, 3) and its
+    alpha (height, width). `image` and `transmittance` are the results of `blend`.
+    """
     count = projected.depths.shape[0]
     by_hit = np.empty((lists.gaussians.shape[0], _SUMS), np.float32)
     _blend_backward(

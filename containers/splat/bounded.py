@@ -1,4 +1,4 @@
-"""A cache that is bounded by bytes, for pictures that are decoded more than once."""
+"""A cache limited by bytes, for pictures that are decoded more than once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 class Bounded(Generic[Value]):
-    """Keeps the values used last, up to `limit` bytes by `size`; the newest stays, however large it is."""
+    """Keeps the most recently used values, up to `limit` bytes as `size` measures them; the newest always stays."""
 
     def __init__(self, limit: int, size: Callable[[Value], int]) -> None:
         self._limit, self._size = limit, size

@@ -54,7 +54,7 @@ class Camera:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], dtype=np.float64)
 
     def scaled(self, factor: float) -> Camera:
-        """The same view in a picture `factor` times as large, whole pixels, the field of view kept exactly."""
+        """The same view in a picture `factor` times as large, in whole pixels; the field of view is kept exactly."""
         width, height = max(1, round(self.width * factor)), max(1, round(self.height * factor))
         return self.resized(width, height)
 
@@ -66,13 +66,13 @@ class Camera:
         )
 
     def about(self, offset: ArrayLike) -> Camera:
-        """The same view in coordinates that `offset` (3,) was subtracted from."""
+        """The same view in coordinates from which `offset` (3,) was subtracted."""
         matrix = self.world_to_camera.copy()
         matrix[:3, 3] += self.rotation @ np.asarray(offset)
         return replace(self, world_to_camera=matrix)
 
     def project(self, points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """World points (N, 3) to pixels (N, 2) and depths (N,); pixels mean nothing where the depth is not positive."""
+        """World points (N, 3) to pixels (N, 2) and depths (N,); pixels are meaningless unless the depth is positive."""
         local = np.asarray(points, dtype=np.float64) @ self.rotation.T + self.translation
         depths = local[:, 2]
         safe = np.where(depths > 0, depths, 1.0)
@@ -80,7 +80,7 @@ class Camera:
         return pixels, depths
 
     def contains(self, pixels: NDArray[np.float64], depths: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """(N,) which of the `pixels` (N, 2) and `depths` (N,) of `project` are in the picture and before the camera."""
+        """(N,) which points, given their `pixels` (N, 2) and `depths` (N,) from `project`, the picture shows."""
         inside: NDArray[np.bool_] = (depths > 0) & (pixels >= 0).all(axis=1)
         inside &= (pixels < (self.width, self.height)).all(axis=1)
         return inside
@@ -95,7 +95,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class View:
-    """A photo's camera, whether it trained or was held out, and its picture's path relative to views.json, if any."""
+    """A photo's camera, whether it is trained on or held out, and its picture's path relative to views.json, if any."""
 
     name: str
     split: Split
@@ -112,7 +112,7 @@ def look_at(
     height: int,
     field_of_view: float = 60.0,
 ) -> Camera:
-    """A camera at `eye` that sees `target` in its middle; `field_of_view`: degrees along the longer side."""
+    """A camera at `eye` with `target` at the centre of its picture; `field_of_view`: degrees along the longer side."""
     position = np.asarray(eye, dtype=np.float64)
     forward = np.asarray(target, dtype=np.float64) - position
     length = float(np.linalg.norm(forward))
@@ -120,7 +120,7 @@ def look_at(
         raise ValueError("eye and target are the same point")
     forward = forward / length
     right = np.cross(forward, np.asarray(up, dtype=np.float64))
-    if np.linalg.norm(right) < 1e-9:  # looking along `up`: any right angle to it will do
+    if np.linalg.norm(right) < 1e-9:  # looking along `up`: any direction at a right angle to it will do
         right = np.cross(forward, np.eye(3)[int(np.argmin(np.abs(forward)))])
     right = right / np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
@@ -143,7 +143,7 @@ def orbit(
     up: ArrayLike = (0.0, 0.0, 1.0),
     start: float = 0.0,
 ) -> list[Camera]:
-    """`count` cameras evenly around `target`, at `radius` from it and `elevation` degrees above its horizon.
+    """`count` cameras evenly spaced around `target`, at the distance `radius` and `elevation` degrees above it.
 
     `start` is the first camera's azimuth in degrees, counterclockwise about `up`.
     """
@@ -175,7 +175,7 @@ def write_views(path: Path, views: Sequence[View]) -> None:
 def read_views(path: Path) -> list[View]:
     """Read `views.json`.
 
-    Raises InvalidSceneError where it is missing, not what the contract says, or names a picture outside its folder.
+    Raises InvalidSceneError if it is missing, breaks the contract, or names a picture outside its folder.
     """
     try:
         document = read_document(path)
@@ -212,7 +212,7 @@ def _from_json(value: dict[str, Any]) -> View:
     fx, fy, cx, cy = (float(value[name]) for name in ("fx", "fy", "cx", "cy"))
     finite = all(map(math.isfinite, (fx, fy, cx, cy)))
     if not (width > 0 and height > 0 and width * height <= MAX_PIXELS and fx > 0 and fy > 0 and finite):
-        raise ValueError(f"no camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
+        raise ValueError(f"not a valid camera: {width} by {height} pixels, focal lengths {fx}, {fy}")
     name, image = str(inner_name(value["name"])), value.get("image")
     camera = Camera(width, height, fx, fy, cx, cy, matrix)
     return View(name, value["split"], camera, None if image is None else str(inner_name(image)))

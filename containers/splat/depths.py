@@ -1,7 +1,7 @@
-"""Where rays meet a splat: the depth at which half of the light is gone, and how thick the fog around it is.
+"""Find where rays meet a splat: the depth at which half of the light is gone, and the thickness of the fog around it.
 
-The median is what a surface is: the mean of depths is a metre too near on the sample, for the thin veil that hangs
-before cameras has weight in it.
+The median depth is that of the surface. The mean is a metre too near on the sample, because it includes the thin haze
+of Gaussians in front of the cameras.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _QUARTER, _THREE_QUARTERS = np.float32(0.25), np.float32(0.75)
 @dataclass(frozen=True)
 class Crossing:
     """Per pixel: `median` (h, w), the depth at which half of the light is gone, and `spread` (h, w), the distance
-    between those at which a quarter and three quarters are; NaN where the splat does not stop as much.
+    between the depths at which a quarter and three quarters are gone; NaN where the splat does not stop that much.
     """
 
     median: Float32
@@ -43,7 +43,7 @@ class Crossing:
 
 
 def crossings(projected: Projected, lists: TileLists, width: int, height: int) -> Crossing:
-    """Where the rays of a picture meet the Gaussians: at the depths of their centres."""
+    """Find where the rays of a picture meet the Gaussians, each taken to be at the depth of its centre."""
     out = np.empty((height, width, 2), np.float32)
     _crossings(
         projected.footprints, projected.opacities, projected.depths, lists.starts, lists.gaussians, out

@@ -1,4 +1,4 @@
-"""Errors of the package's readers, which the stages report with the codes INVALID_SPLAT and INVALID_SCENE."""
+"""Errors of the package's readers; the stages report them with the codes INVALID_SPLAT and INVALID_SCENE."""
 
 
 class InvalidSplatError(Exception):

@@ -1,4 +1,4 @@
-"""Files that a customer's file names or contains: names lead only below their folder, and sizes are bounded."""
+"""Read files that customers name or send: names must stay below their folder, and sizes are limited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_DOCUMENT_BYTES = 64 << 20  # views.json of 5,000 photos has four million
 
 
 def below(folder: Path, name: str) -> Path:
-    """The file `name` of `folder`, there or not. Raises ValueError where the name or a link leads out of the folder."""
+    """The path of `name` in `folder`; it need not exist. Raises ValueError if the name or a link leaves the folder."""
     path = folder / inner_name(name)
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"the name {name[:SHOWN]!r} leads out of its folder")
@@ -22,7 +22,7 @@ def below(folder: Path, name: str) -> Path:
 def read_document(path: Path) -> Any:
     """The JSON document at `path`.
 
-    Raises OSError where it cannot be read, ValueError where it is no JSON, nested too deeply, or larger than
+    Raises OSError if it cannot be read, and ValueError if it is not JSON, is nested too deeply, or is larger than
     MAX_DOCUMENT_BYTES.
     """
     with path.open("rb") as stream:

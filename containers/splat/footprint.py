@@ -1,4 +1,4 @@
-"""The up direction of a scene, and the footprint of its photographed part."""
+"""Estimate a scene's up direction, and the footprint of the part that was photographed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from splat.errors import InvalidSceneError
 from splat.files import read_document
 from splat.surroundings import Surroundings, plane_axes
 
-MIN_PHOTOS = 3  # that must see a place for it to count as photographed; all, where there are fewer
+MIN_PHOTOS = 3  # photos that must see a place for it to count as photographed; all photos, if there are fewer
 _MAX_POINTS = 20_000
-_MAX_DEPTH = 3.0  # times a photo's median depth, up to which it shows what it sees well enough
-_DIRECTIONS = 32  # in which the footprint's corners lie
-_EDGE = 99.0  # percentile of the places in a direction: outliers lie beyond
-_RIM = 0.7  # of the footprint's size, beyond which its rim begins
-_GROUND = 30.0  # percentile of the heights at the rim: trees and roofs stand on the ground
+_MAX_DEPTH = 3.0  # times a photo's median depth: what is farther is too small in it to count
+_DIRECTIONS = 32  # directions in which the footprint's corners lie
+_EDGE = 99.0  # percentile of the places along a direction; outliers lie beyond
+_RIM = 0.7  # share of the footprint's extent beyond which its rim begins
+_GROUND = 30.0  # percentile of the heights at the rim: below the median, because trees and roofs rise above the ground
 _CEILING = 99.5  # percentile of the heights
-_HAZE = 8.0  # radii of the footprint
+_HAZE = 8.0  # in radii of the footprint
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -31,9 +31,9 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Footprint:
-    """The photographed part of the ground: `corners` (N, 3) convex, counterclockwise seen from above, at the height
-    `ground` along `up`; `ceiling`: the height up to which things were seen; `rim` (M,): which of the points that it was
-    made from lie at its rim."""
+    """The photographed part of the ground. `corners` (N, 3): convex, counterclockwise seen from above, at the height
+    `ground` along `up`; `ceiling`: the height up to which things were seen; `rim` (M,): which of the points given to
+    `footprint_of` lie at its rim."""
 
     up: Vector
     ground: float
@@ -44,7 +44,7 @@ class Footprint:
     def surroundings(
         self, ground_colour: Vector, horizon: Vector, zenith: Vector, *, photographed: bool
     ) -> Surroundings:
-        """With these colours for what lies beyond."""
+        """Surroundings of this footprint with the given colours (3,), 0..1."""
         radius = float(np.linalg.norm(self.corners - self.corners.mean(axis=0), axis=1).max())
         return Surroundings(
             up=self.up, ground=self.ground, ceiling=self.ceiling, haze=_HAZE * radius, footprint=self.corners,
@@ -53,7 +53,7 @@ class Footprint:
 
 
 def footprint_of(points: Vector, cameras: Sequence[Camera], up: Vector) -> Footprint:
-    """Where the `points` (M, 3) are that enough of the `cameras` see from near; all, where there are no cameras."""
+    """The footprint of the `points` (M, 3) that enough `cameras` see from near, or of all points without cameras."""
     east, north = plane_axes(up)
     seen = _seen(points, cameras)
     places = np.stack([points @ east, points @ north], axis=1)
@@ -81,7 +81,7 @@ def footprint_of(points: Vector, cameras: Sequence[Camera], up: Vector) -> Footp
 
 
 def _seen(points: Vector, cameras: Sequence[Camera]) -> Mask:
-    """Which points enough cameras see from near; of many points every n-th is asked for."""
+    """Which points enough cameras see from near; of many points only every n-th is tested."""
     asked = np.zeros(len(points), dtype=np.bool_)
     asked[:: math.ceil(len(points) / _MAX_POINTS)] = True
     if not cameras:
@@ -99,15 +99,15 @@ def _seen(points: Vector, cameras: Sequence[Camera]) -> Mask:
 
 
 def _in_order(indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Without repetitions, in the order of their first appearance."""
+    """The distinct indices in the order of their first appearance."""
     _, first = np.unique(indices, return_index=True)
     return np.asarray(indices[np.sort(first)], dtype=np.int64)
 
 
 def is_georeferenced(path: Path) -> bool:
-    """Whether georeference.json at `path` says that the scene's world is z-up; False where there is none.
+    """Whether georeference.json at `path` declares the scene georeferenced, and so z-up; False if there is no file.
 
-    Raises InvalidSceneError where it is malformed.
+    Raises InvalidSceneError if it is malformed.
     """
     try:
         return bool(read_document(path)["georeferenced"])
@@ -118,7 +118,7 @@ def is_georeferenced(path: Path) -> bool:
 
 
 def up_of(cameras: Sequence[Camera]) -> Vector:
-    """Up of a scene in no known frame: photographers hold cameras level; a drone that looks down flies level."""
+    """Estimate up (3,) in an unknown frame: photographers hold cameras level, and drones that look down fly level."""
     held = -np.mean([camera.rotation[1] for camera in cameras], axis=0)
     ahead = np.mean([camera.rotation[2] for camera in cameras], axis=0)
     positions = np.array([camera.position for camera in cameras])
@@ -132,16 +132,17 @@ def up_of(cameras: Sequence[Camera]) -> Vector:
 
 
 def robust_mean(colours: Vector) -> Vector:
-    """(3,) mean of the colours (N, 3) whose brightness lies between its percentiles 20 and 80."""
+    """(3,) mean of those colours (N, 3) whose brightness lies between the 20th and 80th percentile."""
     brightness = colours.mean(axis=1)
     low, high = np.percentile(brightness, (20, 80))
     return np.asarray(colours[(brightness >= low) & (brightness <= high)].mean(axis=0), dtype=np.float64)
 
 
 def pale_sky(tone: Vector) -> tuple[Vector, Vector]:
-    """Horizon and zenith (3,) each, where no photo saw the sky, after the photos' typical colour `tone` (3,).
+    """Horizon and zenith, (3,) each, of a sky that no photo shows, from the photos' typical colour `tone` (3,).
 
-    Brightness 0.62 + 0.45 of the tone's, at most 0.9; a tenth of its tint; a trace of blue that grows upwards.
+    The brightness is 0.62 plus 0.45 times that of `tone`, at most 0.9; a tenth of its tint is added, and a little blue
+    that increases towards the zenith.
     """
     brightness = float(tone.mean())
     tint = 0.1 * (tone - brightness)

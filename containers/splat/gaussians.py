@@ -1,4 +1,4 @@
-"""The parameters of a Gaussian splat."""
+"""The parameters of a Gaussian splat, and checks of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HIGHER_COEFFICIENTS = (0, 3, 8, 15)
 
 @dataclass(frozen=True)
 class Gaussians:
-    """N Gaussians with raw parameters as in an INRIA PLY; every array float32 and C-contiguous.
+    """N Gaussians with raw parameters as in an INRIA PLY; every array is float32 and C-contiguous.
 
     Kerbl et al., 3D Gaussian Splatting for Real-Time Radiance Field Rendering, 2023.
     """
@@ -50,40 +50,40 @@ class Gaussians:
         return HIGHER_COEFFICIENTS.index(self.shN.shape[1])
 
     def select(self, which: NDArray[np.generic]) -> Gaussians:
-        """The Gaussians that `which` (mask or indices) picks, in its order."""
+        """The Gaussians selected by `which`: a mask, or indices in the order of the result."""
         return Gaussians(**{field.name: getattr(self, field.name)[which] for field in fields(self)})
 
 
 def joined(parts: Sequence[Gaussians]) -> Gaussians:
-    """All Gaussians of `parts`, of one degree, in their order."""
+    """All Gaussians of `parts`, which must have the same degree, in their order."""
     return Gaussians(
         **{field.name: np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Gaussians)}
     )
 
 
 def opacity_of(logits: Float32) -> NDArray[np.float64]:
-    """Opacities 0..1 (N,) of their logits."""
+    """Opacities 0..1 (N,) from their logits."""
     return np.asarray(0.5 + 0.5 * np.tanh(logits.astype(np.float64) / 2))
 
 
 def logit_of(opacities: ArrayLike) -> NDArray[np.float64]:
-    """The logits of opacities; ±inf, and numpy's warning, for 1 and 0. The inverse of `opacity_of`."""
+    """Logits of opacities, the inverse of `opacity_of`; for 1 and 0 ±inf, with numpy's warning."""
     values = np.asarray(opacities, dtype=np.float64)
     return np.asarray(np.log(values / (1 - values)))
 
 
-_FLATTEST = float(np.log(1e-3))  # of the next smaller axis, for an axis of length zero
-_MAX_COLOUR = 1e4  # of a coefficient: colours are 0..1, and what bytes and codebooks are made of must stay finite
-_MAX_DEVIATION = 40.0  # natural logarithm: e^40 squared is still far within float32
+_FLATTEST = float(np.log(1e-3))  # log of the ratio to the smallest other axis, for an axis of length zero
+_MAX_COLOUR = 1e4  # largest coefficient: colours are 0..1, and quantisation needs finite values
+_MAX_DEVIATION = 40.0  # natural logarithm: e^40 squared is still well within float32
 _MAX_POSITION = 1e15
 
 
 def sound(gaussians: Gaussians) -> tuple[Gaussians, int]:
-    """The Gaussians that can be drawn, and how many cannot: a value is not finite, or so large that it means nothing,
-    or the rotation has no length.
+    """The Gaussians that can be drawn, and the number of those that cannot: a value is not finite or meaninglessly
+    large, or the rotation has no length.
 
-    A deviation of zero, a logarithm of -inf as surfels have it, becomes a thousandth of the next smaller one. An
-    infinite logit stays: it is an opacity of exactly 0 or 1.
+    A deviation of zero (a logarithm of -inf, as in surfels) becomes a thousandth of the smallest other one. An infinite
+    logit stays: it is an opacity of exactly 0 or 1.
     """
     flat = np.isneginf(gaussians.scales)
     smallest = np.where(flat, np.inf, gaussians.scales).min(axis=1, keepdims=True, initial=np.inf)

@@ -1,8 +1,8 @@
-"""GLB with KHR_gaussian_splatting: glTF 2.0, which engines, globes and validators read; one mesh of points.
+"""Write GLB with KHR_gaussian_splatting: glTF 2.0 with one mesh of points, for engines, globes and validators.
 
-https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting (ratified): rotations
-xyzw, deviations and opacities as they are and not as logarithms, harmonics with the Condon-Shortley phase, as INRIA's.
-glTF is y up: the Gaussians stay in the scene's own axes, exactly, and their node turns them.
+https://github.com/KhronosGroup/glTF/tree/main/extensions/2.0/Khronos/KHR_gaussian_splatting (ratified): rotations are
+xyzw; deviations and opacities are stored as they are, not as logarithms and logits; harmonics have the Condon-Shortley
+phase, as in INRIA's code. glTF is y-up: the Gaussians keep the scene's own axes exactly, and their node rotates them.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ Values = NDArray[np.float32] | NDArray[np.uint8]
 
 
 def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, float, float]) -> None:
-    """Write `gaussians`, in their order; the file appears whole or not at all.
+    """Write `gaussians` in their order; the file appears whole or not at all.
 
     Parameters
     ----------
-    path: of the file, usually `scene.glb`.
-    gaussians: in world units (metres where the scene is georeferenced).
-    rotation: the unit quaternion xyzw that turns the scene's up into +y.
+    path: the file, usually `scene.glb`.
+    gaussians: in world units (metres if the scene is georeferenced).
+    rotation: the unit quaternion xyzw that rotates the scene's up to +y.
 
     Raises ValueError for more Gaussians than the format can hold.
     """
@@ -54,12 +54,12 @@ def write_glb(path: Path, gaussians: Gaussians, rotation: tuple[float, float, fl
         "accessors": accessors,
         "bufferViews": views,
     }
-    # one at a time: all at once are a second splat in memory
+    # one at a time: all at once would be a second copy of the splat in memory
     write_container(path, document, (values.tobytes() for _, values in _attributes(gaussians)), offset)
 
 
 def placeholders(gaussians: Gaussians) -> tuple[list[str], list[dict[str, Any]]]:
-    """Names and accessors of the attributes of `gaussians` whose values another extension holds."""
+    """Names and accessors, without data, for the attributes of `gaussians` whose values another extension holds."""
     kinds = [(name, _accessor(values)) for name, values in _attributes(gaussians.select(np.arange(1)))]
     accessors: list[dict[str, Any]] = [{**accessor, "count": len(gaussians)} for _, accessor in kinds]
     accessors[0] |= _range(gaussians)
@@ -67,7 +67,7 @@ def placeholders(gaussians: Gaussians) -> tuple[list[str], list[dict[str, Any]]]
 
 
 def primitive(names: list[str], extensions: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The primitive of Gaussians whose attributes are the accessors in order; `extensions`: of the extension itself."""
+    """A primitive of Gaussians: attribute `names` in the order of the accessors; `extensions` go into the extension."""
     extension: dict[str, Any] = {"kernel": "ellipse", "colorSpace": "srgb_rec709_display"}
     if extensions:
         extension["extensions"] = dict(extensions)
@@ -78,11 +78,14 @@ def primitive(names: list[str], extensions: Mapping[str, Any] | None = None) -> 
 def write_container(path: Path, document: Mapping[str, Any], parts: Iterable[bytes], size: int) -> None:
     """Write a GLB of one scene with one node; the file appears whole or not at all.
 
-    Parameters:
-        document: glTF but for its asset, scene and buffer.
-        parts: the buffer, `size` bytes in all.
+    Parameters
+    ----------
+    path: the file.
+    document: the glTF document without asset, scene and buffers.
+    parts: the contents of the buffer.
+    size: their total size in bytes.
 
-    Raises ValueError where it is larger than the format can hold.
+    Raises ValueError if the file would be larger than the format allows.
     """
     padding = -size % 4
     whole_document = {
@@ -96,7 +99,7 @@ def write_container(path: Path, document: Mapping[str, Any], parts: Iterable[byt
     text += b" " * (-len(text) % 4)
     length = 12 + 8 + len(text) + 8 + size + padding
     if length > _MAX_BYTES:
-        raise ValueError(f"a GLB holds 4 GB, not {length} bytes")
+        raise ValueError(f"a GLB can hold 4 GB, not {length} bytes")
     with whole(path) as partial, partial.open("wb") as stream:
         stream.write(struct.pack("<III", _MAGIC, _VERSION, length))
         stream.write(struct.pack("<II", len(text), _JSON) + text)
@@ -107,7 +110,7 @@ def write_container(path: Path, document: Mapping[str, Any], parts: Iterable[byt
 
 
 def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:
-    """Names and values (N, C) of every attribute, each a multiple of four bytes wide."""
+    """Names and values (N, C) of every attribute; a row of each is a multiple of four bytes long."""
     quats = gaussians.quats / np.linalg.norm(gaussians.quats, axis=1, keepdims=True)
     opacity = opacity_of(gaussians.opacities)
     yield "POSITION", gaussians.means
@@ -123,7 +126,7 @@ def _attributes(gaussians: Gaussians) -> Iterator[tuple[str, Values]]:
 
 
 def _fallback_colours(sh0: NDArray[np.float32], opacity: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Linear RGB and opacity (N, 4), for readers that draw points only: glTF's vertex colours are linear."""
+    """Linear RGB and opacity (N, 4), for readers that only draw points: glTF's vertex colours are linear."""
     shown = np.clip(0.5 + SH_C0 * sh0.astype(np.float64), 0, 1)
     linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
     return np.asarray(np.rint(255 * np.concatenate([linear, opacity[:, None]], axis=1)), dtype=np.uint8)
@@ -135,5 +138,5 @@ def _accessor(values: Values) -> dict[str, Any]:
 
 
 def _range(gaussians: Gaussians) -> dict[str, list[float]]:
-    """Bounds, which glTF requires of positions."""
+    """The bounds that glTF requires for positions."""
     return {"min": gaussians.means.min(axis=0).tolist(), "max": gaussians.means.max(axis=0).tolist()}

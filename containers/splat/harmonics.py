@@ -28,7 +28,7 @@ _8 = np.float32(8)
 
 @kernel
 def sh_basis(degree: int, x: Scalar, y: Scalar, z: Scalar, basis: Float32) -> None:
-    """Fill `basis[:(degree + 1)²]` with the functions' values in the unit direction (x, y, z)."""
+    """Fill `basis[:(degree + 1)²]` with the values of the functions in the unit direction (x, y, z)."""
     basis[0] = SH_C0
     if degree < 1:
         return
@@ -56,7 +56,7 @@ def sh_basis(degree: int, x: Scalar, y: Scalar, z: Scalar, basis: Float32) -> No
 
 @kernel
 def sh_direction_gradient(degree: int, x: Scalar, y: Scalar, z: Scalar, w: Float32) -> tuple[Scalar, Scalar, Scalar]:
-    """Gradient of `sum(w[k] * basis[k])` by x, y and z, the functions taken as the polynomials of `sh_basis`."""
+    """Gradient of `sum(w[k] * basis[k])` with respect to x, y and z, with the polynomials of `sh_basis` as `basis`."""
     gx, gy, gz = ZERO, ZERO, ZERO
     if degree > 0:
         gx, gy, gz = -_C1 * w[3], -_C1 * w[1], _C1 * w[2]

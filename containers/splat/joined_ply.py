@@ -1,4 +1,4 @@
-"""Several PLYs of one layout as one, by their bytes: a large splat need not fit into memory for it."""
+"""Join PLYs of the same layout by copying bytes, so that a large splat need not fit into memory."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _COMMENT = re.compile(rb"^comment (.*)\n", re.MULTILINE)
 
 
 def join_plys(parts: Sequence[Path], target: Path) -> int:
-    """Write the vertices of `parts`, in their order, to `target`, with the comments of the first. Returns their number.
+    """Write the vertices of `parts`, in their order, to `target` with the comments of the first part; returns their
+    number.
 
-    Raises InvalidSplatError where the parts are not whole binary PLYs with the same properties of vertices alone, and
-    with positions about the same offset (splat.stored).
+    Raises InvalidSplatError unless all parts are complete binary PLYs that hold only vertices, have the same
+    properties, and have the same offset of positions (splat.stored).
     """
     heads = [_head(path) for path in parts]
     counts = [int(_COUNT.findall(head)[0]) for head in heads]
@@ -39,7 +40,7 @@ def join_plys(parts: Sequence[Path], target: Path) -> int:
 
 
 def vertices_of(path: Path) -> int:
-    """How many vertices a binary PLY has. Raises InvalidSplatError where it is none of vertices alone."""
+    """The number of vertices of a binary PLY. Raises InvalidSplatError unless it is one and holds only vertices."""
     return int(_COUNT.findall(_head(path))[0])
 
 
@@ -53,7 +54,7 @@ def _head(path: Path) -> bytes:
     end = start.find(_END) + len(_END)
     head = start[:end] if end >= len(_END) else b""
     if not head.startswith(b"ply\nformat binary") or len(_COUNT.findall(head)) != 1 or head.count(b"element") != 1:
-        raise InvalidSplatError(f"{path.name} is no binary PLY of vertices")
+        raise InvalidSplatError(f"{path.name} is not a binary PLY that holds only vertices")
     size = path.stat().st_size
     try:
         (vertices,) = header_of(start, size).values()

@@ -1,7 +1,7 @@
-"""What every numba kernel here shares: compiler options and a cache folder that fits the sources and can be written.
+"""Shared by all numba kernels: compiler options, and a writable cache folder that belongs to one state of the sources.
 
-numba recompiles a cached kernel when its own file changes, but not when a constant or a helper from another file does,
-nor when the options do. So the kernels of each state of this package have a cache folder of their own.
+numba recompiles a cached kernel when its own file changes, but not when the options change, or a constant or helper in
+another file. So each state of this package's sources has its own cache folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 
 def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
-    """Where to cache the kernels of `package`: below `wanted` (NUMBA_CACHE_DIR) if that is given, else in the package's
-    `__pycache__`, else, where that cannot be written, below `temporary`.
+    """The folder for the compiled kernels of `package`: below `wanted` (NUMBA_CACHE_DIR) if it is given, else in the
+    package's `__pycache__` if that is writable, else below `temporary`.
     """
     digest = hashlib.sha256()
     for source in sorted(package.glob("*.py")):
@@ -35,15 +35,15 @@ def cache_folder(package: Path, wanted: str, temporary: Path) -> Path:
     return temporary / f"spaceport-{os.getuid()}" / name
 
 
-config: Any = numba.config  # its attributes are made at import, where no type checker sees them
+config: Any = numba.config  # its attributes are created at import, so type checkers do not know them
 config.CACHE_DIR = str(cache_folder(Path(__file__).parent, config.CACHE_DIR, Path(tempfile.gettempdir())))
-# numba's own first choice, TBB, comes and goes with what else is installed, and its threads were seen to spin for ever
-# when the process ended on a busy machine
+# numba prefers TBB, which may or may not be installed, and whose threads were seen to spin forever when the process
+# ended on a busy machine
 config.THREADING_LAYER_PRIORITY = ["omp", "workqueue", "tbb"]
 
-# Arithmetic may be reordered and fused, which vectors need; infinities and NaNs stay: kernels test for them.
+# Arithmetic may be reordered and fused, which vectorisation needs; infinities and NaNs stay: kernels test for them.
 _FAST_MATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
-# error_model numpy: a division by zero gives inf as in numpy instead of a branch and an exception at every division
+# error_model numpy: a division by zero gives inf, as in numpy, without a branch to an exception at every division
 _OPTIONS: dict[str, Any] = {"fastmath": _FAST_MATH, "error_model": "numpy", "cache": True, "boundscheck": False}
 
 
@@ -62,7 +62,7 @@ def inlined(function: Kernel) -> Kernel:
     return cast(Kernel, numba.njit(inline="always", **_OPTIONS)(function))
 
 
-# A bare Python float in a kernel is float64 and would drag the arithmetic with it.
+# A bare Python float in a kernel is a float64 and would promote the arithmetic around it to float64.
 ZERO = np.float32(0)
 ONE = np.float32(1)
 TWO = np.float32(2)

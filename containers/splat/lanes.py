@@ -1,12 +1,12 @@
-"""Sixteen float32 as one value inside numba kernels: the pixels of a tile's row, computed at once.
+"""Sixteen float32 as one value inside numba kernels, which computes the pixels in a row of a tile at once.
 
-numba's own vectoriser gives up on loops that carry masks and several accumulators, or keeps them in memory. Here LLVM's
-vectors are a numba type: `Lanes` has the arithmetic of a float, comparisons give a `Mask`, and both live in registers
+numba's own vectoriser gives up on loops with masks and several accumulators, or keeps these in memory. Here LLVM's
+vectors are a numba type: `Lanes` has the arithmetic of a float, comparisons give a `Mask`, and both stay in registers
 (one of AVX-512, two of AVX2, four of NEON or SSE).
 
-A mask is cheap where its comparison is used by one `select` at once. Without AVX-512 no register holds a mask: joining
-two, keeping one or asking whether a lane is true costs packs, shuffles and sign extensions on top. Then `bits` once and
-integer arithmetic is what to use.
+A mask is cheap if one `select` uses it directly after the comparison. Without AVX-512 no register holds a mask:
+combining two, keeping one, or testing whether any lane is true costs extra packs, shuffles and sign extensions. In
+these cases, call `bits` once and use integer arithmetic.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _spread(builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
 
 
 def _teach(symbol: Any, result: types.Type, build: Callable[[Any, ir.Value, ir.Value], ir.Value]) -> None:
-    """Give numba the binary operator `symbol` on lanes, or on lanes and a float32 that then counts for every lane."""
+    """Define the binary operator `symbol` in numba for two `Lanes`, or for `Lanes` and a float32 in every lane."""
     operands = [(_LANES, _LANES), (_LANES, types.float32), (types.float32, _LANES)]
     signatures = [_templates.signature(result, *pair) for pair in operands]
     template: Any = type("Operator", (_templates.ConcreteTemplate,), {"cases": signatures})
@@ -81,7 +81,7 @@ _teach(operator.gt, _MASK, lambda builder, a, b: builder.fcmp_ordered(">", a, b)
 
 
 def _primitive(result: types.Type, build: Callable[..., ir.Value | None]) -> Any:
-    """A function for kernels that `build(builder, *values)` writes; an array's value is the pointer to its data."""
+    """A function for kernels whose code `build(builder, *values)` emits; arrays are passed as data pointers."""
 
     def definition(_typing: Any, *operands: Any) -> Any:
         def generate(context: Any, builder: Any, _signature: Any, values: Any) -> ir.Value:
@@ -124,7 +124,7 @@ def _total(builder: Any, values: ir.Value) -> ir.Value:
 broadcast = _primitive(_LANES, _spread)
 lane_numbers = _primitive(_LANES, lambda _builder: ir.Constant(_FLOATS, [float(lane) for lane in range(LANES)]))
 
-# load(array, i), store(array, i, lanes): elements i to i + 15 of a contiguous float32 array with one axis.
+# load(array, i), store(array, i, lanes): elements i to i + 15 of a contiguous one-dimensional float32 array.
 load = _primitive(_LANES, lambda builder, data, i: builder.load(_address(builder, data, i), align=4))
 store = _primitive(types.void, _store)
 
@@ -142,11 +142,11 @@ total = _primitive(types.float32, _total)
 
 @inlined
 def least(a: Scalar, b: Scalar) -> Scalar:
-    """The lesser, lane by lane; one of the two may be a float32."""
+    """The smaller value, lane by lane; one of the two may be a float32."""
     return select(a < b, a, b)
 
 
 @inlined
 def greatest(a: Scalar, b: Scalar) -> Scalar:
-    """The greater, lane by lane; one of the two may be a float32."""
+    """The larger value, lane by lane; one of the two may be a float32."""
     return select(a > b, a, b)

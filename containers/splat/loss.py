@@ -1,7 +1,8 @@
 """The photometric loss of Gaussian splatting, (1 - λ)·L1 + λ·(1 - SSIM), and its gradient, in three passes over rows.
 
 Wang et al., Image Quality Assessment: From Error Visibility to Structural Similarity, 2004: an 11 by 11 Gaussian
-window of 1.5 pixels, zeros beyond the picture's sides. A photo's own window means never change and are computed once.
+window of 1.5 pixels, and zeros beyond the picture's edges. A photo's own window means never change: they are computed
+once.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _W0, _W1, _W2, _W3, _W4, _W5 = (np.float32(w) for w in (_WINDOW / _WINDOW.sum())
 
 @dataclass(frozen=True)
 class Target:
-    """A photo to be matched: planes (3, height, width), 0..1, and the window means of them and of their squares."""
+    """A photo to match: planes (3, height, width), 0..1, and the window means of these and of their squares."""
 
     planes: Float32
     means: Float32
@@ -33,14 +34,14 @@ class Target:
 
     @classmethod
     def of(cls, photo: Float32) -> Target:
-        """From a picture (height, width, 3), 0..1."""
+        """The target for a picture (height, width, 3), 0..1."""
         planes = np.ascontiguousarray(photo.transpose(2, 0, 1), dtype=np.float32)
         return cls(planes, window_means(planes), window_means(planes * planes))
 
 
 class Buffers:
-    """Scratch planes for the loss, grown to the largest picture compared: a fresh allocation each step would cost more
-    than the arithmetic, and one for each of many picture sizes more memory than the photos.
+    """Scratch memory for the loss, which grows to the largest picture compared. A fresh allocation in each step would
+    cost more time than the arithmetic, and one per picture size more memory than the photos.
     """
 
     def __init__(self) -> None:
@@ -52,8 +53,8 @@ class Buffers:
         return self._memory.nbytes
 
     def of(self, height: int, width: int) -> tuple[Float32, Float32, Float32]:
-        """The picture by channel (3, height, width), and twice 3 kinds by 3 channels blurred along rows, whose 5 rows
-        above and below are zero. Valid until the next call.
+        """The picture's channels (3, height, width), and two arrays (3 kinds, 3 channels, height + 10, width) of values
+        blurred along rows, whose first and last 5 rows are zero. Valid until the next call.
         """
         plane, padded = (3, height, width), (3, 3, height + 2 * _RADIUS, width)
         planes, rows = math.prod(plane), math.prod(padded)
@@ -69,7 +70,7 @@ class Buffers:
 
 @dataclass(frozen=True)
 class PhotometricLoss:
-    """The loss, its parts, the mean squared error, and the gradient by the picture (height, width, 3)."""
+    """The loss, its parts, the mean squared error, and the gradient with respect to the picture (height, width, 3)."""
 
     value: float
     l1: float
@@ -79,7 +80,9 @@ class PhotometricLoss:
 
 
 def photometric_loss(image: Float32, target: Target, buffers: Buffers, weight: float = SSIM_WEIGHT) -> PhotometricLoss:
-    """Compare `image` (height, width, 3) with `target`, SSIM weighing `weight`; `buffers` may serve any pictures."""
+    """Compare `image` (height, width, 3) with `target`; `weight` is λ, the weight of SSIM. `buffers` can be reused for
+    pictures of any size.
+    """
     height, width, _ = image.shape
     planes, by_row, by_row_back = buffers.of(height, width)
     gradient = np.empty_like(image)
@@ -148,7 +151,7 @@ def _window_means(planes: Float32, by_row: Float32, means: Float32) -> None:
 def _ssim_row(
     ex: Float32, exx: Float32, exy: Float32, ey: Float32, eyy: Float32, by_x: Float32, by_xx: Float32, by_xy: Float32
 ) -> Scalar:
-    """SSIM summed over a row of window means, and its gradients by the means of x, x² and xy."""
+    """SSIM summed over a row of window means, and its gradients with respect to the means of x, x² and xy."""
     total = ZERO
     for i in range(np.uint64(ex.shape[0])):
         mx, my = ex[i], ey[i]
@@ -166,7 +169,7 @@ def _ssim_row(
 
 @kernel
 def _split_row(pixels: Float32, target: Float32, plane: Float32, x: Float32, xx: Float32, xy: Float32) -> None:
-    """One channel's row out of interleaved `pixels`, with its square and its product with the target."""
+    """Copy one channel of a row from `pixels`, with its square and its product with the target."""
     for i in range(np.uint64(target.shape[0])):
         value = pixels[i]
         plane[i] = value
@@ -177,7 +180,7 @@ def _split_row(pixels: Float32, target: Float32, plane: Float32, x: Float32, xx:
 def _combine_row(
     x: Float32, y: Float32, by_x: Float32, by_xx: Float32, by_xy: Float32, weight: Scalar, scale: Scalar, out: Float32
 ) -> tuple[Scalar, Scalar]:
-    """Gradient of the whole loss for one channel's row; sums of absolute and squared errors."""
+    """Write the gradient of the whole loss for one channel of a row; return the sums of absolute and squared errors."""
     absolute, squared = ZERO, ZERO
     for i in range(np.uint64(x.shape[0])):
         error = x[i] - y[i]

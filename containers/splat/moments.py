@@ -1,9 +1,9 @@
-"""How pictures curve with each Gaussian's outline: sums over its pixels of what a change of it does to them, squared.
+"""Compute the Gauss-Newton matrix of each Gaussian's outline parameters, from sums over the pixels that it covers.
 
 A pixel's colour changes with the logarithm of a Gaussian's alpha by v = T·alpha·colour - alpha·behind / (1 - alpha), as
-in blending's gradient; and that logarithm is linear in 1, dx, dy, dx², dx·dy, dy². So the Gauss-Newton matrix of all
+in blending's gradient, and this logarithm is linear in 1, dx, dy, dx², dx·dy, dy². So the Gauss-Newton matrix of all
 outline parameters (Björck, Numerical Methods for Least Squares Problems, 1996) follows from the sums of v²·dxᵃ·dyᵇ up
-to the fourth degree, which one walk through the picture gives for all Gaussians at once, with no sampling.
+to the fourth degree. One pass over the picture computes them for all Gaussians, without sampling.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ from splat.projection import (
 from splat.tiles import TILE, Int32, TileLists
 
 MOMENTS = 15
-"""Of dxᵃ·dyᵇ, a + b ≤ 4, in the order of (a, b): 00 10 20 30 40, 01 11 21 31, 02 12 22, 03 13, 04."""
-_SUMS = MOMENTS + 1  # and of the weights squared
-_ROW = 4 * TILE  # of scratch: transmittance (0: finished), red, green, blue behind
-# where the product of two of 1, dx, dy, dx², dx·dy, dy² stands among the moments
+"""Number of moments dxᵃ·dyᵇ, a + b ≤ 4, in the order of (a, b): 00 10 20 30 40, 01 11 21 31, 02 12 22, 03 13, 04."""
+_SUMS = MOMENTS + 1  # the moments and the sum of squared weights
+_ROW = 4 * TILE  # scratch: transmittance (0: finished), and red, green, blue behind
+# the index among the moments of each product of two of 1, dx, dy, dx², dx·dy, dy²
 _PRODUCTS = np.array(
     [
         [0, 1, 5, 2, 6, 9],
@@ -58,7 +58,7 @@ _PRODUCTS = np.array(
     ],
     dtype=np.int64,
 )
-_MIN_PIVOT = 1e-6  # of the diagonal: what is below is rounding
+_MIN_PIVOT = 1e-6  # share of the diagonal below which a pivot is only rounding error
 
 
 @parallel_kernel
@@ -172,9 +172,10 @@ def _gather(slot_starts: Int32, by_hit: Float32, out: Float32) -> None:
 
 
 def blend_moments(projected: Projected, lists: TileLists, picture: Float32) -> tuple[Float32, Float32]:
-    """Moments (N, 15) of each Gaussian, and the sum of its weights squared (N,), in `picture` (height, width, 3).
+    """Moments (N, 15) of each Gaussian and the sum of its squared weights (N,) in `picture` (height, width, 3).
 
-    The picture is that of all of them with the background; an error e in a colour's channel adds weights·e² to it.
+    `picture` shows all Gaussians over the background. An error e in a channel of a Gaussian's colour adds e² times the
+    sum of its squared weights to the picture's squared error.
     """
     by_hit = np.empty((lists.gaussians.shape[0], _SUMS), np.float32)
     _by_hit(
@@ -220,9 +221,10 @@ def _roots(
 
 
 def outline_gradients(projected: Projected, moments: Float32) -> Iterator[ProjectedGradients]:
-    """Six gradients of the 2D Gaussians whose outer products sum to the Gauss-Newton matrix of their outlines.
+    """Yield six gradients of the 2D Gaussians whose outer products add up to the Gauss-Newton matrix of their outlines.
 
-    The columns of the Cholesky factor of `moments` (N, 15), carried from 1, dx … dy² to centres, conics and opacities.
+    They are the columns of the Cholesky factor of `moments` (N, 15), converted from 1, dx … dy² to centres, conics and
+    opacities.
     """
     size, count = len(_PRODUCTS), len(moments)
     centres = np.empty((size, count, 2), np.float32)

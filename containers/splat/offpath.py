@@ -1,4 +1,4 @@
-"""Match of a splat to the surfaces that photos agree on, seen from where no photo was taken; needs no ground truth."""
+"""Measure off the flight path, without ground truth, how well a splat matches the surfaces that photos agree on."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from splat.render import render_with_alpha
 from splat.surroundings import Surroundings, background
 
 _WIDTH, _HEIGHT = 400, 300
-_SAME = 1.03  # times the nearest depth around: what is farther is hidden
-_AROUND = 5  # pixels
-_FACING = 0.2  # cosine between a surface's normal and the view of it
-_BLOCK = 5  # pixels of a block whose mean colours are compared
-_MIN_POINTS = 5  # in a block
-_KEPT = 0.9  # of the blocks, the best: the others may be hidden by what is no surface here, as a tree
-_MIN_CONTRAST = 0.01  # variance of colours: a bare field is no worse for having none
+_SAME = 1.03  # times the nearest depth in the neighbourhood: what is farther is hidden
+_AROUND = 5  # pixels across that neighbourhood
+_FACING = 0.2  # least cosine between a surface's normal and the direction to the camera
+_BLOCK = 5  # pixels across a block; mean colours of blocks are compared
+_MIN_POINTS = 5  # points in a block
+_KEPT = 0.9  # share of the blocks, the best ones; the others may be hidden by things without surface points, like trees
+_MIN_CONTRAST = 0.01  # variance of colours; keeps a bare field without contrast from scoring worse
 
 Float64 = NDArray[np.float64]
 
@@ -40,9 +40,9 @@ class Surfaces:
 class OffPathMatch:
     """How well a splat matches surfaces from where no photo was taken.
 
-    psnr: dB between mean colours of blocks.
-    contrast_to_error: dB, variance of the surfaces' colours over the squared error. A picture of one colour has 0 of it
-        whatever the scene; its PSNR is 14 dB of a forest in the sun and 20 of a building site.
+    psnr: dB, between mean colours of blocks.
+    contrast_to_error: dB, variance of the surfaces' colours over the squared error. A picture of a single colour has
+        0 dB whatever the scene, whereas its PSNR is 14 dB for a forest in the sun and 20 dB for a building site.
     """
 
     psnr: float
@@ -50,7 +50,7 @@ class OffPathMatch:
 
 
 def look_around(points: NDArray[np.floating], distance: float, up: Float64) -> list[Camera]:
-    """Where people turn a scene: eight views of the middle of its points (N, 3), from `distance`, 35° up."""
+    """Views from which people look at a scene: eight, around the median of its points (N, 3), at `distance`, 35° up."""
     return orbit(np.median(points, axis=0), distance, 35.0, 8, width=_WIDTH, height=_HEIGHT, up=up)
 
 
@@ -59,17 +59,17 @@ def match_off_path(
 ) -> OffPathMatch | None:
     """Compare a splat with the surfaces that photos agree on, from where no photo was taken.
 
-    Blocks of pixels are compared, not pixels: a point's colour is that of a photo, sharper or less sharp than the
-    picture; fog, holes and wrong places are larger.
+    Blocks of pixels are compared rather than pixels: a point has the colour of a photo that is sharper or softer than
+    the picture, whereas fog, holes and misplaced surfaces are larger than a block.
 
     Parameters
     ----------
     gaussians: in world units.
     surfaces: points, normals and colours (0..1) in the same frame.
-    cameras: where to look from, as `look_around` places them.
-    surroundings: what is drawn behind the splat; black by default.
+    cameras: the views to compare, for example those of `look_around`.
+    surroundings: drawn behind the splat; black by default.
 
-    Returns None where the cameras see next to nothing of the surfaces.
+    Returns None if the cameras see next to nothing of the surfaces.
     """
     blocks = [found for camera in cameras if len((found := _blocks(gaussians, surfaces, camera, surroundings))[0])]
     if not blocks:
@@ -83,8 +83,8 @@ def match_off_path(
 def _blocks(
     gaussians: Gaussians, surfaces: Surfaces, camera: Camera, surroundings: Surroundings | None
 ) -> tuple[Float64, Float64]:
-    """Of B blocks: (B,) squared difference of the mean colours, mean of the channels, and the surfaces' mean colours
-    (B, 3).
+    """For B blocks: the squared difference of the mean colours (B,), averaged over the channels, and the surfaces' mean
+    colours (B, 3).
     """
     row, column, shown = _visible(surfaces, camera)
     block = row // _BLOCK * (camera.width // _BLOCK + 1) + column // _BLOCK

@@ -1,7 +1,7 @@
-"""A splat from straight above: parallel rays, so that a picture is a map.
+"""Draw a splat from straight above with parallel rays, which makes the picture a map.
 
-Only the projection differs from a camera's. Its Jacobian is constant, so that the 2D Gaussian is exact where EWA
-approximates; tile lists and blending are the cameras' own. Harmonics are seen from straight above.
+Only the projection differs from that of a camera. Its Jacobian is constant, so that the 2D Gaussian is exact where EWA
+approximates. Tile lists and blending are the same as for cameras. Harmonics are evaluated from straight above.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from splat.kernels import ONE, ZERO, parallel_kernel
 from splat.projection import ALPHA_THRESHOLD, BLUR, Projected, write_colour, write_footprint
 from splat.tiles import tile_lists
 
-_BLOCK = 256  # Gaussians a task
-_ABOVE = 1.0  # of the scene's unit: the rays begin that far above the highest Gaussian
+_BLOCK = 256  # Gaussians per task
+_ABOVE = 1.0  # scene units above the highest Gaussian, where the rays begin
 
 
 @dataclass(frozen=True)
 class FromAbove:
-    """A map of a splat: `rgb` (h, w, 3) on black, `alpha` (h, w), and where the rays meet it: heights, not depths."""
+    """A map of a splat: `rgb` (h, w, 3) on black, `alpha` (h, w), and `heights` (not depths) where the rays meet it."""
 
     rgb: Float32
     alpha: Float32
@@ -50,7 +50,7 @@ def draw_from_above(gaussians: Gaussians, west: float, north: float, cell: float
 
 
 def within(gaussians: Gaussians, west: float, north: float, cell: float, width: int, height: int) -> NDArray[np.bool_]:
-    """(N,) which Gaussians may reach the map, blurred as they are drawn."""
+    """(N,) which Gaussians may reach the map, with the blur that drawing adds."""
     reach = REACH * np.hypot(np.exp(gaussians.scales.max(axis=1), dtype=np.float64), math.sqrt(BLUR) * cell)
     x, y = gaussians.means[:, 0], gaussians.means[:, 1]
     across = (x + reach > west) & (x - reach < west + cell * width)
@@ -106,7 +106,7 @@ def _project(
             vz = np.exp(2.0 * np.float64(scales[i, 2]))
             s = 1.0 / (cell * cell)
             xx = (r[0] * r[0] * vx + r[1] * r[1] * vy + r[2] * r[2] * vz) * s + BLUR
-            xy = -(r[0] * r[3] * vx + r[1] * r[4] * vy + r[2] * r[5] * vz) * s  # rows count southwards
+            xy = -(r[0] * r[3] * vx + r[1] * r[4] * vy + r[2] * r[5] * vz) * s  # rows run southwards
             yy = (r[3] * r[3] * vx + r[4] * r[4] * vy + r[5] * r[5] * vz) * s + BLUR
             det = xx * yy - xy * xy
             if not det < 1e30:

@@ -1,9 +1,9 @@
-"""PlayCanvas' compressed PLY: a vertex is four words, each a part of the range that its chunk of 256 vertices spans.
+"""Read PlayCanvas' compressed PLY: a vertex is four words, with positions and scales in the range of its chunk.
 
-https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/compressed-ply/ Positions and log deviations
-have 11, 10 and 11 bits; a rotation the index of its largest component (wxyz) in 2 bits and the others in 10 each;
-colours and opacity 8 each. Chunks of older files have no range of colours: it is 0 to 1. An element `sh`, if there is
-one, holds the higher coefficients in bytes.
+https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/compressed-ply/ A chunk has 256 vertices.
+Positions and log deviations have 11, 10 and 11 bits. A rotation has the index of its largest component (wxyz) in 2 bits
+and the other three in 10 bits each. Colours and opacity have 8 bits each; chunks of older files have no range of
+colours, which then is 0 to 1. An optional element `sh` holds the higher coefficients in bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from splat.harmonics import SH_C0
 
 _CHUNK = 256
 _BITS = (11, 10, 11)
-_HARMONICS_SPAN = 8.0  # the bytes of the higher coefficients go from −4 to 4
+_HARMONICS_SPAN = 8.0  # the bytes of the higher coefficients span −4 to 4
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 
 Float64 = NDArray[np.float64]
@@ -31,7 +31,7 @@ def is_packed(data: PlyData) -> bool:
 
 
 def unpacked(data: PlyData) -> Gaussians:
-    """The Gaussians of a packed PLY. Raises ValueError where its elements do not belong together."""
+    """The Gaussians of a packed PLY. Raises ValueError if it has no vertex, or its elements do not match each other."""
     vertices, chunks = data["vertex"], data["chunk"]
     count = len(vertices)
     if count == 0:
@@ -76,7 +76,7 @@ def _words(data: PlyData, name: str) -> Words:
 
 
 def _shares(words: Words, bits: tuple[int, ...]) -> Float64:
-    """Each field's share (N, len(bits)) of its largest value, the first field in the highest bits."""
+    """Each field as a share 0..1 of its largest value, (N, len(bits)); the first field is in the highest bits."""
     below = np.cumsum(bits[::-1])[::-1] - bits
     most = [(1 << width) - 1 for width in bits]
     fields = [(words >> np.uint32(shift)) & np.uint32(mask) for shift, mask in zip(below, most, strict=True)]

@@ -1,8 +1,8 @@
 """Read and write splats as PLY in the layout of the INRIA reference implementation.
 
-One vertex a Gaussian: x y z, nx ny nz (zero), f_dc_0..2, f_rest_0..(3K-1) channel by channel (all K of red first),
-opacity, scale_0..2, rot_0..3. What other tools write otherwise is read too: two scales (Huang et al., 2D Gaussian
-Splatting, 2024), filter_3D (Yu et al., Mip-Splatting, 2024), PlayCanvas' packed vertices.
+One vertex per Gaussian: x y z, nx ny nz (zero), f_dc_0..2, f_rest_0..(3K-1) channel by channel (all K of red first),
+opacity, scale_0..2, rot_0..3. Variants that other tools write are read too: two scales (Huang et al., 2D Gaussian
+Splatting, 2024), filter_3D (Yu et al., Mip-Splatting, 2024), and PlayCanvas' packed vertices.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FILTER = "filter_3D"
 
 
 def property_names(higher_coefficients: int) -> list[str]:
-    """The vertex properties, in file order, for K higher coefficients a channel (62 of them for K = 15)."""
+    """The vertex properties in file order, for K higher coefficients per channel (62 properties for K = 15)."""
     rest = [f"f_rest_{i}" for i in range(3 * higher_coefficients)]
     return [*_POSITION, *_NORMAL, *_BASE_COLOUR, *rest, "opacity", *_SCALE, *_ROTATION]
 
@@ -41,9 +41,9 @@ def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:
 
     Parameters
     ----------
-    path: of the file.
-    gaussians: N of them in world units, with logarithms of scales and logits of opacities, as they are stored.
-    marks: up, offset and the like, written as comments; none by default.
+    path: the file.
+    gaussians: N Gaussians in world units, with logarithms of scales and logits of opacities, as they are stored.
+    marks: up, offset and antialiasing, written as comments; none by default.
     """
     higher = gaussians.shN.shape[1]
     names = property_names(higher)
@@ -62,17 +62,17 @@ def write_ply(path: Path, gaussians: Gaussians, marks: Marks = Marks()) -> None:
 
 
 def read_ply(path: Path) -> Gaussians:
-    """The Gaussians alone of `read_stored_ply`, about the offset of their marks."""
+    """The Gaussians of `read_stored_ply` alone; the offset that was subtracted from their positions is not returned."""
     return read_stored_ply(path).gaussians
 
 
 def read_stored_ply(path: Path) -> StoredSplat:
     """Read a splat of any degree, with or without normals, ASCII or binary, and the marks in its comments.
 
-    Values are taken as they are: some tools leave rows that are not finite (splat.gaussians.sound). Positions far from
-    the origin are centred, and their offset joins the marks'.
+    Values are not checked: some tools write rows that are not finite (see splat.gaussians.sound). Positions far from
+    the origin are centred, and this offset is added to that of the marks.
 
-    Raises InvalidSplatError where the file is no PLY, is cut short, lacks a property or holds no Gaussian.
+    Raises InvalidSplatError if the file is not a PLY, is truncated, lacks a property or holds no Gaussian.
     """
     try:
         data = _parsed(path)
@@ -100,7 +100,7 @@ def read_stored_ply(path: Path) -> StoredSplat:
         raise _invalid(path, "holds no Gaussian")
 
     def columns(names: tuple[str, ...], dtype: type[np.floating] = np.float32) -> NDArray[np.floating]:
-        with np.errstate(over="ignore", invalid="ignore"):  # doubles that float32 cannot hold become infinite
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles beyond float32's range become infinite
             return np.stack([np.asarray(vertices[name]).astype(dtype) for name in names], axis=1)
 
     read = min(higher, HIGHER_COEFFICIENTS[-1])
@@ -136,10 +136,10 @@ def read_stored_ply(path: Path) -> StoredSplat:
 
 
 def smoothed(gaussians: Gaussians, deviations: NDArray[np.floating]) -> Gaussians:
-    """Gaussians after the 3D smoothing filter of Mip-Splatting, whose standard deviations are `deviations` (N,).
+    """Apply the 3D smoothing filter of Mip-Splatting, whose standard deviations are `deviations` (N,).
 
-    The filter widens every axis and lowers the opacity, so that the mass stays the same; Mip-Splatting stores it apart
-    and applies it when it draws.
+    The filter widens every axis and lowers the opacity, so that the mass stays the same. Mip-Splatting stores it
+    separately and applies it when drawing.
     """
     added = np.square(deviations.astype(np.float64))[:, None]
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -156,8 +156,8 @@ _ASCII = bytes(byte if byte < 128 else ord("?") for byte in range(256))
 
 
 class _AsciiHeader(io.BufferedReader):
-    """A PLY whose header has question marks for what is not ASCII: plyfile takes no other header, and tools write names
-    of people and folders into comments.
+    """A PLY file that replaces non-ASCII characters in the header with question marks: plyfile accepts only ASCII
+    headers, and tools write names of people and folders into comments.
     """
 
     def __init__(self, raw: io.FileIO, header: int) -> None:
@@ -171,7 +171,7 @@ class _AsciiHeader(io.BufferedReader):
 
 
 def _parsed(path: Path) -> PlyData:
-    """Raises ValueError, OSError, and what plyfile raises."""
+    """Parse the file with plyfile. Raises ValueError, OSError, and the errors of plyfile."""
     with path.open("rb") as stream:
         head = stream.read(MAX_HEADER_BYTES)
     header_of(head, path.stat().st_size)

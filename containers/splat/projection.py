@@ -1,10 +1,10 @@
-"""From 3D Gaussians to 2D ones: EWA projection and view-dependent colour, with their gradients, in one pass each.
+"""Project 3D Gaussians to 2D: EWA projection and view-dependent colour in one pass, their gradients in another.
 
-Zwicker et al., EWA Splatting, 2002; conventions (blur, clamps, near plane, alpha threshold) as in gsplat, so that both
-rasterisers draw the same picture. Ye et al., Mathematical Supplement for the gsplat Library, 2023.
+Zwicker et al., EWA Splatting, 2002. The conventions (blur, clamps, near plane, alpha threshold) are those of gsplat, so
+that both rasterisers draw the same picture. Ye et al., Mathematical Supplement for the gsplat Library, 2023.
 
-Between reading and writing float32, one Gaussian's arithmetic is in float64: it costs a fiftieth of a step, and flat,
-huge or opaque Gaussians keep their gradients' digits.
+Input and output are float32, but the arithmetic of a Gaussian is in float64: this costs a fiftieth of a step and keeps
+the gradients of flat, huge or opaque Gaussians accurate.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from splat.kernels import HALF, ONE, TWO, ZERO, Scalar, kernel, parallel_kernel
 
 NEAR = np.float32(0.01)  # depth below which nothing is drawn
 BLUR = np.float32(0.3)  # pixels²; added to the 2D covariance
-ALPHA_THRESHOLD = np.float32(1 / 255)  # what is fainter is not drawn
-CLAMP = np.float32(0.15)  # the Jacobian's direction stays within the picture and this part of it beyond each side
-_BLOCK = 256  # Gaussians a task
+ALPHA_THRESHOLD = np.float32(1 / 255)  # fainter Gaussians are not drawn
+CLAMP = np.float32(0.15)  # the Jacobian's direction is clamped to the picture, enlarged by this share on each side
+_BLOCK = 256  # Gaussians per task
 
-# Columns of a footprint, what blending needs of a 2D Gaussian: with d = pixel - centre,
+# Columns of a footprint, the data of a 2D Gaussian for blending: with d = pixel - centre,
 # sigma(d) = A/2 dx² + B dx dy + C/2 dy² (A, B, C: inverse covariance) and alpha = opacity * exp(-sigma).
-# Beyond sigma > limit alpha is below the threshold; reach x, y is half that ellipse's bounding box.
+# Where sigma > limit, alpha is below the threshold; reach x, y is half of that ellipse's bounding box.
 X, Y, HALF_A, B, HALF_C, REACH_X, REACH_Y, SIGMA_LIMIT = range(8)
 
 
@@ -35,15 +35,16 @@ X, Y, HALF_A, B, HALF_C, REACH_X, REACH_Y, SIGMA_LIMIT = range(8)
 class Projected:
     """N Gaussians as one camera sees them."""
 
-    footprints: Float32  # (N, 8), columns above; zeros where not visible
-    depths: Float32  # (N,) along the viewing axis; -1 where not visible
+    footprints: Float32  # (N, 8), columns above; zeros if not visible
+    depths: Float32  # (N,) along the viewing axis; -1 if not visible
     colours: Float32  # (N, 3), clamped below at 0
     opacities: Float32  # (N,) 0..1
 
 
 @dataclass(frozen=True)
 class ProjectedGradients:
-    """Gradients of a loss by what blending read: centres (N, 2), A, B, C (N, 3), colours (N, 3), opacities (N,)."""
+    """Gradients of a loss with respect to the input of blending: centres (N, 2), conics A, B, C (N, 3), colours (N, 3)
+    and opacities (N,)."""
 
     centres: Float32
     conics: Float32
@@ -53,7 +54,7 @@ class ProjectedGradients:
 
 @dataclass(frozen=True)
 class GaussianGradients:
-    """Gradients of a loss by the raw parameters, shapes as in `Gaussians`."""
+    """Gradients of a loss with respect to the raw parameters, shapes as in `Gaussians`."""
 
     means: Float32
     quats: Float32
@@ -64,12 +65,12 @@ class GaussianGradients:
 
 
 def packed(camera: Camera) -> Float64:
-    """(19,): rotation row by row, translation, fx, fy, cx, cy, position."""
+    """A camera as an array (19,): rotation row by row, translation, fx, fy, cx, cy, position."""
     return packed_matrices(camera.world_to_camera, camera.intrinsics)
 
 
 def packed_matrices(world_to_camera: Float64, intrinsics: Float64) -> Float64:
-    """The same of a camera's matrices (4, 4) and (3, 3)."""
+    """`packed` for a camera given by its matrices (4, 4) and (3, 3)."""
     rotation, translation = world_to_camera[:3, :3], world_to_camera[:3, 3]
     k = (intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2])
     return np.concatenate((rotation.ravel(), translation, k, -rotation.T @ translation), dtype=np.float64)
@@ -87,7 +88,7 @@ def project(
     height: int,
     degree: int,
 ) -> Projected:
-    """Project raw Gaussians (shapes as in `Gaussians`) into a `packed` camera; colour up to `degree` harmonics."""
+    """Project raw Gaussians (shapes as in `Gaussians`) into a `packed` camera, with harmonics up to `degree`."""
     count = means.shape[0]
     out = Projected(
         np.empty((count, 8), np.float32), np.empty(count, np.float32), np.empty((count, 3), np.float32),
@@ -113,7 +114,7 @@ def project_backward(
     projected: Projected,
     gradients: ProjectedGradients,
 ) -> GaussianGradients:
-    """Carry `gradients` from the 2D Gaussians back to the raw parameters; zero for what was not visible."""
+    """Propagate `gradients` from the 2D Gaussians back to the raw parameters; they are zero for invisible Gaussians."""
     count = means.shape[0]
     out = GaussianGradients(
         means=np.empty_like(means),
@@ -149,7 +150,7 @@ _SCRATCH = 36
 
 @kernel
 def _local(mean: Float32, quat: Float32, scale: Float32, view: Float64, width: int, height: int, s: Float64) -> bool:
-    """Fill the scratch array `s` for one Gaussian; False where it lies before the near plane."""
+    """Fill the scratch array `s` for one Gaussian; False if it is nearer than the near plane."""
     for k in range(3):
         s[k] = view[3 * k] * mean[0] + view[3 * k + 1] * mean[1] + view[3 * k + 2] * mean[2] + view[9 + k]
     if not s[2] >= NEAR:
@@ -182,7 +183,7 @@ def _local(mean: Float32, quat: Float32, scale: Float32, view: Float64, width: i
 
 @kernel
 def _covariance(s: Float64) -> tuple[Scalar, Scalar, Scalar, Scalar]:
-    """2D covariance xx, xy, yy with blur, and its determinant, free of the cancellation in xx·yy - xy²."""
+    """2D covariance xx, xy, yy with blur, and its determinant, computed without the cancellation in xx·yy - xy²."""
     xx = s[30] * s[30] + s[31] * s[31] + s[32] * s[32]
     xy = s[30] * s[33] + s[31] * s[34] + s[32] * s[35]
     yy = s[33] * s[33] + s[34] * s[34] + s[35] * s[35]
@@ -196,7 +197,7 @@ def write_footprint(
     x: Scalar, y: Scalar, xx: Scalar, xy: Scalar, yy: Scalar, determinant: Scalar, limit: Scalar,
     width: int, height: int, footprint: Float32,
 ) -> bool:  # fmt: skip
-    """Fill the columns (8,) of a 2D Gaussian at `x`, `y`; False, and nothing filled, where it misses the picture."""
+    """Fill the columns (8,) of a 2D Gaussian at `x`, `y`; return False and fill nothing if it misses the picture."""
     reach_x, reach_y = np.sqrt(TWO * limit * xx), np.sqrt(TWO * limit * yy)
     if x + reach_x <= ZERO or x - reach_x >= width or y + reach_y <= ZERO or y - reach_y >= height:
         return False
@@ -239,7 +240,7 @@ def _project(
             if not opacity >= ALPHA_THRESHOLD or not _local(means[i], quats[i], scales[i], view, width, height, s):
                 continue
             xx, xy, yy, determinant = _covariance(s)
-            if not determinant < 1e30:  # so large that float32 cannot hold it
+            if not determinant < 1e30:  # too large for float32
                 continue
             limit = np.log(opacity / ALPHA_THRESHOLD)
             x, y = view[12] * s[0] / s[2] + view[14], view[13] * s[1] / s[2] + view[15]
@@ -268,7 +269,7 @@ def _project_backward(
         weights = np.empty(16, np.float32)
         g_j0 = np.empty(3, np.float64)
         g_j1 = np.empty(3, np.float64)
-        r = np.empty(9, np.float64)  # gradient by the rotation matrix
+        r = np.empty(9, np.float64)  # gradient with respect to the rotation matrix
         for i in range(block * _BLOCK, min(count, (block + 1) * _BLOCK)):
             if depths[i] <= ZERO:
                 d_logits[i] = ZERO
@@ -283,7 +284,8 @@ def _project_backward(
             _local(means[i], quats[i], scales[i], view, width, height, s)
             fx, fy = view[12], view[13]
             inverse = ONE / s[2]
-            fading = np.exp(-np.float64(abs(logits[i])))  # the sigmoid's slope, without the cancellation in 1 - opacity
+            # the sigmoid's slope, without the cancellation in 1 - opacity
+            fading = np.exp(-np.float64(abs(logits[i])))
             d_logits[i] = g_opacities[i] * fading / ((ONE + fading) * (ONE + fading))
 
             # inverse covariance -> covariance: dS = -S⁻¹ dS⁻¹ S⁻¹

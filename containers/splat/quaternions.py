@@ -1,4 +1,4 @@
-"""Quaternions of rotation matrices."""
+"""Convert rotation matrices to quaternions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def quaternions_of(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3): Shepperd, Quaternion from Rotation Matrix, 1978."""
+    """Unit quaternions (N, 4) wxyz of rotation matrices (N, 3, 3). Shepperd, Quaternion from Rotation Matrix, 1978."""
     diagonal = np.diagonal(rotations, axis1=1, axis2=2)
     trace = diagonal.sum(axis=1)
     squares = np.stack([1 + trace, *(1 + 2 * diagonal - trace[:, None]).T], axis=1)

@@ -1,4 +1,4 @@
-"""A picture of a splat from a camera, on the CPU."""
+"""Draw a picture of a splat from a camera, on the CPU."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from splat.tiles import tile_lists
 
 
 def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)) -> Float32:
-    """Draw a splat by the rules that it was trained by.
+    """Draw a splat with the projection and blending that training uses.
 
     Parameters
     ----------
-    gaussians: in world units; none at all gives the background.
-    camera: pinhole, world to camera, in pixels.
+    gaussians: in world units; without any, the picture is the background.
+    camera: a pinhole camera, in pixels.
     background: red, green and blue behind the splat, 0 to 1; black by default.
 
     Returns (height, width, 3) float32 in the photos' colour space, not clamped.
@@ -31,19 +31,17 @@ def render(gaussians: Gaussians, camera: Camera, background: Sequence[float] = (
 def render_with_alpha(
     gaussians: Gaussians, camera: Camera, background: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> tuple[Float32, Float32]:
-    """Draw a splat, and where it is.
+    """Draw a splat and its coverage.
 
-    Parameters: as of `render`.
-
-    Returns the picture of `render`, and its alpha (height, width) float32, from 0 where nothing is to 1 where it is
-    opaque.
+    Takes the parameters of `render`. Returns its picture, and alpha (height, width) float32: 0 where nothing is drawn,
+    1 where the splat is opaque.
     """
     image, transmittance = _drawn(gaussians, camera, background)
     return image, np.float32(1) - transmittance
 
 
 def _drawn(gaussians: Gaussians, camera: Camera, background: Sequence[float]) -> tuple[Float32, Float32]:
-    """The picture over a plain colour, and the transmittance (height, width) left for it."""
+    """The picture over a plain colour, and the colour's transmittance (height, width)."""
     projected = project(
         gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, gaussians.sh0, gaussians.shN,
         packed(camera), camera.width, camera.height, gaussians.sh_degree,

@@ -1,4 +1,4 @@
-"""Choose some of many items, spread over all of them."""
+"""Select some of many items, evenly spaced."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ _Item = TypeVar("_Item")
 
 
 def evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
-    """At most `limit` of the items, in their order."""
+    """At most `limit` of the items, evenly spaced, in their order."""
     return [items[i * len(items) // limit] for i in range(limit)] if len(items) > limit else list(items)

@@ -1,7 +1,7 @@
-"""A splat as a file holds it: its Gaussians, and the marks that say how to look at them.
+"""A splat as a file stores it: its Gaussians, and marks that tell viewers how to draw them.
 
-Marks stand in a PLY's comments. `SplatRenderMode: mip` is written by Brush, gsplat and splat-transform, `antialiased 1`
-by Postshot; `Vertical axis: x y z` is Brush's. `offset x y z` is this project's own.
+Marks are comments of a PLY. Brush, gsplat and splat-transform write `SplatRenderMode: mip`, Postshot writes
+`antialiased 1`, and Brush writes `Vertical axis: x y z`. `offset x y z` is this project's own.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ Triple = tuple[float, float, float]
 NOWHERE: Triple = (0.0, 0.0, 0.0)
 
 FAR = 4096.0
-"""Units from the origin beyond which float32 no longer keeps a position to half a thousandth of a unit."""
-_EARTH_RADII = (6.33e6, 6.40e6)  # metres, mountains and all
+"""Units from the origin beyond which float32 no longer resolves a position to half a thousandth of a unit."""
+_EARTH_RADII = (6.33e6, 6.40e6)  # metres, including mountains
 _MAX_HEIGHT = 9000.0
-_FLATTENED = 1 - 0.00669438  # of WGS 84: the normal of the ellipsoid is not quite that of the sphere
+_FLATTENED = 1 - 0.00669438  # 1 - e² of WGS 84: the ellipsoid's normal differs from the sphere's
 _ANTIALIASED = {("antialiased",), ("antialiased", "1"), ("splatrendermode:", "mip")}
 _PLAIN = {("antialiased", "0"), ("splatrendermode:", "default")}
-# Brush writes `y` where it knows nothing, and reads it as what most trainers leave: y down
+# Brush writes `y` if it does not know the axis, and reads it as the convention of most trainers: y down
 _AXES: dict[str, Triple] = {"x": (1.0, 0.0, 0.0), "y": (0.0, -1.0, 0.0), "z": (0.0, 0.0, 1.0)}
 
 
 @dataclass(frozen=True)
 class Marks:
-    """What a file says beside its Gaussians.
+    """What a file states besides its Gaussians.
 
-    `antialiased`: trained with opacities compensated for the projection's blur, which viewers must then do too.
-    `up`: a unit vector, None where nothing is said. `offset`: what to add to a position, in float64, for the
-    coordinates that the splat came with.
+    `antialiased`: the splat was trained with opacities compensated for the projection's blur, so viewers must
+    compensate too. `up`: a unit vector, None if the file has none. `offset`: added to a position in float64, it gives
+    the splat's original coordinates.
     """
 
     antialiased: bool = False
@@ -44,7 +44,7 @@ class Marks:
     offset: Triple = NOWHERE
 
     def as_comments(self) -> list[str]:
-        """The comments of a PLY that say so."""
+        """The marks as comments of a PLY."""
         found = ["SplatRenderMode: mip"] if self.antialiased else []
         if self.up is not None:
             found.append("Vertical axis: " + " ".join(map(_shortest, self.up)))
@@ -55,10 +55,10 @@ class Marks:
 
 @dataclass(frozen=True)
 class StoredSplat:
-    """What was read from a file. `plain`: the file is a PLY that holds just these Gaussians, in INRIA's layout.
+    """What was read from a file. `plain`: the file is a PLY in INRIA's layout that holds exactly these Gaussians.
 
-    `moved`: what was subtracted from the file's positions; the marks' offset has it already. `dropped_degrees`: the
-    file has spherical harmonics above degree 3, which were not read.
+    `moved`: the offset that was subtracted from the file's positions; `marks.offset` includes it. `dropped_degrees`:
+    the file has spherical harmonics above degree 3, which were not read.
     """
 
     gaussians: Gaussians
@@ -69,7 +69,7 @@ class StoredSplat:
 
 
 def marks_in(comments: Iterable[str]) -> Marks:
-    """The marks in a PLY's comments; of two that contradict each other the last one counts."""
+    """The marks in a PLY's comments; of contradictory ones the last counts."""
     antialiased, up, offset = False, None, NOWHERE
     for comment in comments:
         words = tuple(comment.lower().split())
@@ -83,7 +83,7 @@ def marks_in(comments: Iterable[str]) -> Marks:
 
 
 def unit(vector: Iterable[float]) -> Triple | None:
-    """`vector` with a length of one; None for one of no length."""
+    """The unit vector in the direction of `vector`; None if this has no length or is not three finite numbers."""
     values = [float(value) for value in vector]
     length = math.hypot(*values)
     if len(values) != 3 or not (math.isfinite(length) and length > 1e-12):
@@ -93,9 +93,10 @@ def unit(vector: Iterable[float]) -> Triple | None:
 
 
 def offset_of(positions: NDArray[np.float64]) -> Triple:
-    """What to subtract from positions (N, 3) before they become float32: their median in whole units, or nothing.
+    """The offset to subtract from positions (N, 3) before they become float32: their median in whole units, or zero if
+    they are near the origin.
 
-    A survey's coordinates (UTM, earth-centred) are millions of metres, of which float32 keeps half a metre.
+    A survey's coordinates (UTM, earth-centred) are millions of metres, which float32 resolves only to half a metre.
     """
     finite = positions[np.isfinite(positions).all(axis=1)]
     middle = np.median(finite, axis=0) if len(finite) else np.zeros(3)
@@ -106,9 +107,10 @@ def offset_of(positions: NDArray[np.float64]) -> Triple:
 
 
 def survey_up(offset: Triple) -> Triple | None:
-    """Which way is up in coordinates that lie so far from their origin, None where they do not.
+    """Guess the up direction of a survey's coordinates from their `offset`; None without an offset.
 
-    Away from the Earth's centre where they are earth-centred, else z: map projections give a height third.
+    In earth-centred coordinates up points away from the Earth's centre; otherwise it is z, because map projections
+    have the height as third coordinate.
     """
     if offset == NOWHERE:
         return None

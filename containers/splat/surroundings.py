@@ -1,4 +1,4 @@
-"""Surroundings: the level ground and the sky drawn beyond the photos, in their colours, and the photographed footprint.
+"""Draw a level ground and a sky beyond the photographed footprint, in the photos' colours.
 
 The viewer page draws the same picture (containers/compressor/viewer/src/background.mjs); change both together.
 """
@@ -18,8 +18,8 @@ from splat.errors import InvalidSceneError
 from splat.files import read_document
 
 SURROUNDINGS_VERSION = 1
-SHADE = 0.15  # brightness of the drawn ground below what the photos saw, relative to elsewhere
-_SHADE_RIM = 0.7  # share of the shaded ellipse's radius from which it brightens up to its rim
+SHADE = 0.15  # brightness of the drawn ground below the photographed part, relative to elsewhere
+_SHADE_RIM = 0.7  # share of the shaded ellipse's radius beyond which it brightens towards its rim
 _UNIT = 1e-6  # tolerance of a unit vector's length
 
 Float32 = NDArray[np.float32]
@@ -28,12 +28,14 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Surroundings:
-    """`surroundings.json` (docs/contracts.md), in the world of scene.ply; colours (3,) 0..1 as displayed.
+    """`surroundings.json` (docs/contracts.md), in the coordinates of scene.ply; colours (3,) 0..1 as displayed.
 
-    The ground is the plane at `ground` along the unit vector `up`; `haze` is the distance at which it has taken 63 % of
-    the horizon's colour. `footprint` (N, 3), convex and counterclockwise seen from above, is the part of the ground
-    that photos saw, and `ceiling` the height of what they saw above it. `sky_photographed`: the sky has the photos'
-    own colours.
+    The ground is the plane at height `ground` along the unit vector `up`; at the distance `haze` it has 63 % of the
+    horizon's colour. `footprint` (N, 3), convex and counterclockwise seen from above, is the part of the ground
+    that photos show, and `ceiling` is the height up to which they show things. `sky_photographed`: the sky's colours
+    come from photos.
+
+    Raises ValueError for values out of range.
     """
 
     up: Vector
@@ -54,11 +56,11 @@ class Surroundings:
         if self.up.shape != (3,) or self.footprint.shape != (len(self.footprint), 3) or len(self.footprint) < 3:
             raise ValueError("up needs 3 numbers, and the footprint 3 corners or more of 3 each")
         if not np.isfinite(numbers).all() or abs(float(np.linalg.norm(self.up)) - 1) > _UNIT:
-            raise ValueError("not finite, or up is no unit vector")
+            raise ValueError("a value is not finite, or up is not a unit vector")
         if colours.shape != (3, 3) or not ((colours >= 0) & (colours <= 1)).all():
             raise ValueError("colours are three numbers from 0 to 1")
         if self.ceiling < self.ground or self.haze <= 0:
-            raise ValueError("the ceiling lies below the ground, or the haze is no distance")
+            raise ValueError("the ceiling is below the ground, or the haze is not above 0")
 
     @property
     def centre(self) -> Vector:
@@ -67,11 +69,11 @@ class Surroundings:
 
     @property
     def radius(self) -> float:
-        """From the footprint's middle to its farthest corner."""
+        """Distance from the footprint's middle to its farthest corner."""
         return float(np.linalg.norm(self.footprint - self.centre, axis=1).max())
 
     def supports(self, points: ArrayLike) -> NDArray[np.bool_]:
-        """Which of the `points` (N, 3) lie where photos saw the scene; elsewhere nothing can be measured."""
+        """(N,) which of the `points` (N, 3) lie in the photographed part; nothing can be measured elsewhere."""
         places = np.asarray(points, dtype=np.float64)
         return np.asarray(over_polygon(places, self.footprint, self.up) & (places @ self.up <= self.ceiling))
 
@@ -93,8 +95,8 @@ class Surroundings:
 
 
 def over_polygon(points: Vector, corners: Vector, up: Vector) -> NDArray[np.bool_]:
-    """(M,) which of the `points` (M, 3) lie above or below a polygon, rim included. `corners` (N, 3): convex and
-    counterclockwise seen from above, where the unit vector `up` (3,) points.
+    """(M,) which of the `points` (M, 3) lie above or below a polygon, rim included. `corners` (N, 3): convex, and
+    counterclockwise as seen from above; `up` (3,): a unit vector.
     """
     inward = np.cross(up, np.roll(corners, -1, axis=0) - corners)
     return np.asarray((points @ inward.T >= np.einsum("ij,ij->i", corners, inward)).all(axis=1))
@@ -103,12 +105,12 @@ def over_polygon(points: Vector, corners: Vector, up: Vector) -> NDArray[np.bool
 def background(surroundings: Surroundings, camera: Camera) -> Float32:
     """Ground and sky as `camera` sees them: (height, width, 3) float32, 0..1.
 
-    With e the sine of a ray's elevation and h the camera's height above the ground: below the horizon the ground's
-    colour turns into the horizon's over the distance h / -e as 1 - exp(-distance / haze); above it the horizon's turns
-    into the zenith's as 1 - (1 - e)³.
+    Let e be the sine of a ray's elevation and h the camera's height above the ground. Below the horizon, the ground's
+    colour turns into the horizon's over the distance h / -e as 1 - exp(-distance / haze). Above it, the horizon's
+    colour turns into the zenith's as 1 - (1 - e)³.
 
-    Below the photographed part the ground lies in shade, for there it shows through pinholes and shadows. Splats are
-    trained over this picture, too: what they leave transparent looks right over it, and over nothing else.
+    Below the photographed part the ground is shaded, because it shows through pinholes and shadows there. Splats are
+    also trained over this picture: their transparent parts look right only over it.
     """
     columns = (np.arange(camera.width) + 0.5 - camera.cx) / camera.fx
     rows = (np.arange(camera.height) + 0.5 - camera.cy) / camera.fy
@@ -127,9 +129,7 @@ def background(surroundings: Surroundings, camera: Camera) -> Float32:
 
 
 def _shade(surroundings: Surroundings, camera: Camera, directions: Vector, rise: Vector) -> Vector:
-    """Brightness (height, width), SHADE..1, of the ground that the rays along `directions` meet; 1 of those that meet
-    none.
-    """
+    """Brightness (height, width), SHADE..1, of the ground where the rays along `directions` meet it, else 1."""
     height = float(camera.position @ surroundings.up) - surroundings.ground
     met = (rise < 0) & (height > 0)
     away = np.where(met, height / np.maximum(-rise, 1e-6), 0.0)
@@ -144,7 +144,7 @@ def inscribed_ellipse(corners: Vector) -> tuple[Vector, Vector]:
     """Centre (2,) and matrix (2, 2) of an ellipse |matrix · (p - centre)| = 1 within the convex polygon `corners`
     (N, 2).
 
-    It has the proportions of the corners' spread about their mean, and touches the side that is nearest then.
+    It has the proportions of the corners' spread about their mean, and is as large as the nearest side allows.
     """
     centre = corners.mean(axis=0)
     offsets = corners - centre
@@ -159,7 +159,7 @@ def inscribed_ellipse(corners: Vector) -> tuple[Vector, Vector]:
 
 
 def plane_axes(up: Vector) -> tuple[Vector, Vector]:
-    """East and north (3,) each: a right-handed frame with `up`."""
+    """East and north, (3,) each, which form a right-handed frame with `up`."""
     east = np.array([1.0, 0.0, 0.0]) if abs(up[0]) < 0.9 else np.array([0.0, 0.0, 1.0])
     east = east - (east @ up) * up
     east /= np.linalg.norm(east)
@@ -172,7 +172,7 @@ def write_surroundings(path: Path, surroundings: Surroundings) -> None:
 
 
 def read_surroundings(path: Path) -> Surroundings:
-    """Read `surroundings.json`. Raises InvalidSceneError where it is not what the contract says."""
+    """Read `surroundings.json`. Raises InvalidSceneError if it cannot be read or breaks the contract."""
     try:
         document = read_document(path)
         if document["version"] != SURROUNDINGS_VERSION:

@@ -1,7 +1,8 @@
-"""Which Gaussians touch which 16 by 16 tile of the picture, nearest first.
+"""List the Gaussians that touch each 16 by 16 tile of the picture, nearest first.
 
-One sort by depth, then a counting sort into the tiles: no sort by tile, no atomics, the same lists whatever the number
-of threads. The test of ellipse against tile is exact by rows of tiles, so thin slanted Gaussians enter few lists.
+One sort by depth is followed by a counting sort into the tiles. This needs no sort by tile and no atomics, and the
+lists do not depend on the number of threads. The test of an ellipse against a row of tiles is exact, so that thin
+slanted Gaussians enter few lists.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ from splat.projection import HALF_A, HALF_C, REACH_X, REACH_Y, SIGMA_LIMIT, B, X
 Int32 = NDArray[np.int32]
 
 TILE = 16
-_SLACK = np.float32(1e-3)  # pixels; more than the rounding of float32 in a picture of some thousand pixels
+_SLACK = np.float32(1e-3)  # pixels; exceeds float32's rounding error in a picture a few thousand pixels wide
 
 
 @dataclass(frozen=True)
 class TileLists:
-    """The hits of Gaussians on tiles, by tile and by Gaussian."""
+    """Hits (a Gaussian touching a tile), indexed by tile and by Gaussian."""
 
-    starts: Int32  # (tiles + 1,) where each tile's hits start, tiles row by row
+    starts: Int32  # (tiles + 1,) where the hits of each tile start; tiles row by row
     gaussians: Int32  # (hits,) index of the Gaussian, nearest first within a tile
-    slots: Int32  # (hits,) a number for each hit, so that a Gaussian's are consecutive
-    slot_starts: Int32  # (N + 1,) where each Gaussian's slots start
+    slots: Int32  # (hits,) a number for each hit; those of one Gaussian are consecutive
+    slot_starts: Int32  # (N + 1,) where the slots of each Gaussian start
 
 
 def tile_lists(footprints: Float32, depths: Float32, width: int, height: int) -> TileLists:
-    """List the tiles' Gaussians. `footprints` (N, 8) and `depths` (N,) as in `Projected`."""
+    """List the Gaussians of each tile; `footprints` (N, 8) and `depths` (N,) as in `Projected`."""
     visible = np.flatnonzero(depths > 0)
-    # the bits of positive floats sort as the floats do; the index below them settles ties
+    # the bits of positive floats sort like the floats; the index in the low bits decides ties
     keys = (depths[visible].view(np.uint32).astype(np.uint64) << np.uint64(32)) | visible.astype(np.uint64)
     keys.sort()
     order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int32)
@@ -45,7 +46,7 @@ def tile_lists(footprints: Float32, depths: Float32, width: int, height: int) ->
 
 @kernel
 def _columns(footprint: Float32, low: Scalar, high: Scalar, width: int, across: int) -> tuple[int, int]:
-    """First and last tile whose pixel centres the ellipse covers between the lines y = low and y = high."""
+    """First and last tile in which the ellipse covers pixel centres between the lines y = low and y = high."""
     reach_x, reach_y = footprint[REACH_X], footprint[REACH_Y]
     a, b, c = TWO * footprint[HALF_A], footprint[B], TWO * footprint[HALF_C]
     low, high = low - footprint[Y], high - footprint[Y]
@@ -86,7 +87,7 @@ def _bin(
     across, down = (width + TILE - 1) // TILE, (height + TILE - 1) // TILE
     count = footprints.shape[0]
     starts = np.zeros(across * down + 1, np.int32)
-    hits = np.zeros((threads, count), np.int32)  # of each Gaussian in each thread's rows of tiles
+    hits = np.zeros((threads, count), np.int32)  # per Gaussian, in each thread's rows of tiles
     for thread in prange(threads):
         first, end = down * thread // threads, down * (thread + 1) // threads
         for i in order:

@@ -1,3 +1,3 @@
-"""The SageMaker contract that the three containers share: folders, environment, progress, result, failure."""
+"""The SageMaker contract that all containers share: folders, environment, progress, result, failure."""
 
 __version__ = "0.1.0"

@@ -1,7 +1,7 @@
-"""A customer's ZIP unpacked by streaming, trusting nothing that it says about itself.
+"""Unpack a customer's ZIP by streaming, without trusting the sizes that it declares.
 
-What the central directory shows is checked before a byte is written (contract/archive.py, as in the preflight); sizes
-are counted again as they arrive.
+The central directory is checked before anything is written (contract/archive.py, as in the preflight), and the bytes
+are counted again as they are unpacked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stage.inflate import chunks_of
 
 @dataclass(frozen=True)
 class UnpackedFile:
-    """One entry: its name in the archive and where it lies now."""
+    """One unpacked entry: its name in the archive and the file that holds it now."""
 
     name: str
     path: Path
@@ -27,8 +27,8 @@ class UnpackedFile:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The wanted files in order of their names; the names of entries whose data was damaged (skipped), and of archives
-    within the archive (not opened).
+    """The result of `unpack`: the wanted files, sorted by name; the names of damaged entries, which were skipped; and
+    the names of archives within the archive, which were not opened.
     """
 
     files: list[UnpackedFile] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Unpacked:
 
 
 def entries_in(archive: Path) -> list[Entry]:
-    """What an archive lists. Raises StageError with the codes of contract.archive.entries_of."""
+    """The entries that an archive lists. Raises StageError with the codes of contract.archive.entries_of."""
     with archive.open("rb") as source:
         try:
             return entries_of(source)
@@ -62,15 +62,17 @@ def unpack(
     Parameters
     ----------
     archive: the ZIP, whose content is not trusted.
-    folder: receives the files, with their own relative paths; on any error it may hold some.
-    wanted: which files are unpacked, by their path in the archive.
-    limits: entries, bytes and ratio that are refused beyond; by default those that preflight checks (contract.archive).
-    progress: gets the share of bytes done, 0..1, after every chunk; it may raise to stop.
-    listed: what `entries_in` has found, where `wanted` was decided by it; 5,000 photos are not listed again.
+    folder: receives the files at their relative paths in the archive; after an error it may hold some of them.
+    wanted: selects the files to unpack, by their path in the archive.
+    limits: the largest number of entries, bytes and compression ratio; by default those of the preflight
+        (contract.archive).
+    progress: called after every chunk with the share of bytes unpacked, 0..1; it may raise to stop.
+    listed: the result of `entries_in`, if the caller has it already: an archive of 5,000 photos is then not listed
+        twice.
 
     Returns the files, the names of damaged entries, which are skipped, and those of archives within the archive.
 
-    Raises StageError with the codes of contract.archive: entries_of, check.
+    Raises StageError with the codes of contract.archive.entries_of and contract.archive.check.
     """
     listed = entries_in(archive) if listed is None else listed
     with archive.open("rb") as source:
@@ -104,7 +106,7 @@ def _write(
     limits: Limits,
     progress: Callable[[float], None],
 ) -> int:
-    """Stream one entry to `path`; returns the bytes unpacked so far in all."""
+    """Stream one entry to `path`; returns the number of bytes unpacked so far from the whole archive."""
     with path.open("xb") as sink:
         for chunk in chunks_of(archive, entry):
             done += len(chunk)

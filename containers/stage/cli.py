@@ -21,10 +21,10 @@ On one machine, run a stage by: python -m spaceport FILE --only {stage}
 
 
 def main(stage: str, result_folder: Callable[[Folders], Path], work: Work) -> int:
-    """Print the version, or run the stage with the process's environment; returns the exit code.
+    """Print the version or the usage, or run the stage with the process's environment; returns the exit code.
 
-    SageMaker starts a training container with the argument `train`; it says nothing that is not known already.
-    Any other argument is wrong use: exit code 2, and nothing is touched.
+    SageMaker starts a training container with the argument `train`, which makes no difference here. Any other
+    argument prints the usage and returns 2, without touching anything.
     """
     given = sys.argv[1:]
     usage = USAGE.format(module=Stage(stage).spec.module, stage=stage)

@@ -1,4 +1,4 @@
-"""One stage run as SageMaker sees it: read the environment, work, leave a result or a reason.
+"""Run a stage under SageMaker's contract: read the environment, do the work, leave a result or the reason of a failure.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo-output.html (output/failure)
 https://docs.aws.amazon.com/sagemaker/latest/dg/byoc-metadata.html (output/message)
@@ -57,7 +57,7 @@ class Folders:
 
     @property
     def evidence(self) -> Path:
-        """For what the customer is to see of an upload that is refused; uploaded whatever the exit code."""
+        """Files that show a customer why an upload was refused; uploaded whatever the exit code is."""
         return self.root / EVIDENCE_FOLDER
 
     @property
@@ -65,8 +65,8 @@ class Folders:
         return self.root / "output"
 
     def scratch_parent(self, stage: Stage) -> Path | None:
-        """Where the job's volume is, for scratch: below /opt/ml/processing for Processing. SageMaker mounts Training's
-        volume at /tmp itself, which None stands for.
+        """The parent of the scratch folder, on the job's volume: below /opt/ml/processing for a processing job. None
+        means /tmp, where SageMaker mounts the volume of a training job.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
         https://docs.aws.amazon.com/sagemaker/latest/dg/model-train-storage-env-var-summary.html
@@ -75,7 +75,7 @@ class Folders:
 
 
 class Stopwatch:
-    """Seconds by part of the work: `with stopwatch("matching"): …`."""
+    """Adds up the seconds that each part of the work takes: `with stopwatch("matching"): …`."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -91,8 +91,8 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class StageContext:
-    """Everything a stage's work is handed. `scratch` is empty and deleted afterwards; `block` is the part of a large
-    flight to train, None for the whole; `started` is when the container began (time.monotonic).
+    """Everything that is passed to a stage's work. `scratch` is empty at first and deleted afterwards; `block` is the
+    part of a large flight to train, None for all of it; `started` is when the container started (time.monotonic).
     """
 
     job_id: str
@@ -117,9 +117,16 @@ Work = Callable[[StageContext], StageOutcome]
 
 
 def run_stage(stage: str, result_folder: Callable[[Folders], Path], work: Work, environ: Mapping[str, str]) -> int:
-    """Run `work` under the stage contract and return the process's exit code (0, or 1 with a reason left behind).
+    """Run `work` under the stage contract and return the process's exit code: 0, or 1 after writing the reason.
 
     The reason, `CODE: message`, goes to the log, to output/failure (training) and to output/message (processing).
+
+    Parameters
+    ----------
+    stage: the stage's name (contract.stages).
+    result_folder: returns the folder that receives result.json, created if need be.
+    work: does the stage's work; it may raise anything (`as_stage_error`).
+    environ: the process's environment variables (docs/contracts.md).
     """
     started = time.monotonic()
     folders = Folders(Path(environ.get("ML_ROOT", "/opt/ml")))
@@ -175,8 +182,8 @@ def _make_scratch(stage: str, folders: Folders) -> Path:
 
 
 def _sink_of(status_bus: str | None, environ: Mapping[str, str]) -> EventSink:
-    """The bus, or the log alone where there is none or no client of it can be made: a stage can succeed without
-    publishing progress.
+    """A sink for the bus, or for the log alone if there is no bus or its client cannot be created: a stage can succeed
+    without publishing progress.
     """
     if status_bus is None:
         return log_sink
@@ -191,14 +198,14 @@ _GPU_OUT_OF_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
 
 
 def as_stage_error(error: BaseException) -> StageError:
-    """The coded form of anything that can end a stage."""
+    """The StageError for any exception that can end a stage."""
     if isinstance(error, StageError):
         return error
     if isinstance(error, MemoryError):
         return StageError(ErrorCode.OUT_OF_MEMORY, str(error) or "the stage ran out of memory")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return StageError(ErrorCode.DISK_FULL, "the disk of the job's machine is full")
-    # torch.cuda's, without importing torch; CUDA and its libraries have their own words for it
+    # torch.cuda.OutOfMemoryError, recognised without importing torch; CUDA and its libraries word it differently
     if type(error).__name__ == "OutOfMemoryError" or any(words in str(error) for words in _GPU_OUT_OF_MEMORY):
         return StageError(ErrorCode.OUT_OF_MEMORY, str(error))
     if "uncorrectable ECC error" in str(error):
@@ -209,7 +216,7 @@ def as_stage_error(error: BaseException) -> StageError:
 
 
 def _leave_reason(output: Path, failure: StageError) -> None:
-    """Log the reason, then write it where SageMaker looks for it. A folder that cannot be written must not hide it."""
+    """Log the reason, then write it where SageMaker looks for it: it is logged even if the folder is not writable."""
     reason = str(failure)[:MAX_REASON_CHARACTERS]
     print(reason, file=sys.stderr, flush=True)
     for name in ("failure", "message"):
@@ -230,13 +237,13 @@ def _resources(started: float) -> Resources:
 
 
 def _events_client(environ: Mapping[str, str]) -> object:
-    import boto3  # only where there is a bus to report to
+    import boto3  # imported only if there is a bus to report to
 
     return boto3.client("events", region_name=environ.get("AWS_REGION") or region_of(environ))
 
 
 def region_of(environ: Mapping[str, str]) -> str | None:
-    """The region in the ARN of the job, which SageMaker puts into every container's environment, unlike a region.
+    """The region in the job's ARN, or None. SageMaker sets the ARN in every container's environment, but no region.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html
     https://docs.aws.amazon.com/sagemaker/latest/dg/docker-container-environmental-variables-user-scripts.html

@@ -16,10 +16,13 @@ from stage.errors import ErrorCode, StageError
 
 @dataclass(frozen=True)
 class Options(WholeNumberOptions, TextOptions):
-    """The customer's options. `gaussians_divisor` is the retry's: the cap on
-    Gaussians is divided by it after a run that was out of memory. `blocks`: how many to train a flight in, by its
-    number of photos without one; `pipeline_step`: what the upload of the first stage holds; `company`: whose the
-    quality report is."""
+    """The customer's options, and what the pipeline adds to them.
+
+    `gaussians_divisor`: the cap on Gaussians is divided by it when a run that ran out of memory is repeated.
+    `blocks`: the number of blocks that a flight is trained in; None derives it from the number of photos.
+    `pipeline_step`: what the upload holds when the first stage reads it.
+    `company`: the company named in the quality report.
+    """
 
     quality: Quality = DEFAULT_QUALITY
     training_seconds: int | None = None
@@ -35,8 +38,8 @@ class Options(WholeNumberOptions, TextOptions):
 
 @dataclass(frozen=True)
 class ExpectedAccelerator:
-    """What the image was built for: `kind` is cuda, cpu, or None outside an image; `architectures` are those of CUDA
-    that its kernels were compiled for, as TORCH_CUDA_ARCH_LIST writes them."""
+    """The accelerator that the image was built for: `kind` is cuda, cpu, or None outside an image; `architectures` are
+    the CUDA architectures that its kernels were compiled for, in the form of TORCH_CUDA_ARCH_LIST."""
 
     kind: str | None = None
     architectures: str = ""
@@ -80,7 +83,7 @@ class StageEnvironment:
 
 
 def _asked_for(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The options by name. What a customer may ask for is the door's rule; a stage does with less."""
+    """The customer's options by name. A stage also accepts values below the minimum that the API enforces."""
     numbers = {name: _whole(environ, of.variable, min(of.low, 1), of.high) for name, of in WHOLE_NUMBERS.items()}
     return {**numbers, **{name: environ.get(text.variable) or None for name, text in TEXTS.items()}}
 

@@ -1,4 +1,4 @@
-"""A stage's failure: a code of the closed list (contract/codes.py) and the facts."""
+"""The exception that ends a stage: a code of the closed list (contract/codes.py) and the facts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The bytes of one entry of a ZIP, by any of the methods that tools write (APPNOTE 4.4.5), in chunks of bounded size.
+"""Decompress one entry of a ZIP in chunks of bounded size, by any method that common tools use (APPNOTE 4.4.5).
 
-Python's zipfile knows four of them; Windows Explorer writes Deflate64 from 2 GB on, 7-Zip and WinZip Zstandard and XZ.
+Python's zipfile supports four methods. Windows Explorer uses Deflate64 above 2 GB; 7-Zip and WinZip can use Zstandard
+and XZ.
 """
 
 from __future__ import annotations
@@ -18,13 +19,17 @@ import zstandard
 from contract.archive import Entry, Method
 from contract.packed import CHUNK_BYTES, PLAIN, READ_BYTES, DamagedEntryError, Packed
 
-DEFLATE64_READ_BYTES = 1 << 12  # it gives all that its input unpacks to, up to 20,000 times as much
-MAX_DICTIONARY_BYTES = 1 << 28  # what Zstandard and LZMA look back over, in memory
+DEFLATE64_READ_BYTES = 1 << 12  # inflate64 returns the whole output for its input: up to 20,000 times as many bytes
+MAX_DICTIONARY_BYTES = 1 << 28  # the window that Zstandard and LZMA keep in memory
 _BROKEN = (zlib.error, lzma.LZMAError, zstandard.ZstdError, EOFError, OSError, ValueError, RuntimeError, struct.error)
 
 
 def chunks_of(archive: BinaryIO, entry: Entry) -> Iterator[bytes]:
-    """The entry's unpacked bytes. Raises DamagedEntryError, at the latest after the last chunk."""
+    """Yield the entry's unpacked bytes.
+
+    Raises DamagedEntryError, at the latest after the last chunk, for data that cannot be decompressed or whose size or
+    checksum differs from the entry's.
+    """
     left, check = entry.bytes, 0
     try:
         for chunk in _DECODERS[entry.method](Packed(archive, entry)):
@@ -36,7 +41,7 @@ def chunks_of(archive: BinaryIO, entry: Entry) -> Iterator[bytes]:
     except _BROKEN as error:
         raise DamagedEntryError(str(error)) from error
     if left or check != entry.crc:
-        raise DamagedEntryError(f"{left} bytes missing" if left else "its checksum is another")
+        raise DamagedEntryError(f"{left} bytes missing" if left else "its checksum is wrong")
 
 
 def _deflate64(packed: Packed) -> Iterator[bytes]:
@@ -47,7 +52,7 @@ def _deflate64(packed: Packed) -> Iterator[bytes]:
 
 def _zstandard(packed: Packed) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_DICTIONARY_BYTES)
-    source: Any = packed  # `read` is all that is called
+    source: Any = packed  # only its `read` is called
     with decompressor.stream_reader(source, read_size=READ_BYTES, read_across_frames=True) as reader:
         while chunk := reader.read(CHUNK_BYTES):
             yield chunk
@@ -62,8 +67,8 @@ def _xz(packed: Packed) -> Iterator[bytes]:
 
 
 def _lzma(packed: Packed) -> Iterator[bytes]:
-    """APPNOTE 5.8.8: two bytes of version, two of the properties' size, then lc, lp and pb in one, and the dictionary's
-    size.
+    """LZMA (APPNOTE 5.8.8): the version (2 bytes), the size of the properties (2), lc, lp and pb in one byte, and the
+    size of the dictionary (4).
     """
     size = struct.unpack("<2xH", packed.more(4))[0]
     lclppb, dictionary = struct.unpack_from("<BL", packed.more(size))
@@ -76,10 +81,10 @@ def _lzma(packed: Packed) -> Iterator[bytes]:
 
 
 def _bounded(packed: Packed, decompressor: Any) -> Iterator[bytes]:
-    """With one of the standard library's decompressors that give no more than they are asked for."""
+    """Decompress with one of the standard library's decompressors that bound the size of their output."""
     while not decompressor.eof:
         data = packed.read(READ_BYTES) if decompressor.needs_input else b""
-        if decompressor.needs_input and not data:  # LZMA need not mark its end: the entry's size does
+        if decompressor.needs_input and not data:  # an LZMA stream may lack an end marker: `chunks_of` checks the size
             return
         yield decompressor.decompress(data, CHUNK_BYTES)
 

@@ -1,7 +1,7 @@
-"""Open pictures that customers send: a list of formats, told by content, a bound on pixels before any is decoded, and
-any mode as 8-bit RGB: structure from motion and training must see the same pixels.
+"""Open customers' pictures: only listed formats, recognised by content; pixels limited before any is decoded; and any
+mode as 8-bit RGB, so that structure from motion and training see the same pixels.
 
-Pillow takes some forty formats whatever a file is called, among them EPS, for which it starts Ghostscript.
+Pillow opens some forty formats whatever a file's name is, among them EPS, for which it starts Ghostscript.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from PIL import Image
 from contract.counts import MAX_PIXELS
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # MPO, two JPEGs in one file, is opened as JPEG
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns only; `open_picture` has one that refuses
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit mostly warns; `open_picture` has one that refuses
 
 
-MASKED_BELOW = 128  # of 255: darker in a mask, or fainter in a photo's alpha, is not to be used
+MASKED_BELOW = 128  # 0..255: pixels darker than this in a mask, or in a photo's alpha channel, are not used
 
 
 class UnusablePhotoError(Exception):
-    """Why a photo is left out, in words for the customer."""
+    """A photo cannot be used; the message gives the reason in words for the customer."""
 
 
 class TooManyPixelsError(Exception):
@@ -36,7 +36,7 @@ class TooManyPixelsError(Exception):
 def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator[Image.Image]:
     """The picture at `path`, its pixels not yet decoded.
 
-    Raises OSError where it cannot be read or is of no format in `formats`, and TooManyPixelsError.
+    Raises OSError if it cannot be read or has none of the `formats`, and TooManyPixelsError.
     """
     with Image.open(path, formats=list(formats)) as picture:
         check_pixels(*picture.size)
@@ -44,13 +44,13 @@ def open_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator[Image
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raises TooManyPixelsError beyond MAX_PIXELS."""
+    """Raise TooManyPixelsError for more than MAX_PIXELS."""
     if width * height > MAX_PIXELS:
         raise TooManyPixelsError(f"{width} × {height} pixels are too many")
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """8-bit RGB of any mode; 16-bit and float greys are stretched over their own range. What is no number is black."""
+    """Convert any mode to 8-bit RGB: 16-bit and float greys are stretched over their own range, NaN becomes black."""
     if not image.mode.startswith(("I", "F")):
         return image.convert("RGB")
     values = np.asarray(image)
@@ -64,14 +64,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _bands(values: NDArray[Any]) -> Iterator[slice]:
-    """Rows of a million pixels: as float64, eight whole pictures of 250 megapixels are more than a machine has."""
+    """Strips of a million pixels: eight pictures of 250 megapixels as float64 exceed the machine's memory."""
     height, width = values.shape
     step = max(1, 10**6 // max(width, 1))
     return (slice(top, top + step) for top in range(0, height, step))
 
 
 def shown_in(mask: Image.Image) -> NDArray[np.bool_]:
-    """(height, width): True where a mask is light; one of more than 8 bits, or of 0 and 1, by its own range."""
+    """(height, width): True where a mask is light; masks of more than 8 bits, or of 0 and 1, by their own maximum."""
     values = np.asarray(mask if mask.mode.startswith(("I", "F")) else mask.convert("L"))
     most = float(values.max())
     scale = 255 / most if most > 255 or 0 < most <= 1 else 1.0
@@ -82,5 +82,5 @@ def shown_in(mask: Image.Image) -> NDArray[np.bool_]:
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Whether parts of a picture may be transparent."""
+    """Whether a picture may have transparent parts."""
     return "A" in image.getbands() or "transparency" in image.info

@@ -1,4 +1,4 @@
-"""Progress events: the only thing a container publishes while it works."""
+"""Report a stage's progress as status events, the only ones that a container publishes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ MIN_STEP = 0.01
 
 
 class EventSink(Protocol):
-    """Takes one status event's detail; EventBridge in the cloud, a list in tests."""
+    """Takes the detail of one status event: EventBridge in the cloud, a list in tests."""
 
     def __call__(self, detail: dict[str, Any]) -> None: ...
 
 
 class ProgressReporter:
-    """Reports progress 0..1, never backwards and at most once a second; `report(1.0, …)` always goes out."""
+    """Reports progress 0..1, never backwards and at most once a second; `report(1.0, …)` is always sent."""
 
     def __init__(
         self,
@@ -44,13 +44,13 @@ class ProgressReporter:
         self._sent_at = float("-inf")
 
     def report(self, progress: float, message: str, metrics: Mapping[str, Any] | None = None) -> None:
-        """Say how far the stage is (0..1), what it does now, and figures worth showing."""
+        """Report how far the stage is (0..1), what it is doing now, and figures to show."""
         self._best = max(self._best, min(max(progress, 0.0), 1.0))
         now = self._clock()
         moved = self._best - self._sent_progress >= MIN_STEP
         waited = now - self._sent_at >= MIN_SECONDS_BETWEEN_EVENTS
         last = self._best >= 1.0 and self._sent_progress < 1.0
-        # a stage that stands still still beats every 20 s, or its heartbeat would run out
+        # without progress an event still goes out every 20 s: it counts as the stage's heartbeat
         beat = now - self._sent_at >= 20.0
         if not (last or beat or (moved and waited)):
             return
@@ -72,12 +72,12 @@ class ProgressReporter:
 
 
 def log_sink(detail: dict[str, Any]) -> None:
-    """One JSON line on standard error, where the container log is."""
+    """Print the event as a line of JSON on standard error, which is the container's log."""
     print(json.dumps(detail), file=sys.stderr, flush=True)
 
 
 def event_bridge_sink(bus: str, events: Any) -> EventSink:
-    """Put on the status bus with `events`, a boto3 EventBridge client. A lost event is not worth a lost stage."""
+    """A sink for the status bus; `events` is a boto3 EventBridge client. A failure to send is logged, never raised."""
 
     def put(detail: dict[str, Any]) -> None:
         log_sink(detail)

@@ -1,4 +1,4 @@
-"""`result.json`: the manifest a stage leaves beside its output, written last and whole or not at all."""
+"""Write `result.json`, the manifest that a stage leaves beside its output: last, and whole or not at all."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class Resources:
-    """What the stage run took: wall and CPU seconds of the process and its children, peak memory in bytes."""
+    """What the stage run used: wall and CPU seconds of the process and its children, peak memory in bytes."""
 
     wall_seconds: float
     cpu_seconds: float
@@ -49,7 +49,10 @@ class Resources:
 def write_result(
     folder: Path, stage: str, job_id: str, attempt: int, outcome: StageOutcome, resources: Resources
 ) -> dict[str, Any]:
-    """List every file below `folder` with bytes and sha256 and write `folder/result.json` by rename."""
+    """List every file below `folder` with its size and SHA-256, and write `folder/result.json` by rename.
+
+    Returns the manifest.
+    """
     manifest = {
         "version": VERSION,
         "stage": stage,

@@ -1,4 +1,4 @@
-"""The API's own URL, as the caller has it."""
+"""Find the API's own URL as the caller sees it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _PREFIX = re.compile(r"(/[$\w-]+){1,8}", re.ASCII)
 
 
 def url_of(headers: Mapping[str, str], domain: str) -> str:
-    """The URL of the API that a request with these headers was sent to; `domain` where they name no host.
+    """The URL of the API to which a request with these headers was sent; `domain` is used if they contain no host.
 
-    A proxy that answers for it at another path says so in headers. Any caller can write them as well, and must not make
-    another host of it.
+    A proxy that serves the API at another path states the path in a header. Any caller can set that header too, so the
+    path is checked: it must not turn the URL into one of another host.
     """
     scheme = "http" if headers.get("x-forwarded-proto") == "http" else "https"
     prefix = headers.get("x-forwarded-prefix", "")

@@ -1,4 +1,4 @@
-"""What a request's body may be before Powertools parses it: JSON that Python's parser has a limit for. Pure."""
+"""Check a request's body before Powertools parses it: it must be JSON within the limits of Python's parser. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from domain.errors import JobError
 
 
 def body_problem(event: Mapping[str, Any]) -> Problem | None:
-    """Why the body of API Gateway's event is not taken: None where it is left to the validation."""
+    """Why the body of API Gateway's event is refused; None if it is left to the validation."""
     if event.get("body") and not _is_json(event["headers"].get("content-type", "")):
         return plain_problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "The body of a request must be JSON (application/json)."
@@ -26,12 +26,12 @@ def body_problem(event: Mapping[str, Any]) -> Problem | None:
 
 
 def _is_json(content_type: str) -> bool:
-    """Powertools would read forms too, and stumble over one that is malformed."""
+    """Only JSON is accepted: Powertools would also read forms, and fail on malformed ones."""
     return content_type.partition(";")[0].strip().lower() in ("", "application/json")
 
 
 def body_fault(event: Mapping[str, Any]) -> str | None:
-    """What is wrong with the body beyond a slip in its syntax, which the validation names: None where nothing is."""
+    """What is wrong with the body, other than a syntax error, which the validation reports; None if nothing is."""
     body = event.get("body") or ""
     try:
         json.loads(base64.b64decode(body) if event.get("isBase64Encoded") else body)
@@ -39,6 +39,6 @@ def body_fault(event: Mapping[str, Any]) -> str | None:
         return None
     except RecursionError:
         return "the body is nested too deeply"
-    except ValueError:  # of int(), for a number of more than 4,300 digits
+    except ValueError:  # raised by int() for a number of more than 4,300 digits
         return "a number in the body has too many digits"
     return None

@@ -1,4 +1,4 @@
-"""The caller, as API Gateway's JWT authorizer has verified it before the function runs."""
+"""Identify the caller, whose token API Gateway's JWT authorizer has verified before the function runs."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from domain.job import owner_by_email
 
 @dataclass(frozen=True)
 class Caller:
-    """`subject` is the token's `sub`; `email` its address, where the issuer has verified that."""
+    """`subject` is the token's `sub`; `email` is its address, if the issuer has verified it."""
 
     subject: str
     email: str | None = None
 
     @classmethod
     def of(cls, claims: Mapping[str, Any]) -> Caller:
-        """Raises KeyError without `sub`: no authorizer lets such a token through."""
-        verified = str(claims.get("email_verified", "")).lower() == "true"  # a word in API Gateway's claims
+        """Read the claims. Raises KeyError without `sub`, but no authorizer accepts such a token."""
+        verified = str(claims.get("email_verified", "")).lower() == "true"  # API Gateway passes claims as text
         email = str(claims.get("email", ""))
-        # other letters could become another's address in lower case
+        # only ASCII: in lower case, other letters could turn into somebody else's address
         return cls(subject=str(claims["sub"]), email=email if verified and email.isascii() and email else None)
 
     @property
     def owners(self) -> tuple[str, ...]:
-        """Every value of a job's `owner` that means this caller."""
+        """The values of a job's `owner` that stand for this caller."""
         return (self.subject, *((owner_by_email(self.email),) if self.email else ()))
 
     @property
     def prefix(self) -> str:
-        """Where the caller's uploads lie in the uploads bucket."""
+        """The prefix of the caller's uploads in the uploads bucket."""
         return f"users/{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}/"
 
 
 def network_of(address: str) -> str:
-    """The network that a caller without a token is counted by: an IPv4 address, also one written as IPv6
-    (::ffff:192.0.2.7), or the 64 bits that one connection to the Internet has of IPv6 and can number its own calls
-    within."""
+    """The network under which calls without a token are counted: an IPv4 address, even if it is written as IPv6
+    (::ffff:192.0.2.7), or the first 64 bits of an IPv6 address, because one Internet connection usually has a whole
+    /64 and could call from any address in it."""
     caller = ipaddress.ip_address(address)
     if isinstance(caller, ipaddress.IPv6Address) and caller.ipv4_mapped is not None:
         caller = caller.ipv4_mapped

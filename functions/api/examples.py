@@ -1,4 +1,4 @@
-"""Examples of requests and answers, and what a webhook receives, for the API's description."""
+"""Examples of requests and answers, and the content of webhook calls, for the API's description."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the API: requests and answers. Names are camelCase; unknown names in requests are refused."""
+"""Models of the API's requests and answers. Names are camelCase; unknown names in requests are refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UploadId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,2048}$", description=
 JobStatus = Literal["STARTING", "RUNNING", "SUCCEEDED", "FAILED", "REJECTED", "STOPPED"]
 
 
-Options = dict[str, str | Annotated[int, Field(strict=True)]]  # by name; JSON's true is no number
+Options = dict[str, str | Annotated[int, Field(strict=True)]]  # by name; strict: true in JSON is not a number
 
 
 class StartJobRequest(Camel):
@@ -59,7 +59,7 @@ class UploadRequest(JobOptions):
     @model_validator(mode="before")
     @classmethod
     def _lift(cls, values: Any) -> Any:
-        """The options as if they stood beside the file's name; those that do stand there win."""
+        """Move the options beside the file's name; options that are already there take precedence."""
         if isinstance(values, dict) and isinstance(values.get("options"), dict):
             return {**values["options"], **values}
         return values

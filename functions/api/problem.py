@@ -27,7 +27,7 @@ STATUS = {
 
 
 def problem_of(error: JobError, job_id: str | None = None) -> Problem:
-    """A coded error; whatever is wrong with an upload itself is 422."""
+    """The problem details of a coded error. Its status is 422 unless STATUS names another."""
     return Problem(
         type=f"urn:spaceport:error:{error.code}",
         title=FAILURES[error.code].sentence,
@@ -40,5 +40,5 @@ def problem_of(error: JobError, job_id: str | None = None) -> Problem:
 
 
 def plain_problem(status: HTTPStatus, detail: str) -> Problem:
-    """Where HTTP says it all: no such path, no such method."""
+    """Problem details for errors that the HTTP status describes completely: unknown path, unknown method."""
     return Problem(type="about:blank", title=status.phrase, status=status, detail=detail)

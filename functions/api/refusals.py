@@ -1,4 +1,4 @@
-"""What went wrong in a request → the problem details that the caller gets, by the kind of exception."""
+"""Turn the exceptions of a request into the problem details that the caller receives."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rejected_job(error: RejectedJob) -> Response[str]:
     return answer(problem_of(error.error, error.job_id))
 
 
-_SAID = {"extra_forbidden": "there is no such field"}  # in place of pydantic's own words
+_SAID = {"extra_forbidden": "there is no such field"}  # replaces pydantic's own message
 
 
 def invalid_request(error: RequestValidationError) -> Response[str]:

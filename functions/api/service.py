@@ -1,4 +1,4 @@
-"""What the API does, for an authenticated caller: every call first checks that the job is the caller's."""
+"""The API's operations on jobs for an authenticated caller; each first checks that the job belongs to the caller."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from domain.rerun import Rerunner, RerunRequest, StartedRerun
 from domain.starting import Asked, Starter
 from domain.streaming import manifest_of
 
-# a key that S3 finds malformed names nothing; what the function may not read is not the caller's either
+# a malformed key cannot exist; what the function may not read does not belong to the caller either
 _NO_OBJECT = ("404", "NoSuchKey", "NoSuchBucket", "400", "403")
 
-MAX_SEARCHED = 500  # jobs that one call looks through
+MAX_SEARCHED = 500  # jobs that one call searches
 
 
 class RejectedJob(Exception):
-    """The file cannot become a job: it has an id, under which it can be looked up, and a coded reason."""
+    """The file cannot become a job. The rejection has a job id, under which it can be looked up, and a coded reason."""
 
     def __init__(self, job_id: str, error: JobError) -> None:
         self.job_id, self.error = job_id, error
@@ -62,7 +62,7 @@ class Service:
         self._limits = limits
 
     def check(self, email: str | None, caller: Caller) -> None:
-        """Whether the caller may start another job whose mails go to `email`, before he uploads 50 GB.
+        """Check, before an upload of 50 GB, whether the caller may start another job whose mails go to `email`.
 
         Raises RefusedRequest(LIMIT_REACHED), RejectedUpload(INVALID_OPTION).
         """
@@ -71,7 +71,10 @@ class Service:
             raise RefusedRequest(ErrorCode.LIMIT_REACHED, facts)
 
     def start(self, request: StartJobRequest, caller: Caller) -> StartedJob:
-        """Raises RefusedRequest, RejectedUpload for wrong options, RejectedJob for a file that cannot work."""
+        """Start a job from an object in S3, once per version.
+
+        Raises RefusedRequest, RejectedUpload for invalid options, RejectedJob for a file that cannot become a job.
+        """
         uploaded = self._find(request.s3_url, caller)
         options = {"email": request.email, "pipelineStep": request.pipeline_step.value, **request.options}
         _check_address(options, caller)
@@ -86,12 +89,13 @@ class Service:
         outcome = self._starter.start(uploaded, Asked(parsed, caller.subject))
         if outcome.error is not None:
             raise RejectedJob(outcome.job_id, outcome.error)
-        if outcome.execution_name is None:  # replaced between two looks
+        if outcome.execution_name is None:  # it was replaced after `_find`
             raise RefusedRequest(ErrorCode.NO_SUCH_OBJECT)
         return StartedJob(job_id=job_id, created=item is None)
 
     def _find(self, url: str, caller: Caller) -> UploadedObject:
-        """To others an object does not exist: theirs, nobody's and one that is not there get one answer."""
+        """The object at `url`. An object that is missing, somebody else's or nobody's gets the same refusal, so that
+        callers cannot find out whether it exists."""
         address = parse_s3_url(url)
         if address.bucket not in self._buckets:
             raise RefusedRequest(ErrorCode.NOT_PERMITTED, address.bucket)
@@ -110,8 +114,8 @@ class Service:
         )
 
     def list(self, caller: Caller, limit: int, before: str | None, search: str | None = None) -> JobList:
-        """The caller's jobs, newest first; `before` is the `next` of an earlier page. With `search` only those with it
-        in their names, among the next MAX_SEARCHED: a page may be empty and yet have a `next`."""
+        """The caller's jobs, newest first; `before` is the `next` of an earlier page. With `search`, only those of the
+        next MAX_SEARCHED jobs whose names contain it: such a page may be empty and still have a `next`."""
         time, _, last_id = (before or "").partition("~")
         window = limit if search is None else MAX_SEARCHED
         after = (time, last_id) if before else None
@@ -125,7 +129,7 @@ class Service:
         return JobList(jobs=jobs, next=None if last is None else "~".join(_age(last)))
 
     def look(self, job_id: str, caller: Caller, api: str) -> JobView:
-        """`api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
+        """A job with links to its files; `api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
         item = self._own(job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
@@ -136,19 +140,22 @@ class Service:
         return view_of(item, links_of, more, now, expire)
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
-        """Raises RefusedRequest(NO_SUCH_JOB)."""
+        """Stop a job. Raises RefusedRequest(NO_SUCH_JOB)."""
         self._own(job_id, caller)
         return self._canceller.cancel(job_id)
 
     def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
-        """Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION)."""
+        """Run a job again from a stage on; `key` makes a repeated request start only one rerun.
+
+        Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION).
+        """
         self._own(job_id, caller)
         _check_address(body.options, caller)
         request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
         return self._rerunner.rerun(request)
 
     def _own(self, job_id: str, caller: Caller) -> JobItem:
-        """To others a job does not exist."""
+        """The job's item. Somebody else's job gets the same refusal as a job that does not exist."""
         item = self._jobs.find(job_id)
         if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
@@ -156,9 +163,9 @@ class Service:
 
 
 def _check_address(options: Mapping[str, object], caller: Caller) -> None:
-    """Mails go to the address that the caller's token carries verified, and not to whom he names.
+    """Allow mails only to the verified address in the caller's token.
 
-    Raises RejectedUpload(INVALID_OPTION).
+    Raises RejectedUpload(INVALID_OPTION) for any other address.
     """
     email = options.get("email")
     if email is not None and str(email).lower() != (caller.email or "").lower():
@@ -166,13 +173,15 @@ def _check_address(options: Mapping[str, object], caller: Caller) -> None:
 
 
 def _owns(caller: Caller, address: ObjectAddress, metadata: Mapping[str, str]) -> bool:
-    """The object alone decides: its metadata name the caller, or name nobody and it lies below the caller's prefix."""
+    """Whether the object belongs to the caller: its metadata names the caller, or names nobody and its key is below the
+    caller's prefix."""
     owner = owner_in(metadata)
     return owner in caller.owners if owner else address.key.startswith(caller.prefix)
 
 
 def _folded(text: str) -> str:
-    """As people take two names for the same: in capitals or not, an umlaut as one letter or as two."""
+    """`text` in a form in which names that people take for the same are equal: case and Unicode composition do not
+    matter."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 

@@ -1,4 +1,4 @@
-"""What an owner does with a scene: rename it, share it by links, delete it; every call first checks whose it is."""
+"""The API's operations on finished scenes: rename, share by links, delete; each first checks the scene's owner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from domain.streaming import MANIFEST, manifest_url
 from domain.tickets import good_until
 from domain.uploads import newest_at
 
-MAX_FAMILY = 100  # runs of one upload that are looked at before its photos are deleted
+MAX_FAMILY = 100  # jobs that are searched for other runs of an upload before its photos are deleted
 
 
 class Sharing:
@@ -42,7 +42,7 @@ class Sharing:
         self._uploads, self._results, self._stack = uploads_bucket, results_bucket, stack
 
     def rename(self, job_id: str, name: str, caller: Caller) -> None:
-        """Raises RefusedRequest(NO_SUCH_JOB), as every call here."""
+        """Rename a scene. Raises RefusedRequest(NO_SUCH_JOB), like every method here."""
         self._own(job_id, caller)
         self._jobs.set_name(job_id, scene_name(name))
 
@@ -57,7 +57,7 @@ class Sharing:
         return NewShare(**_view(share_id, share), token=f"{job_id}.{secret}")
 
     def shares(self, job_id: str, caller: Caller) -> list[ShareView]:
-        """The oldest first."""
+        """The scene's shares, oldest first."""
         item = self._own(job_id, caller)
         found = sorted(item.shares.items(), key=lambda entry: entry[1].created_at)
         return [ShareView(**_view(share_id, share)) for share_id, share in found]
@@ -67,8 +67,8 @@ class Sharing:
         self._jobs.remove_share(job_id, share_id)
 
     def opened(self, token: str, api: str) -> str | None:
-        """A link to the viewer that lives for hours, by a share's token; None for one that opens nothing. `api`: the
-        API's URL."""
+        """A link to the viewer, valid for hours, for a share's token; None if the token opens nothing. `api`: the API's
+        URL."""
         job_id, _, secret = token.partition(".")
         item = self._jobs.find(job_id)
         if item is None or opened_by(secret, item.shares, self._clock()) is None:
@@ -79,7 +79,7 @@ class Sharing:
         return viewer and with_orbit(viewer, links.get(ORBIT))
 
     def manifest(self, token: str) -> dict[str, Any] | None:
-        """The manifest of a streamed scene with links to its parts, by a share's token or a ticket; None for one that
+        """The manifest of a streamed scene with links to its parts, for a share's token or a ticket; None if the token
         opens nothing."""
         job_id, _, secret = token.partition(".")
         item = self._jobs.find(job_id)
@@ -93,27 +93,27 @@ class Sharing:
         return None if until is None or manifest is None else self._links.of_parts(manifest, uri, until)
 
     def delete(self, job_id: str, caller: Caller) -> None:
-        """Delete a job that has ended, its files, and with the last run of an upload the photos. Raises
-        RefusedRequest(JOB_RUNNING), too.
+        """Delete a job that has ended, and its files; with the last run of an upload, also its photos. Also raises
+        RefusedRequest(JOB_RUNNING).
 
-        The files go first: a call that broke off is repeated, and finds the job still there.
+        The files are deleted first, so that a call that was interrupted can be repeated: the job still exists then.
         """
         item = self._own(job_id, caller)
         if item.open:
             raise RefusedRequest(ErrorCode.JOB_RUNNING)
         self._delete_below(self._results, f"{KEPT}/{job_id}/")
-        if not self._other_runs(item):  # which may have been made from what is left of the stages before
+        if not self._other_runs(item):  # other runs may use the results of the earlier stages
             self._delete_below(self._results, f"{EXPIRING}/{job_id}/")
             self._delete_upload(item)
         self._jobs.delete(job_id)
 
     def _delete_upload(self, item: JobItem) -> None:
-        """The version that became the job and no other: somebody else may have put his at the same key, which a delete
-        marker would hide."""
+        """Delete only the version that became the job: somebody else may have uploaded to the same key since, and a
+        delete marker would hide that object."""
         if item.bucket != self._uploads or not item.object_key:
             return
         version = item.version_id
-        if version is None:  # the item is of a release that did not write it
+        if version is None:  # the item was written by a release that did not record it
             newest = newest_at(self._s3, self._uploads, item.object_key)
             if newest is not None and job_id_of(newest, self._stack) == first_job_id(item.job_id):
                 version = newest.version_id
@@ -126,7 +126,7 @@ class Sharing:
         return any(other.job_id != item.job_id and first_job_id(other.job_id) == first for other in owned)
 
     def _delete_below(self, bucket: str, prefix: str) -> None:
-        while True:  # what is deleted is not listed again
+        while True:  # deleted objects are not listed again
             listed = self._s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
             if not listed:
                 return
@@ -136,7 +136,7 @@ class Sharing:
                 raise RuntimeError(f"not deleted: {answer['Errors'][:3]}")
 
     def _own(self, job_id: str, caller: Caller) -> JobItem:
-        """To others a job does not exist."""
+        """The job's item. Somebody else's job gets the same refusal as a job that does not exist."""
         item = self._jobs.find(job_id)
         if item is None or item.owner not in caller.owners:
             raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)

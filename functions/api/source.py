@@ -1,4 +1,4 @@
-"""The ways to write an object's address in S3. Pure.
+"""Parse the forms in which an object's address in S3 can be written. Pure.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
 """
@@ -26,7 +26,7 @@ class ObjectAddress:
 
 
 def parse_s3_url(url: str) -> ObjectAddress:
-    """`s3://bucket/key`, and https with the bucket in the host or in the path, regional or not.
+    """Parse `s3://bucket/key`, or an https URL with the bucket in the host or in the path, regional or not.
 
     Raises RefusedRequest(INVALID_REQUEST) for anything else.
     """
@@ -37,7 +37,7 @@ def parse_s3_url(url: str) -> ObjectAddress:
     version = parse_qs(parts.query).get("versionId", [None])[0]
     path = parts.path.removeprefix("/")
     if parts.scheme == "s3":
-        # an s3:// address is not encoded: what looks like a query or a fragment belongs to the key
+        # an s3:// address is not percent-encoded: what looks like a query or a fragment belongs to the key
         bucket, _, key = url.strip().removeprefix("s3://").partition("/")
         found = ObjectAddress(bucket, key)
     elif parts.scheme != "https":

@@ -1,4 +1,4 @@
-"""Uploads straight into S3, in parts through signed links, that resume where they were interrupted.
+"""Uploads directly into S3, in parts through signed links, which can be resumed after an interruption.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 """
@@ -28,10 +28,10 @@ from domain.errors import RefusedRequest
 from domain.job import OWNER_METADATA, UploadedObject
 
 MIB = 1024 * 1024
-MIN_PART_BYTES = 8 * MIB  # S3 takes 5 MiB; fewer, larger parts cost fewer round trips
+MIN_PART_BYTES = 8 * MIB  # S3 accepts 5 MiB; fewer, larger parts need fewer round trips
 MAX_PARTS = 10_000
-MAX_LINKS = 100  # an answer's worth
-# of names and values; S3 takes 2 KB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html)
+MAX_LINKS = 100  # per answer
+# names and values; S3 accepts 2 KB (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html)
 MAX_METADATA_BYTES = 2000
 MAX_KEY_BYTES = 1024  # in UTF-8 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)
 LINK_SECONDS = 3600
@@ -41,9 +41,9 @@ _GONE = ("NoSuchUpload", "404", "NoSuchKey")
 
 @dataclass(frozen=True)
 class Ticket:
-    """The contents of an uploadId, unencrypted: nothing in it is secret, and S3 checks all of it.
+    """The content of an uploadId. It is not encrypted: nothing in it is secret, and S3 checks all of it.
 
-    S3 binds its upload to the key, and the key says how many bytes were announced: nobody can make more of them.
+    S3 binds its upload to the key, and the key contains the number of bytes announced, so nobody can upload more.
     """
 
     key: str
@@ -51,7 +51,7 @@ class Ticket:
 
     @property
     def bytes(self) -> int:
-        return int(_KEY.fullmatch(self.key)["bytes"])  # type: ignore[index]  # as `decode` has seen
+        return int(_KEY.fullmatch(self.key)["bytes"])  # type: ignore[index]  # `decode` has checked it
 
     @property
     def part_bytes(self) -> int:
@@ -62,7 +62,7 @@ class Ticket:
         return -(-self.bytes // self.part_bytes)
 
     def size_of(self, number: int) -> int:
-        """Bytes of part `number`, 1 …"""
+        """Bytes of part `number`, counted from 1."""
         return min(self.part_bytes, self.bytes - (number - 1) * self.part_bytes)
 
     def encode(self) -> str:
@@ -86,14 +86,15 @@ class Ticket:
 
 
 def part_bytes_for(size: int) -> int:
-    """The smallest whole number of MiB, 8 or more, of which 10,000 parts hold `size` bytes."""
+    """The smallest part size, in whole MiB from 8 on, with which 10,000 parts hold `size` bytes."""
     return max(MIN_PART_BYTES, -(-size // MAX_PARTS // MIB) * MIB)
 
 
 def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
-    """The object's metadata, in ASCII as HTTP headers are: other letters as RFC 2047 has them, as S3 itself does.
+    """The object's metadata in ASCII, because it is sent as HTTP headers; other letters are encoded by RFC 2047, as S3
+    itself does it.
 
-    Raises RefusedRequest(INVALID_OPTION) for more than S3 keeps: texts of letters that take four bytes each.
+    Raises RefusedRequest(INVALID_OPTION) if it is more than S3 keeps, which long texts of four-byte letters can be.
     """
     options = request.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"file_name", "bytes"})
     options = {"email": caller.email, **options} if caller.email else options
@@ -106,18 +107,18 @@ def metadata_of(request: UploadRequest, caller: Caller) -> dict[str, str]:
 
 
 def _ascii(text: str) -> str:
-    # what looks like an encoded word would be decoded when it is read
+    # text that looks like an encoded word is encoded too, as it would be decoded when read
     return text if text.isascii() and "=?" not in text else Header(text, "utf-8", maxlinelen=10_000).encode()
 
 
 class Uploads:
-    """`s3` is a boto3 client. `clock` gives the time in UTC."""
+    """`s3` is a boto3 client; `clock` returns the time in UTC."""
 
     def __init__(self, s3: Any, bucket: str, clock: Callable[[], datetime]) -> None:
         self._s3, self._bucket, self._clock = s3, bucket, clock
 
     def begin(self, request: UploadRequest, caller: Caller) -> Upload:
-        """Raises RefusedRequest: INVALID_OPTION, INVALID_REQUEST for a name that S3 has no room for."""
+        """Begin an upload. Raises RefusedRequest: INVALID_OPTION, or INVALID_REQUEST for a name that is too long."""
         key = f"{caller.prefix}{uuid.uuid4().hex}/{request.bytes}/{request.file_name}"
         if len(key.encode()) > MAX_KEY_BYTES:
             raise RefusedRequest(ErrorCode.INVALID_REQUEST, "fileName: is too long")
@@ -128,14 +129,14 @@ class Uploads:
         return self._state(ticket, {})
 
     def look(self, upload_id: str, caller: Caller) -> Upload:
-        """What has arrived, and links for the next missing parts. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
+        """The parts that have arrived, and links for the next missing ones. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
         ticket = _own(upload_id, caller)
         return self._state(ticket, self._received(ticket))
 
     def complete(self, upload_id: str, caller: Caller) -> UploadedObject:
-        """Make the parts one object; safe to repeat.
+        """Combine the parts into one object; safe to repeat.
 
-        Raises RefusedRequest: UPLOAD_INCOMPLETE naming the missing parts, NO_SUCH_UPLOAD.
+        Raises RefusedRequest: UPLOAD_INCOMPLETE, which names missing parts, or NO_SUCH_UPLOAD.
         """
         ticket = _own(upload_id, caller)
         try:
@@ -155,7 +156,7 @@ class Uploads:
         return self._completed(ticket)
 
     def abandon(self, upload_id: str, caller: Caller) -> None:
-        """Give the parts up; an upload that is gone is given up. Raises RefusedRequest(NO_SUCH_UPLOAD)."""
+        """Abort the upload, if it still exists. Raises RefusedRequest(NO_SUCH_UPLOAD) for somebody else's."""
         ticket = _own(upload_id, caller)
         try:
             self._s3.abort_multipart_upload(Bucket=self._bucket, Key=ticket.key, UploadId=ticket.s3_upload)
@@ -164,7 +165,7 @@ class Uploads:
                 raise
 
     def _completed(self, ticket: Ticket) -> UploadedObject:
-        """What this or an earlier call has completed, as S3's event to start_job describes it."""
+        """The object that this or an earlier call has completed, as S3's event to start_job describes it."""
         try:
             head = self._s3.head_object(Bucket=self._bucket, Key=ticket.key)
         except ClientError as error:
@@ -176,7 +177,7 @@ class Uploads:
         )
 
     def _received(self, ticket: Ticket) -> dict[int, str]:
-        """ETags by number of the parts that arrived whole."""
+        """ETags of the parts that have arrived completely, by part number."""
         where = {"Bucket": self._bucket, "Key": ticket.key, "UploadId": ticket.s3_upload}
         found: dict[int, str] = {}
         marker = 0
@@ -221,7 +222,7 @@ class Uploads:
 
 
 def _own(upload_id: str, caller: Caller) -> Ticket:
-    """Raises RefusedRequest(NO_SUCH_UPLOAD) for somebody else's: to others it does not exist."""
+    """Decode a ticket. Raises RefusedRequest(NO_SUCH_UPLOAD), also for somebody else's upload."""
     ticket = Ticket.decode(upload_id)
     if not ticket.key.startswith(caller.prefix):
         raise RefusedRequest(ErrorCode.NO_SUCH_UPLOAD)

@@ -1,4 +1,4 @@
-"""A job's item as the API shows it. Pure but for the signing of links, which is handed in."""
+"""Present a job's item as the API shows it. Pure, except for the signing of links, which is passed in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contract.events import StatusType
 from contract.stages import PipelineStep, Stage
 from domain.job_item import JobItem
 
-# what a running job already shows, of the outputs of its finished stages
+# outputs of finished stages that a running job already shows
 EARLY = {Stage.SFM: ("cloud.json", "thumbnails.jpg", "cameras.png", "overlap.png", "photos.json")}
 POSTER = "poster.jpg"
 _STAGE_STATUS = {
@@ -39,7 +39,8 @@ def view_of(
     now: datetime,
     expire: datetime,
 ) -> JobView:
-    """`links_of` makes links of s3 URIs that are the job's; `more` are URIs by name that the item does not know of."""
+    """A job as GET /jobs/{jobId} returns it. `links_of` signs links for the job's s3 URIs; `more`: URIs, by name, that
+    the item does not contain; `expire`: when the links expire."""
     step = item.pipeline_step or PipelineStep.FULL
     left = _seconds_left(item, now)
     stages = [_stage(stage, item, left.get(stage)) for stage in step.stages]
@@ -98,10 +99,11 @@ def _early(item: JobItem) -> dict[str, str]:
 
 
 def _seconds_left(item: JobItem, now: datetime) -> dict[Stage, float]:
-    """To the end of the current stage and of each after it; empty unless the job runs and has reported progress."""
+    """Seconds to the end of the current stage and of each later one; empty unless the job runs and has reported
+    progress."""
     etas = item.etas if item.status == "RUNNING" else {}
     seconds = {stage: (eta - now).total_seconds() for stage, eta in etas.items()}
-    late = max(0.0, -min(seconds.values(), default=0.0))  # a stage that takes longer puts off those after it
+    late = max(0.0, -min(seconds.values(), default=0.0))  # a stage that takes longer delays the later ones
     return {stage: round(left + late, 1) for stage, left in seconds.items()}
 
 

@@ -18,7 +18,7 @@ TEST_TYPE = "Webhook Test"
 
 
 class Webhooks:
-    """One a customer; it is called for every job that is his."""
+    """The webhooks of customers: one each, which is called for all jobs of that customer."""
 
     def __init__(
         self,
@@ -30,7 +30,8 @@ class Webhooks:
         self._table, self._targets, self._post, self._clock = table, targets, post, clock
 
     def set(self, request: WebhookRequest, caller: Caller) -> NewWebhook:
-        """Raises RefusedRequest(INVALID_REQUEST) for a URL that may not be called."""
+        """Set the caller's webhook, with a new secret. Raises RefusedRequest(INVALID_REQUEST) for a URL that may not be
+        called."""
         if fault := fault_of(request.url, self._targets):
             raise RefusedRequest(ErrorCode.INVALID_REQUEST, fault)
         webhook = successor(self._table.find(caller.subject), request.url, self._clock())
@@ -43,7 +44,7 @@ class Webhooks:
         return WebhookView(url=webhook.url if webhook else None)
 
     def test(self, caller: Caller) -> WebhookTest:
-        """Call it now, signed as any call. Raises RefusedRequest(INVALID_REQUEST) where none is set."""
+        """Call the webhook now, signed like any call. Raises RefusedRequest(INVALID_REQUEST) if none is set."""
         webhook = self._table.find(caller.subject)
         if webhook is None:
             raise RefusedRequest(ErrorCode.INVALID_REQUEST, "no webhook is set: PUT /webhook sets one")

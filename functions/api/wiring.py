@@ -1,4 +1,4 @@
-"""The objects that the API's routes use, made once per warm function from its settings and clients."""
+"""Create the objects that the API's routes use, once per warm function, from its settings and clients."""
 
 from __future__ import annotations
 

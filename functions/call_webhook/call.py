@@ -1,4 +1,4 @@
-"""A status event → one signed call to the webhook of the job's owner."""
+"""Call the webhook of the job's owner about a status event, with a signature."""
 
 from __future__ import annotations
 
@@ -37,8 +37,11 @@ class Caller:
         self._log, self._links, self._page_url, self._api_url = log, links, page_url, api_url
 
     def call(self, event: StatusEvent, attempt: int) -> str | None:
-        """The message's id, the same for every attempt; None where no webhook is set. Raises Undelivered, which is in
-        the owner's log by then."""
+        """Call the webhook. Returns the message's id, which is the same for every attempt, or None if no webhook is
+        set.
+
+        Raises Undelivered, after logging it for the owner.
+        """
         item = self._jobs.find(event.detail.job_id)
         webhook = self._webhooks.find(item.owner) if item is not None and item.owner else None
         if item is None or item.owner is None or webhook is None:
@@ -69,7 +72,7 @@ class Caller:
         return message_id
 
     def _links_of(self, event: StatusEvent, item: JobItem, now: float) -> dict[str, Any]:
-        """The job's page, and what it delivered: links that expire; GET /jobs/{jobId} makes new ones."""
+        """The job's page, and links to its files, which expire; GET /jobs/{jobId} makes new ones."""
         detail = event.detail
         manifest = manifest_of(self._api_url, item, self._links.until)
         files = self._links.of_job(detail.job_id, detail.outputs or {}, item.name, manifest)
@@ -79,7 +82,7 @@ class Caller:
 
 
 def content_of(event: StatusEvent, item: JobItem) -> dict[str, Any]:
-    """What the receiver reads of the event itself."""
+    """The part of the event itself that the receiver gets."""
     detail = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
     names = ("jobId", "sequence", "progress", "message", "metrics", "error", "cost")
     data = {"name": item.name, **{name: detail[name] for name in names if name in detail}}
@@ -87,5 +90,5 @@ def content_of(event: StatusEvent, item: JobItem) -> dict[str, Any]:
 
 
 def wait_after(attempts: int) -> int:
-    """Seconds until the next attempt: 5 s, then four times as long each time."""
+    """Seconds until the next attempt: 5 s, then four times as long each time, at most MAX_WAIT."""
     return int(min(MIN_WAIT * 4 ** (attempts - 1), MAX_WAIT))

@@ -60,7 +60,7 @@ def caller() -> Caller:
 @tracer.capture_lambda_handler
 @log_faults
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str | None]:
-    (message,) = event["Records"]  # a batch of one, so that each has its own waits
+    (message,) = event["Records"]  # the batch size is one, so that each message has its own waits
     status = StatusMessage.model_validate(json.loads(message["body"])).status
     attempts = int(message["attributes"]["ApproximateReceiveCount"])
     try:

@@ -1,4 +1,4 @@
-"""Small charts for the report, as SVG text. Pure."""
+"""Draw small charts for the report as SVG text. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 24, 12, 32
 
 
 def line_chart(points: Sequence[tuple[float, float]], x_label: str, y_label: str) -> str:
-    """A curve through at least two `points` with ticks at round figures; the y axis need not begin at nought."""
+    """A curve through at least two `points` with ticks at round figures; the y axis need not begin at zero."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     x_ticks, y_ticks = ticks(0, max(xs)), ticks(min(ys), max(ys))
     x_high = max(max(xs), x_ticks[-1])

@@ -1,4 +1,4 @@
-"""Gather the stages' outputs into one delivery."""
+"""Gather the outputs of all stages into one delivery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from domain.layout import RESULT, report_key
 from domain.results import StageResult, read_bytes, read_json, read_result
 from domain.stages import StageOutput, StageRun, finished_stages
 
-# delivered name → (stage, file in the stage's output); only what the stage's result.json lists is delivered
+# delivered name → (stage, file in the stage's output); files that the stage's result.json does not list are skipped
 DELIVERED = {
     "scene.sog": (Stage.COMPRESSOR, "scene.sog"),
     "scene.ply": (Stage.COMPRESSOR, "scene.ply"),
@@ -63,7 +63,7 @@ class DeliverRequest(Job):
 
 
 class Delivery(Camel):
-    """For Job Succeeded: name → s3 URI, the figures that matter, seconds and dollars."""
+    """The content of Job Succeeded: s3 URIs by name, the main figures, and seconds and dollars."""
 
     outputs: dict[str, str]
     metrics: dict[str, Any]
@@ -71,16 +71,16 @@ class Delivery(Camel):
 
 
 class Deliverer:
-    """`prices`: what the machines' costs were counted by, which the report says."""
+    """`prices`: the prices behind the machines' costs, whose source the report states."""
 
     def __init__(self, s3: Any, results_bucket: str, prices: Prices = Prices()) -> None:  # noqa: B008 - frozen
         self._s3, self._bucket, self._prices = s3, results_bucket, prices
 
     def deliver(self, request: DeliverRequest) -> Delivery:
-        """Write report.json and report.html (again, the same, if repeated) and return the delivery.
+        """Write report.json and report.html and return the delivery; repeating the call writes the same files.
 
-        Raises ValueError when a stage's result.json has gone since the stage reported it, DamagedResult when it is no
-        longer that run's.
+        Raises ValueError if the result.json of a stage was deleted after the stage reported it, and DamagedResult if it
+        now belongs to another run.
         """
         stages = finished_stages(request.stages)
         results = {stage: self._result_of(request, output) for stage, output in stages.items()}
@@ -116,7 +116,7 @@ class Deliverer:
         return None if uri is None else read_json(self._s3, uri)
 
     def _pictures(self, report: Report, stages: dict[Stage, StageOutput], outputs: dict[str, str]) -> Pictures:
-        """What there is of them: a report without a picture is better than none."""
+        """The pictures that exist: a report without a picture is better than none."""
         views = report.held_out
         chosen = [views[i * len(views) // MAX_PAIRS] for i in range(MAX_PAIRS)] if len(views) > MAX_PAIRS else views
         pairs = {
@@ -153,7 +153,7 @@ def files_of(results: dict[Stage, StageResult]) -> list[DeliveredFile]:
 
 
 def headline(report: Report, verdict: Verdict | None) -> dict[str, Any]:
-    """The figures of the Job Succeeded event, what they mean, and where on Earth the scene is."""
+    """The figures of the Job Succeeded event, the verdict on them, and the scene's place on Earth."""
     figures = {
         "photos": report.photos,
         "registered": report.registered,

@@ -1,4 +1,4 @@
-"""The report's part on films: which seconds of them are in the scene."""
+"""Write the report's section on films: which seconds of them are in the scene."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from itertools import groupby
 from contract.films import clock
 from deliver.report import PhotoLine
 
-_WIDTH, _HEIGHT = 1000, 14  # of a film's strip, in units of its own
+_WIDTH, _HEIGHT = 1000, 14  # of a film's strip, in SVG units
 
 
 def films_section(lines: Sequence[PhotoLine]) -> str:
-    """For each film a strip with a mark for every frame, and the times that have no place in the scene; empty where
-    there are no frames of films.
+    """For each film, a strip with a mark for every frame, and the times that are not in the scene; empty if there are
+    no frames of films.
     """
     films: dict[str, list[PhotoLine]] = {}
     for line in lines:
@@ -24,7 +24,7 @@ def films_section(lines: Sequence[PhotoLine]) -> str:
 
 
 def gaps(frames: Sequence[PhotoLine]) -> list[tuple[float, float]]:
-    """First and last second of each run of frames, in order of time, that are not in the scene."""
+    """First and last second of each run of `frames` (sorted by time) that are not in the scene."""
     runs = ((used, list(run)) for used, run in groupby(frames, key=lambda frame: frame.used))
     return [(_seconds(run[0]), _seconds(run[-1])) for used, run in runs if not used]
 

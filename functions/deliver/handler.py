@@ -1,4 +1,4 @@
-"""The last step of the state machine: the job's report, and the list of what the customer gets."""
+"""The last step of the state machine: write the job's report and list the files that the customer gets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""report.html: the report as one page that needs nothing beside it, pictures included. Pure."""
+"""Render report.html: the report as one self-contained page, pictures included. Pure."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ TEMPLATE = Path(__file__).parent / "templates" / "report.html"
 
 @dataclass(frozen=True)
 class Pictures:
-    """Bytes of the pictures: the scene (JPEG), the maps of cameras and overlap (PNG), photo beside render by the
-    photo's name (JPEG).
+    """The pictures as bytes: the scene (JPEG), the maps of cameras and overlap (PNG), and, by the photo's name, pairs
+    of a photo and its render (JPEG).
     """
 
     poster: bytes | None = None
@@ -32,7 +32,7 @@ class Pictures:
 
 
 def render(report: Report, verdict: Verdict | None, pictures: Pictures, prices: str) -> str:
-    """The page's HTML; parts without figures are left out. `prices`: whose the costs were counted by."""
+    """The page's HTML; sections without figures are left out. `prices`: the source of the prices behind the costs."""
     parts = [
         _score(report),
         _photos(report),
@@ -60,7 +60,7 @@ def render(report: Report, verdict: Verdict | None, pictures: Pictures, prices: 
 
 
 def _drawn(report: Report) -> str:
-    """What of the scene's picture no photo saw."""
+    """A note about the part of the scene's picture that no photo shows."""
     if report.invented_share is None:
         return ""
     share = "less than 1" if report.invented_share < 0.01 else f"{100 * report.invented_share:.0f}"
@@ -127,7 +127,7 @@ def _films(report: Report) -> str:
 
 
 def _second_images(pictures: list[PhotoLine]) -> str:
-    """What else the cameras and tools stored of the shots, and why it does not count; the same reason once."""
+    """Other files that cameras and tools stored of the same shots, grouped by the reason why they do not count."""
     if not pictures:
         return ""
     reasons: dict[str, list[PhotoLine]] = {}
@@ -224,7 +224,7 @@ def _training(report: Report) -> str:
 
 
 def _stages(report: Report, prices: str) -> str:
-    """Time by stage, and cost where machines were rented: a machine of one's own bills nothing."""
+    """Time by stage, and cost if machines were rented: a run on the customer's own machine has none."""
     costs = report.cost["stages"]
     rented = any("dollars" in cost for cost in costs.values())
 
@@ -284,12 +284,12 @@ def _image(content: bytes, kind: str, alt: str, css: str = "") -> str:
 
 
 def megabytes(count: int) -> str:
-    """Bytes for people, in the decimal units of file managers."""
+    """A number of bytes in words, in decimal units like those of file managers."""
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 8.2 s, 3 min 12 s, 2 h 05 min."""
+    """A duration in words: 8.2 s, 3 min 12 s, 2 h 05 min."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

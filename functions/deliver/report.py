@@ -1,4 +1,4 @@
-"""The job's report: what the customer may know about quality, photos, size, time and money. Pure."""
+"""Compose the job's report for the customer: quality, photos, size, time and cost. Pure."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from domain.stages import StageOutput
 
 
 class PhotoLine(Camel):
-    """One picture of the upload, by the customer's own name for it; `reason`: why it was not used; `kind`: what it is
-    if it is no photo of its own (contract/shots.py); `film`, `seconds`: of a frame, where in which film it lies.
+    """One picture of the upload, under the customer's own file name. `reason`: why it was not used; `kind`: what it is
+    if it is not a separate photo (contract/shots.py); `film`, `seconds`: for a frame, its film and its time in it.
     """
 
     name: str
@@ -29,9 +29,10 @@ class PhotoLine(Camel):
 
 
 class HeldOutView(Camel):
-    """A check photo against the splat before training saw it, and what compression left of that: PSNR in dB, SSIM 0..1.
+    """How well the splat matched a check photo before it was trained on, without and with compression: PSNR in dB, SSIM
+    0..1.
 
-    `psnr_seen`: of the places that at least three trained photos see, exposure evened; None where nothing was measured.
+    `psnr_seen`: over the places that at least three training photos see, at equal exposure; None if not measured.
     """
 
     name: str
@@ -44,7 +45,7 @@ class HeldOutView(Camel):
 
 
 class ScorePart(Camel):
-    """`points` of `most`; `why`: the figure behind it and how it counts; `cause`: what often lowers it."""
+    """`points` of at most `most`; `why`: the figure behind them and how it is scaled; `cause`: what often lowers it."""
 
     name: str
     points: float
@@ -55,15 +56,15 @@ class ScorePart(Camel):
 
 @dataclass(frozen=True)
 class Quality:
-    """What a job knows of how its splat looks.
+    """The figures of a job about how its splat looks.
 
-    psnr: dB on check photos over what three training photos see, after a gain and an offset a channel, less what
-        compression lost.
-    gmsd: how unevenly edges are lost there; 0 is best.
-    off_path: dB, contrast of the surfaces that photos agree on over the squared error, seen from around, where no photo
-        was taken.
+    psnr: dB on check photos over what three training photos see, after fitting gain and offset of each channel, minus
+        the loss by compression.
+    gmsd: gradient magnitude similarity deviation there, a measure of lost edges; 0 is best.
+    off_path: dB, contrast of the surfaces that photos agree on over the squared error, seen from places around the
+        scene where no photo was taken.
     seen: share of a check photo that three training photos see.
-    photos, registered: of the upload, and of those the ones with a place.
+    photos, registered: number of photos in the upload, and of those that were aligned.
     """
 
     psnr: float
@@ -89,9 +90,9 @@ class DeliveredFile(Camel):
 
 
 class Georeference(Camel):
-    """Where on Earth the scene's origin is, and how far the GPS of the photos is from the model (RMS).
+    """Where on Earth the scene's origin is, and the RMS distance between the photos' GPS and the model.
 
-    No altitude where the photos have none, or contradict each other. `system`: the name of its map projection.
+    `altitude` is None if the photos have none or contradict each other. `system`: the name of the map projection.
     """
 
     latitude: float
@@ -102,13 +103,13 @@ class Georeference(Camel):
 
     @property
     def place(self) -> dict[str, Any]:
-        """For the Job Succeeded event: to a decimetre, and without what is not known."""
+        """The known parts for the Job Succeeded event, rounded to a decimetre."""
         found = {"latitude": round(self.latitude, 6), "longitude": round(self.longitude, 6), "system": self.system}
         return {name: value for name, value in found.items() if value is not None}
 
 
 class ReportedWarning(StageWarning):
-    """A stage's warning with what it means and what to do about it."""
+    """A stage's warning, with the catalogue's sentence and hint."""
 
     sentence: str
     hint: str
@@ -120,12 +121,12 @@ class ReportedWarning(StageWarning):
 
 
 class Report(Camel):
-    """`report.json`. PSNR (dB) and SSIM are of check photos before these were trained on, and after compression unless
-    named; None: not measured.
+    """The content of `report.json`. PSNR (dB) and SSIM refer to check photos before these were trained on, and to the
+    compressed scene unless the name says otherwise; None: not measured.
 
-    psnr_seen: dB before compression over what at least three trained photos see, exposure evened; seen_share: that part
-    of the check photos, 0..1.
-    invented_share: of the scene's picture, ground and sky drawn in the photos' colours where no photo looked.
+    psnr_seen: dB before compression over what at least three training photos see, at equal exposure; seen_share: that
+    part of the check photos, 0..1.
+    invented_share: share of the scene's picture that is ground and sky drawn in the photos' colours.
     """
 
     version: Literal["1"] = "1"
@@ -168,7 +169,8 @@ def compose(
     georeference: dict[str, Any],
     files: list[DeliveredFile],
 ) -> Report:
-    """`photos` and `georeference` are sfm's photos.json and georeference.json, empty for a job without them."""
+    """The report of a job. `photos` and `georeference`: the contents of sfm's photos.json and georeference.json, empty
+    for a job without them."""
 
     def count(stage: Stage, name: str) -> int | None:
         return results[stage].counts.get(name) if stage in results else None
@@ -177,7 +179,7 @@ def compose(
         return results[stage].metrics.get(name) if stage in results else None
 
     def before(figure: str) -> float | None:
-        """A figure of the check photos before training saw them; of a splat that was uploaded, as it came."""
+        """A figure of the check photos before they were trained on; for an uploaded splat, before compression."""
         value: float | None = metric(Stage.TRAINING, figure)
         return metric(Stage.COMPRESSOR, f"{figure}Before") if value is None else value
 
@@ -194,7 +196,7 @@ def compose(
         job_id=job.job_id,
         name=job.name,
         uploaded_at=job.uploaded_at,
-        options=job.options.model_copy(update={"email": None}),  # a report is passed on, an address is not
+        options=job.options.model_copy(update={"email": None}),  # customers pass reports on: no address in them
         photos=given,
         registered=registered,
         photo_list=[
@@ -246,7 +248,7 @@ def _georeference(given: dict[str, Any]) -> Georeference | None:
 
 
 def _compressed(scored: float | None, before: float | None, after: float | None) -> float | None:
-    """The figure `scored` before the check photos were trained on, less what compression lost of it afterwards."""
+    """The figure `scored` before the check photos were trained on, minus the later loss by compression."""
     if scored is None or before is None or after is None:
         return scored
     return scored - (before - after)
@@ -255,7 +257,7 @@ def _compressed(scored: float | None, before: float | None, after: float | None)
 def _held_out(
     views: list[dict[str, Any]], scores: list[dict[str, Any]], photos: list[dict[str, Any]]
 ) -> list[HeldOutView]:
-    """The compressor's `views` with training's `scores`, by the customer's names for the photos."""
+    """The compressor's `views` with training's `scores`, under the customer's names for the photos."""
     originals = {photo["name"]: photo["original"] for photo in photos}
     scored = {score["name"]: score for score in scores}
     found = []
@@ -285,7 +287,7 @@ def total_cost(stages: dict[Stage, StageOutput]) -> dict[str, Any]:
 
 
 def _quality(results: dict[Stage, StageResult]) -> Quality | None:
-    """What the stages measured; None where a figure is missing, as without held-out photos."""
+    """The stages' figures; None if one is missing, for example without held-out photos."""
     if Stage.SFM not in results or Stage.TRAINING not in results:
         return None
     counts, trained = results[Stage.SFM].counts, results[Stage.TRAINING].metrics
@@ -301,10 +303,10 @@ def _quality(results: dict[Stage, StageResult]) -> Quality | None:
 
 
 def _no_score(results: dict[Stage, StageResult]) -> str | None:
-    """Why the scene has no score, for the customer; None of a splat or a COLMAP model, which never has one.
+    """Why the scene has no score, for the customer; None for a splat or a COLMAP model, which never have one.
 
-    It is not computed from the other figures: 45 of its 100 points are for how the scene looks from where no photo was
-    taken, and where that is unknown the others say too little of it.
+    Without the off-path figure there is no score: 45 of the 100 points are for views from where no photo was taken, and
+    the other figures say too little about these.
     """
     if Stage.SFM not in results or Stage.TRAINING not in results:
         return None
@@ -317,9 +319,9 @@ def _no_score(results: dict[Stage, StageResult]) -> str | None:
 
 
 def score_parts(quality: Quality) -> list[ScorePart]:
-    """Out of 100: what a customer would say of the scene, from what a job knows without any truth.
+    """The parts of the score out of 100, which predicts a customer's opinion of the scene without any ground truth.
 
-    benchmarks/README.md, *The score*, says which splats the scales were set by.
+    benchmarks/README.md, *The score*, describes the splats from which the scales were set.
     """
     q = quality
     return [
@@ -348,8 +350,8 @@ def score_parts(quality: Quality) -> list[ScorePart]:
     ]  # fmt: skip
 
 
-# Figure and share of the points there, linear between. Below 20 dB things are hard to make out, above 26 few see a
-# difference; below a GMSD of 0.15 a picture looks sharp.
+# Pairs of a figure and its share of the points; linear in between. Below 20 dB things are hard to recognise, above 26
+# few people see a difference; below a GMSD of 0.15 a picture looks sharp.
 _MATCH = ((14.0, 0.0), (20.0, 0.65), (25.0, 0.9), (30.0, 1.0))
 _SHARPNESS = ((0.10, 1.0), (0.16, 0.9), (0.22, 0.6), (0.32, 0.0))
 _OFF_PATH = ((1.0, 0.0), (4.5, 0.22), (6.0, 0.45), (8.0, 0.55), (10.0, 0.8), (12.0, 0.92), (15.0, 1.0))
@@ -365,7 +367,7 @@ def _part(name: str, most: int, share: float, why: str, cause: str) -> ScorePart
 
 
 def _scaled(scale: tuple[tuple[float, float], ...], value: float) -> float:
-    """Piecewise linear through the (value, share) pairs of `scale`, whose values rise; level beyond its ends."""
+    """Piecewise linear through the (value, share) pairs of `scale`, whose values rise; constant beyond its ends."""
     if value <= scale[0][0]:
         return scale[0][1]
     for (low, at_low), (high, at_high) in pairwise(scale):

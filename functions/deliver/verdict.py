@@ -1,4 +1,4 @@
-"""Whether a scene is good, usable or poor, why, and what to do next. Pure."""
+"""Decide whether a scene is good, usable or poor, why, and what to do next. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ _BETTER = {Quality.PREVIEW: Quality.STANDARD, Quality.STANDARD: Quality.HIGH}
 
 
 class NextStep(Camel):
-    """The one button: make the scene again from a stage in a better quality; without these, upload better photos."""
+    """The button beside the verdict: make the scene again from a stage on in a better quality; without stage and
+    quality, upload more photos."""
 
     label: str
     from_stage: Stage | None = None
@@ -23,7 +24,7 @@ class NextStep(Camel):
 
 
 class Verdict(Camel):
-    """`sentence`: what the scene is good for; `why`: its weakest side; no `next_step` where there is nothing to do."""
+    """`sentence`: what the scene is good for; `why`: its weakest part; `next_step`: None if there is nothing to do."""
 
     grade: Grade
     sentence: str
@@ -39,7 +40,7 @@ _SENTENCES: dict[Grade, str] = {
 
 
 def verdict_of(score: int | None, parts: list[ScorePart], options: JobOptions) -> Verdict | None:
-    """None where the job has no score: there were no photos to compare the scene with."""
+    """The verdict by the score and its parts; None if the job has no score."""
     if score is None or not parts:
         return None
     grade: Grade = "good" if score >= MIN_SCORE_GOOD else "usable" if score >= MIN_SCORE_USABLE else "poor"
@@ -53,7 +54,7 @@ def verdict_of(score: int | None, parts: list[ScorePart], options: JobOptions) -
 
 
 def _next(weakest: ScorePart, options: JobOptions) -> NextStep:
-    """More training where that can help, and always after a preview; else better photos."""
+    """More training if that can help, and always after a preview; otherwise more photos."""
     better = _BETTER.get(options.quality)
     if better is not None and (options.quality is Quality.PREVIEW or weakest.name in (MATCH, SHARPNESS)):
         return NextStep(

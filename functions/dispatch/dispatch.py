@@ -8,13 +8,13 @@ from domain.stages import StageRun
 
 
 class Dispatcher:
-    """Everything it calls is handed in."""
+    """Everything that it calls is passed in."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
     def machine_freed(self, stage: Stage) -> list[StageRun]:
-        """A job of this stage has ended: the run that waits longest gets its machine."""
+        """A job of this stage has ended: serve the runs that wait for such a machine. Returns those that got one."""
         return self._queue.serve(stage)
 
     def look_round(self) -> list[StageRun]:

@@ -1,4 +1,4 @@
-"""A machine is free, or five minutes have passed: start stage runs that wait for capacity."""
+"""When a machine is free, and every five minutes: start stage runs that wait for capacity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a large flight's training is, from what its coarse model and its blocks report. Pure.
+"""Compute the progress of a large flight's training from the reports of its coarse model and its blocks. Pure.
 
 The machines of a Map report independently. The job's item keeps each block's own progress, which only rises. Consumers
 see one progress of the stage: the sum over all blocks, weighted by their shares of the work.

@@ -11,7 +11,7 @@ from contract.codes import ErrorCode
 from domain.errors import JobError
 from domain.stages import StageRun
 
-# error codes of Create… that may not occur at a later attempt
+# error codes of Create… after which a later attempt may succeed
 _RETRY_LATER = {
     "ResourceLimitExceeded": ErrorCode.CAPACITY,
     "ThrottlingException": ErrorCode.THROTTLED,

@@ -1,7 +1,7 @@
-"""What an archive contains, as far as ranged reads find it within seconds: headers of films and splats, the model of a
-scene.
+"""Check the content of an archive as far as ranged reads can within seconds: headers of films and splats, and the model
+of a scene.
 
-A refusal has the same code that the first stage would give. Whatever cannot be read here is left to that stage.
+A refusal has the code that the first stage would use. Whatever cannot be read here is left to that stage.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from contract.ply import MAGIC, MAX_HEADER_BYTES, splat_fault
 from domain.errors import RejectedUpload
 from domain.ranged import OutOfReach
 
-MAX_FILM_HEADER_BYTES = 8 << 20  # of a film that is packed: what may lie before its index
-# of an archive's models or packed films together: the lists of hundreds of photos with all their keypoints
+MAX_FILM_HEADER_BYTES = 8 << 20  # the beginning of a compressed film that is searched for its index
+# for all models or compressed films of an archive: enough for the lists of hundreds of photos with all their keypoints
 MAX_BYTES, MAX_LINES = 64 << 20, 200_000
-MAX_MODELS = 50  # of a scene: as many as COLMAP's mapper makes at most
+MAX_MODELS = 50  # in a scene: the most that COLMAP's mapper makes
 _BROKEN = (zlib.error, EOFError, struct.error)
 
 
@@ -61,9 +61,7 @@ class _Reach:
 
 
 def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
-    """Raises RejectedUpload where no scene can be made of any of the films: UNREADABLE_FILM, UNSUITABLE_FILM,
-    PANORAMA.
-    """
+    """Raises RejectedUpload (UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA) if no film is usable."""
     if len(films) > MAX_FILMS:
         raise RejectedUpload(ErrorCode.UNSUITABLE_FILM, f"{len(films)} films of at most {MAX_FILMS}")
     refusals: list[RefusedFilm] = []
@@ -84,7 +82,7 @@ def check_films(archive: BinaryIO, films: Sequence[Entry]) -> None:
 
 
 def check_splat(archive: BinaryIO, splat: Entry) -> None:
-    """Raises RejectedUpload(INVALID_SPLAT) where a PLY in the archive is a mesh, a point cloud or cut off."""
+    """Raises RejectedUpload(INVALID_SPLAT) if a PLY in the archive is a mesh, a point cloud or truncated."""
     head = bytearray()
     try:
         for chunk in _chunks(archive, splat, _Reach(MAX_BYTES, MAX_LINES)):
@@ -99,16 +97,16 @@ def check_splat(archive: BinaryIO, splat: Entry) -> None:
 
 
 def check_ply(name: str, head: bytes, size: int) -> None:
-    """`head`: the file's first MAX_HEADER_BYTES. Raises RejectedUpload(INVALID_SPLAT) for what begins as a PLY and is
-    no splat; the other formats are the compressor's to read."""
+    """Check the header of a PLY; `head`: the file's first MAX_HEADER_BYTES. Files of other formats are left to the
+    compressor. Raises RejectedUpload(INVALID_SPLAT) for a PLY that is not a splat."""
     fault = splat_fault(head, size) if head.startswith(MAGIC) else None
     if fault:
         raise RejectedUpload(ErrorCode.INVALID_SPLAT, f"{name} {fault}")
 
 
 def check_model(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: SceneFiles) -> None:
-    """Raises RejectedUpload(INVALID_SCENE) where the largest model has a camera that training does not know, too few
-    photos or points, or lists photos of which fewer than half are there.
+    """Raises RejectedUpload(INVALID_SCENE) if the largest model has a camera that training does not support, has too
+    few photos or points, or lists photos of which fewer than half are in the archive.
     """
     try:
         model = _largest(_models(archive, files, scene))
@@ -130,7 +128,8 @@ def check_model(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: 
 def _check_photos(
     count: int | None, images: Iterable[ModelImage], cameras: Mapping[int, ModelCamera], there: set[PurePosixPath]
 ) -> None:
-    """`count`: how many photos the model has, None where only its end tells. Stops reading once that is decided."""
+    """`count`: the number of photos in the model, None if only reading to its end shows it. Reading stops as soon as
+    the result is certain."""
     found, missing = 0, list[str]()
     for image in images:
         check_camera(image, cameras)
@@ -168,11 +167,11 @@ class _Model:
         return text_cameras(self._lines("cameras")) if self.text else binary_cameras(self._values("cameras"))
 
     def images(self) -> tuple[int | None, Iterator[ModelImage]]:
-        """How many photos the model says that it has, None where it does not, and the photos."""
+        """The number of photos that the model declares, None if it declares none, and the photos."""
         return (None, text_images(self._lines("images"))) if self.text else binary_images(self._values("images"))
 
     def image_count(self) -> int:
-        """How many photos the model says that it has; 0 where its list of them cannot be read."""
+        """The number of photos in the model; 0 if its list of photos cannot be read."""
         try:
             count, images = self.images()
             return sum(1 for _ in images) if count is None else count
@@ -197,7 +196,7 @@ class _Model:
 
 
 def _models(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: SceneFiles) -> list[_Model]:
-    """The models of the scene. Raises OutOfReach where they are too many to look at."""
+    """The models of the scene. Raises OutOfReach if there are more than MAX_MODELS."""
     if len(scene.models) > MAX_MODELS:
         raise OutOfReach
     folders: dict[PurePosixPath, dict[str, Entry]] = defaultdict(dict)
@@ -208,7 +207,7 @@ def _models(archive: BinaryIO, files: Mapping[PurePosixPath, Entry], scene: Scen
 
 
 def _largest(models: Sequence[_Model]) -> _Model:
-    """The one with the most photos, as training chooses it."""
+    """The model with the most photos, which is the one that training uses."""
     if len(models) == 1:
         return models[0]
     counts = [model.image_count() for model in models]
@@ -216,14 +215,15 @@ def _largest(models: Sequence[_Model]) -> _Model:
 
 
 def _chunks(archive: BinaryIO, entry: Entry, reach: _Reach) -> Iterator[bytes]:
-    """The entry's bytes. Raises DamagedEntryError, and OutOfReach beyond `reach` and for what takes another library."""
+    """The entry's bytes. Raises DamagedEntryError, and OutOfReach beyond `reach` or for a compression method that needs
+    another library."""
     if entry.method not in PLAIN:
         raise OutOfReach
     try:
         packed = Packed(archive, entry)
         left = packed.left
         for chunk in PLAIN[entry.method](packed):
-            reach.spend(max(left - packed.left, len(chunk)))  # packed bytes, too: Deflate has blocks that hold nothing
+            reach.spend(max(left - packed.left, len(chunk)))  # packed bytes count, too: Deflate allows empty blocks
             left = packed.left
             yield chunk
     except (*_BROKEN, DamagedEntryError) as error:
@@ -231,7 +231,7 @@ def _chunks(archive: BinaryIO, entry: Entry, reach: _Reach) -> Iterator[bytes]:
 
 
 def _film(archive: BinaryIO, entry: Entry, reach: _Reach) -> io.RawIOBase:
-    """A film in the archive, as a file: all of it where it is stored as it is, else its beginning."""
+    """A film in the archive as a file: all of it if it is stored without compression, otherwise its beginning."""
     if entry.method == Method.STORED:
         try:
             return _Part(archive, Packed(archive, entry).start, entry.bytes)
@@ -246,7 +246,7 @@ def _film(archive: BinaryIO, entry: Entry, reach: _Reach) -> io.RawIOBase:
 
 
 class _Part(io.RawIOBase):
-    """`size` bytes of a file from `start` on, of which the first `there` are in reach."""
+    """`size` bytes of a file from `start` on, of which only the first `there` can be read."""
 
     def __init__(self, file: BinaryIO, start: int, size: int, there: int | None = None) -> None:
         self._file, self._start, self._size = file, start, size

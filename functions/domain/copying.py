@@ -1,4 +1,4 @@
-"""Objects copied inside S3, once, however large."""
+"""Copy objects of any size within S3, once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from domain.layout import split_uri
 
 _GONE = ("404", "NoSuchKey", "NoSuchVersion", "405", "MethodNotAllowed", "412", "PreconditionFailed")
-PART_BYTES = 256 * 1024**2  # 50 GB in 187 parts, which S3 copies side by side
+PART_BYTES = 256 * 1024**2  # 50 GB are 187 parts, which S3 copies in parallel
 PARTS_AT_ONCE = 20
 
 
@@ -27,7 +27,7 @@ def managed_copy(s3: Any, source: Mapping[str, str], etag: str, uri: str) -> boo
             CopySource=dict(source),
             Bucket=bucket,
             Key=key,
-            # metadata and tags belong to the source; without versions the ETag names the one meant
+            # the source's metadata and tags are not copied; without versions, the ETag identifies the object meant
             ExtraArgs={
                 "CopySourceIfMatch": '"' + etag.strip('"') + '"',
                 "MetadataDirective": "REPLACE",
@@ -45,7 +45,7 @@ def managed_copy(s3: Any, source: Mapping[str, str], etag: str, uri: str) -> boo
 
 
 def head_object(s3: Any, **which: str) -> dict[str, Any] | None:
-    """HeadObject's answer; None where there is no such object."""
+    """HeadObject's answer; None if there is no such object."""
     try:
         head: dict[str, Any] = s3.head_object(**which)
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""What a stage run costs: SageMaker's on-demand prices in dollars per hour, by region.
+"""Compute what a stage run costs, from SageMaker's on-demand prices in dollars per hour, by region.
 
 Managed Spot training is billed at this price too, for fewer seconds: those that BillableTimeInSeconds counts.
 """
@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 # aws.amazon.com/sagemaker/ai/pricing, as of PRICES_AS_OF; the template offers these machines and no other
 PRICES_AS_OF = "2026-11-21"
 DEFAULT_REGION = "us-east-1"
-"""Whose list counts where the stack's region has none here and the operator has set none (RegionPrices)."""
+"""The region whose prices apply if the stack's own region is not listed and the operator has set none (RegionPrices).
+"""
 DOLLARS_PER_HOUR = {
     DEFAULT_REGION: {
         "ml.c6i.4xlarge": 0.816,
@@ -25,9 +26,9 @@ DOLLARS_PER_HOUR = {
     }
 }
 NOTHING = {"seconds": 0.0, "dollars": 0.0}
-"""The cost of what is taken as it was left: it costs no more than it did."""
+"""The cost of a result that is reused: it was paid for by an earlier run."""
 MIN_SECONDS = 60
-"""A shorter run is not worth starting a machine for."""
+"""For a shorter run, no machine is started."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,11 @@ class Prices:
 
     @classmethod
     def of(cls, region: str, listed: str) -> Prices:
-        """`listed`: the template's RegionPrices, `ml.g4dn.xlarge=0.8,…`. Raises ValueError where it is malformed."""
+        """`listed`: the template's RegionPrices, `ml.g4dn.xlarge=0.8,…`. Raises ValueError if it is malformed."""
         pairs = (entry.partition("=") for entry in listed.split(",") if entry)
         own = {instance_type.strip(): float(price) for instance_type, _, price in pairs}
         if not all(price > 0 for price in own.values()):
-            raise ValueError(f"a price is not above 0: {listed}")  # money would buy time without end
+            raise ValueError(f"a price is not above 0: {listed}")  # a budget would then never end
         return cls(region, own)
 
     @property
@@ -79,7 +80,8 @@ class Prices:
         return seconds if seconds >= MIN_SECONDS else 0
 
     def cost_of(self, bills: Iterable[tuple[str, float]]) -> dict[str, float]:
-        """The `cost` object of a status event, of (instance type, seconds): dollars only if all prices are known."""
+        """The `cost` object of a status event, from pairs of instance type and seconds; it has dollars only if all
+        prices are known."""
         billed = [(instance_type, seconds) for instance_type, seconds in bills if seconds > 0]
         costs = [self.dollars(instance_type, seconds) for instance_type, seconds in billed]
         known = [cost for cost in costs if cost is not None]

@@ -9,8 +9,8 @@ from botocore.exceptions import ClientError
 
 
 def answer_if_holds(write: Callable[..., Any], **arguments: Any) -> dict[str, Any] | None:
-    """Write if the condition in `arguments` holds; returns DynamoDB's answer, or None where it does not. Raises
-    ClientError for other faults."""
+    """Write if the condition in `arguments` holds. Returns DynamoDB's answer, or None if the condition does not hold.
+    Raises ClientError for other faults."""
     try:
         answer: dict[str, Any] = write(**arguments) or {}
     except ClientError as error:
@@ -21,5 +21,5 @@ def answer_if_holds(write: Callable[..., Any], **arguments: Any) -> dict[str, An
 
 
 def holds(write: Callable[..., Any], **arguments: Any) -> bool:
-    """The same, but returns only whether the condition held."""
+    """Like `answer_if_holds`, but return only whether the condition held."""
     return answer_if_holds(write, **arguments) is not None

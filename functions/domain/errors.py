@@ -1,4 +1,4 @@
-"""A coded failure as it travels: in status events, the jobs table, mails and answers. Codes: contract/codes.py."""
+"""Coded failures, as status events, the jobs table, mails and answers contain them. Codes: contract/codes.py."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ MAX_FACTS = 200  # characters
 def one_line(text: str, length: int) -> str:
     """`text` as one line of at most `length` printable characters.
 
-    Facts and names come from customers' files: a line break writes a mail's next paragraph, a bidirectional override
-    turns a name round, and EventBridge takes no event of more than 256 kB.
+    Facts and names come from customers' files: a line break could add a paragraph to a mail, a bidirectional override
+    could reverse a name, and EventBridge accepts no event of more than 256 kB.
     """
-    shown = text[: 4 * length]  # what is cut away need not be read
+    shown = text[: 4 * length]  # the rest would be cut off in any case
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in shown).split())
     return line if len(line) <= length and len(text) <= 4 * length else line[: length - 1].rstrip() + "…"
 
 
 class JobError(BaseModel):
-    """An error as status events, the jobs table and mails carry it. `message` has the facts, `hint` what to do."""
+    """An error in status events, the jobs table and mails: `message` states the facts, `hint` what to do."""
 
     code: ErrorCode
     message: str

@@ -1,4 +1,4 @@
-"""The two kinds of EventBridge event that functions take."""
+"""Models of the two kinds of EventBridge event that the functions receive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ServiceEvent(EventBridgeModel):
 
 
 class StatusMessage(EventBridgeModel):
-    """A status event of our own bus, checked against its model."""
+    """A status event from our own bus, validated against its model."""
 
     detail_type: StatusType = Field(alias="detail-type")
     detail: StatusDetail

@@ -1,4 +1,4 @@
-"""Fairness between owners in the queues for machines: start-time fair queueing, one job a round for each owner.
+"""Fairness between owners in the queues for machines: start-time fair queueing, one job per owner and round.
 
 Goyal, Vin and Cheng, Start-time Fair Queuing, SIGCOMM 1996, with every job of weight and length 1. A job's start tag is
 the later of the system's virtual time (the tag served last) and the tag after its owner's last job. Machines go to the
@@ -19,7 +19,7 @@ _VIRTUAL_TIME = "startTag"
 
 
 class StartTags:
-    """In the limits table, partition key `counter`: the virtual time, and each owner's next tag."""
+    """The virtual time and each owner's next tag, in the limits table, partition key `counter`."""
 
     def __init__(self, table: Any, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._table, self._clock = table, clock

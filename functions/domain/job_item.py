@@ -1,4 +1,4 @@
-"""A job's item in the jobs table, typed: how its attributes are named, and what an event changes."""
+"""A job's item in the jobs table, typed: the names of its attributes, and the changes that an event makes to them."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class JobItem(Camel):
     site: str | None = None
     training_steps: int | None = None
     photos: int | None = None
-    remarks: list[str] = Field(default_factory=list)  # on settings that are none, for the customer
-    uploaded_at: str = ""  # ISO 8601, as the index sorts it
+    remarks: list[str] = Field(default_factory=list)  # notes for the customer on metadata that are not settings
+    uploaded_at: str = ""  # ISO 8601, which the index sorts as text
     rerun_of: str | None = None
     rerun_from: Stage | None = None
     started_at: datetime | None = None
     bucket: str | None = None
     object_key: str | None = None
     version_id: str | None = None  # of the upload
-    scene_key: str | None = None  # of the tickets to its scene
-    shares: dict[str, Share] = Field(default_factory=dict)  # links that the owner handed out, by their ids
+    scene_key: str | None = None  # signs the tickets to its scene
+    shares: dict[str, Share] = Field(default_factory=dict)  # links that the owner has created, by their ids
 
-    mailed: set[str] = Field(default_factory=set)  # the types of event that a mail went out for
+    mailed: set[str] = Field(default_factory=set)  # the types of event about which a mail was sent
 
     sequence: int = 0
     status: str | None = None
@@ -75,7 +75,7 @@ class JobItem(Camel):
     metrics: dict[str, Any] = Field(default_factory=dict)
     cost: dict[str, Any] | None = None
     etas: dict[Stage, datetime] = Field(default_factory=dict)
-    eta_spread: float = 0.5  # how far off they may be, as a share of the time left
+    eta_spread: float = 0.5  # likely error of the ETAs, as a share of the time left
 
     stages: dict[Stage, StageItem] = Field(default_factory=dict)
     sequences: dict[Stage, int] = Field(default_factory=dict)
@@ -208,7 +208,7 @@ def overall_progress(detail: StatusDetail) -> float:
 
 
 def plain(value: Any) -> Any:
-    """DynamoDB's numbers as JSON's."""
+    """`value` with DynamoDB's numbers as int and float."""
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):

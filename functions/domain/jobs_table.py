@@ -53,8 +53,8 @@ class JobsTable:
         self._write_facts(job.job_id, self._facts(job, more, start_with))
 
     def record_rerun(self, job: Job, more: JobFacts, start_with: str) -> bool:
-        """Write the facts of a rerun, in the place of what a request left that never got it started. False when its
-        events have arrived: then the facts are those of the request that did."""
+        """Write the facts of a rerun, replacing those of a request that never started it. Returns False if its events
+        have arrived: then the item holds the facts of the request that did start it."""
         return holds(
             self._table.put_item,
             Item={"jobId": job.job_id, **self._facts(job, more, start_with)},
@@ -158,7 +158,7 @@ class JobsTable:
         return {"jobId": job_id, **found}
 
     def set_name(self, job_id: str, name: str) -> None:
-        """Of a job that is there."""
+        """Rename the job, if it exists."""
         self._change(job_id, "SET #name = :value", {"#name": "name"}, name)
 
     def add_share(self, job_id: str, share_id: str, share: Share) -> bool:
@@ -180,7 +180,7 @@ class JobsTable:
         self._change(job_id, "REMOVE shares.#share", {"#share": share_id})
 
     def _change(self, job_id: str, expression: str, names: Mapping[str, str], value: Any = None) -> None:
-        """Never makes an item: the job may be deleted meanwhile."""
+        """Update the item if it exists: the job may have been deleted meanwhile."""
         holds(
             self._table.update_item,
             Key={"jobId": job_id},
@@ -194,7 +194,7 @@ class JobsTable:
         self._table.delete_item(Key={"jobId": job_id})
 
     def note_mail(self, job_id: str, type_: StatusType) -> None:
-        """A mail about this event has gone out."""
+        """Record that a mail about this event was sent."""
         self._table.update_item(
             Key={"jobId": job_id},
             UpdateExpression="ADD mailed :types",
@@ -217,7 +217,7 @@ class JobsTable:
     def _write(self, job_id: str, updates: Sequence[ItemUpdate], moments: Mapping[str, str]) -> bool:
         """False if one of the updates is not newer; then none is made."""
         values = {name: _storable(value) for update in updates for name, value in update.values.items()}
-        # an event of a job that was not recorded also creates an item
+        # an event also creates the item of a job that was not recorded
         kept = {"expiresAt": int(self._clock()) + KEEP_SECONDS, **moments}
         number = {name: i for i, name in enumerate([*kept, *values])}
         changes = [f"#{number[name]} = if_not_exists(#{number[name]}, :{number[name]})" for name in kept]

@@ -28,7 +28,8 @@ _SUMMED = ("gaussians", "steps", "denseSeeds", "densePoints", "virtualViews")
 
 @dataclass(frozen=True)
 class BlockResult:
-    """A block's result.json. `weight`: its share of the flight; `pixels`: of each photo's part, by the photo's name."""
+    """A block's result.json. `weight`: the block's share of the flight; `pixels`: the size of each photo's part, by the
+    photo's name."""
 
     result: Mapping[str, Any]
     weight: float
@@ -76,7 +77,7 @@ def joined_result(coarse: Mapping[str, Any], blocks: Sequence[BlockResult]) -> d
 
 
 def joined_views(blocks: Sequence[BlockResult]) -> list[dict[str, Any]]:
-    """The scores of the check photos, each once, in order of their names."""
+    """The scores of the check photos, one per photo, sorted by name."""
     found: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
     for block in blocks:
         for score in block.result["metrics"].get("views", []):
@@ -93,13 +94,13 @@ def joined_views(blocks: Sequence[BlockResult]) -> list[dict[str, Any]]:
 
 
 def pooled(values: Iterable[tuple[float, float | None]]) -> float | None:
-    """dB of all pixels together, of (pixels, dB); None where nothing is known."""
+    """The dB of all pixels together, from pairs (pixels, dB); None if no pair has a value."""
     error = weighed([(weight, None if value is None else 10 ** (-value / 10)) for weight, value in values])
     return None if error is None else round(-10 * math.log10(max(error, 1e-10)), 4)
 
 
 def weighed(values: Iterable[tuple[float, float | None]]) -> float | None:
-    """Mean of (weight, value), of those with a value; None where there is none."""
+    """The weighted mean of pairs (weight, value) that have a value; None if none has."""
     known = [(weight, value) for weight, value in values if value is not None]
     total = sum(weight for weight, _ in known)
     return sum(weight * value for weight, value in known) / total if total else None

@@ -1,4 +1,4 @@
-"""Where things are in the results bucket (docs/contracts.md, "S3"). Pure."""
+"""Keys and URIs in the results bucket (docs/contracts.md, "S3"). Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.job import first_job_id
 from domain.stages import StageRun
 
 RESULT = "result.json"
-KEPT, EXPIRING = "jobs", "intermediates"  # files that customers get; files that only later stages read and that expire
+KEPT, EXPIRING = "jobs", "intermediates"  # files for customers; files for later stages, which expire
 _OF_JOB = re.compile(rf"s3://(?P<bucket>[^/]+)/({KEPT}|{EXPIRING})/(?P<job>[a-z0-9-]+)/(?P<rest>.+)", re.DOTALL)
 _SNAPSHOT = re.compile(r"(?P<first>\d+)/snapshots/(?P<step>\d+)\.jpg")
 
@@ -67,17 +67,17 @@ def evidence_prefix(job_id: str, stage: Stage) -> str:
 
 
 def training_uri(run: StageRun, results_bucket: str) -> str:
-    """Where SageMaker is to put a training job's output: it adds the job's name and `output/model` itself."""
+    """Where SageMaker writes a training job's output: it appends the job's name and `output/model` itself."""
     return f"{folder_of(run, results_bucket)}/{run.stage}"
 
 
 def upload_folder(job_id: str, results_bucket: str) -> str:
-    """Where the uploaded version is copied to, for the job's first stage, without a slash at the end."""
+    """The folder to which the uploaded version is copied for the job's first stage, without a slash at the end."""
     return f"s3://{results_bucket}/{EXPIRING}/{job_id}/upload"
 
 
 def branding_folder(job_id: str, results_bucket: str) -> str:
-    """Where the company's logo is copied to, for the quality report, without a slash at the end."""
+    """The folder to which the company's logo is copied for the quality report, without a slash at the end."""
     return f"s3://{results_bucket}/{EXPIRING}/{job_id}/{BRANDING}"
 
 
@@ -89,7 +89,7 @@ def upload_uri(job_id: str, key: str, results_bucket: str) -> str:
 
 
 def checkpoints_uri(run: StageRun, first_attempt: int, results_bucket: str) -> str:
-    """The checkpoints that `first_attempt` began, of a block in a folder of its own, with a slash at the end."""
+    """The checkpoints that `first_attempt` began, with a slash at the end; each block has a separate folder."""
     block = "" if run.block is None else f"{block_label(run.block)}/"
     return f"s3://{results_bucket}/{checkpoints_prefix(run.job_id)}{block}{first_attempt}/"
 
@@ -106,5 +106,5 @@ def snapshot_of(key: str, job_id: str) -> tuple[int, int] | None:
 
 
 def report_key(job_id: str, name: str) -> str:
-    """A file of the job's report."""
+    """The key of a file of the job's report."""
     return f"{KEPT}/{job_id}/{name}"

@@ -1,4 +1,4 @@
-"""What one owner may have of the pipeline: open jobs, jobs and dollars a day, mails a day, calls a minute."""
+"""Limits for one owner: open jobs, jobs and dollars per day, mails per day, calls per minute."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from domain.job_item import JobItem
 from domain.jobs_table import JobsTable
 from domain.settings import Settings
 
-# to one address, and about one owner's jobs: outcome mails, and start mails, which are counted separately
+# for one address, and for one owner's jobs; outcome mails and start mails are counted separately
 MAX_MAILS_A_DAY, MAX_START_MAILS_A_DAY = 20, 5
 MAX_CALLS_A_MINUTE = 300  # of the API by one caller: ten open pages of running jobs
-LOOKED_AT = 500  # of an owner's newest jobs
+LOOKED_AT = 500  # newest jobs of an owner that are counted
 
 
 class JobLimits(Settings):
-    """Of one owner. `owner_daily_dollars` counts what today's jobs have cost so far; each may still cost its budget."""
+    """The limits of one owner. `owner_daily_dollars` is compared with what today's jobs have cost so far; each job that
+    runs may still cost its budget."""
 
     owner_open_jobs: int
     owner_daily_jobs: int

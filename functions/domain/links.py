@@ -1,4 +1,4 @@
-"""Links into the results bucket that expire."""
+"""Sign links to objects in the results bucket, which expire."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from domain.streaming import MANIFEST, page_link, with_links
 
 VIEWER, SAVED_VIEWER = "viewer/index.html", "viewer.html"
 STREAMING_VIEWER = "viewer/stream.html.gz"  # of a large scene
-VIEWERS = (STREAMING_VIEWER, VIEWER)  # the first that there is, is the one to open
+VIEWERS = (STREAMING_VIEWER, VIEWER)  # the first that exists is opened
 ORBIT = "orbit.webp"
-# what browsers save and do not show: delivered name → its ending behind the scene's title
+# files that browsers save instead of showing: delivered name → what follows the scene's title in the file name
 SAVED_AS = {
     "scene.sog": ".sog",
     "scene.ply": ".ply",
@@ -37,7 +37,7 @@ SAVED_AS = {
 
 
 def attachment(file_name: str) -> str:
-    """The Content-Disposition of a file to be saved (RFC 6266), whatever letters its name has."""
+    """The Content-Disposition of a file to be saved (RFC 6266); its name may contain any letters."""
     plain = re.sub(r'[^\x20-\x7e]|["\\%/]', "_", file_name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
 
@@ -74,7 +74,7 @@ class Links:
             signed[MANIFEST] = manifest
             if streaming[0] is not None:
                 signed[STREAMING_VIEWER] = page_link(self._sign(streaming[0]), manifest)
-        if VIEWER in own:  # the same page once more, to be kept
+        if VIEWER in own:  # a second link to the same page, for saving it
             signed[SAVED_VIEWER] = self._sign(own[VIEWER], f"{title}.html")
         return signed
 
@@ -93,7 +93,7 @@ class Links:
         bucket, key = split_uri(uri)
         params = {"Bucket": bucket, "Key": key}
         content_type, encoding = guess_type(key)
-        if content_type is not None:  # whatever type the upload declared: a page must open, not download
+        if content_type is not None:  # overrides the declared type: a page must open instead of being downloaded
             params["ResponseContentType"] = content_type
         if encoding is not None:
             params["ResponseContentEncoding"] = encoding
@@ -103,7 +103,7 @@ class Links:
         return url
 
     def evidence(self, job_id: str) -> dict[str, str]:
-        """What stages that refused their input left to show why, by `<stage>/<file>`: name → s3 URI."""
+        """The files with which stages that refused their input show why: s3 URIs by `<stage>/<file>`."""
         found = {}
         for stage in Stage:
             if stage.spec.leaves_evidence:
@@ -114,9 +114,9 @@ class Links:
         return found
 
     def snapshots(self, job_id: str) -> dict[str, str]:
-        """The pictures that training has left so far, by `snapshots/<step>.jpg` in the steps' order: name → s3 URI."""
+        """The pictures that training has written so far: s3 URIs by `snapshots/<step>.jpg`, in the order of steps."""
         answer = self._s3.list_objects_v2(Bucket=self._bucket, Prefix=checkpoints_prefix(job_id))
         keys = [entry["Key"] for entry in answer.get("Contents", [])]
         found = sorted((*shown, key) for key in keys if (shown := snapshot_of(key, job_id)))
-        # of two beginnings the later one's
+        # if two attempts began the training anew, the later one's picture of a step replaces the earlier one's
         return {f"snapshots/{step}.jpg": f"s3://{self._bucket}/{key}" for step, _first, key in found}

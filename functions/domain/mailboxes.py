@@ -20,7 +20,7 @@ class Closed(StrEnum):
     UNSUBSCRIBED = "UNSUBSCRIBED"
     BOUNCED = "BOUNCED"
     COMPLAINED = "COMPLAINED"
-    REFUSED = "REFUSED"  # SES takes no mail to it
+    REFUSED = "REFUSED"  # SES accepts no mail to it
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def mailbox_of(address: str) -> str:
 
 
 class MailboxTable:
-    """Partition key `address`, as `mailbox_of` says."""
+    """Partition key `address`, in the form of `mailbox_of`."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -70,7 +70,7 @@ class MailboxTable:
         )
 
     def unsubscribe(self, reference: str, at: datetime) -> bool:
-        """Close the mailbox that a mail's `reference` names; False where there is no such mailbox."""
+        """Close the mailbox that a mail's `reference` names; False if there is no such mailbox."""
         return self._change(
             reference,
             "SET closed = if_not_exists(closed, :unsubscribed), closedAt = if_not_exists(closedAt, :at)",
@@ -89,7 +89,7 @@ class MailboxTable:
 
     def _change(self, reference: str, update: str, values: dict[str, str], condition: str) -> bool:
         address, key = _read(reference)
-        if not 0 < len(address) <= MAX_ADDRESS:  # DynamoDB takes no longer key
+        if not 0 < len(address) <= MAX_ADDRESS:  # DynamoDB rejects longer keys
             return False
         return holds(
             self._table.update_item,

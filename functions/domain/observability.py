@@ -20,7 +20,8 @@ class EmitterWithoutMessages(UDPEmitter):  # type: ignore[misc]
 
 
 def _drop_messages(entity: Any) -> None:
-    """Of an X-Ray segment and those within it. A cause that is no mapping refers to another segment's."""
+    """Remove the messages from an X-Ray segment and its subsegments. A cause that is not a mapping refers to the cause
+    of another segment."""
     if isinstance(entity.cause, dict):
         for exception in entity.cause.get("exceptions", ()):
             exception.message = None

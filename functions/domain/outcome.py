@@ -32,16 +32,17 @@ class RunOutcome(BaseModel):
     seconds: float = 0.0
     instance_type: str = ""
     waiting_since: datetime | None = None
-    """Since when the run has waited for its machine, first or again after it was taken; no progress comes meanwhile."""
+    """Since when the run has been waiting for a machine, its first or one that replaces an interrupted one; it makes no
+    progress meanwhile."""
     reason: str = ""
-    """What SageMaker and the container say of a failure, for operators: customers read `error`."""
+    """The reasons that SageMaker and the container give for a failure, for operators: customers read `error`."""
 
     @property
     def ended(self) -> bool:
         return self.status in (RunStatus.COMPLETED, RunStatus.FAILED)
 
 
-# what a container leaves as its reason: `CODE: facts`
+# the reason that a container leaves: `CODE: facts`
 _NAMED = re.compile(rf"\b({'|'.join(ErrorCode)}): (.*)", re.S)
 # SageMaker's secondary status of a training job that ended
 _SECONDARY = {
@@ -79,7 +80,8 @@ _PLATFORM_FAULTS = (
 
 
 def outcome_of(run: StageRun, described: dict[str, Any] | None) -> RunOutcome:
-    """`described` is DescribeProcessingJob's or DescribeTrainingJob's answer, None where there is no such job."""
+    """The outcome of `run`; `described`: the answer of DescribeProcessingJob or DescribeTrainingJob, None if there is
+    no such job."""
     if described is None:
         return RunOutcome(status=RunStatus.MISSING)
     status = described[f"{run.stage.kind}JobStatus"]

@@ -25,7 +25,7 @@ _TRUSTED = 5  # one by the share of a stage's time from which the observed pace 
 MAX_SPEED_FACTOR = 20.0
 LEARNING = 0.3  # weight of the newest run, once there are some
 _EVEN = tuple(tenth / TENTHS for tenth in range(TENTHS + 1))
-# measured on two cores: training of two real and made scenes, 2,000 steps
+# measured on two cores: 2,000 training steps on two scenes, one real and one synthetic
 _TRAINING = (0.0, 0.07, 0.10, 0.15, 0.21, 0.29, 0.41, 0.59, 0.755, 0.92, 1.0)
 
 
@@ -49,7 +49,7 @@ class Pace(BaseModel):
         return self if self.runs else self.model_copy(update={"waiting": waiting})
 
 
-# before anything was learnt: the sample on two cores; a stage that was never measured is one unit of a minute
+# used until something was learnt: measured on the sample with two cores; an unmeasured stage counts as one minute
 _UNMEASURED = Pace(waiting=30, per_unit=60, usual=1)
 _PRIOR = {
     Stage.SFM: Pace(waiting=30, per_unit=1.2, usual=100),
@@ -66,7 +66,7 @@ def prior(stage: Stage, quality: Quality) -> Pace:
 
 
 def blocks_of(item: JobItem) -> int:
-    """In how many blocks the job is trained, from the number of its photos; 1: it is not divided."""
+    """The number of blocks in which the job is trained, from its number of photos; 1: it is not divided."""
     step = item.pipeline_step
     return blocks_for(item.photos) if item.photos and step is not None and Stage.SFM in step.stages else 1
 
@@ -93,7 +93,7 @@ def runs_of(stage: Stage, item: JobItem) -> list[float]:
 
 def stage_seconds(stage: Stage, item: JobItem, pace: Pace) -> float:
     """How long the stage is likely to take, from its request to its end, with a machine for each block."""
-    turns = sorted(set(runs_of(stage, item)))  # blocks side by side take one
+    turns = sorted(set(runs_of(stage, item)))  # blocks that run side by side count once
     return sum(pace.waiting + share * pace.per_unit * units(stage, item, pace) for share in turns)
 
 

@@ -1,4 +1,4 @@
-"""One POST to a host that a customer named: to the address that was checked, over TLS, without following redirects."""
+"""Send a POST to a host that a customer named: to the address that was checked, over TLS, without redirects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from domain.errors import MAX_FACTS, one_line
 from domain.webhooks import Targets
 
-# for the complete call: with a timeout per read only, a host that sends byte by byte could hold the call for ever
+# for the complete answer: with only a timeout per read, a host that sends byte by byte could hold the call forever
 TIMEOUT_SECONDS = 10.0
 # addresses of IPv6 that stand for one of IPv4: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible (RFC 4291); `ipaddress`
 # itself knows the mapped, 6to4 and Teredo ones
@@ -22,15 +22,15 @@ _EMBEDDING = [ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1:
 
 
 class Undelivered(Exception):
-    """A call was not delivered; says why."""
+    """A call was not delivered; the message says why."""
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], targets: Targets, seconds: float = TIMEOUT_SECONDS) -> None:
-    """Raises Undelivered unless the host answers 2xx within `seconds`."""
+    """POST `body` to `url`. Raises Undelivered unless the host answers 2xx within `seconds`."""
     try:
         status = _status_of(url, body, headers, targets, seconds)
-    except (OSError, HTTPException, ValueError) as error:  # ValueError: a host or path that no request can carry
-        # what the host sent may be in it, up to 64 kB, and goes into the owner's log
+    except (OSError, HTTPException, ValueError) as error:  # ValueError: a host or path that a request cannot contain
+        # the message may quote up to 64 kB that the host sent, and is stored in the owner's log
         raise Undelivered(one_line(f"{type(error).__name__}: {error}", MAX_FACTS)) from error
     if not 200 <= status < 300:
         raise Undelivered(f"answered {status}")
@@ -77,13 +77,13 @@ def _status_of(url: str, body: bytes, headers: Mapping[str, str], targets: Targe
 
 @contextmanager
 def _ended_after(seconds: float, sock: socket.socket) -> Iterator[Event]:
-    """Shuts the connection down when the time is over, whatever is being read or written; the event records it."""
+    """Shut the connection down when the time is over, even during a read or write; the event then is set."""
     too_late = Event()
 
     def end() -> None:
         too_late.set()
-        with suppress(OSError):  # closed meanwhile
-            # not SSLSocket's own, which forgets the session that another thread reads from
+        with suppress(OSError):  # it was closed meanwhile
+            # not SSLSocket.shutdown, which drops the session while another thread reads from it
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     timer = Timer(seconds, end)

@@ -64,8 +64,8 @@ def divided_from(step: PipelineStep, photos: int) -> PipelineStep:
 
 
 def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineStep) -> int:
-    """Decide whether an archive of `archive_bytes` may become a job; returns how many photos it holds (0 for a splat,
-    and for films: how many frames will be taken is not known).
+    """Decide whether an archive of `archive_bytes` may become a job; returns its number of photos: 0 for a splat, and
+    for films, whose number of frames is not known yet.
 
     Raises RejectedUpload with the code and the facts.
     """
@@ -89,10 +89,9 @@ def check_entries(entries: Sequence[Entry], archive_bytes: int, step: PipelineSt
 
 
 def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineStep) -> None:
-    """Look into an archive that `check_entries` took, as far as it can be read in seconds.
+    """Check the content of an archive that `check_entries` accepted, as far as it can be read in seconds.
 
-    Raises RejectedUpload where its films, its splat or its model of a scene are such that the first stage would refuse
-    them.
+    Raises RejectedUpload if the first stage would refuse its films, its splat or its model of a scene.
     """
     files = {entry.path: entry for entry in entries if not entry.is_folder and not is_side_file(entry.path)}
     wanted = wanted_of(step, list(files))
@@ -108,7 +107,7 @@ def check_contents(stream: BinaryIO, entries: Sequence[Entry], step: PipelineSte
 
 
 def check_bare_film(stream: BinaryIO) -> None:
-    """Read a film's header, if it is in reach. Raises RejectedUpload: UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA."""
+    """Check a film's header, if it is in reach. Raises RejectedUpload: UNREADABLE_FILM, UNSUITABLE_FILM, PANORAMA."""
     try:
         check_film(stream)
     except OutOfReach:
@@ -118,7 +117,7 @@ def check_bare_film(stream: BinaryIO) -> None:
 
 
 def check_bare_splat(stream: BinaryIO, key: str, size: int) -> None:
-    """Read the header of a splat that is a PLY. Raises RejectedUpload(INVALID_SPLAT)."""
+    """Check the header of a splat, if it is a PLY. Raises RejectedUpload(INVALID_SPLAT)."""
     if size == 0:
         raise RejectedUpload(ErrorCode.INVALID_SPLAT, "0 bytes")
     stream.seek(0)
@@ -128,7 +127,7 @@ def check_bare_splat(stream: BinaryIO, key: str, size: int) -> None:
 def _check_photo_count(
     photos: Sequence[PurePosixPath], files: Set[PurePosixPath], nested: Sequence[str], others: str = ""
 ) -> int:
-    """How many photos there are. `nested`: archives that are not opened; `others`: pictures that do not count."""
+    """The number of photos. `nested`: archives that are not opened; `others`: pictures that do not count, in words."""
     if not photos:
         if nested:
             raise RejectedUpload(ErrorCode.NO_PHOTOS, f"{', '.join(nested[:3])} in the ZIP: not opened")
@@ -145,7 +144,7 @@ def _check_photo_count(
 
 
 def _scene_photos(chosen: Sequence[Entry]) -> list[PurePosixPath]:
-    """The photos of a scene, which has a model and, unless it has no photos, images/ beside or above that."""
+    """The photos of a scene, which has a model and, unless it has no photos, a folder images/ beside or above it."""
     paths = [entry.path for entry in chosen]
     models = model_folders(paths)
     if not models:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BLOCK_BYTES = 256 * 1024
-# a list of files this long names far more than any job may hold; reading it would need more memory than a Lambda has
+# a longer list of files has far more entries than a job may have, and would need more memory than the function has
 MAX_READ_BYTES = 16 * 1024**2
-# of one object, all of them kept: 64 MiB, which S3 sends block by block in some ten seconds; a file decides how many
-# places of it are looked at, and the function that reads has a minute
+# of one object; all are kept in memory: 64 MiB, which S3 sends block by block in some ten seconds. The file decides how
+# many places in it are read, and the function has one minute
 MAX_BLOCKS = 256
 
 
@@ -32,9 +32,9 @@ class OutOfReach(Exception):
 class RangedObject(io.RawIOBase):
     """Reads `size` bytes of one object version by ranged GETs of whole blocks, each fetched once.
 
-    A version that is gone or overwritten (If-Match fails) surfaces as botocore's ClientError, one that may not
-    be read raises UnreadableUpload. One read of more than MAX_READ_BYTES, however much of it there is, raises
-    ReadTooLong before anything is fetched, and a read that needs a block beyond MAX_BLOCKS raises OutOfReach.
+    Raises botocore's ClientError for a version that is gone or was overwritten (If-Match fails), and UnreadableUpload
+    for one that may not be read. A single read of more than MAX_READ_BYTES raises ReadTooLong before anything is
+    fetched, even near the object's end; a read that needs more than MAX_BLOCKS blocks raises OutOfReach.
     """
 
     def __init__(self, s3: Any, uploaded: UploadedObject, size: int) -> None:

@@ -57,13 +57,13 @@ class StageReporter:
         return outcome.model_copy(update={"error": error, "reason": reason})
 
     def output_of(self, run: StageRun, outcome: RunOutcome) -> StageOutput | None:
-        """What the completed run left, or None without a result.json. Raises DamagedResult."""
+        """The output of a completed run, or None without a result.json. Raises DamagedResult."""
         uri = output_uri(run, self._platform.results_bucket)
         result = read_result(self._s3, uri, run)
         if result is None:
             return None
         output = output_from(result, uri, outcome.seconds, self.cost_of_attempts(run, outcome))
-        # the state machine's data holds all blocks: what they found stays in S3, where it is joined
+        # the state machine's data contains all blocks, so their metrics and warnings stay in S3, where they are joined
         return output if run.block is None else output.model_copy(update={"metrics": {}, "warnings": []})
 
     def cost_of_attempts(self, run: StageRun, outcome: RunOutcome) -> dict[str, float]:
@@ -77,17 +77,17 @@ class StageReporter:
         return [outcome_of(attempt, self._compute.describe(attempt)) for attempt in earlier]
 
     def succeed(self, run: StageRun, task_token: str, output: StageOutput) -> None:
-        """Answer the task with an output from before the run; no job is created."""
+        """Answer the task with the output of an earlier run; no job is created."""
         self._answer("send_task_success", taskToken=task_token, output=state_output(output))
         self._runs.answered(run, task_token)
 
     def fail(self, task_token: str, error: JobError) -> None:
-        """Error is the code, which Retry and Catch match; cause is the JobError as JSON."""
+        """Fail the task: its error is the code, which Retry and Catch match; its cause is the JobError as JSON."""
         self._answer("send_task_failure", taskToken=task_token, error=error.code.value, cause=error.model_dump_json())
 
     def beat(self, run: StageRun, at: datetime | None = None) -> bool:
-        """Progress was made at `at` (default: now): the task's heartbeat starts anew. False when no task waits for the
-        run any more."""
+        """Send the task a heartbeat, because the run made progress at `at` (default: now). False if no task waits for
+        the run any more."""
         waiting = self._runs.find(run)
         alive = waiting is not None and self._answer("send_task_heartbeat", taskToken=waiting.task_token)
         if alive:

@@ -85,8 +85,8 @@ class Rerunner:
     def rerun(self, request: RerunRequest) -> StartedRerun:
         """Start the rerun, once, however often the request is repeated.
 
-        Raises RefusedRequest: NO_SUCH_JOB; JOB_RUNNING while the job or another rerun of it runs; NOT_REUSABLE when a
-        result or the upload that it needs is gone; RESULT_DAMAGED. Raises RejectedUpload(INVALID_OPTION).
+        Raises RefusedRequest: NO_SUCH_JOB; JOB_RUNNING while the job or another rerun of it runs; NOT_REUSABLE if a
+        result or upload that it needs is gone; RESULT_DAMAGED; LIMIT_REACHED. Raises RejectedUpload(INVALID_OPTION).
         """
         source = self._executions.lookup(request.job_id)
         if source is None:

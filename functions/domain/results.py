@@ -1,4 +1,4 @@
-"""Read what stages left in S3."""
+"""Read the results that stages left in S3."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from domain.job import Camel, first_job_id
 from domain.layout import RESULT, split_uri
 from domain.stages import StageOutput, StageRun
 
-# The state machine's data is 256 KiB for the whole job, and Step Functions ends an execution that exceeds it without a
-# Catch. The whole of warnings and metrics stays in result.json, which the report reads.
+# The state machine's data is limited to 256 KiB for the whole job, and Step Functions ends an execution that exceeds it
+# without a Catch. All warnings and metrics are in result.json, which the report reads.
 MAX_WARNINGS = 20
 MAX_MESSAGE_CHARACTERS = 300
 MAX_METRICS_BYTES = 20_000
 
 
 def read_bytes(s3: Any, uri: str) -> bytes | None:
-    """The object at `uri`, or None where there is none."""
+    """The object at `uri`, or None if there is none."""
     bucket, key = split_uri(uri)
     try:
         body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -36,7 +36,7 @@ def read_bytes(s3: Any, uri: str) -> bytes | None:
 
 
 def read_json(s3: Any, uri: str) -> Any:
-    """The JSON at `uri`, or None where there is none."""
+    """The JSON document at `uri`, or None if there is none."""
     body = read_bytes(s3, uri)
     return None if body is None else json.loads(body)
 
@@ -56,7 +56,7 @@ class ResultFile(Camel):
 
 
 class StageResult(Camel):
-    """`result.json` (events/schemas/result-<stage>.schema.json), as far as the control plane reads it."""
+    """The parts of `result.json` (events/schemas/result-<stage>.schema.json) that the control plane reads."""
 
     version: Literal[1]
     stage: Stage
@@ -98,7 +98,7 @@ def read_result(s3: Any, uri: str, run: StageRun) -> StageResult | None:
 
 
 def output_from(result: StageResult, uri: str, seconds: float, cost: dict[str, float]) -> StageOutput:
-    """What the state machine keeps of the result below `uri`."""
+    """The part of the result below `uri` that the state machine's data contains."""
     return StageOutput(
         stage=result.stage,
         attempt=result.attempt,

@@ -1,4 +1,4 @@
-"""The SageMaker request of a stage run. Pure: no AWS call here."""
+"""Compose the SageMaker request of a stage run. Pure."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def reads_upload(run: StageRun, job: Job) -> bool:
 
 
 def source_of(run: StageRun, job: Job, finished: dict[Stage, StageOutput], results_bucket: str) -> dict[str, str]:
-    """What the run reads: the copy of the upload for the first stage of the job, else the output of the stage before.
+    """The run's input: the copy of the upload for the job's first stage, otherwise the output of the previous stage.
 
     A prefix ends with a slash, because for SageMaker the prefix `a` also matches `a.bak`.
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html

@@ -23,7 +23,7 @@ from domain.stages import StageRun
 
 
 class DailySpending:
-    """In the limits table, partition key `counter`: the dollars of each day (UTC).
+    """The dollars of each day (UTC), in the limits table, partition key `counter`.
 
     A run counts on the day of its start: with its maximum cost until it has ended, then with its actual cost. After a
     crash between two writes, the count is too high, never too low.

@@ -23,12 +23,12 @@ from domain.stages import RetryState, StageRun
 
 MAX_PAGE = 50
 KEEP_SECONDS = 60 * 24 * 3600
-# a run without news for so long is checked. watch_runs runs every minute; at the first check, SageMaker's description
+# a run without news for this long is checked. watch_runs runs every minute; at the first check, SageMaker's description
 # may not show the end yet, and the second check must still come within six minutes of the end
 QUIET_SECONDS = 120
-# for so long a waiting run belongs to the invocation that is creating its job; after that, another one may try
+# how long a waiting run belongs to the invocation that is creating its job; after that, another one may try
 CLAIM_SECONDS = 45
-_OVER = "0"  # of a claim: before any time
+_OVER = "0"  # `claimedUntil` of a released claim: sorts before any time
 # postponing a check by less than this is not worth a write: containers report progress every few seconds
 MIN_POSTPONED_SECONDS = 60
 BLOCKS_A_TURN = 8  # of one large flight, before the other jobs of its turn in the queue
@@ -42,17 +42,17 @@ class Reservation(BaseModel):
 
 
 class Billed(BaseModel):
-    """A run whose cost was recorded just now; `reservation`: the money that was reserved for it."""
+    """A run whose cost was just recorded; `reservation`: the money that was reserved for it."""
 
     reservation: Reservation | None
 
 
 class WaitingRun(BaseModel):
-    """A stage run and the token its callback task waits with.
+    """A stage run and the token of the callback task that waits for it.
 
-    `start_tag`: its job's, by which owners take turns (domain/fairness.py). While it waits for a machine, `request`
-    holds the arguments of its Create call and `place` what the queue is sorted by; `claimed`: somebody was about to
-    make that call, and may have gone down with it or met a fault after it.
+    `start_tag`: the job's tag, by which owners take turns (domain/fairness.py). While the run waits for a machine,
+    `request` holds the arguments of its Create call, and `place` is the queue's sort key. `claimed`: an invocation was
+    about to make that call, and may have crashed or met a fault afterwards.
     """
 
     run: StageRun
@@ -69,13 +69,13 @@ class WaitingRun(BaseModel):
 
     @property
     def queued_at(self) -> datetime | None:
-        """When it began to wait for a machine; None when it has one."""
+        """When it began to wait for a machine; None if it has one."""
         return datetime.fromisoformat(self.place.split("#")[-2]) if self.queued else None
 
 
 class StageRuns:
-    """Partition key `jobId`, sort key `stageRun` (`<stage>#<attempt, 4 digits>`; of a block
-    `<stage>#b007#<attempt>`, of the coarse model `<stage>#coarse#<attempt>`).
+    """Partition key `jobId`, sort key `stageRun`: `<stage>#<attempt, 4 digits>`, for a block `<stage>#b007#<attempt>`,
+    for the coarse model `<stage>#coarse#<attempt>`.
 
     The index `queue` holds the items that have `queuedFor` (a stage) and `queuedAt` (start tag, time, job). The index
     `watch` holds those that have `watchedFor` (a stage) and `nextLook` (UTC): a task may still wait for them.
@@ -85,9 +85,9 @@ class StageRuns:
         self._table, self._clock = table, clock
 
     def remember(self, run: StageRun, task_token: str, retry_state: RetryState, start_tag: int) -> None:
-        """Store the token of a new run, or again of the same invocation repeated.
+        """Store the token of a new run; repeating the same call changes nothing.
 
-        Raises ConditionalCheckFailedException when another token already waits for this run.
+        Raises ConditionalCheckFailedException if another token already waits for this run.
         """
         self._table.put_item(
             Item={
@@ -194,7 +194,7 @@ class StageRuns:
         )
 
     def bill(self, run: StageRun, dollars: float) -> Billed | None:
-        """Record what the ended run has cost; None when it was recorded before, or the run is unknown."""
+        """Record the cost of the ended run; None if it was recorded before, or if the run is unknown."""
         answer = answer_if_holds(
             self._table.update_item,
             Key=self._key(run),
@@ -228,8 +228,9 @@ class StageRuns:
         return until if claimed else None
 
     def release(self, run: StageRun, claim: str) -> None:
-        """The run waits on, and whoever comes next may create its job; unless `claim` is over, and the run is another's
-        by now. It stays known that the run was claimed: its job may exist, where a fault came after its creation."""
+        """End `claim`, so that the next invocation may create the run's job; do nothing if the claim has expired and
+        another invocation holds the run. The run stays marked as claimed: its job may exist if a fault came after its
+        creation."""
         holds(
             self._table.update_item,
             Key=self._key(run),
@@ -239,7 +240,7 @@ class StageRuns:
         )
 
     def leave_queue(self, run: StageRun) -> bool:
-        """Take the run out of the queue; False when it was not in it."""
+        """Take the run out of the queue; False if it was not in it."""
         return holds(
             self._table.update_item,
             Key=self._key(run),
@@ -248,7 +249,7 @@ class StageRuns:
         )
 
     def queue(self, *stages: Stage) -> Iterator[WaitingRun]:
-        """The runs of these stages that wait for a machine, the one whose turn it is first. The index lags behind the
+        """The runs of these stages that wait for a machine, in the order of their turns. The index lags behind the
         table by moments."""
         return heapq.merge(*map(self._queue_of, stages), key=lambda waiting: waiting.place)
 
@@ -303,7 +304,7 @@ def latest_of(runs: Iterable[WaitingRun], stage: Stage, block: BlockName | None 
 
 
 def _part_of(block: BlockName | None) -> str:
-    """Of the sort key, between stage and attempt."""
+    """The part of the sort key between stage and attempt."""
     if block is None:
         return ""
     return f"#{COARSE}" if block == COARSE else f"#b{block:03d}"

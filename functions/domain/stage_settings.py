@@ -18,7 +18,7 @@ def _listed(text: str) -> tuple[str, ...]:
 
 
 def _by_quality(instance_types: str) -> dict[Quality, tuple[str, ...]]:
-    """Raises ValueError when the list has not one entry for each quality."""
+    """Raises ValueError unless the list has one entry for each quality."""
     chains = (tuple(chain.split("+")) for chain in _listed(instance_types))
     return dict(zip(Quality, chains, strict=True))
 
@@ -39,7 +39,8 @@ class MachineSettings(Settings):
 
 
 class PriceSettings(Settings):
-    """`region_prices`: what machines cost where the stack is, as the template's RegionPrices has it; may be empty."""
+    """`region_prices`: the prices of machines in the stack's region, in the form of the template's RegionPrices; may be
+    empty."""
 
     stack_region: str
     region_prices: str

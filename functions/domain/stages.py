@@ -13,13 +13,13 @@ from contract.codes import ErrorCode
 from contract.stages import JobName, Stage
 from domain.job import Camel
 
-# of a large flight: a block by its number, or the coarse model of all; bounded, as events and names bring it
+# a part of a large flight: a block by its number, or the coarse model; bounded, as events and names come from outside
 FlightPart = Annotated[int, Field(ge=1, le=MAX_BLOCKS)] | Literal["coarse"]
 
 
 class StageRun(Camel):
-    """One attempt at a stage of a job: one SageMaker job, which it names. `block`: the part of a large flight that it
-    trains; None for the whole."""
+    """One attempt at a stage of a job, which is one SageMaker job. `block`: the part of a large flight that it trains;
+    None for all of it."""
 
     job_id: str
     stage: Stage
@@ -28,7 +28,7 @@ class StageRun(Camel):
 
     @property
     def job_name(self) -> str:
-        """SageMaker's job name. Raises ValueError past 63 characters."""
+        """SageMaker's job name. Raises ValueError if it would have more than 63 characters."""
         return str(JobName(self.job_id, self.stage, self.attempt, self.block))
 
     @property
@@ -48,9 +48,9 @@ class StageRun(Camel):
 
 
 class RetryState(Camel):
-    """What an attempt takes over from earlier ones: it continues the checkpoints that `checkpoint_attempt` began, and
-    the cap on Gaussians is divided by `gaussian_divisor`. `machine` counts how often no machine was found; it is the
-    index of the machine choice to use."""
+    """What an attempt inherits from earlier ones: it continues the checkpoints that `checkpoint_attempt` began, and its
+    cap on Gaussians is divided by `gaussian_divisor`. `machine` counts how often no machine was found; it is the index
+    of the machine choice to use."""
 
     gaussian_divisor: int = 1
     checkpoint_attempt: int = 1
@@ -69,7 +69,7 @@ def next_retry_state(retry_state: RetryState, next_attempt: int, failure: ErrorC
 
 
 class StageOutput(Camel):
-    """What a finished stage run hands to the state machine."""
+    """What a finished stage run passes to the state machine."""
 
     stage: Stage
     attempt: int

@@ -92,7 +92,8 @@ class Starter:
         self._jobs, self._bus, self._stack, self._clock = jobs, bus, stack, clock
 
     def start(self, uploaded: UploadedObject, asked: Asked | None = None) -> StartOutcome:
-        """`asked`: who wants what, where the object's own metadata does not say it.
+        """Start a job for the object version, or reject it. `asked`: the request, if the job was started through the
+        API.
 
         Raises botocore's ClientError for faults of AWS, so that the event is delivered again.
         """
@@ -105,13 +106,13 @@ class Starter:
             return self._reject(
                 uploaded, {"Metadata": {}, "LastModified": self._clock()}, JobOptions(), asked, unreadable.error
             )
-        if head is None:  # deleted since, or overwritten in a bucket without versions
+        if head is None:  # it was deleted since, or overwritten in a bucket without versions
             self._close(job_id)
             return StartOutcome(job_id=job_id)
         options = asked.options if asked else JobOptions()
         owner = _owner(head["Metadata"], asked)
         try:
-            if kind_by_key(uploaded.key) is UploadKind.PHOTO:  # before its settings: wrong ones have one answer, too
+            if kind_by_key(uploaded.key) is UploadKind.PHOTO:  # checked before the settings, which may be invalid
                 raise LoosePhoto
             options = asked.options if asked else options_from_metadata(head["Metadata"])
             options, photos = self._check_upload(uploaded, head["ContentLength"], options)

@@ -48,7 +48,7 @@ class StatusEvent(Camel):
 
 
 def stage_started(run: StageRun, at: datetime, metrics: dict[str, Any] | None = None) -> StatusEvent:
-    """`metrics`: of a block, its share of the stage and how many there are (domain/block_progress.py)."""
+    """`metrics`: for a block, its share of the stage and the number of blocks (domain/block_progress.py)."""
     detail = StatusDetail(
         job_id=run.job_id,
         stage=run.stage,
@@ -112,7 +112,7 @@ class StatusBus:
         self._events, self._bus_name = events, bus_name
 
     def put(self, event: StatusEvent) -> None:
-        """Raises RuntimeError when EventBridge does not take the event."""
+        """Publish the event. Raises RuntimeError if EventBridge does not accept it."""
         detail = event.detail.model_dump(by_alias=True, mode="json", exclude_none=True)
         answer = self._events.put_events(
             Entries=[

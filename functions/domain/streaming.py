@@ -1,4 +1,4 @@
-"""The manifest of a streamed scene (lod-meta.json) for whoever shows it: with links to its parts in place of names."""
+"""Prepare the manifest of a streamed scene (lod-meta.json) for viewers: its parts are given by links, not names."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ def manifest_url(api: str, token: str) -> str:
 
 
 def manifest_of(api: str, item: JobItem, until: datetime) -> str | None:
-    """The same with a ticket that is valid until then; None for a job that has no tickets."""
+    """The URL of the job's manifest with a ticket that is valid until `until`; None for a job without tickets."""
     ticket = ticket_of(item, until)
     return None if ticket is None else manifest_url(api, ticket)
 
 
 def page_link(page: str, manifest: str) -> str:
-    """A link to the streaming page that also tells it where the manifest is."""
+    """A link to the streaming page that contains the URL of the manifest."""
     return f"{page}#scene={quote(manifest, safe='')}"
 
 
 def with_links(manifest: dict[str, Any], link_of: Callable[[str], str], until: datetime) -> dict[str, Any]:
-    """The manifest with `link_of(name)` for each of its parts; these links are valid until then.
+    """The manifest with `link_of(name)` in place of the name of each part; the links are valid until `until`.
 
-    Raises ValueError for a name that is not a part's: only the compressor writes manifests, and it uses no such name.
+    Raises ValueError for an invalid part name; the compressor, which writes manifests, uses only valid ones.
     """
 
     def link(name: str) -> str:

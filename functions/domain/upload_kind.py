@@ -1,4 +1,4 @@
-"""What an uploaded object is, by its key and first bytes: an archive, a film, a splat, one photo, or no upload."""
+"""Recognise an uploaded object by its key and first bytes: an archive, a film, a splat, one photo, or no upload."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ START_BYTES = 64
 _SIDE_SUFFIXES = frozenset(
     {".srt", ".mrk", ".nav", ".obs", ".rinex", ".rtk", ".rpos", ".bin", ".lrf", ".thm", ".scr", ".xmp", ".aae", ".log"}
 )
-_FOLDER_MARKERS = ("/", "_$folder$")  # of consoles and of Hadoop, which draw folders so
+_FOLDER_MARKERS = ("/", "_$folder$")  # how consoles and Hadoop mark folders
 _SPZ = b"NGSP"
 _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 
@@ -23,7 +23,7 @@ _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"II*\0", b"MM\0*")
 class UploadKind(Enum):
     """What start_job does with an object."""
 
-    ARCHIVE = auto()  # or what claims to be one: preflight says
+    ARCHIVE = auto()  # or something that claims to be one: preflight finds out
     PHOTO = auto()
     FILM = auto()
     SPLAT = auto()
@@ -44,7 +44,7 @@ def kind_by_key(key: str) -> UploadKind | None:
 
 
 def kind_of(key: str, start: bytes) -> UploadKind:
-    """`start`: the first START_BYTES of the object."""
+    """The kind of an object; `start`: its first START_BYTES."""
     if (known := kind_by_key(key)) is not None:
         return known
     path = PurePosixPath(key)
@@ -54,14 +54,14 @@ def kind_of(key: str, start: bytes) -> UploadKind:
         return UploadKind.ARCHIVE
     if path.suffix.lower() == ".ksplat":
         return UploadKind.KSPLAT
-    # up to version 3 an SPZ is a gzip stream of what begins so
+    # up to version 3, an SPZ is a gzip stream whose content begins with these bytes
     if is_splat(path) or start.startswith((*PLY, _SPZ)) or _unzipped(start).startswith(_SPZ):
         return UploadKind.SPLAT
     return UploadKind.PHOTO if start.startswith(_PHOTOS) else UploadKind.ARCHIVE
 
 
 def _unzipped(start: bytes) -> bytes:
-    """The first bytes of a gzip stream that begins with `start`: an SPZ is one."""
+    """The first unpacked bytes of a gzip stream that begins with `start`."""
     try:
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(start, 4)
     except zlib.error:

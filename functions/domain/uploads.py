@@ -11,7 +11,7 @@ from domain.copying import head_object, managed_copy
 from domain.errors import RejectedUpload
 from domain.job import UploadedObject
 
-# S3 answers HEAD without a body, so botocore has the status alone; 400: the object is under the customer's key (SSE-C).
+# S3 answers HEAD without a body, so botocore has only the status; 400: encrypted with the customer's key (SSE-C).
 # The functions may list the buckets they read, so 403 is not the answer for an object that is gone.
 _REFUSED_HEAD = ("400", "403")
 _REFUSED_GET = ("AccessDenied", "InvalidObjectState", "InvalidRequest")
@@ -33,7 +33,7 @@ def refused(error: ClientError) -> UnreadableUpload | None:
 
 
 def head_of(s3: Any, uploaded: UploadedObject) -> dict[str, Any] | None:
-    """HeadObject's answer for this very version; None when it is gone, or its key was deleted.
+    """HeadObject's answer for exactly this version; None if it is gone, or its key was deleted.
 
     A bucket without versions has only its newest object.
     """

@@ -1,5 +1,7 @@
-"""Where a customer wants to be called, and how a call is signed: as Standard Webhooks specifies, so that its libraries
-verify our calls (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md)."""
+"""Customers' webhooks, and the signatures of calls by Standard Webhooks, whose libraries can verify them.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
 
 from __future__ import annotations
 
@@ -38,8 +40,8 @@ class Targets(StrEnum):
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where to call, and the secret that signs. After a change the secret before it signs too until `previous_until`
-    (seconds since 1970), so that a receiver can change over without losing a call."""
+    """The URL to call, and the secret that signs calls. After a change, the previous secret also signs them until
+    `previous_until` (seconds since 1970), so that a receiver can switch without losing a call."""
 
     url: str
     secret: str
@@ -47,7 +49,7 @@ class Webhook:
     previous_until: int = 0
 
     def secrets_at(self, now: float) -> tuple[str, ...]:
-        """What a call at `now` is signed with, the newest first."""
+        """The secrets that sign a call at `now`, the newest first."""
         previous = self.previous_secret
         return (self.secret, previous) if previous and now < self.previous_until else (self.secret,)
 
@@ -65,7 +67,7 @@ class Delivery(Camel):
 
 
 def fault_of(url: str, targets: Targets) -> str | None:
-    """Why `url` may or can not be called, as far as the URL itself shows; None where it may."""
+    """Why `url` must not or cannot be called, as far as the URL itself shows; None if it may be called."""
     if re.search(r"[\x00-\x20\x7f]", url):
         return "url: holds a space or a control character"
     try:
@@ -120,7 +122,7 @@ def signature(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 
 class WebhookTable:
-    """Partition key `owner`, as jobs have it: a token's `sub`, or `mailto:` and an address."""
+    """Partition key `owner`, in the form that jobs use: a token's `sub`, or `mailto:` and an address."""
 
     def __init__(self, table: Any) -> None:
         self._table = table

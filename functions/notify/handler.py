@@ -1,4 +1,4 @@
-"""The start and the outcome of a job → one mail each to the customer who gave an address."""
+"""Send the customer who gave an address one mail about a job's start and one about its outcome."""
 
 from __future__ import annotations
 

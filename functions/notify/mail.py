@@ -1,4 +1,4 @@
-"""The customer's mails, in HTML and text. Pure: figures and links in, message out."""
+"""Compose the customer's mails in HTML and text. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from domain.job import BY_EMAIL
 from domain.job_item import JobItem
 from domain.status import StatusDetail
 
-# of a scene that is ready, by its verdict (deliver/verdict.py)
+# subjects about a scene that is ready, by its grade (deliver/verdict.py)
 BY_GRADE = {
     "usable": "Your 3D scene “{name}” is ready, with some weak spots",
     "poor": "Your 3D scene “{name}” is ready, but its quality is poor",
@@ -38,8 +38,8 @@ SUBJECTS = {
 
 @dataclass(frozen=True)
 class MailLinks:
-    """`delivered`: links into the delivery that expire after `hours`, by what the customer reads, the first of them the
-    button; `job`: the job's own page; `stop`: the page that ends these mails."""
+    """`delivered`: links to delivered files, by their labels, which expire after `hours`; the first one is the button.
+    `job`: the job's own page; `stop`: the page that ends these mails."""
 
     delivered: dict[str, str]
     hours: int
@@ -49,10 +49,10 @@ class MailLinks:
 
 @dataclass(frozen=True)
 class Letter:
-    """What a mail says, before it is text or HTML. `links` by what the customer reads; the first is the button.
+    """The content of a mail, before it becomes text or HTML. `links`: by their labels; the first one is the button.
 
-    `files`: signed links of hundreds of characters, for HTML alone, to what the first of `links` leads to as well.
-    `note` is about them where there are some.
+    `files`: signed links of hundreds of characters, only for HTML; the page behind the first of `links` has them too.
+    `note` refers to them, if there are any.
     """
 
     lead: str
@@ -98,8 +98,8 @@ def _verdict(metrics: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def unlinked(text: str) -> str:
-    """`text` with a word joiner (U+2060), which is not seen, where mail programs would begin to make a link of it:
-    names and facts are the sender's of an upload, and the mail is ours. Browsers read four characters as the dot of a
+    """`text` with an invisible word joiner (U+2060) wherever mail programs could turn it into a link: whoever sends an
+    upload chooses its names and facts, but the mail comes from us. Browsers accept four characters as the dot in a
     host's name (https://www.unicode.org/reports/tr46/)."""
     return re.sub(r"(?<=[^\s.])(?:[.。．｡](?=[^\W\d])|[@＠](?=\w)|:(?=//))", "\\g<0>\u2060", text)
 
@@ -124,9 +124,9 @@ def _letter(type_: StatusType, item: JobItem, detail: StatusDetail, links: MailL
 
 
 def _linked(lead: str, item: JobItem, links: MailLinks) -> Letter:
-    """The links of a success, and what they promise. The scene's page comes first, since it makes new links whenever it
-    is opened: those in a mail end with the session that signed them, perhaps sooner than stated. Whoever put a ZIP into
-    the bucket may have no account to open the page with.
+    """The links of a success, and a note on how long they work. The scene's page comes first, because it makes new
+    links whenever it is opened; links in a mail expire with the session that signed them, perhaps sooner than stated.
+    An owner known only by an address may have no account for that page, so the delivered files come first.
     """
     if item.owner is None or item.owner.startswith(BY_EMAIL):
         note = f"These links expire in {links.hours} hours. The scene’s page always has new ones."
@@ -180,14 +180,14 @@ def _fill(template: str, **values: str) -> str:
 
 
 def _about(item: JobItem) -> list[tuple[str, str]]:
-    """What the customer said of the job."""
+    """The facts that the customer gave about the job."""
     said = (("Project", item.project), ("Customer", item.customer), ("Site", item.site))
     lines = [(label, " ".join((text or "").split())) for label, text in said]
     return [(label, unlinked(line)) for label, line in lines if line]
 
 
 def _place(item: JobItem, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Where the scene is, where nobody said it: to ten metres, which tells sites apart."""
+    """Where the scene is, if the customer named no site: to ten metres, which is enough to tell sites apart."""
     place = metrics.get("place")
     if item.site or not place:
         return []
@@ -198,13 +198,13 @@ def _place(item: JobItem, metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _options(item: JobItem) -> list[tuple[str, str]]:
-    """What was asked for, as far as it was recorded."""
+    """The options of the job that were recorded."""
     figures = [("Photos", f"{item.photos:,}")] if item.photos else []
     return [*figures, *([("Quality", item.quality)] if item.quality else [])]
 
 
 def _figures(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a customer asks first, as far as it was measured."""
+    """The figures that interest customers most, if they were measured."""
     figures = []
     if "photos" in metrics and "registered" in metrics:
         figures.append(("Photos used", f"{metrics['registered']} of {metrics['photos']}"))

@@ -1,4 +1,4 @@
-"""Send the mail of a job's start or outcome."""
+"""Send the mail about a job's start or outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ADDRESS_FAULT = re.compile(
     r"illegal address|invalid (domain|address|local)|domain (name )?(contains|is|ends)|address.*(contains|too long)",
     re.I,
 )
-# delivered name → what the customer reads; in this order
+# delivered name → label of the link; in this order
 LINKED = {
     **dict.fromkeys(reversed(VIEWERS), OPEN),
     "scene.sog": "Download .sog",
@@ -43,8 +43,8 @@ LINKED = {
 
 @dataclass(frozen=True)
 class Sending:
-    """`sender`: the From address, shown with `name`; `reply_to`: who reads answers, or nobody;
-    `configuration_set`: SES's, which reports bounces; `page` and `api`: URLs."""
+    """`sender`: the From address, shown with `name`; `reply_to`: the address for answers, may be empty;
+    `configuration_set`: SES's configuration set, which reports bounces; `page` and `api`: URLs."""
 
     sender: str
     name: str
@@ -55,7 +55,7 @@ class Sending:
 
 
 class Notifier:
-    """`ses` is a boto3 SESv2 client; `expected` says how long a job is likely to take."""
+    """`ses` is a boto3 SESv2 client; `expected` returns how long a job is likely to take, in words."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class Notifier:
 
     @contextmanager
     def _counted(self, start: bool, address: str, owner: str | None) -> Iterator[bool]:
-        """Counts a mail; whether the address, or the owner of the job, had all the day's mails of a start or of an
-        outcome before it: the job's page says the rest. A mail that is not sent then is not counted."""
+        """Count a mail; yield whether the address or the job's owner had already received all mails of the day of this
+        kind (about starts or outcomes). A mail that is then not sent is not counted: the job's page shows the rest."""
         kind, most = ("start mails", MAX_START_MAILS_A_DAY) if start else ("mails", MAX_MAILS_A_DAY)
         subjects = [f"{kind} {address}", *([f"{kind} about {owner}"] if owner else [])]
         enough = max([self._counters.count(subject, "day") for subject in subjects]) > most
@@ -92,15 +92,15 @@ class Notifier:
             self._counters.take_back(subject, "day")
 
     def notify(self, event: StatusEvent) -> str | None:
-        """SES's message id, or None where no mail is sent: the address may be missing or unsubscribed, or the outcome
-        superseded.
+        """Send the mail about an event. Returns SES's message id, or None if no mail is sent, for example because the
+        address is missing or unsubscribed, or the outcome was superseded.
 
-        One job may get two final events: the state machine's, and the clean-up's when it ran before that arrived. The
-        first to reach the job's item is the outcome, and the only one that is mailed.
+        A job may get two final events: the state machine's, and the clean-up's, if that ran before the first arrived.
+        The first one that reaches the job's item is the outcome, and only that one is mailed.
         """
         ended = JOB_STATUS.get(event.type)
         item = self._jobs.find(event.detail.job_id)
-        if item is None:  # an event of a job that nobody recorded: nobody gave an address
+        if item is None:  # the job was never recorded, so there is no address
             return None
         if ended is not None:
             self._jobs.apply(event.detail.job_id, updates_for(event))
@@ -127,7 +127,7 @@ class Notifier:
         preview = read_bytes(self._s3, outputs["preview.png"]) if "preview.png" in outputs else None
         expected = self._expected(item) if event.type is StatusType.JOB_STARTED else None
         message = compose(event.type, item, event.detail, links, preview, expected)
-        # an address object: a header of text would read encoded words and commas
+        # an address object, because a header given as text would interpret encoded words and commas
         message["From"] = Address(self._sending.name, addr_spec=self._sending.sender)
         message["To"] = Address(addr_spec=address)
         if self._sending.reply_to:
@@ -156,7 +156,8 @@ class Notifier:
         return message_id
 
     def _note(self, event: StatusEvent) -> None:
-        """A second record beside the idempotency table's: one of the two writes may fail, and no mail goes twice."""
+        """Record the mail a second time, besides the idempotency table: if one of the two writes fails, the mail is
+        still not sent twice."""
         try:
             self._jobs.note_mail(event.detail.job_id, event.type)
         except AWS_FAULTS:
@@ -169,6 +170,6 @@ def _without_mail(why: str) -> str | None:
 
 
 def _refuses_address(error: ClientError) -> bool:
-    """SES will never take this address; an unverified one, in the sandbox, may be verified yet."""
+    """Whether SES will never accept this address; in the sandbox, an unverified one may still be verified later."""
     fault = error.response["Error"]
     return fault["Code"] == "BadRequestException" and bool(_ADDRESS_FAULT.search(fault.get("Message", "")))

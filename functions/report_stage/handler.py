@@ -1,4 +1,4 @@
-"""SageMaker state changes and the containers' progress → the waiting task receives success, failure or a heartbeat."""
+"""Answer the waiting task with success, failure or a heartbeat, after SageMaker's and the containers' events."""
 
 from __future__ import annotations
 

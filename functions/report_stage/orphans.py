@@ -1,4 +1,4 @@
-"""A SageMaker job whose execution has ended: the clean-up ran too early, or never."""
+"""Stop a SageMaker job whose execution has ended: the clean-up ran too early, or never."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.stages import StageRun
 
 
 class Orphans:
-    """Everything it calls is handed in."""
+    """Everything that it calls is passed in."""
 
     def __init__(self, runs: StageRuns, executions: Executions, compute: Compute) -> None:
         self._runs, self._executions, self._compute = runs, executions, compute

@@ -1,4 +1,4 @@
-"""Which stage run an event is about. The run's state is read from SageMaker, never from an event."""
+"""Find the stage run that an event is about. The run's state is read from SageMaker, never from an event."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import BaseModel
 from contract.events import StatusType
 from domain.stages import StageRun
 
-_RUN = ("jobId", "stage", "attempt", "block")  # what a progress event says of its run
+_RUN = ("jobId", "stage", "attempt", "block")  # the fields of a progress event that identify its run
 ENDED = ("Completed", "Failed", "Stopped")
 
 
 class JobChanged(BaseModel):
-    """SageMaker reports that the run's job changed its state; `ended`: to one that it does not leave again."""
+    """SageMaker reports that the run's job changed its state; `ended`: the new state is final."""
 
     run: StageRun
     ended: bool

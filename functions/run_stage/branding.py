@@ -1,7 +1,7 @@
 """Copy the company's logo into a job's folder, where the run that writes the quality report reads it.
 
 A run may wait for its machine for hours, and SageMaker fails a job whose input is gone by then. The run therefore reads
-a copy, which is there in any case: an empty one stands for a logo that cannot be read, and the container says so.
+a copy, which always exists: an empty copy stands for a logo that cannot be read, and the container reports that.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from domain.observability import logger
 from domain.sagemaker_requests import Platform, survey_source
 from domain.stages import StageOutput, StageRun
 
-_UNREADABLE = ("NoSuchKey", "AccessDenied", "InvalidRange")  # the last one of an empty object
+_UNREADABLE = ("NoSuchKey", "AccessDenied", "InvalidRange")  # InvalidRange: the object is empty
 
 
 def copy_logo(s3: Any, platform: Platform, run: StageRun, job: Job, finished: dict[Stage, StageOutput]) -> None:
@@ -30,7 +30,7 @@ def copy_logo(s3: Any, platform: Platform, run: StageRun, job: Job, finished: di
 
 
 def _beginning(s3: Any, bucket: str, key: str) -> bytes:
-    """The object, of one that is too large a byte more than is allowed."""
+    """The object's content, at most one byte more than is allowed, so that the container recognises one too large."""
     try:
         content: bytes = s3.get_object(Bucket=bucket, Key=key, Range=f"bytes=0-{MAX_LOGO_BYTES}")["Body"].read()
     except ClientError as error:

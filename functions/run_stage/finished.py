@@ -1,4 +1,4 @@
-"""Blocks of a large flight that an earlier run of the job has finished: a rerun takes them as they are."""
+"""Find blocks of a large flight that an earlier run of the job has finished: a rerun reuses them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from domain.stages import StageOutput, StageRun
 
 
 class FinishedBlocks:
-    """Everything it calls is handed in."""
+    """Everything that it calls is passed in."""
 
     def __init__(self, runs: StageRuns, compute: Compute, reporter: StageReporter) -> None:
         self._runs, self._compute, self._reporter = runs, compute, reporter
 
     def find(self, run: StageRun, request: Mapping[str, Any]) -> StageOutput | None:
-        """What an earlier run of the job left for the run's block, at no cost; None unless it read the same, was asked
-        the same, and its result is still there. `request`: of the training that it saves."""
+        """The output of an earlier run of the same block, at no cost; None unless that run had the same inputs and
+        options, and its result still exists. `request`: the Create request of the training that this saves."""
         for earlier in self._before(run):
             described = self._compute.describe(earlier)
             outcome = outcome_of(earlier, described)
@@ -39,7 +39,7 @@ class FinishedBlocks:
         return None
 
     def _before(self, run: StageRun) -> Iterator[StageRun]:
-        """The newest first."""
+        """The earlier runs of the same block, newest first."""
         for job_id in earlier_job_ids(run.job_id):
             for waiting in reversed(self._runs.of_job(job_id)):
                 if (waiting.run.stage, waiting.run.block) == (run.stage, run.block):

@@ -1,4 +1,4 @@
-"""A callback task of the state machine: create the stage's SageMaker job and leave the token with the stage run."""
+"""A callback task of the state machine: create the stage's SageMaker job and store the token with the stage run."""
 
 from __future__ import annotations
 

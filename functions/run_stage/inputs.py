@@ -1,7 +1,7 @@
-"""Lists of what the runs of a large flight read of earlier outputs, as SageMaker takes them (ManifestFile).
+"""Write lists of the objects that runs of a large flight read from earlier outputs, in SageMaker's form (ManifestFile).
 
-A flight of 5,000 photos is tens of gigabytes, of which a block reads a tenth. The lists are written here and not by
-the containers: those read customers' files, and a list may name any object that the machines' role can read.
+A flight of 5,000 photos has tens of gigabytes, of which a block reads a tenth. The lists are not written by the
+containers, because these read customers' files, and a list can name any object that the machines' role may read.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from domain.stages import StageOutput, StageRun
 
 
 class InputLists:
-    """`s3` is a boto3 client. Equal runs write equal lists: safe to repeat, and side by side."""
+    """`s3` is a boto3 client. Equal runs write equal lists, so calls may be repeated and run in parallel."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
 
     def write(self, run: StageRun, job: Job, finished: dict[Stage, StageOutput], coarse: StageOutput | None) -> None:
-        """Write those that the run's request names (domain.sagemaker_requests). Raises DamagedResult where an earlier
-        output does not say what it holds."""
+        """Write the lists that the run's request names (domain.sagemaker_requests). Raises DamagedResult if the result
+        of an earlier stage is gone or malformed."""
         scene = finished.get(Stage.SFM)
         if scene is None or not (run.block is not None or is_large(scene)):
             return
@@ -41,7 +41,7 @@ class InputLists:
             self._put(survey, scene, filter(read_for_survey, self._files(job, scene)))
 
     def _files(self, job: Job, scene: StageOutput) -> list[str]:
-        """What structure from motion left: what its result lists, and the result itself."""
+        """The files of structure from motion's output: those that its result lists, and the result itself."""
         run = StageRun(job_id=job.job_id, stage=scene.stage, attempt=scene.attempt)
         result = read_result(self._s3, scene.output_uri, run)
         if result is None:

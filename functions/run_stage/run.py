@@ -1,4 +1,4 @@
-"""Start a stage run, exactly once whatever is repeated or crashes in between."""
+"""Start a stage run exactly once, even if calls are repeated or crash in between."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from run_stage.inputs import InputLists
 
 
 class JobSoFar(Job):
-    """The state machine's data: the job, and the outputs of the stages behind it; `coarse`: of a large flight's coarse
-    model."""
+    """The state machine's data: the job and the outputs of its finished stages; `coarse`: the output of a large
+    flight's coarse model."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -67,8 +67,8 @@ class Attempt(Camel):
 def attempt_for(request: RunRequest, latest: WaitingRun | None, outcome: RunOutcome | None) -> Attempt:
     """The attempt to wait for, given the stage's latest attempt and its outcome. Pure.
 
-    An attempt whose job was never created is still to be made; one that runs or has completed is waited for; after
-    one that failed comes the next, unless it is this very task's own.
+    An attempt whose job was never created is created now; one that runs or has completed is waited for; a failed one is
+    followed by the next, unless it belongs to this same task.
     """
     if latest is None or outcome is None:
         return Attempt(run=request.first_run, begin=True)
@@ -79,7 +79,7 @@ def attempt_for(request: RunRequest, latest: WaitingRun | None, outcome: RunOutc
 
 
 class Runner:
-    """Everything it calls is handed in; `s3` is a boto3 client, `budget` the dollars that a job may cost."""
+    """Everything that it calls is passed in; `s3` is a boto3 client, `budget` the dollars that a job may cost."""
 
     def __init__(
         self,
@@ -101,13 +101,13 @@ class Runner:
         self._queue = Queue(runs, compute, bus, reporter, start_tags, clock)
 
     def run(self, request: RunRequest) -> StageRun:
-        """Raises ClientError for faults of AWS; throttling fails the task as THROTTLED. A run for which there is no
-        machine waits in the queue, and its task with it."""
+        """Start or join the run that the task waits for. A run for which there is no machine waits in the queue, and
+        its task with it. Throttling fails the task as THROTTLED. Raises ClientError for other faults of AWS."""
         known = self._runs.of_job(request.job.job_id)
         latest = latest_of(known, request.stage, request.block)
         outcome = outcome_of(latest.run, self._compute.describe(latest.run)) if latest else None
         attempt = attempt_for(request, latest, outcome)
-        # taken at the job's first run: its later stages are not behind jobs that began after it
+        # taken at the job's first run, so that its later stages do not queue behind jobs that began after it
         start_tag = known[0].start_tag if known else self._start_tags.take(request.job.owner)
         if latest is None or attempt.run != latest.run:
             self._runs.remember(attempt.run, request.task_token, attempt.retry_state, start_tag)
@@ -141,7 +141,7 @@ class Runner:
         return read_plan(self._s3, finished_stages(job.stages)[Stage.SFM].output_uri)
 
     def _take_over(self, request: RunRequest, attempt: Attempt) -> bool:
-        """Whether a rerun finds the block finished by an earlier run; the task has its output then."""
+        """Whether an earlier run has finished the block; if so, answer the task with its output."""
         run, job = attempt.run, request.job
         machine = machine_for(run.stage, self._platform.machines(run.stage, job.options.quality)[0], 0)
         stages = finished_stages(job.stages)
@@ -159,9 +159,10 @@ class Runner:
         self._reporter.fail(request.task_token, error)
 
     def _create(self, request: RunRequest, attempt: Attempt, start_tag: int, allowed: Allowance) -> JobError | None:
-        """Create the job on the attempt's choice of machine, or queue the run for one; returns what rules out both.
+        """Create the job on the attempt's choice of machine, or queue the run for one; returns the error if neither is
+        possible.
 
-        A choice whose quota is 0 is passed over for the next, but the first of all: that one the operator has to raise.
+        A choice whose quota is 0 is skipped, except the very first: the operator has to raise that quota.
         """
         run, job = attempt.run, request.job
         finished = finished_stages(job.stages)
@@ -176,7 +177,7 @@ class Runner:
             refusal = self._create_or_queue(request, run, job_request, start_tag)
             if refusal is None or refusal.code is not ErrorCode.NO_QUOTA or choice == choices[0]:
                 return refusal
-            logger.warning("passed over for want of a quota", job_name=run.job_name, machine=choice.instance_type)
+            logger.warning("machine skipped: its quota is 0", job_name=run.job_name, machine=choice.instance_type)
         raise AssertionError("the first choice is among them")
 
     def _create_or_queue(
@@ -199,12 +200,12 @@ class Runner:
         return None
 
     def _copy_upload(self, job: Job) -> bool:
-        """False when the version that the job was started for is gone."""
+        """False if the version for which the job was started is gone."""
         uri = upload_uri(job.job_id, job.key, self._platform.results_bucket)
         return copy_of(self._s3, job.uploaded, uri)
 
     def _allowance(self, run: StageRun, job: Job, known: Sequence[WaitingRun], plan: BlockPlan | None) -> Allowance:
-        """What the run may cost; failed attempts were paid for, too."""
+        """What the run may cost, after everything spent so far, including failed attempts."""
         others = [waiting.run for waiting in known if waiting.run != run]
         if run.block is None or plan is None:
             return Allowance(spent=self._spent(others), limit=self._budget)

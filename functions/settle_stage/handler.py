@@ -1,4 +1,4 @@
-"""The outcome of a stage whose task failed, checked against SageMaker, or whose blocks have ended."""
+"""Decide the outcome of a stage whose task failed, by asking SageMaker, or of one whose blocks have ended."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from settle_stage.join import Joiner
 from settle_stage.settle import Reconciler, SettleRequest
 from settle_stage.weigh import WeighRequest
 
-WORKERS = 8  # copies at a time; S3 itself copies each in parts
+WORKERS = 8  # parallel copies; S3 copies each of them in parts
 
 
 class Request(RootModel[WeighRequest | SettleRequest]):
-    """The requests of two states of the state machine: about a task that failed, or about a large flight's blocks."""
+    """A request of one of two states: about a task that failed, or about a large flight's blocks."""
 
 
 @cache

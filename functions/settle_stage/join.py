@@ -1,4 +1,4 @@
-"""Weigh the blocks of a large flight, and gather their models where the join finds them."""
+"""Decide whether enough blocks of a large flight were trained, and gather their models for the join."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Each = Callable[[Callable[[tuple[str, str]], None], Iterable[tuple[str, str]]], 
 
 
 def _as_joined(block: BlockName, result: StageResult) -> StageResult:
-    """The model with those of its files that the join reads."""
+    """The result with only those of its files that the join reads."""
     return result.model_copy(update={"files": [file for file in result.files if _is_joined(block, file.path)]})
 
 
@@ -29,16 +29,17 @@ def _is_joined(block: BlockName, path: str) -> bool:
 
 
 class Joiner:
-    """`s3` is a boto3 client; `each` maps a function over copies, maybe several at a time. Safe to repeat."""
+    """`s3` is a boto3 client; `each` maps a function over copies, possibly in parallel. Safe to repeat."""
 
     def __init__(self, s3: Any, results_bucket: str, each: Each = map) -> None:
         self._s3, self._bucket, self._each = s3, results_bucket, each
 
     def weigh(self, request: WeighRequest) -> Settlement:
-        """The outcome of the flight's training. Where it succeeded, its output holds what the join reads of every kept
-        block, the coarse model (contract/blocks.py), and a result.json of all.
+        """The outcome of the flight's training. If it succeeded, its output holds the files of every kept block that
+        the join reads, the coarse model (contract/blocks.py), and a result.json for all.
 
-        A SageMaker job has ten inputs at most, and a flight may have forty blocks: S3 copies them into one folder.
+        They are copied into one folder, because a SageMaker job has at most ten inputs, and a flight up to forty
+        blocks.
         """
         output: StageOutput | None = None
         try:

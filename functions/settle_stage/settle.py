@@ -21,7 +21,7 @@ SILENCE = ("States.Timeout", "States.HeartbeatTimeout")
 
 
 class TaskFailure(Camel):
-    """What Catch passes on: Step Functions writes these two names with capitals."""
+    """What Catch passes on; Step Functions capitalises these two names."""
 
     error: str = Field(alias="Error")
     cause: str = Field(default="", alias="Cause")
@@ -35,7 +35,7 @@ class SettleRequest(Camel):
 
 
 class Settlement(Camel):
-    """`output` when the stage did succeed after all, else `error`."""
+    """`output` if the stage has succeeded after all, otherwise `error`."""
 
     stage: Stage
     attempt: int
@@ -45,7 +45,8 @@ class Settlement(Camel):
 
 
 class BlockSettlement(Settlement):
-    """Of a block or the coarse model, with what its attempts have cost: the stage's cost counts what is lost, too."""
+    """The settlement of a block or the coarse model, with the cost of all its attempts: failed ones count in the
+    stage's cost, too."""
 
     cost: dict[str, float]
 
@@ -55,12 +56,13 @@ class Reconciler:
         self._runs, self._compute, self._reporter = runs, compute, reporter
 
     def reconcile(self, request: SettleRequest) -> Settlement:
-        """A completed job counts as success, however its event got lost; a running one is stopped."""
+        """Find out from SageMaker how the stage ended: a completed job counts as success even if its event was lost; a
+        running one is stopped."""
         waiting = latest_of(self._runs.of_job(request.job_id), request.stage, request.block)
         if waiting is None:  # the task failed before a run was remembered, so no job can run
             settlement = Settlement(stage=request.stage, attempt=1, succeeded=False, error=error_of(request.failure))
             return settlement if request.block is None else BlockSettlement(**dict(settlement), cost=dict(NOTHING))
-        if waiting.queued:  # dispatch, which keeps its task alive, has not run: there is still no machine
+        if waiting.queued:  # its task was not kept alive, and there is still no machine
             self._runs.leave_queue(waiting.run)
         outcome = outcome_of(waiting.run, self._compute.describe(waiting.run))
         settlement = self._settle(request, waiting, outcome)
@@ -88,7 +90,7 @@ class Reconciler:
 
 
 def error_of(failure: TaskFailure) -> JobError:
-    """The coded form of what the task failed with."""
+    """The JobError for the error with which the task failed."""
     if failure.error in ErrorCode.__members__:
         try:
             return JobError.model_validate_json(failure.cause)

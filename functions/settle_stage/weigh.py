@@ -1,4 +1,4 @@
-"""The outcome of a large flight's training, from the outcomes of its blocks. Pure."""
+"""Decide the outcome of a large flight's training from the outcomes of its blocks. Pure."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from domain.joined_results import BlockResult, joined_result
 from domain.results import StageResult
 from domain.stages import StageOutput
 
-ENOUGH = 0.9  # of the work: where a block is missing, the coarse model stands in its place
+ENOUGH = 0.9  # share of the work; the coarse model replaces missing blocks
 
-Pixels = Mapping[str, int]  # of each photo's part that shows a block, by the photo's name
+Pixels = Mapping[str, int]  # size of the part of each photo that shows a block, by the photo's name
 
 
 class BlockEnd(Camel):
-    """What became of a block: its `output`, or the `error` that it was lost to, and what it has cost in vain."""
+    """The outcome of a block: its `output`, or the `error` that ended it and the `cost` of its attempts."""
 
     block: int
     succeeded: bool
@@ -32,7 +32,7 @@ class BlockEnd(Camel):
 
 
 class WeighRequest(Camel):
-    """`scene`: S3 folder of structure from motion's output, where the plan of the blocks is."""
+    """`scene`: the S3 folder of structure from motion's output, which contains the plan of the blocks."""
 
     job_id: str
     scene: str
@@ -49,8 +49,8 @@ class WeighRequest(Camel):
 
 
 def failure_of(request: WeighRequest, plan: BlockPlan) -> JobError | None:
-    """Why there are not enough blocks for a scene: what most of them were lost to. None where those that are kept hold
-    enough of the flight's work."""
+    """Why there are not enough blocks for a scene: the most frequent error of the lost ones. None if the kept blocks
+    hold enough of the flight's work."""
     if sum(plan.block(block).weight for block in request.kept) >= ENOUGH:
         return None
     codes = Counter(end.error.code if end.error else ErrorCode.INTERNAL for end in request.blocks if not end.succeeded)
@@ -72,8 +72,8 @@ def cost_of_all(request: WeighRequest) -> dict[str, float]:
 def result_of_all(
     request: WeighRequest, plan: BlockPlan, models: Mapping[BlockName, StageResult], pixels: Mapping[int, Pixels]
 ) -> dict[str, Any]:
-    """The result.json of the training that the kept models make up; its files lie where the join looks for them.
-    `pixels`: of each kept block's photos."""
+    """The result.json of the training as a whole, from the kept models; its paths are those that the join expects.
+    `pixels`: for each kept block, those of its photos."""
     blocks = [
         BlockResult(_json(model), plan.block(block).weight, pixels[block])
         for block, model in models.items()
@@ -89,7 +89,7 @@ def result_of_all(
 
 
 def folder_in_join(block: BlockName) -> str:
-    """Of a model, in the join's input (contract/blocks.py)."""
+    """The folder of a model in the join's input (contract/blocks.py)."""
     return COARSE if block == COARSE else str(block_folder(block))
 
 

@@ -1,4 +1,4 @@
-"""S3 ObjectCreated → preflight → one execution of the state machine, or a rejection. Safe to deliver twice."""
+"""Check an object that S3 reports as created, and start one execution or publish a rejection. Safe to deliver twice."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def handler(event: S3EventNotificationEventBridgeModel, context: LambdaContext) 
     )
     logger.append_keys(job_id=job_id_of(uploaded, StartJobSettings.read().stack), key=uploaded.key)
     outcome = starter().start(uploaded)
-    logger.append_keys(job_id=outcome.job_id)  # of loose photos, their group's
+    logger.append_keys(job_id=outcome.job_id)  # for loose photos, the id of their group
     logger.info("upload handled", outcome=outcome.model_dump(mode="json"))
     became = "JobsRejected" if outcome.error else "JobsStarted" if outcome.execution_name else "UploadsGone"
     metrics.add_metric(name=became, unit=MetricUnit.Count, value=1)

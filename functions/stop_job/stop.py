@@ -1,4 +1,4 @@
-"""Clean up after an execution that did not end in its own last state."""
+"""Clean up after an execution that ended before reaching its last state."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from domain.status import StatusBus, StatusEvent, job_ended
 
 
 class Stopper:
-    """Everything it calls is handed in. Safe to repeat."""
+    """Everything that it calls is passed in. Safe to repeat."""
 
     def __init__(self, executions: Executions, runs: StageRuns, compute: Compute, bus: StatusBus) -> None:
         self._executions, self._runs, self._compute, self._bus = executions, runs, compute, bus
 
     def clean_up(self, ended: Ended, last_chance: bool = False) -> list[StageRun]:
-        """Stop what still runs; then publish the job's final event, unless the state machine did.
+        """Stop the runs that are still at work, then publish the job's final event, unless the state machine did.
+        Returns the runs that were stopped.
 
-        An execution that ended in the state that publishes it may or may not have published it. With `last_chance`
-        enough time has passed for it to arrive, so it is published here.
+        An execution that ended in the state that publishes the event may or may not have published it. With
+        `last_chance`, enough time has passed for the event to arrive, so it is published here.
         """
         runs = self._runs.of_job(ended.job_id)
         for waiting in runs:
@@ -42,7 +43,8 @@ class Stopper:
 
 
 def final_event_of(ended: Ended) -> StatusEvent:
-    """Stopped on request, out of time, or failed in a way that the state machine does not handle."""
+    """The final event of an execution that was stopped on request, ran out of time, or failed in a way that the state
+    machine does not handle."""
     if ended.status == "ABORTED":
         return job_ended(StatusType.JOB_STOPPED, ended.job_id, JobError.of(ErrorCode.STOPPED), ended.at)
     code = ErrorCode.STAGE_TIMEOUT if ended.status == "TIMED_OUT" else ErrorCode.INTERNAL

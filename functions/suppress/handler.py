@@ -1,4 +1,4 @@
-"""SES's bounces and complaints → no more mails to that address.
+"""Send no more mails to an address after a bounce or a complaint that SES reports.
 
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
@@ -36,7 +36,7 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, int]:
     closed = list(closings(event.detail))
     for address, reason in closed:
         mailboxes().close(address, reason, event.time)
-    logger.info("mail came back", type=event.detail["eventType"], closed=len(closed))
+    logger.info("mail bounced or was complained about", type=event.detail["eventType"], closed=len(closed))
     return {"closed": len(closed)}
 
 

@@ -1,4 +1,4 @@
-"""Find jobs that were recorded and not started, and ended jobs that have no final event.
+"""Find jobs that were recorded but not started, and ended jobs that have no final event.
 
 Step Functions delivers its own events on a best-effort basis:
 https://docs.aws.amazon.com/eventbridge/latest/ref/events-ref-states.html
@@ -19,11 +19,12 @@ from domain.status import StatusBus
 from domain.unstarted import Unstarted
 from stop_job.stop import Stopper
 
-GRACE = timedelta(minutes=10)  # after that no event of an end is still under way
-LOOK_BACK = timedelta(hours=4)  # several sweeps see each end, should one of them fail
+GRACE = timedelta(minutes=10)  # after this, an end event is no longer on its way
+LOOK_BACK = timedelta(hours=4)  # several sweeps see each end, in case one of them fails
 MAX_JOB_AGE = timedelta(days=48)  # longer than the state machine's TimeoutSeconds
-# Step Functions lists by begin, not by end. All that ended badly in 48 days is a hundred pages at 100,000 jobs a day,
-# which are read once an hour; the sweeps between look at executions that began of late, as nearly all did that end now
+# Step Functions lists executions by their start, not by their end. All unsuccessful ones of 48 days are a hundred pages
+# at 100,000 jobs a day; they are read once an hour. The other sweeps read only executions that began recently, which
+# nearly all that end now did.
 RECENT = timedelta(days=2)
 
 
@@ -36,17 +37,17 @@ class Unswept(Exception):
 
 
 class Sweeper:
-    """Everything it calls is handed in."""
+    """Everything that it calls is passed in."""
 
     def __init__(self, executions: Executions, jobs: JobsTable, stopper: Stopper, bus: StatusBus) -> None:
         self._executions, self._jobs, self._stopper, self._bus = executions, jobs, stopper, bus
 
     def sweep(self, now: datetime) -> list[str]:
-        """Finish what was recorded and not started, and clean up after executions whose end the jobs table does not
-        record; returns their jobs' ids.
+        """Start jobs that were recorded but not started, and clean up after executions whose end the jobs table does
+        not show; returns the ids of these jobs.
 
-        One job's fault is its own. Raises Unswept at the end if there was any: the event comes again with its own time
-        `now`, and so does its dead letter, so no end falls out of the hours that a sweep looks back upon.
+        A fault with one job does not affect the others. Raises Unswept at the end if there was any: the event, or its
+        dead letter, is delivered again with the same time `now`, so no end is missed by being older than LOOK_BACK.
         """
         swept, faults = list[str](), list[str]()
         for job_id, sweep in self._found(now):
@@ -78,11 +79,11 @@ class Sweeper:
         return True
 
     def oldest_job_hours(self, now: datetime) -> float:
-        """How long the oldest running job has been running; 0 when none runs."""
+        """How many hours the oldest running job has been running; 0 if none runs."""
         begun = self._executions.oldest_running()
         return 0.0 if begun is None else round((now - begun) / timedelta(hours=1), 2)
 
 
 def oldest_begin(now: datetime) -> timedelta:
-    """How long ago the executions began that this sweep looks at: in the first ten minutes of an hour, at all."""
+    """The maximum age of the executions that this sweep reads: all ages in the first ten minutes of an hour."""
     return MAX_JOB_AGE if now.minute < 10 else RECENT

@@ -1,4 +1,4 @@
-"""Predict when a job will be done. Every event of a stage is a sample of its pace; its end updates the pace."""
+"""Predict when a job will be done, from every event of a stage; the end of a stage updates its learnt pace."""
 
 from __future__ import annotations
 
@@ -27,18 +27,19 @@ from domain.pace import (
 )
 from domain.status import StatusDetail, StatusEvent
 
-OTHER_MACHINE = 0.7  # exponent: what a stage says of the speed of another type of machine
+OTHER_MACHINE = 0.7  # exponent for applying a speed observed on one type of machine to another type
 
 
 class Estimator:
-    """`machines`: the instance type of each stage and quality, since a pace is a machine's."""
+    """`machines`: the instance type of each stage and quality, because each type has its own pace."""
 
     def __init__(self, paces: PaceTable, machines: Mapping[Stage, Mapping[Quality, str]]) -> None:
         self._paces, self._machines = paces, machines
 
     def estimate(self, event: StatusEvent, item: JobItem, blocks: BlocksSoFar | None = None) -> ItemUpdate | None:
-        """`etas`, the ends of the current stage and of those after it, as this event has them; None where it has none.
-        `item`: with the event and its moments in it; `blocks`: of a large flight, where it is about one of them."""
+        """The expected ends (`etas`) of the current stage and the later ones after this event; None if it allows no
+        estimate. `item`: with the event and its moments applied; `blocks`: for an event about a block of a large
+        flight."""
         detail = event.detail
         if detail.stage is None or event.type is StatusType.STAGE_FAILED:
             return None
@@ -61,7 +62,7 @@ class Estimator:
         return ItemUpdate(guard="etaSequence", values=values)
 
     def learn(self, event: StatusEvent, item: JobItem) -> None:
-        """From a stage that ended well: its pace."""
+        """Update the pace of a stage that has succeeded."""
         detail = event.detail
         if event.type is not StatusType.STAGE_SUCCEEDED or detail.stage is None or item.pipeline_step is None:
             return
@@ -72,7 +73,7 @@ class Estimator:
             self._paces.write(detail.stage, self._machines[detail.stage][quality], quality, pace)
 
     def _adjusted(self, item: JobItem, detail: StatusDetail, quality: Quality) -> dict[Stage, Pace]:
-        """The paces of the job's stages, by what it has shown so far."""
+        """The paces of the job's stages, adjusted by what the job has shown so far."""
         assert item.pipeline_step is not None
         stages = item.pipeline_step.stages
         paces = {stage: self._paces.read(stage, self._machines[stage][quality], quality) for stage in stages}
@@ -83,7 +84,7 @@ class Estimator:
         return self._at_speed(paces, item, quality)
 
     def _at_speed(self, paces: dict[Stage, Pace], item: JobItem, quality: Quality) -> dict[Stage, Pace]:
-        """Where nothing was learnt: as much slower or faster as the job's finished stages were than the first guess."""
+        """Scale paces that were not learnt by the speed of the job's finished stages, compared with their priors."""
         adjusted = {}
         for stage, pace in paces.items():
             seen = [
@@ -97,11 +98,11 @@ class Estimator:
 
 
 def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
-    """How many times the first guess a finished stage of the job took; None where that is not known."""
+    """The ratio of the time that a finished stage of the job took to its prior; None if it is not known."""
     reported = item.stages.get(stage)
     if reported is None or reported.status is not StatusType.STAGE_SUCCEEDED:
         return None
-    if stage is Stage.TRAINING and blocks_of(item) > 1:  # of blocks side by side
+    if stage is Stage.TRAINING and blocks_of(item) > 1:  # blocks ran side by side
         return None
     attempt = reported.attempt or 1
     began, ended = (item.moment(stage, attempt, moment) for moment in ("Began", "Ended"))
@@ -113,7 +114,7 @@ def speed_factor(stage: Stage, item: JobItem, quality: Quality) -> float | None:
 
 
 def moments(event: StatusEvent) -> dict[str, str]:
-    """The moments of its attempt that an event reports: asked for, at work, at a tenth, ended."""
+    """The moments of an attempt that an event reports, by attribute: asked for, at work, at a tenth, ended."""
     detail = event.detail
     if detail.stage is None or event.type is StatusType.STAGE_FAILED:
         return {}
@@ -140,7 +141,7 @@ def left_in(event: StatusEvent, item: JobItem, pace: Pace) -> float:
 
 
 def sample_of(detail: StatusDetail, item: JobItem) -> dict[str, Any] | None:
-    """None for a stage that reported no progress, or whose end was reported before."""
+    """The arguments of `learnt` from a stage's end; None if it reported no progress, or its end was reported before."""
     seconds, waited = _since(item, detail, "Began"), _since(item, detail, "Asked")
     began = _at(item, detail, "Began")
     if not seconds or waited is None or began is None or _at(item, detail, "Ended") != detail.at:

@@ -1,4 +1,4 @@
-"""Status events → the jobs table. Late and duplicate events change nothing."""
+"""Apply status events to the jobs table. Late and duplicate events change nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def handler(event: StatusMessage, context: LambdaContext) -> dict[str, int]:
     logger.append_keys(job_id=event.status.detail.job_id)
     status = believed(event.status)
     if status is None:
-        logger.warning("not believed", sequence=event.status.detail.sequence)
+        logger.warning("event ignored", sequence=event.status.detail.sequence)
         return {"updates": 0}
     attributes, own, began = jobs().attributes(status.detail.job_id), list[ItemUpdate](), dict[str, str]()
     blocks: BlocksSoFar | None = None

@@ -1,5 +1,5 @@
-"""`POST /unsubscribe/{mailbox}`: the one click of RFC 8058, which carries no token but the reference from the mail;
-`DELETE` takes it back."""
+"""`POST /unsubscribe/{mailbox}`: the one-click unsubscription of RFC 8058, authorised only by the reference in the
+mail; `DELETE` reverses it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every minute: keep the tasks of runs that wait for a machine alive, and ask SageMaker about runs that went quiet."""
+"""Every minute: keep the tasks of runs that wait for a machine alive, and ask SageMaker about runs without news."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from domain.stage_settings import StageSettings
 from domain.stages import StageRun
 from watch_runs.watch import Look, Looked, Watcher
 
-WORKERS = 10  # botocore's connections of a client
-MIN_MILLISECONDS = 15_000  # of the function's time that must remain: enough to finish the calls that have begun
+WORKERS = 10  # as many as botocore has connections per client
+MIN_MILLISECONDS = 15_000  # of the function's time that must remain to finish the calls that have begun
 
 
 class WatchRunsSettings(StageSettings):
@@ -36,8 +36,8 @@ class WatchRunsSettings(StageSettings):
 
 
 def in_parallel(look: Callable[[StageRun], Looked], runs: Iterable[StageRun]) -> Iterator[Looked]:
-    """Page by page, so that the time left is asked between pages."""
-    recorder: Any = tracer.provider  # X-Ray keeps the segment that calls belong to by thread
+    """Check runs in parallel, page by page, so that the remaining time is checked between pages."""
+    recorder: Any = tracer.provider  # X-Ray stores the current segment per thread
     segment = recorder.get_trace_entity()
 
     def traced(run: StageRun) -> Looked:
@@ -83,5 +83,5 @@ def handler(event: ServiceEvent, context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric(name="RunsWaiting", unit=MetricUnit.Count, value=looks[Look.ALIVE])
     metrics.add_metric(name="LongestWaitHours", unit=MetricUnit.NoUnit, value=round(longest_wait, 2))
     if looks:
-        logger.info("looked round", looks={look.value: number for look, number in looks.items()})
+        logger.info("runs checked", looks={look.value: number for look, number in looks.items()})
     return {look.value: number for look, number in looks.items()}

@@ -22,26 +22,25 @@ from domain.stages import StageRun
 
 
 class Look(StrEnum):
-    """What a look at a run came to."""
+    """The result of checking a run."""
 
-    ALIVE = "ALIVE"  # it waits for a machine, here or at SageMaker, and its task got a heartbeat
+    ALIVE = "ALIVE"  # it waits for a machine, in our queue or at SageMaker, and its task got a heartbeat
     RUNNING = "RUNNING"
-    REPORTED = "REPORTED"  # its job had ended, and its task has the outcome now
-    GONE = "GONE"  # nobody waits for it any more: it left the queue, or its job was stopped
-    FAULT = "FAULT"  # AWS refused a call; the next look comes in a minute
+    REPORTED = "REPORTED"  # its job had ended, and its task now has the outcome
+    GONE = "GONE"  # no task waits for it any more: it left the queue, or its job was stopped
+    FAULT = "FAULT"  # AWS refused a call; the run is checked again in a minute
 
 
 class Looked(NamedTuple):
-    """`waited`: for how many seconds the run has been waiting for its machine, here or at SageMaker."""
+    """`waited`: how many seconds the run has been waiting for its machine, in our queue or at SageMaker."""
 
     look: Look
     waited: float = 0.0
 
 
 class Watcher:
-    """Everything it calls is handed in. `each` maps a function over runs, maybe several at a time; `time_left` says
-    whether there is time for more runs. A run that waits at SageMaker for longer than `capacity_wait` seconds is
-    stopped where it can be tried on another machine.
+    """Everything that it calls is passed in. `each` maps a function over runs, possibly in parallel. A run that waits
+    at SageMaker for longer than `capacity_wait` seconds is stopped if it can be tried on another machine.
     """
 
     def __init__(
@@ -62,8 +61,8 @@ class Watcher:
         self._bills, self._each = bills, each
 
     def look_round(self, time_left: Callable[[], bool] = lambda: True) -> list[Looked]:
-        """Look at every run that is due. A run's fault is its own: the others are looked at all the same. Where time
-        runs out, the next round goes on: those that were unheard for longest come first."""
+        """Check every run that is due; a fault with one does not affect the others. `time_left` returns whether there
+        is time for more. If not, the next round continues with the runs whose last news is oldest."""
         return [
             looked for stage in Stage for looked in self._each(self._safely, _while(time_left, self._runs.due(stage)))
         ]
@@ -87,7 +86,8 @@ class Watcher:
         return Looked(look, self._seconds_since(waiting.queued_at) if look is Look.ALIVE else 0.0)
 
     def _ended_in_queue(self, waiting: WaitingRun) -> bool:
-        """Whether the job was created by somebody who did not live to take the run out of the queue, and has ended."""
+        """Whether the job has ended although the run is still queued, because the invocation that created the job
+        crashed before it took the run out of the queue."""
         outcome = self._reporter.report(waiting.run)
         if outcome.ended:
             self._runs.leave_queue(waiting.run)
@@ -97,7 +97,7 @@ class Watcher:
     def _keep_alive(self, waiting: WaitingRun) -> Look:
         if self._reporter.beat(waiting.run):
             return Look.ALIVE
-        if not self._execution_ended(waiting.run):  # between two attempts of its task: the next waits for this run
+        if not self._execution_ended(waiting.run):  # between two attempts of its task; the next will wait for this run
             self._runs.heard(waiting.run)
             return Look.ALIVE
         self._runs.leave_queue(waiting.run)
@@ -105,8 +105,8 @@ class Watcher:
         return Look.GONE
 
     def _poll(self, waiting: WaitingRun) -> Looked:
-        """A job that is at work gets no heartbeat for that: heartbeats stand for progress. One that waits for its
-        machine does: nothing else can be heard of it."""
+        """Check a run that has left the queue. A job at work gets no heartbeat here, because heartbeats stand for
+        progress; a job that waits for its machine does, because it reports nothing else."""
         run = waiting.run
         outcome = self._reporter.report(run)
         if outcome.ended:
@@ -125,7 +125,9 @@ class Watcher:
         return Looked(Look.GONE)
 
     def _try_elsewhere(self, run: StageRun, outcome: RunOutcome, waited: float) -> None:
-        """Stopped, the run ends as CAPACITY, and the next attempt is made on the next choice of machine."""
+        """Stop a run that has waited too long: it ends as CAPACITY, and the next attempt uses the next choice of
+        machine.
+        """
         if waited > self._capacity_wait and self._platform.has_alternative(run.stage, outcome.instance_type):
             logger.info("no machine was found", job_name=run.job_name, waited=waited, machine=outcome.instance_type)
             self._compute.stop(run)
@@ -135,7 +137,7 @@ class Watcher:
 
     def _count(self, run: StageRun, outcome: RunOutcome) -> None:
         dollars = self._bills.bill(run, outcome)
-        logger.warning("an end that no event reported", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
+        logger.warning("the event of a run's end was lost", job_id=run.job_id, job_name=run.job_name, dollars=dollars)
 
     def _execution_ended(self, run: StageRun) -> bool:
         execution = self._executions.lookup(run.job_id)

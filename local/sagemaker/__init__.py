@@ -1,1 +1,1 @@
-"""SageMaker on one machine: Processing and Training jobs as processes, with the real API, folders and events."""
+"""SageMaker on one machine: processing and training jobs run as processes, with the real API, folders and events."""

@@ -1,4 +1,4 @@
-"""A running container and its image: here a process with its own /opt/ml, stopped as SageMaker stops it."""
+"""Containers and images as processes: each has its own /opt/ml and is stopped in the way that SageMaker stops it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRACE_SECONDS = 120.0  # between SIGTERM and SIGKILL, as in SageMaker
 
 @dataclass(frozen=True)
 class RunFolders:
-    """A run's own folders on this machine: its /opt/ml, where it starts, what it may fill and lose."""
+    """A run's folders on this machine: its /opt/ml, its working directory, and its scratch folder."""
 
     ml: Path
     work: Path
@@ -29,23 +29,23 @@ class RunFolders:
 
 
 class Image(Protocol):
-    """Something that containers are started from."""
+    """An image, from which containers are started."""
 
     def start(
         self, arguments: tuple[str, ...], environment: Mapping[str, str], folders: RunFolders, log: Path
     ) -> Container:
-        """Start a container with the job's own `environment`; its output, both streams, goes to `log`.
+        """Start a container with the job's `environment`; both of its output streams are appended to `log`.
 
-        Raises OSError when there is nothing to start.
+        Raises OSError if it cannot be started.
         """
         ...
 
 
 @dataclass(frozen=True)
 class ProcessImage:
-    """What stands in for an image: the command of its entry point, and the folders Python imports from.
+    """A stand-in for an image: the command of its entry point, and the folders from which Python imports.
 
-    `machine` is what a process needs of this machine to run at all: PATH and the like.
+    `machine`: the variables of this machine without which no process runs, such as PATH.
     """
 
     command: tuple[str, ...]
@@ -63,7 +63,7 @@ class ProcessImage:
 
 
 def project_images(root: Path) -> dict[str, Image]:
-    """The project's three images by repository name, run from its sources with this Python."""
+    """The project's images by repository name, run from the sources with this Python."""
     containers = root / "containers"
     return {
         stage.value: ProcessImage((sys.executable, "-m", stage.spec.module), (containers, containers / stage))
@@ -87,21 +87,21 @@ class Container:
         return self._process.pid
 
     def wait(self, seconds: float) -> int | None:
-        """The exit code, as a shell counts it (128 + signal), or None when it still runs after `seconds`."""
+        """The exit code in the form of a shell (128 + signal), or None if the container still runs after `seconds`."""
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
-        self._kill_group()  # what the entry point started goes with it, as in a container
+        self._kill_group()  # processes that the entry point started end with it, as in a container
         return code if code >= 0 else 128 - code
 
     def terminate(self) -> None:
-        """SIGTERM to the entry point."""
+        """Send SIGTERM to the entry point."""
         with suppress(ProcessLookupError):
             self._process.terminate()
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container."""
+        """Send SIGKILL to everything in the container."""
         self._kill_group()
 
     def _kill_group(self) -> None:
@@ -112,7 +112,7 @@ class Container:
 def open_process(
     command: list[str], environment: Mapping[str, str], folder: Path, log: Path
 ) -> subprocess.Popen[bytes]:
-    """Start `command` in a session of its own, both its output streams to `log`. Raises OSError."""
+    """Start `command` in a separate session, with both output streams appended to `log`. Raises OSError."""
     with log.open("ab") as stream:
         return subprocess.Popen(
             command,
@@ -126,6 +126,6 @@ def open_process(
 
 
 def dying_with_parent() -> list[str]:
-    """A prefix that makes Linux end the process when this one is killed; nothing where setpriv is missing."""
+    """A command prefix that makes Linux end the process when this one is killed; empty if setpriv is missing."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []

@@ -20,7 +20,7 @@ class EngineError(Exception):
 
 
 def build_images(root: Path, tag: str = "local") -> dict[str, str]:
-    """Build the three images from `root`; their references by repository name. Raises EngineError."""
+    """Build the images from `root`; returns their references by repository name. Raises EngineError."""
     references = {repository.value: f"spaceport/{repository}:{tag}" for repository in Stage}
     for repository, reference in references.items():
         dockerfile = root / "containers" / repository / "Dockerfile"
@@ -29,7 +29,7 @@ def build_images(root: Path, tag: str = "local") -> dict[str, str]:
         try:
             subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         except FileNotFoundError as error:
-            raise EngineError(f"running images takes a container engine; `{ENGINE}` is not installed") from error
+            raise EngineError(f"running images needs a container engine; `{ENGINE}` is not installed") from error
         except subprocess.CalledProcessError as error:
             raise EngineError(f"{reference} was not built:\n{error.output[-3000:]}") from error
     return references
@@ -44,7 +44,7 @@ def engine_images(references: Mapping[str, str], host: str) -> dict[str, Image]:
 
 @dataclass(frozen=True)
 class EngineImage:
-    """An image of the engine. `machine` is what the engine's client needs to find it."""
+    """An image of the engine. `machine`: the variables that the engine's client needs to find the engine."""
 
     reference: str
     machine: Mapping[str, str]
@@ -52,7 +52,7 @@ class EngineImage:
     def start(
         self, arguments: tuple[str, ...], environment: Mapping[str, str], folders: RunFolders, log: Path
     ) -> Container:
-        """See Image.start. The container sees the run's /opt/ml, and this machine's loopback for its events.
+        """See Image.start. The container has the run's /opt/ml, and this machine's loopback interface for its events.
         It runs as the image's own user, as in SageMaker.
         """
         name = f"spaceport-{uuid.uuid4().hex[:12]}"
@@ -67,7 +67,7 @@ class EngineImage:
 
 
 class EngineContainer(Container):
-    """The engine's client holds the container and passes SIGTERM on; SIGKILL has to be asked of the engine."""
+    """A container of the engine, whose client passes SIGTERM on; SIGKILL needs a request to the engine."""
 
     def __init__(self, process: subprocess.Popen[bytes], name: str, machine: Mapping[str, str]) -> None:
         super().__init__(process)
@@ -75,6 +75,6 @@ class EngineContainer(Container):
         self._machine = machine
 
     def kill(self) -> None:
-        """SIGKILL to everything in the container, and remove it: with --rm its exit code can be lost."""
+        """Kill everything in the container, and remove it. (With --rm, its exit code could be lost.)"""
         subprocess.run([ENGINE, "rm", "--force", self._name], env=dict(self._machine), check=False, capture_output=True)
         super().kill()

@@ -33,7 +33,7 @@ Announce = Callable[["Job"], None]
 
 @dataclass
 class Job:
-    """A Processing or Training job. Times are seconds since the epoch. `move` is the only way to change it."""
+    """A processing or training job. Times are seconds since the epoch. Only `move` changes the job's state."""
 
     kind: Kind
     name: str
@@ -86,7 +86,7 @@ class Job:
         self.transitions.append({"Status": self.secondary, "StartTime": now, "StatusMessage": message})
 
     def describe(self) -> dict[str, Any]:
-        """DescribeProcessingJob's or DescribeTrainingJob's answer; times as seconds since the epoch."""
+        """The answer of DescribeProcessingJob or DescribeTrainingJob; times in seconds since the epoch."""
         kind = self.kind.value
         members = api_model().shape_for(f"Describe{kind}JobResponse").members
         answer = {name: value for name, value in self.request.items() if name in members}
@@ -130,7 +130,7 @@ class Job:
         return {name: value for name, value in self.describe().items() if name in members}
 
     def event_detail(self) -> dict[str, Any]:
-        """The detail of a state-change event: Describe's answer less the environment, times in milliseconds.
+        """The detail of a state-change event: Describe's answer without the environment, times in milliseconds.
 
         https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html
         """

@@ -27,10 +27,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Transfer:
-    """A folder, relative to the job's /opt/ml, and the S3 URI it is filled from or copied to.
+    """A folder, relative to the job's /opt/ml, and the S3 URI from which it is filled or to which it is copied.
 
-    `manifest`: the URI is that of a list of objects to fill it with, and no prefix; `continuous`: it is copied while
-    the container runs, whatever comes of that.
+    `manifest`: the URI names a list of objects instead of a prefix; `continuous`: the folder is copied while the
+    container runs, whatever the exit code is.
     """
 
     folder: PurePosixPath
@@ -41,7 +41,8 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Plan:
-    """One container's run. `files` are written below /opt/ml before it starts; `arguments` follow the entry point."""
+    """The run of one container. `files` are written below /opt/ml before it starts; `arguments` follow the entry
+    point."""
 
     kind: Kind
     image: str
@@ -54,7 +55,7 @@ class Plan:
     checkpoints: Transfer | None = None
     compress: bool = False  # Training: outputs as model.tar.gz
     leaves_output_when_stopped: bool = False
-    max_wait: float | None = None  # Spot: seconds to wait for machines and to run, together
+    max_wait: float | None = None  # Spot: seconds for waiting for machines and running, together
 
 
 def plan_processing(request: Mapping[str, Any]) -> Plan:

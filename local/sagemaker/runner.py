@@ -21,12 +21,13 @@ _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 class JobFailed(Exception):
-    """The job's FailureReason."""
+    """A job failed; the message is its FailureReason."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """What a job has of its role: the S3 client of its transfers, and its container's credentials and endpoints."""
+    """What a job may use under its role: the S3 client for its transfers, and the container's credentials and
+    endpoints."""
 
     s3: Any
     environment: Mapping[str, str]
@@ -34,8 +35,9 @@ class Access:
 
 @dataclass(frozen=True)
 class SpotMarket:
-    """What happens to jobs on Spot machines; nothing, unless a test asks for it. `wait`: seconds until there is a
-    machine, each time; `interruptions`: how often it is taken, each time when there is one more checkpoint."""
+    """What happens to jobs on Spot machines: by default nothing, but tests can change that. `wait`: seconds until a
+    machine is found, each time; `interruptions`: how often the machine is taken, each time after one more checkpoint.
+    """
 
     wait: float = 0.0
     interruptions: int = 0
@@ -43,7 +45,7 @@ class SpotMarket:
 
 @dataclass(frozen=True)
 class Runner:
-    """What every job's run needs. `access` is asked for each job."""
+    """What all runs have in common. `access` is called for each job."""
 
     access: Callable[[Job], Access]
     folder: Path
@@ -75,8 +77,8 @@ class _Run:
     root: Path = field(init=False)
     ml: Path = field(init=False)
     interruptions: int = 0  # so far
-    interrupted: bool = False  # the machine at work is being taken
-    waited: float = 0.0  # seconds, for machines
+    interrupted: bool = False  # the current machine is being taken
+    waited: float = 0.0  # seconds of waiting for machines
 
     def __post_init__(self) -> None:
         self.access = self.runner.access(self.job)
@@ -111,7 +113,7 @@ class _Run:
             if not stopped:
                 self.job.move(IN_PROGRESS, "Uploading")
             self._upload()
-        # only the log is worth keeping: a job's folders hold its photos and its model again
+        # only the log is kept: the job's folders hold copies of its photos and its model
         shutil.rmtree(self.ml, ignore_errors=True)
         if overran:
             self.job.move(STOPPED, "MaxRuntimeExceeded")
@@ -121,8 +123,8 @@ class _Run:
             self.job.move(COMPLETED, "Completed")
 
     def _find_machine(self) -> bool:
-        """False where none was found for as long as the job may wait and run, or it was stopped meanwhile: then it has
-        ended."""
+        """Wait for a machine. False if the job has ended: none was found in the time that the job may wait and run, or
+        it was stopped meanwhile."""
         plan = self.job.plan
         if plan.max_wait is None:
             return True
@@ -136,7 +138,7 @@ class _Run:
         return not self.job.finished
 
     def _prepare_folders(self) -> None:
-        """A machine's own: another one has nothing of them."""
+        """Create the folders of a new machine, which has nothing from an earlier one."""
         shutil.rmtree(self.ml, ignore_errors=True)
         self.mirrors.clear()
         plan = self.job.plan
@@ -170,13 +172,13 @@ class _Run:
         ]
 
     def _run_container(self, image: Image) -> tuple[int, bool]:
-        """The exit code, and whether the job's time was up."""
+        """Run the container; returns the exit code, and whether the job's time was over."""
         plan = self.job.plan
         work, scratch = self.root / "work", self.root / "tmp"
         work.mkdir()
         scratch.mkdir()
         environment = {
-            # SageMaker gives a container no region: it follows from the ARN of its job
+            # SageMaker sets no region for a container, which derives it from the ARN of its job
             **{name: text for name, text in self.access.environment.items() if name not in _REGIONS},
             **plan.environment,
             f"{plan.kind.value.upper()}_JOB_ARN": self.job.arn,
@@ -219,7 +221,7 @@ class _Run:
         return code, overran and not self.job.stop_requested.is_set()
 
     def _is_taken(self) -> bool:
-        """Whether the Spot market wants its machine back now."""
+        """Whether the Spot market takes the machine back now."""
         plan = self.job.plan
         if plan.max_wait is None or plan.checkpoints is None or self.interrupted:
             return False
@@ -251,7 +253,7 @@ class _Run:
             self.job.exit_message = text[:MAX_EXIT_MESSAGE_CHARACTERS]
 
     def _algorithm_error(self, code: int) -> str:
-        """FailureReason of a container that ended with `code`, worded as SageMaker words it."""
+        """The FailureReason for a container that ended with `code`, in SageMaker's words."""
         if self.job.kind is Kind.PROCESSING:
             return "AlgorithmError: See job logs for more information"
         failure = self.ml / "output" / "failure"

@@ -12,12 +12,12 @@ from local.guard import refusal
 from local.sagemaker.service import SageMaker
 from local.sagemaker.validation import RequestError
 
-# (headers, operation, request, tags of the job that it names); raises RequestError for what the caller may not do
+# (headers, operation, request, tags of the job that it names); raises RequestError if the caller may not do it
 Authorize = Callable[[Mapping[str, str], str, Mapping[str, Any], Mapping[str, str]], None]
 
 
 class SageMakerServer:
-    """Serves `sagemaker` at 127.0.0.1:`port` in threads of its own until closed, to those whom `authorize` lets in."""
+    """Serves `sagemaker` at 127.0.0.1:`port`, in separate threads, until closed; `authorize` checks every request."""
 
     def __init__(self, sagemaker: SageMaker, port: int, authorize: Authorize) -> None:
         self._sagemaker = sagemaker

@@ -1,4 +1,4 @@
-"""The API's operations on the jobs of one machine."""
+"""Implement the API's operations on the jobs of one machine."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CLOSE_SECONDS = 5.0
 
 @dataclass
 class SageMaker:
-    """Jobs by kind and name, each run in a thread of its own. `announce` is called at every state change.
+    """Jobs by kind and name, each run in a separate thread. `announce` is called at every change of state.
 
-    `quotas`: the account's, in machines by instance type; each kind of job has its own, as in AWS, and so has Spot; a
-    type that is not named has none.
+    `quotas`: machines by instance type. As in AWS, each kind of job has a separate quota of that size, and so has Spot;
+    a type that is not named has no limit.
     """
 
     runner: Runner
@@ -50,14 +50,14 @@ class SageMaker:
         return operations[operation](kind, request)
 
     def tags(self, operation: str, request: Mapping[str, Any]) -> dict[str, str]:
-        """The tags of the job that a request names; none for a job that is not there yet."""
+        """The tags of the job that a request names; empty if the job does not exist yet."""
         kind = Kind.TRAINING if "TrainingJob" in operation else Kind.PROCESSING
         with self._lock:
             job = self._jobs.get((kind, request.get(f"{kind}JobName", "")))
         return {tag["Key"]: tag["Value"] for tag in job.request.get("Tags", [])} if job else {}
 
     def close(self) -> None:
-        """Stop every job and wait a moment for them; for the end of the process."""
+        """Stop every job and wait up to CLOSE_SECONDS for them, before the process ends."""
         for job in self._running():
             job.stop_requested.set()
         deadline = self.clock() + CLOSE_SECONDS
@@ -150,7 +150,7 @@ def _machine(kind: Kind, request: Mapping[str, Any]) -> str:
 
 
 def _quota(kind: Kind, request: Mapping[str, Any]) -> str:
-    """The name of the quota that the job takes from: Spot has one of its own."""
+    """The name of the quota that the job uses; Spot has a separate one."""
     spot = "spot " if request.get("EnableManagedSpotTraining") else ""
     return f"{_machine(kind, request)} for {spot}{kind.lower()} job usage"
 

@@ -1,4 +1,4 @@
-"""Copy between S3 and folders, with prefixes as SageMaker reads them."""
+"""Copy between S3 and folders, interpreting prefixes as SageMaker does."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """('bucket', 'key or prefix') of an s3:// URI."""
+    """Split an s3:// URI into bucket and key or prefix."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return bucket, key
 
 
 def check_key(uri: str) -> None:
-    """Raises ValueError in SageMaker's words for a key that it does not transfer."""
+    """Raise ValueError, in SageMaker's words, for a key that SageMaker does not transfer."""
     bucket, key = split_uri(uri)
     if "//" in key:
         raise ValueError(f"S3 key: s3://{bucket}/{key} has an illegal char sub-sequence '//' in it")
 
 
 def local_name(key: str, prefix: str) -> str:
-    """Where an object lies below the folder that `prefix` is copied to.
+    """The path of an object below the folder to which `prefix` is copied.
 
-    A prefix is a string, not a folder: `jobs/1` also finds `jobs/10/a`, which keeps the part after the last slash of
-    the prefix. A prefix that is itself an object keeps the object's name.
+    A prefix is a string, not a folder: `jobs/1` also matches `jobs/10/a`, which keeps what follows the last slash of
+    the prefix. If the prefix is itself an object, the object keeps its name.
     """
     folder = prefix if prefix.endswith("/") or key.startswith(prefix + "/") else prefix[: prefix.rfind("/") + 1]
     return key[len(folder) :].lstrip("/")
 
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> int:
-    """Copy every object that begins with the URI's prefix below `folder`; returns how many."""
+    """Copy every object whose key begins with the URI's prefix below `folder`; returns their number."""
     check_key(uri)
     bucket, prefix = split_uri(uri)
     folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,8 @@ def download_prefix(s3: Any, uri: str, folder: Path) -> int:
 
 
 def download_listed(s3: Any, uri: str, folder: Path) -> int:
-    """Copy the objects that the manifest at `uri` names below `folder`, without their common prefix; returns how many.
+    """Copy the objects named in the manifest at `uri` below `folder`, without their common prefix; returns their
+    number.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_S3DataSource.html
     """
@@ -68,7 +69,7 @@ def download_listed(s3: Any, uri: str, folder: Path) -> int:
 
 
 def upload_folder(s3: Any, folder: Path, uri: str) -> int:
-    """Copy every file below `folder` to below the URI; returns how many."""
+    """Copy every file below `folder` to keys below the URI; returns their number."""
     mirror = Mirror(s3, folder, uri)
     return mirror.sync()
 
@@ -93,7 +94,7 @@ class Mirror:
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def mark_known(self) -> None:
-        """Take what is in the folder now as already in S3."""
+        """Regard the files that are in the folder now as already in S3."""
         self._seen = dict(self._states())
 
     def sync(self) -> int:

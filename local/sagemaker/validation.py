@@ -88,7 +88,7 @@ def _own_faults(shape: Any, value: Any, path: str) -> Iterator[str]:
 
 
 def _matches(pattern: str, value: str) -> bool:
-    """Java's Unicode classes in Python's words; a pattern that Python cannot read at all is not held against anyone."""
+    """Match `value`, after translating Java's Unicode classes; a pattern that Python cannot compile always matches."""
     for java, python in ((r"\p{L}", r"\w"), (r"\p{Z}", r"\s"), (r"\p{N}", r"\d"), (r"\p{Alnum}", "a-zA-Z0-9")):
         pattern = pattern.replace(java, python)
     try:

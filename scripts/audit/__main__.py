@@ -1,4 +1,4 @@
-"""python -m scripts.audit: exit code 1 for findings without an exception, 2 if a tool did not run."""
+"""`python -m scripts.audit`: run the audit tools; exit code 1 for findings without an exception, 2 if a tool failed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def main() -> int:
     except ToolFailed as failure:
         print(failure, file=sys.stderr)
         return 2
-    try:  # without access to the feed one can still build
+    try:  # a missing feed does not fail the audit
         found = tools.advisories()
         print(f"pip-audit: {len(found)} findings")
         findings += found

@@ -12,7 +12,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Finding:
-    """`rule`: the tool's own name of it; `resource`: a logical name of the template, a file, a package."""
+    """A finding. `rule`: the tool's name for it; `resource`: a logical name in the template, a file or a package."""
 
     tool: str
     rule: str
@@ -25,7 +25,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Accepted:
-    """An accepted finding: `resource` may hold the wildcards of fnmatch."""
+    """An accepted finding; `resource` may contain the wildcards of fnmatch."""
 
     tool: str
     rule: str
@@ -49,7 +49,7 @@ class Audit:
 
 
 def load_accepted(path: Path) -> list[Accepted]:
-    """The exceptions, one per resource of an entry. Raises ValueError for an incomplete entry."""
+    """The exceptions, one for each resource of an entry. Raises ValueError for an incomplete entry."""
     accepted = []
     for entry in yaml.safe_load(path.read_text(encoding="utf-8")):
         if (
@@ -63,7 +63,7 @@ def load_accepted(path: Path) -> list[Accepted]:
 
 
 def compare(findings: Iterable[Finding], accepted: Iterable[Accepted], ran: set[str]) -> Audit:
-    """Compares findings with the exceptions; only those for a tool that `ran` to a result can be stale."""
+    """Compare findings with the exceptions. Only exceptions for tools that `ran` can be stale."""
     findings, accepted = list(findings), list(accepted)
     without = tuple(finding for finding in findings if not any(one.covers(finding) for one in accepted))
     idle = (one for one in accepted if one.tool in ran and not any(one.covers(finding) for finding in findings))

@@ -1,4 +1,4 @@
-"""Extract every policy of the template as the JSON that IAM receives, with plausible names filled in."""
+"""Extract every policy of the template as the JSON that IAM would receive, with plausible names filled in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PSEUDO = {
     "AWS::StackName": "spaceport-dev",
     "AWS::URLSuffix": "amazonaws.com",
 }
-# what stands between an ARN's service and its resource's name, where it is not region, account and the type's own word
+# ARNs of types that do not follow the common form: region, account, and the type's own name before the resource
 ARNS = {
     "AWS::S3::Bucket": "arn:aws:s3:::{name}",
     "AWS::IAM::Role": "arn:aws:iam::123456789012:role/{name}",
@@ -31,9 +31,10 @@ Template = Mapping[str, Any]
 
 
 def policies_of(template: Template) -> dict[str, dict[str, Any]]:
-    """Policies by the logical name of what they belong to, and a number.
+    """The policies, by the logical name of their resource and a number.
 
-    What SAM adds itself is left to SAM; trust policies name no resources, and parliament does not read them.
+    Policies that SAM adds are not included. Neither are trust policies, which name no resources and which parliament
+    does not check.
     """
     found: dict[str, dict[str, Any]] = {}
     for name, resource in template["Resources"].items():
@@ -51,7 +52,7 @@ def _documents(properties: Any) -> Iterator[dict[str, Any]]:
         for name, value in properties.items():
             if name in DOCUMENTS:
                 yield value
-            elif name == "Policies" and isinstance(value, list):  # inline: SAM's short form, or a role's
+            elif name == "Policies" and isinstance(value, list):  # inline policies, in SAM's short form or a role's
                 yield from (policy for policy in value if isinstance(policy, dict) and "Statement" in policy)
                 yield from _documents(value)
             else:
@@ -74,11 +75,11 @@ def _resolve(value: Any, template: Template) -> Any:
 
 
 def _call(function: str, argument: Any, template: Template) -> Any:
-    """Raises ValueError for a function that no policy of the template has used so far."""
+    """Resolve an intrinsic function. Raises ValueError for one that is not implemented here."""
     if function == "GetAtt":
         name, attribute = argument if isinstance(argument, list) else argument.split(".", 1)
         return _arn(name, template) if attribute == "Arn" else name
-    if function == "If":  # with all that parameters can add
+    if function == "If":  # the branch for a true condition: it has all the permissions that parameters can add
         return _resolve(argument[1], template)
     if function == "Sub":
         text, given = argument if isinstance(argument, list) else (argument, {})
@@ -110,7 +111,7 @@ def _ref(name: str, template: Template) -> Any:
 
 
 def _arn(name: str, template: Template) -> str:
-    kind = template["Resources"].get(name, {}).get("Type", "AWS::IAM::Role")  # SAM makes each function a role
+    kind = template["Resources"].get(name, {}).get("Type", "AWS::IAM::Role")  # roles that SAM generates for functions
     _, service, word = kind.split("::")
     form = ARNS.get(kind, f"arn:aws:{service.lower()}:eu-west-1:123456789012:{word.lower()}/{{name}}")
     return form.format(name=name.lower() if service == "S3" else name)

@@ -1,4 +1,4 @@
-"""Bills of material (CycloneDX) of what is shipped: the functions' bundle, the images, the viewer in one of them."""
+"""Write bills of materials (CycloneDX) for everything shipped: the functions' bundle, the images, and the viewer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEWER = "containers/compressor/viewer"
 
 
 def write_sboms(folder: Path) -> list[Path]:
-    """Write <name>.cdx.json for each, from the locked lists alone. Raises ToolFailed."""
+    """Write `<name>.cdx.json` for each, only from the locked lists; returns the paths. Raises ToolFailed."""
     folder.mkdir(parents=True, exist_ok=True)
     written = [_python(name, ROOT / lock, folder) for name, lock in SHIPPED.items()]
     return [*written, _viewer(folder)]
@@ -35,7 +35,8 @@ def _python(name: str, lock: Path, folder: Path) -> Path:
 
 
 def _by_version_alone(lock: Path) -> str:
-    """torch has another file for each kind of machine: the image takes it from requirements.in, by its version."""
+    """The line for torch, if the locked list has none: its file differs between kinds of machines, so the image
+    installs the version in requirements.in."""
     if re.search(r"^torch==", lock.read_text(encoding="utf-8"), re.MULTILINE):
         return ""
     return "".join(re.findall(r"^torch==.*\n", lock.with_suffix(".in").read_text(encoding="utf-8"), re.MULTILINE))

@@ -16,17 +16,17 @@ from scripts.audit.policies import policies_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / ".venv-audit" / "bin"
-# lists of hashes, which look like secrets to anybody
+# lists of hashes, which would be reported as secrets
 LOCKS = ("requirements.txt", "requirements-cuda.txt", "torch-cuda.txt", "cuda-toolkit.txt", "package-lock.json")
 FEED_WORKERS = 4
 
 
 class ToolFailed(Exception):
-    """A tool came to no result."""
+    """A tool returned no result."""
 
 
 def run(tool: str, *arguments: str, given: str = "", accepted: Sequence[int] = (0,)) -> str:
-    """A tool's standard output. Raises ToolFailed for an exit code that is not `accepted`."""
+    """Run a tool; returns its standard output. Raises ToolFailed for an exit code that is not `accepted`."""
     done = subprocess.run([str(BIN / tool), *arguments], cwd=ROOT, input=given, capture_output=True, text=True)
     if done.returncode not in accepted:
         raise ToolFailed(f"{tool} ended with {done.returncode}: {(done.stderr or done.stdout)[-1000:]}")
@@ -34,7 +34,7 @@ def run(tool: str, *arguments: str, given: str = "", accepted: Sequence[int] = (
 
 
 def checkov() -> list[Finding]:
-    """The template, the Dockerfiles and the workflows against checkov's rules."""
+    """Check the template, the Dockerfiles and the workflows against checkov's rules."""
     files = [
         "template.yaml",
         "scripts/deployment/deploy-role.yaml",
@@ -58,7 +58,7 @@ def checkov() -> list[Finding]:
 
 
 def parliament() -> list[Finding]:
-    """Every policy of the template against AWS's list of actions, resources and conditions."""
+    """Check every policy of the template against AWS's list of actions, resources and conditions."""
     with tempfile.TemporaryDirectory() as folder:
         for name, policy in policies_of(load_template(ROOT / "template.yaml")).items():
             (Path(folder) / f"{name}.json").write_text(json.dumps(policy, indent=1), encoding="utf-8")
@@ -74,7 +74,7 @@ def parliament() -> list[Finding]:
 
 
 def secrets() -> list[Finding]:
-    """What looks like a secret in the files that git knows."""
+    """Find text that looks like a secret in the files that git tracks."""
     known = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     files = [name for name in known.split("\0") if name and not name.endswith(LOCKS) and (ROOT / name).is_file()]
     results = json.loads(run("detect-secrets", "scan", *files))["results"]
@@ -86,7 +86,7 @@ def secrets() -> list[Finding]:
 
 
 def advisories() -> list[Finding]:
-    """Known holes in whatever is locked. Raises ToolFailed when the feed is out of reach."""
+    """Find known vulnerabilities in the locked packages. Raises ToolFailed if the feed cannot be reached."""
     lists = sorted({path for path in map(Path, _tracked()) if path.name == "requirements.txt"})
     with ThreadPoolExecutor(FEED_WORKERS) as pool:
         answers = list(pool.map(_advisories_of, lists))

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds, checks and pushes the stages' images: scripts/deployment/deploy.sh STAGE_NAME|all
 #
-# An image is tagged by the commit it is built from, and a tag that ECR has is not pushed again, so the script may be
-# repeated at will. Its last line is the ImageTag for `sam deploy`.
+# The tag of an image is the commit from which it is built, and a tag that exists in ECR is not pushed again, so the
+# script can be repeated at any time. Its last line is the ImageTag for `sam deploy`.
 #
 #   STAGE          the stack's Stage parameter: its repositories are spaceport-$STAGE/…   (dev)
 #   ACCELERATOR    cpu or cuda, for 3dgs                                                   (cuda)
-#   BASE_DIGEST    sha256:… of the base image; without it, what the registry says now, and it is printed
+#   BASE_DIGEST    sha256:… of the base image; without it, the registry's current one, which is printed
 #   REGISTRY       host of the registry; without it, this account's ECR in AWS_REGION
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,7 +30,7 @@ fi
 
 command -v docker >/dev/null || fail "docker is needed"
 [ -z "$(git status --porcelain -- containers contract)" ] || fail "containers/ or contract/ has changes that no commit names: commit them first"
-# the commit that last changed what is in the images: a change elsewhere builds nothing anew
+# the commit that last changed the images' content: a change elsewhere does not build new images
 tag=$(git log -1 --format=%h --abbrev=12 -- containers contract)
 
 if [ -z "${REGISTRY:-}" ]; then
@@ -46,7 +46,7 @@ base_digest() { # what the base image's name stands for in its registry
 
 pushed() { docker manifest inspect "$1" >/dev/null 2>&1; }
 
-# SageMaker takes single images in Docker's own format; a builder may add a provenance attestation, which makes an OCI index of it
+# SageMaker accepts only single images in Docker's own format; a provenance attestation would turn them into an OCI index
 IMAGE_FORMAT=application/vnd.docker.distribution.manifest.v2+json
 
 check_format() { # reference: what the registry holds is one image in that format

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks whether an account can take the stack and run its first job: scripts/deployment/preflight.sh. Run it before `sam deploy`.
+# Checks whether the stack can be deployed in an account and run its first job: scripts/deployment/preflight.sh. Run it
+# before `sam deploy`.
 #
-# Changes nothing. Each line says ok, or what is missing and the command that asks for it; exit code 1 if anything is.
+# Changes nothing. Each line shows ok, or what is missing and the command that requests it; exit code 1 if anything is.
 #
 #   STAGE          the stack's Stage parameter                                             (dev)
 #   SENDER         SenderEmail, or the domain that is verified for it                      (spaceport@example.com)
@@ -18,7 +19,7 @@ STAGE=${STAGE:-dev}
 SENDER=${SENDER:-spaceport@example.com}
 SPOT=${SPOT:-true}
 RESERVE=${RESERVE:-false}
-UNRESERVED_MINIMUM=100 # of an account's concurrent executions, which Lambda keeps for functions without a reserve
+UNRESERVED_MINIMUM=100 # concurrent executions that Lambda keeps for functions without reserved ones
 
 missing=0
 ok() { echo "ok       $*"; }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the customer's page and publishes it for a deployed stack: scripts/deployment/web.sh STACK. Needs the AWS CLI.
 #
-# What you say to customers before they sign in, each unset where you have none:
+# Texts and links for customers who have not signed in; each is optional:
 #   PRICE        what a scene costs, one sentence of plain text
 #   SAMPLE_URL   a scene to look at: a link of one of yours (Share, "until I withdraw it")
 #   TERMS_URL    terms, privacy and contact
@@ -30,7 +30,7 @@ quoted() { # as a string of JSON, of one line
   local text=${1//\\/\\\\}
   printf '"%s"' "${text//\"/\\\"}"
 }
-# an issuer of your own (parameter OidcIssuer) has its endpoints elsewhere: name them in these variables
+# if you use your own issuer (parameter OidcIssuer), set its endpoints in these variables
 cat >web/.build/config.json <<JSON
 {
   "apiUrl": "$(output ApiUrl)",

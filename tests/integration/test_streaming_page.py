@@ -87,7 +87,7 @@ def test_a_link_that_has_ended_says_so(bucket: Bucket, browser: Any) -> None:
         page = browser.new_page()
         page.goto(link_to(bucket, source))
         page.wait_for_function("document.documentElement.dataset.loaded === 'failed'", timeout=60_000)
-        assert "has expired: open it anew where you found it" in page.inner_text("#message")
+        assert "has expired: open it again where you found it" in page.inner_text("#message")
         page.close()
 
 

@@ -1,7 +1,7 @@
-// The HTTP API, with the caller's token. A refusal is thrown as ApiError with the problem's own words.
+// The HTTP API, called with the user's token. A refusal is thrown as ApiError with the problem's own message.
 import { ApiError, SessionEnded } from './errors.js';
 
-// An id as one part of a path: it may come from the page's own address, and `..` would name another route.
+// Encodes an id as one segment of a path. The id may come from the page's address, where `..` would lead to another route.
 function segment(id) {
     if (/^\.{0,2}$/.test(id)) {
         throw new ApiError(404, { code: 'NO_SUCH_JOB' });
@@ -9,7 +9,7 @@ function segment(id) {
     return encodeURIComponent(id);
 }
 
-// Those of them that have a value.
+// The query string of those values that are set.
 function query(values) {
     const given = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
     return given.size ? `?${given}` : '';
@@ -17,7 +17,7 @@ function query(values) {
 
 const MAX_WAIT_MS = 30_000; // for an answer
 
-// The answer's content. Throws ApiError, and what fetch throws when no whole answer came.
+// The answer's content. Throws ApiError, or what fetch throws if no complete answer arrives.
 async function answerOf(url, options) {
     const answer = await fetch(url, { ...options, signal: AbortSignal.timeout(MAX_WAIT_MS) });
     if (!answer.ok) {
@@ -49,7 +49,7 @@ export class Api {
         }
     }
 
-    // What a mail's own link may do; nobody needs to be signed in for it.
+    // Called from a link in a mail, without signing in.
     setMails = (mailbox, wanted) => answerOf(`${this.base}/unsubscribe/${encodeURIComponent(mailbox)}`, { method: wanted ? 'DELETE' : 'POST' });
 
     estimate = (step, photos) => this.call('GET', `/estimates${query({ pipelineStep: step, photos })}`);

@@ -1,4 +1,4 @@
-// The page: who is signed in, and which part of it is shown; a job's own page is in job.js.
+// The page as a whole: signs the user in and shows the part that the address names; a job's own page is in job.js.
 import { Api } from './api.js';
 import { ApiError } from './errors.js';
 import { NewScene } from './form.js';
@@ -36,7 +36,7 @@ async function start() {
     route(false);
 }
 
-// What the operator of this service says about it, before anybody signs in.
+// Shows the price, sample and terms that the operator of this service has configured.
 function showOperatorsWords({ price, sampleUrl, termsUrl }) {
     byId('price').textContent = price || byId('price').textContent;
     for (const [part, link, url] of [['sample-link', 'sample-link', sampleUrl], ['terms', 'terms-link', termsUrl]]) {
@@ -55,7 +55,7 @@ function open(jobId, fileName) {
     }
 }
 
-// `moved`: somebody went here from another part of the page, and the focus goes along
+// `moved`: the user came from another part of the page, so the focus moves, too
 function route(moved) {
     page?.close();
     page = null;

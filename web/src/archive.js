@@ -1,4 +1,4 @@
-// The list of files of a ZIP (APPNOTE 4.3), read from its end without reading the rest.
+// Reads a ZIP's list of files (APPNOTE 4.3) from its end, without reading the rest.
 
 const END = 0x06054b50;
 const END64 = 0x06064b50;
@@ -9,7 +9,7 @@ const MAX_COMMENT = 0xffff;
 const MAX_LIST = 64 * 1024 * 1024; // of the list itself: hundreds of thousands of files
 const ENCRYPTED = 0x1;
 
-// The entries as { name, bytes, encrypted, method }; null where the file is no ZIP, undefined for a list too long to read here.
+// The entries as { name, bytes, encrypted, method }; null if the file is not a ZIP, undefined if the list is too long to read here.
 export async function readEntries(file) {
     const tail = await view(file, Math.max(0, file.size - END_BYTES - MAX_COMMENT - LOCATOR_BYTES - END64_BYTES), file.size);
     const end = findEnd(tail);
@@ -22,7 +22,7 @@ export async function readEntries(file) {
         [count, size, offset] = [tail.getBigUint64(end64 + 32, true), tail.getBigUint64(end64 + 40, true), tail.getBigUint64(end64 + 48, true)].map(Number);
         trailer = LOCATOR_BYTES + END64_BYTES;
     }
-    // something may lie before the archive: the list ends where its end record begins
+    // other data may precede the archive, so the list is located from its end, where the end record begins
     const start = file.size - tail.byteLength + end - trailer - size;
     if (start < 0 || start < offset) {
         return null;

@@ -1,8 +1,8 @@
-// A growing line of PSNR by training step, as SVG.
+// Draws PSNR by training step as a line chart in SVG.
 
 const NS = 'http://www.w3.org/2000/svg';
 const [HEIGHT, LEFT, RIGHT, TOP, BOTTOM] = [240, 34, 14, 14, 30];
-const ROWS = [10, 15, 20, 25, 30, 35]; // dB: always the same, so that two scenes can be compared and noise looks like noise
+const ROWS = [10, 15, 20, 25, 30, 35]; // dB; a fixed axis, so that scenes can be compared and noise looks like noise
 const GOOD = 25;
 
 function draw(tag, attributes, text) {
@@ -16,7 +16,7 @@ function draw(tag, attributes, text) {
     return element;
 }
 
-// points: [{ step, psnr }]; steps: where the training will end
+// `points`: [{ step, psnr }]; `steps`: at which training will end
 export function drawCurve(place, points, steps) {
     const width = Math.max(280, place.clientWidth || 560); // one unit is one pixel, so that text keeps its size
     const end = Math.max(steps ?? 0, points.at(-1).step);

@@ -1,18 +1,18 @@
-// Find what is wrong with files before a byte of them is sent. The server looks again: it alone decides.
+// Finds what is wrong with files before a byte of them is sent. The server checks again, and only its answer counts.
 import { readEntries } from './archive.js';
 import { FILM_BOXES, MAX_PHOTOS, MAX_UPLOAD_BYTES, MIN_PHOTOS, PICTURE_BRANDS, REFUSALS, UNREADABLE_SUFFIXES, ZIP_METHODS } from './contract.js';
 import { chosenSplats, isFilm, isPhoto, isSideFile, isSplat, suffix, wantedOf } from './paths.js';
 import { FileSource } from './source.js';
 import { bytes } from './words.js';
 
-// HEIC and AVIF pictures begin in the same way.
+// HEIC and AVIF pictures begin like films.
 const beginsAsFilm = (text) => FILM_BOXES.includes(text.slice(4, 8)) && !(text.slice(4, 8) === 'ftyp' && PICTURE_BRANDS.includes(text.slice(8)));
 const beginsAsPly = (text) => /^ply[\r\n]/.test(text);
-// Up to version 3 an SPZ is a gzip stream of what begins so.
+// Up to version 3, an SPZ is a gzip stream whose content begins with NGSP.
 const beginsAsSplat = async (file, text) => beginsAsPly(text) || text.startsWith('NGSP') || (text.startsWith('\x1f\x8b') && (await unzippedStart(file)).startsWith('NGSP'));
 const refuse = (code, facts) => ({ refusal: { code, message: facts ? `${REFUSALS[code].message} (${facts})` : REFUSALS[code].message, hint: REFUSALS[code].hint } });
 
-// { step, photos } of files that may be sent, or { refusal: { code, message, hint } }. `step`: where the pipeline starts.
+// Returns { step, photos } if the files may be sent, otherwise { refusal: { code, message, hint } }. `step`: where the pipeline starts.
 export async function examine(source) {
     if (!(source instanceof FileSource)) {
         return fit(source.files.map(({ path, file }) => ({ name: path, bytes: file.size, method: ZIP_METHODS[0], encrypted: false })));
@@ -47,7 +47,7 @@ export async function examine(source) {
     return tooLarge(file) ?? (entries === undefined ? { step: 'full', photos: null } : fit(entries));
 }
 
-// The first bytes of what a gzip stream holds; none where it is damaged.
+// The first bytes of a gzip stream's content; none if it is damaged.
 async function unzippedStart(file) {
     const reader = file.stream().pipeThrough(new DecompressionStream('gzip')).getReader();
     const { value } = await reader.read().catch(() => ({}));
@@ -59,7 +59,7 @@ function tooLarge(file) {
     return file.size > MAX_UPLOAD_BYTES ? refuse('ARCHIVE_TOO_LARGE', `${bytes(file.size)} of at most ${bytes(MAX_UPLOAD_BYTES)}`) : null;
 }
 
-// As contract/archive.py and preflight decide, as far as the browser can know.
+// Decides as contract/archive.py and preflight do, as far as the browser can.
 function fit(entries) {
     const own = entries.filter(({ name }) => !name.endsWith('/') && !isSideFile(name));
     if (own.length === 0) {

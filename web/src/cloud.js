@@ -1,23 +1,23 @@
-// The sparse cloud and its cameras on a canvas. z is up.
+// Paints the sparse cloud and its cameras on a canvas; z is up.
 
 const CAMERA = '#ffb02e';
 const TURN_STEP = 0.012;
-const SHOWN = 0.97; // of the points fit into the picture: the rest are far-off specks
+const SHOWN = 0.97; // of the points fit into the picture; the rest are specks far away
 
 function array(text, Kind) {
     return new Kind(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 }
 
-// Paints when something changes and when the canvas comes into sight, and not otherwise. `button` starts one turn and
-// stops it. A plain wheel and a finger's stroke up or down scroll the page. Returns what ends it: the next job's cloud
-// is painted on the same canvas.
+// Paints only when something changes or the canvas comes into view. `button` starts one turn and stops it. A plain wheel
+// and a vertical swipe scroll the page. Returns a function that ends the painting, because the next job's cloud is
+// painted on the same canvas.
 export function showCloud(canvas, cloud, button) {
     const positions = array(cloud.points.positions, Float32Array);
     const colors = array(cloud.points.colors, Uint8Array);
     const reach = extent(cloud.cameras, positions);
     const view = { turn: -0.6, tilt: 0.75, zoom: 1 };
     let drag = null;
-    let painted = false; // whether the canvas shows the view
+    let painted = false; // whether the canvas shows the current view
     let turning = 0; // radians of the turn that are left
     let before = 0;
     const repaint = () => {
@@ -33,7 +33,7 @@ export function showCloud(canvas, cloud, button) {
             turning -= TURN_STEP;
             before = now;
         }
-        if (canvas.clientWidth > 0 && canvas.clientHeight > 0) { // 0 while it is hidden, and there are no empty pictures
+        if (canvas.clientWidth > 0 && canvas.clientHeight > 0) { // 0 while it is hidden, and an empty picture cannot be created
             paint(canvas, positions, colors, cloud.cameras, view, reach);
         }
         painted = turning <= 0 || !canvas.isConnected || Boolean(canvas.closest('[hidden]'));
@@ -104,7 +104,7 @@ export function showCloud(canvas, cloud, button) {
 
 const tilted = (tilt) => Math.min(1.57, Math.max(0, tilt));
 
-// Half the size of what to show: all cameras and nearly all points.
+// The radius that holds all cameras and nearly all points.
 function extent(cameras, positions) {
     const distances = cameras.map(({ position }) => Math.hypot(...position));
     const points = Array.from({ length: positions.length / 3 }, (_, i) => Math.hypot(positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]));

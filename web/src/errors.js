@@ -1,4 +1,4 @@
-// Errors in words for people: what happened, and what to do.
+// Turns errors into sentences for people: what happened, and what to do.
 
 export class ApiError extends Error {
     constructor(status, problem) {
@@ -9,7 +9,7 @@ export class ApiError extends Error {
     }
 }
 
-// Nobody is signed in any more: what runs stops, and keeps what it has.
+// Nobody is signed in any more: running work stops, and keeps what it has done.
 export class SessionEnded extends Error {
     constructor() {
         super('You have been signed out.');
@@ -50,8 +50,8 @@ export function explain(error) {
     return { message: 'Something went wrong on this page.', hint: RELOAD };
 }
 
-// fetch() throws a TypeError when no answer came, whatever the reason, and a TimeoutError when none came in time
+// fetch() throws a TypeError if no answer came, whatever the reason, and a TimeoutError if none came in time
 export const unreachable = (error) => error.name === 'TimeoutError' || (error instanceof TypeError && /fetch|network|load failed/i.test(error.message));
 
-// A refusal that no second try will change: of an error or an answer, by its status.
+// Whether an error or answer is a refusal, by its status, that a second try will not change.
 export const isFinal = (error) => error instanceof SessionEnded || (error.status >= 400 && error.status < 500 && error.status !== 429);

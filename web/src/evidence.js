@@ -1,4 +1,4 @@
-// What happened to each photo of a job that failed, as structure from motion left it in photos.json.
+// Shows what happened to each photo of a failed job, from structure from motion's photos.json.
 import { byId } from './page.js';
 import { make } from './words.js';
 
@@ -13,7 +13,7 @@ export function showOutcomes(pictures) {
     byId('outcomes').hidden = false;
 }
 
-// The photos that were not placed first; pictures that are no photos of their own do not count.
+// Lists the photos that were not placed first; second images of a shot do not count.
 export function outcomes(pictures) {
     const photos = pictures.filter(({ kind }) => kind === undefined);
     const placed = photos.filter(({ registered }) => registered);

@@ -11,11 +11,11 @@ const THUMBNAILS = 12;
 const SPEED_WINDOW = 8000; // ms over which the upload's speed is averaged
 
 export class NewScene {
-    // `sent(jobId, fileName)`: an upload is complete. `mailbox`: the caller's address, or null where none is verified.
+    // `sent(jobId, fileName)` is called when an upload is complete. `mailbox`: the user's address, or null if none is verified.
     constructor(api, mailbox, sent) {
         Object.assign(this, { api, mailbox, sent });
         this.source = null;
-        this.examined = null; // promise of what `examine` says of it
+        this.examined = null; // promise of the result of `examine`
         this.uploader = null;
     }
 
@@ -46,7 +46,7 @@ export class NewScene {
         });
     }
 
-    // Anywhere on the page: a file dropped beside the box would else replace the page.
+    // Accepts drops anywhere on the page: a file dropped beside the box would otherwise replace the page.
     takeDrops() {
         addEventListener('dragover', (event) => {
             event.preventDefault();
@@ -82,7 +82,7 @@ export class NewScene {
         await this.showPhotos(source);
     }
 
-    // How long such a job is likely to take, beside each quality: what the server expects of it, or nothing.
+    // Shows beside each quality how long such a job is likely to take, if the server can estimate it.
     async showTimes() {
         const { examined } = this;
         const step = byId('step').value;
@@ -158,7 +158,7 @@ export class NewScene {
         }
     }
 
-    // The next scene has a name and settings of its own.
+    // Clears the form: the next scene has its own name and settings.
     reset() {
         this.source = this.examined = null;
         byId('form').reset();

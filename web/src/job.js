@@ -1,4 +1,4 @@
-// The page of one job: it asks how far the job is until that has ended, and shows what there is.
+// The page of one job: polls the job until it has ended, and shows what is available.
 import { drawCurve } from './chart.js';
 import { showCloud } from './cloud.js';
 import { SFM, TRAINING } from './contract.js';
@@ -10,9 +10,9 @@ import { Shares } from './share.js';
 import { wait } from './wait.js';
 import { STAGES, STATES, ended, make, mood, range } from './words.js';
 
-const EVERY = 2000; // ms between two looks
-const SELDOM = 30_000; // while nothing answers
-const SHORTLY = 90_000; // a job shows up within seconds of its upload; until then it is not there
+const EVERY = 2000; // ms between two requests
+const SELDOM = 30_000; // ms between them while the server does not answer
+const SHORTLY = 90_000; // ms: a job appears within seconds of its upload; until then the server answers 404
 const OPEN = ['job-scene', 'job-again', 'verdict', 'snapshots', 'curve', 'overlap', 'cloud', 'thumbnails', 'thumbnails-text', 'outcomes', 'cameras', 'report', 'share', 'manage', 'job-error', 'job-status', 'stop'];
 
 export class JobPage {
@@ -22,7 +22,7 @@ export class JobPage {
         this.began = Date.now();
         this.curve = new Map();
         this.shown = new Set();
-        this.rerunKeys = new Map(); // by settings, of the requests to run again
+        this.rerunKeys = new Map(); // idempotency keys of the requests to run again, by settings
         this.open = true;
     }
 
@@ -65,7 +65,7 @@ export class JobPage {
         OPEN.forEach((id) => { byId(id).hidden = true; });
         byId('job').hidden = byId('job-body').hidden = false;
         byId('job-name').textContent = 'Your scene';
-        byId('job-message').textContent = 'Looking it up …';
+        byId('job-message').textContent = 'Loading …';
         byId('stages').replaceChildren();
         byId('stop').onclick = () => this.stop();
         byId('rerun').onsubmit = (event) => {
@@ -76,7 +76,7 @@ export class JobPage {
         byId('report-frame').removeAttribute('src');
     }
 
-    // Looks again at once.
+    // Requests the job again at once.
     wake() {
         this.waiting?.abort();
     }
@@ -143,7 +143,7 @@ export class JobPage {
         }
     }
 
-    // With the JSON at `url`, as long as this page is open; where the connection drops, the next look tries again.
+    // Acts once, with the JSON at `url`, if this page is still open. If the connection drops, the next request tries again.
     onceRead(what, url, act) {
         this.once(what, async () => {
             const content = await fetch(url).then((answer) => answer.json()).catch(() => null);
@@ -207,7 +207,7 @@ export class JobPage {
         }
     }
 
-    // Which photos were placed, and where: what a customer needs to fly better.
+    // Shows which photos were placed, and where, so that the customer can fly better.
     showEvidence({ links, stages }) {
         this.showPicture('cameras', 'cameras-map', links['sfm/cameras.png']);
         byId('thumbnails-text').hidden = !stages.some(({ stage, status }) => stage === SFM && status === 'FAILED');
@@ -292,7 +292,7 @@ export class JobPage {
         byId('stop').disabled = false;
     }
 
-    // One run of the same settings, however often a button is pressed.
+    // Starts one run of the same settings, however often a button is pressed.
     async runAgain(from, quality) {
         const settings = `${from}/${quality ?? ''}`;
         if (!this.rerunKeys.has(settings)) {
@@ -315,7 +315,7 @@ export function headline(view) {
     return view.timeLeft ? `${percent}, ${range(view.timeLeft)} left` : percent;
 }
 
-// What a screen reader says of a job: its state and step, and not every percent.
+// What a screen reader announces of a job: its state, step and quarter, not every percent.
 export function spoken(view) {
     if (ended(view.status)) {
         return `${view.name}: ${STATES[view.status]}`;
@@ -329,7 +329,7 @@ export function lostInWords(error, times, since) {
     if (times < 4) {
         return `${what}. Trying again …`;
     }
-    return `${what} at ${since.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })} and we keep trying. Your scene is made meanwhile: you may close this page and come back later.`;
+    return `${what} at ${since.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })} and we keep trying. Work on your scene continues: you may close this page and come back later.`;
 }
 
 export function figures({ metrics }) {

@@ -3,8 +3,8 @@ import { announce, byId, fail } from './page.js';
 import { unreachable } from './errors.js';
 import { STATES, ended, make, mood } from './words.js';
 
-const EVERY = 10_000; // ms between two looks at a list in which something is under way
-const TYPING = 300; // ms without a letter until what was typed is searched
+const EVERY = 10_000; // ms between two requests while a scene in the list is in progress
+const TYPING = 300; // ms without a keystroke until the search starts
 
 export class SceneList {
     constructor(api) {
@@ -23,7 +23,7 @@ export class SceneList {
         this.look().catch(fail);
     }
 
-    // The next page with scenes in it: a page of a search may have none.
+    // The next page that contains scenes: a page of a search may be empty.
     async page(before) {
         let page;
         do {
@@ -34,7 +34,7 @@ export class SceneList {
 
     close() {
         clearTimeout(this.timer);
-        this.looks = (this.looks ?? 0) + 1; // an answer that is still on its way is of no use any more
+        this.looks = (this.looks ?? 0) + 1; // an answer that is still on its way is no longer of use
     }
 
     async look() {
@@ -98,7 +98,7 @@ function row(job) {
         job.thumbnail ? make('img', undefined, { src: job.thumbnail, alt: '', loading: 'lazy', className: 'thumbnail' }) : make('span', undefined, { className: 'thumbnail' }),
         make('b', job.name + number),
         make('span', STATES[job.status] + percent, { className: `badge ${mood(job.status)}` }),
-        make('span', `${job.rerunOf ? 'Made again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`, { className: 'soft' })
+        make('span', `${job.rerunOf ? 'Run again from the upload of' : 'Uploaded'} ${new Date(job.uploadedAt).toLocaleString()}`, { className: 'soft' })
     );
     const item = make('li');
     item.append(link);

@@ -1,4 +1,4 @@
-// Messages that every part of the page shows: notice, toast, question, announcement.
+// Messages that all parts of the page use: notice, toast, question, announcement.
 import { SessionEnded, explain } from './errors.js';
 import { make } from './words.js';
 
@@ -9,7 +9,7 @@ export function onSignIn(act) {
     signIn = act;
 }
 
-// The error at the top of the page, in words for people, with the way on where there is one.
+// Shows an error at the top of the page in plain words, with the next step if there is one.
 export function fail(error) {
     const { message, hint } = explain(error);
     console.error(error);
@@ -28,7 +28,7 @@ export function clearNotice() {
     byId('notice').replaceChildren();
 }
 
-// For screen readers: said once, when it changes.
+// For screen readers, which read the text only when it changes.
 export function announce(text) {
     if (byId('announcement').textContent !== text) {
         byId('announcement').textContent = text;
@@ -40,7 +40,7 @@ export function toast(text, label, href) {
     byId('toast').replaceChildren(text, make('a', label, { href, onclick: close }));
 }
 
-// Resolves to whether the answer is yes; with a `value` to be changed, to what it is then, or false.
+// Resolves to whether the answer is yes; if there is a `value` to edit, to the edited value, or false.
 export async function ask({ title, text, yes, no, value }) {
     for (const [part, words] of Object.entries({ title, text, yes, no })) {
         byId(`ask-${part}`).textContent = words;

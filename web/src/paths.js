@@ -1,4 +1,4 @@
-// What files are by their paths, as contract/archive.py decides it on the server.
+// Classifies files by their paths, as contract/archive.py does on the server.
 import { CONTROL_POINT_FILES, FILM_SUFFIXES, MIN_PHOTOS, MODEL_FILES, PHOTO_SUFFIXES, SPLAT_SUFFIXES, TELEMETRY_SUFFIX } from './contract.js';
 
 const nameOf = (path) => path.split('/').at(-1);
@@ -12,15 +12,15 @@ const isSurvey = (path) => isPhoto(path) || CONTROL_POINT_FILES.includes(nameOf(
 const isFootage = (path) => isFilm(path) || suffix(path) === TELEMETRY_SUFFIX;
 const isModel = (path) => MODEL_FILES.includes(nameOf(path));
 
-// The splats that compression may be about; of a training's output folder the last iteration's.
+// The splats that may be compressed; from a training's output folder, only the last iteration's.
 export function chosenSplats(paths) {
     const splats = paths.filter(isSplat);
     const iterations = splats.map((path) => ({ path, number: Number(path.match(/(?:^|\/)iteration_(\d{1,9})\/[^/]+$/)?.[1] ?? -1) })).filter(({ number }) => number >= 0);
     return iterations.length ? [iterations.reduce((last, each) => (each.number > last.number ? each : last)).path] : splats;
 }
 
-// What the first stage reads of these files: a test of one path. Films count only where there are too few photos for a
-// scene, a splat only where there are no photos; a COLMAP model goes along with its photos.
+// Returns a function that tells whether the first stage reads the file at a path. Films count only if there are too few
+// photos for a scene, a splat only if there are no photos; a COLMAP model accompanies its photos.
 export function wantedOf(paths) {
     const photos = paths.filter(isPhoto).length;
     const splats = chosenSplats(paths);

@@ -1,8 +1,8 @@
-// The result of a finished job: the scene in its viewer, how good it is, and the files to download.
+// The result of a finished job: the scene in its viewer, the verdict, and the files to download.
 import { byId } from './page.js';
 import { bytes, make } from './words.js';
 
-// What a customer takes home, the scene first: the delivered file, the words on its link, how it is opened.
+// The downloads, the scene first: the delivered file, the text of its link, the link's attributes.
 const OFFERED = [
     ['scene.sog', 'Download .sog'],
     ['scene.ply', 'Download .ply'],
@@ -17,7 +17,7 @@ const OFFERED = [
     ['products/quality.pdf', 'Survey quality report (PDF)']
 ];
 
-// Good, usable or poor, why, and the one thing to do next.
+// Shows the grade (good, usable or poor), the reason, and one next step.
 export function showVerdict(verdict, runAgain) {
     if (!verdict) {
         return;
@@ -51,17 +51,17 @@ export function showResult({ links, metrics }) {
     }
 }
 
-// The links themselves say what a file is called when it is saved.
+// The links themselves determine the names under which files are saved.
 export function offerDownloads({ links }) {
     const found = OFFERED.filter(([file]) => links[file]);
     const buttons = found.map(([file, text, how]) => make('a', text, { className: 'button', href: links[file], ...how }));
     byId('downloads').replaceChildren(make('a', 'Open in a new tab', { className: 'button', href: viewerUrl(links), target: '_blank', rel: 'noopener' }), ...buttons);
 }
 
-// What the viewer offers of the files beside it, by the name that it has for each.
+// The files beside the viewer that it offers, by its own name for each.
 const BESIDE = { sog: 'scene.sog', ply: 'scene.ply', spz: 'scene.spz', orbit: 'orbit.webp' };
 
-// A large scene's page loads it in parts; either page offers the files beside it, by their links.
+// The viewer's address, with links to the files beside it. A large scene has a page that loads it in parts.
 export function viewerUrl(links) {
     const files = new URLSearchParams(Object.entries(BESIDE).filter(([, file]) => links[file]).map(([name, file]) => [name, links[file]]));
     const streaming = links['viewer/stream.html.gz'];

@@ -1,16 +1,16 @@
-// Who is signed in: authorization code with PKCE (RFC 7636) at the issuer's own page, then tokens that are refreshed.
+// Signs the user in: authorization code with PKCE (RFC 7636) on the issuer's own page, then tokens that are refreshed.
 import { ApiError, SessionEnded, isFinal } from './errors.js';
 
 const STORE = 'spaceport.session';
-const ASKED = 'spaceport.sign-in'; // what is on its way to the issuer's page and back
-const EARLY = 60; // seconds before its end that a token is refreshed
+const ASKED = 'spaceport.sign-in'; // the sign-in that is under way on the issuer's page
+const EARLY = 60; // seconds before its expiry at which a token is refreshed
 
 const decode = (part) => JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(part.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0))));
 const base64url = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 
 export class Session {
-    // config: { clientId, signInUrl, scope?, tokenUrl, revokeUrl?, signOutUrl?, tokens? }; `tokens` come with a local cloud, whose
-    // only customer you are. The tokens are this tab's and end with it: the issuer's own cookie signs other tabs in.
+    // config: { clientId, signInUrl, scope?, tokenUrl, revokeUrl?, signOutUrl?, tokens? }; `tokens` come from a local cloud, which
+    // has a single customer. Tokens belong to this tab and end with it; the issuer's own cookie signs other tabs in.
     constructor(config, storage = sessionStorage) {
         this.config = config;
         this.storage = storage;
@@ -29,7 +29,7 @@ export class Session {
         return this.claims.email;
     }
 
-    // The only address that mails go to: the issuer has verified it.
+    // The only address that mails go to, because the issuer has verified it.
     get mailbox() {
         const { email, email_verified: verified } = this.claims;
         return String(verified) === 'true' && /^[\x21-\x7e]+$/.test(email ?? '') ? email : null;
@@ -59,7 +59,7 @@ export class Session {
             this.forget();
             throw new SessionEnded();
         }
-        if (!answer.ok) { // the issuer is overloaded, and the refresh token is as good as before
+        if (!answer.ok) { // the issuer is overloaded, and the refresh token is still valid
             throw new ApiError(answer.status, {});
         }
         this.tokens = { ...this.tokens, ...(await answer.json()) };
@@ -83,7 +83,7 @@ export class Session {
         location.assign(`${this.config.signInUrl}?${query}`);
     }
 
-    // On the way back from the issuer's page; true when it was one.
+    // Completes the sign-in if the browser has just returned from the issuer's page, and returns whether it has.
     async finishSignIn() {
         const query = new URLSearchParams(location.search);
         const asked = JSON.parse(sessionStorage.getItem(ASKED) ?? 'null');
@@ -101,8 +101,8 @@ export class Session {
         return true;
     }
 
-    // Ends the session here and at the issuer: the refresh token is revoked (RFC 7009), and the issuer's cookie, which
-    // would let whoever presses "Sign in" next walk in, goes by its own sign-out page.
+    // Ends the session here and at the issuer: the refresh token is revoked (RFC 7009), and the issuer's sign-out page
+    // deletes its cookie, which would otherwise sign in whoever presses "Sign in" next.
     async signOut() {
         const { revokeUrl, signOutUrl, clientId } = this.config;
         const token = this.tokens?.refresh_token;

@@ -1,4 +1,4 @@
-// Links to a scene that its owner makes, names, limits and withdraws.
+// Share links, which a scene's owner creates, names, limits and withdraws.
 import { ask, announce, byId, fail } from './page.js';
 import { make } from './words.js';
 
@@ -54,7 +54,7 @@ export class Shares {
     }
 }
 
-// The frame for other people's pages.
+// HTML that shows the scene in a frame on another web page.
 export function embedCode(url, name) {
     const title = name.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;');
     return `<iframe src="${url}" title="${title}" width="800" height="500" style="border:0" allow="fullscreen" loading="lazy"></iframe>`;

@@ -1,4 +1,4 @@
-// What a customer chose, as bytes in parts: a file as it is, or zipped on the way what the pipeline reads of a folder.
+// What a customer chose, in parts to upload: a file as it is, or the files of a folder that the pipeline reads, zipped on the fly.
 import { downloadZip, predictLength } from 'client-zip';
 import { isPhoto, isSideFile, wantedOf } from './paths.js';
 
@@ -22,8 +22,8 @@ export class FileSource {
     }
 }
 
-// Files are stored, not deflated: photos and films would not shrink, and the archive's length is known before it is made.
-// The same files in the same order make the same bytes, so that an upload goes on after the page was closed.
+// Files are stored, not deflated: photos and films would not shrink, and the archive's length is known in advance.
+// The same files in the same order make the same bytes, so that an upload can continue after the page was closed.
 export class FolderSource {
     constructor(name, files) {
         this.files = files.filter(({ path, file }) => !isSideFile(path) && file.size > 0); // sent or not
@@ -74,7 +74,7 @@ export class FolderSource {
     }
 }
 
-// In order of their paths. A phone calls every photo image.jpg, and of files with one path only the last would be used.
+// Sorts files by path and numbers equal paths: a phone calls every photo image.jpg, and only the last would be used.
 function distinct(files) {
     const sorted = files.toSorted((a, b) => (a.path === b.path ? a.file.size - b.file.size || a.file.lastModified - b.file.lastModified : a.path < b.path ? -1 : 1));
     const seen = new Map();
@@ -85,13 +85,13 @@ function distinct(files) {
     });
 }
 
-// Loose photos have no folder to be named after: the day of the newest.
+// Loose photos have no folder to be named after, so they get the date of the newest.
 function named(files) {
     const newest = Math.max(...files.map(({ file }) => file.lastModified));
     return files.length ? `photos ${new Date(newest).toISOString().slice(0, 10)}` : 'photos';
 }
 
-// What was dropped: the one archive or splat, or the files of all folders.
+// The source of a drop: the single archive or splat, or the files of all folders.
 export async function sourceOfDrop(transfer) {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
     if (entries.length === 1 && entries[0].isFile) {
@@ -101,7 +101,7 @@ export async function sourceOfDrop(transfer) {
     return new FolderSource(entries.length === 1 ? entries[0].name : '', files);
 }
 
-// One file as it is, unless it is a photo; several as photos.
+// A single file is sent as it is, unless it is a photo; several files are sent as photos.
 export function sourceOfFiles(list) {
     const files = [...list];
     return files.length === 1 && !isPhoto(files[0].name) ? new FileSource(files[0]) : new FolderSource('', files.map((file) => ({ path: file.name, file })));
@@ -119,7 +119,7 @@ async function walk(entry) {
     }
     const reader = entry.createReader();
     const found = [];
-    for (;;) { // a browser hands out a hundred at a time
+    for (;;) { // a browser returns a hundred at a time
         const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
         if (!some.length) {
             break;

@@ -1,4 +1,4 @@
-// One upload in parts, three at a time, that waits out a dropped connection and continues where it stopped.
+// Uploads in parts, three at a time; waits out a dropped connection and continues where it stopped.
 import { ApiError, isFinal } from './errors.js';
 import { wait } from './wait.js';
 
@@ -20,7 +20,7 @@ function remember(fingerprint, uploadId) {
 }
 
 export class Uploader {
-    // `tell({ sent, bytes, state, tries })`: state is sending, waiting or paused; `tries`: how often in a row nothing answered
+    // `tell({ sent, bytes, state, tries })`: state is sending, waiting or paused; `tries`: how many tries in a row have failed
     constructor(api, source, options, tell) {
         Object.assign(this, { api, source, options, tell });
         this.inFlight = new Map(); // part number → { request, loaded }
@@ -40,7 +40,7 @@ export class Uploader {
         try {
             await Promise.all(workers);
         } catch (error) {
-            this.halt(error); // the other workers too: nothing more is sent of an upload that has failed
+            this.halt(error); // the other workers, too: no more of a failed upload is sent
             throw error;
         }
         const { jobId } = await this.patiently(() => this.api.completeUpload(this.upload.uploadId));
@@ -103,7 +103,7 @@ export class Uploader {
         }).finally(() => this.inFlight.delete(number));
     }
 
-    // Links come a hundred at a time and live an hour.
+    // Links come a hundred at a time and are valid for an hour.
     async link(number) {
         const find = () => this.upload.links.find((link) => link.number === number)?.url;
         if (!find() || Date.parse(this.upload.expiresAt) - Date.now() < 60_000) {
@@ -113,8 +113,8 @@ export class Uploader {
         return find();
     }
 
-    // Tries again, ever more slowly, and at once when the browser says that it is back on line. A lost connection is waited
-    // out however long it takes; a server that answers and refuses is not.
+    // Retries at growing intervals, and at once when the browser is back online. A lost connection is waited out however
+    // long that takes; a server that answers and refuses is not.
     async patiently(attempt) {
         for (let [pause, refusals, tries] = [1000, 0, 1]; ; pause = Math.min(2 * pause, MAX_WAIT_MS), tries += 1) {
             this.given.signal.throwIfAborted();

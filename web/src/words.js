@@ -11,7 +11,7 @@ export function bytes(count) {
     return `${(count / size).toFixed(count / size >= 100 ? 0 : 1)} ${unit}`;
 }
 
-// A span of time as both of its ends in one unit: "3–6 min".
+// A time range with both ends in one unit: "3–6 min".
 export function range({ low, high }) {
     if (high < 90) {
         const nearest = (seconds) => Math.max(5, Math.round(seconds / 5) * 5);

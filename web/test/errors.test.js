@@ -1,4 +1,4 @@
-// Faults in words for people.
+// Errors in sentences for people.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ApiError, SessionEnded, explain, isFinal, unreachable } from '../src/errors.js';

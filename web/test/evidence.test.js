@@ -1,4 +1,4 @@
-// What is said of the photos of a job that failed.
+// What the page says about the photos of a failed job.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { outcomes } from '../src/evidence.js';

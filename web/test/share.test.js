@@ -1,4 +1,4 @@
-// The frame for other people's pages.
+// The HTML that shows a scene on another web page.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { embedCode } from '../src/share.js';

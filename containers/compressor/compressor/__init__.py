@@ -2,6 +2,6 @@
 
 import os
 
-# Read when faiss loads its OpenMP. Otherwise idle threads would spin between k-means' many short parallel parts, which
-# costs ten times the CPU time (measured on two cores).
+# OpenMP reads this when faiss loads it. Otherwise idle threads would spin between the many short parallel parts of
+# k-means, which takes ten times the CPU time (measured on two cores).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,4 +1,4 @@
-"""Framing: the scene's centre, its first view, and the elevations from which it may be seen."""
+"""Frame a scene: its centre, its first view, and the elevations from which it may be viewed."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from splat.gaussians import Gaussians
 from splat.surroundings import plane_axes
 
 FIELD_OF_VIEW = 50.0  # degrees along the longer side
-_ELEVATIONS = (20.0, 55.0)  # of the first view: from straight above it shows no depth, along the ground little ground
+_ELEVATIONS = (20.0, 55.0)  # range for the first view: a higher one shows no depth, a lower one little ground
 _ELEVATION_STEP = 5.0
 _AZIMUTHS = 24
-_FLATNESS = 0.3  # of support, that a view from straight above is worth less than one along the ground
+_FLATNESS = 0.3  # support by which a view from straight above is valued less than one along the ground
 # Degrees above the horizon below which the page's camera may not go. Flights that look straight down: 24.6 dB at 35°
 # and 24.8 at 25°, compared with 21.2 along the horizon, over the places that three photos see.
 _MAX_LOWEST = 25.0
-_BELOW_PHOTOS = 15.0  # how much lower than the photos one may look
-_LOW_RAYS = 5.0  # percentile of the elevations of their rays
-_MIN_LOWEST = 5.0  # nor lower than this, unless photos did
-_FULL_TURN_GAP = 130.0  # degrees without a camera, up to which we still go round the whole scene
+_BELOW_PHOTOS = 15.0  # how much lower than the photos the camera may look
+_LOW_RAYS = 5.0  # percentile of the elevations of the photos' rays
+_MIN_LOWEST = 5.0  # the lowest elevation allowed, unless photos looked from lower
+_FULL_TURN_GAP = 130.0  # the widest gap without a camera for which the orbit still goes all the way round
 _SWAY = 25.0
 _FARTHEST = 1.3  # times the photos' own distance
-_CORE = (20.0, 80.0)  # percentiles of the positions that a picture should hold where photos say what matters
-_BULK = (2.0, 98.0)  # percentiles of the positions between which the scene lies
+_CORE = (20.0, 80.0)  # percentiles of the positions that the first view must contain, if there are photos
+_BULK = (2.0, 98.0)  # percentiles of the positions that bound the scene
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Framing:
-    """How to look at a scene; lengths in its own units, angles in degrees.
+    """How to view a scene; lengths in its own units, angles in degrees.
 
-    `azimuth` counts about `up`, counterclockwise from `east`; `sway` is how far to both sides of it the scene was seen
-    (180: all round); `lowest` the elevation below which photos support no view, and `photo_distance` from how far they
-    saw the scene, both None without photos.
+    `azimuth` is measured counterclockwise about `up` from `east`. `sway` is the angle to both sides of it from which
+    the scene was seen (180: all round). `lowest` is the elevation below which photos support no view, and
+    `photo_distance` the distance from which they saw the scene; both are None without photos.
     """
 
     up: Vector
@@ -64,7 +64,7 @@ class Framing:
         return look_at(eye, self.target, self.up, width=width, height=height, field_of_view=FIELD_OF_VIEW)
 
     def turns(self, count: int) -> list[float]:
-        """`count` angles of a closed way: all round, or swaying where the scene was seen from one side only."""
+        """`count` angles of a closed path: all round, or to and fro if the scene was seen from one side only."""
         if self.sway >= 180:
             return [360 * i / count for i in range(count)]
         return [self.sway * math.sin(2 * math.pi * i / count) for i in range(count)]
@@ -73,9 +73,9 @@ class Framing:
 def frame_scene(
     gaussians: Gaussians, views: Sequence[View], z_up: bool, marked_up: Sequence[float] | None = None
 ) -> Framing:
-    """Frame by the photos' cameras where there are some, else by the Gaussians alone.
+    """Frame a scene by the photos' cameras, or by the Gaussians alone if there are none.
 
-    Without cameras, up is z where the scene is georeferenced (`z_up`), else what the file says (`marked_up`), else −y.
+    Without cameras, up is z if the scene is georeferenced (`z_up`), otherwise the file's mark (`marked_up`), or −y.
     """
     if views:
         return _by_views(gaussians, [view.camera for view in views], z_up)
@@ -89,7 +89,9 @@ def frame_scene(
 
 
 def _fitting_distance(points: Vector, camera: Camera) -> float:
-    """How far back from its target, one unit ahead, a camera sees all `points` (N, 3), with a little room."""
+    """The distance from its target at which a camera sees all `points` (N, 3), with a small margin. The given camera is
+    one unit from the target.
+    """
     local = points @ camera.rotation.T + camera.translation
     local[:, 2] -= 1.0
     half_width, half_height = camera.cx / camera.fx, camera.cy / camera.fy
@@ -124,7 +126,7 @@ def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framin
         lowest=lowest,
         photo_distance=support.distance,
     )
-    # a drone sees a part of the site at a time; the picture may stand back, but not so far that it shows the fringes
+    # a drone sees a part of the site at a time: the view may be farther away, but not so far that it shows the fringes
     fitting = max(_fitting_distance(core, framing.camera(turn, 16, 9)) for turn in framing.turns(4))
     framing = replace(framing, radius=float(np.clip(fitting, support.distance, _FARTHEST * support.distance)))
     azimuths = 360 * np.arange(_AZIMUTHS) / _AZIMUTHS if all_round else [middle]
@@ -135,12 +137,12 @@ def _by_views(gaussians: Gaussians, cameras: list[Camera], z_up: bool) -> Framin
 
 
 def _worth(framing: Framing, support: Support) -> float:
-    """How well photos support the view, less a little for a view from far above: that shows no depth."""
+    """How well photos support the view, minus a little for a view from high above, which shows no depth."""
     return support.of(framing.camera(0, 16, 9)) - _FLATNESS * math.sin(math.radians(framing.elevation))
 
 
 def _looked_at(gaussians: Gaussians, cameras: list[Camera]) -> Vector:
-    """Middle of what the cameras see in the middle of their pictures."""
+    """The median of what the cameras see at the centre of their pictures."""
     points = gaussians.means[solid(gaussians)]
     points = points[:: max(1, len(points) // 20_000)]
     seen = []
@@ -149,12 +151,12 @@ def _looked_at(gaussians: Gaussians, cameras: list[Camera]) -> Vector:
         place = pixels / (camera.width, camera.height)
         central = (depths > 0) & (np.abs(place - 0.5) < 0.2).all(axis=1)
         if np.count_nonzero(central) > 10:
-            near = np.percentile(depths[central], 70)  # what is in front hides what is behind
+            near = np.percentile(depths[central], 70)  # nearer things hide farther ones
             seen.append(np.median(points[central & (depths <= near)], axis=0))
     return np.median(seen if seen else points, axis=0).astype(np.float64)
 
 
 def solid(gaussians: Gaussians) -> NDArray[np.bool_]:
-    """Which Gaussians (N,) are more than half opaque; all, where none is."""
+    """(N,) which Gaussians are more than half opaque; all of them if none is."""
     opaque = gaussians.opacities > 0
     return opaque if opaque.any() else np.ones_like(opaque)

@@ -31,9 +31,9 @@ from stage.result import Warning
 _SPLAT, _POINTS, _RESULT = "scene.ply", "dense.ply", "result.json"
 _WHOLE, _AROUND = "whole.ply", "around.ply"
 MAX_HELD = MAX_GAUSSIANS
-"""Gaussians of a scene that is held at once, 1.2 GB a million."""
+"""The most Gaussians of a scene that are held in memory at once, at 1.2 GB per million."""
 REDUCED = 10_000_000
-"""Gaussians, at most, of what stands for a larger one where it must be held."""
+"""The most Gaussians of the reduced scene that replaces a larger one in memory."""
 _SLICE = 1 << 18  # Gaussians that are merged at a time
 
 
@@ -66,7 +66,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         raise StageError(ErrorCode.INVALID_SCENE, f"{BLOCKS_FILE} cannot be read ({error})") from error
     present = [block for block in plan.blocks if (folder / block_folder(block.id) / _SPLAT).is_file()]
     if not present:
-        raise StageError(ErrorCode.INVALID_SPLAT, f"none of {len(plan.blocks)} blocks is there")
+        raise StageError(ErrorCode.INVALID_SPLAT, f"none of {len(plan.blocks)} blocks was found")
     blocks = [folder / block_folder(block.id) for block in present]
     shutil.copytree(coarse, target, ignore=shutil.ignore_patterns(_SPLAT, _POINTS, _RESULT, str(BLOCKS_FILE)))
     around, whole, warnings = target / _AROUND, target / _SPLAT, list[Warning]()
@@ -77,7 +77,7 @@ def join_blocks(folder: Path, target: Path) -> Joined:
         if count > MAX_HELD:
             whole = whole.rename(target / _WHOLE)
             left = _write_reduced(parts, -(-count // REDUCED), target / _SPLAT)
-            facts = f"{left:,} of {count:,} Gaussians; streamed, the scene has them all"
+            facts = f"{left:,} of {count:,} Gaussians; the streamed scene has all of them"
             warnings.append(Warning(WarningCode.SCENE_REDUCED, facts))
         else:
             around.unlink()
@@ -87,18 +87,20 @@ def join_blocks(folder: Path, target: Path) -> Joined:
             join_plys(points, target / _POINTS)
     except InvalidSplatError as error:
         raise StageError(ErrorCode.INVALID_SPLAT, str(error)) from error
-    if (folder / _RESULT).is_file():  # of all trainings together: seconds, exposures, scores
+    if (folder / _RESULT).is_file():  # the joint result of all trainings: seconds, exposures, scores
         shutil.copyfile(folder / _RESULT, target / _RESULT)
     missing = [str(block.id) for block in plan.blocks if block not in present]
     if missing:
         names = ", ".join(missing)
-        facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model stands there"
+        facts = f"{len(missing)} of {len(plan.blocks)} blocks missing: {names}; the coarse model replaces them"
         warnings.append(Warning(WarningCode.BLOCK_MISSING, facts))
     return Joined(whole, parts, warnings)
 
 
 def _write_reduced(parts: Sequence[Path], group: int, target: Path) -> int:
-    """Write the splats of `parts` with one Gaussian for `group` neighbours of similar colour; returns how many."""
+    """Write the splats of `parts` with one Gaussian for each `group` neighbours of similar colour; returns their
+    number.
+    """
     around, *blocks = parts
     reduced = [around]
     for number, path in enumerate(blocks):
@@ -121,7 +123,7 @@ def _merged(gaussians: Gaussians, group: int) -> Gaussians:
 
 
 def _write_around(plan: BlockPlan, present: Sequence[int], coarse: Path, target: Path) -> None:
-    """The part of the coarse model that no block owns: beyond the hull, and where a block is missing."""
+    """Write the part of the coarse model that belongs to no block: beyond the hull, and in place of missing blocks."""
     stored = read_stored_ply(coarse)
     places = along_axes(plan, stored.gaussians.means + np.array(stored.marks.offset))
     owned = hull_share(plan, places) * box_shares(plan, places)[list(present)].sum(axis=0)

@@ -20,18 +20,18 @@ from splat.files import read_document
 from stage.contract import StageContext
 from stage.result import Warning
 
-CAMERAS = "cameras"  # the input of structure from motion's output, which products are made from as well
+CAMERAS = "cameras"  # the input with structure from motion's output, which the products are also made from
 FOLDER = "products"
-MAX_SECONDS = 1500  # of the stage's hour
+MAX_SECONDS = 1500  # the stage may take an hour in total
 _POLL_SECONDS = 0.2
-_KILLED = -9  # the kernel does so when memory runs out
-_LINE = re.compile(r"(0\.\d+|1\.0+) (.+)")  # `<share> <what>`
+_KILLED = -9  # SIGKILL, which the kernel sends when memory runs out
+_LINE = re.compile(r"(0\.\d+|1\.0+) (.+)")  # `<share> <step>`
 
 
 def make_products(
     context: StageContext, model: Path, progress: Callable[[float, str], None]
 ) -> tuple[dict[str, Any] | None, list[Warning]]:
-    """Write `products/` into the stage's output; returns the content of products.json and warnings of what is missing.
+    """Write `products/` into the stage's output; returns the content of products.json, and warnings of missing ones.
 
     Without the photos there are no products and no warning. Raises StageError(INTERRUPTED).
     """
@@ -48,9 +48,9 @@ def make_products(
             missing = dict(figures["missing"])
             shutil.move(staging, goal)
             found = figures
-    except (OSError, ValueError, KeyError, TypeError):  # a full disk, for one
+    except (OSError, ValueError, KeyError, TypeError):  # for example a full disk
         traceback.print_exc(file=sys.stderr)
-        shutil.rmtree(goal, ignore_errors=True)  # half of the files are no products
+        shutil.rmtree(goal, ignore_errors=True)  # an incomplete set of files is not delivered
         problem = "they could not be written"
     if problem is not None:
         missing = {"survey products": problem}
@@ -69,13 +69,13 @@ def photo_folder(context: StageContext) -> Path:
 
 
 def survey_figures(context: StageContext) -> dict[str, Any] | None:
-    """The content of structure from motion's survey.json, None where the stage did not receive it."""
+    """The content of structure from motion's survey.json; None if the stage did not receive it."""
     found: dict[str, Any] | None = _passed_on(context, "survey.json")
     return found
 
 
 def photo_rows(context: StageContext) -> list[dict[str, Any]] | None:
-    """The content of its photos.json, likewise."""
+    """The content of structure from motion's photos.json; None if the stage did not receive it."""
     found: list[dict[str, Any]] | None = _passed_on(context, "photos.json")
     return found
 
@@ -116,7 +116,7 @@ def _run(context: StageContext, folders: list[str], progress: Callable[[float, s
 
 
 def _letterhead(context: StageContext) -> dict[str, str]:
-    """What the quality report carries, by the option of `python -m products`."""
+    """The texts and the logo of the quality report, by option of `python -m products`."""
     options, company = context.options, context.options.company
     folder = context.folders.processing_input(BRANDING)
     found = {
@@ -132,7 +132,7 @@ def _letterhead(context: StageContext) -> dict[str, str]:
 
 
 def _pass_on(log: Path, progress: Callable[[float, str], None]) -> None:
-    """Report the last whole line `<share> <what>`. A library may write others."""
+    """Report the last complete line `<share> <step>`. Libraries may write other lines."""
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
     line = next(filter(None, map(_LINE.fullmatch, reversed(lines))), None)
     if line:

@@ -28,18 +28,18 @@ from stage.archive import unpack
 from stage.errors import ErrorCode, StageError
 from stage.result import Warning
 
-# the rasterisers of the reference implementation and of the viewers draw nothing below this
+# the rasterisers of the reference implementation and of viewers do not draw lower opacities
 _VISIBLE = 1 / 255
 
 
 @dataclass(frozen=True)
 class Source:
-    """The splat's file, its cameras (none for a lone splat), the folder of their photos, and what is known of it.
+    """The splat's file, its cameras (none for a lone splat), the folder of their photos, and further data.
 
-    `plain`: the file is a PLY that can be passed on as it came. `georeference`: the content of georeference.json, empty
-    without one; `place`: the origin's on Earth, where it is known. `surroundings`: what training found to lie beyond
-    the photos, None for a lone splat or an older scene. `training_seconds`: of CPU, None where no training says.
-    `parts`: of a large flight too large to be held, whose `gaussians` are fewer than the file's (compressor.join).
+    `plain`: the file is a PLY that can be delivered unchanged. `georeference`: the content of georeference.json, empty
+    without one; `place`: the origin's place on Earth, None if unknown. `surroundings`: from training, None for a lone
+    splat or an older scene. `training_seconds`: CPU seconds of the training, None if unknown. `parts`: the PLYs of a
+    scene that is too large for memory, whose `gaussians` are fewer than the file's (compressor.join).
     """
 
     file: Path
@@ -58,16 +58,16 @@ class Source:
 
     @property
     def heights(self) -> Mapping[str, Any]:
-        """Their datum, as georeference.json has it."""
+        """The datum of the scene's heights, from georeference.json."""
         return self.georeference.get("heights") or {}
 
 
 def read_source(folder: Path, scratch: Path) -> Source:
-    """Read a splat from `folder`: scene.ply and its companions, the blocks of a large flight (joined in `scratch`), the
-    only splat there, or the one in the only ZIP there.
+    """Read a splat from `folder`: scene.ply and its companion files, the blocks of a large flight (joined in
+    `scratch`), the only splat there, or the one in the only ZIP there.
 
-    Raises StageError: INVALID_SPLAT where there is no such splat or it is malformed, INVALID_SCENE where a
-    companion is; the codes of an unsafe archive.
+    Raises StageError: INVALID_SPLAT if there is no such splat or it is malformed, INVALID_SCENE if a companion file is
+    malformed, and the codes of an unsafe archive.
     """
     joined = join_blocks(folder, scratch / "joined") if is_divided(folder) else None
     if joined is not None:
@@ -115,7 +115,7 @@ def _read(file: Path) -> Source:
 
 
 def _place(path: Path) -> tuple[Place | None, Mapping[str, Any]]:
-    """Where the scene's origin is on Earth, and what else the file says. Raises InvalidSceneError where malformed."""
+    """The place of the scene's origin on Earth, and the file's content. Raises InvalidSceneError if it is malformed."""
     try:
         document = read_document(path)
         return Place.of(document), dict(document)
@@ -136,15 +136,15 @@ def _moved(surroundings: Surroundings, offset: Triple) -> Surroundings:
 
 
 def visible(gaussians: Gaussians) -> tuple[Gaussians, list[Warning]]:
-    """The Gaussians that any renderer draws, and warnings with the numbers of those removed.
+    """The Gaussians that any renderer draws, and warnings that state how many were removed.
 
-    Raises StageError(INVALID_SPLAT) where none is left.
+    Raises StageError(INVALID_SPLAT) if none is left.
     """
     whole, invalid = sound(gaussians)
     seen = _drawn(whole)
     hidden = int(np.count_nonzero(~seen))
     if hidden == len(whole):
-        facts = f"of {len(gaussians)} Gaussians {invalid} have values that are no numbers, the others are transparent"
+        facts = f"of {len(gaussians)} Gaussians {invalid} have values that are not finite, the others are transparent"
         raise StageError(ErrorCode.INVALID_SPLAT, facts)
     warnings = []
     if invalid:

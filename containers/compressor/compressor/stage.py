@@ -35,16 +35,16 @@ from stage.result import StageOutcome, Warning
 
 INPUT = "model"
 STREAM_FROM = 1_000_000
-"""Gaussians above which a scene is also written in levels of detail, to be streamed."""
+"""The number of Gaussians above which a scene is also written in levels of detail for streaming."""
 
 
 def result_folder(folders: Folders) -> Path:
-    """Where the stage leaves its output."""
+    """The folder that receives the stage's output."""
     return folders.processing_output
 
 
 def work(context: StageContext) -> StageOutcome:
-    """Compress the splat, verify the file, and put page and pictures beside it."""
+    """Compress the splat, verify the file, and write the viewer page and pictures beside it."""
     watch, report = context.stopwatch, context.progress.report
 
     def progress(start: float, end: float) -> Callable[[float, str], None]:
@@ -105,7 +105,8 @@ def work(context: StageContext) -> StageOutcome:
 
 @dataclass(frozen=True)
 class _Scene:
-    """The splat in the file's order, and what was read or derived beside it; `raw_bytes`: as a PLY like INRIA's."""
+    """The splat in the file's order, and the data read or derived with it; `raw_bytes`: its size as a PLY like
+    INRIA's."""
 
     source: Source
     raw_bytes: int
@@ -140,7 +141,7 @@ class _Scene:
 def _survey(
     scene: _Scene, figures: Mapping[str, Any] | None, rows: Sequence[Mapping[str, Any]] | None, epsg: int | None
 ) -> tuple[Survey, Photos]:
-    """What the page measures by. Raises StageError(INVALID_SCENE) where a companion file is malformed."""
+    """The data for measuring on the page. Raises StageError(INVALID_SCENE) if a companion file is malformed."""
     source = scene.source
     cameras = [view.camera for view in source.views]
     reach = float(np.abs(scene.surroundings.footprint).max())
@@ -163,12 +164,15 @@ def _warnings(result: Compressed) -> list[Warning]:
     if result.outliers:
         found.append(
             Warning(
-                WarningCode.OUTLIER_GAUSSIANS, f"{result.outliers} Gaussians in no camera's picture, far off or alone"
+                WarningCode.OUTLIER_GAUSSIANS,
+                f"{result.outliers} Gaussians in no camera's picture, far away or isolated",
             )
         )
     if not result.met:
         found.append(
-            Warning(WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB, not {result.target_loss}")
+            Warning(
+                WarningCode.TARGET_MISSED, f"compression cost {result.loss:.3f} dB; the target is {result.target_loss}"
+            )
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Support: the directions from which photos saw a scene, and how well they support another view of it."""
+"""Measure how well photos support another view of a scene, by the directions from which they saw it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from splat.camera import Camera
 
 _MAX_POINTS = 500
 _MAX_CAMERAS = 120
-_MAX_DEPTH = 3.0  # times a photo's median depth, up to which it shows what it sees well enough
-_ANGLE = 20.0  # degrees beside a photo's ray at which support has fallen to 1/e
+_MAX_DEPTH = 3.0  # times a photo's median depth: what is farther is too small in it to count
+_ANGLE = 20.0  # degrees from a photo's ray at which support has fallen to 1/e
 
 Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Support:
-    """`points` (P, 3) of the scene; `rays` (C, P, 3), unit vectors from them to the photos' cameras; `seen` (C, P)."""
+    """`points` (P, 3) of the scene; `rays` (C, P, 3), unit vectors from these to the C cameras; `seen` (C, P), whether
+    a camera sees a point."""
 
     points: Vector
     rays: Vector
     seen: NDArray[np.bool_]
     distance: float
-    """From which the photos saw the scene: the median."""
+    """The median distance from which the photos saw the scene."""
 
     def elevation(self, up: Vector, percentile: float) -> float:
         """Degrees above the horizon from which the scene was seen, the given percentile of all rays."""
@@ -35,7 +36,7 @@ class Support:
         return math.degrees(math.asin(float(np.clip(np.percentile(rises, percentile), -1, 1)))) if len(rises) else 90.0
 
     def of(self, camera: Camera) -> float:
-        """0..1: how near to the photos' own rays `camera` looks at what it sees, on average over the points in it."""
+        """0..1: how near the rays of `camera` are to those of the photos, on average over the points that it sees."""
         pixels, depths = camera.project(self.points)
         inside = camera.contains(pixels, depths)
         if not inside.any():
@@ -48,7 +49,7 @@ class Support:
 
 
 def support_of(points: Vector, cameras: Sequence[Camera]) -> Support:
-    """Of a scene's `points` (N, 3), of which some are taken, by its photos' cameras, of which some are taken."""
+    """The support of a scene by its photos' cameras, from samples of its `points` (N, 3) and of the cameras."""
     points = points[:: math.ceil(len(points) / _MAX_POINTS)]
     cameras = cameras[:: math.ceil(len(cameras) / _MAX_CAMERAS)]
     offsets = np.stack([camera.position for camera in cameras])[:, None] - points

@@ -1,5 +1,7 @@
-"""Make small pictures of the photos for the page, in which a point can be marked (the page's side:
-containers/compressor/viewer/src/measure/thumbnails.mjs)."""
+"""Make small pictures of the photos, in which a point can be marked on the page.
+
+The page's side is containers/compressor/viewer/src/measure/thumbnails.mjs.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,10 @@ from splat.files import below
 from stage.pictures import TooManyPixelsError, open_picture
 
 SIDES = (480, 320, 240, 160)  # pixels of a picture's longer side: the more photos, the smaller
-MAX_BYTES = 1_000_000  # of all pictures: as base64, a third of what a page without them weighs
-MAX_BYTES_OF_SMALLEST = 3_000_000  # of the smallest size, in which 500 photos fit; larger flights have none
+MAX_BYTES = 1_000_000  # for all pictures: in base64, a third of the size of a page without them
+MAX_BYTES_OF_SMALLEST = 3_000_000  # for the smallest size, which suffices for 500 photos; larger flights have none
 _QUALITY = 70
-_TRIED = 8  # photos by which a size is judged before all are made
+_TRIED = 8  # photos from which the total of a size is estimated before all are made
 
 
 def thumbnails_of(folder: Path, names: Sequence[str]) -> Thumbnails:

@@ -1,7 +1,7 @@
 """`python -m compressor.warm`: compile every kernel of the stage into numba's cache, so that no job has to.
 
-Without it a job on a lone splat takes 31 CPU seconds longer, on one core. Ends with an exit code other than 0 where
-the stage cannot do a tiny job: no image is built then.
+Without it, a job on a lone splat takes 31 CPU seconds longer on one core. The exit code is not 0 if the stage fails on
+a tiny job; then no image is built.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from stage.contract import Folders, run_stage
 
 COUNT = 300
 _PLACE = {"georeferenced": True, "origin": {"latitude": 47.0, "longitude": 8.0, "altitude": 0.0}}
-# of the training that the scene claims to come from: compiling counts against a budget that follows it, and a search
-# without time left would not fit anything
+# the CPU seconds of a fictitious training: the time budget, against which compiling counts, is a share of them, and
+# without time left the search would skip kernels
 _TRAINING_SECONDS = 36_000
 _DENSE = [*((name, "<f4") for name in "xyz"), *((name, "u1") for name in ("red", "green", "blue", "agree"))]
 
 
 def compile_kernels() -> int:
-    """Compress a small scene with a held-out photo and make its survey products, as after training. The exit code."""
+    """Compress a small scene with a held-out photo and make its survey products, as after training. Returns the exit
+    code."""
     with tempfile.TemporaryDirectory() as root:
         folders = Folders(Path(root))
         write_scene(folders.processing_input(INPUT), folders.processing_input(CAMERAS) / "images")
@@ -42,7 +43,7 @@ def compile_kernels() -> int:
 
 
 def write_scene(model: Path, photos: Path) -> None:
-    """What training and structure from motion leave."""
+    """Write what training (`model`) and structure from motion (`photos`) would leave behind."""
     model.mkdir(parents=True)
     photos.mkdir(parents=True)
     rng = np.random.default_rng(0)

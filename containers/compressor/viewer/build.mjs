@@ -1,4 +1,4 @@
-// Puts the viewer's script, minified and as one global `Supersplat`, its stylesheet and its licences into .build/, where deliver/viewer.py reads them.
+// Builds the viewer's script (minified, as the global `Supersplat`), its stylesheet and its licences into .build/, where deliver/viewer.py reads them.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { build, transform } from 'esbuild';
@@ -6,7 +6,8 @@ import { build, transform } from 'esbuild';
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const modules = here('node_modules/');
 
-// What holds the viewer within limits: its orbits are the engine's, which it gets from us; its flights are its own.
+// Keeps the viewer within limits. Its orbit controls are the engine's class, which src/engine.mjs replaces; its fly controls
+// are its own, and these lines of them are patched.
 const FLIGHT = 'class FlyController {';
 const HELD = [
     ['applyFrameRotation(this._targetAngles, rotate);', 'applyFrameRotation(this._targetAngles, rotate, -90, highestPitch());'],
@@ -22,7 +23,7 @@ const limited = {
             const [before, flight] = (await readFile(path, 'utf8')).split(FLIGHT);
             const held = HELD.reduce((text, [stock, ours]) => {
                 if (!text?.includes(stock)) {
-                    throw new Error(`the viewer's flight has no "${stock}" any more`);
+                    throw new Error(`the viewer's fly controls no longer contain "${stock}"`);
                 }
                 return text.replace(stock, () => ours);
             }, flight);
@@ -40,8 +41,8 @@ await build({
     entryPoints: [here('src/index.mjs')],
     outfile: here('.build/viewer.js'),
     globalName: 'Supersplat',
-    define: { MEASURING_WORKER: JSON.stringify(worker.outputFiles[0].text) }, // a page of one file has no script beside it
-    external: ['node:worker_threads'], // of the engine's workers, where there is no browser
+    define: { MEASURING_WORKER: JSON.stringify(worker.outputFiles[0].text) }, // a single-file page has no script beside it
+    external: ['node:worker_threads'], // used by the engine's workers outside a browser
     plugins: [limited]
 });
 const css = await readFile(`${modules}@playcanvas/supersplat-viewer/dist/viewer.css`, 'utf8');

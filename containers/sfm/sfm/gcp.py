@@ -106,7 +106,7 @@ def _system(header: str) -> CRS:
     try:
         return named_system(header)
     except UnknownSystemError as error:
-        raise UnusableGcpFileError(f"its first line is no coordinate system: {header[:60]!r}") from error
+        raise UnusableGcpFileError(f"its first line is not a coordinate system: {header[:60]!r}") from error
 
 
 def _mark(number: int, line: str, names: Mapping[str, str]) -> tuple[tuple[str, float, float, float], Mark | None]:

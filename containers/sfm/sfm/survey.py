@@ -15,18 +15,18 @@ from sfm.photos import Photo
 
 Vector = NDArray[np.float64]
 
-PARTS = (16, 12)  # of a photo across and down, in which the mean of the residuals is what the lens model leaves
+PARTS = (16, 12)  # parts of a photo across and down; a mean residual in one is an error of the lens model
 MIN_IN_PART = 30  # observations; the mean of fewer is mostly chance
-ERROR_BIN, ERROR_BINS = 0.1, 20  # pixels; the last bin has all above as well
-MAX_TRACK = 20  # the last entry of the table has all longer tracks as well
-# of a two-dimensional normal distribution with equal axes, and of a one-dimensional one
+ERROR_BIN, ERROR_BINS = 0.1, 20  # pixels; the last bin includes all larger errors
+MAX_TRACK = 20  # the last entry of the table includes all longer tracks
+# radii that hold 90 %, in σ: of a two-dimensional normal distribution with equal axes, and of a one-dimensional one
 CE90_OF_SIGMA, LE90_OF_SIGMA = 2.1460, 1.6449
 
 
 def survey(
     model: pycolmap.Reconstruction, photos: Sequence[Photo], georegistration: Georegistration, overlap: OverlapMap
 ) -> dict[str, Any]:
-    """The content of survey.json, of the placed `model` with its photos' own (distorted) cameras."""
+    """The content of survey.json, from the placed `model` with the photos' own (distorted) cameras."""
     by_name = {photo.name: photo for photo in photos}
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     metric = georegistration.origin is not None
@@ -60,7 +60,9 @@ def survey(
 
 
 def _observations(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tuple[Vector, Vector, Vector]:
-    """Residuals (N, 2), where they were seen (N, 2), both in pixels, and depths (N,) of the points a photo observes."""
+    """For the points that a photo observes: residuals (N, 2) and image positions (N, 2), both in pixels, and depths
+    (N,).
+    """
     observed = [(point.xy, model.point3D(point.point3D_id).xyz) for point in image.points2D if point.has_point3D()]
     if not observed:
         return np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0)
@@ -73,8 +75,8 @@ def _observations(model: pycolmap.Reconstruction, image: pycolmap.Image) -> tupl
 
 
 def _systematic(residuals: Vector, shares: Vector) -> float | None:
-    """The longest mean residual of a part of the photos, in pixels; `shares` (N, 2) of width and height. None where no
-    part has enough observations.
+    """The length in pixels of the largest mean residual of any part of the photos; None if no part has enough
+    observations. `shares` (N, 2): image positions as shares of width and height.
     """
     across, down = PARTS
     columns, rows = np.clip((shares * PARTS).astype(np.int64), 0, np.array(PARTS) - 1).T
@@ -91,7 +93,7 @@ def _median(parts: Sequence[Vector]) -> float:
 
 
 def _areas(overlap: OverlapMap) -> dict[str, float]:
-    """Square metres of ground that one photo sees, and that as many see as a place needs."""
+    """Square metres of ground that at least one photo sees, and that at least ENOUGH photos see."""
     cell = overlap.cell**2
     enough = float((overlap.counts >= ENOUGH).sum() * cell)
     return {"seen": round(float(overlap.seen.sum() * cell), 1), "seen_by_three": round(enough, 1)}
@@ -100,7 +102,7 @@ def _areas(overlap: OverlapMap) -> dict[str, float]:
 def _camera(
     model: pycolmap.Reconstruction, camera_id: int, images: Sequence[pycolmap.Image], by_name: Mapping[str, Photo]
 ) -> dict[str, Any]:
-    """What the photos say of a camera, and what was found: parameters by COLMAP's names, in pixels where they are."""
+    """A camera's data from the photos' metadata, and the parameters found, by COLMAP's names (lengths in pixels)."""
     camera = model.camera(camera_id)
     own = [by_name[image.name] for image in images if image.camera_id == camera_id]
     focal = next((photo.metadata.focal for photo in own if photo.metadata.focal), None)
@@ -138,7 +140,7 @@ def _track_lengths(model: pycolmap.Reconstruction) -> list[dict[str, int]]:
 def _gps(
     images: Sequence[pycolmap.Image], by_name: Mapping[str, Photo], georegistration: Georegistration
 ) -> dict[str, Any] | None:
-    """How far the cameras stand from where their GPS says, outliers left out; heights where the photos have them."""
+    """The offsets of the cameras from their GPS positions, without outliers, and without heights that are unknown."""
     frame = georegistration.origin
     if frame is None:
         return None

@@ -1,4 +1,4 @@
-"""Undistort photos and model to pinhole cameras, without EXIF (which would leak places and rotate images twice)."""
+"""Undistort photos and model to pinhole cameras; EXIF is dropped, because it reveals places and would rotate twice."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sfm.parallel import map_in_order
 from stage.pictures import MASKED_BELOW
 
 JPEG_QUALITY = 95
-STRIP = 256  # rows at a time; the rays of all pixels of a 48-megapixel photo would take 3 GB
+STRIP = 256  # rows at a time: the rays of all pixels of a 48-megapixel photo would need 3 GB
 # pixels, half of a good reprojection error: resampling to remove less would cost a sixth of a photo's finest detail
 NEGLIGIBLE_DISTORTION = 0.1
-GRID_POINTS = 33  # along each side of a photo at which its distortion is looked at
+GRID_POINTS = 33  # points along each side of a photo at which its distortion is evaluated
 LEGACY_MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 
@@ -35,9 +35,9 @@ class Undistortion:
 
 
 def undistortion_of(camera: pycolmap.Camera) -> Undistortion:
-    """The largest pinhole view without blank borders, as COLMAP chooses it; cx and cy are honoured.
+    """The largest pinhole view without blank borders, as COLMAP chooses it, with the principal point of `camera`.
 
-    Photos with next to no distortion stay as they are, pixel for pixel.
+    Photos with negligible distortion stay unchanged, pixel for pixel.
     """
     plain = without_distortion(camera)
     if distortion_of(camera, plain) <= NEGLIGIBLE_DISTORTION:
@@ -78,8 +78,8 @@ def without_distortion(camera: pycolmap.Camera) -> pycolmap.Camera:
 
 
 def distortion_of(camera: pycolmap.Camera, plain: pycolmap.Camera) -> float:
-    """Largest displacement in pixels between the two cameras' images of the same rays; infinite where `camera` does not
-    show one.
+    """The largest distance in pixels between the two cameras' images of the same ray; infinite if `camera` does not
+    show one of the rays.
     """
     columns, rows = np.meshgrid(np.linspace(0, plain.width, GRID_POINTS), np.linspace(0, plain.height, GRID_POINTS))
     pixels = np.column_stack([columns.ravel(), rows.ravel()])
@@ -91,9 +91,9 @@ def distortion_of(camera: pycolmap.Camera, plain: pycolmap.Camera) -> float:
 
 def write_undistorted(model_folder: Path, photos: Path, output: Path, threads: int, send: Send) -> None:
     """Write `output/images/<name>` for each photo registered in the model at `model_folder`, its mask to
-    `output/masks/<name>.png`, and the undistorted model to `output/sparse/0` (runs in a child process).
+    `output/masks/<name>.png`, and the undistorted model to `output/sparse/0`. Runs in a child process.
 
-    `send` gets the share of photos done, 0..1.
+    `send` receives the share of photos done, 0..1.
     """
     model = pycolmap.Reconstruction(model_folder)
     images = output / "images"
@@ -130,7 +130,7 @@ class PointColors:
         self._sums: dict[int, NDArray[np.int64]] = {}
 
     def add(self, point_ids: Sequence[int], colors: NDArray[np.uint8]) -> None:
-        """Count in the `colors` (N, 3) at which one photo shows the points."""
+        """Add the `colors` (N, 3) in which one photo shows the points."""
         for point_id, color in zip(point_ids, colors, strict=True):
             if point_id not in self._sums:
                 self._sums[point_id] = np.zeros(4, np.int64)
@@ -141,7 +141,7 @@ class PointColors:
 
 
 def picture_at(picture: NDArray[np.uint8], places: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """(N, 3) RGB of a BGR `picture` in the pixels that `places` (N, 2; x, y) lie in."""
+    """(N, 3) RGB of a BGR `picture` at the pixels that contain `places` (N, 2; x, y)."""
     columns = np.clip(places[:, 0].astype(int), 0, picture.shape[1] - 1)
     rows = np.clip(places[:, 1].astype(int), 0, picture.shape[0] - 1)
     return np.asarray(picture[rows, columns][:, ::-1])

@@ -1,7 +1,7 @@
 """Name the vertical datum of a scene's heights.
 
-Heights are passed through as they were given; this says what they are. EXIF 2.32 (CIPA DC-008) defines GPSAltitude as
-above sea level. Control points are in the vertical part of their system, or in what their surveyor used.
+Heights are never converted; this module only names their datum. EXIF 2.32 (CIPA DC-008) defines GPSAltitude as height
+above sea level. Control points are in the vertical part of their system, or in whatever their surveyor used.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ ELLIPSOID = "the ellipsoid"
 
 @dataclass(frozen=True)
 class Heights:
-    """The datum in words, and its EPSG code where the control points' system names one."""
+    """The datum in words, and its EPSG code if the control points' system has one."""
 
     datum: str
     epsg: int | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The `heights` of georeference.json (docs/contracts.md)."""
+        """The object `heights` of georeference.json (docs/contracts.md)."""
         return {"datum": self.datum, "epsg": self.epsg}
 
 
 def heights_of_photos(altitude_known: bool) -> Heights:
-    """What the heights of a scene placed by GPS are."""
+    """The datum of the heights of a scene placed by GPS."""
     return Heights(SEA_LEVEL if altitude_known else RELATIVE)
 
 
 def heights_of_control_points(system: CRS) -> Heights:
-    """What the heights of a scene placed by points in `system` are."""
+    """The datum of the heights of a scene placed by control points in `system`."""
     named = vertical(system)
     if named is not None:
         return Heights(named.name, named.to_epsg())

@@ -1,7 +1,7 @@
-"""Points that are known unequally well, and a similarity by them: a place that four photos mark has a vague height.
+"""Fit a similarity to points of unequal accuracy: the height of a point that only four photos mark is uncertain.
 
-Gauss and Newton over the seven parameters, each point weighed by the inverse of its covariance, outliers held down by
-Huber weights.
+Gauss-Newton over the seven parameters. Each point is weighted by the inverse of its covariance; Huber weights reduce
+the influence of outliers.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-_HUBER = 3.0  # standard deviations from which on a point counts less
+_HUBER = 3.0  # standard deviations beyond which a point counts less
 _ROUNDS = 20
-_MEETINGS = 3  # distances hardly change from one to the next
-_SETTLED = 1e-10  # of the points' extent
+_MEETINGS = 3  # iterations of `meet`: distances hardly change from one to the next
+_SETTLED = 1e-10  # share of the points' extent below which a step ends the iteration
 
 
 def refine_similarity(
     scale: float, rotation: Vector, translation: Vector, source: Vector, target: Vector, covariances: Vector
 ) -> tuple[float, Vector, Vector]:
-    """`target = scale · rotation @ source + translation`, from a start near it; the refined parameters.
+    """Refine the parameters of `target = scale · rotation @ source + translation`, and return them.
 
-    Parameters:
-        source, target: (N, 3), three points or more that are not on one line.
-        covariances: (N, 3, 3) of the source's errors, in the target's frame and unit.
+    Parameters
+    ----------
+    scale, rotation, translation: start values near the solution; rotation (3, 3), translation (3,).
+    source, target: (N, 3), at least three points that are not on one line.
+    covariances: (N, 3, 3) of the source's errors, in the target's frame and unit.
     """
     extent = float(np.ptp(target, axis=0).max())
     inverse = np.linalg.inv(covariances)
@@ -33,7 +35,7 @@ def refine_similarity(
         error = turned + translation - target
         distance = np.sqrt(np.einsum("ni,nij,nj->n", error, inverse, error))
         weights = inverse * np.minimum(1.0, _HUBER / np.maximum(distance, 1e-12))[:, None, None]
-        # of each point by the logarithm of the scale, a rotation vector, a shift
+        # derivative of each point with respect to the logarithm of the scale, a rotation vector, and a shift
         jacobian = np.concatenate(
             [turned[:, :, None], -_cross(turned), np.tile(np.eye(3), (len(source), 1, 1))], axis=2
         )
@@ -48,8 +50,9 @@ def refine_similarity(
 
 
 def meet(centres: Vector, rays: Vector, sigmas: Vector, near: Vector) -> tuple[Vector, Vector]:
-    """The most likely place (3,) that unit `rays` (M, 3) from `centres` (M, 3) meet at, each `sigmas` (M,) radians off,
-    and its covariance (3, 3); `near`: a place near it.
+    """The most likely point (3,) in which unit `rays` (M, 3) from `centres` (M, 3) meet, and its covariance (3, 3).
+
+    `sigmas` (M,): the standard errors of the rays in radians; `near` (3,): a point near the solution.
     """
     across = np.eye(3) - rays[:, :, None] * rays[:, None, :]
     place = near
@@ -69,7 +72,7 @@ def _cross(vectors: Vector) -> Vector:
 
 
 def _rotation(vector: Vector) -> Vector:
-    """(3, 3) of a rotation vector (Rodrigues)."""
+    """The rotation matrix (3, 3) of a rotation vector (Rodrigues' formula)."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-15:
         return np.eye(3)

@@ -1,7 +1,7 @@
-"""Read a photo's XMP: packets whole or in pieces, in whichever encoding, and the properties in them.
+"""Read a photo's XMP: complete or divided packets, in any encoding, and their properties.
 
 Adobe, XMP Specification Part 3 (2020), 1.1.3: a packet is an APP1 segment of a JPEG; what does not fit follows as
-extended XMP, in parts with their offsets. Some writers cut an ordinary packet over several segments instead.
+extended XMP, in parts with their offsets. Some writers instead divide an ordinary packet into several segments.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 TAG = 700
-MAX_BYTES = 4 << 20  # of all packets together; drones write a few thousand
+MAX_BYTES = 4 << 20  # for all packets together; drones write a few thousand bytes
 _STANDARD, _EXTENDED = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _GUID_BYTES, _NUMBER_BYTES = 32, 4
 _ENCODINGS = (
@@ -30,7 +30,7 @@ _COORDINATE = re.compile(r"(\d{1,3}),(\d{1,2}(?:\.\d+)?)(?:,(\d{1,2}(?:\.\d+)?))
 
 
 def xmp_of(image: Image.Image, tags: Mapping[int, object]) -> str:
-    """The text of an opened picture's XMP, "" where it has none; `tags`: its TIFF tags."""
+    """The text of an opened picture's XMP, "" if it has none; `tags`: its TIFF tags."""
     segments = [data for marker, data in getattr(image, "applist", []) if marker == "APP1"]
     packets = _standard_packets(segments) + _extended_packets(segments)
     other = image.info.get("xmp") or tags.get(TAG)
@@ -40,7 +40,8 @@ def xmp_of(image: Image.Image, tags: Mapping[int, object]) -> str:
 
 
 def decoded(packet: bytes) -> str:
-    """A packet's text: UTF-8, or UTF-16 or UTF-32 by their mark or by their zeros (XMP Specification Part 1, 7.1)."""
+    """A packet's text: UTF-8, or UTF-16 or UTF-32, recognised by byte-order mark or zeros (XMP Specification Part 1,
+    7.1)."""
     for mark, encoding in _ENCODINGS:
         if packet.startswith(mark):
             return packet[len(mark) :].decode(encoding, "replace")
@@ -56,7 +57,8 @@ def decoded(packet: bytes) -> str:
 
 
 def value_of(xmp: str, name: str) -> str | None:
-    """The text of the property `name`, with its usual prefix: an attribute, an element, or the first item of a list."""
+    """The text of the property `name`, given with its usual prefix; it may be an attribute, an element, or a list, of
+    which the first item is returned. None if there is no such property."""
     escaped = re.escape(name)
     found = re.search(
         rf"(?<![\w:.-]){escaped}\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')"
@@ -67,12 +69,12 @@ def value_of(xmp: str, name: str) -> str | None:
 
 
 def first_of(xmp: str, *names: str) -> str:
-    """The first of these properties that says something, "" where none does."""
+    """The text of the first of these properties that is not empty, "" if there is none."""
     return next((value for name in names if (value := value_of(xmp, name))), "")
 
 
 def number_of(xmp: str, *names: str) -> float | None:
-    """The first of these properties that is a number: decimal, or a fraction as EXIF in XMP has them."""
+    """The first of these properties that is a number, decimal or a fraction as in EXIF; None if none is."""
     for name in names:
         found = _NUMBER.fullmatch(value_of(xmp, name) or "")
         if found:
@@ -83,7 +85,8 @@ def number_of(xmp: str, *names: str) -> float | None:
 
 
 def coordinate_of(xmp: str, *names: str) -> float | None:
-    """Degrees with their sign: a number, or `degrees,minutes[,seconds]` and a letter (XMP Specification Part 2)."""
+    """Signed degrees from the first of these properties that is a number, or `degrees,minutes[,seconds]` with a letter
+    (XMP Specification Part 2); None if none is."""
     for name in names:
         if (number := number_of(xmp, name)) is not None:
             return number
@@ -95,19 +98,19 @@ def coordinate_of(xmp: str, *names: str) -> float | None:
 
 
 def block_of(xmp: str, name: str) -> str:
-    """What stands inside the structure `name`, or its attributes where it has no content; "" where there is none."""
+    """The content of the structure `name`, or its attributes if it has no content; "" if there is no such structure."""
     opening = re.search(rf"<{re.escape(name)}(\s[^<>]*?)?(/?)>", xmp)
     if opening is None:
         return ""
     if opening[2]:
         return opening[1] or ""
-    # an expression that looks for both ends tries every opening tag again where none is closed
+    # a single expression for both tags would retry at every opening tag if none is closed
     end = xmp.find(f"</{name}>", opening.end())
     return xmp[opening.end() : end] if end >= 0 else ""
 
 
 def _standard_packets(segments: list[bytes]) -> list[bytes]:
-    """The packets, each joined of the pieces it was cut into."""
+    """The ordinary packets; divided ones are joined again."""
     packets: list[bytes] = []
     for segment in segments:
         if segment.startswith(_STANDARD):
@@ -125,7 +128,7 @@ def _begins_packet(piece: bytes) -> bool:
 
 
 def _extended_packets(segments: list[bytes]) -> list[bytes]:
-    """Extended XMP, its parts in order."""
+    """The extended packets, with their parts in order."""
     parts: dict[bytes, dict[int, bytes]] = {}
     head = len(_EXTENDED) + _GUID_BYTES + 2 * _NUMBER_BYTES
     for segment in segments:

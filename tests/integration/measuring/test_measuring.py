@@ -162,7 +162,7 @@ def test_on_a_phone_the_panel_leaves_the_legend_readable(page: Any, tmp_path: Pa
     page.set_viewport_size(PHONE)
     page.click("#measure")
     page.evaluate("""() => {
-        legend.textContent = 'The link to this scene has expired. Open it anew to see more of it';
+        legend.textContent = 'The link to this scene has expired. Open it again to see more of it';
         legend.classList.remove('gone');
     }""")
     page.click("[data-kind=volume]")  # the tallest without a pick

@@ -134,7 +134,7 @@ def test_where_a_block_is_missing_the_coarse_model_stands(divided: Path, tmp_pat
     (warning,) = join_blocks(divided, lacking).warnings
     assert (warning.code, warning.message) == (
         "BLOCK_MISSING",
-        "1 of 2 blocks missing: 2; the coarse model stands there",
+        "1 of 2 blocks missing: 2; the coarse model replaces them",
     )
     there = read_stored_ply(lacking / "scene.ply").gaussians.means
     coarse = read_stored_ply(divided / "coarse" / "scene.ply").gaussians.means

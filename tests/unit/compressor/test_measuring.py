@@ -199,9 +199,9 @@ def test_thick_fog_edges_and_places_without_photos_are_unsure() -> None:
     sure = judged()
     assert sure["doubt"] is None
     assert 0.5 * 0.03 < sure["along"] < 0.04
-    assert judged(fog=0.5)["doubt"] == "the surface is open within 0.50 m"
+    assert judged(fog=0.5)["doubt"] == "there is no sharp surface within 0.50 m"
     assert judged(fog=0.5)["along"] > 4 * sure["along"]
-    assert judged(rough=0.2)["doubt"] == "an edge, or leaves"
+    assert judged(rough=0.2)["doubt"] == "an edge or leaves"
     assert judged(supported=False)["doubt"] == "no photos show this place"
     assert judged({**SURVEY, "gsd": None}, supported=False)["doubt"] is None
 
@@ -216,19 +216,19 @@ def pick_at(*point: float, doubt: str | None = None) -> dict[str, Any]:
 
 
 def test_every_figure_has_its_accuracy_and_doubts_are_numbered() -> None:
-    line = [pick_at(0, 0, 0), pick_at(3, 4, 2), pick_at(3, 4, 0.5, doubt="an edge, or leaves")]
+    line = [pick_at(0, 0, 0), pick_at(3, 4, 2), pick_at(3, 4, 0.5, doubt="an edge or leaves")]
     assert said("line", line[:1]) == []
     assert said("line", line) == [
         "Length 6.89 m ± 0.05 m", "In plan 5.00 m ± 0.01 m", "Height +0.50 m ± 0.04 m",
-        "Unsure at point 3: an edge, or leaves",
+        "Unsure at point 3: an edge or leaves",
     ]  # fmt: skip
     corners = [pick_at(0, 0, 0), pick_at(4, 0, 0), pick_at(4, 2, 2), pick_at(0, 2, 2)]
     assert said("area", corners[:2]) == []
     plan, own = said("area", corners)
     assert plan.startswith("Area in plan 8.00 m² ± 0.0")
     assert own.startswith("On its own plane 11.31 m² ± 0.0")
-    assert said("point", [pick_at(1, 2, 3, doubt="an edge, or leaves")]) == [
-        "East 1.00, north 2.00, up 3.00 m ± 0.03 m in the scene", "Unsure here: an edge, or leaves",
+    assert said("point", [pick_at(1, 2, 3, doubt="an edge or leaves")]) == [
+        "East 1.00, north 2.00, up 3.00 m ± 0.03 m in the scene", "Unsure here: an edge or leaves",
     ]  # fmt: skip
 
 

@@ -220,7 +220,7 @@ def test_volumes_have_their_accuracy_and_are_refused_or_unsure_where_there_is_no
     ]  # fmt: skip
     assert said(missing=8)[0].startswith("Above the base 200 m³")
     assert said(missing=20) == ["No volume: there is no surface over 20 % of the polygon"]
-    assert said(foggy=30)[1:] == ["Unsure: the surface is open over 30 % of the polygon"]
+    assert said(foggy=30)[1:] == ["Unsure: there is no sharp surface over 30 % of the polygon"]
     assert said(unseen=4.0)[1:] == ["Unsure: no photos show 40 % of the polygon"]
     assert said(unseen=4.0, survey={**SURVEY, "gsd": None}) == said(survey={**SURVEY, "gsd": None})
 

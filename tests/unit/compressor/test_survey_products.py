@@ -137,7 +137,7 @@ def test_a_flight_in_blocks_has_the_maps_and_the_report_of_the_whole(
     made = context.folders.processing_output / "products"
     pictures, products_of = [], []
     join_blocks(folder, tmp_path / "joined")
-    unused = [Warning("LOGO_UNUSED", "logo.svg: it is no PNG or JPEG that can be read")]
+    unused = [Warning("LOGO_UNUSED", "logo.svg: it is not a readable PNG or JPEG")]
     for scene, logo, said in ((model, b"<svg/>", unused), (tmp_path / "joined", png(), [])):
         (branding / "logo").write_bytes(logo)
         found, warnings = make_products(context, scene, ignored)

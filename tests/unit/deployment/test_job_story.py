@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from contract.blocks import COARSE
 from contract.stages import Stage
 from scripts.job import attempt_lines, cost_lines, execution_lines, function_lines, item_lines
 from tests.support.cloud import Cloud, cloud_of, invoke
 from tests.support.fakes import aws_error
+from tests.support.large_flights import has_plan, run_block
 from tests.support.runs import JOB_ID, ask_for, job_changed, job_name
 
 AT = datetime(2026, 5, 4, 10, tzinfo=UTC)
@@ -70,6 +72,17 @@ def test_a_run_that_waits_for_a_machine(cloud: Cloud) -> None:
     told = attempts(cloud)
     assert "queuedAt" in told
     assert "Could not find requested job" in told
+
+
+def test_the_blocks_of_a_large_flight_are_found_by_their_own_names(cloud: Cloud) -> None:
+    has_plan(cloud, 2)
+    run_block(cloud, COARSE)
+    run_block(cloud, 2)
+    told = attempts(cloud)
+    assert f"{JOB_ID}-3dgs-coarse-1" in told
+    assert f"{JOB_ID}-3dgs-b02-1" in told
+    assert "Could not find requested job" not in told
+    assert told.count("SageMaker: InProgress") == 2
 
 
 def test_a_state_that_raised() -> None:

@@ -63,8 +63,8 @@ def test_feet_are_said() -> None:
 @pytest.mark.parametrize(
     ("system", "words"),
     [
-        (4326, "not a projected system"), (4978, "not a projected system"), (999_999, "no coordinate system"),
-        (2053, "does not count eastwards and northwards"), ("nonsense", "no coordinate system"),
+        (4326, "not a projected system"), (4978, "not a projected system"), (999_999, "not a known coordinate system"),
+        (2053, "axes that do not point east and north"), ("nonsense", "not a known coordinate system"),
     ],
 )  # fmt: skip
 def test_what_no_map_can_be_drawn_in(system: int | str, words: str) -> None:

@@ -114,13 +114,13 @@ def test_a_good_flight_is_good_throughout_and_its_accuracy_is_that_of_the_check_
     assert ("Camera positions minus GPS, RMS", "10", "0.300", "0.300", "–") in rows(found, "Accuracy of positions")
     system = rows(found, "Coordinate system")
     assert ("Plan", "ETRS89 / UTM zone 32N (EPSG:25832)") in system
-    assert "Against the system itself" not in {row[0] for row in system}
+    assert "Accuracy of the transformation" not in {row[0] for row in system}
 
 
 def test_what_a_missing_grid_leaves_uncertain_is_said() -> None:
     changed = {"epsg": 27700, "name": "OSGB36 / British National Grid", "uncertain": "places are uncertain by 2 m"}
     found = report(evidence(products={**PRODUCTS, "system": changed}))
-    assert ("Against the system itself", "places are uncertain by 2 m") in rows(found, "Coordinate system")
+    assert ("Accuracy of the transformation", "places are uncertain by 2 m") in rows(found, "Coordinate system")
 
 
 @pytest.mark.parametrize(

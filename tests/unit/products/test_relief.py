@@ -78,6 +78,21 @@ def test_a_polygon_that_the_surface_does_not_cover_is_refused() -> None:
         volume(heights, sigma, 0.5, SQUARE[:2])
 
 
+def test_a_polygon_that_reaches_beyond_the_map_is_refused() -> None:
+    heights = cone()
+    sigma = np.zeros_like(heights)
+    with pytest.raises(PolygonOutsideError, match=r"covers 5\d%"):
+        volume(heights, sigma, 0.5, SQUARE + np.array([90.0, 0.0]), base=100.0)
+
+
+def test_what_lies_a_little_beyond_the_map_counts_as_the_mean() -> None:
+    flat = np.ones((100, 100), np.float32)
+    found = volume(flat, np.full_like(flat, 0.02), 1.0, np.array([[0.0, 10], [104, 10], [104, 90], [0, 90]]), base=0.0)
+    assert found.area == pytest.approx(104 * 80)
+    assert found.fill == pytest.approx(104 * 80)
+    assert found.sigma == pytest.approx(0.02 * 104 * 80)
+
+
 @given(corners=st.lists(st.tuples(st.floats(-5, 35), st.floats(-5, 25)), min_size=3, max_size=7, unique=True))
 def test_cells_in_a_polygon_are_those_of_the_even_odd_rule(corners: list[tuple[float, float]]) -> None:
     polygon = np.array(corners)

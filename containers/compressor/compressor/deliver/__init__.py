@@ -1,1 +1,1 @@
-"""What is delivered beside the SOG: the page, pictures, levels of detail, other formats, comparisons with photos."""
+"""Write what is delivered beside the SOG: page, pictures, levels of detail, other formats, comparisons with photos."""

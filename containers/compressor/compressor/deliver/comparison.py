@@ -1,4 +1,4 @@
-"""Held-out photos beside what the delivered file shows of them, and the PSNR and SSIM that compression cost."""
+"""Compare held-out photos with the delivered file's renders: pictures side by side, and the loss in PSNR and SSIM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from splat.gaussians import Gaussians
 from splat.loss import Buffers, Target, photometric_loss
 
 _GAP = 6  # pixels between photo and render
-_WIDTH = 800  # of one of the two pictures, at most
+_WIDTH = 800  # maximum, of each of the two pictures
 _QUALITY = 85
 
 
@@ -30,7 +30,8 @@ class Comparison:
     picture: str
 
     def as_json(self) -> dict[str, str | float]:
-        """As result.json lists it; `picture` is the file, photo left and delivered render right."""
+        """The entry in result.json; `picture`: the file with the photo on the left and the delivered render on the
+        right."""
         return {
             "name": self.name,
             "psnrBefore": round(self.psnr_before, 3),
@@ -44,14 +45,14 @@ class Comparison:
 def compare(
     held_out: HeldOut, before: Gaussians, after: Gaussians, output: Path, progress: Callable[[float], None]
 ) -> list[Comparison]:
-    """Score every held-out photo and write `output`/held_out/<number>.jpg; `progress` gets the share done, 0..1."""
+    """Score every held-out photo and write `output`/held_out/<number>.jpg; `progress` receives the share done, 0..1."""
     (output / "held_out").mkdir()
     compared = []
     for index, (name, photo) in enumerate(zip(held_out.names, held_out.photos, strict=True)):
         truth = photo.astype(np.float32) / np.float32(255)
         original, delivered = held_out.draw(before, index), held_out.draw(after, index)
         (psnr_before, ssim_before), (psnr_after, ssim_after) = _score(truth, original), _score(truth, delivered)
-        picture = f"held_out/{index + 1:06d}.jpg"  # by number: photos of two folders may have one name
+        picture = f"held_out/{index + 1:06d}.jpg"  # by number: photos in two folders may have the same name
         _side_by_side(truth, delivered).save(output / picture, "JPEG", quality=_QUALITY, optimize=True)
         compared.append(Comparison(name, psnr_before, psnr_after, ssim_before, ssim_after, picture))
         progress((index + 1) / len(held_out.names))

@@ -40,7 +40,7 @@ anything is shown, and text that a phone must hold beside what it is decoded to.
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of one compressed splat below `folder`, which exists and is empty; `page`: what the page shows of it.
+    """The files of one compressed splat below `folder`, which exists and is empty; `page`: the splat in the page.
 
     `progress` of the methods receives the share of its files that are written, 0..1.
     """
@@ -55,9 +55,10 @@ class Delivery:
     photos: Photos = field(default_factory=Photos)
 
     def write_splats(self) -> None:
-        """Write the splat as SOG, bundled and not, as PLY, SPZ and GLB, surroundings.json, and offset.json if any.
+        """Write the splat as SOG, bundled and unbundled, and as PLY, SPZ and GLB; surroundings.json, and offset.json if
+        there is an offset.
 
-        A PLY in the usual layout is passed on as it came; of any other file the PLY holds what was read.
+        A PLY in the usual layout is delivered unchanged; for any other file, the PLY contains what was read from it.
         """
         bundled = self.folder / "scene.sog"
         bundled.write_bytes(self.result.sog)
@@ -78,7 +79,7 @@ class Delivery:
         write_glb(self.folder / "scene.glb", gaussians, (float(x), float(y), float(z), float(w)))
 
     def write_levels(self, progress: Callable[[float], None]) -> None:
-        """Write the levels of detail that a viewer streams; of a scene too large for memory, from all Gaussians."""
+        """Write the levels of detail for streaming, from all Gaussians even if the scene is too large for memory."""
         if self.source.parts:
             write_parts(
                 self.folder / "lod", self.source.parts, self.source.views, self.framing, self.surroundings,
@@ -112,14 +113,14 @@ class Delivery:
         return invented
 
     def compare(self, held_out: HeldOut, progress: Callable[[float], None]) -> list[Comparison]:
-        """Score the held-out photos and put each beside its render."""
+        """Score the held-out photos and write each beside its render."""
         return compare(held_out, self.source.gaussians, self.result.decoded, self.folder, progress)
 
     def write_viewer(self, bundle: Path, title: str, stream_above: int = STREAM_ABOVE) -> None:
         """Write the page, after the files that it offers for download; `bundle`: the folder of the built viewer.
 
-        Of a SOG of more than `stream_above` bytes, and of a scene too large to be held, the page that streams its
-        levels as well.
+        For a SOG of more than `stream_above` bytes, and for a scene too large for memory, also write the page that
+        streams the levels of detail.
         """
         positions = [self.framing.camera(turn, 16, 9).position for turn in self.framing.turns(_JOURNEY_STOPS)]
         files = {name: (self.folder / name).stat().st_size for name in _DOWNLOADS if (self.folder / name).is_file()}

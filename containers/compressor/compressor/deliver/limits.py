@@ -1,4 +1,4 @@
-"""Limits of the page's camera: only views that the photos support."""
+"""Limit the page's camera to views that the photos support."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from compressor.framing import FIELD_OF_VIEW, Framing
 from splat.surroundings import Surroundings
 
 _NEAREST = 0.1  # times the photos' distance
-_FARTHEST = 2.0  # or far enough to have the entire footprint in the picture
-_FLYING_HEIGHT = 0.5  # times the photos' distance, seen at the lowest elevation: the least height of a flight
-_MARGIN = 0.5  # times the photos' distance, beyond the footprint, to which one may fly
-_NEAREST_WITHOUT, _FARTHEST_WITHOUT = 0.02, 4.0  # times the first view's distance, where no photos are known
+_FARTHEST = 2.0  # times the photos' distance, or far enough to see the entire footprint
+_FLYING_HEIGHT = 0.5  # times the photos' distance at the lowest elevation: the minimum height of the flying camera
+_MARGIN = 0.5  # times the photos' distance: how far beyond the footprint the camera may fly
+_NEAREST_WITHOUT, _FARTHEST_WITHOUT = 0.02, 4.0  # times the first view's distance, if there are no photos
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Lengths in the scene's units. An orbit keeps its target above the footprint, `nearest` to `farthest` from it and
-    `lowest` degrees or more above the horizon; a flight keeps `clearance` above the ground and within `margin` of the
-    footprint. `lowest` is None without photos: then one may look from below as well.
+    """Lengths in the scene's units. An orbiting camera keeps its target above the footprint, stays between `nearest`
+    and `farthest` from it, and at least `lowest` degrees above the horizon. A flying camera stays `clearance` above
+    the ground and within `margin` of the footprint. `lowest` is None without photos: views from below are then
+    allowed.
     """
 
     nearest: float
@@ -30,7 +31,7 @@ class Limits:
 
 
 def limits_of(framing: Framing, surroundings: Surroundings) -> Limits:
-    """Of a scene framed by its photos; without photos, only distances are limited."""
+    """The limits for a scene framed by its photos; without photos, only distances are limited."""
     if framing.lowest is None or framing.photo_distance is None:
         far = _FARTHEST_WITHOUT * framing.radius
         return Limits(_NEAREST_WITHOUT * framing.radius, far, None, 0.0, far)

@@ -1,4 +1,4 @@
-"""Fewer Gaussians for a view from afar: neighbours of similar colour are merged into one that looks like them together.
+"""Merge neighbouring Gaussians of similar colour into one that looks like all of them, for views from a distance.
 
 Means and covariances are those of the mixture, and the colour is its mean. The opacity is chosen so that the same area
 of a picture stays covered; if that would need an opacity above 1, the Gaussian grows instead. Kerbl et al., A
@@ -20,7 +20,7 @@ from splat.quaternions import quaternions_of
 _MAX_OPACITY = 0.99
 _MIN_DEVIATION = 1e-7
 _STEP = 1 / 255  # of a colour
-_COLOUR_REACH = 12.0  # deviations of a middling Gaussian that are as far as black is from white
+_COLOUR_REACH = 12.0  # deviations of a median Gaussian that count as much as the difference of black and white
 
 
 def group_order(gaussians: Gaussians, group: int) -> NDArray[np.int64]:
@@ -45,7 +45,7 @@ def group_order(gaussians: Gaussians, group: int) -> NDArray[np.int64]:
 
 
 def merged(gaussians: Gaussians, group: int) -> Gaussians:
-    """One Gaussian for every `group` consecutive ones (the last for what is left), in their order."""
+    """One Gaussian for every `group` consecutive ones (the last for the remainder), in their order."""
     starts = np.arange(0, len(gaussians), group)
     opacity = opacity_of(gaussians.opacities)
     deviations = np.exp(gaussians.scales.astype(np.float64))
@@ -93,7 +93,7 @@ def merge_error(members: Gaussians, coarse: Gaussians, group: int, contrast: flo
 
 
 def contrast_of(gaussians: Gaussians) -> float:
-    """The squared colour difference between two of the Gaussians, on average, and no less than one step of 8 bits."""
+    """The mean squared colour difference between two Gaussians, at least one step of 8 bits."""
     colours = SH_C0 * gaussians.sh0.astype(np.float64)
     return float(2 * colours.var(axis=0).sum() + _STEP**2)
 
@@ -103,7 +103,7 @@ def _sizes(starts: NDArray[np.int64], count: int) -> NDArray[np.int64]:
 
 
 def _area(deviations: Float64) -> Float64:
-    """What a Gaussian covers seen from a middling side (N,): the sum of its three faces' areas."""
+    """(N,) the area that a Gaussian covers from an average direction: the sum of its three faces' areas."""
     a, b, c = deviations.T
     return np.asarray(a * b + b * c + c * a)
 

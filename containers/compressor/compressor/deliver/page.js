@@ -1,9 +1,10 @@
+// The delivered page: starts the viewer, and adds controls, downloads, the scale bar and the measuring panel.
 const byId = (id) => document.getElementById(id);
 const asked = new URLSearchParams(location.search);
 const { settings, surroundings, limits, rotation, target, metric, antialiased, title, survey, photos, downloads } = JSON.parse(byId('presentation').textContent);
 const poster = byId('poster');
 const LEGEND_MILLISECONDS = 8000;
-const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks: a busy page gets none of them, though its clock runs on
+const MAX_SILENT_SECONDS = 30; // while loading; counted in timer ticks, which a busy page does not get although its clock runs on
 const still = asked.has('noanim') || matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 function fail(text) {
@@ -17,7 +18,7 @@ function fail(text) {
     offerOrbit();
 }
 
-// The flight round the scene, a moving picture that needs no WebGL: beside this page, or by a signed link to it (#orbit=…).
+// The flight around the scene, an animation that needs no WebGL: beside this page, or through a signed link to it (#orbit=…).
 const ORBIT = '../orbit.webp';
 
 function offerOrbit() {
@@ -36,7 +37,7 @@ function offerOrbit() {
 if (asked.has('noui')) {
     poster.hidden = true;
 }
-// Every Chromium has navigator.gpu, also where there is nothing behind it.
+// Every Chromium has navigator.gpu, even if there is nothing behind it.
 async function hasWebGpu() {
     const tooLong = new Promise((resolve) => { setTimeout(resolve, 3000, null); });
     return Boolean(navigator.gpu && await Promise.race([navigator.gpu.requestAdapter().catch(() => null), tooLong]));
@@ -63,7 +64,7 @@ hasWebGpu().then((webgpu) => {
     return start(webgpu && !asked.has('webgl') ? 'webgpu' : 'webgl');
 }).catch((error) => notShown(error.message));
 
-// What the viewer is given to show: the file in this page, or the parts of a streamed scene.
+// What the viewer shows: the file in this page, or the parts of a streamed scene.
 async function content() {
     if (byId('splat').textContent === '') {
         return streamed();
@@ -74,9 +75,9 @@ async function content() {
     return { contentUrl, contentFilename: 'scene.sog', contents: Promise.resolve(new Response(sog)), source: sog, thumbnails };
 }
 
-// A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no right to them:
-// whoever links to it names where signed links are to be had (#scene=https://…/lod-meta.json), and again when they expire.
-// Only links to its own parts are taken: whoever passes a page's link on could name any.
+// A large scene's parts lie beside this page (../lod/) and are loaded as they are needed. The page has no permission to
+// read them: the link to the page names an address (#scene=https://…/lod-meta.json) that returns signed links, and new
+// ones when these expire. Only links to its own parts are accepted: whoever passes on the page's link could name any.
 const RENEW_MS = 30_000; // before they expire
 
 async function streamed() {
@@ -92,12 +93,12 @@ async function streamed() {
     async function manifest() {
         const answer = await fetch(source, { credentials: 'omit', cache: 'no-store' });
         if (answer.status === 404) {
-            byId('legend').textContent = 'The link to this scene has expired. Open it anew to see more of it';
+            byId('legend').textContent = 'The link to this scene has expired. Open it again to see more of it';
             byId('legend').classList.remove('gone');
-            throw Object.assign(new Error('the link to it has expired: open it anew where you found it'), { final: true });
+            throw Object.assign(new Error('the link to it has expired: open it again where you found it'), { final: true });
         }
         if (!answer.ok) {
-            throw new Error(`its server answers ${answer.status}`);
+            throw new Error(`the server answered ${answer.status}`);
         }
         const found = await answer.json();
         const own = (link) => {
@@ -116,7 +117,7 @@ async function streamed() {
         return found;
     }
 
-    // one request for all parts that wait
+    // one request for all parts that are waiting
     const renewed = () => { renewal ??= manifest().finally(() => { renewal = undefined; }); return renewal; };
     const first = await renewed();
     const contentUrl = URL.createObjectURL(new Blob([JSON.stringify(first)], { type: 'application/json' }));
@@ -126,7 +127,7 @@ async function streamed() {
         }
         return links.get(url);
     };
-    // of the finest level, which is measured on, or the thumbnails; the browser may have it already
+    // loads a part of the finest level, on which the page measures, or the thumbnails; the browser may have cached it
     const load = async (url) => {
         for (const anew of [false, true]) {
             const answer = await fetch(await linkOf(url, anew), { credentials: 'omit', cache: 'force-cache' });
@@ -140,7 +141,7 @@ async function streamed() {
     return { contentUrl, contentFilename: 'lod-meta.json', linkOf, source: { manifest: first, load }, thumbnails };
 }
 
-// As bytes, not as a data: URL: for 100 MB that takes three times as long and nearly four times the memory.
+// Bytes rather than a data: URL, which takes three times as long and nearly four times the memory for 100 MB.
 function embedded(id) {
     const binary = atob(byId(id).textContent);
     const bytes = new Uint8Array(binary.length);
@@ -165,7 +166,7 @@ async function start(renderer) {
     });
     const supported = (point) => Supersplat.supported(surroundings, point);
     window.spaceport = { viewer, supported };
-    // the viewer takes every splat for y-down; ours says itself which way is up
+    // the viewer takes every splat for y-down; `rotation` turns ours upright
     viewer.app.root.on('childinsert', (entity) => {
         if (entity.name === 'gsplat') {
             entity.setLocalRotation(...rotation);
@@ -236,7 +237,7 @@ function addControls(viewer, contentUrl, bytes) {
         draw('play', turning() ? 'pause' : 'play');
         byId('play').setAttribute('aria-pressed', String(turning()));
         clearTimeout(round);
-        if (turning()) { // once round is enough: nothing moves for ever
+        if (turning()) { // one turn is enough: nothing moves for ever
             round = setTimeout(() => { viewer.state.animationPaused = true; }, settings.animTracks[0].duration * 1000);
         }
     };
@@ -250,7 +251,7 @@ function addControls(viewer, contentUrl, bytes) {
     };
     byId('reset').onclick = () => viewer.resetCamera();
     byId('full').onclick = () => (viewer.state.isFullscreen ? viewer.exitFullscreen() : viewer.requestFullscreen()).catch(() => {});
-    if (matchMedia('(pointer: coarse)').matches) { // others have keys
+    if (matchMedia('(pointer: coarse)').matches) { // other devices have keys
         byId('fly').hidden = false;
         byId('fly').onclick = () => { viewer.state.cameraMode = viewer.state.cameraMode === 'fly' ? 'orbit' : 'fly'; };
         viewer.events.on('cameraMode:changed', (mode) => byId('fly').setAttribute('aria-pressed', String(mode === 'fly')));
@@ -285,9 +286,9 @@ function addControls(viewer, contentUrl, bytes) {
     }
 }
 
-// The .sog is in this page, unless it streams. The other files lie beside it: by their relative paths, or, as a page opened by a signed link
-// has no right to its neighbours, by signed links to the same files (#ply=https://…). Other links are passed over: whoever
-// passes a page's link on could name any file.
+// The .sog is in this page, unless the scene is streamed. The other files lie beside it and are offered by their relative
+// paths or, because a page opened through a signed link has no permission to read its neighbours, by signed links to the
+// same files (#ply=https://…). Other links are ignored: whoever passes on the page's link could name any file.
 async function listDownloads(bytes, contentUrl) {
     const linked = new URLSearchParams(location.hash.slice(1));
     if (bytes !== undefined) {
@@ -324,7 +325,7 @@ function offer(label, kind, href, bytes) {
     byId('downloads').append(link);
 }
 
-// How long a round number of metres is on the screen, as far away as the middle of the scene.
+// Draws a bar as long as a round number of metres is at the distance of the scene's centre.
 function drawScale(viewer) {
     const camera = viewer.app.root.findComponent('camera');
     const at = camera.entity.getPosition();

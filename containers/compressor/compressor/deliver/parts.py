@@ -1,6 +1,6 @@
-"""The levels of detail of a scene too large for memory: written from one block of a large flight after another.
+"""Write the levels of detail of a scene too large for memory, one block of a large flight after the other.
 
-Each block is measured, arranged and written by itself, so memory grows with the largest block, not with the scene.
+Each block is measured, arranged and written separately, so memory grows with the largest block, not with the scene.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from splat.ply import read_stored_ply
 from splat.stored import Marks
 from splat.surroundings import Surroundings
 
-_VIEWS = 12  # that a block's sensitivities are measured from
-_MIN_SEEN = 0.02  # of a block, in the picture of a photo that is taken for them
+_VIEWS = 12  # views from which a block's sensitivities are measured
+_MIN_SEEN = 0.02  # share of a block that a photo must show for its view to be used
 _SAMPLE = 2_000
 
 
@@ -42,14 +42,14 @@ def write_parts(
     marks: Marks,
     thumbnails: bytes = b"",
 ) -> None:
-    """Write the scene of the PLYs at `paths`, of which the first is what lies around the others, below `folder`."""
+    """Write the scene of the PLYs at `paths` below `folder`; the first PLY is the part around the others."""
     folder.mkdir(parents=True, exist_ok=True)
     sizes = [vertices_of(path) for path in paths]
     whole, parts = sum(sizes), list[Part]()
     layout = Layout.of(whole)
     for number, (path, size) in enumerate(zip(paths, sizes, strict=True)):
         stored = read_stored_ply(path).gaussians if size else None
-        if stored is None or not is_visible(stored):  # of the coarse model, seams may leave traces alone
+        if stored is None or not is_visible(stored):  # of the coarse model, only traces at seams may be left
             continue
         gaussians = arrange(visible(stored)[0])
         pace = Pace(check_stop=partial(progress, number / len(paths)))
@@ -75,7 +75,7 @@ def _share_of(progress: Callable[[float], None], done: int, parts: int) -> Calla
 
 
 def seeing(views: Sequence[View], gaussians: Gaussians) -> list[View]:
-    """The views that show a part of the scene; all, where none does."""
+    """The views that show a part of the scene; all views if none does."""
     some = gaussians.means[:: max(1, len(gaussians) // _SAMPLE)].astype(np.float64)
     found = [view for view in views if view.camera.contains(*view.camera.project(some)).mean() >= _MIN_SEEN]
     return found or list(views)

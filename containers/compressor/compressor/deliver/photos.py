@@ -1,8 +1,8 @@
-"""The photos' cameras as the page has them: which photos see a point, and where it lies in them (the page's side:
-containers/compressor/viewer/src/measure/photos.mjs).
+"""Prepare the photos' cameras for the page, which computes which photos see a point and where it lies in them.
 
-Pages are passed on, and file names may contain names of people and streets. The page therefore contains only numbers,
-and a digest of each name, with which it recognises the owner's own copy of a photo.
+The page's side is containers/compressor/viewer/src/measure/photos.mjs. Pages are passed on, and file names may contain
+names of people and streets. The page therefore contains only numbers, and a digest of each file name, by which it
+recognises the owner's own copy of a photo.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _PLAIN = {"SIMPLE_PINHOLE", "PINHOLE"}
 
 @dataclass(frozen=True)
 class Lens:
-    """How the customer's own photos, of `width` by `height` pixels, show what the undistorted ones do: COLMAP's radial
-    models of two terms."""
+    """The lens of the customer's own photos of `width` by `height` pixels, as one of COLMAP's radial models with two
+    terms, which maps undistorted photos to them."""
 
     width: int
     height: int
@@ -44,7 +44,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """`jpegs`: of all photos in a row, without metadata; `sizes`: the bytes of each, 0 where a photo has none."""
+    """`jpegs`: those of all photos concatenated, without metadata; `sizes`: the bytes of each, 0 if it has none."""
 
     jpegs: bytes = b""
     sizes: Sequence[int] = ()
@@ -63,7 +63,7 @@ class Photos:
     thumbnails: Thumbnails = field(default_factory=Thumbnails)
 
     def as_json(self) -> dict[str, Any]:
-        """As the page reads it."""
+        """The JSON object that the page reads."""
         lens = None if self.lens is None else asdict(self.lens)
         return {"cameras": self.cameras, "views": self.views, "lens": lens, "thumbnails": self.thumbnails.sizes}
 
@@ -71,9 +71,10 @@ class Photos:
 def photos_of(
     views: Sequence[View], rows: Sequence[Mapping[str, Any]] | None, survey: Mapping[str, Any] | None
 ) -> Photos:
-    """`rows`, `survey`: contents of photos.json and survey.json, None where the stage did not receive them.
+    """The photos for the page. `rows`, `survey`: contents of photos.json and survey.json, None if the stage did not
+    receive them.
 
-    Raises KeyError, TypeError, ValueError or AttributeError where one is malformed.
+    Raises KeyError, TypeError, ValueError or AttributeError if one of them is malformed.
     """
     known = {row["name"]: row for row in rows or ()}
     numbers = _numbers([view.name for view in views])
@@ -90,7 +91,7 @@ def photos_of(
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    """Those that the stages call the photos by (photos.json has the customer's own names to them), or else 1 to N."""
+    """The photos' numbers in the stages (photos.json lists the customer's own names for them), or else 1 to N."""
     stems = [PurePosixPath(name).stem for name in names]
     return [int(stem) for stem in stems] if all(map(str.isdecimal, stems)) else list(range(1, len(names) + 1))
 

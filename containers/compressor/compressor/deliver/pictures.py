@@ -1,4 +1,4 @@
-"""Preview, poster and orbit: the pictures a customer sees before opening the viewer."""
+"""Draw the preview, poster and orbit, which a customer sees before opening the viewer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ORBIT_SIZE = (480, 270)
 _ORBIT_FRAMES = 36
 _FRAME_MILLISECONDS = 110
 _ORBIT_QUALITY = 60
-_INVENTED = 0.5  # of a pixel, that ground and sky make up: above this it counts as drawn, not photographed
+_INVENTED = 0.5  # share of ground and sky in a pixel above which it counts as invented
 
 
 def draw_scenery(
@@ -50,7 +50,7 @@ def write_preview(
 def write_orbit(
     path: Path, gaussians: Gaussians, framing: Framing, surroundings: Surroundings, progress: Callable[[float], None]
 ) -> None:
-    """An endless animation, 480 × 270; `progress` gets the share of frames drawn, 0..1."""
+    """Write an endless animation, 480 × 270; `progress` receives the share of frames drawn, 0..1."""
     frames = []
     for number, turn in enumerate(framing.turns(_ORBIT_FRAMES)):
         frames.append(_to_image(draw_scenery(gaussians, framing.camera(turn, *_ORBIT_SIZE), surroundings)[0]))

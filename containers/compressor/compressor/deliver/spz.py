@@ -1,9 +1,9 @@
 """SPZ, which tools outside the SOG family read: fixed-point attributes, in version 3 as one gzip stream, in version 4
 as a Zstandard stream each.
 
-https://github.com/nianticlabs/spz (README, "File Format"): 4 is what its library writes, and the only one that some
-readers take; 3 is what older ones take. The axes are the scene's own, as in its PLY and its SOG: all
-files of a scene lie on each other, as splat-transform writes them too.
+https://github.com/nianticlabs/spz (README, "File Format"): its library writes version 4, the only one that some readers
+support; older readers need version 3. The axes are the scene's own, as in its PLY and its SOG, so that all files of a
+scene coincide; splat-transform does the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from splat.gaussians import Float32, Gaussians, opacity_of
 
 _LEGACY, _CURRENT = 3, 4
 _HEADER_BYTES = 32  # of version 4
-_LEVEL = 12  # of Zstandard: higher ones gain less than 1 %
+_LEVEL = 12  # of Zstandard: higher levels save less than 1 %
 _POSITION_BITS = 24
 _MAX_FRACTIONAL_BITS = 12
 _FIRST_BAND = 3  # coefficients, kept in 5 bits; the others in 4
@@ -55,7 +55,7 @@ class FixedPoint:
 
     @classmethod
     def of(cls, gaussians: Gaussians, *, antialiased: bool) -> FixedPoint:
-        """`gaussians`, in their order."""
+        """Convert `gaussians`, in their order."""
         bits = fractional_bits(gaussians.means)
         parts = (
             _positions(gaussians.means, bits),
@@ -80,12 +80,12 @@ class FixedPoint:
             out.writelines([header, contents, *streams])
 
     def write_legacy(self, path: Path) -> None:
-        """Write the same as version 3."""
+        """Write version 3; the file appears whole or not at all."""
         with whole(path) as partial:
             partial.write_bytes(self.legacy())
 
     def legacy(self) -> bytes:
-        """Version 3."""
+        """The bytes of a version 3 file."""
         return gzip.compress(b"".join([self._header(_LEGACY, 0), *self.parts]), compresslevel=6, mtime=0)
 
     def _header(self, version: int, streams: int) -> bytes:
@@ -95,7 +95,7 @@ class FixedPoint:
 
 
 def fractional_bits(means: Float32) -> int:
-    """How many of a position's 24 bits can stand behind the point without any position leaving the range."""
+    """The number of fractional bits, of a position's 24 bits, with which all positions are still in range."""
     farthest = max(float(np.abs(means).max()), 1.0)
     whole = int(np.floor(np.log2(farthest))) + 1
     return int(np.clip(_POSITION_BITS - 1 - whole, 0, _MAX_FRACTIONAL_BITS))
@@ -123,7 +123,7 @@ def _rotations(quats: Float32) -> Bytes:
 
 
 def _harmonics(shN: Float32) -> Bytes:
-    """Coefficient by coefficient, red, green, blue, rounded to multiples of a bucket."""
+    """The coefficients as bytes in the order red, green, blue of each, rounded to multiples of a bucket."""
     count = shN.shape[1]
     values = np.rint(shN * HARMONIC_STEPS) + HARMONIC_STEPS
     bucket = np.where(np.arange(count) < _FIRST_BAND, _FIRST_BUCKET, _OTHER_BUCKET)[:, None]

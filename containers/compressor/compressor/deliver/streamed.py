@@ -1,8 +1,9 @@
-"""Streamed SOG for scenes of millions: `lod-meta.json`, and a bundled SOG for each part at each level of detail.
+"""Write streamed SOG for scenes of millions of Gaussians: `lod-meta.json`, and a bundled SOG per part and level of
+detail.
 
-https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/streamed-sog/ A viewer picks a level for every
-leaf of the tree and loads the files that hold them: one request a part, which can be signed. Each part is encoded by
-itself, so memory does not grow with the scene beyond the splat's own.
+https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/streamed-sog/ A viewer selects a level for every
+leaf of the tree and loads the files that contain them, with one request per file, whose URL can be signed. Each file is
+encoded separately, so that no more memory is needed than for the splat itself.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ from compressor.sog.container import pack_files, zip_files
 from splat.gaussians import Gaussians
 from splat.stored import Marks
 
-LOD_META = "lod-meta.json"  # the name by which viewers know the format
+LOD_META = "lod-meta.json"  # viewers recognise the format by this name
 ENVIRONMENT = "environment.sog"
 THUMBNAILS = "thumbnails.bin"
 _VERSION = 1
 _GENERATOR = "spaceport"
-_REACH = 3.0  # deviations of a Gaussian that its leaf's bounds hold
+_REACH = 3.0  # deviations of a Gaussian that are within its leaf's bounds
 _MIN_PALETTE = 64
-_COARSEST = 200_000  # Gaussians that every phone can draw
+_COARSEST = 200_000  # a number of Gaussians that every phone can draw
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How a scene is cut: Gaussians a leaf (a power of `group`, times whatever), leaves a file, and the levels."""
+    """How a scene is divided: Gaussians per leaf (a multiple of a power of `group`), leaves per file, and levels."""
 
     leaf: int = 32768
     leaves_per_file: int = 8
@@ -47,7 +48,7 @@ class Layout:
 
     @classmethod
     def of(cls, count: int) -> Layout:
-        """Of a scene of `count` Gaussians: levels until the coarsest has so few that every device can draw it."""
+        """The layout for a scene of `count` Gaussians, with enough levels that every device can draw the coarsest."""
         levels, left = 1, float(count)
         while left > _COARSEST:
             levels, left = levels + 1, left / cls.group
@@ -65,10 +66,10 @@ def write_streamed(
     environment: NDArray[np.bool_] | None = None,
     thumbnails: bytes = b"",
 ) -> None:
-    """Write the scene below `folder`, which is made, at a `coarseness`; `lod-meta.json` last.
+    """Write the scene below `folder`, which is created, with the given `coarseness`; `lod-meta.json` is written last.
 
-    `environment` (N,): Gaussians to keep apart, at most MAX_ENVIRONMENT after merging. `thumbnails`: the photos', which
-    our own page loads when a point is first measured. `progress` gets the share done.
+    `environment` (N,): Gaussians that are kept separate, at most MAX_ENVIRONMENT after merging. `thumbnails`: those of
+    the photos, which our page loads when a point is first measured. `progress` receives the share done, 0..1.
     """
     folder.mkdir(parents=True, exist_ok=True)
     count = len(arranged)
@@ -82,7 +83,7 @@ def write_streamed(
 def write_environment(
     folder: Path, apart: Arranged, coarseness: Coarseness, layout: Layout, whole: int, marks: Marks
 ) -> None:
-    """Write what is kept apart, at most MAX_ENVIRONMENT after merging; `whole`: Gaussians of the scene."""
+    """Write the environment, merged to at most MAX_ENVIRONMENT Gaussians; `whole`: the number in the scene."""
     while len(apart) > MAX_ENVIRONMENT:
         apart, _ = _coarser(apart, layout.group, 0.0)
     _write_unit(folder / ENVIRONMENT, apart, _share(coarseness, len(apart), whole), marks)
@@ -90,7 +91,7 @@ def write_environment(
 
 @dataclass(frozen=True)
 class Part:
-    """What is written of a scene: Gaussians by level, names of files, and the part's tree."""
+    """A written part of a scene: its number of Gaussians by level, its file names, and its tree."""
 
     counts: list[int]
     filenames: list[str]
@@ -108,7 +109,7 @@ def write_part(
     marks: Marks,
     before: Sequence[Part] = (),
 ) -> Part:
-    """Write a part of a scene of `whole` Gaussians, after the parts `before`; all are written with one layout."""
+    """Write a part of a scene of `whole` Gaussians, after the parts `before`; all parts have the same layout."""
     filenames: list[str] = []
     first_file = sum(len(part.filenames) for part in before)
     starts = range(0, len(arranged), layout.leaf)
@@ -116,7 +117,7 @@ def write_part(
     nodes = [_bounds(arranged.gaussians, *leaf) for leaf in leaves]
     counts = [0] * layout.levels
     for level in range(layout.levels):
-        # a coarser level's leaves are smaller: its files hold more of them
+        # leaves of coarser levels are smaller, so their files contain more leaves
         per_file = layout.leaves_per_file * layout.group**level
         for number, first in enumerate(range(0, len(leaves), per_file)):
             chosen = range(first, min(first + per_file, len(leaves)))
@@ -137,7 +138,7 @@ def write_part(
 
 
 def write_meta(folder: Path, parts: Sequence[Part], thumbnails: bytes = b"") -> None:
-    """Write lod-meta.json of all parts, after their files. `thumbnails`: of the photos."""
+    """Write lod-meta.json for all parts, after their files. `thumbnails`: those of the photos."""
     if thumbnails:
         (folder / THUMBNAILS).write_bytes(thumbnails)
     counts = np.sum([part.counts for part in parts], axis=0).tolist()

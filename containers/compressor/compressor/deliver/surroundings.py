@@ -1,4 +1,4 @@
-"""Default surroundings, from the splat's own colours, where training left no surroundings.json."""
+"""Compute default surroundings from the splat's own colours, if training left no surroundings.json."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from splat.surroundings import Surroundings
 
 
 def default_surroundings(gaussians: Gaussians, cameras: Sequence[Camera], up: np.ndarray) -> Surroundings:
-    """The footprint by `cameras` where there are some; a pale sky that no photo saw."""
+    """Surroundings with the footprint seen by `cameras`, if there are any, and a pale sky that no photo shows."""
     which = solid(gaussians)
     colours = np.clip(0.5 + SH_C0 * gaussians.sh0[which].astype(np.float64), 0, 1)
     footprint = footprint_of(gaussians.means[which].astype(np.float64), cameras, up)

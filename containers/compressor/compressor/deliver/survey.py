@@ -19,7 +19,7 @@ Vector = NDArray[np.float64]
 
 _STEPS = 9  # points an axis of the grid over which the projection is fitted
 _MIN_REACH = 50.0  # metres
-_DEFAULT_SCALE_SIGMA = 0.01  # where there is neither survey.json nor another figure of the scene's scale
+_DEFAULT_SCALE_SIGMA = 0.01  # used without survey.json or any other figure of the scene's scale
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""A scene as 3D Tiles 1.1, which globes and GIS stream to its place on Earth: SPZ in glTF, in levels of detail.
+"""Write a scene as 3D Tiles 1.1, which globes and GIS stream to its place on Earth: SPZ in glTF, in levels of detail.
 
-https://docs.ogc.org/cs/22-025r4/22-025r4.html Every tile replaces its parent. A leaf holds Gaussians that are
-neighbours along the splat's own order, a tile above it those of its children merged four to one. Contents are glTF
-with KHR_gaussian_splatting and the draft KHR_gaussian_splatting_compression_spz_2 (release 2.0.0 of SPZ's library,
-whose format is version 3): the only splats that CesiumJS draws, and only where the tileset requires both. It takes the
-axes as they are stored, so they are the scene's own and the node's matrix turns them.
+https://docs.ogc.org/cs/22-025r4/22-025r4.html Every tile replaces its parent. A leaf contains Gaussians that are
+neighbours in the splat's own order; a tile above it contains those of its children, merged four to one. Contents are
+glTF with KHR_gaussian_splatting and the draft KHR_gaussian_splatting_compression_spz_2 (release 2.0.0 of SPZ's library,
+whose format is version 3). CesiumJS draws no other splats, and these only if the tileset requires both extensions. It
+uses the axes as they are stored, so these are the scene's own, and the node's matrix rotates them.
 """
 
 from __future__ import annotations
@@ -57,14 +57,15 @@ def write_tiles(
     antialiased: bool,
     leaf: int = LEAF,
 ) -> None:
-    """Write the tiles into `folder`, which is made, and tileset.json last.
+    """Write the tiles into `folder`, which is created, and tileset.json last.
 
-    Parameters:
-        gaussians: in an order in which neighbours stand together; metres east, north and up of `place`.
-        offset: what was subtracted from their means.
-        heights: the datum of the heights, passed on for readers of the tiles; heights are not converted.
-        progress: gets the share that is written.
-        leaf: Gaussians of a tile.
+    Parameters
+    ----------
+    gaussians: in an order in which neighbours are together; metres east, north and up of `place`.
+    offset: the offset that was subtracted from their means.
+    heights: the datum of the heights, stated for readers of the tiles; heights are not converted.
+    progress: receives the share written, 0..1.
+    leaf: the number of Gaussians in a leaf.
     """
     folder.mkdir(parents=True)
     writer = _Writer(folder, antialiased)
@@ -160,6 +161,6 @@ def _bounds(part: Gaussians) -> tuple[Vector, Vector]:
 
 
 def _box(low: Vector, high: Vector) -> list[float]:
-    """A bounding volume: the middle, and half the length along each axis."""
+    """A bounding volume: the centre, and half the length along each axis."""
     half = (high - low) / 2
     return [*((low + high) / 2).tolist(), *np.diag(half).ravel().tolist()]

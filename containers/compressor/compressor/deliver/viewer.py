@@ -30,7 +30,7 @@ BUNDLE = Path(__file__).parents[2] / "viewer" / ".build"
 
 @dataclass(frozen=True)
 class Journey:
-    """The page's camera in the splat's own coordinates: it starts at the first position and goes round by the others.
+    """The path of the page's camera in the splat's own coordinates: from the first position round through the others.
 
     `field_of_view` in degrees along the longer side, `seconds` for one round.
     """
@@ -63,7 +63,7 @@ class Page:
 
 
 def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
-    """Quaternion (4,) xyzw that turns the splat's `up` into the viewer's, +y, on the shortest way."""
+    """Quaternion (4,) xyzw that rotates the splat's `up` to the viewer's, +y, by the smallest angle."""
     axis = np.asarray(up, dtype=np.float64)
     axis = axis / np.linalg.norm(axis)
     if axis[1] < -1 + 1e-9:
@@ -74,21 +74,22 @@ def upright_rotation(up: ArrayLike) -> NDArray[np.float64]:
 
 
 def rotate(quaternion: ArrayLike, vector: ArrayLike) -> NDArray[np.float64]:
-    """`vector` (3,) turned by a unit `quaternion` xyzw."""
+    """`vector` (3,) rotated by a unit `quaternion` xyzw."""
     q, v = np.asarray(quaternion, dtype=np.float64), np.asarray(vector, dtype=np.float64)
     across = np.cross(q[:3], v)
     return np.asarray(v + 2 * (q[3] * across + np.cross(q[:3], across)))
 
 
 def write_page(path: Path, bundle: Path, sog: bytes, page: Page) -> None:
-    """Write the page to `path`. Raises FileNotFoundError where the viewer was not built (`bundle`)."""
+    """Write the page to `path`; `bundle`: the folder of the built viewer. Raises FileNotFoundError without it."""
     splat, thumbnails = (base64.b64encode(content).decode("ascii") for content in (sog, page.photos.thumbnails.jpegs))
     path.write_text(_text(bundle, splat, thumbnails, page), encoding="utf-8")
 
 
 def write_streaming_page(path: Path, bundle: Path, page: Page) -> None:
-    """Write the page without splat and thumbnails to `path`, compressed by gzip: three quarters of it are the viewer's
-    script, of which gzip leaves a quarter, and nobody between a bucket and a phone would do it. Raises as `write_page`.
+    """Write the page without splat and thumbnails to `path`, compressed by gzip, because nothing between a bucket and a
+    phone would compress it: three quarters of it are the viewer's script, which gzip reduces to a quarter. Raises the
+    errors of `write_page`.
     """
     path.write_bytes(gzip.compress(_text(bundle, "", "", page).encode("utf-8"), mtime=0))
 
@@ -153,7 +154,7 @@ def _data_url(jpeg: bytes) -> str:
 
 
 def settings(rotation: NDArray[np.float64], journey: Journey, background: Sequence[float]) -> dict[str, Any]:
-    """The viewer's settings, version 2: our cameras and background, nothing that changes the picture's colours."""
+    """The viewer's settings, version 2: our cameras and background, and nothing that changes the picture's colours."""
     off = {"enabled": False}
     positions = [rotate(rotation, position).tolist() for position in journey.positions]
     target = rotate(rotation, journey.target).tolist()

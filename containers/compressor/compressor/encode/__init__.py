@@ -1,1 +1,1 @@
-"""From a splat to the smallest SOG that keeps to a preset: the optimisation, on top of the format in `sog`."""
+"""Find the smallest SOG of a splat that meets a preset: the optimisation, on top of the format in `sog`."""

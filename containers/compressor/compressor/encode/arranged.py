@@ -1,4 +1,4 @@
-"""A splat in the order of the file, and how sensitive pictures are to its numbers."""
+"""A splat in the order of the file, and the sensitivity of pictures to its parameters."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Sensitivity:
 
     @property
     def opacities(self) -> Float32:
-        """(N,) of the logits alone."""
+        """(N,) the sensitivity to each logit alone."""
         return self.outlines[:, 9]
 
     def select(self, which: NDArray[np.generic]) -> Sensitivity:
-        """Of the Gaussians that `which` (mask or indices) picks, in its order."""
+        """The sensitivity of the Gaussians selected by `which`: a mask, or indices in the order of the result."""
         parts = {field.name: getattr(self, field.name) for field in fields(self)}
         return Sensitivity(**{name: part if name == "harmonics" else part[which] for name, part in parts.items()})
 
@@ -58,5 +58,5 @@ class Arranged:
         return len(self.gaussians)
 
     def select(self, which: NDArray[np.generic]) -> Arranged:
-        """The Gaussians that `which` picks."""
+        """The Gaussians selected by `which`, with their sensitivity."""
         return Arranged(self.gaussians.select(which), self.sensitivity.select(which))

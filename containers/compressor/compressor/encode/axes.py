@@ -44,7 +44,8 @@ _ROTATIONS, _SOURCES = _cube_rotations()
 
 
 def canonical_axes(quats: Float32, scales: Float32) -> tuple[Float32, Float32]:
-    """Equal Gaussians, in order along the curve: unit quaternions (N, 4) with w > 0, and their scales (N, 3)."""
+    """Rotations and scales that describe the same Gaussians (in order along the curve): unit quaternions (N, 4) with
+    w > 0, and their scales (N, 3)."""
     unit = quats.astype(np.float64)
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
     new_quats, new_scales = np.empty_like(unit), np.empty(scales.shape, dtype=np.float64)

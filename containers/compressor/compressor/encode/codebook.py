@@ -1,4 +1,4 @@
-"""Codebooks of up to 256 values: the optimal scalar quantiser of a fine histogram, by dynamic programming."""
+"""Fit codebooks of up to 256 values: the optimal scalar quantiser of a fine histogram, by dynamic programming."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def fit_codebook(values: NDArray[np.float32], size: int, weights: NDArray[np.flo
 
 
 def nearest_codes(values: NDArray[np.float32], codebook: Float32) -> UInt8:
-    """Index of the nearest value of an ascending `codebook`, of the first where it repeats; the shape of `values`."""
+    """Indices, in the shape of `values`, of the nearest value of an ascending `codebook`; the first of equal ones."""
     distinct = codebook[: np.searchsorted(codebook, codebook[-1]) + 1].astype(np.float64)
     borders = ((distinct[1:] + distinct[:-1]) / 2).astype(np.float32)
     return np.searchsorted(borders, values).astype(np.uint8)

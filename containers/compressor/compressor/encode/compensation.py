@@ -21,7 +21,7 @@ _FIRST_ROUNDS, _LATER_ROUNDS = 6, 3
 
 @dataclass
 class Compensation:
-    """Fits a rounded splat's opacities and colours to what is `seen` of the original."""
+    """Fits a rounded splat's opacities and colours to the original's pictures, `seen`."""
 
     arranged: Arranged
     palettes: PaletteCurve | None

@@ -39,7 +39,7 @@ class _Effort:
 
 
 _SEARCH, _FIXED_STEPS = _Effort(), _Effort(rounds=2, tries=1, views=12, fit=False)
-_SECONDS_FOR_ALL_VIEWS = 400e-6  # a Gaussian: with less, exploring all views would take most of the time
+_SECONDS_FOR_ALL_VIEWS = 400e-6  # per Gaussian; with less, exploring all views would take most of the time
 _CLOSE_ENOUGH = 0.8  # of the allowed loss used
 # measured on trained scenes: the loss grows with the mean squared error to the power of 0.75
 _LOSS_EXPONENT = 0.75
@@ -72,12 +72,12 @@ class Compressed:
 
     @property
     def met(self) -> bool:
-        """Whether the held-out loss is within the preset's target; true where there are no held-out photos."""
+        """Whether the held-out loss is within the preset's target; True without held-out photos."""
         return self.psnr_before is None or self.psnr_after is None or self.loss <= self.target_loss
 
     @property
     def loss(self) -> float:
-        """Decibels of held-out PSNR lost; 0 where there are no held-out photos."""
+        """Decibels of held-out PSNR lost; 0 without held-out photos."""
         return (self.psnr_before or 0.0) - (self.psnr_after or 0.0)
 
 
@@ -194,7 +194,7 @@ class _Compression:
         return ready, self._budget(ready)
 
     def _loss(self, gaussians: Gaussians) -> float:
-        """Decibels of held-out PSNR that `gaussians` have less than the splat; 0 where there are no such photos."""
+        """Decibels of held-out PSNR by which `gaussians` are below the splat; 0 without such photos."""
         if self.held_out is None or self.before is None:
             return 0.0
         return self.before - self.held_out.psnr(gaussians, self.pace)
@@ -202,8 +202,8 @@ class _Compression:
     def _budget(self, ready: Prepared) -> float:
         """The squared error that meets the goal.
 
-        The errors of training and compression are not quite independent: where there are held-out photos, one trial
-        measures by how much.
+        The errors of training and compression are not quite independent: if there are held-out photos, one trial
+        measures the dependence.
         """
         if self.held_out is None:
             return self.goal.mean_squared_error
@@ -229,7 +229,7 @@ class _Compression:
         return results
 
     def _error_for(self, mean_squared_error: float, loss: float) -> float:
-        """The error at which the loss should be just within what is allowed, never more than the goal's."""
+        """The error at which the loss should be just within the allowed one, at most that of the goal."""
         allowed = self.goal.loss
         wanted = mean_squared_error * (0.9 * allowed / max(loss, 0.1 * allowed)) ** (1 / _LOSS_EXPONENT)
         return min(self.goal.mean_squared_error, float(wanted))

@@ -1,4 +1,4 @@
-"""Order of the Gaussians along a Hilbert curve, so that neighbours in the file are neighbours in the scene."""
+"""Order Gaussians along a Hilbert curve, so that neighbours in the file are neighbours in the scene."""
 
 from __future__ import annotations
 

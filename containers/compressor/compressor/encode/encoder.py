@@ -1,4 +1,4 @@
-"""Gaussians to a SOG file's integers: the only lossy step."""
+"""Quantise Gaussians to a SOG file's integers, the only lossy step."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Coarseness:
 
 
 def arrange(gaussians: Gaussians) -> Gaussians:
-    """Equal Gaussians in the order and with the axes in which they compress best; changes no picture of them."""
+    """The same Gaussians in the order and with the axes in which they compress best; their pictures do not change."""
     ordered = gaussians.select(hilbert_order(gaussians.means))
     quats, scales = canonical_axes(ordered.quats, ordered.scales)
     return replace(ordered, quats=quats, scales=scales)

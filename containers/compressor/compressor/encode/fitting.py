@@ -13,7 +13,7 @@ from compressor.encode.quality import Image3
 from splat.camera import Camera
 from splat.gaussians import Gaussians
 
-# a fit is worth so many Gaussians drawn and changed, and at least so many pictures; more pictures gain little
+# the cost of a fit: this many Gaussians drawn and changed, and at least this many pictures; more pictures gain little
 _WORK, _MIN_VISITS = 10_800_000, 12
 # step length per unit of the pictures' root mean square error: steps shrink as the fit converges
 _RATES = {"opacities": 3.2, "sh0": 1.06}
@@ -23,7 +23,7 @@ _SEED = 11
 
 @dataclass(frozen=True)
 class Sights:
-    """Cameras, and the original splat's pictures from them, to fit to."""
+    """Cameras, and the original splat's pictures from them, to which a splat is fitted."""
 
     cameras: Sequence[Camera]
     pictures: Sequence[Image3]
@@ -32,8 +32,8 @@ class Sights:
 def fitted(start: Gaussians, seen: Sights, rounds: float, check_stop: Callable[[], None]) -> Gaussians:
     """`start` with opacities and constant colours that bring its pictures nearer to those `seen`.
 
-    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015; a picture a step in random order, each so many
-    `rounds`, fewer of a large splat.
+    Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015. Each step uses one picture, in random order, and
+    each picture is used `rounds` times, less often for a large splat.
     """
     visits = max(1, min(round(rounds * len(seen.cameras)), max(_MIN_VISITS, _WORK // len(start))))
     values = {name: getattr(start, name) for name in _RATES}

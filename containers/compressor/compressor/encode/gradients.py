@@ -1,4 +1,4 @@
-"""Render a splat, and take gradients of the picture back to its parameters."""
+"""Render a splat, and propagate gradients of the picture back to its parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK = 1 << 18  # Gaussians whose curvature is worked on at a time: its factor
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a camera sees of a splat, with all that its gradients need."""
+    """A camera's picture of a splat, with the data for its gradients."""
 
     gaussians: Gaussians
     camera: Camera

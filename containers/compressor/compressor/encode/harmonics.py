@@ -1,4 +1,4 @@
-"""The higher colour coefficients: a palette of vectors, fitted for the directions from which views look.
+"""Quantise the higher colour coefficients by a palette of vectors, fitted for the directions of the views.
 
 A colour is seen only from some directions, because a drone looks down. So vectors are compared by the colours that they
 produce in the directions of the views, and a Gaussian's constant coefficient absorbs their mean error over its
@@ -33,7 +33,7 @@ _ERROR_SAMPLE = 1 << 16
 def quantise_harmonics(
     arranged: Gaussians, sensitivity: Sensitivity, size: int, lambda_: float = 0.0
 ) -> Palette | None:
-    """A palette of up to `size` vectors; None where there are no higher coefficients or all are zero.
+    """A palette of up to `size` vectors; None if there are no higher coefficients or all are zero.
 
     `lambda_`: λ, the extra squared picture error accepted per bit saved of a label.
     """
@@ -62,7 +62,7 @@ def quantise_harmonics(
 
 
 def _codebook(exact: Float32, users: Float32, root: Float64, allowed: float) -> Float32:
-    """The smallest codebook for vectors (K, C, 3) that adds at most `allowed`; its size is found on some of them."""
+    """The smallest codebook for vectors (K, C, 3) that adds at most `allowed` error; its size is found on a sample."""
     chosen = np.linspace(0, len(exact) - 1, min(len(exact), _CODEBOOK_SAMPLE)).astype(np.int64)
     some, weights = exact[chosen], users[chosen]
     budget = allowed * float(weights.sum() / max(float(users.sum()), 1e-30))
@@ -91,7 +91,7 @@ def absorb(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | No
 
 
 def seen_error(gaussians: Gaussians, sensitivity: Sensitivity, palette: Palette | None) -> float:
-    """The expected squared error in a picture of `palette` in place of the higher coefficients, or of none at all."""
+    """The expected squared error in a picture with `palette` in place of the higher coefficients, or without any."""
     out = np.empty(len(gaussians), np.float32)
     metric = sensitivity.harmonics.astype(np.float32)
     _missed(gaussians.shN, metric, sensitivity.colours, *_written(gaussians, palette), out)

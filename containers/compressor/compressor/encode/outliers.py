@@ -1,6 +1,6 @@
-"""Outliers: Gaussians far outside the scene or without neighbours, and in no camera's picture.
+"""Find outliers: Gaussians far outside the scene or without neighbours, and in no camera's picture.
 
-Deliberately conservative: every Gaussian that a measured view sees is kept, wherever it is.
+This is deliberately conservative: every Gaussian that a measured view sees is kept, wherever it is.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from splat.gaussians import Gaussians
 
 _BULK = (1.0, 99.0)  # percentiles of the positions
-_ROOM = 3.0  # times the longest side of the bulk that still belongs to the scene, all round
-_CELLS = 64  # of the bulk's longest side: the neighbourhood of a Gaussian is 3 of them wide
+_ROOM = 3.0  # margin around the bulk that still belongs to the scene, in longest sides of the bulk
+_CELLS = 64  # cells along the bulk's longest side; the neighbourhood of a Gaussian is 3 cells wide
 _MIN_NEIGHBOURS = 2
 
 Mask = NDArray[np.bool_]

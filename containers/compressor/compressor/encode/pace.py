@@ -1,4 +1,4 @@
-"""Pace: the CPU seconds that compression may take, and the progress measured by them.
+"""Limit the CPU seconds of compression, and report progress by them.
 
 The budget is in CPU seconds, not wall seconds, so that a busy machine delays a job but does not make its file larger.
 """
@@ -54,7 +54,7 @@ class Pace:
         self._started = self.clock()
 
     def __call__(self) -> None:
-        """Between two steps: raise where the work shall end, and report."""
+        """Call between two steps: raises if the work is to stop, and reports progress."""
         self.check_stop()
         self.report(min(self.spent / self.seconds, 0.99), self._text)
 
@@ -79,5 +79,5 @@ class Pace:
         return self.clock() - self._started
 
     def allows(self, seconds: float, until: float = 1.0) -> bool:
-        """Whether a step of about so many seconds would end before that share of the budget is spent."""
+        """Whether a step of about this many seconds would end before that share of the budget is spent."""
         return self.spent + seconds <= until * self.seconds

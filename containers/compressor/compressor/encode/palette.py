@@ -1,4 +1,4 @@
-"""A palette of vectors for the higher colour coefficients. Labels are short where errors matter little."""
+"""Build a palette of vectors for the higher colour coefficients. Labels are short where errors matter little."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _POINTS_PER_COARSE_CELL = 256
 _POINTS_PER_VECTOR = 256
 _FLAT_SEARCH_LIMIT = 1024
 _CELLS_PROBED, _CELLS_PROBED_IN_LARGE = 4, 2
-# points that the vectors are made for, and how many of them at least a vector; the others only choose among them
+# number of points to which the vectors are fitted, and the minimum per vector; the other points only choose a vector
 _SAMPLE = 1 << 18
 _SAMPLE_PER_VECTOR = 2
 _ROUNDS = 2
-# a point's choice: so many near vectors, and so many whose labels are cheap
+# the vectors from which a point chooses: this many near ones, and this many whose labels are cheap
 _NEAR, _NEAR_IN_LARGE, _CHEAP = 16, 8, 32
 _CHUNK = 1 << 16
 
@@ -116,7 +116,7 @@ def _means(points: Float32, mass: Float32, count: int, points_per_mean: int) -> 
 
 
 def _moved(points: Points, weights: Float32, labels: Indices, palette: Float32) -> tuple[Float32, Indices]:
-    """Each vector in the middle of its points, and how many (K,) they are."""
+    """Each vector moved to the mean of its points, and the number of these (K,)."""
     total, moments = np.zeros(len(palette)), np.zeros(palette.shape)
     for part in _parts(len(labels)):
         some, mass, chosen = points(part), weights[part], labels[part]

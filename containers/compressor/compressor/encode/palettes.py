@@ -1,4 +1,4 @@
-"""Rate and distortion of the palette of higher colour coefficients, from the few sizes that were built."""
+"""Estimate rate and distortion of palettes of higher colour coefficients from the few sizes that were built."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class PaletteCurve:
     trials: dict[int, _Trial] = field(default_factory=dict)
 
     def first_sizes(self) -> list[int]:
-        """Sizes to begin with: two for the slope, and that of a vector each where it is cheap (no search)."""
+        """The sizes to begin with: two for the slope, and one vector per Gaussian if that is cheap (no search)."""
         count = len(self.arranged)
         sizes = [size for size in _FIRST_PALETTES if size <= count // 4]
         sizes = sizes if len(sizes) == 2 else [max(1, count // 32), max(2, count // 8)]
@@ -108,9 +108,9 @@ class PaletteCurve:
 
 
 def measure_palettes(arranged: Arranged, yardstick: Yardstick, budget: float, pace: Pace) -> PaletteCurve | None:
-    """The curve where the splat has higher colour coefficients.
+    """The curve for a splat; None without higher colour coefficients.
 
-    `budget`: the squared error that the pictures will be allowed, about.
+    `budget`: about the squared error that the pictures will be allowed.
     """
     if not arranged.gaussians.shN.any():
         return None

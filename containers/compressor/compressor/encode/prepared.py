@@ -34,7 +34,7 @@ from splat.gaussians import Gaussians
 # this part of the error is left after a fit, on trained scenes
 _USUAL_GAIN = 0.8
 _FITTED_BY = 0.7  # share of the time after which no fit is begun, because it could not end in time
-_LARGE = 200_000  # Gaussians from which on half of the pictures must do for what is only a ratio
+_LARGE = 200_000  # Gaussians above which a ratio of errors is measured on only half of the pictures
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Prepared:
     def search(
         self, budget: float, yardstick: Yardstick, pace: Pace, *, near: Found | None = None, tries: int = MAX_TRIES
     ) -> Found:
-        """The smallest content within an error of `budget` against the yardstick's pictures; where none is, the finest.
+        """The smallest content within an error of `budget` against the yardstick's pictures; the finest if none is.
 
         The size of the palette follows λ until a file is within the budget; from then on it is fixed, which makes the
         error a smooth function of λ. `near`: content found for another budget, from which to start.

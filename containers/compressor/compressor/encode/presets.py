@@ -1,4 +1,4 @@
-"""Presets: the loss of held-out PSNR that compression may cost."""
+"""Define the presets: how much held-out PSNR compression may lose."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TYPICAL_PSNR = 27.0
 
 
 class Preset(StrEnum):
-    """What the file is for."""
+    """The purpose of a file."""
 
     ARCHIVE = "archive"
     WEB = "web"

@@ -22,7 +22,7 @@ from compressor.sog.codes import Float32
 from splat.gaussians import opacity_of
 
 # measured on trained scenes: pruning a tenth more of the Gaussians costs five times the error; files are smallest
-# where pruning gets this part of the budget
+# if pruning uses this part of the budget
 _SHARE = 1 / 4
 # what the fit recovers, as a factor of the error (6 dB after four rounds over 36 views)
 _RECOVERED = 4.0

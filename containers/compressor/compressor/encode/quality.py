@@ -1,4 +1,4 @@
-"""PSNR of a splat against held-out photos, and against the pictures of the splat it came from."""
+"""Measure the PSNR of a splat against held-out photos, and against the pictures of the original splat."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Image3 = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Yardstick:
-    """Cameras, the original splat's pictures from them, against which a coarser one is measured, and how many pixels of
-    each the original covers.
+    """Cameras, the original splat's pictures from them, against which coarser splats are measured, and the number of
+    pixels in each that the original covers.
     """
 
     cameras: list[Camera]
@@ -52,13 +52,13 @@ class Yardstick:
         return float(np.mean(errors))
 
     def every_other(self) -> Yardstick:
-        """Half of the pictures, where they are not few: enough for the ratio of two errors."""
+        """Half of the pictures, unless there are few: enough for the ratio of two errors."""
         if len(self.cameras) < _FEW_VIEWS:
             return self
         return Yardstick(self.cameras[::2], self.pictures[::2], self.covered[::2])
 
     def of(self, gaussians: Gaussians) -> Yardstick:
-        """The same cameras, with the pictures of another splat."""
+        """A yardstick with the same cameras and the pictures of another splat."""
         return Yardstick(self.cameras, [draw(gaussians, camera) for camera in self.cameras], self.covered)
 
 
@@ -73,7 +73,7 @@ def yardstick(gaussians: Gaussians, views: Sequence[View], framing: Framing) -> 
 
 
 def covered_pixels(alpha: NDArray[np.float32]) -> float:
-    """How many pixels of a picture (height, width) are not background, by their opacity; never none."""
+    """The number of pixels of a picture (height, width) that are not background, by their opacity; never 0."""
     return max(float(alpha.sum(dtype=np.float64)), _MIN_COVERED * alpha.size)
 
 
@@ -99,7 +99,7 @@ class HeldOut:
     behind: list[NDArray[np.uint8]] | None = None
 
     def draw(self, gaussians: Gaussians, number: int) -> Image3:
-        """What the splat shows of a photo, (height, width, 3) in 0..1, over what it was trained over."""
+        """The splat's picture for a photo, (height, width, 3) in 0..1, over the surroundings used in training."""
         picture, alpha = render_with_alpha(gaussians, self.cameras[number])
         if self.behind is not None:
             picture = picture + ((1 - alpha) / np.float32(255))[..., None] * self.behind[number]
@@ -119,7 +119,7 @@ def held_out_photos(views: Sequence[View], folder: Path, surroundings: Surroundi
     """The held-out photos beside views.json (at most 16, evenly chosen); None where there is none. `surroundings`: what
     they were trained over.
 
-    Raises StageError(INVALID_SCENE) where one cannot be read.
+    Raises StageError(INVALID_SCENE) if one cannot be read.
     """
     chosen = [view for view in views if view.split == "test" and view.image and below(folder, view.image).is_file()]
     names, cameras, photos = [], [], []

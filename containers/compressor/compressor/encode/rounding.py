@@ -110,7 +110,7 @@ def round_numbers(values: Float32, sensitivity: Float32, codebook: Float32, lamb
 
 
 def _sample(count: int) -> NDArray[np.int64]:
-    """Indices of evenly spread blocks of neighbours along the curve, all where they are few."""
+    """Indices of evenly spaced blocks of neighbours along the curve; all indices if there are few."""
     if count <= _SAMPLE:
         return np.arange(count)
     block = _SAMPLE // _BLOCKS
@@ -258,7 +258,8 @@ def _nearest_position(
 def _cheapest(
     aim: float, weight: float, values: Float64, bits: Bits, origin: int, lambda_: float, low: float, high: float
 ) -> int:  # fmt: skip
-    """The index of the value (ascending, within bounds) of the least error + λ · bits; the nearest where none is.
+    """The index of the value (ascending, within bounds) with the least error + λ · bits; the nearest if none is
+    allowed.
 
     Its bits are those of its distance to `origin`, modulo 256.
     """

@@ -1,4 +1,4 @@
-"""Rate-distortion search: the fewest bytes whose pictures stay within an error.
+"""Search for the fewest bytes whose pictures stay within an error.
 
 Everything is rounded at one λ (Shoham and Gersho, Efficient bit allocation for an arbitrary set of
 quantizers, 1988: at equal slopes no bit is better spent elsewhere), so there is one number to search. The error of the
@@ -22,9 +22,9 @@ from compressor.sog.codes import Codes
 from compressor.sog.decoder import dequantise
 
 MAX_TRIES = 6
-_CLOSE_ENOUGH = 0.94  # of the budget used: another try is not worth its render
+_CLOSE_ENOUGH = 0.94  # share of the budget used above which another try is not worth its render
 _AIM = 0.975
-_SAFE_AIM = 0.6  # of the last try, where none was within the budget and no time is left
+_SAFE_AIM = 0.6  # share of the budget at which the last try aims, if none was within it
 # measured on trained scenes: the pictures' error per Gaussian and λ, and the power of λ that it grows with
 _ERROR_OF_LAMBDA = 20.0
 _POWER = 0.9
@@ -56,13 +56,13 @@ def search(
     Parameters
     ----------
     attempt: makes the content at a λ; its second argument is the best found so far, None at first.
-    lambda_: where to begin, above 0: squared image error for each bit saved (`first_try` has a good guess).
-    budget: the mean squared error allowed of the pictures, whose colours run from 0 to 1.
-    spent: how much of it pruning and fitting have used before any rounding; 0 by default.
+    lambda_: the start value, above 0: squared image error accepted per bit saved (`first_try` has a good guess).
+    budget: the mean squared error allowed in the pictures, whose colours are 0..1.
+    spent: the part of it that pruning and fitting have used before any rounding; 0 by default.
     pace: the CPU seconds left; a try begins only if it should end in time.
-    tries: at most so many; 6 by default. While none is within the budget, one more aims at 0.6 of it.
+    tries: the maximum number of tries; 6 by default. If none is within the budget, one more aims at 0.6 of it.
 
-    Returns the coarsest content whose measured error is within `budget`; None where no try was.
+    Returns the coarsest content whose measured error is within `budget`; None if no try was.
 
     Source: Shoham and Gersho 1988 for one λ; the next λ by a power law through the last two tries.
     """
@@ -101,7 +101,7 @@ def lambda_for(tried: Found, error: float, spent: float) -> float:
 
 
 def best_size(palettes: PaletteCurve | None, lambda_: float) -> int:
-    """The size of palette with the least cost at λ; 0 where there are no higher colour coefficients."""
+    """The size of palette with the least cost at λ; 0 if there are no higher colour coefficients."""
     return palettes.best(_SHOWN * lambda_) if palettes else 0
 
 

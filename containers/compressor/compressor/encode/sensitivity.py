@@ -1,4 +1,4 @@
-"""Sensitivity of pictures to the parameters of each Gaussian, alone and together, measured from renders.
+"""Measure the sensitivity of pictures to the parameters of each Gaussian, alone and together, from renders.
 
 With a picture I(θ) and its Jacobian J, a small change d of θ adds dᵀJᵀJd to the squared error. The block of each
 Gaussian is measured exactly (splat/moments.py), from the cameras that trained the splat and from all round it. Errors
@@ -25,7 +25,7 @@ from splat.gaussians import HIGHER_COEFFICIENTS, Gaussians
 from splat.harmonics import sh_basis
 from splat.kernels import kernel, parallel_kernel
 
-# a view costs about 1 µs a Gaussian: this many Gaussian-views are measured, of a large scene at least so many views
+# a view costs about 1 µs per Gaussian: this many Gaussian-views are measured, but at least this many views
 _WORK, _MIN_VIEWS = 12_000_000, 12
 # lower bound of a sensitivity, as a part of the median: future views may show what these views hardly do
 _MIN_SHARE = 1 / 8
@@ -38,7 +38,7 @@ def measure_sensitivity(
     gaussians: Gaussians, views: Sequence[View], framing: Framing, check_stop: Callable[[], None],
     limit: int = MAX_EXPLORED,
 ) -> tuple[Sensitivity, Sights]:  # fmt: skip
-    """Of `gaussians` seen from the training cameras and from all round; held-out cameras stay unseen."""
+    """The sensitivity of `gaussians`, seen from training cameras and from all round; held-out cameras are not used."""
     cameras = exploring_cameras(gaussians, views, framing, min(limit, max(_MIN_VIEWS, _WORK // len(gaussians))))
     tally = _Tally(gaussians)
     for camera in cameras:
@@ -82,7 +82,7 @@ class _Tally:
             outlines[:, numbers] = _bounded(self._blocks[:, [k * (k + 3) // 2 for k in numbers]])
         correlations = np.empty((len(seen), NUMBERS * (NUMBERS - 1) // 2), np.int8)
         _correlations(self._blocks, outlines, correlations)
-        del self._blocks  # as large as the splat: a large one needs the room
+        del self._blocks  # as large as the splat, whose memory may be needed
         outlines /= np.float32(self._views)
         colours = _bounded(self._directions[:, 0]) / np.float32(self._views)
         return Sensitivity(

@@ -1,4 +1,4 @@
-"""Viewpoints from which a splat is judged: as photos saw it, or from all round where there are none, and from nearby.
+"""Choose the views from which a splat is judged: those of photos, or from all round without photos, and from nearby.
 
 Users of the viewer move closer than the photographer did and see larger pictures than a preview. A file that is judged
 only from a distance is rounded for that distance: uploaded objects that had 50 dB at 480 pixels had only 34 dB at half
@@ -20,22 +20,22 @@ from splat.gaussians import Gaussians
 from splat.sampling import evenly
 
 _MEASURED_PIXELS = 960  # along the longer side
-_MEASURED_VIEWS = 6  # of held-out cameras
-_MEASURED_AROUND = 9  # where there are no photos
-# Sensitivities are of smaller pictures, from nearby of still smaller ones that show as much detail: drawing them is
-# their cost, and calibration measures the rest.
+_MEASURED_VIEWS = 6  # number of held-out cameras
+_MEASURED_AROUND = 9  # number of cameras if there are no photos
+# Sensitivities are measured on smaller pictures, and on still smaller ones from nearby, which show the same detail: the
+# cost is that of drawing them, and calibration corrects the difference.
 _EXPLORED_PIXELS, _EXPLORED_NEARBY = 480, 320
 MAX_EXPLORED = 36
-_NEAR_EVERY = 3  # of so many cameras one is brought nearer
-_NEAR_OF_PHOTOS = 0.5  # of a photo's distance to what is in its middle
+_NEAR_EVERY = 3  # one of this many cameras is moved nearer
+_NEAR_OF_PHOTOS = 0.5  # of a photo's distance to what is at its centre
 _NEAR_ROUND = 0.4  # of the distance at which the whole scene fits into the picture
-_INSIDE_EVERY = 9  # of so many cameras all round one stands inside and looks out
-_ROOM = 0.1  # of that distance, about a place inside, in which nothing stands
+_INSIDE_EVERY = 9  # one of this many cameras all round is placed inside and looks out
+_ROOM = 0.1  # of that distance: the free space needed around a place inside
 _INNER = (25.0, 75.0)  # percentiles of the positions between which such a place is sought
-_PLACES = 7  # along each axis
-_RISES = (0.0, 15.0, -12.0)  # degrees beside the framing's elevation
+_PLACES = 7  # candidates along each axis
+_RISES = (0.0, 15.0, -12.0)  # degrees relative to the framing's elevation
 _MAX_POINTS = 20_000
-_MIDDLE = 0.2  # of the picture, to both sides: what a camera looks at
+_MIDDLE = 0.2  # of the picture, to both sides of its centre: the part at which a camera looks
 
 Float64 = NDArray[np.float64]
 
@@ -73,8 +73,8 @@ def _solid_points(gaussians: Gaussians) -> Float64:
 
 
 def _of_photos(gaussians: Gaussians, cameras: Sequence[Camera], pixels: Callable[[int, bool], int]) -> list[Camera]:
-    """`cameras`, every third moved towards what it sees; `pixels`: of the longer side, from that of the photo
-    and whether it is one of these."""
+    """`cameras`, every third moved towards what it sees; `pixels`: returns the longer side of a picture from that of
+    the photo and whether the camera was moved."""
     points, found = _solid_points(gaussians), []
     for number, camera in enumerate(cameras):
         near, longer = number % _NEAR_EVERY == _NEAR_EVERY // 2, max(camera.width, camera.height)

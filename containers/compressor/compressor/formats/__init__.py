@@ -1,1 +1,1 @@
-"""Readers of the formats, besides PLY, in which other tools keep splats."""
+"""Readers of splat formats other than PLY."""

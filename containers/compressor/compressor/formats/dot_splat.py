@@ -1,6 +1,6 @@
-""".splat, the format of the first web viewers: 32 bytes a Gaussian, without a header and without higher coefficients.
+"""Read .splat, the format of the first web viewers: 32 bytes per Gaussian, no header and no higher coefficients.
 
-Position and deviations as float32, colour and opacity as four bytes, the rotation's wxyz as bytes about 128
+Position and deviations are float32, colour and opacity four bytes, and the rotation's wxyz four bytes offset by 128
 (https://github.com/antimatter15/splat).
 """
 
@@ -18,11 +18,11 @@ from splat.stored import StoredSplat
 
 _ROW = np.dtype([("means", "<f4", 3), ("deviations", "<f4", 3), ("colours", "u1", 4), ("rotations", "u1", 4)])
 _SAMPLE = 1000
-_ROTATION_LENGTHS = (100.0, 140.0)  # of bytes about 128, rounded
+_ROTATION_LENGTHS = (100.0, 140.0)  # bounds on the length of a rotation in bytes: 128, and rounding
 
 
 def looks_like_splat(path: Path) -> bool:
-    """Whether a file of no known beginning may be a .splat: whole rows with unit rotations and lengths that exist."""
+    """Whether a file without a known signature can be a .splat: whole rows with unit rotations and valid deviations."""
     if path.stat().st_size == 0 or path.stat().st_size % _ROW.itemsize:
         return False
     rows = np.fromfile(path, _ROW, _SAMPLE)
@@ -34,10 +34,10 @@ def looks_like_splat(path: Path) -> bool:
 
 
 def read_dot_splat(path: Path) -> StoredSplat:
-    """Raises InvalidSplatError where the file is not whole rows of at least one Gaussian."""
+    """Read a .splat. Raises InvalidSplatError unless the file consists of whole rows, at least one."""
     size = path.stat().st_size
     if size == 0 or size % _ROW.itemsize or size > MAX_GAUSSIANS * _ROW.itemsize:
-        raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are no whole number of Gaussians")
+        raise InvalidSplatError(f"{path.name} is not a .splat: {size} bytes are not a whole number of Gaussians")
     rows = np.fromfile(path, _ROW)
     shades = rows["colours"].astype(np.float64) / 255
     with np.errstate(divide="ignore", invalid="ignore"):  # lengths of zero are flat, an opacity of 255 is exactly 1

@@ -1,4 +1,4 @@
-"""Read a splat of whichever format: its first bytes decide, for an upload may have lost its suffix."""
+"""Read a splat of any supported format, recognised by its first bytes: an upload may have lost its suffix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DOT_SPLAT = ".splat"
 
 
 def is_sog(path: Path) -> bool:
-    """Whether a file is a bundled SOG: a ZIP with meta.json and its images, as flat names."""
+    """Whether a file is a bundled SOG: a ZIP without folders that contains meta.json."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -26,7 +26,7 @@ def is_sog(path: Path) -> bool:
 
 
 def is_known_splat(path: Path) -> bool:
-    """Whether the file's content is that of a splat, whatever its name says."""
+    """Whether the file's content is a splat, whatever its name is."""
     with path.open("rb") as stream:
         start = stream.read(4)
     if start.startswith(_ZIP):
@@ -35,7 +35,7 @@ def is_known_splat(path: Path) -> bool:
 
 
 def read_splat(path: Path) -> StoredSplat:
-    """Raises InvalidSplatError where it is no splat that can be read; the message says what it is."""
+    """Read the splat at `path`. Raises InvalidSplatError if it cannot be read as one; the message says why."""
     with path.open("rb") as stream:
         start = stream.read(4)
     if start.startswith((GZIP, MAGIC)):

@@ -1,8 +1,9 @@
-"""SPZ versions 2 to 4, as Niantic's tools, Scaniverse, splat-transform and this project write it, and its layout.
+"""Read SPZ versions 2 to 4, as Niantic's tools, Scaniverse, splat-transform and this project write it.
 
-https://github.com/nianticlabs/spz (README, "File Format"): a header, then each attribute of all points: up to version 3
-as one gzip stream, in version 4 as a Zstandard stream each, behind a table of their sizes. The format's axes are right,
-up, back, and files are read so; this project's own keep the axes of their scene, which the format cannot say.
+https://github.com/nianticlabs/spz (README, "File Format"): a header, then one attribute of all points after the other,
+up to version 3 in one gzip stream, in version 4 in one Zstandard stream per attribute, after a table of their sizes.
+The format's axes are right, up, back, and files are read accordingly. This project's own files keep the axes of their
+scene, which the format has no field for.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ANTIALIASED = 0x1
 COLOUR_SCALE = 0.15
 SCALE_STEPS, SCALE_OFFSET = 16, 10  # logarithms of deviations
 HARMONIC_STEPS = 128
-ROTATION_STEPS = 511  # of √½
-ENTRY = struct.Struct("<QQ")  # of version 4's table: bytes as packed and unpacked
+ROTATION_STEPS = 511  # steps from 0 to √½
+ENTRY = struct.Struct("<QQ")  # an entry of version 4's table: packed and unpacked bytes
 _UP = (0.0, 1.0, 0.0)
 _ROTATION_BYTES = {2: 3, 3: 4, 4: 4}
 
@@ -39,7 +40,7 @@ Bytes = NDArray[np.uint8]
 
 
 def read_spz(path: Path) -> StoredSplat:
-    """Raises InvalidSplatError where the file is no SPZ of a version that is read, or is cut short."""
+    """Read an SPZ. Raises InvalidSplatError if the file is not an SPZ of a supported version, or is truncated."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(len(GZIP)) == GZIP
@@ -47,7 +48,7 @@ def read_spz(path: Path) -> StoredSplat:
             _, version, count, degree, bits, flags, streams = HEADER.unpack(stream.read(HEADER.size))
             _check(version, count, degree, bits)
             if packed != (version < 4):
-                raise ValueError(f"version {version} is packed otherwise")
+                raise ValueError(f"version {version} has another compression")
             sizes = (9, 1, 3, 3, _ROTATION_BYTES[version], 3 * HIGHER_COEFFICIENTS[degree])
             lengths = [count * size for size in sizes]
             bodies = map(stream.read, lengths) if packed else _unpacked(cast(BinaryIO, stream), lengths, streams)
@@ -76,7 +77,7 @@ def _check(version: int, count: int, degree: int, bits: int) -> None:
 
 
 def _unpacked(stream: BinaryIO, lengths: Sequence[int], streams: int) -> Iterator[bytes]:
-    """The parts of version 4. Those without bytes, as higher harmonics of degree 0, have no stream."""
+    """The parts of version 4. Empty parts, such as higher harmonics of degree 0, have no stream."""
     if streams != sum(length > 0 for length in lengths):
         raise ValueError(f"{streams} streams")
     stream.seek(struct.unpack("<I", stream.read(4))[0])
@@ -87,34 +88,34 @@ def _unpacked(stream: BinaryIO, lengths: Sequence[int], streams: int) -> Iterato
             continue
         packed_bytes, unpacked_bytes = table.pop(0)
         body = stream.read(min(packed_bytes, 2 * length + 1024))
-        # what the frame says of itself is what would be taken of memory
+        # the size that the frame declares is the memory that decompression would allocate
         if unpacked_bytes != length or zstandard.frame_content_size(body) not in (-1, length):
-            raise ValueError("a stream of another size than its points")
+            raise ValueError("the size of a stream does not match the number of points")
         yield zstandard.ZstdDecompressor().decompress(body, max_output_size=length)
 
 
 def _part(data: bytes, count: int, size: int) -> Bytes:
     if len(data) != count * size:
-        raise ValueError("it ends before the points that its header promises")
+        raise ValueError("it ends before all points that its header declares")
     return np.frombuffer(data, np.uint8).reshape(count, size)
 
 
 def _fixed(positions: Bytes) -> NDArray[np.float64]:
-    """Signed numbers (N, 3) of three bytes each, the lowest first."""
+    """Signed numbers (N, 3) from three bytes each, the lowest byte first."""
     triples = positions.reshape(-1, 3, 3).astype(np.int64)
     values = triples[..., 0] | triples[..., 1] << 8 | triples[..., 2] << 16
     return np.where(values >= 1 << 23, values - (1 << 24), values).astype(np.float64)
 
 
 def _first_three(rotations: Bytes) -> NDArray[np.float64]:
-    """wxyz (N, 4) of x, y and z in a byte each, w positive."""
+    """wxyz (N, 4) from x, y and z in a byte each; w is positive."""
     xyz = rotations / 127.5 - 1
     w = np.sqrt(np.maximum(0.0, 1 - np.square(xyz).sum(axis=1)))
     return np.column_stack([w, xyz])
 
 
 def _smallest_three(rotations: Bytes) -> NDArray[np.float64]:
-    """wxyz (N, 4) of the index of the largest of xyzw in 2 bits, the others in a sign and 9 bits each."""
+    """wxyz (N, 4) from the index of the largest of xyzw in 2 bits and the other three in a sign and 9 bits each."""
     words = np.ascontiguousarray(rotations).view("<u4")[:, 0].astype(np.int64)
     largest = words >> 30
     xyzw = np.zeros((len(words), 4))

@@ -2,6 +2,6 @@
 
 https://developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog/
 
-`codes.Codes` is the file's content as integers; everything lossy happens between `Gaussians` and `Codes`
-(`quantise`, `dequantise`), everything between `Codes` and bytes (`container`) is exact.
+`codes.Codes` is the file's content as integers. Only the conversion between `Gaussians` and `Codes` (encode/,
+`decoder`) is lossy; that between `Codes` and bytes (`container`) is exact.
 """

@@ -1,4 +1,4 @@
-"""What a SOG file holds, as integers and codebooks."""
+"""The content of a SOG file as integers and codebooks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ MAX_PALETTE = 65536
 
 @dataclass(frozen=True)
 class Palette:
-    """Higher colour coefficients: one of K vectors for each of the N Gaussians."""
+    """Higher colour coefficients: each of the N Gaussians has one of K vectors."""
 
     labels: UInt16  # (N,)
-    codes: UInt8  # (K, C, 3) of 3, 8 or 15 coefficients, indices into the codebook
+    codes: UInt8  # (K, C, 3) indices into the codebook; C is 3, 8 or 15 coefficients
     codebook: Float32  # (256,)
 
 
 @dataclass(frozen=True)
 class Codes:
-    """N Gaussians in a SOG file's integers."""
+    """N Gaussians as the integers of a SOG file."""
 
-    mins: Float64  # (3,) of sign(x) ln(1 + |x|)
+    mins: Float64  # (3,) bounds of sign(x) ln(1 + |x|)
     maxs: Float64  # (3,)
     means: UInt16  # (N, 3) from mins to maxs
     quats: UInt8  # (N, 4) three smallest components, then 252 + index of the largest
     scales: UInt8  # (N, 3) indices into the codebook
     scale_codebook: Float32  # (256,) natural logarithms
-    colours: UInt8  # (N, 4) indices of the constant coefficient into the codebook, then the opacity of 255
+    colours: UInt8  # (N, 4) indices of the constant coefficient into the codebook, then the opacity, 0..255
     colour_codebook: Float32  # (256,)
     palette: Palette | None
 

@@ -1,4 +1,4 @@
-"""A SOG file's bytes: meta.json and WebP images, stored in one ZIP with flat names."""
+"""Write and read the bytes of a SOG file: meta.json and WebP images in one ZIP without folders."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GENERATOR = "spaceport"
 _ANTIALIASED = "antialiased"
 _MAX_COUNT = 16383 * 16383  # the largest WebP image
 _MAX_META_BYTES = 1 << 20
-_STAMP = (1980, 1, 1, 0, 0, 0)  # equal content, equal file
+_STAMP = (1980, 1, 1, 0, 0, 0)  # fixed, so that equal content gives equal files
 
 _Content = TypeVar("_Content")
 
@@ -34,13 +34,13 @@ _Content = TypeVar("_Content")
 def pack_files(codes: Codes, marks: Marks = Marks()) -> dict[str, bytes]:  # noqa: B008 - frozen
     """The files of the unbundled form, by name."""
     pictures = images.to_images(codes)
-    with ThreadPoolExecutor(4) as pool:  # the WebP encoder runs outside Python's lock
+    with ThreadPoolExecutor(4) as pool:  # the WebP encoder releases Python's global lock
         encoded = dict(zip(pictures, pool.map(encode_webp, pictures.values()), strict=True))
     return {META: json.dumps(_meta(codes, marks), separators=(",", ":")).encode(), **encoded}
 
 
 def zip_files(files: dict[str, bytes]) -> bytes:
-    """The bundled form: a ZIP with flat names; only meta.json is deflated, WebP does not compress further."""
+    """The bundled form: a ZIP without folders. Only meta.json is deflated, because WebP does not compress further."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED, allowZip64=False) as archive:
         for name, data in files.items():
@@ -50,20 +50,20 @@ def zip_files(files: dict[str, bytes]) -> bytes:
 
 
 def entry_sizes(sog: bytes) -> dict[str, int]:
-    """Bytes of each file inside a bundled SOG, as stored there."""
+    """The stored size in bytes of each file in a bundled SOG."""
     with zipfile.ZipFile(io.BytesIO(sog)) as archive:
         return {info.filename: info.compress_size for info in archive.infolist()}
 
 
 def read_codes(sog: bytes) -> Codes:
-    """The content of a bundled SOG version 2. Raises InvalidSplatError where it is not one."""
+    """The content of a bundled SOG version 2. Raises InvalidSplatError if it is not one."""
     return _unzipped(io.BytesIO(sog), unpack_files)
 
 
 def read_stored_sog(path: Path) -> StoredSplat:
-    """The splat of a bundled SOG version 2, y down where it does not say which way is up: as its writers' PLYs are.
+    """The splat of a bundled SOG version 2, with its marks; `up` is None if the file has none.
 
-    Raises InvalidSplatError where the file is not one.
+    Raises InvalidSplatError if the file is not one.
     """
 
     def content(files: dict[str, bytes]) -> StoredSplat:
@@ -77,12 +77,12 @@ def _unzipped(stream: BinaryIO, content: Callable[[dict[str, bytes]], _Content])
     try:
         with zipfile.ZipFile(stream) as archive:
             return content({name: _read(archive, name) for name in archive.namelist()})
-    except Exception as error:  # a ZIP, JSON or WebP reader may raise anything at all at a hostile file
+    except Exception as error:  # readers of ZIP, JSON and WebP may raise any exception for a hostile file
         raise InvalidSplatError(f"not a readable SOG file ({error})") from error
 
 
 def unpack_files(files: dict[str, bytes]) -> Codes:
-    """The content of the unbundled form. Raises ValueError, KeyError, TypeError or OSError where it is malformed."""
+    """The content of the unbundled form. Raises ValueError, KeyError, TypeError or OSError if it is malformed."""
     if len(files[META]) > _MAX_META_BYTES:
         raise ValueError("meta.json is too large")
     meta = json.loads(files[META])
@@ -122,7 +122,7 @@ def _palette(meta: dict[str, Any], files: dict[str, bytes], count: int) -> Palet
 
 
 def _marks(meta: dict[str, Any]) -> Marks:
-    """`model` since splat-transform 3.2, `antialias` before; `extras` are for applications to use."""
+    """The marks in meta.json. splat-transform writes `model` since 3.2, `antialias` before; `extras` belong to us."""
     extras = meta.get("extras", {}).get(_GENERATOR, {})
     x, y, z = (float(value) for value in extras.get("offset", (0, 0, 0)))
     antialiased = meta.get("model") == _ANTIALIASED or meta.get("antialias") is True
@@ -155,7 +155,7 @@ def _meta(codes: Codes, marks: Marks) -> dict[str, Any]:
 
 
 def _shortest(values: Float32) -> list[float]:
-    """Decimals that read back as the same float32 without the digits of a float64."""
+    """The shortest decimals that read back as the same float32."""
     return [float(str(value)) for value in values]
 
 
@@ -176,5 +176,5 @@ def _bounds(values: list[float]) -> Float64:
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(name)
     if info.file_size > 64 * 1024 + 64 * info.compress_size:
-        raise ValueError(f"{name} swells beyond reason")
+        raise ValueError(f"{name} unpacks to an implausible size")
     return archive.read(info)

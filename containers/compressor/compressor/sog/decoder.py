@@ -1,4 +1,4 @@
-"""A SOG file's integers back to Gaussians, bit for bit as the format's other readers see them."""
+"""Convert a SOG file's integers back to Gaussians, with the same bits as the format's other readers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def dequantise(codes: Codes) -> Gaussians:
 
 
 def dequantise_opacities(values: UInt8) -> Float32:
-    """Logits (N,) of opacities of 255."""
+    """Logits (N,) from opacities (N,), 0..255."""
     opacity = np.clip(values / 255.0, _OPACITY_MARGIN, 1 - _OPACITY_MARGIN)
     return logit_of(opacity).astype(np.float32)
 

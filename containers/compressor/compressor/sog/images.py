@@ -1,4 +1,4 @@
-"""The images of a SOG file: pixel i, row by row, is Gaussian i in each of them but the palette's."""
+"""Lay out the images of a SOG file: pixel i, row by row, is Gaussian i in all of them except the palette's."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def to_images(codes: Codes) -> dict[str, UInt8]:
 
 
 def labels_image(labels: UInt16) -> UInt8:
-    """Labels (N,) as low byte in red, high byte in green."""
+    """Image of the labels (N,): low byte in red, high byte in green."""
     pixels = np.zeros((len(labels), 3), dtype=np.uint8)
     pixels[:, 0], pixels[:, 1] = labels & 255, labels >> 8
     return lay_out(pixels)
 
 
 def palette_image(codes: UInt8) -> UInt8:
-    """Palette (K, C, 3) with 64 vectors a row, a pixel a coefficient."""
+    """Image of the palette (K, C, 3): 64 vectors per row, one pixel per coefficient."""
     rows = math.ceil(len(codes) / _PALETTE_COLUMNS)
     coefficients = codes.shape[1]
     grid = np.zeros((rows * _PALETTE_COLUMNS, coefficients, 3), dtype=np.uint8)
@@ -52,7 +52,7 @@ def palette_image(codes: UInt8) -> UInt8:
 
 
 def pixels_of(image: UInt8, count: int, channels: int) -> UInt8:
-    """The first `count` pixels (count, channels) of an image. Raises ValueError where it is smaller."""
+    """The first `count` pixels (count, channels) of an image. Raises ValueError if it is smaller."""
     pixels = image.reshape(-1, 4)
     if len(pixels) < count:
         raise ValueError(f"an image of {len(pixels)} pixels for {count} Gaussians")
@@ -60,7 +60,7 @@ def pixels_of(image: UInt8, count: int, channels: int) -> UInt8:
 
 
 def palette_from(centroids: UInt8, labels: UInt8, size: int, bands: int, count: int) -> tuple[UInt8, UInt16]:
-    """Palette (size, C, 3) and labels (count,) of their images. Raises ValueError where they do not fit together."""
+    """Palette (size, C, 3) and labels (count,) from their images. Raises ValueError if they do not match."""
     coefficients = (bands + 1) ** 2 - 1
     rows = math.ceil(size / _PALETTE_COLUMNS)
     if centroids.shape[0] < rows or centroids.shape[1] != _PALETTE_COLUMNS * coefficients:
@@ -74,7 +74,7 @@ def palette_from(centroids: UInt8, labels: UInt8, size: int, bands: int, count: 
 
 
 def lay_out(values: UInt8) -> UInt8:
-    """Pixels (N, C) row by row in an image (H, W, C); the last one fills what is left."""
+    """Lay out pixels (N, C) row by row in an image (H, W, C); the last one fills the rest."""
     width, height = image_size(len(values))
     pixels = np.empty((width * height, values.shape[1]), dtype=np.uint8)
     pixels[: len(values)] = values

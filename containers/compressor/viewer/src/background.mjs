@@ -1,10 +1,10 @@
-// Ground and sky behind the splat, one triangle over the whole picture: the twin of containers/splat/surroundings.py.
+// Draws ground and sky behind the splat, as one triangle over the whole picture: the twin of containers/splat/surroundings.py.
 import {
     BlendState, BoundingBox, CULLFACE_NONE, DepthState, Entity, LAYERID_SKYBOX, Mesh, MeshInstance,
     SEMANTIC_POSITION, ShaderMaterial, Vec3
 } from 'playcanvas';
 
-// A ray of the picture is found from the projection itself, whatever the camera's clipping planes and size.
+// Rays are computed from the projection itself, independently of the camera's clipping planes and the picture's size.
 const glsl = {
     vertex: `
         attribute vec3 vertex_position;
@@ -89,7 +89,7 @@ const wgsl = {
         }`
 };
 
-// The layer of the skybox is drawn after what is opaque and before the splat, which blends over it.
+// The skybox layer is drawn after opaque objects and before the splat, which blends over it.
 export function drawSurroundings(app, surroundings) {
     const material = new ShaderMaterial({
         uniqueName: 'Surroundings',

@@ -1,5 +1,5 @@
-// Orbits and flights, kept within limits. The limits act on targets before these are smoothed, and on steps before they
-// are taken: nothing is pushed back afterwards, so nothing trembles.
+// Keeps orbits and flights within limits. The limits apply to targets before these are smoothed, and to steps before they
+// are taken: nothing is pushed back afterwards, so nothing jitters.
 import { OrbitController, Vec2 } from 'playcanvas';
 import { heldStep, heldTarget, lowestElevation } from './limits.mjs';
 
@@ -54,7 +54,7 @@ function hold(position) {
     position.set(...heldTarget(limits, surroundings, [position.x, position.y, position.z]));
 }
 
-// Called by the viewer's FlyController (build.mjs) with the step that it is about to take: shortens it in place.
+// Called by the viewer's FlyController (build.mjs) with the step that it is about to take; shortens the step in place.
 export function holdStep(position, step) {
     step.set(...heldStep(limits, surroundings, [position.x, position.y, position.z], [step.x, step.y, step.z]));
 }
@@ -64,7 +64,7 @@ export function highestPitch() {
     return limits.lowest === null ? 90 : LOOKING_UP - limits.lowest;
 }
 
-// A drag or a touch ends the journey round the scene in an orbit, wherever the viewer thinks that the camera is.
+// A drag or a touch turns the flight around the scene into an orbit, wherever the camera is at that moment.
 export function interruptIntoOrbit(viewer) {
     viewer.events.on('inputEvent', (name) => {
         if (['interrupt', 'cancel'].includes(name) && viewer.state.cameraMode === 'anim') {

@@ -1,3 +1,3 @@
-// The engine as the viewer gets it: its orbits stay within limits.
+// The engine as bundled for the viewer, with orbit controls that stay within limits.
 export * from 'playcanvas';
 export { LimitedOrbitController as OrbitController } from './controls.mjs';

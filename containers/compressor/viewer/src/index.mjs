@@ -1,4 +1,4 @@
-// What the page gets: the viewer, kept within limits and with ground and sky behind the splat.
+// The bundle that the page uses: the viewer, kept within limits, with ground and sky behind the splat.
 import { createViewer as createStockViewer } from '@playcanvas/supersplat-viewer/viewer';
 import { drawSurroundings } from './background.mjs';
 import { interruptIntoOrbit, keepWithin } from './controls.mjs';
@@ -20,5 +20,5 @@ export async function createViewer({ limits, surroundings, linkOf, ...options })
     return viewer;
 }
 
-// The tools of the page's panel; the splat is read for them when they are first opened.
+// The measuring tools of the page's panel; the splat is read when they are first opened.
 export const measureWith = (options) => new Measuring({ ...options, script: MEASURING_WORKER });

@@ -1,9 +1,9 @@
-// A joystick for a thumb: where the viewer flies, `base` is shown, and its knob moves the camera while it is held.
+// A thumb joystick: `base` is shown while the viewer flies, and its knob moves the camera while it is held.
 export function joystick(viewer, base) {
     const knob = base.firstElementChild;
     let pointer = null;
     const move = (x, z) => {
-        knob.style.translate = `${50 * x}% ${-50 * z}%`; // of its own size, half of the base's
+        knob.style.translate = `${50 * x}% ${-50 * z}%`; // of its own size, which is half the base's
         viewer.setMoveInput(x, z);
     };
     const release = ({ pointerId }) => {

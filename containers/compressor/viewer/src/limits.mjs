@@ -1,6 +1,6 @@
-// Where one may go, as pure functions; points are [x, y, z], y up. compressor/deliver/limits.py defines the limits.
+// Where the camera may go, as pure functions; points are [x, y, z], y up. compressor/deliver/limits.py defines the limits.
 
-// How far outside of each side of the footprint (x, z) lies, and that side's outward direction: the worst of them.
+// The side of the footprint that (x, z) lies farthest outside of: the distance, and the side's outward direction.
 function beyond(footprint, x, z) {
     let worst = { distance: -Infinity, outX: 0, outZ: 0 };
     footprint.forEach(([x0, z0], i) => {
@@ -42,14 +42,14 @@ function onto(footprint, x, z) {
     return nearest;
 }
 
-// An orbit's target, brought above the footprint, and to a height at which there is something.
+// An orbit's target, moved onto the footprint and to a height between ground and ceiling.
 export function heldTarget(limits, surroundings, [x, y, z]) {
     const [heldX, heldZ] = onto(surroundings.footprint, x, z);
     const held = limits.lowest === null ? y : Math.min(surroundings.ceiling, Math.max(surroundings.ground, y));
     return [heldX, held, heldZ];
 }
 
-// The lowest elevation in degrees that an orbit at this distance round a target at this height may have.
+// The lowest elevation, in degrees, that an orbit at this distance around a target at this height may have.
 export function lowestElevation(limits, surroundings, height, distance) {
     if (limits.lowest === null) {
         return -90;
@@ -58,7 +58,7 @@ export function lowestElevation(limits, surroundings, height, distance) {
     return Math.max(limits.lowest, Math.asin(Math.min(1, Math.max(-1, room))) * 180 / Math.PI);
 }
 
-// A flight's step from one place, shortened so that it brings one no farther out of bounds than one is.
+// A flight's step, shortened so that it leads no farther out of bounds than `from` already is.
 export function heldStep(limits, surroundings, from, step) {
     const to = from.map((value, i) => value + step[i]);
     if (limits.lowest !== null) {
@@ -66,7 +66,7 @@ export function heldStep(limits, surroundings, from, step) {
     }
     to[1] = Math.min(to[1], Math.max(from[1], surroundings.ceiling + limits.farthest));
     const allowed = Math.max(limits.margin, beyond(surroundings.footprint, from[0], from[2]).distance);
-    // a corner is a meeting of two sides: what one pushes back, the next may push again
+    // two sides meet at a corner, and pushing back from one may lead across the other
     for (let round = 0; round < 3; round++) {
         const out = beyond(surroundings.footprint, to[0], to[2]);
         if (out.distance <= allowed) {

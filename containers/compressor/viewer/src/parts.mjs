@@ -1,9 +1,9 @@
-// The parts of a streamed scene, loaded by links that expire: whoever shows the scene is asked for a link before each
-// load, and for a new one where a load fails.
-const WAITS = [0, 1000, 4000, 16_000]; // ms before another try: a phone is out of reach for a while
+// Loads the parts of a streamed scene through links that expire: the page is asked for a link before each load, and for a
+// new one after a load has failed.
+const WAITS = [0, 1000, 4000, 16_000]; // ms before each retry: a phone may be offline for a while
 
-// `linkOf(url, anew)` promises the link by which `url` can be had now, and undefined for what is no part; with `anew`,
-// none that it has given before.
+// `linkOf(url, anew)` promises a link through which `url` can be loaded now, or undefined if `url` is not a part; with
+// `anew`, a link that it has not returned before.
 export function loadByLinks(app, linkOf) {
     const handler = app.loader.getHandler('gsplat');
     const load = handler.load.bind(handler);

@@ -1,4 +1,4 @@
-// The viewer's camera in the splat's own axes, which `rotation` (quaternion xyzw) turns into the viewer's.
+// The viewer's camera in the splat's own axes; `rotation` (quaternion xyzw) turns these into the viewer's.
 import { unit } from './picking.mjs';
 
 export function turned([qx, qy, qz, qw], [x, y, z]) {
@@ -19,7 +19,7 @@ export class SplatCamera {
         this.rotation = rotation;
     }
 
-    // Column by column, 4 × 4: from the viewer's world to clip coordinates.
+    // 4 × 4, column-major: from the viewer's world to clip coordinates.
     matrix() {
         const { projectionMatrix, viewMatrix } = this.component;
         return projectionMatrix.clone().mul2(projectionMatrix, viewMatrix);
@@ -39,7 +39,7 @@ export class SplatCamera {
         return { origin: turnedBack(this.rotation, origin), direction: unit(turnedBack(this.rotation, ahead)) };
     }
 
-    // Where points (of the splat) are in the picture, 0…1 from its top left corner; null behind the camera.
+    // Returns a function from points of the splat to places in the picture, 0…1 from its top left corner; null behind the camera.
     projection() {
         const { data } = this.matrix();
         return (point) => {
@@ -49,7 +49,8 @@ export class SplatCamera {
         };
     }
 
-    // Degrees by which a needle that points north is turned from the picture's up; straight down, the picture's own up.
+    // Degrees by which a needle that points north is turned from the picture's up. If the camera looks straight down, its up
+    // vector counts as ahead.
     heading() {
         const ahead = this.component.entity.forward;
         const above = this.component.entity.up;
@@ -60,7 +61,7 @@ export class SplatCamera {
         return -Math.atan2(level[0], level[1]) * 180 / Math.PI;
     }
 
-    // As the viewer's settings have poses.
+    // The camera's pose in the format of the viewer's settings.
     pose(distance) {
         const { entity, fov } = this.component;
         const position = entity.getPosition();

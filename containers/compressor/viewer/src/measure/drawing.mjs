@@ -1,9 +1,9 @@
-// What is drawn over the picture: the picks and what joins them, as SVG on the page and on a canvas for a snapshot.
+// Draws picks and the lines between them over the picture, as SVG on the page and on a canvas for a snapshot.
 const NORTH = 'M0-14 7 11 0 6-7 11Z';
 const COLOUR = '#ffd400';
 const DOUBTFUL = '#ff5a36';
 
-// `places`: of the picks in pixels, null behind the camera.
+// `places`: those of the picks, in pixels; null behind the camera.
 export function svgOf(kind, picks, places) {
     const joined = places.filter(Boolean);
     const shape = ['area', 'volume'].includes(kind) && joined.length > 2 ? 'polygon' : 'polyline';
@@ -20,7 +20,7 @@ function dot([x, y], { doubt }, i, kind) {
 
 const MAX_LABEL = 40; // characters
 
-// A pin with its text at `place`, in pixels: a note, or a surveyed point (`kind`: note, control or check).
+// A pin with its text at [x, y], in pixels: a note, or a surveyed point (`kind`: note, control or check).
 export function pinOf([x, y], text, kind) {
     const label = text.length > MAX_LABEL ? `${text.slice(0, MAX_LABEL - 1)}…` : text;
     const written = label.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -31,8 +31,8 @@ export function pinOf([x, y], text, kind) {
 
 export const needle = (degrees) => `<g transform="rotate(${degrees.toFixed(1)})"><path d="${NORTH}" fill="#e33" stroke="#fff"/><text y="-17" fill="#fff" font-size="12" text-anchor="middle" font-family="sans-serif">N</text></g>`;
 
-// The picture (RGBA, base64, as the viewer captures it) with `marks`, an SVG's content of the same size, and a plate
-// below it: `title`, `lines` of figures, and north. Resolves to a PNG.
+// The picture (RGBA, base64, as the viewer captures it) with `marks`, the content of an SVG of the same size, and below it
+// a plate with `title`, `lines` of figures, and north. Resolves to a PNG.
 export async function plated({ width, height, data }, marks, { title, lines, north }) {
     const row = Math.max(18, Math.round(width / 60));
     const rows = [title, ...lines];

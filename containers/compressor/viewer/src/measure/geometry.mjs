@@ -1,8 +1,9 @@
-// Lengths and areas of picked points in the splat's axes, each with its standard deviation. `up`: the unit vector that
-// heights are along, and plans at right angles to.
+// Lengths and areas of picked points in the splat's axes, each with its standard deviation. Heights are measured along the
+// unit vector `up`, and plan figures at right angles to it.
 //
-// A pick's error is `along` its ray, and `aside` from it; a figure's is that of its points by the figure's derivative at
-// each, and that of the scene's scale. One standard deviation: two of three figures are closer to the truth.
+// The error of a pick has one part `along` its ray and one `aside` from it. The error of a figure combines those of its
+// points, by the figure's derivative at each, with that of the scene's scale. All are one standard deviation: two of three
+// figures are closer to the truth.
 import { cross, dot, minus, plus, times } from './matrix.mjs';
 
 const UP = [0, 0, 1];
@@ -10,7 +11,7 @@ const UP = [0, 0, 1];
 const unit = (a) => times(1 / (Math.hypot(...a) || 1), a);
 const level = (a, up) => minus(a, times(dot(a, up), up));
 
-// The standard deviation of a figure whose derivative at each pick is a vector of `slopes`; the scale alone gives `byScale`.
+// The standard deviation of a figure whose derivative at each pick is a vector of `slopes`; `byScale`: the scale's part.
 function deviation(picks, slopes, byScale) {
     const variance = picks.reduce((sum, { direction, along, aside }, i) => {
         const onRay = dot(slopes[i], direction);
@@ -19,7 +20,7 @@ function deviation(picks, slopes, byScale) {
     return Math.sqrt(variance);
 }
 
-// Of a line through the picks: its length, its length in plan, and how far its end is above its beginning.
+// For a line through the picks: its length, its length in plan, and the height of its end above its beginning.
 export function line(picks, scale, up = UP) {
     const points = picks.map((each) => each.point);
     const flat = points.map((point) => level(point, up));
@@ -40,7 +41,7 @@ function along(picks, points, scale) {
     return { value, sigma: deviation(picks, slopes, scale * value) };
 }
 
-// Of the polygon of the picks: its area in plan, and on the plane that fits it best.
+// For the polygon of the picks: its area in plan, and on the plane that fits it best.
 export function area(picks, scale, up = UP) {
     const points = picks.map((each) => each.point);
     const around = points.map((point) => minus(point, points[0]));
@@ -54,7 +55,7 @@ export function area(picks, scale, up = UP) {
     return { plan: onto(up), own: onto(unit(normal)) };
 }
 
-// Coordinates in the map projection: polynomials of the second degree in metres about the scene's origin.
+// Coordinates in the map projection, by second-degree polynomials in metres from the scene's origin.
 export function projected(terms, [east, north, up]) {
     const powers = [1, east, north, up, east * east, east * north, north * north, east * up, north * up];
     return terms.map((row) => row.reduce((sum, term, i) => sum + term * powers[i], 0));

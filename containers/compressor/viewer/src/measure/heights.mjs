@@ -1,9 +1,9 @@
-// The splat's surface seen straight from above, on a grid: what volumes are measured on.
+// The splat's surface seen from straight above, on a grid; volumes are measured on it.
 import { dot } from './matrix.mjs';
 import { depthsAt } from './picking.mjs';
 
 // Heights along `up` and fog (picking.mjs) at the centres of the cells, row by row; NaN where there is no surface.
-// `grid`: { corner, axes: [right, ahead, up], cell, columns, rows }; right and ahead are level.
+// `grid`: { corner, axes: [right, ahead, up], cell, columns, rows }; right and ahead are horizontal.
 export function heightsOf(parts, grid) {
     const { corner, axes: [right, ahead, up], cell, columns, rows } = grid;
     const over = parts.map((part) => placed(part, grid));
@@ -33,7 +33,7 @@ export function heightsOf(parts, grid) {
     return { heights, fogs };
 }
 
-// Of a part: in which rows which Gaussians lie, the columns that each reaches, and how high any does.
+// For a part: the Gaussians in each row, the columns that each reaches, and the greatest height that any reaches.
 function placed({ count, means, reaches }, { corner, axes: [right, ahead, up], cell, columns, rows }) {
     const [first, last] = [new Int32Array(count), new Int32Array(count)];
     const byRow = Array.from({ length: rows }, () => []);

@@ -1,20 +1,20 @@
-// The photos that see a picked point, and marks of it in their thumbnails or in the reader's own copies of them, from which
-// it is triangulated.
+// Lists the photos that see a picked point, and triangulates the point from marks in their thumbnails or in the reader's own
+// copies of them.
 import { minus } from './matrix.mjs';
 import { digestOf, framing, meeting, pixelOf, rayOf, rayOfThumbnail } from './photos.mjs';
 import { unit } from './picking.mjs';
 
 const MAX_LISTED = 8;
-const MAX_LOOKED_AT = 60; // photos: whether something hides the point from them is asked of each
-const MARGIN = 3; // standard deviations of the pick before which whatever is met hides it
-const WINDOW = [296, 200]; // pixels of the picture in which the point is marked, around where it should be
-const ENLARGED = 4; // times, of a thumbnail there
-const BESIDE = [88, 66]; // pixels of the picture beside a photo's number, which shows twice as many
+const MAX_LOOKED_AT = 60; // photos that are checked for something that hides the point
+const MARGIN = 3; // standard deviations in front of the pick; whatever the ray meets before that hides it
+const WINDOW = [296, 200]; // pixels of the canvas in which the point is marked, around where it should be
+const ENLARGED = 4; // times that a thumbnail is enlarged there
+const BESIDE = [88, 66]; // pixels of the picture beside a photo's number; its canvas has twice as many
 const SHOWN = 0.3; // of a thumbnail's width
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-// `section`: the page's element; `record`: of the photos (photos.mjs); `thumbnails`: theirs; `onMeeting` receives the point
-// that marks meet in.
+// `section`: the page's element; `record`: the data on the photos (photos.mjs); `thumbnails`: theirs; `onMeeting` receives
+// the point in which marks meet.
 export class PhotoList {
     constructor({ section, record, thumbnails, splat, onMeeting }) {
         Object.assign(this, { section, record, thumbnails, splat, onMeeting });
@@ -24,7 +24,7 @@ export class PhotoList {
         this.pick = null;
     }
 
-    // What is shown of a pick; null: nothing. The point that the marks gave changes nothing.
+    // Shows the photos of a pick, or nothing if it is null. A point that came from marks changes nothing.
     show(pick) {
         if (pick === this.pick || pick?.marks) {
             return;
@@ -71,18 +71,18 @@ export class PhotoList {
         } else {
             item.innerHTML = `<svg viewBox="0 0 40 30" width="40" height="30" aria-hidden="true"><rect x=".5" y=".5" width="39" height="29"/><circle cx="${(40 * x).toFixed(1)}" cy="${(30 * y).toFixed(1)}" r="3"/></svg>`;
         }
-        item.append(`Photo ${label}: ${where}${sure === null ? ' (something not loaded may hide it)' : ''}`);
+        item.append(`Photo ${label}: ${where}${sure === null ? ' (a part that is not loaded may hide it)' : ''}`);
         return item;
     }
 
-    // The thumbnail around the point, as a button that enlarges it to be marked.
+    // The thumbnail around the point, as a button that enlarges it for marking.
     beside(index, label, place) {
         const [button, canvas] = [document.createElement('button'), document.createElement('canvas')];
         button.type = 'button';
         button.setAttribute('aria-label', `Mark the point in photo ${label}`);
         [canvas.width, canvas.height] = BESIDE.map((value) => 2 * value);
         button.append(canvas);
-        button.disabled = true; // until it is there
+        button.disabled = true; // until it is loaded
         this.thumbnails.picture(index).then((picture) => {
             const size = BESIDE.map((value) => SHOWN * picture.width * value / BESIDE[0]);
             const middle = [place[0] * picture.width, place[1] * picture.height];
@@ -106,12 +106,12 @@ export class PhotoList {
             }));
             this.part('marks').append(this.enlarged.get(index));
         }
-        this.say('Click the point in each photo, or move the cross by the arrow keys');
+        this.say('Click the point in each photo, or move the cross with the arrow keys');
         this.enlarged.get(index).scrollIntoView({ block: 'nearest' });
         this.enlarged.get(index).focus();
     }
 
-    // The reader's own files, found by digests of their names; each is shown around the place that is to be marked.
+    // Opens the reader's own files, recognised by digests of their names; each is shown around the place to be marked.
     async open(files) {
         const { lens } = this.record;
         const framed = framing(this.record, this.pick.point);
@@ -133,10 +133,11 @@ export class PhotoList {
                 said: (place) => place.map((value) => Math.round(value / scale)).join(', ')
             }));
         }
-        this.say(unknown.length ? `Not a photo of this flight that shows the point: ${unknown.join(', ')}` : 'Click the point in each photo, or move the cross by the arrow keys');
+        this.say(unknown.length ? `Not among the photos of this flight that show the point: ${unknown.join(', ')}` : 'Click the point in each photo, or move the cross with the arrow keys');
     }
 
-    // A picture to mark the point in: `bitmap` around `middle`, `zoom` times as large; `rayOf` and `said` of a place in it.
+    // A canvas to mark the point in: `bitmap` around `middle`, `zoom` times as large. `rayOf` and `said` return the ray and the
+    // description of a place in it.
     canvas({ index, label, bitmap, middle, zoom, rayOf: rayOfPlace, said }) {
         const canvas = document.createElement('canvas');
         [canvas.width, canvas.height] = WINDOW;
@@ -171,7 +172,7 @@ export class PhotoList {
             const step = STEPS[event.key];
             if (step) {
                 event.preventDefault();
-                event.stopPropagation(); // the camera stays
+                event.stopPropagation(); // the camera must not move
                 set(mark.map((value, k) => value + step[k] / zoom));
             }
         };

@@ -6,7 +6,7 @@ export const plus = (a, b) => a.map((value, i) => value + b[i]);
 export const cross = (a, b) => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 export const apply = (matrix, vector) => matrix.map((row) => dot(row, vector));
 
-// Null where the determinant is not above `least` times the product of the diagonal.
+// Null if the determinant is not above `least` times the product of the diagonal.
 export function inverse([a, b, c], least) {
     const columns = [cross(b, c), cross(c, a), cross(a, b)];
     const determinant = dot(a, columns[0]);

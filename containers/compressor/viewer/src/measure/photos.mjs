@@ -1,24 +1,24 @@
 // Which photos see a point, where it lies in them, and the point that is marked in several (compressor/deliver/photos.py
-// makes the record).
+// writes the record).
 import { turned, turnedBack } from './camera.mjs';
 import { apply, dot, inverse, minus, plus, times } from './matrix.mjs';
 import { unit } from './picking.mjs';
 
-const MARK_PIXELS = 1; // by which a mark misses its place, one standard deviation: the eye's and the camera's own
+const MARK_PIXELS = 1; // standard deviation of a mark: the errors of eye and camera together
 const MARK_OF_THUMBNAIL = 0.5; // of a thumbnail's pixel, which is shown enlarged
 const ROUNDS = 10;
-const MIN_PARALLAX = 1e-9; // of the normal matrix: less, and the rays are one
-const MAX_MISS = 3; // standard deviations of a mark, RMS: beyond, the marks are of different things
+const MIN_PARALLAX = 1e-9; // of the normal matrix; below it, the rays coincide
+const MAX_MISS = 3; // standard deviations of a mark, RMS; beyond it, the marks are on different things
 
-// What the page knows a file by without its name (compressor/deliver/photos.py).
+// The digest by which the page recognises a file without containing its name (compressor/deliver/photos.py).
 export async function digestOf(name) {
     const bytes = new TextEncoder().encode(name.normalize('NFC').toLowerCase());
     const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
     return Array.from(digest.slice(0, 6), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
-// The photos that hold the point in their frame, those that show it largest first: { index, label, digest, centre, distance,
-// x, y, size }, x and y as shares of the undistorted photo, `size` of a pixel at the point.
+// The photos that have the point in their frame, those that show it largest first: { index, label, digest, centre, distance,
+// x, y, size }, with x and y as shares of the undistorted photo and the `size` of a pixel at the point.
 export function framing({ cameras, views }, point) {
     return views.flatMap(([label, digest, camera, cx, cy, cz, ...turn], index) => {
         const [width, height, fx, fy, px, py] = cameras[camera];
@@ -39,7 +39,8 @@ export function pixelOf({ views, lens }, index, point) {
     return [lens.fx * factor * x / z + lens.cx, lens.fy * factor * y / z + lens.cy];
 }
 
-// The ray of such a pixel: { origin, direction, pixel, sigma }: radians of a photo's pixel, and by which a mark misses.
+// The ray of such a pixel: { origin, direction, pixel, sigma }. `pixel` and `sigma` are angles in radians: of one pixel of
+// the photo, and of a mark's standard deviation.
 export function rayOf({ views, lens }, index, [column, row]) {
     const [, , , cx, cy, cz, ...turn] = views[index];
     const [x, y] = [(column - lens.cx) / lens.fx, (row - lens.cy) / lens.fy];
@@ -54,7 +55,7 @@ export function rayOf({ views, lens }, index, [column, row]) {
     return { origin: [cx, cy, cz], direction, pixel: 1 / lens.fx, sigma: MARK_PIXELS / lens.fx };
 }
 
-// The same of a place, in shares of the undistorted photo, that is marked in a thumbnail `across` pixels wide.
+// The same for a mark in a thumbnail `across` pixels wide, at a place in shares of the undistorted photo.
 export function rayOfThumbnail({ cameras, views }, index, [x, y], across) {
     const [, , camera, cx, cy, cz, ...turn] = views[index];
     const [width, height, fx, fy, px, py] = cameras[camera];
@@ -62,16 +63,16 @@ export function rayOfThumbnail({ cameras, views }, index, [x, y], across) {
     return { origin: [cx, cy, cz], direction, pixel: 1 / fx, sigma: MARK_OF_THUMBNAIL * width / across / fx };
 }
 
-// The distance from the middle at which the lens shows what a pinhole shows at `radius`, both over the focal length.
+// The distance from the middle at which the lens shows what a pinhole shows at `radius`, both divided by the focal length.
 function bent({ k1, k2, fisheye }, radius) {
     const angle = fisheye ? Math.atan(radius) : radius;
     const squared = angle * angle;
     return angle * (1 + k1 * squared + k2 * squared * squared);
 }
 
-// The point that the rays meet in, by least squares of the angles they miss it by: a pick as judged (report.mjs), its
-// `direction` that in which it is least sure, with `marks` and `missed`, pixels by which these are off, RMS. Null where
-// the rays are one.
+// The point in which the rays meet, by least squares of the angles by which they miss it: a judged pick (report.mjs), whose
+// `direction` is the least certain one, with the number of `marks` and their RMS residual in pixels, `missed`. Null if the
+// rays coincide.
 export function meeting(rays) {
     let point = null;
     let covariance = null;
@@ -98,7 +99,7 @@ export function meeting(rays) {
     const sum = squares('sigma');
     const worse = Math.max(1, sum / (2 * rays.length - 3)); // than marks of MARK_PIXELS would be
     let direction = rays[0].direction;
-    for (let round = 0; round < 8 * ROUNDS; round++) { // the covariance's longest axis, by powers
+    for (let round = 0; round < 8 * ROUNDS; round++) { // the covariance's longest axis, by power iteration
         direction = unit(apply(covariance, direction));
     }
     const longest = dot(direction, apply(covariance, direction));

@@ -1,13 +1,14 @@
-// Where a ray meets the splat, from its Gaussians themselves: each counts with its opacity at the ray's nearest approach
-// in its own metric, in order of depth. The surface is where half of the light is gone, as in containers/splat/depths.py:
-// the mean of depths, and the first Gaussian of some opacity, lie in the veil that hangs before cameras.
+// Where a ray meets the splat, computed from its Gaussians: in order of depth, each counts with its opacity at the ray's
+// nearest approach in its own metric. The surface is where half of the light is gone, as in containers/splat/depths.py; the
+// mean depth, and the first Gaussian of some opacity, lie in the veil that hangs in front of cameras.
 const MIN_ALPHA = 1 / 255;
 const MAX_ALPHA = 0.999;
-const RING = 8; // rays about the one that was asked for
-const DEFAULT_SPREAD = 2e-3; // of the distance: the ring's radius where no photos say what a pixel of theirs is
+const RING = 8; // rays around the requested one
+const DEFAULT_SPREAD = 2e-3; // of the distance: the ring's radius if the size of a photo's pixel is unknown
 
-// `means` (3 N), `forms` (9 N): rows of the matrix that takes an offset from the mean into the Gaussian's own standard
-// deviations, so that no inverse covariance cancels; `opacities` (N), `reaches` (N): beyond which alpha is below 1/255.
+// Returns `means` (3 N); `forms` (9 N), the rows of the matrix that turns an offset from the mean into the Gaussian's own
+// standard deviations (an inverse covariance would lose digits); `opacities` (N); and `reaches` (N), the distances beyond
+// which alpha is below 1/255.
 export function gaussiansOf(count, meanOf, scaleOf, quaternionOf, opacityOf) {
     const means = new Float32Array(3 * count);
     const forms = new Float32Array(9 * count);
@@ -48,8 +49,8 @@ export function near(gaussians, origin, direction, spread) {
     return found;
 }
 
-// What the ray meets of `candidates`, pairs of Gaussians and the indices among them: the depths at which a quarter, half
-// and three quarters of the light are gone, Infinity where the splat stops less.
+// The depths at which a quarter, half and three quarters of the ray's light are gone; Infinity if the splat stops less.
+// `candidates`: pairs of Gaussians and the indices to be tried among them.
 export function depthsAt(candidates, origin, direction) {
     const hits = [];
     for (const [gaussians, indices] of candidates) {
@@ -99,13 +100,14 @@ export function reaches(parts, { origin, direction, depth }) {
     return depthsAt(candidates, origin, direction)[1] > depth;
 }
 
-// The tangent of the ring's rays with the one that was asked for, at a `depth`.
+// The tangent of the angle between the ring's rays and the requested one, at a `depth`.
 export const spreadAt = (radius, depth) => (radius === null ? DEFAULT_SPREAD : radius / depth);
 
-// The surface that a ray meets of the splat in `parts`: { point, direction, depth, fog, rough, last }, null where it stops
-// less than half of the light; `last`: the depth beyond which nothing counts. `radius`: that of a ring of rays about it at the surface, some two pixels of the photos, or null. The plane through
-// what all of them meet is surer than one ray, and shows edges: `rough` is how far off it they lie, RMS, or Infinity where a
-// ray meets nothing; `fog` the median distance in which a ray's light falls from three quarters to one.
+// The surface that a ray meets in the splat in `parts`: { point, direction, depth, fog, rough, last }; null if the splat
+// stops less than half of the light. `radius`: at the surface, that of a ring of rays around this one, about two pixels of
+// the photos, or null. The plane through the points that all of them meet is more certain than a single ray, and reveals
+// edges: `rough` is the RMS distance of the points from the plane, Infinity if a ray meets nothing. `fog` is the median
+// distance over which a ray's light falls from three quarters to one, `last` the depth beyond which nothing counts.
 export function pick(parts, origin, direction, radius) {
     const among = (spread) => parts.map((part) => [part, near(part, origin, direction, spread)]);
     const centre = depthsAt(among(0), origin, direction);
@@ -134,7 +136,7 @@ export function pick(parts, origin, direction, radius) {
     };
 }
 
-// The plane through the median depths by least squares; the ring's symmetry is lost where a ray meets nothing.
+// The plane through the median depths by least squares; if a ray meets nothing, the ring's symmetry is lost.
 function plane(met) {
     const sums = { aa: 1e-9, ab: 0, bb: 1e-9, a: 0, b: 0, az: 0, bz: 0, z: 0 };
     const n = met.length;
@@ -153,7 +155,7 @@ function plane(met) {
     return { level, rough: Math.sqrt(squares / n) };
 }
 
-// Two unit vectors that stand on `direction` and on each other.
+// Two unit vectors perpendicular to `direction` and to each other.
 export function across([x, y, z]) {
     const right = unit(Math.abs(z) < 0.9 ? [y, -x, 0] : [0, z, -y]);
     return [right, [right[1] * z - right[2] * y, right[2] * x - right[0] * z, right[0] * y - right[1] * x]];

@@ -1,9 +1,10 @@
-// What the page says of picks: figures with their accuracy, and where it is unsure.
+// Describes picks in lines of text: figures with their accuracy, and reasons to doubt them.
 import { area, line, projected } from './geometry.mjs';
 import { volume } from './volume.mjs';
 
-// Of a trained splat against its generator's truth, from 12 to 60 m at 25 to 85 degrees (benchmarks/README.md): these hold
-// 67 % of single picks' errors. Beyond the limits, in ground sampling distances (GSD), distances are worse than one GSD.
+// Measured on a trained splat against its generator's truth, from 12 to 60 m at 25 to 85 degrees (benchmarks/README.md):
+// 67 % of single picks' errors lie within these. Beyond the limits, in ground sampling distances (GSD), distances are worse
+// than one GSD.
 const ALONG_OF_GSD = 0.5;
 const ALONG_OF_FOG = 0.4;
 const ALONG_OF_ROUGH = 0.5;
@@ -11,19 +12,19 @@ const ASIDE_OF_GSD = 0.3;
 const MAX_SURE_FOG = 4;
 const MAX_SURE_ROUGH = 1;
 const RING_OF_GSD = 2;
-const GSD_OF_DEPTH = 1e-3; // where no photos are known
+const GSD_OF_DEPTH = 1e-3; // if no photos are known
 
 export const ringOf = ({ gsd }) => (gsd === null ? null : RING_OF_GSD * gsd);
 
 const MAX_MISSING = 0.1; // of the polygon under a volume
-const MIN_SAID = 0.01; // of the polygon: less is no doubt
+const MIN_SAID = 0.01; // of the polygon; less is not mentioned
 
-// A pick with its standard deviations, and why it is unsure, if it is; `supported`: whether photos saw the place.
+// A pick with its standard deviations and, if it is unsure, the reason; `supported`: whether photos saw the place.
 export function judged(found, survey, supported) {
     const gsd = survey.gsd ?? GSD_OF_DEPTH * found.depth;
     const doubt = survey.gsd !== null && !supported ? 'no photos show this place'
-        : found.fog > MAX_SURE_FOG * gsd ? `the surface is open within ${open(found.fog, survey.unit)}`
-        : found.rough > MAX_SURE_ROUGH * gsd ? 'an edge, or leaves' : null;
+        : found.fog > MAX_SURE_FOG * gsd ? `there is no sharp surface within ${open(found.fog, survey.unit)}`
+        : found.rough > MAX_SURE_ROUGH * gsd ? 'an edge or leaves' : null;
     const [fog, rough] = [found.fog, found.rough].map((value) => Math.min(value, found.depth));
     const along = Math.hypot(heightSigma(gsd, fog), ALONG_OF_ROUGH * rough);
     return { ...found, along, aside: ASIDE_OF_GSD * gsd, doubt };
@@ -31,11 +32,11 @@ export function judged(found, survey, supported) {
 
 const heightSigma = (gsd, fog) => Math.hypot(ALONG_OF_GSD * gsd, ALONG_OF_FOG * fog);
 
-// Of a polygon whose corners are `picks`: the size of what its volume is measured by.
+// The ground sampling distance at which the volume over the polygon of `picks` is measured.
 export const gsdOf = (picks, { gsd }) => gsd ?? GSD_OF_DEPTH * Math.max(...picks.map(({ depth }) => depth));
 
-// The lines that say what lies between the surface (heights.mjs on its `grid`) and the base under the polygon of the picks,
-// as volume.mjs has them.
+// Lines of text about the volume (volume.mjs) between the surface (heights.mjs, on its `grid`) and the base, over the
+// polygon of the picks.
 export function saidOfVolume(picks, grid, surface, base, survey, seen) {
     const { unit, scale } = survey;
     const gsd = gsdOf(picks, survey);
@@ -51,7 +52,7 @@ export function saidOfVolume(picks, grid, surface, base, survey, seen) {
     const [above, below] = [cubic('Above the base', found.above), cubic('Below the base', found.below)];
     const lines = found.below.value === 0 ? [above] : found.above.value === 0 ? [below]
         : [above, below, cubic('Above less below', found.net)];
-    const doubts = { open: 'the surface is open over', unseen: 'no photos show' };
+    const doubts = { open: 'there is no sharp surface over', unseen: 'no photos show' };
     for (const [name, words] of Object.entries(doubts)) {
         if (found[name] >= MIN_SAID) {
             lines.push(`Unsure: ${words} ${percent(found[name])} of the polygon`);
@@ -60,7 +61,7 @@ export function saidOfVolume(picks, grid, surface, base, survey, seen) {
     return lines;
 }
 
-// The lines that say what the picks measure, as `kind` (line, area, volume or point) has it; `extra`: a volume's own.
+// Lines of text about what the picks measure, by `kind` (line, area, volume or point); `extra`: those of a volume.
 export function said(kind, picks, survey, extra = []) {
     const { unit, scale, up } = survey;
     const plain = ({ value, sigma }) => `${number(value, sigma)} ${unit}${bound(sigma, unit)}`;
@@ -90,7 +91,7 @@ export function said(kind, picks, survey, extra = []) {
     return lines;
 }
 
-// Where a pick is: in the scene, and on Earth where that is known.
+// Where a pick is: in the scene, and on Earth if that is known.
 export function placed({ point, along }, survey) {
     const { unit, offset, system, absolute } = survey;
     const [x, y, z] = point.map((value, i) => number(value + offset[i], along));
@@ -108,7 +109,7 @@ export function placed({ point, along }, survey) {
 
 const bound = (sigma, unit) => ` ± ${number(sigma, sigma)} ${unit}`;
 
-// With as many decimals as its standard deviation has until its first digit, three at most.
+// With decimals down to the first digit of its standard deviation, three at most.
 function number(value, sigma) {
     const decimals = Math.min(3, Math.max(0, Math.ceil(-Math.log10(sigma))));
     const text = value.toFixed(decimals);

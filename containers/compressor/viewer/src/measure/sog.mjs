@@ -1,7 +1,7 @@
-// The Gaussians of a bundled SOG, read in the browser: what compressor/sog/ writes, without its colours.
+// Reads the Gaussians of a bundled SOG in the browser: what compressor/sog/ writes, without colours.
 import { gaussiansOf } from './picking.mjs';
 
-const MIN_SCALE = 1e-3; // of the scene's unit: thinner ones only cost digits
+const MIN_SCALE = 1e-3; // of the scene's unit: thinner Gaussians only cost digits
 const FIRST_TAG = 252;
 const END_OF_ZIP = 0x06054b50;
 
@@ -31,7 +31,7 @@ export async function unzipped(bytes) {
     return files;
 }
 
-// The bytes RGBA of a lossless WebP, exactly: a 2D canvas would multiply colours by alpha and divide again.
+// The exact RGBA bytes of a lossless WebP: a 2D canvas would multiply colours by alpha and divide again.
 async function pixels(bytes) {
     const exact = { premultiplyAlpha: 'none', colorSpaceConversion: 'none' };
     const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/webp' }), exact);
@@ -61,7 +61,7 @@ export async function readSog(bytes) {
     return decoded(meta, images);
 }
 
-// Of meta.json and the images' bytes: positions' low and high bytes, scales, rotations, colours with opacity.
+// From meta.json and the images' bytes: positions' low and high bytes, scales, rotations, colours with opacity.
 export function decoded(meta, [low, high, scales, quats, colours]) {
     const { mins, maxs } = meta.means;
     const deviations = meta.scales.codebook.map((logarithm) => Math.max(Math.exp(logarithm), MIN_SCALE));

@@ -1,4 +1,4 @@
-// The splat in a worker, which answers what rays meet. `script`: the worker's.
+// Keeps the splat in a worker, which computes what rays meet. `script`: the worker's source.
 export class Worked {
     constructor(script) {
         const url = URL.createObjectURL(new Blob([script], { type: 'text/javascript' }));
@@ -31,7 +31,7 @@ export class Worked {
     }
 }
 
-// All of it in one file: `sog`, a Blob.
+// A splat in a single file: `sog`, a Blob.
 export class PickedSplat {
     constructor(sog, script) {
         this.worked = new Worked(script);
@@ -39,13 +39,13 @@ export class PickedSplat {
         this.ready = sog.arrayBuffer().then((bytes) => this.worked.read(0, bytes));
     }
 
-    // What `ray` meets (picking.mjs); null where that is nothing.
+    // What `ray` meets (picking.mjs); null if that is nothing.
     async pick(ray, radius) {
         await this.ready;
         return this.worked.ask('pick', { ...ray, radius });
     }
 
-    // Of rays { origin, direction, depth }: whether each gets so far; null where that is not known.
+    // For each of the rays { origin, direction, depth }: whether it gets as far as `depth`; null if that is not known.
     async reach(rays) {
         await this.ready;
         return this.worked.ask('reach', { rays });

@@ -1,5 +1,5 @@
-// A streamed scene's splat, measured: whatever is drawn of it, a pick is that of the finest level. The parts that a ray
-// passes are loaded from the nearest on, until what lies behind no longer counts.
+// Picks on a streamed scene's finest level, whatever level is drawn. The parts that a ray passes are loaded nearest first,
+// until those behind no longer count.
 import { spreadAt } from './picking.mjs';
 import { Worked } from './splat.mjs';
 
@@ -14,8 +14,8 @@ export function leavesOf(node) {
     return [{ low: node.bound.min, high: node.bound.max, file, count }];
 }
 
-// The leaves whose bounds the rays of a pick (picking.mjs) pass, by the depth at which they enter: `entry`. A leaf's bounds
-// hold its Gaussians to three deviations; what is beyond takes less than a hundredth of the light.
+// The leaves whose bounds the rays of a pick (picking.mjs) pass, in order of the depth at which they enter, `entry`. A leaf's
+// bounds hold its Gaussians up to three deviations; the rest takes less than a hundredth of the light.
 export function passedBy(leaves, { origin, direction }, radius) {
     const passed = [];
     for (const leaf of leaves) {
@@ -38,7 +38,7 @@ export function passedBy(leaves, { origin, direction }, radius) {
     return passed.sort((one, other) => one.entry - other.entry);
 }
 
-// The leaves that have a part of their bounds above or below a grid (heights.mjs).
+// The leaves whose bounds lie partly above or below a grid (heights.mjs).
 export function above(leaves, { corner, axes: [right, ahead], cell, columns, rows }) {
     const spans = [[right, columns * cell], [ahead, rows * cell]];
     return leaves.filter(({ low, high }) => spans.every(([axis, size]) => {
@@ -60,16 +60,16 @@ export class StreamedSplat {
         for (const { file, count } of this.leaves) {
             this.sizes.set(file, (this.sizes.get(file) ?? 0) + count);
         }
-        this.held = new Set(); // files in the worker, by when they were used last
+        this.held = new Set(); // files in the worker, least recently used first
         this.turn = Promise.resolve();
     }
 
-    // As PickedSplat's; without `mayLoad`, null also where it takes parts that are not here.
+    // As PickedSplat's; without `mayLoad`, also null if that takes parts that are not loaded.
     pick(ray, radius, mayLoad = true) {
         return this.inTurn(() => this.met(ray, radius, mayLoad));
     }
 
-    // As far as the parts that are here say: none is loaded for it.
+    // By the parts that are loaded; no others are loaded for it.
     reach(rays) {
         return this.inTurn(async () => {
             const known = rays.map((ray) => passedBy(this.leaves, ray, 0).every(({ file, entry }) => entry > ray.depth || this.held.has(file)));
@@ -88,7 +88,7 @@ export class StreamedSplat {
         });
     }
 
-    // One after the other: none makes room by what another needs.
+    // Runs one request after the other, so that none evicts what another needs.
     inTurn(work) {
         const done = this.turn.then(work);
         this.turn = done.catch(() => {});
@@ -115,12 +115,12 @@ export class StreamedSplat {
         return found;
     }
 
-    // Have `file` in the worker; what is not `needed` makes room, longest unused first.
+    // Has `file` in the worker; files that are not `needed` make room, least recently used first.
     async take(file, needed) {
         if (!this.held.delete(file)) {
             const total = (files) => [...files].reduce((sum, each) => sum + this.sizes.get(each), 0);
             if (total(needed) > MAX_HELD) {
-                throw new Error('it takes more of the scene than fits here: download the viewer and measure there');
+                throw new Error('it needs more of the scene than fits into memory here: download the viewer and measure there');
             }
             for (const each of this.held) {
                 if (!needed.has(each) && total(this.held) + this.sizes.get(file) > MAX_HELD) {

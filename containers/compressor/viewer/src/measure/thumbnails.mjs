@@ -1,6 +1,6 @@
-// The photos' small pictures (compressor/thumbnails.py), which are loaded when the first of them is shown.
+// Thumbnails of the photos (compressor/thumbnails.py), loaded when the first of them is shown.
 
-// `sizes`: the bytes of each photo's JPEG, 0 where it has none; `load` promises all of them in a row, as an ArrayBuffer.
+// `sizes`: the bytes of each photo's JPEG, 0 if it has none; `load` promises all JPEGs, one after the other, as an ArrayBuffer.
 export class Thumbnails {
     constructor(sizes, load) {
         Object.assign(this, { sizes, load });
@@ -12,7 +12,7 @@ export class Thumbnails {
 
     async picture(index) {
         this.bytes ??= this.load().catch((error) => {
-            this.bytes = undefined; // the next one tries again
+            this.bytes = undefined; // the next call tries again
             throw error;
         });
         const start = this.sizes.slice(0, index).reduce((sum, size) => sum + size, 0);

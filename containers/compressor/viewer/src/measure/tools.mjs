@@ -1,4 +1,4 @@
-// The page's panel for measuring: a click, a tap or Enter picks the surface, and figures follow.
+// The page's measuring panel: a click, a tap or Enter picks a point of the surface, and the panel shows figures.
 import { SplatCamera, turned, turnedBack } from './camera.mjs';
 import { needle, pinOf, plated, svgOf } from './drawing.mjs';
 import { PhotoList } from './marking.mjs';
@@ -9,16 +9,16 @@ import { Thumbnails } from './thumbnails.mjs';
 import { SavedViews } from './views.mjs';
 import { gridOf } from './volume.mjs';
 
-const TAP_PIXELS = 8; // that a click or tap may move
+const TAP_PIXELS = 8; // by which the pointer may move in a click or tap
 const SNAPSHOT_PIXELS = 1920; // along its longer side
 const PROMPTS = {
     line: 'Click two points or more',
     area: 'Click the corners of the area',
-    volume: 'Click the corners of what is to be measured, on the ground around it',
+    volume: 'Click corners on the ground around what you want to measure',
     point: 'Click a point'
 };
 
-// While it measures, a click must not move the camera, as the viewer's own does to what it picks.
+// While measuring, a click must not move the camera to the picked point, as it does in the stock viewer.
 let measuring = false;
 export function keepStill(viewer) {
     viewer.events.on('picker:ready', (picker) => {
@@ -27,8 +27,8 @@ export function keepStill(viewer) {
     });
 }
 
-// `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or how a streamed scene's parts are had
-// (streamed.mjs); `supported(point)` of the viewer's coordinates: whether photos saw a place.
+// `panel`, `overlay`: the page's elements; `source`: the SOG as a Blob, or a streamed scene's manifest and loader
+// (streamed.mjs); `supported(point)`, in the viewer's coordinates: whether photos saw a place.
 export class Measuring {
     constructor({ viewer, panel, overlay, source, script, rotation, survey, photos, thumbnails, title, supported }) {
         Object.assign(this, { viewer, panel, overlay, rotation, title, supported });
@@ -40,7 +40,7 @@ export class Measuring {
         this.kind = 'line';
         this.picks = [];
         this.base = 'plane';
-        this.above = null; // the picks of a volume, with its lines or why there are none
+        this.above = null; // the picks of a volume and their grid, with the surface over it or why there is none
         this.drawn = '';
         this.hovering = false;
         this.part = (name) => panel.querySelector(`[data-part="${name}"]`);
@@ -58,7 +58,7 @@ export class Measuring {
     open(wanted) {
         measuring = wanted;
         this.panel.hidden = !wanted;
-        this.overlay.toggleAttribute('hidden', !wanted); // an SVG has no such property
+        this.overlay.toggleAttribute('hidden', !wanted); // an SVG has no `hidden` property
         this.show();
     }
 
@@ -88,14 +88,14 @@ export class Measuring {
             event.preventDefault();
             this.pin();
         };
-        // the viewer takes keys from the whole window
+        // the viewer listens for keys on the whole window
         this.part('text').onfocus = () => { this.viewer.state.inputEnabled = false; };
         this.part('text').onblur = () => { this.viewer.state.inputEnabled = true; };
         this.part('picture').onclick = () => this.snapshot().catch((error) => this.fail(error));
         const { canvas } = this.camera;
         let down = null;
         canvas.addEventListener('pointerdown', (event) => {
-            down = down === null && event.button === 0 ? event : undefined; // a second finger is no tap
+            down = down === null && event.button === 0 ? event : undefined; // with a second finger it is not a tap
         });
         addEventListener('pointerup', (event) => {
             const tap = down && event.target === canvas
@@ -128,8 +128,8 @@ export class Measuring {
         return [(clientX - left) / width, (clientY - top) / height];
     }
 
-    // The judged pick at (x, y), 0…1 of the picture; null where there is no surface, and without `mayLoad` where it is not
-    // here yet.
+    // The judged pick at (x, y), 0…1 of the picture; null if there is no surface or, without `mayLoad`, if it is not loaded
+    // yet.
     async at(x, y, mayLoad = true) {
         const found = await this.splat.pick(this.camera.ray(x, y), ringOf(this.survey), mayLoad);
         return found && judged(found, this.survey, this.supported(turned(this.rotation, found.point)));
@@ -152,7 +152,7 @@ export class Measuring {
         this.show();
     }
 
-    // Coordinates under the pointer: one question at a time, and the last place of those passed by meanwhile.
+    // Shows the coordinates under the pointer: one request at a time, and then one for the last place passed meanwhile.
     async hover(x, y) {
         this.pointer = [x, y];
         if (this.hovering) {
@@ -194,7 +194,7 @@ export class Measuring {
         this.viewer.app.renderNextFrame = true;
     }
 
-    // What is known of the volume over the picks by now: the surface over them is asked for once.
+    // What is known so far about the volume over the picks; the surface over them is requested only once.
     volumeLines() {
         const { picks, survey } = this;
         if (this.above?.picks !== picks) {
@@ -251,7 +251,7 @@ export class Measuring {
         }
     }
 
-    // The note on the picked point.
+    // Pins the note to the picked point.
     pin() {
         const [pick] = this.picks;
         const text = this.part('text').value.trim();
@@ -295,7 +295,7 @@ export class Measuring {
         this.show();
     }
 
-    // The picture as it is seen, with what was measured and a plate, as a download.
+    // Downloads the picture as it is seen, with the measurements and a plate.
     async snapshot() {
         const { clientWidth, clientHeight } = this.camera.canvas;
         const factor = SNAPSHOT_PIXELS / Math.max(clientWidth, clientHeight);

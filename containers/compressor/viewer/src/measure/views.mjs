@@ -1,6 +1,7 @@
-// Views that a reader of the page keeps: poses of the camera with what was measured, and notes, which are pinned to points. They stay in this browser, where it
-// lets the page keep anything: a page that was opened from a disk or sits in a frame may have no storage. Pages of one
-// bucket, or of one disk, share theirs: a scene is told from others of the same title by the size of its splat.
+// Views that a reader of the page keeps: poses of the camera with the measurements, and notes, which are pinned to points.
+// They stay in this browser, if it lets the page store anything: a page that was opened from a disk or sits in a frame may
+// have no storage. Pages of one bucket, or of one disk, share their storage, so a scene is distinguished from others of the
+// same title by the size of its splat.
 export class SavedViews {
     constructor(title, size) {
         this.key = `views of ${title}, ${size}`;
@@ -29,7 +30,7 @@ export class SavedViews {
         try {
             localStorage.setItem(this.key, JSON.stringify(this.views));
         } catch {
-            // they live as long as the page
+            // they last as long as the page
         }
     }
 }

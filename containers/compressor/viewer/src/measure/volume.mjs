@@ -5,17 +5,17 @@ import { across } from './picking.mjs';
 const MAX_CELLS = 20_000;
 const MIN_CORNERS = 3;
 const EDGE_STEPS = 32; // places along each side at which the surface is compared with the base
-const MIN_SPREAD = 1e-9; // of the corners, squared, as a share of their extent's: less is a line
+const MIN_SPREAD = 1e-9; // of the corners, squared, as a share of their extent's; below it, they form a line
 
-// What a cell between surface and base counts by its height above the base, and the derivative of that.
+// What a cell contributes by its height above the base, and the derivative of that.
 const COUNTED = {
     above: [(height) => Math.max(height, 0), (height) => (height > 0 ? 1 : 0)],
     below: [(height) => Math.max(-height, 0), (height) => (height < 0 ? -1 : 0)],
     net: [(height) => height, () => 1]
 };
 
-// The grid over the polygon of `points` on which its surface is asked for (heights.mjs), cells of `finest` or larger; null
-// where the points lie on one line.
+// The grid over the polygon of `points` on which its surface is requested (heights.mjs), with cells of `finest` or larger;
+// null if the points lie on one line.
 export function gridOf(points, up, finest) {
     const [right, ahead] = across(up);
     const places = points.map((point) => [dot(point, right), dot(point, ahead)]);
@@ -32,8 +32,8 @@ export function gridOf(points, up, finest) {
 
 // `surface`: { heights, fogs } on the grid; `base`: `plane` fits the corners, `lowest` is level with the lowest of them.
 // `along(fog)`: the standard deviation of a height; `seen(point)`: whether photos saw a place; `scale` as in geometry.mjs.
-// Returns { above, below, net } with `value` and `sigma` each, and the shares of the polygon's cells that are `missing`, of
-// more fog than `maxFog` (`open`) and in no photo (`unseen`). What is missing counts as the rest's mean.
+// Returns { above, below, net }, each with `value` and `sigma`, and the shares of the polygon's cells that are `missing`,
+// have more fog than `maxFog` (`open`) or are in no photo (`unseen`). Missing cells count as the mean of the rest.
 export function volume(picks, grid, surface, { base, along, maxFog, seen, scale }) {
     const { corner, axes: [right, ahead, up], cell, columns, rows } = grid;
     const corners = picks.map(({ point }) => {
@@ -68,7 +68,7 @@ export function volume(picks, grid, surface, { base, along, maxFog, seen, scale 
     };
     const figures = Object.entries(COUNTED).map(([name, [counted, slope]]) => {
         const value = square * cells.reduce((sum, { height }) => sum + counted(height), 0);
-        // neighbouring heights err together
+        // the errors of neighbouring heights are correlated
         const ofSurface = square * cells.reduce((sum, { height, sigma }) => sum + Math.abs(slope(height)) * sigma, 0);
         const variance = picks.reduce((sum, pick, i) => {
             const moved = movedBy(corners, i, floor, heightAt, counted);
@@ -100,13 +100,13 @@ function floorOf(corners, base) {
     };
 }
 
-// The inverse of the normal matrix of rows (N, 3); null where they leave it singular.
+// The inverse of the normal matrix of rows (N, 3); null if it is singular.
 function inverseOf(rows) {
     const axes = [0, 1, 2];
     return inverse(axes.map((j) => axes.map((k) => rows.reduce((sum, row) => sum + row[j] * row[k], 0))), MIN_SPREAD);
 }
 
-// How the figure grows as the corner moves along x and y and takes its two sides with it, the base left where it is.
+// How the figure grows as the corner moves along x and y and takes its two sides with it, while the base stays.
 function movedBy(corners, i, floor, heightAt, counted) {
     const twice = corners.reduce((sum, [x, y], k) => {
         const [nextX, nextY] = corners[(k + 1) % corners.length];

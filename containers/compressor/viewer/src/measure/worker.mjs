@@ -1,5 +1,4 @@
-// Picking off the page's own thread: first the bytes of the SOG, or of parts of it by their indices, then rays and
-// grids.
+// Picks outside the page's own thread: receives first the bytes of the SOG, or of its parts by index, then rays and grids.
 import { heightsOf } from './heights.mjs';
 import { pick, reaches } from './picking.mjs';
 import { readSog } from './sog.mjs';
