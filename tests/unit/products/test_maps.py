@@ -253,7 +253,7 @@ def test_no_surface_of_a_preview(scene: Scene, tmp_path: Path) -> None:
     ("georeference", "epsg", "words"),
     [
         ({"georeferenced": False, "origin": None, "reason": "the photos have no GPS"}, None, "no GPS"),
-        (scenes.GEOREFERENCE, 99_999, "no coordinate system"),
+        (scenes.GEOREFERENCE, 99_999, "not a known coordinate system"),
         (scenes.GEOREFERENCE, 4326, "not a projected system"),
     ],
 )
