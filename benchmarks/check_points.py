@@ -89,10 +89,17 @@ def exact_places(folder: Path, cameras: Path) -> tuple[Vector, Vector]:
     former by exact marks: what is between the two is a similarity and the model's bend.
     """
     surveyed = _Surveyed.of(folder, cameras)
-    fit = fit_control_points(surveyed.model, surveyed.points)
-    placed = np.array([np.add(residual.place, residual.offset) for residual in fit.residuals])
-    found: Vector = (placed - fit.translation) @ fit.rotation / fit.scale
-    return found, np.array([surveyed.places[residual.name] for residual in fit.residuals])
+    found = places_in(surveyed.model, surveyed.points)
+    return np.array(list(found.values())), np.array([surveyed.places[name] for name in found])
+
+
+def places_in(model: pycolmap.Reconstruction, points: Sequence[ControlPoint]) -> dict[str, Vector]:
+    """Where the marks of the points meet in the `model`'s own frame, (3,) each, by name."""
+    fit = fit_control_points(model, points)
+    return {
+        residual.name: (np.add(residual.place, residual.offset) - fit.translation) @ fit.rotation / fit.scale
+        for residual in fit.residuals
+    }
 
 
 def _model(cameras: Path, found: Sequence[dict[str, Any]]) -> pycolmap.Reconstruction:
