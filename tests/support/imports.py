@@ -5,18 +5,20 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 _DISTRIBUTIONS = packages_distributions()
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """The dotted modules that a file imports anywhere in it, except those for type checkers only.
 
     `from a.b import c` counts as a.b and a.b.c: c may be a module.
     """
-    return set(_imports(ast.parse(path.read_text(encoding="utf-8"))))
+    return frozenset(_imports(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def top_level(modules: Iterable[str]) -> set[str]:

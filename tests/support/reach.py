@@ -26,6 +26,7 @@ class Reached:
     templates: frozenset[tuple[str | None, ...]]
 
 
+@cache
 def reached_from(module: str) -> Reached:
     """Everything that the code reached from the top level and the `handler` of `module` (dotted) says."""
     modules = _imported_modules(module)

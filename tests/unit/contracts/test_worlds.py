@@ -35,9 +35,9 @@ class World:
     further: tuple[Path, ...] = ()  # folders of packages that its image runs as well
 
     @property
-    def modules(self) -> dict[str, set[str]]:
+    def modules(self) -> dict[str, frozenset[str]]:
         """File → dotted modules that it imports; of the containers' shared code, the files that this one uses."""
-        found: dict[Path, set[str]] = {}
+        found: dict[Path, frozenset[str]] = {}
         waiting = sorted(path for folder in (self.folder, *self.further) for path in own_files(folder))
         while waiting:
             path = waiting.pop()
