@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from trainer.dataset import Frame, load_scene
 from trainer.initialise import from_seeds, seed_points
 from trainer.photo_store import PhotoStore
 from trainer.seeds import Start, start, turning_z_to
+from trainer.stereo import kernels
 from trainer.stereo.geometry import StereoPhoto
 from trainer.stereo.maps import Stereo, reconstruct
 from trainer.stereo.points import PRODUCT_CELL, DensePoints, fuse, fuse_at_most, without_specks, write_points
@@ -111,6 +114,24 @@ def test_what_several_photos_show_is_there_once(flight: Flight) -> None:
     ground = ground[np.abs(ground[:, :2]).max(axis=1) > 1.3 * BOX[0]]
     away, _ = cKDTree(points.positions).query(ground)
     assert np.quantile(away, 0.98) < 2 * np.median(points.spacing)
+
+
+def test_photos_of_different_places_are_not_compared(flight: Flight, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 5,000 photos each would be with each."""
+    compared: list[Any] = []
+    cover: Callable[..., None] = kernels.cover
+
+    def counted(*arguments: Any) -> None:
+        compared.append(arguments)
+        cover(*arguments)
+
+    monkeypatch.setattr(kernels, "cover", counted)
+    once = fuse(flight.stereo, flight.photos, 4)
+    of_one_place = len(compared)
+    away = [None if one is None else replace(one, camera=one.camera.about((0, 500, 0))) for one in flight.stereo.maps]
+    both = Stereo([*flight.stereo.maps, *away], [])
+    assert len(fuse(both, [*flight.photos, *flight.photos], 4)) == 2 * len(once)
+    assert len(compared) - of_one_place == 2 * of_one_place
 
 
 def test_the_smallest_cell_within_the_limit_is_taken(flight: Flight) -> None:

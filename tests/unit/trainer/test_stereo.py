@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tests.unit.trainer.surfaces import Cast, cast, grid, ground_points, photographed
 from trainer.stereo import kernels
-from trainer.stereo.geometry import StereoPhoto, base_surface, inverse_step, resized
+from trainer.stereo.geometry import StereoPhoto, balls_in_view, base_surface, inverse_step, resized
 from trainer.stereo.maps import DepthMap, Stereo, check, patch_sizes, reconstruct
 from trainer.stereo.neighbours import choose_checks, choose_sources
 from trainer.stereo.settings import SETTINGS
@@ -217,6 +217,27 @@ def test_sources_are_near_and_checks_look_at_everything(flight: Flight) -> None:
         assert set(sources[index]) <= set(chosen)
         assert len(set(chosen)) == len(chosen)
         assert all(abs(other - index) <= 9 for other in chosen)
+
+
+@given(
+    st.lists(st.floats(-3, 3), min_size=3, max_size=3),
+    st.floats(0, 2),
+    st.lists(st.floats(-1, 1), min_size=3, max_size=3),
+)
+def test_a_ball_that_holds_a_point_of_the_picture_is_in_view(
+    centre: list[float], radius: float, away: list[float]
+) -> None:
+    camera = grid(1, 1)[0]
+    point = np.array(centre) + radius * np.array(away) / max(1.0, float(np.linalg.norm(away)))
+    balls = np.array([centre]), np.array([radius + 1e-9])
+    assert balls_in_view(camera, *balls)[0] or not camera.contains(*camera.project(point[None]))[0]
+
+
+def test_a_ball_behind_the_camera_or_beside_the_picture_is_not_in_view() -> None:
+    camera = grid(1, 1)[0]
+    forward, right = camera.rotation[2], camera.rotation[0]
+    centres = camera.position + np.array([forward, -forward, forward + 5 * right, forward - 5 * right])
+    assert balls_in_view(camera, centres, np.full(4, 0.1)).tolist() == [True, False, False, False]
 
 
 def test_the_base_surface_is_the_plane_whatever_a_few_points_say() -> None:

@@ -63,6 +63,24 @@ def ray_angle(camera: Camera, other: Camera, points: Float64) -> float:
     return float(np.median(np.arccos(np.clip(cosine, -1, 1))))
 
 
+def balls_in_view(camera: Camera, centres: Float64, radii: Float64) -> Bool:
+    """(B,) whether a ball about `centres` (B, 3) of `radii` (B,) may show in the camera's picture: False only where it
+    lies wholly behind the camera or beyond one side of the picture.
+    """
+    local = centres @ camera.rotation.T + camera.translation
+    sides = np.array(
+        [
+            [0, 0, 1],
+            [camera.fx, 0, camera.cx],
+            [-camera.fx, 0, camera.width - camera.cx],
+            [0, camera.fy, camera.cy],
+            [0, -camera.fy, camera.height - camera.cy],
+        ]
+    )
+    inwards = sides / np.linalg.norm(sides, axis=1, keepdims=True)
+    return np.asarray((local @ inwards.T >= -radii[:, None]).all(axis=1))
+
+
 def inverse_step(camera: Camera, others: list[Camera], inverse: float) -> float:
     """The change of inverse depth, about `inverse` in the middle of the picture, that moves the median of the others'
     pixels by one.

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from contract.files import whole
 from trainer.dataset import Frame
 from trainer.stereo import kernels
-from trainer.stereo.geometry import Float32, Float64, StereoPhoto, pixel_centres
+from trainer.stereo.geometry import Float32, Float64, StereoPhoto, balls_in_view, pixel_centres
 from trainer.stereo.maps import DepthMap, Stereo
 from trainer.stereo.settings import SETTINGS
 
@@ -52,22 +52,30 @@ class DensePoints:
 def fuse(stereo: Stereo, photos: Sequence[StereoPhoto], cell: int, gains: Gains | None = None) -> DensePoints:
     """One point a cell of `cell` by `cell` pixels and surface: photo by photo, the best known first, each adds what the
     ones before do not cover. Of a cell's pixels the one that most maps agree on stands for it.
+
+    Points are compared only with photos that may show them: each with each would be 12 million comparisons of 5,000
+    photos.
     """
     known = [(found, photo) for found, photo in zip(stereo.maps, photos, strict=True) if found is not None]
     known.sort(key=lambda pair: -float(pair[0].accepted.mean()))
     parts: list[DensePoints] = []
+    middles, radii = np.zeros((len(known), 3)), np.zeros(len(known))
     for found, photo in known:
         rows, columns = found.inverse.shape[0] // cell, found.inverse.shape[1] // cell
         covered = np.zeros((rows, columns), bool)
         camera = found.camera
         focal, centre = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
-        for part in parts:
+        before = len(parts)
+        for index in np.flatnonzero(balls_in_view(camera, middles[:before], radii[:before])):
             kernels.cover(
-                part.positions, np.ascontiguousarray(camera.world_to_camera), focal, centre, found.inverse,
+                parts[index].positions, np.ascontiguousarray(camera.world_to_camera), focal, centre, found.inverse,
                 _SAME_SURFACE, cell, covered,
             )  # fmt: skip
         gain = (gains or {}).get(found.name, np.ones(3))
         parts.append(_points_of(found, photo.picture, gain, cell, covered))
+        if len(parts[-1]):
+            middles[before] = (parts[-1].positions.min(axis=0) + parts[-1].positions.max(axis=0)) / 2
+            radii[before] = np.linalg.norm(parts[-1].positions - middles[before], axis=1).max()
     if not parts:
         nothing = np.zeros((0, 3))
         flat = np.zeros(0, np.float32)
