@@ -9,7 +9,7 @@ import pytest
 
 UNIT = Path(__file__).parent
 
-# whole stages, training and searches, and single tests of about a CPU second or more; as node ids begin below tests/unit
+# whole stages, training and searches, and single tests of about a CPU second; as node ids begin below tests/unit
 SLOW = (
     "benchmarks/test_gpu_check.py::test_no_run_begins",
     "benchmarks/test_gpu_check.py::test_the_check_imports",

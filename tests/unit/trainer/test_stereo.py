@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from mmap import mmap
 from typing import Any
 
 import numba
@@ -70,6 +71,17 @@ def test_sigma_estimates_the_depth_error(flight: Flight) -> None:
     error = np.concatenate(errors)
     assert (error < 1).mean() > 0.5
     assert (error < 3).mean() > 0.9
+
+
+def test_maps_lie_on_the_disk(flight: Flight) -> None:
+    """Those of 5,000 photos would fill the memory of a training machine."""
+    for index in range(len(flight.photos)):
+        shown = found(flight.stereo, index)
+        for values in (shown.inverse, shown.score, shown.agree, shown.accepted, shown.sigma):
+            base: object = values
+            while isinstance(base, np.ndarray):
+                base = base.base
+            assert isinstance(base, mmap)
 
 
 def test_the_order_of_the_photos_is_of_no_account(flight: Flight) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from PIL import Image
 from scipy.ndimage import label
 
 from splat.camera import Camera
+from splat.shelf import Shelf
 from trainer.dataset import Scene
 from trainer.photo_store import PhotoStore
 from trainer.stereo import kernels
@@ -24,7 +25,7 @@ _ROUNDING = 0.25  # pixels of parallax that a depth is uncertain by, however wel
 
 @dataclass(frozen=True)
 class DepthMap:
-    """What stereo knows of a photo; all arrays (h, w), about ten bytes a pixel of 533 by 400.
+    """What stereo knows of a photo; all arrays (h, w), ten bytes a pixel.
 
     Depths are those of the frame that the camera is in, along its viewing axis.
     """
@@ -52,8 +53,8 @@ class Stereo:
 
 
 def stereo_photos(scene: Scene, store: PhotoStore, settings: StereoSettings = SETTINGS) -> list[StereoPhoto]:
-    """The scene's training photos, in the frame of training; no other photo enters."""
-    photos = []
+    """The scene's training photos, in the frame of training; no other photo enters. Their pictures lie on the disk."""
+    photos, shelf = [], Shelf()
     for photo in scene.split("train"):
         camera = scene.frame.camera(photo.camera)
         picture = Image.fromarray(store.picture(photo))
@@ -61,8 +62,11 @@ def stereo_photos(scene: Scene, store: PhotoStore, settings: StereoSettings = SE
         for level in settings.levels:
             small = camera.scaled(min(1.0, level.long_edge / max(camera.width, camera.height)))
             shrunk = picture.resize((small.width, small.height), Image.Resampling.BOX)
-            looks.append(Look(small, np.asarray(shrunk.convert("L")), store.mask(photo, small)))
-        photos.append(StereoPhoto(photo.name, tuple(looks), np.asarray(shrunk), scene.observed[photo.name]))
+            shown = store.mask(photo, small)
+            grey = shelf.keep(np.asarray(shrunk.convert("L")))
+            looks.append(Look(small, grey, None if shown is None else shelf.keep(shown)))
+        coloured = shelf.keep(np.asarray(shrunk))
+        photos.append(StereoPhoto(photo.name, tuple(looks), coloured, scene.observed[photo.name]))
     return photos
 
 
@@ -75,17 +79,19 @@ def reconstruct(
 ) -> Stereo:
     """Depth maps of `photos`, whose sparse points are `positions` (P, 3); `after_each` gets the number of photos done.
 
-    A photo with too few sparse points or without a partner at a useful angle has none. Memory grows by some 5 MB a
-    photo (533 by 400 pixels) and time with the number of photos: each is matched with four others and compared with
-    twelve.
+    A photo with too few sparse points or without a partner at a useful angle has none. Maps lie on the disk, some 4 MB
+    a photo (533 by 400 pixels): those of 5,000 photos would fill the memory of a training machine. Time grows with the
+    number of photos: each is matched with four others and compared with twelve.
     """
+    shelf = Shelf()
     sources = choose_sources(photos, positions, settings)
     checks = choose_checks(photos, positions, settings, sources)
     raw: list[tuple[Float32, Float32] | None] = []
     for photo, chosen in zip(photos, sources, strict=True):
         pixels_known = photo.camera.project(positions[photo.observed])[1] > 0
         if chosen and int(pixels_known.sum()) >= settings.min_points and min(photo.looks[0].grey.shape) > 8:
-            raw.append(depth_map(photo, [photos[other] for other in chosen], positions, settings, match))
+            inverse, score = depth_map(photo, [photos[other] for other in chosen], positions, settings, match)
+            raw.append((shelf.keep(inverse), shelf.keep(score)))
         else:
             raw.append(None)
         after_each(len(raw))
@@ -97,8 +103,19 @@ def reconstruct(
             continue
         others = [(photos[other].camera, *there) for other in checks[index] if (there := raw[other]) is not None]
         step = inverse_step(photo.camera, [photos[other].camera for other in sources[index]], _median(found[0]))
-        maps.append(check(photo, found, others, step, settings))
+        maps.append(_kept(check(photo, found, others, step, settings), shelf))
     return Stereo(maps, checks)
+
+
+def _kept(found: DepthMap, shelf: Shelf) -> DepthMap:
+    return replace(
+        found,
+        inverse=shelf.keep(found.inverse),
+        score=shelf.keep(found.score),
+        agree=shelf.keep(found.agree),
+        accepted=shelf.keep(found.accepted),
+        sigma=shelf.keep(found.sigma),
+    )
 
 
 def check(
