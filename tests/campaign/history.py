@@ -47,7 +47,7 @@ class Seen:
     """Invariants checked at every write while the history runs."""
 
     faults: list[str] = field(default_factory=list)
-    free_since: dict[str, float] = field(default_factory=dict)
+    free_since: dict[str, float] = field(default_factory=dict)  # by quota: machines idle while runs wait for one
 
     def item_written(self, before: dict[str, Any], after: dict[str, Any]) -> None:
         for name in ("progress", "sequence", "sfmSequence", "trainingSequence", "compressorSequence"):
@@ -58,6 +58,7 @@ class Seen:
         """Every minute: no end stays untold, and no machine idle."""
         now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
         waiting = {one.token: one for one in pipeline.machine.frames() if one.token}
+        wanted = set()
         for item in pipeline.runs.items.values():
             name = job_name_of(item)
             execution = waiting.get(item["taskToken"])
@@ -68,17 +69,23 @@ class Seen:
             if name in machines.ended and now - since > TELL_SECONDS + world.excused(since):
                 self._once(f"{name} ended {now - since:.0f} s ago, and its task waits")
             if "queuedFor" in item and machines.quota is not None:
-                self._idle(item, name, pipeline)
+                quota = quota_of(json.loads(item["createRequest"]))
+                wanted.add(quota)
+                self._idle(quota, name, pipeline)
+        self.free_since = {quota: since for quota, since in self.free_since.items() if quota in wanted}
 
-    def _idle(self, item: dict[str, Any], name: str, pipeline: Pipeline) -> None:
+    def _idle(self, quota: str, name: str, pipeline: Pipeline) -> None:
+        """Of a quota's machines those are idle whose jobs ended last: the others have been given a job since."""
         machines, now = pipeline.machines, pipeline.world.now
-        quota = quota_of(json.loads(item["createRequest"]))
-        at_work = sum(quota_of(job.request) == quota and job.status in RUNNING for job in machines.jobs.values())
-        free = machines.quota is not None and at_work < machines.quota
-        since = self.free_since.setdefault(quota, now) if free else now
-        if not free:
+        assert machines.quota is not None
+        jobs = {name: job for name, job in machines.jobs.items() if quota_of(job.request) == quota}
+        idle = machines.quota - sum(job.status in RUNNING for job in jobs.values())
+        if idle <= 0:
             self.free_since.pop(quota, None)
-        elif now - since > TELL_SECONDS + pipeline.world.excused(since):
+            return
+        ends = sorted((machines.ended[name] for name in jobs if name in machines.ended), reverse=True)
+        since = max([self.free_since.setdefault(quota, now), *ends[idle - 1 : idle]])
+        if now - since > TELL_SECONDS + pipeline.world.excused(since):
             self._once(f"{name} waits while a machine stands idle ({quota})")
 
     def _once(self, fault: str) -> None:
