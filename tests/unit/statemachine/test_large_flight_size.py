@@ -16,6 +16,7 @@ from tests.campaign.world import Faults
 from tests.support.cloud import ENVIRONMENT
 from tests.support.fakes import MAX_DATA_BYTES
 
+pytestmark = pytest.mark.no_cover  # traced, thousands of events take twice as long
 MAX_EVENTS, MAX_BYTES = 25_000, 65_536
 SEED = 2  # of a history whose customer leaves the upload alone
 DAY = 86_400.0
