@@ -187,7 +187,7 @@ class JobName(NamedTuple):
         match = _JOB_NAME.fullmatch(text)
         if match is None:
             return None
-        block = _labelled(match["block"])
+        block = None if match["block"] is None else block_labelled(match["block"])
         if isinstance(block, int) and block > MAX_BLOCKS:
             return None
         return cls(match["job"], Stage(match["stage"]), int(match["attempt"]), block)
@@ -198,8 +198,12 @@ def block_label(block: BlockName) -> str:
     return COARSE if block == COARSE else f"b{block:02d}"
 
 
-def _labelled(label: str | None) -> BlockName | None:
-    return COARSE if label == COARSE else int(label[1:]) if label else None
+def block_labelled(label: str) -> BlockName:
+    """The block with a label that `block_label` makes. Raises ValueError for any other text."""
+    block: BlockName = COARSE if label == COARSE else int(label.removeprefix("b"))
+    if block_label(block) != label:
+        raise ValueError(f"{label!r} is no label of a block")
+    return block
 
 
 _JOB_NAME = re.compile(

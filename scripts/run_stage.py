@@ -1,6 +1,7 @@
 """Repeat one stage of one job with the SageMaker SDK, to try an image on a real instance.
 
-    .venv-build/bin/python -m scripts.run_stage JOB STAGE --image URI [--attempt N] [--instance-type TYPE] [--wait]
+    .venv-build/bin/python -m scripts.run_stage JOB STAGE --image URI [--attempt N] [--block b07] [--instance-type TYPE]
+        [--wait]
 
 The run has the inputs, role, network and limits of the job's earlier run, and writes its output beside that run's. It
 publishes no events, and its name and tags match no run of the pipeline.
@@ -21,7 +22,7 @@ from sagemaker.network import NetworkConfig
 from sagemaker.processing import ProcessingInput, ProcessingOutput, Processor
 from sagemaker.session import Session
 
-from contract.stages import MAX_JOB_NAME, JobName, Stage
+from contract.stages import MAX_JOB_NAME, JobName, Stage, block_labelled
 
 _OF_THE_PIPELINE = ("STATUS_BUS",)
 TAGS = [{"Key": "spaceport:debug", "Value": "true"}]
@@ -75,8 +76,7 @@ def process(given: dict[str, Any], session: Session, wait: bool = False) -> None
 
 def train(given: dict[str, Any], session: Session, wait: bool = False) -> None:
     """Start the training job of a Create request by the SDK's Estimator."""
-    (channel,), machine, stop = given["InputDataConfig"], given["ResourceConfig"], given["StoppingCondition"]
-    source, network = channel["DataSource"]["S3DataSource"], given.get("VpcConfig", {})
+    machine, stop, network = given["ResourceConfig"], given["StoppingCondition"], given.get("VpcConfig", {})
     estimator = Estimator(
         image_uri=given["AlgorithmSpecification"]["TrainingImage"],
         role=given["RoleArn"],
@@ -101,8 +101,13 @@ def train(given: dict[str, Any], session: Session, wait: bool = False) -> None:
         debugger_hook_config=False,
         sagemaker_session=session,
     )
-    data = TrainingInput(source["S3Uri"], source["S3DataDistributionType"], s3_data_type=source["S3DataType"])
-    estimator.fit({channel["ChannelName"]: data}, job_name=given["TrainingJobName"], wait=wait, logs=wait)
+    inputs = {channel["ChannelName"]: _input_of(channel) for channel in given["InputDataConfig"]}
+    estimator.fit(inputs, job_name=given["TrainingJobName"], wait=wait, logs=wait)
+
+
+def _input_of(channel: dict[str, Any]) -> TrainingInput:
+    source = channel["DataSource"]["S3DataSource"]
+    return TrainingInput(source["S3Uri"], source["S3DataDistributionType"], s3_data_type=source["S3DataType"])
 
 
 def debug_request(
@@ -133,7 +138,7 @@ def debug_request(
 
 def run(sagemaker: Any, session: Session, arguments: argparse.Namespace, at: datetime) -> str:
     """Start the debug run; returns the name of its SageMaker job."""
-    name = JobName(arguments.job, Stage(arguments.stage), arguments.attempt)
+    name = JobName(arguments.job, Stage(arguments.stage), arguments.attempt, arguments.block)
     kind = name.stage.kind
     described = getattr(sagemaker, f"describe_{kind.lower()}_job")(**{f"{kind}JobName": str(name)})
     request = debug_request(described, name, arguments.image, arguments.instance_type, at)
@@ -147,6 +152,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("stage", choices=[stage.value for stage in Stage])
     parser.add_argument("--image", required=True, help="URI of the image to try, in ECR")
     parser.add_argument("--attempt", type=int, default=1, help="of the earlier run whose inputs are taken")
+    parser.add_argument("--block", type=block_labelled, help="of a large flight, as in the run's name: b07, coarse")
     parser.add_argument("--instance-type", help="instead of that of the earlier run")
     parser.add_argument("--wait", action="store_true", help="print the log until the run ends")
     return parser.parse_args(arguments)

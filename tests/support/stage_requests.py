@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from contract.blocks import BlockName
 from contract.stages import Stage
 from domain.job import Job
 from domain.sagemaker_requests import Machine, Platform, create_request, machine_for
@@ -27,14 +28,17 @@ def job(step: str = "full", **options: Any) -> Job:
     return Job.model_validate(document)
 
 
-def request(stage: Stage, attempt: int = 1, spot: str = "true", **options: Any) -> dict[str, Any]:
+def request(
+    stage: Stage, attempt: int = 1, spot: str = "true", block: BlockName | None = None, **options: Any
+) -> dict[str, Any]:
     return create_request(
-        run_of(stage, attempt),
+        run_of(stage, attempt).model_copy(update={"block": block}),
         job(**options),
         FINISHED,
         platform(spot),
         RetryState(),
         machine(stage, spot=spot, **options),
+        coarse=FINISHED[Stage.TRAINING],
     )
 
 

@@ -32,21 +32,27 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def ours() -> dict[str, Any]:
-    processing, training = request(Stage.SFM), request(Stage.TRAINING)
+def ours(block: int | None = None) -> dict[str, Any]:
+    processing, training = request(Stage.SFM), request(Stage.TRAINING, block=block)
     processing["NetworkConfig"] |= NETWORK
     return {"processing": processing, "training": training | NETWORK}
 
 
 @cache
-def sdks(*arguments: str) -> dict[str, Any]:
+def sdks(*arguments: str, block: int | None = None) -> dict[str, Any]:
     if not PYTHON.is_file():
         pytest.fail(f"There is no build environment at {PYTHON}: run `make setup`.", pytrace=False)
     script = str(ROOT / "tests" / "support" / "sdk_requests.py")
     command = [str(PYTHON), script, *([json.dumps(arguments)] if arguments else [])]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, env=environment, input=json.dumps(ours()), capture_output=True, text=True, timeout=300, check=False
+        command,
+        env=environment,
+        input=json.dumps(ours(block)),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -95,4 +101,12 @@ def test_training_is_tried_on_demand_on_the_instance_that_is_asked_for_with_chec
     assert not sent.get("EnableManagedSpotTraining")
     assert sent["CheckpointConfig"]["S3Uri"] == earlier["CheckpointConfig"]["S3Uri"] + "debug-0504100000/"
     assert sent["VpcConfig"] == NETWORK["VpcConfig"]
+    assert told(sent["InputDataConfig"]) == told(earlier["InputDataConfig"])
+
+
+def test_a_block_is_trained_again_on_its_photos_and_the_coarse_model() -> None:
+    sent = sdks(JOB_ID, "3dgs", "--block", "b07", "--image", IMAGE, block=7)["training"]
+    earlier = ours(block=7)["training"]
+    assert sent["TrainingJobName"].startswith(f"{JOB_ID}-3dgs-b07-1-debug")
+    assert [channel["ChannelName"] for channel in sent["InputDataConfig"]] == ["scene", "coarse"]
     assert told(sent["InputDataConfig"]) == told(earlier["InputDataConfig"])
