@@ -26,7 +26,7 @@ from sample.scene import illuminate
 from sfm.stage import reconstruct_scene
 from stage.contract import run_stage
 
-TAKE = Take.steady(480, 12.0, 7.0)
+TAKE = Take.steady(480, 12.0, 4.0)
 GPS_SIGMA = (0.3, 0.3, 0.5)  # metres
 FILM = "DCIM/DJI_0001.MP4"
 
