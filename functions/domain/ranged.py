@@ -34,7 +34,8 @@ class RangedObject(io.RawIOBase):
 
     Raises botocore's ClientError for a version that is gone or was overwritten (If-Match fails), and UnreadableUpload
     for one that may not be read. A single read of more than MAX_READ_BYTES raises ReadTooLong before anything is
-    fetched, even near the object's end; a read that needs more than MAX_BLOCKS blocks raises OutOfReach.
+    fetched, even near the object's end; a read that needs more than MAX_BLOCKS blocks raises OutOfReach. An object that
+    ends before `size` raises OSError.
     """
 
     def __init__(self, s3: Any, uploaded: UploadedObject, size: int) -> None:
@@ -77,6 +78,8 @@ class RangedObject(io.RawIOBase):
         while filled < wanted:
             index, offset = divmod(self._position, BLOCK_BYTES)
             chunk = self._block(index)[offset : offset + wanted - filled]
+            if not chunk:
+                raise OSError(f"the object ends at {self._position} of {self._size} bytes")
             view[filled : filled + len(chunk)] = chunk
             self._position += len(chunk)
             filled += len(chunk)

@@ -158,6 +158,13 @@ def test_an_archive_that_claims_a_gigantic_directory_is_refused_before_it_is_fet
     assert s3.fetched <= 2 * BLOCK_BYTES
 
 
+def test_an_object_that_is_shorter_than_was_said_is_an_error_and_not_an_endless_read(cloud: Cloud) -> None:
+    answer = cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"first")
+    uploaded = UploadedObject(bucket=UPLOADS, key="a.zip", etag=answer["ETag"].strip('"'))
+    with pytest.raises(OSError, match="ends at 5 of 90 bytes"):
+        RangedObject(cloud.s3, uploaded, 90).read()
+
+
 def test_an_object_overwritten_while_it_is_read_is_an_error_of_aws(cloud: Cloud) -> None:
     answer = cloud.s3.put_object(Bucket=UPLOADS, Key="a.zip", Body=b"first")
     uploaded = UploadedObject(bucket=UPLOADS, key="a.zip", etag=answer["ETag"].strip('"'))
