@@ -183,8 +183,9 @@ WARNINGS: dict[WarningCode, Advice] = {
         "Choose a higher quality, or use the full splat, scene.ply.",
     ),
     WarningCode.PRODUCTS_MISSING: Advice(
-        "Some survey products could not be made; the scene is complete.",
-        "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place.",
+        "Some survey products are missing; the scene is complete.",
+        "Maps need GPS in the photos or a gcp_list.txt, a projected coordinate system, and three photos of each place; "
+        "a surface model also needs the quality standard or high.",
     ),
     WarningCode.LOGO_UNUSED: Advice(
         "The quality report has no logo: the file could not be used.",

@@ -143,7 +143,7 @@ def _maps(
             "areaSquareMetres": round(float(rasters.valid.sum()) * cell * cell, 1),
         }
         if options.quality is Quality.PREVIEW:
-            made.missing["surface model"] = "the quality preview is too coarse for heights: choose standard or high"
+            made.missing["surface model"] = "a preview is too coarse for heights"
         else:
             _surface(rasters, place, placed, output, scratch, made)
     except (NothingSeenError, TooLargeError) as error:
