@@ -40,6 +40,8 @@ def look_round() -> list[str]:
 
 
 class Clock:
+    """Stands still unless a test lets time pass."""
+
     def __init__(self) -> None:
         self.now = 1_777_000_000.0
 
@@ -48,3 +50,6 @@ class Clock:
 
     def pass_seconds(self, seconds: float) -> None:
         self.now += seconds
+
+    def pass_minutes(self, minutes: float) -> None:
+        self.pass_seconds(60 * minutes)

@@ -19,28 +19,15 @@ from domain.outcome import WAITING
 from tests.support.cloud import Cloud, Crash, invoke
 from tests.support.events import sample_event
 from tests.support.fakes import FakeExecution, FakeStepFunctions, aws_error
+from tests.support.queueing import Clock
 from tests.support.runs import JOB_ID, ask_for, job_changed, job_name, output_of, run_of, waiting
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")
 
 
-class Clock:
-    """Stands still unless a test lets minutes pass."""
-
-    def __init__(self) -> None:
-        self.now = 1_777_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def pass_minutes(self, minutes: float) -> None:
-        self.now += 60 * minutes
-
-
 @pytest.fixture
-def clock(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(stage_runs.StageRuns.__init__, "__defaults__", (clock,))
+def clock(clock: Clock, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of the queue, of SageMaker, and of watch_runs itself."""
     monkeypatch.setattr(watch_module.Watcher.__init__, "__kwdefaults__", {"clock": clock})
     cloud.sagemaker.clock = lambda: datetime.fromtimestamp(clock(), UTC)
     cloud.stepfunctions.executions[JOB_ID] = FakeExecution({})
