@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from threading import Event, Timer
+from time import monotonic
 from urllib.parse import urlsplit
 
 from domain.errors import MAX_FACTS, one_line
@@ -58,11 +59,15 @@ def _status_of(url: str, body: bytes, headers: Mapping[str, str], targets: Targe
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     path = parts._replace(scheme="", netloc="", path=parts.path or "/", fragment="").geturl()
+    begun = monotonic()
     with socket.create_connection((_address(host, port, targets), port), seconds) as raw:
         sock = raw
         if parts.scheme == "https":
             sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host, do_handshake_on_connect=False)
-        with sock, _ended_after(seconds, sock) as too_late:
+        left = begun + seconds - monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no answer within {seconds:g} s")
+        with sock, _ended_after(left, sock) as too_late:
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
             # the connection would otherwise resolve the host again, and the answer might be another address by then

@@ -77,15 +77,25 @@ def test_what_a_host_answers_is_told_in_one_short_line(line: bytes) -> None:
     assert str(failure.value).isprintable()
 
 
-def test_an_answer_in_time_is_taken() -> None:
-    def answer(connection: socket.socket, _over: threading.Event) -> None:
-        request = b""
-        while not request.endswith(b"{}"):
-            request += connection.recv(4096)
-        connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+def accept(connection: socket.socket, _over: threading.Event) -> None:
+    """Answers at once."""
+    request = b""
+    while not request.endswith(b"{}"):
+        request += connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    with host(answer) as address:
+
+def test_an_answer_in_time_is_taken() -> None:
+    with host(accept) as address:
         post(f"http://{address}/", b"{}", {}, Targets.ANY)
+
+
+def test_the_time_to_connect_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that takes the connection late has no more time for its answer."""
+    clock = iter([100.0, 111.0])
+    monkeypatch.setattr("domain.post.monotonic", lambda: next(clock))
+    with host(lambda _connection, _over: None) as address, pytest.raises(Undelivered, match="no answer within 10 s"):
+        post(f"http://{address}/", b"{}", {}, Targets.ANY, 10.0)
 
 
 @pytest.mark.parametrize(
