@@ -1,4 +1,4 @@
-"""Identify the caller, whose token API Gateway's JWT authorizer has verified before the function runs."""
+"""Identify the caller by a token that API Gateway's JWT authorizer has verified, and the jobs that are the caller's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contract.codes import ErrorCode
+from domain.errors import RefusedRequest
 from domain.job import owner_by_email
+from domain.job_item import JobItem
+from domain.jobs_table import JobsTable
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class Caller:
     def prefix(self) -> str:
         """The prefix of the caller's uploads in the uploads bucket."""
         return f"users/{hashlib.sha256(self.subject.encode()).hexdigest()[:16]}/"
+
+
+def owned_job(jobs: JobsTable, job_id: str, caller: Caller) -> JobItem:
+    """The item of a job of the caller's. Raises RefusedRequest(NO_SUCH_JOB) for somebody else's job as for a job that
+    does not exist.
+    """
+    item = jobs.find(job_id)
+    if item is None or item.owner not in caller.owners:
+        raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
+    return item
 
 
 def network_of(address: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from api.caller import Caller
+from api.caller import Caller, owned_job
 from api.models import JobList, JobView, RerunBody, StartedJob, StartJobRequest
 from api.source import ObjectAddress, parse_s3_url
 from api.views import summary_of, view_of
@@ -130,7 +130,7 @@ class Service:
 
     def look(self, job_id: str, caller: Caller, api: str) -> JobView:
         """A job with links to its files; `api`: the API's URL. Raises RefusedRequest(NO_SUCH_JOB)."""
-        item = self._own(job_id, caller)
+        item = owned_job(self._jobs, job_id, caller)
         now = self._clock()
         expire = now + timedelta(seconds=self._links.seconds)
         more = self._links.snapshots(job_id)
@@ -141,7 +141,7 @@ class Service:
 
     def stop(self, job_id: str, caller: Caller) -> Cancellation:
         """Stop a job. Raises RefusedRequest(NO_SUCH_JOB)."""
-        self._own(job_id, caller)
+        owned_job(self._jobs, job_id, caller)
         return self._canceller.cancel(job_id)
 
     def rerun(self, job_id: str, body: RerunBody, key: str | None, caller: Caller) -> StartedRerun:
@@ -149,17 +149,10 @@ class Service:
 
         Raises RefusedRequest (NO_SUCH_JOB, JOB_RUNNING, NOT_REUSABLE), RejectedUpload(INVALID_OPTION).
         """
-        self._own(job_id, caller)
+        owned_job(self._jobs, job_id, caller)
         _check_address(body.options, caller)
         request = RerunRequest(job_id=job_id, from_stage=body.from_stage, options=body.options, request_id=key)
         return self._rerunner.rerun(request)
-
-    def _own(self, job_id: str, caller: Caller) -> JobItem:
-        """The job's item. Somebody else's job gets the same refusal as a job that does not exist."""
-        item = self._jobs.find(job_id)
-        if item is None or item.owner not in caller.owners:
-            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
-        return item
 
 
 def _check_address(options: Mapping[str, object], caller: Caller) -> None:

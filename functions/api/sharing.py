@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from api.caller import Caller
+from api.caller import Caller, owned_job
 from api.models import NewShare, ShareRequest, ShareView
 from contract.codes import ErrorCode
 from domain.errors import RefusedRequest
@@ -43,27 +43,27 @@ class Sharing:
 
     def rename(self, job_id: str, name: str, caller: Caller) -> None:
         """Rename a scene. Raises RefusedRequest(NO_SUCH_JOB), like every method here."""
-        self._own(job_id, caller)
+        owned_job(self._jobs, job_id, caller)
         self._jobs.set_name(job_id, scene_name(name))
 
     def share(self, job_id: str, request: ShareRequest, caller: Caller) -> NewShare:
-        self._own(job_id, caller)
+        owned_job(self._jobs, job_id, caller)
         now, secret, share_id = self._clock(), new_secret(), uuid.uuid4().hex[:12]
         expires = None if request.days is None else now + timedelta(days=request.days)
         share = Share(label=request.label, secret_hash=hash_of(secret), created_at=now, expires_at=expires)
         if not self._jobs.add_share(job_id, share_id, share):
-            self._own(job_id, caller)  # it may be gone by now
+            owned_job(self._jobs, job_id, caller)  # it may be gone by now
             raise RefusedRequest(ErrorCode.INVALID_REQUEST, f"at most {MAX_SHARES} links per scene: withdraw one first")
         return NewShare(**_view(share_id, share), token=f"{job_id}.{secret}")
 
     def shares(self, job_id: str, caller: Caller) -> list[ShareView]:
         """The scene's shares, oldest first."""
-        item = self._own(job_id, caller)
+        item = owned_job(self._jobs, job_id, caller)
         found = sorted(item.shares.items(), key=lambda entry: entry[1].created_at)
         return [ShareView(**_view(share_id, share)) for share_id, share in found]
 
     def withdraw(self, job_id: str, share_id: str, caller: Caller) -> None:
-        self._own(job_id, caller)
+        owned_job(self._jobs, job_id, caller)
         self._jobs.remove_share(job_id, share_id)
 
     def opened(self, token: str, api: str) -> str | None:
@@ -98,7 +98,7 @@ class Sharing:
 
         The files are deleted first, so that a call that was interrupted can be repeated: the job still exists then.
         """
-        item = self._own(job_id, caller)
+        item = owned_job(self._jobs, job_id, caller)
         if item.open:
             raise RefusedRequest(ErrorCode.JOB_RUNNING)
         self._delete_below(self._results, f"{KEPT}/{job_id}/")
@@ -134,13 +134,6 @@ class Sharing:
             answer = self._s3.delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
             if answer.get("Errors"):
                 raise RuntimeError(f"not deleted: {answer['Errors'][:3]}")
-
-    def _own(self, job_id: str, caller: Caller) -> JobItem:
-        """The job's item. Somebody else's job gets the same refusal as a job that does not exist."""
-        item = self._jobs.find(job_id)
-        if item is None or item.owner not in caller.owners:
-            raise RefusedRequest(ErrorCode.NO_SUCH_JOB, job_id)
-        return item
 
 
 def _view(share_id: str, share: Share) -> dict[str, Any]:
