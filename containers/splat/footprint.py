@@ -80,6 +80,13 @@ def footprint_of(points: Vector, cameras: Sequence[Camera], up: Vector) -> Footp
     return Footprint(up, ground, ceiling, flat, rim)
 
 
+def seen_from_near(camera: Camera, points: Vector) -> Mask:
+    """(P,) which of `points` (P, 3) are in the camera's picture, and not so far away that they are too small in it."""
+    pixels, depths = camera.project(points)
+    inside = camera.contains(pixels, depths)
+    return inside & (depths <= _MAX_DEPTH * np.median(depths[inside])) if inside.any() else inside
+
+
 def _seen(points: Vector, cameras: Sequence[Camera]) -> Mask:
     """Which points enough cameras see from near; of many points only every n-th is tested."""
     asked = np.zeros(len(points), dtype=np.bool_)
@@ -89,10 +96,7 @@ def _seen(points: Vector, cameras: Sequence[Camera]) -> Mask:
     which = np.flatnonzero(asked)
     counts = np.zeros(len(which), dtype=np.int64)
     for camera in cameras:
-        pixels, depths = camera.project(points[which])
-        visible = camera.contains(pixels, depths)
-        if visible.any():
-            counts += visible & (depths <= _MAX_DEPTH * np.median(depths[visible]))
+        counts += seen_from_near(camera, points[which])
     seen = np.zeros(len(points), dtype=np.bool_)
     seen[which[counts >= min(MIN_PHOTOS, len(cameras), max(1, int(counts.max(initial=0))))]] = True
     return seen if seen.any() else asked

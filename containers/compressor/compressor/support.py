@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from splat.camera import Camera
+from splat.footprint import seen_from_near
 
 _MAX_POINTS = 500
 _MAX_CAMERAS = 120
-_MAX_DEPTH = 3.0  # times a photo's median depth: what is farther is too small in it to count
 _ANGLE = 20.0  # degrees from a photo's ray at which support has fallen to 1/e
 
 Vector = NDArray[np.float64]
@@ -54,12 +54,6 @@ def support_of(points: Vector, cameras: Sequence[Camera]) -> Support:
     cameras = cameras[:: math.ceil(len(cameras) / _MAX_CAMERAS)]
     offsets = np.stack([camera.position for camera in cameras])[:, None] - points
     distances = np.linalg.norm(offsets, axis=2)
-    seen = np.stack([_visible(camera, points) for camera in cameras])
+    seen = np.stack([seen_from_near(camera, points) for camera in cameras])
     own = distances[seen] if seen.any() else distances
     return Support(points, offsets / np.maximum(distances, 1e-12)[..., None], seen, float(np.median(own)))
-
-
-def _visible(camera: Camera, points: Vector) -> NDArray[np.bool_]:
-    pixels, depths = camera.project(points)
-    inside = camera.contains(pixels, depths)
-    return inside & (depths <= _MAX_DEPTH * np.median(depths[inside])) if inside.any() else inside
