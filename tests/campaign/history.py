@@ -55,7 +55,7 @@ class Seen:
                 self.faults.append(f"{after['jobId']}: {name} fell from {before[name]} to {after.get(name)}")
 
     def look(self, pipeline: Pipeline) -> None:
-        """Every minute: no end stays untold, and no machine idle."""
+        """Every minute: no end stays untold, no machine idle, and no run in the queue without a heartbeat."""
         now, machines, world = pipeline.world.now, pipeline.machines, pipeline.world
         waiting = {one.token: one for one in pipeline.machine.frames() if one.token}
         wanted = set()
@@ -68,6 +68,8 @@ class Seen:
             since = max(machines.ended.get(name, now), begun)
             if name in machines.ended and now - since > TELL_SECONDS + world.excused(since):
                 self._once(f"{name} ended {now - since:.0f} s ago, and its task waits")
+            if "queuedFor" in item and now - execution.beat_at > TELL_SECONDS + world.excused(execution.beat_at):
+                self._once(f"{name} has had no heartbeat for {now - execution.beat_at:.0f} s in the queue")
             if "queuedFor" in item and machines.quota is not None:
                 quota = quota_of(json.loads(item["createRequest"]))
                 wanted.add(quota)

@@ -36,6 +36,7 @@ class Execution:
     token: str | None = None  # of the task that waits
     visit: int = 0  # rises with every attempt at a state: what was set for an earlier one is void
     beats: int = 0  # rises with every heartbeat of a task
+    beat_at: float = 0.0  # when it last did
     tries: Counter[int] = field(default_factory=Counter)
     history: list[Json] = field(default_factory=list)
     transitions: int = 0
@@ -268,6 +269,7 @@ class Machine:
     def _watch_heartbeat(self, execution: Execution) -> None:
         token, state = execution.token, self._state(execution)
         execution.beats += 1
+        execution.beat_at = self._world.now
         beats = execution.beats
 
         def silent() -> None:
