@@ -158,11 +158,11 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><script>ale
 UNUSABLE: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "no such file"),
     "large": (lambda: encoded("PNG") + bytes(MAX_LOGO_BYTES), "larger than 1 MB"),
-    "svg": (lambda: SVG, "no PNG or JPEG"),
-    "gif": (lambda: encoded("GIF"), "no PNG or JPEG"),
-    "tiff": (lambda: encoded("TIFF"), "no PNG or JPEG"),
-    "cut off": (lambda: encoded("PNG")[:60], "no PNG or JPEG"),
-    "cut off jpeg": (lambda: encoded("JPEG")[:300], "no PNG or JPEG"),
+    "svg": (lambda: SVG, "not a readable PNG or JPEG"),
+    "gif": (lambda: encoded("GIF"), "not a readable PNG or JPEG"),
+    "tiff": (lambda: encoded("TIFF"), "not a readable PNG or JPEG"),
+    "cut off": (lambda: encoded("PNG")[:60], "not a readable PNG or JPEG"),
+    "cut off jpeg": (lambda: encoded("JPEG")[:300], "not a readable PNG or JPEG"),
     "bomb": (lambda: bomb(4001, 4000), "16 megapixels"),
     "huge bomb": (lambda: bomb(60_000, 60_000), "16 megapixels"),
 }
