@@ -50,7 +50,7 @@ def test_geographic_tabs_spaces_in_names_and_strangers() -> None:
     ("text", "words"),
     [
         ("", "empty"),
-        ("somewhere in Europe\n1 2 3 4 5 a.jpg", "no coordinate system"),
+        ("somewhere in Europe\n1 2 3 4 5 a.jpg", "not a coordinate system"),
         ("EPSG:4326\n1 2 3 4 5", "line 2"),
         ("EPSG:4326\n\n11.5 x 3 4 5 a.jpg", "line 3"),
         ("EPSG:4326\n11 48 nan 4 5 dji_1.jpg", "a number that is none"),
@@ -143,7 +143,7 @@ def test_old_editors_and_huge_files(tmp_path: Path) -> None:
 def test_a_coordinate_system_opens_no_file(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr("sfm.crs.CRS.from_proj4", lambda text: asked.append(text))
-    with pytest.raises(UnusableGcpFileError, match="no coordinate system"):
+    with pytest.raises(UnusableGcpFileError, match="not a coordinate system"):
         parse_gcp_list(f"{header}\n1 2 3 4 5 dji_1.jpg", PHOTOS)
     assert asked == []
 
