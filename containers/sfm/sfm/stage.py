@@ -167,13 +167,13 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
         with context.stopwatch("plot"):
             overlap = plot_scene(output, georegistration, lost_places(unregistered, georegistration))
         write_json(output / "photos.json", rows)
-        write_json(output / "georeference.json", georegistration.as_json())
+        georeference = georegistration.as_json()
+        write_json(output / "georeference.json", georeference)
         figures = survey(model, photos, georegistration, overlap)
         write_json(output / "survey.json", figures)
         with context.stopwatch("blocks"):
-            georeferenced = georegistration.as_json()["georeferenced"]
             blocks, block_warnings = divide(
-                output, len(solved.placed), context.options.blocks, georeferenced=georeferenced
+                output, len(solved.placed), context.options.blocks, georeferenced=georeference["georeferenced"]
             )
     return StageOutcome(
         counts={
@@ -191,7 +191,7 @@ def reconstruct_scene(context: StageContext) -> StageOutcome:
             "reprojectionError": round(model.compute_mean_reprojection_error(), 4),
             "meanTrackLength": round(model.compute_mean_track_length(), 3),
             "registeredShare": round(len(solved.placed) / len(photos), 4),
-            "gpsRms": georegistration.as_json()["rms_metres"],
+            "gpsRms": georeference["rms_metres"],
             "meanOverlap": round(overlap.mean, 2),
             "overlapShare": round(overlap.enough_share, 4),
             "calibration": solved.mapped.calibration,
