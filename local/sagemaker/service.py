@@ -68,11 +68,12 @@ class SageMaker:
         plan = _PLANNERS[kind](request)
         name = request[f"{kind}JobName"]
         arn = f"arn:aws:sagemaker:{self.region}:{self.account}:{kind.lower()}-job/{name}"
-        job = Job(kind, name, arn, request, plan, self.clock(), self.clock, self.announce)
         with self._lock:
             if (kind, name) in self._jobs:
                 raise RequestError("ResourceInUse", f"Job name must be unique, and a job with this name exists: {arn}")
             self._check_quota(kind, request)
+            # its time is read after the check: otherwise it could begin before the job whose machine it gets has ended
+            job = Job(kind, name, arn, request, plan, self.clock(), self.clock, self.announce)
             self._jobs[kind, name] = job
             thread = threading.Thread(target=self._run, args=(job,), name=name, daemon=True)
             self._threads = [other for other in self._threads if other.is_alive()] + [thread]

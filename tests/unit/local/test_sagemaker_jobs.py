@@ -16,7 +16,9 @@ from domain.compute import CannotStart, Compute
 from domain.outcome import outcome_of
 from domain.stages import StageRun
 from local.sagemaker.container import repository_of
+from local.sagemaker.plan import Kind
 from local.sagemaker.runner import SpotMarket
+from local.sagemaker.service import SageMaker
 from tests.support.sagemaker_bench import REPOSITORY, Bench, opened
 
 
@@ -100,6 +102,21 @@ def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench: Bench
     bench.client.stop_processing_job(ProcessingJobName="job-1")
     bench.end_of("Processing", "job-1")
     bench.process("job-2", "copy")
+
+
+def test_a_job_begins_after_the_machine_it_gets_was_seen_to_be_free(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check, seen = SageMaker._check_quota, list[float]()
+
+    def slow_check(service: SageMaker, kind: Kind, request: dict[str, Any]) -> None:
+        check(service, kind, request)
+        time.sleep(0.05)
+        seen.append(time.time())
+
+    monkeypatch.setattr(SageMaker, "_check_quota", slow_check)
+    bench.process("job-1", "copy")
+    assert bench.end_of("Processing", "job-1")["CreationTime"].timestamp() >= round(seen[0], 3) - 0.001
 
 
 def test_processing_runs_the_entry_point_and_uploads_its_output(bench: Bench) -> None:
