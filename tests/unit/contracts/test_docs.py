@@ -1,4 +1,4 @@
-"""The documentation agrees with itself and with the files that it names."""
+"""The documentation is consistent with itself and with the files that it names."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_no_table_is_cut_by_a_blank_line(page: Path) -> None:
-    """A row after a blank line begins a new table, whose second line must be its rule."""
+    """A row after a blank line begins a new table, whose second line must be its delimiter row."""
     lines = page.read_text(encoding="utf-8").splitlines()
     begins = [
         i for i, line in enumerate(lines) if line.startswith("|") and (i == 0 or not lines[i - 1].startswith("|"))
@@ -112,7 +112,7 @@ def test_no_table_is_cut_by_a_blank_line(page: Path) -> None:
 
 
 def test_the_tree_is_what_the_files_say_of_themselves() -> None:
-    """`make tree` writes it anew."""
+    """`make tree` writes it."""
     assert tree.TREE.read_text(encoding="utf-8") == tree.document()
 
 

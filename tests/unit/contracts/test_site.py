@@ -1,4 +1,4 @@
-"""The documentation's site: it lists every page, and what leads out of docs/ becomes a name."""
+"""The documentation's site: it lists every page, and links out of docs/ become file names."""
 
 from __future__ import annotations
 

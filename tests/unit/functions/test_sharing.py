@@ -1,4 +1,5 @@
-"""Rename, share and delete through the API: what is another's does not exist, and a withdrawn link opens nothing."""
+"""Rename, share and delete through the API: other owners' scenes do not exist for the caller, and a withdrawn link
+opens nothing."""
 
 from __future__ import annotations
 
@@ -116,7 +117,7 @@ def test_deleting_takes_item_files_and_links_away(cloud: Cloud) -> None:
 
 
 class TwoPilots:
-    """Alice and Bob, who call their archive alike and drop it at one key."""
+    """Alice and Bob, whose archives have the same name and are uploaded to the same key."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud

@@ -1,4 +1,4 @@
-"""A splat against the surfaces that photos agree on, from where no photo was taken."""
+"""A splat compared with the surfaces on which photos agree, from where no photo was taken."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_fog_and_holes_and_wrong_colours_lower_the_match() -> None:
     assert good.psnr > 30
     high, _ = squares(1.5, 0.5)
     before = good
-    for opacity in (0.05, 0.2, 0.6):  # a grey veil, ever denser
+    for opacity in (0.05, 0.2, 0.6):  # a grey veil of increasing density
         veiled = together(solid, splat(high, np.full((len(high), 3), 0.5), opacity, 0.5))
         found = match_off_path(veiled, surfaces, cameras)
         assert found is not None
