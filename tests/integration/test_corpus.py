@@ -54,7 +54,7 @@ class Case:
 
 
 def entries(files: dict[str, bytes], method: int = Method.STORED) -> list[Packed]:
-    """As macOS writes them: names in UTF-8 without the flag that says so."""
+    """Entries as macOS writes them: names in UTF-8 without the flag that says so."""
     return [Packed(name.encode(), body, method) for name, body in files.items()]
 
 

@@ -121,7 +121,7 @@ SAMPLES = {
 
 
 def put_letter(stack: Stack, edge: Edge, event: dict[str, Any]) -> None:
-    """As Lambda does after the last retry."""
+    """Puts an event into the dead letter queue, as Lambda does after the last retry."""
     said = {"ErrorMessage": {"DataType": "String", "StringValue": "the table is not there"}}
     sqs = stack.address.client("sqs")
     sqs.send_message(QueueUrl=edge.queue_url, MessageBody=json.dumps(event), MessageAttributes=said)

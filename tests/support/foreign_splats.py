@@ -24,7 +24,7 @@ def word(shares: np.ndarray, bits: tuple[int, ...]) -> int:
 
 
 def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
-    """As PlayCanvas' tools write it, from the format's documentation."""
+    """A PLY packed as by PlayCanvas' tools, from the format's documentation."""
     count = len(splat)
     chunks, words = [], []
     colours = 0.5 + SH_C0 * splat.sh0.astype(np.float64)
@@ -68,7 +68,7 @@ def packed_ply(splat: Gaussians, *, colour_range: bool = True) -> bytes:
 
 
 def dot_splat(splat: Gaussians) -> bytes:
-    """As the first web viewers store it: 32 bytes per Gaussian."""
+    """A .splat file as the first web viewers store it: 32 bytes per Gaussian."""
     unit = splat.quats / np.linalg.norm(splat.quats, axis=1, keepdims=True)
     shades = np.column_stack([np.clip(0.5 + SH_C0 * splat.sh0, 0, 1), opacity_of(splat.opacities)])
     rows = [

@@ -19,7 +19,7 @@ moto_writes = BaseJSONSerializer._serialize_type_structure
 ast_nodes: Any = import_module("moto.dynamodb.parsing.ast_nodes")  # moto's type hints lack it
 moto_traverses = ast_nodes.DepthFirstTraverser.traverse_node_recursively
 moto_counts = ActionCountValidator.verify_action_counts
-_descends: dict[Any, bool] = {}  # by class and base classes
+_descends: dict[Any, bool] = {}  # whether a class descends from base classes, by both
 
 
 def quicken() -> None:

@@ -20,7 +20,7 @@ class Call:
     body: bytes
 
     def verified(self, secret: str) -> bool:
-        """By https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
+        """Verifies a call by https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md."""
         signed = ".".join((self.headers["webhook-id"], self.headers["webhook-timestamp"], self.body.decode()))
         key = base64.b64decode(secret.removeprefix("whsec_"))
         expected = base64.b64encode(hmac.new(key, signed.encode(), hashlib.sha256).digest()).decode()

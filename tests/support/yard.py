@@ -25,7 +25,7 @@ EYES = {"south.jpg": (-0.5, -3, 2), "above.jpg": (0, -0.5, 4), "east.jpg": (2.5,
 
 
 def cameras() -> dict[str, Camera]:
-    """The box hides the place in the last photo."""
+    """Four cameras; the box hides the place from the last."""
     return {
         name: look_at(eye, (*PLACE[:2], 0.1), (0.01, 0, 1), width=PHOTO[0], height=PHOTO[1])
         for name, eye in EYES.items()
@@ -33,7 +33,7 @@ def cameras() -> dict[str, Camera]:
 
 
 def photos() -> Photos:
-    """By a lens without distortion, so that each photo matches the page's camera."""
+    """Photos by a lens without distortion, so that each photo matches the page's camera."""
     views = [View(name, "train", camera) for name, camera in cameras().items()]
     rows = [{"name": name, "original": f"DCIM/{name.upper()}"} for name in EYES]
     lens = views[0].camera
@@ -79,6 +79,6 @@ def look_on_a_phone(page: Any, name: str, folder: Path) -> None:
 
 
 def corners() -> list[NDArray[np.float64]]:
-    """Of the box's top, a little inside its edges."""
+    """Corners of the box's top, a little inside its edges."""
     x, y, height = BOX
     return [np.array([a * (x - 0.12), b * (y - 0.12), height]) for a, b in ((1, -1), (-1, -1), (-1, 1), (1, 1))]

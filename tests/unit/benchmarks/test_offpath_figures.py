@@ -28,7 +28,7 @@ DOWN, NORTH = np.array([0.0, 0.0, -1.0]), np.array([0.0, 1.0, 0.0])
 
 
 def above(height: float, width: int = 80) -> TrueCamera:
-    """Straight down from `height` over the origin."""
+    """A camera that looks straight down from `height` over the origin."""
     transform = world_to_camera(np.array([0.0, 0.0, height]), DOWN, NORTH)
     return TrueCamera(width, width * 3 // 4, width, width, width / 2, width * 3 / 8, transform)
 

@@ -156,7 +156,7 @@ UTM = (500_000.0, 5_200_000.0, 400.0)
 
 
 def far_ply(path: Path, splat: Gaussians, offset: tuple[float, float, float]) -> None:
-    """As survey tools write it: positions in doubles."""
+    """A PLY as survey tools write it: positions in doubles."""
     write_ply(path, splat)
     vertices = PlyData.read(str(path))["vertex"].data
     wide = np.empty(len(vertices), [(name, "f8" if name in "xyz" else "f4") for name in vertices.dtype.names])

@@ -56,7 +56,7 @@ def scene() -> Scene:
 
 
 def rays(count: int, seed: int) -> tuple[Vector, Vector]:
-    """From all directions above the village, at places in it."""
+    """Rays from all directions above the village to places in it."""
     rng = np.random.default_rng(seed)
     targets = np.column_stack([rng.uniform(-1.8, 1.8, (count, 2)), rng.uniform(0, 0.8, count)])
     outward = rng.normal(size=(count, 3))

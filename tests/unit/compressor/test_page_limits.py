@@ -40,7 +40,7 @@ def drawn(scene: Surroundings) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def places() -> NDArray[np.float64]:
-    """In the splat's coordinates, in and around the village."""
+    """Places in and around the village, in the splat's coordinates."""
     rng = np.random.default_rng(5)
     return rng.uniform(-4, 4, (400, 3)) + 0.5 * UP
 

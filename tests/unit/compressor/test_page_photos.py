@@ -20,7 +20,7 @@ WIDTH, HEIGHT = 800, 600
 
 
 def views(count: int = 8) -> list[View]:
-    """From a ring 30 m above the ground, all looking at its middle."""
+    """Views from a ring 30 m above the ground, all looking at its middle."""
     turns = 2 * np.pi * np.arange(count) / count
     eyes = np.column_stack([18 * np.cos(turns), 18 * np.sin(turns), np.full(count, 30.0)])
     cameras = [look_at(eye, (1, 2, 0), (0, 0, 1), width=WIDTH, height=HEIGHT) for eye in eyes]

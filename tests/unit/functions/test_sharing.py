@@ -198,7 +198,7 @@ def test_links_of_the_same_moment_are_no_more_than_may_be(cloud: Cloud, monkeypa
     for _ in range(most - 1):
         share()
     before = JobsTable(cloud.table("jobs")).find(JOB_ID)
-    monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of them has read
+    monkeypatch.setattr(JobsTable, "find", lambda _table, _job_id: before)  # what each of the three calls reads
     answers = [call("POST", f"/jobs/{JOB_ID}/shares", {}) for _ in range(3)]
     assert [answer.status for answer in answers[:1]] == [201]
     assert {answer.json.get("code") for answer in answers[1:]} == {"INVALID_REQUEST"}

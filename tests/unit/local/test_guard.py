@@ -16,7 +16,11 @@ from local.guard import PAGE_POLICY, guarded, is_page, refusal
 
 PORT = 4566
 ADDRESS = Address(PORT, 4567)
-SIGNER = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "aws_session_token": "test"}  # as a role's
+SIGNER = {
+    "aws_access_key_id": "test",
+    "aws_secret_access_key": "test",
+    "aws_session_token": "test",
+}  # like a role's credentials
 OWN = {"host": "127.0.0.1:4566"}
 
 

@@ -98,7 +98,7 @@ def test_a_quota_counts_the_jobs_of_one_kind_on_one_type_of_machine(bench: Bench
     with pytest.raises(ClientError, match="for processing job usage' is 1 Instances") as refused:
         bench.process("job-2", "copy")
     assert refused.value.response["Error"]["Code"] == "ResourceLimitExceeded"
-    bench.train("job-3", "copy")  # of another kind, and on another machine
+    bench.train("job-3", "copy")  # a job of another kind, on another machine
     bench.client.stop_processing_job(ProcessingJobName="job-1")
     bench.end_of("Processing", "job-1")
     bench.process("job-2", "copy")

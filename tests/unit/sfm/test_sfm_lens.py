@@ -32,7 +32,7 @@ def fitted(truth: pycolmap.Reconstruction) -> pycolmap.Reconstruction | None:
 
 
 def centre_error(model: pycolmap.Reconstruction, truth: pycolmap.Reconstruction) -> float:
-    """As a share of the flight's size, after the best similarity."""
+    """Error of the camera centres as a share of the flight's size, after the best similarity."""
     ours, theirs = (
         np.array([image.projection_center() for _, image in sorted(m.images.items())]) for m in (model, truth)
     )

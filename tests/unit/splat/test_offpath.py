@@ -93,7 +93,7 @@ def test_contrast_to_error_is_the_same_of_a_pale_scene_whose_errors_are_as_pale(
     normals = np.tile(UP, (len(points), 1))
     cameras = look_around(points, 9.0, UP)
     found = []
-    for share in (1.0, 0.5):  # of the contrast
+    for share in (1.0, 0.5):  # share of the contrast that is left
         given = 0.5 + share * (colours - 0.5)
         match = match_off_path(
             splat(points, 0.5 + 0.6 * (given - 0.5), 0.97), Surfaces(points, normals, given), cameras
