@@ -112,7 +112,7 @@ class Report:
 
 
 def draw_faults(seed: int) -> Faults:
-    """The fault rates of a history, each between zero and twice the usual rate."""
+    """The fault rates of a history: all zero, or up to twice the usual ones."""
     chance = random.Random(seed ^ 0x5EED)
     strength = chance.choice([0.0, 0.3, 1.0, 1.0, 2.0])
     return Faults(

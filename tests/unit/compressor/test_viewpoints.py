@@ -88,7 +88,7 @@ def test_training_views_and_views_all_round_are_explored_and_held_out_ones_are_n
 
 
 def test_the_background_makes_no_file_better(make_splat: MakeSplat) -> None:
-    """The same splat in pictures three times as wide, two thirds of them empty: the same decibels."""
+    """The same splat in pictures three times as wide, with empty margins: the same decibels."""
     splat = make_splat(300, 0)
     damaged = replace(splat, sh0=splat.sh0 + np.float32(0.1))
     stick = yardstick(splat, [], frame_scene(splat, [], z_up=True))
