@@ -59,8 +59,8 @@ class Stack:
         return document
 
     def role(self, name: str) -> boto3.Session:
-        """A session with the role's permissions. The role's trust policy also admits the account, which does not
-        change its permissions."""
+        """A session with the role's permissions. Its trust policy is replaced so that the account may assume it; its
+        permissions stay."""
         role = self.physical[name]
         statement = {"Effect": "Allow", "Principal": {"AWS": OWNER}, "Action": "sts:AssumeRole"}
         trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})

@@ -288,7 +288,7 @@ class Cloud:
         return event
 
     def has_upload(self, job_id: str) -> None:
-        """Creates the copy of a job's upload; for sample events, none has been made."""
+        """Creates the copy of a job's upload, because the uploads of sample events do not exist."""
         self.put(upload_uri(job_id, "meadow.zip", RESULTS), b"zip")
 
     def put_result(self, uri: str, **result: Any) -> None:

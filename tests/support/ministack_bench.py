@@ -16,7 +16,7 @@ from local.address import Address
 
 ROLE = "arn:aws:iam::123456789012:role/states"
 MAX_BYTES = 262_144
-PATIENCE = 120.0  # timeout of the patched one, in which all executions must end
+PATIENCE = 120.0  # seconds in which all executions of the patched one must end
 
 FUNCTIONS = '''
 import os

@@ -205,7 +205,7 @@ def test_cameras_and_surroundings_of_a_far_splat_move_with_it(tmp_path: Path, ma
     ("offset", "up"),
     [
         (UTM, (0, 0, 1)),
-        ((400_000.0, 6_350_000.0, 30.0), (0, 0, 1)),  # UTM coordinates, as far from the origin as any place on Earth
+        ((400_000.0, 6_350_000.0, 30.0), (0, 0, 1)),  # UTM, an Earth's radius from the origin
         ((0.0, 0.0, 5000.0), (0, 0, 1)),
         ((4_280_000.0, 640_000.0, 4_670_000.0), (0.6696, 0.1001, 0.7359)),
         ((0.0, 0.0, 0.0), None),

@@ -116,7 +116,7 @@ def test_routes_without_a_token_have_limits_of_their_own_that_leave_the_customer
 
 
 def test_sam_writes_the_limits_of_routes_into_the_stage() -> None:
-    """The stage depends on these routes: API Gateway refuses settings for a route that does not exist yet."""
+    """And the routes into the API: API Gateway refuses settings for a route that does not exist yet."""
     written = by_sam()["Resources"]
     (stage,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Stage"]
     (api,) = [each["Properties"] for each in written.values() if each["Type"] == "AWS::ApiGatewayV2::Api"]

@@ -135,7 +135,7 @@ def test_a_method_that_cannot_be_read_is_refused_by_both(method: int, tmp_path: 
 
 def test_the_last_part_of_a_split_archive_is_refused_as_one_by_both(tmp_path: Path) -> None:
     body = bytearray(archive_of(FIT[PipelineStep.FULL], [])[200:])
-    body[-18:-14] = b"\3\0\3\0"  # the last of four bytes
+    body[-18:-14] = b"\3\0\3\0"  # the fourth of four disks
     assert preflight(bytes(body), PipelineStep.FULL) is ErrorCode.UNSUPPORTED_ARCHIVE
     assert container(bytes(body), PipelineStep.FULL, tmp_path) is ErrorCode.UNSUPPORTED_ARCHIVE
 

@@ -78,7 +78,7 @@ def test_torch_for_cuda_is_the_version_that_is_tested() -> None:
 
 
 def test_torch_for_cuda_is_pypis_file_and_no_machines_own() -> None:
-    """PyPI has a file for each Python and system; a list with a single hash was made from a wheel in a local cache."""
+    """PyPI has a file for each Python and system; a list with a single hash was made from a wheel that was at hand."""
     text = (ROOT / "containers" / "3dgs" / "torch-cuda.txt").read_text(encoding="utf-8")
     (entry,) = re.findall(r"(?m)^torch==.*(?:\n +.*)*", text)
     assert entry.count("--hash=sha256:") >= 6

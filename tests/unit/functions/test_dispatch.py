@@ -201,7 +201,7 @@ def test_a_pass_ends_when_sagemaker_answers_nobody(one_machine: Cloud) -> None:
     one_machine.watch.calls.clear()
     assert one_machine.sagemaker.created == []
     look_round()
-    assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the run whose fourth Create was refused
+    assert len(waiting(Stage.TRAINING, one_machine)) == 1  # the run whose Create was the fourth to be refused
 
 
 def test_more_runs_than_a_page_holds_are_all_served(one_machine: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def test_dynamodb_itself_agrees_whatever_the_order(cloud: Cloud, seed: int) -> N
         invoke("track_progress", one)
     item = cloud.item(f"job-{seed}")
     assert item is not None
-    # the arrival of the first event affects the estimate, not the job's state
+    # the times at which first events arrived are kept for the estimate and are not part of the job's state
     assert {name: value for name, value in item.items() if name in item_after(published)} == item_after(published)
     heard = re.compile(r"(sfm|training|compressor)\d+(Asked|Began|At\d|Ended)|jobId|expiresAt")
     assert [name for name in item if name not in item_after(published) and not heard.fullmatch(name)] == []

@@ -16,7 +16,7 @@ from splat.ply import write_ply
 
 GROUND, BOX_TOP = 0.0, 3.0
 BOX = (-2.0, 2.0)  # metres, east and north
-HALF = 8.0  # half the width of the ground
+HALF = 8.0  # metres: half the width of the ground
 ORIGIN = {"latitude": 47.3612, "longitude": 8.5306, "altitude": 466.0}
 GEOREFERENCE: dict[str, Any] = {
     "version": 1,

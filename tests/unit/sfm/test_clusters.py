@@ -1,4 +1,4 @@
-"""A large flight mapped in clusters: as complete and as accurate as mapped in one piece, and ended in the same way."""
+"""A large flight mapped in clusters: as complete and as accurate as mapped in one piece, and within the same time."""
 
 from __future__ import annotations
 

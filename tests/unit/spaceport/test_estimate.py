@@ -53,7 +53,7 @@ def test_a_slow_machine_shows_after_the_first_stage(tmp_path: Path) -> None:
     told = estimate(PaceFile(tmp_path / "paces.json"))
     before = told.left(0.0)
     told.start(Stage.SFM, 0.0)
-    told.finish(Stage.SFM, 20 * 1.2 * 3)  # three times the project's machine for 20 photos
+    told.finish(Stage.SFM, 20 * 1.2 * 3)  # three times what the project's machine takes for 20 photos
     assert told.left(72.0)[1] > 2 * before[1]
 
 

@@ -23,8 +23,8 @@ DAY = 86_400.0
 
 
 def flown(monkeypatch: pytest.MonkeyPatch, blocks: int, attempts: int, figures: int, warnings: int) -> Execution:
-    """The execution of a flight with so many blocks and enough budget, whose stages report the maximum of figures, the
-    longest warnings, and the scores of 250 check photos; each block is interrupted in all attempts but the last."""
+    """The execution of a flight with this many blocks, on a sufficient budget. Its stages report this many figures and
+    long warnings, and the scores of 250 check photos; each block is interrupted in all attempts but the last."""
     monkeypatch.setitem(ENVIRONMENT, "JOB_BUDGET_DOLLARS", "1000")
     with running_pipeline(SEED, Faults()) as pipeline:
         pipeline.world.large, pipeline.world.blocks = 1.0, (blocks, blocks)

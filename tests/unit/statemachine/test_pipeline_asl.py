@@ -220,7 +220,7 @@ def test_a_job_runs_its_stages_in_order_from_the_first(first: Stage) -> None:
 
 @pytest.mark.parametrize("step", PipelineStep)
 def test_every_step_runs_to_the_last_stage(step: PipelineStep) -> None:
-    """So its first stage's output contains all that the state machine must know about it."""
+    """So the first stage is all that the state machine must know about a step."""
     assert step.stages == tuple(Stage)[-len(step.stages) :]
 
 

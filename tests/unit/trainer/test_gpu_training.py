@@ -1,5 +1,5 @@
-"""The GPU's training loop, run on the CPU through gsplat's own Python: it learns, resumes, and never waits for the
-device."""
+"""The GPU's training loop, run on the CPU through gsplat's own Python: it learns, resumes, and waits for the
+device only where it must."""
 
 from __future__ import annotations
 

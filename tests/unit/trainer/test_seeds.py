@@ -1,4 +1,4 @@
-"""The first Gaussians: on the surfaces, wherever photos show any, flat, within the cap, with equalised exposures."""
+"""The first Gaussians: on the surfaces, over all that photos show, flat, within the cap, with equalised exposures."""
 
 from __future__ import annotations
 
