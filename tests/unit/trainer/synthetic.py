@@ -19,7 +19,7 @@ from trainer.backdrop import Backdrop
 from trainer.farfield import FarField
 
 WIDTH, HEIGHT = 96, 72
-BOUNDLESS = FarField(np.array([0.0, 0.0, 1.0]), np.inf, np.eye(3))  # no place is in the air
+BOUNDLESS = FarField(np.array([0.0, 0.0, 1.0]), np.inf, np.inf, np.eye(3), np.zeros((1, 3)))  # nothing is too high
 BEHIND = (0.2, 0.5, 0.8)  # the colour of `PlainBackdrop`
 
 

@@ -34,7 +34,8 @@ from trainer.train import Trainer
 CPU = torch.device("cpu")
 UP = np.array([0.0, 0.0, 1.0])
 SQUARE = np.array([[1.0, 1, 0], [-1, 1, 0], [-1, -1, 0], [1, -1, 0]])
-FAR = FarField(UP, 0.25, SQUARE)
+NOTHING_KNOWN = np.full((1, 3), 1e6)
+FAR = FarField(UP, 0.25, 0.25, SQUARE, NOTHING_KNOWN)
 EYE = np.array([-1.0, 0, 0.75])
 
 
@@ -54,13 +55,29 @@ def splats_at(means: Any) -> Splats:
     )
 
 
-def test_only_what_is_high_and_beside_the_photographed_part_hangs_in_the_air() -> None:
+def test_only_what_is_high_and_beside_the_photographed_part_is_moved() -> None:
     points = np.array([[2.0, 0, 0.3], [2, 0, 0.2], [0.5, 0, 0.3], [0, -1.1, 0.26], [0, 0, 9]])
-    assert FAR.too_near(points).tolist() == [True, False, False, True, False]
+    assert FAR.beside(points).tolist() == [True, False, False, True, False]
 
 
-def test_a_ray_that_falls_is_followed_down_to_the_ceiling() -> None:
-    points = np.array([[1.0, 0, 0.5], [1, 0, 0.25], [1, 0, 0.1], [1, 0, 0.75], [1, 0, 0.9], [1, 0, 0.74]])
+def test_what_no_point_is_near_lies_where_scenery_usually_does_and_the_rest_below_the_ceiling() -> None:
+    far = FarField(UP, 0.5, 0.1, SQUARE, np.array([[3.0, 0, 0.3], [0, 0, 0.3]]))
+    points = np.array([[3.1, 0, 0.3], [3.5, 0, 0.3], [3.1, 0, 0.55], [0.5, 0, 0.3], [3.5, 0, 0.05]])
+    eyes = np.tile([-1.0, 0, 1.0], (len(points), 1))
+    assert far.limits(points, eyes).tolist() == [0.5, 0.1, 0.1, 0.5, 0.5]
+    lowered = eyes + far.factors(points, eyes)[:, None] * (points - eyes)
+    np.testing.assert_allclose(lowered[:, 2], [0.3, 0.1, 0.1, 0.3, 0.05])
+
+
+def test_the_farther_from_the_camera_the_farther_from_it_a_point_makes_known() -> None:
+    far = FarField(UP, 0.5, 0.1, SQUARE, np.array([[3.0, 0, 0.3]]))
+    point = np.array([[3.3, 0, 0.3]])
+    near, distant = (far.limits(point, np.array([[eye, 0, 1.0]])) for eye in (-2.0, -4.0))
+    assert (near.tolist(), distant.tolist()) == ([0.1], [0.5])
+
+
+def test_a_ray_that_falls_is_followed_down_to_the_limit() -> None:
+    points = np.array([[1.5, 0, 0.5], [1.5, 0, 0.25], [1.5, 0, 0.1], [1.5, 0, 0.75], [1.5, 0, 0.9], [1.5, 0, 0.74]])
     factors = FAR.factors(points, np.tile(EYE, (len(points), 1)))
     assert factors[:3].tolist() == pytest.approx([2, 1, 1])
     away = factors * np.linalg.norm(points - EYE, axis=1)
@@ -83,13 +100,13 @@ def test_the_picture_of_the_nearest_camera_stays_and_a_second_time_changes_nothi
     splats = splats_at(rng.uniform((0, -1, 0), (5, 1, 0.7), (40, 3)))
     before = {name: values.clone() for name, values in splats.tensors.items()}
     points = before["means"].numpy().astype(np.float64)
-    high = FAR.too_near(points)
+    high = FAR.beside(points)
     pixels, depths = cameras[0].project(points)
     seen = cameras[0].contains(pixels, depths)
     FAR.carry_out(splats, cameras)
     moved = splats["means"].numpy().astype(np.float64)
     again, farther = cameras[0].project(moved)
-    assert not FAR.too_near(moved[seen & (np.linalg.norm(moved - EYE, axis=1) < MAX_DISTANCE - 1e-3)]).any()
+    assert not FAR.beside(moved[seen & (np.linalg.norm(moved - EYE, axis=1) < MAX_DISTANCE - 1e-3)]).any()
     np.testing.assert_allclose(again[seen], pixels[seen], atol=1e-2)
     grown = np.exp((splats["scales"] - before["scales"]).numpy())
     np.testing.assert_allclose(grown[seen], (farther / depths)[seen, None].repeat(3, axis=1), rtol=1e-4)
@@ -117,7 +134,8 @@ def test_it_is_found_in_the_frame_of_training() -> None:
     frame = Frame(np.array([200.0, 0, 100]), 10.0)
     low = np.tile([200.0, 0, 101], (1000, 1))
     far = FarField.of(surroundings(105.0), low, frame)
-    assert far.ceiling == pytest.approx(0.5)
+    assert (far.ceiling, far.level) == pytest.approx((0.5, 0.1))
+    np.testing.assert_allclose(far.points[0], [0, 0, 0.1], atol=1e-12)
     np.testing.assert_allclose(far.corners, SQUARE, atol=1e-12)
 
 
@@ -125,7 +143,15 @@ def test_hills_that_were_triangulated_are_scenery() -> None:
     frame = Frame(np.array([200.0, 0, 100]), 10.0)
     points = np.tile([200.0, 0, 101], (1000, 1))
     points[:100, 2] = 120
-    assert FarField.of(surroundings(105.0), points, frame).ceiling == pytest.approx(2.0)
+    far = FarField.of(surroundings(105.0), points, frame)
+    assert (far.ceiling, far.level) == pytest.approx((2.0, 0.1))
+
+
+def test_in_a_wood_the_treetops_are_what_scenery_usually_is() -> None:
+    frame = Frame(np.array([200.0, 0, 100]), 10.0)
+    points = np.tile([200.0, 0, 101], (1000, 1))
+    points[:300, 2] = 104
+    assert FarField.of(surroundings(105.0), points, frame).level == pytest.approx(0.4)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +164,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 def test_no_guessed_seed_hangs_in_the_air(scene: Scene) -> None:
     cameras = [photo.camera for photo in scene.photos]
     ceiling = footprint_of(scene.positions, cameras, UP).ceiling
-    low = FarField(UP, (ceiling - scene.frame.centre[2] - 0.1) / scene.frame.scale, SQUARE)
+    height = (ceiling - scene.frame.centre[2] - 0.1) / scene.frame.scale
+    low = FarField(UP, height, height, SQUARE, NOTHING_KNOWN)
     guessed = slice(len(scene.positions), None)
     as_found = seed_points(scene, PhotoStore(), 5000, BOUNDLESS).positions[guessed]
     assert (as_found[:, 2] > low.ceiling + 0.01).any()
@@ -157,7 +184,7 @@ def test_training_carries_out_what_hangs_in_the_air(scene: Scene, *, device: boo
     """A splat of Gaussians over a photographed part of size zero, below a ceiling far beneath the ground."""
     photos, budget = scene.split("train"), Budget(12, 48, 60, sh_degree=0)
     splats = splats_at(scene.frame.points(scene.positions)[:50])
-    far = FarField(UP, -1.0, 1e-6 * SQUARE)
+    far = FarField(UP, -1.0, -1.0, 1e-6 * SQUARE, NOTHING_KNOWN)
     trainer: Trainer | DeviceTrainer
     if device:
         on_device = DeviceSplats(dict(splats.tensors))
