@@ -22,18 +22,26 @@ from contract.films import TELEMETRY_SUFFIX, is_film
 from contract.names import names_of
 from contract.stages import PipelineStep
 
-RAW_SUFFIXES = frozenset({".dng"})
-PHOTO_SUFFIXES = RAW_SUFFIXES | {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif"}
+JPEG_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".jif")  # browsers on Windows save JPEGs as .jfif
+HEIF_SUFFIXES = (".heic", ".heif", ".hif")  # Canon, Fujifilm and Sony write .HIF
+TIFF_SUFFIXES = (".tif", ".tiff")
+RAW_SUFFIXES = (".dng",)
+# what a camera develops first, raw files last: of one shot in several formats, the first counts
+PHOTO_SUFFIXES = (*JPEG_SUFFIXES, *HEIF_SUFFIXES, ".webp", ".png", *TIFF_SUFFIXES, *RAW_SUFFIXES)
 # pictures, films and documents that customers do send, but that no stage can read
-CAMERA_RAW_SUFFIXES = frozenset({".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf"})  # undeveloped photos
+CAMERA_RAW_SUFFIXES = frozenset(  # undeveloped photos
+    {".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".orf", ".pef", ".srw", ".gpr", ".iiq", ".3fr", ".fff"}
+)
 UNREADABLE_SUFFIXES = (
-    CAMERA_RAW_SUFFIXES | {".gif", ".bmp", ".jxl", ".avif"} | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
+    CAMERA_RAW_SUFFIXES
+    | {".gif", ".bmp", ".jxl", ".avif", ".jp2", ".psd"}
+    | {".avi", ".mkv", ".webm", ".mts", ".insv", ".360", ".pdf"}
 )
 SPLAT_SUFFIX = ".ply"
 SPLAT_SUFFIXES = frozenset({SPLAT_SUFFIX, ".spz", ".sog", ".splat"})
 CONTROL_POINT_FILES = frozenset({"gcp_list.txt"})
-SCENE_PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
-SCENE_SUFFIXES = SCENE_PHOTO_SUFFIXES | {".bin", ".txt", ".json", SPLAT_SUFFIX}
+SCENE_PHOTO_SUFFIXES = (*JPEG_SUFFIXES, ".webp", ".png", *TIFF_SUFFIXES)
+SCENE_SUFFIXES = (*SCENE_PHOTO_SUFFIXES, ".bin", ".txt", ".json", SPLAT_SUFFIX)
 # of a COLMAP model, binary or as text
 MODEL_FILES = (
     ("cameras.bin", "images.bin", "points3D.bin"),

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from contract.archive import PHOTO_SUFFIXES, RAW_SUFFIXES, TIFF_SUFFIXES
 from contract.counts import MIN_PHOTOS
 
 Key = TypeVar("Key")
@@ -62,9 +63,6 @@ class Shot:
 
 COLOUR = Shot(Kind.COLOUR)
 
-_TIFF = (".tif", ".tiff")
-# one shot in several formats: the one that the camera developed counts
-_FORMATS = (".jpg", ".jpeg", ".heic", ".heif", ".webp", ".png", ".tif", ".tiff", ".dng")
 _RAW_FOLDERS = {"raw", "dng"}
 # DJI_20260501123000_0001_T or DJI_0001_T, then perhaps a waypoint's name; MS_ begins the bands of a Mavic 3M
 _DJI = re.compile(r"(?P<shot>DJI_(\d{8,14}_)?\d{4})_(?P<tag>MS_[A-Z]+|[A-Z]+)(_.*)?", re.I)
@@ -188,12 +186,12 @@ def _twins(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, tuple[Kind, st
     """Files of one shot in a folder but the best of them; raw files in a folder of their own."""
     shots: dict[tuple[PurePosixPath, str], list[PurePosixPath]] = defaultdict(list)
     for path in paths:
-        if path.suffix.lower() in _FORMATS:
-            apart = path.suffix.lower() == ".dng" and path.parent.name.lower() in _RAW_FOLDERS
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            apart = path.suffix.lower() in RAW_SUFFIXES and path.parent.name.lower() in _RAW_FOLDERS
             shots[path.parent.parent if apart else path.parent, _stem(path)].append(path)
     found: dict[PurePosixPath, tuple[Kind, str]] = {}
     for files in shots.values():
-        best = min(files, key=lambda path: _FORMATS.index(path.suffix.lower()))
+        best = min(files, key=lambda path: PHOTO_SUFFIXES.index(path.suffix.lower()))
         others = [path for path in files if path.suffix.lower() != best.suffix.lower()]
         found.update(dict.fromkeys(others, (Kind.TWIN, best.name)))
     return found
@@ -253,7 +251,7 @@ def _thermal(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
 
 def _is_djis_thermal(tag: str, suffix: str) -> bool:
     """`_R` is the radiometric JPEG of an XT2; of a TIFF it is the red band."""
-    return tag in _THERMAL_TAGS or (tag == "R" and suffix not in _TIFF)
+    return tag in _THERMAL_TAGS or (tag == "R" and suffix not in TIFF_SUFFIXES)
 
 
 def _colour_stems(path: PurePosixPath) -> Iterator[str]:
@@ -272,13 +270,18 @@ def _bands(paths: Sequence[PurePosixPath]) -> dict[PurePosixPath, Shot]:
     found: dict[PurePosixPath, Shot] = {}
     shots: dict[tuple[PurePosixPath, str], dict[PurePosixPath, str]] = defaultdict(dict)
     numbered: dict[tuple[PurePosixPath, str], dict[PurePosixPath, str]] = defaultdict(dict)
-    colour = {(path.parent, stem) for path in paths if path.suffix.lower() not in _TIFF for stem in _colour_stems(path)}
+    colour = {
+        (path.parent, stem)
+        for path in paths
+        if path.suffix.lower() not in TIFF_SUFFIXES
+        for stem in _colour_stems(path)
+    }
     for path in paths:
         named = _DJI.fullmatch(path.stem)
         if named and named["tag"].upper().startswith("MS_"):
             tag = named["tag"].upper().removeprefix("MS_")
             found[path] = Shot(Kind.BAND, _BAND_TAGS.get(tag, tag.lower()))
-        elif path.suffix.lower() not in _TIFF:
+        elif path.suffix.lower() not in TIFF_SUFFIXES:
             continue
         elif other := _NUMBERED_BAND.fullmatch(path.stem):
             band = other["band"]
