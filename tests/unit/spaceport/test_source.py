@@ -12,6 +12,7 @@ from domain.errors import RejectedUpload
 from local.folders import pack
 from spaceport.source import read_source
 from tests.support.films import small_film
+from tests.support.plys import NO_SPLATS, ply_of
 from tests.unit.spaceport.photos import photos_in
 
 
@@ -90,11 +91,11 @@ def archive(path: Path, *names: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("scene.ply", b"ply"),
+        ("scene.ply", ply_of()),
         ("scene.spz", b"anything"),
         ("scene.sog", b"anything"),
         ("scene.splat", b"anything"),
-        ("no_suffix", b"ply\nformat binary"),
+        ("no_suffix", ply_of()),
         ("no_suffix", b"NGSP"),
     ],
 )
@@ -107,6 +108,8 @@ def test_a_splat_in_any_format_is_compressed(tmp_path: Path, name: str, content:
         read_source(tmp_path / name, Stage.TRAINING)
     (tmp_path / "empty.spz").write_bytes(b"")
     assert code_of(tmp_path / "empty.spz") == "INVALID_SPLAT"
+    (tmp_path / "mesh.ply").write_bytes(NO_SPLATS["a mesh"])
+    assert code_of(tmp_path / "mesh.ply") == "INVALID_SPLAT"
     (tmp_path / "a.ksplat").write_bytes(b"anything")
     assert code_of(tmp_path / "a.ksplat") == "INVALID_SPLAT"
 
