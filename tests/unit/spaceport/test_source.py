@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -150,3 +151,12 @@ def test_a_folder_is_packed_as_it_lies_without_what_no_stage_reads(tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "upload.zip") as archive:
         assert archive.namelist() == ["gcp_list.txt", *[f"deep/DJI_{number}.JPG" for number in range(6)]]
         assert archive.read("deep/DJI_3.JPG") == b"photo"
+
+
+def test_names_that_are_not_utf_8_are_packed_as_latin_1(tmp_path: Path) -> None:
+    folder = photos_in(tmp_path / "flight")
+    (folder / os.fsdecode("Dachfl\u00e4che.jpg".encode("latin-1"))).write_bytes(b"photo")
+    assert read_source(folder).photos == 7
+    pack(folder, tmp_path / "upload.zip")
+    with zipfile.ZipFile(tmp_path / "upload.zip") as archive:
+        assert "Dachfl\u00e4che.jpg" in archive.namelist()
